@@ -1,0 +1,53 @@
+"""The environment variables that a kernel's process should and should not see."""
+
+import os
+import sys
+import typing
+
+_FOREIGN = frozenset(
+    {
+        # What another Python would import from, or take for its own installation
+        "PYTHONPATH",
+        "PYTHONHOME",
+        "PYTHONSTARTUP",
+        "PYTHONEXECUTABLE",
+        "__PYVENV_LAUNCHER__",
+        "VIRTUAL_ENV",
+        "VIRTUAL_ENV_PROMPT",
+        # Libraries of the server's environment; a kernel's own are found without it
+        "LD_LIBRARY_PATH",
+        "DYLD_LIBRARY_PATH",
+        # What one kernel was told at its start and must not hand on to the next
+        "JPY_PARENT_PID",
+    }
+)
+_FOREIGN_PREFIXES = ("CONDA_", "_CONDA_", "TFKERNELS_KERNEL", "TFKERNELS_FOLDER")
+
+AT_START: typing.Mapping[str, str] = dict(os.environ)
+"""The variables as this process began. What a cell sets is for that kernel and its children, not for other kernels."""
+
+
+def cleaned(variables: typing.Mapping[str, str], keep: typing.Container[str] = ()) -> typing.Dict[str, str]:
+    """``variables`` without what belongs to another Python environment; the names in ``keep`` stay as they are."""
+    return {name: value for name, value in variables.items() if name in keep or not _is_foreign(name, value)}
+
+
+def _is_foreign(name: str, value: str) -> bool:
+    if name == "MPLBACKEND":  # a module of one environment (ipykernel sets it), or a name like Agg, which is a wish
+        return value.startswith("module://")
+    return name in _FOREIGN or name.startswith(_FOREIGN_PREFIXES)
+
+
+def activate() -> None:
+    """Makes this interpreter's environment the active one for ``!pip``, ``!python`` and other children."""
+    own = {name for name in os.environ if name.startswith("TFKERNELS_")} | {"JPY_PARENT_PID"}
+    kept = cleaned(os.environ, keep=own)
+    for name in set(os.environ) - set(kept):
+        del os.environ[name]
+    programs = os.path.dirname(sys.executable)
+    path = kept.get("PATH", os.defpath).split(os.pathsep)
+    os.environ["PATH"] = os.pathsep.join([programs] + [part for part in path if part != programs])
+    if sys.prefix != sys.base_prefix:
+        os.environ["VIRTUAL_ENV"] = sys.prefix
+    # Two TensorFlow processes share a GPU only if neither takes all of its memory at once.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")

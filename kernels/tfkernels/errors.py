@@ -1,0 +1,73 @@
+"""What can go wrong inside a kernel. Each message says what happened, why, and what to do."""
+
+import typing
+
+
+class TFKernelsError(Exception):
+    """Shown in a notebook as one paragraph: the stack is ours and tells the user nothing."""
+
+    def _render_traceback_(self) -> typing.List[str]:
+        return [f"\x1b[31m{type(self).__name__}\x1b[0m: {self}"]
+
+
+class ExchangeError(TFKernelsError):
+    """A value cannot be passed. Nothing was bound on the receiving side."""
+
+
+class NotPortable(ExchangeError):
+    """Part of a value has no counterpart in another kernel; ``path`` leads to that part."""
+
+    def __init__(self, reason: str, path: str = "") -> None:
+        super().__init__(reason, path)
+        self.reason = reason
+        self.path = path
+
+    def within(self, step: str) -> "NotPortable":
+        return NotPortable(self.reason, step + self.path)
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}" if self.path else self.reason
+
+
+class UnknownKernel(TFKernelsError):
+    """No kernel of that name is registered where this process looks."""
+
+
+class UsageError(TFKernelsError):
+    """The words after a magic cannot be understood."""
+
+
+class KernelStartError(TFKernelsError):
+    """A kernel's process did not come up."""
+
+
+class KernelDied(TFKernelsError):
+    """A kernel's process ended by itself; its variables are gone."""
+
+
+class RemoteError(TFKernelsError):
+    """Code raised in another kernel. It renders as that kernel's own traceback, once."""
+
+    def __init__(self, kernel: str, ename: str, evalue: str, traceback: typing.Sequence[str]) -> None:
+        super().__init__(kernel, ename, evalue, traceback)
+        self.kernel = kernel
+        self.ename = ename
+        self.evalue = evalue
+        self.traceback = list(traceback)
+
+    def __str__(self) -> str:
+        return f"{self.ename} in kernel {self.kernel}: {self.evalue}"
+
+    def _render_traceback_(self) -> typing.List[str]:
+        return self.traceback or [str(self)]
+
+
+class RemoteInterrupt(KeyboardInterrupt):
+    """The user interrupted a cell that ran in another kernel; renders as that kernel's traceback."""
+
+    def __init__(self, message: str, traceback: typing.Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.traceback = list(traceback)
+
+    def _render_traceback_(self) -> typing.List[str]:
+        return self.traceback or [f"KeyboardInterrupt: {self}"]

@@ -1,0 +1,30 @@
+"""Ctrl-C and the stop button while a cell runs elsewhere."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+@contextmanager
+def redirected(action: Callable[[], None]) -> Iterator[None]:
+    """SIGINT calls ``action`` instead of raising ``KeyboardInterrupt`` in the middle of whatever runs here.
+
+    An exception between the receipt of a message and its handling would lose the message. Only the main thread may
+    set signal handlers; in another one nothing changes, and SIGINT does not arrive there either.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handler(*_: Any) -> None:
+        action()
+
+    previous = signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)

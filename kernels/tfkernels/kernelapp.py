@@ -1,0 +1,121 @@
+"""The kernel of a TensorFlow environment: ipykernel's, plus values that come and go with an execute request.
+
+A request may carry ``metadata["tfkernels"]``::
+
+    {"inputs": descriptor or None, "outputs": {name: expression}, "segment": path or None}
+
+Inputs are bound before the cell runs. Outputs are evaluated after it, in the same request, and written to the
+requesting side's segment; the reply carries their descriptor in ``content["tfkernels"]``.
+"""
+
+import inspect
+import os
+import traceback
+import typing
+
+from ipykernel.ipkernel import IPythonKernel
+from ipykernel.kernelapp import IPKernelApp
+
+from tfkernels import environ, owner
+from tfkernels.errors import ExchangeError, TFKernelsError
+from tfkernels.parcel import Descriptor, Parcel, unpack
+from tfkernels.segments import open_segment
+
+Reply = typing.Dict[str, typing.Any]
+
+
+class Kernel(IPythonKernel):
+    """ipykernel 6 and 7, IPython 7 to 9."""
+
+    # Goes into the notebook's metadata: papermill leaves the name of the kernel that was asked for in the file, not of
+    # the one that ran. https://github.com/nteract/papermill/issues/856
+    language_info: typing.ClassVar[typing.Dict[str, typing.Any]] = dict(
+        IPythonKernel.language_info,
+        tfkernels={
+            "kernel": os.environ.get("TFKERNELS_KERNEL", ""),
+            "tensorflow": os.environ.get("TFKERNELS_KERNEL_TENSORFLOW", ""),
+        },
+    )
+
+    async def do_execute(
+        self,
+        code: str,
+        silent: bool,
+        store_history: bool = True,
+        user_expressions: typing.Optional[typing.Dict[str, str]] = None,
+        allow_stdin: bool = False,
+        **options: typing.Any,
+    ) -> Reply:
+        exchange = (self.get_parent("shell").get("metadata") or {}).get("tfkernels")
+        try:
+            if exchange and exchange["inputs"]:
+                self.shell.user_ns.update(unpack(exchange["inputs"]))
+            reply = super().do_execute(code, silent, store_history, user_expressions, allow_stdin, **options)
+            if inspect.isawaitable(reply):
+                reply = await reply
+            if exchange and exchange["outputs"] and reply["status"] == "ok":
+                reply["tfkernels"] = self._collect(exchange["outputs"], exchange["segment"])
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (everything needs an answer)
+            # ipykernel would send no reply at all, and whoever waits for one would wait for ever: it happens when
+            # IPython 7.34's traceback formatter itself raises on an error inside TensorFlow.
+            return self._failed(error)
+        return typing.cast(Reply, reply)
+
+    def _collect(self, outputs: typing.Dict[str, str], segment: str) -> Descriptor:
+        values = {name: self._evaluate(expression) for name, expression in outputs.items()}
+        parcel = Parcel(values)
+        descriptor = open_segment(segment)
+        try:
+            return parcel.write(descriptor, segment)
+        finally:
+            os.close(descriptor)
+
+    def _evaluate(self, expression: str) -> typing.Any:
+        if expression.isidentifier() and expression not in self.shell.user_ns:
+            try:
+                return self.shell.ev(expression)  # a builtin, or a constant such as None
+            except NameError:
+                kernel = os.environ.get("TFKERNELS_KERNEL", "")
+                raise ExchangeError(
+                    f"there is no {expression!r} in kernel {kernel} after the cell ran, so nothing was bound here; "
+                    f"assign {expression} there, or write the name that the cell does set"
+                ) from None
+        return self.shell.ev(expression)
+
+    def _failed(self, error: BaseException) -> Reply:
+        ours = isinstance(error, TFKernelsError)
+        return {
+            "status": "error",
+            "ename": type(error).__name__,
+            "evalue": str(error),
+            "traceback": [str(error)] if ours else self._traceback(error),
+            "execution_count": self.shell.execution_count,
+            "user_expressions": {},
+            "payload": [],
+            "exchange_failed": ours,
+        }
+
+    def _traceback(self, error: BaseException) -> typing.List[str]:
+        """As IPython shows it, without our own frames; plainly, if IPython's formatter is what failed."""
+        frames = error.__traceback__
+        while frames is not None and frames.tb_frame.f_globals.get("__name__", "").startswith(_OUR_FRAMES):
+            frames = frames.tb_next
+        try:
+            lines: typing.List[str] = self.shell.InteractiveTB.structured_traceback(type(error), error, frames)
+        except Exception:  # noqa: BLE001 (see above)
+            return traceback.format_exception(type(error), error, error.__traceback__)
+        return lines
+
+
+_OUR_FRAMES = ("tfkernels.", "ipykernel.", "IPython.")
+
+
+def main() -> None:
+    """Runs the kernel until it is shut down. Arguments are ipykernel's (``-f connection_file``)."""
+    environ.activate()
+    owner.watch()
+    app = IPKernelApp.instance(kernel_class=Kernel)
+    app.initialize()
+    # After the user's own IPython configuration, which may set the list of extensions anew.
+    app.shell.extension_manager.load_extension("tfkernels")
+    app.start()

@@ -1,0 +1,82 @@
+"""The kernels that tfkernels registered, as this process can see them."""
+
+import difflib
+import json
+import os
+import typing
+from pathlib import Path
+
+from jupyter_core.paths import jupyter_path
+
+from tfkernels.errors import UnknownKernel
+
+
+class KernelSpec(typing.NamedTuple):
+    """One registered kernel: ``spec`` is what its ``kernel.json`` says."""
+
+    name: str
+    folder: Path
+    spec: typing.Dict[str, typing.Any]
+
+    @property
+    def install_command(self) -> str:
+        """What makes this kernel again."""
+        return str(self.spec["metadata"]["tfkernels"].get("command", "tfkernels install"))
+
+    def command(self, connection_file: str) -> typing.List[str]:
+        values = {"{connection_file}": connection_file, "{resource_dir}": str(self.folder)}
+        return [values.get(argument, argument) for argument in self.spec["argv"]]
+
+
+def folders() -> typing.List[Path]:
+    """Where kernels lie, the most important first.
+
+    A TensorFlow kernel's own Jupyter paths are those of its environment; the folder that its kernelspec was read
+    from is handed to it in ``TFKERNELS_KERNELS``, so that it finds its siblings.
+    """
+    siblings = os.environ.get("TFKERNELS_KERNELS")
+    paths = ([siblings] if siblings else []) + list(jupyter_path("kernels"))
+    return [Path(path) for path in dict.fromkeys(paths)]
+
+
+def find() -> typing.Dict[str, KernelSpec]:
+    """All kernels of tfkernels by name. A name found twice is the first one's, as in Jupyter."""
+    found: typing.Dict[str, KernelSpec] = {}
+    for folder in folders():
+        if folder.is_dir():
+            for path in sorted(folder.iterdir()):
+                spec = _read(path / "kernel.json")
+                if spec is not None and "tfkernels" in spec.get("metadata", {}):
+                    found.setdefault(path.name, KernelSpec(path.name, path, spec))
+    return found
+
+
+def get(name: str) -> KernelSpec:
+    """The kernel ``name``; raises ``UnknownKernel`` with the nearest names."""
+    known = find()
+    if name in known:
+        return known[name]
+    if not known:
+        raise UnknownKernel(
+            f"there is no kernel {name!r}, nor any other of tfkernels. Make the two usual ones with: tfkernels install"
+        )
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+    hint = f"Did you mean {' or '.join(near)}? " if near else ""
+    raise UnknownKernel(
+        f"there is no kernel {name!r}. {hint}Registered are: {', '.join(sorted(known))}. "
+        f"Another release is added with: tfkernels install RELEASE"
+    )
+
+
+_parsed: typing.Dict[Path, typing.Tuple[int, typing.Optional[typing.Dict[str, typing.Any]]]] = {}
+
+
+def _read(path: Path) -> typing.Optional[typing.Dict[str, typing.Any]]:
+    """A kernel.json's content, parsed again only when the file has changed: magics look before every cell."""
+    try:
+        changed = path.stat().st_mtime_ns
+        if path not in _parsed or _parsed[path][0] != changed:
+            _parsed[path] = (changed, json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return None  # not a kernel, or one that is being written: Jupyter does not list it either
+    return _parsed[path][1]

@@ -1,0 +1,31 @@
+"""Starts a TensorFlow environment's kernel: ``<environment>/bin/python <this file> -f <connection file>``.
+
+Run by path, from where the distribution is installed: so a kernel always runs the installed code, also after an
+upgrade, and of all that lies beside this package only the package itself can be imported in the kernel.
+"""
+
+import importlib.util
+import os
+import sys
+
+
+def _import_package_alone() -> None:
+    folder = os.path.dirname(os.path.abspath(__file__))
+    # Python put this file's folder first on the path; a kernel wants the notebook's folder, which IPython adds.
+    if os.path.abspath(sys.path[0] or os.curdir) == folder:
+        del sys.path[0]
+    spec = importlib.util.spec_from_file_location(
+        "tfkernels", os.path.join(folder, "__init__.py"), submodule_search_locations=[folder]
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    package = importlib.util.module_from_spec(spec)
+    sys.modules["tfkernels"] = package
+    spec.loader.exec_module(package)
+
+
+if __name__ == "__main__":
+    _import_package_alone()
+    from tfkernels.kernelapp import main
+
+    main()

@@ -1,0 +1,113 @@
+"""The process of another kernel: started, interrupted, ended, and what its end looked like."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.connect import write_connection_file
+
+from tfkernels import environ
+from tfkernels.errors import KernelStartError
+from tfkernels.kernelspecs import KernelSpec
+
+PATIENCE = 2.0
+"""Seconds that a kernel has for a clean exit. TensorFlow's servers and queues never finish by themselves."""
+
+
+class KernelProcess:
+    """A kernel that belongs to this process; it ends with it (see ``tfkernels.owner``)."""
+
+    def __init__(self, spec: KernelSpec) -> None:
+        # One private folder (mode 700) for the sockets and the error log, removed as a whole.
+        self.folder = Path(tempfile.mkdtemp(prefix="tfkernels-"))
+        try:
+            self.connection = self._connection()
+            variables = environ.cleaned(environ.AT_START)
+            variables.update(spec.spec.get("env", {}))
+            variables["JPY_PARENT_PID"] = str(os.getpid())
+            variables["TFKERNELS_FOLDER"] = str(self.folder)
+            with self._stderr.open("wb") as stderr:
+                self._process = subprocess.Popen(
+                    spec.command(str(self.folder / "connection.json")),
+                    stdin=subprocess.DEVNULL,
+                    stdout=stderr,
+                    stderr=stderr,
+                    env=variables,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            self._remove_folder()
+            raise KernelStartError(
+                f"kernel {spec.name} cannot be started: {error.strerror or error} ({error.filename}). Its environment "
+                f"may be gone or damaged; make it anew with: {spec.install_command}"
+            ) from error
+        except BaseException:
+            self._remove_folder()
+            raise
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def _stderr(self) -> Path:
+        return self.folder / "stderr"
+
+    def _connection(self) -> dict[str, Any]:
+        path, _ = write_connection_file(
+            str(self.folder / "connection.json"),
+            ip=str(self.folder / "s") if os.name == "posix" else "127.0.0.1",
+            transport="ipc" if os.name == "posix" else "tcp",
+            key=os.urandom(32).hex().encode(),
+        )
+        connection: dict[str, Any] = json.loads(Path(path).read_text())
+        return connection
+
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def interrupt(self) -> None:
+        """SIGINT to the kernel and to the programs that its cell started, as Jupyter does."""
+        self._signal(signal.SIGINT)
+
+    def kill(self) -> None:
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, number)
+
+    def close(self) -> None:
+        """Waits a moment for the process to end, then ends it and all it left running; removes its folder."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(PATIENCE)
+        self.kill()
+        self._process.wait()
+        self._remove_folder()
+
+    def _remove_folder(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def obituary(self) -> str:
+        """How the process ended: signal or exit code, and its last words."""
+        code = self._process.wait()
+        if code < 0:
+            try:
+                how = f"was ended by signal {signal.Signals(-code).name}"
+            except ValueError:
+                how = f"was ended by signal {-code}"
+            if code == -signal.SIGKILL:
+                how += " (somebody's kill -9, or the system ran out of memory)"
+        else:
+            how = f"ended with exit code {code}"
+        words = self._stderr.read_text(errors="replace").strip() if self._stderr.exists() else ""
+        tail = "\n".join(words.splitlines()[-10:])
+        return f"{how}. Its last words were:\n{tail}" if tail else how

@@ -1,0 +1,262 @@
+"""Another kernel of this process: started at first use, spoken to one cell at a time, ended with this process."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from tfkernels import kernelspecs, relay
+from tfkernels.channels import Channels, Message
+from tfkernels.errors import ExchangeError, KernelDied, KernelStartError, RemoteError, RemoteInterrupt
+from tfkernels.interrupts import redirected
+from tfkernels.parcel import Parcel, unpack
+from tfkernels.process import KernelProcess
+from tfkernels.segments import Segment
+
+START_TIMEOUT = 60.0
+"""Seconds from launch to the first answer."""
+
+LOOK = 0.5
+"""Seconds between two looks whether a silent kernel is still alive."""
+
+
+class RemoteKernel:
+    """A registered kernel that this process starts and owns. Safe to share between threads; cells run in turn."""
+
+    def __init__(self, name: str) -> None:
+        self.spec = kernelspecs.get(name)
+        self.name = name
+        self._process: KernelProcess | None = None
+        self._channels: Channels | None = None
+        self._turn = threading.RLock()
+        self._interrupts = 0
+
+    def __repr__(self) -> str:
+        state = f"running, process {self.pid}" if self.pid else "not started"
+        return f"<kernel {self.name}: {self.spec.spec.get('display_name', '')}, {state}>"
+
+    def __enter__(self) -> RemoteKernel:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.shutdown()
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of the running kernel, or ``None``."""
+        return self._process.pid if self._process is not None else None
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        """Binds a value to a name there. Raises ``ExchangeError`` if it cannot travel."""
+        self.run("", inputs={name: value}, store_history=False)
+
+    def __getitem__(self, expression: str) -> Any:
+        """The value of an expression there, as a value here."""
+        return self.run("", outputs={"value": expression}, store_history=False)["value"]
+
+    def run(
+        self,
+        code: str,
+        *,
+        inputs: Mapping[str, Any] | None = None,
+        outputs: Mapping[str, str] | None = None,
+        store_history: bool = True,
+        show: relay.Relay | None = None,
+    ) -> dict[str, Any]:
+        """Runs a cell there and returns its outputs, a dict by name.
+
+        ``inputs`` are bound there before it runs, by name; ``outputs`` are expressions evaluated there after it, by
+        the name they get here. What the cell prints and displays goes to ``show``.
+
+        Raises ``RemoteError`` if the cell does, ``ExchangeError`` if a value cannot travel (then nothing is bound),
+        ``KernelDied`` if the kernel's process ends (the next cell gets a fresh one), ``KernelStartError``.
+        """
+        if not outputs:
+            return self._run(code, inputs, {}, None, store_history, show or relay.here())
+        with Segment() as segment:  # ours, so that nothing is left if the other side dies while it writes
+            return self._run(code, inputs, outputs, segment, store_history, show or relay.here())
+
+    def _run(
+        self,
+        code: str,
+        inputs: Mapping[str, Any] | None,
+        outputs: Mapping[str, str],
+        segment: Segment | None,
+        store_history: bool,
+        show: relay.Relay,
+    ) -> dict[str, Any]:
+        exchange = {"inputs": None, "outputs": dict(outputs), "segment": segment.path if segment else None}
+        if not inputs:
+            return self._execute(code, exchange, store_history, show)
+        parcel = Parcel(inputs)
+        with Segment() as source:
+            assert source.descriptor is not None
+            exchange["inputs"] = parcel.write(source.descriptor, source.path)
+            return self._execute(code, exchange, store_history, show)
+
+    def _execute(self, code: str, exchange: dict[str, Any], store_history: bool, show: relay.Relay) -> dict[str, Any]:
+        with self._turn:
+            channels = self.start()
+            self._interrupts = 0
+            content = {
+                "code": code,
+                "silent": False,
+                "store_history": store_history,
+                "user_expressions": {},
+                "allow_stdin": show.can_ask,
+                # One request at a time: there is no queue to abort, and aborting would swallow the next cell.
+                "stop_on_error": False,
+            }
+            with redirected(self._on_interrupt):
+                request = channels.send(channels.shell, "execute_request", content, {"tfkernels": exchange})
+                reply = self._converse(channels, request, show)
+                return self._outcome(reply)
+
+    def _converse(self, channels: Channels, request: str, show: relay.Relay) -> dict[str, Any]:
+        """Relays everything that belongs to ``request`` until it is answered and the kernel is idle again."""
+        reply: dict[str, Any] | None = None
+        idle = False
+        while reply is None or not idle:
+            messages = channels.receive(LOOK)
+            if not messages and not self._alive():
+                raise self._died()
+            for socket, message in messages:
+                if message["parent_header"].get("msg_id") != request:
+                    continue
+                if socket is channels.shell:
+                    reply = message["content"]
+                elif socket is channels.stdin:
+                    self._answer(channels, message, show)
+                elif message["header"]["msg_type"] == "status":
+                    idle = message["content"]["execution_state"] == "idle"
+                else:
+                    show.handle(message)
+        return reply
+
+    def _answer(self, channels: Channels, question: Message, show: relay.Relay) -> None:
+        content = question["content"]
+        try:
+            answer = show.ask(content["prompt"], content["password"])
+        except EOFError:
+            answer = "\x04"  # what ipykernel turns back into an EOFError
+        channels.send(channels.stdin, "input_reply", {"value": answer})
+
+    def _outcome(self, reply: dict[str, Any]) -> dict[str, Any]:
+        if reply["status"] == "ok":
+            return unpack(reply["tfkernels"]) if "tfkernels" in reply else {}
+        if reply.get("exchange_failed"):
+            raise ExchangeError(reply["evalue"])
+        if self._interrupts:
+            raise RemoteInterrupt(f"the cell in kernel {self.name} was interrupted", reply.get("traceback", ()))
+        raise RemoteError(
+            self.name, reply.get("ename", reply["status"]), reply.get("evalue", ""), reply.get("traceback", ())
+        )
+
+    def start(self) -> Channels:
+        """Starts the kernel if it does not run. Raises ``KernelDied`` once if it has ended since it was last used."""
+        with self._turn:
+            if self._process is not None and not self._alive():
+                raise self._died()
+            if self._channels is None:
+                self.spec = kernelspecs.get(self.name)  # the environment may have been rebuilt since
+                self._process = KernelProcess(self.spec)
+                try:
+                    self._channels = Channels(self._process.connection)
+                    self._wait_until_ready(self._channels)
+                except BaseException:
+                    self._end()
+                    raise
+            return self._channels
+
+    def _wait_until_ready(self, channels: Channels) -> None:
+        """Until a request is answered *and* its echo arrives on iopub: before that, output would be lost."""
+        deadline = time.monotonic() + START_TIMEOUT
+        answered = listening = False
+        while not (answered and listening):
+            channels.send(channels.shell, "kernel_info_request", {})
+            for socket, _ in channels.receive(0.2):
+                answered = answered or socket is channels.shell
+                listening = listening or socket is channels.iopub
+            assert self._process is not None
+            if not self._process.alive():
+                raise KernelStartError(
+                    f"kernel {self.name} did not start: its process {self._process.obituary()}\nFind the cause with: "
+                    f"tfkernels doctor {self.name}"
+                )
+            if time.monotonic() > deadline:
+                raise KernelStartError(
+                    f"kernel {self.name} did not answer within {START_TIMEOUT:.0f} s of its start. The machine may be "
+                    f"very busy; otherwise find the cause with: tfkernels doctor {self.name}"
+                )
+
+    def _alive(self) -> bool:
+        return self._process is not None and self._process.alive()
+
+    def _died(self) -> KernelDied:
+        assert self._process is not None
+        obituary = self._process.obituary()
+        self._end()
+        return KernelDied(
+            f"the process of kernel {self.name} {obituary}\nIts variables are gone. The next cell that uses "
+            f"{self.name} starts a fresh one: run the cells that define what you need again."
+        )
+
+    def interrupt(self) -> None:
+        """Interrupts what runs there, as the stop button does; for another thread than the one in ``run``."""
+        if self._process is not None:
+            self._process.interrupt()
+
+    def _on_interrupt(self) -> None:
+        """The user interrupted the cell that waits here; a second time, because the first had no effect."""
+        self._interrupts += 1
+        if self._process is not None:
+            self._process.interrupt() if self._interrupts == 1 else self._process.kill()
+
+    def shutdown(self) -> None:
+        """Ends the kernel and everything it left running. It starts again when it is next used."""
+        with self._turn:
+            if self._alive() and self._channels is not None:
+                self._channels.send(self._channels.control, "shutdown_request", {"restart": False})
+            self._end()
+
+    def restart(self) -> None:
+        """A fresh process; its variables are gone."""
+        with self._turn:
+            self.shutdown()
+            self.start()
+
+    def _end(self) -> None:
+        process, channels = self._process, self._channels
+        self._process = self._channels = None
+        if process is not None:
+            process.close()
+        if channels is not None:
+            channels.close()
+
+
+_shared: dict[str, RemoteKernel] = {}
+_owner = os.getpid()
+
+
+def shared(name: str) -> RemoteKernel:
+    """This process's kernel ``name``."""
+    if name not in _shared:
+        _shared[name] = RemoteKernel(name)
+    return _shared[name]
+
+
+def running() -> list[RemoteKernel]:
+    """The kernels that this process started and has not shut down."""
+    return [kernel for kernel in _shared.values() if kernel.pid is not None]
+
+
+@atexit.register
+def shutdown_all() -> None:
+    """Ends all of them. Not in a forked child: they belong to the process that started them."""
+    if os.getpid() == _owner:
+        for kernel in running():
+            kernel.shutdown()
