@@ -1,0 +1,108 @@
+"""Building an environment: whole, or nothing."""
+
+import os
+import shutil
+from datetime import datetime, timezone
+from pathlib import Path
+
+from filelock import FileLock
+
+from tfprovisioner import environments, interpreters, uv
+from tfprovisioner.catalogue import Release
+from tfprovisioner.environments import Environment
+from tfprovisioner.errors import BrokenEnvironment, BuildFailed
+from tfprovisioner.interpreters import Interpreter
+from tfprovisioner.probe import probe
+from tfprovisioner.progress import Reporter
+from tfprovisioner.recipe import Recipe, recipe_for
+
+
+def ensure(release: Release, report: Reporter, rebuild: bool = False) -> tuple[Environment, bool]:
+    """The environment of a release, and whether it had to be built, because it was missing, damaged or asked for.
+
+    Two calls at once, in any processes, do the work once. Raises ``NoInterpreter``, ``BuildFailed``.
+    """
+    if not rebuild:  # before interpreters are searched, which takes seconds
+        for minor in release.pythons:
+            existing = environments.current(recipe_for(release, minor))
+            if existing is not None and existing.problem() is None:
+                return existing, False
+    interpreter = interpreters.find(release)
+    recipe = recipe_for(release, interpreter.minor)
+    lock = _lock(recipe)
+    try:
+        lock.acquire(timeout=0)
+    except TimeoutError:
+        report.step("waiting for another tfkernels that builds the same environment")
+        lock.acquire()
+    try:
+        existing = environments.current(recipe)
+        if existing is not None and existing.problem() is None and not rebuild:
+            return existing, False
+        environment = _build(release, recipe, interpreter, report)
+        if existing is not None:
+            existing.retire()
+        return environment, True
+    finally:
+        lock.release()
+
+
+def _lock(recipe: Recipe) -> FileLock:
+    try:
+        environments.root().mkdir(parents=True, exist_ok=True)
+        return environments.lock(recipe)
+    except OSError as error:
+        raise BuildFailed(
+            f"The data folder {environments.root().parent} cannot be written: {error.strerror}. Choose another one "
+            f"with the variable TFKERNELS_HOME."
+        ) from error
+
+
+def _build(release: Release, recipe: Recipe, interpreter: Interpreter, report: Reporter) -> Environment:
+    folder = environments.new_folder(recipe)
+    try:
+        report.step(f"creating an environment with Python {interpreter.version}")
+        wanted = str(interpreter.path) if interpreter.path else interpreter.version
+        preference = [] if interpreter.path else ["--managed-python"]
+        uv.run(["venv", "--no-project", *preference, "--python", wanted, str(folder)], folder.parent, report.uv_says)
+        report.step(f"installing TensorFlow {release.version}")
+        uv.run(_install(release, folder), folder, report.uv_says)
+        report.step("checking: importing TensorFlow, running an op")
+        findings = probe(environments.python_in(folder))
+        environment = Environment(
+            folder=folder,
+            recipe=recipe,
+            python_version=findings.python,
+            base_python=os.path.realpath(environments.python_in(folder)),
+            built=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            size=_size(folder),
+        )
+        environment.save()
+    except BaseException as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, BrokenEnvironment):
+            raise BuildFailed(
+                f"The environment was built but does not work, so it was taken away again: {error}"
+            ) from error
+        if isinstance(error, OSError):
+            raise BuildFailed(
+                f"The environment could not be written to {folder.parent}: {error.strerror}. Nothing was changed. Free "
+                f"some space, or choose another place with TFKERNELS_HOME."
+            ) from error
+        raise
+    return environment
+
+
+def _install(release: Release, folder: Path) -> list[str]:
+    lock = str(release.lock)
+    arguments = ["pip", "install", "--python", str(environments.python_in(folder)), "--require-hashes"]
+    arguments += ["--only-binary", ":all:"]
+    for package in release.build_from_source:
+        arguments += ["--no-binary", package]
+    # What is built is built with pinned and hashed tools as well.
+    return [*arguments, "--build-constraints", lock, "--requirements", lock]
+
+
+def _size(folder: Path) -> int:
+    files = (Path(parent) / name for parent, _, names in os.walk(folder) for name in names)
+    return sum(path.lstat().st_size for path in files)

@@ -1,0 +1,200 @@
+"""The command ``tfkernels``. Only words and tables here; the work is done by the modules it calls."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import tfkernels
+import typer
+from rich.console import Console
+from rich.table import Table
+from tfkernels import kernelspecs
+from tfkernels.errors import TFKernelsError
+
+from tfprovisioner import doctor as doctor_module
+from tfprovisioner import install as install_module
+from tfprovisioner import listing
+from tfprovisioner.errors import ProvisionError
+
+app = typer.Typer(
+    help="Every TensorFlow release as a Jupyter kernel of its own.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+)
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """Turns what a user can mend into one paragraph on standard error, and exit code 1."""
+    try:
+        yield
+    except (ProvisionError, TFKernelsError) as error:
+        _complain(error)
+        raise typer.Exit(1) from None
+
+
+def _complain(error: Exception) -> None:
+    Console(stderr=True, soft_wrap=True).print("[red]error:[/red]", end=" ")
+    print(error, file=sys.stderr)
+
+
+def _print_json(document: Any) -> None:
+    print(json.dumps(document, indent=1))
+
+
+def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    table = Table(box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def _megabytes(size: int | None) -> str:
+    return "" if size is None else f"{size / 1e6:,.0f} MB"
+
+
+@app.command()
+def install(
+    releases: Annotated[
+        list[str] | None,
+        typer.Argument(help="tf1, tf2, a release line (2.21) or an exact release (1.15.5).", show_default="tf1 tf2"),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="The kernel's name, if it is not to be the release's.")] = None,
+    user: Annotated[
+        bool, typer.Option("--user", help="For all Jupyters of this user, not only the one this is installed in.")
+    ] = False,
+    rebuild: Annotated[
+        bool,
+        typer.Option("--rebuild", help="Build the environment anew, even if it looks whole. Running kernels go on."),
+    ] = False,
+) -> None:
+    """Build environments and register their kernels. What is there already is left as it is."""
+    requests = releases or ["tf1", "tf2"]
+    if name and len(requests) != 1:
+        raise typer.BadParameter("--name goes with exactly one release")
+    failed = False
+    for request in requests:
+        try:
+            done = install_module.install(request, name, user, rebuild)
+        except (ProvisionError, TFKernelsError) as error:  # the other releases do not depend on this one
+            _complain(error)
+            failed = True
+            continue
+        state = "installed" if done.built else "already there"
+        made = done.environment
+        print(
+            f"{done.name}: {state}. TensorFlow {made.recipe.tensorflow}, Python {made.python_version}, "
+            f"{_megabytes(made.size)}. Kernel: {done.kernelspec}"
+        )
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command("list")
+def list_kernels(as_json: JsonOption = False) -> None:
+    """The kernels, with release, Python, backend, size and state."""
+    rows = listing.kernels()
+    if as_json:
+        _print_json([asdict(row) for row in rows])
+    elif rows:
+        _print_table(
+            ("name", "TensorFlow", "Python", "backend", "size", "state"),
+            [(row.name, row.tensorflow, row.python, row.backend, _megabytes(row.size), row.state) for row in rows],
+        )
+    else:
+        print("No kernels yet. Make the two usual ones with: tfkernels install")
+
+
+@app.command()
+def releases(as_json: JsonOption = False) -> None:
+    """Every TensorFlow release known, with the Python it needs and whether it can be had here."""
+    rows = listing.releases()
+    if as_json:
+        _print_json([asdict(row) for row in rows])
+    else:
+        _print_table(
+            ("release", "released", "Python", "here"),
+            [(row.release, row.released, ", ".join(row.pythons), row.here) for row in rows],
+        )
+
+
+@app.command()
+def doctor(
+    names: Annotated[list[str] | None, typer.Argument(help="Kernels.", show_default="all")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Import TensorFlow and run an op in each kernel's environment; exit 1 if anything is wrong."""
+    with _answering():
+        wanted = names or sorted(kernelspecs.find())
+        found = []
+        for name in wanted:
+            if not as_json:
+                print(f"{name}: importing TensorFlow …", file=sys.stderr, flush=True)
+            found.append(doctor_module.examine(name))
+    if as_json:
+        _print_json([asdict(diagnosis) for diagnosis in found])
+    else:
+        if not found:
+            print("No kernels yet. Make the two usual ones with: tfkernels install")
+        for diagnosis in found:
+            if diagnosis.findings is not None:
+                facts = ", ".join(f"{key} {value}" for key, value in asdict(diagnosis.findings).items())
+                print(f"{diagnosis.name}: ok ({facts})")
+            else:
+                print(f"{diagnosis.name}: {diagnosis.problem}\n{diagnosis.name}: mend it with: {diagnosis.remedy}")
+    if not all(diagnosis.ok for diagnosis in found):
+        raise typer.Exit(1)
+
+
+@app.command()
+def remove(names: Annotated[list[str], typer.Argument(help="Kernels.")]) -> None:
+    """Delete kernels together with their environments."""
+    with _answering():
+        for name in names:  # all of them are looked up before the first is deleted
+            kernelspecs.get(name)
+        for name in names:
+            folder, environment = install_module.remove(name)
+            print(f"{name}: removed {folder}")
+            if environment is None:
+                print(f"{name}: its environment stays, another kernel uses it")
+            else:
+                print(f"{name}: removed {environment}")
+
+
+@app.command()
+def demo(
+    output: Annotated[
+        Path | None, typer.Option(help="Where the executed notebook goes.", show_default="in the data folder")
+    ] = None,
+) -> None:
+    """Run the main job: one notebook, two TensorFlow releases, the same weights, and how far they agree."""
+    from tfprovisioner import demo as demo_module  # papermill takes a second to import
+
+    with _answering():
+        target, comparison = demo_module.run(output, lambda text: print(text, file=sys.stderr, flush=True))
+    print(comparison)
+    print(f"\nThe executed notebook: {target}")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(tfkernels.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Every TensorFlow release as a Jupyter kernel of its own."""

@@ -1,0 +1,143 @@
+"""Built environments on disk. One exists if, and only if, its record file does: that is written last."""
+
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from tfprovisioner.home import home
+from tfprovisioner.recipe import Recipe
+
+_RECORD = "environment.json"
+_RETIRED = "retired.json"
+_KERNELS = "kernels.json"
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A built and checked environment."""
+
+    folder: Path
+    recipe: Recipe
+    python_version: str
+    base_python: str
+    built: str
+    """When, ISO 8601 in UTC."""
+    size: int
+    """Bytes on disk; files that are shared with uv's cache count too."""
+
+    @property
+    def python(self) -> Path:
+        return python_in(self.folder)
+
+    def problem(self) -> str | None:
+        """What a quick look finds wrong, or ``None``. It does not start anything."""
+        if not self.python.exists():
+            if os.path.lexists(self.python):
+                return f"the Python {self.base_python} that it was made from is gone"
+            return f"its interpreter {self.python} is missing"
+        if not any((self.folder / "lib").glob("python*/site-packages/tensorflow*")):
+            return "TensorFlow is no longer in it"
+        return None
+
+    def save(self) -> None:
+        """Writes the record, atomically. From then on the environment exists."""
+        content = asdict(self)
+        del content["folder"]
+        replace_text(self.folder / _RECORD, json.dumps(content, indent=1))
+
+    def retire(self) -> None:
+        """No new kernel will use it; those that run keep their files."""
+        os.replace(self.folder / _RECORD, self.folder / _RETIRED)
+
+
+def python_in(folder: Path) -> Path:
+    return folder / "Scripts" / "python.exe" if os.name == "nt" else folder / "bin" / "python"
+
+
+def load(folder: Path) -> Environment | None:
+    """The environment in ``folder``, or ``None`` if there is none, or only part of one."""
+    try:
+        content: dict[str, Any] = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
+        return Environment(folder=folder, recipe=Recipe(**content.pop("recipe")), **content)
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def root() -> Path:
+    return home() / "environments"
+
+
+def lock(recipe: Recipe) -> FileLock:
+    """Held while a recipe's environments change. The system frees it when its holder ends, however it ends."""
+    folder = home() / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / f"{recipe.name}.lock")
+
+
+def current(recipe: Recipe) -> Environment | None:
+    """The environment of a recipe that new kernels should use."""
+    found = (load(folder) for folder in _folders(recipe))
+    return next((environment for environment in found if environment is not None), None)
+
+
+def new_folder(recipe: Recipe) -> Path:
+    """A folder that nothing has used before; call it with the recipe's lock held.
+
+    What a killed build left is deleted, but its name is not used again: a program that it started may still write
+    there.
+    """
+    numbers = [int(folder.name.rpartition(".")[2]) for folder in _folders(recipe)]
+    for folder in _folders(recipe):
+        if not (folder / _RECORD).exists() and not (folder / _RETIRED).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+    return root() / f"{recipe.name}.{max(numbers, default=0) + 1}"
+
+
+def _folders(recipe: Recipe) -> list[Path]:
+    """All folders of a recipe, the newest first."""
+    folders = [folder for folder in root().glob(f"{recipe.name}.*") if folder.name.rpartition(".")[2].isdigit()]
+    return sorted(folders, key=lambda folder: int(folder.name.rpartition(".")[2]), reverse=True)
+
+
+def kernels_of(folder: Path) -> list[Path]:
+    """The kernelspec folders, of any Jupyter environment, that point to an environment."""
+    try:
+        paths = json.loads((folder / _KERNELS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    return [Path(path) for path in paths if _points_to(Path(path), folder)]
+
+
+def _points_to(kernelspec: Path, folder: Path) -> bool:
+    try:
+        spec = json.loads((kernelspec / "kernel.json").read_text(encoding="utf-8"))
+        return bool(spec["metadata"]["tfkernels"]["environment"] == str(folder))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def note_kernel(folder: Path, kernelspec: Path) -> None:
+    """Remembers that a kernelspec points to an environment, so that removing another one does not delete it."""
+    paths = sorted({str(path) for path in kernels_of(folder)} | {str(kernelspec)})
+    replace_text(folder / _KERNELS, json.dumps(paths))
+
+
+def delete(folder: Path) -> None:
+    """Deletes an environment, the record first: half of one never looks like a whole one."""
+    (folder / _RECORD).unlink(missing_ok=True)
+    shutil.rmtree(folder)
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Writes a file so that readers see the old content or the new one, never a part."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

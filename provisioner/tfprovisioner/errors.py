@@ -1,0 +1,25 @@
+"""What can go wrong while kernels are made. Each message says what happened, why, and what to do."""
+
+
+class ProvisionError(Exception):
+    """Shown on the command line as one paragraph."""
+
+
+class UnknownRelease(ProvisionError):
+    """What was asked for is not in the catalogue."""
+
+
+class NoInterpreter(ProvisionError):
+    """No Python that the release runs on could be found or fetched."""
+
+
+class BuildFailed(ProvisionError):
+    """An environment could not be built; nothing of it is left."""
+
+
+class BrokenEnvironment(ProvisionError):
+    """A kernel's environment is missing, damaged, or does not pass its check."""
+
+
+class KernelNameTaken(ProvisionError):
+    """A kernel of that name exists that this package did not make."""

@@ -1,0 +1,116 @@
+"""Writing and removing the kernelspec folders that Jupyter's clients read."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import tfkernels
+from jupyter_core.paths import jupyter_data_dir
+
+from tfprovisioner.environments import Environment, note_kernel, replace_text
+from tfprovisioner.errors import KernelNameTaken, ProvisionError
+
+PROVISIONER = "tfkernels-provisioner"
+"""The name of our entry point in the group ``jupyter_client.kernel_provisioners``."""
+
+_LOGOS = Path(__file__).parent / "logos"
+
+
+def kernels_folder(user: bool) -> Path:
+    """Where kernelspecs go: beside this Python's Jupyter, or where all of the user's Jupyters look."""
+    base = Path(jupyter_data_dir()) if user else Path(sys.prefix) / "share" / "jupyter"
+    return base / "kernels"
+
+
+def write(name: str, environment: Environment, command: str, user: bool) -> Path:
+    """Registers an environment as kernel ``name`` and returns the kernelspec's folder.
+
+    ``command`` is what the user would type to make it again; error messages show it.
+
+    ``kernel.json`` is replaced last and at once: a reader finds the old kernel or the new one. Raises
+    ``KernelNameTaken`` if a kernel of that name is not one of ours.
+    """
+    folder = kernels_folder(user) / name
+    check_name(name, user)
+    content = json.dumps(_content(name, environment, command, user), indent=1, ensure_ascii=False)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        generation = environment.recipe.tensorflow.split(".")[0]
+        for logo in (_LOGOS / f"tf{generation}").iterdir():
+            shutil.copyfile(logo, folder / logo.name)
+        replace_text(folder / "kernel.json", content)
+    except OSError as error:
+        raise ProvisionError(
+            f"The kernel could not be registered in {folder.parent}: {error.strerror}. If that folder is not yours to "
+            f"write, register it for your user with: tfkernels install {name} --user"
+        ) from error
+    note_kernel(environment.folder, folder)
+    return folder
+
+
+def check_name(name: str, user: bool) -> None:
+    """Raises ``KernelNameTaken`` if ``name`` is that of a kernel which is not ours."""
+    path = kernels_folder(user) / name / "kernel.json"
+    if path.exists() and "tfkernels" not in _read(path).get("metadata", {}):
+        raise KernelNameTaken(
+            f"There is already a kernel {name!r} in {path.parent} that tfkernels did not make; it was left as it is. "
+            f"Choose another name with --name."
+        )
+
+
+def remove(folder: Path) -> None:
+    """Deletes a kernelspec folder; without ``kernel.json`` it is no kernel any more, so that goes first."""
+    (folder / "kernel.json").unlink(missing_ok=True)
+    shutil.rmtree(folder)
+
+
+def _content(name: str, environment: Environment, command: str, user: bool) -> dict[str, Any]:
+    release = environment.recipe.tensorflow
+    metadata: dict[str, Any] = {
+        "tfkernels": {
+            "environment": str(environment.folder),
+            "tensorflow": release,
+            "python": environment.python_version,
+            "backend": environment.recipe.backend,
+            "command": command,
+        }
+    }
+    # Whether the debugger works is a fact of the environment's own ipykernel, not of ours.
+    own = _read(environment.folder / "share" / "jupyter" / "kernels" / "python3" / "kernel.json")
+    if "debugger" in own.get("metadata", {}):
+        metadata["debugger"] = own["metadata"]["debugger"]
+    if not user:  # a Jupyter that lacks the provisioner hides kernels that name it
+        metadata["kernel_provisioner"] = {"provisioner_name": PROVISIONER, "config": {}}
+    launcher = Path(tfkernels.__file__).with_name("launcher.py")
+    return {
+        "argv": [str(environment.python), str(launcher), "-f", "{connection_file}"],
+        "display_name": display_name(name, release),
+        "language": "python",
+        "env": {
+            # Empty is unset for Python; a kernelspec can only overwrite.
+            "PYTHONPATH": "",
+            "PYTHONHOME": "",
+            "PYTHONNOUSERSITE": "1",
+            "TFKERNELS_KERNEL": name,
+            "TFKERNELS_KERNEL_TENSORFLOW": release,
+            "TFKERNELS_KERNELS": str(kernels_folder(user)),
+        },
+        "metadata": metadata,
+    }
+
+
+def display_name(name: str, release: str) -> str:
+    """What the picker shows: ``TensorFlow 2.21``, and the kernel's name where it says more."""
+    line = ".".join(release.split(".")[:2])
+    usual = name == f"tf{release.split('.')[0]}"
+    return f"TensorFlow {line}" if usual else f"TensorFlow {line} ({name})"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content

@@ -1,0 +1,68 @@
+"""Does TensorFlow really work in an environment? Asked of a plain process, with a limit: a bad import can hang."""
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tfkernels import environ
+
+from tfprovisioner.errors import BrokenEnvironment
+
+TIMEOUT = 300.0
+"""Seconds. The first import of a fresh environment compiles some thousand files."""
+
+_SCRIPT = """
+import json, platform, sys
+import ipykernel.ipkernel
+import tensorflow as tf
+import numpy as np
+x = np.arange(6, dtype="float32").reshape(2, 3)
+product = tf.matmul(tf.constant(x), tf.constant(x.T))
+if tf.__version__.startswith("1."):
+    with tf.Session() as session:
+        product = session.run(product)
+assert np.array_equal(np.asarray(product), x.dot(x.T)), product
+print("tfkernels-probe " + json.dumps({
+    "tensorflow": tf.__version__, "python": platform.python_version(), "numpy": np.__version__,
+    "ipykernel": ipykernel.ipkernel.__name__ and __import__("ipykernel").__version__}))
+"""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What an environment said about itself."""
+
+    tensorflow: str
+    python: str
+    numpy: str
+    ipykernel: str
+
+
+def probe(python: Path) -> Findings:
+    """Imports TensorFlow with ``python`` and multiplies two matrices. Raises ``BrokenEnvironment`` with the reason."""
+    variables = environ.cleaned(os.environ)
+    variables.pop("PYTHONDONTWRITEBYTECODE", None)  # this first import makes all later ones fast
+    variables["CUDA_VISIBLE_DEVICES"] = "-1"  # nor does it take memory of a GPU that is at work
+    variables["TF_CPP_MIN_LOG_LEVEL"] = "2"
+    try:
+        done = subprocess.run(
+            [python, "-s", "-c", _SCRIPT],
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=TIMEOUT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise BrokenEnvironment(f"importing TensorFlow with {python} took longer than {TIMEOUT:.0f} s") from None
+    except OSError as error:
+        raise BrokenEnvironment(f"{python} cannot be started: {error.strerror}") from None
+    for line in done.stdout.splitlines():
+        if line.startswith("tfkernels-probe "):
+            return Findings(**json.loads(line.partition(" ")[2]))
+    last = "\n".join((done.stderr or done.stdout).strip().splitlines()[-6:])
+    raise BrokenEnvironment(f"importing TensorFlow and running an op failed (exit code {done.returncode}):\n{last}")

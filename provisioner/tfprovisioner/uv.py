@@ -1,0 +1,80 @@
+"""Running uv: its binary, its progress, and what its failures mean."""
+
+import os
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from tfkernels import environ
+from uv import find_uv_bin
+
+from tfprovisioner.errors import BuildFailed
+
+_CAUSES = (
+    # a pattern in uv's output, what it means, what to do
+    (
+        r"No space left on device|os error 28|Disk quota exceeded",
+        "The disk is full",
+        "Free some space (an environment takes up to 2 GB), or set TFKERNELS_HOME and UV_CACHE_DIR to other places",
+    ),
+    (
+        r"[Hh]ash mismatch",
+        "A downloaded file is not the one that was verified for this release",
+        "Look at the index or mirror that uv is configured to use: it serves a different file",
+    ),
+    (
+        r"dns error|error sending request|[Cc]onnection (refused|reset)|timed out|tcp connect error|Request failed",
+        "The package index cannot be reached",
+        "Check the network, or UV_DEFAULT_INDEX and HTTPS_PROXY if you use a mirror or a proxy",
+    ),
+    (
+        r"Permission denied|Read-only file system",
+        "A folder cannot be written",
+        "Choose other places with TFKERNELS_HOME and UV_CACHE_DIR",
+    ),
+)
+
+
+def run(arguments: list[str], cwd: Path, say: Callable[[str], None]) -> None:
+    """Runs uv and hands each line of its output to ``say``. Raises ``BuildFailed`` with the cause.
+
+    ``cwd`` is a folder of ours, so that no project's configuration is picked up from where the user happens to be;
+    the user's own uv configuration (index, proxy, cache) holds.
+    """
+    environment = environ.cleaned(os.environ)
+    # What would change which interpreter and which packages are taken; the lock has decided that.
+    for name in ("UV_PYTHON", "UV_SYSTEM_PYTHON", "UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE_NEWER", "UV_NO_BINARY"):
+        environment.pop(name, None)
+    lines: list[str] = []
+    with subprocess.Popen(
+        [find_uv_bin(), "--no-progress", "--color", "never", *arguments],
+        cwd=cwd,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                lines.append(line.rstrip())
+                say(lines[-1])
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode:
+        raise BuildFailed(_explanation("\n".join(lines)))
+
+
+def _explanation(output: str) -> str:
+    tail = "\n".join(output.splitlines()[-12:])
+    for pattern, meaning, remedy in _CAUSES:
+        if re.search(pattern, output):
+            return (
+                f"{meaning}, so the environment was not built and nothing was changed. {remedy}; then run the same "
+                f"command again. uv said:\n{tail}"
+            )
+    return f"uv could not build the environment, and nothing was changed. It said:\n{tail}"
