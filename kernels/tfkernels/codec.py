@@ -108,7 +108,7 @@ class Encoder:
     def _scalar(self, value: "np.generic") -> Node:
         # Trailing NULs are padding in a NumPy array but data in a scalar: text and bytes go as themselves.
         if isinstance(value, np.str_):
-            return ["npstr", str(value)]
+            return ["npstr", value[:]]  # str(value) of NumPy 2 drops trailing NULs
         if isinstance(value, np.bytes_):
             return ["npbytes", self._place(bytes(value)), len(value)]
         array = np.asarray(value)
@@ -161,6 +161,8 @@ class Decoder:
         return self._look((), decode_dtype(spec), "C", offset).copy()[()]
 
     def _look(self, shape: typing.Tuple[int, ...], dtype: typing.Any, order: typing.Any, offset: int) -> typing.Any:
+        if offset < 0 or any(length < 0 for length in shape):
+            raise ValueError("an array of shape {} at {}".format(shape, offset))  # NumPy would take it
         if dtype.itemsize == 0 or 0 in shape:
             return np.empty(shape, dtype, order=order)
         return np.ndarray(shape, dtype, buffer=self._memory, offset=offset, order=order)

@@ -70,5 +70,5 @@ def _decode(spec: typing.Any) -> "np.dtype[typing.Any]":
     }
     if any(title is not None for title in spec["titles"]):
         description["titles"] = spec["titles"]
-    record: "np.dtype[typing.Any]" = np.dtype(typing.cast(typing.Any, description), align=spec["aligned"])
+    record: np.dtype[typing.Any] = np.dtype(typing.cast(typing.Any, description), align=spec["aligned"])
     return record

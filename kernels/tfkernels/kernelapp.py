@@ -113,8 +113,9 @@ _OUR_FRAMES = ("tfkernels.", "ipykernel.", "IPython.")
 def main() -> None:
     """Runs the kernel until it is shut down. Arguments are ipykernel's (``-f connection_file``)."""
     environ.activate()
-    owner.watch()
     app = IPKernelApp.instance(kernel_class=Kernel)
+    if owner.watch():
+        app.parent_handle = 0  # ipykernel's own poller would exit first, and leave children and folder behind
     app.initialize()
     # After the user's own IPython configuration, which may set the list of extensions anew.
     app.shell.extension_manager.load_extension("tfkernels")

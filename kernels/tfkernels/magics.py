@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from IPython.core.error import UsageError as IPythonUsageError
 from IPython.core.magic import no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 
@@ -55,7 +56,7 @@ class Extension:
 @argument("names", nargs="*", help="kernels; without any: all that run")
 def _look_after(line: str) -> None:
     """Looks after the kernels that this notebook started."""
-    arguments = parse_argstring(_look_after, line)
+    arguments = _parse(_look_after, line)
     if arguments.action == "list":
         _print_list()
         return
@@ -96,10 +97,17 @@ def _kernel_magic(shell: Any, name: str) -> Any:
     def run(line: str, cell: str | None = None) -> Any:
         if cell is None:
             return _value(shared(name), line)
-        return _cell(shell, shared(name), parse_argstring(run, line), cell)
+        return _cell(shell, shared(name), _parse(run, line), cell)
 
     run.__doc__ = f"Run the cell in kernel {name}. `y = %{name} EXPR` takes one value from there.\n\n{run.__doc__}"
     return no_var_expand(run)
+
+
+def _parse(magic: Any, line: str) -> Any:
+    try:
+        return parse_argstring(magic, line)
+    except IPythonUsageError as error:  # IPython prints it, and what papermill then stops with is empty
+        raise UsageError(str(error)) from None
 
 
 def _value(kernel: RemoteKernel, expression: str) -> Any:

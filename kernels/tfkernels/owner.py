@@ -15,13 +15,15 @@ PERIOD = 0.5
 """Seconds between two looks."""
 
 
-def watch() -> None:
-    """Starts the watching thread, if this process knows its owner and is its direct child."""
+def watch() -> bool:
+    """Starts the watching thread, if this process knows its owner and is its direct child; says whether it did."""
     owner = os.environ.get("JPY_PARENT_PID", "")
     # On Windows a process's parent number never changes; ipykernel watches a handle there instead.
-    if os.name == "posix" and owner.isdigit() and int(owner) == os.getppid():
-        arguments = (int(owner), os.environ.get("TFKERNELS_FOLDER"))
-        threading.Thread(target=_watch, args=arguments, name="tfkernels-owner", daemon=True).start()
+    if os.name != "posix" or not owner.isdigit() or int(owner) != os.getppid():
+        return False
+    arguments = (int(owner), os.environ.get("TFKERNELS_FOLDER"))
+    threading.Thread(target=_watch, args=arguments, name="tfkernels-owner", daemon=True).start()
+    return True
 
 
 def _watch(owner: int, folder: typing.Optional[str]) -> None:

@@ -1,0 +1,30 @@
+"""Real environments with real TensorFlow, built once and registered beside the Python that runs the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import tfkernels
+from tfkernels.remote import RemoteKernel
+from tfprovisioner.install import Installed, install
+
+
+@pytest.fixture(scope="session")
+def installed() -> dict[str, Installed]:
+    """The two usual kernels. If they are there already, nothing is built."""
+    return {name: install(name) for name in ("tf1", "tf2")}
+
+
+@pytest.fixture(params=["tf1", "tf2"])
+def remote(request: pytest.FixtureRequest, installed: dict[str, Installed]) -> Iterator[RemoteKernel]:
+    """A kernel of this process, one for all tests: starting it takes longer than most of them."""
+    yield tfkernels.kernel(request.param)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ended() -> Iterator[None]:
+    yield
+    from tfkernels.remote import shutdown_all
+
+    shutdown_all()

@@ -1,0 +1,194 @@
+"""``%%NAME`` and ``%NAME`` from all kinds of host kernels: an ordinary one, TensorFlow 2's, TensorFlow 1's Python 3.7."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+from jupyter_client.manager import start_new_kernel
+
+from tests.notebooks import plain, run_cells, text
+
+HOSTS = [("python3", "tf1"), ("python3", "tf2"), ("tf1", "tf2"), ("tf2", "tf1"), ("tf1", "tf1")]
+
+
+@pytest.fixture(params=HOSTS, ids=[f"{there}-from-{here}" for here, there in HOSTS])
+def pair(request: pytest.FixtureRequest, installed: object) -> tuple[str, str]:
+    """The notebook's kernel and the other one."""
+    host: tuple[str, str] = request.param
+    return host
+
+
+def load(host: str) -> list[str]:
+    """In a TensorFlow kernel the magics are there already."""
+    return ["%load_ext tfkernels"] if host == "python3" else []
+
+
+def test_the_main_job(pair: tuple[str, str]) -> None:
+    here, there = pair
+    *_, ran, value, line, named = run_cells(
+        here,
+        *load(here),
+        "import numpy as np\nimages = np.arange(6, dtype='f4').reshape(2, 3)",
+        f"%%{there} -i images,w=images[:, 0] * 2 -o total,first=y[0] -o s\n"
+        "import tensorflow as tf\nprint(tf.__version__[:2])\ny = images + w[:, None]\ntotal = float(y.sum())\ns = 'ä'\ny.shape",
+        "print(total, first, first.dtype, s)",
+        f"z = %{there} y * 2\nz.tolist(), type(z).__module__",
+        f"%{there} {{'a': [1, None], (1, 2): {{3}}}}",
+    )
+    assert text(ran) == f"{there[2]}.\n(2, 3)"
+    assert ran[-1].output_type == "execute_result"
+    assert text(value) == "33.0 [0. 1. 2.] float32 ä\n"
+    assert text(line) == "([[0.0, 2.0, 4.0], [18.0, 20.0, 22.0]], 'numpy')"
+    assert text(named) == "{'a': [1, None], (1, 2): {3}}"
+
+
+def test_output_is_that_of_a_native_cell(pair: tuple[str, str]) -> None:
+    here, there = pair
+    cell = "\n".join(
+        [
+            "from IPython.display import HTML, clear_output, display",
+            "print('gone'); clear_output()",
+            "handle = display(HTML('<b>old</b>'), display_id='one')",
+            "handle.update(HTML('<b>new</b>'))",
+            "!echo shell",
+            "%time pass",
+            "import asyncio; await asyncio.sleep(0)",
+            "%matplotlib inline",
+            "import matplotlib.pyplot as plt; plt.plot([1, 2]);",
+        ]
+    )
+    *_, native = run_cells(there, cell)
+    *_, remote, captured = run_cells(
+        here, *load(here), f"%%{there}\n{cell}", f"%%capture got\n%%{there}\nprint('caught')"
+    )
+    assert "gone" not in text(remote)
+    assert "shell" in text(remote)
+    assert "Wall time" in text(remote)
+    kinds = [
+        [(o.output_type, sorted(o.get("data", ()))) for o in outs if o.output_type != "stream"]
+        for outs in (remote, native)
+    ]
+    assert kinds[0] == kinds[1]
+    assert any(output.get("data", {}).get("text/html") == "<b>new</b>" for output in remote)
+    assert captured == []
+
+
+def test_errors_fail_the_cell_once_with_the_remote_traceback(pair: tuple[str, str]) -> None:
+    here, there = pair
+    *_, failed, after = run_cells(
+        here, *load(here), f"%%{there}\ndef f():\n    return 1 / 0\n\nf()", f"%{there} 1 + 1", allow_errors=True
+    )
+    assert [output.output_type for output in failed] == ["error"]
+    shown = plain("\n".join(failed[0].traceback))
+    assert shown.count("ZeroDivisionError: division by zero") == 1
+    assert "----> 2     return 1 / 0" in shown, "with the lines of the cell, and no stack of ours"
+    assert "tfkernels" not in shown
+    assert f"in kernel {there}" in failed[0].evalue
+    assert text(after) == "2"
+
+
+BAD = [
+    ("%%{there} -i nowhere\npass", "'nowhere' is not defined"),
+    ("%%{there} -o nowhere\npass", "no 'nowhere' in kernel"),
+    ("%%{there} -i x=print\npass", "x: objects of type"),
+    ("%%{there} -o x=[print]\npass", r"x[0]: objects of type"),
+    ("%%{there} -i 1x\npass", "write a name"),
+    ("%%{there} --nonsense\npass", "nonsense"),
+    ("%{there}", "wants an expression"),
+    ("%%tf3\npass", "Did you mean"),
+    ("y = %tf1.99 1", "Did you mean"),
+    ("%%{there}\nimport os; os._exit(7)", "exit code 7"),
+]
+
+
+def test_bad_input_is_answered_in_one_paragraph(pair: tuple[str, str]) -> None:
+    here, there = pair
+    cells = [cell.format(there=there) for cell, _ in BAD]
+    results = run_cells(here, *load(here), *cells, f"%{there} 1 + 1", allow_errors=True)
+    assert text(results.pop()) == "2", "and everything goes on"
+    for (cell, expected), outputs in zip(BAD, results[-len(BAD) :], strict=True):
+        shown = "".join(
+            plain("\n".join(o.traceback)) if o.output_type == "error" else o.get("text", "") for o in outputs
+        )
+        assert expected in shown, f"{cell}: {shown}"
+        assert "Traceback" not in shown, cell
+        assert len(shown.splitlines()) < 8, shown
+
+
+def test_a_failed_output_binds_nothing(pair: tuple[str, str]) -> None:
+    here, there = pair
+    *_, after = run_cells(
+        here, *load(here), "a = b = 0", f"%%{there} -o a,b\na = 1; b = object()", "print(a, b)", allow_errors=True
+    )
+    assert text(after) == "0 0\n"
+
+
+def test_kernels_in_the_middle_of_a_notebook(installed: object) -> None:
+    """Both other kernels from one ordinary notebook, and looked after."""
+    *_, listed, stopped, again, unloaded = run_cells(
+        "python3",
+        "%load_ext tfkernels",
+        "%%tf1 -o a\na = 1",
+        "%%tf2 -i a -o b\nb = a + 1",
+        "%tfkernels",
+        "%tfkernels stop tf1\n%tfkernels restart tf2",
+        "print(a, b)",
+        "%unload_ext tfkernels\n%lsmagic",
+    )
+    assert text(listed).count("running, process") == 2
+    assert "<kernel tf1: TensorFlow 1.15, not started>" in text(stopped)
+    assert "<kernel tf2: TensorFlow 2.21, running, process" in text(stopped)
+    assert text(again) == "1 2\n"
+    assert "%tf1" not in text(unloaded)
+
+
+@pytest.mark.parametrize("here", ["python3", "tf1", "tf2"])
+def test_the_stop_button_reaches_the_other_kernel(installed: object, here: str) -> None:
+    there = "tf2" if here == "tf1" else "tf1"
+    manager, client = start_new_kernel(kernel_name=here)
+    try:
+        for code in [*load(here), f"%%{there}\nstate = 5"]:
+            client.execute_interactive(code, timeout=60)
+        request = client.execute(f"%%{there}\nimport time\nprint('begun', flush=True)\ntime.sleep(100)")
+        while True:
+            message = client.get_iopub_msg(timeout=30)
+            if message["msg_type"] == "stream" and "begun" in message["content"]["text"]:
+                break
+        manager.interrupt_kernel()
+        started = time.monotonic()
+        while True:
+            reply = client.get_shell_msg(timeout=30)
+            if reply["parent_header"].get("msg_id") == request:
+                break
+        assert time.monotonic() - started < 20
+        assert reply["content"]["status"] == "error"
+        assert "KeyboardInterrupt" in "".join(reply["content"]["traceback"])
+        expressions = {"state": f"get_ipython().run_line_magic('{there}', 'state')"}
+        while reply["content"]["status"] != "ok":  # after an error, a kernel sends back what is already waiting
+            reply = client.execute_interactive("", user_expressions=expressions, timeout=30)
+        assert reply["content"]["user_expressions"]["state"]["data"]["text/plain"] == "5", "both are usable"
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+def test_a_notebooks_kernel_that_is_killed_takes_the_other_one_along(installed: object) -> None:
+    manager, client = start_new_kernel(kernel_name="tf2")
+    try:
+        expressions = {"pid": "__import__('tfkernels').kernel('tf1')['__import__(\"os\").getpid()']"}
+        client.execute("", user_expressions=expressions)
+        pid = int(client.get_shell_msg(timeout=60)["content"]["user_expressions"]["pid"]["data"]["text/plain"])
+        os.kill(pid, 0)
+        assert manager.provisioner is not None
+        os.kill(manager.provisioner.pid, signal.SIGKILL)  # type: ignore[attr-defined]
+        deadline = time.monotonic() + 5
+        with pytest.raises(ProcessLookupError):
+            while time.monotonic() < deadline:
+                os.kill(pid, 0)
+                time.sleep(0.1)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
