@@ -77,10 +77,9 @@ def _content(name: str, environment: Environment, command: str, user: bool) -> d
             "command": command,
         }
     }
-    # Whether the debugger works is a fact of the environment's own ipykernel, not of ours.
+    # What its ipykernel can do (debugger, encryption) is a fact of the environment, not of the one we run in.
     own = _read(environment.folder / "share" / "jupyter" / "kernels" / "python3" / "kernel.json")
-    if "debugger" in own.get("metadata", {}):
-        metadata["debugger"] = own["metadata"]["debugger"]
+    metadata.update(own.get("metadata", {}))
     if not user:  # a Jupyter that lacks the provisioner hides kernels that name it
         metadata["kernel_provisioner"] = {"provisioner_name": PROVISIONER, "config": {}}
     launcher = Path(tfkernels.__file__).with_name("launcher.py")
