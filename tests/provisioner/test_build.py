@@ -1,0 +1,249 @@
+"""Environments are whole or not there: killed, twice at once, no index, a full disk, damaged, deleted."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from uv import find_uv_bin
+
+from tfkernels import kernelspecs
+from tfprovisioner import catalogue, environments, install, kernelspec
+from tfprovisioner.errors import BuildFailed, KernelNameTaken, ProvisionError
+from tfprovisioner.recipe import recipe_for
+
+_RECIPE = recipe_for(catalogue.find("tf1"), "3.7")
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data folder and a Jupyter of its own; nothing of the user's is touched."""
+    monkeypatch.setenv("TFKERNELS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))
+    monkeypatch.setenv(
+        "JUPYTER_PATH", str(tmp_path / "jupyter")
+    )  # before the kernels of the Python that runs the tests
+    monkeypatch.setenv("PYTHONUNBUFFERED", "1")
+    return tmp_path
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "tfprovisioner", *arguments]
+
+
+def tfkernels(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments), env={**os.environ, **variables}, capture_output=True, text=True, check=False
+    )
+
+
+def built(place: Path) -> list[Path]:
+    return sorted((place / "home" / "environments").glob("*/environment.json"))
+
+
+def left(place: Path) -> list[Path]:
+    return [path for path in (place / "home" / "environments").glob("*") if not (path / "environment.json").exists()]
+
+
+def test_two_installs_at_once_do_the_work_once(place: Path) -> None:
+    processes = [
+        subprocess.Popen(command("install", "tf1", "--user"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    outputs = [process.communicate(timeout=200) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    assert len(built(place)) == 1
+    words = " ".join(out for out, _ in outputs)
+    assert "installed." in words
+    assert "already there." in words
+    assert any("waiting for another tfkernels" in err for _, err in outputs)
+
+
+@pytest.mark.parametrize("moment", ["creating", "installing", "checking"])
+def test_killed_in_the_middle(place: Path, moment: str) -> None:
+    process = subprocess.Popen(command("install", "tf1", "--user"), stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if moment in line:
+            break
+    time.sleep(0.2)
+    process.send_signal(signal.SIGKILL)
+    process.stderr.close()
+    assert process.wait(10) == -signal.SIGKILL
+    assert not (place / "jupyter" / "kernels" / "tf1").exists(), "no kernel without a whole environment"
+    assert built(place) == []
+    listed = tfkernels("list", "--json")
+    assert "tf1" not in [row["name"] for row in json.loads(listed.stdout) if row["kernelspec"].startswith(str(place))]
+
+    done = tfkernels("install", "tf1", "--user")
+    assert done.returncode == 0, done.stderr
+    assert len(built(place)) == 1
+    assert left(place) == [], "and what the killed one left is gone"
+
+
+def test_interrupted_leaves_nothing(place: Path) -> None:
+    process = subprocess.Popen(command("install", "tf1", "--user"), stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "checking" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=30)
+    assert process.returncode != 0
+    assert "Traceback" not in rest
+    assert list((place / "home" / "environments").iterdir()) == []
+
+
+def test_no_index_is_told_and_leaves_nothing(place: Path) -> None:
+    failed = tfkernels(
+        "install", "tf1", "--user",
+        UV_DEFAULT_INDEX="http://127.0.0.1:9/simple", UV_CACHE_DIR=str(place / "cache"), UV_HTTP_RETRIES="0",
+    )  # fmt: skip
+    assert failed.returncode == 1
+    assert "package index cannot be reached" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert list((place / "home" / "environments").iterdir()) == []
+    assert not (place / "jupyter" / "kernels").exists()
+
+
+def test_a_file_that_is_not_the_verified_one_is_refused(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(catalogue._FOLDER, place / "releases")
+    lock = place / "releases" / "1.15" / "requirements.txt"
+    lines = lock.read_text().splitlines(keepends=True)
+    changed = [line if "--hash" not in line else line[:-12] + "0" * 11 + "\n" for line in lines]
+    # A last hash of a requirement ends the line, one before it is followed by a continuation.
+    lock.write_text("".join(new if old.rstrip()[-1] != "\\" else old for old, new in zip(lines, changed, strict=True)))
+    monkeypatch.setattr(catalogue, "_FOLDER", place / "releases")
+    with pytest.raises(BuildFailed, match="not the one that was verified"):
+        install.install("tf1", user=True)
+    assert list((place / "home" / "environments").iterdir()) == []
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(place: Path) -> None:
+    (place / "home").mkdir()
+    script = f"mount -t tmpfs -o size=60m none {place}/home && exec {' '.join(command('install', 'tf1', '--user'))}"
+    unshared = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--mount"]
+    if subprocess.run([*unshared, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this system lets nobody mount a small file system to fill")
+    # Copies, because a hard link into the cache takes no space.
+    failed = subprocess.run(
+        [*unshared, "sh", "-c", script + "; code=$?; ls " + str(place) + "/home/environments; exit $code"],
+        env={**os.environ, "UV_LINK_MODE": "copy"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert failed.returncode == 1, failed.stderr
+    assert "disk is full" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert not (place / "jupyter" / "kernels").exists()
+
+
+def test_a_data_folder_that_cannot_be_made(place: Path) -> None:
+    (place / "home").write_text("a file")
+    failed = tfkernels("install", "tf1", "--user")
+    assert failed.returncode == 1
+    assert "TFKERNELS_HOME" in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
+@pytest.fixture
+def one(place: Path) -> install.Installed:
+    return install.install("tf1", user=True)
+
+
+def test_damage_is_diagnosed_refused_and_mended(one: install.Installed, place: Path) -> None:
+    assert install.install("tf1", user=True).built is False
+
+    one.environment.python.unlink()
+    sick = tfkernels("doctor", "tf1", "--json")
+    assert sick.returncode == 1
+    (diagnosis,) = json.loads(sick.stdout)
+    assert diagnosis["ok"] is False
+    assert "interpreter" in diagnosis["problem"]
+    assert diagnosis["remedy"] == "tfkernels install tf1 --user"
+
+    mended = install.install("tf1", user=True)
+    assert mended.built
+    assert mended.environment.folder != one.environment.folder, "what runs in the old one is not disturbed"
+    assert one.environment.folder.exists()
+    (healthy,) = json.loads(tfkernels("doctor", "tf1", "--json").stdout)
+    assert healthy["ok"], healthy
+    assert healthy["findings"]["tensorflow"] == "1.15.5"
+    assert environments.current(_RECIPE) == mended.environment
+
+
+def test_an_environment_that_looks_whole_but_is_not(one: install.Installed) -> None:
+    package = next(one.environment.folder.glob("lib/python*/site-packages/google/protobuf"))
+    shutil.rmtree(package)
+    sick = tfkernels("doctor", "tf1")
+    assert sick.returncode == 1
+    assert "mend it with: tfkernels install tf1 --user --rebuild" in sick.stdout
+    assert tfkernels("install", "tf1", "--user", "--rebuild").returncode == 0
+    assert tfkernels("doctor", "tf1").returncode == 0
+
+
+def test_deleted_by_hand(one: install.Installed) -> None:
+    shutil.rmtree(one.environment.folder)
+    (row,) = [row for row in json.loads(tfkernels("list", "--json").stdout) if row["name"] == "tf1"]
+    assert row["state"] == "its environment is missing"
+    assert install.install("tf1", user=True).built
+
+
+def test_kernels_that_share_an_environment(one: install.Installed, place: Path) -> None:
+    second = install.install("1.15", name="mine", user=True)
+    assert second.environment == one.environment
+    assert json.loads((second.kernelspec / "kernel.json").read_text())["display_name"] == "TensorFlow 1.15 (mine)"
+
+    assert install.remove("mine") == (second.kernelspec, None)
+    assert one.environment.python.exists()
+    assert install.remove("tf1") == (one.kernelspec, one.environment.folder)
+    assert not one.kernelspec.exists()
+    assert not one.environment.folder.exists()
+
+
+def test_somebody_elses_kernel_is_left_alone(place: Path) -> None:
+    other = place / "jupyter" / "kernels" / "tf1"
+    other.mkdir(parents=True)
+    (other / "kernel.json").write_text('{"argv": ["x"], "display_name": "mine", "language": "python"}')
+    with pytest.raises(KernelNameTaken, match="--name"):
+        install.install("tf1", user=True)
+    assert "mine" in (other / "kernel.json").read_text()
+    assert built(place) == [], "and no minutes of work before saying so"
+
+
+def test_a_kernel_json_that_cannot_be_written_leaves_the_old_one(
+    one: install.Installed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (one.kernelspec / "kernel.json").read_text()
+
+    def fail(path: Path, text: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(kernelspec, "replace_text", fail)
+    with pytest.raises(ProvisionError, match="No space left"):
+        kernelspec.write("tf1", one.environment, "c", user=True)
+    assert (one.kernelspec / "kernel.json").read_text() == before
+
+
+def test_pip_in_a_cell_goes_into_the_kernels_own_environment(one: install.Installed) -> None:
+    spec = kernelspecs.get("tf1")
+    assert spec.folder == one.kernelspec
+    pip = [str(one.environment.folder / "bin" / "pip"), "--version"]
+    done = subprocess.run(pip, capture_output=True, text=True, check=True)
+    assert str(one.environment.folder) in done.stdout
+
+
+def test_files_are_shared_with_the_cache(one: install.Installed) -> None:
+    """Hard links: another environment of the same packages costs next to nothing."""
+    cache = subprocess.run([find_uv_bin(), "cache", "dir"], capture_output=True, text=True, check=True).stdout.strip()
+    if Path(cache).stat().st_dev != one.environment.folder.stat().st_dev:
+        pytest.skip("uv's cache is on another file system here")
+    library = next(
+        one.environment.folder.glob("lib/python*/site-packages/tensorflow_core/python/*pywrap_tensorflow*.so")
+    )
+    assert library.stat().st_nlink > 1

@@ -1,0 +1,79 @@
+"""Catalogue, recipe and kernel names: no process is started."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from tfprovisioner import catalogue, interpreters
+from tfprovisioner.errors import NoInterpreter, UnknownRelease
+from tfprovisioner.interpreters import Interpreter
+from tfprovisioner.kernelspec import display_name
+from tfprovisioner.recipe import recipe_for
+
+
+@pytest.mark.parametrize(
+    ("request_", "version", "kernel"),
+    [
+        ("tf1", "1.15.5", "tf1"),
+        ("TF2", "2.21.0", "tf2"),
+        ("1.15", "1.15.5", "tf1.15"),
+        ("tf2.21", "2.21.0", "tf2.21"),
+        ("2.21.0", "2.21.0", "tf2.21.0"),
+        (" tf1.15.5 ", "1.15.5", "tf1.15.5"),
+    ],
+)
+def test_requests(request_: str, version: str, kernel: str) -> None:
+    assert catalogue.find(request_).version == version
+    assert catalogue.kernel_name(request_) == kernel
+
+
+def test_unknown_release_names_the_nearest() -> None:
+    with pytest.raises(UnknownRelease, match=r"no TensorFlow release '2\.12'.*Did you mean 2\.21.*tfkernels releases"):
+        catalogue.find("2.12")
+
+
+@pytest.mark.parametrize("release", catalogue.releases(), ids=lambda release: release.line)
+def test_locks_are_pinned_and_hashed(release: catalogue.Release) -> None:
+    text = release.lock.read_text()
+    requirements = re.split(r"\n(?=\S)", re.sub(r"(?m)^\s+#.*\n?", "", text).strip())
+    assert len(requirements) > 50
+    for requirement in requirements:
+        assert re.match(r"[a-z0-9_.-]+==[^ ]+", requirement), requirement
+        assert "--hash=sha256:" in requirement, requirement
+    assert re.search(rf"(?m)^tensorflow(-cpu)?=={re.escape(release.version)}\b", text)
+    assert "http" not in text, "which index is used is the user's choice"
+
+
+def test_recipes_differ_in_all_that_matters() -> None:
+    recipe = recipe_for(catalogue.find("tf2"), "3.13")
+    names = {
+        recipe.name,
+        recipe_for(catalogue.find("tf2"), "3.12").name,
+        recipe_for(catalogue.find("tf1"), "3.7").name,
+        replace(recipe, lock="other").name,
+        replace(recipe, platform="other").name,
+        replace(recipe, backend="conda").name,
+    }
+    assert len(names) == 6
+    assert recipe_for(catalogue.find("2.21"), "3.13").name == recipe.name
+
+
+def test_display_names() -> None:
+    assert display_name("tf1", "1.15.5") == "TensorFlow 1.15"
+    assert display_name("tf2.21", "2.21.0") == "TensorFlow 2.21 (tf2.21)"
+
+
+def test_no_interpreter_says_what_was_looked_for_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interpreters, "_installed", lambda minor: None)
+    with pytest.raises(NoInterpreter, match=r"needs Python 3\.7.*pyenv install 3\.7.*conda create"):
+        interpreters.find(catalogue.find("tf1"))
+    assert interpreters.find(catalogue.find("tf2")) == Interpreter("3.13", None), "uv has it for download"
+
+
+def test_the_preferred_of_the_pythons_that_are_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = {"3.12": Interpreter("3.12.1", None), "3.10": Interpreter("3.10.1", None)}
+    monkeypatch.setattr(interpreters, "_installed", here.get)
+    assert interpreters.find(catalogue.find("tf2")).version == "3.12.1"
