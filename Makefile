@@ -11,7 +11,6 @@ demo: $(VENV)/installed
 	$(BIN)/tfkernels demo
 
 test: $(VENV)/installed-test lint
-	$(BIN)/tfkernels install
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/installed-test

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+
 import tfkernels
 from tfkernels.remote import RemoteKernel
 from tfprovisioner.install import Installed, install
@@ -17,9 +18,9 @@ def installed() -> dict[str, Installed]:
 
 
 @pytest.fixture(params=["tf1", "tf2"])
-def remote(request: pytest.FixtureRequest, installed: dict[str, Installed]) -> Iterator[RemoteKernel]:
+def remote(request: pytest.FixtureRequest, installed: dict[str, Installed]) -> RemoteKernel:
     """A kernel of this process, one for all tests: starting it takes longer than most of them."""
-    yield tfkernels.kernel(request.param)
+    return tfkernels.kernel(request.param)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -162,7 +162,7 @@ class Decoder:
 
     def _look(self, shape: typing.Tuple[int, ...], dtype: typing.Any, order: typing.Any, offset: int) -> typing.Any:
         if offset < 0 or any(length < 0 for length in shape):
-            raise ValueError("an array of shape {} at {}".format(shape, offset))  # NumPy would take it
+            raise ValueError(f"an array of shape {shape} at {offset}")  # NumPy would take it
         if dtype.itemsize == 0 or 0 in shape:
             return np.empty(shape, dtype, order=order)
         return np.ndarray(shape, dtype, buffer=self._memory, offset=offset, order=order)

@@ -8,13 +8,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
-import tfkernels
 import typer
 from rich.console import Console
 from rich.table import Table
+
+import tfkernels
 from tfkernels import kernelspecs
 from tfkernels.errors import TFKernelsError
-
 from tfprovisioner import doctor as doctor_module
 from tfprovisioner import install as install_module
 from tfprovisioner import listing

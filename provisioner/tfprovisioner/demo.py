@@ -6,8 +6,8 @@ from pathlib import Path
 import nbformat
 import papermill
 from papermill.exceptions import PapermillExecutionError
-from tfkernels import kernelspecs
 
+from tfkernels import kernelspecs
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.home import home
 from tfprovisioner.install import install

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from tfkernels import kernelspecs
 from tfkernels.kernelspecs import KernelSpec
-
 from tfprovisioner import environments
 from tfprovisioner.errors import BrokenEnvironment
 from tfprovisioner.kernel_provisioner import check

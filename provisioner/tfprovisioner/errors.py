@@ -21,5 +21,5 @@ class BrokenEnvironment(ProvisionError):
     """A kernel's environment is missing, damaged, or does not pass its check."""
 
 
-class KernelNameTaken(ProvisionError):
-    """A kernel of that name exists that this package did not make."""
+class BadKernelName(ProvisionError):
+    """Jupyter does not allow the name, or a kernel has it that this package did not make."""

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfkernels import kernelspecs
-
 from tfprovisioner import build, catalogue, environments, kernelspec
 from tfprovisioner.environments import Environment
 from tfprovisioner.errors import ProvisionError

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
-from tfkernels import environ
 
+from tfkernels import environ
 from tfprovisioner import environments
 from tfprovisioner.errors import BrokenEnvironment
 

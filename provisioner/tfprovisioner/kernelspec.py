@@ -1,16 +1,17 @@
 """Writing and removing the kernelspec folders that Jupyter's clients read."""
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
-import tfkernels
 from jupyter_core.paths import jupyter_data_dir
 
+import tfkernels
 from tfprovisioner.environments import Environment, note_kernel, replace_text
-from tfprovisioner.errors import KernelNameTaken, ProvisionError
+from tfprovisioner.errors import BadKernelName, ProvisionError
 
 PROVISIONER = "tfkernels-provisioner"
 """The name of our entry point in the group ``jupyter_client.kernel_provisioners``."""
@@ -30,7 +31,7 @@ def write(name: str, environment: Environment, command: str, user: bool) -> Path
     ``command`` is what the user would type to make it again; error messages show it.
 
     ``kernel.json`` is replaced last and at once: a reader finds the old kernel or the new one. Raises
-    ``KernelNameTaken`` if a kernel of that name is not one of ours.
+    ``BadKernelName`` if a kernel of that name is not one of ours.
     """
     folder = kernels_folder(user) / name
     check_name(name, user)
@@ -51,10 +52,14 @@ def write(name: str, environment: Environment, command: str, user: bool) -> Path
 
 
 def check_name(name: str, user: bool) -> None:
-    """Raises ``KernelNameTaken`` if ``name`` is that of a kernel which is not ours."""
+    """Raises ``BadKernelName`` if ``name`` is that of a kernel which is not ours, or no name for a kernel."""
+    if not re.fullmatch(r"[a-z0-9._-]+", name):
+        raise BadKernelName(
+            f"A kernel cannot be called {name!r}: Jupyter allows lower-case letters, digits, '.', '_' and '-' in names."
+        )
     path = kernels_folder(user) / name / "kernel.json"
     if path.exists() and "tfkernels" not in _read(path).get("metadata", {}):
-        raise KernelNameTaken(
+        raise BadKernelName(
             f"There is already a kernel {name!r} in {path.parent} that tfkernels did not make; it was left as it is. "
             f"Choose another name with --name."
         )

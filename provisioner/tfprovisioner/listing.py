@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfkernels import kernelspecs
-
 from tfprovisioner import catalogue, environments, interpreters
 from tfprovisioner.errors import NoInterpreter
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfkernels import environ
-
 from tfprovisioner.errors import BrokenEnvironment
 
 TIMEOUT = 300.0

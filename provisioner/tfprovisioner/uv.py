@@ -6,9 +6,9 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from tfkernels import environ
 from uv import find_uv_bin
 
+from tfkernels import environ
 from tfprovisioner.errors import BuildFailed
 
 _CAUSES = (

@@ -6,12 +6,14 @@ Runs under the test suite's own Python, and (``test_old_pythons.py``) under Tens
 import collections
 import json
 import math
+import typing
 
 import hypothesis.extra.numpy as npst
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from tfkernels.codec import ALIGNMENT, MAX_DEPTH, VIEW_FROM, Decoder, Encoder
 from tfkernels.errors import ExchangeError, NotPortable
 
@@ -19,7 +21,7 @@ settings.register_profile("kernels", deadline=None, suppress_health_check=list(H
 settings.load_profile("kernels")
 
 
-def travel(value):
+def travel(value: typing.Any) -> typing.Any:
     """Through the skeleton as text and the buffers as bytes, as between two processes."""
     encoder = Encoder()
     text = json.dumps(encoder.encode(value))
@@ -30,7 +32,7 @@ def travel(value):
     return Decoder(memory).decode(json.loads(text))
 
 
-def bits(array):
+def bits(array: typing.Any) -> typing.Any:
     """An array's bytes, field by field: what lies in the padding between the fields of a record is no value."""
     if array.dtype.names is None:
         raw = array.tobytes()
@@ -40,7 +42,7 @@ def bits(array):
     return [bits(array[name]) for name in array.dtype.names]
 
 
-def assert_same(there, here):
+def assert_same(there: typing.Any, here: typing.Any) -> None:
     """Type by type and bit by bit."""
     assert type(there) is type(here)
     if isinstance(here, np.ndarray):
@@ -95,7 +97,7 @@ shapes = npst.array_shapes(min_dims=0, max_dims=5, min_side=0, max_side=4)
 
 
 @st.composite
-def arrays(draw):
+def arrays(draw: typing.Any) -> typing.Any:
     """Any dtype, from random bits (NaN payloads, padding of all kinds); C, Fortran, strided, reversed."""
     dtype = draw(st.one_of(plain_dtypes, record_dtypes))
     shape = draw(shapes)
@@ -142,26 +144,26 @@ values = st.recursive(
 
 
 @given(values)
-def test_arrives_exactly(value):
+def test_arrives_exactly(value: typing.Any) -> None:
     assert_same(travel(value), value)
 
 
 @given(arrays())
-def test_any_array_arrives_exactly(array):
+def test_any_array_arrives_exactly(array: typing.Any) -> None:
     assert_same(travel(array), array)
 
 
 @given(npst.arrays(object, shapes, elements=st.one_of(st.text(), st.none(), st.binary()), fill=st.nothing()))
-def test_object_arrays_of_strings(array):
+def test_object_arrays_of_strings(array: typing.Any) -> None:
     assert_same(travel(array), array)
 
 
 @pytest.mark.parametrize("text", ["", "ä€😀", "a\0b", "\ud800"])
-def test_unicode_arrays(text):
+def test_unicode_arrays(text: typing.Any) -> None:
     assert_same(travel(np.array([text, "x"], dtype=">U3")), np.array([text, "x"], dtype=">U3"))
 
 
-def test_structured_dtypes_keep_offsets_titles_alignment_and_subarrays():
+def test_structured_dtypes_keep_offsets_titles_alignment_and_subarrays() -> None:
     dtype = np.dtype(
         {
             "names": ["a", "b"],
@@ -181,7 +183,7 @@ def test_structured_dtypes_keep_offsets_titles_alignment_and_subarrays():
     assert (there["the b"] == array["b"]).all()
 
 
-def test_sharing_nothing():
+def test_sharing_nothing() -> None:
     array = np.arange(VIEW_FROM, dtype="f8")
     there = travel([array, array[:3]])
     there[0][:] = 0
@@ -192,7 +194,7 @@ def test_sharing_nothing():
 
 
 @given(st.integers(min_value=0, max_value=2**63), st.integers(min_value=0, max_value=255))
-def test_nan_payloads(payload, sign):
+def test_nan_payloads(payload: typing.Any, sign: typing.Any) -> None:
     bits = np.array([0x7FF0000000000001 | payload >> 1 | (sign & 1) << 63], "u8")
     assert travel(bits.view("f8")).view("u8")[0] == bits[0]
 
@@ -212,21 +214,21 @@ class Unportable:
         ([1, range(3)], "[1]"),
     ],
 )
-def test_the_error_says_which_part(value, path):
+def test_the_error_says_which_part(value: typing.Any, path: typing.Any) -> None:
     with pytest.raises(NotPortable) as caught:
         travel(value)
     assert caught.value.path == path
     assert len(str(caught.value)) > len(path) + 20, "and why"
 
 
-def test_registered_dtypes_are_refused_not_passed_as_raw_bytes():
+def test_registered_dtypes_are_refused_not_passed_as_raw_bytes() -> None:
     ml_dtypes = pytest.importorskip("ml_dtypes", reason="only where TensorFlow's own dtypes are installed")
     with pytest.raises(NotPortable, match="bfloat16"):
         travel(np.ones(2, ml_dtypes.bfloat16))
 
 
-def test_cycles_and_depth_have_an_end():
-    cycle = []
+def test_cycles_and_depth_have_an_end() -> None:
+    cycle: typing.List[typing.Any] = []
     cycle.append({"again": cycle})
     with pytest.raises(NotPortable, match="contains itself"):
         travel(cycle)
@@ -234,7 +236,7 @@ def test_cycles_and_depth_have_an_end():
     array[0] = array
     with pytest.raises(NotPortable, match="contains itself"):
         travel(array)
-    deep = []
+    deep: typing.List[typing.Any] = []
     for _ in range(MAX_DEPTH):
         deep = [deep]
     with pytest.raises(NotPortable, match="nested deeper"):
@@ -266,6 +268,6 @@ def test_cycles_and_depth_have_an_end():
         [["list"]],
     ],
 )
-def test_damaged_or_hostile_skeletons_are_refused(node):
+def test_damaged_or_hostile_skeletons_are_refused(node: typing.Any) -> None:
     with pytest.raises(ExchangeError):
         Decoder(bytearray(64)).decode(node)

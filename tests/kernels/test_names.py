@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from tfkernels.errors import UsageError
 from tfkernels.names import parse_names
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 import tfkernels
+from tests.kernels.test_codec import assert_same
 from tfkernels.errors import ExchangeError, KernelDied, KernelStartError, RemoteError, RemoteInterrupt, UnknownKernel
 from tfkernels.kernelspecs import KernelSpec
 from tfkernels.process import KernelProcess
 from tfkernels.remote import RemoteKernel
-
-from tests.kernels.test_codec import assert_same
 
 
 def test_tensorflow_works_there(remote: RemoteKernel) -> None:
@@ -213,6 +213,6 @@ def test_a_kernel_that_ends_at_once_shows_its_last_words(remote: RemoteKernel, m
         spec={**kernel.spec.spec, "argv": [kernel.spec.spec["argv"][0], "-c", "import nonsense"]}
     )
     monkeypatch.setattr("tfkernels.kernelspecs.get", lambda name: broken)
-    with pytest.raises(KernelStartError, match="(?s)exit code 1.*No module named 'nonsense'.*tfkernels doctor"):
+    with pytest.raises(KernelStartError, match=r"(?s)exit code 1.*No module named 'nonsense'.*tfkernels doctor"):
         kernel.start()
     assert kernel.pid is None

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from tfkernels import segments
 from tfkernels.errors import ExchangeError, NotPortable
 from tfkernels.parcel import Parcel, unpack
@@ -87,7 +88,7 @@ def test_only_regular_files_of_this_user_are_opened(tmp_path: Path) -> None:
 def test_other_format_is_named(segment: Segment) -> None:
     assert segment.descriptor is not None
     descriptor = Parcel({"x": 1}).write(segment.descriptor, segment.path)
-    with pytest.raises(ExchangeError, match="format 99.*tfkernels install"):
+    with pytest.raises(ExchangeError, match=r"format 99.*tfkernels install"):
         unpack({**descriptor, "format": 99})
 
 

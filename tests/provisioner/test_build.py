@@ -16,7 +16,7 @@ from uv import find_uv_bin
 
 from tfkernels import kernelspecs
 from tfprovisioner import catalogue, environments, install, kernelspec
-from tfprovisioner.errors import BuildFailed, KernelNameTaken, ProvisionError
+from tfprovisioner.errors import BadKernelName, BuildFailed, ProvisionError
 from tfprovisioner.recipe import recipe_for
 
 _RECIPE = recipe_for(catalogue.find("tf1"), "3.7")
@@ -210,7 +210,7 @@ def test_somebody_elses_kernel_is_left_alone(place: Path) -> None:
     other = place / "jupyter" / "kernels" / "tf1"
     other.mkdir(parents=True)
     (other / "kernel.json").write_text('{"argv": ["x"], "display_name": "mine", "language": "python"}')
-    with pytest.raises(KernelNameTaken, match="--name"):
+    with pytest.raises(BadKernelName, match="--name"):
         install.install("tf1", user=True)
     assert "mine" in (other / "kernel.json").read_text()
     assert built(place) == [], "and no minutes of work before saying so"

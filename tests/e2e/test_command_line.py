@@ -1,0 +1,74 @@
+"""The command ``tfkernels`` as people and programs read it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+
+def tfkernels(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tfprovisioner", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_list_releases_and_doctor_as_json(installed: object) -> None:
+    rows = {row["name"]: row for row in json.loads(tfkernels("list", "--json").stdout)}
+    assert rows["tf1"]["tensorflow"] == "1.15.5"
+    assert rows["tf1"]["python"].startswith("3.7.")
+    assert rows["tf2"]["state"] == "ok"
+    assert rows["tf2"]["size"] > 10**8
+    assert rows["tf2"]["backend"] == "uv"
+
+    releases = json.loads(tfkernels("releases", "--json").stdout)
+    assert [row["release"] for row in releases] == ["2.21.0", "1.15.5"]
+    assert all(row["available"] for row in releases)
+
+    done = tfkernels("doctor", "--json")
+    assert done.returncode == 0
+    assert {row["name"]: row["findings"]["tensorflow"] for row in json.loads(done.stdout)}["tf2"] == "2.21.0"
+
+
+def test_tables(installed: object) -> None:
+    assert "1.15.5" in tfkernels("list").stdout
+    assert "3.7" in tfkernels("releases").stdout
+
+
+def test_a_second_install_builds_nothing(installed: object) -> None:
+    done = tfkernels("install")
+    assert done.returncode == 0
+    assert done.stdout.count("already there") == 2
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["install", "2.99"], "Did you mean"),
+        (["install", "tf1", "nonsense"], "no TensorFlow release 'nonsense'"),
+        (["install", "tf1", "tf2", "--name", "x"], "--name goes with exactly one release"),
+        (["install", "tf1", "--name", "With Blank"], "letters, digits"),
+        (["doctor", "tf11"], "Did you mean"),
+        (["remove", "tf1", "nothing"], "no kernel 'nothing'"),
+    ],
+)
+def test_bad_input_gets_an_answer(installed: object, arguments: list[str], expected: str) -> None:
+    done = tfkernels(*arguments)
+    assert done.returncode != 0
+    assert expected in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    assert json.loads(tfkernels("list", "--json").stdout), "and nothing was removed"
+
+
+@pytest.mark.parametrize("command", ["install", "list", "releases", "doctor", "remove", "demo"])
+def test_every_option_has_a_help_text(command: str) -> None:
+    import typer.main
+
+    from tfprovisioner.cli import app
+
+    found = typer.main.get_group(app).commands[command]
+    assert found.help
+    for parameter in found.params:
+        assert getattr(parameter, "help", None), parameter.name

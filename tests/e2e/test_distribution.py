@@ -1,0 +1,74 @@
+"""What a user gets: the built wheel in an empty environment, and the main job from it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import nbformat
+import pytest
+from uv import find_uv_bin
+
+from tfprovisioner.home import home
+
+_ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run([find_uv_bin(), "build", "--quiet", "--wheel", "--out-dir", str(folder), str(_ROOT)], check=True)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def test_the_wheel_has_both_packages_and_what_they_need(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    tracked = subprocess.run(
+        ["git", "ls-files", "kernels", "provisioner", "notebooks"],
+        cwd=_ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    for path in tracked:
+        top, _, inside = path.partition("/")
+        assert (f"tfprovisioner/notebooks/{inside}" if top == "notebooks" else inside) in names, path
+    assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"tfkernels", "tfprovisioner"}
+
+
+@pytest.mark.timeout(600)
+def test_the_main_job_from_the_wheel_in_an_empty_environment(wheel: Path, installed: object, tmp_path: Path) -> None:
+    """Environments are shared by all of a user's Jupyters, so nothing is built here a second time."""
+    uv = find_uv_bin()
+    venv = tmp_path / "venv"
+    # A folder that is no checkout, and variables that do not lead to one.
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
+    variables["TFKERNELS_HOME"] = str(home())
+
+    def run(*command: str) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    run(uv, "venv", "--quiet", "--python", sys.executable, str(venv))
+    run(uv, "pip", "install", "--quiet", "--python", str(venv), str(wheel))
+    tfkernels = str(venv / "bin" / "tfkernels")
+    assert run(tfkernels, "--version").stdout.strip()
+    assert "already there" in run(tfkernels, "install").stdout
+    kernelspec = (venv / "share" / "jupyter" / "kernels" / "tf1" / "kernel.json").read_text()
+    assert str(_ROOT / "kernels") not in kernelspec, "the kernels run the installed code"
+
+    shown = run(tfkernels, "demo", "--output", str(tmp_path / "demo.ipynb"))
+    assert "TensorFlow 1.15.5 against TensorFlow 2.21.0" in shown.stdout
+    assert "logits" in shown.stdout
+    assert str(tmp_path / "demo.ipynb") in shown.stdout
+    executed = nbformat.read(tmp_path / "demo.ipynb", as_version=4)
+    assert executed.metadata["kernelspec"]["name"] == "tf2"
+    assert executed.metadata["kernelspec"]["display_name"] == "TensorFlow 2.21"
+    outputs = [output for cell in executed.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert not [output for output in outputs if output.output_type == "error"]
+    assert [output for output in outputs if "image/png" in output.get("data", {})], "the plot"
