@@ -163,13 +163,15 @@ class RemoteKernel:
                 raise self._died()
             if self._channels is None:
                 self.spec = kernelspecs.get(self.name)  # the environment may have been rebuilt since
-                self._process = KernelProcess(self.spec)
-                try:
-                    self._channels = Channels(self._process.connection)
-                    self._wait_until_ready(self._channels)
-                except BaseException:
-                    self._end()
-                    raise
+                self._interrupts = 0
+                with redirected(self._on_interrupt):
+                    self._process = KernelProcess(self.spec)
+                    try:
+                        self._channels = Channels(self._process.connection)
+                        self._wait_until_ready(self._channels)
+                    except BaseException:
+                        self._end()
+                        raise
             return self._channels
 
     def _wait_until_ready(self, channels: Channels) -> None:
@@ -181,6 +183,8 @@ class RemoteKernel:
             for socket, _ in channels.receive(0.2):
                 answered = answered or socket is channels.shell
                 listening = listening or socket is channels.iopub
+            if self._interrupts:
+                raise KeyboardInterrupt(f"while kernel {self.name} started; it was ended")
             assert self._process is not None
             if not self._process.alive():
                 raise KernelStartError(

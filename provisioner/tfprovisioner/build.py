@@ -2,10 +2,10 @@
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-
-from filelock import FileLock
 
 from tfprovisioner import environments, interpreters, uv
 from tfprovisioner.catalogue import Release
@@ -17,45 +17,55 @@ from tfprovisioner.progress import Reporter
 from tfprovisioner.recipe import Recipe, recipe_for
 
 
-def ensure(release: Release, report: Reporter, rebuild: bool = False) -> tuple[Environment, bool]:
+@contextmanager
+def ensured(release: Release, report: Reporter, rebuild: bool = False) -> Iterator[tuple[Environment, bool]]:
     """The environment of a release, and whether it had to be built, because it was missing, damaged or asked for.
 
-    Two calls at once, in any processes, do the work once. Raises ``NoInterpreter``, ``BuildFailed``.
+    While the context lasts nobody else builds or deletes it. Two calls at once, in any processes, do the work once.
+    Raises ``NoInterpreter``, ``BuildFailed``.
     """
-    if not rebuild:  # before interpreters are searched, which takes seconds
+    recipe = _choose(release, rebuild)
+    with _locked(recipe, report):
+        existing = environments.current(recipe)
+        if existing is not None and existing.problem() is None and not rebuild:
+            yield existing, False
+            return
+        interpreter = interpreters.find(release)
+        if interpreter.minor != recipe.python:
+            raise BuildFailed("The environment was removed while this command began to use it. Run the command again.")
+        yield _build(release, recipe, interpreter, report), True
+
+
+def _choose(release: Release, rebuild: bool) -> Recipe:
+    """The recipe of an environment that is there, before interpreters are searched, which takes seconds."""
+    if not rebuild:
         for minor in release.pythons:
-            existing = environments.current(recipe_for(release, minor))
+            recipe = recipe_for(release, minor)
+            existing = environments.current(recipe)
             if existing is not None and existing.problem() is None:
-                return existing, False
-    interpreter = interpreters.find(release)
-    recipe = recipe_for(release, interpreter.minor)
-    lock = _lock(recipe)
+                return recipe
+    return recipe_for(release, interpreters.find(release).minor)
+
+
+@contextmanager
+def _locked(recipe: Recipe, report: Reporter) -> Iterator[None]:
+    try:
+        environments.root().mkdir(parents=True, exist_ok=True)
+        lock = environments.lock(recipe)
+    except OSError as error:
+        raise BuildFailed(
+            f"The data folder {environments.root().parent} cannot be written: {error.strerror}. Choose another one "
+            f"with the variable TFKERNELS_HOME."
+        ) from error
     try:
         lock.acquire(timeout=0)
     except TimeoutError:
         report.step("waiting for another tfkernels that builds the same environment")
         lock.acquire()
     try:
-        existing = environments.current(recipe)
-        if existing is not None and existing.problem() is None and not rebuild:
-            return existing, False
-        environment = _build(release, recipe, interpreter, report)
-        if existing is not None:
-            existing.retire()
-        return environment, True
+        yield
     finally:
         lock.release()
-
-
-def _lock(recipe: Recipe) -> FileLock:
-    try:
-        environments.root().mkdir(parents=True, exist_ok=True)
-        return environments.lock(recipe)
-    except OSError as error:
-        raise BuildFailed(
-            f"The data folder {environments.root().parent} cannot be written: {error.strerror}. Choose another one "
-            f"with the variable TFKERNELS_HOME."
-        ) from error
 
 
 def _build(release: Release, recipe: Recipe, interpreter: Interpreter, report: Reporter) -> Environment:

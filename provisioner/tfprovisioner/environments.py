@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 from filelock import FileLock
 
 from tfprovisioner.home import home
 from tfprovisioner.recipe import Recipe
 
 _RECORD = "environment.json"
-_RETIRED = "retired.json"
 _KERNELS = "kernels.json"
 
 
@@ -50,10 +50,6 @@ class Environment:
         del content["folder"]
         replace_text(self.folder / _RECORD, json.dumps(content, indent=1))
 
-    def retire(self) -> None:
-        """No new kernel will use it; those that run keep their files."""
-        os.replace(self.folder / _RECORD, self.folder / _RETIRED)
-
 
 def python_in(folder: Path) -> Path:
     return folder / "Scripts" / "python.exe" if os.name == "nt" else folder / "bin" / "python"
@@ -81,24 +77,36 @@ def lock(recipe: Recipe) -> FileLock:
 
 def current(recipe: Recipe) -> Environment | None:
     """The environment of a recipe that new kernels should use."""
-    found = (load(folder) for folder in _folders(recipe))
+    found = (load(folder) for folder in folders(recipe))
     return next((environment for environment in found if environment is not None), None)
 
 
 def new_folder(recipe: Recipe) -> Path:
     """A folder that nothing has used before; call it with the recipe's lock held.
 
-    What a killed build left is deleted, but its name is not used again: a program that it started may still write
-    there.
+    The names of earlier ones are not used again: a program that a killed build started may still write there, and a
+    kernel may still run from there.
     """
-    numbers = [int(folder.name.rpartition(".")[2]) for folder in _folders(recipe)]
-    for folder in _folders(recipe):
-        if not (folder / _RECORD).exists() and not (folder / _RETIRED).exists():
-            shutil.rmtree(folder, ignore_errors=True)
+    numbers = [int(folder.name.rpartition(".")[2]) for folder in folders(recipe)]
     return root() / f"{recipe.name}.{max(numbers, default=0) + 1}"
 
 
-def _folders(recipe: Recipe) -> list[Path]:
+def sweep(recipe: Recipe, keep: Path | None) -> None:
+    """Deletes what killed and repeated builds left behind: all but ``keep`` that no kernel points to or runs from.
+
+    Call it with the recipe's lock held, and after the kernels point to ``keep``.
+    """
+    for folder in folders(recipe):
+        if folder != keep and not kernels_of(folder) and not _runs(folder):
+            delete(folder)
+
+
+def _runs(folder: Path) -> bool:
+    commands = (process.info["cmdline"] for process in psutil.process_iter(["cmdline"]))
+    return any(command and Path(command[0]).is_relative_to(folder) for command in commands)
+
+
+def folders(recipe: Recipe) -> list[Path]:
     """All folders of a recipe, the newest first."""
     folders = [folder for folder in root().glob(f"{recipe.name}.*") if folder.name.rpartition(".")[2].isdigit()]
     return sorted(folders, key=lambda folder: int(folder.name.rpartition(".")[2]), reverse=True)
@@ -130,7 +138,7 @@ def note_kernel(folder: Path, kernelspec: Path) -> None:
 def delete(folder: Path) -> None:
     """Deletes an environment, the record first: half of one never looks like a whole one."""
     (folder / _RECORD).unlink(missing_ok=True)
-    shutil.rmtree(folder)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def replace_text(path: Path, text: str) -> None:

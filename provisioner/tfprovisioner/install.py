@@ -32,12 +32,20 @@ def install(request: str, name: str | None = None, user: bool = False, rebuild: 
     command = " ".join(
         ["tfkernels install", request, *([f"--name {name}"] if name else []), *(["--user"] if user else [])]
     )
-    with reporting(kernel) as report:
-        environment, built = build.ensure(release, report, rebuild)
-        if built:
-            report.step("registering the kernel")
+    with reporting(kernel) as report, build.ensured(release, report, rebuild) as (environment, built):
         folder = kernelspec.write(kernel, environment, command, user)
+        if built:
+            _replace_older(environment)
     return Installed(kernel, environment, folder, built)
+
+
+def _replace_older(environment: Environment) -> None:
+    """Moves other kernels of the same recipe to the new environment, and deletes what is left of older ones."""
+    for older in environments.folders(environment.recipe):
+        if older != environment.folder:
+            for folder in environments.kernels_of(older):
+                kernelspec.repoint(folder, environment)
+    environments.sweep(environment.recipe, keep=environment.folder)
 
 
 def remove(name: str) -> tuple[Path, Path | None]:
@@ -58,6 +66,7 @@ def remove(name: str) -> tuple[Path, Path | None]:
             if environments.kernels_of(folder):
                 return spec.folder, None
             environments.delete(folder)
+            environments.sweep(environment.recipe, keep=None)
     except OSError as error:
         raise ProvisionError(
             f"Kernel {name} could not be removed completely: {error.strerror} ({error.filename}). Make that place "

@@ -1,5 +1,6 @@
 """Where the Python for a release comes from."""
 
+import functools
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,7 @@ def find(release: Release) -> Interpreter:
     )
 
 
+@functools.cache
 def _installed(minor: str) -> Interpreter | None:
     major_number, minor_number = _numbers(minor)
     for python in findpython.find_all(major_number, minor_number, allow_prereleases=False):

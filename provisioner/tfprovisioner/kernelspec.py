@@ -51,6 +51,15 @@ def write(name: str, environment: Environment, command: str, user: bool) -> Path
     return folder
 
 
+def repoint(folder: Path, environment: Environment) -> None:
+    """Lets an existing kernel use another environment of the same recipe; the rest of it stays as it is."""
+    content = _read(folder / "kernel.json")
+    content["argv"][0] = str(environment.python)
+    content["metadata"]["tfkernels"].update(environment=str(environment.folder), python=environment.python_version)
+    replace_text(folder / "kernel.json", json.dumps(content, indent=1, ensure_ascii=False))
+    note_kernel(environment.folder, folder)
+
+
 def check_name(name: str, user: bool) -> None:
     """Raises ``BadKernelName`` if ``name`` is that of a kernel which is not ours, or no name for a kernel."""
     if not re.fullmatch(r"[a-z0-9._-]+", name):

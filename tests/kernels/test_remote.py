@@ -118,6 +118,16 @@ def test_interrupt_reaches_the_other_kernel(remote: RemoteKernel, code: str) -> 
     assert remote["state"] == 5, "both are usable afterwards"
 
 
+def test_interrupt_while_it_starts(installed: object) -> None:
+    kernel = RemoteKernel("tf2")
+    interrupt_soon(0.3)
+    with pytest.raises(KeyboardInterrupt):
+        kernel.start()
+    assert kernel.pid is None
+    assert kernel["1 + 1"] == 2
+    kernel.shutdown()
+
+
 def test_a_second_interrupt_ends_a_kernel_that_does_not_react(remote: RemoteKernel) -> None:
     interrupt_soon(1)
     interrupt_soon(2)

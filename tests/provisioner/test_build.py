@@ -15,6 +15,7 @@ import pytest
 from uv import find_uv_bin
 
 from tfkernels import kernelspecs
+from tfkernels.remote import RemoteKernel
 from tfprovisioner import catalogue, environments, install, kernelspec
 from tfprovisioner.errors import BadKernelName, BuildFailed, ProvisionError
 from tfprovisioner.recipe import recipe_for
@@ -169,8 +170,8 @@ def test_damage_is_diagnosed_refused_and_mended(one: install.Installed, place: P
 
     mended = install.install("tf1", user=True)
     assert mended.built
-    assert mended.environment.folder != one.environment.folder, "what runs in the old one is not disturbed"
-    assert one.environment.folder.exists()
+    assert mended.environment.folder != one.environment.folder
+    assert not one.environment.folder.exists(), "nothing ran in it"
     (healthy,) = json.loads(tfkernels("doctor", "tf1", "--json").stdout)
     assert healthy["ok"], healthy
     assert healthy["findings"]["tensorflow"] == "1.15.5"
@@ -204,6 +205,22 @@ def test_kernels_that_share_an_environment(one: install.Installed, place: Path) 
     assert install.remove("tf1") == (one.kernelspec, one.environment.folder)
     assert not one.kernelspec.exists()
     assert not one.environment.folder.exists()
+
+
+def test_a_rebuild_moves_all_its_kernels_and_disturbs_none_that_runs(one: install.Installed) -> None:
+    other = install.install("1.15", name="mine", user=True)
+    with RemoteKernel("mine") as running:
+        running.run("x = 1")
+        rebuilt = install.install("tf1", user=True, rebuild=True)
+        assert rebuilt.environment.folder != one.environment.folder
+        running.run("import tensorflow as tf; x += tf.Session().run(tf.constant(1))")
+        assert running["x"] == 2, "its files are still there"
+    with RemoteKernel("mine") as fresh:
+        assert fresh["__import__('sys').prefix"] == str(rebuilt.environment.folder)
+    assert one.environment.folder.exists()
+    assert install.remove(other.name) == (other.kernelspec, None)
+    assert install.remove("tf1") == (one.kernelspec, rebuilt.environment.folder)
+    assert list(environments.root().iterdir()) == [], "and nothing of the older one stays"
 
 
 def test_somebody_elses_kernel_is_left_alone(place: Path) -> None:
