@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any
 
 from tfkernels import kernelspecs, relay
@@ -75,28 +76,15 @@ class RemoteKernel:
         Raises ``RemoteError`` if the cell does, ``ExchangeError`` if a value cannot travel (then nothing is bound),
         ``KernelDied`` if the kernel's process ends (the next cell gets a fresh one), ``KernelStartError``.
         """
-        if not outputs:
-            return self._run(code, inputs, {}, None, store_history, show or relay.here())
-        with Segment() as segment:  # ours, so that nothing is left if the other side dies while it writes
-            return self._run(code, inputs, outputs, segment, store_history, show or relay.here())
-
-    def _run(
-        self,
-        code: str,
-        inputs: Mapping[str, Any] | None,
-        outputs: Mapping[str, str],
-        segment: Segment | None,
-        store_history: bool,
-        show: relay.Relay,
-    ) -> dict[str, Any]:
-        exchange = {"inputs": None, "outputs": dict(outputs), "segment": segment.path if segment else None}
-        if not inputs:
-            return self._execute(code, exchange, store_history, show)
-        parcel = Parcel(inputs)
-        with Segment() as source:
-            assert source.descriptor is not None
-            exchange["inputs"] = parcel.write(source.descriptor, source.path)
-            return self._execute(code, exchange, store_history, show)
+        exchange: dict[str, Any] = {"inputs": None, "outputs": dict(outputs or {}), "segment": None}
+        with ExitStack() as segments:  # ours in both directions: nothing is left if the other side dies
+            if inputs:
+                parcel = Parcel(inputs)
+                source = segments.enter_context(Segment())
+                exchange["inputs"] = parcel.write(source.descriptor, source.path)
+            if outputs:
+                exchange["segment"] = segments.enter_context(Segment()).path
+            return self._execute(code, exchange, store_history, show or relay.here())
 
     def _execute(self, code: str, exchange: dict[str, Any], store_history: bool, show: relay.Relay) -> dict[str, Any]:
         with self._turn:

@@ -24,18 +24,20 @@ class Segment:
 
     def __init__(self) -> None:
         self._name: typing.Optional[str] = None
-        self.descriptor = _anonymous_file()
-        if self.descriptor is None:
+        self._closed = False
+        anonymous = _anonymous_file()
+        if anonymous is None:
             self.descriptor, self._name = tempfile.mkstemp(prefix="tfkernels-")
             self.path = self._name
         else:
-            self.path = f"/proc/{os.getpid()}/fd/{self.descriptor}"
+            self.descriptor = anonymous
+            self.path = f"/proc/{os.getpid()}/fd/{anonymous}"
 
     def close(self) -> None:
         """Arrays that look into the segment stay valid: their mapping keeps the memory."""
-        if self.descriptor is not None:
+        if not self._closed:
+            self._closed = True
             os.close(self.descriptor)
-            self.descriptor = None
             if self._name is not None:
                 os.unlink(self._name)
 
