@@ -24,7 +24,7 @@ class Channels:
         )
         self._context = zmq.Context()
         self.shell = self._connect(zmq.DEALER, connection, "shell_port")
-        self.stdin = self._connect(zmq.DEALER, connection, "stdin_port")
+        self.stdin = self._connect(zmq.DEALER, connection, "stdin_port", immediate=True)
         self.control = self._connect(zmq.DEALER, connection, "control_port")
         self.iopub = self._connect(zmq.SUB, connection, "iopub_port")
         self.iopub.subscribe(b"")
@@ -32,13 +32,14 @@ class Channels:
         for socket in (self.iopub, self.stdin, self.shell):
             self._poller.register(socket, zmq.POLLIN)
 
-    def _connect(self, kind: int, connection: dict[str, Any], port: str) -> zmq.Socket[bytes]:
+    def _connect(self, kind: int, connection: dict[str, Any], port: str, immediate: bool = False) -> zmq.Socket[bytes]:
         socket = self._context.socket(kind)
         socket.linger = 0
         # Output that nobody has read yet waits in memory instead of being thrown away at 1,000 messages.
         socket.set_hwm(0)
         # A kernel's replies are routed by identity; stdin must have the one of shell.
         socket.identity = self.session.bsession
+        socket.immediate = immediate
         separator = "-" if connection["transport"] == "ipc" else ":"
         socket.connect(f"{connection['transport']}://{connection['ip']}{separator}{connection[port]}")
         return socket
@@ -61,6 +62,10 @@ class Channels:
                 if message is not None:
                     messages.append((socket, message))
         return messages
+
+    def can_be_asked(self) -> bool:
+        """Whether the stdin channel stands; a question that comes before is thrown away by the kernel."""
+        return bool(self.stdin.poll(0, zmq.POLLOUT))
 
     def close(self) -> None:
         self._context.destroy(linger=0)

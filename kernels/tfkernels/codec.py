@@ -27,8 +27,8 @@ ALIGNMENT = 64
 """Bytes. What TensorFlow wants of memory that it takes over without a copy."""
 
 VIEW_FROM = 64 * 1024
-"""Bytes. Arrays from this size on look into the memory they arrived in; smaller ones are copied out of it, so that a
-forgotten scalar does not keep a gigabyte alive."""
+"""Bytes. Arrays from this size on look into the memory they arrived in if they make up a quarter of it; others are
+copied out of it, so that a forgotten small array does not keep a gigabyte alive."""
 
 MAX_DEPTH = 100
 """Nested containers. Deeper values come from cycles through foreign code more often than from users."""
@@ -129,24 +129,27 @@ class Decoder:
 
     def decode(self, node: Node) -> typing.Any:
         """The value of one node. Raises ``ExchangeError`` if the node is not one of this format."""
-        if type(node) is not list:
+        if node is None or type(node) in (bool, int, float, str):
             return node
         try:
             return self._DECODERS[node[0]](self, node[1:])
-        except (KeyError, IndexError, TypeError, ValueError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, OverflowError, struct.error) as error:
             raise ExchangeError(f"what arrived is damaged, or from another version of tfkernels ({error!r})") from error
 
     def _items(self, nodes: typing.Iterable[Node]) -> typing.List[typing.Any]:
         return [self.decode(node) for node in nodes]
 
     def _pairs(self, nodes: typing.Sequence[Node]) -> typing.Iterator[typing.Tuple[typing.Any, typing.Any]]:
+        if len(nodes) % 2:
+            raise ValueError("a key without a value")
         return zip(self._items(nodes[::2]), self._items(nodes[1::2]))
 
     def _array(self, node: Node) -> typing.Any:
         spec, shape, order, offset = node
         dtype = decode_dtype(spec)
         array = self._look(tuple(shape), dtype, order, offset)
-        return array if array.nbytes >= VIEW_FROM else array.copy(order="K")
+        worth_it = array.nbytes >= max(VIEW_FROM, len(self._memory) // 4)
+        return array if worth_it else array.copy(order="K")
 
     def _objects(self, node: Node) -> typing.Any:
         shape, order, items = node[0], node[1], node[2:]

@@ -2,7 +2,7 @@
 
 A request may carry ``metadata["tfkernels"]``::
 
-    {"inputs": descriptor or None, "outputs": {name: expression}, "segment": path or None}
+    {"inputs": descriptor or None, "outputs": {name: expression}, "segment": address or None}
 
 Inputs are bound before the cell runs. Outputs are evaluated after it, in the same request, and written to the
 requesting side's segment; the reply carries their descriptor in ``content["tfkernels"]``.
@@ -19,7 +19,7 @@ from ipykernel.kernelapp import IPKernelApp
 from tfkernels import environ, owner
 from tfkernels.errors import ExchangeError, TFKernelsError
 from tfkernels.parcel import Descriptor, Parcel, unpack
-from tfkernels.segments import open_segment
+from tfkernels.segments import Address, open_segment
 
 Reply = typing.Dict[str, typing.Any]
 
@@ -46,8 +46,8 @@ class Kernel(IPythonKernel):
         allow_stdin: bool = False,
         **options: typing.Any,
     ) -> Reply:
-        exchange = (self.get_parent("shell").get("metadata") or {}).get("tfkernels")
         try:
+            exchange = (self.get_parent("shell").get("metadata") or {}).get("tfkernels")
             if exchange and exchange["inputs"]:
                 self.shell.user_ns.update(unpack(exchange["inputs"]))
             reply = super().do_execute(code, silent, store_history, user_expressions, allow_stdin, **options)
@@ -61,7 +61,7 @@ class Kernel(IPythonKernel):
             return self._failed(error)
         return typing.cast(Reply, reply)
 
-    def _collect(self, outputs: typing.Dict[str, str], segment: str) -> Descriptor:
+    def _collect(self, outputs: typing.Dict[str, str], segment: Address) -> Descriptor:
         values = {name: self._evaluate(expression) for name, expression in outputs.items()}
         parcel = Parcel(values)
         descriptor = open_segment(segment)
@@ -110,13 +110,25 @@ class Kernel(IPythonKernel):
 _OUR_FRAMES = ("tfkernels.", "ipykernel.", "IPython.")
 
 
+class KernelApp(IPKernelApp):
+    def init_poller(self) -> None:
+        """Ours instead: ipykernel's would exit first, and leave children and folder behind."""
+        if not owner.watching:
+            super().init_poller()
+
+
 def main() -> None:
     """Runs the kernel until it is shut down. Arguments are ipykernel's (``-f connection_file``)."""
     environ.activate()
-    app = IPKernelApp.instance(kernel_class=Kernel)
-    if owner.watch():
-        app.parent_handle = 0  # ipykernel's own poller would exit first, and leave children and folder behind
+    app = KernelApp.instance(kernel_class=Kernel)
+    stderr = os.dup(2)
+    stderr = os.dup(2)
     app.initialize()
+    if owner.FOLDER:
+        # ipykernel reads file descriptor 2 through a pipe that dies with this process, and with it what a crash said
+        # last. Our owner reads the file that the descriptor was before.
+        os.dup2(stderr, 2)
+    os.close(stderr)
     # After the user's own IPython configuration, which may set the list of extensions anew.
     app.shell.extension_manager.load_extension("tfkernels")
     app.start()

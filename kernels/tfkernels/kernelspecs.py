@@ -21,7 +21,7 @@ class KernelSpec(typing.NamedTuple):
     @property
     def install_command(self) -> str:
         """What makes this kernel again."""
-        return str(self.spec["metadata"]["tfkernels"].get("command", "tfkernels install"))
+        return str(self.spec["metadata"]["tfkernels"]["command"])
 
     def command(self, connection_file: str) -> typing.List[str]:
         values = {"{connection_file}": connection_file, "{resource_dir}": str(self.folder)}
@@ -43,11 +43,10 @@ def find() -> typing.Dict[str, KernelSpec]:
     """All kernels of tfkernels by name. A name found twice is the first one's, as in Jupyter."""
     found: typing.Dict[str, KernelSpec] = {}
     for folder in folders():
-        if folder.is_dir():
-            for path in sorted(folder.iterdir()):
-                spec = _read(path / "kernel.json")
-                if spec is not None and "tfkernels" in spec.get("metadata", {}):
-                    found.setdefault(path.name, KernelSpec(path.name, path, spec))
+        for name in _names(folder):
+            spec = _read(folder / name / "kernel.json")
+            if spec is not None:
+                found.setdefault(name, KernelSpec(name, folder / name, spec))
     return found
 
 
@@ -60,23 +59,42 @@ def get(name: str) -> KernelSpec:
         raise UnknownKernel(
             f"there is no kernel {name!r}, nor any other of tfkernels. Make the two usual ones with: tfkernels install"
         )
+    listed = f"Registered are: {', '.join(sorted(known))}."
+    if name in ("tf1", "tf2"):
+        raise UnknownKernel(f"there is no kernel {name!r}. Make it with: tfkernels install {name}. {listed}")
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
     hint = f"Did you mean {' or '.join(near)}? " if near else ""
     raise UnknownKernel(
-        f"there is no kernel {name!r}. {hint}Registered are: {', '.join(sorted(known))}. "
-        f"Another release is added with: tfkernels install RELEASE"
+        f"tfkernels has no kernel {name!r}. {hint}{listed} Another release is added with: tfkernels install RELEASE"
     )
+
+
+def _names(folder: Path) -> typing.List[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []  # not there, or not for this user to read
 
 
 _parsed: typing.Dict[Path, typing.Tuple[int, typing.Optional[typing.Dict[str, typing.Any]]]] = {}
 
 
 def _read(path: Path) -> typing.Optional[typing.Dict[str, typing.Any]]:
-    """A kernel.json's content, parsed again only when the file has changed: magics look before every cell."""
+    """One of our kernel.json's content, parsed again only when the file has changed: magics look before every cell."""
     try:
         changed = path.stat().st_mtime_ns
         if path not in _parsed or _parsed[path][0] != changed:
-            _parsed[path] = (changed, json.loads(path.read_text(encoding="utf-8")))
+            _parsed[path] = (changed, _ours(json.loads(path.read_text(encoding="utf-8"))))
     except (OSError, ValueError):
         return None  # not a kernel, or one that is being written: Jupyter does not list it either
     return _parsed[path][1]
+
+
+def _ours(content: typing.Any) -> typing.Optional[typing.Dict[str, typing.Any]]:
+    """``content`` if it is a kernel that tfkernels registered; anybody may write anything into such a file."""
+    metadata = content.get("metadata") if isinstance(content, dict) else None
+    described = metadata.get("tfkernels") if isinstance(metadata, dict) else None
+    needed = {"environment", "tensorflow", "python", "backend", "command"}
+    if isinstance(described, dict) and needed <= set(described) and isinstance(content.get("argv"), list):
+        return typing.cast(typing.Dict[str, typing.Any], content)
+    return None

@@ -26,6 +26,10 @@ def _import_package_alone() -> None:
 
 if __name__ == "__main__":
     _import_package_alone()
+    from tfkernels import owner
+
+    owner.watch()  # before the imports that take a second, in which the owner may end
+
     from tfkernels.kernelapp import main
 
     main()

@@ -17,6 +17,8 @@ from tfkernels.remote import RemoteKernel, running, shared, shutdown_all
 # Names that look like one of ours get our error, with the nearest names, instead of IPython's "not found".
 _LOOKS_LIKE_OURS = re.compile(r"^\s*(?:\w+\s*=\s*)?%%?(tf\d[a-z0-9._-]*)", re.MULTILINE)
 
+_COMMENT = re.compile(r"""(^|\s)#[^'"]*$""")
+
 
 class Extension:
     """What ``%load_ext tfkernels`` adds to one IPython shell."""
@@ -71,7 +73,7 @@ def _print_list() -> None:
         print("No kernels are registered. Make the two usual ones with: tfkernels install")
     started = {kernel.name: kernel for kernel in running()}
     for name in sorted(known):
-        print(started.get(name) or f"<kernel {name}: {known[name].spec.get('display_name', '')}, not started>")
+        print(started.get(name) or f"<kernel {name}: {known[name].spec.get('display_name', '')}, not running>")
 
 
 def _kernel_magic(shell: Any, name: str) -> Any:
@@ -105,12 +107,17 @@ def _kernel_magic(shell: Any, name: str) -> Any:
 
 def _parse(magic: Any, line: str) -> Any:
     try:
-        return parse_argstring(magic, line)
+        return parse_argstring(magic, _COMMENT.sub("", line))
     except IPythonUsageError as error:  # IPython prints it, and what papermill then stops with is empty
         raise UsageError(str(error)) from None
 
 
 def _value(kernel: RemoteKernel, expression: str) -> Any:
+    if expression.lstrip().startswith(("-i ", "-o ")):
+        raise UsageError(
+            f"%{kernel.name} takes an expression and no options; options go with a cell, whose first line is: "
+            f"%%{kernel.name} {expression.strip()}"
+        )
     if not expression.strip():
         raise UsageError(
             f"%{kernel.name} wants an expression to evaluate in kernel {kernel.name}: y = %{kernel.name} x + 1"

@@ -9,28 +9,37 @@ import shutil
 import signal
 import threading
 import time
-import typing
 
 PERIOD = 0.5
 """Seconds between two looks."""
 
 
-def watch() -> bool:
-    """Starts the watching thread, if this process knows its owner and is its direct child; says whether it did."""
+FOLDER = os.environ.pop("TFKERNELS_FOLDER", None)
+"""The private folder that is to be deleted with this process, if another kernel started it. Not for its children."""
+
+
+watching = False
+
+
+def watch() -> None:
+    """Starts the watching thread, if this process is a direct child of its owner."""
+    global watching
     owner = os.environ.get("JPY_PARENT_PID", "")
     # On Windows a process's parent number never changes; ipykernel watches a handle there instead.
-    if os.name != "posix" or not owner.isdigit() or int(owner) != os.getppid():
-        return False
-    arguments = (int(owner), os.environ.get("TFKERNELS_FOLDER"))
-    threading.Thread(target=_watch, args=arguments, name="tfkernels-owner", daemon=True).start()
-    return True
+    if os.name != "posix" or not owner.isdigit():
+        return
+    if FOLDER is None and int(owner) != os.getppid():
+        return  # something stands between the server and this kernel
+    # Where another kernel started this one nothing does: a different parent means that the owner is gone already.
+    watching = True
+    threading.Thread(target=_watch, args=(int(owner),), name="tfkernels-owner", daemon=True).start()
 
 
-def _watch(owner: int, folder: typing.Optional[str]) -> None:
+def _watch(owner: int) -> None:
     while os.getppid() == owner:
         time.sleep(PERIOD)
-    if folder:
-        shutil.rmtree(folder, ignore_errors=True)
+    while FOLDER and os.path.lexists(FOLDER):  # the main thread may be making sockets in it
+        shutil.rmtree(FOLDER, ignore_errors=True)
     # Servers and workers that cells left running belong to this kernel's process group and end with it.
     if os.getpgrp() == os.getpid():
         os.killpg(os.getpid(), signal.SIGKILL)

@@ -9,7 +9,7 @@ import typing
 
 from tfkernels.codec import Decoder, Encoder
 from tfkernels.errors import ExchangeError, NotPortable
-from tfkernels.segments import open_segment, read, write
+from tfkernels.segments import Address, open_segment, read, write
 
 FORMAT = 1
 """Raised when an older tfkernels could misread what this one writes."""
@@ -32,12 +32,12 @@ class Parcel:
         self._end = encoder.size
         self._skeleton = json.dumps(skeleton, separators=(",", ":")).encode("ascii")
 
-    def write(self, descriptor: int, path: str) -> Descriptor:
+    def write(self, descriptor: int, address: Address) -> Descriptor:
         """Copies everything into the open segment and returns the parcel's descriptor."""
         for offset, buffer in self._buffers:
             write(descriptor, offset, buffer)
         write(descriptor, self._end, self._skeleton)
-        return {"format": FORMAT, "path": path, "buffers": self._end, "skeleton": len(self._skeleton)}
+        return {"format": FORMAT, "segment": address, "buffers": self._end, "skeleton": len(self._skeleton)}
 
 
 def unpack(descriptor: Descriptor) -> typing.Dict[str, typing.Any]:
@@ -47,7 +47,7 @@ def unpack(descriptor: Descriptor) -> typing.Dict[str, typing.Any]:
             "the other kernel's tfkernels writes format {} and this one reads format {}; reinstall the kernels with "
             "the newer one: tfkernels install".format(descriptor.get("format"), FORMAT)
         )
-    segment = open_segment(descriptor["path"])
+    segment = open_segment(descriptor["segment"])
     try:
         buffers, length = descriptor["buffers"], descriptor["skeleton"]
         skeleton = json.loads(os.pread(segment, length, buffers).decode("ascii"))

@@ -5,16 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from jupyter_client.connect import write_connection_file
 
-from tfkernels import environ
+from tfkernels import environ, folders
 from tfkernels.errors import KernelStartError
 from tfkernels.kernelspecs import KernelSpec
 
@@ -25,16 +23,18 @@ PATIENCE = 2.0
 class KernelProcess:
     """A kernel that belongs to this process; it ends with it (see ``tfkernels.owner``)."""
 
+    _said = b""
+
     def __init__(self, spec: KernelSpec) -> None:
         # One private folder (mode 700) for the sockets and the error log, removed as a whole.
-        self.folder = Path(tempfile.mkdtemp(prefix="tfkernels-"))
+        self.folder = folders.make()
         try:
             self.connection = self._connection()
             variables = environ.cleaned(environ.AT_START)
             variables.update(spec.spec.get("env", {}))
             variables["JPY_PARENT_PID"] = str(os.getpid())
             variables["TFKERNELS_FOLDER"] = str(self.folder)
-            with self._stderr.open("wb") as stderr:
+            with (self.folder / "stderr").open("ab") as stderr:
                 self._process = subprocess.Popen(
                     spec.command(str(self.folder / "connection.json")),
                     stdin=subprocess.DEVNULL,
@@ -43,23 +43,31 @@ class KernelProcess:
                     env=variables,
                     start_new_session=True,
                 )
+            self._stderr = (self.folder / "stderr").open("rb", buffering=0)
         except OSError as error:
-            self._remove_folder()
+            folders.remove(self.folder)
+            if error.filename == spec.spec["argv"][0]:
+                raise KernelStartError(
+                    f"kernel {spec.name} cannot be started: {error.strerror} ({error.filename}). Its environment may "
+                    f"be gone or damaged; make it anew with: {spec.install_command}"
+                ) from error
             raise KernelStartError(
-                f"kernel {spec.name} cannot be started: {error.strerror or error} ({error.filename}). Its environment "
-                f"may be gone or damaged; make it anew with: {spec.install_command}"
+                f"kernel {spec.name} cannot be started: {error.strerror or error}. Free what is short and run the cell "
+                f"again."
             ) from error
         except BaseException:
-            self._remove_folder()
+            folders.remove(self.folder)
             raise
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
-    @property
-    def _stderr(self) -> Path:
-        return self.folder / "stderr"
+    def new_stderr(self) -> str:
+        """What came on file descriptor 2 since the last look."""
+        fresh = self._stderr.read()
+        self._said = (self._said + fresh)[-4000:]
+        return fresh.decode(errors="replace")
 
     def _connection(self) -> dict[str, Any]:
         path, _ = write_connection_file(
@@ -91,10 +99,8 @@ class KernelProcess:
             self._process.wait(PATIENCE)
         self.kill()
         self._process.wait()
-        self._remove_folder()
-
-    def _remove_folder(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._stderr.close()
+        folders.remove(self.folder)
 
     def obituary(self) -> str:
         """How the process ended: signal or exit code, and its last words."""
@@ -108,6 +114,6 @@ class KernelProcess:
                 how += " (somebody's kill -9, or the system ran out of memory)"
         else:
             how = f"ended with exit code {code}"
-        words = self._stderr.read_text(errors="replace").strip() if self._stderr.exists() else ""
-        tail = "\n".join(words.splitlines()[-10:])
+        self.new_stderr()
+        tail = "\n".join(self._said.decode(errors="replace").strip().splitlines()[-10:])
         return f"{how}. Its last words were:\n{tail}" if tail else how

@@ -34,9 +34,7 @@ class Relay:
         """One message of the other kernel's iopub channel."""
         kind, content = message["header"]["msg_type"], message["content"]
         if kind == "stream":
-            target = sys.stderr if content["name"] == "stderr" else sys.stdout
-            target.write(content["text"])
-            target.flush()
+            self.stream(content["name"], content["text"])
         elif kind in ("display_data", "update_display_data"):
             transient = content.get("transient") or {}
             self.display(content["data"], content["metadata"], transient, update=kind.startswith("update"))
@@ -47,6 +45,11 @@ class Relay:
             if self.result is not None:
                 self.display(*self.result._repr_mimebundle_(), transient={}, update=False)
             self.result = Result(content["data"], content["metadata"])
+
+    def stream(self, name: str, text: str) -> None:
+        target = sys.stderr if name == "stderr" else sys.stdout
+        target.write(text)
+        target.flush()
 
     def display(self, data: Bundle, metadata: Bundle, transient: Bundle, update: bool) -> None:  # noqa: ARG002
         """Text is all that a plain process shows."""

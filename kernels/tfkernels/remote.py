@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -13,13 +14,16 @@ from typing import Any
 from tfkernels import kernelspecs, relay
 from tfkernels.channels import Channels, Message
 from tfkernels.errors import ExchangeError, KernelDied, KernelStartError, RemoteError, RemoteInterrupt
-from tfkernels.interrupts import redirected
+from tfkernels.interrupts import raising, redirected
 from tfkernels.parcel import Parcel, unpack
 from tfkernels.process import KernelProcess
 from tfkernels.segments import Segment
 
 START_TIMEOUT = 60.0
 """Seconds from launch to the first answer."""
+
+REACTION = 5.0
+"""Seconds that a cell has to react to an interrupt before another one ends its kernel."""
 
 LOOK = 0.5
 """Seconds between two looks whether a silent kernel is still alive."""
@@ -35,9 +39,11 @@ class RemoteKernel:
         self._channels: Channels | None = None
         self._turn = threading.RLock()
         self._interrupts = 0
+        self._interrupted = 0.0  # when the first of them was
+        self._warned = False
 
     def __repr__(self) -> str:
-        state = f"running, process {self.pid}" if self.pid else "not started"
+        state = f"running, process {self.pid}" if self._alive() else "ended by itself" if self.pid else "not running"
         return f"<kernel {self.name}: {self.spec.spec.get('display_name', '')}, {state}>"
 
     def __enter__(self) -> RemoteKernel:
@@ -81,15 +87,15 @@ class RemoteKernel:
             if inputs:
                 parcel = Parcel(inputs)
                 source = segments.enter_context(Segment())
-                exchange["inputs"] = parcel.write(source.descriptor, source.path)
+                exchange["inputs"] = parcel.write(source.descriptor, source.address)
             if outputs:
-                exchange["segment"] = segments.enter_context(Segment()).path
+                exchange["segment"] = segments.enter_context(Segment()).address
             return self._execute(code, exchange, store_history, show or relay.here())
 
     def _execute(self, code: str, exchange: dict[str, Any], store_history: bool, show: relay.Relay) -> dict[str, Any]:
         with self._turn:
             channels = self.start()
-            self._interrupts = 0
+            self._interrupts, self._warned = 0, False
             content = {
                 "code": code,
                 "silent": False,
@@ -105,35 +111,74 @@ class RemoteKernel:
                 return self._outcome(reply)
 
     def _converse(self, channels: Channels, request: str, show: relay.Relay) -> dict[str, Any]:
-        """Relays everything that belongs to ``request`` until it is answered and the kernel is idle again."""
+        """Relays everything that belongs to ``request`` until it is answered and the kernel is idle again.
+
+        If something here fails meanwhile (a display, a closed standard output), the cell is interrupted and heard out
+        before the error goes on: a cell that runs unheard would write to memory that is somebody else's by then.
+        """
         reply: dict[str, Any] | None = None
+        failure: BaseException | None = None
         idle = False
         while reply is None or not idle:
             messages = channels.receive(LOOK)
             if not messages and not self._alive():
                 raise self._died()
-            for socket, message in messages:
-                if message["parent_header"].get("msg_id") != request:
-                    continue
-                if socket is channels.shell:
-                    reply = message["content"]
-                elif socket is channels.stdin:
-                    self._answer(channels, message, show)
-                elif message["header"]["msg_type"] == "status":
-                    idle = message["content"]["execution_state"] == "idle"
-                else:
-                    show.handle(message)
+            try:
+                self._look_at_interrupts()
+                self._show_stderr(show)
+                for socket, message in messages:
+                    if message["parent_header"].get("msg_id") != request:
+                        continue
+                    if socket is channels.shell:
+                        reply = message["content"]
+                    elif message["header"]["msg_type"] == "status":
+                        idle = message["content"]["execution_state"] == "idle"
+                    elif failure is None:
+                        self._relay(channels, message, show)
+            except Exception as error:  # noqa: BLE001 (it is raised below)
+                failure = failure or error
+                self.interrupt()
+        self._show_stderr(show)
+        if failure is not None:
+            raise failure
         return reply
+
+    def _relay(self, channels: Channels, message: Message, show: relay.Relay) -> None:
+        if message["header"]["msg_type"] == "input_request":
+            self._answer(channels, message, show)
+        else:
+            show.handle(message)
 
     def _answer(self, channels: Channels, question: Message, show: relay.Relay) -> None:
         content = question["content"]
         try:
-            answer = show.ask(content["prompt"], content["password"])
+            with raising():
+                answer = show.ask(content["prompt"], content["password"])
         except EOFError:
             answer = "\x04"  # what ipykernel turns back into an EOFError
+        except KeyboardInterrupt:
+            self._on_interrupt()  # it ends the waiting there
+            return
         channels.send(channels.stdin, "input_reply", {"value": answer})
 
+    def _show_stderr(self, show: relay.Relay) -> None:
+        """What TensorFlow's C++ runtime and child processes wrote to the file descriptor itself."""
+        text = self._process.new_stderr() if self._process is not None else ""
+        if text:
+            show.stream("stderr", text)
+
+    def _look_at_interrupts(self) -> None:
+        if self._interrupts == 1 and not self._warned and time.monotonic() - self._interrupted > REACTION:
+            self._warned = True
+            print(
+                f"kernel {self.name} does not react to the interrupt; another one ends it, and its variables are lost",
+                file=sys.stderr,
+            )
+
     def _outcome(self, reply: dict[str, Any]) -> dict[str, Any]:
+        for payload in reply.get("payload", ()):
+            if payload.get("source") == "page":  # help that a native cell shows in the pager
+                print(payload["data"].get("text/plain", ""))
         if reply["status"] == "ok":
             return unpack(reply["tfkernels"]) if "tfkernels" in reply else {}
         if reply.get("exchange_failed"):
@@ -164,16 +209,16 @@ class RemoteKernel:
 
     def _wait_until_ready(self, channels: Channels) -> None:
         """Until a request is answered *and* its echo arrives on iopub: before that, output would be lost."""
+        assert self._process is not None
         deadline = time.monotonic() + START_TIMEOUT
         answered = listening = False
-        while not (answered and listening):
+        while not (answered and listening and channels.can_be_asked()):
             channels.send(channels.shell, "kernel_info_request", {})
             for socket, _ in channels.receive(0.2):
                 answered = answered or socket is channels.shell
                 listening = listening or socket is channels.iopub
             if self._interrupts:
                 raise KeyboardInterrupt(f"while kernel {self.name} started; it was ended")
-            assert self._process is not None
             if not self._process.alive():
                 raise KernelStartError(
                     f"kernel {self.name} did not start: its process {self._process.obituary()}\nFind the cause with: "
@@ -184,6 +229,7 @@ class RemoteKernel:
                     f"kernel {self.name} did not answer within {START_TIMEOUT:.0f} s of its start. The machine may be "
                     f"very busy; otherwise find the cause with: tfkernels doctor {self.name}"
                 )
+        self._process.new_stderr()  # what was said at the start is no output of the first cell
 
     def _alive(self) -> bool:
         return self._process is not None and self._process.alive()
@@ -203,17 +249,26 @@ class RemoteKernel:
             self._process.interrupt()
 
     def _on_interrupt(self) -> None:
-        """The user interrupted the cell that waits here; a second time, because the first had no effect."""
+        """The user interrupted the cell that waits here; again, after it had time to react, ends the kernel."""
+        now = time.monotonic()
+        if self._interrupts == 0:
+            self._interrupted = now
         self._interrupts += 1
         if self._process is not None:
-            self._process.interrupt() if self._interrupts == 1 else self._process.kill()
+            self._process.kill() if now - self._interrupted > REACTION else self._process.interrupt()
 
     def shutdown(self) -> None:
-        """Ends the kernel and everything it left running. It starts again when it is next used."""
-        with self._turn:
+        """Ends the kernel, what runs in it, and everything it left running. It starts again when it is next used."""
+        if not self._turn.acquire(blocking=False):
+            if self._process is not None:
+                self._process.kill()  # another thread waits for a cell: that ends with KernelDied
+            self._turn.acquire()
+        try:
             if self._alive() and self._channels is not None:
                 self._channels.send(self._channels.control, "shutdown_request", {"restart": False})
             self._end()
+        finally:
+            self._turn.release()
 
     def restart(self) -> None:
         """A fresh process; its variables are gone."""

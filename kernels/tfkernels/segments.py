@@ -15,23 +15,31 @@ import typing
 
 from tfkernels.errors import ExchangeError
 
-MAP_FROM = 256 * 1024
-"""Bytes. A smaller segment is read into ordinary memory, which is cheaper than a mapping and a file descriptor."""
+MAP_FROM = 16 * 1024 * 1024
+"""Bytes. A smaller segment is read into ordinary memory: a mapping holds a file descriptor as long as it lives."""
+
+Address = typing.Dict[str, typing.Any]
+"""How another process opens a segment: its path, and the file's device and inode, because a path of a closed segment
+may lead to another file of the user by then."""
 
 
 class Segment:
-    """A segment of our own making. ``path`` is how another process opens it while this one keeps it open."""
+    """A segment of our own making. Another process opens it by its ``address`` while this one keeps it open."""
 
     def __init__(self) -> None:
         self._name: typing.Optional[str] = None
         self._closed = False
-        anonymous = _anonymous_file()
-        if anonymous is None:
-            self.descriptor, self._name = tempfile.mkstemp(prefix="tfkernels-")
-            self.path = self._name
-        else:
-            self.descriptor = anonymous
-            self.path = f"/proc/{os.getpid()}/fd/{anonymous}"
+        try:
+            anonymous = _anonymous_file()
+            if anonymous is None:
+                self.descriptor, self._name = tempfile.mkstemp(prefix="tfkernels-")
+            else:
+                self.descriptor = anonymous
+        except OSError as error:
+            raise ExchangeError(f"no shared memory can be made: {error.strerror}") from error
+        found = os.fstat(self.descriptor)
+        path = self._name or f"/proc/{os.getpid()}/fd/{self.descriptor}"
+        self.address: Address = {"path": path, "device": found.st_dev, "inode": found.st_ino}
 
     def close(self) -> None:
         """Arrays that look into the segment stay valid: their mapping keeps the memory."""
@@ -59,8 +67,9 @@ def _anonymous_file() -> typing.Optional[int]:
     return descriptor if descriptor >= 0 else None
 
 
-def open_segment(path: str) -> int:
-    """A file descriptor for another process's segment; only regular files of this user are accepted."""
+def open_segment(address: Address) -> int:
+    """A file descriptor for another process's segment; no other file is ever accepted."""
+    path = address["path"]
     try:
         descriptor = os.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
     except OSError as error:
@@ -69,9 +78,10 @@ def open_segment(path: str) -> int:
             f"there, and on this machine?"
         ) from error
     found = os.fstat(descriptor)
-    if not stat.S_ISREG(found.st_mode) or (hasattr(os, "geteuid") and found.st_uid != os.geteuid()):
+    same = (found.st_dev, found.st_ino) == (address["device"], address["inode"])
+    if not same or not stat.S_ISREG(found.st_mode) or (hasattr(os, "geteuid") and found.st_uid != os.geteuid()):
         os.close(descriptor)
-        raise ExchangeError(f"refused: {path} is not shared memory of this user")
+        raise ExchangeError(f"refused: {path} is not, or not any more, the shared memory that was announced")
     return descriptor
 
 
@@ -100,6 +110,14 @@ def read(descriptor: int, size: int) -> typing.Any:
     that were not touched yet, so an owner never writes to a segment twice."""
     if os.fstat(descriptor).st_size < size:
         raise ExchangeError("the shared memory of the other kernel is shorter than announced")
-    if size < MAP_FROM:
-        return bytearray(os.pread(descriptor, size, 0))
-    return mmap.mmap(descriptor, size, access=mmap.ACCESS_COPY)
+    if size >= MAP_FROM:
+        try:
+            return mmap.mmap(descriptor, size, access=mmap.ACCESS_COPY)
+        except OSError as error:
+            raise ExchangeError(f"the shared memory cannot be mapped: {error.strerror}") from error
+    memory = bytearray(size)
+    with open(descriptor, "rb", buffering=0, closefd=False) as file:
+        file.seek(0)
+        if file.readinto(memory) != size:
+            raise ExchangeError("the shared memory of the other kernel is shorter than announced")
+    return memory

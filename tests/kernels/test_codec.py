@@ -184,7 +184,7 @@ def test_structured_dtypes_keep_offsets_titles_alignment_and_subarrays() -> None
 
 def test_sharing_nothing() -> None:
     array = np.arange(VIEW_FROM, dtype="f8")
-    there = travel([array, array[:3]])
+    there = travel([array, array[:20_000]])
     there[0][:] = 0
     there[1][:] = 7
     assert array[5] == 5
@@ -263,6 +263,9 @@ def test_cycles_and_depth_have_an_end() -> None:
         ["array", "nonsense", [1], "C", 0],
         ["bytes", 0, 1000],
         ["int"],
+        ["float", "00"],
+        ["dict", "a"],
+        {"a": 1},
         [],
         [["list"]],
     ],

@@ -141,7 +141,7 @@ def test_kernels_in_the_middle_of_a_notebook(installed: object) -> None:
         "%unload_ext tfkernels\n%lsmagic",
     )
     assert text(listed).count("running, process") == 2
-    assert "<kernel tf1: TensorFlow 1.15, not started>" in text(stopped)
+    assert "<kernel tf1: TensorFlow 1.15, not running>" in text(stopped)
     assert "<kernel tf2: TensorFlow 2.21, running, process" in text(stopped)
     assert text(again) == "1 2\n"
     assert "%tf1" not in text(unloaded)

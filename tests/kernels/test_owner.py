@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+
+from tfkernels import folders as folders_module
 
 _OWNER = """
 import sys, time, numpy, tfkernels
@@ -83,6 +86,36 @@ def test_killed_owner_under_a_supervisor_that_adopts_orphans(installed: object) 
         pids, folders = parse(lines[1:])
         os.kill(int(lines[0]), signal.SIGKILL)
         assert within(5, lambda: gone(pids, folders)), f"{pids} or {folders} are still there"
+
+
+@pytest.mark.parametrize("delay", [0.05, 0.3, 0.6])
+def test_owner_killed_while_the_kernel_starts(installed: object, delay: float, tmp_path: Path) -> None:
+    code = "import tfkernels, threading, time\nk = tfkernels.kernel('tf2')\nthreading.Thread(target=k.start).start()\n"
+    code += "while k.pid is None: time.sleep(0.01)\nprint(k.pid, 0, k._process.folder, flush=True)\ntime.sleep(100)"
+    with started([sys.executable, "-c", _SUPERVISOR, code], 2) as (_, lines):
+        pids, folders = parse(lines[1:])
+        time.sleep(delay)
+        os.kill(int(lines[0]), signal.SIGKILL)
+        assert within(5, lambda: gone(pids[:1], folders)), f"{pids} or {folders} are still there"
+
+
+def test_what_two_killed_processes_left_is_swept_by_the_next(
+    installed: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    left, alive = tmp_path / "tfkernels-left", tmp_path / "tfkernels-alive"
+    for folder in (left, alive):
+        folder.mkdir()
+        (folder / "owner").touch()
+        os.utime(folder, (1, 1))
+    with (alive / "owner").open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        made = folders_module.make()
+    assert made.parent == tmp_path
+    assert not left.exists()
+    assert alive.exists()
+    folders_module.remove(made)
+    assert not made.exists()
 
 
 def test_an_owner_that_simply_ends_takes_it_along(installed: object) -> None:

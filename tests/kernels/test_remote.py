@@ -13,6 +13,7 @@ import pytest
 
 import tfkernels
 from tests.kernels.test_codec import assert_same
+from tfkernels import relay
 from tfkernels.errors import ExchangeError, KernelDied, KernelStartError, RemoteError, RemoteInterrupt, UnknownKernel
 from tfkernels.kernelspecs import KernelSpec
 from tfkernels.process import KernelProcess
@@ -51,12 +52,16 @@ def test_values_are_copies(remote: RemoteKernel) -> None:
 
 
 def test_printed_and_displayed_here(remote: RemoteKernel, capsys: pytest.CaptureFixture[str]) -> None:
-    remote.run("import sys, os\nprint('out')\nprint('err', file=sys.stderr)\nos.write(1, b'raw\\n');\nprint('end')")
+    remote.run(
+        "import sys, os\nprint('out')\nprint('err', file=sys.stderr)\n"
+        "os.write(1, b'raw\\n'); os.write(2, b'rawerr\\n')\nprint('end')"
+    )
     out, err = capsys.readouterr()
     assert "out\n" in out
     assert "raw\n" in out
     assert "end\n" in out
     assert "err\n" in err
+    assert "rawerr\n" in err
 
 
 def test_outputs_of_a_cell(remote: RemoteKernel) -> None:
@@ -128,14 +133,88 @@ def test_interrupt_while_it_starts(installed: object) -> None:
     kernel.shutdown()
 
 
-def test_a_second_interrupt_ends_a_kernel_that_does_not_react(remote: RemoteKernel) -> None:
+STUBBORN = "import time\nwhile True:\n    try:\n        time.sleep(60)\n    except KeyboardInterrupt:\n        pass"
+
+
+def test_a_second_interrupt_ends_a_kernel_that_had_time_to_react(
+    remote: RemoteKernel, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tfkernels.remote.REACTION", 1.0)
+    remote.run("pass")
     interrupt_soon(1)
-    interrupt_soon(2)
+    interrupt_soon(4)
     with pytest.raises(KernelDied, match="SIGKILL"):
-        remote.run(
-            "import time\nwhile True:\n    try:\n        time.sleep(60)\n    except KeyboardInterrupt:\n        pass"
-        )
+        remote.run(STUBBORN)
+    assert "does not react to the interrupt" in capsys.readouterr().err
     assert remote["1 + 1"] == 2
+
+
+def test_an_impatient_double_interrupt_loses_nothing(remote: RemoteKernel) -> None:
+    remote.run("state = 5")
+    interrupt_soon(1)
+    interrupt_soon(1.3)
+    with pytest.raises(RemoteInterrupt):
+        remote.run("import time\ntry:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    time.sleep(60)")
+    assert remote["state"] == 5
+
+
+def test_an_error_here_ends_the_cell_there(remote: RemoteKernel) -> None:
+    """A cell that ran on unheard would write to memory that is somebody else's by then."""
+
+    class Broken(relay.Relay):
+        def stream(self, name: str, text: str) -> None:
+            raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        remote.run("state = 5\nprint('x', flush=True)\nimport time; time.sleep(60)", show=Broken())
+    assert remote["state"] == 5
+
+
+class Answering(relay.Relay):
+    can_ask = True
+
+    def ask(self, prompt: str, password: bool) -> str:
+        return f"{prompt}{password}"
+
+
+@pytest.mark.parametrize("name", ["tf1", "tf2"])
+def test_a_question_as_the_first_thing_a_kernel_does(installed: object, name: str) -> None:
+    with RemoteKernel(name) as kernel:
+        kernel.run("import getpass; answers = input('a? '), getpass.getpass('b? ')", show=Answering())
+        assert kernel["answers"] == ("a? False", "b? True")
+
+
+def test_interrupt_while_it_asks(remote: RemoteKernel) -> None:
+    class Waiting(Answering):
+        def ask(self, prompt: str, password: bool) -> str:
+            time.sleep(60)
+            return ""
+
+    remote.run("state = 5")
+    interrupt_soon()
+    with pytest.raises(RemoteInterrupt):
+        remote.run("input()", show=Waiting())
+    assert remote["state"] == 5
+
+
+def test_shutdown_from_another_thread_ends_a_busy_kernel(installed: object) -> None:
+    kernel = RemoteKernel("tf1")
+    caught: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            kernel.run("import time; time.sleep(100)")
+        except KernelDied as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=run)
+    kernel.start()
+    thread.start()
+    time.sleep(1)
+    kernel.shutdown()
+    thread.join(10)
+    assert caught
+    assert kernel.pid is None
 
 
 @pytest.mark.parametrize(
@@ -144,7 +223,7 @@ def test_a_second_interrupt_ends_a_kernel_that_does_not_react(remote: RemoteKern
         ("os.kill(os.getpid(), 9)", "SIGKILL"),
         ("os._exit(3)", "exit code 3"),
         ("import ctypes; ctypes.string_at(0)", "SIGSEGV"),
-        ("os.write(2, b'')\nos.abort()", "SIGABRT"),
+        ("os.write(2, b'WHY')\nos.abort()", "SIGABRT(.|\n)*WHY"),
     ],
 )
 def test_death_is_told_and_the_next_cell_has_a_fresh_kernel(remote: RemoteKernel, code: str, how: str) -> None:

@@ -1,0 +1,60 @@
+"""The private folders that other kernels' sockets lie in."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+import zmq
+
+_PREFIX = "tfkernels-"
+_LOCK = "owner"
+_SETTLED = 60.0
+"""Seconds. A younger folder may not have been locked by its owner yet."""
+
+_locks: dict[Path, int] = {}
+
+
+def make() -> Path:
+    """A new folder, mode 700, in the first place whose path is short enough for a socket's.
+
+    It is locked as long as this process lives; what was left by processes that were killed together with the kernel
+    that should have cleaned up is deleted on the occasion.
+    """
+    for base in (tempfile.gettempdir(), os.environ.get("XDG_RUNTIME_DIR", ""), "/tmp"):  # noqa: S108 (mode 700 inside)
+        if base and len(f"{base}/{_PREFIX}12345678/s-5") < zmq.IPC_PATH_MAX_LEN and os.access(base, os.W_OK):
+            break
+    _sweep(Path(base))
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
+    _locks[folder] = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    fcntl.flock(_locks[folder], fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return folder
+
+
+def remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    descriptor = _locks.pop(folder, None)
+    if descriptor is not None:
+        os.close(descriptor)
+
+
+def _sweep(base: Path) -> None:
+    for folder in base.glob(f"{_PREFIX}*"):
+        try:
+            found = folder.stat()
+            if found.st_uid != os.geteuid() or time.time() - found.st_mtime < _SETTLED:
+                continue
+            descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            continue  # somebody else's, or just being deleted
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+        except OSError:
+            pass  # its owner lives
+        finally:
+            os.close(descriptor)
