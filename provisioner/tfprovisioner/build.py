@@ -30,6 +30,7 @@ def ensured(release: Release, report: Reporter, rebuild: bool = False) -> Iterat
         if existing is not None and existing.problem() is None and not rebuild:
             yield existing, False
             return
+        report.step("looking for a Python")
         interpreter = interpreters.find(release)
         if interpreter.minor != recipe.python:
             raise BuildFailed("The environment was removed while this command began to use it. Run the command again.")
@@ -51,7 +52,7 @@ def _choose(release: Release, rebuild: bool) -> Recipe:
 def _locked(recipe: Recipe, report: Reporter) -> Iterator[None]:
     try:
         environments.root().mkdir(parents=True, exist_ok=True)
-        lock = environments.lock(recipe)
+        lock = environments.lock(recipe.name)
     except OSError as error:
         raise BuildFailed(
             f"The data folder {environments.root().parent} cannot be written: {error.strerror}. Choose another one "
@@ -84,7 +85,7 @@ def _build(release: Release, recipe: Recipe, interpreter: Interpreter, report: R
             recipe=recipe,
             python_version=findings.python,
             base_python=os.path.realpath(environments.python_in(folder)),
-            built=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            built=datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
             size=_size(folder),
         )
         environment.save()

@@ -89,7 +89,16 @@ def install(
             _complain(error)
             failed = True
             continue
-        state = "installed" if done.built else "already there"
+        except KeyboardInterrupt:
+            print(f"{request}: interrupted. Nothing has changed; the same command starts again.", file=sys.stderr)
+            raise typer.Exit(130) from None
+        state = (
+            "installed"
+            if done.built
+            else "registered, its environment was there"
+            if done.registered
+            else "already there"
+        )
         made = done.environment
         print(
             f"{done.name}: {state}. TensorFlow {made.recipe.tensorflow}, Python {made.python_version}, "
@@ -135,6 +144,8 @@ def doctor(
     """Import TensorFlow and run an op in each kernel's environment; exit 1 if anything is wrong."""
     with _answering():
         wanted = names or sorted(kernelspecs.find())
+        for name in wanted:  # a wrong name is told before the first of them takes its time
+            kernelspecs.get(name)
         found = []
         for name in wanted:
             if not as_json:
@@ -182,7 +193,8 @@ def demo(
     with _answering():
         target, comparison = demo_module.run(output, lambda text: print(text, file=sys.stderr, flush=True))
     print(comparison)
-    print(f"\nThe executed notebook: {target}")
+    print("\nWhy the last digits differ, and why some results differ in all of them, is what the notebook explains.")
+    print(f"The executed notebook: {target}")
 
 
 def _version(wanted: bool) -> None:

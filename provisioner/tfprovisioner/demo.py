@@ -30,7 +30,7 @@ def run(output: Path | None, say: Callable[[str], None]) -> tuple[Path, str]:
     """
     for name in ("tf1", "tf2"):
         done = install(name)
-        state = "built" if done.built else "ready"
+        state = "built" if done.built else "ready, nothing to build"
         made = done.environment
         say(f"{name}: {state}, TensorFlow {made.recipe.tensorflow} on Python {made.python_version}")
     target = output or home() / "demo" / NOTEBOOK
@@ -46,6 +46,10 @@ def run(output: Path | None, say: Callable[[str], None]) -> tuple[Path, str]:
         )
     except PapermillExecutionError as error:
         raise ProvisionError(f"The notebook failed: {error.ename}: {error.evalue}. See {target}.") from error
+    except (RuntimeError, OSError) as error:  # the kernel died or did not start; the target cannot be written
+        raise ProvisionError(
+            f"The notebook could not be run: {error}. Look at the kernels: tfkernels doctor"
+        ) from error
     return target, _finish(target)
 
 

@@ -1,7 +1,9 @@
 """Built environments on disk. One exists if, and only if, its record file does: that is written last."""
 
+import contextlib
 import json
 import os
+import secrets
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -68,27 +70,25 @@ def root() -> Path:
     return home() / "environments"
 
 
-def lock(recipe: Recipe) -> FileLock:
-    """Held while a recipe's environments change. The system frees it when its holder ends, however it ends."""
-    folder = home() / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
-    return FileLock(folder / f"{recipe.name}.lock")
+def lock(folder: str) -> FileLock:
+    """Held while a recipe's environments change. The system frees it when its holder ends, however it ends.
+
+    ``folder`` is the recipe's name, or the name of one of its environments.
+    """
+    locks = home() / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    return FileLock(locks / f"{folder.partition('.build-')[0]}.lock")
 
 
 def current(recipe: Recipe) -> Environment | None:
-    """The environment of a recipe that new kernels should use."""
-    found = (load(folder) for folder in folders(recipe))
-    return next((environment for environment in found if environment is not None), None)
+    """The environment of a recipe that new kernels should use: the one built last."""
+    found = [environment for folder in folders(recipe) if (environment := load(folder)) is not None]
+    return max(found, key=lambda environment: environment.built, default=None)
 
 
 def new_folder(recipe: Recipe) -> Path:
-    """A folder that nothing has used before; call it with the recipe's lock held.
-
-    The names of earlier ones are not used again: a program that a killed build started may still write there, and a
-    kernel may still run from there.
-    """
-    numbers = [int(folder.name.rpartition(".")[2]) for folder in folders(recipe)]
-    return root() / f"{recipe.name}.{max(numbers, default=0) + 1}"
+    """A folder that nothing has used before: a program that a killed build started may still write to that one's."""
+    return root() / f"{recipe.name}.build-{secrets.token_hex(3)}"
 
 
 def sweep(recipe: Recipe, keep: Path | None) -> None:
@@ -98,7 +98,8 @@ def sweep(recipe: Recipe, keep: Path | None) -> None:
     """
     for folder in folders(recipe):
         if folder != keep and not kernels_of(folder) and not _runs(folder):
-            delete(folder)
+            with contextlib.suppress(OSError):  # the next sweep may have more luck
+                delete(folder)
 
 
 def _runs(folder: Path) -> bool:
@@ -107,9 +108,8 @@ def _runs(folder: Path) -> bool:
 
 
 def folders(recipe: Recipe) -> list[Path]:
-    """All folders of a recipe, the newest first."""
-    folders = [folder for folder in root().glob(f"{recipe.name}.*") if folder.name.rpartition(".")[2].isdigit()]
-    return sorted(folders, key=lambda folder: int(folder.name.rpartition(".")[2]), reverse=True)
+    """All folders of a recipe, whole or not."""
+    return sorted(root().glob(f"{recipe.name}.build-*"))
 
 
 def kernels_of(folder: Path) -> list[Path]:
@@ -136,9 +136,9 @@ def note_kernel(folder: Path, kernelspec: Path) -> None:
 
 
 def delete(folder: Path) -> None:
-    """Deletes an environment, the record first: half of one never looks like a whole one."""
+    """Deletes an environment, the record first: half of one never looks like a whole one. Raises ``OSError``."""
     (folder / _RECORD).unlink(missing_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(folder)
 
 
 def replace_text(path: Path, text: str) -> None:

@@ -19,6 +19,8 @@ class Installed:
     kernelspec: Path
     built: bool
     """False if the environment was there already."""
+    registered: bool
+    """False if the kernel was there already, too."""
 
 
 def install(request: str, name: str | None = None, user: bool = False, rebuild: bool = False) -> Installed:
@@ -28,15 +30,15 @@ def install(request: str, name: str | None = None, user: bool = False, rebuild: 
     """
     release = catalogue.find(request)
     kernel = name or catalogue.kernel_name(request)
-    kernelspec.check_name(kernel, user)  # before minutes of work
     command = " ".join(
         ["tfkernels install", request, *([f"--name {name}"] if name else []), *(["--user"] if user else [])]
     )
+    kernelspec.check_name(kernel, command, user)  # before minutes of work
     with reporting(kernel) as report, build.ensured(release, report, rebuild) as (environment, built):
-        folder = kernelspec.write(kernel, environment, command, user)
+        folder, registered = kernelspec.write(kernel, environment, command, user)
         if built:
             _replace_older(environment)
-    return Installed(kernel, environment, folder, built)
+    return Installed(kernel, environment, folder, built, registered)
 
 
 def _replace_older(environment: Environment) -> None:
@@ -56,20 +58,19 @@ def remove(name: str) -> tuple[Path, Path | None]:
     spec = kernelspecs.get(name)
     folder = Path(spec.spec["metadata"]["tfkernels"]["environment"])
     try:
-        kernelspec.remove(spec.folder)
-        environment = environments.load(folder)
-        if environment is None:  # already broken, or gone
-            if folder.is_dir() and folder.parent == environments.root():
+        with environments.lock(folder.name):
+            shared = [path for path in environments.kernels_of(folder) if path != spec.folder]
+            # The environment goes first: while its kernel is there, this can be run again.
+            environment = environments.load(folder)
+            ours = environment is not None or folder.parent == environments.root()
+            if ours and not shared and folder.is_dir():
                 environments.delete(folder)
-            return spec.folder, folder
-        with environments.lock(environment.recipe):
-            if environments.kernels_of(folder):
-                return spec.folder, None
-            environments.delete(folder)
-            environments.sweep(environment.recipe, keep=None)
+            kernelspec.remove(spec.folder)
+            if not shared and environment is not None:
+                environments.sweep(environment.recipe, keep=None)
     except OSError as error:
         raise ProvisionError(
             f"Kernel {name} could not be removed completely: {error.strerror} ({error.filename}). Make that place "
             f"writable and run the same command again."
         ) from error
-    return spec.folder, folder
+    return spec.folder, None if shared else folder

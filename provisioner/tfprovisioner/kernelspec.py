@@ -25,30 +25,30 @@ def kernels_folder(user: bool) -> Path:
     return base / "kernels"
 
 
-def write(name: str, environment: Environment, command: str, user: bool) -> Path:
-    """Registers an environment as kernel ``name`` and returns the kernelspec's folder.
+def write(name: str, environment: Environment, command: str, user: bool) -> tuple[Path, bool]:
+    """Registers an environment as kernel ``name``; returns the kernelspec's folder, and whether anything changed.
 
     ``command`` is what the user would type to make it again; error messages show it.
 
     ``kernel.json`` is replaced last and at once: a reader finds the old kernel or the new one. Raises
-    ``BadKernelName`` if a kernel of that name is not one of ours.
+    ``ProvisionError``.
     """
     folder = kernels_folder(user) / name
-    check_name(name, user)
-    content = json.dumps(_content(name, environment, command, user), indent=1, ensure_ascii=False)
+    content = _content(name, environment, command, user)
+    changed = _read(folder / "kernel.json") != content
     try:
         folder.mkdir(parents=True, exist_ok=True)
         generation = environment.recipe.tensorflow.split(".")[0]
         for logo in (_LOGOS / f"tf{generation}").iterdir():
             shutil.copyfile(logo, folder / logo.name)
-        replace_text(folder / "kernel.json", content)
+        note_kernel(environment.folder, folder)
+        replace_text(folder / "kernel.json", json.dumps(content, indent=1, ensure_ascii=False))
     except OSError as error:
         raise ProvisionError(
             f"The kernel could not be registered in {folder.parent}: {error.strerror}. If that folder is not yours to "
-            f"write, register it for your user with: tfkernels install {name} --user"
+            f"write, add --user to the command: that registers the kernel for all your Jupyters."
         ) from error
-    note_kernel(environment.folder, folder)
-    return folder
+    return folder, changed
 
 
 def repoint(folder: Path, environment: Environment) -> None:
@@ -56,21 +56,36 @@ def repoint(folder: Path, environment: Environment) -> None:
     content = _read(folder / "kernel.json")
     content["argv"][0] = str(environment.python)
     content["metadata"]["tfkernels"].update(environment=str(environment.folder), python=environment.python_version)
-    replace_text(folder / "kernel.json", json.dumps(content, indent=1, ensure_ascii=False))
-    note_kernel(environment.folder, folder)
+    try:
+        note_kernel(environment.folder, folder)
+        replace_text(folder / "kernel.json", json.dumps(content, indent=1, ensure_ascii=False))
+    except OSError as error:
+        raise ProvisionError(
+            f"The new environment was built and registered, but the kernel in {folder} still points to the old one: "
+            f"{error.strerror}. Make that folder writable and run the same command again."
+        ) from error
 
 
-def check_name(name: str, user: bool) -> None:
-    """Raises ``BadKernelName`` if ``name`` is that of a kernel which is not ours, or no name for a kernel."""
+def check_name(name: str, command: str, user: bool) -> None:
+    """Raises ``BadKernelName`` if ``name`` is no name for a kernel, or that of one which ``command`` did not make."""
     if not re.fullmatch(r"[a-z0-9._-]+", name):
         raise BadKernelName(
             f"A kernel cannot be called {name!r}: Jupyter allows lower-case letters, digits, '.', '_' and '-' in names."
         )
     path = kernels_folder(user) / name / "kernel.json"
-    if path.exists() and "tfkernels" not in _read(path).get("metadata", {}):
+    if not path.exists():
+        return
+    metadata = _read(path).get("metadata")
+    described = metadata.get("tfkernels") if isinstance(metadata, dict) else None
+    if not isinstance(described, dict):
         raise BadKernelName(
             f"There is already a kernel {name!r} in {path.parent} that tfkernels did not make; it was left as it is. "
             f"Choose another name with --name."
+        )
+    if " --name " in command and described.get("command") != command:
+        raise BadKernelName(
+            f"There is already a kernel {name!r}, made by: {described.get('command')}. Choose another name, or "
+            f"remove it first with: tfkernels remove {name}"
         )
 
 
@@ -126,4 +141,4 @@ def _read(path: Path) -> dict[str, Any]:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return content
+    return content if isinstance(content, dict) else {}

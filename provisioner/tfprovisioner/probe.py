@@ -41,13 +41,14 @@ class Findings:
 
 def probe(python: Path) -> Findings:
     """Imports TensorFlow with ``python`` and multiplies two matrices. Raises ``BrokenEnvironment`` with the reason."""
+    # -I: what lies in the current folder (a random.py, say) is not part of the environment
     variables = environ.cleaned(os.environ)
     variables.pop("PYTHONDONTWRITEBYTECODE", None)  # this first import makes all later ones fast
     variables["CUDA_VISIBLE_DEVICES"] = "-1"  # nor does it take memory of a GPU that is at work
     variables["TF_CPP_MIN_LOG_LEVEL"] = "2"
     try:
         done = subprocess.run(
-            [python, "-s", "-c", _SCRIPT],
+            [python, "-I", "-c", _SCRIPT],
             env=variables,
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -58,6 +58,6 @@ def reporting(kernel: str) -> Iterator[Reporter]:
     if not console.is_terminal:
         yield Reporter(kernel)
         return
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    columns = (SpinnerColumn(), TimeElapsedColumn(), BarColumn(20), TextColumn("{task.description}"))
     with Progress(*columns, console=console, transient=True) as progress:
         yield TerminalReporter(kernel, progress)

@@ -46,9 +46,15 @@ def run(arguments: list[str], cwd: Path, say: Callable[[str], None]) -> None:
     # What would change which interpreter and which packages are taken; the lock has decided that.
     for name in ("UV_PYTHON", "UV_SYSTEM_PYTHON", "UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE_NEWER", "UV_NO_BINARY"):
         environment.pop(name, None)
+    try:
+        binary = find_uv_bin()
+    except FileNotFoundError as error:
+        raise BuildFailed(
+            f"The program uv is missing ({error}). Install it again: pip install --force-reinstall uv"
+        ) from error
     lines: list[str] = []
     with subprocess.Popen(
-        [find_uv_bin(), "--no-progress", "--color", "never", *arguments],
+        [binary, "--no-progress", "--color", "never", *arguments],
         cwd=cwd,
         env=environment,
         stdin=subprocess.DEVNULL,

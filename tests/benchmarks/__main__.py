@@ -101,7 +101,7 @@ def main() -> None:
                 {
                     "local": partial(local, array),
                     "tfkernels": partial(exchange, kernel, array),
-                    "np.save, np.load in /dev/shm": partial(saved, kernel, array, Path("/dev/shm")),  # noqa: S108
+                    "np.save, np.load in /dev/shm": partial(saved, kernel, array, Path("/dev/shm")),
                 },
                 rounds,
             )

@@ -18,6 +18,7 @@ from tfkernels import kernelspecs
 from tfkernels.remote import RemoteKernel
 from tfprovisioner import catalogue, environments, install, kernelspec
 from tfprovisioner.errors import BadKernelName, BuildFailed, ProvisionError
+from tfprovisioner.probe import probe
 from tfprovisioner.recipe import recipe_for
 
 _RECIPE = recipe_for(catalogue.find("tf1"), "3.7")
@@ -62,8 +63,7 @@ def test_two_installs_at_once_do_the_work_once(place: Path) -> None:
     assert [process.returncode for process in processes] == [0, 0], outputs
     assert len(built(place)) == 1
     words = " ".join(out for out, _ in outputs)
-    assert "installed." in words
-    assert "already there." in words
+    assert words.count("installed.") == 1
     assert any("waiting for another tfkernels" in err for _, err in outputs)
 
 
@@ -99,6 +99,7 @@ def test_interrupted_leaves_nothing(place: Path) -> None:
     _, rest = process.communicate(timeout=30)
     assert process.returncode != 0
     assert "Traceback" not in rest
+    assert "interrupted. Nothing has changed" in rest
     assert list((place / "home" / "environments").iterdir()) == []
 
 
@@ -129,18 +130,21 @@ def test_a_file_that_is_not_the_verified_one_is_refused(place: Path, monkeypatch
 
 def test_a_full_disk_is_told_and_leaves_nothing(place: Path) -> None:
     (place / "home").mkdir()
-    script = f"mount -t tmpfs -o size=60m none {place}/home && exec {' '.join(command('install', 'tf1', '--user'))}"
+    install_it = " ".join(command("install", "tf1", "--user"))
+    look = f"code=$?; ls {place}/home/environments; exit $code"
+    script = f"mount -t tmpfs -o size=60m none {place}/home && {install_it}; {look}"
     unshared = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--mount"]
     if subprocess.run([*unshared, "true"], capture_output=True, check=False).returncode:
         pytest.skip("this system lets nobody mount a small file system to fill")
     # Copies, because a hard link into the cache takes no space.
     failed = subprocess.run(
-        [*unshared, "sh", "-c", script + "; code=$?; ls " + str(place) + "/home/environments; exit $code"],
+        [*unshared, "sh", "-c", script],
         env={**os.environ, "UV_LINK_MODE": "copy"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert failed.returncode == 1, failed.stderr
     assert "disk is full" in failed.stderr
     assert "Traceback" not in failed.stderr
+    assert failed.stdout == "", "ls found nothing that was left"
     assert not (place / "jupyter" / "kernels").exists()
 
 
@@ -231,6 +235,30 @@ def test_somebody_elses_kernel_is_left_alone(place: Path) -> None:
         install.install("tf1", user=True)
     assert "mine" in (other / "kernel.json").read_text()
     assert built(place) == [], "and no minutes of work before saying so"
+
+
+def test_a_kernel_of_ours_is_not_replaced_by_another_release_unasked(one: install.Installed) -> None:
+    with pytest.raises(BadKernelName, match="made by: tfkernels install tf1 --user"):
+        install.install("1.15", name="tf1", user=True)
+
+
+@pytest.mark.parametrize("content", ["[]", "{", '{"metadata": null}', '{"metadata": {"tfkernels": 5}}', "null"])
+def test_odd_kernelspecs_of_others_break_nothing(one: install.Installed, content: str) -> None:
+    odd = one.kernelspec.with_name("odd")
+    odd.mkdir()
+    (odd / "kernel.json").write_text(content)
+    assert "tf1" in kernelspecs.find()
+    assert tfkernels("list").returncode == 0
+    with pytest.raises(BadKernelName):
+        install.install("tf1", name="odd", user=True)
+
+
+def test_what_lies_in_the_current_folder_is_not_part_of_an_environment(
+    one: install.Installed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "random.py").write_text("raise SystemExit('not for you')")
+    monkeypatch.chdir(tmp_path)
+    assert probe(one.environment.python).tensorflow == "1.15.5"
 
 
 def test_a_kernel_json_that_cannot_be_written_leaves_the_old_one(
