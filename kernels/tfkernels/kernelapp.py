@@ -54,7 +54,11 @@ class Kernel(IPythonKernel):
             if inspect.isawaitable(reply):
                 reply = await reply
             if exchange and exchange["outputs"] and reply["status"] == "ok":
-                reply["tfkernels"] = self._collect(exchange["outputs"], exchange["segment"])
+                self._forward_input(allow_stdin)  # `%tf1 input()` asks in the notebook, as in the cell itself
+                try:
+                    reply["tfkernels"] = self._collect(exchange["outputs"], exchange["segment"])
+                finally:
+                    self._restore_input()
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (everything needs an answer)
             # ipykernel would send no reply at all, and whoever waits for one would wait for ever: it happens when
             # IPython 7.34's traceback formatter itself raises on an error inside TensorFlow.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from typing import Any
 
 import psutil
 import pytest
@@ -145,6 +146,28 @@ def test_kernels_in_the_middle_of_a_notebook(installed: object) -> None:
     assert "<kernel tf2: TensorFlow 2.21, running, process" in text(stopped)
     assert text(again) == "1 2\n"
     assert "%tf1" not in text(unloaded)
+
+
+@pytest.mark.parametrize("here", ["python3", "tf1", "tf2"])
+def test_questions_are_asked_in_the_notebook(installed: object, here: str) -> None:
+    there = "tf2" if here == "tf1" else "tf1"
+    manager, client = start_new_kernel(kernel_name=here)
+    asked: list[tuple[str, bool]] = []
+
+    def answer(message: dict[str, Any]) -> None:
+        asked.append((message["content"]["prompt"], message["content"]["password"]))
+        client.input("me")
+
+    try:
+        for code in [*load(here), f"%%{there} -o a\nimport getpass\na = input('a? '), getpass.getpass('b? ')"]:
+            client.execute_interactive(code, timeout=60, allow_stdin=True, stdin_hook=answer)
+        client.execute_interactive(f"b = %{there} input('c? ')", timeout=60, allow_stdin=True, stdin_hook=answer)
+        assert asked == [("a? ", False), ("b? ", True), ("c? ", False)]
+        reply = client.execute_interactive("", user_expressions={"all": "(a, b)"}, timeout=60)
+        assert reply["content"]["user_expressions"]["all"]["data"]["text/plain"] == "(('me', 'me'), 'me')"
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
 
 
 @pytest.mark.parametrize("here", ["python3", "tf1", "tf2"])

@@ -182,6 +182,15 @@ def test_a_question_as_the_first_thing_a_kernel_does(installed: object, name: st
     with RemoteKernel(name) as kernel:
         kernel.run("import getpass; answers = input('a? '), getpass.getpass('b? ')", show=Answering())
         assert kernel["answers"] == ("a? False", "b? True")
+        assert kernel.run("", outputs={"x": "input('c? ')"}, show=Answering()) == {"x": "c? False"}
+
+
+def test_interrupt_while_an_expression_is_evaluated(remote: RemoteKernel) -> None:
+    remote.run("state = 5")
+    interrupt_soon()
+    with pytest.raises(RemoteInterrupt):
+        remote["__import__('time').sleep(60)"]
+    assert remote["state"] == 5
 
 
 def test_interrupt_while_it_asks(remote: RemoteKernel) -> None:
