@@ -27,7 +27,13 @@ class KernelProcess:
 
     def __init__(self, spec: KernelSpec) -> None:
         # One private folder (mode 700) for the sockets and the error log, removed as a whole.
-        self.folder = folders.make()
+        try:
+            self.folder = folders.make()
+        except OSError as error:
+            raise KernelStartError(
+                f"kernel {spec.name} cannot be started: no folder for its sockets can be made ({error}). Free some "
+                f"space, or set TMPDIR to a folder that you can write."
+            ) from error
         try:
             self.connection = self._connection()
             variables = environ.cleaned(environ.AT_START)

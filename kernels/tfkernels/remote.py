@@ -193,7 +193,7 @@ class RemoteKernel:
         """Starts the kernel if it does not run. Raises ``KernelDied`` once if it has ended since it was last used."""
         with self._turn:
             if self._process is not None and not self._alive():
-                raise self._died()
+                raise self._died("It ended before this cell, which was not run. ")
             if self._channels is None:
                 self.spec = kernelspecs.get(self.name)  # the environment may have been rebuilt since
                 self._interrupts = 0
@@ -234,12 +234,12 @@ class RemoteKernel:
     def _alive(self) -> bool:
         return self._process is not None and self._process.alive()
 
-    def _died(self) -> KernelDied:
+    def _died(self, when: str = "") -> KernelDied:
         assert self._process is not None
         obituary = self._process.obituary()
         self._end()
         return KernelDied(
-            f"the process of kernel {self.name} {obituary}\nIts variables are gone. The next cell that uses "
+            f"the process of kernel {self.name} {obituary}\n{when}Its variables are gone. The next cell that uses "
             f"{self.name} starts a fresh one: run the cells that define what you need again."
         )
 
