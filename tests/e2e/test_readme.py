@@ -17,8 +17,10 @@ _BLOCKS = re.findall(r"```python\n(.*?)```", _README, re.DOTALL)
 
 @pytest.mark.parametrize("host", ["python3", "tf1", "tf2"])
 def test_the_cells(installed: object, host: str) -> None:
-    *_, last = run_cells(host, *[block for block in _BLOCKS if "tfkernels.kernel" not in block][1:])
-    assert text(last).startswith("array([1.")
+    # How a softmax rounds depends on the processor, so the rows' sums are 1 only about.
+    check = "type(y).__name__, y.shape, bool(np.allclose(y.sum(axis=1), 1))"
+    *_, last = run_cells(host, *[block for block in _BLOCKS if "tfkernels.kernel" not in block][1:], check)
+    assert text(last) == "('ndarray', (3, 4), True)"
 
 
 def test_the_first_picture_in_words(installed: object) -> None:
