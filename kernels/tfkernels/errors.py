@@ -45,6 +45,28 @@ class KernelDied(TFKernelsError):
     """A kernel's process ended by itself; its variables are gone."""
 
 
+class TraceError(TFKernelsError):
+    """A model, a session or a function cannot be looked into."""
+
+
+class WeightsError(TFKernelsError):
+    """Weights cannot be read or set."""
+
+
+class WeightsMismatch(WeightsError):
+    """Weights do not fit where they were to go; ``report`` says which. Nothing was set."""
+
+    def __init__(self, report: typing.Any) -> None:
+        super().__init__(report)
+        self.report = report
+
+    def __str__(self) -> str:
+        return (
+            f"{self.report}\nNothing was set. Name the source of what is missing with mapping={{target: source}}, or "
+            "set only what fits with partial=True."
+        )
+
+
 class RemoteError(TFKernelsError):
     """Code raised in another kernel. It renders as that kernel's own traceback, once."""
 

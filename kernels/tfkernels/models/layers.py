@@ -1,0 +1,112 @@
+"""A Keras model as a tree of named layers. Works on the public attributes that Keras 2 and 3 have in common."""
+
+from __future__ import annotations
+
+from typing import Any, Iterable, Iterator
+
+from tfkernels.models.naming import SEPARATOR, claim, renumbered
+
+_KERAS = {"keras", "tf_keras", "tensorflow", "tensorflow_core"}
+"""Packages whose layers are Keras's own."""
+
+_NO_LAYERS = {"InputLayer", "TensorFlowOpLayer", "TFOpLambda", "SlicingOpLambda"}
+"""What one release makes a layer of and another does not: inputs, and operations such as ``x + y``."""
+
+
+def layer_classes(value: Any) -> list[type]:
+    """Keras's classes ``Layer`` that ``value`` is an instance of. ``tf.layers`` and graph mode add theirs to one."""
+    return [kind for kind in type(value).__mro__ if kind.__name__ == "Layer" and _is_of_keras(kind)]
+
+
+def is_layer(value: Any) -> bool:
+    return bool(layer_classes(value))
+
+
+def counts(layer: Any) -> bool:
+    """Whether it is a layer that all releases have."""
+    return is_layer(layer) and type(layer).__name__ not in _NO_LAYERS and not _is(layer, "Metric")
+
+
+def shows_inside(layer: Any) -> bool:
+    """Whether the layers inside it are of interest: in models, and in layers that users write.
+
+    Keras's own are taken as a whole. An LSTM calls its cell at every time step in one release and not in another.
+    """
+    if _is(layer, "RNN") or _is(layer, "Wrapper") or _is(layer, "Bidirectional"):
+        return False
+    author = next(kind for kind in type(layer).__mro__ if "call" in vars(kind))
+    return _is(layer, "Model") or not _is_of_keras(author)
+
+
+def named_children(layer: Any) -> list[tuple[str, Any]]:
+    """The layers directly inside ``layer`` with their names. A cell has none: its weights are the LSTM's own."""
+    if _is(layer, "RNN"):
+        return [("", layer.cell)] if is_layer(getattr(layer, "cell", None)) else []
+    if _is(layer, "Bidirectional"):
+        return [("forward", layer.forward_layer), ("backward", layer.backward_layer)]
+    children = [layer.layer] if _is(layer, "Wrapper") else _unique(_children(layer))
+    names = renumbered((child.name, type(child).__name__) for child in children)
+    return list(zip(names, children))
+
+
+def walk(layer: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """``layer`` and all layers inside it, each with its path, in the model's order."""
+    yield path, layer
+    for name, child in named_children(layer):
+        yield from walk(child, join(path, name))
+
+
+def join(*names: str) -> str:
+    return SEPARATOR.join(filter(None, names))
+
+
+def named_weights(model: Any) -> dict[str, Any]:
+    """The variables of a model that has been built, by their canonical names: ``inner/conv1/kernel``."""
+    found: dict[str, Any] = {}
+    seen: set[int] = set()
+    for path, layer in walk(model):
+        taken: set[str] = set()
+        for variable in _own_weights(layer):
+            name = claim(_last(variable.name), taken, "_")
+            if id(variable) not in seen and name != "rnn_state":  # Keras 3 counts what a stateful RNN remembers
+                seen.add(id(variable))
+                found[claim(join(path, name), set(found), "_")] = variable
+    return found
+
+
+def _own_weights(layer: Any) -> list[Any]:
+    inside = {id(variable) for _, child in named_children(layer) for variable in child.weights}
+    return [variable for variable in layer.weights if id(variable) not in inside]
+
+
+def _last(name: str) -> str:
+    return name.split(":")[0].split(SEPARATOR)[-1]
+
+
+def _children(layer: Any) -> Iterator[Any]:
+    if _is(layer, "Model"):
+        return _flat(layer.layers)
+    if hasattr(layer, "_flatten_layers"):  # since TensorFlow 2.4
+        return _flat(layer._flatten_layers(include_self=False, recursive=False))  # noqa: SLF001 (there is no other way)
+    return _flat(getattr(layer, "_layers", ()))
+
+
+def _flat(layers: Iterable[Any]) -> Iterator[Any]:
+    for layer in layers:
+        if counts(layer):
+            yield layer
+        elif not is_layer(layer):  # what stands for a list or dict of layers in older releases
+            yield from _flat(getattr(layer, "layers", ()))
+
+
+def _unique(layers: Iterable[Any]) -> list[Any]:
+    return list({id(layer): layer for layer in layers}.values())
+
+
+def _is(layer: Any, name: str) -> bool:
+    """Whether it is an instance of Keras's class ``name``, wherever the release keeps that class."""
+    return any(kind.__name__ == name and _is_of_keras(kind) for kind in type(layer).__mro__)
+
+
+def _is_of_keras(kind: type) -> bool:
+    return kind.__module__.split(".")[0] in _KERAS

@@ -1,0 +1,169 @@
+"""Values as they are computed, in order and by name: what a trace consists of, and ``watch``, which adds to it."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+from collections.abc import Mapping
+from typing import Any, Callable, Iterator
+
+import numpy as np
+
+from tfkernels.errors import TraceError
+from tfkernels.models.naming import claim
+
+COLLECTION = "tfkernels/watched"
+"""A graph's collection of watched tensors, as texts ``tensor's name, space, watched name``: so it can be saved too."""
+
+_local = threading.local()
+
+
+class Recorder:
+    """Collects one trace. With a ``graph`` it holds that graph's tensors until :meth:`values` evaluates them."""
+
+    def __init__(self, graph: Any = None) -> None:
+        self.graph = graph
+        self._records: dict[str, Any] = {}
+        self._names: set[str] = set()
+
+    def takes(self, value: Any) -> bool:
+        """Whether every tensor in ``value`` has a value, or will have one in a session on the graph."""
+        accepted = []
+        transform(value, lambda leaf: accepted.append(self._takes(leaf)))
+        return bool(accepted) and all(accepted)
+
+    def add(self, name: str, value: Any) -> None:
+        """Keeps ``value``: a tensor, or lists, tuples and dicts of tensors. A name that is taken gets a number."""
+        self._records[claim(name, self._names)] = value if self.graph is not None else transform(value, _array)
+
+    def values(self, evaluate: Callable[[list[Any]], list[Any]] | None = None) -> dict[str, Any]:
+        """The trace. ``evaluate`` computes the values of a graph's tensors, all at once."""
+        if evaluate is None:
+            return self._records
+        tensors: dict[int, Any] = {}
+        transform(self._records, lambda tensor: tensors.setdefault(id(tensor), tensor))
+        arrays = dict(zip(tensors, evaluate(list(tensors.values()))))
+        values: dict[str, Any] = transform(self._records, lambda tensor: arrays[id(tensor)])
+        return values
+
+    def _takes(self, leaf: Any) -> bool:
+        if self.graph is None:
+            return isinstance(leaf, (np.ndarray, np.generic)) or hasattr(leaf, "numpy")
+        return _is_symbolic(leaf) and leaf.graph is self.graph and self.graph.is_fetchable(leaf)
+
+
+def active() -> Recorder | None:
+    """The recorder of the trace that runs in this thread."""
+    return getattr(_local, "recorder", None)
+
+
+@contextlib.contextmanager
+def recording(recorder: Recorder) -> Iterator[None]:
+    outer = active()
+    _local.recorder = recorder
+    try:
+        yield
+    finally:
+        _local.recorder = outer
+
+
+def watch(name: str, tensor: Any) -> Any:
+    """Names a value for :func:`trace`, and returns it unchanged: ``hidden = watch("hidden", tf.nn.relu(x))``.
+
+    In a graph the tensor is listed for ``trace(session, feed_dict)``. In eager mode its value is kept while a
+    trace runs, and otherwise nothing happens. The second value of a name is called ``hidden:1``.
+
+    Raises ``TraceError`` for what can have no value there, such as a tensor in a function that ``tf.data`` translates.
+    """
+    if not isinstance(name, str) or not name:
+        raise TraceError(f'watch wants a name and a tensor, watch("hidden", tensor); the name was {name!r}')
+    recorder = active()
+    graph = graph_of(tensor)
+    if recorder is not None:
+        value = tensor if graph is None else _readable(tensor)
+        if not recorder.takes(value):
+            raise TraceError(f"watch({name!r}, …) got a {type(tensor).__name__}{_WITHOUT_VALUE}")
+        recorder.add(name, value)
+    elif hasattr(graph, "outer_graph"):
+        pass  # a tf.function that TensorFlow translates now; during a trace it runs eagerly
+    elif graph is not None:
+        _register(graph, name, _readable(tensor))
+    elif _in_graph_mode():
+        raise TraceError(f"watch({name!r}, …) got a {type(tensor).__name__}{_NO_TENSOR}")
+    return tensor
+
+
+def watched(graph: Any) -> dict[str, Any]:
+    """The tensors of a graph that were watched, by name, in that order."""
+    taken: set[str] = set()
+    found = {}
+    for entry in graph.get_collection(COLLECTION):
+        tensor, name = entry.split(" ", 1)
+        found[claim(name, taken)] = graph.get_tensor_by_name(tensor)
+    return found
+
+
+def graph_of(value: Any) -> Any:
+    """The graph of a symbolic tensor or variable; ``None`` for what has a value now."""
+    if hasattr(value, "numpy") and not _in_graph_mode():
+        return None
+    try:
+        return value.graph
+    except (AttributeError, NotImplementedError):  # eager tensors have the attribute and raise
+        return None
+
+
+def transform(value: Any, leaf: Callable[[Any], Any]) -> Any:
+    """The same nesting in plain lists, tuples and dicts, with ``leaf`` applied to every tensor in it."""
+    if value is None or isinstance(value, (bool, int, float, str, bytes)):
+        return value
+    if isinstance(value, (list, tuple)):
+        items = [transform(item, leaf) for item in value]
+        return tuple(items) if isinstance(value, tuple) else items
+    if isinstance(value, Mapping):
+        return {key: transform(item, leaf) for key, item in value.items()}
+    parts = _parts(value)
+    return leaf(value) if parts is None else [leaf(part) for part in parts]
+
+
+def _array(value: Any) -> Any:
+    return value.numpy() if hasattr(value, "numpy") else np.array(value)
+
+
+def _parts(value: Any) -> list[Any] | None:
+    """The tensors that a sparse or ragged tensor consists of."""
+    if type(value).__name__ not in ("SparseTensor", "RaggedTensor"):
+        return None
+    parts: list[Any] = sys.modules["tensorflow"].nest.flatten(value, expand_composites=True)
+    return parts
+
+
+def _readable(tensor: Any) -> Any:
+    """For a variable in a graph, its value at the time when it is fetched."""
+    return sys.modules["tensorflow"].convert_to_tensor(tensor) if hasattr(tensor, "initializer") else tensor
+
+
+def _is_symbolic(value: Any) -> bool:
+    return hasattr(value, "value_index") and graph_of(value) is not None
+
+
+def _register(graph: Any, name: str, tensor: Any) -> None:
+    if not _is_symbolic(tensor):
+        raise TraceError(f"watch({name!r}, …) got a {type(tensor).__name__}{_NO_TENSOR}")
+    graph.add_to_collection(COLLECTION, f"{tensor.name} {name}")
+
+
+def _in_graph_mode() -> bool:
+    tensorflow = sys.modules.get("tensorflow")
+    return tensorflow is not None and not tensorflow.executing_eagerly()
+
+
+_NO_TENSOR = (
+    ", which is no tensor of a graph. Watch a tensor or a variable: one of an operation's outputs, or the values of a "
+    "sparse tensor"
+)
+_WITHOUT_VALUE = (
+    " that has no value here. Code in tf.data, in a compiled function (jit_compile), in a loop of a graph or in the "
+    "building of a Keras model is translated, not run: watch what comes out of it instead"
+)
