@@ -1,15 +1,41 @@
 """Run cells in another TensorFlow kernel and pass values there and back.
 
 This package runs *inside* kernels: in TensorFlow 1.15's Python 3.7 as well as in the newest.
-Importing it is cheap; what needs Jupyter is imported when it is first used.
+Importing it is cheap; what needs Jupyter, NumPy or TensorFlow is imported when it is first used.
 """
 
+import importlib
 import typing
 
 if typing.TYPE_CHECKING:
+    from tfkernels.comparison import compare as compare
+    from tfkernels.models import load_weights as load_weights
+    from tfkernels.models import seed as seed
+    from tfkernels.models import trace as trace
+    from tfkernels.models import watch as watch
+    from tfkernels.models import weights as weights
     from tfkernels.remote import RemoteKernel
 
 __version__ = "0.1.0"
+
+_ELSEWHERE = {
+    "compare": "tfkernels.comparison",
+    "load_weights": "tfkernels.models",
+    "seed": "tfkernels.models",
+    "trace": "tfkernels.models",
+    "watch": "tfkernels.models",
+    "weights": "tfkernels.models",
+}
+
+
+def __getattr__(name: str) -> typing.Any:
+    if name not in _ELSEWHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_ELSEWHERE[name]), name)
+
+
+def __dir__() -> typing.List[str]:
+    return sorted([*globals(), *_ELSEWHERE])
 
 
 def kernel(name: str) -> "RemoteKernel":

@@ -1,0 +1,82 @@
+"""The one function that people call."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Mapping, Sequence
+
+from tfkernels.comparison.parts import Walk
+from tfkernels.comparison.results import Comparison, Part
+from tfkernels.comparison.tolerances import Setting, Tolerances
+from tfkernels.errors import UsageError
+
+_NOTHING: typing.Any = object()
+
+
+def compare(
+    a: typing.Any,
+    b: typing.Any = _NOTHING,
+    *,
+    rtol: Setting = None,
+    atol: Setting = None,
+    names: Sequence[str] | None = None,
+    baseline: str | None = None,
+    equal_nan: bool = True,
+    check_dtype: bool = False,
+    top_k: int | Mapping[str, int] | None = None,
+) -> Comparison:
+    """Where, and by how much, do two values differ? Or several, by the names of their kernels::
+
+        tfkernels.compare(logits_tf1, logits_tf2, names=("tf1", "tf2"))
+        tfkernels.compare({"tf1": weights, "tf2": weights_tf2, "tf2.11": weights_tf211}, baseline="tf1")
+
+    Values are everything that travels between kernels. Nested ones are compared element by element; what only one side
+    has is a difference. Elements may be apart by ``atol + rtol * max(|a|, |b|)``; integers, bools, text and times not
+    at all.
+
+    ``rtol``, ``atol``: numbers for all floats and complex numbers, or dicts of numbers by patterns of paths, in which
+    ``*`` is any text and ``?`` any character: ``rtol={"*bias*": 1e-3, "*": 1e-6}``. The first pattern that matches
+    counts, for integers as well; what none matches has the default of its dtype (``tfkernels.comparison.DEFAULTS``).
+    ``names``: of the two values, for the report. ``baseline``: the name of the value that the others are compared
+    with; the first one's if it is not given. ``equal_nan``: whether NaN is equal to NaN. ``check_dtype``: whether a
+    difference in dtype alone is a failure and not only noted. ``top_k``: for logits, also say how often both sides
+    choose the same class, and the same ``k`` classes; a number, or a dict of numbers by patterns of paths.
+
+    Raises ``UsageError`` for values that cannot be compared, such as tensors of a graph.
+    """
+    values, first = _sides(a, b, names, baseline)
+    tolerances = Tolerances(rtol, atol)
+    walks = [Walk(name, tolerances, equal_nan, check_dtype, top_k) for name in values if name != first]
+    found = [list(walk.parts(values[first], values[walk.side])) for walk in walks]
+    return Comparison(first, tuple(walk.side for walk in walks), tuple(_in_order(found)))
+
+
+def _sides(
+    a: typing.Any, b: typing.Any, names: Sequence[str] | None, baseline: str | None
+) -> tuple[dict[str, typing.Any], str]:
+    """The values by name, and the name of the baseline."""
+    if b is _NOTHING:
+        if not isinstance(a, Mapping) or len(a) < 2 or names is not None:
+            raise UsageError(
+                "compare wants two values, compare(a, b, names=('tf1', 'tf2')), or a dict of several by the names of "
+                "their kernels, compare({'tf1': a, 'tf2': b})"
+            )
+        values = {str(name): value for name, value in a.items()}
+    else:
+        names = ("a", "b") if names is None else names
+        if isinstance(names, str) or len(names) != 2 or names[0] == names[1]:
+            raise UsageError(f"names={names!r}: two different names, for the first value and for the second")
+        values = dict(zip(names, (a, b)))
+    first = next(iter(values)) if baseline is None else baseline
+    if first not in values:
+        raise UsageError(f"baseline={baseline!r} is not one of the values: {', '.join(values)}")
+    return values, first
+
+
+def _in_order(found: list[list[Part]]) -> list[Part]:
+    """By path, as the first side has them and then as later ones add to them, and by side within one path."""
+    places: dict[str, int] = {}
+    for parts in found:
+        for part in parts:
+            places.setdefault(part.path, len(places))
+    return sorted((part for parts in found for part in parts), key=lambda part: places[part.path])

@@ -1,0 +1,162 @@
+"""Errors of floats and complex numbers, in one pass over both arrays.
+
+Blocks without NaN and infinity, and these are nearly all, take the short way with memory that is used again.
+"""
+
+from __future__ import annotations
+
+import math
+import typing
+
+import numpy as np
+
+from tfkernels.comparison import ulps
+from tfkernels.comparison.blocks import UNIT, in_one_order, in_stretches, index_of, slicer
+from tfkernels.comparison.dtypes import DType, narrower, working
+from tfkernels.comparison.results import Extreme, NonFinite, Statistics
+from tfkernels.comparison.tally import Largest, Tally
+from tfkernels.comparison.tolerances import Tolerance
+
+Array = typing.Any
+
+
+def compare_floats(baseline: Array, other: Array, tolerance: Tolerance, equal_nan: bool) -> Statistics:
+    """Statistics of two arrays of numbers, of one shape; they are computed in ``dtypes.working``."""
+    first, second, order = in_one_order(baseline, other)
+    take_first, take_second = slicer(first), slicer(second)
+    number = working(first.dtype, second.dtype)
+
+    def look(span: range) -> Tally:
+        errors = Errors(number, narrower(first.dtype, second.dtype), tolerance, equal_nan, min(span.step, first.size))
+        with np.errstate(all="ignore"):  # what overflows shows as infinity, what underflows as zero
+            for start in span:
+                stop = min(start + span.step, span.stop)
+                errors.look(take_first(start, stop), take_second(start, stop), start)
+        return errors.tally
+
+    tally = Tally()
+    for part in in_stretches(first.size, number.itemsize, look):
+        tally.add(part)
+
+    def extreme(error: float, position: int) -> Extreme:
+        index = index_of(position, baseline.shape, order)
+        return Extreme(error, index, baseline[index], other[index])
+
+    def largest(found: Largest) -> Extreme | None:
+        return extreme(found.value, found.position) if tally.finite else None
+
+    reconcilable = tally.irreconcilable is None
+    return Statistics(
+        size=int(baseline.size),
+        mismatched=tally.mismatched,
+        max_absolute_error=largest(tally.absolute),
+        mean_absolute_error=tally.mean(tally.absolute_sums),
+        max_relative_error=largest(tally.relative),
+        mean_relative_error=tally.mean(tally.relative_sums),
+        max_ulp=tally.max_ulp if tally.finite and ulps.unit_dtype(narrower(first.dtype, second.dtype)) else None,
+        min_rtol=tally.min_rtol if reconcilable else None,
+        min_atol=tally.min_atol if reconcilable else None,
+        cosine_similarity=tally.cosine_similarity(),
+        non_finite=NonFinite(*tally.non_finite),
+        first_mismatch=None if tally.irreconcilable is None else extreme(math.nan, tally.irreconcilable),
+    )
+
+
+class Errors:
+    """One way through a stretch of two arrays, with the memory that it needs."""
+
+    def __init__(self, number: DType, unit: DType, tolerance: Tolerance, equal_nan: bool, length: int) -> None:
+        self.tally = Tally()
+        self._number, self._unit, self._equal_nan = number, unit, equal_nan
+        real = np.empty(0, number).real.dtype
+        self._rtol, self._atol = real.type(tolerance.rtol), real.type(tolerance.atol)
+        self._least, self._eps = np.nextafter(real.type(0), real.type(1)), float(np.finfo(real).eps)
+        # Below the absolute tolerance a relative error says nothing: 0 and 1e-30 differ by 100 %.
+        self._floor = max(self._atol, np.finfo(real).tiny)
+        self._error, self._magnitude, self._scratch = (np.empty(length, real) for _ in range(3))
+        self._differences = np.empty(length, number)
+
+    def look(self, x: Array, y: Array, start: int) -> None:
+        """At one block, whose first element has the flat index ``start``."""
+        a, b = x.astype(self._number, copy=False), y.astype(self._number, copy=False)
+        difference = self._difference(a, b)
+        error = np.abs(difference, out=self._error[: len(a)])
+        if np.isfinite(error.max()):
+            self._finite(x, y, a, b, difference, error, start)
+            return
+        for low in range(0, len(a), UNIT):
+            part = slice(low, low + UNIT)
+            self._careful(x[part], y[part], a[part], b[part], start + low)
+
+    def _difference(self, a: Array, b: Array) -> Array:
+        return np.subtract(a, b, out=self._differences[: len(a)])
+
+    def _magnitudes(self, a: Array, b: Array) -> Array:
+        magnitude = np.abs(a, out=self._magnitude[: len(a)])
+        return np.maximum(magnitude, np.abs(b, out=self._scratch[: len(a)]), out=magnitude)
+
+    def _careful(self, x: Array, y: Array, a: Array, b: Array, start: int) -> None:
+        """At a unit of elements, some of which may be NaN or infinite."""
+        finite = np.isfinite(a) & np.isfinite(b)
+        rest = np.flatnonzero(~finite)
+        if len(rest):
+            self._not_finite(a[rest], b[rest], rest + start)
+        where = np.flatnonzero(finite)
+        if len(where):
+            x, y, a, b = (values[where] for values in (x, y, a, b))
+            difference = self._difference(a, b)
+            self._finite(x, y, a, b, difference, np.abs(difference), where + start)
+
+    def _not_finite(self, a: Array, b: Array, positions: Array) -> None:
+        nan_a, nan_b, same = np.isnan(a), np.isnan(b), a == b
+        kinds = [nan_a & nan_b, nan_a & ~nan_b, nan_b & ~nan_a, same, ~(nan_a | nan_b | same)]
+        counts = [int(np.count_nonzero(kind)) for kind in kinds]
+        fine = same | kinds[0] if self._equal_nan else same
+        tally = self.tally
+        tally.non_finite = [one + two for one, two in zip(tally.non_finite, counts)]
+        tally.mismatched += int(np.count_nonzero(~fine))
+        if tally.irreconcilable is None and not fine.all():
+            tally.irreconcilable = int(positions[np.flatnonzero(~fine)[0]])
+
+    def _finite(
+        self, x: Array, y: Array, a: Array, b: Array, difference: Array, error: Array, positions: int | Array
+    ) -> None:
+        """At finite elements: ``x`` and ``y`` as they are, ``a`` and ``b`` in the working dtype."""
+        tally, scratch = self.tally, self._scratch[: len(a)]
+        tally.finite += len(a)
+        largest = error.max()
+        tally.absolute.offer(error, largest, positions)
+        magnitude = self._magnitudes(a, b)
+        excess = np.multiply(magnitude, self._rtol, out=scratch)
+        np.subtract(error, excess, out=excess)
+        most = excess.max()
+        tally.min_atol = max(tally.min_atol, float(most))
+        if most > self._atol:
+            tally.mismatched += int(np.count_nonzero(excess > self._atol))
+        if largest > self._atol:
+            slope = np.subtract(error, self._atol, out=scratch)
+            np.divide(slope, np.maximum(magnitude, self._least, out=magnitude), out=slope)
+            # Rounded up, so that it does pass.
+            tally.min_rtol = max(tally.min_rtol, float(slope.max()) * (1 + 8 * self._eps))
+        relative = np.divide(error, np.maximum(magnitude, self._floor, out=magnitude), out=scratch)
+        tally.relative.offer(relative, relative.max(), positions)
+        for low in range(0, len(a), UNIT):
+            part = slice(low, low + UNIT)
+            tally.absolute_sums.append(float(np.add.reduce(error[part])))
+            tally.relative_sums.append(float(np.add.reduce(relative[part])))
+            tally.products.append(_products(a[part], difference[part]))
+        self._ulps(x, y)
+
+    def _ulps(self, x: Array, y: Array) -> None:
+        real = ulps.unit_dtype(self._unit)
+        if real is not None:
+            x, y = (np.ascontiguousarray(values.astype(self._unit, copy=False)).view(real) for values in (x, y))
+            fits = real.itemsize == self._scratch.itemsize and len(x) <= len(self._scratch)
+            found = ulps.distances(x, y, self._scratch[: len(x)] if fits else None)
+            self.tally.max_ulp = max(self.tally.max_ulp, int(found.max()))
+
+
+def _products(a: Array, difference: Array) -> tuple[float, float, float]:
+    if a.dtype.kind == "c":
+        a, difference = (np.ascontiguousarray(values).view(values.real.dtype) for values in (a, difference))
+    return float(a.dot(a)), float(a.dot(difference)), float(difference.dot(difference))

@@ -1,0 +1,145 @@
+"""Two values side by side: a ``Part`` for every array and plain value in either of them."""
+
+from __future__ import annotations
+
+import math
+import typing
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tfkernels.codec import MAX_DEPTH
+from tfkernels.comparison.dtypes import is_number, narrower, precision
+from tfkernels.comparison.exact import compare_exact
+from tfkernels.comparison.floats import compare_floats
+from tfkernels.comparison.logits import top_k_agreement
+from tfkernels.comparison.picture import picture
+from tfkernels.comparison.results import CLOSE, DIFFERENT, EQUAL, EXTRA, MISSING, Extreme, Part, Statistics
+from tfkernels.comparison.sample import take
+from tfkernels.comparison.tolerances import DEFAULTS, EXACT, Tolerance, Tolerances, chosen, default
+from tfkernels.comparison.values import Parts, as_leaf, describe, kind, opened, shape
+from tfkernels.errors import UsageError
+
+Notes = typing.Tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Through two values at once, in the order of the baseline; ``side`` is the name of the other one."""
+
+    side: str
+    tolerances: Tolerances
+    equal_nan: bool
+    check_dtype: bool
+    top_k: typing.Any
+
+    def parts(
+        self, a: typing.Any, b: typing.Any, path: str = "", notes: Notes = (), depth: int = 0
+    ) -> typing.Iterator[Part]:
+        """The parts of the baseline ``a`` and the other value ``b``, both found under ``path``."""
+        name = path or "value"
+        if depth > MAX_DEPTH:
+            raise UsageError(f"{name[:60]} … is nested deeper than {MAX_DEPTH} levels; does it contain itself?")
+        if isinstance(a, np.ndarray) != isinstance(b, np.ndarray):
+            a, b, notes = _listed(a, b, notes)
+        parts_a, parts_b = opened(a, root=not path), opened(b, root=not path)
+        if parts_a is None and parts_b is None:
+            yield self._leaf(name, a, b, notes)
+        elif parts_a is not None and parts_b is not None and kind(a) == kind(b):
+            notes = (*notes, *_noted(type(a).__name__, type(b).__name__))
+            yield from self._inside(path, parts_a, parts_b, notes, depth)
+        else:
+            yield Part(name, self.side, DIFFERENT, describe(a), describe(b), "they are of different kinds", notes)
+
+    def _inside(self, path: str, a: Parts, b: Parts, notes: Notes, depth: int) -> typing.Iterator[Part]:
+        if not a and not b:
+            yield Part(path or "value", self.side, EQUAL, "empty", "empty", notes=notes)
+        for key in [*a, *(key for key in b if key not in a)]:
+            below = path + key
+            if key not in b:
+                yield Part(below, self.side, MISSING, describe(a[key]), "", "only the baseline has it", notes)
+            elif key not in a:
+                yield Part(below, self.side, EXTRA, "", describe(b[key]), "the baseline does not have it", notes)
+            else:
+                yield from self.parts(a[key], b[key], below, notes, depth + 1)
+            notes = ()  # said once, at the first part
+
+    def _leaf(self, path: str, a: typing.Any, b: typing.Any, notes: Notes) -> Part:
+        x, y = as_leaf(path, a), as_leaf(path, b)
+        part = Part(path, self.side, DIFFERENT, describe(a), describe(b), notes=notes)
+        if not isinstance(x, np.ndarray) or not isinstance(y, np.ndarray):
+            part = replace(part, notes=(*notes, *_noted(type(x).__name__, type(y).__name__)))
+            if _same(x, y):
+                return replace(part, verdict=EQUAL)
+            found = Statistics(1, 1, first_mismatch=Extreme(math.nan, (), x, y))
+            return replace(part, reason="they differ", statistics=found)
+        if x.shape != y.shape:
+            return replace(part, reason=f"shape {shape(x.shape)} against {shape(y.shape)}")
+        if is_number(x.dtype) != is_number(y.dtype):
+            return replace(part, reason=f"{x.dtype} against {y.dtype}")
+        dtypes = _noted(_dtype_name(a, x), _dtype_name(b, y))
+        tolerance = self.tolerances.at(path, _default(a, b, x, y))
+        statistics = self._statistics(path, x, y, tolerance)
+        part = replace(part, notes=(*notes, *dtypes), tolerance=tolerance, statistics=statistics)
+        reasons = list(dtypes) if self.check_dtype else []
+        if statistics.mismatched:
+            reasons += [f"{statistics.mismatched:,} of {statistics.size:,} elements differ" if x.ndim else "it differs"]
+        if reasons:
+            return replace(part, reason="; ".join(reasons))
+        error = statistics.max_absolute_error
+        return replace(part, verdict=CLOSE if error is not None and error.error else EQUAL)
+
+    def _statistics(self, path: str, x: typing.Any, y: typing.Any, tolerance: Tolerance) -> Statistics:
+        if not is_number(x.dtype):
+            return compare_exact(x, y, self.equal_nan)
+        if tolerance == EXACT and precision(x.dtype) is None and precision(y.dtype) is None:
+            found = compare_exact(x, y, self.equal_nan)
+        else:
+            found = compare_floats(x, y, tolerance, self.equal_nan)
+        sample = take(x, y)
+        ulps = sample.ulps
+        return replace(
+            found,
+            sample=sample,
+            median_ulp=float(np.median(ulps)) if ulps is not None and ulps.size else None,
+            top_k=top_k_agreement(x, y, chosen(self.top_k, path)),
+            picture=picture(x, y),
+        )
+
+
+def _listed(a: typing.Any, b: typing.Any, notes: Notes) -> tuple[typing.Any, typing.Any, Notes]:
+    """A list of numbers against an array of them is compared as an array."""
+    array, listed = (a, b) if isinstance(a, np.ndarray) else (b, a)
+    if isinstance(listed, (list, tuple)) and array.dtype.kind in "biuf":
+        try:
+            numbers = np.asarray(listed, np.float64)
+        except (TypeError, ValueError):  # of something else, or of lists of several lengths
+            return a, b, notes
+        notes = (*notes, *_noted(type(a).__name__, type(b).__name__))
+        return (a, numbers, notes) if array is a else (numbers, b, notes)
+    return a, b, notes
+
+
+def _noted(a: str, b: str) -> Notes:
+    return () if a == b else (f"{a} against {b}",)
+
+
+def _dtype_name(value: typing.Any, array: typing.Any) -> str:
+    return type(value).__name__ if isinstance(value, (bool, int, float, complex)) else str(array.dtype)
+
+
+def _default(a: typing.Any, b: typing.Any, x: typing.Any, y: typing.Any) -> Tolerance:
+    if any(type(value) in (float, complex) for value in (a, b)):
+        return DEFAULTS["float"]
+    return default(narrower(x.dtype, y.dtype))
+
+
+def _same(x: typing.Any, y: typing.Any) -> bool:
+    """Of two plain values; at most one of them is an array."""
+    x, y = (value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value for value in (x, y))
+    if isinstance(x, np.ndarray) or isinstance(y, np.ndarray):
+        return False
+    try:
+        return bool(x == y)
+    except (TypeError, ValueError):  # a class whose == is something else
+        return False

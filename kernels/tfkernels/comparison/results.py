@@ -1,0 +1,242 @@
+"""What a comparison found: one ``Part`` for each array or plain value, and the ``Comparison`` of all of them."""
+
+from __future__ import annotations
+
+import json
+import math
+import typing
+from dataclasses import dataclass, field, fields, is_dataclass
+
+import numpy as np
+
+from tfkernels.comparison.tolerances import Tolerance
+
+if typing.TYPE_CHECKING:
+    from pathlib import Path
+
+Array = typing.Any  # np.ndarray; NumPy 1.18 has no generic form of it
+
+EQUAL, CLOSE, DIFFERENT, MISSING, EXTRA = "equal", "close", "different", "missing", "extra"
+
+
+@dataclass(frozen=True)
+class Extreme:
+    """The element where an error is largest: the error, the element's index, and both of its values."""
+
+    error: float
+    index: tuple[int, ...]
+    baseline: typing.Any
+    other: typing.Any
+
+
+@dataclass(frozen=True)
+class NonFinite:
+    """How many elements are NaN or infinite, and on which side."""
+
+    nan_in_both: int = 0
+    nan_in_baseline: int = 0
+    nan_in_other: int = 0
+    infinite_and_equal: int = 0
+    infinite_and_different: int = 0
+
+    @property
+    def any(self) -> bool:
+        return any(getattr(self, item.name) for item in fields(self))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Elements from all over two arrays, at most ``tfkernels.comparison.sample.SIZE``, for medians and plots.
+
+    ``baseline`` and ``other`` are 1-D, of one length, in the arrays' own dtypes; ``errors`` are the absolute errors and
+    ``ulps`` the distances in units in the last place, where both values are finite. ``complete`` says that it is all.
+    """
+
+    baseline: Array
+    other: Array
+    errors: Array
+    ulps: Array | None
+    complete: bool
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Numbers on two arrays of one shape. ``None`` where the dtype has no such number.
+
+    Errors are of the pairs in which both values are finite. ``mismatched`` counts the elements outside the tolerance,
+    and NaN or infinity on one side only; the count is exact. ``max_ulp`` is exact too, ``median_ulp`` comes from
+    ``sample``. ``min_rtol`` is the smallest rtol that would pass with the atol that was given, ``min_atol`` the
+    smallest atol with the rtol; both are ``None`` if none would. ``top_k`` maps each k to the share of rows in which
+    both sides have the same k largest values, in any order. ``picture`` is the absolute error of image-like arrays, its
+    largest values pooled to at most 64 x 64.
+    """
+
+    size: int
+    mismatched: int
+    max_absolute_error: Extreme | None = None
+    mean_absolute_error: float | None = None
+    max_relative_error: Extreme | None = None
+    mean_relative_error: float | None = None
+    max_ulp: int | None = None
+    median_ulp: float | None = None
+    min_rtol: float | None = None
+    min_atol: float | None = None
+    cosine_similarity: float | None = None
+    non_finite: NonFinite = field(default_factory=NonFinite)
+    first_mismatch: Extreme | None = None
+    top_k: dict[int, float] = field(default_factory=dict)
+    sample: Sample | None = field(default=None, repr=False, compare=False)
+    picture: Array | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def mismatched_share(self) -> float:
+        """Between 0 and 1."""
+        return self.mismatched / self.size if self.size else 0.0
+
+    @property
+    def worst(self) -> Extreme | None:
+        """The element to look at first: a mismatch without an error (NaN, text), or else the largest absolute error."""
+        return self.first_mismatch or self.max_absolute_error
+
+
+@dataclass(frozen=True)
+class Part:
+    """One array or plain value under its path, on the baseline's side and on another's.
+
+    ``verdict`` is ``"equal"`` (every element), ``"close"`` (within the tolerance), ``"different"``, ``"missing"`` (only
+    the baseline has it) or ``"extra"`` (only the other side has it). ``baseline`` and ``other`` describe the two:
+    ``"float32 (3, 4)"``, or a plain value itself. ``reason`` says why it did not pass, ``notes`` what differs besides.
+    """
+
+    path: str
+    side: str
+    verdict: str
+    baseline: str = ""
+    other: str = ""
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+    tolerance: Tolerance | None = None
+    statistics: Statistics | None = None
+
+    @property
+    def passed(self) -> bool:
+        return self.verdict in (EQUAL, CLOSE)
+
+
+@dataclass(frozen=True, repr=False)
+class Comparison:
+    """Every part of two or more values, in the order of the baseline's, and whether they agree.
+
+    ``baseline`` and ``sides`` are the names of the values: with several kernels there is a ``Part`` for each path and
+    each side. Shows itself as a table in a notebook and as text elsewhere; true if everything passed.
+    """
+
+    baseline: str
+    sides: tuple[str, ...]
+    parts: tuple[Part, ...]
+
+    @property
+    def passed(self) -> bool:
+        return all(part.passed for part in self.parts)
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+    @property
+    def failed(self) -> tuple[Part, ...]:
+        """The parts that did not pass, in order."""
+        return tuple(part for part in self.parts if not part.passed)
+
+    @property
+    def first_difference(self) -> Part | None:
+        """The first part that did not pass: where two models or two lists of layers begin to diverge."""
+        return next(iter(self.failed), None)
+
+    def against(self, side: str) -> Comparison:
+        """The comparison of the baseline with one side only. Raises ``KeyError`` if there is no such side."""
+        if side not in self.sides:
+            raise KeyError(f"{side!r} is not one of the sides: {', '.join(self.sides)}")
+        return Comparison(self.baseline, (side,), tuple(part for part in self.parts if part.side == side))
+
+    def assert_close(self) -> None:
+        """Raises ``AssertionError`` with the text report if not everything passed."""
+        if not self.passed:
+            raise AssertionError(f"\n{self}")
+
+    def __repr__(self) -> str:
+        from tfkernels.comparison.text import report
+
+        return report(self)
+
+    def _repr_html_(self) -> str:
+        from tfkernels.comparison.page import render
+
+        return render(self)
+
+    def plot(self, path: str | None = None, side: str | None = None) -> typing.Any:
+        """A matplotlib figure of one part, of ``side`` or of the first that did not pass there.
+
+        Shows the absolute errors and the ULP distances as histograms, both values against each other, and, of an
+        image-like array, where the errors are. Without ``path``: of the first part that did not pass, or else the one
+        with the largest relative error; and above it, with more than two parts, how the errors grow along the order.
+        A notebook shows it as the result of a cell; ``.savefig(file)`` writes it. Raises ``KeyError`` if there is no
+        such part or side, ``ImportError`` if there is no matplotlib.
+        """
+        from tfkernels.comparison.figures import draw
+
+        return draw(self, path, side)
+
+    def to_dict(self) -> dict[str, typing.Any]:
+        """Everything but samples and pictures, of plain values that JSON has; NaN and infinity become text."""
+        return typing.cast(
+            "dict[str, typing.Any]",
+            {
+                "passed": self.passed,
+                "baseline": self.baseline,
+                "sides": list(self.sides),
+                "parts": [_plain(part) for part in self.parts],
+            },
+        )
+
+    def to_json(self, path: str | Path | None = None) -> str:
+        """``to_dict()`` as JSON, also written to ``path`` if one is given."""
+        text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
+        if path is not None:
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text + "\n")
+        return text
+
+    def to_dataframe(self) -> typing.Any:
+        """A pandas DataFrame with a row for each part. Raises ``ImportError`` if there is no pandas."""
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise ImportError(
+                "to_dataframe() needs pandas; install it in this kernel with: !pip install pandas"
+            ) from error
+        return pd.json_normalize(self.to_dict()["parts"])
+
+
+_LEFT_OUT = ("sample", "picture")
+
+
+def _plain(value: typing.Any) -> typing.Any:
+    """Of JSON's own types."""
+    if is_dataclass(value):
+        plain = {item.name: _plain(getattr(value, item.name)) for item in fields(value) if item.name not in _LEFT_OUT}
+        if isinstance(value, Part):
+            plain["passed"] = value.passed
+        if isinstance(value, Statistics):
+            plain["mismatched_share"] = value.mismatched_share
+        return plain
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, np.generic):
+        value = value.item() if type(value.item()) is not type(value) else str(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return repr(value)
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return repr(value)

@@ -1,0 +1,241 @@
+"""What a comparison says in words and figures: the same in text and in HTML."""
+
+from __future__ import annotations
+
+import typing
+
+from tfkernels.comparison import formats
+from tfkernels.comparison.results import CLOSE, EQUAL, EXTRA, MISSING, Comparison, Extreme, NonFinite, Part
+from tfkernels.comparison.rows import Row, differ, first, passes, rows
+from tfkernels.comparison.tolerances import EXACT
+
+Fact = typing.Tuple[str, str]
+"""A label, and what is said under it."""
+
+NOTES = 4
+"""So many notes on one part."""
+
+
+def headline(comparison: Comparison) -> str:
+    """The verdict in one sentence."""
+    everything = rows(comparison)
+    if not everything:
+        return f"{_names(comparison)} agree: they are empty"
+    if len(comparison.sides) > 1:
+        return _of_several(comparison, everything)
+    if len(everything) == 1:
+        return _of_one(comparison, first(everything[0]))
+    failed = comparison.failed
+    if not failed:
+        equal = sum(part.verdict == EQUAL for part in comparison.parts)
+        close = len(comparison.parts) - equal
+        how = "all of them equal" if not close else f"{equal:,} equal, {close:,} within the tolerance"
+        return f"all {len(everything):,} parts agree between {_names(comparison)}: {how}"
+    return (
+        f"{len(failed):,} of {len(everything):,} parts {differ(len(failed))} between "
+        f"{_names(comparison)}; the first is {formats.path(failed[0].path, 48)}"
+    )
+
+
+def _names(comparison: Comparison) -> str:
+    names = [formats.line(name, 24) for name in (comparison.baseline, *comparison.sides)]
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) < 6 else f"{names[0]} and {len(names) - 1} others"
+
+
+def _of_one(comparison: Comparison, part: Part) -> str:
+    names = _names(comparison)
+    where = "" if part.path == "value" else f"{formats.path(part.path, 40)}: "
+    found = part.statistics
+    if part.verdict == CLOSE:
+        return f"{where}{names} agree within {part.tolerance}"
+    if part.passed:
+        every = f" in all {formats.count(found.size)} elements" if found is not None and found.size > 1 else ""
+        return f"{where}{names} are equal{every}"
+    if part.verdict in (MISSING, EXTRA):
+        return f"{where}{why(part) or part.verdict}"
+    if found is None:
+        return f"{where}{names} differ: {kinds(part, ' against ')}"
+    if found.size == 1:
+        return f"{where}{names} differ"
+    return (
+        f"{where}{names} differ in {_mismatched(part)}" if found.mismatched else f"{where}{names} differ: {why(part)}"
+    )
+
+
+def _of_several(comparison: Comparison, everything: list[Row]) -> str:
+    failed = sum(not passes(row) for row in everything)
+    baseline = formats.line(comparison.baseline, 24)
+    if not failed:
+        what = f"all {len(everything):,} parts agree" if len(everything) > 1 else "all sides agree"
+        return f"{what} between {_names(comparison)}"
+    differing = []
+    for side in comparison.sides:
+        places = [place for place, row in enumerate(everything) if side in row and not row[side].passed]
+        if places and len(everything) > 1:
+            path = formats.path(everything[places[0]][side].path, 32)
+            differing.append(f"{len(places):,} in {formats.line(side, 24)} (first {path})")
+        elif places:
+            differing.append(formats.line(side, 24))
+    named = ", ".join(differing[:4]) + (f", and {len(differing) - 4} more sides" if len(differing) > 4 else "")
+    if len(everything) == 1:
+        return f"{len(differing)} of {len(comparison.sides)} sides {differ(len(differing))} from {baseline}: {named}"
+    return f"{failed:,} of {len(everything):,} parts {differ(failed)} from {baseline}: {named}"
+
+
+def why(part: Part) -> str:
+    return formats.line(part.reason)
+
+
+def _mismatched(part: Part) -> str:
+    found = part.statistics
+    assert found is not None
+    share = formats.share(found.mismatched, found.size)
+    return f"{formats.count(found.mismatched)} of {formats.count(found.size)} elements ({share})"
+
+
+def kinds(part: Part, between: str = " / ") -> str:
+    """What both sides are: once, if they are alike."""
+    one, two = formats.line(part.baseline, 80), formats.line(part.other, 80)
+    return one if one == two else between.join(filter(None, (one, two)))
+
+
+FIGURES = ("max absolute", "max relative", "max ULP", "mismatched", "would pass")
+
+
+def figures(part: Part) -> list[str]:
+    """A cell for each of ``FIGURES``; empty without statistics."""
+    found = part.statistics
+    if found is None:
+        return [""] * len(FIGURES)
+    extremes = found.max_absolute_error, found.max_relative_error
+    mismatched = f"{formats.count(found.mismatched)}/{formats.count(found.size)}"
+    return [
+        *(formats.ABSENT if extreme is None else formats.number(extreme.error) for extreme in extremes),
+        formats.ABSENT if found.max_ulp is None else formats.count(found.max_ulp),
+        f"{mismatched} ({formats.share(found.mismatched, found.size)})" if found.mismatched else mismatched,
+        would_pass(part, short=True),
+    ]
+
+
+def figure(part: Part) -> str:
+    """The one figure of a part, if there is room for one only: the largest absolute error."""
+    extreme = None if part.statistics is None else part.statistics.max_absolute_error
+    return formats.number(extreme.error) if extreme is not None and extreme.error else ""
+
+
+def facts(part: Part, baseline: str) -> list[Fact]:
+    """Everything that is known of a part, the most telling first."""
+    names = formats.line(baseline, 24), formats.line(part.side, 24)
+    found = part.statistics
+    told: list[tuple[str, str | None]] = []
+    if found is not None and part.verdict == EQUAL:
+        told = [
+            ("values", kinds(part)),
+            ("NaN, infinity", _non_finite(found.non_finite, names)),
+            ("same top k", _top_k(found.top_k)),
+        ]
+    elif found is not None:
+        tolerance = str(part.tolerance or EXACT)
+        told = [
+            ("values", kinds(part)),
+            ("mismatched", f"{_mismatched(part)}, tolerance {tolerance}" if found.size > 1 else None),
+            ("tolerance", None if found.size > 1 else tolerance),
+            ("first mismatch", _place(found.first_mismatch, names)),
+            ("absolute error", _error(found.max_absolute_error, found.mean_absolute_error, names)),
+            ("relative error", _relative(part, names)),
+            ("ULP distance", _ulps(found.max_ulp, found.median_ulp)),
+            ("NaN, infinity", _non_finite(found.non_finite, names)),
+            ("would pass", would_pass(part)),
+            ("cosine", _cosine(found.cosine_similarity) if found.size > 1 else None),
+            ("same top k", _top_k(found.top_k)),
+        ]
+    elif part.baseline != part.other:
+        told = [(name, formats.line(value, 200)) for name, value in zip(names, (part.baseline, part.other))]
+    told += [("note", formats.line(note, 200)) for note in part.notes[:NOTES]]
+    if len(part.notes) > NOTES:
+        told.append(("note", f"… and {len(part.notes) - NOTES} more"))
+    return [(label, text) for label, text in told if text]
+
+
+def _place(extreme: Extreme | None, names: tuple[str, str]) -> str | None:
+    """Where it is, and what stands there."""
+    if extreme is None:
+        return None
+    one, two = formats.pair(extreme.baseline, extreme.other)
+    where = f"{formats.index(extreme.index)}: " if extreme.index else ""
+    return f"{where}{one} in {names[0]}, {two} in {names[1]}"
+
+
+def _error(extreme: Extreme | None, mean: float | None, names: tuple[str, str]) -> str | None:
+    if extreme is None:
+        return None
+    if not extreme.error:
+        return "none"
+    if not extreme.index:
+        return f"{formats.number(extreme.error)}: {_place(extreme, names)}"
+    return f"at most {formats.number(extreme.error)}, mean {formats.number(mean)}; worst at {_place(extreme, names)}"
+
+
+def _relative(part: Part, names: tuple[str, str]) -> str | None:
+    found = part.statistics
+    assert found is not None
+    extreme, absolute = found.max_relative_error, found.max_absolute_error
+    if extreme is None or not extreme.error:
+        return None
+    if absolute is None or absolute.index != extreme.index:
+        return _error(extreme, found.mean_relative_error, names)
+    if not extreme.index:
+        return formats.number(extreme.error)
+    return (
+        f"at most {formats.number(extreme.error)}, mean {formats.number(found.mean_relative_error)}; worst there, too"
+    )
+
+
+def _ulps(largest: int | None, median: float | None) -> str | None:
+    if not largest:
+        return None
+    if median is None or median == largest:
+        return formats.count(largest)
+    return f"at most {formats.count(largest)}, median {formats.count(median)}"
+
+
+def _non_finite(found: NonFinite, names: tuple[str, str]) -> str:
+    counts = [
+        (found.nan_in_baseline, f"NaN in {names[0]} only"),
+        (found.nan_in_other, f"NaN in {names[1]} only"),
+        (found.nan_in_both, "NaN in both"),
+        (found.infinite_and_different, "infinite and different"),
+        (found.infinite_and_equal, "infinite and equal"),
+    ]
+    return ", ".join(f"{formats.count(number)} {what}" for number, what in counts if number)
+
+
+def would_pass(part: Part, short: bool = False) -> str:
+    """The smallest tolerances, each with the other one as it was given."""
+    found, given = part.statistics, part.tolerance
+    if found is None or given is None or part.verdict == EQUAL:
+        return ""
+    if found.min_rtol is None and found.min_atol is None:
+        if not found.non_finite.any or part.passed:
+            return ""
+        return "none" if short else "no tolerance, because of NaN or infinity"
+    options = []
+    if found.min_rtol is not None:
+        options.append(("rtol", formats.at_least(found.min_rtol), f"atol={given.atol:g}"))
+    if found.min_atol is not None:
+        options.append(("atol", formats.at_least(found.min_atol), f"rtol={given.rtol:g}"))
+    if short:
+        return f"{options[0][0]} {options[0][1]}"
+    return ", or ".join(f"{name}={value} with {rest}" for name, value, rest in options)
+
+
+def _cosine(similarity: float | None) -> str | None:
+    if similarity is None:
+        return None
+    if similarity < 0.999:
+        return f"{similarity:.6f}"
+    return "1" if 1 - similarity < 1e-15 else f"1 - {1 - similarity:.2g}"
+
+
+def _top_k(agreement: dict[int, float]) -> str:
+    return ", ".join(f"top {k} in {100 * agreed:.4g}% of rows" for k, agreed in sorted(agreement.items()))

@@ -1,0 +1,118 @@
+"""A comparison as plain text: for terminals, papermill's log and ``AssertionError``."""
+
+from __future__ import annotations
+
+import textwrap
+import typing
+
+from tfkernels.comparison import formats
+from tfkernels.comparison.results import Comparison, Part
+from tfkernels.comparison.rows import Gap, Row, described, excerpt, first, rows
+from tfkernels.comparison.summary import facts, figure, figures, headline, kinds, why
+
+WIDTH = 120
+ROWS = 40
+"""So many lines of a table."""
+BLOCKS = 10
+"""So many parts are told in full."""
+
+_HEAD = ["", "", "", "max abs", "max rel", "max ULP", "mismatched", "would pass"]
+_SHRINKABLE = 12
+_ACROSS = 4
+_GAP = "  "
+
+Line = typing.Union[typing.List[str], Gap]
+
+
+def report(comparison: Comparison) -> str:
+    """The verdict, a table, and what is known of the parts that failed; at most 120 columns and some 200 lines."""
+    everything = rows(comparison)
+    lines = textwrap.wrap(headline(comparison), WIDTH)
+    if not everything:
+        return "\n".join(lines)
+    if len(comparison.parts) == 1:
+        return "\n".join(lines + _facts(comparison.parts[0], comparison.baseline, ""))
+    for table in _tables(comparison.sides, excerpt(everything, ROWS)):
+        lines += ["", *table]
+    failed = comparison.failed
+    for part in failed[:BLOCKS]:
+        side = f" in {formats.line(part.side, 24)}" if len(comparison.sides) > 1 else ""
+        title = f"{formats.path(part.path, 72)}{side}{_reason(part)}"
+        lines += ["", *textwrap.wrap(title, WIDTH, subsequent_indent="  "), *_facts(part, comparison.baseline, "  ")]
+    if len(failed) > BLOCKS:
+        more = len(failed) - BLOCKS
+        lines += ["", f"{Gap(more, more)}; .failed has them all"]
+    return "\n".join(lines)
+
+
+def _reason(part: Part) -> str:
+    """Unless the figures that follow say it better."""
+    return "" if part.statistics is not None and part.statistics.mismatched else f": {why(part) or part.verdict}"
+
+
+def verdict(part: Part) -> str:
+    """What failed is in capitals, since there are no colours."""
+    return part.verdict if part.passed else part.verdict.upper()
+
+
+def _tables(sides: tuple[str, ...], shown: list[Row | Gap]) -> typing.Iterator[list[str]]:
+    """The figures of one side, or the verdicts of several: with many of them in several tables, one below the other."""
+    if len(sides) == 1:
+        yield _table(
+            _HEAD, "<<<>>>><", [0, 2], [item if isinstance(item, Gap) else _cells(first(item)) for item in shown]
+        )
+        return
+    for start in range(0, len(sides), _ACROSS):
+        some = sides[start : start + _ACROSS]
+        head = ["", "", *(formats.line(side, 20) for side in some)]
+        body = [item if isinstance(item, Gap) else _matrix_cells(item, some) for item in shown]
+        yield _table(head, "<" * len(head), [0, 1], body)
+
+
+def _cells(part: Part) -> list[str]:
+    return [part.path, verdict(part), kinds(part), *figures(part)]
+
+
+def _matrix_cells(row: Row, sides: tuple[str, ...]) -> list[str]:
+    parts = [row.get(side) for side in sides]
+    return [
+        first(row).path,
+        described(row),
+        *("" if part is None else f"{verdict(part)} {figure(part)}".rstrip() for part in parts),
+    ]
+
+
+def _table(head: list[str], alignment: str, flexible: list[int], body: list[Line]) -> list[str]:
+    """Columns as wide as their longest cell; the flexible ones give way if all is too wide."""
+    cells = [row for row in body if not isinstance(row, Gap)]
+    widths = [max(len(formats.line(row[column])) for row in [head, *cells]) for column in range(len(head))]
+    while sum(widths) + len(_GAP) * (len(widths) - 1) > WIDTH:
+        widest = max(flexible, key=widths.__getitem__)
+        if widths[widest] <= _SHRINKABLE:
+            break
+        widths[widest] -= 1
+    kept = [column for column in range(len(head)) if widths[column]]
+
+    def write(row: list[str]) -> str:
+        cut = [_cut(row[column], widths[column]) for column in kept]
+        return _GAP.join(f"{cell:{alignment[column]}{widths[column]}}" for cell, column in zip(cut, kept)).rstrip()
+
+    return [write(head), *(str(row) if isinstance(row, Gap) else write(row) for row in body)]
+
+
+def _cut(cell: str, width: int) -> str:
+    """In the middle; of what is different on both sides each, so that both ends are seen."""
+    sides = cell.split(" / ")
+    if len(cell) <= width or len(sides) != 2:
+        return formats.path(cell, width)
+    return " / ".join(formats.path(side, (width - 3) // 2) for side in sides)
+
+
+def _facts(part: Part, baseline: str, indent: str) -> list[str]:
+    told = facts(part, baseline)
+    width = max((len(label) for label, _ in told), default=0)
+    lines = []
+    for label, text in told:
+        start = f"{indent}{label:{width}}  "
+        lines += textwrap.wrap(text, WIDTH, initial_indent=start, subsequent_indent=" " * len(start))
+    return lines

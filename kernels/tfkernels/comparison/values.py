@@ -1,0 +1,154 @@
+"""Compound values taken apart: what the parts of a dict, a DataFrame, a sparse matrix are, and what they are called."""
+
+from __future__ import annotations
+
+import re
+import typing
+from collections.abc import Mapping
+
+import numpy as np
+
+from tfkernels.errors import UsageError
+
+Parts = typing.Dict[str, typing.Any]
+"""The parts of a value, by the text that their paths add to its own."""
+
+_BARE = re.compile(r"[\w/:-]+")
+
+_PLAIN = (type(None), bool, int, float, complex, str, bytes, np.generic)
+
+
+def opened(value: typing.Any, root: bool = False) -> Parts | None:
+    """The parts of a compound value in order, or ``None`` if it is an array or a plain value.
+
+    The simple names among the keys of the outermost dict stand without brackets: ``weights['conv1'][0]``.
+    """
+    if isinstance(value, Mapping):
+        return {_key(key, root): item for key, item in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return {f".{name}": item for name, item in zip(value._fields, value)}
+    if isinstance(value, (list, tuple)):
+        return {f"[{index}]": item for index, item in enumerate(value)}
+    if isinstance(value, (set, frozenset)):
+        return {f"{{{item!r}}}": item for item in sorted(value, key=repr)}
+    if isinstance(value, np.ndarray):
+        return _opened_array(value)
+    opener = _OPENERS.get(library(value))
+    return opener(value) if opener else None
+
+
+def kind(value: typing.Any) -> str:
+    """Compound values of one kind can be compared part by part."""
+    for name, types in _KINDS.items():
+        if isinstance(value, types):
+            return name
+    return "record"
+
+
+_KINDS: dict[str, typing.Any] = {"dict": Mapping, "list": (list, tuple), "set": (set, frozenset)}
+
+
+def library(value: typing.Any) -> str:
+    """Which library its class comes from."""
+    return str(type(value).__module__).split(".")[0]
+
+
+def _key(key: typing.Any, root: bool) -> str:
+    return key if root and isinstance(key, str) and _BARE.fullmatch(key) else f"[{key!r}]"
+
+
+def _opened_array(array: typing.Any) -> Parts | None:
+    if isinstance(array, np.ma.MaskedArray):
+        return {
+            ".mask": np.ma.getmaskarray(array),
+            ".data": array.filled(typing.cast(typing.Any, np.zeros((), array.dtype)[()])),
+        }
+    if array.dtype.names is not None:
+        return {f"[{name!r}]": array[name] for name in array.dtype.names}
+    if array.dtype.hasobject and not all(isinstance(item, _PLAIN) for item in array.flat):
+        return {f"[{', '.join(map(str, index))}]": array[index] for index in np.ndindex(*array.shape)}
+    return None
+
+
+def _opened_pandas(value: typing.Any) -> Parts | None:
+    name = type(value).__name__
+    if name == "DataFrame":
+        keys = [f"[{key!r}]" for key in value.columns]
+        if len(set(keys)) < len(keys):  # two columns of one name
+            keys = [f".iloc[:, {place}]" for place in range(len(keys))]
+        columns = [_column(value.iloc[:, place]) for place in range(len(keys))]
+        return {".index": _column(value.index), **dict(zip(keys, columns))}
+    if name == "Series":
+        return {".index": _column(value.index), ".values": _column(value)}
+    return {".values": _column(value)} if hasattr(value, "dtype") and hasattr(value, "__len__") else None
+
+
+def _column(column: typing.Any) -> typing.Any:
+    if isinstance(column.dtype, np.dtype):
+        return column.to_numpy()
+    return np.asarray(column, dtype=object)  # categories, zones, missing values: element by element
+
+
+def _opened_scipy(matrix: typing.Any) -> Parts | None:
+    if not hasattr(matrix, "tocsr"):
+        return None
+    found = matrix.tocsr(copy=True)  # what follows works in place
+    found.sum_duplicates()
+    found.eliminate_zeros()
+    found = found.tocoo()
+    return {".shape": found.shape, ".row": found.row, ".col": found.col, ".data": found.data}
+
+
+def _opened_tensor(tensor: typing.Any) -> Parts | None:
+    """Ragged and sparse tensors, and what a session returns for them, by their components."""
+    for names in (("flat_values", "nested_row_splits"), ("indices", "values", "dense_shape")):
+        if all(hasattr(tensor, name) for name in names):
+            return {f".{name}": getattr(tensor, name) for name in names}
+    return None
+
+
+_OPENERS: dict[str, typing.Callable[[typing.Any], Parts | None]] = {
+    "pandas": _opened_pandas,
+    "scipy": _opened_scipy,
+    "tensorflow": _opened_tensor,
+}
+
+
+def as_leaf(path: str, value: typing.Any) -> typing.Any:
+    """An ndarray of anything that is one or has one (a number, an eager tensor); plain values as they are.
+
+    Raises ``UsageError`` for what has no value to compare, such as a tensor of a graph.
+    """
+    if isinstance(value, (bool, int, float, complex, np.generic, np.ndarray)):
+        array = np.asarray(value)
+        return _whole(value) if isinstance(value, int) and array.dtype.hasobject else array  # beyond 64 bits
+    if library(value) in ("tensorflow", "keras"):
+        if callable(getattr(value, "numpy", None)):
+            return np.asarray(value.numpy())
+        raise UsageError(
+            f"{path}: a {type(value).__module__}.{type(value).__qualname__} has no value by itself; compare what "
+            "sess.run(tensor), model.get_weights() or tfkernels.trace(model, inputs) give"
+        )
+    return value
+
+
+def _whole(value: typing.Any) -> typing.Any:
+    """Integers of thousands of digits in hexadecimal: Python refuses to write them in decimal."""
+    return hex(value) if isinstance(value, int) and value.bit_length() > 10_000 else value
+
+
+def describe(value: typing.Any) -> str:
+    """A few words: dtype and shape of an array, a short plain value itself, the size of a compound one."""
+    array = value.numpy() if library(value) in ("tensorflow", "keras") and hasattr(value, "numpy") else value
+    if isinstance(array, np.ndarray) and array.dtype.names is None:
+        return f"{array.dtype} {shape(array.shape)}"
+    parts = opened(value)
+    if parts is not None:
+        return f"{type(value).__name__} of {len(parts)}"
+    text = repr(_whole(value))
+    return text if len(text) <= 60 else f"{text[:40]} … {text[-16:]}"
+
+
+def shape(lengths: tuple[int, ...]) -> str:
+    """As NumPy writes it, with plain numbers."""
+    return str(tuple(int(length) for length in lengths))

@@ -1,0 +1,524 @@
+"""The comparison: every number against a plain calculation of it.
+
+Runs under the test suite's own Python, and (``test_old_pythons.py``) under TensorFlow 1.15's with its NumPy.
+"""
+
+import json
+import math
+import struct
+import sys
+import tracemalloc
+import typing
+from collections import OrderedDict
+from types import SimpleNamespace
+
+import hypothesis.extra.numpy as npst
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tfkernels.comparison import DEFAULTS, blocks, compare
+from tfkernels.comparison.sample import SIZE, positions
+from tfkernels.errors import UsageError
+
+settings.register_profile("kernels", deadline=None, suppress_health_check=list(HealthCheck))
+settings.load_profile("kernels")
+
+FLOATS = ["float16", "float32", "float64"]
+
+
+def only(a: typing.Any, b: typing.Any, **options: typing.Any) -> typing.Any:
+    (part,) = compare(a, b, **options).parts
+    return part
+
+
+def pairs(dtype: str) -> typing.Any:
+    """Two arrays of one shape: unrelated ones, and ones a few units apart."""
+    elements = npst.from_dtype(np.dtype(dtype))
+    shapes = npst.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=6)
+
+    def two(shape: typing.Any) -> typing.Any:
+        array = npst.arrays(dtype, shape, elements=elements)
+        near = st.tuples(array, npst.arrays(np.int8, shape)).map(lambda found: (found[0], nudged(*found)))
+        return st.one_of(st.tuples(array, array), near)
+
+    return shapes.flatmap(two)
+
+
+def nudged(array: typing.Any, steps: typing.Any) -> typing.Any:
+    """Some numbers on, as long as they stay finite and of one sign."""
+    bits = array.reshape(-1).view(f"i{array.itemsize}")
+    moved = (bits + steps.reshape(-1).astype(bits.dtype)).view(array.dtype).reshape(array.shape)
+    return np.where(np.isfinite(array) & np.isfinite(moved), moved, array)
+
+
+def place(number: typing.Any) -> int:
+    """Where a float stands among all floats of its dtype, zero being 0."""
+    size = number.dtype.itemsize
+    (bits,) = struct.unpack({2: "=H", 4: "=I", 8: "=Q"}[size], number.tobytes())
+    sign = 1 << (8 * size - 1)
+    return typing.cast(int, bits if bits < sign else sign - bits)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@given(data=st.data(), rtol=st.sampled_from([0, 1e-6, 1e-3, 0.5]), atol=st.sampled_from([0, 1e-8, 1e-3, 2.0]))
+def test_statistics_of_floats(dtype: str, data: typing.Any, rtol: float, atol: float) -> None:
+    a, b = data.draw(pairs(dtype))
+    part = only(a, b, rtol=rtol, atol=atol, equal_nan=False)
+    found = part.statistics
+    work = np.float32 if dtype == "float16" else np.dtype(dtype).type
+    with np.errstate(all="ignore"):
+        x, y = a.astype(work), b.astype(work)
+        finite = np.isfinite(x) & np.isfinite(y)
+        error = np.abs(x - y)
+        size = np.maximum(np.abs(x), np.abs(y))
+        within = np.where(finite, error - work(rtol) * size <= work(atol), x == y)
+        relative = error / np.maximum(size, max(work(atol), np.finfo(work).tiny))
+    assert found.size == a.size
+    assert found.mismatched == np.count_nonzero(~within)
+    assert part.passed == bool(within.all())
+    assert part.verdict == ("different" if not within.all() else "close" if (x != y).any() else "equal")
+    assert found.non_finite.nan_in_both == np.count_nonzero(np.isnan(x) & np.isnan(y))
+    assert found.non_finite.nan_in_baseline == np.count_nonzero(np.isnan(x) & ~np.isnan(y))
+    assert found.non_finite.nan_in_other == np.count_nonzero(~np.isnan(x) & np.isnan(y))
+    assert found.non_finite.infinite_and_equal == np.count_nonzero(np.isinf(x) & (x == y))
+    if not finite.any():
+        assert found.max_absolute_error is None
+        return
+    for extreme, errors in ((found.max_absolute_error, error), (found.max_relative_error, relative)):
+        assert extreme.error == errors[finite].max()
+        assert errors[extreme.index] == extreme.error
+        assert (extreme.baseline, extreme.other) == (a[extreme.index], b[extreme.index])
+    for mean, errors in ((found.mean_absolute_error, error), (found.mean_relative_error, relative)):
+        with np.errstate(over="ignore"):
+            expected = errors[finite].astype(np.float64).mean()
+        if expected < np.finfo(work).max / a.size:
+            assert mean == pytest.approx(expected, rel=1e-5, abs=float(np.finfo(work).tiny))
+    distances = [abs(place(one) - place(two)) for one, two in zip(a[finite], b[finite])]
+    assert found.max_ulp == max(distances)
+    assert found.median_ulp == np.median(distances)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@given(data=st.data(), rtol=st.sampled_from([0, 1e-6, 1e-3]), atol=st.sampled_from([0, 1e-8, 1e-3]))
+def test_the_smallest_tolerances_pass_and_smaller_ones_do_not(
+    dtype: str, data: typing.Any, rtol: float, atol: float
+) -> None:
+    a, b = data.draw(pairs(dtype))
+    found = only(a, b, rtol=rtol, atol=atol).statistics
+    if found.first_mismatch is not None:
+        assert found.min_atol is None
+        assert found.min_rtol is None
+        return
+    if found.min_atol < np.finfo(dtype).max:
+        assert only(a, b, rtol=rtol, atol=found.min_atol).passed
+        number = np.dtype(dtype).type
+        if found.min_atol:
+            assert not only(a, b, rtol=rtol, atol=float(np.nextafter(number(found.min_atol), number(0)))).passed
+    if found.min_rtol < np.finfo(dtype).max:
+        assert only(a, b, rtol=found.min_rtol, atol=atol).passed
+        slack = 20 * np.finfo(dtype).eps
+        subnormal = any(0 < abs(value) < np.finfo(dtype).tiny / slack for value in (*a.flat, *b.flat))
+        if found.min_rtol > 1000 * slack and atol == 0 and not subnormal:  # rounding is coarse there
+            assert not only(a, b, rtol=found.min_rtol * (1 - slack), atol=atol).passed
+
+
+@given(data=st.data())
+def test_it_does_not_matter_which_comes_first(data: typing.Any) -> None:
+    a, b = data.draw(pairs("float32"))
+    one, two = only(a, b), only(b, a)
+    assert one.verdict == two.verdict
+    assert one.statistics.mismatched == two.statistics.mismatched
+    assert one.statistics.min_atol == two.statistics.min_atol
+
+
+@given(data=st.data(), dtypes=st.lists(npst.integer_dtypes() | npst.unsigned_integer_dtypes(), min_size=2, max_size=2))
+def test_integers_are_exact_and_do_not_overflow(data: typing.Any, dtypes: typing.Any) -> None:
+    shape = data.draw(npst.array_shapes(max_side=5))
+    a, b = (data.draw(npst.arrays(dtype, shape)) for dtype in dtypes)
+    part = only(a, b, rtol=1.0, atol=1.0)
+    errors = [abs(int(x) - int(y)) for x, y in zip(a.flat, b.flat)]
+    assert part.statistics.mismatched == sum(error > 0 for error in errors)
+    assert part.passed == (max(errors) == 0)
+    assert part.statistics.max_absolute_error.error == pytest.approx(max(errors))
+    assert part.statistics.mean_absolute_error == pytest.approx(sum(errors) / len(errors))
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_complex_numbers_by_their_magnitude(dtype: str) -> None:
+    a = np.array([3 + 4j, 1, 0], dtype)
+    b = a.copy()
+    b[0] += 0.3 + 0.4j
+    found = only(a, b).statistics
+    assert found.max_absolute_error.error == pytest.approx(0.5)
+    assert found.max_relative_error.error == pytest.approx(0.5 / 5.5)
+    real = a.real.dtype.type
+    assert found.max_ulp == max(abs(place(real(3)) - place(real(3.3))), abs(place(real(4)) - place(real(4.4))))
+    assert found.cosine_similarity == pytest.approx(28.5 / (math.sqrt(26) * math.sqrt(31.25)))
+
+
+def test_dtypes_of_ml_dtypes() -> None:
+    ml_dtypes = pytest.importorskip("ml_dtypes", reason="has no build for this Python; the newest one has")
+    for name in ("bfloat16", "float8_e4m3fn", "float8_e5m2"):
+        a = np.array([1, 2, 4], getattr(ml_dtypes, name))
+        b = a.copy()
+        b[1] = 3
+        part = only(a, b)
+        assert part.statistics.mismatched == 1
+        assert part.statistics.max_absolute_error.index == (1,)
+        assert only(a, a).verdict == "equal"
+    steps = np.array([1.0, 1.0078125], ml_dtypes.bfloat16)  # neighbours
+    assert only(steps[:1], steps[1:]).statistics.max_ulp == 1
+    assert only(steps[:1], steps[1:]).tolerance == DEFAULTS["bfloat16"]
+    part = only(np.array([1, 2], ml_dtypes.int4), np.array([1, -3], ml_dtypes.int4), atol=9)
+    assert part.statistics.mismatched == 1
+    assert part.statistics.max_absolute_error.error == 5
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "complex64"])
+def test_cosine_similarity(dtype: str) -> None:
+    random = np.random.RandomState(2)
+    a = random.standard_normal(10_000).astype(dtype)
+    assert only(a, a * 2).statistics.cosine_similarity == pytest.approx(1, abs=1e-6)
+    assert only(a, -a).statistics.cosine_similarity == pytest.approx(-1, abs=1e-6)
+    right_angled = np.concatenate([a, a * 0]), np.concatenate([a * 0, a])
+    assert only(*right_angled).statistics.cosine_similarity == pytest.approx(0, abs=1e-6)
+    b = (a + random.standard_normal(a.size)).astype(dtype)
+    x, y = (values.astype(np.result_type(dtype, np.float64)) for values in (a, b))
+    expected = np.vdot(x, y).real / np.sqrt(np.vdot(x, x).real * np.vdot(y, y).real)
+    assert only(a, b).statistics.cosine_similarity == pytest.approx(expected, abs=1e-5)
+    assert only(a * 0, a).statistics.cosine_similarity is None
+
+
+def test_the_cosine_of_nearly_parallel_arrays() -> None:
+    a = np.zeros(1000, np.float32)
+    a[0] = 1
+    b = a.copy()
+    b[1] = 1e-5
+    assert 1 - only(a, b).statistics.cosine_similarity == pytest.approx(0.5e-10, rel=1e-3)
+
+
+def test_one_unit_in_the_last_place() -> None:
+    a = np.linspace(-1, 1, 200_000, dtype=np.float32).reshape(400, 500)
+    b = a.copy()
+    b[123, 456] = np.nextafter(b[123, 456], np.float32(9))
+    found = only(a, b, rtol=0, atol=0).statistics
+    assert found.mismatched == 1
+    assert found.max_ulp == 1
+    assert found.max_absolute_error.index == (123, 456)
+    assert only(a, b).verdict == "close"
+    assert only(np.float32(0), np.float32(-0.0)).verdict == "equal"
+
+
+def test_nan_at_a_known_place() -> None:
+    a = np.ones((300, 400), np.float32)
+    b = a.copy()
+    b[7, 9] = np.nan
+    part = only(a, b)
+    assert not part.passed
+    assert part.statistics.worst.index == (7, 9)
+    assert part.statistics.non_finite.nan_in_other == 1
+    assert part.statistics.min_atol is None
+    assert only(b, b).verdict == "equal"
+    assert not only(b, b, equal_nan=False).passed
+
+
+def test_near_zero_is_not_nonsense() -> None:
+    found = only(np.array([0.0, 1.0], np.float32), np.array([1e-30, 1.0], np.float32)).statistics
+    assert found.max_relative_error.error < 1e-20, "relative to no less than atol"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "complex64", "int32"])
+@pytest.mark.parametrize("special", [False, True])
+def test_neither_block_size_nor_cores_change_a_result(
+    dtype: str, special: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.RandomState(1)
+    a = (random.standard_normal(7 * blocks.UNIT + 123) * 100).astype(dtype)
+    b = (a * (1 + 1e-3 * random.standard_normal(a.size))).astype(dtype)
+    if special and np.dtype(dtype).kind != "i":
+        b[blocks.UNIT * 2 + 5] = np.nan
+        a[blocks.UNIT * 5] = np.inf
+    results = set()
+    for block, cores in ((1, 1), (1 << 30, 1), (blocks.BLOCK, 1), (blocks.BLOCK, 4), (1, 3)):
+        monkeypatch.setattr(blocks, "BLOCK", block)
+        monkeypatch.setattr(blocks, "CORES", cores)
+        monkeypatch.setattr(blocks, "PARALLEL_FROM", 0)
+        results.add(repr(only(a, b, rtol=1e-3, atol=1e-3)))
+    assert len(results) == 1
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32"])
+def test_layout_and_byte_order_do_not_matter(dtype: str) -> None:
+    random = np.random.RandomState(1)
+    a = (random.standard_normal((31, 17, 5)) * 100).astype(dtype)
+    b = (a * 1.01).astype(dtype)
+    expected = only(a, b, rtol=1e-3).statistics
+    ways: typing.List[typing.Any] = [
+        np.asfortranarray,
+        lambda x: x.astype(x.dtype.newbyteorder(">")),
+        lambda x: np.repeat(x, 2, axis=1)[:, ::2],
+    ]
+    for way in ways:
+        for x, y in ((way(a), b), (a, way(b)), (way(a), way(b))):
+            found = only(x, y, rtol=1e-3).statistics
+            assert found.mismatched == expected.mismatched
+            assert found.max_ulp == expected.max_ulp
+            assert found.max_absolute_error.error == expected.max_absolute_error.error
+            assert a[found.max_absolute_error.index] == found.max_absolute_error.baseline
+            assert found.mean_absolute_error == pytest.approx(expected.mean_absolute_error, rel=1e-5)
+            assert found.median_ulp == expected.median_ulp
+
+
+def test_medians_of_large_arrays_come_from_all_over() -> None:
+    for size in (SIZE + 1, 1_000_003, 10**10):
+        found = positions(size)
+        assert len(found) == SIZE
+        assert (np.diff(found) > 0).all()
+        assert found[0] >= 0
+        assert found[-1] < size
+    a = np.ones(1_000_000, np.float32)
+    b = a.copy()
+    b[::4] = np.nextafter(a[::4], np.float32(2))
+    ulps = only(a, b).statistics.sample.ulps
+    assert abs(np.count_nonzero(ulps) / len(ulps) - 0.25) < 0.015, "what the module promises"
+
+
+def test_nested_values_have_readable_paths() -> None:
+    class Point(typing.NamedTuple):
+        x: typing.Any
+        y: typing.Any
+
+    a = {"weights": OrderedDict(conv1=[1.0, 2.0]), "conv/b:0": 1, "a b": 2, 3: (True,), "p": Point(1, {"k": b"x"})}
+    b = {"weights": {"conv1": [1.0, 2.5]}, "conv/b:0": 1, "a b": 2, 3: (True,), "p": Point(1, {"k": b"x"})}
+    found = compare(a, b)
+    paths = ["weights['conv1'][0]", "weights['conv1'][1]", "conv/b:0", "['a b']", "[3][0]", "p.x", "p.y['k']"]
+    assert [part.path for part in found.parts] == paths
+    assert found.first_difference is not None
+    assert found.first_difference.path == "weights['conv1'][1]"
+    assert found.parts[0].notes == ("OrderedDict against dict",)
+    assert not found
+    assert [part.path for part in found.failed] == ["weights['conv1'][1]"]
+    assert compare(1, 1).parts[0].path == "value"
+    assert compare([1], [1]).parts[0].path == "[0]"
+
+
+def test_missing_and_extra_parts_are_differences() -> None:
+    found = compare({"a": 1, "b": np.ones(3)}, {"a": 1, "c": {"d": 1}})
+    assert [(part.path, part.verdict) for part in found.parts] == [("a", "equal"), ("b", "missing"), ("c", "extra")]
+    assert found.parts[1].baseline == "float64 (3,)"
+    assert found.parts[2].other == "dict of 1"
+    assert [part.verdict for part in compare([1, 2], [1]).parts] == ["equal", "missing"]
+    assert [part.verdict for part in compare({1, 2}, {2, 3}).parts] == ["missing", "equal", "extra"]
+
+
+def test_kinds_and_shapes_that_do_not_fit() -> None:
+    assert only(np.ones((3, 1)), np.ones(3)).reason == "shape (3, 1) against (3,)"
+    assert only({"a": 1}, {"a": [1]}).reason == "they are of different kinds"
+    assert only("x", np.ones(3)).verdict == "different"
+    assert only(np.array(["x"]), np.array([1])).verdict == "different"
+    assert only([[1], [1, 2]], np.ones(2)).verdict == "different"
+    assert only({}, {}).verdict == "equal"
+    assert only(None, None).verdict == "equal"
+    assert only(2**70, 2**70).verdict == "equal"
+    assert only(2**70, 1).verdict == "different"
+    assert "differ" in repr(compare(10**5000, 10**5000 + 1))
+    assert only("a", np.str_("a")).verdict == "equal"
+
+
+def test_a_list_of_numbers_against_an_array() -> None:
+    part = only([1.0, 2.0], np.array([1, 2.00001], np.float32))
+    assert part.verdict == "close"
+    assert part.notes[0] == "list against ndarray"
+
+
+def test_dtype_differences_are_noted_or_fail() -> None:
+    a, b = np.array([0.1, 0.2]), np.array([0.1, 0.2], np.float32)
+    part = only(a, b)
+    assert part.verdict == "close"
+    assert part.notes == ("float64 against float32",)
+    assert part.tolerance == DEFAULTS["float32"], "the less precise one's"
+    assert part.statistics.max_ulp == 0, "in units of the less precise one"
+    failed = only(a, b, check_dtype=True)
+    assert not failed.passed
+    assert failed.reason == "float64 against float32"
+    assert only(1, 1.0).notes == ("int against float",)
+
+
+def test_text_times_and_records_are_exact() -> None:
+    a = np.array(["ab", "cd"])
+    assert only(a, a.copy()).passed
+    found = only(a, np.array(["ab", "ce"])).statistics
+    assert found.mismatched == 1
+    assert (found.worst.index, found.worst.other) == ((1,), "ce")
+    days = np.array(["2020-01-01", "NaT"], "M8[D]")
+    assert only(days, days.copy()).passed
+    assert not only(days, days.copy(), equal_nan=False).passed
+    objects = np.array(["a", None, 1.5, float("nan")], object)
+    assert only(objects, np.array(["a", None, 1.5, float("nan")], object)).passed
+    assert only(objects, np.array(["a", None, 1, float("nan")], object)).statistics.mismatched == 1, "1.5 and 1"
+    record = np.array([(1, 2.0)], [("n", "i4"), ("x", "f4")])
+    other = record.copy()
+    other["x"] += 1
+    assert [(part.path, part.passed) for part in compare(record, other).parts] == [("['n']", True), ("['x']", False)]
+    nested = np.empty(2, object)
+    nested[:] = [np.ones(2), {"k": 1}]
+    assert [part.path for part in compare(nested, nested).parts] == ["[0]", "[1]['k']"]
+    masked = np.ma.masked_array([1.0, 2.0], [False, True])
+    assert compare(masked, np.ma.masked_array([1.0, 99.0], [False, True])).passed
+    assert not compare(masked, np.ma.masked_array([1.0, 2.0])).passed
+
+
+def test_tolerances_by_patterns_of_paths() -> None:
+    a = {"conv": {"kernel": np.ones(2), "bias": np.ones(2)}, "n": 10}
+    b = {"conv": {"kernel": np.ones(2) * 1.001, "bias": np.ones(2) * 1.1}, "n": 11}
+    found = compare(a, b, rtol={"conv['bias']": 0.2, "conv*": 0.01})
+    assert [part.passed for part in found.parts] == [True, True, False]
+    assert found.parts[0].tolerance is not None
+    assert found.parts[0].tolerance.rtol == 0.01
+    assert found.parts[0].tolerance.atol == DEFAULTS["float64"].atol
+    assert not compare(a, b, rtol={"conv['bia?']": 0.2}).parts[0].passed
+    assert compare(a, b, rtol=0.2, atol={"n": 1}).passed, "a pattern names integers, too"
+    assert not compare(a, b, rtol=0.2, atol=1).passed, "a number for everything does not"
+
+
+@pytest.mark.parametrize("wrong", [-1, math.nan, math.inf, "1e-5", {"*": -1}])
+def test_tolerances_that_are_none(wrong: typing.Any) -> None:
+    with pytest.raises(UsageError, match="a tolerance is a number from 0 on"):
+        compare(1.0, 1.0, rtol=wrong)
+
+
+def test_several_sides_against_a_baseline() -> None:
+    values = {"tf1": [1.0, 2.0], "tf2": [1.0, 2.5], "tf2.11": [1.0, 2.0, 3.0]}
+    found = compare(values)
+    assert found.baseline == "tf1"
+    assert found.sides == ("tf2", "tf2.11")
+    assert [(part.path, part.side, part.passed) for part in found.parts] == [
+        ("[0]", "tf2", True),
+        ("[0]", "tf2.11", True),
+        ("[1]", "tf2", False),
+        ("[1]", "tf2.11", True),
+        ("[2]", "tf2.11", False),
+    ]
+    assert found.against("tf2.11").first_difference is not None
+    assert found.against("tf2.11").failed[0].path == "[2]"
+    assert compare(values, baseline="tf2").sides == ("tf1", "tf2.11")
+    with pytest.raises(KeyError, match="not one of the sides"):
+        found.against("tf3")
+
+
+def test_wrong_usage() -> None:
+    with pytest.raises(UsageError, match="wants two values"):
+        compare([1, 2])
+    with pytest.raises(UsageError, match="not one of the values"):
+        compare(1, 1, baseline="tf1")
+    with pytest.raises(UsageError, match="two different names"):
+        compare(1, 1, names="ab")
+    tensor = type("Tensor", (), {"__module__": "tensorflow.python.framework.ops"})()
+    with pytest.raises(UsageError, match=r"x: a tensorflow\..*sess.run"):
+        compare({"x": tensor}, {"x": tensor})
+    endless: list[typing.Any] = []
+    endless.append(endless)
+    with pytest.raises(UsageError, match="does it contain itself"):
+        compare(endless, endless)
+
+
+def test_composite_values_of_libraries_by_their_components() -> None:
+    """What a session returns for a sparse tensor, and eager tensors (labelled stand-ins; the real ones are compared in
+    test_known_truths.py)."""
+    sparse = type("SparseTensorValue", (SimpleNamespace,), {"__module__": "tensorflow"})
+    a = sparse(indices=np.array([[0, 1]]), values=np.array([1.0]), dense_shape=np.array([2, 2]))
+    b = sparse(indices=np.array([[0, 1]]), values=np.array([2.0]), dense_shape=np.array([2, 2]))
+    assert [part.path for part in compare({"s": a}, {"s": b}).failed] == ["s.values"]
+    eager = type("EagerTensor", (SimpleNamespace,), {"__module__": "tensorflow"})
+    assert compare(eager(numpy=lambda: np.ones(3)), np.ones(3)).passed
+
+
+def test_logits_choose_the_same_classes() -> None:
+    a = np.array([[1, 2, 3, 4], [4, 3, 2, 1]], np.float32)
+    b = np.array([[1, 2, 4, 3], [4, 3, 2, 1]], np.float32)
+    assert only(a, b, top_k=2).statistics.top_k == {1: 0.5, 2: 1.0}
+    assert only(a, b, top_k={"logits": 2}).statistics.top_k == {}
+    assert only({"logits": a}, {"logits": b}, top_k={"logits": 2}).statistics.top_k == {1: 0.5, 2: 1.0}
+    assert only(a, b, top_k=4).statistics.top_k == {}, "all of them"
+
+
+def test_pictures_of_image_like_arrays() -> None:
+    for shape, index in (
+        ((32, 48), (5, 7)),
+        ((32, 48, 3), (5, 7, 2)),
+        ((10, 32, 48), (9, 5, 7)),
+        ((2, 32, 48, 9), (1, 5, 7, 8)),
+    ):
+        a = np.zeros(shape, np.float32)
+        b = a.copy()
+        b[index] = 2
+        picture = only(a, b).statistics.picture
+        assert picture.shape == (32, 48)
+        assert np.argwhere(picture).tolist() == [[5, 7]]
+        assert picture[5, 7] == 2
+    large = only(np.zeros((500, 100)), np.eye(500, 100)).statistics.picture
+    assert max(large.shape) <= 64
+    assert only(np.zeros((4, 4)), np.zeros((4, 4))).statistics.picture is None
+    assert only(np.zeros(100), np.zeros(100)).statistics.picture is None
+
+
+def test_assert_close_and_exports() -> None:
+    a = {"x": np.array([1.0, np.nan]), "s": "t", "i": np.array([1], np.uint64), "n": 2**70}
+    found = compare(a, {**a, "x": np.array([2.0, 3.0])}, names=("tf1", "tf2"))
+    found.against("tf2")
+    compare(a, a).assert_close()
+    with pytest.raises(AssertionError, match="x"):
+        found.assert_close()
+    plain = json.loads(found.to_json())
+    assert plain == found.to_dict()
+    assert plain["passed"] is False
+    assert plain["parts"][0]["statistics"]["first_mismatch"]["error"] == "nan"
+    assert plain["parts"][0]["statistics"]["max_absolute_error"] == {
+        "error": 1.0, "index": [0], "baseline": 1.0, "other": 2.0,
+    }  # fmt: skip
+
+
+def test_to_json_writes_a_file(tmp_path: typing.Any) -> None:
+    found = compare({"ä": 1.5}, {"ä": 1.5})
+    text = found.to_json(tmp_path / "found.json")
+    assert (tmp_path / "found.json").read_text(encoding="utf-8") == text + "\n"
+
+
+def test_to_dataframe_without_pandas_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match="!pip install pandas"):
+        compare(1, 1).to_dataframe()
+
+
+def test_the_arrays_are_not_changed_and_not_kept() -> None:
+    a, b = np.ones(100_000, np.float32), np.full(100_000, 1.1, np.float32)
+    before = a.copy(), b.copy()
+    count = sys.getrefcount(a)
+    found = compare(a, b)
+    assert sys.getrefcount(a) == count
+    assert (a == before[0]).all()
+    assert (b == before[1]).all()
+    assert found.parts[0].statistics is not None
+
+
+@pytest.mark.parametrize("fine", [True, False])
+def test_large_arrays_need_little_memory(fine: bool) -> None:
+    a = np.ones(1 << 24, np.float32)  # 64 MB
+    b = a if fine else np.where(np.arange(a.size) % 1000 == 0, np.float32("nan"), np.float32(1.1))
+    tracemalloc.start()
+    try:
+        compare(a, b)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 32 << 20
+
+
+@pytest.mark.parametrize("shape", [(0,), (3, 0), ()])
+def test_empty_and_single(shape: typing.Any) -> None:
+    part = only(np.ones(shape, np.float32), np.ones(shape, np.float32))
+    assert part.verdict == "equal"
+    assert only(np.ones(shape, "U3"), np.ones(shape, "U3")).verdict == "equal"
+    assert only(np.ones(shape, int), np.ones(shape, int)).verdict == "equal"
