@@ -170,6 +170,59 @@ def test_with_the_same_weights_they_compute_the_same(kernels: Kernels, model: st
         assert_close(one[name], other[name], name)
 
 
+COMMON_LAYERS = """
+gru = {"reset_after": True}
+image, sequence, ids = [(2, 8, 8, 2)], [(2, 6, 3)], [(2, 3)]
+layers = [
+    (image, L.Conv2DTranspose(3, 3)), (sequence, L.Conv1D(3, 3)), (ids, L.Embedding(5, 2)), (image, L.PReLU()),
+    (image, L.BatchNormalization()), (image, L.LayerNormalization()), (sequence, L.GRU(2, **gru)),
+    (image, L.DepthwiseConv2D(3)), (image, L.SeparableConv2D(3, 3)), (sequence, L.SeparableConv1D(3, 3)),
+    ([(2, 4, 8, 8, 2)], L.TimeDistributed(L.DepthwiseConv2D(3))), ([(2, 4, 8, 8, 2)], L.ConvLSTM2D(2, 3)),
+    (sequence, L.RNN([L.LSTMCell(2), L.GRUCell(3, **gru), L.LSTMCell(4)])),
+    (sequence, L.Bidirectional(L.RNN([L.SimpleRNNCell(2), L.GRUCell(3, **gru)]))),
+    (sequence * 2, L.AdditiveAttention()),
+]
+def with_layer(shapes, layer):
+    entries = [L.Input(shape[1:]) for shape in shapes]
+    return tf.keras.Model(entries, layer(entries if len(entries) > 1 else entries[0]))
+common = [with_layer(*layer) for layer in layers]
+"""
+
+
+def test_the_weights_of_common_layers_move_by_the_same_names(kernels: Kernels) -> None:
+    for kernel in kernels.values():
+        kernel.run(COMMON_LAYERS)
+    weights = kernels["tf1"]["[tfkernels.weights(model) for model in common]"]
+    names = [list(arrays) for arrays in weights]
+    assert names == kernels["tf2"]["[list(tfkernels.weights(model)) for model in common]"]
+    assert ["depthwise_conv2d/kernel", "depthwise_conv2d/bias"] in names
+    assert [f"rnn/{cell}/kernel" for cell in ("lstm_cell", "gru_cell", "lstm_cell_1")] in [n[::3] for n in names]
+    kernels["tf2"]["weights"] = weights
+    assert kernels["tf2"]["all(tfkernels.load_weights(*pair).complete for pair in zip(common, weights))"]
+    back = kernels["tf2"]["[tfkernels.weights(model) for model in common]"]
+    assert all(np.array_equal(one[name], other[name]) for one, other in zip(weights, back, strict=True) for name in one)
+
+
+def test_the_weights_that_users_name_keep_their_numbers(there: RemoteKernel) -> None:
+    there.run(
+        "class Pair(L.Layer):\n"
+        "    def build(self, shape):\n"
+        "        self.a, self.b = [self.add_weight(name=name, shape=(1,)) for name in ('w_1', 'w_2')]\n"
+        "        self.dense = L.Dense(2)\n"
+        "        self.dense.build(shape)\n"
+        "        self.other = L.Dense(2)\n"
+        "        self.other.build(shape)\n"
+        "        self.built = True\n"
+        "    def call(self, x):\n"
+        "        return self.other(self.dense(x) * self.a * self.b)\n"
+        "model = tf.keras.Sequential([Pair()])\n"
+        "tfkernels.trace(model, np.ones((1, 2)))"
+    )
+    assert set(there["list(tfkernels.weights(model))"]) == {
+        "pair/w_1", "pair/w_2", "pair/dense/kernel", "pair/dense/bias", "pair/dense_1/kernel", "pair/dense_1/bias",
+    }  # fmt: skip
+
+
 def test_the_first_layer_that_differs_is_the_one_that_was_changed(there: RemoteKernel) -> None:
     there.run(
         "model, x = models['nested'], inputs['nested']\n"
@@ -274,6 +327,36 @@ def test_several_outputs_of_a_layer_and_several_inputs(there: RemoteKernel) -> N
         there.run("tfkernels.trace(states)")
 
 
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("trace(models['nested'], x, x)", r"does not take 2 arguments as inputs.*trace\(model, \[x1, x2\]\)"),
+        ("trace(models['subclassed'], x, x)", "does not take 2 arguments as inputs"),
+        ("trace(models['subclassed'], feed_dict={})", r"feed_dict is .* for sessions only"),
+        ("trace(models['subclassed'], x, feed_dict={})", r"feed_dict is .* for sessions only"),
+        ("trace(session, {}, feed_dict={})", "feed_dict is all that a session takes"),
+        ("trace(session, {}, {})", "one dict of values by placeholder"),
+        ("trace(session, x)", "one dict of values by placeholder"),
+        ("trace(session, {}, training=True)", "training=True is for Keras models"),
+        ("trace(lambda: None, training=True)", "training=True is for Keras models"),
+    ],
+)  # fmt: skip
+def test_arguments_that_nothing_takes(there: RemoteKernel, code: str, error: str) -> None:
+    there.run("x, session = inputs['subclassed'], tf.compat.v1.Session(graph=tf.Graph())")
+    with pytest.raises(RemoteError, match=f"TraceError.*{error}"):
+        there.run(f"tfkernels.{code}")
+
+
+def test_several_arguments_go_to_the_call_of_a_subclassed_model(there: RemoteKernel) -> None:
+    there.run(
+        "class Sum(tf.keras.Model):\n"
+        "    def call(self, x, y, training=False):\n"
+        "        return x + y\n"
+        "trace = tfkernels.trace(Sum(), np.ones((1, 2)), np.ones((1, 2)))"
+    )
+    assert there["trace"]["output"].tolist() == [[2, 2]]
+
+
 def test_eager_execution_in_tensorflow_1_gives_what_graphs_give(kernels: Kernels) -> None:
     with RemoteKernel("tf1") as eager:
         eager.run("import tensorflow as tf\ntf.enable_eager_execution()\n" + SETUP, inputs={"inputs": INPUTS})
@@ -295,9 +378,12 @@ def test_watched_tensors_of_a_session(graph_cell: RemoteKernel) -> None:
         "hidden = tfkernels.watch('hidden', x + 1)\n"
         "tfkernels.watch('a scale', scale)\n"
         "hidden = tfkernels.watch('hidden', hidden * 2)\n"
-        "session = v1.Session(graph=graph)\nsession.run(v1.global_variables_initializer())\ngraph.finalize()"
+        "session = v1.Session(graph=graph)"
     )
-    found = graph_cell["tfkernels.trace(session, {x: [1.0, 2.0]})"]
+    with pytest.raises(RemoteError, match=r"TraceError.*scale.*Initialise.*global_variables_initializer"):
+        graph_cell.run("tfkernels.trace(session, {x: [1.0, 2.0]})")
+    graph_cell.run("session.run(v1.global_variables_initializer())\ngraph.finalize()")
+    found = graph_cell["tfkernels.trace(session, feed_dict={x: [1.0, 2.0]})"]
     assert list(found) == ["hidden", "a scale", "hidden:1"]
     assert found["hidden"].tolist() == [2, 3]
     assert found["a scale"] == 3
@@ -337,6 +423,20 @@ def test_a_model_on_a_finalized_graph_says_what_to_do(kernels: Kernels) -> None:
             "    model = tf.keras.Sequential([L.Dense(2, input_shape=(3,))])\n"
             "    graph.finalize()\n"
             "tfkernels.trace(model, np.ones((1, 3)))"
+        )
+
+
+@pytest.mark.parametrize("call", ["trace(model, np.ones((1, 3)))", "weights(model)", "load_weights(model, {})"])
+@pytest.mark.parametrize("place", ["inside", "outside"])
+def test_a_model_of_keras_3_has_no_values_in_a_graph(kernels: Kernels, call: str, place: str) -> None:
+    build = "model = tf.keras.Sequential([L.Input((3,)), L.Dense(2)])"
+    partial = call.replace("{}", "{}, partial=True")
+    with pytest.raises(RemoteError, match=r"TraceError.*Keras 3 work eagerly only.*disable_v2_behavior"):
+        kernels["tf2"].run(
+            ("" if place == "inside" else f"{build}\n")
+            + "with tf.Graph().as_default():\n"
+            + (f"    {build}\n" if place == "inside" else "")
+            + f"    tfkernels.{partial}"
         )
 
 

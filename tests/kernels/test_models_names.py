@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tfkernels.errors import WeightsError
@@ -59,12 +61,23 @@ def test_equal_names() -> None:
 
 
 def test_cells_and_synonyms_are_spellings_of_one_name() -> None:
-    targets = ["lstm/kernel", "lstm/recurrent_kernel", "out/kernel", "out/bias"]
+    targets = [
+        "lstm/kernel",
+        "lstm/recurrent_kernel",
+        "out/kernel",
+        "out/bias",
+        "depthwise/kernel",
+        "separable/depthwise_kernel",
+        "separable/pointwise_kernel",
+    ]
     sources = [
         "lstm/lstm_cell_3/kernel:0",
         "lstm/lstm_cell_3/recurrent_kernel:0",
         "out/W:0",
         "out/biases:0",
+        "depthwise/depthwise_kernel:0",
+        "separable/depthwise_weights:0",
+        "separable/pointwise_weights:0",
     ]
     assert found(targets, sources) == {
         target: (source, "other spelling") for target, source in zip(targets, sources, strict=True)
@@ -118,6 +131,12 @@ def test_a_mapping_comes_first_and_decides() -> None:
 def test_a_mapping_of_what_is_not_there_names_the_nearest(mapping: dict[str, str]) -> None:
     with pytest.raises(WeightsError, match=r"[ab]/kernl.*Did you mean [ab]/kernel"):
         found(["a/kernel"], ["b/kernel"], **mapping)
+
+
+@pytest.mark.parametrize("names", [({0: (4,)}, {}, {}), ({}, {0: (4,)}, {}), ({}, {}, {"a": 0}), ({}, {}, {b"a": "a"})])
+def test_names_are_text(names: tuple[Any, Any, Any]) -> None:
+    with pytest.raises(WeightsError, match=r"names of weights are text.*(0 is a int|b'a' is a bytes)"):
+        pairs(*names)
 
 
 def test_the_only_one_of_its_shape() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Iterable, Iterator
 
-from tfkernels.models.naming import SEPARATOR, claim, renumbered
+from tfkernels.models.naming import SEPARATOR, claim, renumbered, unnumbered
 
 _KERAS = {"keras", "tf_keras", "tensorflow", "tensorflow_core"}
 """Packages whose layers are Keras's own."""
@@ -67,7 +67,7 @@ def named_weights(model: Any) -> dict[str, Any]:
     for path, layer in walk(model):
         taken: set[str] = set()
         for variable in _own_weights(layer):
-            name = claim(_last(variable.name), taken, "_")
+            name = claim(_weight_name(layer, variable), taken, "_")
             if id(variable) not in seen and name != "rnn_state":  # Keras 3 counts what a stateful RNN remembers
                 seen.add(id(variable))
                 found[claim(join(path, name), set(found), "_")] = variable
@@ -79,8 +79,14 @@ def _own_weights(layer: Any) -> list[Any]:
     return [variable for variable in layer.weights if id(variable) not in inside]
 
 
-def _last(name: str) -> str:
-    return name.split(":")[0].split(SEPARATOR)[-1]
+def _weight_name(layer: Any, variable: Any) -> str:
+    """What a layer calls its weight. Keras's own layers count none: a number is a graph's, as in stacked cells."""
+    name: str = variable.name.split(":")[0].split(SEPARATOR)[-1]
+    if not _is_of_keras(type(layer)):
+        return name
+    name = unnumbered(name)
+    is_depthwise = _is(layer, "DepthwiseConv2D") or _is(layer, "DepthwiseConv1D")
+    return "kernel" if is_depthwise and name == "depthwise_kernel" else name  # as Keras 3 calls it
 
 
 def _children(layer: Any) -> Iterator[Any]:

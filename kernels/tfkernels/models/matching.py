@@ -13,7 +13,8 @@ Shape = Tuple[int, ...]
 Shapes = Mapping[str, Shape]
 
 SYNONYMS = {
-    "kernel": ("weights", "weight", "w"),
+    "kernel": ("weights", "weight", "w", "depthwise_kernel", "depthwise_weights"),
+    "pointwise_kernel": ("pointwise_weights",),
     "bias": ("biases", "b"),
     "embeddings": ("embedding", "embedding_matrix"),
 }
@@ -47,6 +48,12 @@ def pairs(targets: Shapes, sources: Shapes, mapping: Mapping[str, str]) -> list[
     If ``dense_1`` and ``dense_2`` are to become ``dense`` and ``dense_1``, equal names and equal places contradict
     each other; then neither counts.
     """
+    for name in (*targets, *sources, *mapping, *mapping.values()):
+        if not isinstance(name, str):
+            raise WeightsError(
+                f"names of weights are text, such as 'dense/kernel'; {name!r} is a {type(name).__name__}. "
+                "tfkernels.weights(model) gives the weights of a model by name"
+            )
     found = _mapped(targets, sources, mapping)
     left_targets = _spelled(name for name in targets if name not in {pair.target for pair in found})
     left_sources = _spelled(name for name in sources if name not in {pair.source for pair in found})

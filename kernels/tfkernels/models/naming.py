@@ -35,9 +35,13 @@ def claim(name: str, taken: set[str], mark: str = ":") -> str:
     return free
 
 
+def unnumbered(name: str) -> str:
+    return _NUMBER.sub("", name)
+
+
 def _automatic(name: str, kind: str) -> str | None:
     """The automatic name without its number, as Keras 3 spells it, if ``name`` is one for a layer of class ``kind``."""
-    stem = _NUMBER.sub("", name)
+    stem = unnumbered(name)
     if kind in _MODELS:
         return "model" if stem in ("model", "functional") else None
     newest = _snake_case(_KERAS_3, kind)

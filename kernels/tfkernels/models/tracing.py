@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import inspect
 import re
 import sys
+from collections.abc import Mapping
 from typing import Any, Iterator
 
 import numpy as np
@@ -14,16 +16,17 @@ from tfkernels.errors import TraceError
 from tfkernels.models.calls import observed
 from tfkernels.models.layers import is_layer, walk
 from tfkernels.models.recorder import Recorder, recording, watched
-from tfkernels.models.sessions import is_session, keras_session
+from tfkernels.models.sessions import initialised, is_session, keras_graph, keras_session
 
 
-def trace(target: Any, *inputs: Any, training: bool = False) -> dict[str, Any]:
+def trace(target: Any, *inputs: Any, training: bool = False, feed_dict: Any = None) -> dict[str, Any]:
     """The values inside a model, a session or a function: a dict of NumPy arrays, in the order of computation.
 
     * ``trace(model, x)``: the outputs of a Keras model's layers, and last its own, named ``output``. ``x`` is an array,
       or a list or dict of arrays; floating inputs are converted as ``model.predict`` does. Several arguments go to
-      the model one by one. The model runs in inference mode unless ``training=True``.
+      the ``call`` of a subclassed model one by one. The model runs in inference mode unless ``training=True``.
     * ``trace(session, feed_dict)``: the tensors that :func:`watch` named in the session's graph, in one run.
+      ``feed_dict`` may be given by that name too, as to ``session.run``.
     * ``trace(function, *inputs)``: what ``watch`` names while the function runs eagerly.
 
     A layer is named as in its model, in an inner model ``inner/conv1``, and at its second call ``conv1:1``. Automatic
@@ -38,12 +41,20 @@ def trace(target: Any, *inputs: Any, training: bool = False) -> dict[str, Any]:
 
     Raises ``TraceError`` if the target cannot be traced, or if nothing was watched.
     """
+    if feed_dict is not None:
+        if inputs or not is_session(target):
+            raise TraceError("feed_dict is all that a session takes, and for sessions only: trace(session, feed_dict)")
+        inputs = (feed_dict,)
     if is_layer(target):
-        if not inputs:
-            raise TraceError("a model needs an input to be traced: trace(model, x) with an array, or a list or dict")
+        _check_arguments(target, inputs)
         eager = sys.modules["tensorflow"].executing_eagerly()
         prepared = tuple(_prepared(target, value) for value in inputs)
         return (_trace_eagerly if eager else _trace_in_graph)(target, prepared, training)
+    if training:
+        raise TraceError(
+            "training=True is for Keras models. A session is told by its feed_dict whether it trains, and a function "
+            "by an argument of its own: trace(lambda: function(x, training=True))"
+        )
     if is_session(target):
         return _trace_session(target, *inputs)
     if callable(target):
@@ -52,6 +63,21 @@ def trace(target: Any, *inputs: Any, training: bool = False) -> dict[str, Any]:
         f"trace wants a Keras model, a session or a function; this is a {type(target).__name__}. For example "
         "trace(model, x), trace(session, feed_dict) or trace(function, x)"
     )
+
+
+def _check_arguments(model: Any, inputs: tuple[Any, ...]) -> None:
+    """Raises ``TraceError`` if some of ``inputs`` would be taken for the options that follow the inputs in Keras."""
+    if not inputs:
+        raise TraceError("a model needs an input to be traced: trace(model, x) with an array, or a list or dict")
+    try:
+        taken = inspect.signature(model.call).bind_partial(*inputs).arguments
+    except TypeError:
+        taken = None
+    if taken is None or "training" in taken:
+        raise TraceError(
+            f"the model {model.name} does not take {len(inputs)} arguments as inputs. Several inputs are one list or "
+            "dict, trace(model, [x1, x2]), and training is an option, trace(model, x, training=True)"
+        )
 
 
 def _trace_eagerly(model: Any, inputs: tuple[Any, ...], training: bool) -> dict[str, Any]:
@@ -70,7 +96,7 @@ def _trace_in_graph(model: Any, inputs: tuple[Any, ...], training: bool) -> dict
     """Calls the model once more in its graph, on new placeholders, and evaluates all outputs in one run."""
     tensorflow = sys.modules["tensorflow"]
     placeholder = tensorflow.compat.v1.placeholder
-    graph = model.weights[0].graph if model.built and model.weights else tensorflow.compat.v1.get_default_graph()
+    graph = keras_graph(list(model.weights) if model.built else [])
     if graph.finalized:
         raise TraceError(
             "the model's graph is finalized, and tracing a model adds operations to it. Name the tensors of interest "
@@ -86,7 +112,11 @@ def _trace_in_graph(model: Any, inputs: tuple[Any, ...], training: bool) -> dict
         return recorder.values(lambda tensors: session.run(tensors, feed))
 
 
-def _trace_session(session: Any, feed_dict: Any = None) -> dict[str, Any]:
+def _trace_session(session: Any, *feed_dicts: Any) -> dict[str, Any]:
+    if len(feed_dicts) > 1 or not all(feed is None or isinstance(feed, Mapping) for feed in feed_dicts):
+        raise TraceError(
+            "a session takes one dict of values by placeholder, as session.run does: trace(session, {x: array, y: 1})"
+        )
     tensors = watched(session.graph)
     if not tensors:
         raise TraceError(
@@ -100,7 +130,8 @@ def _trace_session(session: Any, feed_dict: Any = None) -> dict[str, Any]:
             "what the loop or the condition returns"
         )
     try:
-        values: dict[str, Any] = session.run(tensors, feed_dict)
+        with initialised(TraceError):
+            values: dict[str, Any] = session.run(tensors, *feed_dicts)
     except sys.modules["tensorflow"].errors.InvalidArgumentError as error:
         unfed = re.search(r"You must feed a value for placeholder tensor '(.*?)'", str(error))
         if not unfed:

@@ -12,7 +12,7 @@ import numpy as np
 
 from tfkernels.errors import WeightsError
 from tfkernels.models.layers import is_layer, named_weights
-from tfkernels.models.sessions import is_session, keras_session
+from tfkernels.models.sessions import initialised, is_session, keras_session
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,8 @@ class Variables:
         with self.session() as session:
             if session is None:
                 return {name: variable.numpy() for name, variable in self.by_name.items()}
-            try:
-                values = session.run(list(self.by_name.values()))
-            except sys.modules["tensorflow"].errors.FailedPreconditionError as error:
-                raise WeightsError(
-                    f"{str(error).splitlines()[0]}. Initialise the variables before they are read: "
-                    "session.run(tf.global_variables_initializer())"
-                ) from error
-            return dict(zip(self.by_name, values))
+            with initialised(WeightsError):
+                return dict(zip(self.by_name, session.run(list(self.by_name.values()))))
 
     def write(self, values: Mapping[str, Any]) -> None:
         """Sets the variables of these names. Shapes and dtypes were checked before."""
