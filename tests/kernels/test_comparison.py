@@ -10,7 +10,6 @@ import sys
 import tracemalloc
 import typing
 from collections import OrderedDict
-from types import SimpleNamespace
 
 import hypothesis.extra.numpy as npst
 import numpy as np
@@ -86,10 +85,14 @@ def test_statistics_of_floats(dtype: str, data: typing.Any, rtol: float, atol: f
     if not finite.any():
         assert found.max_absolute_error is None
         return
+    if np.isinf(error[finite]).any():
+        return  # too far apart for this calculation; see test_values_too_far_apart_for_their_dtype
     for extreme, errors in ((found.max_absolute_error, error), (found.max_relative_error, relative)):
         assert extreme.error == errors[finite].max()
         assert errors[extreme.index] == extreme.error
         assert (extreme.baseline, extreme.other) == (a[extreme.index], b[extreme.index])
+    if found.mismatched and found.first_mismatch is None:
+        assert not within[found.worst.index], "the worst is one that differs"
     for mean, errors in ((found.mean_absolute_error, error), (found.mean_relative_error, relative)):
         with np.errstate(over="ignore"):
             expected = errors[finite].astype(np.float64).mean()
@@ -133,6 +136,18 @@ def test_it_does_not_matter_which_comes_first(data: typing.Any) -> None:
     assert one.statistics.min_atol == two.statistics.min_atol
 
 
+def test_integers_in_lists_and_under_patterns_are_exact() -> None:
+    assert not only(np.array([10_000_000]), [10_000_001]).passed
+    assert not only(np.array([2**53 + 1]), [2**53]).passed
+    assert not only({"ids": np.array([20_000_000])}, {"ids": np.array([20_000_001])}, rtol={"*": 1e-6}).passed
+    part = only({"n": np.array([2**53 + 1])}, {"n": np.array([2**53])}, rtol={"n": 1e-10})
+    assert part.verdict == "close"
+    found = only(np.array([1, 200, 7]), np.array([1, 100, 8])).statistics
+    assert found.max_relative_error.error == 0.5
+    assert (found.min_atol, found.worst.index) == (100, (1,))
+    assert only({"n": np.array([200])}, {"n": np.array([100])}, rtol={"n": found.min_rtol}).passed
+
+
 @given(data=st.data(), dtypes=st.lists(npst.integer_dtypes() | npst.unsigned_integer_dtypes(), min_size=2, max_size=2))
 def test_integers_are_exact_and_do_not_overflow(data: typing.Any, dtypes: typing.Any) -> None:
     shape = data.draw(npst.array_shapes(max_side=5))
@@ -163,14 +178,14 @@ def test_dtypes_of_ml_dtypes() -> None:
     for name in ("bfloat16", "float8_e4m3fn", "float8_e5m2"):
         a = np.array([1, 2, 4], getattr(ml_dtypes, name))
         b = a.copy()
-        b[1] = 3
+        b[1] = 7
         part = only(a, b)
         assert part.statistics.mismatched == 1
         assert part.statistics.max_absolute_error.index == (1,)
         assert only(a, a).verdict == "equal"
     steps = np.array([1.0, 1.0078125], ml_dtypes.bfloat16)  # neighbours
     assert only(steps[:1], steps[1:]).statistics.max_ulp == 1
-    assert only(steps[:1], steps[1:]).tolerance == DEFAULTS["bfloat16"]
+    assert only(steps[:1], steps[1:]).tolerance.rtol == DEFAULTS["bfloat16"]
     part = only(np.array([1, 2], ml_dtypes.int4), np.array([1, -3], ml_dtypes.int4), atol=9)
     assert part.statistics.mismatched == 1
     assert part.statistics.max_absolute_error.error == 5
@@ -191,12 +206,39 @@ def test_cosine_similarity(dtype: str) -> None:
     assert only(a * 0, a).statistics.cosine_similarity is None
 
 
-def test_the_cosine_of_nearly_parallel_arrays() -> None:
-    a = np.zeros(1000, np.float32)
-    a[0] = 1
+@pytest.mark.parametrize("scale", [1 / 3000, 1e-4, 1e20, 1e-22])
+def test_cosine_similarity_of_unequal_sizes(scale: float) -> None:
+    random = np.random.RandomState(3)
+    a = random.standard_normal(10_000).astype(np.float32)
+    b = a * np.float32(scale)
+    assert only(a, b).statistics.cosine_similarity == pytest.approx(1, abs=1e-5)
+    assert only(b, a).statistics.cosine_similarity == pytest.approx(1, abs=1e-5)
+    assert only(b, b * 2).statistics.cosine_similarity == pytest.approx(1, abs=1e-5)
+
+
+def test_values_too_far_apart_for_their_dtype() -> None:
+    x, y = np.array([3e38 + 3e38j, 1, 5], "c8"), np.array([0, 2, 7], "c8")
+    assert only(x, y).statistics.mismatched == 3
+    a, b = np.array([3e38, 1], "f4"), np.array([-3e38, -1], "f4")
+    assert only(a, b, rtol=1.5, atol=0).statistics.mismatched == 2
+    found = only(a, b, rtol=1.5, atol=0).statistics
+    assert found.max_absolute_error.error == pytest.approx(6e38)
+    assert found.max_relative_error.error == pytest.approx(2)
+    assert only(a, b, rtol=2.1, atol=0).passed
+    a, b = np.array([1.5e308, 1]), np.array([-1.5e308, -1])
+    assert only(a, b, rtol=1.5, atol=0).statistics.mismatched == 2
+
+
+def test_exploded_values() -> None:
+    a = np.zeros(blocks.UNIT * 2, np.float32)
     b = a.copy()
-    b[1] = 1e-5
-    assert 1 - only(a, b).statistics.cosine_similarity == pytest.approx(0.5e-10, rel=1e-3)
+    a[0], b[0], a[70_000], b[70_000] = 1e25, 1.1e25, 1e25, 0.9e25
+    assert only(a, b).statistics.mismatched == 2
+    assert only(a, b).statistics.cosine_similarity == pytest.approx(2.0 / math.sqrt(2 * 2.02), rel=1e-5)
+    large = np.zeros(blocks.UNIT * 4)
+    large[:: blocks.UNIT] = 1.5e308
+    assert only(large, large * 0).statistics.mismatched == 4
+    assert only(large, large * 0).statistics.cosine_similarity is None
 
 
 def test_one_unit_in_the_last_place() -> None:
@@ -282,7 +324,7 @@ def test_medians_of_large_arrays_come_from_all_over() -> None:
     b = a.copy()
     b[::4] = np.nextafter(a[::4], np.float32(2))
     ulps = only(a, b).statistics.sample.ulps
-    assert abs(np.count_nonzero(ulps) / len(ulps) - 0.25) < 0.015, "what the module promises"
+    assert abs(np.count_nonzero(ulps) / len(ulps) - 0.25) < 0.016, "what the module promises"
 
 
 def test_nested_values_have_readable_paths() -> None:
@@ -300,6 +342,9 @@ def test_nested_values_have_readable_paths() -> None:
     assert found.parts[0].notes == ("OrderedDict against dict",)
     assert not found
     assert [part.path for part in found.failed] == ["weights['conv1'][1]"]
+    assert compare({np.int64(1): 2.0}, {1: 2.0}).passed
+    two = {float("nan"): 1, float("inf") - float("inf"): 2}
+    assert len(compare(two, two).parts) == 2
     assert compare(1, 1).parts[0].path == "value"
     assert compare([1], [1]).parts[0].path == "[0]"
 
@@ -331,6 +376,25 @@ def test_a_list_of_numbers_against_an_array() -> None:
     part = only([1.0, 2.0], np.array([1, 2.00001], np.float32))
     assert part.verdict == "close"
     assert part.notes[0] == "list against ndarray"
+    assert only(["a", "b"], np.array(["a", "b"])).passed
+    assert not only(np.array([1.5, 2.0]), ["1.5", "2"]).passed, "text is no number"
+    assert not only(np.array([1.0, np.nan]), [1.0, None]).passed, "nothing is no number"
+
+
+def test_real_against_complex() -> None:
+    for x, y in ((np.ones(3, "f4"), np.ones(3, "c8") + 1j), (np.ones(3, "f4"), np.ones(3, "c16") + 1j)):
+        assert only(x, y).statistics.max_ulp == only(y, x).statistics.max_ulp > 10**6
+
+
+def test_the_default_tolerance_goes_with_the_size_of_the_values() -> None:
+    """Sums whose terms cancel are as inexact as their terms."""
+    a = np.array([1000, 1e-4], np.float32)
+    assert only(a, a + np.array([0, 1e-3], np.float32)).passed
+    small = a * np.float32(1e-12)
+    assert only(small, small + np.array([0, 1e-15], np.float32)).passed
+    assert not only(small, small + np.array([0, 1e-13], np.float32)).passed, "an absolute one would have hidden it"
+    assert only(np.float32(0), np.float32(1e-9)).passed, "a single number has no scale"
+    assert only(np.array([0, 3e38], "f4"), np.array([0, 3e38], "f4")).passed
 
 
 def test_dtype_differences_are_noted_or_fail() -> None:
@@ -338,7 +402,8 @@ def test_dtype_differences_are_noted_or_fail() -> None:
     part = only(a, b)
     assert part.verdict == "close"
     assert part.notes == ("float64 against float32",)
-    assert part.tolerance == DEFAULTS["float32"], "the less precise one's"
+    assert part.tolerance.rtol == DEFAULTS["float32"], "the less precise one's"
+    assert only(np.float16(0.1234), float(np.float32(0.1234))).passed
     assert part.statistics.max_ulp == 0, "in units of the less precise one"
     failed = only(a, b, check_dtype=True)
     assert not failed.passed
@@ -358,9 +423,13 @@ def test_text_times_and_records_are_exact() -> None:
     objects = np.array(["a", None, 1.5, float("nan")], object)
     assert only(objects, np.array(["a", None, 1.5, float("nan")], object)).passed
     assert only(objects, np.array(["a", None, 1, float("nan")], object)).statistics.mismatched == 1, "1.5 and 1"
+    assert only(np.array([b"a"], object), np.array([b"a"])).passed
+    assert only(np.array([b"a", b"b"]), np.array(["c", "d"])).statistics.mismatched == 2
+    assert not only(np.array([1], "M8[D]"), np.array([1], "m8[D]")).passed
     record = np.array([(1, 2.0)], [("n", "i4"), ("x", "f4")])
     other = record.copy()
     other["x"] += 1
+    assert [part.path for part in compare(record[0], other[0]).failed] == ["['x']"]
     assert [(part.path, part.passed) for part in compare(record, other).parts] == [("['n']", True), ("['x']", False)]
     nested = np.empty(2, object)
     nested[:] = [np.ones(2), {"k": 1}]
@@ -377,9 +446,10 @@ def test_tolerances_by_patterns_of_paths() -> None:
     assert [part.passed for part in found.parts] == [True, True, False]
     assert found.parts[0].tolerance is not None
     assert found.parts[0].tolerance.rtol == 0.01
-    assert found.parts[0].tolerance.atol == DEFAULTS["float64"].atol
+    assert found.parts[0].tolerance.atol == pytest.approx(1.001 * DEFAULTS["float64"])
     assert not compare(a, b, rtol={"conv['bia?']": 0.2}).parts[0].passed
     assert compare(a, b, rtol=0.2, atol={"n": 1}).passed, "a pattern names integers, too"
+    assert not compare(a, b, rtol=0.2, atol={"*": 1}).passed, "but not the pattern of everything"
     assert not compare(a, b, rtol=0.2, atol=1).passed, "a number for everything does not"
 
 
@@ -415,24 +485,17 @@ def test_wrong_usage() -> None:
         compare(1, 1, baseline="tf1")
     with pytest.raises(UsageError, match="two different names"):
         compare(1, 1, names="ab")
-    tensor = type("Tensor", (), {"__module__": "tensorflow.python.framework.ops"})()
-    with pytest.raises(UsageError, match=r"x: a tensorflow\..*sess.run"):
-        compare({"x": tensor}, {"x": tensor})
+    with pytest.raises(UsageError, match="same name"):
+        compare({1: 5, "1": 6})
+    with pytest.raises(UsageError, match=r"x: a builtins.generator has no value by itself"):
+        compare({"x": (n for n in [1])}, {"x": (n for n in [1])})
+    for k in ("5", 2.0, -1, True):
+        with pytest.raises(UsageError, match="a number of classes from 1 on"):
+            compare(np.ones(3), np.ones(3), top_k=typing.cast(int, k))
     endless: list[typing.Any] = []
     endless.append(endless)
     with pytest.raises(UsageError, match="does it contain itself"):
         compare(endless, endless)
-
-
-def test_composite_values_of_libraries_by_their_components() -> None:
-    """What a session returns for a sparse tensor, and eager tensors (labelled stand-ins; the real ones are compared in
-    test_known_truths.py)."""
-    sparse = type("SparseTensorValue", (SimpleNamespace,), {"__module__": "tensorflow"})
-    a = sparse(indices=np.array([[0, 1]]), values=np.array([1.0]), dense_shape=np.array([2, 2]))
-    b = sparse(indices=np.array([[0, 1]]), values=np.array([2.0]), dense_shape=np.array([2, 2]))
-    assert [part.path for part in compare({"s": a}, {"s": b}).failed] == ["s.values"]
-    eager = type("EagerTensor", (SimpleNamespace,), {"__module__": "tensorflow"})
-    assert compare(eager(numpy=lambda: np.ones(3)), np.ones(3)).passed
 
 
 def test_logits_choose_the_same_classes() -> None:
@@ -441,7 +504,7 @@ def test_logits_choose_the_same_classes() -> None:
     assert only(a, b, top_k=2).statistics.top_k == {1: 0.5, 2: 1.0}
     assert only(a, b, top_k={"logits": 2}).statistics.top_k == {}
     assert only({"logits": a}, {"logits": b}, top_k={"logits": 2}).statistics.top_k == {1: 0.5, 2: 1.0}
-    assert only(a, b, top_k=4).statistics.top_k == {}, "all of them"
+    assert only(a, b, top_k=4).statistics.top_k == {1: 0.5}, "the best four of four say nothing"
 
 
 def test_pictures_of_image_like_arrays() -> None:
@@ -460,7 +523,7 @@ def test_pictures_of_image_like_arrays() -> None:
         assert picture[5, 7] == 2
     large = only(np.zeros((500, 100)), np.eye(500, 100)).statistics.picture
     assert max(large.shape) <= 64
-    assert only(np.zeros((4, 4)), np.zeros((4, 4))).statistics.picture is None
+    assert only(np.zeros((3, 4)), np.zeros((3, 4))).statistics.picture is None
     assert only(np.zeros(100), np.zeros(100)).statistics.picture is None
 
 

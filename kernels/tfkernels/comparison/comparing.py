@@ -32,11 +32,12 @@ def compare(
 
     Values are everything that travels between kernels. Nested ones are compared element by element; what only one side
     has is a difference. Elements may be apart by ``atol + rtol * max(|a|, |b|)``; integers, bools, text and times not
-    at all.
+    at all. By default ``rtol`` depends on the dtype, and ``atol`` is the same number of the largest magnitude in the
+    arrays (``tfkernels.comparison.DEFAULTS``).
 
     ``rtol``, ``atol``: numbers for all floats and complex numbers, or dicts of numbers by patterns of paths, in which
     ``*`` is any text and ``?`` any character: ``rtol={"*bias*": 1e-3, "*": 1e-6}``. The first pattern that matches
-    counts, for integers as well; what none matches has the default of its dtype (``tfkernels.comparison.DEFAULTS``).
+    counts, for integers as well (but not ``*`` alone); what none matches has its default.
     ``names``: of the two values, for the report. ``baseline``: the name of the value that the others are compared
     with; the first one's if it is not given. ``equal_nan``: whether NaN is equal to NaN. ``check_dtype``: whether a
     difference in dtype alone is a failure and not only noted. ``top_k``: for logits, also say how often both sides
@@ -62,12 +63,14 @@ def _sides(
                 "their kernels, compare({'tf1': a, 'tf2': b})"
             )
         values = {str(name): value for name, value in a.items()}
+        if len(values) < len(a):
+            raise UsageError(f"two of the values have the same name: {', '.join(map(repr, a))}")
     else:
         names = ("a", "b") if names is None else names
-        if isinstance(names, str) or len(names) != 2 or names[0] == names[1]:
+        if isinstance(names, str) or len({str(name) for name in names}) != 2 or len(names) != 2:
             raise UsageError(f"names={names!r}: two different names, for the first value and for the second")
-        values = dict(zip(names, (a, b)))
-    first = next(iter(values)) if baseline is None else baseline
+        values = dict(zip(map(str, names), (a, b)))
+    first = next(iter(values)) if baseline is None else str(baseline)
     if first not in values:
         raise UsageError(f"baseline={baseline!r} is not one of the values: {', '.join(values)}")
     return values, first

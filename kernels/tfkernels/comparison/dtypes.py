@@ -39,9 +39,11 @@ def working(*dtypes: DType) -> DType:
 
 
 def narrower(first: DType, second: DType) -> DType:
-    """The less precise of two inexact dtypes, or the only inexact one, in this machine's byte order."""
+    """The less precise of two inexact dtypes, or the only inexact one, in native byte order; complex if one is."""
     bits = [precision(dtype) or 1000 for dtype in (first, second)]
     found = first if bits[0] <= bits[1] else second
+    if "c" in (first.kind, second.kind) and found.kind != "c":
+        return np.dtype(np.complex128 if min(bits) > 24 else np.complex64)
     return found.newbyteorder("=") if _is_numpys(found) else found
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import typing
+from dataclasses import replace
 
 import numpy as np
 
@@ -27,8 +28,9 @@ def compare_floats(baseline: Array, other: Array, tolerance: Tolerance, equal_na
     number = working(first.dtype, second.dtype)
 
     def look(span: range) -> Tally:
-        errors = Errors(number, narrower(first.dtype, second.dtype), tolerance, equal_nan, min(span.step, first.size))
         with np.errstate(all="ignore"):  # what overflows shows as infinity, what underflows as zero
+            unit = narrower(first.dtype, second.dtype)
+            errors = Errors(number, unit, tolerance, equal_nan, min(span.step, first.size))
             for start in span:
                 stop = min(start + span.step, span.stop)
                 errors.look(take_first(start, stop), take_second(start, stop), start)
@@ -45,7 +47,13 @@ def compare_floats(baseline: Array, other: Array, tolerance: Tolerance, equal_na
     def largest(found: Largest) -> Extreme | None:
         return extreme(found.value, found.position) if tally.finite else None
 
-    reconcilable = tally.irreconcilable is None
+    def furthest(position: int) -> Extreme:
+        found = extreme(math.nan, position)
+        with np.errstate(all="ignore"):
+            error = np.abs(np.asarray(found.baseline).astype(number) - np.asarray(found.other).astype(number))
+        return replace(found, error=float(error))
+
+    first_mismatch = None if tally.irreconcilable is None else extreme(math.nan, tally.irreconcilable)
     return Statistics(
         size=int(baseline.size),
         mismatched=tally.mismatched,
@@ -54,11 +62,12 @@ def compare_floats(baseline: Array, other: Array, tolerance: Tolerance, equal_na
         max_relative_error=largest(tally.relative),
         mean_relative_error=tally.mean(tally.relative_sums),
         max_ulp=tally.max_ulp if tally.finite and ulps.unit_dtype(narrower(first.dtype, second.dtype)) else None,
-        min_rtol=tally.min_rtol if reconcilable else None,
-        min_atol=tally.min_atol if reconcilable else None,
+        min_rtol=tally.smallest(tally.min_rtol),
+        min_atol=tally.smallest(tally.excess.value if tally.finite else 0.0),
         cosine_similarity=tally.cosine_similarity(),
         non_finite=NonFinite(*tally.non_finite),
-        first_mismatch=None if tally.irreconcilable is None else extreme(math.nan, tally.irreconcilable),
+        first_mismatch=first_mismatch,
+        furthest=furthest(tally.excess.position) if tally.mismatched and first_mismatch is None else None,
     )
 
 
@@ -67,45 +76,53 @@ class Errors:
 
     def __init__(self, number: DType, unit: DType, tolerance: Tolerance, equal_nan: bool, length: int) -> None:
         self.tally = Tally()
-        self._number, self._unit, self._equal_nan = number, unit, equal_nan
+        self._number, self._unit, self._tolerance, self._equal_nan = number, unit, tolerance, equal_nan
         real = np.empty(0, number).real.dtype
-        self._rtol, self._atol = real.type(tolerance.rtol), real.type(tolerance.atol)
+        self._rtol, self._atol = np.array([tolerance.rtol, tolerance.atol]).astype(real)
         self._least, self._eps = np.nextafter(real.type(0), real.type(1)), float(np.finfo(real).eps)
         # Below the absolute tolerance a relative error says nothing: 0 and 1e-30 differ by 100 %.
         self._floor = max(self._atol, np.finfo(real).tiny)
         self._error, self._magnitude, self._scratch = (np.empty(length, real) for _ in range(3))
-        self._differences = np.empty(length, number)
 
     def look(self, x: Array, y: Array, start: int) -> None:
         """At one block, whose first element has the flat index ``start``."""
         a, b = x.astype(self._number, copy=False), y.astype(self._number, copy=False)
-        difference = self._difference(a, b)
-        error = np.abs(difference, out=self._error[: len(a)])
+        error = self._absolute_errors(a, b)
         if np.isfinite(error.max()):
-            self._finite(x, y, a, b, difference, error, start)
+            self._finite(x, y, a, b, error, start)
             return
         for low in range(0, len(a), UNIT):
             part = slice(low, low + UNIT)
             self._careful(x[part], y[part], a[part], b[part], start + low)
 
-    def _difference(self, a: Array, b: Array) -> Array:
-        return np.subtract(a, b, out=self._differences[: len(a)])
+    def _absolute_errors(self, a: Array, b: Array) -> Array:
+        if self._number.kind == "c":
+            return np.abs(a - b)
+        error = np.subtract(a, b, out=self._error[: len(a)])
+        return np.abs(error, out=error)
 
     def _magnitudes(self, a: Array, b: Array) -> Array:
         magnitude = np.abs(a, out=self._magnitude[: len(a)])
         return np.maximum(magnitude, np.abs(b, out=self._scratch[: len(a)]), out=magnitude)
 
     def _careful(self, x: Array, y: Array, a: Array, b: Array, start: int) -> None:
-        """At a unit of elements, some of which may be NaN or infinite."""
+        """At a unit of elements, some of which may be NaN or infinite, or too far apart for their dtype."""
         finite = np.isfinite(a) & np.isfinite(b)
         rest = np.flatnonzero(~finite)
         if len(rest):
             self._not_finite(a[rest], b[rest], rest + start)
-        where = np.flatnonzero(finite)
+        near = np.isfinite(self._absolute_errors(a, b))
+        where = np.flatnonzero(finite & near)
         if len(where):
-            x, y, a, b = (values[where] for values in (x, y, a, b))
-            difference = self._difference(a, b)
-            self._finite(x, y, a, b, difference, np.abs(difference), where + start)
+            x_, y_, a_, b_ = (values[where] for values in (x, y, a, b))
+            self._finite(x_, y_, a_, b_, self._absolute_errors(a_, b_), where + start)
+        far = np.flatnonzero(finite & ~near)
+        if len(far):
+            number = np.promote_types(self._number, np.longdouble)
+            wide = Errors(number, self._unit, self._tolerance, self._equal_nan, len(far))
+            wide.tally = self.tally
+            a_, b_ = a[far].astype(number), b[far].astype(number)
+            wide._finite(x[far], y[far], a_, b_, wide._absolute_errors(a_, b_), far + start)
 
     def _not_finite(self, a: Array, b: Array, positions: Array) -> None:
         nan_a, nan_b, same = np.isnan(a), np.isnan(b), a == b
@@ -118,9 +135,7 @@ class Errors:
         if tally.irreconcilable is None and not fine.all():
             tally.irreconcilable = int(positions[np.flatnonzero(~fine)[0]])
 
-    def _finite(
-        self, x: Array, y: Array, a: Array, b: Array, difference: Array, error: Array, positions: int | Array
-    ) -> None:
+    def _finite(self, x: Array, y: Array, a: Array, b: Array, error: Array, positions: int | Array) -> None:
         """At finite elements: ``x`` and ``y`` as they are, ``a`` and ``b`` in the working dtype."""
         tally, scratch = self.tally, self._scratch[: len(a)]
         tally.finite += len(a)
@@ -129,8 +144,10 @@ class Errors:
         magnitude = self._magnitudes(a, b)
         excess = np.multiply(magnitude, self._rtol, out=scratch)
         np.subtract(error, excess, out=excess)
+        if not np.isfinite(largest):  # beyond the widest dtype: infinite against infinite is no agreement
+            excess[np.isnan(excess)] = np.inf
         most = excess.max()
-        tally.min_atol = max(tally.min_atol, float(most))
+        tally.excess.offer(excess, most, positions)
         if most > self._atol:
             tally.mismatched += int(np.count_nonzero(excess > self._atol))
         if largest > self._atol:
@@ -144,7 +161,7 @@ class Errors:
             part = slice(low, low + UNIT)
             tally.absolute_sums.append(float(np.add.reduce(error[part])))
             tally.relative_sums.append(float(np.add.reduce(relative[part])))
-            tally.products.append(_products(a[part], difference[part]))
+            tally.products.append(_products(a[part], b[part]))
         self._ulps(x, y)
 
     def _ulps(self, x: Array, y: Array) -> None:
@@ -156,7 +173,11 @@ class Errors:
             self.tally.max_ulp = max(self.tally.max_ulp, int(found.max()))
 
 
-def _products(a: Array, difference: Array) -> tuple[float, float, float]:
+def _products(a: Array, b: Array) -> tuple[float, float, float]:
     if a.dtype.kind == "c":
-        a, difference = (np.ascontiguousarray(values).view(values.real.dtype) for values in (a, difference))
-    return float(a.dot(a)), float(a.dot(difference)), float(difference.dot(difference))
+        a, b = (np.ascontiguousarray(values).view(values.real.dtype) for values in (a, b))
+    aa, bb, ab = float(a.dot(a)), float(b.dot(b)), float(a.dot(b))
+    if a.dtype.itemsize == 4 and not (1e-25 < aa < math.inf and 1e-25 < bb < math.inf):  # too small or large to square
+        a, b = a.astype(np.float64), b.astype(np.float64)
+        aa, bb, ab = float(a.dot(a)), float(b.dot(b)), float(a.dot(b))
+    return aa, bb, ab

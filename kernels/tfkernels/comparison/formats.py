@@ -24,7 +24,7 @@ def at_least(value: float) -> str:
     """Three digits, rounded up: a tolerance copied from here passes."""
     if not np.isfinite(value):
         return str(value)
-    return f"{float(_THREE_UP.create_decimal(decimal.Decimal(value))):.3g}"
+    return f"{float(_THREE_UP.create_decimal(decimal.Decimal(repr(float(value))))):.3g}"
 
 
 def count(value: float) -> str:

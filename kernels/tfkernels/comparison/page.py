@@ -114,7 +114,7 @@ def _table(comparison: Comparison, shown: list[Row | Gap]) -> str:
         opening = not opened and not passes(row)
         opened = opened or opening
         cells = _matrix_cells(row, comparison.sides) if several else _cells(first(row))
-        body.append(f'<tr><th scope="row">{_path(first(row).path, more, opening)}</th>{cells}</tr>')
+        body.append(f"<tr><td>{_path(first(row).path, more, opening)}</td>{cells}</tr>")
     titles = "".join(
         f'<th scope="col"{_attributes(place, several)}>{_escape(name)}</th>' for place, name in enumerate(head)
     )

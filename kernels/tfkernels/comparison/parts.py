@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 import typing
+import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tfkernels.codec import MAX_DEPTH
 from tfkernels.comparison.dtypes import is_number, narrower, precision
-from tfkernels.comparison.exact import compare_exact
+from tfkernels.comparison.exact import compare_exact, same
 from tfkernels.comparison.floats import compare_floats
 from tfkernels.comparison.logits import top_k_agreement
 from tfkernels.comparison.picture import picture
-from tfkernels.comparison.results import CLOSE, DIFFERENT, EQUAL, EXTRA, MISSING, Extreme, Part, Statistics
+from tfkernels.comparison.results import CLOSE, DIFFERENT, EQUAL, EXTRA, MISSING, Extreme, Part, Sample, Statistics
 from tfkernels.comparison.sample import take
-from tfkernels.comparison.tolerances import DEFAULTS, EXACT, Tolerance, Tolerances, chosen, default
-from tfkernels.comparison.values import Parts, as_leaf, describe, kind, opened, shape
+from tfkernels.comparison.tolerances import DEFAULTS, Tolerance, Tolerances, chosen, default
+from tfkernels.comparison.values import Parts, as_leaf, describe, evaluated, kind, opened, shape
 from tfkernels.errors import UsageError
 
 Notes = typing.Tuple[str, ...]
@@ -40,6 +41,7 @@ class Walk:
         name = path or "value"
         if depth > MAX_DEPTH:
             raise UsageError(f"{name[:60]} … is nested deeper than {MAX_DEPTH} levels; does it contain itself?")
+        a, b = evaluated(name, a), evaluated(name, b)
         if isinstance(a, np.ndarray) != isinstance(b, np.ndarray):
             a, b, notes = _listed(a, b, notes)
         parts_a, parts_b = opened(a, root=not path), opened(b, root=not path)
@@ -65,11 +67,11 @@ class Walk:
             notes = ()  # said once, at the first part
 
     def _leaf(self, path: str, a: typing.Any, b: typing.Any, notes: Notes) -> Part:
-        x, y = as_leaf(path, a), as_leaf(path, b)
+        x, y = as_leaf(a), as_leaf(b)
         part = Part(path, self.side, DIFFERENT, describe(a), describe(b), notes=notes)
         if not isinstance(x, np.ndarray) or not isinstance(y, np.ndarray):
-            part = replace(part, notes=(*notes, *_noted(type(x).__name__, type(y).__name__)))
-            if _same(x, y):
+            part = replace(part, notes=(*notes, *_noted(type(a).__name__, type(b).__name__)))
+            if same(_item(x), _item(y), self.equal_nan):
                 return replace(part, verdict=EQUAL)
             found = Statistics(1, 1, first_mismatch=Extreme(math.nan, (), x, y))
             return replace(part, reason="they differ", statistics=found)
@@ -78,8 +80,9 @@ class Walk:
         if is_number(x.dtype) != is_number(y.dtype):
             return replace(part, reason=f"{x.dtype} against {y.dtype}")
         dtypes = _noted(_dtype_name(a, x), _dtype_name(b, y))
-        tolerance = self.tolerances.at(path, _default(a, b, x, y))
-        statistics = self._statistics(path, x, y, tolerance)
+        sample = take(x, y) if is_number(x.dtype) else None
+        tolerance = self.tolerances.at(path, _default(a, b, x, y), 1.0 if sample is None else sample.scale)
+        statistics = self._statistics(path, x, y, tolerance, sample)
         part = replace(part, notes=(*notes, *dtypes), tolerance=tolerance, statistics=statistics)
         reasons = list(dtypes) if self.check_dtype else []
         if statistics.mismatched:
@@ -89,14 +92,15 @@ class Walk:
         error = statistics.max_absolute_error
         return replace(part, verdict=CLOSE if error is not None and error.error else EQUAL)
 
-    def _statistics(self, path: str, x: typing.Any, y: typing.Any, tolerance: Tolerance) -> Statistics:
-        if not is_number(x.dtype):
-            return compare_exact(x, y, self.equal_nan)
-        if tolerance == EXACT and precision(x.dtype) is None and precision(y.dtype) is None:
-            found = compare_exact(x, y, self.equal_nan)
+    def _statistics(
+        self, path: str, x: typing.Any, y: typing.Any, tolerance: Tolerance, sample: Sample | None
+    ) -> Statistics:
+        if sample is None:
+            return compare_exact(x, y, tolerance, self.equal_nan)
+        if precision(x.dtype) is None and precision(y.dtype) is None:
+            found = compare_exact(x, y, tolerance, self.equal_nan)
         else:
             found = compare_floats(x, y, tolerance, self.equal_nan)
-        sample = take(x, y)
         ulps = sample.ulps
         return replace(
             found,
@@ -108,16 +112,20 @@ class Walk:
 
 
 def _listed(a: typing.Any, b: typing.Any, notes: Notes) -> tuple[typing.Any, typing.Any, Notes]:
-    """A list of numbers against an array of them is compared as an array."""
-    array, listed = (a, b) if isinstance(a, np.ndarray) else (b, a)
-    if isinstance(listed, (list, tuple)) and array.dtype.kind in "biuf":
-        try:
-            numbers = np.asarray(listed, np.float64)
-        except (TypeError, ValueError):  # of something else, or of lists of several lengths
-            return a, b, notes
-        notes = (*notes, *_noted(type(a).__name__, type(b).__name__))
-        return (a, numbers, notes) if array is a else (numbers, b, notes)
-    return a, b, notes
+    """A list of plain values against an array of them is compared as an array."""
+    listed = b if isinstance(a, np.ndarray) else a
+    if not isinstance(listed, (list, tuple)) or hasattr(listed, "_fields"):
+        return a, b, notes
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # NumPy 1.19 to 1.23 warn of lists of several lengths, newer ones raise
+            array = np.asarray(listed)
+    except ValueError:
+        return a, b, notes
+    if array.dtype.hasobject:
+        return a, b, notes
+    notes = (*notes, *_noted(type(a).__name__, type(b).__name__))
+    return (a, array, notes) if listed is b else (array, b, notes)
 
 
 def _noted(a: str, b: str) -> Notes:
@@ -128,18 +136,12 @@ def _dtype_name(value: typing.Any, array: typing.Any) -> str:
     return type(value).__name__ if isinstance(value, (bool, int, float, complex)) else str(array.dtype)
 
 
-def _default(a: typing.Any, b: typing.Any, x: typing.Any, y: typing.Any) -> Tolerance:
-    if any(type(value) in (float, complex) for value in (a, b)):
-        return DEFAULTS["float"]
-    return default(narrower(x.dtype, y.dtype))
+def _default(a: typing.Any, b: typing.Any, x: typing.Any, y: typing.Any) -> float:
+    """The default of the less precise one."""
+    ours = default(narrower(x.dtype, y.dtype))
+    return max(ours, DEFAULTS["float"]) if any(type(value) in (float, complex) for value in (a, b)) else ours
 
 
-def _same(x: typing.Any, y: typing.Any) -> bool:
-    """Of two plain values; at most one of them is an array."""
-    x, y = (value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value for value in (x, y))
-    if isinstance(x, np.ndarray) or isinstance(y, np.ndarray):
-        return False
-    try:
-        return bool(x == y)
-    except (TypeError, ValueError):  # a class whose == is something else
-        return False
+def _item(value: typing.Any) -> typing.Any:
+    """Of an array of one text or number, as which NumPy's scalars come."""
+    return value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value

@@ -22,10 +22,10 @@ def picture(baseline: typing.Any, other: typing.Any) -> typing.Any:
     channels and images. ``None`` for other arrays.
 
     Image-like are (height, width), (height, width, channels <= 4), (images, height, width) and (images, height, width,
-    channels), with sides from 8 on.
+    channels), with sides from 4 on.
     """
     a, b = (_images(array) for array in (baseline, other))
-    if a is None or b is None or min(a.shape[1:3]) < 8 or not a.size:
+    if a is None or b is None or min(a.shape[1:3]) < 4 or not a.size:
         return None
     step = -(-a.size // LIMIT)
     if step > len(a):

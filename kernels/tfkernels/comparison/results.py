@@ -58,6 +58,15 @@ class Sample:
     ulps: Array | None
     complete: bool
 
+    @property
+    def scale(self) -> float:
+        """The largest finite magnitude on both sides; 1 for a single number, which has no scale but itself."""
+        if len(self.baseline) == 1:
+            return 1.0
+        with np.errstate(over="ignore"):  # of complex numbers
+            sizes = np.abs(np.concatenate([self.baseline, self.other]))
+        return float(np.max(sizes, where=np.isfinite(sizes), initial=0.0))
+
 
 @dataclass(frozen=True)
 class Statistics:
@@ -67,8 +76,10 @@ class Statistics:
     and NaN or infinity on one side only; the count is exact. ``max_ulp`` is exact too, ``median_ulp`` comes from
     ``sample``. ``min_rtol`` is the smallest rtol that would pass with the atol that was given, ``min_atol`` the
     smallest atol with the rtol; both are ``None`` if none would. ``top_k`` maps each k to the share of rows in which
-    both sides have the same k largest values, in any order. ``picture`` is the absolute error of image-like arrays, its
-    largest values pooled to at most 64 x 64.
+    both sides have the same k largest values, in any order. ``first_mismatch`` is the first element that differs
+    without an error (NaN or infinity against something else, text), ``furthest`` the one furthest outside the
+    tolerance. Relative errors are of the larger magnitude, and of no less than atol. ``picture`` is the absolute error
+    of image-like arrays, its largest values pooled to at most 64 x 64.
     """
 
     size: int
@@ -84,6 +95,7 @@ class Statistics:
     cosine_similarity: float | None = None
     non_finite: NonFinite = field(default_factory=NonFinite)
     first_mismatch: Extreme | None = None
+    furthest: Extreme | None = None
     top_k: dict[int, float] = field(default_factory=dict)
     sample: Sample | None = field(default=None, repr=False, compare=False)
     picture: Array | None = field(default=None, repr=False, compare=False)
@@ -95,8 +107,9 @@ class Statistics:
 
     @property
     def worst(self) -> Extreme | None:
-        """The element to look at first: a mismatch without an error (NaN, text), or else the largest absolute error."""
-        return self.first_mismatch or self.max_absolute_error
+        """The element to look at first: the first mismatch that has no error (NaN, text), else the mismatch furthest
+        outside the tolerance, else the largest absolute error."""
+        return self.first_mismatch or self.furthest or self.max_absolute_error
 
 
 @dataclass(frozen=True)
@@ -234,7 +247,8 @@ def _plain(value: typing.Any) -> typing.Any:
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, np.generic):
-        value = value.item() if type(value.item()) is not type(value) else str(value)
+        number = issubclass(type(value), (np.number, np.bool_)) and not isinstance(value, np.timedelta64)
+        value = value.item() if number and type(value.item()) is not type(value) else str(value)
     if isinstance(value, float) and not math.isfinite(value):
         return repr(value)
     if value is None or isinstance(value, (bool, int, float, str)):

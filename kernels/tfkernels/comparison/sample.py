@@ -1,7 +1,7 @@
 """Elements from all over two arrays, for medians and plots: one from each of ``SIZE`` equal stretches.
 
 Where in its stretch an element is taken jumps by the golden ratio, so that no regular pattern of the data (channels,
-padding) is met in step. With 16,384 of them the share of elements below any value is off by at most 1.5 percentage
+padding) is met in step. With 16,384 of them the share of elements below any value is off by at most 1.6 percentage
 points (99.9 % confidence, Dvoretzky-Kiefer-Wolfowitz). Up to that many elements the sample is everything.
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typing
 
 from tfkernels.comparison import formats
-from tfkernels.comparison.results import CLOSE, EQUAL, EXTRA, MISSING, Comparison, Extreme, NonFinite, Part
+from tfkernels.comparison.results import CLOSE, EQUAL, EXTRA, MISSING, Comparison, Extreme, NonFinite, Part, Statistics
 from tfkernels.comparison.rows import Row, differ, first, passes, rows
 from tfkernels.comparison.tolerances import EXACT
 
@@ -141,6 +141,7 @@ def facts(part: Part, baseline: str) -> list[Fact]:
             ("mismatched", f"{_mismatched(part)}, tolerance {tolerance}" if found.size > 1 else None),
             ("tolerance", None if found.size > 1 else tolerance),
             ("first mismatch", _place(found.first_mismatch, names)),
+            ("furthest out", None if _is_largest(found) else _place(found.furthest, names)),
             ("absolute error", _error(found.max_absolute_error, found.mean_absolute_error, names)),
             ("relative error", _relative(part, names)),
             ("ULP distance", _ulps(found.max_ulp, found.median_ulp)),
@@ -155,6 +156,12 @@ def facts(part: Part, baseline: str) -> list[Fact]:
     if len(part.notes) > NOTES:
         told.append(("note", f"… and {len(part.notes) - NOTES} more"))
     return [(label, text) for label, text in told if text]
+
+
+def _is_largest(found: Statistics) -> bool:
+    """Whether the mismatch furthest outside the tolerance is the largest error, which is told anyway."""
+    largest = found.max_absolute_error
+    return found.furthest is not None and largest is not None and found.furthest.index == largest.index
 
 
 def _place(extreme: Extreme | None, names: tuple[str, str]) -> str | None:
@@ -213,7 +220,7 @@ def _non_finite(found: NonFinite, names: tuple[str, str]) -> str:
 def would_pass(part: Part, short: bool = False) -> str:
     """The smallest tolerances, each with the other one as it was given."""
     found, given = part.statistics, part.tolerance
-    if found is None or given is None or part.verdict == EQUAL:
+    if found is None or given is None or part.verdict == EQUAL or (short and part.passed):
         return ""
     if found.min_rtol is None and found.min_atol is None:
         if not found.non_finite.any or part.passed:
@@ -221,20 +228,18 @@ def would_pass(part: Part, short: bool = False) -> str:
         return "none" if short else "no tolerance, because of NaN or infinity"
     options = []
     if found.min_rtol is not None:
-        options.append(("rtol", formats.at_least(found.min_rtol), f"atol={given.atol:g}"))
+        options.append(("rtol", formats.at_least(found.min_rtol), f"atol={formats.at_least(given.atol)}"))
     if found.min_atol is not None:
-        options.append(("atol", formats.at_least(found.min_atol), f"rtol={given.rtol:g}"))
-    if short:
-        return f"{options[0][0]} {options[0][1]}"
+        options.append(("atol", formats.at_least(found.min_atol), f"rtol={formats.at_least(given.rtol)}"))
+    if short:  # an rtol of 10 % and more says nothing but that values near zero differ
+        name, value, _ = options[-1 if found.min_rtol is None or found.min_rtol >= 0.1 else 0]
+        return f"{name} {value}"
     return ", or ".join(f"{name}={value} with {rest}" for name, value, rest in options)
 
 
 def _cosine(similarity: float | None) -> str | None:
-    if similarity is None:
-        return None
-    if similarity < 0.999:
-        return f"{similarity:.6f}"
-    return "1" if 1 - similarity < 1e-15 else f"1 - {1 - similarity:.2g}"
+    """To as many digits as sums in float32 have."""
+    return None if similarity is None else f"{similarity:.5f}"
 
 
 def _top_k(agreement: dict[int, float]) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 class Largest:
     """The largest number so far, and where it was first."""
 
-    value: float = -1.0
+    value: float = -math.inf
     position: int = 0
 
     def offer(self, values: typing.Any, largest: float, positions: typing.Any) -> None:
@@ -36,12 +36,12 @@ class Tally:
     mismatched: int = 0
     absolute: Largest = field(default_factory=Largest)
     relative: Largest = field(default_factory=Largest)
+    excess: Largest = field(default_factory=Largest)  # of the error over rtol * magnitude; the least atol that passes
     min_rtol: float = 0.0
-    min_atol: float = 0.0
     max_ulp: int = 0
     absolute_sums: list[float] = field(default_factory=list)
     relative_sums: list[float] = field(default_factory=list)
-    products: list[tuple[float, float, float]] = field(default_factory=list)  # a * a, a * d, d * d
+    products: list[tuple[float, float, float]] = field(default_factory=list)  # a * a, b * b, a * b
     non_finite: list[int] = field(default_factory=lambda: [0] * 5)  # in the order of NonFinite's fields
     irreconcilable: int | None = None  # where NaN or infinity stands against something else for the first time
 
@@ -50,8 +50,8 @@ class Tally:
         self.mismatched += later.mismatched
         self.absolute.add(later.absolute)
         self.relative.add(later.relative)
+        self.excess.add(later.excess)
         self.min_rtol = max(self.min_rtol, later.min_rtol)
-        self.min_atol = max(self.min_atol, later.min_atol)
         self.max_ulp = max(self.max_ulp, later.max_ulp)
         self.absolute_sums += later.absolute_sums
         self.relative_sums += later.relative_sums
@@ -60,21 +60,24 @@ class Tally:
         if self.irreconcilable is None:
             self.irreconcilable = later.irreconcilable
 
+    def smallest(self, needed: float) -> float | None:
+        """A tolerance that must be at least ``needed``; ``None`` if no finite one would pass."""
+        return max(needed, 0.0) if self.irreconcilable is None and needed < math.inf else None
+
     def mean(self, sums: list[float]) -> float | None:
-        return math.fsum(sums) / self.finite if self.finite else None
+        return _sum(sums) / self.finite if self.finite else None
 
     def cosine_similarity(self) -> float | None:
-        """``None`` if one of the arrays is zero, or the products are too large for their dtype.
-
-        From a, and d = a - b, rather than from b: float32 sums give the cosine of nearly parallel arrays to 7 digits
-        only, but its distance from 1 as well if it comes from d.
-        """
-        aa, ad, dd = (math.fsum(sums) for sums in zip(*self.products)) if self.products else (0.0, 0.0, 0.0)
-        bb = aa - 2 * ad + dd
-        if not (0 < aa < math.inf and 0 < bb < math.inf):
+        """``None`` if one of the arrays is zero, or the products are too large for float64."""
+        aa, bb, ab = (_sum(list(sums)) for sums in zip(*self.products)) if self.products else (0.0, 0.0, 0.0)
+        if not (0 < aa < math.inf and 0 < bb < math.inf and math.isfinite(ab)):
             return None
-        cosine = max(-1.0, min(1.0, (aa - ad) / (math.sqrt(aa) * math.sqrt(bb))))
-        squared_sine = (dd / aa - (ad / aa) * (ad / aa)) * (aa / bb)
-        if abs(cosine) < 0.7 or not math.isfinite(squared_sine):
-            return cosine
-        return math.copysign(math.sqrt(1 - min(max(squared_sine, 0.0), 1.0)), cosine)
+        return max(-1.0, min(1.0, ab / math.sqrt(aa) / math.sqrt(bb)))
+
+
+def _sum(values: list[float]) -> float:
+    """Rounded once, at the end; infinite if it is too large."""
+    try:
+        return math.fsum(values)
+    except (OverflowError, ValueError):  # a partial sum is too large, or infinities of both signs
+        return math.inf

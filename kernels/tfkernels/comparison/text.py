@@ -13,7 +13,7 @@ from tfkernels.comparison.summary import facts, figure, figures, headline, kinds
 WIDTH = 120
 ROWS = 40
 """So many lines of a table."""
-BLOCKS = 10
+BLOCKS = 3
 """So many parts are told in full."""
 
 _HEAD = ["", "", "", "max abs", "max rel", "max ULP", "mismatched", "would pass"]

@@ -7,12 +7,11 @@ first. Computed in the arrays' own precision; in float32 for narrower ones.
 from __future__ import annotations
 
 import math
+import numbers
 import re
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-import numpy as np
 
 from tfkernels.comparison.dtypes import DType, precision
 from tfkernels.errors import UsageError
@@ -29,39 +28,40 @@ class Tolerance:
     atol: float
 
     def __str__(self) -> str:
-        return "exact" if self == EXACT else f"rtol={self.rtol:g}, atol={self.atol:g}"
+        return "exact" if self == EXACT else f"rtol={self.rtol:.3g}, atol={self.atol:.3g}"
 
 
 EXACT = Tolerance(0.0, 0.0)
 
 DEFAULTS = {
-    # Two releases add the same products in another order: sums of n terms part by about sqrt(n) units in the last place
-    # of their largest term. These allow some 80 units of float32 (n about 7,000), which a wrong padding, epsilon or
-    # axis exceeds by far. float64 gets 1e-7 because its values were often float32 on the way.
-    "float64": Tolerance(1e-7, 1e-9),
-    "float32": Tolerance(1e-5, 1e-6),
+    # Two releases add the same products in another order. Sums of n terms then part by about sqrt(n) units in the last
+    # place of their largest terms: this allows 80 units of float32, n of about 7,000. A wrong padding, epsilon or axis
+    # exceeds it by far.
+    "float32": 1e-5,
+    "float64": 1e-7,  # because it was often float32 on the way
+    "float": 1e-5,  # Python's: losses and metrics, computed in float32
     # TensorFlow adds narrower types in float32 and rounds once: two units of rounding.
-    "float16": Tolerance(2e-3, 2e-4),
-    "bfloat16": Tolerance(1.6e-2, 1.6e-3),
-    # Losses and metrics become Python's float, but were computed in float32.
-    "float": Tolerance(1e-5, 1e-6),
+    "float16": 2e-3,
+    "bfloat16": 1.6e-2,
 }
-"""By dtype. complex64 and complex128 are as their parts, narrower floats get two units of rounding, everything else
-is exact."""
+"""By dtype: ``rtol``, and ``atol`` as a share of the largest magnitude in both arrays, because a sum whose terms cancel
+is as inexact as its terms and not as itself. A single number has no such scale; its ``atol`` is ``rtol`` itself.
+complex64 and complex128 are as their parts, narrower floats get two units of rounding, everything else is exact."""
 
 _BY_PRECISION = {53: "float64", 24: "float32", 11: "float16", 8: "bfloat16"}
 
 
-def default(dtype: DType) -> Tolerance:
-    """The tolerance of a dtype that nothing was said about."""
+def default(dtype: DType) -> float:
+    """The number of :data:`DEFAULTS` for a dtype; 0 if it is exact."""
     bits = precision(dtype)
     if bits is None:
-        return EXACT
+        return 0.0
     if bits > 53:
         return DEFAULTS["float64"]
     if bits in _BY_PRECISION:
         return DEFAULTS[_BY_PRECISION[bits]]
-    return Tolerance(2.0 ** (1 - bits) * 1.01, 2.0 ** (1 - bits) / 10)  # 1 % more, because float32 rounds it
+    unit = 2.0 ** (1 - bits)
+    return unit / (1 + unit) * 1.01  # relative to the larger value; 1 % more, because float32 rounds it
 
 
 class Tolerances:
@@ -70,17 +70,20 @@ class Tolerances:
     def __init__(self, rtol: Setting = None, atol: Setting = None) -> None:
         self._rtol, self._atol = _checked("rtol", rtol), _checked("atol", atol)
 
-    def at(self, path: str, ours: Tolerance) -> Tolerance:
-        """The tolerance under a path whose values would get ``ours``. Exact values stay exact unless a pattern names
-        them: a number for everything is meant for floats."""
-        rtol, atol = (chosen(setting, path, exact=ours == EXACT) for setting in (self._rtol, self._atol))
-        return Tolerance(ours.rtol if rtol is None else rtol, ours.atol if atol is None else atol)
+    def at(self, path: str, ours: float, scale: float) -> Tolerance:
+        """The tolerance under a path for values whose default is ``ours`` and whose largest magnitude is ``scale``.
+        Exact values stay exact unless a pattern names them: a number for everything, or ``*``, is meant for floats."""
+        rtol, atol = (chosen(setting, path, exact=not ours) for setting in (self._rtol, self._atol))
+        return Tolerance(ours if rtol is None else rtol, ours * scale if atol is None else atol)
 
 
 def chosen(setting: typing.Any, path: str, *, exact: bool = False) -> typing.Any:
     """The setting for a path: of the first pattern that matches it, or the one for everything that is not exact."""
     if isinstance(setting, Mapping):
-        return next((value for pattern, value in setting.items() if matches(pattern, path)), None)
+        return next(
+            (value for pattern, value in setting.items() if matches(pattern, path) and not (exact and pattern == "*")),
+            None,
+        )
     return None if exact else setting
 
 
@@ -90,7 +93,10 @@ def matches(pattern: str, path: str) -> bool:
 
 
 def _checked(name: str, setting: Setting) -> Setting:
-    for value in setting.values() if isinstance(setting, Mapping) else [] if setting is None else [setting]:
-        if not isinstance(value, (int, float, np.floating)) or not 0 <= value < math.inf:
-            raise UsageError(f"{name}={value!r}: a tolerance is a number from 0 on, or a dict of such by path patterns")
+    by_pattern = setting if isinstance(setting, Mapping) else {} if setting is None else {"*": setting}
+    for pattern, value in by_pattern.items():
+        if not isinstance(value, numbers.Real) or not 0 <= value < math.inf or not isinstance(pattern, str):
+            raise UsageError(
+                f"{name}={setting!r}: a tolerance is a number from 0 on, or a dict of such by path patterns"
+            )
     return setting

@@ -15,7 +15,7 @@ Parts = typing.Dict[str, typing.Any]
 
 _BARE = re.compile(r"[\w/:-]+")
 
-_PLAIN = (type(None), bool, int, float, complex, str, bytes, np.generic)
+_CONTAINERS = (Mapping, list, tuple, set, frozenset, np.ndarray)
 
 
 def opened(value: typing.Any, root: bool = False) -> Parts | None:
@@ -23,18 +23,21 @@ def opened(value: typing.Any, root: bool = False) -> Parts | None:
 
     The simple names among the keys of the outermost dict stand without brackets: ``weights['conv1'][0]``.
     """
+    opener = _OPENERS.get(library(value))
+    parts = opener(value) if opener else None
+    if parts is not None:
+        return parts
     if isinstance(value, Mapping):
-        return {_key(key, root): item for key, item in value.items()}
+        return _opened_mapping(value, root)
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return {f".{name}": item for name, item in zip(value._fields, value)}
     if isinstance(value, (list, tuple)):
         return {f"[{index}]": item for index, item in enumerate(value)}
     if isinstance(value, (set, frozenset)):
         return {f"{{{item!r}}}": item for item in sorted(value, key=repr)}
-    if isinstance(value, np.ndarray):
-        return _opened_array(value)
-    opener = _OPENERS.get(library(value))
-    return opener(value) if opener else None
+    if isinstance(value, np.void):
+        value = np.asarray(value)
+    return _opened_array(value) if isinstance(value, np.ndarray) else None
 
 
 def kind(value: typing.Any) -> str:
@@ -53,8 +56,15 @@ def library(value: typing.Any) -> str:
     return str(type(value).__module__).split(".")[0]
 
 
-def _key(key: typing.Any, root: bool) -> str:
-    return key if root and isinstance(key, str) and _BARE.fullmatch(key) else f"[{key!r}]"
+def _opened_mapping(mapping: Mapping[typing.Any, typing.Any], root: bool) -> Parts:
+    parts: Parts = {}
+    for key, item in mapping.items():
+        key = key.item() if isinstance(key, np.generic) else key  # equal to Python's own, but written otherwise
+        text = key if root and isinstance(key, str) and _BARE.fullmatch(key) else f"[{key!r}]"
+        while text in parts:  # different keys that are written alike, such as two NaN
+            text += "'"
+        parts[text] = item
+    return parts
 
 
 def _opened_array(array: typing.Any) -> Parts | None:
@@ -65,7 +75,7 @@ def _opened_array(array: typing.Any) -> Parts | None:
         }
     if array.dtype.names is not None:
         return {f"[{name!r}]": array[name] for name in array.dtype.names}
-    if array.dtype.hasobject and not all(isinstance(item, _PLAIN) for item in array.flat):
+    if array.dtype.hasobject and any(isinstance(item, _CONTAINERS) for item in array.flat):
         return {f"[{', '.join(map(str, index))}]": array[index] for index in np.ndindex(*array.shape)}
     return None
 
@@ -86,17 +96,26 @@ def _opened_pandas(value: typing.Any) -> Parts | None:
 def _column(column: typing.Any) -> typing.Any:
     if isinstance(column.dtype, np.dtype):
         return column.to_numpy()
+    if getattr(column.dtype, "kind", "O") == "f":
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)
     return np.asarray(column, dtype=object)  # categories, zones, missing values: element by element
 
 
+_DENSE = 1 << 22
+"""Elements. A sparse matrix of up to so many is compared as an ordinary one."""
+
+
 def _opened_scipy(matrix: typing.Any) -> Parts | None:
-    if not hasattr(matrix, "tocsr"):
+    if not hasattr(matrix, "toarray"):
         return None
-    found = matrix.tocsr(copy=True)  # what follows works in place
+    if np.prod(matrix.shape, dtype=np.float64) <= _DENSE:
+        return {".toarray()": matrix.toarray()}
+    found = matrix.tocoo(copy=True)  # what follows works in place
     found.sum_duplicates()
     found.eliminate_zeros()
-    found = found.tocoo()
-    return {".shape": found.shape, ".row": found.row, ".col": found.col, ".data": found.data}
+    places = getattr(found, "coords", None) or (found.row, found.col)
+    coordinates = {f".coords[{axis}]": place for axis, place in enumerate(places)}
+    return {".shape": found.shape, **coordinates, ".data": found.data}
 
 
 def _opened_tensor(tensor: typing.Any) -> Parts | None:
@@ -114,21 +133,34 @@ _OPENERS: dict[str, typing.Callable[[typing.Any], Parts | None]] = {
 }
 
 
-def as_leaf(path: str, value: typing.Any) -> typing.Any:
-    """An ndarray of anything that is one or has one (a number, an eager tensor); plain values as they are.
+def evaluated(path: str, value: typing.Any) -> typing.Any:
+    """The array of an eager tensor or variable; anything else as it is.
 
-    Raises ``UsageError`` for what has no value to compare, such as a tensor of a graph.
+    Raises ``UsageError`` for what has no value to compare, such as a tensor of a graph, or a model.
     """
+    if isinstance(value, _KNOWN) or opened(value) is not None:
+        return value
+    if library(value) in ("tensorflow", "keras") or hasattr(value, "__array__"):
+        try:
+            return np.asarray(value.numpy() if hasattr(value, "numpy") else value)
+        except (AttributeError, NotImplementedError, TypeError, ValueError):
+            pass
+    elif any("__eq__" in vars(kind) for kind in type(value).__mro__[:-1]):
+        return value
+    raise UsageError(
+        f"{path}: a {type(value).__module__}.{type(value).__qualname__} has no value by itself; compare what "
+        "sess.run(tensor), model.get_weights() or tfkernels.trace(model, inputs) give, or the object's parts"
+    )
+
+
+_KNOWN = (type(None), bool, int, float, complex, str, bytes, bytearray, np.generic, np.ndarray)
+
+
+def as_leaf(value: typing.Any) -> typing.Any:
+    """An ndarray of a number or an array; other plain values as they are."""
     if isinstance(value, (bool, int, float, complex, np.generic, np.ndarray)):
         array = np.asarray(value)
         return _whole(value) if isinstance(value, int) and array.dtype.hasobject else array  # beyond 64 bits
-    if library(value) in ("tensorflow", "keras"):
-        if callable(getattr(value, "numpy", None)):
-            return np.asarray(value.numpy())
-        raise UsageError(
-            f"{path}: a {type(value).__module__}.{type(value).__qualname__} has no value by itself; compare what "
-            "sess.run(tensor), model.get_weights() or tfkernels.trace(model, inputs) give"
-        )
     return value
 
 
@@ -139,12 +171,13 @@ def _whole(value: typing.Any) -> typing.Any:
 
 def describe(value: typing.Any) -> str:
     """A few words: dtype and shape of an array, a short plain value itself, the size of a compound one."""
-    array = value.numpy() if library(value) in ("tensorflow", "keras") and hasattr(value, "numpy") else value
-    if isinstance(array, np.ndarray) and array.dtype.names is None:
-        return f"{array.dtype} {shape(array.shape)}"
+    if isinstance(value, np.ndarray) and value.dtype.names is None:
+        return f"{value.dtype} {shape(value.shape)}"
     parts = opened(value)
     if parts is not None:
         return f"{type(value).__name__} of {len(parts)}"
+    if library(value) in ("tensorflow", "keras"):
+        return type(value).__name__
     text = repr(_whole(value))
     return text if len(text) <= 60 else f"{text[:40]} … {text[-16:]}"
 
