@@ -1,14 +1,16 @@
 """NumPy dtypes as plain JSON, and back.
 
 ``dtype.str`` for the plain ones (it carries byte order and datetime unit); a dictionary for structured and
-sub-array dtypes, because ``dtype.descr`` loses offsets, titles and alignment.
+sub-array dtypes, because ``dtype.descr`` loses offsets, titles and alignment; the name for those that ml_dtypes or
+TensorFlow registered with NumPy (bfloat16, float8_…), whose ``str`` says no more than their size.
 """
 
+import sys
 import typing
 
 import numpy as np
 
-from tfkernels.errors import ExchangeError, NotPortable
+from tfkernels.errors import ExchangeError, MissingPackage, NotPortable
 
 Spec = typing.Union[str, typing.Dict[str, typing.Any]]
 
@@ -24,13 +26,44 @@ def encode_dtype(dtype: "np.dtype[typing.Any]") -> Spec:
     if dtype.subdtype is not None:
         base, shape = dtype.subdtype
         return {"base": encode_dtype(base), "shape": list(shape)}
-    # A dtype that a library registered (bfloat16, float8) claims to be a void in `str`: its name would be lost.
-    if dtype.kind not in _PLAIN_KINDS or np.dtype(dtype.str) != dtype:
+    if dtype.isbuiltin == 1:
+        return dtype.str
+    name = dtype.type.__name__
+    if any(dtype == registered for registered in _registered(name)):
+        return {"registered": name}
+    if dtype.kind not in _PLAIN_KINDS or dtype.type.__module__ != "numpy":
         raise NotPortable(
-            f"dtype {dtype} is not one of NumPy's own numeric, text or time dtypes; "
+            f"dtype {dtype} is neither one of NumPy's own numeric, text or time dtypes nor of ml_dtypes; "
             "convert it first, for example with .astype('float32')"
         )
     return dtype.str
+
+
+def _registered(name: str) -> typing.Iterator["np.dtype[typing.Any]"]:
+    """The dtypes of that name that libraries in this process registered with NumPy; ml_dtypes' comes first."""
+    found = getattr(sys.modules.get("ml_dtypes"), name, None)
+    if isinstance(found, type) and issubclass(found, np.generic):
+        yield np.dtype(found)
+    tensorflow = sys.modules.get("tensorflow")
+    if name == "bfloat16" and hasattr(tensorflow, "bfloat16"):  # before 2.12 or so it brought its own
+        yield np.dtype(typing.cast(typing.Any, tensorflow).bfloat16.as_numpy_dtype)
+
+
+def _decode_registered(name: str) -> "np.dtype[typing.Any]":
+    try:
+        import ml_dtypes
+    except ImportError:
+        version = ""
+    else:
+        version = f" {ml_dtypes.__version__}"
+    for dtype in _registered(name):
+        return dtype
+    if version:
+        raise ExchangeError(f"ml_dtypes{version} here has no {name}; a newer one may: !pip install -U ml_dtypes")
+    instead = "pass x.astype('float32')"
+    if name == "bfloat16":
+        instead = f"import tensorflow there first (its own bfloat16 is used then), or {instead}"
+    raise MissingPackage("ml_dtypes", f"an array of {name}", f"it needs Python 3.7 or newer; or {instead}")
 
 
 def _encode_record(dtype: "np.dtype[typing.Any]") -> typing.Dict[str, typing.Any]:
@@ -43,6 +76,7 @@ def _encode_record(dtype: "np.dtype[typing.Any]") -> typing.Dict[str, typing.Any
         "titles": [field[2] if len(field) > 2 else None for field in fields],
         "itemsize": dtype.itemsize,
         "aligned": dtype.isalignedstruct,
+        "record": dtype.type is np.record,
     }
 
 
@@ -60,6 +94,8 @@ def decode_dtype(spec: Spec) -> "np.dtype[typing.Any]":
 def _decode(spec: typing.Any) -> "np.dtype[typing.Any]":
     if isinstance(spec, str):
         return np.dtype(spec)
+    if "registered" in spec:
+        return _decode_registered(spec["registered"])
     if "base" in spec:
         return np.dtype((_decode(spec["base"]), tuple(spec["shape"])))
     description = {
@@ -71,4 +107,4 @@ def _decode(spec: typing.Any) -> "np.dtype[typing.Any]":
     if any(title is not None for title in spec["titles"]):
         description["titles"] = spec["titles"]
     record: np.dtype[typing.Any] = np.dtype(typing.cast(typing.Any, description), align=spec["aligned"])
-    return record
+    return np.dtype((np.record, record)) if spec["record"] else record
