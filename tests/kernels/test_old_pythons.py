@@ -19,9 +19,9 @@ def test_codec(version: str, tmp_path: Path) -> None:
         pytest.skip("no Python 3.6 here: what the other side of a magic needs was not tried on it")
     python = str(found[0].interpreter) if found else version
     done = subprocess.run(
-        [find_uv_bin(), "run", "--quiet", "--no-project", "--python", python, "--with", "numpy,hypothesis,pytest",
-         "python", "-m", "pytest", "-q", "-c", os.devnull, "--noconftest", "-p", "no:cacheprovider",
-         str(Path(__file__).with_name("test_codec.py"))],
+        [find_uv_bin(), "run", "--quiet", "--no-project", "--python", python,
+         "--with", "numpy,pandas,scipy,hypothesis,pytest", "python", "-m", "pytest", "-q",
+         "-c", os.devnull, "--noconftest", "-p", "no:cacheprovider", str(Path(__file__).with_name("test_codec.py"))],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(_KERNELS)},
         capture_output=True,
