@@ -123,7 +123,12 @@ class Encoder:
         return nodes[0]
 
     def _apart(self, kind: Kind, value: typing.Any) -> typing.Tuple[typing.List[Node], typing.List[typing.Any]]:
-        parts = kind.take_apart(value)
+        try:
+            parts = kind.take_apart(value)
+        except NotPortable:
+            raise
+        except Exception as error:  # it belongs to a library, and that may find it in any state
+            raise NotPortable(f"this {type(value).__name__} cannot be read: {error}") from error
         items = [part for _, part in parts]
         return self._nodes(value, items, lambda i: parts[i][0]), items
 
@@ -278,7 +283,7 @@ class Decoder:
         "texts": lambda self, node: self._texts(node),
         "bytes": lambda self, node: self._bytes(node),
         "bytearray": lambda self, node: bytearray(self._bytes(node)),
-        "kind": lambda self, node: table.build(node[0], self._items(node[1:])),
+        "kind": lambda self, node: table.builder(node[0])(self._items(node[1:])),
         "same": lambda self, node: self._same(node),
         "scalar": lambda self, node: self._scalar(node),
         "npbytes": lambda self, node: np.bytes_(self._bytes(node)),

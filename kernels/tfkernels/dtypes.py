@@ -52,18 +52,21 @@ def _registered(name: str) -> typing.Iterator["np.dtype[typing.Any]"]:
 def _decode_registered(name: str) -> "np.dtype[typing.Any]":
     try:
         import ml_dtypes
-    except ImportError:
-        version = ""
-    else:
-        version = f" {ml_dtypes.__version__}"
+    except ImportError as error:
+        for dtype in _registered(name):
+            return dtype
+        instead = "(It needs Python 3.7, and brings a newer NumPy if that is older than 1.21.) "
+        if name == "bfloat16":
+            instead += "Or import tensorflow there first, whose own bfloat16 is used then. "
+        raise MissingPackage(
+            "ml_dtypes", f"an array of {name}", str(error), instead + "Or pass x.astype('float32')."
+        ) from error
     for dtype in _registered(name):
         return dtype
-    if version:
-        raise ExchangeError(f"ml_dtypes{version} here has no {name}; a newer one may: !pip install -U ml_dtypes")
-    instead = "pass x.astype('float32')"
-    if name == "bfloat16":
-        instead = f"import tensorflow there first (its own bfloat16 is used then), or {instead}"
-    raise MissingPackage("ml_dtypes", f"an array of {name}", f"it needs Python 3.7 or newer; or {instead}")
+    raise ExchangeError(
+        f"an array of {name} arrived, and ml_dtypes {ml_dtypes.__version__} here has none such; a newer one may "
+        f"(!pip install -U ml_dtypes), or pass x.astype('float32')"
+    )
 
 
 def _encode_record(dtype: "np.dtype[typing.Any]") -> typing.Dict[str, typing.Any]:

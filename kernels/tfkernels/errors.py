@@ -33,19 +33,20 @@ class NotPortable(ExchangeError):
 class MissingPackage(ExchangeError):
     """A value arrived for which a library is missing where it arrived."""
 
-    def __init__(self, package: str, what: str, why: str) -> None:
-        super().__init__(package, what, why)
+    def __init__(self, package: str, what: str, why: str, instead: str = "") -> None:
+        super().__init__(package, what, why, instead)
         self.package = package
         self.what = what
         self.why = why
+        self.instead = instead
 
     def __str__(self) -> str:
         kernel = os.environ.get("TFKERNELS_KERNEL")
         where, cell = (f"kernel {kernel}", f"%%{kernel}\n") if kernel else ("this kernel", "")
         return (
             f"{self.what} arrived, and {where} lacks {self.package} ({self.why}). Nothing was bound. Install it there "
-            f"with a cell that says:\n{cell}!pip install {self.package}"
-        )
+            f"with a cell that says:\n{cell}!pip install {self.package}\n{self.instead}"
+        ).rstrip()
 
 
 class UnknownKernel(TFKernelsError):

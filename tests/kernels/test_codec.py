@@ -131,6 +131,49 @@ def test_object_arrays_of_strings(array: typing.Any) -> None:
     assert_same(travel(array), array)
 
 
+@st.composite
+def frames(draw: typing.Any) -> typing.Any:
+    """Columns of any dtype that pandas leaves as it is, any text twice as a label, any text and number as a name."""
+    pd = specimens.pd
+    rows = draw(st.integers(min_value=0, max_value=4))
+    dtypes = st.sampled_from(["?", "i1", "<u8", ">f4", "f8", "c8", "M8[ns]", "m8[ns]", "O"])
+    elements = st.one_of(st.text(), st.none(), st.integers())
+    columns = []
+    for dtype in draw(st.lists(dtypes, max_size=4)):
+        if dtype == "O":
+            array = np.array([None, *draw(st.lists(elements, min_size=rows, max_size=rows))], object)[1:]
+        else:
+            raw = draw(st.binary(min_size=16 * rows, max_size=16 * rows))
+            array = np.frombuffer(raw, dtype)[:rows] if dtype != "?" else np.frombuffer(raw, "u1")[:rows] > 99
+        columns.append(pd.Series(array, dtype=array.dtype))
+    frame = pd.DataFrame(dict(enumerate(columns)), index=pd.RangeIndex(rows))
+    labels = draw(st.lists(st.text(), min_size=len(columns), max_size=len(columns)))
+    frame.columns = pd.Index(labels, dtype=object, name=draw(keys))
+    frame.index = pd.Index(draw(st.lists(st.text(), min_size=rows, max_size=rows)), dtype=object)
+    frame.attrs.update(draw(st.dictionaries(st.text(), scalars, max_size=1)))
+    return frame
+
+
+if specimens.pd is not None:
+
+    @given(frames())
+    def test_any_frame_arrives_exactly(frame: typing.Any) -> None:
+        assert_same(travel(frame), frame)
+        for position in range(frame.shape[1]):
+            assert_same(travel(frame.iloc[:, position]), frame.iloc[:, position])
+
+
+if specimens.sp is not None:
+
+    @given(
+        npst.arrays(st.sampled_from(["i1", "f4", "f8", "c16"]), npst.array_shapes(min_dims=2, max_dims=2, max_side=5)),
+        st.sampled_from(["csr", "csc", "coo", "bsr", "dia", "lil", "dok"]),
+    )
+    def test_any_sparse_matrix_arrives_exactly(dense: typing.Any, form: typing.Any) -> None:
+        matrix = specimens.sp.coo_matrix(dense).asformat(form)
+        assert_same(travel(matrix), matrix)
+
+
 @pytest.mark.parametrize("text", ["", "ä€😀", "a\0b", "\ud800"])
 def test_unicode_arrays(text: typing.Any) -> None:
     assert_same(travel(np.array([text, "x"], dtype=">U3")), np.array([text, "x"], dtype=">U3"))
@@ -233,7 +276,7 @@ def test_without_ml_dtypes_the_error_says_what_to_install_and_where(monkeypatch:
     monkeypatch.setenv("TFKERNELS_KERNEL", "tf1")
     node = ["array", {"registered": "bfloat16"}, [1], "C", 0]
     with pytest.raises(
-        MissingPackage, match=r"(?s)bfloat16.*kernel tf1.*import tensorflow.*%%tf1\n!pip install ml_dtypes"
+        MissingPackage, match=r"(?s)bfloat16.*kernel tf1.*%%tf1\n!pip install ml_dtypes.*import tensorflow"
     ):
         Decoder(bytearray(64)).decode(node)
 

@@ -9,7 +9,7 @@ import typing
 import numpy as np
 import pandas as pd
 
-from tfkernels.errors import ExchangeError
+from tfkernels.errors import ExchangeError, NotPortable
 from tfkernels.kinds.kind import Kind, Parts, named
 from tfkernels.kinds.offsets import describe_offset, offset
 from tfkernels.kinds.zones import describe, for_pandas
@@ -140,4 +140,10 @@ KINDS = named(*_BY_DTYPE.values(), *_BY_TYPE.values(), *_NULLABLE.values())
 def find(value: typing.Any) -> typing.Optional[Kind]:
     if not isinstance(value, pd.api.extensions.ExtensionArray):
         return None
-    return _BY_TYPE.get(type(value)) or _NULLABLE.get(type(value)) or _BY_DTYPE.get(type(value.dtype))
+    kind = _BY_TYPE.get(type(value)) or _NULLABLE.get(type(value)) or _BY_DTYPE.get(type(value.dtype))
+    if kind is None:
+        raise NotPortable(
+            f"pandas values of dtype {value.dtype} cannot be passed; convert them first, for example with "
+            f".astype(object)"
+        )
+    return kind

@@ -1,5 +1,6 @@
 """pandas: the labels of rows and columns."""
 
+import contextlib
 import typing
 
 import numpy as np
@@ -29,7 +30,10 @@ def _index(values: columns.Values, name: typing.Any, freq: typing.Any) -> Index:
         # Tuples would become a MultiIndex, and strings in pandas 3 a `str`.
         index = pd.Index(values, dtype=values.dtype, name=name, tupleize_cols=False)
     if freq is not None:
-        index.freq = offset(freq)
+        # What is a day where clocks change is another thing in pandas 3. It leaves a frequency that does not fit out
+        # when it converts times; so do we.
+        with contextlib.suppress(ValueError):
+            index.freq = offset(freq)
     return index
 
 

@@ -55,7 +55,7 @@ def _timezone(offset: datetime.timedelta, name: str) -> datetime.timezone:
     return datetime.timezone(offset, name)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.lru_cache(maxsize=1000)
 def tuple_class(name: str, fields: typing.Tuple[str, ...]) -> typing.Any:
     """One class per name and fields, so that what arrives together is of one type."""
     return collections.namedtuple(name, fields)  # noqa: PYI024 (the types of the fields are not known)

@@ -1,6 +1,7 @@
 """Which module knows the kinds of which library. Nothing else is ever looked up by a name that arrived."""
 
 import importlib
+import platform
 import typing
 
 from tfkernels.errors import ExchangeError, MissingPackage
@@ -26,30 +27,31 @@ def find(value: typing.Any) -> typing.Optional[Kind]:
     return found or plain.find(value)
 
 
-def build(name: str, parts: typing.List[typing.Any]) -> typing.Any:
-    """A value of the kind ``name``. Raises ``ExchangeError`` if that cannot be had here."""
+def builder(name: str) -> typing.Callable[[typing.List[typing.Any]], typing.Any]:
+    """What makes a value of the kind ``name`` of its parts. Raises ``ExchangeError`` if that cannot be had here."""
     library = name.partition(".")[0]
     if library == "python":
-        kinds, version = plain.KINDS, ""
+        kinds, package = plain.KINDS, "Python " + platform.python_version()
     elif library in _MODULES:
         try:
-            package = importlib.import_module(library)
-        except ImportError as error:
+            version = importlib.import_module(library).__version__
+        except Exception as error:  # a damaged TensorFlow raises whatever it likes
             raise MissingPackage(library, f"a {name}", str(error)) from error
-        kinds, version = _module(library).KINDS, " " + package.__version__
+        kinds, package = _module(library).KINDS, f"{library} {version}"
     else:
         raise ExchangeError(f"what arrived is damaged, or from another version of tfkernels: {name!r}")
     if name not in kinds:
-        raise ExchangeError(
-            f"a {name} arrived, and {library}{version} here has none such; install a newer {library}, or pass a value "
-            f"of another type"
-        )
-    try:
-        return kinds[name].put_together(*parts)
-    except ExchangeError:
-        raise
-    except Exception as error:
-        raise ExchangeError(f"{library}{version} here cannot make a {name} of what arrived: {error}") from error
+        raise ExchangeError(f"a {name} arrived, and {package} here has none such; pass a value of another type")
+
+    def build(parts: typing.List[typing.Any]) -> typing.Any:
+        try:
+            return kinds[name].put_together(*parts)
+        except ExchangeError:
+            raise
+        except Exception as error:
+            raise ExchangeError(f"{package} here cannot make a {name} of what arrived: {error}") from error
+
+    return build
 
 
 def _module(library: str) -> typing.Any:
