@@ -20,7 +20,10 @@ _PLAIN_KINDS = "biufcmMSUV"
 def encode_dtype(dtype: "np.dtype[typing.Any]") -> Spec:
     """A JSON description of ``dtype``; raises ``NotPortable`` for those that hold Python objects."""
     if dtype.hasobject:
-        raise NotPortable(f"dtype {dtype} holds Python objects inside a record")
+        raise NotPortable(
+            f"dtype {dtype} holds Python objects inside a record; pass the fields, {{name: x[name] for name in "
+            f"x.dtype.names}}"
+        )
     if dtype.names is not None:
         return _encode_record(dtype)
     if dtype.subdtype is not None:

@@ -264,7 +264,7 @@ def frames() -> Specimens:
         "bool": pd.Series([True, False, True]),
         "moment": pd.Series(moments),
         "zone": pd.Series(berlin),
-        "offset": pd.Series(pd.DatetimeIndex(moments).tz_localize(datetime.timezone(datetime.timedelta(hours=2)))),
+        "offset": pd.Series(pd.DatetimeIndex(moments).tz_localize(pd.Timestamp("2020-01-01T00:00+02:00").tz)),
         "span": pd.Series(np.array([1, "NaT", 3], "m8[ns]")),
         "ordered": pd.Series(pd.Categorical.from_codes([1, -1, 0], dtype=kinds)),
         "unordered": pd.Series(pd.Categorical.from_codes([1, -1, 0], pd.Index([3, 5]))),
@@ -307,12 +307,22 @@ def frames() -> Specimens:
         "times": [days, days.tz_localize("UTC"), berlin.tz_convert("Asia/Kolkata"), local.rename("n")],
         "month ends": pd.DatetimeIndex(np.array(["2020-01-31", "2020-02-29"], "M8[ns]"), freq=pd.offsets.MonthEnd()),
         "spans": pd.TimedeltaIndex(np.array([0, 2], "m8[h]").astype("m8[ns]"), freq=pd.offsets.Hour(2)),
+        "frequencies": [
+            pd.DatetimeIndex(np.array(["2020-01-01", "2020-01-03"], "M8[ns]"), freq=freq)
+            for freq in (pd.offsets.CustomBusinessDay(holidays=["2020-01-02"]), pd.DateOffset(days=2))
+        ],
+        "intervals of times": pd.IntervalIndex.from_breaks(pd.DatetimeIndex(moments[:2]).tz_localize("UTC")),
+        "levels with gaps": pd.MultiIndex.from_arrays([pd.Index(["a", None], dtype=object), days], names=["x", "x"]),
+        "categories of intervals": pd.Series(pd.Categorical.from_codes([0, -1], pd.interval_range(0, 2))),
+        "lists in cells": pd.DataFrame({"a": [[1], [2, None]], "b": [np.arange(2), np.arange(3)]}).set_axis(
+            objects[:2], axis=1
+        ),
         "categories": pd.CategoricalIndex(pd.Categorical.from_codes([1, -1, 0], dtype=kinds), name="c"),
         "intervals": pd.IntervalIndex.from_breaks(np.array([0.0, 1, 2]), name="i"),
         "periods": [pd.period_range("2020", periods=3, freq=pd.offsets.YearEnd()), pd.PeriodIndex(["2020"], freq="2D")],
         "of pandas": [pd.NaT, pd.NA, pd.Period("2020-05", "M"), pd.Interval(1, 2.5, "both"), pd.Timedelta(5)],
         "moment": [pd.Timestamp("2020-01-01T00:00:00.000000001"), pd.Timestamp(1, unit="ns", tz="Asia/Kolkata")],
-        "columns alone": [column.array for column in columns.values() if not isinstance(column.dtype, np.dtype)],
+        "columns alone": [column.array for column in columns.values()],
     }
     if hasattr(pd.arrays, "FloatingArray"):
         found["new floating"] = pd.Series(pd.arrays.FloatingArray(np.array([1, np.nan]), np.array([True, False])))

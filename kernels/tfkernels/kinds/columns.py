@@ -4,6 +4,7 @@ Where this pandas is older than the sender's: `str` columns of pandas 3 become o
 holds its strings; times in s, ms or us become ns, if they fit; ``Float64`` before pandas 1.2 is refused.
 """
 
+import datetime
 import typing
 
 import numpy as np
@@ -12,7 +13,7 @@ import pandas as pd
 from tfkernels.errors import ExchangeError, NotPortable
 from tfkernels.kinds.kind import Kind, Parts, named
 from tfkernels.kinds.offsets import describe_offset, offset
-from tfkernels.kinds.zones import describe, for_pandas
+from tfkernels.kinds.zones import Zone, describe
 
 Values = typing.Any
 """A NumPy array or one of pandas' own."""
@@ -90,9 +91,21 @@ def _datetimes_parts(array: Values) -> Parts:
     return [("", (naive if zone is None else naive.tz_convert(None)).to_numpy()), (".tz", describe(zone))]
 
 
-def _datetimes(moments: Values, zone: typing.Any) -> Values:
-    index = pd.DatetimeIndex(fitting(moments))
-    return (index if zone is None else index.tz_localize("UTC").tz_convert(for_pandas(zone))).array
+def _datetimes(moments: Values, zone: Zone) -> Values:
+    return local(pd.DatetimeIndex(fitting(moments)), zone).array
+
+
+def local(moments: typing.Any, zone: Zone) -> typing.Any:
+    """Times in UTC as times in ``zone``, which becomes the object that this pandas makes of it."""
+    if zone is None:
+        return moments
+    known: typing.Any = zone
+    if not isinstance(zone, str):
+        offset = datetime.timedelta(seconds=zone)
+        known = datetime.timezone(offset)
+        if offset % datetime.timedelta(minutes=1) == datetime.timedelta(0):
+            known = pd.Timestamp(datetime.datetime(2020, 1, 1, tzinfo=known).isoformat()).tz
+    return moments.tz_localize("UTC").tz_convert(known)
 
 
 _BY_DTYPE = {
@@ -126,6 +139,10 @@ _BY_TYPE = {
         "pandas.TimedeltaArray",
         lambda t: [("", t.to_numpy().view())],
         lambda lengths: pd.TimedeltaIndex(fitting(lengths)).array,
+    ),
+    # NumpyExtensionArray since 2.1, PandasArray before
+    type(pd.Series([0]).array): Kind(
+        "pandas.NumpyExtensionArray", lambda a: [("", a.to_numpy().view())], lambda array: series(array, None).array
     ),
 }
 _NULLABLE = {

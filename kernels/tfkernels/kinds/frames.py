@@ -12,7 +12,7 @@ import pandas as pd
 from tfkernels.kinds import columns, indexes
 from tfkernels.kinds.kind import Kind, Parts, attributes, named
 from tfkernels.kinds.offsets import describe_offset, offset
-from tfkernels.kinds.zones import describe, for_pandas
+from tfkernels.kinds.zones import Zone, describe
 
 Frame = typing.Any
 Values = typing.Any
@@ -56,9 +56,8 @@ def _frame(index: typing.Any, labels: typing.Any, attrs: typing.Dict[typing.Any,
     return frame
 
 
-def _timestamp(moment: np.datetime64, zone: typing.Any) -> typing.Any:
-    timestamp = pd.Timestamp(columns.fitting(np.array([moment]))[0])
-    return timestamp if zone is None else timestamp.tz_localize("UTC").tz_convert(for_pandas(zone))
+def _timestamp(moment: np.datetime64, zone: Zone) -> typing.Any:
+    return columns.local(pd.Timestamp(columns.fitting(np.array([moment]))[0]), zone)
 
 
 _BY_TYPE: typing.Dict[type, Kind] = {

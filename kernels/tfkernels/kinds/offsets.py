@@ -2,6 +2,7 @@
 
 import typing
 
+import numpy as np
 import pandas as pd
 
 from tfkernels.errors import ExchangeError
@@ -23,7 +24,9 @@ def describe_offset(offset: Offset) -> typing.Any:
     """``None``, or name of the class, count, whether to normalize, and further arguments."""
     if offset is None:
         return None
-    return [type(offset).__name__, int(offset.n), bool(offset.normalize), dict(offset.kwds)]
+    # NumPy's calendar is made of the weekmask and the holidays, which are there too.
+    options = {name: value for name, value in offset.kwds.items() if type(value) is not np.busdaycalendar}
+    return [type(offset).__name__, int(offset.n), bool(offset.normalize), options]
 
 
 def offset(described: typing.Any) -> Offset:

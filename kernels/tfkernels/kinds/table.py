@@ -4,7 +4,7 @@ import importlib
 import platform
 import typing
 
-from tfkernels.errors import ExchangeError, MissingPackage
+from tfkernels.errors import ExchangeError, MissingPackage, NotPortable
 from tfkernels.kinds import plain
 from tfkernels.kinds.kind import Kind
 
@@ -16,6 +16,11 @@ _MODULES = {
     "keras": "variables",
 }
 """By library, that is by the first word of a type's module and of a kind's name. Each has ``find`` and ``KINDS``."""
+
+
+_INSTEAD = {
+    "tensorflow": "Or pass its parts as arrays: (x.indices, x.values, x.dense_shape), (x.values, x.row_splits)."
+}
 
 
 def find(value: typing.Any) -> typing.Optional[Kind]:
@@ -36,7 +41,7 @@ def builder(name: str) -> typing.Callable[[typing.List[typing.Any]], typing.Any]
         try:
             version = importlib.import_module(library).__version__
         except Exception as error:  # a damaged TensorFlow raises whatever it likes
-            raise MissingPackage(library, f"a {name}", str(error)) from error
+            raise MissingPackage(library, f"a {name}", str(error), _INSTEAD.get(library, "")) from error
         kinds, package = _module(library).KINDS, f"{library} {version}"
     else:
         raise ExchangeError(f"what arrived is damaged, or from another version of tfkernels: {name!r}")
@@ -55,4 +60,10 @@ def builder(name: str) -> typing.Callable[[typing.List[typing.Any]], typing.Any]
 
 
 def _module(library: str) -> typing.Any:
-    return importlib.import_module("tfkernels.kinds." + _MODULES[library])
+    try:
+        return importlib.import_module("tfkernels.kinds." + _MODULES[library])
+    except AttributeError as error:
+        raise NotPortable(
+            f"values of {library} cannot be passed here: the {library} that is installed is older than those that "
+            f"tfkernels knows ({error}); install a newer one"
+        ) from error

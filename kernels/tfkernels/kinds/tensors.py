@@ -15,7 +15,7 @@ from tfkernels.kinds.kind import Kind, Parts, attributes, named, stand_in
 
 Tensor = typing.Any
 
-_v1 = tf.compat.v1
+_v1 = getattr(getattr(tf, "compat", tf), "v1", tf)  # before 1.13 everything is at the top
 
 
 SYMBOLIC = (
@@ -41,7 +41,7 @@ def _ragged_parts(ragged: Tensor) -> Parts:
 
 def _ragged(values: typing.Any, splits: typing.Any, length: typing.Any) -> Tensor:
     if not tf.executing_eagerly():
-        return _v1.ragged.RaggedTensorValue(values, splits)
+        return _RAGGED_VALUE(values, splits)
     if length is not None and hasattr(tf.RaggedTensor, "from_uniform_row_length"):
         return tf.RaggedTensor.from_uniform_row_length(values, length, nrows=len(splits) - 1)
     return tf.RaggedTensor.from_row_splits(values, splits)
@@ -59,23 +59,21 @@ def _slices(values: typing.Any, indices: typing.Any, shape: typing.Any) -> Tenso
 
 
 _SPARSE_PARTS = attributes("indices", "values", "dense_shape")
+_RAGGED_VALUE: typing.Any = getattr(getattr(_v1, "ragged", None), "RaggedTensorValue", None)
 
 _KINDS: typing.Sequence[typing.Tuple[typing.Any, Kind]] = [
-    (tf.RaggedTensor, Kind("tensorflow.RaggedTensor", _ragged_parts, _ragged)),
+    (getattr(tf, "RaggedTensor", None), Kind("tensorflow.RaggedTensor", _ragged_parts, _ragged)),
     (tf.SparseTensor, Kind("tensorflow.SparseTensor", _SPARSE_PARTS, _sparse)),
     (tf.IndexedSlices, Kind("tensorflow.IndexedSlices", attributes("values", "indices", "dense_shape"), _slices)),
     (_v1.SparseTensorValue, Kind("tensorflow.SparseTensorValue", _SPARSE_PARTS, _v1.SparseTensorValue)),
-    (
-        _v1.ragged.RaggedTensorValue,
-        Kind("tensorflow.RaggedTensorValue", attributes("values", "row_splits"), _v1.ragged.RaggedTensorValue),
-    ),
+    (_RAGGED_VALUE, Kind("tensorflow.RaggedTensorValue", attributes("values", "row_splits"), _RAGGED_VALUE)),
     ((tf.Tensor, tf.Variable), stand_in(_array)),
     (list, stand_in(list)),  # what tf.Module makes of the lists and dicts that are assigned to it
     (dict, stand_in(dict)),
 ]
 
-KINDS = named(*[kind for _, kind in _KINDS if kind.name])
+KINDS = named(*[kind for cls, kind in _KINDS if cls is not None and kind.name])
 
 
 def find(value: typing.Any) -> typing.Optional[Kind]:
-    return next((kind for cls, kind in _KINDS if isinstance(value, cls)), None)
+    return next((kind for cls, kind in _KINDS if cls is not None and isinstance(value, cls)), None)

@@ -1,6 +1,5 @@
 """Time zones, by name or by their distance from UTC; the objects differ between Pythons and pandas releases."""
 
-import datetime
 import typing
 
 from tfkernels.errors import ExchangeError, NotPortable
@@ -20,11 +19,6 @@ def describe(zone: typing.Any) -> Zone:
     if offset is None:
         raise NotPortable(f"time zone {zone!r} has no name; convert to a zone of zoneinfo, or to UTC")
     return float(offset.total_seconds()) or "UTC"
-
-
-def for_pandas(zone: Zone) -> typing.Any:
-    """What pandas takes for it; a name becomes the zone object that this pandas would make of it."""
-    return zone if zone is None or isinstance(zone, str) else datetime.timezone(datetime.timedelta(seconds=zone))
 
 
 def named_zone(name: str) -> typing.Any:
