@@ -17,7 +17,6 @@ number of one of the few other objects as -1, -2, ….
 """
 
 import collections
-import enum
 import math
 import struct
 import typing
@@ -29,6 +28,7 @@ from tfkernels.errors import ExchangeError, NotPortable
 from tfkernels.kinds import table
 from tfkernels.kinds.arrays import STRINGS
 from tfkernels.kinds.kind import Kind
+from tfkernels.kinds.refusal import why_not
 
 Node = typing.Any
 Buffer = typing.Union[bytes, bytearray, "np.ndarray[typing.Any, typing.Any]"]
@@ -112,7 +112,7 @@ class Encoder:
     def _kind(self, value: typing.Any) -> Node:
         kind = table.find(value)
         if kind is None:
-            raise NotPortable(_why_not(value))
+            raise NotPortable(why_not(value))
         nodes, parts = self._apart(kind, value)
         if kind.name:
             self._number(value)
@@ -174,7 +174,7 @@ class Encoder:
             return ["npbytes", self._place(bytes(value)), len(value)]
         array = np.asarray(value)
         if array.dtype.type is not type(value):
-            raise NotPortable(_why_not(value))
+            raise NotPortable(why_not(value))
         return ["scalar", encode_dtype(array.dtype), self._place(_raw(array))]
 
     def _place(self, buffer: Buffer) -> int:
@@ -341,33 +341,3 @@ def _raw(array: Array) -> Array:
     if not array.flags.c_contiguous:
         array = array.T if array.flags.f_contiguous else np.ascontiguousarray(array)
     return array.reshape(-1).view(np.uint8)
-
-
-def _why_not(value: typing.Any) -> str:
-    kind = type(value)
-    name = f"{kind.__module__}.{kind.__qualname__}"
-    if kind.__module__.split(".")[0] in ("tensorflow", "keras"):
-        return (
-            f"{name} is part of a TensorFlow program and has no value by itself; run it where it lives and pass the "
-            "result, for example sess.run(tensor) or model.get_weights()"
-        )
-    for base, instead in _INSTEAD:
-        if isinstance(value, base):
-            return f"{name} is a class of its own, which another kernel need not have; pass {instead}"
-    return (
-        f"objects of type {name} cannot be passed; what can is None, numbers, text, bytes, times, NumPy arrays, pandas "
-        "and scipy.sparse objects, eager tensors, and lists, tuples, dicts and sets of these"
-    )
-
-
-_INSTEAD: typing.Sequence[typing.Tuple[type, str]] = [
-    (np.ndarray, "numpy.asarray(value)"),
-    (enum.Enum, "value.value"),
-    (dict, "dict(value)"),
-    (list, "list(value)"),
-    (tuple, "tuple(value)"),
-    (set, "set(value)"),
-    (str, "str(value)"),
-    (int, "int(value)"),
-    (float, "float(value)"),
-]
