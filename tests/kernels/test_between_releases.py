@@ -257,6 +257,7 @@ again = {name: old["sent[%r]" % name] for name in ("ragged", "sparse")}
 
 def test_ragged_and_sparse_tensors_stay_what_they_are_where_execution_is_eager(eager: RemoteKernel) -> None:
     eager.run("twin = tfkernels.kernel('tf2'); twin['source'] = source; twin['COMPARING'] = COMPARING")
+    assert not eager["twin[\"'tensorflow' in __import__('sys').modules\"]"]
     eager.run("back = twin.run('exec(COMPARING)', inputs={'sent': own}, outputs={'sent': 'sent'})['sent']")
     assert eager['twin["differing(sent, tensors())"]'] == {}, "TensorFlow was imported there for them"
     assert eager["differing(back, own)"] == {}

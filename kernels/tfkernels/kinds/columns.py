@@ -37,7 +37,7 @@ def series(held: Values, index: typing.Any) -> typing.Any:
 
 def fitting(array: "np.ndarray[typing.Any, typing.Any]") -> "np.ndarray[typing.Any, typing.Any]":
     """The array with its times in a unit that this pandas has. Raises ``ExchangeError`` if they do not fit."""
-    if array.dtype.kind not in "mM" or int(pd.__version__.split(".")[0]) >= 2:
+    if array.dtype.kind not in "mM" or array.dtype.str.endswith("[ns]") or int(pd.__version__.split(".")[0]) >= 2:
         return array
     nanoseconds = int(np.ones(1, "m8" + array.dtype.str[3:]).astype("m8[ns]").view("i8")[0])
     steps = array.view("i8")
