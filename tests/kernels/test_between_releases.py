@@ -51,10 +51,10 @@ def kernels_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def _registered(name: str, folder: Path) -> str:
     """The name of a kernel, made if it is not there: a small environment without TensorFlow."""
     environment = folder.parent / name
-    if environment.exists():
+    if (folder / name).exists():
         return name
-    uv = [find_uv_bin(), "--quiet", "--no-config"]
-    subprocess.run([*uv, "venv", "--python", _interpreter(_VERSIONS[name]), str(environment)], check=True)
+    uv = [find_uv_bin(), "--quiet"]
+    subprocess.run([*uv, "venv", "--clear", "--python", _interpreter(_VERSIONS[name]), str(environment)], check=True)
     python = str(environment / "bin" / "python")
     subprocess.run([*uv, "pip", "install", "--python", python, *_PACKAGES[name]], check=True)
     content = {
