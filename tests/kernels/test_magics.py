@@ -204,8 +204,8 @@ def test_a_notebooks_kernel_that_is_killed_takes_the_other_one_along(installed: 
     manager, client = start_new_kernel(kernel_name="tf2")
     try:
         expressions = {"pid": "__import__('tfkernels').kernel('tf1')['__import__(\"os\").getpid()']"}
-        client.execute("", user_expressions=expressions)
-        pid = int(client.get_shell_msg(timeout=60)["content"]["user_expressions"]["pid"]["data"]["text/plain"])
+        reply = client.execute("", user_expressions=expressions, reply=True, timeout=60)
+        pid = int(reply["content"]["user_expressions"]["pid"]["data"]["text/plain"])
         os.kill(pid, 0)
         assert manager.provisioner is not None
         os.kill(manager.provisioner.pid, signal.SIGKILL)  # type: ignore[attr-defined]

@@ -12,23 +12,23 @@ _KERNELS = Path(__file__).parents[2] / "kernels"
 
 
 @pytest.mark.parametrize(
-    ("tests", "version", "numpy"),
+    ("tests", "version", "packages"),
     [
-        ("test_codec.py", "3.6", "numpy"),
-        ("test_codec.py", "3.7", "numpy"),
-        ("test_codec.py", "3.13", "numpy"),
+        ("test_codec.py", "3.6", "numpy,pandas,scipy"),
+        ("test_codec.py", "3.7", "numpy,pandas,scipy"),
+        ("test_codec.py", "3.13", "numpy,pandas,scipy"),
         ("test_comparison.py", "3.7", "numpy==1.18.*"),
         ("test_comparison.py", "3.13", "numpy,ml_dtypes"),
     ],
 )
-def test_again(tests: str, version: str, numpy: str, tmp_path: Path) -> None:
+def test_again(tests: str, version: str, packages: str, tmp_path: Path) -> None:
     major, minor = map(int, version.split("."))
     found = [python for python in findpython.find_all(major, minor) if not python.freethreaded]
     if not found and version == "3.6":
         pytest.skip("no Python 3.6 here: what the other side of a magic needs was not tried on it")
     python = str(found[0].interpreter) if found else version
     done = subprocess.run(
-        [find_uv_bin(), "run", "--quiet", "--no-project", "--python", python, "--with", f"{numpy},hypothesis,pytest",
+        [find_uv_bin(), "run", "--quiet", "--no-project", "--python", python, "--with", f"{packages},hypothesis,pytest",
          "python", "-m", "pytest", "-q", "-c", os.devnull, "--noconftest", "-p", "no:cacheprovider",
          str(Path(__file__).with_name(tests))],
         cwd=tmp_path,
