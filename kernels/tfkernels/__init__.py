@@ -8,6 +8,7 @@ import typing
 
 if typing.TYPE_CHECKING:
     from tfkernels.remote import RemoteKernel
+    from tfkernels.shipments import Shipment
 
 __version__ = "0.1.0"
 
@@ -27,6 +28,13 @@ def kernel(name: str) -> "RemoteKernel":
     from tfkernels.remote import shared
 
     return shared(name)
+
+
+def pack(values: "typing.Mapping[str, typing.Any]") -> "Shipment":
+    """Values written to shared memory once, for several kernels; see ``tfkernels.shipments.pack``."""
+    from tfkernels import shipments
+
+    return shipments.pack(values)
 
 
 def load_ipython_extension(shell: typing.Any) -> None:
