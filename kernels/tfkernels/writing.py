@@ -44,28 +44,31 @@ def write(descriptor: int, pieces: Pieces) -> None:
     end = max((offset + len(data) for offset, data in pieces), default=0)
     found = os.fstat(descriptor)
     missing = end - found.st_blocks * 512
-    if missing <= 0 and end >= COPY_FROM and sealed(descriptor):
+    if missing <= 0 and COPY_FROM <= end <= found.st_size and sealed(descriptor):
         target = _mapping(descriptor, found)
         if target is not None:
             _copy(target, pieces, end)
             return
     if missing > CHECKED_FROM and missing > memory.available():
         raise _no_room(missing, "not enough memory is free")
-    for offset, data in _gather(pieces):
-        _write(descriptor, offset, data)
+    try:
+        whole = -(-end // mmap.PAGESIZE) * mmap.PAGESIZE  # so that a few bytes more need no new mapping
+        if found.st_size < whole:
+            os.ftruncate(descriptor, whole)
+        for offset, data in _gather(pieces):
+            _write(descriptor, offset, data)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.ENOMEM, errno.EFBIG, errno.EDQUOT):
+            raise _no_room(end, str(error.strerror)) from error
+        raise
 
 
 def _write(descriptor: int, offset: int, data: typing.Any) -> None:
     rest = memoryview(data)
-    try:
-        while rest:
-            done = os.pwrite(descriptor, rest, offset)
-            offset += done
-            rest = rest[done:]
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.ENOMEM, errno.EFBIG, errno.EDQUOT):
-            raise _no_room(len(rest), str(error.strerror)) from error
-        raise
+    while rest:
+        done = os.pwrite(descriptor, rest, offset)
+        offset += done
+        rest = rest[done:]
 
 
 def _no_room(size: int, why: str) -> ExchangeError:
