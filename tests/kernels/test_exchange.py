@@ -202,28 +202,6 @@ def test_memory_comes_back_after_the_last_use(remote: RemoteKernel, monkeypatch:
     assert settled(before + 2**22), "with what the system counts"
 
 
-FILLING = """
-import gc, os, resource
-limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-resource.setrlimit(resource.RLIMIT_NOFILE, (200, limits[1]))
-opened = []
-def fill(value):
-    gc.collect()
-    try:
-        while True:
-            opened.append(os.dup(0))
-    except OSError:
-        return value
-"""
-
-
-def test_no_descriptor_left_in_the_other_kernel(remote: RemoteKernel) -> None:
-    with pytest.raises(ExchangeError, match="too many files open"):
-        remote.run(FILLING, inputs={"x": LARGE}, outputs={"y": "fill(x)"})
-    remote.run("for number in opened: os.close(number)\nresource.setrlimit(resource.RLIMIT_NOFILE, limits)")
-    assert np.array_equal(remote["x"], LARGE)
-
-
 @pytest.mark.parametrize("other", [parcel.FORMAT - 1, parcel.FORMAT + 1])
 def test_a_kernel_with_an_older_or_newer_tfkernels(
     remote: RemoteKernel, other: int, monkeypatch: pytest.MonkeyPatch
