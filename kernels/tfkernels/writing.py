@@ -34,6 +34,7 @@ CHECKED_FROM = 64 * 1024 * 1024
 """Bytes. More fresh memory than this is asked for first: Linux promises it all and then ends a process."""
 
 _GATHERED = 256 * 1024
+_PADDING = bytes(4096)
 
 _mappings: "collections.OrderedDict[typing.Tuple[int, int], typing.Any]" = collections.OrderedDict()
 _lock = threading.Lock()
@@ -47,7 +48,7 @@ def write(descriptor: int, pieces: Pieces) -> None:
     if missing <= 0 and COPY_FROM <= end <= found.st_size and sealed(descriptor):
         target = _mapping(descriptor, found)
         if target is not None:
-            _copy(target, pieces, end)
+            _copy(target, list(_gather(pieces)), end)
             return
     if missing > CHECKED_FROM and missing > memory.available():
         raise _no_room(missing, "not enough memory is free")
@@ -78,19 +79,21 @@ def _no_room(size: int, why: str) -> ExchangeError:
 
 
 def _gather(pieces: Pieces) -> typing.Iterator[typing.Tuple[int, typing.Any]]:
-    """Small neighbours together: a system call costs more than their bytes."""
-    run, start = bytearray(), 0
+    """Small neighbours together: a system call, or a NumPy operation, costs more than their bytes."""
+    run, start, end = bytearray(), 0, 0
     for offset, data in pieces:
-        if run and offset + len(data) - start > _GATHERED:
+        size = len(data)
+        if run and offset + size - start > _GATHERED:
             yield start, run
             run = bytearray()
-        if len(data) > _GATHERED:
+        if size > _GATHERED:
             yield offset, data
             continue
         if not run:
-            start = offset
-        run += bytes(offset - start - len(run))
+            start = end = offset
+        run += _PADDING[: offset - end]
         run += memoryview(data)  # of an array, NumPy would add the numbers
+        end = offset + size
     if run:
         yield start, run
 
