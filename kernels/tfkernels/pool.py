@@ -13,6 +13,7 @@ import os
 import re
 import threading
 import time
+import weakref
 
 from tfkernels import memory, writing
 from tfkernels.errors import UsageError
@@ -40,6 +41,7 @@ class Pool:
     def _forget(self) -> None:
         self._kept: list[Segment] = []  # the one used last is the last
         self._idle_since: dict[Segment, float] = {}
+        self._writers: weakref.WeakKeyDictionary[Segment, str] = weakref.WeakKeyDictionary()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
@@ -64,18 +66,24 @@ class Pool:
     def idle(self, seconds: float) -> None:
         self._idle = seconds
 
-    def take(self, size: int) -> Segment:
-        """A segment that holds ``size`` bytes already, if there is one and it would not be wasted; else a new one."""
+    def take(self, size: int, writer: str = "") -> Segment:
+        """A segment that holds ``size`` bytes already, if there is one and it would not be wasted; else a new one.
+
+        Rather one that the same writer (a kernel's name, or none for this process) had last: it has it mapped.
+        """
         with self._changed:
             idle = self._look()
             fitting = [segment for segment in reversed(idle) if size <= segment.size <= max(2 * size, MAP_FROM)]
             if fitting:
-                best = min(fitting, key=lambda segment: segment.size)
+                best = min(fitting, key=lambda segment: (self._writers.get(segment) != writer, segment.size))
                 self._drop(best)
+                self._writers[best] = writer
                 return best
             if size > writing.CHECKED_FROM and size > memory.available():
                 self._give_back(idle)
-        return Segment()
+            made = Segment()
+            self._writers[made] = writer
+            return made
 
     def put(self, segment: Segment) -> None:
         """Takes a segment back. Nobody may open it any more because of the request that it was taken for."""

@@ -109,7 +109,7 @@ class RemoteKernel:
 
     def _arrival(self, outputs: Mapping[str, str] | None) -> Shipment | nullcontext[None]:
         """Where outputs are to be written. They are probably as large as last time."""
-        return Shipment(self._sizes.get(tuple(outputs.values()), 0)) if outputs else nullcontext()
+        return Shipment(self._sizes.get(tuple(outputs.values()), 0), self.name) if outputs else nullcontext()
 
     def _execute(
         self,

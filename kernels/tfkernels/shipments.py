@@ -32,8 +32,8 @@ class Shipment:
     unheard = False
     """Whether a kernel that was not heard out may still open or write the segment."""
 
-    def __init__(self, size: int = 0) -> None:
-        self._segment = shared.take(size)
+    def __init__(self, size: int = 0, writer: str = "") -> None:
+        self._segment = shared.take(size, writer)
         self._closed = False
         self.descriptor: parcel.Descriptor | None = None
 

@@ -68,6 +68,15 @@ def test_it_is_not_wasted_on_what_is_much_smaller(pool: Pool) -> None:
     assert len(pool._kept) == 2
 
 
+def test_a_writer_gets_what_it_has_mapped(pool: Pool) -> None:
+    taken = {writer: pool.take(1000, writer) for writer in ("", "tf1", "tf2")}
+    for segment in taken.values():
+        segment_size = Parcel({"x": LARGE}).write(segment.descriptor, segment.address)["parts"][0]["buffers"]
+        pool.put(segment)
+    for writer, segment in taken.items():
+        assert pool.take(segment_size, writer) is segment
+
+
 def test_the_limit_counts_what_lies_idle(pool: Pool) -> None:
     pool.limit = 10 * MAP_FROM
     arrays = [send(pool, LARGE) for _ in range(5)]
