@@ -119,17 +119,19 @@ class Pool:
 
     def _look(self) -> list[Segment]:
         """Who is idle now. Gives back those that are so for too long or that are too many; the oldest first."""
-        now = time.monotonic()
+        limit, patience, now = self.limit, self.idle, time.monotonic()
         idle = []
-        for segment in self._kept:
-            if segment.busy():
+        for segment in list(self._kept):
+            if segment.lost():
+                self._drop(segment)
+            elif segment.busy():
                 self._idle_since.pop(segment, None)
             else:
                 self._idle_since.setdefault(segment, now)
                 idle.append(segment)
         held = sum(segment.size for segment in idle)
         for segment in list(idle):
-            if held > self.limit or now - self._idle_since[segment] >= self.idle:
+            if held > limit or now - self._idle_since[segment] >= patience:
                 held -= segment.size
                 idle.remove(segment)
                 self._give_back([segment])

@@ -73,6 +73,18 @@ class Segment:
         """Bytes of memory that it takes."""
         return os.fstat(self.descriptor).st_blocks * 512
 
+    def lost(self) -> bool:
+        """Whether somebody closed the descriptor, as daemons do with all of them: its number may be a file of the
+        user's by now, and must never be written or closed."""
+        try:
+            found = os.fstat(self.descriptor)
+        except OSError:
+            self._closed = True
+            return True
+        if (found.st_dev, found.st_ino) != (self.address["device"], self.address["inode"]):
+            self._closed = True
+        return self._closed
+
     def busy(self) -> bool:
         """Whether memory of any process looks into it."""
         try:

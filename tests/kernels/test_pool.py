@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -142,6 +143,17 @@ def test_idle_segments_make_room_when_memory_is_short(pool: Pool, monkeypatch: p
     segment = pool.take(2 * len(LARGE) + MAP_FROM)
     assert pool.held == 0
     pool.put(segment)
+
+
+def test_a_descriptor_that_somebody_closed_is_never_written(pool: Pool, tmp_path: Path) -> None:
+    send(pool, LARGE)
+    number = pool._kept[0].descriptor
+    with (tmp_path / "precious").open("w+b") as file:
+        os.dup2(file.fileno(), number)  # as when all descriptors were closed, and files opened since
+        assert send(pool, LARGE)[0] == 1
+        assert file.read() == b""
+        os.fstat(number)
+        os.close(number)
 
 
 def test_a_lost_segment_takes_no_memory() -> None:
