@@ -43,6 +43,8 @@ VIEW_FROM = 64 * 1024
 """Bytes. Arrays from this size on look into the memory they arrived in if they make up a quarter of it; others are
 copied out of it, so that a forgotten small array does not keep a gigabyte alive."""
 
+_SMALL = 4096
+
 MAX_DEPTH = 100
 """Nested containers. Deeper values come from cycles through foreign code more often than from users."""
 
@@ -144,7 +146,7 @@ class Encoder:
 
     def _array(self, array: Array) -> Node:
         order = "F" if array.flags.f_contiguous and not array.flags.c_contiguous else "C"
-        if array.dtype == np.dtype(object):
+        if array.dtype.kind == "O":
             return self._objects(array, order)
         if array.dtype.kind == "T":  # NumPy 2's strings are pointers in memory
             return ["kind", STRINGS.name, *self._apart(STRINGS, array)[0]]
@@ -200,6 +202,7 @@ class Decoder:
     def __init__(self, memory: typing.Any) -> None:
         self._memory = memory
         self._complete: typing.List[typing.Any] = []
+        self._view_from = max(VIEW_FROM, len(memory) // 4)
 
     def decode(self, node: Node) -> typing.Any:
         """The value of one node. Raises ``ExchangeError`` if the node is not one of this format."""
@@ -226,8 +229,7 @@ class Decoder:
     def _array(self, node: Node) -> typing.Any:
         spec, shape, order, offset = node
         array = self._look(tuple(shape), decode_dtype(spec), order, offset)
-        worth_it = array.nbytes >= max(VIEW_FROM, len(self._memory) // 4)
-        return array if worth_it else array.copy(order="K")
+        return array if array.nbytes >= self._view_from else array.copy(order="K")
 
     def _objects(self, node: Node) -> typing.Any:
         return _filled(self._items(node[2:])).reshape(node[0], order=node[1])
@@ -258,7 +260,7 @@ class Decoder:
         return self._look((), decode_dtype(spec), "C", offset).copy()[()]
 
     def _look(self, shape: typing.Tuple[int, ...], dtype: typing.Any, order: typing.Any, offset: int) -> typing.Any:
-        if offset < 0 or any(length < 0 for length in shape):
+        if offset < 0 or min(shape, default=0) < 0:
             raise ValueError(f"an array of shape {shape} at {offset}")  # NumPy would take it
         if dtype.itemsize == 0 or 0 in shape:
             return np.empty(shape, dtype, order=order)
@@ -334,10 +336,10 @@ def _filled(items: typing.List[typing.Any]) -> Array:
     return flat
 
 
-def _raw(array: Array) -> Array:
-    """The array's bytes in memory order; a copy only if it is not contiguous."""
-    if array.nbytes == 0:
-        return np.empty(0, np.uint8)
+def _raw(array: "np.ndarray[typing.Any, typing.Any]") -> Buffer:
+    """The array's bytes in memory order; a copy only if it is not contiguous, or so small that a view costs more."""
+    if array.nbytes <= _SMALL:
+        return array.tobytes("A")
     if not array.flags.c_contiguous:
         array = array.T if array.flags.f_contiguous else np.ascontiguousarray(array)
     return array.reshape(-1).view(np.uint8)

@@ -16,9 +16,15 @@ Spec = typing.Union[str, typing.Dict[str, typing.Any]]
 
 _PLAIN_KINDS = "biufcmMSUV"
 
+# Thousands of small arrays are sent faster if the usual dtypes are not looked at closely.
+_COMMON: "typing.Dict[np.dtype[typing.Any], str]" = {np.dtype(code): np.dtype(code).str for code in "?bBhHiIlLefdFD"}
+_DECODED = {text: dtype for dtype, text in _COMMON.items()}
+
 
 def encode_dtype(dtype: "np.dtype[typing.Any]") -> Spec:
     """A JSON description of ``dtype``; raises ``NotPortable`` for those that hold Python objects."""
+    if dtype in _COMMON:
+        return _COMMON[dtype]
     if dtype.hasobject:
         raise NotPortable(
             f"dtype {dtype} holds Python objects inside a record; pass the fields, {{name: x[name] for name in "
@@ -88,6 +94,8 @@ def _encode_record(dtype: "np.dtype[typing.Any]") -> typing.Dict[str, typing.Any
 
 def decode_dtype(spec: Spec) -> "np.dtype[typing.Any]":
     """The dtype that ``encode_dtype`` described; raises ``ExchangeError`` if NumPy here has none such."""
+    if isinstance(spec, str) and spec in _DECODED:
+        return _DECODED[spec]
     try:
         dtype = _decode(spec)
     except (TypeError, ValueError, KeyError) as error:
