@@ -161,11 +161,14 @@ def test_other_formats_are_named(segment: Segment, other: int | None) -> None:
 
 def test_parcels_of_several_segments_are_one() -> None:
     with Segment() as one, Segment() as other:
-        parcels = [Parcel({"a": 1, "b": MAPPED}).write(one.descriptor, one.address)]
-        parcels.append(Parcel({"c": [2]}).write(other.descriptor, other.address))
+        parcels = [Parcel({"a": 1, "b": MAPPED, "again": MAPPED}).write(one.descriptor, one.address)]
+        twice = [2]
+        parcels.append(Parcel({"c": twice, "d": (twice,)}).write(other.descriptor, other.address))
         there = unpack(join(parcels))
-    assert list(there) == ["a", "b", "c"]
+    assert list(there) == ["a", "b", "again", "c", "d"]
     assert there["c"] == [2]
+    assert there["again"] is there["b"], "what occurs twice is one object"
+    assert there["d"][0] is there["c"], "counted in its own segment"
 
 
 def test_all_or_nothing() -> None:
