@@ -22,9 +22,9 @@ format: $(VENV)/installed-test
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(VENV)/installed-test
+bench: $(VENV)/installed-bench
 	$(BIN)/tfkernels install
-	$(BIN)/python -m tests.benchmarks
+	$(BIN)/python -m tests.benchmarks $(SUBJECTS)
 
 # Resolves releases/*/pyproject.toml anew. Verify what comes out: `tfkernels install --rebuild`, then `make test`.
 locks: $(VENV)/installed
@@ -46,6 +46,10 @@ $(VENV)/installed: $(VENV)/bin/uv pyproject.toml
 
 $(VENV)/installed-test: $(VENV)/installed pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable . --group test
+	@touch $@
+
+$(VENV)/installed-bench: $(VENV)/installed-test pyproject.toml
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable . --group bench
 	@touch $@
 
 clean:

@@ -1,10 +1,12 @@
 """Run cells in another TensorFlow kernel and pass values there and back.
 
-This package runs *inside* kernels: in TensorFlow 1.15's Python 3.7 as well as in the newest.
-Importing it is cheap; what needs Jupyter, NumPy or TensorFlow is imported when it is first used.
+This package runs *inside* kernels: in TensorFlow 1.15's Python 3.7 as well as in the newest; in Python 3.6 a kernel
+can be the other side of it. Importing it is cheap; what needs Jupyter, NumPy or TensorFlow is imported when it is
+first used.
 """
 
 import importlib
+import sys
 import typing
 
 if typing.TYPE_CHECKING:
@@ -15,12 +17,14 @@ if typing.TYPE_CHECKING:
     from tfkernels.models import watch as watch
     from tfkernels.models import weights as weights
     from tfkernels.remote import RemoteKernel
+    from tfkernels.shipments import pack as pack
 
 __version__ = "0.1.0"
 
 _ELSEWHERE = {
     "compare": "tfkernels.comparison",
     "load_weights": "tfkernels.models",
+    "pack": "tfkernels.shipments",
     "seed": "tfkernels.models",
     "trace": "tfkernels.models",
     "watch": "tfkernels.models",
@@ -38,6 +42,13 @@ def __dir__() -> typing.List[str]:
     return sorted([*globals(), *_ELSEWHERE])
 
 
+def _check_python() -> None:
+    if sys.version_info < (3, 7):  # noqa: UP036 (see above)
+        from tfkernels.errors import UsageError
+
+        raise UsageError("a kernel of Python 3.6 has no magics; use it from a notebook on a newer Python, with %%NAME")
+
+
 def kernel(name: str) -> "RemoteKernel":
     """The kernel ``name`` that belongs to this process; it starts at first use.
 
@@ -50,6 +61,7 @@ def kernel(name: str) -> "RemoteKernel":
 
     Raises ``UnknownKernel`` if no kernel of that name is registered.
     """
+    _check_python()
     from tfkernels.remote import shared
 
     return shared(name)
@@ -57,6 +69,7 @@ def kernel(name: str) -> "RemoteKernel":
 
 def load_ipython_extension(shell: typing.Any) -> None:
     """``%load_ext tfkernels``: a ``%%NAME`` and a ``%NAME`` magic for every registered kernel."""
+    _check_python()
     from tfkernels.magics import load
 
     load(shell)

@@ -4,10 +4,16 @@ A skeleton node is ``None``, a bool, a str, an int of 64 bits, a finite float, o
 
     ["list", node, …]  ["tuple", …]  ["set", …]  ["frozenset", …]  ["dict", key, value, key, value, …]  ["odict", …]
     ["array", dtype, shape, "C"|"F", offset]  ["objects", shape, "C"|"F", node, …]  ["scalar", dtype, offset]
+    ["texts", shape, "C"|"F", offset, length, offset of the lengths, node, …]
     ["bytes"|"bytearray"|"npbytes", offset, length]  ["npstr", text]
     ["int", hex]  ["float", hex of 8 bytes, big-endian]  ["complex", real, imaginary]
+    ["kind", name, node, …]  ["same", number]
 
-Offsets count bytes in the memory that the buffers are laid out in, each at a multiple of ``ALIGNMENT``.
+Offsets count bytes in the memory that the buffers are laid out in, each at a multiple of ``ALIGNMENT``. "kind" is one
+of ``tfkernels.kinds``, by its parts. "same" is an object that came before: the one that was complete as the
+number-th, counting from 0 the nodes of arrays, containers, bytes and kinds; so what is one object here is one there.
+"texts" is an object array of mostly strings: their UTF-8 in one piece, and per item its length in characters, or the
+number of one of the few other objects as -1, -2, ….
 """
 
 import collections
@@ -19,9 +25,16 @@ import numpy as np
 
 from tfkernels.dtypes import decode_dtype, encode_dtype
 from tfkernels.errors import ExchangeError, NotPortable
+from tfkernels.kinds import table
+from tfkernels.kinds.arrays import STRINGS
+from tfkernels.kinds.kind import Kind
+from tfkernels.kinds.refusal import why_not
 
 Node = typing.Any
 Buffer = typing.Union[bytes, bytearray, "np.ndarray[typing.Any, typing.Any]"]
+Array = typing.Any
+"""A NumPy array, of any dtype."""
+Step = typing.Callable[[int], str]
 
 ALIGNMENT = 64
 """Bytes. What TensorFlow wants of memory that it takes over without a copy."""
@@ -30,8 +43,16 @@ VIEW_FROM = 64 * 1024
 """Bytes. Arrays from this size on look into the memory they arrived in if they make up a quarter of it; others are
 copied out of it, so that a forgotten small array does not keep a gigabyte alive."""
 
+_SMALL = 4096
+
 MAX_DEPTH = 100
 """Nested containers. Deeper values come from cycles through foreign code more often than from users."""
+
+MAX_PARTS = 10_000_000
+"""Items of all containers together. Each costs some hundred bytes on both sides; as one array they would cost eight."""
+
+FEW_OTHERS = 16
+"""Distinct objects that are not strings (None, NaN, …) in an object array that still travels as text."""
 
 
 class Encoder:
@@ -41,77 +62,121 @@ class Encoder:
         self.buffers: typing.List[typing.Tuple[int, Buffer]] = []
         self.size = 0
         self._open: typing.Set[int] = set()
+        self._parts = 0
+        self._complete = 0
+        self._numbers: typing.Dict[int, int] = {}
+        self._kept: typing.List[typing.Any] = []  # an id means an object as long as that lives
 
     def encode(self, value: typing.Any) -> Node:
         """The node of one value. Raises ``NotPortable`` with the path to the part that cannot travel."""
         kind = type(value)
         if value is None or kind is bool or kind is str:
             return value
-        if kind is int:
-            return value if -(2**63) <= value < 2**63 else ["int", hex(value)]
-        if kind is float:
-            return value if math.isfinite(value) else ["float", struct.pack(">d", value).hex()]
-        if kind is complex:
-            return ["complex", self.encode(value.real), self.encode(value.imag)]
-        if kind is bytes or kind is bytearray:
-            return [kind.__name__, self._place(value), len(value)]
-        if kind in _SEQUENCES:
-            return [_SEQUENCES[kind], *self._container(value, self._items)]
-        if kind in _MAPPINGS:
-            return [_MAPPINGS[kind], *self._container(value, self._pairs)]
-        if kind is np.ndarray:
-            return self._array(value)
+        if kind in _NUMBERS:
+            return _NUMBERS[kind](value)
         if isinstance(value, np.generic):
             return self._scalar(value)
-        raise NotPortable(_why_not(value))
+        if id(value) in self._numbers:
+            return ["same", self._numbers[id(value)]]
+        if kind not in self._ENCODERS:
+            return self._kind(value)
+        node = self._ENCODERS[kind](self, value)
+        self._number(value)
+        return node
 
-    def _container(
-        self, value: typing.Any, parts: typing.Callable[[typing.Any], typing.List[Node]]
-    ) -> typing.List[Node]:
-        if id(value) in self._open:
+    def _number(self, value: typing.Any) -> None:
+        self._numbers[id(value)] = self._complete
+        self._kept.append(value)
+        self._complete += 1
+
+    def _nodes(self, owner: typing.Any, items: typing.List[typing.Any], step: Step) -> typing.List[Node]:
+        """The nodes of what is inside of ``owner``; ``step`` is the way from there to the n-th of them."""
+        if id(owner) in self._open:
             raise NotPortable("it contains itself")
         if len(self._open) >= MAX_DEPTH:
             raise NotPortable(f"it is nested deeper than {MAX_DEPTH} levels")
-        self._open.add(id(value))
+        self._parts += len(items)
+        if self._parts > MAX_PARTS:
+            raise NotPortable(
+                f"the values have more than {MAX_PARTS:,} parts together; pass numbers as arrays, or less at a time"
+            )
+        self._open.add(id(owner))
+        nodes: typing.List[Node] = []
         try:
-            return parts(value)
+            for item in items:
+                nodes.append(self.encode(item))  # noqa: PERF401 (how many there are says which one failed)
+        except NotPortable as error:
+            raise error.within(step(len(nodes))) from None
         finally:
-            self._open.discard(id(value))
-
-    def _items(self, values: typing.Iterable[typing.Any]) -> typing.List[Node]:
-        nodes = []
-        for index, value in enumerate(values):
-            try:
-                nodes.append(self.encode(value))
-            except NotPortable as error:
-                raise error.within(f"[{index}]") from None
+            self._open.discard(id(owner))
         return nodes
 
-    def _pairs(self, mapping: typing.Mapping[typing.Any, typing.Any]) -> typing.List[Node]:
-        nodes = []
-        for key, value in mapping.items():
-            try:
-                nodes.append(self.encode(key))
-                nodes.append(self.encode(value))
-            except NotPortable as error:
-                raise error.within(f"[{key!r}]") from None
-        return nodes
+    def _kind(self, value: typing.Any) -> Node:
+        kind = table.find(value)
+        if kind is None:
+            raise NotPortable(why_not(value))
+        nodes, parts = self._apart(kind, value)
+        if kind.name:
+            self._number(value)
+            return ["kind", kind.name, *nodes]
+        if id(parts[0]) in self._numbers:  # what stands in for the value is numbered, unless it is a scalar
+            self._numbers[id(value)] = self._numbers[id(parts[0])]
+            self._kept.append(value)
+        return nodes[0]
 
-    def _array(self, array: "np.ndarray[typing.Any, typing.Any]") -> Node:
+    def _apart(self, kind: Kind, value: typing.Any) -> typing.Tuple[typing.List[Node], typing.List[typing.Any]]:
+        try:
+            parts = kind.take_apart(value)
+        except NotPortable:
+            raise
+        except Exception as error:  # it belongs to a library, and that may find it in any state
+            raise NotPortable(f"this {type(value).__name__} cannot be read: {error}") from error
+        items = [part for _, part in parts]
+        return self._nodes(value, items, lambda i: parts[i][0]), items
+
+    def _sequence(self, value: typing.Any) -> Node:
+        return [_SEQUENCES[type(value)], *self._nodes(value, list(value), _index)]
+
+    def _mapping(self, value: typing.Any) -> Node:
+        flat = [item for pair in value.items() for item in pair]
+        return [_MAPPINGS[type(value)], *self._nodes(value, flat, lambda i: f"[{flat[i - i % 2]!r}]")]
+
+    def _blob(self, value: typing.Union[bytes, bytearray]) -> Node:
+        return [type(value).__name__, self._place(value), len(value)]
+
+    def _array(self, array: Array) -> Node:
         order = "F" if array.flags.f_contiguous and not array.flags.c_contiguous else "C"
-        if array.dtype == np.dtype(object):
-            items = self._container(array, lambda a: self._items(a.ravel(order=order).tolist()))
-            return ["objects", list(array.shape), order, *items]
+        if array.dtype.kind == "O":
+            return self._objects(array, order)
+        if array.dtype.kind == "T":  # NumPy 2's strings are pointers in memory
+            return ["kind", STRINGS.name, *self._apart(STRINGS, array)[0]]
         spec = encode_dtype(array.dtype)
         return ["array", spec, list(array.shape), order, self._place(_raw(array))]
 
+    def _objects(self, array: Array, order: typing.Any) -> Node:
+        items = array.ravel(order=order).tolist()
+        others = {}
+        if set(map(type, items)) != {str}:
+            others = {id(item): position for position, item in enumerate(items) if type(item) is not str}
+        if len(others) > FEW_OTHERS or len(others) == len(items):
+            nodes = self._nodes(array, items, lambda i: _place_in(array.shape, order, i))
+            return ["objects", list(array.shape), order, *nodes]
+        codes = {key: -1 - number for number, key in enumerate(others)}
+        lengths = np.array([codes[id(item)] if id(item) in codes else len(item) for item in items], "<i8")
+        text = "".join([item for item in items if type(item) is str]).encode("utf-8", "surrogatepass")
+        positions = list(others.values())
+        nodes = self._nodes(array, [items[p] for p in positions], lambda i: _place_in(array.shape, order, positions[i]))
+        return ["texts", list(array.shape), order, self._place(text), len(text), self._place(_raw(lengths)), *nodes]
+
     def _scalar(self, value: "np.generic") -> Node:
         # Trailing NULs are padding in a NumPy array but data in a scalar: text and bytes go as themselves.
-        if isinstance(value, np.str_):
+        if type(value) is np.str_:
             return ["npstr", value[:]]  # str(value) of NumPy 2 drops trailing NULs
-        if isinstance(value, np.bytes_):
+        if type(value) is np.bytes_:
             return ["npbytes", self._place(bytes(value)), len(value)]
         array = np.asarray(value)
+        if array.dtype.type is not type(value):
+            raise NotPortable(why_not(value))
         return ["scalar", encode_dtype(array.dtype), self._place(_raw(array))]
 
     def _place(self, buffer: Buffer) -> int:
@@ -120,21 +185,37 @@ class Encoder:
         self.size = offset + (len(buffer) if isinstance(buffer, (bytes, bytearray)) else buffer.nbytes)
         return offset
 
+    _ENCODERS: typing.ClassVar[typing.Dict[type, typing.Callable[["Encoder", typing.Any], Node]]] = {
+        np.ndarray: _array,
+        **dict.fromkeys((list, tuple, set, frozenset), _sequence),
+        **dict.fromkeys((dict, collections.OrderedDict), _mapping),
+        **dict.fromkeys((bytes, bytearray), _blob),
+    }
+
 
 class Decoder:
-    """Turns skeleton nodes back into values; ``memory`` is a writable buffer that nobody else changes."""
+    """Turns skeleton nodes back into values; ``memory`` is a writable buffer that nobody else changes.
+
+    One decoder for all that one encoder made, in the same order: they refer to each other.
+    """
 
     def __init__(self, memory: typing.Any) -> None:
         self._memory = memory
+        self._complete: typing.List[typing.Any] = []
+        self._view_from = max(VIEW_FROM, len(memory) // 4)
 
     def decode(self, node: Node) -> typing.Any:
         """The value of one node. Raises ``ExchangeError`` if the node is not one of this format."""
         if node is None or type(node) in (bool, int, float, str):
             return node
         try:
-            return self._DECODERS[node[0]](self, node[1:])
-        except (KeyError, IndexError, TypeError, ValueError, OverflowError, struct.error) as error:
+            tag = node[0]
+            value = self._DECODERS[tag](self, node[1:])
+        except _DAMAGES as error:
             raise ExchangeError(f"what arrived is damaged, or from another version of tfkernels ({error!r})") from error
+        if tag in _NUMBERED:
+            self._complete.append(value)
+        return value
 
     def _items(self, nodes: typing.Iterable[Node]) -> typing.List[typing.Any]:
         return [self.decode(node) for node in nodes]
@@ -142,21 +223,36 @@ class Decoder:
     def _pairs(self, nodes: typing.Sequence[Node]) -> typing.Iterator[typing.Tuple[typing.Any, typing.Any]]:
         if len(nodes) % 2:
             raise ValueError("a key without a value")
-        return zip(self._items(nodes[::2]), self._items(nodes[1::2]))
+        items = iter(self._items(nodes))
+        return zip(items, items)
 
     def _array(self, node: Node) -> typing.Any:
         spec, shape, order, offset = node
-        dtype = decode_dtype(spec)
-        array = self._look(tuple(shape), dtype, order, offset)
-        worth_it = array.nbytes >= max(VIEW_FROM, len(self._memory) // 4)
-        return array if worth_it else array.copy(order="K")
+        array = self._look(tuple(shape), decode_dtype(spec), order, offset)
+        return array if array.nbytes >= self._view_from else array.copy(order="K")
 
     def _objects(self, node: Node) -> typing.Any:
-        shape, order, items = node[0], node[1], node[2:]
-        flat = np.empty(len(items), dtype=object)
-        for index, item in enumerate(items):  # not flat[:] = …: NumPy would look into nested sequences
-            flat[index] = self.decode(item)
+        return _filled(self._items(node[2:])).reshape(node[0], order=node[1])
+
+    def _texts(self, node: Node) -> typing.Any:
+        shape, order, offset, length, lengths_offset = node[:5]
+        text = self._bytes([offset, length]).decode("utf-8", "surrogatepass")
+        others = self._items(node[5:])
+        lengths = self._look((int(np.prod(shape)),), np.dtype("<i8"), "C", lengths_offset)
+        ends = np.maximum(lengths, 0).cumsum()
+        if (ends[-1] if len(ends) else 0) != len(text):
+            raise ValueError(f"text of {len(text)} characters, and other lengths of its parts")
+        flat = np.empty(len(lengths), dtype=object)
+        starts = ends - np.maximum(lengths, 0)
+        flat[:] = [text[start:end] for start, end in zip(starts.tolist(), ends.tolist())]
+        for position in np.flatnonzero(lengths < 0).tolist():
+            flat[position] = others[-1 - lengths[position]]
         return flat.reshape(shape, order=order)
+
+    def _same(self, node: Node) -> typing.Any:
+        if node[0] < 0:
+            raise ValueError(f"number {node[0]}")
+        return self._complete[node[0]]
 
     def _scalar(self, node: Node) -> typing.Any:
         spec, offset = node
@@ -164,7 +260,7 @@ class Decoder:
         return self._look((), decode_dtype(spec), "C", offset).copy()[()]
 
     def _look(self, shape: typing.Tuple[int, ...], dtype: typing.Any, order: typing.Any, offset: int) -> typing.Any:
-        if offset < 0 or any(length < 0 for length in shape):
+        if offset < 0 or min(shape, default=0) < 0:
             raise ValueError(f"an array of shape {shape} at {offset}")  # NumPy would take it
         if dtype.itemsize == 0 or 0 in shape:
             return np.empty(shape, dtype, order=order)
@@ -186,9 +282,12 @@ class Decoder:
         "odict": lambda self, node: collections.OrderedDict(self._pairs(node)),
         "array": lambda self, node: self._array(node),
         "objects": lambda self, node: self._objects(node),
-        "scalar": lambda self, node: self._scalar(node),
+        "texts": lambda self, node: self._texts(node),
         "bytes": lambda self, node: self._bytes(node),
         "bytearray": lambda self, node: bytearray(self._bytes(node)),
+        "kind": lambda self, node: table.builder(node[0])(self._items(node[1:])),
+        "same": lambda self, node: self._same(node),
+        "scalar": lambda self, node: self._scalar(node),
         "npbytes": lambda self, node: np.bytes_(self._bytes(node)),
         "npstr": lambda _, node: np.str_(node[0]),
         "int": lambda _, node: int(node[0], 16),
@@ -199,30 +298,48 @@ class Decoder:
 
 _SEQUENCES: typing.Dict[type, str] = {list: "list", tuple: "tuple", set: "set", frozenset: "frozenset"}
 _MAPPINGS: typing.Dict[type, str] = {dict: "dict", collections.OrderedDict: "odict"}
+_NUMBERED = frozenset(
+    [*_SEQUENCES.values(), *_MAPPINGS.values(), "array", "objects", "texts", "bytes", "bytearray", "kind"]
+)
+_DAMAGES = (
+    KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, struct.error,
+)  # fmt: skip
 
 
-def _raw(array: "np.ndarray[typing.Any, typing.Any]") -> "np.ndarray[typing.Any, typing.Any]":
-    """The array's bytes in memory order; a copy only if it is not contiguous."""
-    if array.nbytes == 0:
-        return np.empty(0, np.uint8)
+def _int(value: int) -> Node:
+    return value if -(2**63) <= value < 2**63 else ["int", hex(value)]
+
+
+def _float(value: float) -> Node:
+    return value if math.isfinite(value) else ["float", struct.pack(">d", value).hex()]
+
+
+_NUMBERS: typing.Dict[type, typing.Callable[[typing.Any], Node]] = {
+    int: _int,
+    float: _float,
+    complex: lambda value: ["complex", _float(value.real), _float(value.imag)],
+}
+
+
+def _index(position: int) -> str:
+    return f"[{position}]"
+
+
+def _place_in(shape: typing.Tuple[int, ...], order: typing.Any, position: int) -> str:
+    return "[{}]".format(", ".join(str(i) for i in np.unravel_index(position, shape, order)))
+
+
+def _filled(items: typing.List[typing.Any]) -> Array:
+    flat = np.empty(len(items), dtype=object)
+    for index, item in enumerate(items):  # not flat[:] = …: NumPy would look into nested sequences
+        flat[index] = item
+    return flat
+
+
+def _raw(array: "np.ndarray[typing.Any, typing.Any]") -> Buffer:
+    """The array's bytes in memory order; a copy only if it is not contiguous, or so small that a view costs more."""
+    if array.nbytes <= _SMALL:
+        return array.tobytes("A")
     if not array.flags.c_contiguous:
         array = array.T if array.flags.f_contiguous else np.ascontiguousarray(array)
     return array.reshape(-1).view(np.uint8)
-
-
-def _why_not(value: typing.Any) -> str:
-    kind = type(value)
-    name = f"{kind.__module__}.{kind.__qualname__}"
-    if kind.__module__.split(".")[0] in ("tensorflow", "keras"):
-        if callable(getattr(value, "numpy", None)):
-            return f"{name}: pass its value instead, with .numpy()"
-        return (
-            f"{name} is part of a TensorFlow program and has no value by itself; run it where it lives and pass the "
-            "result, for example sess.run(tensor) or model.get_weights()"
-        )
-    if isinstance(value, np.ndarray):
-        return f"{name}: subclasses of arrays do not travel; pass numpy.asarray(value)"
-    return (
-        f"objects of type {name} cannot be passed; what can is None, numbers, str, bytes, NumPy arrays and scalars, "
-        "and lists, tuples, dicts and sets of these"
-    )

@@ -1,36 +1,81 @@
 """NumPy dtypes as plain JSON, and back.
 
 ``dtype.str`` for the plain ones (it carries byte order and datetime unit); a dictionary for structured and
-sub-array dtypes, because ``dtype.descr`` loses offsets, titles and alignment.
+sub-array dtypes, because ``dtype.descr`` loses offsets, titles and alignment; the name for those that ml_dtypes or
+TensorFlow registered with NumPy (bfloat16, float8_…), whose ``str`` says no more than their size.
 """
 
+import sys
 import typing
 
 import numpy as np
 
-from tfkernels.errors import ExchangeError, NotPortable
+from tfkernels.errors import ExchangeError, MissingPackage, NotPortable
 
 Spec = typing.Union[str, typing.Dict[str, typing.Any]]
 
 _PLAIN_KINDS = "biufcmMSUV"
 
+# Thousands of small arrays are sent faster if the usual dtypes are not looked at closely.
+_COMMON: "typing.Dict[np.dtype[typing.Any], str]" = {np.dtype(code): np.dtype(code).str for code in "?bBhHiIlLefdFD"}
+_DECODED = {text: dtype for dtype, text in _COMMON.items()}
+
 
 def encode_dtype(dtype: "np.dtype[typing.Any]") -> Spec:
     """A JSON description of ``dtype``; raises ``NotPortable`` for those that hold Python objects."""
+    if dtype in _COMMON:
+        return _COMMON[dtype]
     if dtype.hasobject:
-        raise NotPortable(f"dtype {dtype} holds Python objects inside a record")
+        raise NotPortable(
+            f"dtype {dtype} holds Python objects inside a record; pass the fields, {{name: x[name] for name in "
+            f"x.dtype.names}}"
+        )
     if dtype.names is not None:
         return _encode_record(dtype)
     if dtype.subdtype is not None:
         base, shape = dtype.subdtype
         return {"base": encode_dtype(base), "shape": list(shape)}
-    # A dtype that a library registered (bfloat16, float8) claims to be a void in `str`: its name would be lost.
-    if dtype.kind not in _PLAIN_KINDS or np.dtype(dtype.str) != dtype:
+    if dtype.isbuiltin == 1:
+        return dtype.str
+    name = dtype.type.__name__
+    if any(dtype == registered for registered in _registered(name)):
+        return {"registered": name}
+    if dtype.kind not in _PLAIN_KINDS or dtype.type.__module__ != "numpy":
         raise NotPortable(
-            f"dtype {dtype} is not one of NumPy's own numeric, text or time dtypes; "
+            f"dtype {dtype} is neither one of NumPy's own numeric, text or time dtypes nor of ml_dtypes; "
             "convert it first, for example with .astype('float32')"
         )
     return dtype.str
+
+
+def _registered(name: str) -> typing.Iterator["np.dtype[typing.Any]"]:
+    """The dtypes of that name that libraries in this process registered with NumPy; ml_dtypes' comes first."""
+    found = getattr(sys.modules.get("ml_dtypes"), name, None)
+    if isinstance(found, type) and issubclass(found, np.generic):
+        yield np.dtype(found)
+    tensorflow = sys.modules.get("tensorflow")
+    if name == "bfloat16" and hasattr(tensorflow, "bfloat16"):  # before 2.12 or so it brought its own
+        yield np.dtype(typing.cast(typing.Any, tensorflow).bfloat16.as_numpy_dtype)
+
+
+def _decode_registered(name: str) -> "np.dtype[typing.Any]":
+    try:
+        import ml_dtypes
+    except ImportError as error:
+        for dtype in _registered(name):
+            return dtype
+        instead = "(It needs Python 3.7, and brings a newer NumPy if that is older than 1.21.) "
+        if name == "bfloat16":
+            instead += "Or import tensorflow there first, whose own bfloat16 is used then. "
+        raise MissingPackage(
+            "ml_dtypes", f"an array of {name}", str(error), instead + "Or pass x.astype('float32')."
+        ) from error
+    for dtype in _registered(name):
+        return dtype
+    raise ExchangeError(
+        f"an array of {name} arrived, and ml_dtypes {ml_dtypes.__version__} here has none such; a newer one may "
+        f"(!pip install -U ml_dtypes), or pass x.astype('float32')"
+    )
 
 
 def _encode_record(dtype: "np.dtype[typing.Any]") -> typing.Dict[str, typing.Any]:
@@ -43,11 +88,14 @@ def _encode_record(dtype: "np.dtype[typing.Any]") -> typing.Dict[str, typing.Any
         "titles": [field[2] if len(field) > 2 else None for field in fields],
         "itemsize": dtype.itemsize,
         "aligned": dtype.isalignedstruct,
+        "record": dtype.type is np.record,
     }
 
 
 def decode_dtype(spec: Spec) -> "np.dtype[typing.Any]":
     """The dtype that ``encode_dtype`` described; raises ``ExchangeError`` if NumPy here has none such."""
+    if isinstance(spec, str) and spec in _DECODED:
+        return _DECODED[spec]
     try:
         dtype = _decode(spec)
     except (TypeError, ValueError, KeyError) as error:
@@ -60,6 +108,8 @@ def decode_dtype(spec: Spec) -> "np.dtype[typing.Any]":
 def _decode(spec: typing.Any) -> "np.dtype[typing.Any]":
     if isinstance(spec, str):
         return np.dtype(spec)
+    if "registered" in spec:
+        return _decode_registered(spec["registered"])
     if "base" in spec:
         return np.dtype((_decode(spec["base"]), tuple(spec["shape"])))
     description = {
@@ -71,4 +121,4 @@ def _decode(spec: typing.Any) -> "np.dtype[typing.Any]":
     if any(title is not None for title in spec["titles"]):
         description["titles"] = spec["titles"]
     record: np.dtype[typing.Any] = np.dtype(typing.cast(typing.Any, description), align=spec["aligned"])
-    return record
+    return np.dtype((np.record, record)) if spec["record"] else record

@@ -1,5 +1,6 @@
 """What can go wrong inside a kernel. Each message says what happened, why, and what to do."""
 
+import os
 import typing
 
 
@@ -27,6 +28,25 @@ class NotPortable(ExchangeError):
 
     def __str__(self) -> str:
         return f"{self.path}: {self.reason}" if self.path else self.reason
+
+
+class MissingPackage(ExchangeError):
+    """A value arrived for which a library is missing where it arrived."""
+
+    def __init__(self, package: str, what: str, why: str, instead: str = "") -> None:
+        super().__init__(package, what, why, instead)
+        self.package = package
+        self.what = what
+        self.why = why
+        self.instead = instead
+
+    def __str__(self) -> str:
+        kernel = os.environ.get("TFKERNELS_KERNEL")
+        where, cell = (f"kernel {kernel}", f"%%{kernel}\n") if kernel else ("this kernel", "")
+        return (
+            f"{self.what} arrived, and {where} lacks {self.package} ({self.why}). Nothing was bound. Install it there "
+            f"with a cell that says:\n{cell}!pip install {self.package}\n{self.instead}"
+        ).rstrip()
 
 
 class UnknownKernel(TFKernelsError):

@@ -8,11 +8,15 @@ Inputs are bound before the cell runs. Outputs are evaluated after it, in the sa
 requesting side's segment; the reply carries their descriptor in ``content["tfkernels"]``.
 """
 
+import asyncio
+import functools
 import inspect
 import os
+import sys
 import traceback
 import typing
 
+import ipykernel
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
 
@@ -24,8 +28,15 @@ from tfkernels.segments import Address, open_segment
 Reply = typing.Dict[str, typing.Any]
 
 
+def _awaited(method: typing.Any) -> typing.Any:
+    """ipykernel 5, the last for Python 3.6, waits for futures and takes a coroutine for the reply itself."""
+    if ipykernel.version_info[0] >= 6:
+        return method
+    return functools.wraps(method)(lambda *args, **options: asyncio.ensure_future(method(*args, **options)))
+
+
 class Kernel(IPythonKernel):
-    """ipykernel 6 and 7, IPython 7 to 9."""
+    """ipykernel 5 to 7, IPython 7 to 9."""
 
     # Goes into the notebook's metadata: papermill leaves the name of the kernel that was asked for in the file, not of
     # the one that ran. https://github.com/nteract/papermill/issues/856
@@ -37,6 +48,7 @@ class Kernel(IPythonKernel):
         },
     )
 
+    @_awaited
     async def do_execute(
         self,
         code: str,
@@ -47,7 +59,7 @@ class Kernel(IPythonKernel):
         **options: typing.Any,
     ) -> Reply:
         try:
-            exchange = (self.get_parent("shell").get("metadata") or {}).get("tfkernels")
+            exchange = (self.shell.get_parent().get("metadata") or {}).get("tfkernels")
             if exchange and exchange["inputs"]:
                 self.shell.user_ns.update(unpack(exchange["inputs"]))
             reply = super().do_execute(code, silent, store_history, user_expressions, allow_stdin, **options)
@@ -126,7 +138,6 @@ def main() -> None:
     environ.activate()
     app = KernelApp.instance(kernel_class=Kernel)
     stderr = os.dup(2)
-    stderr = os.dup(2)
     app.initialize()
     if owner.FOLDER:
         # ipykernel reads file descriptor 2 through a pipe that dies with this process, and with it what a crash said
@@ -134,5 +145,6 @@ def main() -> None:
         os.dup2(stderr, 2)
     os.close(stderr)
     # After the user's own IPython configuration, which may set the list of extensions anew.
-    app.shell.extension_manager.load_extension("tfkernels")
+    if sys.version_info >= (3, 7):  # noqa: UP036 (on 3.6 it can be the other side of a magic, and has none)
+        app.shell.extension_manager.load_extension("tfkernels")
     app.start()

@@ -11,7 +11,7 @@ from IPython.core.magic_arguments import argument, magic_arguments, parse_argstr
 
 from tfkernels import kernelspecs, relay
 from tfkernels.errors import ExchangeError, UsageError
-from tfkernels.names import parse_names
+from tfkernels.names import elsewhere, parse_names
 from tfkernels.remote import RemoteKernel, running, shared, shutdown_all
 
 # Names that look like one of ours get our error, with the nearest names, instead of IPython's "not found".
@@ -85,7 +85,8 @@ def _kernel_magic(shell: Any, name: str) -> Any:
         action="append",
         default=[],
         metavar="NAME",
-        help="bind values of this kernel there before the cell runs: -i a,b or -i dest=EXPR; repeatable",
+        help="bind values of this kernel there before the cell runs: -i a,b or -i dest=EXPR; of another kernel: "
+        "-i dest=KERNEL:EXPR; repeatable",
     )
     @argument(
         "-o",
@@ -135,6 +136,9 @@ def _cell(shell: Any, kernel: RemoteKernel, arguments: Any, cell: str) -> relay.
 
 
 def _evaluate(shell: Any, expression: str) -> Any:
+    name, there = elsewhere(expression)
+    if name is not None:
+        return shared(name).reference(there)
     try:
         return shell.ev(expression)
     except NameError as error:

@@ -1,4 +1,4 @@
-"""The words after ``-i`` and ``-o``: ``a,b`` and ``dest=EXPRESSION``."""
+"""The words after ``-i`` and ``-o``: ``a,b``, ``dest=EXPRESSION``, and, after ``-i``, ``dest=KERNEL:EXPRESSION``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from collections.abc import Iterable
 from tfkernels.errors import UsageError
 
 _ASSIGNMENT = re.compile(r"\s*([^\W\d]\w*)\s*=(?!=)\s*(.+)", re.DOTALL)
+
+# No Python expression begins like this, except a lambda without parameters.
+_ELSEWHERE = re.compile(r"(?!lambda:)([A-Za-z0-9._-]+):(?!=)\s*(.+)", re.DOTALL)
 
 
 def parse_names(values: Iterable[list[str]], option: str) -> dict[str, str]:
@@ -23,12 +26,20 @@ def parse_names(values: Iterable[list[str]], option: str) -> dict[str, str]:
                 names[assignment[1]] = assignment[2].strip()
             elif part.strip().isidentifier():
                 names[part.strip()] = part.strip()
+            elif option == "-i" and elsewhere(part)[1].isidentifier():
+                names[elsewhere(part)[1]] = part.strip()
             elif part.strip():
                 raise UsageError(
                     f"{option} {part.strip()}: write a name ({option} a,b), or a new name and an expression "
                     f"({option} a={part.strip()})"
                 )
     return names
+
+
+def elsewhere(expression: str) -> tuple[str | None, str]:
+    """Kernel and expression of ``KERNEL:EXPRESSION``; no kernel, if the expression is one of this notebook."""
+    found = _ELSEWHERE.fullmatch(expression.strip())
+    return (found[1], found[2]) if found else (None, expression)
 
 
 def _unquoted(text: str) -> str:

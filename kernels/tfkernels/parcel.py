@@ -1,6 +1,7 @@
 """Named values on their way to another kernel: one segment holds the buffers, then the skeleton.
 
-The *descriptor* of a parcel is small and plain JSON; it is all that travels in a Jupyter message.
+The *descriptor* of a parcel is small and plain JSON; it is all that travels in a Jupyter message. Several can be
+joined into one, from different segments.
 """
 
 import json
@@ -9,9 +10,10 @@ import typing
 
 from tfkernels.codec import Decoder, Encoder
 from tfkernels.errors import ExchangeError, NotPortable
-from tfkernels.segments import Address, open_segment, read, write
+from tfkernels.segments import Address, open_segment, read
+from tfkernels.writing import write
 
-FORMAT = 1
+FORMAT = 2
 """Raised when an older tfkernels could misread what this one writes."""
 
 Descriptor = typing.Dict[str, typing.Any]
@@ -32,24 +34,46 @@ class Parcel:
         self._end = encoder.size
         self._skeleton = json.dumps(skeleton, separators=(",", ":")).encode("ascii")
 
-    def write(self, descriptor: int, address: Address) -> Descriptor:
+    @property
+    def size(self) -> int:
+        """Bytes of shared memory that it takes."""
+        return self._end + len(self._skeleton)
+
+    def write(self, segment: int, address: Address) -> Descriptor:
         """Copies everything into the open segment and returns the parcel's descriptor."""
-        for offset, buffer in self._buffers:
-            write(descriptor, offset, buffer)
-        write(descriptor, self._end, self._skeleton)
-        return {"format": FORMAT, "segment": address, "buffers": self._end, "skeleton": len(self._skeleton)}
+        write(segment, [*self._buffers, (self._end, self._skeleton)])
+        part = {"segment": address, "buffers": self._end, "skeleton": len(self._skeleton)}
+        return {"format": FORMAT, "parts": [part]}
+
+
+def join(descriptors: typing.Iterable[Descriptor]) -> Descriptor:
+    return {"format": FORMAT, "parts": [part for descriptor in descriptors for part in descriptor["parts"]]}
 
 
 def unpack(descriptor: Descriptor) -> typing.Dict[str, typing.Any]:
     """The named values of a parcel: independent, writable, ordinary. Raises ``ExchangeError``."""
+    values: typing.Dict[str, typing.Any] = {}
+    for part in check(descriptor)["parts"]:
+        values.update(_unpack(part))
+    return values
+
+
+def check(descriptor: typing.Optional[Descriptor]) -> Descriptor:
+    """The descriptor, if it is one that this tfkernels understands; else raises ``ExchangeError``."""
+    if descriptor is None:
+        raise ExchangeError("this shipment holds no values any more; pack them again")
     if descriptor.get("format") != FORMAT:
         raise ExchangeError(
             "the other kernel's tfkernels writes format {} and this one reads format {}; reinstall the kernels with "
-            "the newer one: tfkernels install".format(descriptor.get("format"), FORMAT)
+            "the newer one (tfkernels install) and restart them".format(descriptor.get("format"), FORMAT)
         )
-    segment = open_segment(descriptor["segment"])
+    return descriptor
+
+
+def _unpack(part: typing.Dict[str, typing.Any]) -> typing.Dict[str, typing.Any]:
+    segment = open_segment(part["segment"])
     try:
-        buffers, length = descriptor["buffers"], descriptor["skeleton"]
+        buffers, length = part["buffers"], part["skeleton"]
         skeleton = json.loads(os.pread(segment, length, buffers).decode("ascii"))
         decoder = Decoder(read(segment, buffers))
     except ValueError as error:

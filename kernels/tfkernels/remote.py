@@ -8,16 +8,16 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import nullcontext
 from typing import Any
 
 from tfkernels import kernelspecs, relay
 from tfkernels.channels import Channels, Message
 from tfkernels.errors import ExchangeError, KernelDied, KernelStartError, RemoteError, RemoteInterrupt
 from tfkernels.interrupts import raising, redirected
-from tfkernels.parcel import Parcel, unpack
+from tfkernels.parcel import check, join
 from tfkernels.process import KernelProcess
-from tfkernels.segments import Segment
+from tfkernels.shipments import Reference, Shipment, loaded
 
 START_TIMEOUT = 60.0
 """Seconds from launch to the first answer."""
@@ -41,6 +41,7 @@ class RemoteKernel:
         self._interrupts = 0
         self._interrupted = 0.0  # when the first of them was
         self._warned = False
+        self._sizes: dict[tuple[str, ...], int] = {}  # of the last outputs, by their expressions
 
     def __repr__(self) -> str:
         state = f"running, process {self.pid}" if self._alive() else "ended by itself" if self.pid else "not running"
@@ -65,50 +66,93 @@ class RemoteKernel:
         """The value of an expression there, as a value here."""
         return self.run("", outputs={"value": expression}, store_history=False)["value"]
 
+    def reference(self, expression: str) -> Reference:
+        """An expression's value as an input of another kernel: ``tf2.run(code, inputs={"w": tf1.reference("w")})``.
+
+        It is evaluated when that runs, and its memory goes from kernel to kernel; this process never looks into it.
+        """
+        return Reference(self, expression)
+
     def run(
         self,
         code: str,
         *,
-        inputs: Mapping[str, Any] | None = None,
+        inputs: Mapping[str, Any] | Shipment | None = None,
         outputs: Mapping[str, str] | None = None,
         store_history: bool = True,
         show: relay.Relay | None = None,
     ) -> dict[str, Any]:
         """Runs a cell there and returns its outputs, a dict by name.
 
-        ``inputs`` are bound there before it runs, by name; ``outputs`` are expressions evaluated there after it, by
-        the name they get here. What the cell prints and displays goes to ``show``.
+        ``inputs`` are bound there before it runs, by name: values, references to values of other kernels, or what
+        ``tfkernels.pack`` made. ``outputs`` are expressions evaluated there after it, by the name they get here. What
+        the cell prints and displays goes to ``show``.
 
         Raises ``RemoteError`` if the cell does, ``ExchangeError`` if a value cannot travel (then nothing is bound),
         ``KernelDied`` if the kernel's process ends (the next cell gets a fresh one), ``KernelStartError``.
         """
-        exchange: dict[str, Any] = {"inputs": None, "outputs": dict(outputs or {}), "segment": None}
-        with ExitStack() as segments:  # ours in both directions: nothing is left if the other side dies
-            if inputs:
-                parcel = Parcel(inputs)
-                source = segments.enter_context(Segment())
-                exchange["inputs"] = parcel.write(source.descriptor, source.address)
-            if outputs:
-                exchange["segment"] = segments.enter_context(Segment()).address
-            return self._execute(code, exchange, store_history, show or relay.here())
+        show = show or relay.here()
+        with loaded(inputs, show) as sent, self._arrival(outputs) as arrival:
+            self._execute(code, sent, outputs or {}, arrival, store_history, show)
+            return arrival.unpack() if arrival is not None else {}
 
-    def _execute(self, code: str, exchange: dict[str, Any], store_history: bool, show: relay.Relay) -> dict[str, Any]:
+    def ship(self, outputs: Mapping[str, str], show: relay.Relay) -> Shipment:
+        """The values of expressions there, for another kernel; nothing of them is looked at here."""
+        arrival = self._arrival(outputs)
+        assert isinstance(arrival, Shipment)
+        try:
+            self._execute("", [], outputs, arrival, False, show)
+        except BaseException:
+            arrival.close()
+            raise
+        return arrival
+
+    def _arrival(self, outputs: Mapping[str, str] | None) -> Shipment | nullcontext[None]:
+        """Where outputs are to be written. They are probably as large as last time."""
+        return Shipment(self._sizes.get(tuple(outputs.values()), 0), self.name) if outputs else nullcontext()
+
+    def _execute(
+        self,
+        code: str,
+        sent: list[Shipment],
+        outputs: Mapping[str, str],
+        arrival: Shipment | None,
+        store_history: bool,
+        show: relay.Relay,
+    ) -> None:
+        """Both directions' segments are ours: nothing is left if the other side dies."""
+        exchange = {
+            "inputs": join(check(shipment.descriptor) for shipment in sent) if sent else None,
+            "outputs": dict(outputs),
+            "segment": arrival.address if arrival is not None else None,
+        }
+        content = {
+            "code": code,
+            "silent": False,
+            "store_history": store_history,
+            "user_expressions": {},
+            "allow_stdin": show.can_ask,
+            # One request at a time: there is no queue to abort, and aborting would swallow the next cell.
+            "stop_on_error": False,
+        }
         with self._turn:
             channels = self.start()
             self._interrupts, self._warned = 0, False
-            content = {
-                "code": code,
-                "silent": False,
-                "store_history": store_history,
-                "user_expressions": {},
-                "allow_stdin": show.can_ask,
-                # One request at a time: there is no queue to abort, and aborting would swallow the next cell.
-                "stop_on_error": False,
-            }
             with redirected(self._on_interrupt):
                 request = channels.send(channels.shell, "execute_request", content, {"tfkernels": exchange})
-                reply = self._converse(channels, request, show)
-                return self._outcome(reply)
+                try:
+                    reply = self._converse(channels, request, show)
+                except BaseException as error:
+                    for shipment in [*sent, arrival]:
+                        if shipment is not None and not isinstance(error, KernelDied):
+                            shipment.unheard = True
+                    raise
+                self._raise_if_failed(reply)
+        if arrival is not None:
+            arrival.descriptor = check(reply.get("tfkernels"))
+            if len(self._sizes) > 1000:  # a name is used again and again, an index rarely
+                self._sizes.clear()
+            self._sizes[tuple(outputs.values())] = arrival.size
 
     def _converse(self, channels: Channels, request: str, show: relay.Relay) -> dict[str, Any]:
         """Relays everything that belongs to ``request`` until it is answered and the kernel is idle again.
@@ -175,12 +219,12 @@ class RemoteKernel:
                 file=sys.stderr,
             )
 
-    def _outcome(self, reply: dict[str, Any]) -> dict[str, Any]:
+    def _raise_if_failed(self, reply: dict[str, Any]) -> None:
         for payload in reply.get("payload", ()):
             if payload.get("source") == "page":  # help that a native cell shows in the pager
                 print(payload["data"].get("text/plain", ""))
         if reply["status"] == "ok":
-            return unpack(reply["tfkernels"]) if "tfkernels" in reply else {}
+            return
         if reply.get("exchange_failed"):
             raise ExchangeError(reply["evalue"])
         if self._interrupts:

@@ -1,22 +1,42 @@
 """Shared memory that two processes of one user can both open, and that leaves nothing behind.
 
 On Linux a segment is an anonymous memory file: it has no name in any folder, so when the last process that holds it
-ends, however it ends, it is gone. Another process of the same user opens it as ``/proc/<pid>/fd/<number>``.
-Elsewhere it is a private temporary file, removed by the side that made it.
+ends, however it ends, it is gone. Another process of the same user opens it as ``/proc/<pid>/fd/<number>``. It is
+sealed against shrinking: whoever maps it cannot be ended by a truncation.
+
+A segment is *busy* as long as memory anywhere looks into it. The operating system keeps that account: a receiver takes
+a shared lock (``flock``) on its own opening of the segment before it maps it. The mapping keeps the opening, and with
+it the lock, until it is gone in every process that has it: after ``del``, a kernel's restart, SIGKILL; a forked
+child's copy counts too.
+
+Elsewhere a segment is a private temporary file, removed by the side that made it; it is read and never mapped.
 """
 
 import ctypes
 import errno
+import fcntl
+import functools
 import mmap
 import os
+import resource
 import stat
 import tempfile
 import typing
 
+import numpy as np
+
 from tfkernels.errors import ExchangeError
 
-MAP_FROM = 16 * 1024 * 1024
-"""Bytes. A smaller segment is read into ordinary memory: a mapping holds a file descriptor as long as it lives."""
+MAP_FROM = 256 * 1024
+"""Bytes. Less is read into ordinary memory: a mapping holds a file descriptor as long as it lives."""
+
+MAP_WHILE = 0.5
+"""Of the descriptors that this process may have: when more are in use, nothing is mapped. The rest is the user's."""
+
+_ADD_SEALS, _GET_SEALS, _SEAL_SHRINK = 1033, 1034, 2  # of <linux/fcntl.h>; the fcntl module has them from 3.8 on
+_CLOSE_ON_EXEC, _ALLOW_SEALING = 1, 2  # of memfd_create
+_KEEP_SIZE, _PUNCH_HOLE = 1, 2  # of fallocate
+_ALIGNMENT = 64
 
 Address = typing.Dict[str, typing.Any]
 """How another process opens a segment: its path, and the file's device and inode, because a path of a closed segment
@@ -28,7 +48,7 @@ class Segment:
 
     def __init__(self) -> None:
         self._name: typing.Optional[str] = None
-        self._closed = False
+        self._closed = True
         try:
             anonymous = _anonymous_file()
             if anonymous is None:
@@ -36,18 +56,59 @@ class Segment:
             else:
                 self.descriptor = anonymous
         except OSError as error:
-            raise ExchangeError(f"no shared memory can be made: {error.strerror}") from error
+            raise _cannot_be_opened("no shared memory can be made", error) from error
+        self._closed = False
+        self._maker = os.getpid()
         found = os.fstat(self.descriptor)
         path = self._name or f"/proc/{os.getpid()}/fd/{self.descriptor}"
         self.address: Address = {"path": path, "device": found.st_dev, "inode": found.st_ino}
+
+    @property
+    def named(self) -> bool:
+        """Whether it would be left behind if this process were killed."""
+        return self._name is not None
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory that it takes."""
+        return os.fstat(self.descriptor).st_blocks * 512
+
+    def lost(self) -> bool:
+        """Whether somebody closed the descriptor, as daemons do with all of them: its number may be a file of the
+        user's by now, and must never be written or closed."""
+        try:
+            found = os.fstat(self.descriptor)
+        except OSError:
+            self._closed = True
+            return True
+        if (found.st_dev, found.st_ino) != (self.address["device"], self.address["inode"]):
+            self._closed = True
+        return self._closed
+
+    def busy(self) -> bool:
+        """Whether memory of any process looks into it."""
+        try:
+            fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self.descriptor, fcntl.LOCK_UN)
+        except OSError:
+            return True
+        return False
+
+    def give_back(self) -> None:
+        """Frees the memory of a segment that is not busy, also where a writer still has it mapped; closes it."""
+        if not self._closed and not self.named:
+            _punch(self.descriptor)
+        self.close()
 
     def close(self) -> None:
         """Arrays that look into the segment stay valid: their mapping keeps the memory."""
         if not self._closed:
             self._closed = True
             os.close(self.descriptor)
-            if self._name is not None:
+            if self._name is not None and os.getpid() == self._maker:
                 os.unlink(self._name)
+
+    __del__ = close
 
     def __enter__(self) -> "Segment":
         return self
@@ -57,14 +118,43 @@ class Segment:
 
 
 def _anonymous_file() -> typing.Optional[int]:
-    close_on_exec = 1
+    """A memory file's descriptor, or ``None`` where the system has no such thing or it cannot be sealed."""
+    flags = _CLOSE_ON_EXEC | _ALLOW_SEALING
     if hasattr(os, "memfd_create"):
-        return os.memfd_create("tfkernels", close_on_exec)
-    try:  # Python 3.7 has no os.memfd_create; the C library does
-        descriptor = int(ctypes.CDLL(None).memfd_create(b"tfkernels", close_on_exec))
-    except (AttributeError, OSError, TypeError):
+        descriptor = os.memfd_create("tfkernels", flags)
+    else:
+        try:  # Python 3.7 has no os.memfd_create; the C library does
+            libc = ctypes.CDLL(None, use_errno=True)
+            descriptor = int(libc.memfd_create(b"tfkernels", flags))
+        except (AttributeError, OSError, TypeError):
+            return None
+        if descriptor < 0:
+            if ctypes.get_errno() in (errno.EMFILE, errno.ENFILE):
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+            return None
+    try:
+        fcntl.fcntl(descriptor, _ADD_SEALS, _SEAL_SHRINK)
+    except OSError:
+        os.close(descriptor)
         return None
-    return descriptor if descriptor >= 0 else None
+    return descriptor
+
+
+def sealed(descriptor: int) -> bool:
+    """Whether nobody can make the segment shorter, so that memory that looks into it stays there."""
+    try:
+        return bool(fcntl.fcntl(descriptor, _GET_SEALS) & _SEAL_SHRINK)
+    except OSError:
+        return False
+
+
+def _punch(descriptor: int) -> None:
+    try:
+        pages = -(-os.fstat(descriptor).st_size // mmap.PAGESIZE)  # part of a page would stay
+        length = ctypes.c_int64(pages * mmap.PAGESIZE)
+        ctypes.CDLL(None).fallocate64(descriptor, _KEEP_SIZE | _PUNCH_HOLE, ctypes.c_int64(0), length)
+    except (AttributeError, OSError, TypeError):
+        pass  # then the memory is free when the last writer's mapping is gone
 
 
 def open_segment(address: Address) -> int:
@@ -73,10 +163,10 @@ def open_segment(address: Address) -> int:
     try:
         descriptor = os.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
     except OSError as error:
-        raise ExchangeError(
-            f"the shared memory {path} of the other kernel cannot be opened ({error.strerror}); is its process still "
-            f"there, and on this machine?"
-        ) from error
+        raise _cannot_be_opened(
+            f"the shared memory {path} of the other kernel cannot be opened", error, "is its process still there, and "
+            "on this machine?"
+        ) from error  # fmt: skip
     found = os.fstat(descriptor)
     same = (found.st_dev, found.st_ino) == (address["device"], address["inode"])
     if not same or not stat.S_ISREG(found.st_mode) or (hasattr(os, "geteuid") and found.st_uid != os.geteuid()):
@@ -85,39 +175,58 @@ def open_segment(address: Address) -> int:
     return descriptor
 
 
-def write(descriptor: int, offset: int, data: typing.Any) -> None:
-    """Copies ``data`` (anything with a byte buffer) to ``offset``.
-
-    Written, not assigned through a mapping: if there is no room this raises, a mapping would end the process.
-    """
-    rest = memoryview(data).cast("B") if len(data) else memoryview(b"")
-    try:
-        while rest:
-            done = os.pwrite(descriptor, rest, offset)
-            offset += done
-            rest = rest[done:]
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.ENOMEM, errno.EFBIG):
-            raise ExchangeError(
-                f"there is no room in shared memory for {len(rest):,} more bytes ({error.strerror}); free memory, or "
-                f"pass less at a time"
-            ) from error
-        raise
+def _cannot_be_opened(what: str, error: OSError, otherwise: str = "") -> ExchangeError:
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        otherwise = "this process has too many files open: close some, or raise the limit (ulimit -n)"
+    return ExchangeError(f"{what} ({error.strerror}); {otherwise}" if otherwise else f"{what}: {error.strerror}")
 
 
 def read(descriptor: int, size: int) -> typing.Any:
-    """The first ``size`` bytes as private, writable memory; later changes of the segment's owner may show in pages
-    that were not touched yet, so an owner never writes to a segment twice."""
-    if os.fstat(descriptor).st_size < size:
+    """The first ``size`` bytes as private, writable memory at a multiple of 64.
+
+    Much of a sealed segment is mapped (copy-on-write) and not copied; the lock that tells its owner so goes with the
+    mapping. Pre-populating the mapping was measured to gain nothing: the system maps the pages around a fault along.
+    """
+    found = os.fstat(descriptor)
+    if found.st_size < size:
         raise ExchangeError("the shared memory of the other kernel is shorter than announced")
-    if size >= MAP_FROM:
+    # A small part is copied out, so that it does not keep the whole from being used again.
+    plenty = descriptor < MAP_WHILE * resource.getrlimit(resource.RLIMIT_NOFILE)[0]  # it is the lowest free number
+    if size >= max(MAP_FROM, found.st_size // 4) and plenty and sealed(descriptor):
         try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
             return mmap.mmap(descriptor, size, access=mmap.ACCESS_COPY)
-        except OSError as error:
-            raise ExchangeError(f"the shared memory cannot be mapped: {error.strerror}") from error
-    memory = bytearray(size)
+        except OSError:
+            pass  # no descriptor is left for a mapping, or no locks here: copy
+    memory: np.ndarray[typing.Any, typing.Any] = np.empty(size + _ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % _ALIGNMENT
+    memory = memory[start : start + size]
     with open(descriptor, "rb", buffering=0, closefd=False) as file:
         file.seek(0)
-        if file.readinto(memory) != size:
-            raise ExchangeError("the shared memory of the other kernel is shorter than announced")
+        done = 0
+        while done < size:
+            count = file.readinto(memory[done:].data)
+            if not count:
+                raise ExchangeError("the shared memory of the other kernel is shorter than announced")
+            done += count
     return memory
+
+
+@functools.lru_cache(maxsize=None)
+def locks_last() -> bool:
+    """Whether this system keeps a lock as long as the mapping, as Linux does; an emulation of it may not."""
+    with Segment() as probe:
+        os.pwrite(probe.descriptor, bytes(mmap.PAGESIZE), 0)
+        if not sealed(probe.descriptor):
+            return True  # nothing is ever mapped here
+        descriptor = open_segment(probe.address)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            mapping = mmap.mmap(descriptor, mmap.PAGESIZE, access=mmap.ACCESS_COPY)
+        except OSError:
+            return False
+        finally:
+            os.close(descriptor)
+        lasted = probe.busy()
+        mapping.close()
+        return lasted and not probe.busy()

@@ -4,8 +4,10 @@ Runs under the test suite's own Python, and (``test_old_pythons.py``) under Tens
 """
 
 import collections
+import datetime
+import enum
 import json
-import struct
+import sys
 import typing
 
 import hypothesis.extra.numpy as npst
@@ -14,8 +16,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tfkernels.codec import ALIGNMENT, MAX_DEPTH, VIEW_FROM, Decoder, Encoder
-from tfkernels.errors import ExchangeError, NotPortable
+from tests.kernels import specimens
+from tests.kernels.specimens import assert_same as assert_same
+from tfkernels.codec import ALIGNMENT, FEW_OTHERS, MAX_DEPTH, MAX_PARTS, VIEW_FROM, Decoder, Encoder
+from tfkernels.errors import ExchangeError, MissingPackage, NotPortable
 
 settings.register_profile("kernels", deadline=None, suppress_health_check=list(HealthCheck))
 settings.load_profile("kernels")
@@ -30,49 +34,6 @@ def travel(value: typing.Any) -> typing.Any:
         assert offset % ALIGNMENT == 0
         memory[offset : offset + len(buffer)] = bytes(buffer)
     return Decoder(memory).decode(json.loads(text))
-
-
-def bits(array: typing.Any) -> typing.Any:
-    """An array's bytes, field by field: what lies in the padding between the fields of a record is no value."""
-    if array.dtype.names is None:
-        raw = array.tobytes()
-        if array.dtype in (np.longdouble, np.clongdouble) and np.dtype(np.longdouble).itemsize == 16:
-            return [raw[start : start + 10] for start in range(0, len(raw), 16)]  # the rest is padding too
-        return raw
-    return [bits(array[name]) for name in array.dtype.names]
-
-
-def assert_same(there: typing.Any, here: typing.Any) -> None:
-    """Type by type and bit by bit."""
-    assert type(there) is type(here)
-    if isinstance(here, np.ndarray):
-        assert there.dtype == here.dtype
-        assert there.dtype.str == here.dtype.str
-        assert there.shape == here.shape
-        assert there.flags.writeable
-        if here.dtype == object:
-            for one, other in zip(there.ravel().tolist(), here.ravel().tolist()):
-                assert_same(one, other)
-        else:
-            assert bits(there) == bits(here)
-            if here.flags.f_contiguous:
-                assert there.flags.f_contiguous
-    elif isinstance(here, np.generic):
-        assert there.dtype == here.dtype
-        assert bits(np.asarray(there)) == bits(np.asarray(here))
-    elif isinstance(here, (float, complex)):
-        assert struct.pack(">dd", there.real, there.imag) == struct.pack(">dd", here.real, here.imag)
-    elif isinstance(here, dict):
-        for (key, one), (other_key, other) in zip(there.items(), here.items()):
-            assert_same(key, other_key)
-            assert_same(one, other)
-        assert len(there) == len(here)
-    elif isinstance(here, (list, tuple)):
-        assert len(there) == len(here)
-        for one, other in zip(there, here):
-            assert_same(one, other)
-    else:
-        assert there == here
 
 
 plain_dtypes = st.one_of(
@@ -127,12 +88,25 @@ scalars = st.one_of(
     st.sampled_from([np.float16(0.1), np.int8(-3), np.bool_(True), np.complex64(1j), np.datetime64("2020-01-01", "D")]),
     st.sampled_from([np.str_("a\0b\0"), np.bytes_(b"a\0b\0"), np.float64("nan"), np.longdouble(1) / 3]),
 )
+small = st.one_of(
+    st.decimals(),
+    st.fractions(),
+    st.uuids(),
+    st.datetimes(timezones=st.sampled_from([None, datetime.timezone.utc])),
+    st.timedeltas(),
+    st.times(),
+    st.builds(slice, st.integers(), st.none()),
+    st.builds(range, st.integers(), st.integers()),
+)
+texts = npst.arrays(object, shapes, elements=st.one_of(st.text(st.characters()), st.just(None)), fill=st.nothing())
+masked = arrays().map(lambda array: specimens.Masked(array, mask=np.ma.make_mask_none(array.shape, array.dtype)))
 keys = st.one_of(st.none(), st.booleans(), st.integers(), st.text(), st.binary(), st.tuples(st.integers(), st.text()))
 values = st.recursive(
-    st.one_of(scalars, arrays(), st.builds(bytearray, st.binary())),
+    st.one_of(scalars, arrays(), st.builds(bytearray, st.binary()), small, texts, masked),
     lambda inner: st.one_of(
         st.lists(inner, max_size=4),
         st.tuples(inner, inner),
+        st.builds(specimens.Point, inner, inner),
         st.dictionaries(keys, inner, max_size=4),
         st.builds(collections.OrderedDict, st.lists(st.tuples(keys, inner), max_size=3)),
         st.sets(keys),
@@ -155,6 +129,49 @@ def test_any_array_arrives_exactly(array: typing.Any) -> None:
 @given(npst.arrays(object, shapes, elements=st.one_of(st.text(), st.none(), st.binary()), fill=st.nothing()))
 def test_object_arrays_of_strings(array: typing.Any) -> None:
     assert_same(travel(array), array)
+
+
+@st.composite
+def frames(draw: typing.Any) -> typing.Any:
+    """Columns of any dtype that pandas leaves as it is, any text twice as a label, any text and number as a name."""
+    pd = specimens.pd
+    rows = draw(st.integers(min_value=0, max_value=4))
+    dtypes = st.sampled_from(["?", "i1", "<u8", ">f4", "f8", "c8", "M8[ns]", "m8[ns]", "O"])
+    elements = st.one_of(st.text(), st.none(), st.integers())
+    columns = []
+    for dtype in draw(st.lists(dtypes, max_size=4)):
+        if dtype == "O":
+            array = np.array([None, *draw(st.lists(elements, min_size=rows, max_size=rows))], object)[1:]
+        else:
+            raw = draw(st.binary(min_size=16 * rows, max_size=16 * rows))
+            array = np.frombuffer(raw, dtype)[:rows] if dtype != "?" else np.frombuffer(raw, "u1")[:rows] > 99
+        columns.append(pd.Series(array, dtype=array.dtype))
+    frame = pd.DataFrame(dict(enumerate(columns)), index=pd.RangeIndex(rows))
+    labels = draw(st.lists(st.text(), min_size=len(columns), max_size=len(columns)))
+    frame.columns = pd.Index(labels, dtype=object, name=draw(keys))
+    frame.index = pd.Index(draw(st.lists(st.text(), min_size=rows, max_size=rows)), dtype=object)
+    frame.attrs.update(draw(st.dictionaries(st.text(), scalars, max_size=1)))
+    return frame
+
+
+if specimens.pd is not None:
+
+    @given(frames())
+    def test_any_frame_arrives_exactly(frame: typing.Any) -> None:
+        assert_same(travel(frame), frame)
+        for position in range(frame.shape[1]):
+            assert_same(travel(frame.iloc[:, position]), frame.iloc[:, position])
+
+
+if specimens.sp is not None:
+
+    @given(
+        npst.arrays(st.sampled_from(["i1", "f4", "f8", "c16"]), npst.array_shapes(min_dims=2, max_dims=2, max_side=5)),
+        st.sampled_from(["csr", "csc", "coo", "bsr", "dia", "lil", "dok"]),
+    )
+    def test_any_sparse_matrix_arrives_exactly(dense: typing.Any, form: typing.Any) -> None:
+        matrix = specimens.sp.coo_matrix(dense).asformat(form)
+        assert_same(travel(matrix), matrix)
 
 
 @pytest.mark.parametrize("text", ["", "ä€😀", "a\0b", "\ud800"])
@@ -202,15 +219,27 @@ class Unportable:
     pass
 
 
+class Level(enum.IntEnum):
+    LOW = 1
+
+
+Records: typing.Any = type("Records", (np.ndarray,), {})
+
+
 @pytest.mark.parametrize(
     ("value", "path"),
     [
         ({"dense": [1, 2, Unportable()]}, "['dense'][2]"),
         ((np.ones(2), {3: Unportable}), "[1][3]"),
         (np.array([None, Unportable()]), "[1]"),
-        ({"m": np.ma.masked_array([1], [True])}, "['m']"),
+        (np.array([["a", "b"], ["c", Unportable()]]), "[1, 1]"),
+        (np.array([[1, 2], [3, Unportable()]]).T, "[1, 1]"),
+        ({"m": np.zeros(1).view(Records)}, "['m']"),
         ([np.zeros(1, [("a", "O")])], "[0]"),
-        ([1, range(3)], "[1]"),
+        ([1, {"level": Level.LOW}], "[1]['level']"),
+        ((1, collections.defaultdict(int)), "[1]"),
+        (specimens.Point(1, [Unportable()]), ".y[0]"),
+        (specimens.Masked([Unportable()]), ".data[0]"),
     ],
 )
 def test_the_error_says_which_part(value: typing.Any, path: typing.Any) -> None:
@@ -220,13 +249,82 @@ def test_the_error_says_which_part(value: typing.Any, path: typing.Any) -> None:
     assert len(str(caught.value)) > len(path) + 20, "and why"
 
 
-def test_registered_dtypes_are_refused_not_passed_as_raw_bytes() -> None:
-    ml_dtypes = pytest.importorskip("ml_dtypes", reason="only where TensorFlow's own dtypes are installed")
-    with pytest.raises(NotPortable, match="bfloat16"):
-        travel(np.ones(2, ml_dtypes.bfloat16))
+def registered_dtypes() -> typing.List[typing.Any]:
+    try:
+        import ml_dtypes
+    except ImportError:  # on the oldest Pythons
+        return []
+    found = [getattr(ml_dtypes, name) for name in dir(ml_dtypes)]
+    return [dtype for dtype in found if isinstance(dtype, type) and issubclass(dtype, np.generic)]
 
 
-def test_cycles_and_depth_have_an_end() -> None:
+def test_dtypes_of_ml_dtypes() -> None:
+    for dtype in registered_dtypes():
+        assert_same(travel(specimens.registered(dtype)), specimens.registered(dtype))
+
+
+def test_a_dtype_of_an_unknown_library_is_refused_not_passed_as_raw_bytes(monkeypatch: typing.Any) -> None:
+    if registered_dtypes():
+        array = np.ones(2, registered_dtypes()[0])
+        monkeypatch.setitem(sys.modules, "ml_dtypes", None)
+        with pytest.raises(NotPortable, match=str(array.dtype)):
+            travel(array)
+
+
+def test_without_ml_dtypes_the_error_says_what_to_install_and_where(monkeypatch: typing.Any) -> None:
+    monkeypatch.setitem(sys.modules, "ml_dtypes", None)
+    monkeypatch.setenv("TFKERNELS_KERNEL", "tf1")
+    node = ["array", {"registered": "bfloat16"}, [1], "C", 0]
+    with pytest.raises(
+        MissingPackage, match=r"(?s)bfloat16.*kernel tf1.*%%tf1\n!pip install ml_dtypes.*import tensorflow"
+    ):
+        Decoder(bytearray(64)).decode(node)
+
+
+@pytest.mark.parametrize("name", sorted(specimens.all_here()))
+def test_every_kind_arrives_exactly(name: typing.Any) -> None:
+    value = specimens.all_here()[name]
+    assert_same(travel(value), value)
+
+
+@given(st.lists(values, min_size=1, max_size=3), st.lists(st.integers(min_value=0, max_value=2), max_size=6))
+def test_one_object_arrives_as_one_object(pool: typing.Any, picks: typing.Any) -> None:
+    here = [pool[pick % len(pool)] for pick in picks]
+    there = travel({"first": here[:1], "all": here})
+    assert_same(there["all"], here)
+    for i, one in enumerate(here):
+        for j, other in enumerate(here):
+            if isinstance(one, (list, dict, bytearray, np.ndarray)):
+                assert (there["all"][i] is there["all"][j]) == (one is other)
+        if i == 0 and isinstance(one, (list, dict, bytearray, np.ndarray)):
+            assert there["first"][0] is there["all"][0]
+
+
+def test_the_same_array_travels_once() -> None:
+    array = np.zeros(10**5)
+    encoder = Encoder()
+    encoder.encode([array, {"again": array}, (array,)])
+    assert encoder.size == array.nbytes
+    there = travel([array, array[1:], array[1:]])
+    there[1][:] = 1
+    assert not there[0].any(), "views of one array arrive as arrays of their own"
+    assert not there[2].any()
+
+
+def test_a_few_other_objects_among_many_texts() -> None:
+    others: typing.List[typing.Any] = [[], np.nan, None, {}]
+    array = np.array([None] * 100, object)
+    array[:] = ["a", "ä\ud800", "", "b"] * 25
+    array[:80:20] = others
+    there = travel(array.reshape(4, 25).T)
+    assert_same(there, array.reshape(4, 25).T)
+    encoder = Encoder()
+    assert len(json.dumps(encoder.encode(array))) < 150
+    many = np.array([str(i) if i % 2 else [i] for i in range(2 * FEW_OTHERS + 10)] + [None], object)
+    assert_same(travel(many), many)
+
+
+def test_cycles_depth_and_count_have_an_end() -> None:
     cycle: typing.List[typing.Any] = []
     cycle.append({"again": cycle})
     with pytest.raises(NotPortable, match="contains itself"):
@@ -241,8 +339,13 @@ def test_cycles_and_depth_have_an_end() -> None:
     with pytest.raises(NotPortable, match="nested deeper"):
         travel(deep)
     assert travel(deep[0]) == deep[0]
-    twice = [1]
-    assert travel([twice, twice]) == [[1], [1]], "the same list twice is no cycle"
+    with pytest.raises(NotPortable, match=r"^\[1\]: .* 10,000,000 parts"):
+        travel([1, [None] * MAX_PARTS])
+    wide: typing.Any = [1]
+    for _ in range(MAX_DEPTH // 2):
+        wide = [wide, wide]
+    there = travel(wide)
+    assert there[0] is there[1], "2 ** 50 paths lead to its end, and each list travels once"
 
 
 @pytest.mark.parametrize(
@@ -252,7 +355,15 @@ def test_cycles_and_depth_have_an_end() -> None:
         ["array", "|O", [1], "C", 0],
         [
             "array",
-            {"names": ["a"], "formats": ["|O"], "offsets": [0], "titles": [None], "itemsize": 8, "aligned": False},
+            {
+                "names": ["a"],
+                "formats": ["|O"],
+                "offsets": [0],
+                "titles": [None],
+                "itemsize": 8,
+                "aligned": False,
+                "record": False,
+            },
             [1],
             "C",
             0,
@@ -263,6 +374,16 @@ def test_cycles_and_depth_have_an_end() -> None:
         ["array", "nonsense", [1], "C", 0],
         ["bytes", 0, 1000],
         ["int"],
+        ["same", 0],
+        ["same", -1],
+        ["list", ["same", 0]],
+        ["texts", [2], "C", 0, 2, 0],
+        ["texts", [1], "C", 0, 2, 8],
+        ["kind", "os.system", "true"],
+        ["kind", "numpy.load", "x"],
+        ["kind", "pandas.read_pickle", "x"],
+        ["kind", "python.range", "a", 1, 2],
+        ["kind", "python.namedtuple", "import os", ["tuple", "a"], 1],
         ["float", "00"],
         ["dict", "a"],
         {"a": 1},

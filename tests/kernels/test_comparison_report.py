@@ -417,6 +417,7 @@ import sys, warnings
 import numpy as np
 from tfkernels.comparison import compare
 
+theirs = sys.modules.pop("matplotlib.pyplot", None)  # Keras 3 imports it where it finds it
 image = np.arange(400, dtype="float32").reshape(20, 20)
 holes = image.copy(); holes[3, 4] = np.nan; holes[5, 6] = np.inf
 CASES = {
@@ -451,6 +452,8 @@ with warnings.catch_warnings():
     except KeyError as error:
         unknown = str(error)
 pyplot = "matplotlib.pyplot" in sys.modules
+if theirs is not None:
+    sys.modules["matplotlib.pyplot"] = theirs
 """
 
 

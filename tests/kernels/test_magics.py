@@ -48,6 +48,25 @@ def test_the_main_job(pair: tuple[str, str]) -> None:
     assert text(named) == "{'a': [1, None], (1, 2): {3}}"
 
 
+def test_a_value_goes_from_one_kernel_to_another(pair: tuple[str, str]) -> None:
+    here, there = pair
+    other = "tf1" if there == "tf2" else "tf2"
+    *_, value, failed, refused = run_cells(
+        here,
+        *load(here),
+        "n = 2",
+        f"%%{other}\nimport numpy as np\nweights = {{'a:b': np.arange(3.0)}}; bias = 1",
+        f"%%{there} -i w={other}:weights['a:b'][1:],n -i {other}:bias -o s\ns = w.tolist(), n, bias",
+        "s",
+        f"%%{there} -i w={other}:nowhere\npass",
+        f"%%{there} -i w=tf9:weights\npass",
+        allow_errors=True,
+    )
+    assert text(value) == "([1.0, 2.0], 2, 1)"
+    assert f"no 'nowhere' in kernel {other}" in failed[0].evalue
+    assert "no kernel 'tf9'" in refused[0].evalue
+
+
 def test_output_is_that_of_a_native_cell(pair: tuple[str, str]) -> None:
     here, there = pair
     cell = "\n".join(
@@ -204,8 +223,8 @@ def test_a_notebooks_kernel_that_is_killed_takes_the_other_one_along(installed: 
     manager, client = start_new_kernel(kernel_name="tf2")
     try:
         expressions = {"pid": "__import__('tfkernels').kernel('tf1')['__import__(\"os\").getpid()']"}
-        client.execute("", user_expressions=expressions)
-        pid = int(client.get_shell_msg(timeout=60)["content"]["user_expressions"]["pid"]["data"]["text/plain"])
+        reply = client.execute("", user_expressions=expressions, reply=True, timeout=60)
+        pid = int(reply["content"]["user_expressions"]["pid"]["data"]["text/plain"])
         os.kill(pid, 0)
         assert manager.provisioner is not None
         os.kill(manager.provisioner.pid, signal.SIGKILL)  # type: ignore[attr-defined]

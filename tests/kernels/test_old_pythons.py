@@ -1,41 +1,86 @@
-"""Tests of the codec and the comparison again, under the Pythons of the kernels: TensorFlow's old ones, the newest."""
+"""What runs under the Pythons of the kernels, TensorFlow's old ones and the newest: the codec and the comparison, whose
+tests run again, and shared memory.
+"""
 
+import json
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import findpython
+import numpy as np
 import pytest
 from uv import find_uv_bin
+
+from tfkernels.parcel import Parcel, unpack
+from tfkernels.segments import Segment
 
 _KERNELS = Path(__file__).parents[2] / "kernels"
 
 
-@pytest.mark.parametrize(
-    ("tests", "version", "numpy"),
-    [
-        ("test_codec.py", "3.6", "numpy"),
-        ("test_codec.py", "3.7", "numpy"),
-        ("test_codec.py", "3.13", "numpy"),
-        ("test_comparison.py", "3.7", "numpy==1.18.*"),
-        ("test_comparison.py", "3.13", "numpy,ml_dtypes"),
-    ],
-)
-def test_again(tests: str, version: str, numpy: str, tmp_path: Path) -> None:
+@pytest.fixture
+def python(version: str, packages: str, tmp_path: Path) -> Callable[..., str]:
+    """Runs that version with those packages, and returns what it printed."""
     major, minor = map(int, version.split("."))
     found = [python for python in findpython.find_all(major, minor) if not python.freethreaded]
     if not found and version == "3.6":
         pytest.skip("no Python 3.6 here: what the other side of a magic needs was not tried on it")
-    python = str(found[0].interpreter) if found else version
-    done = subprocess.run(
-        [find_uv_bin(), "run", "--quiet", "--no-project", "--python", python, "--with", f"{numpy},hypothesis,pytest",
-         "python", "-m", "pytest", "-q", "-c", os.devnull, "--noconftest", "-p", "no:cacheprovider",
-         str(Path(__file__).with_name(tests))],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(_KERNELS)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
-    assert " passed" in done.stdout
+    command = [find_uv_bin(), "run", "--quiet", "--no-project", "--python"]
+    command += [str(found[0].interpreter) if found else version, "--with", f"{packages},hypothesis,pytest", "python"]
+
+    def run(*arguments: str) -> str:
+        done = subprocess.run(
+            [*command, *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(_KERNELS)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+        return done.stdout
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("tests", "version", "packages"),
+    [
+        ("test_codec.py", "3.6", "numpy,pandas,scipy"),
+        ("test_codec.py", "3.7", "numpy,pandas,scipy"),
+        ("test_codec.py", "3.13", "numpy,pandas,scipy"),
+        ("test_comparison.py", "3.7", "numpy==1.18.*"),
+        ("test_comparison.py", "3.13", "numpy,ml_dtypes"),
+    ],
+)
+def test_again(tests: str, python: Callable[..., str]) -> None:
+    file = str(Path(__file__).with_name(tests))
+    assert " passed" in python("-m", "pytest", "-q", "-c", os.devnull, "--noconftest", "-p", "no:cacheprovider", file)
+
+
+_OTHER_SIDE = """
+import json, os, sys
+from tfkernels import segments, writing
+from tfkernels.parcel import Parcel, unpack
+sent, address = map(json.loads, sys.argv[1:])
+x = unpack(sent)["x"]
+assert type(x.base).__name__ == "mmap", "it was not copied"
+x += 1
+segment = segments.open_segment(address)
+parcel = Parcel({"y": x})
+for _ in range(2):
+    descriptor = parcel.write(segment, address)
+assert writing._mappings, "the second time through a mapping"
+assert segments.locks_last() and not segments.Segment().busy()
+print(json.dumps(descriptor))
+"""
+
+
+@pytest.mark.parametrize(("version", "packages"), [("3.6", "numpy"), ("3.7", "numpy"), ("3.13", "numpy")])
+def test_shared_memory(python: Callable[..., str]) -> None:
+    array = np.arange(10**6, dtype="f4")
+    with Segment() as there, Segment() as back:
+        sent = Parcel({"x": array}).write(there.descriptor, there.address)
+        arrived = unpack(json.loads(python("-c", _OTHER_SIDE, json.dumps(sent), json.dumps(back.address))))
+    assert np.array_equal(arrived["y"], array + 1)

@@ -1,9 +1,13 @@
-"""Shared memory: private, never a SIGBUS, nothing left behind."""
+"""Shared memory: private, never a SIGBUS, nothing left behind; its system knows who looks into it."""
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import mmap
 import os
 import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,10 +17,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfkernels import segments
+from tfkernels import segments, writing
 from tfkernels.errors import ExchangeError, NotPortable
-from tfkernels.parcel import Parcel, unpack
-from tfkernels.segments import Segment, open_segment, read, write
+from tfkernels.parcel import FORMAT, Parcel, join, unpack
+from tfkernels.segments import MAP_FROM, Segment, locks_last, open_segment, read
+from tfkernels.writing import write
+
+MAPPED = np.ones(MAP_FROM, np.uint8)
+"""So large that it is looked at where it lies."""
 
 
 @pytest.fixture(params=["anonymous", "named"])
@@ -28,20 +36,52 @@ def segment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         yield made
 
 
+@contextlib.contextmanager
+def limited(kind: int, value: int) -> Iterator[None]:
+    limits = resource.getrlimit(kind)
+    resource.setrlimit(kind, (value, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(kind, limits)
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
 def send(values: dict[str, Any], segment: Segment) -> dict[str, Any]:
     return unpack(Parcel(values).write(segment.descriptor, segment.address))
 
 
-@pytest.mark.parametrize("count", [0, 10, 200_000])
-def test_values_arrive_independent_and_outlive_the_segment(segment: Segment, count: int) -> None:
+@pytest.mark.parametrize("count", [0, 10, 200_000, 6_000_000])
+@pytest.mark.parametrize("times", [1, 2], ids=["fresh", "used-again"])
+def test_values_arrive_independent_and_outlive_the_segment(segment: Segment, count: int, times: int) -> None:
     array = np.arange(count, dtype="f4")
-    there = send({"x": array, "y": [1, "a"]}, segment)
+    small = {str(number): np.full(number, number, "u2") for number in range(300)}
+    for _ in range(times):
+        array[:] = np.arange(count)
+        there = send({"x": array, "y": [1, "a"], "small": small, "last": array[::-1]}, segment)
+        array[:] = -1
+        assert there["y"] == [1, "a"]
+        assert np.array_equal(there["x"], np.arange(count))
+        assert np.array_equal(there["last"], np.arange(count)[::-1])
+        there["x"] += 1
+        assert np.array_equal(there["x"], np.arange(count) + 1)
+        assert all(np.array_equal(there["small"][name], small[name]) for name in small)
+        if times > 1:
+            del there
     segment.close()
-    array[:] = -1
-    assert there["y"] == [1, "a"]
-    assert np.array_equal(there["x"], np.arange(count))
-    there["x"] += 1
-    assert np.array_equal(there["x"], np.arange(count) + 1)
+    if times == 1:
+        assert np.array_equal(there["x"], np.arange(count) + 1)
+
+
+def test_memory_is_aligned_for_tensorflow(segment: Segment) -> None:
+    for size in (100_000, MAP_FROM):
+        write(segment.descriptor, [(0, bytes(size))])
+        descriptor = open_segment(segment.address)
+        assert np.frombuffer(read(descriptor, size), "u1").ctypes.data % 64 == 0
+        os.close(descriptor)
 
 
 def test_nobody_else_can_open_it(segment: Segment) -> None:
@@ -56,22 +96,41 @@ def test_nobody_else_can_open_it(segment: Segment) -> None:
 
 
 def test_no_room_is_an_error_and_no_signal(segment: Segment) -> None:
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    with limited(resource.RLIMIT_FSIZE, 4096), pytest.raises(ExchangeError, match="no room in shared memory"):
+        write(segment.descriptor, [(0, bytes(8192))])
+
+
+def test_more_than_the_free_memory_is_refused_before_the_system_ends_a_process(
+    segment: Segment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "CHECKED_FROM", 10_000)
+    monkeypatch.setattr("tfkernels.memory.available", lambda: 15_000)
+    write(segment.descriptor, [(0, bytes(10_000))])
+    with pytest.raises(ExchangeError, match="not enough memory is free"):
+        write(segment.descriptor, [(0, bytes(40_000))])
+    assert segment.size <= 12_288, "nothing was written"
+
+
+def test_a_shortened_or_overwritten_segment_is_refused_or_read_and_never_a_signal(segment: Segment) -> None:
+    descriptor = Parcel({"x": MAPPED}).write(segment.descriptor, segment.address)
     try:
-        with pytest.raises(ExchangeError, match="no room in shared memory"):
-            write(segment.descriptor, 0, np.zeros(8192, "u1"))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-
-
-def test_a_shortened_segment_is_refused(segment: Segment) -> None:
-    descriptor = Parcel({"x": np.zeros(10**6)}).write(segment.descriptor, segment.address)
-    os.ftruncate(segment.descriptor, 1000)
-    with pytest.raises(ExchangeError, match=r"damaged|shorter"):
+        os.ftruncate(segment.descriptor, 1000)
+    except PermissionError:  # sealed: nobody can
+        assert unpack(descriptor)["x"].sum() == len(MAPPED)
+    else:
+        with pytest.raises(ExchangeError, match=r"damaged|shorter"):
+            unpack(descriptor)
+    size = descriptor["parts"][0]["buffers"]
+    os.pwrite(segment.descriptor, b"]]]]nonsense", size)
+    with pytest.raises(ExchangeError, match="damaged"):
         unpack(descriptor)
-    with pytest.raises(ExchangeError, match="shorter"):
-        read(segment.descriptor, 10**6)
+
+
+def test_a_segment_that_is_shortened_while_it_is_looked_at(segment: Segment) -> None:
+    there = send({"x": MAPPED}, segment)
+    with contextlib.suppress(PermissionError):
+        os.ftruncate(segment.descriptor, 0)
+    assert there["x"].sum() == len(MAPPED)
 
 
 def test_only_regular_files_of_this_user_are_opened(tmp_path: Path) -> None:
@@ -93,10 +152,23 @@ def test_a_path_that_leads_to_another_file_by_now_is_refused(tmp_path: Path) -> 
             open_segment(address)
 
 
-def test_other_format_is_named(segment: Segment) -> None:
+@pytest.mark.parametrize("other", [FORMAT - 1, FORMAT + 1, None])
+def test_other_formats_are_named(segment: Segment, other: int | None) -> None:
     descriptor = Parcel({"x": 1}).write(segment.descriptor, segment.address)
-    with pytest.raises(ExchangeError, match=r"format 99.*tfkernels install"):
-        unpack({**descriptor, "format": 99})
+    with pytest.raises(ExchangeError, match=rf"format {other} .*format {FORMAT};.*tfkernels install"):
+        unpack({**descriptor, "format": other})
+
+
+def test_parcels_of_several_segments_are_one() -> None:
+    with Segment() as one, Segment() as other:
+        parcels = [Parcel({"a": 1, "b": MAPPED, "again": MAPPED}).write(one.descriptor, one.address)]
+        twice = [2]
+        parcels.append(Parcel({"c": twice, "d": (twice,)}).write(other.descriptor, other.address))
+        there = unpack(join(parcels))
+    assert list(there) == ["a", "b", "again", "c", "d"]
+    assert there["c"] == [2]
+    assert there["again"] is there["b"], "what occurs twice is one object"
+    assert there["d"][0] is there["c"], "counted in its own segment"
 
 
 def test_all_or_nothing() -> None:
@@ -104,19 +176,123 @@ def test_all_or_nothing() -> None:
         Parcel({"good": np.ones(3), "weights": {"dense": [1, object()]}})
 
 
-def test_a_thousand_exchanges_leave_no_descriptor(segment: Segment) -> None:
-    before = len(os.listdir("/proc/self/fd"))
-    for number in range(1000):
-        with Segment() as fresh:
-            assert np.array_equal(send({"x": np.full(100_000, number, "u2")}, fresh)["x"][:3], [number] * 3)
-    assert len(os.listdir("/proc/self/fd")) <= before
-
-
 def test_killed_in_the_middle_of_writing_leaves_nothing() -> None:
     """The kernel of the operating system frees memory without a name; so it is enough that there is no name."""
-    code = "import os, signal; from tfkernels.segments import *; s = Segment(); write(s.descriptor, 0, bytes(10**7));"
-    code += "print(s.address['path'], flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    code = "import os, signal; from tfkernels.segments import *; from tfkernels.writing import write; s = Segment();"
+    code += "write(s.descriptor, [(0, bytes(10**7))]); print(s.address['path'], flush=True);"
+    code += "os.kill(os.getpid(), signal.SIGKILL)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == -9
     assert not os.path.lexists(done.stdout.strip())
     assert not [name for name in os.listdir("/dev/shm") if "tfkernels" in name]
+
+
+# Busy: what the reuse of segments rests on
+
+
+def test_busy_as_long_as_an_array_looks_into_it() -> None:
+    with Segment() as segment:
+        there = send({"x": MAPPED, "y": 1}, segment)
+        part = there.pop("x")[5:10]
+        assert segment.busy()
+        del part
+        assert not segment.busy()
+        assert send({"x": np.ones(1000)}, segment)["x"].sum() == 1000
+        assert not segment.busy(), "what is small was copied out"
+
+
+def test_a_small_part_of_a_large_segment_does_not_keep_it_busy() -> None:
+    with Segment() as segment:
+        send({"x": np.ones(MAP_FROM * 5, np.uint8)}, segment)
+        there = send({"x": MAPPED}, segment)
+        assert not segment.busy()
+        assert there["x"].sum() == MAP_FROM
+
+
+def test_busy_until_a_forked_child_and_a_killed_process_are_gone() -> None:
+    looking = (
+        "import sys, json, time; from tfkernels.parcel import unpack\n"
+        "x = unpack(json.loads(sys.argv[1])); print('looks', flush=True); time.sleep(100)"
+    )
+    with Segment() as segment:
+        descriptor = Parcel({"x": MAPPED}).write(segment.descriptor, segment.address)
+        command = [sys.executable, "-c", looking, __import__("json").dumps(descriptor)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            assert segment.busy()
+            os.kill(process.pid, signal.SIGKILL)
+        assert not segment.busy()
+
+        forking = "import os, sys, json, time; from tfkernels.parcel import unpack\n"
+        forking += "x = unpack(json.loads(sys.argv[1])); pid = os.fork()\n"
+        forking += "if pid == 0: time.sleep(100)\ndel x; print(pid, flush=True); sys.stdin.read()"
+        command[2] = forking
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            child = int(process.stdout.readline())
+            assert segment.busy(), "the child still looks into it"
+            os.kill(child, signal.SIGKILL)
+            process.communicate()
+        assert not segment.busy()
+
+
+def test_this_system_keeps_a_lock_with_its_mapping() -> None:
+    assert locks_last()
+
+
+def test_a_program_that_is_started_meanwhile_does_not_keep_it_busy() -> None:
+    with Segment() as segment:
+        there = send({"x": MAPPED}, segment)
+        with subprocess.Popen(["sleep", "100"]) as process:
+            del there
+            assert not segment.busy()
+            process.kill()
+
+
+def test_memory_comes_back_at_once_though_a_writer_keeps_its_mapping() -> None:
+    with Segment() as segment:
+        for _ in range(2):
+            send({"x": MAPPED}, segment)
+        descriptor = open_segment(segment.address)
+        mapping = mmap.mmap(descriptor, MAP_FROM)
+        assert os.fstat(descriptor).st_blocks > 0
+        segment.give_back()
+        assert os.fstat(descriptor).st_blocks == 0
+        mapping.close()
+        os.close(descriptor)
+
+
+# Few descriptors
+
+
+def test_without_descriptors_values_are_copied_or_refused_and_nothing_leaks() -> None:
+    with Segment() as segment:
+        descriptor = Parcel({"x": MAPPED}).write(segment.descriptor, segment.address)
+        before = descriptors()
+        with limited(resource.RLIMIT_NOFILE, 256):
+            taken = [os.dup(0)]
+            while taken[-1] < 200:
+                taken.append(os.dup(0))
+            there = unpack(descriptor)
+            assert not segment.busy(), "many descriptors are in use: it was copied"
+            with contextlib.suppress(OSError):
+                while True:
+                    taken.append(os.dup(0))
+            for attempt in (Segment, lambda: unpack(descriptor)):
+                with pytest.raises(ExchangeError, match="too many files open"):
+                    attempt()
+        for number in taken:
+            os.close(number)
+        assert descriptors() == before
+        assert there["x"].sum() == MAP_FROM
+
+
+def test_a_lock_held_by_somebody_else_means_a_copy() -> None:
+    with Segment() as segment:
+        descriptor = Parcel({"x": MAPPED}).write(segment.descriptor, segment.address)
+        fcntl.flock(segment.descriptor, fcntl.LOCK_EX)
+        there = unpack(descriptor)
+        fcntl.flock(segment.descriptor, fcntl.LOCK_UN)
+        assert not segment.busy()
+        assert there["x"].sum() == MAP_FROM

@@ -1,0 +1,71 @@
+"""NumPy's own subclasses of arrays, its variable-length strings, and dtypes themselves."""
+
+import typing
+
+import numpy as np
+
+from tfkernels.dtypes import decode_dtype, encode_dtype
+from tfkernels.errors import ExchangeError
+from tfkernels.kinds.kind import Kind, Parts, named, stand_in
+
+Array = typing.Any
+
+
+def _masked_parts(array: Array) -> Parts:
+    mask = np.ma.getmask(array)
+    fill = np.asarray(array.fill_value)
+    value, default = fill.tolist(), np.asarray(np.ma.default_fill_value(array)).tolist()
+    usual = type(value) is type(default) and value == default
+    return [
+        (".data", np.asarray(array.data)),
+        (".mask", None if mask is np.ma.nomask else np.asarray(mask)),
+        (".fill_value", None if usual else fill),  # the default one of small integers could not be set
+        (".hardmask", bool(array.hardmask)),
+    ]
+
+
+def _masked(data: Array, mask: Array, fill_value: Array, hard: bool) -> Array:
+    array = np.ma.MaskedArray(data, mask=np.ma.nomask if mask is None else mask, hard_mask=hard)
+    if fill_value is not None:
+        array.fill_value = fill_value
+    return array
+
+
+def _strings_parts(array: Array) -> Parts:
+    dtype = array.dtype
+    missing = [dtype.na_object] if hasattr(dtype, "na_object") else []
+    return [("", array.astype(object)), ("", bool(dtype.coerce)), (".dtype.na_object", missing)]
+
+
+def _strings(items: Array, coerce: bool, missing: typing.List[typing.Any]) -> Array:
+    if not hasattr(np, "dtypes") or not hasattr(np.dtypes, "StringDType"):
+        raise ExchangeError(
+            f"an array of NumPy 2's StringDType arrived, and NumPy {np.__version__} here has none such; pass "
+            f"x.astype(object)"
+        )
+    options = {"na_object": missing[0]} if missing else {}
+    return items.astype(np.dtypes.StringDType(coerce=coerce, **options))
+
+
+_MASKED = Kind("numpy.MaskedArray", _masked_parts, _masked)
+_MASKED_CONSTANT = Kind("numpy.masked", lambda _: [], lambda: np.ma.masked)
+_MATRIX = Kind("numpy.matrix", lambda m: [("", np.asarray(m))], lambda array: array.view(np.matrix))
+_RECORDS = Kind("numpy.recarray", lambda r: [("", r.view(np.ndarray))], lambda array: array.view(np.recarray))
+STRINGS = Kind("numpy.StringDType", _strings_parts, _strings)
+_DTYPE = Kind("numpy.dtype", lambda dtype: [("", encode_dtype(dtype))], decode_dtype)
+_IN_A_FILE = stand_in(np.asarray)
+"""A memory-mapped array is an array; the file that it lies in stays where it is."""
+
+KINDS = named(_MASKED, _MASKED_CONSTANT, _MATRIX, _RECORDS, STRINGS, _DTYPE)
+
+_BY_TYPE = {
+    np.ma.MaskedArray: _MASKED,
+    type(np.ma.masked): _MASKED_CONSTANT,
+    np.matrix: _MATRIX,
+    np.recarray: _RECORDS,
+    np.memmap: _IN_A_FILE,
+}
+
+
+def find(value: typing.Any) -> typing.Optional[Kind]:
+    return _DTYPE if isinstance(value, np.dtype) else _BY_TYPE.get(type(value))

@@ -1,0 +1,90 @@
+"""pandas: frames, series, scalars; ``tfkernels.kinds.columns`` and ``indexes`` are the rest of it.
+
+Described by values, labels and names, so that it passes between pandas 1.1 and 3. What a pandas has no type for arrives
+as what that pandas itself would have made of it: see ``columns``.
+"""
+
+import typing
+
+import numpy as np
+import pandas as pd
+
+from tfkernels.kinds import columns, indexes
+from tfkernels.kinds.kind import Kind, Parts, attributes, named
+from tfkernels.kinds.offsets import describe_offset, offset
+from tfkernels.kinds.zones import Zone, describe
+
+Frame = typing.Any
+Values = typing.Any
+
+
+def _series_parts(series: Frame) -> Parts:
+    return [
+        (".array", columns.values(series)),
+        (".index", series.index),
+        (".name", series.name),
+        (".attrs", dict(series.attrs)),
+    ]
+
+
+def _series(values: Values, index: typing.Any, name: typing.Any, attrs: typing.Dict[typing.Any, typing.Any]) -> Frame:
+    series = columns.series(values, index)
+    series.name = name
+    series.attrs.update(attrs)
+    return series
+
+
+def _frame_parts(frame: Frame) -> Parts:
+    parts: Parts = [(".index", frame.index), (".columns", frame.columns), (".attrs", dict(frame.attrs))]
+    types = set(frame.dtypes)
+    if len(types) == 1 and isinstance(next(iter(types)), np.dtype):
+        return [*parts, (".values", frame.to_numpy())]  # one piece; if pandas holds it as one, no copy
+    for position in range(frame.shape[1]):
+        parts.append((f".iloc[:, {position}]", columns.values(frame.iloc[:, position])))
+    return parts
+
+
+def _frame(index: typing.Any, labels: typing.Any, attrs: typing.Dict[typing.Any, typing.Any], *values: Values) -> Frame:
+    if len(values) == 1 and isinstance(values[0], np.ndarray) and values[0].ndim == 2:
+        table = columns.fitting(values[0])
+        frame = pd.DataFrame(table, index=index, dtype=table.dtype, copy=False)
+    else:
+        # By position, because labels may occur twice; and as series, because pandas 3 guesses at the type of arrays.
+        frame = pd.DataFrame({i: columns.series(v, index) for i, v in enumerate(values)}, index=index, copy=False)
+    frame.columns = labels
+    frame.attrs.update(attrs)
+    return frame
+
+
+def _timestamp(moment: np.datetime64, zone: Zone) -> typing.Any:
+    return columns.local(pd.Timestamp(columns.fitting(np.array([moment]))[0]), zone)
+
+
+_BY_TYPE: typing.Dict[type, Kind] = {
+    pd.DataFrame: Kind("pandas.DataFrame", _frame_parts, _frame),
+    pd.Series: Kind("pandas.Series", _series_parts, _series),
+    pd.Timestamp: Kind(
+        "pandas.Timestamp",
+        lambda t: [("", t.tz_convert(None).to_datetime64() if t.tz else t.to_datetime64()), (".tz", describe(t.tz))],
+        _timestamp,
+    ),
+    pd.Timedelta: Kind(
+        "pandas.Timedelta",
+        lambda t: [("", t.to_timedelta64())],
+        lambda length: pd.Timedelta(columns.fitting(np.array([length]))[0]),
+    ),
+    pd.Period: Kind(
+        "pandas.Period",
+        lambda p: [(".ordinal", p.ordinal), (".freq", describe_offset(p.freq))],
+        lambda ordinal, freq: pd.Period(ordinal=ordinal, freq=offset(freq)),
+    ),
+    pd.Interval: Kind("pandas.Interval", attributes("left", "right", "closed"), pd.Interval),
+    type(pd.NaT): Kind("pandas.NaT", attributes(), lambda: pd.NaT),
+    type(pd.NA): Kind("pandas.NA", attributes(), lambda: pd.NA),
+}
+
+KINDS = {**named(*_BY_TYPE.values()), **columns.KINDS, **indexes.KINDS}
+
+
+def find(value: typing.Any) -> typing.Optional[Kind]:
+    return _BY_TYPE.get(type(value)) or columns.find(value) or indexes.find(value)

@@ -1,0 +1,38 @@
+"""pandas: frequencies, by class and arguments; their names ("M", "ME") changed with pandas 2.2."""
+
+import typing
+
+import numpy as np
+import pandas as pd
+
+from tfkernels.errors import ExchangeError
+
+Offset = typing.Any
+
+# fmt: off
+_CLASSES = frozenset({
+    "BQuarterBegin", "BQuarterEnd", "BYearBegin", "BYearEnd", "BusinessDay", "BusinessHour", "BusinessMonthBegin",
+    "BusinessMonthEnd", "CustomBusinessDay", "CustomBusinessHour", "CustomBusinessMonthBegin",
+    "CustomBusinessMonthEnd", "DateOffset", "Day", "Easter", "FY5253", "FY5253Quarter", "Hour", "LastWeekOfMonth",
+    "Micro", "Milli", "Minute", "MonthBegin", "MonthEnd", "Nano", "QuarterBegin", "QuarterEnd", "Second",
+    "SemiMonthBegin", "SemiMonthEnd", "Week", "WeekOfMonth", "YearBegin", "YearEnd",
+})
+# fmt: on
+
+
+def describe_offset(offset: Offset) -> typing.Any:
+    """``None``, or name of the class, count, whether to normalize, and further arguments."""
+    if offset is None:
+        return None
+    # NumPy's calendar is made of the weekmask and the holidays, which are there too.
+    options = {name: value for name, value in offset.kwds.items() if type(value) is not np.busdaycalendar}
+    return [type(offset).__name__, int(offset.n), bool(offset.normalize), options]
+
+
+def offset(described: typing.Any) -> Offset:
+    if described is None:
+        return None
+    name, count, normalize, options = described
+    if name not in _CLASSES or not hasattr(pd.offsets, name):
+        raise ExchangeError(f"a time series of frequency {name} arrived, which pandas {pd.__version__} here has not")
+    return getattr(pd.offsets, name)(count, normalize=normalize, **options)

@@ -1,0 +1,63 @@
+"""How much memory this process may use: the machine's, or its container's if that is less."""
+
+import os
+import typing
+
+_UNLIMITED = 2**62
+
+
+def total() -> int:
+    """Bytes."""
+    try:
+        physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        physical = 4 * 2**30
+    return min([physical] + [limit for limit, _ in _groups()])
+
+
+def available() -> int:
+    """Bytes that can still be had without ending anybody; a very large number where that cannot be known."""
+    free = _fields("/proc/meminfo").get("MemAvailable:", _UNLIMITED // 1024) * 1024
+    return min([free] + [room for _, room in _groups()])
+
+
+def _groups() -> typing.Iterator[typing.Tuple[int, int]]:
+    """Limit and room of the control groups that this process is in."""
+    for folder, limit, usage, cache in _FILES:
+        allowed = _number(f"{folder}/{limit}")
+        used = _number(f"{folder}/{usage}")
+        if allowed is not None and used is not None and allowed < _UNLIMITED:
+            yield allowed, max(0, allowed - used + _fields(f"{folder}/memory.stat").get(cache, 0))
+
+
+def _folder() -> str:
+    """Of this process's group in the unified hierarchy; inside a container that is the root."""
+    for line in _lines("/proc/self/cgroup"):
+        if line.startswith("0::"):
+            return "/sys/fs/cgroup" + line[3:].strip()
+    return "/sys/fs/cgroup"
+
+
+def _lines(path: str) -> typing.List[str]:
+    try:
+        with open(path) as file:
+            return file.readlines()
+    except OSError:
+        return []
+
+
+def _number(path: str) -> typing.Optional[int]:
+    lines = _lines(path)
+    return int(lines[0]) if lines and lines[0].strip().isdigit() else None  # "max": no limit
+
+
+def _fields(path: str) -> typing.Dict[str, int]:
+    words = [line.split() for line in _lines(path)]
+    return {word[0]: int(word[1]) for word in words if len(word) > 1 and word[1].isdigit()}
+
+
+_FILES = [
+    ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
+    (_folder(), "memory.max", "memory.current", "inactive_file"),
+    ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+]

@@ -1,0 +1,191 @@
+"""The segments of this process, kept for the next value: writing into memory that is there is a plain copy.
+
+The side that calls another kernel owns the segments of both directions, so that nothing is left if the other one dies.
+A segment is *taken* for a request and *put* back when that is answered; until then no other request gets it. It is
+used again when no array looks into it any more (see ``tfkernels.segments``), and given back to the system when it has
+been idle for a while, or when the idle ones together are more than the pool's limit.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import re
+import threading
+import time
+import weakref
+
+from tfkernels import memory, writing
+from tfkernels.errors import UsageError
+from tfkernels.segments import MAP_FROM, Segment, locks_last
+
+IDLE = 60.0
+"""Seconds, unless ``TFKERNELS_POOL_IDLE`` says otherwise."""
+
+SHARE = 0.25
+"""Of the machine's memory, the limit unless ``TFKERNELS_POOL`` says otherwise."""
+
+MOST = 64
+"""Segments. Each holds a file descriptor."""
+
+
+class Pool:
+    """Segments that wait for their next use. ``limit`` (bytes that may lie idle) and ``idle`` (seconds until an idle
+    segment is given back) can be set at any time. Safe to share between threads; a forked child begins with none."""
+
+    def __init__(self, limit: int | None = None, idle: float | None = None) -> None:
+        self._limit = limit
+        self._idle = idle
+        self._forget()
+
+    def _forget(self) -> None:
+        self._kept: list[Segment] = []  # the one used last is the last
+        self._idle_since: dict[Segment, float] = {}
+        self._writers: weakref.WeakKeyDictionary[Segment, str] = weakref.WeakKeyDictionary()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def limit(self) -> int:
+        if self._limit is None:  # not at import: a setting that cannot be read must not keep a kernel from starting
+            text = os.environ.get("TFKERNELS_POOL")
+            self._limit = parse_size(text) if text else int(memory.total() * SHARE)
+        return self._limit
+
+    @limit.setter
+    def limit(self, size: int) -> None:
+        self._limit = size
+
+    @property
+    def idle(self) -> float:
+        if self._idle is None:
+            self._idle = _seconds(os.environ.get("TFKERNELS_POOL_IDLE") or str(IDLE))
+        return self._idle
+
+    @idle.setter
+    def idle(self, seconds: float) -> None:
+        self._idle = seconds
+
+    def take(self, size: int, writer: str = "") -> Segment:
+        """A segment that holds ``size`` bytes already, if there is one and it would not be wasted; else a new one.
+
+        Rather one that the same writer (a kernel's name, or none for this process) had last: it has it mapped.
+        """
+        with self._changed:
+            idle = self._look()
+            fitting = [segment for segment in reversed(idle) if size <= segment.size <= max(2 * size, MAP_FROM)]
+            if fitting:
+                best = min(fitting, key=lambda segment: (self._writers.get(segment) != writer, segment.size))
+                self._drop(best)
+                self._writers[best] = writer
+                return best
+            if size > writing.CHECKED_FROM and size > memory.available():
+                self._give_back(idle)
+            made = Segment()
+            self._writers[made] = writer
+            return made
+
+    def put(self, segment: Segment) -> None:
+        """Takes a segment back. Nobody may open it any more because of the request that it was taken for."""
+        with self._changed:
+            if segment.named or len(self._kept) >= MOST or not locks_last():
+                self._discard(segment)
+                return
+            self._kept.append(segment)
+            self._look()
+            if self._kept and self._thread is None:
+                self._thread = threading.Thread(target=self._watch, name="tfkernels-pool", daemon=True)
+                self._thread.start()
+
+    def discard(self, segment: Segment) -> None:
+        """Instead of ``put``, for a segment that somebody may still open or write to."""
+        with self._changed:
+            self._discard(segment)
+
+    @property
+    def held(self) -> int:
+        """Bytes in segments that nothing looks into."""
+        with self._changed:
+            return sum(segment.size for segment in self._look())
+
+    def close(self) -> None:
+        """Gives back what is idle and forgets the rest, which the arrays that look into it keep."""
+        with self._changed:
+            self._give_back(self._look())
+            for segment in list(self._kept):
+                self._drop(segment)
+                self._discard(segment)
+            self._changed.notify()
+
+    def _look(self) -> list[Segment]:
+        """Who is idle now. Gives back those that are so for too long or that are too many; the oldest first."""
+        limit, patience, now = self.limit, self.idle, time.monotonic()
+        idle = []
+        for segment in list(self._kept):
+            if segment.lost():
+                self._drop(segment)
+            elif segment.busy():
+                self._idle_since.pop(segment, None)
+            else:
+                self._idle_since.setdefault(segment, now)
+                idle.append(segment)
+        held = sum(segment.size for segment in idle)
+        for segment in list(idle):
+            if held > limit or now - self._idle_since[segment] >= patience:
+                held -= segment.size
+                idle.remove(segment)
+                self._give_back([segment])
+        return idle
+
+    def _drop(self, segment: Segment) -> None:
+        self._kept.remove(segment)
+        self._idle_since.pop(segment, None)
+
+    def _give_back(self, idle: list[Segment]) -> None:
+        for segment in idle:
+            self._drop(segment)
+            writing.forget(segment.address["device"], segment.address["inode"])
+            segment.give_back()
+
+    def _discard(self, segment: Segment) -> None:
+        writing.forget(segment.address["device"], segment.address["inode"])
+        segment.close()
+
+    def _watch(self) -> None:
+        """Looks now and then as long as there is something to look at. Without it, memory would come back only at the
+        next exchange."""
+        with self._changed:
+            while self._kept:
+                self._changed.wait(min(max(self.idle / 4, 0.05), 1.0))
+                self._look()
+            self._thread = None
+
+    def disown(self) -> None:
+        """After a fork: the segments are the parent's, and so is the thread."""
+        segments = self._kept
+        self._forget()
+        for segment in segments:
+            segment.close()
+
+
+def parse_size(text: str) -> int:
+    """Bytes, from ``2G``, ``512M``, ``1.5 GiB``, ``0``; a factor of 1024 from letter to letter."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([kmgt]?)(?:i?b)?\s*", text.lower())
+    if found is None:
+        raise UsageError(f"TFKERNELS_POOL is {text!r}; write a number of bytes, such as 2G, 512M or 0")
+    return int(float(found[1]) * 1024 ** " kmgt".index(found[2] or " "))
+
+
+def _seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"TFKERNELS_POOL_IDLE is {text!r}; write a number of seconds, such as 60") from None
+
+
+shared = Pool()
+"""This process's pool."""
+
+atexit.register(shared.close)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=shared.disown)

@@ -1,0 +1,216 @@
+"""Shared memory between real kernels: to one, to several, from one to another; in forks and threads, past kills."""
+
+from __future__ import annotations
+
+import gc
+import os
+import re
+import signal
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+import tfkernels
+from tfkernels import parcel
+from tfkernels.errors import ExchangeError, KernelDied, RemoteError
+from tfkernels.pool import shared
+from tfkernels.remote import RemoteKernel
+from tfkernels.segments import MAP_FROM
+
+LARGE = np.arange(MAP_FROM, dtype="f4")
+
+
+@pytest.fixture
+def kernels(installed: object) -> tuple[RemoteKernel, RemoteKernel]:
+    return tfkernels.kernel("tf1"), tfkernels.kernel("tf2")
+
+
+def looks(process: object = "self") -> int:
+    """How many segments' memory a process looks into, without those that it only writes to."""
+    lines = Path(f"/proc/{process}/maps").read_text().splitlines()
+    return len([line for line in lines if "memfd:tfkernels" in line and re.search(r" rw-p ", line)])
+
+
+def test_from_one_kernel_to_another_without_a_look_in_here(kernels: tuple[RemoteKernel, RemoteKernel]) -> None:
+    tf1, tf2 = kernels
+    gc.collect()
+    before = looks()
+    tf1.run("w = x * 2; seen = 0", inputs={"x": LARGE})
+    tf2.run(
+        "w += y", inputs={"w": tf1.reference("w"), "first": tf1.reference("x[0]"), "y": 1, "z": tf2.reference("1 + 1")}
+    )
+    assert looks() == before
+    assert looks(tf2.pid) >= 1
+    assert np.array_equal(tf2["w"], LARGE * 2 + 1)
+    assert tf2["first, y, z"] == (0.0, 1, 2)
+    assert tf1["w[-1]"] == LARGE[-1] * 2, "there it stays what it was"
+    tf2["again"] = tf1.reference("w")
+    assert tf2["again[-1]"] == LARGE[-1] * 2
+
+
+def test_what_cannot_go_from_kernel_to_kernel_binds_nothing(kernels: tuple[RemoteKernel, RemoteKernel]) -> None:
+    tf1, tf2 = kernels
+    tf1.run("ran = 0\ndef count():\n    global ran\n    ran += 1\n    return ran")
+    tf2.run("a = 0")
+    with pytest.raises(ExchangeError, match=r"w: objects of type builtins\.object"):
+        tf2.run("a = 1", inputs={"a": 2, "w": tf1.reference("object()")})
+    with pytest.raises(RemoteError, match="ZeroDivisionError in kernel tf1"):
+        tf2.run("a = 1", inputs={"a": 2, "w": tf1.reference("1/0")})
+    with pytest.raises(ExchangeError, match="b: objects of type"):
+        tf2.run("a = 1", inputs={"w": tf1.reference("count()"), "b": object()})
+    assert tf2["a"] == 0
+    assert tf1["ran"] == 0, "what cannot travel is found first"
+
+
+def test_one_writing_for_two_kernels(kernels: tuple[RemoteKernel, RemoteKernel]) -> None:
+    tf1, tf2 = kernels
+    source = LARGE.copy()
+    with tfkernels.pack({"x": source, "n": 3}) as packed:
+        source[:] = 0
+        for kernel in (tf1, tf2):
+            assert kernel.run("x *= n", inputs=packed, outputs={"s": "x[1:4]"})["s"].tolist() == [3, 6, 9]
+    with pytest.raises(ExchangeError, match="pack them again"):
+        tf1.run("", inputs=packed)
+
+
+def test_arrays_outlive_the_kernel_they_came_from_and_the_restart_of_one_they_went_to(installed: object) -> None:
+    with RemoteKernel("tf1") as kernel:
+        back = kernel.run("y = x", inputs={"x": LARGE}, outputs={"y": "y"})["y"]
+        kernel.restart()
+        kernel["x"] = LARGE * 3  # in the memory that the first process looked into
+        assert np.array_equal(back, LARGE)
+        other = kernel["x"]
+        assert kernel.pid is not None
+        os.kill(kernel.pid, signal.SIGKILL)
+        with pytest.raises(KernelDied):
+            kernel.run("")
+    shared.close()
+    assert np.array_equal(back, LARGE)
+    assert np.array_equal(other, LARGE * 3)
+
+
+def test_killed_while_it_has_values_and_owes_some(remote: RemoteKernel) -> None:
+    remote["x"] = 0
+    shared.close()
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        with pytest.raises(KernelDied):
+            remote.run("import os; os.kill(os.getpid(), 9)", inputs={"x": LARGE}, outputs={"y": "x"})
+        assert np.array_equal(remote.run("", inputs={"x": LARGE}, outputs={"y": "x"})["y"], LARGE)
+    shared.close()
+    assert len(os.listdir("/proc/self/fd")) <= before
+
+
+FORKING = """
+import os, warnings
+warnings.simplefilter("ignore")
+pid = os.fork()
+if pid == 0:
+    x[:] = 5      # of its own
+    os._exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+sleeper = os.fork()
+if sleeper == 0:
+    import time; time.sleep(100)
+"""
+
+
+def test_a_fork_in_the_users_code_keeps_its_values(remote: RemoteKernel) -> None:
+    back = remote.run(FORKING, inputs={"x": LARGE}, outputs={"y": "x"})["y"]
+    assert np.array_equal(back, LARGE)
+    for number in range(3):  # the sleeping child still has the first x
+        remote["x"] = np.full(MAP_FROM, number, "f4")
+    child = remote.run(
+        "where = [line for line in open('/proc/%d/maps' % sleeper) if 'memfd:tfkernels' in line and 'rw-p' in line]\n"
+        "start = int(where[0].split('-')[0], 16)\nmemory = open('/proc/%d/mem' % sleeper, 'rb')\nmemory.seek(start)\n"
+        "import numpy as np\nseen = np.frombuffer(memory.read(4096), 'f4')\n"
+        "os.kill(sleeper, 9); os.waitpid(sleeper, 0)",
+        outputs={"seen": "seen"},
+    )["seen"]
+    assert np.array_equal(child, LARGE[: len(child)])
+
+
+def test_threads_that_send_at_the_same_time(kernels: tuple[RemoteKernel, RemoteKernel]) -> None:
+    wrong: list[object] = []
+
+    def exchange(kernel: RemoteKernel, number: int) -> None:
+        for size in (10, MAP_FROM):
+            array = np.full(size, number, "f8")
+            back = kernel.run(f"y{number} = x + 1", inputs={"x": array}, outputs={"y": f"y{number}"})["y"]
+            wrong.extend({number + 1.0} ^ set(back.tolist()))
+
+    threads = [threading.Thread(target=exchange, args=(kernels[number % 2], number)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(100)
+    assert not wrong
+
+
+def test_a_thousand_exchanges_leave_no_memory_file_or_descriptor(remote: RemoteKernel) -> None:
+    remote["x"] = 0
+    shared.close()
+    array = np.ones(MAP_FROM, "u1")
+
+    def exchange(count: int) -> None:
+        for number in range(count):
+            back = remote.run("", inputs={"x": array}, outputs={"y": "x"}, store_history=False)
+            assert back["y"][number] == 1
+
+    def states() -> np.ndarray:
+        assert remote.pid is not None
+        both = [psutil.Process(), psutil.Process(remote.pid)]
+        return np.array([(process.num_fds(), process.memory_info().rss) for process in both])
+
+    exchange(20)
+    before = states()
+    exchange(1000)
+    grown = states() - before
+    assert (grown[:, 0] <= 2).all(), "descriptors"
+    assert (grown[:, 1] < 30 * 2**20).all(), "an eighth of what was sent"
+    assert len(shared._kept) <= 4
+
+
+def test_memory_comes_back_after_the_last_use(remote: RemoteKernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared, "idle", 0.1)
+
+    def held() -> int:
+        """Bytes of shared memory that the two processes see."""
+        found = [Path(f"/proc/{pid}/status").read_text() for pid in (os.getpid(), remote.pid)]
+        return sum(int(status.split("RssShmem:")[1].split()[0]) * 1024 for status in found)
+
+    def settled(most: int) -> bool:
+        deadline = time.monotonic() + 15
+        while held() > most and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return held() <= most
+
+    gc.collect()
+    assert settled(2**24)
+    before = held()
+    array = np.ones(2**25, "u1")
+    for _ in range(4):
+        back = remote.run("", inputs={"x": array}, outputs={"y": "x"})["y"]
+        assert back[-1] == 1
+    assert held() > before + 2**24
+    del back
+    remote.run("del x")
+    assert settled(before + 2**22), "with what the system counts"
+
+
+@pytest.mark.parametrize("other", [parcel.FORMAT - 1, parcel.FORMAT + 1])
+def test_a_kernel_with_an_older_or_newer_tfkernels(
+    remote: RemoteKernel, other: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote["a"] = 0
+    monkeypatch.setattr(parcel, "FORMAT", other)
+    with pytest.raises(ExchangeError, match=rf"writes format {other} .*tfkernels install"):
+        remote["a"] = 1
+    with pytest.raises(ExchangeError, match=rf"reads format {other};.*tfkernels install"):
+        remote["a"]
+    monkeypatch.undo()
+    assert remote["a"] == 0

@@ -1,0 +1,246 @@
+"""The pool: segments are used again when nobody looks into them, and memory comes back."""
+
+from __future__ import annotations
+
+import gc
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tfkernels import memory
+from tfkernels import pool as pool_module
+from tfkernels.errors import ExchangeError, UsageError
+from tfkernels.parcel import Parcel, unpack
+from tfkernels.pool import Pool, parse_size
+from tfkernels.segments import MAP_FROM, Segment
+from tfkernels.shipments import pack
+
+LARGE = np.ones(MAP_FROM * 4, np.uint8)
+
+
+@pytest.fixture
+def pool() -> Iterator[Pool]:
+    made = Pool(limit=100 * MAP_FROM, idle=100)
+    yield made
+    made.close()
+
+
+def send(pool: Pool, value: Any) -> Any:
+    parcel = Parcel({"x": value})
+    segment = pool.take(parcel.size)
+    try:
+        return unpack(parcel.write(segment.descriptor, segment.address))["x"]
+    finally:
+        pool.put(segment)
+
+
+def within(seconds: float, condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and not condition():
+        time.sleep(0.02)
+    return condition()
+
+
+def test_a_segment_is_used_again_when_its_array_is_gone(pool: Pool) -> None:
+    one = send(pool, LARGE)
+    other = send(pool, LARGE * 2)
+    assert (one[0], other[0]) == (1, 2), "and not before"
+    kept = list(pool._kept)
+    assert len(kept) == 2
+    del one
+    third = send(pool, LARGE * 3)
+    assert (other[-1], third[-1]) == (2, 3)
+    assert set(pool._kept) == set(kept), "no new one was made"
+
+
+def test_it_is_not_wasted_on_what_is_much_smaller(pool: Pool) -> None:
+    send(pool, LARGE)
+    small = send(pool, LARGE[:MAP_FROM])
+    assert len(pool._kept) == 2
+    assert send(pool, LARGE[: MAP_FROM * 3])[0] == small[0]
+    assert len(pool._kept) == 2
+
+
+def test_a_writer_gets_what_it_has_mapped(pool: Pool) -> None:
+    taken = {writer: pool.take(1000, writer) for writer in ("", "tf1", "tf2")}
+    for segment in taken.values():
+        segment_size = Parcel({"x": LARGE}).write(segment.descriptor, segment.address)["parts"][0]["buffers"]
+        pool.put(segment)
+    for writer, segment in taken.items():
+        assert pool.take(segment_size, writer) is segment
+
+
+def test_the_limit_counts_what_lies_idle(pool: Pool) -> None:
+    pool.limit = 10 * MAP_FROM
+    arrays = [send(pool, LARGE) for _ in range(5)]
+    assert pool.held == 0
+    arrays.clear()
+    assert 0 < pool.held <= pool.limit
+    pool.limit = 0
+    assert pool.held == 0
+    assert send(pool, LARGE)[0] == 1
+
+
+def test_memory_comes_back_after_a_while_by_itself(pool: Pool) -> None:
+    pool.idle = 0.1
+    array = send(pool, LARGE)
+    kept = pool._kept[0]
+    duplicate = os.dup(kept.descriptor)
+    time.sleep(0.3)
+    assert os.fstat(duplicate).st_blocks, "not while an array looks into it"
+    del array
+    assert within(10, lambda: os.fstat(duplicate).st_blocks == 0)
+    os.close(duplicate)
+    assert within(10, lambda: pool._thread is None), "and the thread ends with the last segment"
+
+
+def test_nothing_grows_in_a_thousand_exchanges(pool: Pool) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    for number in range(1000):
+        assert send(pool, np.full(MAP_FROM, number % 256, "u1"))[-1] == number % 256
+    assert len(pool._kept) == 1
+    pool.close()
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) <= before
+
+
+def test_threads_never_get_the_same_segment(pool: Pool) -> None:
+    wrong: list[int] = []
+
+    def exchange(number: int) -> None:
+        wrong.extend(
+            value for _ in range(30) for value in send(pool, np.full(MAP_FROM, number, "u1"))[::999] if value != number
+        )
+
+    threads = [threading.Thread(target=exchange, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert len(pool._kept) <= 8
+
+
+def test_more_arrays_than_the_pool_has_places(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "MOST", 3)
+    arrays = [send(pool, np.full(MAP_FROM, number, "u1")) for number in range(10)]
+    assert [array[-1] for array in arrays] == list(range(10))
+    assert len(pool._kept) == 3
+
+
+def test_idle_segments_make_room_when_memory_is_short(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tfkernels.writing.CHECKED_FROM", 0)
+    send(pool, LARGE)
+    monkeypatch.setattr("tfkernels.memory.available", lambda: len(LARGE))
+    segment = pool.take(2 * len(LARGE) + MAP_FROM)
+    assert pool.held == 0
+    pool.put(segment)
+
+
+def test_a_descriptor_that_somebody_closed_is_never_written(pool: Pool, tmp_path: Path) -> None:
+    send(pool, LARGE)
+    number = pool._kept[0].descriptor
+    with (tmp_path / "precious").open("w+b") as file:
+        os.dup2(file.fileno(), number)  # as when all descriptors were closed, and files opened since
+        assert send(pool, LARGE)[0] == 1
+        assert file.read() == b""
+        os.fstat(number)
+        os.close(number)
+
+
+def test_a_lost_segment_takes_no_memory() -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    segment = Segment()
+    del segment
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_forked_child_begins_with_an_empty_pool_and_leaves_the_parents_alone() -> None:
+    code = """
+import os, numpy as np
+from tfkernels.pool import shared
+from tfkernels.shipments import pack
+def send(value):
+    with pack({"x": value}) as shipment:
+        return shipment.unpack()["x"]
+send(np.zeros(10**6)); send(np.zeros(10**6))
+mine = list(shared._kept)
+kept = send(np.ones(10**6))
+pid = os.fork()
+if pid == 0:
+    assert not shared._kept
+    there = send(np.full(10**6, 2.0))
+    assert there[0] == 2 and kept[-1] == 1
+    kept[:] = 3
+    os._exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+assert list(shared._kept) == mine and shared._kept[0].busy() and kept[-1] == 1
+del kept
+assert not shared._kept[0].busy()
+assert send(np.full(10**6, 4.0))[-1] == 4
+print("done")
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "done\n", done.stderr
+
+
+def test_one_writing_for_several_readers() -> None:
+    with pack({"x": LARGE, "y": "z"}) as shipment:
+        one, other = shipment.unpack(), shipment.unpack()
+    one["x"][:] = 5
+    assert other["x"][0] == 1
+    assert shipment.descriptor is None
+
+
+def test_a_shipment_that_was_not_heard_out_is_never_used_again() -> None:
+    with pack({"x": LARGE}) as shipment:
+        shipment.unheard = True
+        segment = shipment._segment
+    assert segment not in pool_module.shared._kept
+
+
+def test_what_fails_in_writing_leaves_no_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool_module.shared.close()
+    monkeypatch.setattr("tfkernels.writing.CHECKED_FROM", 0)
+    monkeypatch.setattr("tfkernels.memory.available", lambda: 1000)
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(ExchangeError, match="no room"):
+        pack({"x": LARGE})
+    pool_module.shared.close()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("0", 0), ("1000", 1000), ("2G", 2**31), ("512M", 2**29), ("1.5 GiB", 3 * 2**29), ("4kB", 4096), ("1t", 2**40)],
+)
+def test_sizes(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+def test_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert 0 < Pool().limit <= memory.total() // 4
+    monkeypatch.setenv("TFKERNELS_POOL", "3M")
+    monkeypatch.setenv("TFKERNELS_POOL_IDLE", "0.5")
+    assert (Pool().limit, Pool().idle) == (3 * 2**20, 0.5)
+    monkeypatch.setenv("TFKERNELS_POOL", "much")
+    monkeypatch.setenv("TFKERNELS_POOL_IDLE", "long")
+    with pytest.raises(UsageError, match="TFKERNELS_POOL is 'much'"):
+        _ = Pool().limit
+    with pytest.raises(UsageError, match="TFKERNELS_POOL_IDLE is 'long'"):
+        _ = Pool().idle
+
+
+def test_memory_of_this_machine() -> None:
+    assert 2**28 < memory.total() < 2**50
+    assert 0 < memory.available() <= memory.total()
