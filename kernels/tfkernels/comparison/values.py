@@ -42,6 +42,8 @@ def opened(value: typing.Any, root: bool = False) -> Parts | None:
 
 def kind(value: typing.Any) -> str:
     """Compound values of one kind can be compared part by part."""
+    if library(value) in _OPENERS:
+        return "record"  # also scipy's dictionary of keys
     for name, types in _KINDS.items():
         if isinstance(value, types):
             return name
