@@ -9,7 +9,9 @@ import struct
 import sys
 import tracemalloc
 import typing
-from collections import OrderedDict
+from collections import OrderedDict, deque
+from decimal import Decimal
+from types import SimpleNamespace
 
 import hypothesis.extra.numpy as npst
 import numpy as np
@@ -366,6 +368,11 @@ def test_kinds_and_shapes_that_do_not_fit() -> None:
     assert only([[1], [1, 2]], np.ones(2)).verdict == "different"
     assert only({}, {}).verdict == "equal"
     assert only(None, None).verdict == "equal"
+    assert only(..., ...).verdict == "equal"
+    assert only(Decimal("nan"), Decimal("nan")).passed
+    assert not only(Decimal("nan"), Decimal("nan"), equal_nan=False).passed
+    assert [part.path for part in compare(deque([1.0]), deque([1.0 + 1e-9])).parts] == ["[0]"]
+    assert compare(SimpleNamespace(x=np.ones(3)), SimpleNamespace(x=np.ones(3))).parts[0].path == ".x"
     assert only(2**70, 2**70).verdict == "equal"
     assert only(2**70, 1).verdict == "different"
     assert "differ" in repr(compare(10**5000, 10**5000 + 1))

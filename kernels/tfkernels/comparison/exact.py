@@ -115,8 +115,6 @@ def same(x: typing.Any, y: typing.Any, equal_nan: bool = True) -> bool:
     try:
         if x is y:
             return bool(equal_nan or x == x)  # NaN is not equal to itself
-        if isinstance(x, float) and isinstance(y, float) and x != x and y != y:
-            return equal_nan
-        return bool(x == y)
+        return bool(x == y) or bool(equal_nan and x != x and y != y)
     except Exception:  # noqa: BLE001 (a class whose == is something else, or has no truth: pandas' NA, arrays of others)
         return bool(x is y and equal_nan)

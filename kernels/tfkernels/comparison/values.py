@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import re
+import types
 import typing
 from collections.abc import Mapping
 
@@ -31,7 +33,9 @@ def opened(value: typing.Any, root: bool = False) -> Parts | None:
         return _opened_mapping(value, root)
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return {f".{name}": item for name, item in zip(value._fields, value)}
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, types.SimpleNamespace):
+        return {f".{name}": item for name, item in vars(value).items()}
+    if isinstance(value, (list, tuple, collections.deque)):
         return {f"[{index}]": item for index, item in enumerate(value)}
     if isinstance(value, (set, frozenset)):
         return {f"{{{item!r}}}": item for item in sorted(value, key=repr)}
@@ -44,13 +48,13 @@ def kind(value: typing.Any) -> str:
     """Compound values of one kind can be compared part by part."""
     if library(value) in _OPENERS:
         return "record"  # also scipy's dictionary of keys
-    for name, types in _KINDS.items():
-        if isinstance(value, types):
+    for name, classes in _KINDS.items():
+        if isinstance(value, classes):
             return name
     return "record"
 
 
-_KINDS: dict[str, typing.Any] = {"dict": Mapping, "list": (list, tuple), "set": (set, frozenset)}
+_KINDS: dict[str, typing.Any] = {"dict": Mapping, "list": (list, tuple, collections.deque), "set": (set, frozenset)}
 
 
 def library(value: typing.Any) -> str:
@@ -155,7 +159,7 @@ def evaluated(path: str, value: typing.Any) -> typing.Any:
     )
 
 
-_KNOWN = (type(None), bool, int, float, complex, str, bytes, bytearray, np.generic, np.ndarray)
+_KNOWN = (type(None), type(...), bool, int, float, complex, str, bytes, bytearray, np.generic, np.ndarray)
 
 
 def as_leaf(value: typing.Any) -> typing.Any:
