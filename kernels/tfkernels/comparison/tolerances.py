@@ -44,9 +44,10 @@ DEFAULTS = {
     "float16": 2e-3,
     "bfloat16": 1.6e-2,
 }
-"""By dtype: ``rtol``, and ``atol`` as a share of the largest magnitude in both arrays, because a sum whose terms cancel
-is as inexact as its terms and not as itself. A single number has no such scale; its ``atol`` is ``rtol`` itself.
-complex64 and complex128 are as their parts, narrower floats get two units of rounding, everything else is exact."""
+"""By dtype: ``rtol``, and ``atol`` as a share of the largest magnitude in both arrays (in their sample), because a sum
+whose terms cancel is as inexact as its terms and not as itself. A single number has no such scale; its ``atol`` is
+``rtol`` itself. complex64 and complex128 are as their parts, narrower floats get two units of rounding, everything else
+is exact."""
 
 _BY_PRECISION = {53: "float64", 24: "float32", 11: "float16", 8: "bfloat16"}
 
