@@ -98,7 +98,7 @@ def differing(arrived, own):
     for name in arrived:
         try:
             assert_same(arrived[name], own[name])
-        except Exception:
+        except Exception:  # any difference, and any value that cannot be compared: all are shown at the end
             found[name] = traceback.format_exc(-4)
     return found
 """

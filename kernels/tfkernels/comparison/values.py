@@ -150,7 +150,7 @@ def evaluated(path: str, value: typing.Any) -> typing.Any:
         try:
             return np.asarray(value.numpy() if hasattr(value, "numpy") else value)
         except (AttributeError, NotImplementedError, TypeError, ValueError):
-            pass
+            pass  # what tensors and variables of a graph raise, by release; the error below says what to do
     elif any("__eq__" in vars(kind) for kind in type(value).__mro__[:-1]):
         return value
     raise UsageError(
