@@ -9,12 +9,13 @@ import pytest
 import tfkernels
 from tfkernels.remote import RemoteKernel
 from tfprovisioner.install import Installed, install
+from tfprovisioner.order import Order
 
 
 @pytest.fixture(scope="session")
 def installed() -> dict[str, Installed]:
     """The two usual kernels. If they are there already, nothing is built."""
-    return {name: install(name) for name in ("tf1", "tf2")}
+    return {name: install(Order(name)) for name in ("tf1", "tf2")}
 
 
 @pytest.fixture(params=["tf1", "tf2"])

@@ -19,6 +19,7 @@ from tfprovisioner import doctor as doctor_module
 from tfprovisioner import install as install_module
 from tfprovisioner import listing
 from tfprovisioner.errors import ProvisionError
+from tfprovisioner.order import Order
 
 app = typer.Typer(
     help="Every TensorFlow release as a Jupyter kernel of its own.",
@@ -76,6 +77,9 @@ def install(
         bool,
         typer.Option("--rebuild", help="Build the environment anew, even if it looks whole. Running kernels go on."),
     ] = False,
+    extras: Annotated[
+        list[str] | None, typer.Option("--with", help="A package that the environment is to have, too; repeatable.")
+    ] = None,
 ) -> None:
     """Build environments and register their kernels. What is there already is left as it is."""
     requests = releases or ["tf1", "tf2"]
@@ -84,7 +88,7 @@ def install(
     failed = False
     for request in requests:
         try:
-            done = install_module.install(request, name, user, rebuild)
+            done = install_module.install(Order(request, name, user, rebuild, extras=tuple(extras or ())))
         except (ProvisionError, TFKernelsError) as error:  # the other releases do not depend on this one
             _complain(error)
             failed = True

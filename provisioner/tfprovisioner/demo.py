@@ -11,6 +11,7 @@ from tfkernels import kernelspecs
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.home import home
 from tfprovisioner.install import install
+from tfprovisioner.order import Order
 
 NOTEBOOK = "compare_tf1_tf2.ipynb"
 KERNEL = "tf2"
@@ -29,7 +30,7 @@ def run(output: Path | None, say: Callable[[str], None]) -> tuple[Path, str]:
     Returns where the executed notebook is, and the comparison that it printed. Raises ``ProvisionError``.
     """
     for name in ("tf1", "tf2"):
-        done = install(name)
+        done = install(Order(name))
         state = "built" if done.built else "ready, nothing to build"
         made = done.environment
         say(f"{name}: {state}, TensorFlow {made.recipe.tensorflow} on Python {made.python_version}")

@@ -7,6 +7,7 @@ from tfkernels import kernelspecs
 from tfprovisioner import build, catalogue, environments, kernelspec
 from tfprovisioner.environments import Environment
 from tfprovisioner.errors import ProvisionError
+from tfprovisioner.order import Order
 from tfprovisioner.progress import reporting
 
 
@@ -23,22 +24,18 @@ class Installed:
     """False if the kernel was there already, too."""
 
 
-def install(request: str, name: str | None = None, user: bool = False, rebuild: bool = False) -> Installed:
-    """Builds the environment of a release if it is missing, and registers its kernel.
+def install(order: Order) -> Installed:
+    """Builds the environment of an order if it is missing, and registers its kernel.
 
     Raises ``ProvisionError``; then nothing has changed.
     """
-    release = catalogue.find(request)
-    kernel = name or catalogue.kernel_name(request)
-    command = " ".join(
-        ["tfkernels install", request, *([f"--name {name}"] if name else []), *(["--user"] if user else [])]
-    )
-    kernelspec.check_name(kernel, command, user)  # before minutes of work
-    with reporting(kernel) as report, build.ensured(release, report, rebuild) as (environment, built):
-        folder, registered = kernelspec.write(kernel, environment, command, user)
+    catalogue.find(order.release)  # an unknown release is told first,
+    kernelspec.check_name(order)  # and both before minutes of work
+    with reporting(order.kernel) as report, build.ensured(order, report) as (environment, built):
+        folder, registered = kernelspec.write(order, environment)
         if built:
             _replace_older(environment)
-    return Installed(kernel, environment, folder, built, registered)
+    return Installed(order.kernel, environment, folder, built, registered)
 
 
 def _replace_older(environment: Environment) -> None:

@@ -12,6 +12,7 @@ from jupyter_core.paths import jupyter_data_dir
 import tfkernels
 from tfprovisioner.environments import Environment, note_kernel, replace_text
 from tfprovisioner.errors import BadKernelName, ProvisionError
+from tfprovisioner.order import Order
 
 PROVISIONER = "tfkernels-provisioner"
 """The name of our entry point in the group ``jupyter_client.kernel_provisioners``."""
@@ -25,16 +26,14 @@ def kernels_folder(user: bool) -> Path:
     return base / "kernels"
 
 
-def write(name: str, environment: Environment, command: str, user: bool) -> tuple[Path, bool]:
-    """Registers an environment as kernel ``name``; returns the kernelspec's folder, and whether anything changed.
-
-    ``command`` is what the user would type to make it again; error messages show it.
+def write(order: Order, environment: Environment) -> tuple[Path, bool]:
+    """Registers an environment as the ordered kernel; returns the kernelspec's folder, and whether anything changed.
 
     ``kernel.json`` is replaced last and at once: a reader finds the old kernel or the new one. Raises
     ``ProvisionError``.
     """
-    folder = kernels_folder(user) / name
-    content = _content(name, environment, command, user)
+    folder = kernels_folder(order.user) / order.kernel
+    content = _content(order, environment)
     changed = _read(folder / "kernel.json") != content
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -66,13 +65,14 @@ def repoint(folder: Path, environment: Environment) -> None:
         ) from error
 
 
-def check_name(name: str, command: str, user: bool) -> None:
-    """Raises ``BadKernelName`` if ``name`` is no name for a kernel, or that of one which ``command`` did not make."""
+def check_name(order: Order) -> None:
+    """Raises ``BadKernelName`` if an order's name is no name for a kernel, or that of one which is somebody else's."""
+    name = order.kernel
     if not re.fullmatch(r"[a-z0-9._-]+", name):
         raise BadKernelName(
             f"A kernel cannot be called {name!r}: Jupyter allows lower-case letters, digits, '.', '_' and '-' in names."
         )
-    path = kernels_folder(user) / name / "kernel.json"
+    path = kernels_folder(order.user) / name / "kernel.json"
     if not path.exists():
         return
     metadata = _read(path).get("metadata")
@@ -82,7 +82,7 @@ def check_name(name: str, command: str, user: bool) -> None:
             f"There is already a kernel {name!r} in {path.parent} that tfkernels did not make; it was left as it is. "
             f"Choose another name with --name."
         )
-    if " --name " in command and described.get("command") != command:
+    if order.name and described.get("command") != order.command:
         raise BadKernelName(
             f"There is already a kernel {name!r}, made by: {described.get('command')}. Choose another name, or "
             f"remove it first with: tfkernels remove {name}"
@@ -95,7 +95,8 @@ def remove(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
-def _content(name: str, environment: Environment, command: str, user: bool) -> dict[str, Any]:
+def _content(order: Order, environment: Environment) -> dict[str, Any]:
+    name = order.kernel
     release = environment.recipe.tensorflow
     metadata: dict[str, Any] = {
         "tfkernels": {
@@ -103,13 +104,13 @@ def _content(name: str, environment: Environment, command: str, user: bool) -> d
             "tensorflow": release,
             "python": environment.python_version,
             "backend": environment.recipe.backend,
-            "command": command,
+            "command": order.command,
         }
     }
     # What its ipykernel can do (debugger, encryption) is a fact of the environment, not of the one we run in.
     own = _read(environment.folder / "share" / "jupyter" / "kernels" / "python3" / "kernel.json")
     metadata.update(own.get("metadata", {}))
-    if not user:  # a Jupyter that lacks the provisioner hides kernels that name it
+    if not order.user:  # a Jupyter that lacks the provisioner hides kernels that name it
         metadata["kernel_provisioner"] = {"provisioner_name": PROVISIONER, "config": {}}
     launcher = Path(tfkernels.__file__).with_name("launcher.py")
     return {
@@ -123,7 +124,7 @@ def _content(name: str, environment: Environment, command: str, user: bool) -> d
             "PYTHONNOUSERSITE": "1",
             "TFKERNELS_KERNEL": name,
             "TFKERNELS_KERNEL_TENSORFLOW": release,
-            "TFKERNELS_KERNELS": str(kernels_folder(user)),
+            "TFKERNELS_KERNELS": str(kernels_folder(order.user)),
         },
         "metadata": metadata,
     }

@@ -5,8 +5,10 @@ import json
 import platform
 import sys
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from tfprovisioner.catalogue import Release
+from tfprovisioner.order import Order
 
 
 @dataclass(frozen=True)
@@ -18,8 +20,15 @@ class Recipe:
     """Minor version, ``3.7``."""
     backend: str
     lock: str
-    """SHA-256 of the lock's text."""
+    """SHA-256 of the text of the release's lock."""
     platform: str
+    extras: tuple[str, ...] = ()
+    """The user's requirements, sorted. They are resolved when the environment is built, not when one is looked for."""
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> "Recipe":
+        """What ``dataclasses.asdict`` and JSON made of one. Raises ``TypeError``, ``KeyError``."""
+        return cls(**{**content, "extras": tuple(content["extras"])})
 
     @property
     def name(self) -> str:
@@ -28,12 +37,13 @@ class Recipe:
         return f"tensorflow-{self.tensorflow}-py{self.python}-{digest[:12]}"
 
 
-def recipe_for(release: Release, python: str) -> Recipe:
-    """The recipe of a catalogued release on a Python of the given minor version on this machine, built by uv."""
+def recipe_for(order: Order, release: Release, python: str) -> Recipe:
+    """The recipe of an order on a Python of the given minor version, on this machine."""
     return Recipe(
         tensorflow=release.version,
         python=python,
-        backend="uv",
+        backend=order.backend,
         lock=hashlib.sha256(release.lock.read_bytes()).hexdigest(),
         platform=f"{sys.platform}-{platform.machine().lower()}",
+        extras=tuple(sorted(order.extras)),
     )

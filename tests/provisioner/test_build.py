@@ -18,10 +18,11 @@ from tfkernels import kernelspecs
 from tfkernels.remote import RemoteKernel
 from tfprovisioner import catalogue, environments, install, kernelspec
 from tfprovisioner.errors import BadKernelName, BuildFailed, ProvisionError
+from tfprovisioner.order import Order
 from tfprovisioner.probe import probe
 from tfprovisioner.recipe import recipe_for
 
-_RECIPE = recipe_for(catalogue.find("tf1"), "3.7")
+_RECIPE = recipe_for(Order("tf1"), catalogue.find("tf1"), "3.7")
 
 
 @pytest.fixture
@@ -124,7 +125,7 @@ def test_a_file_that_is_not_the_verified_one_is_refused(place: Path, monkeypatch
     lock.write_text("".join(new if old.rstrip()[-1] != "\\" else old for old, new in zip(lines, changed, strict=True)))
     monkeypatch.setattr(catalogue, "_FOLDER", place / "releases")
     with pytest.raises(BuildFailed, match="not the one that was verified"):
-        install.install("tf1", user=True)
+        install.install(Order("tf1", user=True))
     assert list((place / "home" / "environments").iterdir()) == []
 
 
@@ -158,11 +159,11 @@ def test_a_data_folder_that_cannot_be_made(place: Path) -> None:
 
 @pytest.fixture
 def one(place: Path) -> install.Installed:
-    return install.install("tf1", user=True)
+    return install.install(Order("tf1", user=True))
 
 
 def test_damage_is_diagnosed_refused_and_mended(one: install.Installed, place: Path) -> None:
-    assert install.install("tf1", user=True).built is False
+    assert install.install(Order("tf1", user=True)).built is False
 
     one.environment.python.unlink()
     sick = tfkernels("doctor", "tf1", "--json")
@@ -172,7 +173,7 @@ def test_damage_is_diagnosed_refused_and_mended(one: install.Installed, place: P
     assert "interpreter" in diagnosis["problem"]
     assert diagnosis["remedy"] == "tfkernels install tf1 --user"
 
-    mended = install.install("tf1", user=True)
+    mended = install.install(Order("tf1", user=True))
     assert mended.built
     assert mended.environment.folder != one.environment.folder
     assert not one.environment.folder.exists(), "nothing ran in it"
@@ -196,11 +197,11 @@ def test_deleted_by_hand(one: install.Installed) -> None:
     shutil.rmtree(one.environment.folder)
     (row,) = [row for row in json.loads(tfkernels("list", "--json").stdout) if row["name"] == "tf1"]
     assert row["state"] == "its environment is missing"
-    assert install.install("tf1", user=True).built
+    assert install.install(Order("tf1", user=True)).built
 
 
 def test_kernels_that_share_an_environment(one: install.Installed, place: Path) -> None:
-    second = install.install("1.15", name="mine", user=True)
+    second = install.install(Order("1.15", name="mine", user=True))
     assert second.environment == one.environment
     assert json.loads((second.kernelspec / "kernel.json").read_text())["display_name"] == "TensorFlow 1.15 (mine)"
 
@@ -212,10 +213,10 @@ def test_kernels_that_share_an_environment(one: install.Installed, place: Path) 
 
 
 def test_a_rebuild_moves_all_its_kernels_and_disturbs_none_that_runs(one: install.Installed) -> None:
-    other = install.install("1.15", name="mine", user=True)
+    other = install.install(Order("1.15", name="mine", user=True))
     with RemoteKernel("mine") as running:
         running.run("x = 1")
-        rebuilt = install.install("tf1", user=True, rebuild=True)
+        rebuilt = install.install(Order("tf1", user=True, rebuild=True))
         assert rebuilt.environment.folder != one.environment.folder
         running.run("import tensorflow as tf; x += tf.Session().run(tf.constant(1))")
         assert running["x"] == 2, "its files are still there"
@@ -232,14 +233,14 @@ def test_somebody_elses_kernel_is_left_alone(place: Path) -> None:
     other.mkdir(parents=True)
     (other / "kernel.json").write_text('{"argv": ["x"], "display_name": "mine", "language": "python"}')
     with pytest.raises(BadKernelName, match="--name"):
-        install.install("tf1", user=True)
+        install.install(Order("tf1", user=True))
     assert "mine" in (other / "kernel.json").read_text()
     assert built(place) == [], "and no minutes of work before saying so"
 
 
 def test_a_kernel_of_ours_is_not_replaced_by_another_release_unasked(one: install.Installed) -> None:
     with pytest.raises(BadKernelName, match="made by: tfkernels install tf1 --user"):
-        install.install("1.15", name="tf1", user=True)
+        install.install(Order("1.15", name="tf1", user=True))
 
 
 @pytest.mark.parametrize("content", ["[]", "{", '{"metadata": null}', '{"metadata": {"tfkernels": 5}}', "null"])
@@ -250,7 +251,7 @@ def test_odd_kernelspecs_of_others_break_nothing(one: install.Installed, content
     assert "tf1" in kernelspecs.find()
     assert tfkernels("list").returncode == 0
     with pytest.raises(BadKernelName):
-        install.install("tf1", name="odd", user=True)
+        install.install(Order("tf1", name="odd", user=True))
 
 
 def test_what_lies_in_the_current_folder_is_not_part_of_an_environment(
@@ -271,7 +272,7 @@ def test_a_kernel_json_that_cannot_be_written_leaves_the_old_one(
 
     monkeypatch.setattr(kernelspec, "replace_text", fail)
     with pytest.raises(ProvisionError, match="No space left"):
-        kernelspec.write("tf1", one.environment, "c", user=True)
+        kernelspec.write(Order("tf1", user=True, extras=("pandas",)), one.environment)
     assert (one.kernelspec / "kernel.json").read_text() == before
 
 

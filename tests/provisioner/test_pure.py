@@ -11,6 +11,7 @@ from tfprovisioner import catalogue, interpreters
 from tfprovisioner.errors import NoInterpreter, UnknownRelease
 from tfprovisioner.interpreters import Interpreter
 from tfprovisioner.kernelspec import display_name
+from tfprovisioner.order import Order
 from tfprovisioner.recipe import recipe_for
 
 
@@ -48,17 +49,17 @@ def test_locks_are_pinned_and_hashed(release: catalogue.Release) -> None:
 
 
 def test_recipes_differ_in_all_that_matters() -> None:
-    recipe = recipe_for(catalogue.find("tf2"), "3.13")
+    recipe = recipe_for(Order("tf2"), catalogue.find("tf2"), "3.13")
     names = {
         recipe.name,
-        recipe_for(catalogue.find("tf2"), "3.12").name,
-        recipe_for(catalogue.find("tf1"), "3.7").name,
+        recipe_for(Order("tf2"), catalogue.find("tf2"), "3.12").name,
+        recipe_for(Order("tf1"), catalogue.find("tf1"), "3.7").name,
         replace(recipe, lock="other").name,
         replace(recipe, platform="other").name,
         replace(recipe, backend="conda").name,
     }
     assert len(names) == 6
-    assert recipe_for(catalogue.find("2.21"), "3.13").name == recipe.name
+    assert recipe_for(Order("2.21"), catalogue.find("2.21"), "3.13").name == recipe.name
 
 
 def test_display_names() -> None:

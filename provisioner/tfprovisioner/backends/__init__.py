@@ -1,0 +1,13 @@
+"""What makes environments. A backend fills an empty folder with a Python, TensorFlow and what a kernel needs.
+
+It is one function ``create(plan, folder, report)`` that raises ``BuildFailed``; it need not clean up.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tfprovisioner.backends import wheels
+from tfprovisioner.plan import Plan
+from tfprovisioner.progress import Reporter
+
+BACKENDS: dict[str, Callable[[Plan, Path, Reporter], None]] = {"uv": wheels.create}

@@ -1,0 +1,34 @@
+"""The backend ``uv``: a standard virtual environment of wheels, every one of them checked against its hash."""
+
+from pathlib import Path
+
+from tfprovisioner import environments, resolution, uv
+from tfprovisioner.plan import Plan
+from tfprovisioner.progress import Reporter
+
+LOCK = "requirements.txt"
+"""In the environment's folder: exactly what was put into it."""
+
+
+def create(plan: Plan, folder: Path, report: Reporter) -> None:
+    """Makes the environment in ``folder``. Raises ``BuildFailed``."""
+    interpreter = plan.interpreter
+    report.step(f"creating an environment with Python {interpreter.version}")
+    wanted = str(interpreter.path) if interpreter.path else interpreter.version
+    preference = [] if interpreter.path else ["--managed-python"]
+    uv.run(["venv", "--no-project", *preference, "--python", wanted, str(folder)], folder.parent, report.uv_says)
+    install(plan, folder, report)
+
+
+def install(plan: Plan, folder: Path, report: Reporter) -> None:
+    """Puts the packages into an environment that has a Python. Raises ``BuildFailed``."""
+    python = environments.python_in(folder)
+    if plan.recipe.extras:
+        report.step(f"resolving {', '.join(plan.recipe.extras)} together with what was verified")
+    lock = folder / LOCK
+    lock.write_text(resolution.lock(plan, python, folder, report.uv_says), encoding="utf-8")
+    report.step(f"installing TensorFlow {plan.release.version}")
+    arguments = ["pip", "install", "--python", str(python), "--require-hashes", *resolution.only_wheels(plan.release)]
+    # What is built is built with pinned and hashed tools as well.
+    arguments += ["--build-constraints", str(lock), "--requirements", str(lock)]
+    uv.run(arguments, folder, report.uv_says)
