@@ -61,10 +61,7 @@ def load(folder: Path) -> Environment | None:
     """The environment in ``folder``, or ``None`` if there is none, or only part of one."""
     try:
         content: dict[str, Any] = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
-        recipe = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in content.pop("recipe").items()
-        }
-        return Environment(folder=folder, recipe=Recipe(**recipe), **content)
+        return Environment(folder=folder, recipe=Recipe.from_json(content.pop("recipe")), **content)
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
