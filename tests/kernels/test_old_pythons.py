@@ -16,6 +16,7 @@ from uv import find_uv_bin
 from tfkernels.parcel import Parcel, unpack
 from tfkernels.segments import Segment
 
+COMPARISON = ["test_comparison_numbers.py", "test_comparison_structure.py"]
 _KERNELS = Path(__file__).parents[2] / "kernels"
 
 
@@ -47,16 +48,16 @@ def python(version: str, packages: str, tmp_path: Path) -> Callable[..., str]:
 @pytest.mark.parametrize(
     ("tests", "version", "packages"),
     [
-        ("test_codec.py", "3.6", "numpy,pandas,scipy"),
-        ("test_codec.py", "3.7", "numpy,pandas,scipy"),
-        ("test_codec.py", "3.13", "numpy,pandas,scipy"),
-        ("test_comparison.py", "3.7", "numpy==1.18.*"),
-        ("test_comparison.py", "3.13", "numpy,ml_dtypes"),
+        (["test_codec.py"], "3.6", "numpy,pandas,scipy"),
+        (["test_codec.py"], "3.7", "numpy,pandas,scipy"),
+        (["test_codec.py"], "3.13", "numpy,pandas,scipy"),
+        (COMPARISON, "3.7", "numpy==1.18.*"),
+        (COMPARISON, "3.13", "numpy,ml_dtypes"),
     ],
 )
-def test_again(tests: str, python: Callable[..., str]) -> None:
-    file = str(Path(__file__).with_name(tests))
-    assert " passed" in python("-m", "pytest", "-q", "-c", os.devnull, "--noconftest", "-p", "no:cacheprovider", file)
+def test_again(tests: list[str], python: Callable[..., str]) -> None:
+    options = ["-q", "-c", os.devnull, "--noconftest", "-p", "no:cacheprovider"]
+    assert " passed" in python("-m", "pytest", *options, *(str(Path(__file__).with_name(name)) for name in tests))
 
 
 _OTHER_SIDE = """
