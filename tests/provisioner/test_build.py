@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -157,9 +158,18 @@ def test_a_data_folder_that_cannot_be_made(place: Path) -> None:
     assert "Traceback" not in failed.stderr
 
 
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder of the tests from here on: a build takes longer than what they do with it."""
+    return tmp_path_factory.mktemp("home")
+
+
 @pytest.fixture
-def one(place: Path) -> install.Installed:
-    return install.install(Order("tf1", user=True))
+def one(place: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[install.Installed]:
+    """A kernel of a whole environment, built if the test before has left none; the Jupyter is the test's own."""
+    monkeypatch.setenv("TFKERNELS_HOME", str(home))
+    yield install.install(Order("tf1", user=True))
+    shutil.rmtree(place / "jupyter")  # with a kernel that points to it, the environment would be in use
 
 
 def test_damage_is_diagnosed_refused_and_mended(one: install.Installed, place: Path) -> None:
