@@ -10,8 +10,9 @@ export TFKERNELS_HOME ?= $(CURDIR)/build/tfkernels
 demo: $(VENV)/installed
 	$(BIN)/tfkernels demo
 
+# Two at once, whole files each: kernels and fixtures of a file are shared by its tests. Longest files first.
 test: $(VENV)/installed-test lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check

@@ -25,6 +25,14 @@ def remote(request: pytest.FixtureRequest, installed: dict[str, Installed]) -> R
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """IPython's history and profile are these tests' own: what others run at the same time would be in it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IPYTHONDIR", str(tmp_path_factory.mktemp("ipython")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _ended() -> Iterator[None]:
     yield
     from tfkernels.remote import shutdown_all

@@ -39,7 +39,7 @@ def _interpreter(version: str) -> str:
     return str(found[0].interpreter) if found else version
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def kernels_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Where the kernels of these tests are registered, beside the environments that they run in."""
     folder = tmp_path_factory.mktemp("jupyter")
@@ -71,7 +71,7 @@ def _registered(name: str, folder: Path) -> str:
     return name
 
 
-@pytest.fixture(scope="session", params=["python3.7", "newest"])
+@pytest.fixture(scope="module", params=["python3.7", "newest"])
 def notebook(request: pytest.FixtureRequest, kernels_folder: Path) -> Iterator[RemoteKernel]:
     with RemoteKernel(_registered(request.param, kernels_folder)) as kernel:
         _prepare(kernel)
@@ -128,7 +128,7 @@ wrong_here = differing(back["sent"], own)
     notebook.run("there.shutdown()")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def new(kernels_folder: Path) -> Iterator[RemoteKernel]:
     with RemoteKernel(_registered("newest", kernels_folder)) as kernel:
         _prepare(kernel)
@@ -218,7 +218,7 @@ def _with_tensorflow(kernel: RemoteKernel) -> RemoteKernel:
     return kernel
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def eager(installed: dict[str, Installed]) -> RemoteKernel:
     """A notebook on TensorFlow 2, that has TensorFlow 1 as ``old``."""
     kernel = _with_tensorflow(tfkernels.kernel("tf2"))

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -77,7 +78,7 @@ def test_killed_owner(installed: object, signal_number: int, busy: bool) -> None
         time.sleep(0.5)
         owner.send_signal(signal_number)
         owner.wait(10)
-        assert within(5, lambda: gone(pids, folders)), f"{pids} or {folders} are still there"
+        assert within(30, lambda: gone(pids, folders)), f"{pids} or {folders} are still there"
 
 
 def test_killed_owner_under_a_supervisor_that_adopts_orphans(installed: object) -> None:
@@ -85,7 +86,7 @@ def test_killed_owner_under_a_supervisor_that_adopts_orphans(installed: object) 
     with started([sys.executable, "-c", _SUPERVISOR, code], 3) as (_, lines):
         pids, folders = parse(lines[1:])
         os.kill(int(lines[0]), signal.SIGKILL)
-        assert within(5, lambda: gone(pids, folders)), f"{pids} or {folders} are still there"
+        assert within(30, lambda: gone(pids, folders)), f"{pids} or {folders} are still there"
 
 
 @pytest.mark.parametrize("delay", [0.05, 0.3, 0.6])
@@ -96,26 +97,25 @@ def test_owner_killed_while_the_kernel_starts(installed: object, delay: float, t
         pids, folders = parse(lines[1:])
         time.sleep(delay)
         os.kill(int(lines[0]), signal.SIGKILL)
-        assert within(5, lambda: gone(pids[:1], folders)), f"{pids} or {folders} are still there"
+        assert within(30, lambda: gone(pids[:1], folders)), f"{pids} or {folders} are still there"
 
 
-def test_what_two_killed_processes_left_is_swept_by_the_next(
-    installed: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    left, alive = tmp_path / "tfkernels-left", tmp_path / "tfkernels-alive"
-    for folder in (left, alive):
-        folder.mkdir()
-        (folder / "owner").touch()
-        os.utime(folder, (1, 1))
-    with (alive / "owner").open() as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        made = folders_module.make()
-    assert made.parent == tmp_path
-    assert not left.exists()
-    assert alive.exists()
-    folders_module.remove(made)
-    assert not made.exists()
+def test_what_two_killed_processes_left_is_swept_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory() as base:  # a path that is short enough for sockets; pytest's may not be
+        monkeypatch.setattr("tempfile.tempdir", base)
+        left, alive = Path(base, "tfkernels-left"), Path(base, "tfkernels-alive")
+        for folder in (left, alive):
+            folder.mkdir()
+            (folder / "owner").touch()
+            os.utime(folder, (1, 1))
+        with (alive / "owner").open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            made = folders_module.make()
+        assert made.parent == Path(base)
+        assert not left.exists()
+        assert alive.exists()
+        folders_module.remove(made)
+        assert not made.exists()
 
 
 def test_an_owner_that_simply_ends_takes_it_along(installed: object) -> None:
