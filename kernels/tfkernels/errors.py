@@ -64,6 +64,17 @@ class KernelStartError(TFKernelsError):
 class KernelDied(TFKernelsError):
     """A kernel's process ended by itself; its variables are gone."""
 
+    @classmethod
+    def of(cls, kernel: str, obituary: str, when: str = "") -> "KernelDied":
+        return cls(
+            f"the process of kernel {kernel} {obituary}\n{when}Its variables are gone. The next cell that uses "
+            f"{kernel} starts a fresh one: run the cells that define what you need again."
+        )
+
+
+class CellCancelled(TFKernelsError):
+    """A cell was dropped before it ran, or was interrupted in the background."""
+
 
 class TraceError(TFKernelsError):
     """A model, a session or a function cannot be looked into."""
