@@ -6,12 +6,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from queue import Empty, SimpleQueue
+from dataclasses import dataclass, field
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from tfkernels.errors import CellCancelled, ExchangeError, RemoteError, RemoteInterrupt
-from tfkernels.interrupts import raising, redirected
-from tfkernels.parcel import check
+from tfkernels.errors import CellCancelled, CellTimeout, ExchangeError, RemoteError, RemoteInterrupt
+from tfkernels.interrupts import raising
+from tfkernels.parcel import check, join
 from tfkernels.relay import Relay, joined
 
 if TYPE_CHECKING:
@@ -19,11 +20,32 @@ if TYPE_CHECKING:
     from tfkernels.conversation import Conversation
     from tfkernels.shipments import Shipment
 
-REACTION = 5.0
-"""Seconds that a cell has to react to an interrupt before another one ends its kernel."""
+_END_OF_FILE = "\x04"  # what ipykernel turns back into an EOFError
 
 LOOK = 0.5
 """Seconds between two looks while nothing comes."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What belongs to a cell besides its code."""
+
+    arrival: Shipment | None = None
+    """Where its outputs are to be written."""
+    sent: ExitStack = field(default_factory=ExitStack)
+    """The memory of its inputs, which is closed when it has ended."""
+    needs: Sequence[Call] = ()
+    """Cells of other kernels whose outputs are inputs of this one."""
+    timeout: float | None = None
+    """Seconds that it may run."""
+    tells: bool = True
+    """Whether its failure is shown when it runs in the background."""
+    remember: Callable[[int], None] = lambda size: None  # noqa: ARG005
+    """Gets the size of the outputs, in bytes."""
+    ended: Callable[[], None] = lambda: None
+    """Is called at its end, in any thread."""
+    deliver: Callable[[dict[str, Any]], None] = lambda outputs: None  # noqa: ARG005
+    """Gets the outputs when they are asked for, before whoever asks."""
 
 
 class Call:
@@ -33,27 +55,18 @@ class Call:
     the conversation, as it comes.
     """
 
-    def __init__(
-        self,
-        kernel: str,
-        request: Message,
-        show: Relay,
-        arrival: Shipment | None,
-        sent: ExitStack,
-        remember: Callable[[int], None],
-        inbox: SimpleQueue[Any] | None,
-    ) -> None:
+    def __init__(self, kernel: str, request: Message, show: Relay, plan: Plan, inbox: SimpleQueue[Any] | None) -> None:
         self.kernel = kernel
         self.request = request
         self.show = show
+        self.timeout = plan.timeout
         self.began: float | None = None
         self.ended: float | None = None
         self.begun = False  # whether an interrupt would reach the cell by now
         self.interrupts = 0
+        self.timed_out = False
         self.conversation: Conversation | None = None
-        self._arrival = arrival
-        self._sent = sent
-        self._remember = remember
+        self._plan = plan
         self._inbox = inbox  # of who attends: (this, messages), then (this, None); a bare None only wakes
         self._submitted = time.monotonic()
         self._finished = threading.Event()
@@ -65,7 +78,8 @@ class Call:
     def __repr__(self) -> str:
         now = time.monotonic()
         if self.began is None:
-            state = "cancelled" if self.done() else f"waiting for {now - self._submitted:.1f} s"
+            ended = "cancelled" if isinstance(self._failure, CellCancelled) else "not run"
+            state = ended if self.done() else f"waiting for {now - self._submitted:.1f} s"
         elif self.ended is None:
             state = f"running for {now - self.began:.1f} s"
         else:
@@ -83,6 +97,11 @@ class Call:
         lines = [line for line in self.request["content"]["code"].splitlines() if line.strip()]
         return lines[0].strip()[:60] if lines else ""
 
+    @property
+    def reachable(self) -> bool:
+        """Whether its kernel has started."""
+        return self.conversation is None or self.conversation.ready.is_set()
+
     def done(self) -> bool:
         """Whether it has ended, in whatever way."""
         return self._finished.is_set()
@@ -90,15 +109,17 @@ class Call:
     def result(self, timeout: float | None = None) -> dict[str, Any]:
         """Its outputs, a dict by name. Waits at most ``timeout`` seconds; then ``TimeoutError``, and it runs on.
 
-        Raises what the cell raised (``RemoteError``), ``ExchangeError``, ``KernelDied``, ``CellCancelled``.
+        Raises what the cell raised (``RemoteError``), ``ExchangeError``, ``KernelDied``, ``CellCancelled``,
+        ``CellTimeout``.
         """
         problem = self.exception(timeout)
         if problem is not None:
             raise problem
         with self._settling:
             if self._outputs is None:
-                self._outputs = self._arrival.unpack() if self._arrival is not None else {}
+                self._outputs = self._plan.arrival.unpack() if self._plan.arrival is not None else {}
                 self._close_arrival()
+                self._plan.deliver(self._outputs)
             return self._outputs
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
@@ -132,81 +153,133 @@ class Call:
         else:
             self.handle(messages)
 
+    def ready(self) -> bool:
+        """Whether it can be sent: the other kernels have delivered what it needs."""
+        return all(need.done() for need in self._plan.needs)
+
+    def load(self) -> None:
+        """Takes along what other kernels delivered. Raises what kept them from it."""
+        sent = [need.ship() for need in self._plan.needs]
+        if sent:
+            inputs = self.request["metadata"]["tfkernels"]
+            parts = [check(shipment.descriptor) for shipment in sent]
+            inputs["inputs"] = join(([inputs["inputs"]] if inputs["inputs"] else []) + parts)
+
     def finish(self, reply: dict[str, Any] | None = None, failure: BaseException | None = None) -> None:
         """It has been heard out, or will never be answered: nothing there looks at its memory any more."""
         self.ended = time.monotonic()
-        self._sent.close()
-        self._reply = reply or {}
-        self._failure = self._failure or failure
-        if self._failure is None and self._arrival is not None and self._reply["status"] == "ok":
-            try:
-                self._arrival.descriptor = check(self._reply.get("tfkernels"))
-                self._remember(self._arrival.size)
-            except ExchangeError as error:
-                self._failure = error
+        self._plan.sent.close()
+        for need in self._plan.needs:
+            need.close()
+        if not self._finished.is_set():  # it may have been given up
+            self._reply = reply or {}
+            self._failure = self._failure or failure
+            self._take(self._plan.arrival)
         if self._problem() is not None:
             self._close_arrival()
+        if not self._finished.is_set():
+            self._tell()
+
+    def give_up(self) -> None:
+        """It ran longer than it may, and does not react. It is heard out by the conversation's thread."""
+        self._failure = CellTimeout.ignored(self.kernel, self.timeout or 0)
+        self._tell()
+        self._inbox = None
+        self.show = self.show.afterwards()
+
+    def _take(self, arrival: Shipment | None) -> None:
+        if self._failure is None and arrival is not None and self._reply["status"] == "ok":
+            try:
+                arrival.descriptor = check(self._reply.get("tfkernels"))
+                self._plan.remember(arrival.size)
+            except ExchangeError as error:
+                self._failure = error
+
+    def _tell(self) -> None:
         inbox = self._inbox
         if inbox is None:
             self._show_end()
         self._finished.set()
         if inbox is not None:
             inbox.put((self, None))
+        self._plan.ended()
 
     def _close_arrival(self) -> None:
-        if self._arrival is not None:
-            self._arrival.close()
+        if self._plan.arrival is not None:
+            self._plan.arrival.close()
 
     def ship(self) -> Shipment:
         """The outputs as they arrived, for another kernel."""
         problem = self.exception()
         if problem is not None:
             raise problem
-        assert self._arrival is not None
-        return self._arrival
+        assert self._plan.arrival is not None
+        return self._plan.arrival
+
+    close = _close_arrival
 
     def _problem(self) -> BaseException | None:
-        if self._failure is not None or not self._reply or self._reply["status"] == "ok":
+        if self._failure is not None or not self._reply:
             return self._failure
         reply, attended = self._reply, self._inbox is not None
-        ename, evalue = reply.get("ename", reply["status"]), reply.get("evalue", "")
         traceback = reply.get("traceback", ())
-        if reply.get("exchange_failed"):
-            self._failure = ExchangeError(evalue)
+        if self.timed_out:
+            self._failure = CellTimeout.stopped(self.kernel, self.timeout or 0, traceback)
+        elif reply["status"] == "ok":
+            return None
+        elif reply.get("exchange_failed"):
+            self._failure = ExchangeError(reply["evalue"])
         elif self.interrupts and attended:
             self._failure = RemoteInterrupt(f"the cell in kernel {self.kernel} was interrupted", traceback)
         elif self.interrupts:
             self._failure = CellCancelled(f"the cell in kernel {self.kernel} was interrupted")
         else:
-            self._failure = RemoteError(self.kernel, ename, evalue, traceback)
+            ename = reply.get("ename", reply["status"])
+            self._failure = RemoteError(self.kernel, ename, reply.get("evalue", ""), traceback)
         return self._failure
 
     # What is shown
 
-    def handle(self, messages: list[Message]) -> None:
-        """Shows messages, in the thread of whoever attends.
+    def handle(self, messages: list[Message]) -> bool:
+        """Shows messages, in the thread of whoever attends. Whether the user pressed stop instead of answering.
 
         If something here fails meanwhile (a display, a closed standard output), the cell is interrupted and heard out
         before the error goes on: a cell that runs unheard would write to memory that is somebody else's by then.
         """
+        stopped = False
         for message in joined(messages):
             try:
-                if message["header"]["msg_type"] == "input_request":
-                    self._answer(message["content"])
-                elif message["header"]["msg_type"].startswith("comm_"):
-                    assert self.conversation is not None
-                    self.conversation.on_comm(message)
-                elif self._failure is None:
-                    self.show.handle(message)
+                self._show(message)
+            except KeyboardInterrupt:
+                stopped = True
             except Exception as error:  # noqa: BLE001 (`result` raises it)
                 self._failure = self._failure or error
                 self.interrupt()
+        return stopped
+
+    def _show(self, message: Message) -> None:
+        assert self.conversation is not None
+        kind = message["header"]["msg_type"]
+        if kind == "input_request":
+            answer = self._ask(message["content"]) if self._inbox is not None else _END_OF_FILE
+            self.conversation.post("stdin", self.conversation.message("input_reply", {"value": answer}))
+        elif kind.startswith("comm_"):
+            self.conversation.on_comm(message)
+        elif self._failure is None or self.done():
+            self.show.handle(message)
+
+    def _ask(self, question: dict[str, Any]) -> str:
+        try:
+            with raising():
+                return self.show.ask(question["prompt"], question["password"])
+        except EOFError:
+            return _END_OF_FILE
 
     def _show_end(self) -> None:
         try:
             self.show_pages()
             problem = self._problem()
-            if problem is not None:
+            if problem is not None and self._plan.tells:
                 self.show.error(problem)
         except Exception as error:  # noqa: BLE001 (`result` raises it)
             self._failure = self._failure or error
@@ -217,97 +290,8 @@ class Call:
             if payload.get("source") == "page":
                 self.show.stream("stdout", payload["data"].get("text/plain", "") + "\n")
 
-    def _answer(self, question: dict[str, Any]) -> None:
-        assert self.conversation is not None
-        if self._inbox is None:
-            answer = "\x04"
-        else:
-            try:
-                with raising():
-                    answer = self.show.ask(question["prompt"], question["password"])
-            except EOFError:
-                answer = "\x04"  # what ipykernel turns back into an EOFError
-            except KeyboardInterrupt:
-                self.interrupt()  # it ends the waiting there
-                return
-        self.conversation.post("stdin", self.conversation.message("input_reply", {"value": answer}))
-
     def detach(self) -> None:
         """Nobody attends any more. It is interrupted, and heard out by the conversation's thread."""
         self.show = self.show.afterwards()
         self._inbox = None
         self.interrupt()
-
-
-class _Stop:
-    """How often the user pressed the stop button, and what is still to be done about it."""
-
-    def __init__(self) -> None:
-        self.presses = self.seen = 0
-        self.first = 0.0
-        self.warned = False
-
-    def press(self) -> None:
-        if self.presses == 0:
-            self.first = time.monotonic()
-        self.presses += 1
-
-    def act(self, calls: Sequence[Call]) -> None:
-        late = self.presses > 0 and time.monotonic() - self.first > REACTION
-        if self.seen < self.presses:
-            self.seen = self.presses
-            for call in calls:
-                call.kill() if late else call.interrupt()
-        elif late and not self.warned:
-            self.warned = True
-            for call in calls:
-                call.show.stream(
-                    "stderr",
-                    f"kernel {call.kernel} does not react to the interrupt; another one ends it, and its variables "
-                    "are lost\n",
-                )
-
-
-def attend(calls: Sequence[Call], inbox: SimpleQueue[Any]) -> None:
-    """Shows in this thread, in order, what comes into the ``inbox`` that the calls share, until all have ended.
-
-    The stop button reaches all of them. Look at each one's ``result`` afterwards.
-    """
-    running = list(calls)
-    stop = _Stop()
-
-    def press() -> None:  # in a signal handler: no lock may be wanted here
-        stop.press()
-        inbox.put(None)
-
-    with redirected(press):
-        try:
-            while running:
-                stop.act(running)
-                for call, messages in _next(inbox):
-                    if messages is not None:
-                        call.handle(messages)
-                    else:
-                        running.remove(call)
-                        call.show_pages()
-        except BaseException:
-            for call in running:
-                call.detach()
-            raise
-
-
-def _next(inbox: SimpleQueue[Any]) -> list[tuple[Call, list[Message] | None]]:
-    """What is there, at least one thing unless nothing comes; the messages of one call together."""
-    items: list[tuple[Call, list[Message] | None]] = []
-    try:
-        item = inbox.get(timeout=LOOK)
-        while item is not None:
-            call, messages = item
-            if messages is not None and items and items[-1][0] is call and items[-1][1] is not None:
-                items[-1] = (call, items[-1][1] + messages)
-            else:
-                items.append(item)
-            item = inbox.get_nowait()
-    except Empty:
-        pass
-    return items

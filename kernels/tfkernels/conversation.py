@@ -12,6 +12,7 @@ from typing import Any
 
 from jupyter_client.session import Session
 
+from tfkernels import interrupts
 from tfkernels.calls import LOOK, Call
 from tfkernels.channels import Arrived, Channels, Doorbell, Message
 from tfkernels.errors import CellCancelled, KernelDied, KernelStartError, TFKernelsError
@@ -37,9 +38,13 @@ class Conversation:
     Owns the process and a thread. Methods may be called from any thread, unless they say otherwise.
     """
 
-    def __init__(self, name: str, process: KernelProcess, on_comm: Callable[[Message], None]) -> None:
+    def __init__(
+        self, name: str, process: KernelProcess, on_comm: Callable[[Message], None], greeting: str = ""
+    ) -> None:
+        """``greeting`` is what the first cell is told on standard error."""
         self.process = process
         self.on_comm = on_comm
+        self._greeting = greeting
         self.ready = threading.Event()
         self.ended = threading.Event()
         self.failure: TFKernelsError | None = None
@@ -61,7 +66,7 @@ class Conversation:
         self._idle_since: float | None = None
         self._asked: dict[str, SimpleQueue[dict[str, Any]]] = {}
         self._places: OrderedDict[str, Relay] = OrderedDict()
-        self._closing = False
+        self.closing = False
         self._thread = threading.Thread(target=self._main, name=f"tfkernels-{name}", daemon=True)
         self._thread.start()
 
@@ -96,11 +101,18 @@ class Conversation:
         with self._lock:
             if call in self._waiting:
                 self._waiting.remove(call)
+                if not self.ready.is_set() and not self._waiting:  # it was starting for nobody else
+                    self.closing = True
+                    self._doorbell.ring()
                 call.finish(failure=CellCancelled(f"the cell waited for kernel {self._name}, and was not run"))
             elif call is self._current:
                 call.interrupts += 1
                 if call.begun:
                     self.process.interrupt()
+
+    def wake(self) -> None:
+        """Something that a cell waits for may have come."""
+        self._doorbell.ring()
 
     def kill(self) -> None:
         self.process.kill()
@@ -141,7 +153,7 @@ class Conversation:
     def close(self) -> None:
         """Ends the kernel and the thread. A cell that runs there ends with ``KernelDied``."""
         with self._lock:
-            self._closing = True
+            self.closing = True
             if self._current is not None:
                 self.process.kill()
             self._doorbell.ring()
@@ -194,7 +206,7 @@ class Conversation:
         deadline = time.monotonic() + START_TIMEOUT
         answered = listening = False
         while not (answered and listening and channels.can_be_asked()):
-            if self._closing:
+            if self.closing:
                 return
             channels.send("shell", self.message("kernel_info_request", {}))
             until = time.monotonic() + 0.2
@@ -202,7 +214,7 @@ class Conversation:
                 for channel, _ in channels.receive(max(0.0, until - time.monotonic())):
                     answered = answered or channel == "shell"
                     listening = listening or channel == "iopub"
-                if self._closing:
+                if self.closing:
                     return
             if not self.process.alive():
                 raise KernelStartError(
@@ -218,9 +230,9 @@ class Conversation:
         self.ready.set()
 
     def _converse(self, channels: Channels) -> None:
-        while not self._closing:
+        while not self.closing:
             self._send(channels)
-            arrived = channels.receive(LOOK)
+            arrived = channels.receive(self._look_at_clock())
             self._show_stderr()
             if not arrived and not self.process.alive():
                 self._obituary = self.process.obituary()
@@ -232,14 +244,39 @@ class Conversation:
 
     def _send(self, channels: Channels) -> None:
         with self._lock:
-            if self._current is None and self._waiting:
-                call = self._current = self._waiting.popleft()
-                self._reply, self._idle_since = None, None
-                call.began = time.monotonic()
-                self._remember(call.request, call.show.afterwards())
-                self._outbox.append(("shell", call.request))
+            while self._current is None and self._waiting and self._waiting[0].ready():
+                self._next(self._waiting.popleft())
             while self._outbox:
                 channels.send(*self._outbox.popleft())
+
+    def _next(self, call: Call) -> None:
+        """It is a cell's turn."""
+        try:
+            call.load()
+        except Exception as error:  # noqa: BLE001 (`result` raises it)
+            call.finish(failure=error)
+            return
+        self._current = call
+        self._reply, self._idle_since = None, None
+        call.began = time.monotonic()
+        self._remember(call.request, call.show.afterwards())
+        self._outbox.append(("shell", call.request))
+        if self._greeting:
+            call.receive([self._stderr(self._greeting, call.id)])
+            self._greeting = ""
+
+    def _look_at_clock(self) -> float:
+        """Interrupts a cell that ran for too long, gives it up when it does not react; seconds until the next look."""
+        call = self._current
+        if call is None or call.timeout is None or call.began is None or call.done():
+            return LOOK
+        left = call.began + call.timeout - time.monotonic() + (interrupts.REACTION if call.timed_out else 0)
+        if left <= 0 and not call.timed_out:
+            call.timed_out = True
+            self.interrupt(call)
+        elif left <= 0:
+            call.give_up()
+        return min(LOOK, max(left, 0.001))
 
     def _remember(self, request: Message, show: Relay) -> None:
         self._places[request["header"]["msg_id"]] = show
@@ -300,16 +337,17 @@ class Conversation:
         text = self.process.new_stderr()
         if not text:
             return
-        last = next(reversed(self._places), "")
-        message = {
+        if self._current is not None:
+            self._current.receive([self._stderr(text, self._current.id)])
+        else:
+            self._show_late(self._stderr(text, next(reversed(self._places), "")))
+
+    def _stderr(self, text: str, parent: str) -> Message:
+        return {
             "header": {"msg_type": "stream"},
-            "parent_header": {"msg_id": self._current.id if self._current else last},
+            "parent_header": {"msg_id": parent},
             "content": {"name": "stderr", "text": text},
         }
-        if self._current is not None:
-            self._current.receive([message])
-        else:
-            self._show_late(message)
 
     def _show_late(self, message: Message) -> None:
         """Output of a cell that has ended, or a message of a widget."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, Iterable, Mapping
+from typing import Any, Callable, Dict, Iterable, Mapping, Union
 
 from tfkernels.channels import Message
 
@@ -84,6 +84,14 @@ class Relay:
         """An error that nobody raises here: a cell in the background failed."""
         self.stream("stderr", "\n".join(shown(error)) + "\n")
 
+    def starting(self, kernel: str) -> None:
+        """The cell waits for a kernel that is starting."""
+        self.stream("stderr", f"kernel {kernel} is starting")
+
+    def started(self, kernel: str) -> None:
+        """It need not wait any more."""
+        self.stream("stderr", "\r" + " " * len(f"kernel {kernel} is starting") + "\r")
+
     def ask(self, prompt: str, password: bool) -> str:
         """What the user answers to ``input()`` or ``getpass()`` in the other kernel."""
         if password:
@@ -105,9 +113,11 @@ class Relay:
 class ShellRelay(Relay):
     """Inside IPython: displays go through its publisher, so that ``%%capture`` and output widgets see them."""
 
-    def __init__(self, shell: Any) -> None:
+    def __init__(self, shell: Any, alone: bool = False) -> None:
+        """``alone``: whether the cell here does nothing else, so that its output may be cleared at its start."""
         super().__init__()
         self._shell = shell
+        self._alone = alone
         self._kernel = getattr(shell, "kernel", None)  # not in a terminal
         self._parent = shell.get_parent() if self._kernel is not None else {}
 
@@ -116,6 +126,23 @@ class ShellRelay(Relay):
 
     def clear(self, wait: bool) -> None:
         self._shell.display_pub.clear_output(wait=wait)
+
+    def starting(self, kernel: str) -> None:
+        if self._alone or self._kernel is None:
+            super().starting(kernel)
+        else:
+            self._announce(kernel, f"kernel {kernel} is starting", update=False)
+
+    def started(self, kernel: str) -> None:
+        if self._kernel is None:
+            super().started(kernel)
+        elif self._alone:
+            self.clear(wait=False)
+        else:
+            self._announce(kernel, "", update=True)
+
+    def _announce(self, kernel: str, text: str, update: bool) -> None:
+        self.display({"text/plain": text}, {}, {"display_id": f"tfkernels-{id(self)}-{kernel}"}, update)
 
     @property
     def can_ask(self) -> bool:
@@ -173,6 +200,41 @@ def shown(error: BaseException) -> list[str]:
     """An error's lines as IPython would show them."""
     render = getattr(error, "_render_traceback_", None)
     return list(render()) if render is not None else [f"{type(error).__name__}: {error}"]
+
+
+class FunctionRelay(Afterwards):
+    """A function of the user's gets every output, as a dict of the form that notebooks store it in."""
+
+    def __init__(self, function: Callable[[dict[str, Any]], Any]) -> None:
+        super().__init__()
+        self._function = function
+
+    def stream(self, name: str, text: str) -> None:
+        self._function({"output_type": "stream", "name": name, "text": text})
+
+    def display(self, data: Bundle, metadata: Bundle, transient: Bundle, update: bool) -> None:
+        kind = "update_display_data" if update else "display_data"
+        self._function({"output_type": kind, "data": data, "metadata": metadata, "transient": transient})
+
+    def clear(self, wait: bool) -> None:
+        self._function({"output_type": "clear_output", "wait": wait})
+
+    def value(self, data: Bundle, metadata: Bundle) -> None:
+        self._function({"output_type": "execute_result", "data": data, "metadata": metadata})
+
+    def error(self, error: BaseException) -> None:
+        name, value = type(error).__name__, str(error)
+        self._function({"output_type": "error", "ename": name, "evalue": value, "traceback": shown(error)})
+
+
+Show = Union[Relay, Callable[[Dict[str, Any]], Any], None]
+
+
+def of(show: Show) -> Relay:
+    """Where a user wants output to go."""
+    if show is None:
+        return here()
+    return show if isinstance(show, Relay) else FunctionRelay(show)
 
 
 def here() -> Relay:

@@ -6,20 +6,28 @@ import atexit
 import os
 import threading
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, Mapping, Union
 
 from tfkernels import kernelspecs, relay
-from tfkernels.calls import LOOK, Call, attend
+from tfkernels.attending import attend
+from tfkernels.calls import LOOK, Call, Plan
 from tfkernels.channels import Message
-from tfkernels.conversation import Conversation
-from tfkernels.errors import CellCancelled
+from tfkernels.conversation import END, Conversation
+from tfkernels.errors import KernelDied
 from tfkernels.interrupts import redirected
 from tfkernels.parcel import check, join
 from tfkernels.process import KernelProcess
-from tfkernels.shipments import Reference, Shipment, loaded
+from tfkernels.shipments import Reference, Shipment, loaded, sorted_out
+
+Inputs = Union[Mapping[str, Any], Shipment, None]
+
+
+def _nowhere(_: dict[str, Any]) -> None:
+    pass
 
 
 class RemoteKernel:
@@ -61,8 +69,27 @@ class RemoteKernel:
     @property
     def busy(self) -> bool:
         """Whether a cell runs there, or waits for its turn."""
+        return self.current is not None or bool(self.waiting)
+
+    @property
+    def current(self) -> Call | None:
+        """The cell that runs there."""
+        return self._conversation.current if self._conversation is not None else None
+
+    @property
+    def waiting(self) -> list[Call]:
+        """The cells that wait for their turn there."""
+        return self._conversation.waiting if self._conversation is not None else []
+
+    @property
+    def state(self) -> str:
+        """In one word or a few."""
         talk = self._conversation
-        return talk is not None and (talk.current is not None or bool(talk.waiting))
+        if talk is None:
+            return "not running"
+        if talk.ended.is_set():
+            return "ended by itself"
+        return "starting" if not talk.ready.is_set() else "busy" if self.busy else "idle"
 
     def __setitem__(self, name: str, value: Any) -> None:
         """Binds a value to a name there. Raises ``ExchangeError`` if it cannot travel."""
@@ -83,92 +110,119 @@ class RemoteKernel:
         self,
         code: str,
         *,
-        inputs: Mapping[str, Any] | Shipment | None = None,
+        inputs: Inputs = None,
         outputs: Mapping[str, str] | None = None,
+        timeout: float | None = None,
         store_history: bool = True,
-        show: relay.Relay | None = None,
+        show: relay.Show = None,
     ) -> dict[str, Any]:
         """Runs a cell there and returns its outputs, a dict by name.
 
         ``inputs`` are bound there before it runs, by name: values, references to values of other kernels, or what
-        ``tfkernels.pack`` made. ``outputs`` are expressions evaluated there after it, by the name they get here. What
-        the cell prints and displays goes to ``show``.
+        ``tfkernels.pack`` made. ``outputs`` are expressions evaluated there after it, by the name they get here. After
+        ``timeout`` seconds it is interrupted. What the cell prints and displays appears here, or goes to ``show``: a
+        relay, or a function that gets every output as a notebook would store it.
 
         Raises ``RemoteError`` if the cell does, ``ExchangeError`` if a value cannot travel (then nothing is bound),
-        ``KernelDied`` if the kernel's process ends (the next cell gets a fresh one), ``KernelStartError``.
+        ``CellTimeout``, ``KernelDied`` if the kernel's process ends (the next cell gets a fresh one),
+        ``KernelStartError``.
         """
         inbox: SimpleQueue[Any] = SimpleQueue()
-        call = self._submit(code, inputs, outputs, store_history, show or relay.here(), inbox)
-        self._attend(call, inbox)
+        call = self.call(code, inputs, outputs, relay.of(show), inbox, timeout, store_history)
+        attend([call], inbox)
         return call.result()
 
     def submit(
         self,
         code: str,
         *,
-        inputs: Mapping[str, Any] | Shipment | None = None,
+        inputs: Inputs = None,
         outputs: Mapping[str, str] | None = None,
+        timeout: float | None = None,
         store_history: bool = True,
-        show: relay.Relay | None = None,
+        show: relay.Show = None,
+        deliver: Callable[[dict[str, Any]], None] | None = None,
     ) -> Call:
         """Like ``run``, in the background: returns at once, with a handle that is asked for its ``result()``.
 
         Cells run there one at a time, in the order in which they were submitted. Values that go there are those of
-        this moment. What the cell prints goes to ``show``, in another thread; in a notebook, under the cell that this
-        was called in.
+        this moment; references are evaluated when their kernel has done what it was given before. What the cell prints
+        goes to ``show``, in another thread; in a notebook, under the cell that this was called in. ``deliver`` gets the
+        outputs when somebody asks for them first.
         """
-        return self._submit(code, inputs, outputs, store_history, (show or relay.here()).afterwards(), None)
+        place = relay.of(show).afterwards()
+        needs: list[Call] = []
+        with ExitStack() as stack:
+            here, elsewhere = sorted_out(inputs)
+            sent = stack.enter_context(loaded(here, place))
+            talk = self._talk()
+            for kernel, names in elsewhere.items():
+                needs.append(kernel._ship_later(names, place, talk.wake))  # noqa: SLF001 (another one of ours)
+            plan = Plan(sent=stack, needs=needs, timeout=timeout, deliver=deliver or _nowhere)
+            return self._submit(code, sent, outputs, place, plan, None, store_history)
+
+    def _ship_later(self, outputs: Mapping[str, str], show: relay.Relay, ended: Callable[[], None]) -> Call:
+        return self._submit("", [], outputs, show, Plan(tells=False, ended=ended), None, False)
 
     def ship(self, outputs: Mapping[str, str], show: relay.Relay) -> Shipment:
         """The values of expressions there, for another kernel; nothing of them is looked at here."""
         inbox: SimpleQueue[Any] = SimpleQueue()
-        call = self._submit("", None, outputs, False, show, inbox)
-        self._attend(call, inbox)
+        call = self._submit("", [], outputs, show, Plan(), inbox, False)
+        attend([call], inbox)
         return call.ship()
 
-    def _attend(self, call: Call, inbox: SimpleQueue[Any]) -> None:
-        attend([call], inbox)
-        if call.began is None and isinstance(call.exception(), CellCancelled):
-            self._give_up_start()
-            raise KeyboardInterrupt(str(call.exception()))
+    def call(
+        self,
+        code: str,
+        inputs: Inputs,
+        outputs: Mapping[str, str] | None,
+        show: relay.Relay,
+        inbox: SimpleQueue[Any],
+        timeout: float | None = None,
+        store_history: bool = True,
+    ) -> Call:
+        """A cell that whoever owns the ``inbox`` has to attend to."""
+        with ExitStack() as stack:
+            sent = stack.enter_context(loaded(inputs, show))
+            return self._submit(code, sent, outputs, show, Plan(sent=stack, timeout=timeout), inbox, store_history)
 
     def _submit(
         self,
         code: str,
-        inputs: Mapping[str, Any] | Shipment | None,
+        sent: Sequence[Shipment],
         outputs: Mapping[str, str] | None,
-        store_history: bool,
         show: relay.Relay,
+        plan: Plan,
         inbox: SimpleQueue[Any] | None,
+        store_history: bool,
     ) -> Call:
         """Both directions' segments are ours: nothing is left if the other side dies."""
         expressions = dict(outputs or {})
-        with ExitStack() as stack:
-            sent = stack.enter_context(loaded(inputs, show))
-            # Outputs are probably as large as last time.
-            size = self._sizes.get(tuple(expressions.values()), 0)
-            arrival = Shipment(size, self.name) if expressions else None
-            exchange = {
-                "inputs": join(check(shipment.descriptor) for shipment in sent) if sent else None,
-                "outputs": expressions,
-                "segment": arrival.address if arrival is not None else None,
-            }
-            content = {
-                "code": code,
-                "silent": False,
-                "store_history": store_history,
-                "user_expressions": {},
-                "allow_stdin": inbox is not None and show.can_ask,
-                # One request at a time: there is no queue to abort, and aborting would swallow the next cell.
-                "stop_on_error": False,
-            }
-            with self._starting:
-                talk = self._talk()
-                request = talk.message("execute_request", content, {"tfkernels": exchange})
-                held = stack.pop_all()
-                call = Call(self.name, request, show, arrival, held, lambda size: self._keep(expressions, size), inbox)
-                talk.submit(call)
-            return call
+        # Outputs are probably as large as last time.
+        size = self._sizes.get(tuple(expressions.values()), 0)
+        arrival = Shipment(size, self.name) if expressions else None
+        exchange = {
+            "inputs": join(check(shipment.descriptor) for shipment in sent) if sent else None,
+            "outputs": expressions,
+            "segment": arrival.address if arrival is not None else None,
+        }
+        content = {
+            "code": code,
+            "silent": False,
+            "store_history": store_history,
+            "user_expressions": {},
+            "allow_stdin": inbox is not None and show.can_ask,
+            # One request at a time: there is no queue to abort, and aborting would swallow the next cell.
+            "stop_on_error": False,
+        }
+        talk = self._talk()
+        request = talk.message("execute_request", content, {"tfkernels": exchange})
+        kept = replace(
+            plan, sent=plan.sent.pop_all(), arrival=arrival, remember=lambda size: self._keep(expressions, size)
+        )
+        call = Call(self.name, request, show, kept, inbox)
+        talk.submit(call)
+        return call
 
     def _keep(self, outputs: Mapping[str, str], size: int) -> None:
         if len(self._sizes) > 1000:  # a name is used again and again, an index rarely
@@ -206,28 +260,23 @@ class RemoteKernel:
 
     def _running(self) -> Conversation:
         with self._starting:
-            if self._conversation is None:
-                self.begin()
-            assert self._conversation is not None
-            return self._conversation
+            return self._conversation or self._talk()
 
     # Its life
 
     def begin(self) -> None:
         """Starts the kernel, if it does not run, without waiting for it."""
-        with self._starting:
-            self._talk()
+        self._talk()
 
     def start(self) -> None:
         """Starts the kernel if it does not run, and waits until it can be used."""
         pressed: list[bool] = []
         with redirected(lambda: pressed.append(True)):
-            with self._starting:
-                talk = self._talk()
+            talk = self._talk()
             while not talk.ready.wait(LOOK / 10) and not pressed:
                 pass
         if pressed and not talk.ready.is_set():
-            self._give_up_start()
+            self.shutdown()
             raise KeyboardInterrupt(f"while kernel {self.name} started; it was ended")
         if talk.failure is not None:
             self._conversation = None
@@ -238,27 +287,28 @@ class RemoteKernel:
 
         Raises ``KernelDied`` once if it has ended since it was last used and nobody knows.
         """
-        talk = self._conversation
-        if talk is not None and talk.process is not None and not talk.process.alive():
-            talk.ended.wait(LOOK * 4)  # it is about to notice
-        if talk is not None and talk.ended.is_set():
-            self._conversation = None
-            if talk.failure is not None and not talk.told:
-                raise talk.failed()
-        if self._conversation is None:
-            self.spec = kernelspecs.get(self.name)  # the environment may have been rebuilt since
-            self._conversation = Conversation(self.name, KernelProcess(self.spec), self._got_comm)
-        return self._conversation
+        with self._starting:
+            talk, greeting = self._conversation, ""
+            if talk is not None and (talk.closing or not talk.process.alive()):
+                talk.ended.wait(END)  # it is about to notice
+            if talk is not None and talk.ended.is_set():
+                self._conversation = None
+                if isinstance(talk.failure, KernelDied):
+                    if not talk.told:
+                        raise talk.failed()
+                    greeting = f"kernel {self.name} is a fresh one: the variables of the one that ended are gone\n"
+            if self._conversation is None:
+                self.spec = kernelspecs.get(self.name)  # the environment may have been rebuilt since
+                process = self._launch()
+                self._conversation = Conversation(self.name, process, self._got_comm, greeting)
+            return self._conversation
+
+    def _launch(self) -> KernelProcess:
+        return KernelProcess(self.spec)
 
     def _got_comm(self, message: Message) -> None:
         if self.on_comm is not None:
             self.on_comm(message)
-
-    def _give_up_start(self) -> None:
-        """After an interrupt: a kernel that is still starting for nobody else is ended."""
-        talk = self._conversation
-        if talk is not None and not talk.ready.is_set() and not talk.waiting:
-            self.shutdown()
 
     def interrupt(self) -> None:
         """Interrupts what runs there, as the stop button does."""
