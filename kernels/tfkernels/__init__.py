@@ -17,12 +17,14 @@ if typing.TYPE_CHECKING:
     from tfkernels.models import watch as watch
     from tfkernels.models import weights as weights
     from tfkernels.remote import RemoteKernel
+    from tfkernels.several import each as each
     from tfkernels.shipments import pack as pack
 
 __version__ = "0.1.0"
 
 _ELSEWHERE = {
     "compare": "tfkernels.comparison",
+    "each": "tfkernels.several",
     "load_weights": "tfkernels.models",
     "pack": "tfkernels.shipments",
     "seed": "tfkernels.models",

@@ -6,7 +6,9 @@ which loses cells in the kernel that we live in; and a plain socket costs less p
 
 from __future__ import annotations
 
-from typing import Any, Dict
+import contextlib
+import socket
+from typing import Any, Dict, NamedTuple
 
 import zmq
 from jupyter_client.session import Session
@@ -14,58 +16,93 @@ from jupyter_client.session import Session
 Message = Dict[str, Any]
 """A Jupyter message: header, parent_header, metadata, content, buffers."""
 
+AT_ONCE = 200
+"""Messages of one channel that are taken in one go: enough to join what a cell printed line by line, and few enough
+that a question or an interrupt does not wait behind all of them."""
+
+
+class Arrived(NamedTuple):
+    channel: str
+    message: Message
+
 
 class Channels:
-    """The client's ends of a kernel's shell, iopub, stdin and control channels."""
+    """The client's ends of a kernel's shell, iopub, stdin and control channels. Made and used by one thread; only
+    ``wake`` is for the others."""
 
-    def __init__(self, connection: dict[str, Any]) -> None:
-        self.session = Session(
-            key=connection["key"].encode(), signature_scheme=connection["signature_scheme"], username="tfkernels"
-        )
+    def __init__(self, connection: dict[str, Any], session: Session, doorbell: Doorbell) -> None:
+        self._session = session
+        self._doorbell = doorbell
         self._context = zmq.Context()
-        self.shell = self._connect(zmq.DEALER, connection, "shell_port")
-        self.stdin = self._connect(zmq.DEALER, connection, "stdin_port", immediate=True)
-        self.control = self._connect(zmq.DEALER, connection, "control_port")
-        self.iopub = self._connect(zmq.SUB, connection, "iopub_port")
-        self.iopub.subscribe(b"")
+        # In the order in which what has arrived is to be looked at: a cell's output before the reply that ends it.
+        self._sockets = {
+            "iopub": self._connect(zmq.SUB, connection, "iopub_port"),
+            "stdin": self._connect(zmq.DEALER, connection, "stdin_port", immediate=True),
+            "control": self._connect(zmq.DEALER, connection, "control_port"),
+            "shell": self._connect(zmq.DEALER, connection, "shell_port"),
+        }
+        self._sockets["iopub"].subscribe(b"")
         self._poller = zmq.Poller()
-        for socket in (self.iopub, self.stdin, self.shell):
-            self._poller.register(socket, zmq.POLLIN)
+        self._poller.register(doorbell.fileno(), zmq.POLLIN)
+        for end in self._sockets.values():
+            self._poller.register(end, zmq.POLLIN)
 
     def _connect(self, kind: int, connection: dict[str, Any], port: str, immediate: bool = False) -> zmq.Socket[bytes]:
-        socket = self._context.socket(kind)
-        socket.linger = 0
+        end = self._context.socket(kind)
+        end.linger = 0
         # Output that nobody has read yet waits in memory instead of being thrown away at 1,000 messages.
-        socket.set_hwm(0)
+        end.set_hwm(0)
         # A kernel's replies are routed by identity; stdin must have the one of shell.
-        socket.identity = self.session.bsession
-        socket.immediate = immediate
+        end.identity = self._session.bsession
+        end.immediate = immediate
         separator = "-" if connection["transport"] == "ipc" else ":"
-        socket.connect(f"{connection['transport']}://{connection['ip']}{separator}{connection[port]}")
-        return socket
+        end.connect(f"{connection['transport']}://{connection['ip']}{separator}{connection[port]}")
+        return end
 
-    def send(
-        self, socket: zmq.Socket[bytes], kind: str, content: dict[str, Any], metadata: dict[str, Any] | None = None
-    ) -> str:
-        """Sends a request and returns its id."""
-        message = self.session.send(socket, kind, content=content, metadata=metadata)
-        assert message is not None  # it is for a forked child, and that has no kernel
-        return str(message["header"]["msg_id"])
+    def send(self, channel: str, message: Message) -> None:
+        self._session.send(self._sockets[channel], message)
 
-    def receive(self, timeout: float) -> list[tuple[zmq.Socket[bytes], Message]]:
-        """What has arrived on iopub, stdin and shell, in that order; empty after ``timeout`` seconds of silence."""
+    def receive(self, timeout: float) -> list[Arrived]:
+        """What has arrived; empty after ``timeout`` seconds of silence, or when the doorbell rings."""
         ready = dict(self._poller.poll(int(timeout * 1000)))
-        messages = []
-        for socket in (self.iopub, self.stdin, self.shell):
-            if socket in ready:
-                _, message = self.session.recv(socket, mode=zmq.NOBLOCK)
-                if message is not None:
-                    messages.append((socket, message))
-        return messages
+        if self._doorbell.fileno() in ready:
+            self._doorbell.answer()
+        arrived = []
+        for channel, end in self._sockets.items():
+            for _ in range(AT_ONCE if end in ready else 0):
+                _, message = self._session.recv(end, mode=zmq.NOBLOCK)
+                if message is None:
+                    break
+                arrived.append(Arrived(channel, message))
+        return arrived
 
     def can_be_asked(self) -> bool:
         """Whether the stdin channel stands; a question that comes before is thrown away by the kernel."""
-        return bool(self.stdin.poll(0, zmq.POLLOUT))
+        return bool(self._sockets["stdin"].poll(0, zmq.POLLOUT))
 
     def close(self) -> None:
         self._context.destroy(linger=0)
+
+
+class Doorbell:
+    """Wakes the thread that waits for messages; any thread may ring."""
+
+    def __init__(self) -> None:
+        self._inside, self._outside = socket.socketpair()
+        for end in (self._inside, self._outside):
+            end.setblocking(False)
+
+    def fileno(self) -> int:
+        return self._inside.fileno()
+
+    def ring(self) -> None:
+        with contextlib.suppress(OSError):  # it is ringing already, or nobody lives there any more
+            self._outside.send(b"\0")
+
+    def answer(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            self._inside.recv(4096)
+
+    def close(self) -> None:
+        self._inside.close()
+        self._outside.close()

@@ -64,6 +64,64 @@ class KernelStartError(TFKernelsError):
 class KernelDied(TFKernelsError):
     """A kernel's process ended by itself; its variables are gone."""
 
+    @classmethod
+    def of(cls, kernel: str, obituary: str, when: str = "") -> "KernelDied":
+        return cls(
+            f"the process of kernel {kernel} {obituary}\n{when}Its variables are gone. The next cell that uses "
+            f"{kernel} starts a fresh one: run the cells that define what you need again."
+        )
+
+
+class CellCancelled(TFKernelsError):
+    """A cell was dropped before it ran, or was interrupted in the background."""
+
+
+class CellTimeout(TFKernelsError):
+    """A cell ran longer than it was given. It renders as the other kernel's traceback, and what happened."""
+
+    def __init__(self, message: str, traceback: typing.Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.traceback = list(traceback)
+
+    @classmethod
+    def stopped(cls, kernel: str, seconds: float, traceback: typing.Sequence[str]) -> "CellTimeout":
+        return cls(
+            f"the cell in kernel {kernel} ran longer than {seconds:g} s and was interrupted. The kernel goes on, with "
+            "all that the cell had set by then.",
+            traceback,
+        )
+
+    @classmethod
+    def ignored(cls, kernel: str, seconds: float) -> "CellTimeout":
+        return cls(
+            f"the cell in kernel {kernel} ran longer than {seconds:g} s and does not react to an interrupt: it still "
+            f"runs, and other cells wait for it. End it, and lose the kernel's variables, with: %tfkernels restart "
+            f"{kernel}"
+        )
+
+    def _render_traceback_(self) -> typing.List[str]:
+        return [*self.traceback, *super()._render_traceback_()]
+
+
+class CellsFailed(TFKernelsError):
+    """A cell for several kernels failed in some; ``errors`` has what each of them raised, by kernel."""
+
+    def __init__(self, errors: typing.Mapping[str, BaseException], others: typing.Sequence[str]) -> None:
+        super().__init__(errors, others)
+        self.errors = dict(errors)
+        self.others = list(others)
+
+    def __str__(self) -> str:
+        said = [f"failed in {name}: {_line(error)}" for name, error in self.errors.items()]
+        if self.others:
+            said.append(f"ended well in {', '.join(self.others)}, whose outputs were not bound either")
+        return "the cell " + "; ".join(said)
+
+
+def _line(error: BaseException) -> str:
+    said = str(error).strip().splitlines()
+    return said[0] if said else type(error).__name__
+
 
 class TraceError(TFKernelsError):
     """A model, a session or a function cannot be looked into."""

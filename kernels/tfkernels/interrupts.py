@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+REACTION = 5.0
+"""Seconds that a cell has to react to an interrupt before another one ends its kernel."""
+
 
 @contextmanager
 def redirected(action: Callable[[], None]) -> Iterator[None]:

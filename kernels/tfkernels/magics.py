@@ -1,23 +1,24 @@
-"""``%%NAME`` and ``%NAME`` for every registered kernel, and ``%tfkernels``."""
+"""``%%NAME`` and ``%NAME`` for every registered kernel, and ``%%each``."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-from IPython.core.error import UsageError as IPythonUsageError
 from IPython.core.magic import no_var_expand
-from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
+from IPython.core.magic_arguments import argument, magic_arguments
 
 from tfkernels import kernelspecs, relay
+from tfkernels.calls import Call
 from tfkernels.errors import ExchangeError, UsageError
+from tfkernels.management import look_after, start_early
 from tfkernels.names import elsewhere, parse_names
-from tfkernels.remote import RemoteKernel, running, shared, shutdown_all
+from tfkernels.options import exchange, parse
+from tfkernels.remote import RemoteKernel, shared, shutdown_all
+from tfkernels.several import each
 
 # Names that look like one of ours get our error, with the nearest names, instead of IPython's "not found".
 _LOOKS_LIKE_OURS = re.compile(r"^\s*(?:\w+\s*=\s*)?%%?(tf\d[a-z0-9._-]*)", re.MULTILINE)
-
-_COMMENT = re.compile(r"""(^|\s)#[^'"]*$""")
 
 
 class Extension:
@@ -28,9 +29,13 @@ class Extension:
         self._magics: set[str] = set()
 
     def load(self) -> None:
-        self._shell.register_magic_function(_look_after, "line", "tfkernels")
+        self._shell.register_magic_function(look_after, "line", "tfkernels")
+        if "each" not in self._shell.magics_manager.magics["cell"]:
+            self._shell.register_magic_function(_each_magic(self._shell), "cell", "each")
+            self._magics.add("each")
         self.refresh()
         self._shell.events.register("pre_run_cell", self.refresh)
+        start_early()
 
     def unload(self) -> None:
         self._shell.events.unregister("pre_run_cell", self.refresh)
@@ -53,64 +58,38 @@ class Extension:
                 self._magics.add(name)
 
 
-@magic_arguments("%tfkernels")
-@argument("action", choices=["list", "restart", "stop"], nargs="?", default="list", help="what to do")
-@argument("names", nargs="*", help="kernels; without any: all that run")
-def _look_after(line: str) -> None:
-    """Looks after the kernels that this notebook started."""
-    arguments = _parse(_look_after, line)
-    if arguments.action == "list":
-        _print_list()
-        return
-    for kernel in [shared(name) for name in arguments.names] or running():
-        kernel.restart() if arguments.action == "restart" else kernel.shutdown()
-        print(kernel)
-
-
-def _print_list() -> None:
-    known = kernelspecs.find()
-    if not known:
-        print("No kernels are registered. Make the two usual ones with: tfkernels install")
-    started = {kernel.name: kernel for kernel in running()}
-    for name in sorted(known):
-        print(started.get(name) or f"<kernel {name}: {known[name].spec.get('display_name', '')}, not running>")
-
-
 def _kernel_magic(shell: Any, name: str) -> Any:
     @magic_arguments(f"%%{name}")
+    @exchange
     @argument(
-        "-i",
-        "--input",
-        nargs="+",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="bind values of this kernel there before the cell runs: -i a,b or -i dest=EXPR; of another kernel: "
-        "-i dest=KERNEL:EXPR; repeatable",
-    )
-    @argument(
-        "-o",
-        "--output",
-        nargs="+",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="bind values of that kernel here after the cell ran: -o c,d or -o dest=EXPR; repeatable",
+        "--background",
+        nargs="?",
+        const="",
+        metavar="HANDLE",
+        help="return at once, with a handle: .result(), .done(), .cancel(), .exception(); it gets this name, if one is "
+        "given. -o binds what it names when .result() is called",
     )
     def run(line: str, cell: str | None = None) -> Any:
         if cell is None:
             return _value(shared(name), line)
-        return _cell(shell, shared(name), _parse(run, line), cell)
+        return _cell(shell, shared(name), parse(run, line), cell)
 
     run.__doc__ = f"Run the cell in kernel {name}. `y = %{name} EXPR` takes one value from there.\n\n{run.__doc__}"
     return no_var_expand(run)
 
 
-def _parse(magic: Any, line: str) -> Any:
-    try:
-        return parse_argstring(magic, _COMMENT.sub("", line))
-    except IPythonUsageError as error:  # IPython prints it, and what papermill then stops with is empty
-        raise UsageError(str(error)) from None
+def _each_magic(shell: Any) -> Any:
+    @magic_arguments("%%each")
+    @argument("kernels", nargs="+", metavar="KERNEL", help="where the cell runs, at the same time")
+    @exchange
+    def run(line: str, cell: str) -> None:
+        """Run the cell in several kernels at the same time; an output is a dict by the kernel's name."""
+        arguments = parse(run, line)
+        inputs, outputs = _names(shell, arguments)
+        kernels = [shared(name) for name in arguments.kernels]
+        shell.push(each(kernels, cell, inputs=inputs, outputs=outputs, timeout=arguments.timeout))
+
+    return no_var_expand(run)
 
 
 def _value(kernel: RemoteKernel, expression: str) -> Any:
@@ -126,13 +105,26 @@ def _value(kernel: RemoteKernel, expression: str) -> Any:
     return kernel[expression.strip()]
 
 
-def _cell(shell: Any, kernel: RemoteKernel, arguments: Any, cell: str) -> relay.Result | None:
+def _names(shell: Any, arguments: Any) -> tuple[dict[str, Any], dict[str, str]]:
+    """Inputs with their values, and the expressions of outputs."""
     names = parse_names(arguments.input, "-i")
     inputs = {name: _evaluate(shell, expression) for name, expression in names.items()}
-    outputs = parse_names(arguments.output, "-o")
-    show = relay.ShellRelay(shell)
-    shell.push(kernel.run(cell, inputs=inputs, outputs=outputs, show=show))
-    return show.result
+    return inputs, parse_names(arguments.output, "-o")
+
+
+def _cell(shell: Any, kernel: RemoteKernel, arguments: Any, cell: str) -> relay.Result | Call | None:
+    inputs, outputs = _names(shell, arguments)
+    show = relay.ShellRelay(shell, alone=True)
+    if arguments.background is None:
+        got = kernel.run(cell, inputs=inputs, outputs=outputs, timeout=arguments.timeout, show=show)
+        shell.push(got)
+        return show.result
+    if arguments.background and not arguments.background.isidentifier():
+        raise UsageError(f"--background {arguments.background}: the handle wants a name, or none")
+    call = kernel.submit(cell, inputs=inputs, outputs=outputs, timeout=arguments.timeout, show=show, deliver=shell.push)
+    if arguments.background:
+        shell.push({arguments.background: call})
+    return call
 
 
 def _evaluate(shell: Any, expression: str) -> Any:

@@ -1,32 +1,33 @@
-"""Another kernel of this process: started at first use, spoken to one cell at a time, ended with this process."""
+"""Another kernel of this process: started at first use, ended with this process."""
 
 from __future__ import annotations
 
 import atexit
 import os
-import sys
 import threading
-import time
-from collections.abc import Mapping
-from contextlib import nullcontext
-from typing import Any
+import weakref
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from queue import SimpleQueue
+from typing import Any, Mapping, Union
 
 from tfkernels import kernelspecs, relay
-from tfkernels.channels import Channels, Message
-from tfkernels.errors import ExchangeError, KernelDied, KernelStartError, RemoteError, RemoteInterrupt
-from tfkernels.interrupts import raising, redirected
+from tfkernels.attending import attend
+from tfkernels.calls import LOOK, Call, Plan
+from tfkernels.channels import Message
+from tfkernels.conversation import END, Conversation
+from tfkernels.errors import KernelDied
+from tfkernels.interrupts import redirected
 from tfkernels.parcel import check, join
 from tfkernels.process import KernelProcess
-from tfkernels.shipments import Reference, Shipment, loaded
+from tfkernels.shipments import Reference, Shipment, loaded, sorted_out
 
-START_TIMEOUT = 60.0
-"""Seconds from launch to the first answer."""
+Inputs = Union[Mapping[str, Any], Shipment, None]
 
-REACTION = 5.0
-"""Seconds that a cell has to react to an interrupt before another one ends its kernel."""
 
-LOOK = 0.5
-"""Seconds between two looks whether a silent kernel is still alive."""
+def _nowhere(_: dict[str, Any]) -> None:
+    pass
 
 
 class RemoteKernel:
@@ -35,13 +36,13 @@ class RemoteKernel:
     def __init__(self, name: str) -> None:
         self.spec = kernelspecs.get(name)
         self.name = name
-        self._process: KernelProcess | None = None
-        self._channels: Channels | None = None
-        self._turn = threading.RLock()
-        self._interrupts = 0
-        self._interrupted = 0.0  # when the first of them was
-        self._warned = False
+        self.on_comm: Callable[[Message], None] | None = None
+        """Gets every message of a widget there: in the thread of the cell that it belongs to, in order with the
+        cell's output, else in the conversation's thread."""
+        self._conversation: Conversation | None = None
+        self._starting = threading.RLock()
         self._sizes: dict[tuple[str, ...], int] = {}  # of the last outputs, by their expressions
+        _made.add(self)
 
     def __repr__(self) -> str:
         state = f"running, process {self.pid}" if self._alive() else "ended by itself" if self.pid else "not running"
@@ -54,9 +55,41 @@ class RemoteKernel:
         self.shutdown()
 
     @property
+    def _process(self) -> KernelProcess | None:
+        return self._conversation.process if self._conversation is not None else None
+
+    def _alive(self) -> bool:
+        return self._conversation is not None and not self._conversation.ended.is_set()
+
+    @property
     def pid(self) -> int | None:
         """The process id of the running kernel, or ``None``."""
         return self._process.pid if self._process is not None else None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a cell runs there, or waits for its turn."""
+        return self.current is not None or bool(self.waiting)
+
+    @property
+    def current(self) -> Call | None:
+        """The cell that runs there."""
+        return self._conversation.current if self._conversation is not None else None
+
+    @property
+    def waiting(self) -> list[Call]:
+        """The cells that wait for their turn there."""
+        return self._conversation.waiting if self._conversation is not None else []
+
+    @property
+    def state(self) -> str:
+        """In one word or a few."""
+        talk = self._conversation
+        if talk is None:
+            return "not running"
+        if talk.ended.is_set():
+            return "ended by itself"
+        return "starting" if not talk.ready.is_set() else "busy" if self.busy else "idle"
 
     def __setitem__(self, name: str, value: Any) -> None:
         """Binds a value to a name there. Raises ``ExchangeError`` if it cannot travel."""
@@ -77,53 +110,100 @@ class RemoteKernel:
         self,
         code: str,
         *,
-        inputs: Mapping[str, Any] | Shipment | None = None,
+        inputs: Inputs = None,
         outputs: Mapping[str, str] | None = None,
+        timeout: float | None = None,
         store_history: bool = True,
-        show: relay.Relay | None = None,
+        show: relay.Show = None,
     ) -> dict[str, Any]:
         """Runs a cell there and returns its outputs, a dict by name.
 
         ``inputs`` are bound there before it runs, by name: values, references to values of other kernels, or what
-        ``tfkernels.pack`` made. ``outputs`` are expressions evaluated there after it, by the name they get here. What
-        the cell prints and displays goes to ``show``.
+        ``tfkernels.pack`` made. ``outputs`` are expressions evaluated there after it, by the name they get here. After
+        ``timeout`` seconds it is interrupted. What the cell prints and displays appears here, or goes to ``show``: a
+        relay, or a function that gets every output as a notebook would store it.
 
         Raises ``RemoteError`` if the cell does, ``ExchangeError`` if a value cannot travel (then nothing is bound),
-        ``KernelDied`` if the kernel's process ends (the next cell gets a fresh one), ``KernelStartError``.
+        ``CellTimeout``, ``KernelDied`` if the kernel's process ends (the next cell gets a fresh one),
+        ``KernelStartError``.
         """
-        show = show or relay.here()
-        with loaded(inputs, show) as sent, self._arrival(outputs) as arrival:
-            self._execute(code, sent, outputs or {}, arrival, store_history, show)
-            return arrival.unpack() if arrival is not None else {}
+        inbox: SimpleQueue[Any] = SimpleQueue()
+        call = self.call(code, inputs, outputs, relay.of(show), inbox, timeout, store_history)
+        attend([call], inbox)
+        return call.result()
+
+    def submit(
+        self,
+        code: str,
+        *,
+        inputs: Inputs = None,
+        outputs: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        store_history: bool = True,
+        show: relay.Show = None,
+        deliver: Callable[[dict[str, Any]], None] | None = None,
+    ) -> Call:
+        """Like ``run``, in the background: returns at once, with a handle that is asked for its ``result()``.
+
+        Cells run there one at a time, in the order in which they were submitted. Values that go there are those of
+        this moment; references are evaluated when their kernel has done what it was given before. What the cell prints
+        goes to ``show``, in another thread; in a notebook, under the cell that this was called in. ``deliver`` gets the
+        outputs when somebody asks for them first.
+        """
+        place = relay.of(show).afterwards()
+        needs: list[Call] = []
+        with ExitStack() as stack:
+            here, elsewhere = sorted_out(inputs)
+            sent = stack.enter_context(loaded(here, place))
+            talk = self._talk()
+            for kernel, names in elsewhere.items():
+                needs.append(kernel._ship_later(names, place, talk.wake))  # noqa: SLF001 (another one of ours)
+            plan = Plan(sent=stack, needs=needs, timeout=timeout, deliver=deliver or _nowhere)
+            return self._submit(code, sent, outputs, place, plan, None, store_history)
+
+    def _ship_later(self, outputs: Mapping[str, str], show: relay.Relay, ended: Callable[[], None]) -> Call:
+        return self._submit("", [], outputs, show, Plan(tells=False, ended=ended), None, False)
 
     def ship(self, outputs: Mapping[str, str], show: relay.Relay) -> Shipment:
         """The values of expressions there, for another kernel; nothing of them is looked at here."""
-        arrival = self._arrival(outputs)
-        assert isinstance(arrival, Shipment)
-        try:
-            self._execute("", [], outputs, arrival, False, show)
-        except BaseException:
-            arrival.close()
-            raise
-        return arrival
+        inbox: SimpleQueue[Any] = SimpleQueue()
+        call = self._submit("", [], outputs, show, Plan(), inbox, False)
+        attend([call], inbox)
+        return call.ship()
 
-    def _arrival(self, outputs: Mapping[str, str] | None) -> Shipment | nullcontext[None]:
-        """Where outputs are to be written. They are probably as large as last time."""
-        return Shipment(self._sizes.get(tuple(outputs.values()), 0), self.name) if outputs else nullcontext()
-
-    def _execute(
+    def call(
         self,
         code: str,
-        sent: list[Shipment],
-        outputs: Mapping[str, str],
-        arrival: Shipment | None,
-        store_history: bool,
+        inputs: Inputs,
+        outputs: Mapping[str, str] | None,
         show: relay.Relay,
-    ) -> None:
+        inbox: SimpleQueue[Any],
+        timeout: float | None = None,
+        store_history: bool = True,
+    ) -> Call:
+        """A cell that whoever owns the ``inbox`` has to attend to."""
+        with ExitStack() as stack:
+            sent = stack.enter_context(loaded(inputs, show))
+            return self._submit(code, sent, outputs, show, Plan(sent=stack, timeout=timeout), inbox, store_history)
+
+    def _submit(
+        self,
+        code: str,
+        sent: Sequence[Shipment],
+        outputs: Mapping[str, str] | None,
+        show: relay.Relay,
+        plan: Plan,
+        inbox: SimpleQueue[Any] | None,
+        store_history: bool,
+    ) -> Call:
         """Both directions' segments are ours: nothing is left if the other side dies."""
+        expressions = dict(outputs or {})
+        # Outputs are probably as large as last time.
+        size = self._sizes.get(tuple(expressions.values()), 0)
+        arrival = Shipment(size, self.name) if expressions else None
         exchange = {
             "inputs": join(check(shipment.descriptor) for shipment in sent) if sent else None,
-            "outputs": dict(outputs),
+            "outputs": expressions,
             "segment": arrival.address if arrival is not None else None,
         }
         content = {
@@ -131,206 +211,137 @@ class RemoteKernel:
             "silent": False,
             "store_history": store_history,
             "user_expressions": {},
-            "allow_stdin": show.can_ask,
+            "allow_stdin": inbox is not None and show.can_ask,
             # One request at a time: there is no queue to abort, and aborting would swallow the next cell.
             "stop_on_error": False,
         }
-        with self._turn:
-            channels = self.start()
-            self._interrupts, self._warned = 0, False
-            with redirected(self._on_interrupt):
-                request = channels.send(channels.shell, "execute_request", content, {"tfkernels": exchange})
-                try:
-                    reply = self._converse(channels, request, show)
-                except BaseException as error:
-                    for shipment in [*sent, arrival]:
-                        if shipment is not None and not isinstance(error, KernelDied):
-                            shipment.unheard = True
-                    raise
-                self._raise_if_failed(reply)
-        if arrival is not None:
-            arrival.descriptor = check(reply.get("tfkernels"))
-            if len(self._sizes) > 1000:  # a name is used again and again, an index rarely
-                self._sizes.clear()
-            self._sizes[tuple(outputs.values())] = arrival.size
+        talk = self._talk()
+        request = talk.message("execute_request", content, {"tfkernels": exchange})
+        kept = replace(
+            plan, sent=plan.sent.pop_all(), arrival=arrival, remember=lambda size: self._keep(expressions, size)
+        )
+        call = Call(self.name, request, show, kept, inbox)
+        talk.submit(call)
+        return call
 
-    def _converse(self, channels: Channels, request: str, show: relay.Relay) -> dict[str, Any]:
-        """Relays everything that belongs to ``request`` until it is answered and the kernel is idle again.
+    def _keep(self, outputs: Mapping[str, str], size: int) -> None:
+        if len(self._sizes) > 1000:  # a name is used again and again, an index rarely
+            self._sizes.clear()
+        self._sizes[tuple(outputs.values())] = size
 
-        If something here fails meanwhile (a display, a closed standard output), the cell is interrupted and heard out
-        before the error goes on: a cell that runs unheard would write to memory that is somebody else's by then.
+    # What is no cell
+
+    def post(
+        self,
+        kind: str,
+        content: dict[str, Any],
+        *,
+        metadata: dict[str, Any] | None = None,
+        buffers: list[Any] | None = None,
+        show: relay.Relay | None = None,
+    ) -> str:
+        """Sends a message that has no reply, such as ``comm_msg``, at once; returns its id. From any thread.
+
+        What the other kernel prints because of it goes to ``show``. Raises ``KernelDied`` if it does not run.
         """
-        reply: dict[str, Any] | None = None
-        failure: BaseException | None = None
-        idle = False
-        while reply is None or not idle:
-            messages = channels.receive(LOOK)
-            if not messages and not self._alive():
-                raise self._died()
-            try:
-                self._look_at_interrupts()
-                self._show_stderr(show)
-                for socket, message in messages:
-                    if message["parent_header"].get("msg_id") != request:
-                        continue
-                    if socket is channels.shell:
-                        reply = message["content"]
-                    elif message["header"]["msg_type"] == "status":
-                        idle = message["content"]["execution_state"] == "idle"
-                    elif failure is None:
-                        self._relay(channels, message, show)
-            except Exception as error:  # noqa: BLE001 (it is raised below)
-                failure = failure or error
-                self.interrupt()
-        self._show_stderr(show)
-        if failure is not None:
-            raise failure
-        return reply
+        talk = self._running()
+        message = talk.message(kind, content, metadata)
+        message["buffers"] = buffers or []
+        talk.post("shell", message, show)
+        return str(message["header"]["msg_id"])
 
-    def _relay(self, channels: Channels, message: Message, show: relay.Relay) -> None:
-        if message["header"]["msg_type"] == "input_request":
-            self._answer(channels, message, show)
-        else:
-            show.handle(message)
+    def request(self, kind: str, content: dict[str, Any], timeout: float) -> dict[str, Any]:
+        """Sends a request, such as ``complete_request``, at once, and returns the content of its reply.
 
-    def _answer(self, channels: Channels, question: Message, show: relay.Relay) -> None:
-        content = question["content"]
-        try:
-            with raising():
-                answer = show.ask(content["prompt"], content["password"])
-        except EOFError:
-            answer = "\x04"  # what ipykernel turns back into an EOFError
-        except KeyboardInterrupt:
-            self._on_interrupt()  # it ends the waiting there
-            return
-        channels.send(channels.stdin, "input_reply", {"value": answer})
+        A kernel answers when the cell that runs there has ended: see ``busy``. Raises ``TimeoutError``, ``KernelDied``.
+        """
+        talk = self._running()
+        return talk.request(talk.message(kind, content), timeout)
 
-    def _show_stderr(self, show: relay.Relay) -> None:
-        """What TensorFlow's C++ runtime and child processes wrote to the file descriptor itself."""
-        text = self._process.new_stderr() if self._process is not None else ""
-        if text:
-            show.stream("stderr", text)
+    def _running(self) -> Conversation:
+        with self._starting:
+            return self._conversation or self._talk()
 
-    def _look_at_interrupts(self) -> None:
-        if self._interrupts == 1 and not self._warned and time.monotonic() - self._interrupted > REACTION:
-            self._warned = True
-            print(
-                f"kernel {self.name} does not react to the interrupt; another one ends it, and its variables are lost",
-                file=sys.stderr,
-            )
+    # Its life
 
-    def _raise_if_failed(self, reply: dict[str, Any]) -> None:
-        for payload in reply.get("payload", ()):
-            if payload.get("source") == "page":  # help that a native cell shows in the pager
-                print(payload["data"].get("text/plain", ""))
-        if reply["status"] == "ok":
-            return
-        if reply.get("exchange_failed"):
-            raise ExchangeError(reply["evalue"])
-        if self._interrupts:
-            raise RemoteInterrupt(f"the cell in kernel {self.name} was interrupted", reply.get("traceback", ()))
-        raise RemoteError(
-            self.name, reply.get("ename", reply["status"]), reply.get("evalue", ""), reply.get("traceback", ())
-        )
+    def begin(self) -> None:
+        """Starts the kernel, if it does not run, without waiting for it."""
+        self._talk()
 
-    def start(self) -> Channels:
-        """Starts the kernel if it does not run. Raises ``KernelDied`` once if it has ended since it was last used."""
-        with self._turn:
-            if self._process is not None and not self._alive():
-                raise self._died("It ended before this cell, which was not run. ")
-            if self._channels is None:
+    def start(self) -> None:
+        """Starts the kernel if it does not run, and waits until it can be used."""
+        pressed: list[bool] = []
+        with redirected(lambda: pressed.append(True)):
+            talk = self._talk()
+            while not talk.ready.wait(LOOK / 10) and not pressed:
+                pass
+        if pressed and not talk.ready.is_set():
+            self.shutdown()
+            raise KeyboardInterrupt(f"while kernel {self.name} started; it was ended")
+        if talk.failure is not None:
+            self._conversation = None
+            raise talk.failed()
+
+    def _talk(self) -> Conversation:
+        """The conversation with the running kernel, or with one that is just started.
+
+        Raises ``KernelDied`` once if it has ended since it was last used and nobody knows.
+        """
+        with self._starting:
+            talk, greeting = self._conversation, ""
+            if talk is not None and (talk.closing or not talk.process.alive()):
+                talk.ended.wait(END)  # it is about to notice
+            if talk is not None and talk.ended.is_set():
+                self._conversation = None
+                if isinstance(talk.failure, KernelDied):
+                    if not talk.told:
+                        raise talk.failed()
+                    greeting = f"kernel {self.name} is a fresh one: the variables of the one that ended are gone\n"
+            if self._conversation is None:
                 self.spec = kernelspecs.get(self.name)  # the environment may have been rebuilt since
-                self._interrupts = 0
-                with redirected(self._on_interrupt):
-                    self._process = KernelProcess(self.spec)
-                    try:
-                        self._channels = Channels(self._process.connection)
-                        self._wait_until_ready(self._channels)
-                    except BaseException:
-                        self._end()
-                        raise
-            return self._channels
+                process = self._launch()
+                self._conversation = Conversation(self.name, process, self._got_comm, greeting)
+            return self._conversation
 
-    def _wait_until_ready(self, channels: Channels) -> None:
-        """Until a request is answered *and* its echo arrives on iopub: before that, output would be lost."""
-        assert self._process is not None
-        deadline = time.monotonic() + START_TIMEOUT
-        answered = listening = False
-        while not (answered and listening and channels.can_be_asked()):
-            channels.send(channels.shell, "kernel_info_request", {})
-            for socket, _ in channels.receive(0.2):
-                answered = answered or socket is channels.shell
-                listening = listening or socket is channels.iopub
-            if self._interrupts:
-                raise KeyboardInterrupt(f"while kernel {self.name} started; it was ended")
-            if not self._process.alive():
-                raise KernelStartError(
-                    f"kernel {self.name} did not start: its process {self._process.obituary()}\nFind the cause with: "
-                    f"tfkernels doctor {self.name}"
-                )
-            if time.monotonic() > deadline:
-                raise KernelStartError(
-                    f"kernel {self.name} did not answer within {START_TIMEOUT:.0f} s of its start. The machine may be "
-                    f"very busy; otherwise find the cause with: tfkernels doctor {self.name}"
-                )
-        self._process.new_stderr()  # what was said at the start is no output of the first cell
+    def _launch(self) -> KernelProcess:
+        return KernelProcess(self.spec)
 
-    def _alive(self) -> bool:
-        return self._process is not None and self._process.alive()
-
-    def _died(self, when: str = "") -> KernelDied:
-        assert self._process is not None
-        obituary = self._process.obituary()
-        self._end()
-        return KernelDied(
-            f"the process of kernel {self.name} {obituary}\n{when}Its variables are gone. The next cell that uses "
-            f"{self.name} starts a fresh one: run the cells that define what you need again."
-        )
+    def _got_comm(self, message: Message) -> None:
+        if self.on_comm is not None:
+            self.on_comm(message)
 
     def interrupt(self) -> None:
-        """Interrupts what runs there, as the stop button does; for another thread than the one in ``run``."""
-        if self._process is not None:
-            self._process.interrupt()
-
-    def _on_interrupt(self) -> None:
-        """The user interrupted the cell that waits here; again, after it had time to react, ends the kernel."""
-        now = time.monotonic()
-        if self._interrupts == 0:
-            self._interrupted = now
-        self._interrupts += 1
-        if self._process is not None:
-            self._process.kill() if now - self._interrupted > REACTION else self._process.interrupt()
+        """Interrupts what runs there, as the stop button does."""
+        talk = self._conversation
+        current = talk.current if talk is not None else None
+        if current is not None:
+            current.interrupt()
 
     def shutdown(self) -> None:
         """Ends the kernel, what runs in it, and everything it left running. It starts again when it is next used."""
-        if not self._turn.acquire(blocking=False):
-            if self._process is not None:
-                self._process.kill()  # another thread waits for a cell: that ends with KernelDied
-            self._turn.acquire()
-        try:
-            if self._alive() and self._channels is not None:
-                self._channels.send(self._channels.control, "shutdown_request", {"restart": False})
-            self._end()
-        finally:
-            self._turn.release()
+        with self._starting:
+            talk, self._conversation = self._conversation, None
+        if talk is not None:
+            talk.close()
 
     def restart(self) -> None:
         """A fresh process; its variables are gone."""
-        with self._turn:
-            self.shutdown()
-            self.start()
+        self.shutdown()
+        self.start()
 
-    def _end(self) -> None:
-        process, channels = self._process, self._channels
-        self._process = self._channels = None
-        if process is not None:
-            process.close()
-        if channels is not None:
-            channels.close()
+    def forget(self) -> None:
+        """In a forked child: the kernel is the parent's, and so is the thread."""
+        _parents.append(self._conversation)
+        self._conversation = None
+        self._starting = threading.RLock()
 
 
+_parents: list[Conversation | None] = []
+"""In a forked child, the conversations of its parent: never collected, since they would end what is not theirs."""
+
+
+_made: weakref.WeakSet[RemoteKernel] = weakref.WeakSet()
 _shared: dict[str, RemoteKernel] = {}
-_owner = os.getpid()
 
 
 def shared(name: str) -> RemoteKernel:
@@ -347,7 +358,15 @@ def running() -> list[RemoteKernel]:
 
 @atexit.register
 def shutdown_all() -> None:
-    """Ends all of them. Not in a forked child: they belong to the process that started them."""
-    if os.getpid() == _owner:
-        for kernel in running():
-            kernel.shutdown()
+    """Ends all of them."""
+    for kernel in running():
+        kernel.shutdown()
+
+
+def _forget_all() -> None:
+    for kernel in _made:
+        kernel.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)

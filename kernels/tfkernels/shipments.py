@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,6 +23,9 @@ class Reference(NamedTuple):
     expression: str
 
 
+_changing = threading.Lock()
+
+
 class Shipment:
     """A parcel in a segment that is this shipment's own until it is closed. Whoever has arrays out of it keeps them.
 
@@ -29,12 +33,10 @@ class Shipment:
     the system's account of changed pages says cheaply and without a race that nobody wrote to them.
     """
 
-    unheard = False
-    """Whether a kernel that was not heard out may still open or write the segment."""
-
     def __init__(self, size: int = 0, writer: str = "") -> None:
         self._segment = shared.take(size, writer)
         self._closed = False
+        self._holders = 0
         self.descriptor: parcel.Descriptor | None = None
 
     @property
@@ -56,11 +58,26 @@ class Shipment:
         return parcel.unpack(self.descriptor)
 
     def close(self) -> None:
-        """The segment can be used for other values as soon as no array looks into it."""
-        if not self._closed:
-            self._closed = True
-            self.descriptor = None
-            shared.discard(self._segment) if self.unheard else shared.put(self._segment)
+        """The segment can be used for other values as soon as no cell waits for it and no array looks into it."""
+        with _changing:
+            closing, self._closed = not self._closed and not self._holders, True
+        self.descriptor = None
+        if closing:
+            shared.put(self._segment)
+
+    @contextmanager
+    def held(self) -> Iterator[Shipment]:
+        """While a cell may still read it, also when its maker has closed it."""
+        with _changing:
+            self._holders += 1
+        try:
+            yield self
+        finally:
+            with _changing:
+                self._holders -= 1
+                closing = self._closed and not self._holders
+            if closing:
+                shared.put(self._segment)
 
     def __enter__(self) -> Shipment:
         return self
@@ -90,12 +107,12 @@ def _written(packed: parcel.Parcel) -> Shipment:
         raise
 
 
-@contextmanager
-def loaded(inputs: Mapping[str, Any] | Shipment | None, show: Relay) -> Iterator[list[Shipment]]:
-    """What a request takes along: the values from here in one segment, those of each other kernel in another."""
+def sorted_out(
+    inputs: Mapping[str, Any] | Shipment | None,
+) -> tuple[Mapping[str, Any] | Shipment, dict[RemoteKernel, dict[str, str]]]:
+    """The values that are here, and the expressions of each other kernel."""
     if isinstance(inputs, Shipment):
-        yield [inputs]  # its maker closes it
-        return
+        return inputs, {}
     here: dict[str, Any] = {}
     elsewhere: dict[RemoteKernel, dict[str, str]] = {}
     for name, value in (inputs or {}).items():
@@ -103,6 +120,17 @@ def loaded(inputs: Mapping[str, Any] | Shipment | None, show: Relay) -> Iterator
             elsewhere.setdefault(value.kernel, {})[name] = value.expression
         else:
             here[name] = value
+    return here, elsewhere
+
+
+@contextmanager
+def loaded(inputs: Mapping[str, Any] | Shipment | None, show: Relay) -> Iterator[list[Shipment]]:
+    """What a request takes along: the values from here in one segment, those of each other kernel in another."""
+    here, elsewhere = sorted_out(inputs)
+    if isinstance(here, Shipment):
+        with here.held():  # its maker closes it
+            yield [here]
+        return
     packed = parcel.Parcel(here)  # what cannot travel is found before anything is evaluated elsewhere
     with ExitStack() as shipments:
         made = [shipments.enter_context(kernel.ship(names, show)) for kernel, names in elsewhere.items()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from typing import Any
@@ -160,9 +161,13 @@ def test_kernels_in_the_middle_of_a_notebook(installed: object) -> None:
         "print(a, b)",
         "%unload_ext tfkernels\n%lsmagic",
     )
-    assert text(listed).count("running, process") == 2
-    assert "<kernel tf1: TensorFlow 1.15, not running>" in text(stopped)
-    assert "<kernel tf2: TensorFlow 2.21, running, process" in text(stopped)
+    assert [line.split()[:3] for line in text(listed).splitlines()[1:]] == [
+        ["tf1", "1.15.5", "idle"],
+        ["tf2", "2.21.0", "idle"],
+    ]
+    assert "MB" in text(listed)
+    assert re.search(r"tf1 +1\.15\.5 +not running\n", text(stopped))
+    assert re.search(r"tf2 +2\.21\.0 +idle +\d+ ", text(stopped))
     assert text(again) == "1 2\n"
     assert "%tf1" not in text(unloaded)
 

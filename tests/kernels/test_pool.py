@@ -212,11 +212,13 @@ def test_one_writing_for_several_readers() -> None:
     assert shipment.descriptor is None
 
 
-def test_a_shipment_that_was_not_heard_out_is_never_used_again() -> None:
+def test_a_shipment_that_a_cell_waits_for_is_not_used_again_before_it_has_run() -> None:
     with pack({"x": LARGE}) as shipment:
-        shipment.unheard = True
-        segment = shipment._segment
-    assert segment not in pool_module.shared._kept
+        waiting = shipment.held()
+        waiting.__enter__()
+    assert shipment._segment not in pool_module.shared._kept
+    waiting.__exit__(None, None, None)
+    assert shipment._segment in pool_module.shared._kept
 
 
 def test_what_fails_in_writing_leaves_no_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -140,7 +140,7 @@ STUBBORN = "import time\nwhile True:\n    try:\n        time.sleep(60)\n    exce
 def test_a_second_interrupt_ends_a_kernel_that_had_time_to_react(
     remote: RemoteKernel, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("tfkernels.remote.REACTION", 1.0)
+    monkeypatch.setattr("tfkernels.interrupts.REACTION", 1.0)
     remote.run("pass")
     interrupt_soon(1)
     interrupt_soon(4)

@@ -1,0 +1,127 @@
+"""Waiting for cells of other kernels: their output in this thread, and the stop button for all of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from tfkernels import interrupts
+from tfkernels.calls import LOOK, Call
+from tfkernels.errors import CellCancelled
+
+if TYPE_CHECKING:
+    from tfkernels.channels import Message
+
+PATIENCE = 1.0
+"""Seconds until the user is told that a kernel is starting."""
+
+
+class _Stop:
+    """How often the user pressed the stop button, and what is still to be done about it."""
+
+    def __init__(self) -> None:
+        self.presses = self.seen = 0
+        self.first = 0.0
+        self.warned = False
+
+    def press(self) -> None:
+        if self.presses == 0:
+            self.first = time.monotonic()
+        self.presses += 1
+
+    def act(self, calls: Sequence[Call]) -> None:
+        late = self.presses > 0 and time.monotonic() - self.first > interrupts.REACTION
+        if self.seen < self.presses:
+            self.seen = self.presses
+            for call in calls:
+                call.kill() if late else call.interrupt()
+        elif late and not self.warned:
+            self.warned = True
+            for call in calls:
+                call.show.stream(
+                    "stderr",
+                    f"kernel {call.kernel} does not react to the interrupt; another one ends it, and its variables "
+                    "are lost\n",
+                )
+
+
+class _Starts:
+    """Says which kernels are starting, and takes it back when they are there."""
+
+    def __init__(self, calls: Sequence[Call]) -> None:
+        self._since = time.monotonic()
+        self._waiting = [call for call in calls if not call.reachable]
+        self._told: list[Call] = []
+
+    def tell(self) -> None:
+        if not self._waiting and not self._told:
+            return
+        for call in [call for call in self._told if call.reachable]:
+            self._told.remove(call)
+            call.show.started(call.kernel)
+        self._waiting = [call for call in self._waiting if not call.reachable]
+        if time.monotonic() - self._since > PATIENCE:
+            for call in self._waiting:
+                call.show.starting(call.kernel)
+            self._told += self._waiting
+            self._waiting = []
+
+    def close(self) -> None:
+        for call in self._told:
+            call.show.started(call.kernel)
+
+
+def attend(calls: Sequence[Call], inbox: SimpleQueue[Any]) -> None:
+    """Shows in this thread, in order, what comes into the ``inbox`` that the calls share, until all have ended.
+
+    The stop button reaches all of them. Look at each one's ``result`` afterwards. Raises ``KeyboardInterrupt`` if one
+    was stopped before its turn came.
+    """
+    running = list(calls)
+    stop = _Stop()
+    starts = _Starts(calls)
+
+    def press() -> None:  # in a signal handler: no lock may be wanted here
+        stop.press()
+        inbox.put(None)
+
+    with interrupts.redirected(press):
+        try:
+            while running:
+                stop.act(running)
+                items = _next(inbox)
+                starts.tell()
+                for call, messages in items:
+                    if messages is None:
+                        running.remove(call)
+                        call.show_pages()
+                    elif call.handle(messages):
+                        press()
+        except BaseException:
+            for call in running:
+                call.detach()
+            raise
+        finally:
+            starts.close()
+    for call in calls:
+        if call.began is None and isinstance(call.exception(), CellCancelled):
+            raise KeyboardInterrupt(str(call.exception()))
+
+
+def _next(inbox: SimpleQueue[Any]) -> list[tuple[Call, list[Message] | None]]:
+    """What is there, at least one thing unless nothing comes; the messages of one call together."""
+    items: list[tuple[Call, list[Message] | None]] = []
+    try:
+        item = inbox.get(timeout=LOOK)
+        while item is not None:
+            call, messages = item
+            if messages is not None and items and items[-1][0] is call and items[-1][1] is not None:
+                items[-1] = (call, items[-1][1] + messages)
+            else:
+                items.append(item)
+            item = inbox.get_nowait()
+    except Empty:
+        pass
+    return items

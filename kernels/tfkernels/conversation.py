@@ -1,0 +1,361 @@
+"""The thread that talks to one running kernel: owns the sockets, gives each message to the cell it belongs to."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from jupyter_client.session import Session
+
+from tfkernels import interrupts
+from tfkernels.calls import LOOK, Call
+from tfkernels.channels import Arrived, Channels, Doorbell, Message
+from tfkernels.errors import CellCancelled, KernelDied, KernelStartError, TFKernelsError
+from tfkernels.process import KernelProcess
+from tfkernels.relay import Relay, joined
+
+START_TIMEOUT = 60.0
+"""Seconds from launch to the first answer."""
+
+ANSWER = 2.0
+"""Seconds that the reply to a cell may come later than the message that the kernel is idle again."""
+
+END = 10.0
+"""Seconds that the thread has to end in."""
+
+REMEMBERED = 500
+"""Cells whose output is still shown under them when it comes after their end, from threads that they started."""
+
+
+class Conversation:
+    """One process of a kernel, from its start to its end. Cells run there one at a time, in the order of submission.
+
+    Owns the process and a thread. Methods may be called from any thread, unless they say otherwise.
+    """
+
+    def __init__(
+        self, name: str, process: KernelProcess, on_comm: Callable[[Message], None], greeting: str = ""
+    ) -> None:
+        """``greeting`` is what the first cell is told on standard error."""
+        self.process = process
+        self.on_comm = on_comm
+        self._greeting = greeting
+        self.ready = threading.Event()
+        self.ended = threading.Event()
+        self.failure: TFKernelsError | None = None
+        """Why it ended by itself, and whether somebody has been told."""
+        self.told = False
+        self._obituary = ""
+        self._name = name
+        self._session = Session(
+            key=process.connection["key"].encode(),
+            signature_scheme=process.connection["signature_scheme"],
+            username="tfkernels",
+        )
+        self._lock = threading.RLock()
+        self._doorbell = Doorbell()
+        self._outbox: deque[tuple[str, Message]] = deque()
+        self._waiting: deque[Call] = deque()
+        self._current: Call | None = None
+        self._reply: dict[str, Any] | None = None
+        self._idle_since: float | None = None
+        self._asked: dict[str, SimpleQueue[dict[str, Any]]] = {}
+        self._places: OrderedDict[str, Relay] = OrderedDict()
+        self.closing = False
+        self._thread = threading.Thread(target=self._main, name=f"tfkernels-{name}", daemon=True)
+        self._thread.start()
+
+    # For everybody
+
+    @property
+    def current(self) -> Call | None:
+        """The cell that runs there now."""
+        return self._current
+
+    @property
+    def waiting(self) -> list[Call]:
+        """The cells that wait for their turn."""
+        return list(self._waiting)
+
+    def message(self, kind: str, content: dict[str, Any], metadata: dict[str, Any] | None = None) -> Message:
+        with self._lock:  # numbers its messages
+            made: Message = self._session.msg(kind, content, metadata=metadata)
+        return made
+
+    def submit(self, call: Call) -> None:
+        call.conversation = self
+        with self._lock:
+            if not self.ended.is_set():
+                self._waiting.append(call)
+                self._doorbell.ring()
+                return
+        call.finish(failure=self.failed())
+
+    def interrupt(self, call: Call) -> None:
+        """Drops a cell that waits; interrupts it if it runs, as soon as that would reach it."""
+        with self._lock:
+            if call in self._waiting:
+                self._waiting.remove(call)
+                if not self.ready.is_set() and not self._waiting:  # it was starting for nobody else
+                    self.closing = True
+                    self._doorbell.ring()
+                call.finish(failure=CellCancelled(f"the cell waited for kernel {self._name}, and was not run"))
+            elif call is self._current:
+                call.interrupts += 1
+                if call.begun:
+                    self.process.interrupt()
+
+    def wake(self) -> None:
+        """Something that a cell waits for may have come."""
+        self._doorbell.ring()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self._doorbell.ring()
+
+    def post(self, channel: str, message: Message, show: Relay | None = None) -> None:
+        """Sends a message at once, also while a cell runs. ``show`` gets what comes with it as a parent."""
+        with self._lock:
+            if show is not None:
+                self._remember(message, show)
+            self._outbox.append((channel, message))
+            self._doorbell.ring()
+
+    def request(self, message: Message, timeout: float, channel: str = "shell") -> dict[str, Any]:
+        """Sends a message and returns the content of the reply. Not in the conversation's own thread.
+
+        Raises ``TimeoutError`` if it does not come in time, ``KernelDied`` if it never will.
+        """
+        assert threading.current_thread() is not self._thread, "it would wait for itself"
+        answer: SimpleQueue[dict[str, Any]] = SimpleQueue()
+        identity = message["header"]["msg_id"]
+        self._asked[identity] = answer
+        try:
+            self.post(channel, message)
+            deadline = time.monotonic() + timeout
+            while True:
+                try:
+                    return answer.get(timeout=max(0, min(LOOK, deadline - time.monotonic())))
+                except Empty:
+                    if self.ended.is_set():
+                        raise self.failed() from None
+                    if time.monotonic() >= deadline:
+                        kind = message["header"]["msg_type"]
+                        raise TimeoutError(f"no reply to {kind} from kernel {self._name} in {timeout} s") from None
+        finally:
+            del self._asked[identity]
+
+    def close(self) -> None:
+        """Ends the kernel and the thread. A cell that runs there ends with ``KernelDied``."""
+        with self._lock:
+            self.closing = True
+            if self._current is not None:
+                self.process.kill()
+            self._doorbell.ring()
+        if threading.current_thread() is not self._thread:
+            self._thread.join(END)
+        if not self.ended.is_set():
+            self.process.kill()  # the thread is stuck in showing something
+
+    # The thread
+
+    def _main(self) -> None:
+        failure: TFKernelsError | None = None
+        try:
+            channels = Channels(self.process.connection, self._session, self._doorbell)
+            try:
+                self._wait_until_ready(channels)
+                self._converse(channels)
+            finally:
+                channels.close()
+        except TFKernelsError as error:
+            failure = error
+        except Exception as error:  # noqa: BLE001 (whoever waits has to hear of it)
+            self.process.kill()
+            failure = KernelDied(f"the conversation with kernel {self._name} broke off ({error!r}); it was ended")
+        self._end(failure)
+
+    def _end(self, failure: TFKernelsError | None) -> None:
+        self.process.close()
+        with self._lock:
+            self.failure = failure
+            self.ended.set()
+            calls, self._current = [*([self._current] if self._current else []), *self._waiting], None
+            self._waiting.clear()
+        self.ready.set()
+        for call in calls:
+            call.finish(failure=self.failed(ran=call.began is not None))
+        self._doorbell.close()
+
+    def failed(self, ran: bool = False) -> TFKernelsError:
+        """What a cell is told that did not come to its end."""
+        self.told = True
+        if self.failure is None:
+            return KernelDied(f"kernel {self._name} was shut down, and the cell {'ended' if ran else 'was not run'}")
+        if ran or not self._obituary:
+            return self.failure
+        return KernelDied.of(self._name, self._obituary, "It ended before this cell, which was not run. ")
+
+    def _wait_until_ready(self, channels: Channels) -> None:
+        """Until a request is answered *and* its echo arrives on iopub: before that, output would be lost."""
+        deadline = time.monotonic() + START_TIMEOUT
+        answered = listening = False
+        while not (answered and listening and channels.can_be_asked()):
+            if self.closing:
+                return
+            channels.send("shell", self.message("kernel_info_request", {}))
+            until = time.monotonic() + 0.2
+            while time.monotonic() < until and not (answered and listening):
+                for channel, _ in channels.receive(max(0.0, until - time.monotonic())):
+                    answered = answered or channel == "shell"
+                    listening = listening or channel == "iopub"
+                if self.closing:
+                    return
+            if not self.process.alive():
+                raise KernelStartError(
+                    f"kernel {self._name} did not start: its process {self.process.obituary()}\nFind the cause with: "
+                    f"tfkernels doctor {self._name}"
+                )
+            if time.monotonic() > deadline:
+                raise KernelStartError(
+                    f"kernel {self._name} did not answer within {START_TIMEOUT:.0f} s of its start. The machine may "
+                    f"be very busy; otherwise find the cause with: tfkernels doctor {self._name}"
+                )
+        self.process.new_stderr()  # what was said at the start is no output of the first cell
+        self.ready.set()
+
+    def _converse(self, channels: Channels) -> None:
+        while not self.closing:
+            self._send(channels)
+            arrived = channels.receive(self._look_at_clock())
+            self._show_stderr()
+            if not arrived and not self.process.alive():
+                self._obituary = self.process.obituary()
+                raise KernelDied.of(self._name, self._obituary)
+            self._sort(arrived)
+            self._look_for_end()
+        if self._current is None:
+            channels.send("control", self.message("shutdown_request", {"restart": False}))
+
+    def _send(self, channels: Channels) -> None:
+        with self._lock:
+            while self._current is None and self._waiting and self._waiting[0].ready():
+                self._next(self._waiting.popleft())
+            while self._outbox:
+                channels.send(*self._outbox.popleft())
+
+    def _next(self, call: Call) -> None:
+        """It is a cell's turn."""
+        try:
+            call.load()
+        except Exception as error:  # noqa: BLE001 (`result` raises it)
+            call.finish(failure=error)
+            return
+        self._current = call
+        self._reply, self._idle_since = None, None
+        call.began = time.monotonic()
+        self._remember(call.request, call.show.afterwards())
+        self._outbox.append(("shell", call.request))
+        if self._greeting:
+            call.receive([self._stderr(self._greeting, call.id)])
+            self._greeting = ""
+
+    def _look_at_clock(self) -> float:
+        """Interrupts a cell that ran for too long, gives it up when it does not react; seconds until the next look."""
+        call = self._current
+        if call is None or call.timeout is None or call.began is None or call.done():
+            return LOOK
+        left = call.began + call.timeout - time.monotonic() + (interrupts.REACTION if call.timed_out else 0)
+        if left <= 0 and not call.timed_out:
+            call.timed_out = True
+            self.interrupt(call)
+        elif left <= 0:
+            call.give_up()
+        return min(LOOK, max(left, 0.001))
+
+    def _remember(self, request: Message, show: Relay) -> None:
+        self._places[request["header"]["msg_id"]] = show
+        while len(self._places) > REMEMBERED:
+            self._places.popitem(last=False)
+
+    def _sort(self, arrived: list[Arrived]) -> None:
+        mine: list[Message] = []
+        late: list[Message] = []
+        current = self._current
+        for channel, message in arrived:
+            parent = message["parent_header"].get("msg_id")
+            if current is not None and parent == current.id:
+                if not self._note(current, channel, message):
+                    mine.append(message)
+            elif channel == "iopub":
+                late.append(message)
+            elif parent in self._asked:
+                self._asked[parent].put(message["content"])
+        if mine and current is not None:
+            current.receive(mine)
+        for message in joined(late):
+            self._show_late(message)
+
+    def _note(self, call: Call, channel: str, message: Message) -> bool:
+        """Whether a message tells how far the cell is, and no more."""
+        kind = message["header"]["msg_type"]
+        if channel == "shell":
+            self._reply = message["content"]
+        elif kind == "execute_input":
+            self._begun(call)
+        elif kind == "status" and message["content"]["execution_state"] == "idle":
+            self._idle_since = time.monotonic()
+        return channel == "shell" or kind in ("status", "execute_input")
+
+    def _begun(self, call: Call) -> None:
+        """Until now the kernel would have ignored an interrupt."""
+        with self._lock:
+            call.begun = True
+            if call.interrupts:
+                self.process.interrupt()
+
+    def _look_for_end(self) -> None:
+        call = self._current
+        if call is None or self._idle_since is None:
+            return
+        if self._reply is None:  # an interrupt between the cell and its reply makes ipykernel send none
+            if time.monotonic() - self._idle_since < ANSWER:
+                return
+            self._reply = {"status": "error", "ename": "KeyboardInterrupt", "evalue": "", "traceback": []}
+        self._show_stderr()
+        with self._lock:
+            self._current = None
+        call.finish(self._reply)
+
+    def _show_stderr(self) -> None:
+        """What TensorFlow's C++ runtime and child processes wrote to the file descriptor itself."""
+        text = self.process.new_stderr()
+        if not text:
+            return
+        if self._current is not None:
+            self._current.receive([self._stderr(text, self._current.id)])
+        else:
+            self._show_late(self._stderr(text, next(reversed(self._places), "")))
+
+    def _stderr(self, text: str, parent: str) -> Message:
+        return {
+            "header": {"msg_type": "stream"},
+            "parent_header": {"msg_id": parent},
+            "content": {"name": "stderr", "text": text},
+        }
+
+    def _show_late(self, message: Message) -> None:
+        """Output of a cell that has ended, or a message of a widget."""
+        kind = message["header"]["msg_type"]
+        with contextlib.suppress(Exception):  # nobody is there whom a failing display would be of use to
+            if kind.startswith("comm_"):
+                self.on_comm(message)
+                return
+            place = self._places.get(message["parent_header"].get("msg_id", ""))
+            if place is not None:
+                place.handle(message)

@@ -1,0 +1,291 @@
+"""Cells in the background, time limits, and what comes between cells: the Python API on real kernels."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tfkernels
+from tests.kernels.test_remote import STUBBORN, interrupt_soon
+from tfkernels.calls import Call
+from tfkernels.errors import (
+    CellCancelled,
+    CellsFailed,
+    CellTimeout,
+    ExchangeError,
+    KernelDied,
+    RemoteError,
+    RemoteInterrupt,
+)
+from tfkernels.remote import RemoteKernel
+
+SLEEP = "import time; time.sleep(60)"
+
+
+def until(condition: Any, seconds: float = 30) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return bool(condition())
+
+
+def running(call: Call) -> bool:
+    """Whether an interrupt reaches the cell's own code."""
+    return until(lambda: call.begun)
+
+
+def test_background_cells_queue_in_order(remote: RemoteKernel) -> None:
+    array = np.zeros(3)
+    first = remote.submit("import time; time.sleep(0.5); order = ['first']", inputs={"a": array})
+    array[:] = 1
+    second = remote.submit("order.append('second')", outputs={"order": "order", "a": "a"})
+    assert not first.done()
+    assert remote.busy
+    assert "waiting" in repr(second)
+    with pytest.raises(TimeoutError, match="it goes on"):
+        second.result(timeout=0.01)
+    assert remote["order"] == ["first", "second"], "a cell in the foreground waits for its turn"
+    assert first.done()
+    outputs = second.result()
+    assert outputs["order"] == ["first", "second"]
+    assert outputs["a"].tolist() == [0, 0, 0], "values are those of the submission"
+    assert second.result() is outputs
+    assert second.exception() is None
+    assert "done after" in repr(second)
+    assert not second.cancel()
+
+
+def test_a_background_cell_that_fails(remote: RemoteKernel, capsys: pytest.CaptureFixture[str]) -> None:
+    failed = remote.submit("print('before')\n1/0")
+    with pytest.raises(RemoteError, match="ZeroDivisionError"):
+        failed.result()
+    assert isinstance(failed.exception(), RemoteError)
+    assert "failed after" in repr(failed)
+    with pytest.raises(ExchangeError, match="no 'nowhere'"):
+        remote.submit("", outputs={"x": "nowhere"}).result()
+    with pytest.raises(RemoteError, match="StdinNotImplementedError"):
+        remote.submit("input()").result()
+    out, err = capsys.readouterr()
+    assert out == "before\n"
+    assert err.count("ZeroDivisionError\x1b[0m: ") + err.count("ZeroDivisionError\x1b[39m: ") == 1
+
+
+def test_cancel(remote: RemoteKernel) -> None:
+    remote.run("state = 5")
+    first, second, third = (remote.submit(code) for code in (SLEEP, "state = 6", "state += 1"))
+    assert second.cancel()
+    assert "cancelled" in repr(second)
+    with pytest.raises(CellCancelled, match="was not run"):
+        second.result(timeout=0)
+    assert running(first)
+    assert first.cancel()
+    with pytest.raises(CellCancelled, match="was interrupted"):
+        first.result(timeout=30)
+    assert third.result() == {}
+    assert remote["state"] == 6
+
+
+def test_an_interrupt_before_the_cell_has_begun_is_not_lost(remote: RemoteKernel) -> None:
+    for _ in range(10):
+        call = remote.submit(SLEEP)
+        call.interrupt()
+        with pytest.raises(CellCancelled):
+            call.result(timeout=30)
+
+
+def test_a_cell_that_waits_can_be_interrupted_and_what_it_waits_for_goes_on(remote: RemoteKernel) -> None:
+    first = remote.submit("import time; time.sleep(2); state = 7")
+    interrupt_soon(0.5)
+    with pytest.raises(KeyboardInterrupt, match="was not run"):
+        remote.run("state = 8")
+    assert not first.done()
+    first.result()
+    assert remote["state"] == 7
+
+
+def test_values_of_another_kernel_for_a_background_cell(installed: object) -> None:
+    tf1, tf2 = tfkernels.kernel("tf1"), tfkernels.kernel("tf2")
+    tf1.submit("import time; time.sleep(0.3); w = 1")
+    call = tf2.submit("v = w + x", inputs={"w": tf1.reference("w"), "x": 2}, outputs={"v": "v"})
+    assert not call.done()
+    assert call.result() == {"v": 3}
+    missing = tf2.submit("v = 0", inputs={"w": tf1.reference("nowhere")})
+    with pytest.raises(ExchangeError, match="no 'nowhere' in kernel tf1"):
+        missing.result()
+    assert tf2["v"] == 3
+
+
+def test_a_packed_value_stays_until_the_cell_that_waits_for_it_has_run(remote: RemoteKernel) -> None:
+    with tfkernels.pack({"x": np.ones(10**6)}) as packed:
+        remote.submit("import time; time.sleep(0.3)")
+        call = remote.submit("s = x.sum()", inputs=packed, outputs={"s": "s"})
+    remote["y"] = np.zeros(10**6)
+    assert call.result()["s"] == 10**6
+
+
+def test_a_time_limit_interrupts_and_says_so(remote: RemoteKernel) -> None:
+    remote.run("state = 5")
+    with pytest.raises(CellTimeout, match=r"longer than 0\.5 s and was interrupted") as caught:
+        remote.run(SLEEP, timeout=0.5)
+    assert "KeyboardInterrupt" in "".join(caught.value._render_traceback_())
+    with pytest.raises(CellTimeout):
+        remote.submit(SLEEP, timeout=0.2).result()
+    assert remote.run("", outputs={"s": "state"}, timeout=60) == {"s": 5}
+
+
+def test_a_time_limit_that_the_cell_ignores(
+    remote: RemoteKernel, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tfkernels.interrupts.REACTION", 0.5)
+    with pytest.raises(CellTimeout, match=r"does not react(.|\n)*%tfkernels restart tf"):
+        remote.run("print('begun')\n" + STUBBORN, timeout=0.5, inputs={"x": np.ones(10**6)})
+    assert "begun" in capsys.readouterr().out
+    assert remote.busy
+    remote.restart()
+    assert remote["1 + 1"] == 2
+
+
+def test_output_of_a_cells_threads_after_its_end(remote: RemoteKernel) -> None:
+    seen: list[dict[str, Any]] = []
+    code = "import os, threading\ndef later():\n    print('late'); os.write(2, b'raw')\n"
+    remote.run(code + "threading.Timer(0.3, later).start()", show=seen.append)
+    assert until(lambda: {"late", "late\n", "raw"} & {output["text"] for output in seen})
+    assert until(lambda: "raw" in "".join(output["text"] for output in seen if output["name"] == "stderr"))
+
+
+def test_output_goes_to_a_function(remote: RemoteKernel) -> None:
+    seen: list[dict[str, Any]] = []
+    remote.run(
+        "from IPython.display import HTML\ndisplay(HTML('<b>x</b>'), display_id='a')\nprint(1)\n2", show=seen.append
+    )
+    assert [output["output_type"] for output in seen] == ["display_data", "stream", "execute_result"]
+    assert seen[0]["transient"] == {"display_id": "a"}
+    assert seen[2]["data"] == {"text/plain": "2"}
+
+
+COMM = """
+try:
+    from comm import create_comm
+except ImportError:
+    from ipykernel.comm import Comm as create_comm
+bridge = create_comm(target_name="bridge", data={"a": 1})
+bridge.on_msg(lambda message: bridge.send({"echo": message["content"]["data"]}))
+"""
+
+
+def test_widgets_messages_and_requests_between_cells(remote: RemoteKernel) -> None:
+    seen: list[tuple[str, Any]] = []
+    remote.on_comm = lambda message: seen.append((message["header"]["msg_type"], message["content"]["data"]))
+    identity = remote.run(COMM, outputs={"id": "bridge.comm_id"})["id"]
+    assert seen == [("comm_open", {"a": 1})], "in order with the cell's output"
+    remote.post("comm_msg", {"comm_id": identity, "data": {"b": 2}})
+    assert until(lambda: len(seen) == 2)
+    assert seen[1] == ("comm_msg", {"echo": {"b": 2}})
+    assert "bridge" in remote.request("complete_request", {"code": "bri", "cursor_pos": 3}, 30)["matches"]
+    busy = remote.submit(SLEEP)
+    assert running(busy)
+    with pytest.raises(TimeoutError, match="no reply to complete_request"):
+        remote.request("complete_request", {"code": "bri", "cursor_pos": 3}, 0.1)
+    busy.cancel()
+    remote.on_comm = None
+
+
+def test_death_in_the_background(remote: RemoteKernel) -> None:
+    remote.run("import os")
+    first, second = remote.submit("os._exit(3)"), remote.submit("print('never')")
+    with pytest.raises(KernelDied, match="exit code 3"):
+        first.result()
+    with pytest.raises(KernelDied, match="this cell, which was not run"):
+        second.result()
+    seen: list[dict[str, Any]] = []
+    remote.run("print('fresh')", show=seen.append)
+    assert [output["text"] for output in seen if "is a fresh one" in output["text"]], "it says that its state is new"
+    assert seen[-1]["text"] == "fresh\n"
+    seen.clear()
+    remote.run("print('fresh')", show=seen.append)
+    assert [output["text"] for output in seen] == ["fresh\n"], "once"
+
+
+def test_shutdown_ends_what_waits(installed: object) -> None:
+    kernel = RemoteKernel("tf1")
+    calls = [kernel.submit(SLEEP), kernel.submit("")]
+    assert running(calls[0])
+    kernel.shutdown()
+    for call in calls:
+        with pytest.raises(KernelDied):
+            call.result(timeout=0)
+    kernel.begin()
+    kernel.shutdown()
+    assert not [thread for thread in threading.enumerate() if thread is getattr(kernel, "_thread", None)]
+
+
+def test_the_same_cell_in_several_kernels(installed: object, capsys: pytest.CaptureFixture[str]) -> None:
+    outputs = tfkernels.each(
+        ["tf1", "tf2"],
+        "import os, sys\nprint('in', 'tf1' if sys.version_info < (3, 8) else 'tf2')\ny = x.sum()",
+        inputs={"x": np.ones(1000)},
+        outputs={"y": "y", "pid": "os.getpid()"},
+    )
+    assert outputs["y"] == {"tf1": 1000, "tf2": 1000}
+    assert outputs["pid"] == {name: tfkernels.kernel(name).pid for name in ("tf1", "tf2")}
+    shown = capsys.readouterr().out.splitlines()
+    assert sorted(shown) == ["tf1 │ in tf1", "tf2 │ in tf2"]
+
+
+MEETING = """
+import os, time
+open(os.path.join(folder, str(os.getpid())), "w").close()
+while len(os.listdir(folder)) < 2:  # both run at the same time, or neither ends
+    time.sleep(0.01)
+"""
+
+
+def test_they_run_at_the_same_time(installed: object, tmp_path: Any) -> None:
+    tfkernels.each(["tf1", "tf2"], MEETING, inputs={"folder": str(tmp_path)}, timeout=60)
+
+
+def test_one_that_fails_fails_the_cell_after_all_have_ended(
+    installed: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = "import sys, time\nif sys.version_info < (3, 8):\n    1/0\ntime.sleep(0.5)\nprint('end')"
+    with pytest.raises(CellsFailed, match=r"failed in tf1: ZeroDivisionError.*ended well in tf2") as caught:
+        tfkernels.each(["tf1", "tf2"], code, outputs={"x": "1"})
+    assert isinstance(caught.value.errors["tf1"], RemoteError)
+    out, err = capsys.readouterr()
+    assert out == "tf2 │ end\n"
+    assert "tf1 │ " in err
+
+
+def test_an_interrupt_reaches_all_of_them(installed: object) -> None:
+    for name in ("tf1", "tf2"):
+        tfkernels.kernel(name).run("state = 5")
+    interrupt_soon()
+    with pytest.raises(RemoteInterrupt):
+        tfkernels.each(["tf1", "tf2"], SLEEP)
+    assert tfkernels.each(["tf1", "tf2"], "", outputs={"state": "state"}) == {"state": {"tf1": 5, "tf2": 5}}
+
+
+def test_threads_and_descriptors_end_with_the_kernel(installed: object) -> None:
+    def count() -> tuple[int, int]:
+        return threading.active_count(), len(os.listdir("/proc/self/fd"))
+
+    with RemoteKernel("tf1") as kernel:
+        kernel.run("x = 1")
+    before = count()
+    for _ in range(2):
+        with kernel:
+            kernel.submit("x = 1")
+            pid = kernel.pid
+            kernel.run("x = 1")
+    assert pid is not None
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, signal.SIG_DFL)
+    threads, descriptors = count()
+    assert threads <= before[0]
+    assert descriptors <= before[1]
