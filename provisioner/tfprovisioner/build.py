@@ -1,5 +1,6 @@
 """Building an environment: whole, or nothing."""
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -7,7 +8,9 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
-from tfprovisioner import catalogue, environments, interpreters, plan
+from filelock import FileLock
+
+from tfprovisioner import catalogue, children, environments, interpreters, plan
 from tfprovisioner.backends import BACKENDS
 from tfprovisioner.environments import Environment
 from tfprovisioner.errors import BrokenEnvironment, BuildFailed
@@ -53,11 +56,19 @@ def _locked(recipe: Recipe, report: Reporter) -> Iterator[None]:
         lock.acquire(timeout=0)
     except TimeoutError:
         report.step("waiting for another tfkernels that builds the same environment")
-        lock.acquire()
+        _wait(lock)
     try:
         yield
     finally:
         lock.release()
+
+
+def _wait(lock: FileLock) -> None:
+    while True:
+        children.check()
+        with contextlib.suppress(TimeoutError):
+            lock.acquire(timeout=0.5)
+            return
 
 
 def _build(plan: Plan, report: Reporter) -> Environment:
