@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from tfprovisioner import catalogue, children, environments, interpreters, plan
+from tfprovisioner import bytecode, catalogue, children, environments, interpreters, plan
 from tfprovisioner.backends import BACKENDS
 from tfprovisioner.environments import Environment
 from tfprovisioner.errors import BrokenEnvironment, BuildFailed
@@ -75,6 +75,7 @@ def _build(plan: Plan, report: Reporter) -> Environment:
     folder = environments.new_folder(plan.recipe)
     try:
         BACKENDS[plan.recipe.backend](plan, folder, report)
+        bytecode.take_over(folder, plan.recipe.python)
         report.step("checking: importing TensorFlow, running an op")
         findings = probe(environments.python_in(folder))
         environment = Environment(
