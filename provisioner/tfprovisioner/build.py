@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from tfprovisioner import bytecode, catalogue, children, environments, interpreters, plan
+from tfprovisioner import bytecode, catalogue, children, durable, environments, interpreters, plan
 from tfprovisioner.backends import BACKENDS
 from tfprovisioner.environments import Environment
 from tfprovisioner.errors import BrokenEnvironment, BuildFailed
@@ -86,6 +86,8 @@ def _build(plan: Plan, report: Reporter) -> Environment:
             built=datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
             size=_size(folder),
         )
+        # The record is one small file, and would survive a power cut that its environment's files do not.
+        durable.flush(folder)
         environment.save()
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)

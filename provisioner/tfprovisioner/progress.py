@@ -25,6 +25,10 @@ class Reporter:
 
     def uv_says(self, line: str) -> None:
         """A line of uv's output."""
+        if "falling back to full copy" in line:
+            self.step(
+                "copying, since uv's cache (UV_CACHE_DIR) and the environments (TFKERNELS_HOME) cannot share files"
+            )
 
     def end(self) -> None:
         """No step follows."""
@@ -44,6 +48,7 @@ class TerminalReporter(Reporter):
         self._progress.update(self._task, description=f"{self._kernel}: {text}", total=None, completed=0)
 
     def uv_says(self, line: str) -> None:
+        super().uv_says(line)
         announced = re.match(r"\s*Downloading (\S+) \(([\d.]+)([KMG]iB)\)", line)
         fetched = re.match(r"\s*Downloaded (\S+)", line)
         if announced:

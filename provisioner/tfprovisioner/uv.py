@@ -30,6 +30,11 @@ _CAUSES = (
         "Check the network, or UV_DEFAULT_INDEX and HTTPS_PROXY if you use a mirror or a proxy",
     ),
     (
+        r"failed to symlink",
+        "The disk of the data folder has no symbolic links, which environments need",
+        "Choose a folder on another disk with TFKERNELS_HOME",
+    ),
+    (
         r"Permission denied|Read-only file system",
         "A folder cannot be written",
         "Choose other places with TFKERNELS_HOME and UV_CACHE_DIR",
