@@ -1,5 +1,6 @@
 """Building an environment: whole, or nothing."""
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -7,7 +8,9 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
-from tfprovisioner import catalogue, environments, interpreters, plan
+from filelock import FileLock
+
+from tfprovisioner import bytecode, catalogue, children, durable, environments, interpreters, plan
 from tfprovisioner.backends import BACKENDS
 from tfprovisioner.environments import Environment
 from tfprovisioner.errors import BrokenEnvironment, BuildFailed
@@ -53,17 +56,26 @@ def _locked(recipe: Recipe, report: Reporter) -> Iterator[None]:
         lock.acquire(timeout=0)
     except TimeoutError:
         report.step("waiting for another tfkernels that builds the same environment")
-        lock.acquire()
+        _wait(lock)
     try:
         yield
     finally:
         lock.release()
 
 
+def _wait(lock: FileLock) -> None:
+    while True:
+        children.check()
+        with contextlib.suppress(TimeoutError):
+            lock.acquire(timeout=0.5)
+            return
+
+
 def _build(plan: Plan, report: Reporter) -> Environment:
     folder = environments.new_folder(plan.recipe)
     try:
         BACKENDS[plan.recipe.backend](plan, folder, report)
+        bytecode.take_over(folder, plan.recipe.python)
         report.step("checking: importing TensorFlow, running an op")
         findings = probe(environments.python_in(folder))
         environment = Environment(
@@ -74,6 +86,8 @@ def _build(plan: Plan, report: Reporter) -> Environment:
             built=datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
             size=_size(folder),
         )
+        # The record is one small file, and would survive a power cut that its environment's files do not.
+        durable.flush(folder)
         environment.save()
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)

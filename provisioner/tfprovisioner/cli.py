@@ -15,9 +15,8 @@ from rich.table import Table
 import tfkernels
 from tfkernels import kernelspecs
 from tfkernels.errors import TFKernelsError
-from tfprovisioner import doctor as doctor_module
 from tfprovisioner import install as install_module
-from tfprovisioner import listing
+from tfprovisioner import listing, side_by_side
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.order import Order
 
@@ -41,9 +40,9 @@ def _answering() -> Iterator[None]:
         raise typer.Exit(1) from None
 
 
-def _complain(error: Exception) -> None:
+def _complain(error: Exception, subject: str = "") -> None:
     Console(stderr=True, soft_wrap=True).print("[red]error:[/red]", end=" ")
-    print(error, file=sys.stderr)
+    print(f"{subject}{error}", file=sys.stderr, flush=True)
 
 
 def _print_json(document: Any) -> None:
@@ -85,31 +84,37 @@ def install(
     requests = releases or ["tf1", "tf2"]
     if name and len(requests) != 1:
         raise typer.BadParameter("--name goes with exactly one release")
-    failed = False
-    for request in requests:
-        try:
-            done = install_module.install(Order(request, name, user, rebuild, extras=tuple(extras or ())))
-        except (ProvisionError, TFKernelsError) as error:  # the other releases do not depend on this one
-            _complain(error)
-            failed = True
-            continue
-        except KeyboardInterrupt:
-            print(f"{request}: interrupted. Nothing has changed; the same command starts again.", file=sys.stderr)
-            raise typer.Exit(130) from None
-        state = (
-            "installed"
-            if done.built
-            else "registered, its environment was there"
-            if done.registered
-            else "already there"
-        )
-        made = done.environment
-        print(
-            f"{done.name}: {state}. TensorFlow {made.recipe.tensorflow}, Python {made.python_version}, "
-            f"{_megabytes(made.size)}. Kernel: {done.kernelspec}"
-        )
-    if failed:
+    asked = [Order(request, name, user, rebuild, extras=tuple(extras or ())) for request in requests]
+    orders = list({order.kernel: order for order in asked}.values())
+    failures = []
+
+    def tell(order: Order, outcome: side_by_side.Outcome) -> None:
+        if isinstance(outcome, Exception):
+            failures.append(outcome)
+            _complain(outcome, f"{order.kernel}: " if len(orders) > 1 else "")
+        else:
+            _print_installed(outcome)
+
+    try:
+        side_by_side.install_all(orders, tell)
+    except side_by_side.Interrupted as interrupted:
+        for order in interrupted.orders:
+            print(f"{order.kernel}: interrupted. Nothing has changed; `{order.command}` starts again.", file=sys.stderr)
+        raise typer.Exit(130) from None
+    if failures:
         raise typer.Exit(1)
+
+
+def _print_installed(done: install_module.Installed) -> None:
+    state = (
+        "installed" if done.built else "registered, its environment was there" if done.registered else "already there"
+    )
+    made = done.environment
+    print(
+        f"{done.name}: {state}. TensorFlow {made.recipe.tensorflow}, Python {made.python_version}, "
+        f"{_megabytes(made.size)}. Kernel: {done.kernelspec}",
+        flush=True,
+    )
 
 
 @app.command("list")
@@ -146,6 +151,8 @@ def doctor(
     as_json: JsonOption = False,
 ) -> None:
     """Import TensorFlow and run an op in each kernel's environment; exit 1 if anything is wrong."""
+    from tfprovisioner import doctor as doctor_module  # Jupyter's client takes half a second to import
+
     with _answering():
         wanted = names or sorted(kernelspecs.find())
         for name in wanted:  # a wrong name is told before the first of them takes its time

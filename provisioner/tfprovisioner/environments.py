@@ -145,7 +145,10 @@ def replace_text(path: Path, text: str) -> None:
     """Writes a file so that readers see the old content or the new one, never a part."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(text, encoding="utf-8")
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())  # else a power cut may leave the new name with nothing in it
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

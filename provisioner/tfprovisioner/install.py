@@ -8,7 +8,7 @@ from tfprovisioner import build, catalogue, environments, kernelspec
 from tfprovisioner.environments import Environment
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.order import Order
-from tfprovisioner.progress import reporting
+from tfprovisioner.progress import Reporter, reporting
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,29 @@ def install(order: Order) -> Installed:
 
     Raises ``ProvisionError``; then nothing has changed.
     """
-    catalogue.find(order.release)  # an unknown release is told first,
-    kernelspec.check_name(order)  # and both before minutes of work
-    with reporting(order.kernel) as report, build.ensured(order, report) as (environment, built):
-        folder, registered = kernelspec.write(order, environment)
-        if built:
-            _replace_older(environment)
+    check(order)
+    with reporting() as reporter_for:
+        return carry_out(order, reporter_for(order.kernel))
+
+
+def check(order: Order) -> None:
+    """What can be told before minutes of work: a release that is unknown, a name that is taken.
+
+    Raises ``UnknownRelease``, ``BadKernelName``.
+    """
+    catalogue.find(order.release)
+    kernelspec.check_name(order)
+
+
+def carry_out(order: Order, report: Reporter) -> Installed:
+    """Does what ``install`` promises for an order that was checked."""
+    try:
+        with build.ensured(order, report) as (environment, built):
+            folder, registered = kernelspec.write(order, environment)
+            if built:
+                _replace_older(environment)
+    finally:
+        report.end()
     return Installed(order.kernel, environment, folder, built, registered)
 
 

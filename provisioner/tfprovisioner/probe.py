@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfkernels import environ
+from tfprovisioner import children
 from tfprovisioner.errors import BrokenEnvironment
 
 TIMEOUT = 300.0
@@ -46,23 +47,16 @@ def probe(python: Path) -> Findings:
     variables.pop("PYTHONDONTWRITEBYTECODE", None)  # this first import makes all later ones fast
     variables["CUDA_VISIBLE_DEVICES"] = "-1"  # nor does it take memory of a GPU that is at work
     variables["TF_CPP_MIN_LOG_LEVEL"] = "2"
+    command = [python, "-I", "-c", _SCRIPT]
     try:
-        done = subprocess.run(
-            [python, "-I", "-c", _SCRIPT],
-            env=variables,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=TIMEOUT,
-            check=False,
-        )
+        with children.started(command, env=variables, stderr=subprocess.PIPE) as process:
+            output, complaints = process.communicate(timeout=TIMEOUT)
     except subprocess.TimeoutExpired:
         raise BrokenEnvironment(f"importing TensorFlow with {python} took longer than {TIMEOUT:.0f} s") from None
     except OSError as error:
         raise BrokenEnvironment(f"{python} cannot be started: {error.strerror}") from None
-    for line in done.stdout.splitlines():
+    for line in output.splitlines():
         if line.startswith("tfkernels-probe "):
             return Findings(**json.loads(line.partition(" ")[2]))
-    last = "\n".join((done.stderr or done.stdout).strip().splitlines()[-6:])
-    raise BrokenEnvironment(f"importing TensorFlow and running an op failed (exit code {done.returncode}):\n{last}")
+    last = "\n".join((complaints or output).strip().splitlines()[-6:])
+    raise BrokenEnvironment(f"importing TensorFlow and running an op failed (exit code {process.returncode}):\n{last}")

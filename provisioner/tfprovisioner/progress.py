@@ -1,9 +1,9 @@
-"""Progress of long steps: a bar on a terminal, plain lines elsewhere. Always on standard error."""
+"""Progress of long steps: a bar for each kernel on a terminal, plain lines elsewhere. Always on standard error."""
 
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -13,7 +13,7 @@ _SIZES = {"KiB": 1 / 1024, "MiB": 1.0, "GiB": 1024.0}
 
 
 class Reporter:
-    """Plain lines, for logs."""
+    """Plain lines, for logs. The lines of kernels that are made side by side begin with the kernel's name."""
 
     def __init__(self, kernel: str) -> None:
         self._kernel = kernel
@@ -25,6 +25,13 @@ class Reporter:
 
     def uv_says(self, line: str) -> None:
         """A line of uv's output."""
+        if "falling back to full copy" in line:
+            self.step(
+                "copying, since uv's cache (UV_CACHE_DIR) and the environments (TFKERNELS_HOME) cannot share files"
+            )
+
+    def end(self) -> None:
+        """No step follows."""
 
 
 class TerminalReporter(Reporter):
@@ -41,6 +48,7 @@ class TerminalReporter(Reporter):
         self._progress.update(self._task, description=f"{self._kernel}: {text}", total=None, completed=0)
 
     def uv_says(self, line: str) -> None:
+        super().uv_says(line)
         announced = re.match(r"\s*Downloading (\S+) \(([\d.]+)([KMG]iB)\)", line)
         fetched = re.match(r"\s*Downloaded (\S+)", line)
         if announced:
@@ -50,14 +58,18 @@ class TerminalReporter(Reporter):
         if announced or fetched:
             self._progress.update(self._task, total=sum(self._sizes.values()), completed=self._fetched)
 
+    def end(self) -> None:
+        self._progress.remove_task(self._task)
+
 
 @contextmanager
-def reporting(kernel: str) -> Iterator[Reporter]:
-    """The reporter that fits standard error, for the time that one kernel is made."""
+def reporting() -> Iterator[Callable[[str], Reporter]]:
+    """Makes the reporters that fit standard error, one for each kernel."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield Reporter(kernel)
+        yield Reporter
         return
     columns = (SpinnerColumn(), TimeElapsedColumn(), BarColumn(20), TextColumn("{task.description}"))
-    with Progress(*columns, console=console, transient=True) as progress:
-        yield TerminalReporter(kernel, progress)
+    # What is printed meanwhile goes above the bars, if it is for the same screen.
+    with Progress(*columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty()) as progress:
+        yield lambda kernel: TerminalReporter(kernel, progress)

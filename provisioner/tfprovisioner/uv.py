@@ -9,6 +9,7 @@ from pathlib import Path
 from uv import find_uv_bin
 
 from tfkernels import environ
+from tfprovisioner import children
 from tfprovisioner.errors import BuildFailed
 
 _CAUSES = (
@@ -27,6 +28,11 @@ _CAUSES = (
         r"dns error|error sending request|[Cc]onnection (refused|reset)|timed out|tcp connect error|Request failed",
         "The package index cannot be reached",
         "Check the network, or UV_DEFAULT_INDEX and HTTPS_PROXY if you use a mirror or a proxy",
+    ),
+    (
+        r"failed to symlink",
+        "The disk of the data folder has no symbolic links, which environments need",
+        "Choose a folder on another disk with TFKERNELS_HOME",
     ),
     (
         r"Permission denied|Read-only file system",
@@ -53,24 +59,12 @@ def run(arguments: list[str], cwd: Path, say: Callable[[str], None]) -> None:
             f"The program uv is missing ({error}). Install it again: pip install --force-reinstall uv"
         ) from error
     lines: list[str] = []
-    with subprocess.Popen(
-        [binary, "--no-progress", "--color", "never", *arguments],
-        cwd=cwd,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    ) as process:
-        try:
-            assert process.stdout is not None
-            for line in process.stdout:
-                lines.append(line.rstrip())
-                say(lines[-1])
-        except BaseException:
-            process.kill()
-            raise
+    command = [binary, "--no-progress", "--color", "never", *arguments]
+    with children.started(command, cwd=cwd, env=environment, stderr=subprocess.STDOUT) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line.rstrip())
+            say(lines[-1])
     if process.returncode:
         raise BuildFailed(_explanation("\n".join(lines)))
 
