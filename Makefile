@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Environments of a checkout stay in the checkout, unless told otherwise.
 export TFKERNELS_HOME ?= $(CURDIR)/build/tfkernels
 
-.PHONY: demo test lint format bench locks clean
+.PHONY: demo test lint format bench catalogue clean
 
 demo: $(VENV)/installed
 	$(BIN)/tfkernels demo
@@ -27,13 +27,10 @@ bench: $(VENV)/installed-bench
 	$(BIN)/tfkernels install
 	$(BIN)/python -m tests.benchmarks $(SUBJECTS)
 
-# Resolves releases/*/pyproject.toml anew. Verify what comes out: `tfkernels install --rebuild`, then `make test`.
-locks: $(VENV)/installed
-	for folder in provisioner/tfprovisioner/releases/*/; do \
-	  (cd $$folder && $(CURDIR)/$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade \
-	    --python-version $$(sed -n 's/^requires-python = ">=\([0-9.]*\),.*/\1/p' pyproject.toml) \
-	    pyproject.toml --output-file requirements.txt) || exit 1; \
-	done
+# Reads the package index, resolves all locks anew, builds and tries every release: hours. What there is to choose:
+# make catalogue ARGUMENTS=--help, for example ARGUMENTS="--resume --only 2.21".
+catalogue: $(VENV)/installed-test
+	$(BIN)/python -m tfcatalogue $(ARGUMENTS)
 
 $(VENV)/bin/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \

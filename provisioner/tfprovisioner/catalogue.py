@@ -1,73 +1,215 @@
-"""The TensorFlow releases that can be installed, with the Pythons and the verified lock of each."""
+"""The TensorFlow releases: what there is, what each runs on, and what a user may call it."""
 
 import difflib
 import functools
 import json
+import platform
+import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfprovisioner.errors import UnknownRelease
+from packaging.version import InvalidVersion, Version
 
-_FOLDER = Path(__file__).parent / "releases"
+from tfprovisioner import locks, results, rules
+from tfprovisioner.errors import NoWheels, UnknownRelease
+from tfprovisioner.results import Result
+
+INDEX = Path(__file__).parent / "releases" / "index.json"
+"""What `make catalogue` read from the package index."""
+
+_MARKERS = {
+    "linux-x86_64": "(sys_platform == 'linux' and platform_machine == 'x86_64')",
+    "linux-aarch64": "(sys_platform == 'linux' and platform_machine == 'aarch64')",
+    "macos-x86_64": "(sys_platform == 'darwin' and platform_machine == 'x86_64')",
+    "macos-arm64": "(sys_platform == 'darwin' and platform_machine == 'arm64')",
+    "windows-x86_64": "sys_platform == 'win32'",
+}
 
 
 @dataclass(frozen=True)
 class Release:
-    """One release line at its newest patch. ``pythons`` are ordered, the preferred one first."""
+    """One release of TensorFlow."""
 
-    line: str
     version: str
-    released: str
+    """``2.11.0``; of a line that the catalogue does not know yet, ``2.22.*``."""
+    released: str | None
+    """A date, ``2022-11-18``; ``None`` if the catalogue does not know it yet."""
     pythons: tuple[str, ...]
-    build_from_source: tuple[str, ...]
-    """Packages that have no wheel. Everything else is installed from wheels only, so that no foreign code runs."""
+    """The Pythons it has wheels for, the preferred one first."""
+    platforms: tuple[str, ...]
+    """What it has wheels for, ``linux-x86_64``."""
+    cpu_on: tuple[str, ...]
+    """The platforms where the smaller ``tensorflow-cpu`` is the same without GPUs."""
+    gpu: str
+    """The distribution that can use GPUs, ``tensorflow-gpu``."""
+    yanked: str | None = None
+    """Why it was withdrawn from the index, if it was."""
+
+    @property
+    def line(self) -> str:
+        """``2.11`` for all of its patch releases."""
+        return ".".join(self.version.split(".")[:2])
 
     @property
     def major(self) -> int:
-        return int(self.line.split(".")[0])
+        return int(self.version.split(".")[0])
 
     @property
-    def lock(self) -> Path:
-        """Pinned and hashed requirements for all of ``pythons``, verified by importing and running an op."""
-        return _FOLDER / self.line / "requirements.txt"
+    def known(self) -> bool:
+        """False for one that is newer than the catalogue, and goes by the rules of the newest that it knows."""
+        return self.released is not None
+
+    @property
+    def lock(self) -> str | None:
+        """Pinned and hashed requirements for all of ``pythons`` and ``platforms``; ``None`` if it is not known."""
+        return locks.read(self.version) if self.known else None
+
+    def result(self, python: str) -> Result | None:
+        """What came out when it was tried on a Python with this lock; ``None`` if it was not."""
+        result = results.read().get((self.version, python))
+        return result if result is not None and result.lock == results.fingerprint(self.lock or "") else None
+
+    @property
+    def build_from_source(self) -> tuple[str, ...]:
+        """Packages that have no wheel. Everything else is installed from wheels only, so that no foreign code runs."""
+        return tuple(rule.requirement.split("==")[0] for rule in rules.applying(rules.SOURCES, self.rule_version))
+
+    @property
+    def requirements(self) -> tuple[str, ...]:
+        """What its lock is resolved from: TensorFlow itself, without GPUs, and what is installed with it."""
+        rest = [name for name in self.platforms if name not in self.cpu_on]
+        small, plain = f"tensorflow-cpu=={self.version}", f"tensorflow=={self.version}"
+        if not rest or not self.cpu_on:
+            wanted = [plain if rest else small]
+        else:
+            wanted = [f"{small} ; {_marker(self.cpu_on)}", f"{plain} ; {_marker(rest)}"]
+        return (*wanted, *(rule.requirement for rule in rules.applying(rules.WITH, self.rule_version)))
+
+    @property
+    def constraints(self) -> tuple[str, ...]:
+        """What nothing in the lock may be newer than."""
+        applying = rules.applying((*rules.BOUNDS, *rules.SOURCES), self.rule_version)
+        return tuple(rule.requirement for rule in applying)
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """What takes the place of a package's own requirements."""
+        return tuple(rule.requirement for rule in rules.applying(rules.INSTEAD, self.rule_version))
+
+    @property
+    def rule_version(self) -> str:
+        return self.version.replace("*", "0")
+
+    @property
+    def marker(self) -> str:
+        """The machines that its lock is for, as an environment marker (PEP 508)."""
+        numbers = sorted(Version(python) for python in self.pythons)
+        after = f"{numbers[-1].major}.{numbers[-1].minor + 1}"
+        pythons = f"python_version >= '{numbers[0]}' and python_version < '{after}'"
+        return f"{pythons} and implementation_name == 'cpython' and ({_marker(self.platforms)})"
+
+
+def _marker(platforms: tuple[str, ...] | list[str]) -> str:
+    return " or ".join(_MARKERS[name] for name in platforms)
+
+
+def platform_name() -> str:
+    """This machine, as ``Release.platforms`` names it."""
+    system = {"darwin": "macos", "win32": "windows"}.get(sys.platform, sys.platform)
+    machine = platform.machine().lower()
+    return f"{system}-{ {'amd64': 'x86_64'}.get(machine, machine) }"
 
 
 @functools.cache
 def releases() -> tuple[Release, ...]:
-    """All known releases, the oldest first."""
-    entries = json.loads((_FOLDER / "catalogue.json").read_text(encoding="utf-8"))
+    """All known releases, patch releases included, in the order of their versions."""
+    entries = json.loads(INDEX.read_text(encoding="utf-8"))
     return tuple(
         Release(
-            line=entry["line"],
             version=entry["version"],
             released=entry["released"],
             pythons=tuple(entry["pythons"]),
-            build_from_source=tuple(entry["build_from_source"]),
+            platforms=tuple(entry["platforms"]),
+            cpu_on=tuple(entry["cpu_on"]),
+            gpu=entry["gpu"],
+            yanked=entry.get("yanked"),
         )
         for entry in entries
     )
 
 
-def find(request: str) -> Release:
-    """The release that ``tf1``, ``tf2``, a line (``1.15``) or an exact version (``1.15.5``) means.
-
-    Raises ``UnknownRelease`` with the nearest names.
-    """
-    names: dict[str, Release] = {}
+@functools.cache
+def lines() -> dict[str, Release]:
+    """The newest patch release of every line, ``1.0`` first; a withdrawn one only if there is no other."""
+    newest: dict[str, Release] = {}
     for release in releases():
+        if release.yanked is None or release.line not in newest:
+            newest[release.line] = release
+    return newest
+
+
+def find(request: str) -> Release:
+    """The release that ``tf1``, ``tf2``, a line (``1.15``) or an exact version (``1.15.0``) means.
+
+    A release that is newer than the catalogue comes back as not ``known``. Raises ``UnknownRelease`` with the nearest
+    names.
+    """
+    names = {release.version: release for release in releases()} | lines()
+    for release in lines().values():
         names[f"tf{release.major}"] = release  # the newest of its generation comes last and stays
-        names[release.line] = names[release.version] = release
     wanted = request.strip().lower()
     if wanted.startswith("tf") and wanted not in names:
         wanted = wanted[2:].lstrip("-=")
     if wanted in names:
         return names[wanted]
+    newer = _newer(wanted)
+    if newer is not None:
+        return newer
     near = difflib.get_close_matches(wanted, names, n=3, cutoff=0.5)
-    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    patches = [name for name in names if name.startswith(f"{wanted}.") or wanted.startswith(f"{name}.")]
+    hint = " or ".join(dict.fromkeys([*patches, *near][:3]))
+    question = f" Did you mean {hint}?" if hint else ""
     raise UnknownRelease(
-        f"There is no TensorFlow release {request!r} in the catalogue.{hint} What can be installed is: "
-        f"{', '.join(names)}. Show them with: tfkernels releases"
+        f"There is no TensorFlow release {request!r}.{question} There are tf1, tf2, the lines {next(iter(lines()))} to "
+        f"{list(lines())[-1]}, and their patch releases by exact number. Show them with: tfkernels releases"
     )
+
+
+def _newer(wanted: str) -> Release | None:
+    """What a release that came after this catalogue probably is like: the newest one that it knows."""
+    if not re.fullmatch(r"\d+\.\d+(\.\d+(\.post\d+)?)?", wanted):
+        return None
+    try:
+        version = Version(wanted)
+    except InvalidVersion:
+        return None
+    newest = list(lines().values())[-1]
+    base = lines().get(f"{version.major}.{version.minor}", newest)
+    exact = wanted.count(".") >= 2
+    later = version > Version(base.version) if exact else (version > Version(newest.line))
+    if version.major != newest.major or not later:
+        return None
+    return Release(
+        version=wanted if exact else f"{wanted}.*",
+        released=None,
+        pythons=base.pythons,
+        platforms=base.platforms,
+        cpu_on=base.cpu_on,
+        gpu=base.gpu,
+    )
+
+
+def require_wheels(release: Release) -> None:
+    """Raises ``NoWheels`` if a release has none for this machine."""
+    here = platform_name()
+    if here not in release.platforms:
+        others = [other.version for other in releases() if here in other.platforms and other.line == release.line]
+        hint = f"Of the same line, {others[-1]} has." if others else "The conda backend may have it: --backend conda."
+        raise NoWheels(
+            f"TensorFlow {release.version} cannot be installed on {here}: it has wheels for "
+            f"{', '.join(release.platforms)} only. {hint}"
+        )
 
 
 def kernel_name(request: str) -> str:

@@ -141,7 +141,7 @@ def releases(as_json: JsonOption = False) -> None:
     else:
         _print_table(
             ("release", "released", "Python", "here"),
-            [(row.release, row.released, ", ".join(row.pythons), row.here) for row in rows],
+            [(row.release, row.released or "", ", ".join(row.pythons), row.here) for row in rows],
         )
 
 

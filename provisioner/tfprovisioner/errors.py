@@ -9,6 +9,10 @@ class UnknownRelease(ProvisionError):
     """What was asked for is not in the catalogue."""
 
 
+class NoWheels(ProvisionError):
+    """The release exists, but not for this kind of machine."""
+
+
 class NoInterpreter(ProvisionError):
     """No Python that the release runs on could be found or fetched."""
 

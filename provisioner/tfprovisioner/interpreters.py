@@ -32,7 +32,7 @@ def find(release: Release) -> Interpreter:
     Raises ``NoInterpreter`` with what was looked for and the ways to get one.
     """
     for minor in release.pythons:
-        found = _installed(minor)
+        found = installed(minor)
         if found is not None:
             return found
     for minor in release.pythons:
@@ -48,7 +48,7 @@ def find(release: Release) -> Interpreter:
 
 
 @functools.cache
-def _installed(minor: str) -> Interpreter | None:
+def installed(minor: str) -> Interpreter | None:
     major_number, minor_number = _numbers(minor)
     for python in findpython.find_all(major_number, minor_number, allow_prereleases=False):
         # TensorFlow has wheels for plain 64-bit CPython only.

@@ -118,9 +118,9 @@ def _content(order: Order, environment: Environment) -> dict[str, Any]:
         "display_name": display_name(name, release),
         "language": "python",
         "env": {
-            # Empty is unset for Python; a kernelspec can only overwrite.
+            # Empty is unset for Python; a kernelspec can only overwrite. For Python 3.6 an empty home is a home.
             "PYTHONPATH": "",
-            "PYTHONHOME": "",
+            **({} if environment.python_version.startswith("3.6.") else {"PYTHONHOME": ""}),
             "PYTHONNOUSERSITE": "1",
             "TFKERNELS_KERNEL": name,
             "TFKERNELS_KERNEL_TENSORFLOW": release,

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from tfkernels import kernelspecs
 from tfprovisioner import catalogue, environments, interpreters
-from tfprovisioner.errors import NoInterpreter
+from tfprovisioner.catalogue import Release
+from tfprovisioner.errors import NoInterpreter, NoWheels
 
 
 @dataclass(frozen=True)
@@ -48,25 +49,50 @@ def kernels() -> list[KernelRow]:
 
 @dataclass(frozen=True)
 class ReleaseRow:
-    """One release of the catalogue; ``here`` says how its Python is got on this machine."""
+    """A release line at its newest patch; ``here`` says how its Python is got on this machine."""
 
     release: str
     line: str
-    released: str
+    released: str | None
     pythons: tuple[str, ...]
+    tried_on: tuple[str, ...]
+    """The Pythons on which it was built and tried, on Linux x86-64."""
+    patches: tuple[str, ...]
+    """All releases of the line; each can be installed by its exact number."""
     available: bool
     here: str
 
 
 def releases() -> list[ReleaseRow]:
-    """Every release known, the newest first."""
+    """Every release line, the newest first."""
+    patches: dict[str, list[str]] = {}
+    for release in catalogue.releases():
+        patches.setdefault(release.line, []).append(release.version)
     rows = []
-    for release in reversed(catalogue.releases()):
-        try:
-            interpreter = interpreters.find(release)
-            here = f"Python {interpreter.version}: {interpreter.path or 'uv downloads it'}"
-            available = True
-        except NoInterpreter:
-            here, available = f"no Python {' or '.join(release.pythons)} found", False
-        rows.append(ReleaseRow(release.version, release.line, release.released, release.pythons, available, here))
+    for line, release in reversed(catalogue.lines().items()):
+        available, here = _here(release)
+        tried = tuple(python for python in release.pythons if (result := release.result(python)) and result.ok)
+        rows.append(
+            ReleaseRow(
+                release=release.version,
+                line=line,
+                released=release.released,
+                pythons=release.pythons,
+                tried_on=tried,
+                patches=tuple(patches[line]),
+                available=available,
+                here=here,
+            )
+        )
     return rows
+
+
+def _here(release: Release) -> tuple[bool, str]:
+    try:
+        catalogue.require_wheels(release)
+        interpreter = interpreters.find(release)
+    except NoWheels:
+        return False, f"no wheels for {catalogue.platform_name()}"
+    except NoInterpreter:
+        return False, f"no Python {' or '.join(release.pythons)} found"
+    return True, f"Python {interpreter.version}: {interpreter.path or 'uv downloads it'}"

@@ -20,7 +20,7 @@ class Recipe:
     """Minor version, ``3.7``."""
     backend: str
     lock: str
-    """SHA-256 of the text of the release's lock."""
+    """SHA-256 of the text of the release's lock, or of what it is resolved from if it has none yet."""
     platform: str
     extras: tuple[str, ...] = ()
     """The user's requirements, sorted. They are resolved when the environment is built, not when one is looked for."""
@@ -43,7 +43,9 @@ def recipe_for(order: Order, release: Release, python: str) -> Recipe:
         tensorflow=release.version,
         python=python,
         backend=order.backend,
-        lock=hashlib.sha256(release.lock.read_bytes()).hexdigest(),
+        lock=hashlib.sha256(
+            (release.lock or "\n".join(release.requirements + release.constraints)).encode()
+        ).hexdigest(),
         platform=f"{sys.platform}-{platform.machine().lower()}",
         extras=tuple(sorted(order.extras)),
     )

@@ -1,10 +1,10 @@
 """From what is wanted to a lock: every package pinned and hashed."""
 
-import re
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from tfprovisioner import uv
+from tfprovisioner import locks, uv
 from tfprovisioner.catalogue import Release
 from tfprovisioner.plan import Plan
 
@@ -12,32 +12,61 @@ from tfprovisioner.plan import Plan
 def lock(plan: Plan, python: Path, folder: Path, say: Callable[[str], None]) -> str:
     """The text of the lock for an environment whose interpreter is ``python``; scratch files go to ``folder``.
 
-    It is the release's own, verified one. The user's extras are resolved together with its pins, and the pins win.
+    It is the release's own, verified one. The user's extras are resolved together with its pins, and the pins win. A
+    release that is newer than the catalogue is resolved now, by the rules of the newest that it knows.
     Raises ``BuildFailed`` with what is in conflict.
     """
-    verified = plan.release.lock.read_text(encoding="utf-8")
-    if not plan.recipe.extras:
+    release = plan.release
+    verified = release.lock
+    if verified is not None and not plan.recipe.extras:
         return verified
-    constraints, wanted, resolved = (folder / f"{name}.txt" for name in ("pins", "wanted", "resolved"))
+    if verified is None:
+        wanted, constraints = list(release.requirements), list(release.constraints)
+    else:
+        wanted = constraints = locks.split(verified)[0]
+    options = ["--python", str(python), *only_wheels(release)]
+    return resolve([*wanted, *plan.recipe.extras], constraints, release.overrides, options, folder, say)
+
+
+def resolve(
+    wanted: Iterable[str],
+    constraints: Iterable[str],
+    overrides: Iterable[str],
+    options: Iterable[str],
+    folder: Path,
+    say: Callable[[str], None],
+    settings: Iterable[str] = (),
+    preferred: str = "",
+) -> str:
+    """The lock that uv finds for requirements; where there is a choice, the versions of the lock ``preferred``.
+
+    ``settings`` are further lines for ``[tool.uv]``. Scratch files go to ``folder``. Raises ``BuildFailed``.
+    """
+    project, resolved = folder / "pyproject.toml", folder / "resolved.txt"
     try:
-        constraints.write_text(pins(verified), encoding="utf-8")
-        wanted.write_text("\n".join([pins(verified), *plan.recipe.extras]), encoding="utf-8")
-        arguments = ["pip", "compile", "--quiet", "--generate-hashes", "--no-header", "--python", str(python)]
-        arguments += [*only_wheels(plan.release), "--constraints", str(constraints)]
-        uv.run([*arguments, str(wanted), "--output-file", str(resolved)], folder, say)
+        project.write_text(
+            "\n".join(
+                [
+                    '[project]\nname = "environment"\nversion = "0"',
+                    f"dependencies = {json.dumps(list(wanted))}",
+                    "[tool.uv]",
+                    f"constraint-dependencies = {json.dumps(list(constraints))}",
+                    f"override-dependencies = {json.dumps(list(overrides))}",
+                    *settings,
+                ]
+            ),
+            encoding="utf-8",
+        )
+        resolved.write_text(preferred, encoding="utf-8")
+        arguments = ["pip", "compile", "--quiet", "--generate-hashes", "--no-header", "--no-annotate", *options]
+        uv.run([*arguments, str(project), "--output-file", str(resolved)], folder, say)
         return resolved.read_text(encoding="utf-8")
     finally:
-        for path in (constraints, wanted, resolved):
-            path.unlink(missing_ok=True)
-
-
-def pins(text: str) -> str:
-    """The lines ``name==version ; marker`` of a lock, without hashes and comments."""
-    lines = (re.sub(r"\s*\\$", "", line) for line in text.splitlines() if re.match(r"[A-Za-z0-9]", line))
-    return "".join(f"{line.strip()}\n" for line in lines)
+        project.unlink(missing_ok=True)
+        resolved.unlink(missing_ok=True)
 
 
 def only_wheels(release: Release) -> list[str]:
-    """Options for uv: no setup code runs where a wheel exists; the exceptions are named in the catalogue."""
+    """Options for uv: no setup code runs where a wheel exists; the exceptions are named in ``rules``."""
     exceptions = [word for package in release.build_from_source for word in ("--no-binary", package)]
     return ["--only-binary", ":all:", *exceptions]

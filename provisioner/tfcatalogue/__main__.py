@@ -1,0 +1,86 @@
+"""``make catalogue``: the catalogue made anew and tried, one release after the other."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from tfcatalogue import index, locking, page, verification
+from tfprovisioner import catalogue, locks, results
+from tfprovisioner.catalogue import Release
+from tfprovisioner.errors import BuildFailed
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def main(
+    only: Annotated[
+        list[str] | None, typer.Option(help="A line (1.15), or an exact release (1.15.0); repeatable. All if left out.")
+    ] = None,
+    python: Annotated[
+        list[str] | None,
+        typer.Option(help="Try these Pythons (3.9), and not each release's preferred one; repeatable."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Keep locks that follow from the rules, and results that hold for them.")
+    ] = False,
+    patches: Annotated[
+        bool, typer.Option("--patches", help="Try all patch releases, not only the newest of each line.")
+    ] = False,
+    resolve_only: Annotated[
+        bool, typer.Option("--resolve-only", help="Try nothing: only the index and the locks.")
+    ] = False,
+) -> None:
+    """Read the index, resolve the locks, build and try each release, and write the page with what came out."""
+    if not resume:
+        say("reading the package index")
+        index.store(index.releases())
+    newest = list(catalogue.lines().values())
+    wanted = [catalogue.find(name) for name in only] if only else newest
+    if not only or patches:
+        chosen = {release.line for release in wanted}
+        others = [release for release in catalogue.releases() if release.line in chosen and release not in wanted]
+    else:
+        others = []
+    failed = [release.version for release in [*wanted, *others] if not _locked(release, resume)]
+    if not resolve_only:
+        for release in [*wanted, *(others if patches else [])]:
+            for minor in [minor for minor in release.pythons if minor in python] if python else release.pythons[:1]:
+                if release.version not in failed and not _tried(release, minor, resume):
+                    failed.append(f"{release.version} on Python {minor}")
+    page.write()
+    say(f"failed: {', '.join(failed)}" if failed else "everything that was tried works")
+    raise typer.Exit(bool(failed))
+
+
+def _locked(release: Release, resume: bool) -> bool:
+    heading = locking.heading(release)
+    if resume and locks.comments(release.version) == heading:
+        return True
+    say(f"{release.version}: resolving")
+    try:
+        pins, hashes = locking.resolved(release, keep=resume)
+    except BuildFailed as error:
+        say(f"{release.version}: {error}")
+        return False
+    locks.store(release.version, heading, pins, hashes)
+    return True
+
+
+def _tried(release: Release, python: str, resume: bool) -> bool:
+    known = release.result(python)
+    if resume and known is not None and known.ok:
+        return True
+    result = verification.verify(release, python, lambda check: say(f"{release.version} on Python {python}: {check}"))
+    results.store(result)
+    page.write()
+    for name, outcome in result.checks.items():
+        if outcome != "ok":
+            say(f"{release.version} on Python {python}: {name}: {outcome}")
+    return result.ok
+
+
+if __name__ == "__main__":
+    typer.run(main)

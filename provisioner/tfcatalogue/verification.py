@@ -1,0 +1,165 @@
+"""Building a release for real and trying what people do with it: each check in a plain process, then in a kernel."""
+
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+from jupyter_client.manager import start_new_kernel
+
+import tfkernels
+from tfcatalogue import checks
+from tfkernels import environ
+from tfprovisioner import catalogue, install, results
+from tfprovisioner.catalogue import Release
+from tfprovisioner.environments import Environment
+from tfprovisioner.errors import ProvisionError
+from tfprovisioner.order import Order
+from tfprovisioner.results import Result
+
+TIMEOUT = 300.0
+"""Seconds for one check; a bad import can hang."""
+
+_PACKAGES = ("numpy", "protobuf", "h5py", "keras", "tensorboard", "ipykernel", "ipython", "setuptools")
+
+_OP = """
+import tensorflow as tf
+product = tf.matmul(tf.constant([[1., 2.]]), tf.constant([[3.], [4.]]))
+if tf.__version__.startswith("1."):
+    product = tf.Session().run(product)
+print("product", float(product[0][0]))
+"""
+
+
+def verify(release: Release, python: str, say: Callable[[str], None]) -> Result:
+    """Builds a release on a Python, tries it, and takes it away again."""
+    assert release.lock is not None
+    outcomes: dict[str, str] = {}
+    seconds: dict[str, float] = {}
+    packages: dict[str, str] = {}
+    size = 0
+    with _place():
+        started = time.monotonic()
+        try:
+            made = install.install(_order(release, python))
+        except ProvisionError as error:
+            outcomes["install"] = " ".join(str(error).split())[:500]
+        else:
+            outcomes["install"] = "ok"
+            seconds["install"] = round(time.monotonic() - started, 1)
+            size, packages = made.environment.size, _packages(made.environment)
+            for name in checks.CHECKS:
+                say(name)
+                started = time.monotonic()
+                outcomes[name] = _check(made.environment, name)
+                if name == "import":
+                    seconds[name] = round(time.monotonic() - started, 1)
+            say("kernel")
+            started = time.monotonic()
+            outcomes["kernel"] = _outcome(lambda: _kernel(made.name))
+            seconds["kernel"] = round(time.monotonic() - started, 1)
+            say("values")
+            outcomes["values"] = _outcome(lambda: _values(made.name))
+    return Result(
+        version=release.version,
+        python=python,
+        lock=results.fingerprint(release.lock),
+        platform=catalogue.platform_name(),
+        date=date.today().isoformat(),
+        checks=outcomes,
+        packages=packages,
+        size=size,
+        seconds=seconds,
+    )
+
+
+def _order(release: Release, python: str) -> Order:
+    return Order(release.version, user=True)
+
+
+@contextmanager
+def _place() -> Iterator[None]:
+    """A data folder and a Jupyter of their own; both are gone afterwards."""
+    before = dict(os.environ)
+    with tempfile.TemporaryDirectory(prefix="tfcatalogue-") as folder:
+        os.environ["TFKERNELS_HOME"] = f"{folder}/home"
+        os.environ["JUPYTER_DATA_DIR"] = os.environ["JUPYTER_PATH"] = f"{folder}/jupyter"
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+
+def _check(environment: Environment, name: str) -> str:
+    command = [str(environment.python), "-I", str(Path(checks.__file__)), name]
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            done = subprocess.run(
+                command,
+                cwd=folder,
+                env=environ.cleaned(os.environ),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=TIMEOUT,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return f"no answer within {TIMEOUT:.0f} s"
+    if done.returncode == 0:
+        return "ok"
+    last = ((done.stdout if done.returncode == checks.NOT_IN_THIS_RELEASE else done.stderr) or "?").strip().splitlines()
+    if done.returncode == checks.NOT_IN_THIS_RELEASE:
+        return f"{results.ABSENT}: {last[-1]}"
+    return f"exit code {done.returncode}: {last[-1]}"
+
+
+def _packages(environment: Environment) -> dict[str, str]:
+    found = {}
+    for folder in environment.folder.glob("lib/python*/site-packages/*.dist-info"):
+        name, _, version = folder.name.removesuffix(".dist-info").partition("-")
+        if name.lower() in _PACKAGES:
+            found[name.lower()] = version
+    return dict(sorted(found.items()))
+
+
+def _outcome(check: Callable[[], None]) -> str:
+    try:
+        check()
+    except Exception as error:  # noqa: BLE001 (whatever it is, it is the result)
+        return " ".join(f"{type(error).__name__}: {error}".split())[:500]
+    return "ok"
+
+
+def _kernel(name: str) -> None:
+    """As a notebook's own kernel, through the kernelspec and our launcher."""
+    manager, client = start_new_kernel(kernel_name=name, startup_timeout=120)
+    said: list[str] = []
+
+    def listen(message: dict[str, object]) -> None:
+        content = message["content"]
+        assert isinstance(content, dict)
+        said.append(content.get("text") or "\n".join(content.get("traceback", [])))
+
+    try:
+        client.execute_interactive(_OP, timeout=TIMEOUT, output_hook=listen)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+    assert "product 11.0" in "".join(said), "".join(said)[-300:]
+
+
+def _values(name: str) -> None:
+    """As the other kernel of a magic: an array goes there and comes back."""
+    sent = np.arange(12.0, dtype="float32").reshape(3, 4)
+    with tfkernels.kernel(name) as other:
+        other["x"] = sent
+        other.run("y = x * 2")
+        assert np.array_equal(other["y"], sent * 2)

@@ -1,0 +1,66 @@
+"""The locks as they are stored: pins per release, and the hashes of all of them once.
+
+The locks of a hundred releases share most of their packages, and hashes are nine tenths of a lock. So a lock here is
+what a person wants to read in a diff, ``name==version ; marker`` by the line, and ``hashes.txt`` has each version of
+each package in one line.
+"""
+
+import functools
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+_FOLDER = Path(__file__).parent / "releases"
+
+
+def read(version: str) -> str:
+    """The lock of a release, as ``pip install --require-hashes`` takes it."""
+    known = _hashes()
+    requirements = []
+    for line in (_FOLDER / "locks" / f"{version}.txt").read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            pin = line.partition(" ;")[0]
+            requirements.append(" \\\n    ".join([line, *(f"--hash=sha256:{digest}" for digest in known[pin])]))
+    return "\n".join([*requirements, ""])
+
+
+def comments(version: str) -> list[str]:
+    """What is written above the pins of a release; nothing if it has no lock."""
+    path = _FOLDER / "locks" / f"{version}.txt"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return [line[2:] for line in lines if line.startswith("#")]
+
+
+@functools.cache
+def _hashes() -> Mapping[str, tuple[str, ...]]:
+    lines = (_FOLDER / "hashes.txt").read_text(encoding="utf-8").splitlines()
+    return {pin: tuple(digests) for pin, *digests in (line.split(" ") for line in lines)}
+
+
+def split(text: str) -> tuple[list[str], dict[str, list[str]]]:
+    """A lock as uv writes it: its pins with their markers, and the SHA-256 of all files of each pin."""
+    pins: list[str] = []
+    hashes: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        digest = re.match(r"\s+--hash=sha256:([0-9a-f]{64})", line)
+        if digest:
+            hashes[pins[-1].partition(" ;")[0]].append(digest[1])
+        elif re.match(r"[A-Za-z0-9]", line):
+            pins.append(re.sub(r"\s*\\$", "", line))
+            hashes[pins[-1].partition(" ;")[0]] = []
+    return pins, hashes
+
+
+def store(version: str, heading: Iterable[str], pins: Iterable[str], hashes: Mapping[str, Iterable[str]]) -> None:
+    """Stores the lock of a release, with ``heading`` above it, and forgets hashes that no lock needs any more."""
+    pins = list(pins)
+    names = {pin.partition(" ;")[0] for pin in pins}
+    for path in (_FOLDER / "locks").glob("*.txt"):
+        if path.stem != version:
+            names.update(line.partition(" ;")[0] for line in path.read_text(encoding="utf-8").splitlines())
+    merged = {**_hashes(), **hashes}
+    kept = [" ".join([name, *sorted(merged[name])]) for name in sorted(names) if name in merged]
+    (_FOLDER / "hashes.txt").write_text("\n".join([*kept, ""]), encoding="utf-8")
+    text = "".join(f"{line}\n" for line in [*(f"# {comment}" for comment in heading), *pins])
+    (_FOLDER / "locks" / f"{version}.txt").write_text(text, encoding="utf-8")
+    _hashes.cache_clear()

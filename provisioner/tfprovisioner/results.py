@@ -1,0 +1,61 @@
+"""What came out when a release was really built and tried: written by `make catalogue`, read by everybody."""
+
+import functools
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+_FILE = Path(__file__).parent / "releases" / "results.json"
+
+ABSENT = "not in this release"
+"""How the outcome of a check begins that asks for what came later."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One release on one Python."""
+
+    version: str
+    python: str
+    """Minor version, ``3.7``."""
+    lock: str
+    """Which lock it was, see ``fingerprint``. With another one this says nothing."""
+    platform: str
+    date: str
+    checks: dict[str, str]
+    """By name: ``ok``, ``not in this release: …``, or what went wrong."""
+    packages: dict[str, str] = field(default_factory=dict)
+    """The versions of those that matter."""
+    size: int = 0
+    """Bytes on disk."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """How long installing, importing in a fresh process and starting a kernel took, on the machine that tried it."""
+
+    @property
+    def ok(self) -> bool:
+        return all(outcome == "ok" or outcome.startswith(ABSENT) for outcome in self.checks.values())
+
+
+def fingerprint(lock: str) -> str:
+    return hashlib.sha256(lock.encode()).hexdigest()[:16]
+
+
+@functools.cache
+def read() -> dict[tuple[str, str], Result]:
+    """All results, by version and Python."""
+    entries = json.loads(_FILE.read_text(encoding="utf-8")) if _FILE.exists() else []
+    return {(entry["version"], entry["python"]): Result(**entry) for entry in entries}
+
+
+def store(result: Result) -> None:
+    """Adds a result, in place of an older one of the same release and Python."""
+    known = {**read(), (result.version, result.python): result}
+    ordered = sorted(known.values(), key=lambda result: [_numbers(result.version), _numbers(result.python)])
+    lines = ",\n".join(f" {json.dumps(asdict(entry))}" for entry in ordered)
+    _FILE.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+    read.cache_clear()
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in version.replace("post", "").split(".")]

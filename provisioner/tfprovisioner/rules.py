@@ -1,0 +1,70 @@
+"""What each TensorFlow release has to be installed with to work today: the one table that all locks are made from.
+
+A release says which packages it needs, but not which later ones will break it. Each row here mends one such thing, for
+the releases that it matters for, and says why. Exact patch releases, and releases newer than this table, go by the same
+rows.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from packaging.specifiers import SpecifierSet
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A requirement, the releases that it holds for (a PEP 440 specifier; empty means all), and the reason for it."""
+
+    requirement: str
+    releases: str
+    because: str
+
+
+WITH = (
+    # What is installed besides TensorFlow and its dependencies.
+    Rule("ipykernel", "", "it is to be a kernel"),
+    Rule("matplotlib", "", "%matplotlib inline is what notebooks begin with"),
+    Rule("pip", "", "!pip install must go into this environment"),
+    Rule("setuptools", "", "TensorBoard and many notebooks import pkg_resources"),
+    Rule("h5py", "<1.11", "Keras saves .h5 files with it, but does not ask for it"),
+    Rule("tensorboard", ">=2.21", "TensorFlow no longer asks for it, and its Keras callback raises without it"),
+)
+
+BOUNDS = (
+    # What must not be newer, whoever asks for it.
+    Rule("setuptools<81", "<2.20", "82 has no pkg_resources any more"),
+    Rule("protobuf<4", "<2.10", "4 removed what TensorFlow's generated code calls: importing it raises TypeError"),
+    Rule("numpy<1.20", "<2.5", "1.20 refuses to make an array of a symbolic tensor: building an LSTM raises"),
+    Rule("numpy<2", ">=2.5,<2.18", "TensorFlow was compiled for NumPy 1: importing it raises"),
+    Rule("h5py<3", "<2.5", "3 reads text as str and Keras decodes bytes: loading an .h5 file raises"),
+    Rule("keras<2.7", ">=2.6,<2.7", "2.6.0 lets any Keras 2 in, and cannot import the later ones"),
+    Rule("tensorflow-estimator<2.7", ">=2.6,<2.7", "2.6.0 lets any 2 in, and cannot import the later ones"),
+    Rule("tensorboard<2.7", ">=2.6,<2.7", "2.6 lets any 2 in"),
+    Rule("ipython<8.23", ">=2.12,<2.14", "TensorFlow's typing_extensions lacks what 8.23 imports: the kernel dies"),
+)
+
+SOURCES = (
+    # Versions that have no wheel and cannot be avoided: the only ones whose setup code runs.
+    Rule("html5lib==0.9999999", ">=1.2,<1.9", "TensorBoard, or TensorFlow 1.2 itself, wants this very version"),
+    Rule("markdown==2.2.0", "==1.2.0", "TensorFlow wants this very version"),
+    Rule("termcolor==1.1.0", ">=1.6,<2.7", "the last for Python 3.6, and the only one that 2.4 to 2.6 allow"),
+    Rule("gast==0.2.2", ">=1.15,<2.2", "TensorFlow wants this very version"),
+    Rule("wrapt==1.12.1", ">=2.4,<2.7", "TensorFlow allows only this one"),
+    Rule("clang==5.0", ">=2.6,<2.7", "TensorFlow allows only this one"),
+    Rule("jax==0.4.13", ">=2.12,<2.13", "the last for Python 3.8, from before jax had wheels"),
+)
+
+INSTEAD = (
+    # What takes the place of a package's own wishes.
+    Rule("setuptools>=40.8", ">=1.9,<1.12", "TensorFlow wants at most 39.1, with which no wheel can be built any more"),
+    Rule(
+        "tensorflow-intel ; sys_platform == 'never'",
+        ">=2.18.1,<2.20",
+        "the Linux wheels ask for it on Windows, where it is neither needed nor published",
+    ),
+)
+
+
+def applying(rules: Iterable[Rule], version: str) -> tuple[Rule, ...]:
+    """The rows of one of the tables that hold for a release."""
+    return tuple(rule for rule in rules if SpecifierSet(rule.releases).contains(version, prereleases=True))
