@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Environments of a checkout stay in the checkout, unless told otherwise.
 export TFKERNELS_HOME ?= $(CURDIR)/build/tfkernels
 
-.PHONY: demo test lint format bench catalogue clean
+.PHONY: demo test soak lint format bench catalogue clean
 
 demo: $(VENV)/installed
 	$(BIN)/tfkernels demo
@@ -13,6 +13,10 @@ demo: $(VENV)/installed
 # Two at once, whole files each: kernels and fixtures of a file are shared by its tests. Longest files first.
 test: $(VENV)/installed-test lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# The long form of the tests that have one: minutes each.
+soak: $(VENV)/installed-test
+	$(BIN)/python -m pytest --soak --timeout 3600 tests/provisioner/test_whole_or_nothing.py
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check

@@ -12,6 +12,16 @@ from tfprovisioner.install import Installed, install
 from tfprovisioner.order import Order
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak", action="store_true", help="the long form of the tests that have one (`make soak`)")
+
+
+@pytest.fixture
+def soak(request: pytest.FixtureRequest) -> bool:
+    """Whether a test is to do what it does many times."""
+    return bool(request.config.getoption("--soak"))
+
+
 @pytest.fixture(scope="session")
 def installed() -> dict[str, Installed]:
     """The two usual kernels. If they are there already, nothing is built."""

@@ -16,7 +16,7 @@ import tfkernels
 from tfkernels import kernelspecs
 from tfkernels.errors import TFKernelsError
 from tfprovisioner import install as install_module
-from tfprovisioner import listing, side_by_side
+from tfprovisioner import listing, side_by_side, sources
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.order import Order
 
@@ -79,11 +79,22 @@ def install(
     extras: Annotated[
         list[str] | None, typer.Option("--with", help="A package that the environment is to have, too; repeatable.")
     ] = None,
+    index: Annotated[
+        str | None, typer.Option(metavar="URL", help="Take packages from this index instead of PyPI; never recorded.")
+    ] = None,
+    find_links: Annotated[
+        list[Path] | None, typer.Option(metavar="DIR", help="A folder of wheels to take packages from; repeatable.")
+    ] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Use what is in uv's cache and in --find-links, and no network.")
+    ] = False,
 ) -> None:
     """Build environments and register their kernels. What is there already is left as it is."""
     requests = releases or ["tf1", "tf2"]
     if name and len(requests) != 1:
         raise typer.BadParameter("--name goes with exactly one release")
+    with _answering():
+        sources.choose(index, find_links or (), offline)
     asked = [Order(request, name, user, rebuild, extras=tuple(extras or ())) for request in requests]
     orders = list({order.kernel: order for order in asked}.values())
     failures = []

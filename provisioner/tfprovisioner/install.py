@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfkernels import kernelspecs
-from tfprovisioner import build, catalogue, environments, kernelspec
+from tfprovisioner import build, catalogue, credentials, environments, kernelspec
 from tfprovisioner.environments import Environment
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.order import Order
@@ -35,10 +35,11 @@ def install(order: Order) -> Installed:
 
 
 def check(order: Order) -> None:
-    """What can be told before minutes of work: a release that is unknown, a name that is taken.
+    """What can be told before minutes of work: an unknown release, a name that is taken, a password that would be kept.
 
-    Raises ``UnknownRelease``, ``BadKernelName``.
+    Raises ``ProvisionError``.
     """
+    credentials.refuse(order.extras)
     catalogue.find(order.release)
     kernelspec.check_name(order)
 

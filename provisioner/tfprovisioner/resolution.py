@@ -59,6 +59,8 @@ def resolve(
         )
         resolved.write_text(preferred, encoding="utf-8")
         arguments = ["pip", "compile", "--quiet", "--generate-hashes", "--no-header", "--no-annotate", *options]
+        # A uv.toml may ask for the index in the lock, and with it perhaps for a password.
+        arguments += ["--no-emit-index-url", "--no-emit-find-links", "--no-emit-index-annotation"]
         uv.run([*arguments, str(project), "--output-file", str(resolved)], folder, say)
         return resolved.read_text(encoding="utf-8")
     finally:

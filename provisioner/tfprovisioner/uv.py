@@ -10,7 +10,25 @@ from uv import find_uv_bin
 
 from tfkernels import environ
 from tfprovisioner import children
+from tfprovisioner.credentials import redacted
 from tfprovisioner.errors import BuildFailed
+
+_DECIDED = (
+    # Variables that would change which interpreter and which packages are taken, or whether they are checked
+    "UV_PYTHON",
+    "UV_SYSTEM_PYTHON",
+    "UV_CONSTRAINT",
+    "UV_OVERRIDE",
+    "UV_BUILD_CONSTRAINT",
+    "UV_EXCLUDE_NEWER",
+    "UV_NO_BINARY",
+    "UV_ONLY_BINARY",
+    "UV_NO_BUILD",
+    "UV_NO_BUILD_ISOLATION",
+    "UV_NO_VERIFY_HASHES",
+    "UV_RESOLUTION",
+    "UV_PRERELEASE",
+)
 
 _CAUSES = (
     # a pattern in uv's output, what it means, what to do
@@ -23,6 +41,21 @@ _CAUSES = (
         r"[Hh]ash mismatch",
         "A downloaded file is not the one that was verified for this release",
         "Look at the index or mirror that uv is configured to use: it serves a different file",
+    ),
+    (
+        r"[Nn]etwork (connectivity )?(was|is) disabled",
+        "A package is neither in uv's cache nor in a folder given with --find-links, and the network is not to be used",
+        "Leave --offline (or UV_OFFLINE) out once, or fill a folder with the wheels and name it with --find-links",
+    ),
+    (
+        r"401 Unauthorized|403 Forbidden|407 Proxy",
+        "The package index, or a proxy before it, wants another user or password",
+        "Check the URL in --index, UV_DEFAULT_INDEX or uv.toml, ~/.netrc and HTTPS_PROXY",
+    ),
+    (
+        r"no usable wheels|building from source is disabled|no compatible wheel",
+        "There is a package that has no wheel for this Python and machine, and setup code of others is not run here",
+        "Ask for a version that has one, or install it in a notebook with !pip install",
     ),
     (
         r"dns error|error sending request|[Cc]onnection (refused|reset)|timed out|tcp connect error|Request failed",
@@ -49,9 +82,10 @@ def run(arguments: list[str], cwd: Path, say: Callable[[str], None]) -> None:
     the user's own uv configuration (index, proxy, cache) holds.
     """
     environment = environ.cleaned(os.environ)
-    # What would change which interpreter and which packages are taken; the lock has decided that.
-    for name in ("UV_PYTHON", "UV_SYSTEM_PYTHON", "UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE_NEWER", "UV_NO_BINARY"):
+    for name in _DECIDED:
         environment.pop(name, None)
+    if environment.get("UV_LINK_MODE") == "symlink":  # `uv cache clean` would empty all environments
+        del environment["UV_LINK_MODE"]
     try:
         binary = find_uv_bin()
     except FileNotFoundError as error:
@@ -63,7 +97,7 @@ def run(arguments: list[str], cwd: Path, say: Callable[[str], None]) -> None:
     with children.started(command, cwd=cwd, env=environment, stderr=subprocess.STDOUT) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            lines.append(line.rstrip())
+            lines.append(redacted(line.rstrip()))
             say(lines[-1])
     if process.returncode:
         raise BuildFailed(_explanation("\n".join(lines)))

@@ -1,4 +1,4 @@
-"""Environments are whole or not there: killed, twice at once, no index, a full disk, damaged, deleted."""
+"""Environments are whole or not there: interrupted, no index, a full disk, damaged, deleted."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from uv import find_uv_bin
 
+from tests.provisioner.commands import built, command, tfkernels
 from tfkernels import kernelspecs
 from tfkernels.remote import RemoteKernel
 from tfprovisioner import catalogue, environments, install, kernelspec, locks
@@ -24,71 +23,6 @@ from tfprovisioner.probe import probe
 from tfprovisioner.recipe import recipe_for
 
 _RECIPE = recipe_for(Order("tf1"), catalogue.find("tf1"), "3.7")
-
-
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A data folder and a Jupyter of its own; nothing of the user's is touched."""
-    monkeypatch.setenv("TFKERNELS_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))
-    monkeypatch.setenv(
-        "JUPYTER_PATH", str(tmp_path / "jupyter")
-    )  # before the kernels of the Python that runs the tests
-    monkeypatch.setenv("PYTHONUNBUFFERED", "1")
-    return tmp_path
-
-
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "tfprovisioner", *arguments]
-
-
-def tfkernels(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*arguments), env={**os.environ, **variables}, capture_output=True, text=True, check=False
-    )
-
-
-def built(place: Path) -> list[Path]:
-    return sorted((place / "home" / "environments").glob("*/environment.json"))
-
-
-def left(place: Path) -> list[Path]:
-    return [path for path in (place / "home" / "environments").glob("*") if not (path / "environment.json").exists()]
-
-
-def test_two_installs_at_once_do_the_work_once(place: Path) -> None:
-    processes = [
-        subprocess.Popen(command("install", "tf1", "--user"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]
-    outputs = [process.communicate(timeout=200) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], outputs
-    assert len(built(place)) == 1
-    words = " ".join(out for out, _ in outputs)
-    assert words.count("installed.") == 1
-    assert any("waiting for another tfkernels" in err for _, err in outputs)
-
-
-@pytest.mark.parametrize("moment", ["creating", "installing", "checking"])
-def test_killed_in_the_middle(place: Path, moment: str) -> None:
-    process = subprocess.Popen(command("install", "tf1", "--user"), stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    for line in process.stderr:
-        if moment in line:
-            break
-    time.sleep(0.2)
-    process.send_signal(signal.SIGKILL)
-    process.stderr.close()
-    assert process.wait(10) == -signal.SIGKILL
-    assert not (place / "jupyter" / "kernels" / "tf1").exists(), "no kernel without a whole environment"
-    assert built(place) == []
-    listed = tfkernels("list", "--json")
-    assert "tf1" not in [row["name"] for row in json.loads(listed.stdout) if row["kernelspec"].startswith(str(place))]
-
-    done = tfkernels("install", "tf1", "--user")
-    assert done.returncode == 0, done.stderr
-    assert len(built(place)) == 1
-    assert left(place) == [], "and what the killed one left is gone"
 
 
 def test_interrupted_leaves_nothing(place: Path) -> None:

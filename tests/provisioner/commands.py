@@ -1,0 +1,28 @@
+"""The command line as tests call it, and what is to be found in a test's data folder afterwards."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "tfprovisioner", *arguments]
+
+
+def tfkernels(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments), env={**os.environ, **variables}, capture_output=True, text=True, check=False
+    )
+
+
+def built(place: Path) -> list[Path]:
+    """The records of whole environments."""
+    return sorted((place / "home" / "environments").glob("*/environment.json"))
+
+
+def left(place: Path) -> list[Path]:
+    """What lies beside whole environments."""
+    return [path for path in (place / "home" / "environments").glob("*") if not (path / "environment.json").exists()]

@@ -1,0 +1,205 @@
+"""Where packages come from: checked whatever the source is, no code of others, no passwords in what stays."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.provisioner import tiny
+from tests.provisioner.commands import built
+from tfprovisioner import catalogue, cli, credentials
+from tfprovisioner.errors import ProvisionError
+
+SECRET = "pass-w0rd-4711"  # noqa: S105 (to be looked for)
+USER = f"somebody:{SECRET}"
+
+
+@pytest.fixture
+def index(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tiny.Index]:
+    """The tiny release is what ``tf1`` means, and comes from an index here; uv's cache is empty."""
+    release = tiny.release(place / "wheels", catalogue.find("tf1").pythons[0])
+    monkeypatch.setattr(catalogue, "find", lambda request: release)
+    variables = {"UV_CACHE_DIR": str(place / "cache"), "UV_HTTP_RETRIES": "0", "XDG_CONFIG_HOME": str(place / "config")}
+    for name in [name for name in os.environ if name.startswith("UV_")]:
+        monkeypatch.delenv(name)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    for name in ("UV_DEFAULT_INDEX", "UV_FIND_LINKS", "UV_OFFLINE"):
+        monkeypatch.setenv(name, "")  # so that what a command sets is taken back
+        monkeypatch.delenv(name)
+    with tiny.serving(tiny.Index(place / "wheels")) as served:
+        yield served
+
+
+@pytest.fixture
+def install(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    """``tfkernels install tf1 --user …``: its exit code, and all that it says."""
+
+    def install(*arguments: str) -> tuple[int, str]:
+        try:
+            code = cli.app(["install", "tf1", "--user", *arguments], standalone_mode=False) or 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+        return code, "".join(capfd.readouterr())
+
+    return install
+
+
+def nothing_is_there(place: Path) -> bool:
+    environments = place / "home" / "environments"
+    return not list(environments.glob("*")) and not (place / "jupyter" / "kernels").exists()
+
+
+def falsified(place: Path, name: str, version: str) -> dict[str, Path]:
+    """A wheel of the same name and version that has something else in it."""
+    elsewhere = place / "elsewhere"
+    elsewhere.mkdir()
+    made = tiny.wheel(elsewhere, name, version, {f"{name}.py": "raise SystemExit('not for you')"})
+    return {made.name: made}
+
+
+Install = Callable[..., tuple[int, str]]
+
+
+def test_an_index_that_dies_in_the_middle_leaves_nothing_and_the_next_install_mends_it(
+    index: tiny.Index, install: Install, place: Path
+) -> None:
+    index.dies_after = tiny.PARTS // 2
+    code, words = install("--index", index.url)
+    assert code == 1
+    assert index.dies_after < 0, "it was in the middle"
+    assert "package index cannot be reached" in words
+    assert nothing_is_there(place)
+
+    index.dies_after = None
+    code, words = install("--index", index.url)
+    assert code == 0, words
+    assert len(built(place)) == 1
+
+
+def test_a_file_with_another_hash_is_refused_whatever_uv_was_told(
+    index: tiny.Index, install: Install, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index.wrong = falsified(place, "part3", "1.0")
+    monkeypatch.setenv("UV_NO_VERIFY_HASHES", "1")
+    (place / "config" / "uv").mkdir(parents=True)
+    (place / "config" / "uv" / "uv.toml").write_text("[pip]\nverify-hashes = false\nrequire-hashes = false\n")
+    code, words = install("--index", index.url)
+    assert code == 1
+    assert "not the one that was verified" in words
+    assert nothing_is_there(place)
+
+
+def test_extras_are_locked_with_hashes_and_checked(index: tiny.Index, install: Install, place: Path) -> None:
+    extra = tiny.wheel(index.folder, "extra", "2.0", {"extra.py": "x = 1"})
+    code, words = install("--with", "extra", "--index", index.url)
+    assert code == 0, words
+    (record,) = built(place)
+    assert f"extra==2.0 \\\n    --hash=sha256:{tiny.digest(extra)}" in (record.parent / "requirements.txt").read_text()
+    shutil.rmtree(place / "home")
+    shutil.rmtree(place / "cache")
+
+    index.wrong = falsified(place, "extra", "2.0")
+    code, words = install("--with", "extra", "--index", index.url)
+    assert code == 1
+    assert "not the one that was verified" in words
+    assert list((place / "home" / "environments").glob("*")) == []
+
+
+def test_no_setup_code_is_run(index: tiny.Index, install: Install, place: Path) -> None:
+    mark = place / "mark"
+    setup = f"open({str(mark)!r}, 'w').close()\nfrom setuptools import setup\nsetup(name='extra', version='2.0')\n"
+    tiny.source(index.folder, "extra", "2.0", setup)
+    code, words = install("--with", "extra", "--index", index.url)
+    assert code == 1
+    assert "no wheel" in words
+    assert not mark.exists()
+    assert nothing_is_there(place)
+
+    tiny.wheel(index.folder, "extra", "1.0", {"extra.py": ""})
+    code, words = install("--with", "extra", "--index", index.url)
+    assert code == 0, words
+    assert "extra==1.0" in (built(place)[0].parent / "requirements.txt").read_text(), "the newest that has a wheel"
+    assert not mark.exists()
+
+
+def test_a_mirror_that_has_it_all_without_the_network(
+    index: tiny.Index, install: Install, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, words = install("--offline")
+    assert code == 1
+    assert "Leave --offline" in words
+    assert nothing_is_there(place)
+
+    code, words = install("--offline", "--find-links", str(index.folder))
+    assert code == 0, words
+    shutil.rmtree(place / "home")
+    monkeypatch.delenv("UV_FIND_LINKS")
+    shutil.rmtree(place / "cache")
+    monkeypatch.delenv("UV_OFFLINE")
+    assert install("--index", index.url)[0] == 0
+    shutil.rmtree(place / "home")
+    index.asked.clear()
+    code, words = install("--offline", "--index", index.url)
+    assert code == 0, f"the cache is warm, {words}"
+    assert index.asked == []
+
+    code, words = install("--find-links", str(place / "nowhere"))
+    assert code == 1
+    assert "There is no folder" in words
+
+
+@pytest.mark.parametrize("way", ["--index", "UV_DEFAULT_INDEX", "UV_INDEX", "uv.toml"])
+def test_passwords_stay_out_of_everything(
+    index: tiny.Index, install: Install, place: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    index.user = USER
+    url = index.url_for(USER)
+    tiny.wheel(index.folder, "extra", "2.0", {"extra.py": ""})
+    arguments = ["--with", "extra", *(["--index", url] if way == "--index" else [])]
+    if way.startswith("UV_"):
+        monkeypatch.setenv(way, url)
+    elif way == "uv.toml":
+        (place / "config" / "uv").mkdir(parents=True)
+        settings = f'[[index]]\nurl = "{url}"\ndefault = true\n[pip]\nemit-index-url = true\n'
+        (place / "config" / "uv" / "uv.toml").write_text(settings)
+
+    said = []
+    index.wrong = falsified(place, "part3", "1.0")
+    said.append(install(*arguments))
+    index.wrong, index.dies_after = {}, 2
+    said.append(install(*arguments))
+    index.dies_after, index.user = None, "another:one"
+    said.append(install(*arguments))
+    index.user = USER
+    assert [code for code, _ in said] == [1, 1, 1]
+    said.append(install(*arguments))
+    assert said[-1][0] == 0, said
+    assert "wants another user or password" in said[2][1]
+
+    assert not any(SECRET in words for _, words in said)
+    written = [path for folder in ("home", "jupyter") for path in (place / folder).rglob("*") if path.is_file()]
+    assert len(written) > tiny.PARTS
+    assert [path for path in written if SECRET.encode() in path.read_bytes()] == []
+    (kernel,) = (place / "jupyter" / "kernels").glob("*/kernel.json")
+    command = json.loads(kernel.read_text())["metadata"]["tfkernels"]["command"]
+    assert command == "tfkernels install tf1 --user --with extra"
+
+
+def test_what_is_redacted() -> None:
+    told = "Failed to fetch: `https://me:a@b@host:8/simple/x/?token=abc` through http://token@proxy/, see git@host"
+    assert credentials.redacted(told) == (
+        "Failed to fetch: `https://****@host:8/simple/x/?****` through http://****@proxy/, see git@host"
+    )
+
+
+def test_a_requirement_with_a_password_is_refused(place: Path) -> None:
+    with pytest.raises(ProvisionError, match=r"netrc") as caught:
+        credentials.refuse(["pandas<2", f"extra @ https://{USER}@127.0.0.1/extra-1.0-py3-none-any.whl"])
+    assert SECRET not in str(caught.value)
+    credentials.refuse(["extra @ https://127.0.0.1/extra-1.0-py3-none-any.whl", "x @ git+ssh://git@host/x"])

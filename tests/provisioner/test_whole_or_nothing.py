@@ -1,0 +1,183 @@
+"""Killed at any moment, switched off, eight at once, on a disk that others do not share: a kernel works or is not there.
+
+In the ordinary suite each of these is short; ``make soak`` (``pytest --soak``) does what the names promise many times.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.provisioner.commands import built, command, left, tfkernels
+from tfprovisioner import environments
+from tfprovisioner.probe import probe
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    """An install in a process group of its own, with all that it starts."""
+    return subprocess.Popen(
+        command("install", *arguments, "--user"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+
+
+def wait_for(process: subprocess.Popen[str], word: str) -> None:
+    assert process.stderr is not None
+    for line in process.stderr:
+        if word in line:
+            return
+
+
+def kill(process: subprocess.Popen[str], machine: bool) -> None:
+    """SIGKILL for the command alone, whose uv goes on; or, as when a machine is switched off, for all at once."""
+    if machine:
+        os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    process.stderr.close()
+    process.wait(10)
+
+
+def registered(place: Path) -> list[Path]:
+    return sorted((place / "jupyter" / "kernels").glob("*/kernel.json"))
+
+
+def check_kernels(place: Path) -> None:
+    """Each kernel in the picker points to a whole environment."""
+    for kernel in registered(place):
+        folder = Path(json.loads(kernel.read_text())["metadata"]["tfkernels"]["environment"])
+        environment = environments.load(folder)
+        assert environment is not None, f"{kernel} points to {os.listdir(folder) if folder.exists() else 'nothing'}"
+        assert environment.problem() is None
+
+
+def test_killed_at_any_moment(place: Path, soak: bool) -> None:
+    dice = random.Random(1)
+    steps = ["looking", "creating", "installing", "checking"]
+    moments = [(dice.choice(steps), dice.uniform(0, 4), dice.random() < 0.5) for _ in range(20)] if soak else [
+        ("creating", 0.01, False), ("installing", 0.3, True), ("checking", 0.5, False),
+    ]  # fmt: skip
+    for step, seconds, machine in moments:
+        process = start("tf1")
+        wait_for(process, step)
+        time.sleep(seconds)
+        kill(process, machine)
+        check_kernels(place)
+        if not soak:
+            assert registered(place) == []
+            assert built(place) == []
+
+    # What a power cut may leave beside that: a name without its content, and temporary files.
+    for folder in left(place):
+        (folder / "environment.json").touch()
+        (folder / ".environment.json.1234").touch()
+    done = tfkernels("install", "tf1", "--user")
+    assert done.returncode == 0, done.stderr
+    (record,) = built(place)
+    assert left(place) == [], "and what the killed ones left is gone"
+    check_kernels(place)
+
+    # A rebuild that is killed disturbs nothing.
+    for step, seconds, machine in [
+        (step, seconds, machine) for step, seconds, machine in moments[-1:] * (5 if soak else 1)
+    ]:
+        process = start("tf1", "--rebuild")
+        wait_for(process, step)
+        time.sleep(seconds)
+        kill(process, machine)
+    check_kernels(place)
+    (kernel,) = registered(place)
+    folder = Path(json.loads(kernel.read_text())["metadata"]["tfkernels"]["environment"])
+    assert probe(environments.python_in(folder)).tensorflow == "1.15.5"
+    assert tfkernels("install", "tf1", "--user").returncode == 0
+    assert len(left(place)) <= 1, "what a killed rebuild left goes with the next build"
+
+
+def test_eight_installs_at_once_do_the_work_once(place: Path, soak: bool) -> None:
+    for _ in range(5 if soak else 1):
+        processes = [start(*(["tf1", "tf2"] if soak else ["tf1"])) for _ in range(8)]
+        outputs = [process.communicate(timeout=280) for process in processes]
+        assert [process.returncode for process in processes] == [0] * 8, outputs
+        names = ["tf1", "tf2"] if soak else ["tf1"]
+        assert len(built(place)) == len(names)
+        assert left(place) == []
+        words = " ".join(out for out, _ in outputs)
+        for name in names:
+            assert words.count(f"{name}: installed.") == 1
+        assert any("waiting for another tfkernels" in err for _, err in outputs)
+        check_kernels(place)
+        files = {path.name for path in (place / "jupyter" / "kernels" / "tf1").iterdir()}
+        assert not {name for name in files if name.startswith(".")}, "no temporary file is left"
+        for folder in ("home", "jupyter"):
+            shutil.rmtree(place / folder)
+
+
+def test_an_interrupt_stops_all_and_says_what_was_not_made(place: Path) -> None:
+    process = start("tf1", "tf2")
+    wait_for(process, "installing")
+    os.kill(
+        process.pid, signal.SIGINT
+    )  # this one alone, as from a supervisor; a terminal would signal its children, too
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert "tf1: interrupted. Nothing has changed" in err
+    assert "tf2: interrupted. Nothing has changed" in err
+    assert out == ""
+    assert list((place / "home" / "environments").iterdir()) == []
+    assert registered(place) == []
+
+
+def test_one_that_fails_does_not_stop_the_others(place: Path) -> None:
+    somebody_elses = place / "jupyter" / "kernels" / "tf2"
+    somebody_elses.mkdir(parents=True)
+    (somebody_elses / "kernel.json").write_text('{"argv": ["x"], "display_name": "mine", "language": "python"}')
+    done = tfkernels("install", "tf2", "9.9", "tf1", "--user", UV_LINK_MODE="symlink")
+    assert done.returncode == 1
+    assert "tf2: There is already a kernel 'tf2'" in done.stderr
+    assert "tf9.9: There is no TensorFlow release" in done.stderr
+    assert "tf1: installed." in done.stdout
+    (record,) = built(place)
+    links = [path for path in record.parent.glob("lib/python*/site-packages/*/*") if path.is_symlink()]
+    assert links == [], "whatever the user prefers elsewhere: `uv cache clean` must not empty environments"
+
+
+def in_a_mount(script: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Runs a script that mounts file systems, which nobody else sees."""
+    unshared = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--mount"]
+    if subprocess.run([*unshared, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this system lets nobody mount a small file system")
+    return subprocess.run(
+        [*unshared, "sh", "-c", script], env={**os.environ, **variables}, capture_output=True, text=True, check=False
+    )
+
+
+def test_a_data_folder_that_shares_no_files_with_the_cache(place: Path) -> None:
+    (place / "home").mkdir()
+    install_it = " ".join(command("install", "tf1", "--user"))
+    find_it = f"find {place}/home/environments -name '*pywrap_tensorflow*.so' -links 1 | wc -l"
+    done = in_a_mount(f"mount -t tmpfs -o size=2g none {place}/home && {install_it} && {find_it}")
+    assert done.returncode == 0, done.stderr
+    assert "tf1: copying" in done.stderr
+    assert done.stdout.splitlines()[-1] != "0", "they are copies"
+
+
+def test_a_data_folder_that_cannot_be_written(place: Path) -> None:
+    (place / "home").mkdir()
+    install_it = " ".join(command("install", "tf1", "--user"))
+    failed = in_a_mount(f"mount -t tmpfs -o ro none {place}/home && {install_it}")
+    assert failed.returncode == 1
+    assert "TFKERNELS_HOME" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert registered(place) == []

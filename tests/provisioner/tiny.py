@@ -1,0 +1,193 @@
+"""A release of a few kilobytes, and an index for it on this machine: what happens on the way to an environment.
+
+Its wheels are real wheels with as little in them as the check of an environment asks for. How environments of the real
+TensorFlow are built is tested elsewhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import tarfile
+import threading
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from tfprovisioner.catalogue import Release
+
+NUMPY = """
+__version__ = "1.0"
+class Array:
+    def __init__(self, values): self.values = values
+    def reshape(self, *shape): return self
+    T = property(lambda self: self)
+    def dot(self, other): return self
+def arange(number, dtype): return Array(list(range(number)))
+def asarray(value): return value
+def array_equal(one, other): return one.values == other.values
+"""
+TENSORFLOW = """
+__version__ = "1.15.5"
+class Session:
+    def __enter__(self): return self
+    def __exit__(self, *exception): pass
+    def run(self, value): return value
+def constant(value): return value
+def matmul(one, other): return one
+"""
+PARTS = 12
+"""Further packages, so that an install has a middle."""
+
+
+def wheel(folder: Path, name: str, version: str, files: Mapping[str, str]) -> Path:
+    """Writes a wheel that is the same on every run."""
+    info = f"{name}-{version}.dist-info"
+    content = {
+        **files,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = [f"{path},sha256={_urlsafe(text)},{len(text.encode())}" for path, text in content.items()]
+    content[f"{info}/RECORD"] = "\n".join([*record, f"{info}/RECORD,,", ""])
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name_inside, text in content.items():
+            archive.writestr(zipfile.ZipInfo(name_inside), text)
+    return path
+
+
+def source(folder: Path, name: str, version: str, setup: str) -> Path:
+    """Writes a source distribution, whose setup code is ``setup``."""
+    path = folder / f"{name}-{version}.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        for file, text in {
+            "setup.py": setup,
+            "PKG-INFO": f"Metadata-Version: 1.0\nName: {name}\nVersion: {version}\n",
+        }.items():
+            entry = tarfile.TarInfo(f"{name}-{version}/{file}")
+            entry.size = len(text)
+            archive.addfile(entry, io.BytesIO(text.encode()))
+    return path
+
+
+def _urlsafe(text: str) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@dataclass(frozen=True)
+class TinyRelease(Release):
+    """A release whose lock is a file of the test's."""
+
+    file: Path = Path()
+
+    @property
+    def lock(self) -> Path:
+        return self.file
+
+
+def release(folder: Path, python: str) -> TinyRelease:
+    """Fills ``folder`` with the wheels of a release, and its lock beside it."""
+    folder.mkdir()
+    made = {
+        "tensorflow": wheel(folder, "tensorflow", "1.15.5", {"tensorflow/__init__.py": TENSORFLOW}),
+        "numpy": wheel(folder, "numpy", "1.0", {"numpy/__init__.py": NUMPY}),
+        "ipykernel": wheel(
+            folder, "ipykernel", "6.0",
+            {"ipykernel/__init__.py": "__version__ = '6.0'", "ipykernel/ipkernel.py": ""},
+        ),
+    }  # fmt: skip
+    for number in range(PARTS):
+        name = f"part{number}"
+        made[name] = wheel(folder, name, "1.0", {f"{name}.py": f"number = {number}"})
+    lock = folder.with_name("requirements.txt")
+    pins = [f"{name}=={path.name.split('-')[1]} \\\n    --hash=sha256:{digest(path)}" for name, path in made.items()]
+    lock.write_text("\n".join([*pins, ""]))
+    return TinyRelease("1.15", "1.15.5", "2021-01-06", (python,), (), lock)
+
+
+@dataclass
+class Index:
+    """A package index of the files in a folder. Any of its behaviours can be changed while it runs."""
+
+    folder: Path
+    user: str | None = None
+    """``name:password`` that it wants."""
+    dies_after: int | None = None
+    """How many more files it hands out before every connection breaks."""
+    wrong: dict[str, Path] = field(default_factory=dict)
+    """Files by name that come with the content of others."""
+    port: int = 0
+    asked: list[str] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/simple"
+
+    def url_for(self, user: str) -> str:
+        return f"http://{user}@127.0.0.1:{self.port}/simple"
+
+
+@contextmanager
+def serving(index: Index) -> Iterator[Index]:
+    """Serves an index on the loopback interface."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            _answer(self, index)
+
+        do_HEAD = do_GET  # noqa: N815 (http.server wants these names)
+
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    index.port = server.server_address[1]
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield index
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(10)
+
+
+def _answer(request: BaseHTTPRequestHandler, index: Index) -> None:
+    parts = request.path.strip("/").split("/")
+    name = parts[-1]
+    index.asked.append(name)
+    wanted = f"Basic {base64.b64encode((index.user or '').encode()).decode()}"
+    if index.user and request.headers.get("Authorization") != wanted:
+        _send(request, b"", 401)
+    elif parts[0] == "files":
+        if index.dies_after is not None:
+            index.dies_after -= 1
+            if index.dies_after < 0:
+                request.connection.close()
+                return
+        _send(request, index.wrong.get(name, index.folder / name).read_bytes())
+    else:
+        files = [path for path in sorted(index.folder.iterdir()) if path.name.split("-")[0] == name.replace("-", "_")]
+        links = [f'<a href="/files/{path.name}#sha256={digest(path)}">{path.name}</a>' for path in files]
+        _send(request, "\n".join(["<!DOCTYPE html><html><body>", *links, "</body></html>"]).encode())
+
+
+def _send(request: BaseHTTPRequestHandler, content: bytes, status: int = 200) -> None:
+    request.send_response(status)
+    if status == 401:
+        request.send_header("WWW-Authenticate", 'Basic realm="tests"')
+    request.send_header("Content-Type", "text/html" if content.startswith(b"<!") else "application/octet-stream")
+    request.send_header("Content-Length", str(len(content)))
+    request.end_headers()
+    if request.command == "GET":
+        request.wfile.write(content)
