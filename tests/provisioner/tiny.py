@@ -86,17 +86,17 @@ def digest(path: Path) -> str:
 
 @dataclass(frozen=True)
 class TinyRelease(Release):
-    """A release whose lock is a file of the test's."""
+    """A release whose lock is the test's."""
 
-    file: Path = Path()
+    pins: str = ""
 
     @property
-    def lock(self) -> Path:
-        return self.file
+    def lock(self) -> str:
+        return self.pins
 
 
 def release(folder: Path, python: str) -> TinyRelease:
-    """Fills ``folder`` with the wheels of a release, and its lock beside it."""
+    """Fills ``folder`` with the wheels of a release that takes the place of TensorFlow 1.15.5."""
     folder.mkdir()
     made = {
         "tensorflow": wheel(folder, "tensorflow", "1.15.5", {"tensorflow/__init__.py": TENSORFLOW}),
@@ -109,10 +109,16 @@ def release(folder: Path, python: str) -> TinyRelease:
     for number in range(PARTS):
         name = f"part{number}"
         made[name] = wheel(folder, name, "1.0", {f"{name}.py": f"number = {number}"})
-    lock = folder.with_name("requirements.txt")
     pins = [f"{name}=={path.name.split('-')[1]} \\\n    --hash=sha256:{digest(path)}" for name, path in made.items()]
-    lock.write_text("\n".join([*pins, ""]))
-    return TinyRelease("1.15", "1.15.5", "2021-01-06", (python,), (), lock)
+    return TinyRelease(
+        version="1.15.5",
+        released="2021-01-06",
+        pythons=(python,),
+        platforms=("linux-x86_64",),
+        cpu_on=(),
+        gpu="tensorflow",
+        pins="\n".join([*pins, ""]),
+    )
 
 
 @dataclass
