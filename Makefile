@@ -10,7 +10,7 @@ export TFKERNELS_HOME ?= $(CURDIR)/build/tfkernels
 demo: $(VENV)/installed
 	$(BIN)/tfkernels demo
 
-# Two at once, whole files each: kernels and fixtures of a file are shared by its tests. Longest files first.
+# Two at once, whole files each: the tests of a file share kernels.
 test: $(VENV)/installed-test lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 

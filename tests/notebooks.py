@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import nbformat
@@ -10,12 +12,35 @@ from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
 
+class Notebook:
+    """One that stays open: its kernel keeps what cells did."""
+
+    def __init__(self, kernel: str) -> None:
+        self.client = NotebookClient(new_notebook(), timeout=120, kernel_name=kernel)
+
+    def run(self, *sources: str, allow_errors: bool = False) -> list[list[Any]]:
+        """The outputs of each cell."""
+        self.client.allow_errors = allow_errors
+        added = []
+        for source in sources:
+            added.append(new_code_cell(source))
+            self.client.nb.cells.append(added[-1])
+            self.client.execute_cell(added[-1], len(self.client.nb.cells) - 1)
+        nbformat.validate(self.client.nb)
+        return [cell.outputs for cell in added]
+
+
+@contextmanager
+def opened(kernel: str) -> Iterator[Notebook]:
+    notebook = Notebook(kernel)
+    with notebook.client.setup_kernel():
+        yield notebook
+
+
 def run_cells(kernel: str, *sources: str, allow_errors: bool = False) -> list[list[Any]]:
-    """The outputs of each cell."""
-    notebook = new_notebook(cells=[new_code_cell(source) for source in sources])
-    NotebookClient(notebook, timeout=120, kernel_name=kernel, allow_errors=allow_errors).execute()
-    nbformat.validate(notebook)
-    return [cell.outputs for cell in notebook.cells]
+    """The outputs of each cell of a notebook that is opened for them."""
+    with opened(kernel) as notebook:
+        return notebook.run(*sources, allow_errors=allow_errors)
 
 
 def text(outputs: list[Any]) -> str:

@@ -7,11 +7,12 @@ A skeleton node is ``None``, a bool, a str, an int of 64 bits, a finite float, o
     ["texts", shape, "C"|"F", offset, length, offset of the lengths, node, …]
     ["bytes"|"bytearray"|"npbytes", offset, length]  ["npstr", text]
     ["int", hex]  ["float", hex of 8 bytes, big-endian]  ["complex", real, imaginary]
-    ["kind", name, node, …]  ["same", number]
+    ["kind", name, node, …]  ["same", number]  [number of a form]
 
-Offsets count bytes in the memory that the buffers are laid out in, each at a multiple of ``ALIGNMENT``. "kind" is one
-of ``tfkernels.kinds``, by its parts. "same" is an object that came before: the one that was complete as the
-number-th, counting from 0 the nodes of arrays, containers, bytes and kinds; so what is one object here is one there.
+The last is the next small array or scalar of that form: see ``tfkernels.stacks``. Offsets count bytes in the memory
+that the buffers are laid out in, each at a multiple of ``ALIGNMENT``. "kind" is one of ``tfkernels.kinds``, by its
+parts. "same" is an object that came before: the one that was complete as the number-th, counting from 0 the nodes of
+arrays, containers, bytes, kinds and forms; so what is one object here is one there.
 "texts" is an object array of mostly strings: their UTF-8 in one piece, and per item its length in characters, or the
 number of one of the few other objects as -1, -2, ….
 """
@@ -29,6 +30,7 @@ from tfkernels.kinds import table
 from tfkernels.kinds.arrays import STRINGS
 from tfkernels.kinds.kind import Kind
 from tfkernels.kinds.refusal import why_not
+from tfkernels.stacks import LARGEST, Form, Stacker, unstack
 
 Node = typing.Any
 Buffer = typing.Union[bytes, bytearray, "np.ndarray[typing.Any, typing.Any]"]
@@ -42,8 +44,6 @@ ALIGNMENT = 64
 VIEW_FROM = 64 * 1024
 """Bytes. Arrays from this size on look into the memory they arrived in if they make up a quarter of it; others are
 copied out of it, so that a forgotten small array does not keep a gigabyte alive."""
-
-_SMALL = 4096
 
 MAX_DEPTH = 100
 """Nested containers. Deeper values come from cycles through foreign code more often than from users."""
@@ -66,6 +66,7 @@ class Encoder:
         self._complete = 0
         self._numbers: typing.Dict[int, int] = {}
         self._kept: typing.List[typing.Any] = []  # an id means an object as long as that lives
+        self._stacker = Stacker()
 
     def encode(self, value: typing.Any) -> Node:
         """The node of one value. Raises ``NotPortable`` with the path to the part that cannot travel."""
@@ -74,15 +75,19 @@ class Encoder:
             return value
         if kind in _NUMBERS:
             return _NUMBERS[kind](value)
-        if isinstance(value, np.generic):
-            return self._scalar(value)
         if id(value) in self._numbers:
             return ["same", self._numbers[id(value)]]
+        if kind is not np.ndarray and isinstance(value, np.generic):
+            return self._scalar(value)
         if kind not in self._ENCODERS:
             return self._kind(value)
         node = self._ENCODERS[kind](self, value)
         self._number(value)
         return node
+
+    def forms(self) -> typing.List[Form]:
+        """What the decoder needs besides the nodes; for once, after the last of them."""
+        return self._stacker.lay_out(self._place)
 
     def _number(self, value: typing.Any) -> None:
         self._numbers[id(value)] = self._complete
@@ -145,7 +150,10 @@ class Encoder:
         return [type(value).__name__, self._place(value), len(value)]
 
     def _array(self, array: Array) -> Node:
-        order = "F" if array.flags.f_contiguous and not array.flags.c_contiguous else "C"
+        node: Node = self._stacker.array(array)
+        if node is not None:
+            return node
+        order = "F" if array.flags.fnc else "C"
         if array.dtype.kind == "O":
             return self._objects(array, order)
         if array.dtype.kind == "T":  # NumPy 2's strings are pointers in memory
@@ -169,6 +177,10 @@ class Encoder:
         return ["texts", list(array.shape), order, self._place(text), len(text), self._place(_raw(lengths)), *nodes]
 
     def _scalar(self, value: "np.generic") -> Node:
+        node: Node = self._stacker.scalar(value)
+        if node is not None:
+            self._complete += 1
+            return node
         # Trailing NULs are padding in a NumPy array but data in a scalar: text and bytes go as themselves.
         if type(value) is np.str_:
             return ["npstr", value[:]]  # str(value) of NumPy 2 drops trailing NULs
@@ -196,24 +208,29 @@ class Encoder:
 class Decoder:
     """Turns skeleton nodes back into values; ``memory`` is a writable buffer that nobody else changes.
 
-    One decoder for all that one encoder made, in the same order: they refer to each other.
+    One decoder for all that one encoder made, in the same order: they refer to each other. ``forms`` are the encoder's.
+    Raises ``ExchangeError``, as ``decode`` does.
     """
 
-    def __init__(self, memory: typing.Any) -> None:
+    def __init__(self, memory: typing.Any, forms: typing.Sequence[Form] = ()) -> None:
         self._memory = memory
+        try:
+            self._stacks = [unstack(form, memory) for form in forms]
+        except _DAMAGES as error:
+            raise _damaged(error) from error
         self._complete: typing.List[typing.Any] = []
         self._view_from = max(VIEW_FROM, len(memory) // 4)
 
     def decode(self, node: Node) -> typing.Any:
         """The value of one node. Raises ``ExchangeError`` if the node is not one of this format."""
-        if node is None or type(node) in (bool, int, float, str):
+        if type(node) in _THEMSELVES:
             return node
         try:
             tag = node[0]
-            value = self._DECODERS[tag](self, node[1:])
+            value = next(self._stacks[tag]) if type(tag) is int else self._DECODERS[tag](self, node[1:])
         except _DAMAGES as error:
-            raise ExchangeError(f"what arrived is damaged, or from another version of tfkernels ({error!r})") from error
-        if tag in _NUMBERED:
+            raise _damaged(error) from error
+        if type(tag) is int or tag in _NUMBERED:
             self._complete.append(value)
         return value
 
@@ -301,9 +318,15 @@ _MAPPINGS: typing.Dict[type, str] = {dict: "dict", collections.OrderedDict: "odi
 _NUMBERED = frozenset(
     [*_SEQUENCES.values(), *_MAPPINGS.values(), "array", "objects", "texts", "bytes", "bytearray", "kind"]
 )
+_THEMSELVES = frozenset([type(None), bool, int, float, str])
 _DAMAGES = (
-    KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, struct.error,
+    KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, StopIteration,
+    struct.error,
 )  # fmt: skip
+
+
+def _damaged(error: Exception) -> ExchangeError:
+    return ExchangeError(f"what arrived is damaged, or from another version of tfkernels ({error!r})")
 
 
 def _int(value: int) -> Node:
@@ -338,7 +361,7 @@ def _filled(items: typing.List[typing.Any]) -> Array:
 
 def _raw(array: "np.ndarray[typing.Any, typing.Any]") -> Buffer:
     """The array's bytes in memory order; a copy only if it is not contiguous, or so small that a view costs more."""
-    if array.nbytes <= _SMALL:
+    if array.nbytes <= LARGEST:
         return array.tobytes("A")
     if not array.flags.c_contiguous:
         array = array.T if array.flags.f_contiguous else np.ascontiguousarray(array)

@@ -17,14 +17,14 @@ Spec = typing.Union[str, typing.Dict[str, typing.Any]]
 _PLAIN_KINDS = "biufcmMSUV"
 
 # Thousands of small arrays are sent faster if the usual dtypes are not looked at closely.
-_COMMON: "typing.Dict[np.dtype[typing.Any], str]" = {np.dtype(code): np.dtype(code).str for code in "?bBhHiIlLefdFD"}
-_DECODED = {text: dtype for dtype, text in _COMMON.items()}
+COMMON: "typing.Dict[np.dtype[typing.Any], str]" = {np.dtype(code): np.dtype(code).str for code in "?bBhHiIlLefdFD"}
+_DECODED = {text: dtype for dtype, text in COMMON.items()}
 
 
 def encode_dtype(dtype: "np.dtype[typing.Any]") -> Spec:
     """A JSON description of ``dtype``; raises ``NotPortable`` for those that hold Python objects."""
-    if dtype in _COMMON:
-        return _COMMON[dtype]
+    if dtype in COMMON:
+        return COMMON[dtype]
     if dtype.hasobject:
         raise NotPortable(
             f"dtype {dtype} holds Python objects inside a record; pass the fields, {{name: x[name] for name in "

@@ -13,7 +13,7 @@ from tfkernels.errors import ExchangeError, NotPortable
 from tfkernels.segments import Address, open_segment, read
 from tfkernels.writing import write
 
-FORMAT = 2
+FORMAT = 3
 """Raised when an older tfkernels could misread what this one writes."""
 
 Descriptor = typing.Dict[str, typing.Any]
@@ -24,12 +24,13 @@ class Parcel:
 
     def __init__(self, values: typing.Mapping[str, typing.Any]) -> None:
         encoder = Encoder()
-        skeleton = {}
+        nodes = {}
         for name, value in values.items():
             try:
-                skeleton[name] = encoder.encode(value)
+                nodes[name] = encoder.encode(value)
             except NotPortable as error:
                 raise error.within(name) from None
+        skeleton = {"forms": encoder.forms(), "values": nodes}
         self._buffers = encoder.buffers
         self._end = encoder.size
         self._skeleton = json.dumps(skeleton, separators=(",", ":")).encode("ascii")
@@ -75,9 +76,9 @@ def _unpack(part: typing.Dict[str, typing.Any]) -> typing.Dict[str, typing.Any]:
     try:
         buffers, length = part["buffers"], part["skeleton"]
         skeleton = json.loads(os.pread(segment, length, buffers).decode("ascii"))
-        decoder = Decoder(read(segment, buffers))
-    except ValueError as error:
-        raise ExchangeError(f"what arrived is damaged ({error})") from error
+        decoder = Decoder(read(segment, buffers), skeleton["forms"])
+        return {name: decoder.decode(node) for name, node in skeleton["values"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ExchangeError(f"what arrived is damaged ({error!r})") from error
     finally:
         os.close(segment)
-    return {name: decoder.decode(node) for name, node in skeleton.items()}

@@ -28,12 +28,13 @@ settings.load_profile("kernels")
 def travel(value: typing.Any) -> typing.Any:
     """Through the skeleton as text and the buffers as bytes, as between two processes."""
     encoder = Encoder()
-    text = json.dumps(encoder.encode(value))
+    text = json.dumps([encoder.encode(value), encoder.forms()])
     memory = bytearray(encoder.size)
     for offset, buffer in encoder.buffers:
         assert offset % ALIGNMENT == 0
         memory[offset : offset + len(buffer)] = bytes(buffer)
-    return Decoder(memory).decode(json.loads(text))
+    node, forms = json.loads(text)
+    return Decoder(memory, forms).decode(node)
 
 
 plain_dtypes = st.one_of(
@@ -311,6 +312,29 @@ def test_the_same_array_travels_once() -> None:
     assert not there[2].any()
 
 
+def test_small_arrays_of_one_form_travel_together_and_arrive_apart() -> None:
+    twice = np.full((2, 3), 7, "f4")
+    here = [
+        {"kernel": np.full((2, 3), n, "f4"), "bias": np.full(3, n, "i8"), "step": np.float32(n)} for n in range(500)
+    ]
+    here += [{"same": twice, "again": twice, "turned": np.arange(6.0).reshape(2, 3).T, "other": np.ones((3, 2), ">f4")}]
+    encoder = Encoder()
+    node = encoder.encode(here)
+    assert len(encoder.buffers) == 1, "the one of another byte order"
+    assert len(encoder.forms()) == 4
+    assert len(json.dumps(node)) < 500 * 80
+    there = travel(here)
+    assert_same(there, here)
+    assert there[-1]["same"] is there[-1]["again"]
+    for part in there:
+        for value in part.values():
+            if isinstance(value, np.ndarray):
+                assert value.flags.owndata
+                assert value.flags.writeable
+    there[3]["kernel"][:] = -1
+    assert_same(there[4], here[4])
+
+
 def test_a_few_other_objects_among_many_texts() -> None:
     others: typing.List[typing.Any] = [[], np.nan, None, {}]
     array = np.array([None] * 100, object)
@@ -394,3 +418,33 @@ def test_cycles_depth_and_count_have_an_end() -> None:
 def test_damaged_or_hostile_skeletons_are_refused(node: typing.Any) -> None:
     with pytest.raises(ExchangeError):
         Decoder(bytearray(64)).decode(node)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        ["<f4", [2], "C", 2, 56],
+        ["<f4", [2], "C", 2, -8],
+        ["<f4", [2], "C", -2, 0],
+        ["<f4", [-2], "C", 2, 0],
+        ["<f4", [2**40, 2**40], "C", 2**40, 0],
+        ["<f4", [0], "C", 2**60, 0],
+        ["|S0", [], "C", 2**60, 0],
+        ["|O", [2], "C", 2, 0],
+        ["<f4", ["2"], "C", 2, 0],
+        ["<f4", [2], "C", 2],
+        "<f4",
+        None,
+    ],
+)
+def test_damaged_or_hostile_forms_are_refused(form: typing.Any) -> None:
+    with pytest.raises(ExchangeError):
+        Decoder(bytearray(64), [form])
+
+
+def test_no_more_of_a_form_than_there_are() -> None:
+    decoder = Decoder(bytearray(64), [["<f4", [2], "C", 2, 0], ["<f4", [], "C", 1, 0]])
+    assert_same(decoder.decode(["list", [0], [1], [0]]), [np.zeros(2, "f4"), np.float32(0), np.zeros(2, "f4")])
+    for node in ([0], [1], [2], [-3], [True], [0.0]):
+        with pytest.raises(ExchangeError):
+            decoder.decode(node)

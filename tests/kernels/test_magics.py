@@ -6,22 +6,25 @@ import os
 import re
 import signal
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import psutil
 import pytest
 from jupyter_client.manager import start_new_kernel
 
-from tests.notebooks import plain, run_cells, text
+from tests.notebooks import Notebook, opened, plain, run_cells, text
 
 HOSTS = [("python3", "tf1"), ("python3", "tf2"), ("tf1", "tf2"), ("tf2", "tf1"), ("tf1", "tf1")]
 
 
-@pytest.fixture(params=HOSTS, ids=[f"{there}-from-{here}" for here, there in HOSTS])
-def pair(request: pytest.FixtureRequest, installed: object) -> tuple[str, str]:
-    """The notebook's kernel and the other one."""
-    host: tuple[str, str] = request.param
-    return host
+@pytest.fixture(scope="module", params=HOSTS, ids=[f"{there}-from-{here}" for here, there in HOSTS])
+def pair(request: pytest.FixtureRequest, installed: object) -> Iterator[tuple[Notebook, str]]:
+    """An open notebook, one for all tests, and the name of the other kernel."""
+    here, there = request.param
+    with opened(here) as notebook:
+        notebook.run(*load(here))
+        yield notebook, there
 
 
 def load(host: str) -> list[str]:
@@ -29,11 +32,9 @@ def load(host: str) -> list[str]:
     return ["%load_ext tfkernels"] if host == "python3" else []
 
 
-def test_the_main_job(pair: tuple[str, str]) -> None:
+def test_the_main_job(pair: tuple[Notebook, str]) -> None:
     here, there = pair
-    *_, ran, value, line, named = run_cells(
-        here,
-        *load(here),
+    *_, ran, value, line, named = here.run(
         "import numpy as np\nimages = np.arange(6, dtype='f4').reshape(2, 3)",
         f"%%{there} -i images,w=images[:, 0] * 2 -o total,first=y[0] -o s\n"
         "import tensorflow as tf\nprint(tf.__version__[:2])\ny = images + w[:, None]\n"
@@ -49,12 +50,10 @@ def test_the_main_job(pair: tuple[str, str]) -> None:
     assert text(named) == "{'a': [1, None], (1, 2): {3}}"
 
 
-def test_a_value_goes_from_one_kernel_to_another(pair: tuple[str, str]) -> None:
+def test_a_value_goes_from_one_kernel_to_another(pair: tuple[Notebook, str]) -> None:
     here, there = pair
     other = "tf1" if there == "tf2" else "tf2"
-    *_, value, failed, refused = run_cells(
-        here,
-        *load(here),
+    *_, value, failed, refused = here.run(
         "n = 2",
         f"%%{other}\nimport numpy as np\nweights = {{'a:b': np.arange(3.0)}}; bias = 1",
         f"%%{there} -i w={other}:weights['a:b'][1:],n -i {other}:bias -o s\ns = w.tolist(), n, bias",
@@ -68,42 +67,43 @@ def test_a_value_goes_from_one_kernel_to_another(pair: tuple[str, str]) -> None:
     assert "no kernel 'tf9'" in refused[0].evalue
 
 
-def test_output_is_that_of_a_native_cell(pair: tuple[str, str]) -> None:
+OUTPUTS = r"""
+from IPython.display import HTML, clear_output, display
+print('gone'); clear_output()
+handle = display(HTML('<b>old</b>'), display_id='one')
+handle.update(HTML('<b>new</b>'))
+!echo shell
+%time pass
+import asyncio; await asyncio.sleep(0)
+%matplotlib inline
+import matplotlib.pyplot as plt; plt.plot([1, 2]);
+""".strip()
+
+
+def kinds(outputs: list[Any]) -> list[tuple[str, list[str]]]:
+    return [(each.output_type, sorted(each.get("data", ()))) for each in outputs if each.output_type != "stream"]
+
+
+@pytest.fixture(scope="module")
+def native(installed: object) -> dict[str, list[Any]]:
+    """What the cell gives in a notebook of the other kernel's own."""
+    return {name: run_cells(name, OUTPUTS)[-1] for name in ("tf1", "tf2")}
+
+
+def test_output_is_that_of_a_native_cell(pair: tuple[Notebook, str], native: dict[str, list[Any]]) -> None:
     here, there = pair
-    cell = "\n".join(
-        [
-            "from IPython.display import HTML, clear_output, display",
-            "print('gone'); clear_output()",
-            "handle = display(HTML('<b>old</b>'), display_id='one')",
-            "handle.update(HTML('<b>new</b>'))",
-            "!echo shell",
-            "%time pass",
-            "import asyncio; await asyncio.sleep(0)",
-            "%matplotlib inline",
-            "import matplotlib.pyplot as plt; plt.plot([1, 2]);",
-        ]
-    )
-    *_, native = run_cells(there, cell)
-    *_, remote, captured = run_cells(
-        here, *load(here), f"%%{there}\n{cell}", f"%%capture got\n%%{there}\nprint('caught')"
-    )
+    remote, captured = here.run(f"%%{there}\n{OUTPUTS}", f"%%capture got\n%%{there}\nprint('caught')")
     assert "gone" not in text(remote)
     assert "shell" in text(remote)
     assert "Wall time" in text(remote)
-    kinds = [
-        [(o.output_type, sorted(o.get("data", ()))) for o in outs if o.output_type != "stream"]
-        for outs in (remote, native)
-    ]
-    assert kinds[0] == kinds[1]
+    assert kinds(remote) == kinds(native[there])
     assert any(output.get("data", {}).get("text/html") == "<b>new</b>" for output in remote)
     assert captured == []
 
 
-def test_errors_fail_the_cell_once_with_the_remote_traceback(pair: tuple[str, str]) -> None:
+def test_errors_fail_the_cell_once_with_the_remote_traceback(pair: tuple[Notebook, str]) -> None:
     here, there = pair
-    *_, failed, after = run_cells(
-        here, *load(here), f"%%{there}\ndef f():\n    return 1 / 0\n\nf()", f"%{there} 1 + 1", allow_errors=True
-    )
+    *_, failed, after = here.run(f"%%{there}\ndef f():\n    return 1 / 0\n\nf()", f"%{there} 1 + 1", allow_errors=True)
     assert [output.output_type for output in failed] == ["error"]
     shown = plain("\n".join(failed[0].traceback))
     assert shown.count("ZeroDivisionError: division by zero") == 1
@@ -127,10 +127,11 @@ BAD = [
 ]
 
 
-def test_bad_input_is_answered_in_one_paragraph(pair: tuple[str, str]) -> None:
+def test_bad_input_is_answered_in_one_paragraph(pair: tuple[Notebook, str]) -> None:
     here, there = pair
+    here.run(f"%tfkernels stop {there}")  # what TensorFlow has logged would be among its last words
     cells = [cell.format(there=there) for cell, _ in BAD]
-    results = run_cells(here, *load(here), *cells, f"%{there} 1 + 1", allow_errors=True)
+    results = here.run(*cells, f"%{there} 1 + 1", allow_errors=True)
     assert text(results.pop()) == "2", "and everything goes on"
     for (cell, expected), outputs in zip(BAD, results[-len(BAD) :], strict=True):
         shown = "".join(
@@ -141,11 +142,9 @@ def test_bad_input_is_answered_in_one_paragraph(pair: tuple[str, str]) -> None:
         assert len(shown.splitlines()) < 8, shown
 
 
-def test_a_failed_output_binds_nothing(pair: tuple[str, str]) -> None:
+def test_a_failed_output_binds_nothing(pair: tuple[Notebook, str]) -> None:
     here, there = pair
-    *_, after = run_cells(
-        here, *load(here), "a = b = 0", f"%%{there} -o a,b\na = 1; b = object()", "print(a, b)", allow_errors=True
-    )
+    *_, after = here.run("a = b = 0", f"%%{there} -o a,b\na = 1; b = object()", "print(a, b)", allow_errors=True)
     assert text(after) == "0 0\n"
 
 
