@@ -1,4 +1,4 @@
-"""A cell with ``pass`` in another kernel, beside a bare execute request to it."""
+"""A cell with ``pass`` in another kernel, beside a bare execute request to it; and cells that print much."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from functools import partial
 
 from IPython.core.interactiveshell import InteractiveShell
 from jupyter_client.blocking.client import BlockingKernelClient
+from jupyter_client.manager import start_new_kernel
 
 import tfkernels
 from tests.benchmarks.rows import Row, measure
@@ -21,16 +22,42 @@ def bare_client(kernel: RemoteKernel) -> BlockingKernelClient:
     return client
 
 
-def bare(client: BlockingKernelClient) -> None:
+def bare(client: BlockingKernelClient, code: str = "pass") -> None:
     """A request, and waiting for both its reply and the kernel's idle message."""
-    request = client.execute("pass")
+    request = client.execute(code)
     while True:
-        message = client.get_iopub_msg(timeout=30)
+        message = client.get_iopub_msg(timeout=60)
         mine = message["parent_header"].get("msg_id") == request
         if mine and message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
             break
-    while client.get_shell_msg(timeout=30)["parent_header"].get("msg_id") != request:
+    while client.get_shell_msg(timeout=60)["parent_header"].get("msg_id") != request:
         pass
+
+
+LINES = {
+    "100,000 printed lines": "for i in range(100_000): print('line', i)",
+    "2,000 lines, each flushed": "for i in range(2_000): print('line', i, flush=True)",
+}
+
+
+def lines(name: str) -> list[Row]:
+    """A client of a notebook whose cell runs elsewhere, beside a client of that kernel itself."""
+    manager, notebook = start_new_kernel(kernel_name="python3")
+    natively, native = start_new_kernel(kernel_name=name)
+    try:
+        bare(notebook, "%load_ext tfkernels")
+        rows = []
+        for work, code in LINES.items():
+            jobs = {
+                f"natively in {name}": partial(bare, native, code),
+                f"%%{name}": partial(bare, notebook, f"%%{name}\n{code}"),
+            }
+            rows += measure(f"{work}, {name}", jobs, 5)
+        return rows
+    finally:
+        for client, owner in ((notebook, manager), (native, natively)):
+            client.stop_channels()
+            owner.shutdown_kernel(now=True)
 
 
 def run() -> list[Row]:
@@ -47,4 +74,5 @@ def run() -> list[Row]:
         }
         rows += measure(f"a cell in {name}", jobs, 200)
         client.stop_channels()
+        rows += lines(name)
     return rows
