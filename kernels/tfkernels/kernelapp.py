@@ -133,6 +133,16 @@ class KernelApp(IPKernelApp):
             super().init_poller()
 
 
+def _need_no_files_later(app: IPKernelApp) -> None:
+    """So that a cell that uses up the files that a process may have is answered all the same.
+
+    ipykernel opens a socket for each thread's first output, the output thread's own too, and pyzmq one for the first
+    large message. Neither would come through, nor what waits behind it: that the cell has ended.
+    """
+    app.iopub_thread.schedule(lambda: app.iopub_thread.schedule(lambda: None))
+    app.session.copy_threshold = sys.maxsize
+
+
 def main() -> None:
     """Runs the kernel until it is shut down. Arguments are ipykernel's (``-f connection_file``)."""
     environ.activate()
@@ -147,4 +157,5 @@ def main() -> None:
     # After the user's own IPython configuration, which may set the list of extensions anew.
     if sys.version_info >= (3, 7):  # noqa: UP036 (on 3.6 it can be the other side of a magic, and has none)
         app.shell.extension_manager.load_extension("tfkernels")
+    _need_no_files_later(app)
     app.start()

@@ -55,6 +55,7 @@ def get(name: str) -> KernelSpec:
     known = find()
     if name in known:
         return known[name]
+    _look_for_files_left(name)
     if not known:
         raise UnknownKernel(
             f"there is no kernel {name!r}, nor any other of tfkernels. Make the two usual ones with: tfkernels install"
@@ -67,6 +68,17 @@ def get(name: str) -> KernelSpec:
     raise UnknownKernel(
         f"tfkernels has no kernel {name!r}. {hint}{listed} Another release is added with: tfkernels install RELEASE"
     )
+
+
+def _look_for_files_left(name: str) -> None:
+    """Who may open no more files finds no kernel, and would be told to install what is there."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        raise UnknownKernel(
+            f"the kernel {name!r} cannot be looked up ({error.strerror}): this process has too many files open; close "
+            f"some, or raise the limit (ulimit -n)"
+        ) from error
 
 
 def _names(folder: Path) -> typing.List[str]:

@@ -30,12 +30,15 @@ def _groups() -> typing.Iterator[typing.Tuple[int, int]]:
             yield allowed, max(0, allowed - used + _fields(f"{folder}/memory.stat").get(cache, 0))
 
 
-def _folder() -> str:
-    """Of this process's group in the unified hierarchy; inside a container that is the root."""
-    for line in _lines("/proc/self/cgroup"):
-        if line.startswith("0::"):
-            return "/sys/fs/cgroup" + line[3:].strip()
-    return "/sys/fs/cgroup"
+def _files() -> typing.Iterator[typing.Tuple[str, str, str, str]]:
+    """Folder and file names of each group that this process is in, and of those above it; in a container, the roots."""
+    for line in ["0::/", "0:memory:/", *_lines("/proc/self/cgroup")]:
+        _, kinds, path = line.strip().split(":", 2)
+        parts = [part for part in path.split("/") if part]
+        for kind in set(kinds.split(",")) & set(_KINDS):
+            root, limit, usage, cache = _KINDS[kind]
+            for depth in range(len(parts) + 1):
+                yield "/".join([root, *parts[:depth]]), limit, usage, cache
 
 
 def _lines(path: str) -> typing.List[str]:
@@ -56,8 +59,11 @@ def _fields(path: str) -> typing.Dict[str, int]:
     return {word[0]: int(word[1]) for word in words if len(word) > 1 and word[1].isdigit()}
 
 
-_FILES = [
-    ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
-    (_folder(), "memory.max", "memory.current", "inactive_file"),
-    ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
-]
+_KINDS = {
+    "": ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
+    "memory": ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+}
+"""Of both versions: where they are, and the names of limit, usage, and of what the usage holds that can be dropped."""
+
+_FILES = sorted(set(_files()))
+"""As it was at the start: a process is hardly ever moved."""

@@ -20,12 +20,17 @@ PATIENCE = 2.0
 """Seconds that a kernel has for a clean exit. TensorFlow's servers and queues never finish by themselves."""
 
 
+FILES = 32
+"""What a kernel's start opens here is half of it. Where libzmq cannot open what it needs, it ends the process."""
+
+
 class KernelProcess:
     """A kernel that belongs to this process; it ends with it (see ``tfkernels.owner``)."""
 
     _said = b""
 
     def __init__(self, spec: KernelSpec) -> None:
+        _look_for_files_left(spec.name)
         # One private folder (mode 700) for the sockets and the error log, removed as a whole.
         try:
             self.folder = folders.make()
@@ -123,3 +128,18 @@ class KernelProcess:
         self.new_stderr()
         tail = "\n".join(self._said.decode(errors="replace").strip().splitlines()[-10:])
         return f"{how}. Its last words were:\n{tail}" if tail else how
+
+
+def _look_for_files_left(name: str) -> None:
+    taken: list[int] = []
+    try:
+        while len(taken) < FILES:
+            taken.append(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        raise KernelStartError(
+            f"kernel {name} cannot be started ({error.strerror}): this process has too many files open; close some, or "
+            f"raise the limit (ulimit -n)"
+        ) from error
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)

@@ -177,7 +177,9 @@ def open_segment(address: Address) -> int:
 
 def _cannot_be_opened(what: str, error: OSError, otherwise: str = "") -> ExchangeError:
     if error.errno in (errno.EMFILE, errno.ENFILE):
-        otherwise = "this process has too many files open: close some, or raise the limit (ulimit -n)"
+        kernel = os.environ.get("TFKERNELS_KERNEL", "")
+        who = f"kernel {kernel}" if kernel else "this process"
+        otherwise = f"{who} has too many files open: close some, or raise the limit (ulimit -n)"
     return ExchangeError(f"{what} ({error.strerror}); {otherwise}" if otherwise else f"{what}: {error.strerror}")
 
 
