@@ -190,7 +190,7 @@ class Call:
     def _take(self, arrival: Shipment | None) -> None:
         if self._failure is None and arrival is not None and self._reply["status"] == "ok":
             try:
-                arrival.descriptor = check(self._reply.get("tfkernels"))
+                arrival.accept(check(self._reply.get("tfkernels")))
                 self._plan.remember(arrival.size)
             except ExchangeError as error:
                 self._failure = error

@@ -2,10 +2,11 @@
 
 A request may carry ``metadata["tfkernels"]``::
 
-    {"inputs": descriptor or None, "outputs": {name: expression}, "segment": address or None}
+    {"inputs": descriptor or None, "outputs": {name: expression}, "segment": address or None, "instead": [address, …]}
 
 Inputs are bound before the cell runs. Outputs are evaluated after it, in the same request, and written to the
-requesting side's segment; the reply carries their descriptor in ``content["tfkernels"]``.
+requesting side's segment, or, if they are large, to one "instead" that inputs came in and that nothing looks into any
+more; the reply carries their descriptor in ``content["tfkernels"]``.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ from ipykernel.kernelapp import IPKernelApp
 from tfkernels import environ, owner
 from tfkernels.errors import ExchangeError, TFKernelsError
 from tfkernels.parcel import Descriptor, Parcel, unpack
-from tfkernels.segments import Address, open_segment
+from tfkernels.segments import MAP_FROM, Address, has_room, open_segment
 
 Reply = typing.Dict[str, typing.Any]
 
@@ -68,7 +69,7 @@ class Kernel(IPythonKernel):
             if exchange and exchange["outputs"] and reply["status"] == "ok":
                 self._forward_input(allow_stdin)  # `%tf1 input()` asks in the notebook, as in the cell itself
                 try:
-                    reply["tfkernels"] = self._collect(exchange["outputs"], exchange["segment"])
+                    reply["tfkernels"] = self._collect(exchange["outputs"], exchange["segment"], exchange["instead"])
                 finally:
                     self._restore_input()
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (everything needs an answer)
@@ -77,12 +78,15 @@ class Kernel(IPythonKernel):
             return self._failed(error)
         return typing.cast(Reply, reply)
 
-    def _collect(self, outputs: typing.Dict[str, str], segment: Address) -> Descriptor:
-        values = {name: self._evaluate(expression) for name, expression in outputs.items()}
-        parcel = Parcel(values)
-        descriptor = open_segment(segment)
+    def _collect(
+        self, outputs: typing.Dict[str, str], segment: Address, instead: typing.Sequence[Address]
+    ) -> Descriptor:
+        parcel = Parcel({name: self._evaluate(expression) for name, expression in outputs.items()})
+        large = parcel.size >= MAP_FROM
+        address = next((each for each in instead if large and has_room(each, parcel.size)), segment)
+        descriptor = open_segment(address)
         try:
-            return parcel.write(descriptor, segment)
+            return parcel.write(descriptor, address)
         finally:
             os.close(descriptor)
 

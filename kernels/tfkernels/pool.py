@@ -1,6 +1,9 @@
 """The segments of this process, kept for the next value: writing into memory that is there is a plain copy.
 
 The side that calls another kernel owns the segments of both directions, so that nothing is left if the other one dies.
+A pool on each side would be twice the idle memory under two limits, in processes that restart and are killed more often
+than the notebook's, and a segment that one kernel has let go could not serve the next: what goes there and what comes
+back are of the same sizes.
 A segment is *taken* for a request and *put* back when that is answered; until then no other request gets it. It is
 used again when no array looks into it any more (see ``tfkernels.segments``), and given back to the system when it has
 been idle for a while, or when the idle ones together are more than the pool's limit.

@@ -205,6 +205,7 @@ class RemoteKernel:
             "inputs": join(check(shipment.descriptor) for shipment in sent) if sent else None,
             "outputs": expressions,
             "segment": arrival.address if arrival is not None else None,
+            "instead": arrival.borrow(sent) if arrival is not None else [],
         }
         content = {
             "code": code,

@@ -87,12 +87,7 @@ class Segment:
 
     def busy(self) -> bool:
         """Whether memory of any process looks into it."""
-        try:
-            fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            fcntl.flock(self.descriptor, fcntl.LOCK_UN)
-        except OSError:
-            return True
-        return False
+        return _busy(self.descriptor)
 
     def give_back(self) -> None:
         """Frees the memory of a segment that is not busy, also where a writer still has it mapped; closes it."""
@@ -212,6 +207,25 @@ def read(descriptor: int, size: int) -> typing.Any:
                 raise ExchangeError("the shared memory of the other kernel is shorter than announced")
             done += count
     return memory
+
+
+def has_room(address: Address, size: int) -> bool:
+    """Whether another process's segment has so many bytes of memory, and nothing looks into it."""
+    descriptor = open_segment(address)
+    try:
+        enough = os.fstat(descriptor).st_blocks * 512 >= size
+        return enough and locks_last() and not _busy(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _busy(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+    except OSError:
+        return True
+    return False
 
 
 @functools.lru_cache(maxsize=None)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfkernels import parcel
 from tfkernels.pool import shared
-from tfkernels.segments import Address
+from tfkernels.segments import Address, Segment
 
 if TYPE_CHECKING:
     from tfkernels.relay import Relay
@@ -33,8 +33,12 @@ class Shipment:
     the system's account of changed pages says cheaply and without a race that nobody wrote to them.
     """
 
+    lendable = False
+    """Whether it was made for one cell: that may write its outputs into the memory when it has let go of the inputs."""
+
     def __init__(self, size: int = 0, writer: str = "") -> None:
         self._segment = shared.take(size, writer)
+        self._borrowed: list[Shipment] = []
         self._closed = False
         self._holders = 0
         self.descriptor: parcel.Descriptor | None = None
@@ -53,6 +57,33 @@ class Shipment:
         self.descriptor = packed.write(self._segment.descriptor, self._segment.address)
         return self
 
+    def borrow(self, sent: Sequence[Shipment]) -> list[Address]:
+        """The memory that may be written to instead of this shipment's own: that of inputs which came with the cell.
+
+        Large inputs that a cell lets go of make room for its outputs; else both would be there at the same time.
+        """
+        self._borrowed = [shipment for shipment in sent if shipment.lendable]
+        for lender in self._borrowed:
+            lender.hold()
+        return [lender.address for lender in self._borrowed]
+
+    def accept(self, descriptor: parcel.Descriptor) -> None:
+        """Takes over what a cell has written, and with it the memory that it was written to."""
+        for lender in self._borrowed:
+            if [part["segment"] for part in descriptor["parts"]] == [lender.address]:
+                self._segment = lender.swap(self._segment)
+        self._give_back()
+        self.descriptor = descriptor
+
+    def swap(self, segment: Segment) -> Segment:
+        mine, self._segment = self._segment, segment
+        return mine
+
+    def _give_back(self) -> None:
+        lenders, self._borrowed = self._borrowed, []
+        for lender in lenders:
+            lender.let_go()
+
     def unpack(self) -> dict[str, Any]:
         assert self.descriptor is not None
         return parcel.unpack(self.descriptor)
@@ -62,22 +93,29 @@ class Shipment:
         with _changing:
             closing, self._closed = not self._closed and not self._holders, True
         self.descriptor = None
+        self._give_back()
         if closing:
             shared.put(self._segment)
 
     @contextmanager
     def held(self) -> Iterator[Shipment]:
         """While a cell may still read it, also when its maker has closed it."""
-        with _changing:
-            self._holders += 1
+        self.hold()
         try:
             yield self
         finally:
-            with _changing:
-                self._holders -= 1
-                closing = self._closed and not self._holders
-            if closing:
-                shared.put(self._segment)
+            self.let_go()
+
+    def hold(self) -> None:
+        with _changing:
+            self._holders += 1
+
+    def let_go(self) -> None:
+        with _changing:
+            self._holders -= 1
+            closing = self._closed and not self._holders
+        if closing:
+            shared.put(self._segment)
 
     def __enter__(self) -> Shipment:
         return self
@@ -136,4 +174,6 @@ def loaded(inputs: Mapping[str, Any] | Shipment | None, show: Relay) -> Iterator
         made = [shipments.enter_context(kernel.ship(names, show)) for kernel, names in elsewhere.items()]
         if here:
             made.append(shipments.enter_context(_written(packed)))
+        for shipment in made:
+            shipment.lendable = True
         yield made

@@ -77,6 +77,30 @@ def test_one_writing_for_two_kernels(kernels: tuple[RemoteKernel, RemoteKernel])
         tf1.run("", inputs=packed)
 
 
+def test_large_outputs_take_the_place_of_inputs_that_the_cell_let_go(remote: RemoteKernel) -> None:
+    def memory() -> int:
+        return round(sum(segment.size for segment in shared._kept) / LARGE.nbytes)
+
+    remote.run("x = y = z = 0")
+    shared.close()
+    source = LARGE.copy()
+    back = remote.run("y = x + 1; del x", inputs={"x": source}, outputs={"y": "y"})["y"]
+    assert memory() == 1
+    assert np.array_equal(back, LARGE + 1)
+    again = remote.run("y += 1; del x", inputs={"x": source}, outputs={"y": "y"})["y"]
+    assert np.array_equal(again, LARGE + 2)
+    assert np.array_equal(back, LARGE + 1), "what is here stays what it was"
+    assert np.array_equal(source, LARGE)
+    assert memory() == 2
+    kept = remote.run("z = x; y = x * 2; del x", inputs={"x": source}, outputs={"y": "y"})["y"]
+    assert memory() == 4
+    assert np.array_equal(kept, LARGE * 2)
+    assert np.array_equal(remote["z"], LARGE), "what is there, too"
+    with tfkernels.pack({"x": source}) as packed:
+        for _ in range(2):
+            assert remote.run("y = x - 1; del x", inputs=packed, outputs={"y": "y"})["y"][0] == -1
+
+
 def test_arrays_outlive_the_kernel_they_came_from_and_the_restart_of_one_they_went_to(installed: object) -> None:
     with RemoteKernel("tf1") as kernel:
         back = kernel.run("y = x", inputs={"x": LARGE}, outputs={"y": "y"})["y"]
