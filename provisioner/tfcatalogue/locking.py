@@ -1,8 +1,8 @@
 """Resolving the lock of every release, universal over its Pythons and platforms."""
 
-import re
+import json
 import tempfile
-from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from packaging.version import Version
@@ -32,48 +32,84 @@ def resolved(release: Release, keep: bool) -> tuple[list[str], dict[str, list[st
             options,
             Path(folder),
             lambda _: None,
-            settings=[f'environments = ["{release.marker}"]'],
+            settings=[
+                f"environments = {json.dumps([release.marker])}",
+                # Every package must have a wheel for every machine that TensorFlow has one for.
+                f"required-environments = {json.dumps(release.machines)}",
+            ],
             preferred=preferred,
         )
     pins, hashes = locks.split(text)
-    return _simplified(pins, release), hashes
+    return simplified(pins, release), hashes
 
 
 def heading(release: Release) -> list[str]:
     """The comments above its lock: what its versions follow from."""
-    applying = rules.applying((*rules.BOUNDS, *rules.SOURCES, *rules.INSTEAD), release.rule_version)
+    applying = rules.applying((*rules.BOUNDS, *rules.SOURCES, *rules.INSTEAD), release.version)
     return [
         f"TensorFlow {release.version}, Python {', '.join(release.pythons)}; by `make catalogue`, because of",
         *(f"{rule.requirement}: {rule.because}" for rule in applying),
     ]
 
 
-def _simplified(pins: list[str], release: Release) -> list[str]:
-    """The same for the machines that the lock is for, without repeating in every line which ones these are."""
-    pins = [_without_implementation(pin) for pin in pins]
-    machines = Counter(
-        match[1] for pin in pins if (match := re.search(r" implementation_name == 'cpython'( and .*)$", pin))
-    )
-    everywhere = machines.most_common(1)[0][0]
-    newest = max(Version(python) for python in release.pythons)
-    known = [
-        everywhere,
-        "implementation_name == 'cpython'",
-        f"python_full_version < '{newest.major}.{newest.minor + 1}'",
+def simplified(pins: Iterable[str], release: Release) -> list[str]:
+    """The same for the machines that a release's lock is for, with markers that a person can read.
+
+    uv repeats in every line which machines these are, and splits by patch releases of Python too; of those the last of
+    each minor version counts here.
+    """
+    chosen: dict[str, dict[str, list[str]]] = {}
+    text = "\n".join(pins)
+    for platform in release.platforms:
+        for python in release.pythons:
+            for pin in locks.chosen(text, python, platform):
+                chosen.setdefault(pin, {}).setdefault(platform, []).append(python)
+    return [
+        f"{pin} ; {marker}" if (marker := _marker(platforms, release)) else pin
+        for pin, platforms in sorted(chosen.items())
     ]
-    simplified = []
-    for pin in pins:
-        requirement, _, marker = pin.partition(" ; ")
-        for part in known:
-            marker = marker.replace(part, "")
-        marker = re.sub(
-            r"^and | and$|^and$", "", re.sub(r"( and)+(?= and( |$))", "", re.sub(r"\s+", " ", marker)).strip()
-        )
-        simplified.append(f"{requirement} ; {marker}" if marker else requirement)
-    return simplified
 
 
-def _without_implementation(pin: str) -> str:
-    """Only CPython is meant, so what holds for all but PyPy holds always."""
-    pin = re.sub(r"\(platform_python_implementation != 'PyPy' and (sys_platform == '\w+')\)", r"\1", pin)
-    return pin.replace(" and platform_python_implementation != 'PyPy'", "")
+def _marker(platforms: dict[str, list[str]], release: Release) -> str:
+    """A marker that holds on these Pythons of these platforms."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for platform, pythons in platforms.items():
+        groups.setdefault(tuple(pythons), []).append(platform)
+    clauses = []
+    for of, where in groups.items():
+        parts = [_pythons(of, release), _systems(where, release)]
+        clauses.append(" and ".join(part for part in parts if part))
+    return clauses[0] if len(clauses) == 1 else " or ".join(f"({clause})" for clause in clauses)
+
+
+def _pythons(chosen: Iterable[str], release: Release) -> str:
+    known = sorted(release.pythons, key=Version)
+    indices = sorted(known.index(python) for python in chosen)
+    first, last = indices[0], indices[-1]
+    if indices != list(range(first, last + 1)):
+        exactly = [f"python_version == '{known[index]}'" for index in indices]
+        return f"({' or '.join(exactly)})"
+    if first == last and len(known) > 1:
+        return f"python_version == '{known[first]}'"
+    bounds = [f"python_version >= '{known[first]}'"] if first else []
+    bounds += [f"python_version < '{known[last + 1]}'"] if last + 1 < len(known) else []
+    return " and ".join(bounds)
+
+
+def _systems(chosen: Iterable[str], release: Release) -> str:
+    if set(chosen) == set(release.platforms):
+        return ""
+    clauses = []
+    systems: dict[str, list[str]] = {}
+    for platform in release.platforms:
+        systems.setdefault(locks.MACHINES[platform]["sys_platform"], []).append(platform)
+    for system, platforms in systems.items():
+        those = [platform for platform in platforms if platform in chosen]
+        if those == platforms:
+            clauses.append(f"sys_platform == '{system}'")
+        else:
+            clauses += [
+                f"(sys_platform == '{system}' and platform_machine == '{locks.MACHINES[platform]['platform_machine']}')"
+                for platform in those
+            ]
+    return clauses[0] if len(clauses) == 1 else f"({' or '.join(clauses)})"

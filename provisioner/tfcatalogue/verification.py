@@ -15,7 +15,7 @@ from jupyter_client.manager import start_new_kernel
 import tfkernels
 from tfcatalogue import checks
 from tfkernels import environ
-from tfprovisioner import catalogue, install, results
+from tfprovisioner import catalogue, install, locks, results
 from tfprovisioner.catalogue import Release
 from tfprovisioner.environments import Environment
 from tfprovisioner.errors import ProvisionError
@@ -46,7 +46,7 @@ def verify(release: Release, python: str, say: Callable[[str], None]) -> Result:
     with _place():
         started = time.monotonic()
         try:
-            made = install.install(_order(release, python))
+            made = install.install(Order(release.version, user=True))
         except ProvisionError as error:
             outcomes["install"] = " ".join(str(error).split())[:500]
         else:
@@ -68,7 +68,7 @@ def verify(release: Release, python: str, say: Callable[[str], None]) -> Result:
     return Result(
         version=release.version,
         python=python,
-        lock=results.fingerprint(release.lock),
+        lock=results.fingerprint(locks.chosen(release.lock, python, catalogue.platform_name())),
         platform=catalogue.platform_name(),
         date=date.today().isoformat(),
         checks=outcomes,
@@ -76,10 +76,6 @@ def verify(release: Release, python: str, say: Callable[[str], None]) -> Result:
         size=size,
         seconds=seconds,
     )
-
-
-def _order(release: Release, python: str) -> Order:
-    return Order(release.version, user=True)
 
 
 @contextmanager

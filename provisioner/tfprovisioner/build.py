@@ -26,9 +26,10 @@ def ensured(order: Order, report: Reporter) -> Iterator[tuple[Environment, bool]
     """The environment for an order, and whether it had to be built, because it was missing, damaged or asked for.
 
     While the context lasts nobody else builds or deletes it. Two calls at once, in any processes, do the work once.
-    Raises ``UnknownRelease``, ``NoInterpreter``, ``BuildFailed``.
+    Raises ``UnknownRelease``, ``NoWheels``, ``NoInterpreter``, ``BuildFailed``.
     """
     release = catalogue.find(order.release)
+    catalogue.require_wheels(release)
     recipe = plan.choose(order, release)
     with _locked(recipe, report):
         existing = environments.current(recipe)

@@ -6,6 +6,7 @@ import json
 import platform
 import re
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,21 +19,13 @@ from tfprovisioner.results import Result
 INDEX = Path(__file__).parent / "releases" / "index.json"
 """What `make catalogue` read from the package index."""
 
-_MARKERS = {
-    "linux-x86_64": "(sys_platform == 'linux' and platform_machine == 'x86_64')",
-    "linux-aarch64": "(sys_platform == 'linux' and platform_machine == 'aarch64')",
-    "macos-x86_64": "(sys_platform == 'darwin' and platform_machine == 'x86_64')",
-    "macos-arm64": "(sys_platform == 'darwin' and platform_machine == 'arm64')",
-    "windows-x86_64": "sys_platform == 'win32'",
-}
-
 
 @dataclass(frozen=True)
 class Release:
     """One release of TensorFlow."""
 
     version: str
-    """``2.11.0``; of a line that the catalogue does not know yet, ``2.22.*``."""
+    """``2.11.0``; of a line that the catalogue does not know yet only ``2.22``, which means its newest."""
     released: str | None
     """A date, ``2022-11-18``; ``None`` if the catalogue does not know it yet."""
     pythons: tuple[str, ...]
@@ -68,38 +61,38 @@ class Release:
     def result(self, python: str) -> Result | None:
         """What came out when it was tried on a Python with this lock; ``None`` if it was not."""
         result = results.read().get((self.version, python))
-        return result if result is not None and result.lock == results.fingerprint(self.lock or "") else None
+        if result is None or self.lock is None:
+            return None
+        pins = locks.chosen(self.lock, python, result.platform)
+        return result if result.lock == results.fingerprint(pins) else None
 
     @property
     def build_from_source(self) -> tuple[str, ...]:
         """Packages that have no wheel. Everything else is installed from wheels only, so that no foreign code runs."""
-        return tuple(rule.requirement.split("==")[0] for rule in rules.applying(rules.SOURCES, self.rule_version))
+        return tuple(rule.requirement.split("==")[0] for rule in rules.applying(rules.SOURCES, self.version))
 
     @property
     def requirements(self) -> tuple[str, ...]:
         """What its lock is resolved from: TensorFlow itself, without GPUs, and what is installed with it."""
         rest = [name for name in self.platforms if name not in self.cpu_on]
-        small, plain = f"tensorflow-cpu=={self.version}", f"tensorflow=={self.version}"
+        exactly = self.version if self.version.count(".") > 1 else f"{self.version}.*"
+        small, plain = f"tensorflow-cpu=={exactly}", f"tensorflow=={exactly}"
         if not rest or not self.cpu_on:
             wanted = [plain if rest else small]
         else:
             wanted = [f"{small} ; {_marker(self.cpu_on)}", f"{plain} ; {_marker(rest)}"]
-        return (*wanted, *(rule.requirement for rule in rules.applying(rules.WITH, self.rule_version)))
+        return (*wanted, *(rule.requirement for rule in rules.applying(rules.WITH, self.version)))
 
     @property
     def constraints(self) -> tuple[str, ...]:
         """What nothing in the lock may be newer than."""
-        applying = rules.applying((*rules.BOUNDS, *rules.SOURCES), self.rule_version)
+        applying = rules.applying((*rules.BOUNDS, *rules.SOURCES), self.version)
         return tuple(rule.requirement for rule in applying)
 
     @property
     def overrides(self) -> tuple[str, ...]:
         """What takes the place of a package's own requirements."""
-        return tuple(rule.requirement for rule in rules.applying(rules.INSTEAD, self.rule_version))
-
-    @property
-    def rule_version(self) -> str:
-        return self.version.replace("*", "0")
+        return tuple(rule.requirement for rule in rules.applying(rules.INSTEAD, self.version))
 
     @property
     def marker(self) -> str:
@@ -107,11 +100,20 @@ class Release:
         numbers = sorted(Version(python) for python in self.pythons)
         after = f"{numbers[-1].major}.{numbers[-1].minor + 1}"
         pythons = f"python_version >= '{numbers[0]}' and python_version < '{after}'"
-        return f"{pythons} and implementation_name == 'cpython' and ({_marker(self.platforms)})"
+        return f"{pythons} and implementation_name == 'cpython' and ({' or '.join(self.machines)})"
+
+    @property
+    def machines(self) -> list[str]:
+        """Its platforms, as environment markers."""
+        return [_marker([name]) for name in self.platforms]
 
 
-def _marker(platforms: tuple[str, ...] | list[str]) -> str:
-    return " or ".join(_MARKERS[name] for name in platforms)
+def _marker(platforms: Iterable[str]) -> str:
+    machines = (locks.MACHINES[name] for name in platforms)
+    return " or ".join(
+        f"(sys_platform == '{machine['sys_platform']}' and platform_machine == '{machine['platform_machine']}')"
+        for machine in machines
+    )
 
 
 def platform_name() -> str:
@@ -166,14 +168,29 @@ def find(request: str) -> Release:
     newer = _newer(wanted)
     if newer is not None:
         return newer
-    near = difflib.get_close_matches(wanted, names, n=3, cutoff=0.5)
-    patches = [name for name in names if name.startswith(f"{wanted}.") or wanted.startswith(f"{name}.")]
-    hint = " or ".join(dict.fromkeys([*patches, *near][:3]))
+    hint = " or ".join(_near(wanted, list(names)))
     question = f" Did you mean {hint}?" if hint else ""
     raise UnknownRelease(
         f"There is no TensorFlow release {request!r}.{question} There are tf1, tf2, the lines {next(iter(lines()))} to "
         f"{list(lines())[-1]}, and their patch releases by exact number. Show them with: tfkernels releases"
     )
+
+
+def _near(wanted: str, names: list[str]) -> list[str]:
+    """What somebody who typed ``wanted`` may have meant."""
+    number = re.fullmatch(r"(\d+)(?:\.(\d+)[\d.]*)?", wanted)
+    if number is None:
+        return difflib.get_close_matches(wanted, names, n=3, cutoff=0.5)
+    line = f"{number[1]}.{number[2] or 0}"
+    patches = [release.version for release in releases() if release.line == line]
+    if patches:
+        return [line, *patches[-2:]] if number[2] else [f"tf{number[1]}", line]
+
+    def distance(other: str) -> int:
+        one, two = (int(part) for part in other.split("."))
+        return abs(100 * (int(number[1]) - one) + int(number[2] or 0) - two)
+
+    return sorted(lines(), key=distance)[:2]
 
 
 def _newer(wanted: str) -> Release | None:
@@ -191,7 +208,7 @@ def _newer(wanted: str) -> Release | None:
     if version.major != newest.major or not later:
         return None
     return Release(
-        version=wanted if exact else f"{wanted}.*",
+        version=wanted,
         released=None,
         pythons=base.pythons,
         platforms=base.platforms,
@@ -210,6 +227,23 @@ def require_wheels(release: Release) -> None:
             f"TensorFlow {release.version} cannot be installed on {here}: it has wheels for "
             f"{', '.join(release.platforms)} only. {hint}"
         )
+
+
+def caution(release: Release, python: str) -> str | None:
+    """What somebody who installed a release on a Python should know, if it did not pass everything in the catalogue."""
+    if not release.known:
+        return (
+            f"TensorFlow {release.version} is newer than this tfkernels, and was installed by the rules of "
+            f"{list(lines().values())[-1].version}. It was imported and ran an operation; nothing else was tried."
+        )
+    result = release.result(python)
+    if result is None:
+        return (
+            f"TensorFlow {release.version} on Python {python} was installed by the rules of its line. It was imported "
+            f"and ran an operation; nothing else was tried."
+        )
+    problems = [f"{name}: {outcome}" for name, outcome in result.checks.items() if not results.is_fine(outcome)]
+    return f"Not everything works in TensorFlow {release.version}: {'; '.join(problems)}" if problems else None
 
 
 def kernel_name(request: str) -> str:

@@ -15,8 +15,8 @@ from rich.table import Table
 import tfkernels
 from tfkernels import kernelspecs
 from tfkernels.errors import TFKernelsError
+from tfprovisioner import catalogue, listing, side_by_side, sources
 from tfprovisioner import install as install_module
-from tfprovisioner import listing, side_by_side, sources
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.order import Order
 
@@ -126,6 +126,10 @@ def _print_installed(done: install_module.Installed) -> None:
         f"{_megabytes(made.size)}. Kernel: {done.kernelspec}",
         flush=True,
     )
+    if made.recipe.backend == "uv":
+        caution = catalogue.caution(catalogue.find(made.recipe.tensorflow), made.recipe.python)
+        if caution:
+            print(f"{done.name}: {caution}", file=sys.stderr)
 
 
 @app.command("list")

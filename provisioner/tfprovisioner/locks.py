@@ -10,6 +10,17 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from packaging.markers import Marker
+
+MACHINES = {
+    "linux-x86_64": {"sys_platform": "linux", "platform_system": "Linux", "platform_machine": "x86_64"},
+    "linux-aarch64": {"sys_platform": "linux", "platform_system": "Linux", "platform_machine": "aarch64"},
+    "macos-x86_64": {"sys_platform": "darwin", "platform_system": "Darwin", "platform_machine": "x86_64"},
+    "macos-arm64": {"sys_platform": "darwin", "platform_system": "Darwin", "platform_machine": "arm64"},
+    "windows-x86_64": {"sys_platform": "win32", "platform_system": "Windows", "platform_machine": "AMD64"},
+}
+"""The platforms that there are wheels for, by the names that we give them."""
+
 _FOLDER = Path(__file__).parent / "releases"
 
 
@@ -22,6 +33,25 @@ def read(version: str) -> str:
             pin = line.partition(" ;")[0]
             requirements.append(" \\\n    ".join([line, *(f"--hash=sha256:{digest}" for digest in known[pin])]))
     return "\n".join([*requirements, ""])
+
+
+def chosen(text: str, python: str, platform: str) -> list[str]:
+    """What of a lock goes onto a Python (minor version) and a platform (as in ``MACHINES``), as ``name==version``."""
+    machine = {
+        **MACHINES[platform],
+        "python_version": python,
+        "python_full_version": f"{python}.99",
+        "implementation_name": "cpython",
+        "platform_python_implementation": "CPython",
+        "extra": "",
+    }
+    pins = (pin.partition(" ; ") for pin in split(text)[0])
+    return sorted(pin for pin, _, marker in pins if not marker or _marker(marker).evaluate(machine))
+
+
+@functools.cache
+def _marker(text: str) -> Marker:
+    return Marker(text)
 
 
 def comments(version: str) -> list[str]:

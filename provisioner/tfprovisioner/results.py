@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -20,7 +21,7 @@ class Result:
     python: str
     """Minor version, ``3.7``."""
     lock: str
-    """Which lock it was, see ``fingerprint``. With another one this says nothing."""
+    """The fingerprint of what was installed. Of anything else this says nothing."""
     platform: str
     date: str
     checks: dict[str, str]
@@ -34,11 +35,16 @@ class Result:
 
     @property
     def ok(self) -> bool:
-        return all(outcome == "ok" or outcome.startswith(ABSENT) for outcome in self.checks.values())
+        return all(is_fine(outcome) for outcome in self.checks.values())
 
 
-def fingerprint(lock: str) -> str:
-    return hashlib.sha256(lock.encode()).hexdigest()[:16]
+def is_fine(outcome: str) -> bool:
+    return outcome == "ok" or outcome.startswith(ABSENT)
+
+
+def fingerprint(pins: Iterable[str]) -> str:
+    """Of what a lock installs on one Python and platform: what it has for others does not matter to a result."""
+    return hashlib.sha256("\n".join(pins).encode()).hexdigest()[:16]
 
 
 @functools.cache

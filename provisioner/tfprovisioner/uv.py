@@ -43,6 +43,11 @@ _CAUSES = (
         "Look at the index or mirror that uv is configured to use: it serves a different file",
     ),
     (
+        r"there is no version of tensorflow",
+        "The package index has no such release of TensorFlow",
+        "Choose one that `tfkernels releases` shows",
+    ),
+    (
         r"[Nn]etwork (connectivity )?(was|is) disabled",
         "A package is neither in uv's cache nor in a folder given with --find-links, and the network is not to be used",
         "Leave --offline (or UV_OFFLINE) out once, or fill a folder with the wheels and name it with --find-links",

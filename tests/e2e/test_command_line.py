@@ -23,8 +23,14 @@ def test_list_releases_and_doctor_as_json(installed: object) -> None:
     assert rows["tf2"]["backend"] == "uv"
 
     releases = json.loads(tfkernels("releases", "--json").stdout)
-    assert [row["release"] for row in releases] == ["2.21.0", "1.15.5"]
-    assert all(row["available"] for row in releases)
+    assert [row["line"] for row in releases] == [
+        *(f"2.{n}" for n in range(21, -1, -1)),
+        *(f"1.{n}" for n in range(15, -1, -1)),
+    ]
+    usual = {row["release"]: row for row in releases if row["release"] in ("2.21.0", "1.15.5")}
+    assert all(row["available"] for row in usual.values())
+    assert "1.15.0" in usual["1.15.5"]["patches"]
+    assert usual["1.15.5"]["tried_on"][0] == "3.7"
 
     done = tfkernels("doctor", "--json")
     assert done.returncode == 0

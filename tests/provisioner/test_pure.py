@@ -1,52 +1,17 @@
-"""Catalogue, recipe and kernel names: no process is started."""
+"""Recipe and kernel names: no process is started."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 import pytest
 
 from tfprovisioner import catalogue, interpreters
-from tfprovisioner.errors import NoInterpreter, UnknownRelease
+from tfprovisioner.errors import NoInterpreter
 from tfprovisioner.interpreters import Interpreter
 from tfprovisioner.kernelspec import display_name
 from tfprovisioner.order import Order
 from tfprovisioner.recipe import recipe_for
-
-
-@pytest.mark.parametrize(
-    ("request_", "version", "kernel"),
-    [
-        ("tf1", "1.15.5", "tf1"),
-        ("TF2", "2.21.0", "tf2"),
-        ("1.15", "1.15.5", "tf1.15"),
-        ("tf2.21", "2.21.0", "tf2.21"),
-        ("2.21.0", "2.21.0", "tf2.21.0"),
-        (" tf1.15.5 ", "1.15.5", "tf1.15.5"),
-    ],
-)
-def test_requests(request_: str, version: str, kernel: str) -> None:
-    assert catalogue.find(request_).version == version
-    assert catalogue.kernel_name(request_) == kernel
-
-
-def test_unknown_release_names_the_nearest() -> None:
-    with pytest.raises(UnknownRelease, match=r"no TensorFlow release '2\.12'.*Did you mean 2\.21.*tfkernels releases"):
-        catalogue.find("2.12")
-
-
-@pytest.mark.parametrize("release", catalogue.releases(), ids=lambda release: release.version)
-def test_locks_are_pinned_and_hashed(release: catalogue.Release) -> None:
-    text = release.lock
-    assert text is not None
-    requirements = re.split(r"\n(?=\S)", re.sub(r"(?m)^\s+#.*\n?", "", text).strip())
-    assert len(requirements) > 50
-    for requirement in requirements:
-        assert re.match(r"[a-z0-9_.-]+==[^ ]+", requirement), requirement
-        assert "--hash=sha256:" in requirement, requirement
-    assert re.search(rf"(?m)^tensorflow(-cpu)?=={re.escape(release.version)}\b", text)
-    assert "http" not in text, "which index is used is the user's choice"
 
 
 def test_recipes_differ_in_all_that_matters() -> None:

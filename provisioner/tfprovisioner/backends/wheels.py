@@ -29,6 +29,8 @@ def install(plan: Plan, folder: Path, report: Reporter) -> None:
     lock.write_text(resolution.lock(plan, python, folder, report.uv_says), encoding="utf-8")
     report.step(f"installing TensorFlow {plan.release.version}")
     arguments = ["pip", "install", "--python", str(python), "--require-hashes", *resolution.only_wheels(plan.release)]
+    # The lock is complete, and in it rules have overruled what some packages say that they need.
+    arguments += ["--no-deps"]
     # What is built is built with pinned and hashed tools as well.
     arguments += ["--build-constraints", str(lock), "--requirements", str(lock)]
     uv.run(arguments, folder, report.uv_says)

@@ -1,0 +1,174 @@
+"""The catalogue: what may be asked for, and that all of it agrees with the rules it is made from."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+from tfcatalogue import locking, page, verification
+from tfprovisioner import accelerators, catalogue, locks, resolution, results
+from tfprovisioner.catalogue import Release
+from tfprovisioner.errors import NoWheels, UnknownRelease
+from tfprovisioner.interpreters import Interpreter
+from tfprovisioner.order import Order
+from tfprovisioner.plan import Plan
+from tfprovisioner.recipe import recipe_for
+
+_LINES = [*(f"1.{minor}" for minor in range(16)), *(f"2.{minor}" for minor in range(22))]
+
+
+def test_every_line_is_known() -> None:
+    assert list(catalogue.lines()) == _LINES
+    assert all(release.line == line for line, release in catalogue.lines().items())
+    assert len(catalogue.releases()) >= 100
+
+
+@pytest.mark.parametrize(
+    ("request_", "version", "kernel"),
+    [
+        ("tf1", "1.15.5", "tf1"),
+        ("TF2", "2.21.0", "tf2"),
+        ("1.15", "1.15.5", "tf1.15"),
+        ("1.0", "1.0.1", "tf1.0"),
+        ("tf2.21", "2.21.0", "tf2.21"),
+        ("2.11.0", "2.11.0", "tf2.11.0"),
+        ("1.15.0", "1.15.0", "tf1.15.0"),
+        ("2.15.0.post1", "2.15.0.post1", "tf2.15.0.post1"),
+        (" tf1.15.5 ", "1.15.5", "tf1.15.5"),
+    ],
+)
+def test_requests(request_: str, version: str, kernel: str) -> None:
+    release = catalogue.find(request_)
+    assert release.version == version
+    assert release.known
+    assert catalogue.kernel_name(request_) == kernel
+
+
+@pytest.mark.parametrize(
+    ("request_", "hint"),
+    [
+        ("1.16", "1.15 or 1.14"),
+        ("0.12", "1.0 or 1.1"),
+        ("3.7", "2.21 or 2.20"),
+        ("2.16.0", "2.16 or 2.16.1 or 2.16.2"),
+        ("2", "tf2 or 2.0"),
+        ("tf1.5x", "1.5"),
+    ],
+)
+def test_what_there_is_not_names_the_nearest(request_: str, hint: str) -> None:
+    message = f"no TensorFlow release {re.escape(repr(request_))}. Did you mean {re.escape(hint)}.*tfkernels releases"
+    with pytest.raises(UnknownRelease, match=message):
+        catalogue.find(request_)
+
+
+@pytest.mark.parametrize("request_", ["2.22", "2.22.0", "2.99.1", "2.21.1"])
+def test_a_release_that_came_after_the_catalogue_goes_by_the_rules_of_its_newest(request_: str) -> None:
+    newest, release = catalogue.find("tf2"), catalogue.find(request_)
+    assert not release.known
+    assert release.lock is None
+    assert release.pythons == newest.pythons
+    exactly = request_ if request_.count(".") == 2 else f"{request_}.*"
+    assert list(release.requirements) == [
+        requirement.replace(f"=={newest.version}", f"=={exactly}") for requirement in newest.requirements
+    ]
+    assert "nothing else was tried" in str(catalogue.caution(release, "3.13"))
+
+
+def test_a_release_without_wheels_for_this_machine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    catalogue.require_wheels(catalogue.find("2.21"))
+    monkeypatch.setattr(catalogue, "platform_name", lambda: "windows-x86_64")
+    with pytest.raises(NoWheels, match=r"1\.4\.1 cannot be installed on windows-x86_64.*Of the same line, 1\.4\.0 has"):
+        catalogue.require_wheels(catalogue.find("1.4"))
+
+
+@pytest.mark.parametrize("release", catalogue.releases(), ids=lambda release: release.version)
+def test_locks(release: Release) -> None:
+    """Pinned, hashed, within the bounds of the table, and made from the table as it is now."""
+    assert locks.comments(release.version) == locking.heading(release), "run: make catalogue ARGUMENTS=--resume"
+    text = release.lock
+    assert text is not None
+    assert "http" not in text, "which index is used is the user's choice"
+    pins, hashes = locks.split(text)
+    assert len(pins) > 30
+    assert all(hashes.values())
+    pinned: dict[str, list[Version]] = {}
+    for pin in pins:
+        requirement = Requirement(pin)
+        (specifier,) = requirement.specifier
+        assert specifier.operator == "=="
+        pinned.setdefault(requirement.name, []).append(Version(specifier.version))
+    for constraint in map(Requirement, release.constraints):
+        for version in pinned.get(constraint.name, []):
+            assert constraint.specifier.contains(version), (constraint, version)
+    for package in release.build_from_source:
+        assert len(pinned.get(package, ["unused"])) == 1, "from source on one Python is from source on all"
+
+
+@pytest.mark.parametrize("release", catalogue.lines().values(), ids=lambda release: release.version)
+def test_every_machine_gets_tensorflow_once_and_what_a_kernel_needs(release: Release) -> None:
+    text = release.lock
+    assert text is not None
+    for platform in release.platforms:
+        for python in release.pythons:
+            names = [pin.split("==")[0] for pin in locks.chosen(text, python, platform)]
+            assert len(names) == len(set(names))
+            assert {"ipykernel", "ipython", "matplotlib", "pip", "setuptools", "numpy", "protobuf"} <= set(names)
+            assert len({"tensorflow", "tensorflow-cpu"} & set(names)) == 1, (platform, python)
+
+
+def test_every_line_was_tried_with_the_lock_that_it_has() -> None:
+    for release in catalogue.lines().values():
+        result = release.result(release.pythons[0])
+        assert result is not None, f"run: make catalogue ARGUMENTS='--resume --only {release.line}'"
+        assert {"install", "import", "op", "fit", "lstm", "h5", "data", "tensorboard", "kernel"} <= set(result.checks)
+        assert result.ok, (release.version, result.checks)
+        assert catalogue.caution(release, release.pythons[0]) is None
+
+
+def test_the_page_says_what_came_out() -> None:
+    assert page.FILE.read_text(encoding="utf-8") == page.text(), "run: make catalogue ARGUMENTS=--resume"
+
+
+def test_every_release_has_one_toolkit() -> None:
+    for release in catalogue.releases():
+        accelerators.toolkit(release.version)
+    assert accelerators.toolkit("1.15.5").cuda == "10.0"
+    assert accelerators.toolkit("2.22").cudnn == accelerators.toolkit("2.21.0").cudnn
+
+
+def test_a_newer_release_is_resolved_when_it_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    older = tuple(release for release in catalogue.releases() if release.line != "2.21")
+    monkeypatch.setattr(catalogue, "releases", lambda: older)
+    monkeypatch.setattr(catalogue, "lines", lambda: {release.line: release for release in older})
+    release, order = catalogue.find("2.21"), Order("2.21")
+    assert not release.known
+    plan = Plan(release, recipe_for(order, release, "3.12"), Interpreter("3.12", None))
+    text = resolution.lock(plan, Path("3.12"), tmp_path, print)
+    pins, hashes = locks.split(text)
+    assert any(re.match(r"tensorflow(-cpu)?==2\.21\.\d+", pin) for pin in pins)
+    assert all(hashes.values())
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.timeout(900)
+def test_an_old_patch_release_really_works() -> None:
+    """What `make catalogue` does to all of them, with a small one: Python 3.6, and a check that it is too old for."""
+    release = catalogue.find("1.3.0")
+    said: list[str] = []
+    result = verification.verify(release, "3.6", said.append)
+    assert said[0] == "import"
+    assert result.ok, result.checks
+    assert result.checks["data"] == "not in this release: tf.data came with 1.4"
+    assert result.checks["kernel"] == result.checks["values"] == "ok"
+    assert result.packages["numpy"].startswith("1.")
+
+
+def test_a_result_holds_for_what_was_installed_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    release = catalogue.find("1.15")
+    assert release.result("3.7") is not None
+    monkeypatch.setattr(results, "fingerprint", lambda pins: "another")
+    assert release.result("3.7") is None
