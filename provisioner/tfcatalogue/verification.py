@@ -79,7 +79,7 @@ def verify(release: Release, python: str, say: Callable[[str], None]) -> Result:
 
 
 def _order(release: Release, python: str) -> Order:
-    return Order(release.version, user=True)
+    return Order(release.version, user=True, python=python)
 
 
 @contextmanager
