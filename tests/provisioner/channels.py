@@ -6,6 +6,7 @@ import bz2
 import hashlib
 import io
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -115,6 +116,38 @@ def python(minor: str) -> Package:
     files[f"bin/python{minor}"] = Path(found.path).resolve().read_bytes()
     files["bin/python3"] = files["bin/python"] = Path(f"python{minor}")
     return Package("python", found.version, (), files)
+
+
+def whole_python(minor: str) -> Package:
+    """A real interpreter that needs nothing outside its prefix, as conda-forge's."""
+    found = Path(_found(minor).path).resolve()
+    root = found.parent.parent
+    library = root / "lib" / f"python{minor}"
+    left_out = ("site-packages", "__pycache__", "test", "tests", "idlelib", "ensurepip", "turtledemo")
+    files: dict[str, bytes | Path] = {}
+    for parent, folders, names in os.walk(library):
+        folders[:] = [name for name in folders if name not in left_out and not name.startswith("config-")]
+        for name in names:
+            path = Path(parent, name)
+            files[str(path.relative_to(root))] = path.read_bytes()
+    for shared in root.glob("lib/libpython*.so*"):
+        files[f"lib/{shared.name}"] = Path(os.readlink(shared)) if shared.is_symlink() else shared.read_bytes()
+    # Where it looks for its library, told relative to itself; what is left of the old text is never read.
+    text = found.read_bytes()
+    old = f"{root}/lib".encode()
+    files[f"bin/python{minor}"] = text.replace(old + b"\0", b"$ORIGIN/../lib".ljust(len(old), b"\0") + b"\0")
+    files["bin/python3"] = files["bin/python"] = Path(f"python{minor}")
+    return Package("python", _found(minor).version, (), files)
+
+
+def repacked(name: str, version: str, minor: str, folder: Path) -> Package:
+    """A package with the files of wheels that were unpacked into a folder."""
+    files: dict[str, bytes | Path] = {
+        f"lib/python{minor}/site-packages/{path.relative_to(folder)}": path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.relative_to(folder).parts[0] not in ("bin", "share", ".lock")
+    }
+    return Package(name, version, (f"python {minor}.*",), files, build=f"py{minor.replace('.', '')}_0")
 
 
 def _found(minor: str) -> survey.Python:

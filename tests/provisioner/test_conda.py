@@ -399,3 +399,51 @@ def test_a_program_that_is_only_called_conda_is_refused(place: Path) -> None:
         executable.identity(other)
     with pytest.raises(BuildFailed, match="There is no program"):
         executable.chosen(str(place / "nothing"))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A channel with a Python 3.7 that needs nothing outside its prefix, and the real TensorFlow 1.15.0."""
+    channel = tmp_path_factory.mktemp("whole")
+    lock = catalogue.find("1.15.0").lock
+    assert lock is not None
+    wheels = channels.unpacked(lock, "3.7", tmp_path_factory.mktemp("wheels") / "py37")
+    channels.whole_python("3.7").write(channel)
+    channels.repacked("tensorflow", "1.15.0", "3.7", wheels).write(channel)
+    for name in ("ipykernel", "pip", "setuptools", "matplotlib-base"):
+        Package(name, "1.0", ("tensorflow",)).write(channel)
+    return channel
+
+
+_OP = """
+import sys, os, tensorflow as tf
+with tf.Session() as session:
+    answer = int(session.run(tf.constant(20) + tf.constant(22)))
+"""
+
+
+@pytest.mark.slow
+def test_the_real_tensorflow_from_conda_packages(whole: Path, place: Path) -> None:
+    with channels.served(whole) as server:
+        arguments = ("install", "1.15.0", "--user", "--backend", "conda", "--channel", server.url)
+        done = subprocess.run(command(*arguments), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with RemoteKernel("tf1.15.0") as kernel:
+        kernel.run(_OP)
+        assert kernel["tf.__version__, answer"] == ("1.15.0", 42)
+        prefix = kernel["sys.prefix"]
+        assert kernel["os.environ['CONDA_PREFIX']"] == prefix
+        assert kernel["[part for part in sys.path if 'site-packages' in part]"] == [
+            f"{prefix}/lib/python3.7/site-packages"
+        ]
+        assert kernel["tf.__file__"].startswith(prefix)
+
+
+@pytest.mark.slow
+def test_the_real_wheels_on_a_python_from_conda(bare: None, whole: Path, place: Path) -> None:
+    done = install.install(Order("tf1", user=True, channels=(str(whole),)))
+    assert Path(done.environment.base_python).is_relative_to(pythons.root())
+    with RemoteKernel("tf1") as kernel:
+        kernel.run(_OP)
+        assert kernel["tf.__version__, answer"] == ("1.15.5", 42)
+        assert kernel["sys.base_prefix"].startswith(str(pythons.root()))

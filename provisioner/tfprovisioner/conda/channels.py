@@ -45,8 +45,3 @@ def public(channel: str) -> str:
 def shown(channels: tuple[str, ...]) -> str:
     """``conda-forge and https://example.org/mine``"""
     return " and ".join(public(channel) for channel in channels)
-
-
-def without_secrets(text: str) -> str:
-    """A message with the addresses in it made ``public``."""
-    return re.sub(r"[A-Za-z0-9+]+://[^\s'\")>]+", lambda match: public(match[0]), text)

@@ -10,6 +10,7 @@ from pathlib import Path
 from tfprovisioner import children, uv
 from tfprovisioner.conda import channels, places
 from tfprovisioner.conda.prefixes import Lacking, Wanted
+from tfprovisioner.credentials import redacted
 from tfprovisioner.errors import BuildFailed
 from tfprovisioner.progress import Reporter
 
@@ -74,7 +75,7 @@ def fill(program: Path, prefix: Path, wanted: Wanted, report: Reporter) -> None:
     subject = wanted.subject
     if subject is not None and re.search(_ABSENT, output) and subject.name in output:
         raise Lacking(f"{channels.shown(wanted.channels)}: no {subject.name} {subject.version} for {subject.python}")
-    tail = channels.without_secrets("\n".join(output.strip().splitlines()[-12:]))
+    tail = redacted("\n".join(output.strip().splitlines()[-12:]))
     raise BuildFailed(f"{program} could not make the environment, and nothing was changed. It said:\n{tail}")
 
 

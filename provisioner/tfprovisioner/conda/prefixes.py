@@ -11,6 +11,7 @@ from typing import Any
 
 from tfprovisioner import children, uv
 from tfprovisioner.conda import channels, child, places
+from tfprovisioner.credentials import redacted
 from tfprovisioner.errors import BuildFailed
 from tfprovisioner.progress import Reporter
 
@@ -135,7 +136,7 @@ def _explanation(kind: str, text: str) -> str:
         remedy = "UV_OFFLINE is set, and not everything is in the cache. Unset it"
     return (
         f"{meaning}, so the environment was not built and nothing was changed. {remedy}; then run the same command "
-        f"again. What was said:\n{channels.without_secrets(text)}"
+        f"again. What was said:\n{redacted(text)}"
     )
 
 
