@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Environments of a checkout stay in the checkout, unless told otherwise.
 export TFKERNELS_HOME ?= $(CURDIR)/build/tfkernels
 
-.PHONY: demo test soak lint format bench catalogue clean
+.PHONY: demo test test-slow soak lint format bench catalogue clean
 
 demo: $(VENV)/installed
 	$(BIN)/tfkernels demo
@@ -17,6 +17,10 @@ test: $(VENV)/installed-test lint
 # The long form of the tests that have one: minutes each.
 soak: $(VENV)/installed-test
 	$(BIN)/python -m pytest --soak --timeout 3600 tests/provisioner/test_whole_or_nothing.py
+
+# The real TensorFlow 1.15 as conda packages, made from its wheels: minutes, and 2 GB of disk for as long.
+test-slow: $(VENV)/installed-test
+	$(BIN)/python -m pytest -m slow --timeout 1200
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check

@@ -23,13 +23,28 @@ _FOREIGN = frozenset(
 )
 _FOREIGN_PREFIXES = ("CONDA_", "_CONDA_", "TFKERNELS_KERNEL", "TFKERNELS_FOLDER")
 
+OWN = "TFKERNELS_KERNEL_OWN"
+"""Names, with commas between: what this kernel's environment sets when it is active, and hands on to no other one."""
+
+OWN_PATH = "TFKERNELS_KERNEL_PATH"
+"""Folders that the active environment puts before those of PATH."""
+
 AT_START: typing.Mapping[str, str] = dict(os.environ)
 """The variables as this process began. What a cell sets is for that kernel and its children, not for other kernels."""
 
 
 def cleaned(variables: typing.Mapping[str, str], keep: typing.Container[str] = ()) -> typing.Dict[str, str]:
     """``variables`` without what belongs to another Python environment; the names in ``keep`` stay as they are."""
-    return {name: value for name, value in variables.items() if name in keep or not _is_foreign(name, value)}
+    own = _own(variables)
+    return {
+        name: value
+        for name, value in variables.items()
+        if name in keep or not (name in own or _is_foreign(name, value))
+    }
+
+
+def _own(variables: typing.Mapping[str, str]) -> typing.Set[str]:
+    return {name for name in variables.get(OWN, "").split(",") if name}
 
 
 def _is_foreign(name: str, value: str) -> bool:
@@ -40,13 +55,14 @@ def _is_foreign(name: str, value: str) -> bool:
 
 def activate() -> None:
     """Makes this interpreter's environment the active one for ``!pip``, ``!python`` and other children."""
-    own = {name for name in os.environ if name.startswith("TFKERNELS_")} | {"JPY_PARENT_PID"}
+    own = {name for name in os.environ if name.startswith("TFKERNELS_")} | {"JPY_PARENT_PID"} | _own(os.environ)
     kept = cleaned(os.environ, keep=own)
     for name in set(os.environ) - set(kept):
         del os.environ[name]
-    programs = os.path.dirname(sys.executable)
-    path = kept.get("PATH", os.defpath).split(os.pathsep)
-    os.environ["PATH"] = os.pathsep.join([programs] + [part for part in path if part != programs])
+    first = [os.path.dirname(sys.executable)]
+    first += [part for part in kept.get(OWN_PATH, "").split(os.pathsep) if part and part not in first]
+    rest = [part for part in kept.get("PATH", os.defpath).split(os.pathsep) if part not in first]
+    os.environ["PATH"] = os.pathsep.join(first + rest)
     if sys.prefix != sys.base_prefix:
         os.environ["VIRTUAL_ENV"] = sys.prefix
     # Two TensorFlow processes share a GPU only if neither takes all of its memory at once.

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 from pathlib import Path
+from string import Template
 from typing import Any
 
 from jupyter_client.connect import write_connection_file
@@ -42,7 +43,8 @@ class KernelProcess:
         try:
             self.connection = self._connection()
             variables = environ.cleaned(environ.AT_START)
-            variables.update(spec.spec.get("env", {}))
+            own = {name: Template(text).safe_substitute(variables) for name, text in spec.spec.get("env", {}).items()}
+            variables.update(own)  # with ``$NAME`` in their texts, as all of Jupyter's clients understand them
             variables["JPY_PARENT_PID"] = str(os.getpid())
             variables["TFKERNELS_FOLDER"] = str(self.folder)
             with (self.folder / "stderr").open("ab") as stderr:

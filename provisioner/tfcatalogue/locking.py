@@ -7,7 +7,7 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from tfprovisioner import catalogue, interpreters, locks, resolution, rules
+from tfprovisioner import catalogue, locks, resolution, rules, survey
 from tfprovisioner.catalogue import Release
 
 
@@ -19,8 +19,8 @@ def resolved(release: Release, keep: bool) -> tuple[list[str], dict[str, list[st
     oldest = min(release.pythons, key=Version)
     options = ["--universal", "--python-version", oldest, *resolution.only_wheels(release)]
     if release.build_from_source:  # their setup code is asked for what they need
-        interpreter = interpreters.installed(oldest)
-        options += ["--python", str(interpreter.path) if interpreter else oldest]
+        interpreter = survey.best(oldest)
+        options += ["--python", interpreter.path if interpreter else oldest]
     newest = catalogue.lines()[release.line]
     model = release if keep and locks.comments(release.version) else None if newest == release else newest
     preferred = locks.read(model.version) if model else ""

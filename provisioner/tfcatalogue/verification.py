@@ -46,7 +46,7 @@ def verify(release: Release, python: str, say: Callable[[str], None]) -> Result:
     with _place():
         started = time.monotonic()
         try:
-            made = install.install(Order(release.version, user=True))
+            made = install.install(Order(release.version, user=True, python=python))
         except ProvisionError as error:
             outcomes["install"] = " ".join(str(error).split())[:500]
         else:

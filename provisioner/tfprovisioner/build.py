@@ -1,6 +1,5 @@
 """Building an environment: whole, or nothing."""
 
-import contextlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -8,9 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
-from filelock import FileLock
-
-from tfprovisioner import bytecode, catalogue, children, durable, environments, interpreters, plan
+from tfprovisioner import bytecode, catalogue, durable, environments, interpreters, plan, turns
 from tfprovisioner.backends import BACKENDS
 from tfprovisioner.environments import Environment
 from tfprovisioner.errors import BrokenEnvironment, BuildFailed
@@ -37,10 +34,10 @@ def ensured(order: Order, report: Reporter) -> Iterator[tuple[Environment, bool]
             yield existing, False
             return
         report.step("looking for a Python")
-        interpreter = interpreters.find(release)
+        interpreter = interpreters.find(order, release)
         if interpreter.minor != recipe.python:
             raise BuildFailed("The environment was removed while this command began to use it. Run the command again.")
-        yield _build(Plan(release, recipe, interpreter), report), True
+        yield _build(Plan(release, recipe, interpreter, order), report), True
 
 
 @contextmanager
@@ -53,23 +50,8 @@ def _locked(recipe: Recipe, report: Reporter) -> Iterator[None]:
             f"The data folder {environments.root().parent} cannot be written: {error.strerror}. Choose another one "
             f"with the variable TFKERNELS_HOME."
         ) from error
-    try:
-        lock.acquire(timeout=0)
-    except TimeoutError:
-        report.step("waiting for another tfkernels that builds the same environment")
-        _wait(lock)
-    try:
+    with turns.held(lock, lambda: report.step("waiting for another tfkernels that builds the same environment")):
         yield
-    finally:
-        lock.release()
-
-
-def _wait(lock: FileLock) -> None:
-    while True:
-        children.check()
-        with contextlib.suppress(TimeoutError):
-            lock.acquire(timeout=0.5)
-            return
 
 
 def _build(plan: Plan, report: Reporter) -> Environment:

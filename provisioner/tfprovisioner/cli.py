@@ -4,7 +4,8 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +19,7 @@ from tfkernels.errors import TFKernelsError
 from tfprovisioner import catalogue, listing, side_by_side, sources
 from tfprovisioner import install as install_module
 from tfprovisioner.errors import ProvisionError
-from tfprovisioner.order import Order
+from tfprovisioner.order import Order, lasting
 
 app = typer.Typer(
     help="Every TensorFlow release as a Jupyter kernel of its own.",
@@ -26,6 +27,14 @@ app = typer.Typer(
     add_completion=True,
     pretty_exceptions_enable=False,
 )
+
+
+class Backend(str, Enum):
+    """What ``--backend`` takes: the names in ``backends.BACKENDS``."""
+
+    uv = "uv"
+    conda = "conda"
+
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
@@ -88,6 +97,26 @@ def install(
     offline: Annotated[
         bool, typer.Option("--offline", help="Use what is in uv's cache and in --find-links, and no network.")
     ] = False,
+    python: Annotated[
+        str | None,
+        typer.Option(metavar="VERSION|PATH", help="The Python to use. Without it, the best one is found or fetched."),
+    ] = None,
+    backend: Annotated[
+        Backend, typer.Option(help="uv: wheels from the package index. conda: packages of conda channels.")
+    ] = Backend.uv,
+    channels: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--channel",
+            help="A conda channel, by name or address, for the conda backend and for Pythons that uv does not have; "
+            "repeatable, the first one goes first. `defaults` is used only if named: its terms restrict companies.",
+            show_default="conda-forge",
+        ),
+    ] = None,
+    conda_exe: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="Your own conda, mamba or micromamba, to use in place of the built-in one."),
+    ] = None,
 ) -> None:
     """Build environments and register their kernels. What is there already is left as it is."""
     requests = releases or ["tf1", "tf2"]
@@ -95,7 +124,11 @@ def install(
         raise typer.BadParameter("--name goes with exactly one release")
     with _answering():
         sources.choose(index, find_links or (), offline)
-    asked = [Order(request, name, user, rebuild, extras=tuple(extras or ())) for request in requests]
+    first = Order(
+        requests[0], name, user, rebuild, backend.value, tuple(extras or ()),
+        python=lasting(python), channels=tuple(channels or ()), conda=lasting(conda_exe),
+    )  # fmt: skip
+    asked = [replace(first, release=request) for request in requests]
     orders = list({order.kernel: order for order in asked}.values())
     failures = []
 

@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from tfprovisioner.errors import ProvisionError
 
 _USER = re.compile(r"(?<=://)[^\s/?#]*@")
+_TOKEN = re.compile(r"(?<=/t/)[^\s/]+(?=/)")  # of conda's servers
 _QUERY = re.compile(r"(://[^\s?#`'\")]+)\?[^\s`'\")]+")
 
 
 def redacted(text: str) -> str:
-    """A text in which URLs have neither user nor password nor query (``?token=…``)."""
-    return _QUERY.sub(r"\1?****", _USER.sub("****@", text))
+    """A text in which URLs have neither user nor password nor token nor query (``?token=…``)."""
+    return _QUERY.sub(r"\1?****", _TOKEN.sub("****", _USER.sub("****@", text)))
 
 
 def refuse(requirements: Iterable[str]) -> None:

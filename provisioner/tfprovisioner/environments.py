@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 from filelock import FileLock
 
+from tfprovisioner.conda import places
 from tfprovisioner.home import home
 from tfprovisioner.recipe import Recipe
 
@@ -54,7 +55,9 @@ class Environment:
 
 
 def python_in(folder: Path) -> Path:
-    return folder / "Scripts" / "python.exe" if os.name == "nt" else folder / "bin" / "python"
+    if os.name != "nt":
+        return folder / "bin" / "python"
+    return folder / "python.exe" if places.is_environment(folder) else folder / "Scripts" / "python.exe"
 
 
 def load(folder: Path) -> Environment | None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tfkernels import kernelspecs
 from tfprovisioner import build, catalogue, credentials, environments, kernelspec
+from tfprovisioner.conda import pythons
 from tfprovisioner.environments import Environment
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.order import Order
@@ -83,6 +84,7 @@ def remove(name: str) -> tuple[Path, Path | None]:
             kernelspec.remove(spec.folder)
             if not shared and environment is not None:
                 environments.sweep(environment.recipe, keep=None)
+        pythons.sweep()  # its Python, if no other environment uses that
     except OSError as error:
         raise ProvisionError(
             f"Kernel {name} could not be removed completely: {error.strerror} ({error.filename}). Make that place "

@@ -1,62 +1,129 @@
-"""Where the Python for a release comes from."""
+"""Where the Python for an order comes from: found here, else from uv, else from conda-forge."""
 
-import functools
-import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-import findpython
-
+from tfprovisioner import survey, uv
 from tfprovisioner.catalogue import Release
+from tfprovisioner.conda import pythons
 from tfprovisioner.errors import NoInterpreter
+from tfprovisioner.order import Order
 
-_DOWNLOADABLE_FROM = (3, 8)  # uv has no older interpreters to download
+_UV_HAS_FROM = (3, 8)  # uv has no older interpreters to download
+
+Source = Literal["found", "uv", "conda"]
 
 
 @dataclass(frozen=True)
 class Interpreter:
-    """A CPython on this machine, or (``path`` is ``None``) one that uv will download."""
+    """A CPython on this machine (``path``), or one that will be fetched."""
 
     version: str
-    """``3.13.0``, or ``3.13`` if it is still to be downloaded."""
+    """``3.13.0``; ``3.13`` if it is still to be fetched and any patch will do."""
     path: Path | None
+    source: Source = "found"
 
     @property
     def minor(self) -> str:
         return ".".join(self.version.split(".")[:2])
 
 
-def find(release: Release) -> Interpreter:
-    """The best interpreter for a release: of the preferred versions the first that is here, else a download.
+def find(order: Order, release: Release) -> Interpreter:
+    """The best interpreter for an order: of the preferred versions the first that is here, else one to fetch.
 
     Raises ``NoInterpreter`` with what was looked for and the ways to get one.
     """
-    for minor in release.pythons:
-        found = installed(minor)
-        if found is not None:
-            return found
-    for minor in release.pythons:
-        if _numbers(minor) >= _DOWNLOADABLE_FROM and os.environ.get("UV_PYTHON_DOWNLOADS") != "never":
-            return Interpreter(minor, None)
-    wanted = " or ".join(release.pythons)
-    raise NoInterpreter(
-        f"TensorFlow {release.version} needs Python {wanted}, and there is none on this machine: neither on PATH, nor "
-        f"from pyenv, asdf, rye, uv or the system; and versions before 3.8 cannot be downloaded by uv. Install one, "
-        f"for example with `pyenv install {release.pythons[0]}`, or `conda create -n python{release.pythons[0]} "
-        f"python={release.pythons[0]}` and put its bin folder on PATH; then run the same command again."
+    if order.backend == "conda":
+        return _of_the_channels(order, release)
+    if order.python_path:
+        return _named(order.python_path, release)
+    wanted = minors(order, release)
+    for minor in wanted:
+        for python in survey.pythons():
+            if python.minor == minor and _fits(python.version, order.python):
+                return Interpreter(python.version, Path(python.path))
+    exact = order.python if order.python and order.python.count(".") == 2 else None
+    for minor in wanted:
+        if _numbers(minor) >= _UV_HAS_FROM and uv.downloads_pythons():
+            return Interpreter(exact or minor, None, "uv")
+    for minor in wanted:
+        if pythons.available(minor, order.channels):
+            return Interpreter(exact or minor, None, "conda")
+    raise NoInterpreter(_none_at_all(release, wanted))
+
+
+def minors(order: Order, release: Release) -> tuple[str, ...]:
+    """The versions that an order allows, the preferred first; of a named interpreter its own.
+
+    Raises ``NoInterpreter`` if the release runs on none of them.
+    """
+    if order.python_path and order.backend != "conda":
+        return (_named(order.python_path, release).minor,)
+    wanted = tuple(minor for minor in release.pythons if _fits(minor, order.python and _cut(order.python)))
+    if not wanted:
+        raise NoInterpreter(f"{_no_wheels(release, f'Python {order.python}')}")
+    return wanted
+
+
+def _named(name: str, release: Release) -> Interpreter:
+    """The interpreter that a user named, or the one in the folder of the environment."""
+    path = Path(name)
+    if path.is_dir():
+        inside = [path / "bin" / "python", path / "Scripts" / "python.exe", path / "python.exe"]
+        path = next((python for python in inside if python.exists()), path)
+    if not path.is_file():
+        raise NoInterpreter(f"There is no Python at {path}. Name another one with --python, or none to have one found.")
+    try:
+        python = survey.ask(path)
+    except NoInterpreter as error:
+        raise NoInterpreter(f"{error} Name another one with --python, or none to have one found.") from None
+    objection = python.objection()
+    if objection:
+        raise NoInterpreter(f"{path} cannot be used: {objection}. Name another one with --python.")
+    if python.minor not in release.pythons:
+        raise NoInterpreter(_no_wheels(release, f"Python {python.version} ({path})"))
+    return Interpreter(python.version, Path(python.path))
+
+
+def _of_the_channels(order: Order, release: Release) -> Interpreter:
+    if order.python_path:
+        raise NoInterpreter(
+            f"The conda backend takes Python from its channels, so {order.python} cannot be used. Give a version, "
+            f"--python {release.pythons[0]}, or leave --backend conda out."
+        )
+    minor = minors(order, release)[0]
+    return Interpreter(order.python if order.python and order.python.count(".") == 2 else minor, None, "conda")
+
+
+def _no_wheels(release: Release, what: str) -> str:
+    return (
+        f"TensorFlow {release.version} has no wheels for {what}; it has for Python {', '.join(release.pythons)}. "
+        f"Choose one of these: --python {release.pythons[0]}"
     )
 
 
-@functools.cache
-def installed(minor: str) -> Interpreter | None:
-    major_number, minor_number = _numbers(minor)
-    for python in findpython.find_all(major_number, minor_number, allow_prereleases=False):
-        # TensorFlow has wheels for plain 64-bit CPython only.
-        if python.implementation.lower() == "cpython" and python.architecture == "64bit" and not python.freethreaded:
-            return Interpreter(str(python.version), Path(python.interpreter))
-    return None
+def _none_at_all(release: Release, wanted: tuple[str, ...]) -> str:
+    first = wanted[0]
+    return (
+        f"TensorFlow {release.version} needs Python {' or '.join(wanted)}, and there is none on this machine: neither "
+        f"on PATH, nor from pyenv, asdf, rye, uv, conda, Homebrew or the system; and none may be downloaded (uv has "
+        f"them from 3.8 on, unless UV_PYTHON_DOWNLOADS or UV_OFFLINE forbid it; conda-forge has all, unless UV_OFFLINE "
+        f"forbids it). Allow that, or install one, for example with `pyenv install {first}` or `conda create -n "
+        f"python{first} python={first}`, or name one with --python; then run the same command again."
+    )
+
+
+def _fits(version: str, wanted: str | None) -> bool:
+    """``3.7.16`` fits ``3.7``; ``3.10`` does not fit ``3.1``."""
+    return not wanted or version == wanted or version.startswith(f"{wanted}.")
+
+
+def _cut(version: str) -> str:
+    return ".".join(version.split(".")[:2])
 
 
 def _numbers(minor: str) -> tuple[int, int]:
-    first, second = minor.split(".")[:2]
+    first, second = re.findall(r"\d+", minor)[:2]
     return int(first), int(second)

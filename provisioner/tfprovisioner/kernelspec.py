@@ -1,6 +1,7 @@
 """Writing and removing the kernelspec folders that Jupyter's clients read."""
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -10,6 +11,8 @@ from typing import Any
 from jupyter_core.paths import jupyter_data_dir
 
 import tfkernels
+from tfkernels import environ
+from tfprovisioner.conda.activation import activation
 from tfprovisioner.environments import Environment, note_kernel, replace_text
 from tfprovisioner.errors import BadKernelName, ProvisionError
 from tfprovisioner.order import Order
@@ -54,6 +57,7 @@ def repoint(folder: Path, environment: Environment) -> None:
     """Lets an existing kernel use another environment of the same recipe; the rest of it stays as it is."""
     content = _read(folder / "kernel.json")
     content["argv"][0] = str(environment.python)
+    content["env"] = {**_without_activation(content["env"]), **_activation(environment.folder)}
     content["metadata"]["tfkernels"].update(environment=str(environment.folder), python=environment.python_version)
     try:
         note_kernel(environment.folder, folder)
@@ -118,6 +122,7 @@ def _content(order: Order, environment: Environment) -> dict[str, Any]:
         "display_name": display_name(name, release),
         "language": "python",
         "env": {
+            **_activation(environment.folder),
             # Empty is unset for Python; a kernelspec can only overwrite. For Python 3.6 an empty home is a home.
             "PYTHONPATH": "",
             **({} if environment.python_version.startswith("3.6.") else {"PYTHONHOME": ""}),
@@ -128,6 +133,20 @@ def _content(order: Order, environment: Environment) -> dict[str, Any]:
         },
         "metadata": metadata,
     }
+
+
+def _activation(folder: Path) -> dict[str, str]:
+    """Of a conda environment, what activating it sets. Jupyter's clients put other variables in place of ``$NAME``."""
+    done = activation(folder)
+    if not done.variables:
+        return {}
+    variables = {name: value.replace("$", "$$") for name, value in done.variables.items()}
+    return {**variables, environ.OWN: ",".join(variables), environ.OWN_PATH: os.pathsep.join(done.path)}
+
+
+def _without_activation(variables: dict[str, str]) -> dict[str, str]:
+    own = {*variables.get(environ.OWN, "").split(","), environ.OWN, environ.OWN_PATH}
+    return {name: value for name, value in variables.items() if name not in own}
 
 
 def display_name(name: str, release: str) -> str:

@@ -6,7 +6,10 @@ from pathlib import Path
 from tfkernels import kernelspecs
 from tfprovisioner import catalogue, environments, interpreters
 from tfprovisioner.catalogue import Release
+from tfprovisioner.conda import channels
 from tfprovisioner.errors import NoInterpreter, NoWheels
+from tfprovisioner.interpreters import Interpreter
+from tfprovisioner.order import Order
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,8 @@ class ReleaseRow:
     """All releases of the line; each can be installed by its exact number."""
     available: bool
     here: str
+    source: str | None
+    """``found``, ``uv`` or ``conda``; ``None`` if it cannot be had."""
 
 
 def releases() -> list[ReleaseRow]:
@@ -70,7 +75,7 @@ def releases() -> list[ReleaseRow]:
         patches.setdefault(release.line, []).append(release.version)
     rows = []
     for line, release in reversed(catalogue.lines().items()):
-        available, here = _here(release)
+        source, here = _here(release)
         tried = tuple(python for python in release.pythons if (result := release.result(python)) and result.ok)
         rows.append(
             ReleaseRow(
@@ -80,19 +85,28 @@ def releases() -> list[ReleaseRow]:
                 pythons=release.pythons,
                 tried_on=tried,
                 patches=tuple(patches[line]),
-                available=available,
+                available=source is not None,
                 here=here,
+                source=source,
             )
         )
     return rows
 
 
-def _here(release: Release) -> tuple[bool, str]:
+def _here(release: Release) -> tuple[str | None, str]:
     try:
         catalogue.require_wheels(release)
-        interpreter = interpreters.find(release)
+        interpreter = interpreters.find(Order(release.version), release)
     except NoWheels:
-        return False, f"no wheels for {catalogue.platform_name()}"
+        return None, f"no wheels for {catalogue.platform_name()}"
     except NoInterpreter:
-        return False, f"no Python {' or '.join(release.pythons)} found"
-    return True, f"Python {interpreter.version}: {interpreter.path or 'uv downloads it'}"
+        return None, f"no Python {' or '.join(release.pythons)} found, and none may be downloaded"
+    return interpreter.source, f"Python {interpreter.version}: {_origin(interpreter)}"
+
+
+def _origin(interpreter: Interpreter) -> str:
+    if interpreter.source == "uv":
+        return "uv downloads it"
+    if interpreter.source == "conda":
+        return f"{channels.shown(channels.chosen(()))} brings it"
+    return str(interpreter.path)

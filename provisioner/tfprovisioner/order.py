@@ -1,9 +1,27 @@
 """What a user asks for: one order makes one kernel."""
 
+import re
 import shlex
+import shutil
 from dataclasses import dataclass
+from pathlib import Path
 
 from tfprovisioner import catalogue
+from tfprovisioner.conda import channels
+
+
+def lasting(named: str | None) -> str | None:
+    """A version as it is; a program or a folder by its absolute path, for the order may be repeated from elsewhere."""
+    if named is None or _is_version(named):
+        return named
+    path = Path(named).expanduser()
+    if path.exists() or path.name != named:
+        return str(path.absolute())
+    return shutil.which(named) or named
+
+
+def _is_version(named: str) -> bool:
+    return re.fullmatch(r"\d+(\.\d+){0,2}", named) is not None
 
 
 @dataclass(frozen=True)
@@ -18,11 +36,22 @@ class Order:
     backend: str = "uv"
     extras: tuple[str, ...] = ()
     """Requirements beside TensorFlow's, ``matplotlib<3.5``."""
+    python: str | None = None
+    """A version (``3.10``, ``3.10.13``), or the path of an interpreter or of its environment."""
+    channels: tuple[str, ...] = ()
+    """Of conda, by name or address; none means conda-forge."""
+    conda: str | None = None
+    """The user's own conda, mamba or micromamba."""
 
     @property
     def kernel(self) -> str:
         """The name that the kernel gets."""
         return self.name or catalogue.kernel_name(self.release)
+
+    @property
+    def python_path(self) -> str | None:
+        """What ``python`` says if that is no version."""
+        return None if self.python is None or _is_version(self.python) else self.python
 
     @property
     def command(self) -> str:
@@ -34,6 +63,12 @@ class Order:
             words += ["--user"]
         if self.backend != "uv":
             words += ["--backend", self.backend]
+        if self.python:
+            words += ["--python", self.python]
+        for channel in self.channels:
+            words += ["--channel", channels.public(channel)]
+        if self.conda:
+            words += ["--conda-exe", self.conda]
         for extra in self.extras:
             words += ["--with", extra]
         return shlex.join(words)

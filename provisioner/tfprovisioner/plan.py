@@ -16,14 +16,15 @@ class Plan:
     release: Release
     recipe: Recipe
     interpreter: Interpreter
+    order: Order
 
 
 def choose(order: Order, release: Release) -> Recipe:
     """The recipe of an environment that is there, before interpreters are searched, which takes seconds."""
     if not order.rebuild:
-        for minor in release.pythons:
+        for minor in interpreters.minors(order, release):
             recipe = recipe_for(order, release, minor)
             existing = environments.current(recipe)
             if existing is not None and existing.problem() is None:
                 return recipe
-    return recipe_for(order, release, interpreters.find(release).minor)
+    return recipe_for(order, release, interpreters.find(order, release).minor)

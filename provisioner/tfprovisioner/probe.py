@@ -8,6 +8,8 @@ from pathlib import Path
 
 from tfkernels import environ
 from tfprovisioner import children
+from tfprovisioner.conda import places
+from tfprovisioner.conda.activation import activation
 from tfprovisioner.errors import BrokenEnvironment
 
 TIMEOUT = 300.0
@@ -43,7 +45,8 @@ class Findings:
 def probe(python: Path) -> Findings:
     """Imports TensorFlow with ``python`` and multiplies two matrices. Raises ``BrokenEnvironment`` with the reason."""
     # -I: what lies in the current folder (a random.py, say) is not part of the environment
-    variables = environ.cleaned(os.environ)
+    active = activation(places.prefix_of(python))
+    variables = {**environ.cleaned(os.environ), **active.variables}
     variables.pop("PYTHONDONTWRITEBYTECODE", None)  # this first import makes all later ones fast
     variables["CUDA_VISIBLE_DEVICES"] = "-1"  # nor does it take memory of a GPU that is at work
     variables["TF_CPP_MIN_LOG_LEVEL"] = "2"

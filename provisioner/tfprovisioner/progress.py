@@ -23,6 +23,10 @@ class Reporter:
         """A new step of the work begins."""
         print(f"{self._kernel}: {text} ({time.monotonic() - self._started:.0f} s)", file=sys.stderr, flush=True)
 
+    def note(self, text: str) -> None:
+        """Something that the user should still be able to read when all is done."""
+        self.step(text)
+
     def uv_says(self, line: str) -> None:
         """A line of uv's output."""
         if "falling back to full copy" in line:
@@ -32,6 +36,9 @@ class Reporter:
 
     def end(self) -> None:
         """No step follows."""
+
+    def fetched(self, size: int, total: int | None = None) -> None:
+        """So many bytes of the step's ``total`` are here."""
 
 
 class TerminalReporter(Reporter):
@@ -47,6 +54,9 @@ class TerminalReporter(Reporter):
     def step(self, text: str) -> None:
         self._progress.update(self._task, description=f"{self._kernel}: {text}", total=None, completed=0)
 
+    def note(self, text: str) -> None:
+        self._progress.console.print(f"{self._kernel}: {text}", markup=False, highlight=False, soft_wrap=True)
+
     def uv_says(self, line: str) -> None:
         super().uv_says(line)
         announced = re.match(r"\s*Downloading (\S+) \(([\d.]+)([KMG]iB)\)", line)
@@ -60,6 +70,12 @@ class TerminalReporter(Reporter):
 
     def end(self) -> None:
         self._progress.remove_task(self._task)
+
+    def fetched(self, size: int, total: int | None = None) -> None:
+        if total is None:
+            self._progress.update(self._task, completed=size)
+        else:
+            self._progress.update(self._task, total=total, completed=size)
 
 
 @contextmanager

@@ -3,11 +3,13 @@
 import hashlib
 import json
 import platform
+import re
 import sys
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from tfprovisioner.catalogue import Release
+from tfprovisioner.conda import channels
 from tfprovisioner.order import Order
 
 
@@ -24,11 +26,15 @@ class Recipe:
     platform: str
     extras: tuple[str, ...] = ()
     """The user's requirements, sorted. They are resolved when the environment is built, not when one is looked for."""
+    interpreter: str = ""
+    """What ``--python`` said, if that was more than a minor version: a patch release, or a path."""
+    channels: tuple[str, ...] = ()
+    """Of the conda backend, without passwords."""
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "Recipe":
         """What ``dataclasses.asdict`` and JSON made of one. Raises ``TypeError``, ``KeyError``."""
-        return cls(**{**content, "extras": tuple(content["extras"])})
+        return cls(**{**content, **{name: tuple(content[name]) for name in ("extras", "channels")}})
 
     @property
     def name(self) -> str:
@@ -48,4 +54,6 @@ def recipe_for(order: Order, release: Release, python: str) -> Recipe:
         ).hexdigest(),
         platform=f"{sys.platform}-{platform.machine().lower()}",
         extras=tuple(sorted(order.extras)),
+        interpreter=order.python if order.python and not re.fullmatch(r"\d+(\.\d+)?", order.python) else "",
+        channels=tuple(map(channels.public, channels.chosen(order.channels))) if order.backend == "conda" else (),
     )

@@ -108,6 +108,16 @@ def run(arguments: list[str], cwd: Path, say: Callable[[str], None]) -> None:
         raise BuildFailed(_explanation("\n".join(lines)))
 
 
+def offline() -> bool:
+    """Whether uv, and with it everything here, was told to stay off the network."""
+    return os.environ.get("UV_OFFLINE", "").strip().lower() in ("1", "true", "t", "yes", "y", "on")
+
+
+def downloads_pythons() -> bool:
+    """Whether uv fetches an interpreter by itself when it needs one."""
+    return os.environ.get("UV_PYTHON_DOWNLOADS", "automatic") == "automatic" and not offline()
+
+
 def _explanation(output: str) -> str:
     tail = "\n".join(output.splitlines()[-12:])
     for pattern, meaning, remedy in _CAUSES:

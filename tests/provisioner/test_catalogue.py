@@ -146,7 +146,7 @@ def test_a_newer_release_is_resolved_when_it_is_installed(tmp_path: Path, monkey
     monkeypatch.setattr(catalogue, "lines", lambda: {release.line: release for release in older})
     release, order = catalogue.find("2.21"), Order("2.21")
     assert not release.known
-    plan = Plan(release, recipe_for(order, release, "3.12"), Interpreter("3.12", None))
+    plan = Plan(release, recipe_for(order, release, "3.12"), Interpreter("3.12", None), order)
     text = resolution.lock(plan, Path("3.12"), tmp_path, print)
     pins, hashes = locks.split(text)
     assert any(re.match(r"tensorflow(-cpu)?==2\.21\.\d+", pin) for pin in pins)

@@ -6,8 +6,8 @@ It is one function ``create(plan, folder, report)`` that raises ``BuildFailed``;
 from collections.abc import Callable
 from pathlib import Path
 
-from tfprovisioner.backends import wheels
+from tfprovisioner.backends import conda, wheels
 from tfprovisioner.plan import Plan
 from tfprovisioner.progress import Reporter
 
-BACKENDS: dict[str, Callable[[Plan, Path, Reporter], None]] = {"uv": wheels.create}
+BACKENDS: dict[str, Callable[[Plan, Path, Reporter], None]] = {"uv": wheels.create, "conda": conda.create}

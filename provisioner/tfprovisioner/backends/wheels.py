@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from tfprovisioner import environments, resolution, uv
+from tfprovisioner.conda import pythons
 from tfprovisioner.plan import Plan
 from tfprovisioner.progress import Reporter
 
@@ -13,11 +14,20 @@ LOCK = "requirements.txt"
 def create(plan: Plan, folder: Path, report: Reporter) -> None:
     """Makes the environment in ``folder``. Raises ``BuildFailed``."""
     interpreter = plan.interpreter
-    report.step(f"creating an environment with Python {interpreter.version}")
-    wanted = str(interpreter.path) if interpreter.path else interpreter.version
-    preference = [] if interpreter.path else ["--managed-python"]
-    uv.run(["venv", "--no-project", *preference, "--python", wanted, str(folder)], folder.parent, report.uv_says)
+    if interpreter.source == "conda":
+        with pythons.ensured(interpreter.version, plan.order.channels, plan.order.conda, report) as python:
+            _venv([str(python)], folder, report)
+    elif interpreter.path is None:
+        _venv(["--managed-python", interpreter.version], folder, report)
+    else:
+        _venv([str(interpreter.path)], folder, report)
     install(plan, folder, report)
+
+
+def _venv(python: list[str], folder: Path, report: Reporter) -> None:
+    report.step(f"creating an environment with {python[-1]}")
+    *preference, wanted = python
+    uv.run(["venv", "--no-project", *preference, "--python", wanted, str(folder)], folder.parent, report.uv_says)
 
 
 def install(plan: Plan, folder: Path, report: Reporter) -> None:

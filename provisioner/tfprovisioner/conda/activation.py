@@ -1,0 +1,77 @@
+"""What activating a conda environment does, as variables: a kernel has them from its start, without a wrapper."""
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tfkernels import environ
+from tfprovisioner.conda import places
+from tfprovisioner.errors import BrokenEnvironment
+
+TIMEOUT = 30.0
+"""Seconds, for all the scripts in an environment's ``activate.d``."""
+
+_OF_THE_SHELL = frozenset({"_", "PWD", "OLDPWD", "SHLVL", "BASH_FUNC_which%%"})
+
+
+@dataclass(frozen=True)
+class Activation:
+    """``variables`` to set, and ``path``: the folders to put before those of PATH."""
+
+    variables: dict[str, str]
+    path: tuple[str, ...]
+
+
+def activation(prefix: Path) -> Activation:
+    """What activating ``prefix`` does; nothing if it is no conda environment.
+
+    The scripts of its packages in ``etc/conda/activate.d`` are run, once, as conda would. Raises
+    ``BrokenEnvironment``.
+    """
+    if not places.is_environment(prefix):
+        return Activation({}, ())
+    before = environ.cleaned(os.environ)
+    if os.name == "nt":  # what its scripts do there is not looked at
+        folders = (prefix, *(prefix / name for name in ("Library/mingw-w64/bin", "Library/usr/bin", "Library/bin")))
+        path = [str(folder) for folder in (*folders, prefix / "Scripts", prefix / "bin")]
+        after = {**before, "CONDA_PREFIX": str(prefix), "PATH": os.pathsep.join([*path, before.get("PATH", "")])}
+    else:
+        after = _after(prefix, before)
+    own = after.get("PATH", "").split(os.pathsep)
+    rest = before.get("PATH", "").split(os.pathsep)
+    changed = {
+        name: value
+        for name, value in after.items()
+        if before.get(name) != value and name not in _OF_THE_SHELL and name != "PATH"
+    }
+    # An environment without a name is called by its path.
+    return Activation(
+        {**changed, "CONDA_DEFAULT_ENV": str(prefix)}, tuple(folder for folder in own if folder not in rest)
+    )
+
+
+def _after(prefix: Path, before: dict[str, str]) -> dict[str, str]:
+    from rattler.shell import ActivationVariables, PathModificationBehavior, Shell, activate
+
+    # It would read PATH from this process; ours is what the variables that the script starts with say.
+    variables = ActivationVariables(None, [str(prefix / "bin")], PathModificationBehavior.Prepend)
+    try:
+        script = activate(prefix, variables, Shell.bash).script
+    except Exception as error:  # noqa: BLE001 - py-rattler's errors have no common base
+        raise BrokenEnvironment(f"the conda environment {prefix} cannot be activated: {error}") from None
+    shell = [shutil.which("bash") or "/bin/sh", *(["--noprofile", "--norc"] if shutil.which("bash") else [])]
+    try:
+        done = subprocess.run(
+            [*shell, "-c", f"{{ {script}\n}} >&2; exec env -0"],
+            env=before,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=TIMEOUT,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise BrokenEnvironment(f"the scripts that activate {prefix} do not end well: {error}") from None
+    pairs = (part.partition("=") for part in os.fsdecode(done.stdout).split("\0") if part)
+    return {name: value for name, _, value in pairs}

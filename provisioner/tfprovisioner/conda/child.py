@@ -1,0 +1,171 @@
+"""Solves and installs conda packages with py-rattler. Runs in a process of its own: ``python -m`` this module.
+
+The request is JSON in a variable (it may hold a channel's password, and arguments are for all to see); the answer is
+JSON lines. Their meaning is in ``prefixes``. A process of its own, because py-rattler goes on working after its task
+was cancelled, and may crash the interpreter that ends soon after: this one is killed, or leaves by ``os._exit``.
+"""
+
+import asyncio
+import fnmatch
+import hashlib
+import json
+import os
+import re
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import rattler
+from rattler.exceptions import FetchRepoDataError, GatewayError, InvalidMatchSpecError, SolverError
+
+REQUEST = "TFKERNELS_CONDA_REQUEST"
+
+
+def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and kills
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    request = json.loads(os.environ.pop(REQUEST))
+    if request["offline"]:
+        # The client has no switch for it; a proxy that is not there refuses whatever is not in the cache.
+        os.environ.update(dict.fromkeys(("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "http_proxy"), "http://127.0.0.1:9"))
+        os.environ.update(NO_PROXY="", no_proxy="")
+    try:
+        asyncio.run(_work(request))
+    except _Refused as refusal:
+        _say("failed", kind=refusal.kind, text=str(refusal))
+    except Exception as error:  # noqa: BLE001 - py-rattler has forty classes without a common base
+        _say("failed", kind=_kind(error), text=str(error))
+    sys.stdout.flush()
+    os._exit(0)
+
+
+class _Refused(Exception):
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+
+
+async def _work(request: dict[str, Any]) -> None:
+    sources = [rattler.Channel(url) for url in request["channels"]]
+    source = rattler.SourceConfig(cache_action="force-cache-only" if request["offline"] else "cache-or-fetch")
+    gateway = rattler.Gateway(default_config=source)
+    subject = request["subject"]
+    if subject is not None:
+        versions, pythons = await _what_is_there(gateway, sources, subject)
+        if not fnmatch.filter(versions, subject["version"]) or (pythons and subject["python"] not in pythons):
+            _say("lacks", versions=versions, pythons=pythons)
+            return
+    records = await _solved(gateway, sources, request["specs"], request["bounds"])
+    for record in records:
+        _check(record)
+    _say("solved", packages=len(records), bytes=sum(record.size or 0 for record in records))
+    reporter = _Reporter()  # type: ignore[abstract] # what it leaves out does nothing
+    await rattler.install(records, request["prefix"], reporter=reporter, show_progress=False)
+    _say("done")
+
+
+async def _what_is_there(
+    gateway: rattler.Gateway, sources: list[rattler.Channel], subject: dict[str, str]
+) -> tuple[list[str], list[str]]:
+    """The versions of a package in the channels, and the Pythons that the wanted one was built for."""
+    found = await gateway.query(sources, [rattler.Subdir.current(), "noarch"], [subject["name"]], recursive=False)
+    records = [record for channel in found for record in channel]
+    builds = [record for record in records if fnmatch.fnmatch(str(record.version), subject["version"])]
+    minors = {minor for record in builds for minor in _minors(record)}
+    numbers = sorted({str(record.version) for record in records}, key=rattler.Version)
+    return numbers, sorted(minors, key=rattler.Version)
+
+
+def _minors(record: Any) -> list[str]:
+    """The Python that a build is for, as its requirements or its build string tell."""
+    told = [re.match(r"python(?:_abi)? (?:>=)?(\d\.\d+)", depends) for depends in map(str, record.depends)]
+    from_build = re.search(r"py(\d)(\d+)", str(record.build))
+    return [match[1] for match in told if match] or ([f"{from_build[1]}.{from_build[2]}"] if from_build else [])
+
+
+async def _solved(
+    gateway: rattler.Gateway, sources: list[rattler.Channel], specs: list[str], bounds: list[str]
+) -> list[Any]:
+    virtual = rattler.VirtualPackage.detect(rattler.VirtualPackageOverrides.from_env())
+    try:
+        return await rattler.solve(sources, specs, gateway=gateway, virtual_packages=virtual, constraints=bounds)
+    except SolverError:
+        if not bounds:
+            raise
+        return await _solved(gateway, sources, specs, [])
+
+
+def _check(record: Any) -> None:
+    """A file of this machine is not checked by the library; one without a hash nobody can check."""
+    expected = record.sha256
+    if expected is None and record.md5 is None:
+        raise _Refused("hash", f"{record.file_name} has no checksum in its channel's index")
+    parts = urlsplit(record.url)
+    if parts.scheme == "file" and expected is not None:
+        path = Path(unquote(parts.path))
+        if not path.is_file():
+            raise _Refused("gone", f"there is no {path}")
+        actual = hashlib.sha256(path.read_bytes()).digest()
+        if actual != expected:
+            raise _Refused("hash", f"hash mismatch: {record.url} is {actual.hex()}, its index says {expected.hex()}")
+
+
+class _Reporter(rattler.InstallerReporter):
+    """Hands on what is fetched, ten times a second at most."""
+
+    def __init__(self) -> None:
+        self._sizes: dict[int, int] = {}
+        self._said = 0.0
+        self._count = 0
+
+    def on_download_start(self, cache_entry: int) -> int:  # noqa: ARG002
+        self._count += 1
+        return self._count
+
+    def on_download_progress(self, download_idx: int, progress: int, total: int | None) -> None:  # noqa: ARG002
+        self._sizes[download_idx] = progress
+        if time.monotonic() - self._said > 0.1:
+            self._said = time.monotonic()
+            _say("fetched", bytes=sum(self._sizes.values()))
+
+
+def _kind(error: Exception) -> str:
+    text = f"{type(error).__name__}: {error}"
+    if isinstance(error, SolverError):
+        return "unsolvable"
+    if isinstance(error, InvalidMatchSpecError):
+        return "specification"
+    if re.search(r"hash mismatch|mismatch(ed)? (sha256|md5|hash)|checksum", text, re.IGNORECASE):
+        return "hash"
+    if re.search(r"No space left|os error 28|quota exceeded", text):
+        return "disk"
+    if re.search(r"Permission denied|Read-only file system|os error 13|os error 30", text):
+        return "write"
+    if "could not find subdir" in text:
+        return "channel"
+    if re.search(r"HTTP status|No such file", text) and "failed to fetch" in text:
+        return "gone"
+    if isinstance(error, GatewayError | FetchRepoDataError) or re.search(
+        r"error sending request|connect|timed out", text
+    ):
+        return "network"
+    return "other"
+
+
+def _say(event: str, **facts: Any) -> None:
+    print(json.dumps({"event": event, **facts}), flush=True)
+
+
+def _end_with(parent: int) -> None:
+    """A parent that was killed tells nobody; its child gets another one."""
+    while os.getppid() == parent:
+        time.sleep(0.2)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""Pythons from conda-forge, for machines that have none of a version. All environments of that version share one."""
+
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import secrets
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+from filelock import FileLock
+
+from tfprovisioner import durable, environments, survey, turns, uv
+from tfprovisioner.conda import channels, installing, places
+from tfprovisioner.conda.prefixes import Wanted
+from tfprovisioner.errors import BuildFailed, NoInterpreter
+from tfprovisioner.home import home
+from tfprovisioner.progress import Reporter
+
+_RECORD = "python.json"
+"""Written last: without it there is no Python in the folder, only part of one."""
+
+
+def root() -> Path:
+    return home() / "pythons"
+
+
+def available(version: str, asked: tuple[str, ...]) -> bool:
+    """Whether a Python can be had: it is here already, or may be fetched."""
+    return _current(_name(version, channels.chosen(asked))) is not None or not uv.offline()
+
+
+@contextmanager
+def ensured(version: str, asked: tuple[str, ...], program: str | None, report: Reporter) -> Iterator[Path]:
+    """The interpreter of a version (``3.7``), fetched if need be. While the context lasts nobody deletes it.
+
+    Leave the context when an environment refers to it; from then on that protects it. Raises ``BuildFailed``.
+    """
+    taken = channels.chosen(asked)
+    name = _name(version, taken)
+    with turns.held(_lock(name), lambda: report.step("waiting for another tfkernels that fetches the same Python")):
+        folder = _current(name)
+        if folder is None:
+            report.note(
+                f"no Python {version} was found, and uv has none to download: {channels.shown(taken)} brings it"
+            )
+            folder = _fetch(name, version, taken, program, report)
+            _sweep(name, keep=folder)
+        yield places.python_in(folder)
+
+
+def sweep() -> list[Path]:
+    """Deletes every Python that no environment uses, and what killed fetches left; returns what it deleted."""
+    names = sorted({path.name.partition(".build-")[0] for path in root().glob("*.build-*")})
+    deleted = []
+    for name in names:
+        lock = _lock(name)
+        with contextlib.suppress(TimeoutError), lock.acquire(timeout=0):  # somebody uses it just now
+            deleted += _sweep(name, keep=None)
+    return deleted
+
+
+def _name(version: str, taken: tuple[str, ...]) -> str:
+    source = json.dumps([sorted(channels.public(channel) for channel in taken), sys.platform, platform.machine()])
+    return f"python-{version}-{hashlib.sha256(source.encode()).hexdigest()[:8]}"
+
+
+def _lock(name: str) -> FileLock:
+    locks = home() / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    return FileLock(locks / f"{name}.lock")
+
+
+def _current(name: str) -> Path | None:
+    whole = [
+        folder
+        for folder in root().glob(f"{name}.build-*")
+        if (folder / _RECORD).exists() and places.python_in(folder).exists()
+    ]
+    return max(whole, key=lambda folder: (folder / _RECORD).stat().st_mtime, default=None)
+
+
+def _fetch(name: str, version: str, taken: tuple[str, ...], program: str | None, report: Reporter) -> Path:
+    folder = root() / f"{name}.build-{secrets.token_hex(3)}"
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        installing.fill(folder, Wanted(taken, (f"python={version}",)), program, report)
+        answer = survey.ask(places.python_in(folder))
+        durable.flush(folder)
+        environments.replace_text(
+            folder / _RECORD,
+            json.dumps({"version": answer.version, "channels": [channels.public(channel) for channel in taken]}),
+        )
+    except BaseException as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, NoInterpreter):
+            raise BuildFailed(
+                f"The Python was fetched but does not work, so it was taken away again: {error}"
+            ) from error
+        raise
+    return folder
+
+
+def _sweep(name: str, keep: Path | None) -> list[Path]:
+    """Call it with the lock held."""
+    deleted = []
+    for folder in sorted(root().glob(f"{name}.build-*")):
+        if folder != keep and not _is_used(folder):
+            (folder / _RECORD).unlink(missing_ok=True)
+            shutil.rmtree(folder, ignore_errors=True)
+            deleted.append(folder)
+    return deleted
+
+
+def _is_used(folder: Path) -> bool:
+    """Whether an environment was made from it, also one that is still being built, or a program runs from it."""
+    for configuration in environments.root().glob("*/pyvenv.cfg"):
+        with contextlib.suppress(OSError):
+            lines = configuration.read_text(encoding="utf-8").splitlines()
+            homes = (line.partition("=")[2].strip() for line in lines if line.partition("=")[0].strip() == "home")
+            if any(Path(os.path.realpath(one)).is_relative_to(folder) for one in homes):
+                return True
+    programs = (process.info["exe"] for process in psutil.process_iter(["exe"]))
+    return any(program and Path(program).is_relative_to(folder) for program in programs)

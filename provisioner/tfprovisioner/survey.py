@@ -1,0 +1,193 @@
+"""The Pythons on this machine: where users have them, and what each says about itself."""
+
+import contextlib
+import functools
+import json
+import os
+import platform
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from findpython.providers import ALL_PROVIDERS
+
+from tfkernels import environ
+from tfprovisioner import children
+from tfprovisioner.conda import places
+from tfprovisioner.errors import NoInterpreter
+from tfprovisioner.home import home
+
+TIMEOUT = 10.0
+"""Seconds. A shim may wait for somebody to answer a question."""
+
+_QUESTION = """
+import json, os, platform, struct, sys, sysconfig
+print("tfkernels-python " + json.dumps({
+    "path": sys.executable, "version": platform.python_version(),
+    "numbers": list(sys.version_info[:3]), "implementation": sys.implementation.name,
+    "machine": platform.machine().lower(), "bits": struct.calcsize("P") * 8,
+    "free_threaded": bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
+    "final": sys.version_info[3] == "final", "virtual": sys.prefix != sys.base_prefix,
+    "conda": os.path.isdir(os.path.join(sys.base_prefix, "conda-meta"))}))
+"""
+
+
+@dataclass(frozen=True)
+class Python:
+    """What an interpreter said about itself."""
+
+    path: str
+    version: str
+    """``3.7.16``, ``3.14.0rc1``"""
+    numbers: list[int]
+    implementation: str
+    machine: str
+    bits: int
+    free_threaded: bool
+    final: bool
+    """Not an alpha, a beta or a release candidate."""
+    virtual: bool
+    """Of a virtual environment."""
+    conda: bool
+
+    @property
+    def minor(self) -> str:
+        """``3.7``"""
+        return ".".join(str(number) for number in self.numbers[:2])
+
+    def objection(self) -> str | None:
+        """Why TensorFlow has no wheels for it, whatever its version, or ``None``."""
+        here = platform.machine().lower()
+        if self.implementation != "cpython":
+            return f"it is {self.implementation}, and TensorFlow has wheels for CPython only"
+        if self.bits != 64:
+            return f"it is a {self.bits}-bit program, and TensorFlow has wheels for 64 bits only"
+        if self.machine != here:
+            return f"it was made for {self.machine}, and this machine is {here}"
+        if self.free_threaded:
+            return "it is free-threaded, and TensorFlow has wheels for the ordinary CPython only"
+        return None
+
+
+def pythons() -> tuple[Python, ...]:
+    """All Pythons of this machine that TensorFlow can have wheels for, the best of each version first.
+
+    The first call starts each of them, at the same time. What does not answer, or not as a Python does, is left out.
+    """
+    with _searching:  # the first of several threads searches, the others wait for what it finds
+        return _search()
+
+
+_searching = threading.Lock()
+
+
+@functools.cache
+def _search() -> tuple[Python, ...]:
+    with ThreadPoolExecutor(max_workers=2 * (os.cpu_count() or 1)) as threads:
+        answers = list(threads.map(_answer, _candidates()))
+    found = {answer.path: answer for answer in answers if answer is not None and answer.objection() is None}
+    return tuple(sorted(found.values(), key=_rank))
+
+
+def best(minor: str) -> Python | None:
+    """The best one of a version (``3.7``), if there is one."""
+    return next((python for python in pythons() if python.minor == minor), None)
+
+
+def ask(path: Path) -> Python:
+    """What the interpreter at ``path`` says about itself. Raises ``NoInterpreter`` if it is none that works."""
+    command = [str(path), "-I", "-c", _QUESTION]
+    try:
+        with children.started(command, env=environ.cleaned(os.environ), stderr=subprocess.PIPE) as process:
+            try:
+                out, err = process.communicate(timeout=TIMEOUT)
+            except subprocess.TimeoutExpired:
+                _end(process)
+                raise NoInterpreter(f"{path} did not answer within {TIMEOUT:.0f} s.") from None
+    except OSError as error:
+        raise NoInterpreter(f"{path} cannot be started: {error.strerror}.") from None
+    for line in out.splitlines():
+        if line.startswith("tfkernels-python "):
+            try:
+                answer = Python(**json.loads(line.partition(" ")[2]))
+            except (ValueError, TypeError):
+                continue
+            if os.path.isfile(answer.path):
+                return answer
+    last = (err or out).strip().splitlines()[-1:] or [f"exit code {process.returncode}, and not a word"]
+    raise NoInterpreter(f"{path} is not a Python that works: {last[0]}")
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Ends a shim and what it started; otherwise that would keep the pipe open, and us waiting."""
+    try:
+        children = psutil.Process(process.pid).children(recursive=True)
+    except psutil.Error:
+        children = []
+    process.kill()
+    for child in children:
+        with contextlib.suppress(psutil.Error):
+            child.kill()
+
+
+def _answer(path: Path) -> Python | None:
+    try:
+        return ask(path)
+    except NoInterpreter:
+        return None
+
+
+def _rank(python: Python) -> tuple[object, ...]:
+    """A final release before others, the newest first; of equals one that nobody deletes with a project."""
+    major, minor, patch = python.numbers
+    return (not python.final, -major, -minor, -patch, python.virtual, python.conda, len(python.path), python.path)
+
+
+def _candidates() -> list[Path]:
+    """Each file once, though it has several names. Environments of ours are not for making others."""
+    chosen: dict[object, Path] = {}
+    for path in _names():
+        try:
+            real = path.resolve(strict=True)
+            status = real.stat()
+        except OSError:
+            continue
+        # Shims of all versions may be links to one program, which looks at the name that it was called by.
+        name = "" if real.name.lower().startswith("python") else path.name
+        if home() not in path.parents:
+            chosen.setdefault((status.st_dev, status.st_ino, name), path)
+    return list(chosen.values())
+
+
+def _names() -> Iterator[Path]:
+    for provider in ALL_PROVIDERS.values():
+        there = provider.create()
+        for python in there.find_pythons() if there is not None else ():
+            real = _behind(python.executable)
+            yield from real or [python.executable]
+    yield from places.pythons()
+    yield from _homebrew()
+
+
+def _behind(shim: Path) -> list[Path]:
+    """The real ones beside the shims of pyenv, asdf and mise. A shim takes a third of a second, mostly to refuse."""
+    return _installs(shim.parent.parent) if shim.parent.name == "shims" else []
+
+
+@functools.cache
+def _installs(root: Path) -> list[Path]:
+    patterns = ("versions/*/bin/python3", "installs/python/*/bin/python3")
+    return [python for pattern in patterns for python in root.glob(pattern)]
+
+
+def _homebrew() -> Iterator[Path]:
+    """Homebrew links only its newest Python into PATH; the others stay in folders of their own."""
+    prefixes = {os.environ.get("HOMEBREW_PREFIX"), "/opt/homebrew", "/usr/local", "/home/linuxbrew/.linuxbrew"}
+    if sys.platform != "win32":
+        for prefix in sorted(filter(None, prefixes)):
+            yield from Path(prefix).glob("opt/python@*/bin/python3.*[0-9]")

@@ -1,0 +1,449 @@
+"""Environments from conda channels: real packages, made here, from a folder or from a server on loopback."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.provisioner import channels
+from tests.provisioner.channels import Package, Server
+from tfkernels import kernelspecs
+from tfkernels.remote import RemoteKernel
+from tfprovisioner import catalogue, environments, install, resolution, survey
+from tfprovisioner.conda import executable, prefixes, pythons
+from tfprovisioner.conda.prefixes import Wanted
+from tfprovisioner.errors import BuildFailed
+from tfprovisioner.order import Order
+from tfprovisioner.progress import Reporter
+
+_HOOK = b"""
+export FROM_A_HOOK="$CONDA_PREFIX costs \\$5"
+export LD_LIBRARY_PATH="$CONDA_PREFIX/special"
+export PATH="$CONDA_PREFIX/tools:$PATH"
+"""
+
+_PROGRAM = f"#!/bin/sh\necho {channels.PLACEHOLDER}\n".encode()
+
+
+@pytest.fixture(scope="session")
+def small_lock() -> str:
+    """Of what a kernel on Python 3.7 needs, without TensorFlow: as pinned and hashed for the real release."""
+    lock = catalogue.find("tf1").lock
+    assert lock is not None
+    return channels.part_of(lock, "ipykernel", "numpy", "pip", minor="3.7")
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory, small_lock: str) -> Path:
+    """A channel with Python 3.7, ipykernel and a stand-in for TensorFlow."""
+    channel = tmp_path_factory.mktemp("channel")
+    modules = channels.unpacked(small_lock, "3.7", tmp_path_factory.mktemp("modules") / "py37")
+    channels.python("3.7").write(channel)
+    channels.linked("ipykernel", "6.16.2", "3.7", modules, ("python 3.7.*",)).write(channel)
+    for name, version in (("numpy", "1.18.5"), ("pip", "24.0"), ("setuptools", "68.0"), ("matplotlib-base", "3.5.3")):
+        Package(name, version, ("ipykernel",)).write(channel)
+    hook = {"etc/conda/activate.d/stub.sh": _HOOK, "bin/where": _PROGRAM}
+    channels.tensorflow("1.15.5", "3.7", {**hook}).write(channel)
+    return channel
+
+
+@pytest.fixture
+def light(tmp_path: Path, small_lock: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The lock of TensorFlow 1.15, but with the stand-in for TensorFlow: it installs in a second."""
+    text = small_lock + channels.wheel("1.15.5", tmp_path)
+    monkeypatch.setattr(resolution, "lock", lambda *arguments: text)
+    return text
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data folder, a package cache and a Jupyter of its own; nothing of the user's is touched."""
+    monkeypatch.setenv("TFKERNELS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("RATTLER_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    monkeypatch.setenv("PYTHONUNBUFFERED", "1")
+    for name in ("TFKERNELS_CHANNELS", "TFKERNELS_CONDA_EXE", "UV_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def server(folder: Path, tmp_path: Path) -> Iterator[Server]:
+    """The channel over http; what a test does to its files it does to copies."""
+    with channels.served(shutil.copytree(folder, tmp_path / "served")) as running:
+        yield running
+
+
+def order(channel: object, **choices: object) -> Order:
+    return replace(Order("tf1", user=True, backend="conda", channels=(str(channel),)), **choices)  # type: ignore[arg-type]
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "tfprovisioner", *arguments]
+
+
+def nothing_is_left(place: Path) -> bool:
+    kernels = place / "jupyter" / "kernels"
+    return list(environments.root().iterdir()) == [] and not kernels.exists()
+
+
+class Recorder(Reporter):
+    def __init__(self) -> None:
+        super().__init__("test")
+        self.sizes: list[tuple[int, int | None]] = []
+
+    def fetched(self, size: int, total: int | None = None) -> None:
+        self.sizes.append((size, total))
+
+
+def test_an_environment_of_conda_packages_is_active_in_its_kernel(
+    server: Server, place: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    done = install.install(order(server.url))
+    prefix = done.environment.folder
+    assert done.built
+    assert done.environment.python_version == survey.ask(prefix / "bin" / "python").version
+    assert re.search(r"fetching and linking \d conda packages", capfd.readouterr().err)
+
+    explicit = (prefix / prefixes.EXPLICIT).read_text().splitlines()
+    assert explicit[0] == "@EXPLICIT"
+    index = json.loads((place / "served" / channels.subdir() / "repodata.json").read_text())["packages"]
+    expected = {f"{server.url}/{channels.subdir()}/{file}#{entry['sha256']}" for file, entry in index.items()}
+    assert set(explicit[1:]) == expected
+
+    with RemoteKernel("tf1") as kernel:
+        kernel.run("import os, sys, shutil, subprocess")
+        assert kernel["sys.prefix"] == str(prefix)
+        variables = kernel["dict(os.environ)"]
+        assert variables["CONDA_PREFIX"] == variables["CONDA_DEFAULT_ENV"] == str(prefix)
+        assert variables["FROM_A_HOOK"] == f"{prefix} costs $5"
+        assert variables["LD_LIBRARY_PATH"] == f"{prefix}/special"
+        assert variables["PATH"].split(":")[:2] == [str(prefix / "bin"), str(prefix / "tools")]
+        assert kernel["shutil.which('python')"] == str(prefix / "bin" / "python")
+        assert kernel["subprocess.check_output('where').decode().strip()"] == str(prefix)
+        # What is this environment's is not handed on to the kernels that it starts.
+        kernel.run("from tfkernels import environ; handed_on = environ.cleaned(environ.AT_START)")
+        assert not {"CONDA_PREFIX", "FROM_A_HOOK", "LD_LIBRARY_PATH"} & set(kernel["handed_on"])
+
+    assert install.install(order(server.url)).built is False
+    assert install.remove("tf1") == (done.kernelspec, prefix)
+
+
+def test_progress_is_told_in_bytes(server: Server, place: Path) -> None:
+    recorder = Recorder()
+    prefixes.fill(place / "prefix", Wanted((server.url,), ("python=3.7", "ipykernel")), recorder)
+    (first, total), *rest = recorder.sizes
+    assert first == 0
+    assert total == sum(record["size"] for record in prefixes.records(place / "prefix"))
+    assert rest
+    assert 0 < rest[-1][0] <= (total or 0)
+
+
+def test_a_package_that_is_not_the_one_of_the_index_is_refused(folder: Path, server: Server, place: Path) -> None:
+    served = place / "served"
+    channels.recompressed(next((served / channels.subdir()).glob("tensorflow-*")))
+    for channel in (server.url, served):
+        with pytest.raises(BuildFailed, match="not the one that its channel's index describes") as refused:
+            install.install(order(channel))
+        assert "tensorflow-1.15.5" in str(refused.value)
+        assert nothing_is_left(place)
+
+
+def test_a_package_without_a_checksum_is_refused(server: Server, place: Path) -> None:
+    index = place / "served" / channels.subdir() / "repodata.json"
+    content = json.loads(index.read_text())
+    for entry in content["packages"].values():
+        del entry["sha256"], entry["md5"]
+    index.write_text(json.dumps(content))
+    with pytest.raises(BuildFailed, match="no checksum"):
+        install.install(order(server.url))
+    assert nothing_is_left(place)
+
+
+@pytest.mark.parametrize(
+    ("channel", "extras", "told"),
+    [
+        ("http://user:secret@127.0.0.1:9/t/to-ken/mine", (), "cannot be reached"),
+        ("{url}/nowhere", (), "no such conda channel"),
+        ("{url}", ("pandas",), "no packages that go together"),
+        ("{url}", ("pandas[all]",), "more than a name and versions"),
+    ],
+)
+def test_what_goes_wrong_is_told_and_leaves_nothing(
+    server: Server, place: Path, channel: str, extras: tuple[str, ...], told: str
+) -> None:
+    with pytest.raises(BuildFailed, match=told) as failed:
+        install.install(order(channel.format(url=server.url), extras=extras))
+    assert "secret" not in str(failed.value)
+    assert "to-ken" not in str(failed.value)
+    assert nothing_is_left(place)
+
+
+def test_offline_takes_what_is_in_the_cache(server: Server, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    with pytest.raises(BuildFailed, match="UV_OFFLINE is set"):
+        install.install(order(server.url))
+    assert nothing_is_left(place)
+    assert server.requests == []
+
+    wanted = Wanted((server.url,), ("python=3.7",))
+    monkeypatch.delenv("UV_OFFLINE")
+    prefixes.fill(place / "first", wanted, Reporter("first"))
+    seen = len(server.requests)
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    prefixes.fill(place / "second", wanted, Reporter("second"))
+    assert (place / "second" / "bin" / "python").exists()
+    assert len(server.requests) == seen
+
+
+def test_a_package_for_gpus_is_taken_if_the_user_says_there_is_one(
+    server: Server, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Package("for_gpu", "1.0", ("__cuda >=12",)).write(place / "served")
+    wanted = Wanted((server.url,), ("for_gpu",))
+    monkeypatch.setenv("CONDA_OVERRIDE_CUDA", "")
+    with pytest.raises(BuildFailed, match="__cuda"):
+        prefixes.fill(place / "without", wanted, Reporter("without"))
+    monkeypatch.setenv("CONDA_OVERRIDE_CUDA", "12.4")
+    prefixes.fill(place / "with", wanted, Reporter("with"))
+    assert [record["name"] for record in prefixes.records(place / "with")] == ["for_gpu"]
+
+
+def test_packages_newer_than_what_was_verified_are_taken_only_if_nothing_else_goes(server: Server, place: Path) -> None:
+    Package("numpy", "2.0.0", ("python 3.7.*",)).write(place / "served")
+    done = install.install(order(server.url))
+    assert "numpy-1.18.5" in (done.environment.folder / prefixes.EXPLICIT).read_text()
+
+
+def test_killed_in_the_middle_nothing_is_left_to_break(server: Server, place: Path) -> None:
+    server.held = True
+    arguments = command("install", "tf1", "--user", "--backend", "conda", "--channel", server.url)
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert server.reached.wait(30)
+    (child,) = (one for one in psutil.Process(process.pid).children() if "tfprovisioner.conda.child" in one.cmdline())
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=30)
+    child.wait(10)  # py-rattler's process ends with the one that started it
+    assert not (place / "jupyter" / "kernels").exists()
+    assert list(environments.root().glob("*/environment.json")) == []
+
+    server.held = False
+    server.released.set()
+    done = install.install(order(server.url))
+    assert done.built
+    assert list(environments.root().iterdir()) == [done.environment.folder], "and what was begun is gone"
+
+
+def test_interrupted_nothing_is_left(server: Server, place: Path) -> None:
+    server.held = True
+    arguments = command("install", "tf1", "--user", "--backend", "conda", "--channel", server.url)
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert server.reached.wait(30)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "interrupted. Nothing has changed" in said
+    assert "Traceback" not in said
+    assert nothing_is_left(place)
+
+
+def test_a_release_that_the_channel_lacks_is_made_of_its_python_and_wheels(
+    light: str, server: Server, place: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for archive in (place / "served" / channels.subdir()).glob("tensorflow-*"):
+        archive.unlink()
+    index = place / "served" / channels.subdir() / "repodata.json"
+    index.write_text(index.read_text().replace("1.15.5", "1.14.0"))
+    done = install.install(order(server.url))
+    said = capfd.readouterr().err
+    assert "no tensorflow 1.15.5; there is 1.14.0. It is made of conda's Python and wheels instead" in said
+    assert done.environment.folder in Path(os.path.realpath(done.environment.python)).parents
+    assert (done.environment.folder / "requirements.txt").read_text() == light
+    assert "python-3.7" in (done.environment.folder / prefixes.EXPLICIT).read_text()
+
+
+def test_a_release_that_the_channel_has_for_another_python(server: Server, place: Path) -> None:
+    replaced = Package("tensorflow", "1.15.5", ("python >=3.8,<3.9.0a0",), build="py38_0")
+    (place / "served" / channels.subdir() / "tensorflow-1.15.5-py37_0.tar.bz2").unlink()
+    index = place / "served" / channels.subdir() / "repodata.json"
+    content = json.loads(index.read_text())
+    del content["packages"]["tensorflow-1.15.5-py37_0.tar.bz2"]
+    index.write_text(json.dumps(content))
+    replaced.write(place / "served")
+    subject = prefixes.Subject("tensorflow", "1.15.5", "3.7")
+    with pytest.raises(prefixes.Lacking, match=r"is there for Python 3\.8 \(--python takes one\), not for 3\.7"):
+        prefixes.fill(place / "prefix", Wanted((server.url,), ("python=3.7",), (), subject), Reporter("test"))
+    assert not (place / "prefix").exists()
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine on which no Python 3.7 is found."""
+    monkeypatch.setattr(survey, "pythons", lambda: ())
+
+
+def test_a_python_that_the_machine_lacks_comes_from_conda_by_itself(
+    bare: None,
+    light: str,
+    server: Server,
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("TFKERNELS_CHANNELS", server.url)
+    done = install.install(Order("tf1", user=True))
+    assert f"uv has none to download: {server.url} brings it" in capfd.readouterr().err
+    (python,) = pythons.root().iterdir()
+    assert Path(done.environment.base_python).is_relative_to(python)
+    assert (python / prefixes.EXPLICIT).exists()
+
+    assert pythons.sweep() == [], "an environment uses it"
+    with pythons.ensured("3.7", (), None, Reporter("another")) as shared:
+        assert shared == python / "bin" / "python", "all environments of a version share it"
+    assert len([path for path in server.requests if "python-3.7" in path]) == 1
+
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    assert install.install(Order("tf1", user=True)).built is False
+    install.remove("tf1")
+    assert not python.exists(), "it goes with the last environment that used it"
+
+
+_FETCH = """
+from tfprovisioner.conda import pythons
+from tfprovisioner.progress import Reporter
+with pythons.ensured("3.7", (), None, Reporter("test")) as python:
+    print(python)
+"""
+
+
+def test_two_that_need_the_same_python_fetch_it_once(server: Server, place: Path) -> None:
+    server.held = True
+    variables = {**os.environ, "TFKERNELS_CHANNELS": server.url}
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", _FETCH],
+            env=variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    assert server.reached.wait(30)
+    server.released.set()
+    answers = [process.communicate(timeout=60) for process in both]
+    assert [process.returncode for process in both] == [0, 0], answers
+    assert len({out for out, _ in answers}) == 1
+    assert len([path for path in server.requests if path.endswith(".tar.bz2")]) == 1
+
+
+def test_a_python_whose_fetching_was_killed_is_fetched_again(server: Server, place: Path) -> None:
+    server.held = True
+    variables = {**os.environ, "TFKERNELS_CHANNELS": server.url}
+    process = subprocess.Popen([sys.executable, "-c", _FETCH], env=variables, stderr=subprocess.DEVNULL)
+    assert server.reached.wait(30)
+    process.kill()
+    process.wait(10)
+    server.held = False
+    server.released.set()
+    with pythons.ensured("3.7", (server.url,), None, Reporter("test")) as python:
+        assert survey.ask(python).minor == "3.7"
+        assert list(pythons.root().iterdir()) == [python.parent.parent]
+        assert pythons.sweep() == [], "it is in use"
+    assert pythons.sweep() == [python.parent.parent]
+
+
+_CONDA = """#!{python}
+import json, pathlib, sys
+from tfprovisioner.conda import prefixes
+from tfprovisioner.progress import Reporter
+if sys.argv[1:] == ["info", "--json"]:
+    print(json.dumps({{"conda_version": "24.11.2"}}))
+else:
+    words = sys.argv[1:]
+    value = lambda option: words[words.index(option) + 1]
+    specs = tuple(words[words.index("--strict-channel-priority") + 1:])
+    assert words[:2] == ["create", "--yes"] and "--override-channels" in words, words
+    prefixes.fill(pathlib.Path(value("--prefix")), prefixes.Wanted((value("--channel"),), specs), Reporter("x"))
+"""
+
+
+def test_the_users_own_conda_does_the_same(server: Server, place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A stand-in that takes conda's arguments: no real one can be installed from a package index."""
+    own = place / "conda"
+    own.write_text(_CONDA.format(python=sys.executable))
+    own.chmod(0o755)
+    done = install.install(order(server.url, conda=str(own)))
+    assert "conda 24.11.2 solves and installs" in capfd.readouterr().err
+    assert "tensorflow-1.15.5" in (done.environment.folder / prefixes.EXPLICIT).read_text()
+    assert f"--conda-exe {own}" in kernelspecs.get("tf1").install_command
+
+
+def test_a_program_that_is_only_called_conda_is_refused(place: Path) -> None:
+    other = place / "conda"
+    other.write_text("#!/bin/sh\necho hello\n")
+    other.chmod(0o755)
+    with pytest.raises(BuildFailed, match="neither conda, mamba nor micromamba"):
+        executable.identity(other)
+    with pytest.raises(BuildFailed, match="There is no program"):
+        executable.chosen(str(place / "nothing"))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A channel with a Python 3.7 that needs nothing outside its prefix, and the real TensorFlow 1.15.0."""
+    channel = tmp_path_factory.mktemp("whole")
+    lock = catalogue.find("1.15.0").lock
+    assert lock is not None
+    wheels = channels.unpacked(lock, "3.7", tmp_path_factory.mktemp("wheels") / "py37")
+    channels.whole_python("3.7").write(channel)
+    channels.repacked("tensorflow", "1.15.0", "3.7", wheels).write(channel)
+    for name in ("ipykernel", "pip", "setuptools", "matplotlib-base"):
+        Package(name, "1.0", ("tensorflow",)).write(channel)
+    return channel
+
+
+_OP = """
+import sys, os, tensorflow as tf
+with tf.Session() as session:
+    answer = int(session.run(tf.constant(20) + tf.constant(22)))
+"""
+
+
+@pytest.mark.slow
+def test_the_real_tensorflow_from_conda_packages(whole: Path, place: Path) -> None:
+    with channels.served(whole) as server:
+        arguments = ("install", "1.15.0", "--user", "--backend", "conda", "--channel", server.url)
+        done = subprocess.run(command(*arguments), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with RemoteKernel("tf1.15.0") as kernel:
+        kernel.run(_OP)
+        assert kernel["tf.__version__, answer"] == ("1.15.0", 42)
+        prefix = kernel["sys.prefix"]
+        assert kernel["os.environ['CONDA_PREFIX']"] == prefix
+        assert kernel["[part for part in sys.path if 'site-packages' in part]"] == [
+            f"{prefix}/lib/python3.7/site-packages"
+        ]
+        assert kernel["tf.__file__"].startswith(prefix)
+
+
+@pytest.mark.slow
+def test_the_real_wheels_on_a_python_from_conda(bare: None, whole: Path, place: Path) -> None:
+    done = install.install(Order("tf1", user=True, channels=(str(whole),)))
+    assert Path(done.environment.base_python).is_relative_to(pythons.root())
+    with RemoteKernel("tf1") as kernel:
+        kernel.run(_OP)
+        assert kernel["tf.__version__, answer"] == ("1.15.5", 42)
+        assert kernel["sys.base_prefix"].startswith(str(pythons.root()))

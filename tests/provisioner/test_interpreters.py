@@ -1,0 +1,251 @@
+"""The Python for an order: which are found and which are passed over, what a user may name, what is fetched."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tfprovisioner import catalogue, interpreters, order, survey
+from tfprovisioner.conda import places
+from tfprovisioner.errors import NoInterpreter
+from tfprovisioner.interpreters import Interpreter
+from tfprovisioner.order import Order
+from tfprovisioner.survey import Python
+
+_TF1, _TF2 = catalogue.find("tf1"), catalogue.find("tf2")
+
+_HERE = survey.ask(Path(sys.executable))
+
+
+def program(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+def claiming(**facts: object) -> str:
+    """A program that answers as the Python that runs the tests does, but for some facts."""
+    answer = json.dumps({**vars(_HERE), **facts})
+    return f"cat <<'END'\ntfkernels-python {answer}\nEND"
+
+
+def python(version: str, **facts: object) -> Python:
+    numbers = [int(part) for part in version.split(".")[:3]]
+    facts = {"path": f"/python/{version}", "virtual": False, "conda": False, **facts}
+    return replace(_HERE, version=version, numbers=numbers, **facts)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user with an empty home, whose PATH is one folder."""
+    for name in list(os.environ):
+        if name.startswith(("CONDA", "MAMBA", "PYENV", "ASDF", "UV_PYTHON", "HOMEBREW")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    survey._installs.cache_clear()
+    return tmp_path
+
+
+def found() -> list[str]:
+    return [python.path for python in survey._search.__wrapped__() if not python.path.startswith(("/opt", "/usr"))]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("echo 'pyenv: python3.7: command not found' >&2; exit 127", "not a Python that works: pyenv: python3.7"),
+        ("echo Python 3.7.16", "not a Python that works: Python 3.7.16"),
+        ("echo tfkernels-python 5", "not a Python that works"),
+        (claiming(path="/nowhere/python"), "not a Python that works"),
+        ("exit 3", "exit code 3"),
+    ],
+)
+def test_what_only_looks_like_a_python(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(NoInterpreter, match=told):
+        survey.ask(program(tmp_path / "python3.7", text))
+
+
+def test_a_shim_that_waits_is_ended_with_what_it_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(survey, "TIMEOUT", 0.5)
+    shim = program(tmp_path / "python3.7", f"echo $$ > {tmp_path}/pid; sleep 60; true")
+    started = time.monotonic()
+    with pytest.raises(NoInterpreter, match="did not answer"):
+        survey.ask(shim)
+    assert time.monotonic() - started < 30, "the limit, not what it waits for"
+    assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
+
+
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        ({"implementation": "pypy"}, "it is pypy"),
+        ({"bits": 32}, "32-bit"),
+        ({"machine": "ppc64"}, "made for ppc64"),
+        ({"free_threaded": True}, "free-threaded"),
+    ],
+)
+def test_pythons_without_wheels_are_passed_over_and_refused_if_named(
+    nobody: Path, facts: dict[str, object], told: str
+) -> None:
+    odd = program(nobody / "bin" / "python3.13", f"PATH=/usr/bin:/bin\n{claiming(**facts)}")
+    good = program(nobody / "bin" / "python3.12", f"PATH=/usr/bin:/bin\n{claiming(virtual=False)}")
+    assert survey.ask(good).objection() is None
+    assert survey.ask(odd).objection() is not None
+    assert found() == [_HERE.path]
+    with pytest.raises(NoInterpreter, match=told):
+        interpreters.find(Order("tf2", python=str(odd)), _TF2)
+
+
+def test_of_several_the_final_and_newest_that_nobody_deletes() -> None:
+    several = [
+        python("3.13.1"),
+        python("3.13.10", path="/a/venv/python", virtual=True),
+        python("3.13.10", path="/a/conda/python", conda=True),
+        python("3.13.10", path="/a/very/long/way/to/a/python"),
+        python("3.13.10"),
+        python("3.13.11", final=False),
+    ]
+    paths = [one.path for one in sorted(several, key=survey._rank)]
+    assert paths == [
+        "/python/3.13.10",
+        "/a/very/long/way/to/a/python",
+        "/a/conda/python",
+        "/a/venv/python",
+        "/python/3.13.1",
+        "/python/3.13.11",
+    ]
+
+
+def test_shims_of_version_managers_lead_to_the_real_ones(nobody: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = nobody / "manager"
+    marker = nobody / "was_run"
+    program(root / "shims" / "python3.7", f"touch {marker}")
+    real = root / "installs" / "python" / "3.11" / "bin" / "python3"
+    real.parent.mkdir(parents=True)
+    real.symlink_to(os.path.realpath(sys.executable))
+    monkeypatch.setenv("PATH", str(root / "shims"))
+    assert os.path.realpath(found()[0]) == os.path.realpath(sys.executable)
+    assert not marker.exists(), "a shim takes longer than the search for all others"
+
+
+def test_conda_environments_are_found_wherever_they_are_named(nobody: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def environment(folder: Path) -> Path:
+        (folder / "conda-meta").mkdir(parents=True)
+        (folder / "conda-meta" / "history").touch()
+        program(folder / "bin" / "python", claiming(path=sys.executable))
+        return folder
+
+    listed = environment(nobody / "anywhere" / "listed")
+    (nobody / ".conda").mkdir()
+    (nobody / ".conda" / "environments.txt").write_text(f"{listed}\n{nobody}/gone\n\n")
+    active = environment(nobody / "root" / "envs" / "active")
+    sibling = environment(nobody / "root" / "envs" / "sibling")
+    base = environment(nobody / "root")
+    monkeypatch.setenv("CONDA_PREFIX", str(active))
+    of_mamba = environment(nobody / "mamba" / "envs" / "one")
+    (nobody / "mamba" / "envs" / "not_one").mkdir()
+    monkeypatch.setenv("MAMBA_ROOT_PREFIX", str(nobody / "mamba"))
+    usual = environment(nobody / "miniforge3")
+    kept = environment(nobody / ".conda" / "envs" / "kept")
+
+    here = {path for path in places.environments() if path.is_relative_to(nobody)}
+    assert here == {path.resolve() for path in (listed, active, sibling, base, of_mamba, usual, kept)}
+    assert set(places.pythons()) >= {folder.resolve() / "bin" / "python" for folder in here}
+
+
+def test_homebrews_older_pythons_are_found(nobody: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = nobody / "brew" / "opt" / "python@3.9" / "bin"
+    kept.mkdir(parents=True)
+    (kept / "python3.9").symlink_to(sys.executable)
+    (kept / "python3.9-config").touch()
+    monkeypatch.setenv("HOMEBREW_PREFIX", str(nobody / "brew"))
+    assert [path for path in survey._homebrew() if path.is_relative_to(nobody)] == [kept / "python3.9"]
+    assert found() != []
+
+
+def test_all_are_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    survey.pythons()
+    monkeypatch.setattr(subprocess, "Popen", None)
+    for release in catalogue.releases():
+        interpreters.find(Order(release.line), release)
+
+
+def test_a_named_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(survey, "pythons", lambda: (python("3.13.2"), python("3.12.1"), python("3.10.5")))
+
+    def version(text: str) -> str:
+        return interpreters.find(Order("tf2", python=text), _TF2).version
+
+    assert version("3") == "3.13.2"
+    assert version("3.12") == version("3.12.1") == "3.12.1"
+    assert interpreters.find(Order("tf2", python="3.12.7"), _TF2) == Interpreter("3.12.7", None, "uv")
+    for wrong in ("3.7", "3.1", "2"):
+        with pytest.raises(NoInterpreter, match=rf"no wheels for Python {wrong}; it has for Python 3\.13, 3\.12"):
+            version(wrong)
+    for path, told in ((tmp_path / "nothing", "There is no Python at"), (tmp_path, "There is no Python at")):
+        with pytest.raises(NoInterpreter, match=told):
+            version(str(path))
+    with pytest.raises(NoInterpreter, match=r"2\.21\.0 has no wheels for Python 3\.7\.1 .*it has for"):
+        version(str(program(tmp_path / "old", claiming(version="3.7.1", numbers=[3, 7, 1]))))
+
+
+def test_an_environments_folder_names_its_python(tmp_path: Path) -> None:
+    folder = tmp_path / "env"
+    folder.joinpath("bin").mkdir(parents=True)
+    program(folder / "bin" / "python", claiming(version="3.12.9", numbers=[3, 12, 9]))
+    chosen = interpreters.find(Order("tf2", python=str(folder)), _TF2)
+    assert chosen == Interpreter("3.12.9", Path(_HERE.path))
+    assert interpreters.minors(Order("tf2", python=str(folder)), _TF2) == ("3.12",)
+
+
+def test_what_is_named_means_the_same_from_other_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    program(tmp_path / "bin" / "python3.12", "true")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    assert order.lasting("3.12") == "3.12"
+    assert order.lasting("bin/python3.12") == order.lasting("python3.12") == str(tmp_path / "bin" / "python3.12")
+    assert order.lasting("bin") == str(tmp_path / "bin")
+    assert "--python 3.12" in Order("tf2", python="3.12").command
+
+
+def test_what_the_machine_lacks_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(survey, "pythons", lambda: (python("3.11.1"),))
+    monkeypatch.delenv("UV_PYTHON_DOWNLOADS", raising=False)
+    monkeypatch.delenv("UV_OFFLINE", raising=False)
+    assert interpreters.find(Order("tf2"), _TF2).version == "3.11.1", "what is here goes before what is preferred"
+    monkeypatch.setattr(survey, "pythons", lambda: ())
+    assert interpreters.find(Order("tf2"), _TF2) == Interpreter("3.13", None, "uv")
+    assert interpreters.find(Order("tf1"), _TF1) == Interpreter("3.7", None, "conda"), "uv has none before 3.8"
+    monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
+    assert interpreters.find(Order("tf2"), _TF2) == Interpreter("3.13", None, "conda")
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    with pytest.raises(NoInterpreter, match=r"needs Python 3\.7.*UV_OFFLINE.*pyenv install 3\.7.*conda create"):
+        interpreters.find(Order("tf1"), _TF1)
+
+
+def test_the_conda_backend_takes_versions_only(tmp_path: Path) -> None:
+    assert interpreters.find(Order("tf2", backend="conda"), _TF2) == Interpreter("3.13", None, "conda")
+    assert interpreters.find(Order("tf2", backend="conda", python="3.11.4"), _TF2).version == "3.11.4"
+    with pytest.raises(NoInterpreter, match="takes Python from its channels"):
+        interpreters.find(Order("tf2", backend="conda", python=str(tmp_path)), _TF2)
+
+
+def test_releases_say_how_each_can_be_had() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tfprovisioner", "releases", "--json"], capture_output=True, text=True, check=True
+    )
+    for row in json.loads(done.stdout):
+        assert row["available"] == (row["source"] is not None)
+        assert row["source"] in ("found", "uv", "conda")
+        assert row["here"].startswith("Python 3.")
