@@ -12,7 +12,6 @@ import sys
 import tarfile
 import tempfile
 import threading
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -166,12 +165,14 @@ def linked(name: str, version: str, minor: str, folder: Path, depends: tuple[str
 
 def tensorflow(version: str, minor: str, extra: dict[str, bytes | Path] | None = None) -> Package:
     """Just enough of a TensorFlow to pass the check of a new environment."""
-    files: dict[str, bytes | Path] = {f"lib/python{minor}/site-packages/tensorflow/__init__.py": stand_in(version)}
+    files: dict[str, bytes | Path] = {
+        f"lib/python{minor}/site-packages/tensorflow/__init__.py": stand_in(version).encode()
+    }
     depends = (f"python {minor}.*", "numpy")
     return Package("tensorflow", version, depends, {**files, **(extra or {})}, build=f"py{minor.replace('.', '')}_0")
 
 
-def stand_in(version: str) -> bytes:
+def stand_in(version: str) -> str:
     """The source of a module that looks like TensorFlow 1 to whoever multiplies two matrices."""
     return f"""
 import numpy as np
@@ -181,20 +182,7 @@ class Session:
     def __enter__(self): return self
     def __exit__(self, *args): pass
     def run(self, x): return x
-""".encode()
-
-
-def wheel(version: str, folder: Path) -> str:
-    """The same as a wheel; returns the requirement that a lock has for it, with its hash."""
-    archive = folder / f"tensorflow-{version}-py3-none-any.whl"
-    information = f"tensorflow-{version}.dist-info"
-    with zipfile.ZipFile(archive, "w") as pack:
-        pack.writestr("tensorflow/__init__.py", stand_in(version))
-        pack.writestr(f"{information}/METADATA", f"Metadata-Version: 2.1\nName: tensorflow\nVersion: {version}\n")
-        pack.writestr(f"{information}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        pack.writestr(f"{information}/RECORD", "")
-    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
-    return f"tensorflow @ {archive.as_uri()} --hash=sha256:{digest}\n"
+"""
 
 
 def part_of(lock: str, *names: str, minor: str) -> str:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.provisioner import channels, tiny
+from tests.provisioner.channels import Package, Server
+from tfprovisioner import catalogue, resolution
 
 
 @pytest.fixture
@@ -16,3 +22,53 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
     monkeypatch.setenv("PYTHONUNBUFFERED", "1")
     return tmp_path
+
+
+_HOOK = b"""
+export FROM_A_HOOK="$CONDA_PREFIX costs \\$5"
+export LD_LIBRARY_PATH="$CONDA_PREFIX/special"
+export PATH="$CONDA_PREFIX/tools:$PATH"
+"""
+
+_PROGRAM = f"#!/bin/sh\necho {channels.PLACEHOLDER}\n".encode()
+
+
+@pytest.fixture(scope="session")
+def small_lock() -> str:
+    """Of what a kernel on Python 3.7 needs, without TensorFlow: as pinned and hashed for the real release."""
+    lock = catalogue.find("tf1").lock
+    assert lock is not None
+    return channels.part_of(lock, "ipykernel", "numpy", "pip", minor="3.7")
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory, small_lock: str) -> Path:
+    """A channel with Python 3.7, ipykernel and a stand-in for TensorFlow."""
+    channel = tmp_path_factory.mktemp("channel")
+    modules = channels.unpacked(small_lock, "3.7", tmp_path_factory.mktemp("modules") / "py37")
+    channels.python("3.7").write(channel)
+    channels.linked("ipykernel", "6.16.2", "3.7", modules, ("python 3.7.*",)).write(channel)
+    for name, version in (("numpy", "1.18.5"), ("pip", "24.0"), ("setuptools", "68.0"), ("matplotlib-base", "3.5.3")):
+        Package(name, version, ("ipykernel",)).write(channel)
+    hook = {"etc/conda/activate.d/stub.sh": _HOOK, "bin/where": _PROGRAM}
+    channels.tensorflow("1.15.5", "3.7", {**hook}).write(channel)
+    return channel
+
+
+@pytest.fixture
+def light(tmp_path: Path, small_lock: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The lock of TensorFlow 1.15, but with the stand-in for TensorFlow: it installs in a second."""
+    wheel = tiny.wheel(tmp_path, "tensorflow", "1.15.5", {"tensorflow/__init__.py": channels.stand_in("1.15.5")})
+    text = f"{small_lock}tensorflow @ {wheel.as_uri()} --hash=sha256:{tiny.digest(wheel)}\n"
+    monkeypatch.setattr(resolution, "lock", lambda *arguments: text)
+    return text
+
+
+@pytest.fixture
+def server(folder: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """The channel over http, and a package cache of the test's own; what a test does to the files it does to copies."""
+    monkeypatch.setenv("RATTLER_CACHE_DIR", str(place / "cache"))
+    for name in ("TFKERNELS_CHANNELS", "TFKERNELS_CONDA_EXE", "UV_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    with channels.served(shutil.copytree(folder, place / "served")) as running:
+        yield running

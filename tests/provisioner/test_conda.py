@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,80 +16,20 @@ import pytest
 
 from tests.provisioner import channels
 from tests.provisioner.channels import Package, Server
+from tests.provisioner.commands import command
 from tfkernels import kernelspecs
 from tfkernels.remote import RemoteKernel
-from tfprovisioner import catalogue, environments, install, resolution, survey
-from tfprovisioner.conda import executable, prefixes, pythons
+from tfprovisioner import environments, install, survey
+from tfprovisioner.conda import channels as names
+from tfprovisioner.conda import executable, prefixes
 from tfprovisioner.conda.prefixes import Wanted
 from tfprovisioner.errors import BuildFailed
 from tfprovisioner.order import Order
 from tfprovisioner.progress import Reporter
 
-_HOOK = b"""
-export FROM_A_HOOK="$CONDA_PREFIX costs \\$5"
-export LD_LIBRARY_PATH="$CONDA_PREFIX/special"
-export PATH="$CONDA_PREFIX/tools:$PATH"
-"""
-
-_PROGRAM = f"#!/bin/sh\necho {channels.PLACEHOLDER}\n".encode()
-
-
-@pytest.fixture(scope="session")
-def small_lock() -> str:
-    """Of what a kernel on Python 3.7 needs, without TensorFlow: as pinned and hashed for the real release."""
-    lock = catalogue.find("tf1").lock
-    assert lock is not None
-    return channels.part_of(lock, "ipykernel", "numpy", "pip", minor="3.7")
-
-
-@pytest.fixture(scope="session")
-def folder(tmp_path_factory: pytest.TempPathFactory, small_lock: str) -> Path:
-    """A channel with Python 3.7, ipykernel and a stand-in for TensorFlow."""
-    channel = tmp_path_factory.mktemp("channel")
-    modules = channels.unpacked(small_lock, "3.7", tmp_path_factory.mktemp("modules") / "py37")
-    channels.python("3.7").write(channel)
-    channels.linked("ipykernel", "6.16.2", "3.7", modules, ("python 3.7.*",)).write(channel)
-    for name, version in (("numpy", "1.18.5"), ("pip", "24.0"), ("setuptools", "68.0"), ("matplotlib-base", "3.5.3")):
-        Package(name, version, ("ipykernel",)).write(channel)
-    hook = {"etc/conda/activate.d/stub.sh": _HOOK, "bin/where": _PROGRAM}
-    channels.tensorflow("1.15.5", "3.7", {**hook}).write(channel)
-    return channel
-
-
-@pytest.fixture
-def light(tmp_path: Path, small_lock: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The lock of TensorFlow 1.15, but with the stand-in for TensorFlow: it installs in a second."""
-    text = small_lock + channels.wheel("1.15.5", tmp_path)
-    monkeypatch.setattr(resolution, "lock", lambda *arguments: text)
-    return text
-
-
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A data folder, a package cache and a Jupyter of its own; nothing of the user's is touched."""
-    monkeypatch.setenv("TFKERNELS_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("RATTLER_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))
-    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
-    monkeypatch.setenv("PYTHONUNBUFFERED", "1")
-    for name in ("TFKERNELS_CHANNELS", "TFKERNELS_CONDA_EXE", "UV_OFFLINE"):
-        monkeypatch.delenv(name, raising=False)
-    return tmp_path
-
-
-@pytest.fixture
-def server(folder: Path, tmp_path: Path) -> Iterator[Server]:
-    """The channel over http; what a test does to its files it does to copies."""
-    with channels.served(shutil.copytree(folder, tmp_path / "served")) as running:
-        yield running
-
 
 def order(channel: object, **choices: object) -> Order:
     return replace(Order("tf1", user=True, backend="conda", channels=(str(channel),)), **choices)  # type: ignore[arg-type]
-
-
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "tfprovisioner", *arguments]
 
 
 def nothing_is_left(place: Path) -> bool:
@@ -126,6 +64,9 @@ def test_an_environment_of_conda_packages_is_active_in_its_kernel(
     with RemoteKernel("tf1") as kernel:
         kernel.run("import os, sys, shutil, subprocess")
         assert kernel["sys.prefix"] == str(prefix)
+        assert (
+            kernel["[part for part in sys.path if 'site-packages' in part and not part.startswith(sys.prefix)]"] == []
+        )
         variables = kernel["dict(os.environ)"]
         assert variables["CONDA_PREFIX"] == variables["CONDA_DEFAULT_ENV"] == str(prefix)
         assert variables["FROM_A_HOOK"] == f"{prefix} costs $5"
@@ -288,83 +229,6 @@ def test_a_release_that_the_channel_has_for_another_python(server: Server, place
     assert not (place / "prefix").exists()
 
 
-@pytest.fixture
-def bare(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine on which no Python 3.7 is found."""
-    monkeypatch.setattr(survey, "pythons", lambda: ())
-
-
-def test_a_python_that_the_machine_lacks_comes_from_conda_by_itself(
-    bare: None,
-    light: str,
-    server: Server,
-    place: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setenv("TFKERNELS_CHANNELS", server.url)
-    done = install.install(Order("tf1", user=True))
-    assert f"uv has none to download: {server.url} brings it" in capfd.readouterr().err
-    (python,) = pythons.root().iterdir()
-    assert Path(done.environment.base_python).is_relative_to(python)
-    assert (python / prefixes.EXPLICIT).exists()
-
-    assert pythons.sweep() == [], "an environment uses it"
-    with pythons.ensured("3.7", (), None, Reporter("another")) as shared:
-        assert shared == python / "bin" / "python", "all environments of a version share it"
-    assert len([path for path in server.requests if "python-3.7" in path]) == 1
-
-    monkeypatch.setenv("UV_OFFLINE", "1")
-    assert install.install(Order("tf1", user=True)).built is False
-    install.remove("tf1")
-    assert not python.exists(), "it goes with the last environment that used it"
-
-
-_FETCH = """
-from tfprovisioner.conda import pythons
-from tfprovisioner.progress import Reporter
-with pythons.ensured("3.7", (), None, Reporter("test")) as python:
-    print(python)
-"""
-
-
-def test_two_that_need_the_same_python_fetch_it_once(server: Server, place: Path) -> None:
-    server.held = True
-    variables = {**os.environ, "TFKERNELS_CHANNELS": server.url}
-    both = [
-        subprocess.Popen(
-            [sys.executable, "-c", _FETCH],
-            env=variables,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(2)
-    ]
-    assert server.reached.wait(30)
-    server.released.set()
-    answers = [process.communicate(timeout=60) for process in both]
-    assert [process.returncode for process in both] == [0, 0], answers
-    assert len({out for out, _ in answers}) == 1
-    assert len([path for path in server.requests if path.endswith(".tar.bz2")]) == 1
-
-
-def test_a_python_whose_fetching_was_killed_is_fetched_again(server: Server, place: Path) -> None:
-    server.held = True
-    variables = {**os.environ, "TFKERNELS_CHANNELS": server.url}
-    process = subprocess.Popen([sys.executable, "-c", _FETCH], env=variables, stderr=subprocess.DEVNULL)
-    assert server.reached.wait(30)
-    process.kill()
-    process.wait(10)
-    server.held = False
-    server.released.set()
-    with pythons.ensured("3.7", (server.url,), None, Reporter("test")) as python:
-        assert survey.ask(python).minor == "3.7"
-        assert list(pythons.root().iterdir()) == [python.parent.parent]
-        assert pythons.sweep() == [], "it is in use"
-    assert pythons.sweep() == [python.parent.parent]
-
-
 _CONDA = """#!{python}
 import json, pathlib, sys
 from tfprovisioner.conda import prefixes
@@ -401,49 +265,30 @@ def test_a_program_that_is_only_called_conda_is_refused(place: Path) -> None:
         executable.chosen(str(place / "nothing"))
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A channel with a Python 3.7 that needs nothing outside its prefix, and the real TensorFlow 1.15.0."""
-    channel = tmp_path_factory.mktemp("whole")
-    lock = catalogue.find("1.15.0").lock
-    assert lock is not None
-    wheels = channels.unpacked(lock, "3.7", tmp_path_factory.mktemp("wheels") / "py37")
-    channels.whole_python("3.7").write(channel)
-    channels.repacked("tensorflow", "1.15.0", "3.7", wheels).write(channel)
-    for name in ("ipykernel", "pip", "setuptools", "matplotlib-base"):
-        Package(name, "1.0", ("tensorflow",)).write(channel)
-    return channel
+def test_channels_by_name_and_by_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TFKERNELS_CHANNELS", "CONDA_CHANNEL_ALIAS"):
+        monkeypatch.delenv(name, raising=False)
+    assert names.chosen(()) == ("conda-forge",)
+    assert names.urls("conda-forge") == ("https://conda.anaconda.org/conda-forge",)
+    assert names.urls("defaults") == ("https://repo.anaconda.com/pkgs/main", "https://repo.anaconda.com/pkgs/r")
+    assert names.urls(str(tmp_path)) == (tmp_path.as_uri(),)
+    assert names.urls("https://here/mine/") == ("https://here/mine",)
+    monkeypatch.setenv("CONDA_CHANNEL_ALIAS", "https://mirror/conda/")
+    monkeypatch.setenv("TFKERNELS_CHANNELS", "mine, conda-forge")
+    assert names.chosen(()) == ("mine", "conda-forge")
+    assert names.chosen(("other",)) == ("other",)
+    assert names.urls("mine") == ("https://mirror/conda/mine",)
+    address = "https://name:password@host:8/t/to-ken/mine"
+    assert names.public(address) == "https://host:8/mine"
+    assert "--channel https://host:8/mine" in order(address).command
 
 
-_OP = """
-import sys, os, tensorflow as tf
-with tf.Session() as session:
-    answer = int(session.run(tf.constant(20) + tf.constant(22)))
-"""
-
-
-@pytest.mark.slow
-def test_the_real_tensorflow_from_conda_packages(whole: Path, place: Path) -> None:
-    with channels.served(whole) as server:
-        arguments = ("install", "1.15.0", "--user", "--backend", "conda", "--channel", server.url)
-        done = subprocess.run(command(*arguments), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    with RemoteKernel("tf1.15.0") as kernel:
-        kernel.run(_OP)
-        assert kernel["tf.__version__, answer"] == ("1.15.0", 42)
-        prefix = kernel["sys.prefix"]
-        assert kernel["os.environ['CONDA_PREFIX']"] == prefix
-        assert kernel["[part for part in sys.path if 'site-packages' in part]"] == [
-            f"{prefix}/lib/python3.7/site-packages"
-        ]
-        assert kernel["tf.__file__"].startswith(prefix)
-
-
-@pytest.mark.slow
-def test_the_real_wheels_on_a_python_from_conda(bare: None, whole: Path, place: Path) -> None:
-    done = install.install(Order("tf1", user=True, channels=(str(whole),)))
-    assert Path(done.environment.base_python).is_relative_to(pythons.root())
-    with RemoteKernel("tf1") as kernel:
-        kernel.run(_OP)
-        assert kernel["tf.__version__, answer"] == ("1.15.5", 42)
-        assert kernel["sys.base_prefix"].startswith(str(pythons.root()))
+def test_defaults_is_taken_only_with_a_word_on_its_terms(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    monkeypatch.setenv("RATTLER_CACHE_DIR", str(place / "cache"))
+    for channel, told in (("defaults", True), ("conda-forge", False)):
+        with pytest.raises(BuildFailed, match="UV_OFFLINE is set"):
+            install.install(order(channel))
+        assert ("larger organisations need a licence" in capfd.readouterr().err) == told

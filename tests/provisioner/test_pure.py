@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tfprovisioner import catalogue
+from tfprovisioner import catalogue, cli
+from tfprovisioner.backends import BACKENDS
 from tfprovisioner.kernelspec import display_name
 from tfprovisioner.order import Order
 from tfprovisioner.recipe import recipe_for
@@ -33,3 +34,7 @@ def test_recipes_differ_in_all_that_matters() -> None:
 def test_display_names() -> None:
     assert display_name("tf1", "1.15.5") == "TensorFlow 1.15"
     assert display_name("tf2.21", "2.21.0") == "TensorFlow 2.21 (tf2.21)"
+
+
+def test_every_backend_can_be_asked_for() -> None:
+    assert [backend.value for backend in cli.Backend] == list(BACKENDS)

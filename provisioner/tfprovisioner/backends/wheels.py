@@ -4,6 +4,7 @@ from pathlib import Path
 
 from tfprovisioner import environments, resolution, uv
 from tfprovisioner.conda import pythons
+from tfprovisioner.interpreters import Interpreter
 from tfprovisioner.plan import Plan
 from tfprovisioner.progress import Reporter
 
@@ -16,18 +17,17 @@ def create(plan: Plan, folder: Path, report: Reporter) -> None:
     interpreter = plan.interpreter
     if interpreter.source == "conda":
         with pythons.ensured(interpreter.version, plan.order.channels, plan.order.conda, report) as python:
-            _venv([str(python)], folder, report)
+            _venv(folder, [str(python)], interpreter, report)
     elif interpreter.path is None:
-        _venv(["--managed-python", interpreter.version], folder, report)
+        _venv(folder, [interpreter.version, "--managed-python"], interpreter, report)
     else:
-        _venv([str(interpreter.path)], folder, report)
+        _venv(folder, [str(interpreter.path)], interpreter, report)
     install(plan, folder, report)
 
 
-def _venv(python: list[str], folder: Path, report: Reporter) -> None:
-    report.step(f"creating an environment with {python[-1]}")
-    *preference, wanted = python
-    uv.run(["venv", "--no-project", *preference, "--python", wanted, str(folder)], folder.parent, report.uv_says)
+def _venv(folder: Path, python: list[str], interpreter: Interpreter, report: Reporter) -> None:
+    report.step(f"creating an environment with Python {interpreter.version}")
+    uv.run(["venv", "--no-project", str(folder), "--python", *python], folder.parent, report.uv_says)
 
 
 def install(plan: Plan, folder: Path, report: Reporter) -> None:

@@ -1,0 +1,144 @@
+"""Pythons that come from conda, for machines that have none, and the real TensorFlow on them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.provisioner import channels
+from tests.provisioner.channels import Package, Server
+from tests.provisioner.commands import command
+from tfkernels.remote import RemoteKernel
+from tfprovisioner import catalogue, install, survey
+from tfprovisioner.conda import prefixes, pythons
+from tfprovisioner.order import Order
+from tfprovisioner.progress import Reporter
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine on which no Python 3.7 is found."""
+    monkeypatch.setattr(survey, "pythons", lambda: ())
+
+
+def test_a_python_that_the_machine_lacks_comes_from_conda_by_itself(
+    bare: None,
+    light: str,
+    server: Server,
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("TFKERNELS_CHANNELS", server.url)
+    done = install.install(Order("tf1", user=True))
+    assert f"uv has none to download: {server.url} brings it" in capfd.readouterr().err
+    (python,) = pythons.root().iterdir()
+    assert Path(done.environment.base_python).is_relative_to(python)
+    assert (python / prefixes.EXPLICIT).exists()
+
+    assert pythons.sweep() == [], "an environment uses it"
+    with pythons.ensured("3.7", (), None, Reporter("another")) as shared:
+        assert shared == python / "bin" / "python", "all environments of a version share it"
+    assert len([path for path in server.requests if "python-3.7" in path]) == 1
+
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    assert install.install(Order("tf1", user=True)).built is False
+    install.remove("tf1")
+    assert not python.exists(), "it goes with the last environment that used it"
+
+
+_FETCH = """
+from tfprovisioner.conda import pythons
+from tfprovisioner.progress import Reporter
+with pythons.ensured("3.7", (), None, Reporter("test")) as python:
+    print(python)
+"""
+
+
+def test_two_that_need_the_same_python_fetch_it_once(server: Server, place: Path) -> None:
+    server.held = True
+    variables = {**os.environ, "TFKERNELS_CHANNELS": server.url}
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", _FETCH],
+            env=variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    assert server.reached.wait(30)
+    server.released.set()
+    answers = [process.communicate(timeout=60) for process in both]
+    assert [process.returncode for process in both] == [0, 0], answers
+    assert len({out for out, _ in answers}) == 1
+    assert len([path for path in server.requests if path.endswith(".tar.bz2")]) == 1
+
+
+def test_a_python_whose_fetching_was_killed_is_fetched_again(server: Server, place: Path) -> None:
+    server.held = True
+    variables = {**os.environ, "TFKERNELS_CHANNELS": server.url}
+    process = subprocess.Popen([sys.executable, "-c", _FETCH], env=variables, stderr=subprocess.DEVNULL)
+    assert server.reached.wait(30)
+    process.kill()
+    process.wait(10)
+    server.held = False
+    server.released.set()
+    with pythons.ensured("3.7", (server.url,), None, Reporter("test")) as python:
+        assert survey.ask(python).minor == "3.7"
+        assert list(pythons.root().iterdir()) == [python.parent.parent]
+        assert pythons.sweep() == [], "it is in use"
+    assert pythons.sweep() == [python.parent.parent]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A channel with a Python 3.7 that needs nothing outside its prefix, and the real TensorFlow 1.15.0."""
+    channel = tmp_path_factory.mktemp("whole")
+    lock = catalogue.find("1.15.0").lock
+    assert lock is not None
+    wheels = channels.unpacked(lock, "3.7", tmp_path_factory.mktemp("wheels") / "py37")
+    channels.whole_python("3.7").write(channel)
+    channels.repacked("tensorflow", "1.15.0", "3.7", wheels).write(channel)
+    for name in ("ipykernel", "pip", "setuptools", "matplotlib-base"):
+        Package(name, "1.0", ("tensorflow",)).write(channel)
+    return channel
+
+
+_OP = """
+import sys, os, tensorflow as tf
+with tf.Session() as session:
+    answer = int(session.run(tf.constant(20) + tf.constant(22)))
+"""
+
+
+@pytest.mark.slow
+def test_the_real_tensorflow_from_conda_packages(whole: Path, place: Path) -> None:
+    with channels.served(whole) as server:
+        arguments = ("install", "1.15.0", "--user", "--backend", "conda", "--channel", server.url)
+        done = subprocess.run(command(*arguments), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with RemoteKernel("tf1.15.0") as kernel:
+        kernel.run(_OP)
+        assert kernel["tf.__version__, answer"] == ("1.15.0", 42)
+        prefix = kernel["sys.prefix"]
+        assert kernel["os.environ['CONDA_PREFIX']"] == prefix
+        assert (
+            kernel["[part for part in sys.path if 'site-packages' in part and not part.startswith(sys.prefix)]"] == []
+        )
+        assert kernel["tf.__file__"].startswith(prefix)
+
+
+@pytest.mark.slow
+def test_the_real_wheels_on_a_python_from_conda(bare: None, whole: Path, place: Path) -> None:
+    done = install.install(Order("tf1", user=True, channels=(str(whole),)))
+    assert Path(done.environment.base_python).is_relative_to(pythons.root())
+    with RemoteKernel("tf1") as kernel:
+        kernel.run(_OP)
+        assert kernel["tf.__version__, answer"] == ("1.15.5", 42)
+        assert kernel["sys.base_prefix"].startswith(str(pythons.root()))
