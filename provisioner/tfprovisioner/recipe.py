@@ -34,7 +34,7 @@ class Recipe:
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "Recipe":
         """What ``dataclasses.asdict`` and JSON made of one. Raises ``TypeError``, ``KeyError``."""
-        return cls(**{**content, **{name: tuple(content[name]) for name in ("extras", "channels")}})
+        return cls(**{**content, **{name: tuple(content.get(name, ())) for name in ("extras", "channels")}})
 
     @property
     def name(self) -> str:
