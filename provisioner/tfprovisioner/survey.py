@@ -172,6 +172,7 @@ def _names() -> Iterator[Path]:
             yield from real or [python.executable]
     yield from places.pythons()
     yield from _homebrew()
+    yield Path(os.path.realpath(sys.executable))  # the one that runs this may be nowhere else
 
 
 def _behind(shim: Path) -> list[Path]:

@@ -168,6 +168,15 @@ def test_packages_newer_than_what_was_verified_are_taken_only_if_nothing_else_go
     assert "numpy-1.18.5" in (done.environment.folder / prefixes.EXPLICIT).read_text()
 
 
+def test_a_rebuild_activates_the_new_environment_in_all_its_kernels(server: Server, place: Path) -> None:
+    install.install(order(server.url))
+    other = install.install(order(server.url, name="mine"))
+    rebuilt = install.install(order(server.url, rebuild=True))
+    variables = json.loads((other.kernelspec / "kernel.json").read_text())["env"]
+    assert variables["CONDA_PREFIX"] == str(rebuilt.environment.folder)
+    assert str(other.environment.folder) not in json.dumps(variables)
+
+
 def test_killed_in_the_middle_nothing_is_left_to_break(server: Server, place: Path) -> None:
     server.held = True
     arguments = command("install", "tf1", "--user", "--backend", "conda", "--channel", server.url)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from tfprovisioner import catalogue, cli
 from tfprovisioner.backends import BACKENDS
 from tfprovisioner.kernelspec import display_name
 from tfprovisioner.order import Order
-from tfprovisioner.recipe import recipe_for
+from tfprovisioner.recipe import Recipe, recipe_for
 
 
 def test_recipes_differ_in_all_that_matters() -> None:
@@ -38,3 +38,9 @@ def test_display_names() -> None:
 
 def test_every_backend_can_be_asked_for() -> None:
     assert [backend.value for backend in cli.Backend] == list(BACKENDS)
+
+
+def test_records_of_earlier_versions_are_read() -> None:
+    recipe = recipe_for(Order("tf2"), catalogue.find("tf2"), "3.13")
+    content = {name: value for name, value in asdict(recipe).items() if name not in ("interpreter", "channels")}
+    assert Recipe.from_json(content) == recipe
