@@ -5,6 +5,7 @@ sub-array dtypes, because ``dtype.descr`` loses offsets, titles and alignment; t
 TensorFlow registered with NumPy (bfloat16, float8_…), whose ``str`` says no more than their size.
 """
 
+import re
 import sys
 import typing
 
@@ -15,6 +16,7 @@ from tfkernels.errors import ExchangeError, MissingPackage, NotPortable
 Spec = typing.Union[str, typing.Dict[str, typing.Any]]
 
 _PLAIN_KINDS = "biufcmMSUV"
+_PLAIN = re.compile(rf"[<>|=][{_PLAIN_KINDS}]\d+(\[\w+\])?$")  # NumPy reads much more: lists, names, aliases
 
 # Thousands of small arrays are sent faster if the usual dtypes are not looked at closely.
 COMMON: "typing.Dict[np.dtype[typing.Any], str]" = {np.dtype(code): np.dtype(code).str for code in "?bBhHiIlLefdFD"}
@@ -107,6 +109,8 @@ def decode_dtype(spec: Spec) -> "np.dtype[typing.Any]":
 
 def _decode(spec: typing.Any) -> "np.dtype[typing.Any]":
     if isinstance(spec, str):
+        if not _PLAIN.match(spec):
+            raise TypeError("it is not written as dtype.str writes it")
         return np.dtype(spec)
     if "registered" in spec:
         return _decode_registered(spec["registered"])
