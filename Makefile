@@ -16,7 +16,7 @@ test: $(VENV)/installed-test lint
 
 # The long form of the tests that have one: minutes each.
 soak: $(VENV)/installed-test
-	$(BIN)/python -m pytest --soak --timeout 3600 tests/provisioner/test_whole_or_nothing.py
+	$(BIN)/python -m pytest --soak --timeout 3600 -rP tests/provisioner/test_whole_or_nothing.py tests/kernels/test_soak.py
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check

@@ -13,7 +13,7 @@ from queue import SimpleQueue
 from typing import Any, Mapping, Union
 
 from tfkernels import kernelspecs, relay
-from tfkernels.attending import attend
+from tfkernels.attending import attend, stoppable
 from tfkernels.calls import LOOK, Call, Plan
 from tfkernels.channels import Message
 from tfkernels.conversation import END, Conversation
@@ -127,9 +127,13 @@ class RemoteKernel:
         ``CellTimeout``, ``KernelDied`` if the kernel's process ends (the next cell gets a fresh one),
         ``KernelStartError``.
         """
+        place = relay.of(show)
         inbox: SimpleQueue[Any] = SimpleQueue()
-        call = self.call(code, inputs, outputs, relay.of(show), inbox, timeout, store_history)
-        attend([call], inbox)
+        with ExitStack() as stack:
+            sent = stack.enter_context(loaded(inputs, place))
+            with stoppable(inbox) as stop:
+                call = self._submit(code, sent, outputs, place, Plan(sent=stack, timeout=timeout), inbox, store_history)
+                attend([call], inbox, stop)
         return call.result()
 
     def submit(
@@ -167,24 +171,25 @@ class RemoteKernel:
     def ship(self, outputs: Mapping[str, str], show: relay.Relay) -> Shipment:
         """The values of expressions there, for another kernel; nothing of them is looked at here."""
         inbox: SimpleQueue[Any] = SimpleQueue()
-        call = self._submit("", [], outputs, show, Plan(), inbox, False)
-        attend([call], inbox)
+        with stoppable(inbox) as stop:
+            call = self._submit("", [], outputs, show, Plan(), inbox, False)
+            attend([call], inbox, stop)
         return call.ship()
 
     def call(
         self,
         code: str,
-        inputs: Inputs,
+        sent: Sequence[Shipment],
         outputs: Mapping[str, str] | None,
         show: relay.Relay,
         inbox: SimpleQueue[Any],
-        timeout: float | None = None,
-        store_history: bool = True,
+        timeout: float | None,
     ) -> Call:
         """A cell that whoever owns the ``inbox`` has to attend to."""
         with ExitStack() as stack:
-            sent = stack.enter_context(loaded(inputs, show))
-            return self._submit(code, sent, outputs, show, Plan(sent=stack, timeout=timeout), inbox, store_history)
+            for shipment in sent:
+                stack.enter_context(shipment.held())
+            return self._submit(code, sent, outputs, show, Plan(sent=stack, timeout=timeout), inbox, True)
 
     def _submit(
         self,
