@@ -132,6 +132,7 @@ class Soak:
         delay = self._random.choice([0.0, 0.005, 0.02, 0.1]) * self._random.random()
         started = time.monotonic()
         with self._disturbed(disturb, kernel, delay):
+            self._inside = True
             way(kernel, number, code)
             self.report.counts["cells that ended well"] += 1
         took = time.monotonic() - started
@@ -155,7 +156,6 @@ class Soak:
 
         gremlin = threading.Thread(target=wait_and_disturb)
         try:
-            self._inside = True
             gremlin.start()
             yield
         except KeyboardInterrupt:

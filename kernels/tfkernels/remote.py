@@ -18,7 +18,7 @@ from tfkernels.calls import LOOK, Call, Plan
 from tfkernels.channels import Message
 from tfkernels.conversation import END, Conversation
 from tfkernels.errors import KernelDied
-from tfkernels.interrupts import redirected
+from tfkernels.interrupts import postponed, redirected
 from tfkernels.parcel import check, join
 from tfkernels.process import KernelProcess
 from tfkernels.shipments import Reference, Shipment, loaded, sorted_out
@@ -163,7 +163,15 @@ class RemoteKernel:
             for kernel, names in elsewhere.items():
                 needs.append(kernel._ship_later(names, place, talk.wake))  # noqa: SLF001 (another one of ours)
             plan = Plan(sent=stack, needs=needs, timeout=timeout, deliver=deliver or _nowhere)
-            return self._submit(code, sent, outputs, place, plan, None, store_history)
+            call = None
+            try:
+                with postponed():
+                    call = self._submit(code, sent, outputs, place, plan, None, store_history)
+            except KeyboardInterrupt:
+                if call is not None:
+                    call.cancel()
+                raise
+            return call
 
     def _ship_later(self, outputs: Mapping[str, str], show: relay.Relay, ended: Callable[[], None]) -> Call:
         return self._submit("", [], outputs, show, Plan(tells=False, ended=ended), None, False)
@@ -293,7 +301,7 @@ class RemoteKernel:
 
         Raises ``KernelDied`` once if it has ended since it was last used and nobody knows.
         """
-        with self._starting:
+        with postponed(), self._starting:
             talk, greeting = self._conversation, ""
             if talk is not None and (talk.closing or not talk.process.alive()):
                 talk.ended.wait(END)  # it is about to notice
@@ -325,10 +333,11 @@ class RemoteKernel:
 
     def shutdown(self) -> None:
         """Ends the kernel, what runs in it, and everything it left running. It starts again when it is next used."""
-        with self._starting:
-            talk, self._conversation = self._conversation, None
-        if talk is not None:
-            talk.close()
+        with postponed():
+            with self._starting:
+                talk, self._conversation = self._conversation, None
+            if talk is not None:
+                talk.close()
 
     def restart(self) -> None:
         """A fresh process; its variables are gone."""
@@ -364,8 +373,8 @@ def running() -> list[RemoteKernel]:
 
 @atexit.register
 def shutdown_all() -> None:
-    """Ends all of them."""
-    for kernel in running():
+    """Ends the kernels that this process started."""
+    for kernel in list(_made):
         kernel.shutdown()
 
 
