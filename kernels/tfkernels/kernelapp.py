@@ -21,7 +21,7 @@ import ipykernel
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
 
-from tfkernels import environ, owner
+from tfkernels import environ, owner, rawoutput
 from tfkernels.errors import ExchangeError, TFKernelsError
 from tfkernels.parcel import Descriptor, Parcel, unpack
 from tfkernels.segments import MAP_FROM, Address, has_room, open_segment
@@ -65,7 +65,9 @@ class Kernel(IPythonKernel):
         **options: typing.Any,
     ) -> Reply:
         with self._stop_button.waiting():
-            return await self._do_execute(code, silent, store_history, user_expressions, allow_stdin, **options)
+            reply = await self._do_execute(code, silent, store_history, user_expressions, allow_stdin, **options)
+            rawoutput.settle()
+            return reply
 
     async def _do_execute(
         self,

@@ -39,7 +39,9 @@ def each(
     inbox: SimpleQueue[Any] = SimpleQueue()
     calls: list[Call] = []
     with ExitStack() as stack:
-        sent = stack.enter_context(loaded(inputs, labels.show))  # written once, for all of them
+        sent = stack.enter_context(loaded(inputs, labels.show))
+        for shipment in sent:  # written once: no one of them may write over what the others still read
+            shipment.lendable = False
         with stoppable(inbox) as stop:
             try:
                 calls.extend(
