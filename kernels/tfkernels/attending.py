@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +19,17 @@ PATIENCE = 1.0
 """Seconds until the user is told that a kernel is starting."""
 
 
-class _Stop:
+class Stop:
     """How often the user pressed the stop button, and what is still to be done about it."""
 
     def __init__(self) -> None:
         self.presses = self.seen = 0
         self.first = 0.0
         self.warned = False
+
+    @property
+    def pending(self) -> bool:
+        return self.seen < self.presses
 
     def press(self) -> None:
         if self.presses == 0:
@@ -33,7 +38,7 @@ class _Stop:
 
     def act(self, calls: Sequence[Call]) -> None:
         late = self.presses > 0 and time.monotonic() - self.first > interrupts.REACTION
-        if self.seen < self.presses:
+        if self.pending:
             self.seen = self.presses
             for call in calls:
                 call.kill() if late else call.interrupt()
@@ -73,41 +78,52 @@ class _Starts:
             call.show.started(call.kernel)
 
 
-def attend(calls: Sequence[Call], inbox: SimpleQueue[Any]) -> None:
-    """Shows in this thread, in order, what comes into the ``inbox`` that the calls share, until all have ended.
+@contextmanager
+def stoppable(inbox: SimpleQueue[Any]) -> Iterator[Stop]:
+    """Here the stop button raises nothing; it counts, and wakes whoever attends to the ``inbox``.
 
-    The stop button reaches all of them. Look at each one's ``result`` afterwards. Raises ``KeyboardInterrupt`` if one
-    was stopped before its turn came.
+    Begin it before a cell is submitted: an interrupt in between would leave one that nobody attends to.
     """
-    running = list(calls)
-    stop = _Stop()
-    starts = _Starts(calls)
+    stop = Stop()
 
     def press() -> None:  # in a signal handler: no lock may be wanted here
         stop.press()
         inbox.put(None)
 
     with interrupts.redirected(press):
-        try:
-            while running:
-                stop.act(running)
-                items = _next(inbox)
-                starts.tell()
-                for call, messages in items:
-                    if messages is None:
-                        running.remove(call)
-                        call.show_pages()
-                    elif call.handle(messages):
-                        press()
-        except BaseException:
-            for call in running:
-                call.detach()
-            raise
-        finally:
-            starts.close()
+        yield stop
+
+
+def attend(calls: Sequence[Call], inbox: SimpleQueue[Any], stop: Stop) -> None:
+    """Shows in this thread, in order, what comes into the ``inbox`` that the calls share, until all have ended.
+
+    The stop button reaches all of them. Look at each one's ``result`` afterwards. Raises ``KeyboardInterrupt`` if one
+    was stopped before its turn came, or if the stop button came too late for all of them.
+    """
+    running = list(calls)
+    starts = _Starts(calls)
+    try:
+        while running:
+            stop.act(running)
+            items = _next(inbox)
+            starts.tell()
+            for call, messages in items:
+                if messages is None:
+                    running.remove(call)
+                    call.show_pages()
+                elif call.handle(messages):
+                    stop.press()
+    except BaseException:
+        for call in running:
+            call.detach()
+        raise
+    finally:
+        starts.close()
     for call in calls:
         if call.began is None and isinstance(call.exception(), CellCancelled):
             raise KeyboardInterrupt(str(call.exception()))
+    if stop.pending:
+        raise KeyboardInterrupt
 
 
 def _next(inbox: SimpleQueue[Any]) -> list[tuple[Call, list[Message] | None]]:

@@ -292,6 +292,7 @@ class Call:
 
     def detach(self) -> None:
         """Nobody attends any more. It is interrupted, and heard out by the conversation's thread."""
-        self.show = self.show.afterwards()
-        self._inbox = None
-        self.interrupt()
+        if self._inbox is not None:
+            self.show = self.show.afterwards()
+            self._inbox = None
+            self.interrupt()

@@ -62,6 +62,7 @@ class Conversation:
         self._outbox: deque[tuple[str, Message]] = deque()
         self._waiting: deque[Call] = deque()
         self._current: Call | None = None
+        self._last = ""  # the id of the cell that ran last
         self._reply: dict[str, Any] | None = None
         self._idle_since: float | None = None
         self._asked: dict[str, SimpleQueue[dict[str, Any]]] = {}
@@ -256,7 +257,7 @@ class Conversation:
         except Exception as error:  # noqa: BLE001 (`result` raises it)
             call.finish(failure=error)
             return
-        self._current = call
+        self._current, self._last = call, call.id
         self._reply, self._idle_since = None, None
         call.began = time.monotonic()
         self._remember(call.request, call.show.afterwards())
@@ -294,8 +295,10 @@ class Conversation:
                     mine.append(message)
             elif channel == "iopub":
                 late.append(message)
-            elif parent in self._asked:
-                self._asked[parent].put(message["content"])
+            else:
+                answer = self._asked.get(parent)
+                if answer is not None:
+                    answer.put(message["content"])
         if mine and current is not None:
             current.receive(mine)
         for message in joined(late):
@@ -340,7 +343,7 @@ class Conversation:
         if self._current is not None:
             self._current.receive([self._stderr(text, self._current.id)])
         else:
-            self._show_late(self._stderr(text, next(reversed(self._places), "")))
+            self._show_late(self._stderr(text, self._last))
 
     def _stderr(self, text: str, parent: str) -> Message:
         return {

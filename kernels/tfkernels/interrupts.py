@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -31,6 +32,18 @@ def redirected(action: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, previous)
+
+
+@contextmanager
+def postponed() -> Iterator[None]:
+    """SIGINT takes effect at the end, so that a process is not started whose number nobody keeps."""
+    pressed: list[bool] = []
+    try:
+        with redirected(lambda: pressed.append(True)):
+            yield
+    finally:
+        if pressed:
+            os.kill(os.getpid(), signal.SIGINT)
 
 
 @contextmanager

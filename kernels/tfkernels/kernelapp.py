@@ -21,10 +21,11 @@ import ipykernel
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
 
-from tfkernels import environ, owner
+from tfkernels import environ, owner, rawoutput
 from tfkernels.errors import ExchangeError, TFKernelsError
 from tfkernels.parcel import Descriptor, Parcel, unpack
 from tfkernels.segments import MAP_FROM, Address, has_room, open_segment
+from tfkernels.stopping import StopButton
 
 Reply = typing.Dict[str, typing.Any]
 
@@ -49,6 +50,10 @@ class Kernel(IPythonKernel):
         },
     )
 
+    def __init__(self, **options: typing.Any) -> None:
+        super().__init__(**options)
+        self._stop_button = StopButton(self.shell)
+
     @_awaited
     async def do_execute(
         self,
@@ -57,6 +62,20 @@ class Kernel(IPythonKernel):
         store_history: bool = True,
         user_expressions: typing.Optional[typing.Dict[str, str]] = None,
         allow_stdin: bool = False,
+        **options: typing.Any,
+    ) -> Reply:
+        with self._stop_button.waiting():
+            reply = await self._do_execute(code, silent, store_history, user_expressions, allow_stdin, **options)
+            rawoutput.settle()
+            return reply
+
+    async def _do_execute(
+        self,
+        code: str,
+        silent: bool,
+        store_history: bool,
+        user_expressions: typing.Optional[typing.Dict[str, str]],
+        allow_stdin: bool,
         **options: typing.Any,
     ) -> Reply:
         try:
@@ -69,7 +88,9 @@ class Kernel(IPythonKernel):
             if exchange and exchange["outputs"] and reply["status"] == "ok":
                 self._forward_input(allow_stdin)  # `%tf1 input()` asks in the notebook, as in the cell itself
                 try:
-                    reply["tfkernels"] = self._collect(exchange["outputs"], exchange["segment"], exchange["instead"])
+                    with self._stop_button.reaching():
+                        outputs, segment, instead = exchange["outputs"], exchange["segment"], exchange["instead"]
+                        reply["tfkernels"] = self._collect(outputs, segment, instead)
                 finally:
                     self._restore_input()
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (everything needs an answer)

@@ -52,7 +52,6 @@ class LabelledRelay(Relay):
     can_ask = False
 
     def __init__(self, labels: Labels, label: str) -> None:
-        super().__init__()
         self._labels = labels
         self._label = label
         self._stream = "stdout"

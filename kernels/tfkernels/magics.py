@@ -112,13 +112,12 @@ def _names(shell: Any, arguments: Any) -> tuple[dict[str, Any], dict[str, str]]:
     return inputs, parse_names(arguments.output, "-o")
 
 
-def _cell(shell: Any, kernel: RemoteKernel, arguments: Any, cell: str) -> relay.Result | Call | None:
+def _cell(shell: Any, kernel: RemoteKernel, arguments: Any, cell: str) -> Call | None:
     inputs, outputs = _names(shell, arguments)
     show = relay.ShellRelay(shell, alone=True)
     if arguments.background is None:
-        got = kernel.run(cell, inputs=inputs, outputs=outputs, timeout=arguments.timeout, show=show)
-        shell.push(got)
-        return show.result
+        shell.push(kernel.run(cell, inputs=inputs, outputs=outputs, timeout=arguments.timeout, show=show))
+        return None
     if arguments.background and not arguments.background.isidentifier():
         raise UsageError(f"--background {arguments.background}: the handle wants a name, or none")
     call = kernel.submit(cell, inputs=inputs, outputs=outputs, timeout=arguments.timeout, show=show, deliver=shell.push)

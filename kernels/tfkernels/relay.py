@@ -46,9 +46,6 @@ def _stream(message: Message) -> tuple[str, str] | None:
 class Relay:
     """Plain processes: streams go to ``sys.stdout`` and ``sys.stderr``, displays are printed as text."""
 
-    def __init__(self) -> None:
-        self.result: Result | None = None
-
     def handle(self, message: Message) -> None:
         """One message of the other kernel's iopub channel."""
         kind, content = message["header"]["msg_type"], message["content"]
@@ -75,10 +72,7 @@ class Relay:
         """A plain stream cannot take back what it printed."""
 
     def value(self, data: Bundle, metadata: Bundle) -> None:
-        # A cell may have several (ast_node_interactivity); only the last one becomes this cell's own result.
-        if self.result is not None:
-            self.display(*self.result._repr_mimebundle_(), transient={}, update=False)
-        self.result = Result(data, metadata)
+        """The cell's last expression. A plain process has its outputs, and shows none."""
 
     def error(self, error: BaseException) -> None:
         """An error that nobody raises here: a cell in the background failed."""
@@ -114,8 +108,8 @@ class ShellRelay(Relay):
     """Inside IPython: displays go through its publisher, so that ``%%capture`` and output widgets see them."""
 
     def __init__(self, shell: Any, alone: bool = False) -> None:
-        """``alone``: whether the cell here does nothing else, so that its output may be cleared at its start."""
-        super().__init__()
+        """``alone``: whether the cell here does nothing else, so that its output may be cleared at its start, and its
+        value is that of the cell there."""
         self._shell = shell
         self._alone = alone
         self._kernel = getattr(shell, "kernel", None)  # not in a terminal
@@ -126,6 +120,11 @@ class ShellRelay(Relay):
 
     def clear(self, wait: bool) -> None:
         self._shell.display_pub.clear_output(wait=wait)
+
+    def value(self, data: Bundle, metadata: Bundle) -> None:
+        # At once: what comes after it, such as the figure of `plt.plot(x)`, is to stand below.
+        if self._alone:
+            sys.displayhook(Result(data, metadata))
 
     def starting(self, kernel: str) -> None:
         if self._alone or self._kernel is None:
@@ -173,7 +172,6 @@ class CellRelay(Afterwards):
     """
 
     def __init__(self, kernel: Any, parent: Message) -> None:
-        super().__init__()
         self._kernel = kernel
         self._parent = parent
 
@@ -206,7 +204,6 @@ class FunctionRelay(Afterwards):
     """A function of the user's gets every output, as a dict of the form that notebooks store it in."""
 
     def __init__(self, function: Callable[[dict[str, Any]], Any]) -> None:
-        super().__init__()
         self._function = function
 
     def stream(self, name: str, text: str) -> None:

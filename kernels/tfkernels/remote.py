@@ -13,12 +13,12 @@ from queue import SimpleQueue
 from typing import Any, Mapping, Union
 
 from tfkernels import kernelspecs, relay
-from tfkernels.attending import attend
+from tfkernels.attending import attend, stoppable
 from tfkernels.calls import LOOK, Call, Plan
 from tfkernels.channels import Message
 from tfkernels.conversation import END, Conversation
 from tfkernels.errors import KernelDied
-from tfkernels.interrupts import redirected
+from tfkernels.interrupts import postponed, redirected
 from tfkernels.parcel import check, join
 from tfkernels.process import KernelProcess
 from tfkernels.shipments import Reference, Shipment, loaded, sorted_out
@@ -127,9 +127,13 @@ class RemoteKernel:
         ``CellTimeout``, ``KernelDied`` if the kernel's process ends (the next cell gets a fresh one),
         ``KernelStartError``.
         """
+        place = relay.of(show)
         inbox: SimpleQueue[Any] = SimpleQueue()
-        call = self.call(code, inputs, outputs, relay.of(show), inbox, timeout, store_history)
-        attend([call], inbox)
+        with ExitStack() as stack:
+            sent = stack.enter_context(loaded(inputs, place))
+            with stoppable(inbox) as stop:
+                call = self._submit(code, sent, outputs, place, Plan(sent=stack, timeout=timeout), inbox, store_history)
+                attend([call], inbox, stop)
         return call.result()
 
     def submit(
@@ -159,7 +163,15 @@ class RemoteKernel:
             for kernel, names in elsewhere.items():
                 needs.append(kernel._ship_later(names, place, talk.wake))  # noqa: SLF001 (another one of ours)
             plan = Plan(sent=stack, needs=needs, timeout=timeout, deliver=deliver or _nowhere)
-            return self._submit(code, sent, outputs, place, plan, None, store_history)
+            call = None
+            try:
+                with postponed():
+                    call = self._submit(code, sent, outputs, place, plan, None, store_history)
+            except KeyboardInterrupt:
+                if call is not None:
+                    call.cancel()
+                raise
+            return call
 
     def _ship_later(self, outputs: Mapping[str, str], show: relay.Relay, ended: Callable[[], None]) -> Call:
         return self._submit("", [], outputs, show, Plan(tells=False, ended=ended), None, False)
@@ -167,24 +179,25 @@ class RemoteKernel:
     def ship(self, outputs: Mapping[str, str], show: relay.Relay) -> Shipment:
         """The values of expressions there, for another kernel; nothing of them is looked at here."""
         inbox: SimpleQueue[Any] = SimpleQueue()
-        call = self._submit("", [], outputs, show, Plan(), inbox, False)
-        attend([call], inbox)
+        with stoppable(inbox) as stop:
+            call = self._submit("", [], outputs, show, Plan(), inbox, False)
+            attend([call], inbox, stop)
         return call.ship()
 
     def call(
         self,
         code: str,
-        inputs: Inputs,
+        sent: Sequence[Shipment],
         outputs: Mapping[str, str] | None,
         show: relay.Relay,
         inbox: SimpleQueue[Any],
-        timeout: float | None = None,
-        store_history: bool = True,
+        timeout: float | None,
     ) -> Call:
         """A cell that whoever owns the ``inbox`` has to attend to."""
         with ExitStack() as stack:
-            sent = stack.enter_context(loaded(inputs, show))
-            return self._submit(code, sent, outputs, show, Plan(sent=stack, timeout=timeout), inbox, store_history)
+            for shipment in sent:
+                stack.enter_context(shipment.held())
+            return self._submit(code, sent, outputs, show, Plan(sent=stack, timeout=timeout), inbox, True)
 
     def _submit(
         self,
@@ -288,7 +301,7 @@ class RemoteKernel:
 
         Raises ``KernelDied`` once if it has ended since it was last used and nobody knows.
         """
-        with self._starting:
+        with postponed(), self._starting:
             talk, greeting = self._conversation, ""
             if talk is not None and (talk.closing or not talk.process.alive()):
                 talk.ended.wait(END)  # it is about to notice
@@ -320,10 +333,11 @@ class RemoteKernel:
 
     def shutdown(self) -> None:
         """Ends the kernel, what runs in it, and everything it left running. It starts again when it is next used."""
-        with self._starting:
-            talk, self._conversation = self._conversation, None
-        if talk is not None:
-            talk.close()
+        with postponed():
+            with self._starting:
+                talk, self._conversation = self._conversation, None
+            if talk is not None:
+                talk.close()
 
     def restart(self) -> None:
         """A fresh process; its variables are gone."""
@@ -359,8 +373,8 @@ def running() -> list[RemoteKernel]:
 
 @atexit.register
 def shutdown_all() -> None:
-    """Ends all of them."""
-    for kernel in running():
+    """Ends the kernels that this process started."""
+    for kernel in list(_made):
         kernel.shutdown()
 
 

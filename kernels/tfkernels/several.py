@@ -8,12 +8,12 @@ from queue import SimpleQueue
 from typing import Any, Mapping
 
 from tfkernels import relay
-from tfkernels.attending import attend
+from tfkernels.attending import attend, stoppable
 from tfkernels.calls import Call
 from tfkernels.errors import CellsFailed
 from tfkernels.labels import Labels
 from tfkernels.remote import Inputs, RemoteKernel, shared
-from tfkernels.shipments import Reference, Shipment, pack
+from tfkernels.shipments import loaded
 
 
 def each(
@@ -34,30 +34,29 @@ def each(
     found = list(dict.fromkeys(shared(kernel) if isinstance(kernel, str) else kernel for kernel in kernels))
     for kernel in found:
         kernel.begin()  # at the same time, too
+    names = [kernel.name for kernel in found]
+    labels = Labels(relay.of(show), names)
+    inbox: SimpleQueue[Any] = SimpleQueue()
+    calls: list[Call] = []
     with ExitStack() as stack:
-        if inputs is not None and not isinstance(inputs, Shipment) and not _mentions_others(inputs):
-            inputs = stack.enter_context(pack(inputs))
-        inbox: SimpleQueue[Any] = SimpleQueue()
-        labels = Labels(relay.of(show), [kernel.name for kernel in found])
-        calls: list[Call] = []
-        try:
-            for kernel in found:
-                calls.append(kernel.call(code, inputs, outputs, labels.of(kernel.name), inbox, timeout))  # noqa: PERF401
-        except BaseException:
-            for call in calls:
-                call.detach()
-            raise
-        try:
-            attend(calls, inbox)
-        finally:
-            labels.close()
+        sent = stack.enter_context(loaded(inputs, labels.show))
+        for shipment in sent:  # written once: no one of them may write over what the others still read
+            shipment.lendable = False
+        with stoppable(inbox) as stop:
+            try:
+                calls.extend(
+                    kernel.call(code, sent, outputs, labels.of(kernel.name), inbox, timeout) for kernel in found
+                )
+                attend(calls, inbox, stop)
+            except BaseException:
+                for call in calls:
+                    call.detach()
+                raise
+            finally:
+                labels.close()
     _raise_if_failed(calls, labels)
     results = {call.kernel: call.result() for call in calls}
     return {name: {kernel: result[name] for kernel, result in results.items()} for name in outputs or {}}
-
-
-def _mentions_others(inputs: Mapping[str, Any]) -> bool:
-    return any(isinstance(value, Reference) for value in inputs.values())
 
 
 def _raise_if_failed(calls: Sequence[Call], labels: Labels) -> None:

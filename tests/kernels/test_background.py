@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from queue import Empty
@@ -132,3 +133,31 @@ def test_the_same_cell_in_several_kernels(installed: object, here: str) -> None:
     assert late[-1].ename == "CellTimeout"
     assert "--timeout" in wrong[-1].evalue
     assert text(queued).endswith("4")
+
+
+def test_kernels_that_start_early(installed: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TFKERNELS_START", "tf1, tf9")
+    loaded, listed, children = run_cells(
+        "python3",
+        "%load_ext tfkernels",
+        "%tfkernels",
+        "%tf1 len(__import__('psutil').Process().children())",
+    )
+    assert "no kernel 'tf9'" in "".join(output.text for output in loaded)
+    assert re.search(r"tf1 +1\.15\.5 +(starting|idle)(.|\n)*tf2 +2\.21\.0 +not running", text(listed))
+    assert text(children) == "0", "a kernel that was started by another one starts none"
+
+
+@pytest.mark.parametrize("here", ["python3", "tf1"])
+def test_a_slow_start_is_shown_and_taken_back(installed: object, here: str) -> None:
+    _, first, second, third = run_cells(
+        here,
+        "%load_ext tfkernels\nimport tfkernels.attending; tfkernels.attending.PATIENCE = 0",
+        "%%tf2\nprint('first')",
+        "%tfkernels stop\nprint('second')\n%tf2 1 + 1",
+        "%tfkernels stop\ntfkernels.each(['tf2'], 'y = 1', outputs={'y': 'y'})",
+    )
+    assert [output.get("text") for output in first] == ["first\n"]
+    assert text(second).endswith("second\n2")
+    assert "is starting" not in text(second)
+    assert "tf2 │ kernel tf2 is starting" in "".join(output.get("text", "") for output in third)

@@ -238,6 +238,13 @@ def test_the_same_cell_in_several_kernels(installed: object, capsys: pytest.Capt
     assert sorted(shown) == ["tf1 │ in tf1", "tf2 │ in tf2"]
 
 
+def test_large_values_for_several_kernels_stay_whole_until_all_have_them(installed: object) -> None:
+    array = np.arange(2.0**20)
+    outputs = tfkernels.each(["tf1", "tf2"], "y = x + 1; del x", inputs={"x": array}, outputs={"y": "y"})["y"]
+    for got in outputs.values():
+        assert np.array_equal(got, array + 1)
+
+
 MEETING = """
 import os, time
 open(os.path.join(folder, str(os.getpid())), "w").close()

@@ -1,0 +1,66 @@
+"""The stop button interrupts the code of a cell, and not what IPython does around it.
+
+A ``KeyboardInterrupt`` in a callback of IPython is printed and forgotten, and the cell runs all the same; one while the
+history is written moves the history to a new session. Here an interrupt waits until the cell's own code begins.
+"""
+
+import functools
+import signal
+import threading
+import typing
+from contextlib import contextmanager
+
+
+class StopButton:
+    """SIGINT in a kernel's main thread, while a request is handled."""
+
+    def __init__(self, shell: typing.Any) -> None:
+        self._pressed = False
+        # Not around more: only from within it does IPython show an interrupt and count the cell.
+        shell.run_code = self._interruptible(shell.run_code)
+        evaluate = shell.user_expressions
+
+        def user_expressions(expressions: typing.Any) -> typing.Any:
+            with self.reaching():
+                return evaluate(expressions)
+
+        shell.user_expressions = user_expressions
+
+    @contextmanager
+    def waiting(self) -> typing.Iterator[None]:
+        """An interrupt is kept until ``reaching`` begins, and forgotten at the end: it came too late."""
+        if threading.current_thread() is not threading.main_thread():  # a subshell: signals do not arrive there
+            yield
+            return
+        self._pressed = False
+        previous = signal.signal(signal.SIGINT, self._press)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, previous)
+
+    @contextmanager
+    def reaching(self) -> typing.Iterator[None]:
+        """An interrupt raises ``KeyboardInterrupt``, also one that came before."""
+        if signal.getsignal(signal.SIGINT) != self._press:  # a cell with `await`, which ipykernel cancels itself
+            yield
+            return
+        try:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            if self._pressed:
+                self._pressed = False
+                raise KeyboardInterrupt
+            yield
+        finally:
+            signal.signal(signal.SIGINT, self._press)
+
+    def _press(self, *_: object) -> None:
+        self._pressed = True
+
+    def _interruptible(self, method: typing.Any) -> typing.Any:
+        @functools.wraps(method)
+        async def run(*args: typing.Any, **options: typing.Any) -> typing.Any:
+            with self.reaching():
+                return await method(*args, **options)
+
+        return run

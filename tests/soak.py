@@ -1,0 +1,264 @@
+"""Many cells in two kernels, interrupted and killed at random moments: ``make soak``.
+
+``python -m tests.soak [CELLS INTERRUPTS KILLS [SEED]]`` prints what happened, and fails if an output was lost or
+misplaced, a cell was stuck, or a process, a thread, a descriptor or a file is left.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import random
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+import tfkernels
+from tfkernels.calls import Call
+from tfkernels.errors import CellCancelled, CellsFailed, KernelDied, KernelStartError
+from tfkernels.pool import shared as pool
+from tfkernels.remote import RemoteKernel, shutdown_all
+
+NAMES = ("tf1", "tf2")
+
+STUCK = 60.0
+"""Seconds that no cell may take: the longest sleeps for a tenth of a second."""
+
+LINES = 5
+
+CELL = f"""
+import time
+for line in range({LINES}):
+    print({{number}}, line, flush={{flush}})
+    time.sleep({{pause}})
+total = values.sum() + {{number}}
+"""
+
+
+@dataclass
+class Report:
+    """What happened."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+    slowest: float = 0.0
+
+    def __str__(self) -> str:
+        counted = ", ".join(f"{count} {what}" for what, count in sorted(self.counts.items()))
+        return "\n".join([f"{counted}; the slowest cell took {self.slowest:.1f} s", *self.wrong])
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What this process has and must not have more of afterwards."""
+
+    children: int
+    threads: int
+    descriptors: int
+    folders: int
+
+    @classmethod
+    def now(cls) -> Footprint:
+        gc.collect()
+        children = psutil.Process().children(recursive=True)
+        return cls(
+            len([child for child in children if child.status() != psutil.STATUS_ZOMBIE]),
+            threading.active_count(),
+            len(os.listdir("/proc/self/fd")),
+            len(list(Path(tempfile.gettempdir()).glob("tfkernels-*/connection.json"))),
+        )
+
+    def exceeds(self, other: Footprint) -> bool:
+        mine, others = vars(self), vars(other)
+        return any(mine[what] > others[what] for what in mine)
+
+
+class Output:
+    """The lines that one cell printed, in whatever thread they came."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def __call__(self, output: dict[str, Any]) -> None:
+        if output["output_type"] == "stream" and output["name"] == "stdout":
+            self.text += output["text"]
+
+    def wrong(self, number: int, whole: bool) -> str | None:
+        """The output of an interrupted cell may end early, but nothing is missing before its end."""
+        expected = "".join(f"{number} {line}\n" for line in range(LINES))
+        fits = self.text == expected if whole else expected.startswith(self.text)
+        return None if fits else f"cell {number} printed {self.text!r}"
+
+
+class Soak:
+    def __init__(self, seed: int) -> None:
+        self.report = Report()
+        self._random = random.Random(seed)  # noqa: S311 (nothing secret)
+        self._inside = False
+        self._background: list[tuple[int, Call, Output]] = []
+
+    def run(self, cells: int, interrupts: int, kills: int) -> Report:
+        disturbances: list[Callable[[RemoteKernel], None] | None] = [self._interrupt] * interrupts + [
+            self._kill
+        ] * kills
+        disturbances += [None] * (cells - len(disturbances))
+        self._random.shuffle(disturbances)
+        previous = signal.signal(signal.SIGINT, self._on_interrupt)
+        try:
+            for number, disturb in enumerate(disturbances):
+                self._cell(number, disturb)
+            self._settle(-1)
+        finally:
+            signal.signal(signal.SIGINT, previous)
+        return self.report
+
+    def _cell(self, number: int, disturb: Callable[[RemoteKernel], None] | None) -> None:
+        kernel = tfkernels.kernel(self._random.choice(NAMES))
+        way = self._random.choices([self._foreground, self._in_background, self._in_both], [6, 3, 1])[0]
+        code = CELL.format(
+            number=number, flush=self._random.random() < 0.5, pause=self._random.choice([0, 0, 0.001, 0.02])
+        )
+        delay = self._random.choice([0.0, 0.005, 0.02, 0.1]) * self._random.random()
+        started = time.monotonic()
+        with self._disturbed(disturb, kernel, delay):
+            self._inside = True
+            way(kernel, number, code)
+            self.report.counts["cells that ended well"] += 1
+        took = time.monotonic() - started
+        self.report.slowest = max(self.report.slowest, took)
+        if took > STUCK:
+            self.report.wrong.append(f"cell {number} took {took:.0f} s")
+        if len(self._background) > self._random.randrange(6):
+            self._settle(number)
+
+    @contextmanager
+    def _disturbed(
+        self, disturb: Callable[[RemoteKernel], None] | None, kernel: RemoteKernel, delay: float
+    ) -> Iterator[None]:
+        """A cell during which, or soon after which, something may happen from another thread."""
+        ended = threading.Event()
+
+        def wait_and_disturb() -> None:
+            ended.wait(delay)
+            if disturb is not None:
+                disturb(kernel)
+
+        gremlin = threading.Thread(target=wait_and_disturb)
+        try:
+            gremlin.start()
+            yield
+        except KeyboardInterrupt:
+            self.report.counts["interrupted cells"] += 1
+        except (KernelDied, KernelStartError):
+            self.report.counts["cells that died"] += 1
+        except CellsFailed as error:
+            self.report.counts["cells that died"] += 1
+            if not all(isinstance(each, KernelDied) for each in error.errors.values()):
+                self.report.wrong.append(str(error))
+        finally:
+            self._inside = False
+            ended.set()
+            gremlin.join()
+
+    def _foreground(self, kernel: RemoteKernel, number: int, code: str) -> None:
+        output, values = Output(), np.full(self._random.choice([10, 100_000]), 1.0)
+        whole = False
+        try:
+            got = kernel.run(code, inputs={"values": values}, outputs={"total": "total"}, show=output)
+            whole = True
+            if got["total"] != len(values) + number:
+                self.report.wrong.append(f"cell {number} returned {got}")
+        finally:
+            self._check(number, output, whole)
+
+    def _in_background(self, kernel: RemoteKernel, number: int, code: str) -> None:
+        output = Output()
+        call = kernel.submit(code, inputs={"values": np.ones(10)}, outputs={"total": "total"}, show=output)
+        self._background.append((number, call, output))
+
+    def _in_both(self, _: RemoteKernel, number: int, code: str) -> None:
+        outputs = tfkernels.each(NAMES, code, inputs={"values": np.ones(10)}, outputs={"t": "total"}, show=Output())
+        if outputs != {"t": dict.fromkeys(NAMES, 10 + number)}:
+            self.report.wrong.append(f"cell {number} returned {outputs}")
+
+    def _settle(self, number: int) -> None:
+        """Asks for the results of the cells in the background, now and then before they have ended."""
+        for earlier, call, output in self._background:
+            if self._random.random() < 0.1:
+                call.cancel()
+            problem = None
+            try:
+                problem = call.exception(STUCK)
+            except TimeoutError:
+                self.report.wrong.append(f"cell {earlier} in the background was stuck at cell {number}: {call}")
+                call.kill()
+            if problem is not None and not isinstance(problem, (KernelDied, KernelStartError, CellCancelled)):
+                self.report.wrong.append(f"cell {earlier} in the background: {problem!r}")
+            self._check(earlier, output, whole=problem is None)
+            self.report.counts["background cells"] += 1
+        self._background.clear()
+
+    def _check(self, number: int, output: Output, whole: bool) -> None:
+        wrong = output.wrong(number, whole)
+        if wrong is not None:
+            self.report.wrong.append(wrong)
+
+    def _on_interrupt(self, *_: object) -> None:
+        if self._inside:
+            raise KeyboardInterrupt
+        self.report.counts["interrupts between cells"] += 1
+
+    def _interrupt(self, _: RemoteKernel) -> None:
+        self.report.counts["interrupts"] += 1
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def _kill(self, kernel: RemoteKernel) -> None:
+        self.report.counts["kills"] += 1
+        pid = kernel.pid
+        if pid is not None:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                self.report.counts["kills of a dead one"] += 1
+
+
+def run(cells: int, interrupts: int, kills: int, seed: int) -> Report:
+    """Ends all kernels of this process, before and after."""
+    shutdown_all()
+    pool.close()
+    for name in NAMES:
+        with tfkernels.kernel(name) as kernel:
+            kernel["x"] = 1
+    before = Footprint.now()
+    report = Soak(seed).run(cells, interrupts, kills)
+    shutdown_all()
+    pool.close()
+    deadline = time.monotonic() + 5
+    while Footprint.now().exceeds(before) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    after = Footprint.now()
+    if after.exceeds(before):
+        report.wrong.append(f"left behind: {before} before, {after} after")
+    return report
+
+
+if __name__ == "__main__":
+    numbers = [int(word) for word in sys.argv[1:]]
+    chosen = numbers[3] if len(numbers) > 3 else random.randrange(10**6)  # noqa: S311 (nothing secret)
+    begun = time.monotonic()
+    print(f"seed {chosen}", flush=True)
+    cells, interrupts, kills = numbers[:3] or (2000, 200, 50)
+    result = run(cells, interrupts, kills, chosen)
+    print(f"{result}\n{time.monotonic() - begun:.0f} s")
+    sys.exit(bool(result.wrong))
