@@ -42,8 +42,7 @@ class _Stop:
             for call in calls:
                 call.show.stream(
                     "stderr",
-                    f"kernel {call.kernel} does not react to the interrupt; another one ends it, and its variables "
-                    "are lost\n",
+                    f"kernel {call.kernel} does not react to the interrupt; another one {call.last_resort}\n",
                 )
 
 
