@@ -24,6 +24,7 @@ import typing
 
 import ipykernel
 
+from tfkernels import suggestions
 from tfkernels.errors import ExchangeError, MissingPackage, TFKernelsError
 
 if typing.TYPE_CHECKING:
@@ -38,6 +39,7 @@ def put_on(kernel: typing.Any) -> None:
     if not isinstance(getattr(kernel, "tfkernels", None), Exchange):
         kernel.tfkernels = Exchange(kernel)
         kernel.do_execute = kernel.tfkernels.do_execute
+        suggestions.put_on(kernel)
 
 
 def _awaited(method: typing.Any) -> typing.Any:

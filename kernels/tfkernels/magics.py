@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from IPython.core.magic import no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments
 
-from tfkernels import kernelspecs, relay
+from tfkernels import completion, inspection, kernelspecs, relay
 from tfkernels.calls import Call
 from tfkernels.errors import ExchangeError, UsageError
 from tfkernels.management import look_after, start_early
@@ -27,6 +28,7 @@ class Extension:
     def __init__(self, shell: Any) -> None:
         self._shell = shell
         self._magics: set[str] = set()
+        self._take_back: list[Callable[[], None]] = []
 
     def load(self) -> None:
         self._shell.register_magic_function(look_after, "line", "tfkernels")
@@ -34,6 +36,7 @@ class Extension:
         self._add("in", _any_kernel_magic(self._shell), "line_cell")
         self.refresh()
         self._shell.events.register("pre_run_cell", self.refresh)
+        self._take_back = [completion.put_on(self._shell), inspection.put_on(self._shell)]
         start_early()
 
     def _add(self, name: str, magic: Any, kind: str) -> None:
@@ -45,6 +48,8 @@ class Extension:
 
     def unload(self) -> None:
         self._shell.events.unregister("pre_run_cell", self.refresh)
+        for take_back in self._take_back:
+            take_back()
         table = self._shell.magics_manager.magics
         table["line"].pop("tfkernels", None)
         for name in self._magics:
@@ -117,6 +122,9 @@ def _value(kernel: RemoteKernel, line: str) -> Any:
         )
     if not expression:
         raise UsageError(f"{magic} wants an expression to evaluate in kernel {kernel.name}: y = {magic} x + 1")
+    if expression.startswith("?") or expression.endswith("?"):
+        kernel.run(expression, store_history=False)  # help
+        return None
     return kernel[expression]
 
 
