@@ -10,6 +10,9 @@ import sys
 import typing
 
 if typing.TYPE_CHECKING:
+    import os
+
+    from tfkernels.attaching import AttachedKernel
     from tfkernels.comparison import compare as compare
     from tfkernels.models import load_weights as load_weights
     from tfkernels.models import seed as seed
@@ -52,7 +55,7 @@ def _check_python() -> None:
 
 
 def kernel(name: str) -> "RemoteKernel":
-    """The kernel ``name`` that belongs to this process; it starts at first use.
+    """The kernel ``name`` that belongs to this process; it starts at first use. Any Python kernel of the machine.
 
     The same object for every call with the same name, and the one that ``%%name`` uses::
 
@@ -61,12 +64,25 @@ def kernel(name: str) -> "RemoteKernel":
             tf1.run("y = x + 1")
             y = tf1["y"]                            # evaluate an expression there
 
-    Raises ``UnknownKernel`` if no kernel of that name is registered.
+    What another kernel than one of tfkernels needs is sent to it, and nothing installed there. Raises
+    ``UnknownKernel`` if no kernel of that name is registered.
     """
     _check_python()
     from tfkernels.remote import shared
 
     return shared(name)
+
+
+def attach(kernel: "typing.Union[str, os.PathLike[str]]", name: typing.Optional[str] = None) -> "AttachedKernel":
+    """A kernel that runs already, another notebook's, by its connection file or the beginning of its id.
+
+    It is used like ``tfkernels.kernel``'s and is never ended from here: ``shutdown`` leaves it. Raises
+    ``UnknownKernel``, with those that run, if there is none such.
+    """
+    _check_python()
+    from tfkernels import attaching
+
+    return attaching.attach(kernel, name)
 
 
 def load_ipython_extension(shell: typing.Any) -> None:

@@ -47,8 +47,7 @@ class Stop:
             for call in calls:
                 call.show.stream(
                     "stderr",
-                    f"kernel {call.kernel} does not react to the interrupt; another one ends it, and its variables "
-                    "are lost\n",
+                    f"kernel {call.kernel} does not react to the interrupt; another one {call.last_resort}\n",
                 )
 
 

@@ -98,6 +98,16 @@ class Call:
         return lines[0].strip()[:60] if lines else ""
 
     @property
+    def takes_values(self) -> bool:
+        exchange = self.request["metadata"]["tfkernels"]
+        return bool(exchange["inputs"] or exchange["outputs"])
+
+    @property
+    def last_resort(self) -> str:
+        """What another press of the stop button does when the first had no effect."""
+        return self.conversation.process.last_resort if self.conversation is not None else ""
+
+    @property
     def reachable(self) -> bool:
         """Whether its kernel has started."""
         return self.conversation is None or self.conversation.ready.is_set()
@@ -186,6 +196,16 @@ class Call:
         self._tell()
         self._inbox = None
         self.show = self.show.afterwards()
+
+    def leave(self) -> None:
+        """Its kernel, which is not ours, will not run it, or runs on with it and may write to its memory."""
+        if self._plan.arrival is not None:
+            self._plan.arrival.abandon()
+        if self.begun:
+            text = f"it was left behind in kernel {self.kernel}, and may run on there"
+            self.finish({"status": "error", "ename": "KeyboardInterrupt", "evalue": text, "traceback": [text]})
+        else:
+            self.finish(failure=CellCancelled(f"the cell waited for kernel {self.kernel}, and was not run"))
 
     def _take(self, arrival: Shipment | None) -> None:
         if self._failure is None and arrival is not None and self._reply["status"] == "ok":

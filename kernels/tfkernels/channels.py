@@ -13,6 +13,8 @@ from typing import Any, Dict, NamedTuple
 import zmq
 from jupyter_client.session import Session
 
+from tfkernels.connections import endpoint, secure
+
 Message = Dict[str, Any]
 """A Jupyter message: header, parent_header, metadata, content, buffers."""
 
@@ -55,8 +57,8 @@ class Channels:
         # A kernel's replies are routed by identity; stdin must have the one of shell.
         end.identity = self._session.bsession
         end.immediate = immediate
-        separator = "-" if connection["transport"] == "ipc" else ":"
-        end.connect(f"{connection['transport']}://{connection['ip']}{separator}{connection[port]}")
+        secure(end, connection)
+        end.connect(endpoint(connection, port))
         return end
 
     def send(self, channel: str, message: Message) -> None:

@@ -15,12 +15,10 @@ from jupyter_client.session import Session
 from tfkernels import interrupts
 from tfkernels.calls import LOOK, Call
 from tfkernels.channels import Arrived, Channels, Doorbell, Message
-from tfkernels.errors import CellCancelled, KernelDied, KernelStartError, TFKernelsError
-from tfkernels.process import KernelProcess
+from tfkernels.errors import CellCancelled, ExchangeError, KernelDied, TFKernelsError
+from tfkernels.opening import Closed, Opening
+from tfkernels.process import Process
 from tfkernels.relay import Relay, joined
-
-START_TIMEOUT = 60.0
-"""Seconds from launch to the first answer."""
 
 ANSWER = 2.0
 """Seconds that the reply to a cell may come later than the message that the kernel is idle again."""
@@ -38,9 +36,7 @@ class Conversation:
     Owns the process and a thread. Methods may be called from any thread, unless they say otherwise.
     """
 
-    def __init__(
-        self, name: str, process: KernelProcess, on_comm: Callable[[Message], None], greeting: str = ""
-    ) -> None:
+    def __init__(self, name: str, process: Process, on_comm: Callable[[Message], None], greeting: str = "") -> None:
         """``greeting`` is what the first cell is told on standard error."""
         self.process = process
         self.on_comm = on_comm
@@ -50,6 +46,8 @@ class Conversation:
         self.failure: TFKernelsError | None = None
         """Why it ended by itself, and whether somebody has been told."""
         self.told = False
+        self.unreachable = ""
+        """Why values cannot be passed; mostly nothing."""
         self._obituary = ""
         self._name = name
         self._session = Session(
@@ -109,7 +107,13 @@ class Conversation:
             elif call is self._current:
                 call.interrupts += 1
                 if call.begun:
-                    self.process.interrupt()
+                    self._interrupt()
+
+    def _interrupt(self) -> None:
+        if self.process.by_message:
+            self.post("control", self.message("interrupt_request", {}))
+        else:
+            self.process.interrupt()
 
     def wake(self) -> None:
         """Something that a cell waits for may have come."""
@@ -156,12 +160,15 @@ class Conversation:
         with self._lock:
             self.closing = True
             if self._current is not None:
-                self.process.kill()
+                self._stop_current(self._current)
             self._doorbell.ring()
         if threading.current_thread() is not self._thread:
             self._thread.join(END)
         if not self.ended.is_set():
             self.process.kill()  # the thread is stuck in showing something
+
+    def _stop_current(self, call: Call) -> None:  # noqa: ARG002 (another kind of conversation wants it)
+        self.process.kill()
 
     # The thread
 
@@ -170,10 +177,14 @@ class Conversation:
         try:
             channels = Channels(self.process.connection, self._session, self._doorbell)
             try:
-                self._wait_until_ready(channels)
+                opening = Opening(self._name, self.process, channels, self.message, lambda: self.closing)
+                self.unreachable = opening.open()
+                self.ready.set()
                 self._converse(channels)
             finally:
                 channels.close()
+        except Closed:
+            pass
         except TFKernelsError as error:
             failure = error
         except Exception as error:  # noqa: BLE001 (whoever waits has to hear of it)
@@ -186,8 +197,9 @@ class Conversation:
         with self._lock:
             self.failure = failure
             self.ended.set()
-            calls, self._current = [*([self._current] if self._current else []), *self._waiting], None
+            calls = [*([self._current] if self._current else []), *self._waiting]
             self._waiting.clear()
+            self._drop_current()
         self.ready.set()
         for call in calls:
             call.finish(failure=self.failed(ran=call.began is not None))
@@ -200,52 +212,34 @@ class Conversation:
             return KernelDied(f"kernel {self._name} was shut down, and the cell {'ended' if ran else 'was not run'}")
         if ran or not self._obituary:
             return self.failure
-        return KernelDied.of(self._name, self._obituary, "It ended before this cell, which was not run. ")
+        return self._died("It ended before this cell, which was not run. ")
 
-    def _wait_until_ready(self, channels: Channels) -> None:
-        """Until a request is answered *and* its echo arrives on iopub: before that, output would be lost."""
-        deadline = time.monotonic() + START_TIMEOUT
-        answered = listening = False
-        while not (answered and listening and channels.can_be_asked()):
-            if self.closing:
-                return
-            channels.send("shell", self.message("kernel_info_request", {}))
-            until = time.monotonic() + 0.2
-            while time.monotonic() < until and not (answered and listening):
-                for channel, _ in channels.receive(max(0.0, until - time.monotonic())):
-                    answered = answered or channel == "shell"
-                    listening = listening or channel == "iopub"
-                if self.closing:
-                    return
-            if not self.process.alive():
-                raise KernelStartError(
-                    f"kernel {self._name} did not start: its process {self.process.obituary()}\nFind the cause with: "
-                    f"tfkernels doctor {self._name}"
-                )
-            if time.monotonic() > deadline:
-                raise KernelStartError(
-                    f"kernel {self._name} did not answer within {START_TIMEOUT:.0f} s of its start. The machine may "
-                    f"be very busy; otherwise find the cause with: tfkernels doctor {self._name}"
-                )
-        self.process.new_stderr()  # what was said at the start is no output of the first cell
-        self.ready.set()
+    def _died(self, when: str = "") -> KernelDied:
+        self._obituary = self._obituary or self.process.obituary()
+        return KernelDied.of(self._name, self._obituary, self.process.afterwards, when)
 
     def _converse(self, channels: Channels) -> None:
-        while not self.closing:
+        while self._goes_on():
             self._send(channels)
             arrived = channels.receive(self._look_at_clock())
             self._show_stderr()
             if not arrived and not self.process.alive():
-                self._obituary = self.process.obituary()
-                raise KernelDied.of(self._name, self._obituary)
+                raise self._died()
             self._sort(arrived)
             self._look_for_end()
-        if self._current is None:
+        if self._ends_kernel():
             channels.send("control", self.message("shutdown_request", {"restart": False}))
+
+    def _goes_on(self) -> bool:
+        return not self.closing
+
+    def _ends_kernel(self) -> bool:
+        """Whether it shall end by itself; where a cell runs, it is killed."""
+        return self._current is None
 
     def _send(self, channels: Channels) -> None:
         with self._lock:
-            while self._current is None and self._waiting and self._waiting[0].ready():
+            while self._current is None and self._waiting and self._waiting[0].ready() and not self.closing:
                 self._next(self._waiting.popleft())
             while self._outbox:
                 channels.send(*self._outbox.popleft())
@@ -254,17 +248,29 @@ class Conversation:
         """It is a cell's turn."""
         try:
             call.load()
+            if self.unreachable and call.takes_values:
+                raise ExchangeError(
+                    f"kernel {self._name} runs elsewhere ({self.unreachable}), and values travel in shared memory: on "
+                    f"one machine, between processes of one user. Cells without values do run there."
+                )
         except Exception as error:  # noqa: BLE001 (`result` raises it)
             call.finish(failure=error)
             return
         self._current, self._last = call, call.id
+        self._hand_over(call)
+        if self._greeting:
+            call.receive([self._stderr(self._greeting, call.id)])
+            self._greeting = ""
+
+    def _hand_over(self, call: Call) -> None:
         self._reply, self._idle_since = None, None
         call.began = time.monotonic()
         self._remember(call.request, call.show.afterwards())
         self._outbox.append(("shell", call.request))
-        if self._greeting:
-            call.receive([self._stderr(self._greeting, call.id)])
-            self._greeting = ""
+
+    def _drop_current(self) -> None:
+        with self._lock:
+            self._current = None
 
     def _look_at_clock(self) -> float:
         """Interrupts a cell that ran for too long, gives it up when it does not react; seconds until the next look."""
@@ -294,6 +300,7 @@ class Conversation:
                 if not self._note(current, channel, message):
                     mine.append(message)
             elif channel == "iopub":
+                self._overhear(message)
                 late.append(message)
             else:
                 answer = self._asked.get(parent)
@@ -315,12 +322,16 @@ class Conversation:
             self._idle_since = time.monotonic()
         return channel == "shell" or kind in ("status", "execute_input")
 
+    def _overhear(self, message: Message) -> None:
+        """A message that is not of the cell that runs."""
+
     def _begun(self, call: Call) -> None:
         """Until now the kernel would have ignored an interrupt."""
         with self._lock:
             call.begun = True
+            call.began = call.began or time.monotonic()
             if call.interrupts:
-                self.process.interrupt()
+                self._interrupt()
 
     def _look_for_end(self) -> None:
         call = self._current
@@ -331,8 +342,7 @@ class Conversation:
                 return
             self._reply = {"status": "error", "ename": "KeyboardInterrupt", "evalue": "", "traceback": []}
         self._show_stderr()
-        with self._lock:
-            self._current = None
+        self._drop_current()
         call.finish(self._reply)
 
     def _show_stderr(self) -> None:

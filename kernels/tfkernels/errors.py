@@ -33,16 +33,21 @@ class NotPortable(ExchangeError):
 class MissingPackage(ExchangeError):
     """A value arrived for which a library is missing where it arrived."""
 
-    def __init__(self, package: str, what: str, why: str, instead: str = "") -> None:
-        super().__init__(package, what, why, instead)
+    def __init__(self, package: str, what: str, why: str, instead: str = "", kernel: str = "", magic: str = "") -> None:
+        super().__init__(package, what, why, instead, kernel, magic)
         self.package = package
         self.what = what
         self.why = why
         self.instead = instead
+        self.kernel = kernel or os.environ.get("TFKERNELS_KERNEL", "")
+        self.magic = magic or f"%%{self.kernel}"
+
+    def seen_from(self, kernel: str, magic: str) -> "MissingPackage":
+        """For the one who called this kernel, by the name and the magic that it has there."""
+        return MissingPackage(self.package, self.what, self.why, self.instead, kernel, magic)
 
     def __str__(self) -> str:
-        kernel = os.environ.get("TFKERNELS_KERNEL")
-        where, cell = (f"kernel {kernel}", f"%%{kernel}\n") if kernel else ("this kernel", "")
+        where, cell = (f"kernel {self.kernel}", f"{self.magic}\n") if self.kernel else ("this kernel", "")
         return (
             f"{self.what} arrived, and {where} lacks {self.package} ({self.why}). Nothing was bound. Install it there "
             f"with a cell that says:\n{cell}!pip install {self.package}\n{self.instead}"
@@ -65,11 +70,8 @@ class KernelDied(TFKernelsError):
     """A kernel's process ended by itself; its variables are gone."""
 
     @classmethod
-    def of(cls, kernel: str, obituary: str, when: str = "") -> "KernelDied":
-        return cls(
-            f"the process of kernel {kernel} {obituary}\n{when}Its variables are gone. The next cell that uses "
-            f"{kernel} starts a fresh one: run the cells that define what you need again."
-        )
+    def of(cls, kernel: str, obituary: str, afterwards: str, when: str = "") -> "KernelDied":
+        return cls(f"the process of kernel {kernel} {obituary}\n{when}Its variables are gone. {afterwards}")
 
 
 class CellCancelled(TFKernelsError):

@@ -42,6 +42,16 @@ def remove(folder: Path) -> None:
         os.close(descriptor)
 
 
+def _disown() -> None:
+    """After a fork: a lock is held as long as anybody has the descriptor, and the child is not the owner."""
+    for descriptor in _locks.values():
+        os.close(descriptor)
+    _locks.clear()
+
+
+os.register_at_fork(after_in_child=_disown)
+
+
 def _sweep(base: Path) -> None:
     for folder in base.glob(f"{_PREFIX}*"):
         try:

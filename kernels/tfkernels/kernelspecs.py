@@ -1,8 +1,11 @@
-"""The kernels that tfkernels registered, as this process can see them."""
+"""The kernels that tfkernels registered, as this process can see them, and other Python kernels of the machine."""
 
 import difflib
 import json
 import os
+import re
+import string
+import sys
 import typing
 from pathlib import Path
 
@@ -19,13 +22,55 @@ class KernelSpec(typing.NamedTuple):
     spec: typing.Dict[str, typing.Any]
 
     @property
+    def ours(self) -> bool:
+        """Whether our launcher starts it; other kernels have to be sent what the exchange of values needs."""
+        return _ours(self.spec) is not None
+
+    @property
+    def magic(self) -> str:
+        """What begins a cell for it."""
+        return f"%%{self.name}" if self.ours else f"%%in {self.name}"
+
+    @property
+    def remedy(self) -> str:
+        """What to do when it does not start."""
+        if self.ours:
+            return f"find the cause with: tfkernels doctor {self.name}"
+        return f"see what it says in: jupyter console --kernel {self.name}"
+
+    @property
     def install_command(self) -> str:
-        """What makes this kernel again."""
+        """What makes this kernel again, one of ours."""
         return str(self.spec["metadata"]["tfkernels"]["command"])
 
+    @property
+    def remake(self) -> str:
+        """What to do when its program is gone."""
+        if self.ours:
+            return f"make it anew with: {self.install_command}"
+        return f"correct or remove its {self.folder / 'kernel.json'}"
+
     def command(self, connection_file: str) -> typing.List[str]:
-        values = {"{connection_file}": connection_file, "{resource_dir}": str(self.folder)}
-        return [values.get(argument, argument) for argument in self.spec["argv"]]
+        values = {"connection_file": connection_file, "resource_dir": str(self.folder), "prefix": sys.prefix}
+        program, *arguments = self.spec["argv"]
+        if re.fullmatch(r"python([23](\.\d+)?)?", program):
+            program = self._python()
+        return [_substituted(part, values) for part in [program, *arguments]]
+
+    def environment(self, variables: typing.Mapping[str, str]) -> typing.Dict[str, str]:
+        """``variables`` with those of the kernelspec, which may refer to them: ``"PATH": "/x/bin:${PATH}"``."""
+        own = self.spec.get("env") or {}
+        return {**variables, **{name: string.Template(own[name]).safe_substitute(variables) for name in own}}
+
+    def _python(self) -> str:
+        """A kernelspec that says ``python`` means that of the Jupyter it lies beside, as Jupyter itself has it."""
+        siblings = os.environ.get("TFKERNELS_KERNELS")
+        beside = self.folder.parents[3] / "bin" / "python" if len(self.folder.parents) > 3 else self.folder
+        return str(beside) if siblings == str(self.folder.parent) and beside.exists() else sys.executable
+
+
+def _substituted(text: str, values: typing.Mapping[str, str]) -> str:
+    return re.sub(r"\{([a-z_]+)\}", lambda found: values.get(found.group(1), found.group()), text)
 
 
 def folders() -> typing.List[Path]:
@@ -50,23 +95,34 @@ def find() -> typing.Dict[str, KernelSpec]:
     return found
 
 
+def python_kernels() -> typing.Dict[str, Path]:
+    """The folders of all kernelspecs of the machine, whoever registered them; not all are Python's."""
+    return {name: Path(folder) for name, folder in _manager().find_kernel_specs().items()}
+
+
+def _manager() -> typing.Any:
+    from jupyter_client.kernelspec import KernelSpecManager
+
+    return KernelSpecManager(kernel_dirs=[str(folder) for folder in folders()])
+
+
 def get(name: str) -> KernelSpec:
-    """The kernel ``name``; raises ``UnknownKernel`` with the nearest names."""
+    """The kernel ``name``: one of ours, or another Python kernel. Raises ``UnknownKernel`` with the nearest names."""
     known = find()
     if name in known:
         return known[name]
     _look_for_files_left(name)
-    if not known:
-        raise UnknownKernel(
-            f"there is no kernel {name!r}, nor any other of tfkernels. Make the two usual ones with: tfkernels install"
-        )
-    listed = f"Registered are: {', '.join(sorted(known))}."
+    others = python_kernels()
+    if name in others:
+        return _other(name, others[name])
     if name in ("tf1", "tf2"):
-        raise UnknownKernel(f"there is no kernel {name!r}. Make it with: tfkernels install {name}. {listed}")
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-    hint = f"Did you mean {' or '.join(near)}? " if near else ""
+        listed = f" Registered are: {', '.join(sorted(known))}." if known else ""
+        raise UnknownKernel(f"there is no kernel {name!r}. Make it with: tfkernels install {name}.{listed}")
+    near = difflib.get_close_matches(name, [*known, *others], n=3, cutoff=0.4)
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    listed = f" Registered are: {', '.join(sorted({*known, *others}))}." if known or others else ""
     raise UnknownKernel(
-        f"tfkernels has no kernel {name!r}. {hint}{listed} Another release is added with: tfkernels install RELEASE"
+        f"there is no kernel {name!r}.{hint}{listed} A release of TensorFlow is added with: tfkernels install RELEASE"
     )
 
 
@@ -79,6 +135,33 @@ def _look_for_files_left(name: str) -> None:
             f"the kernel {name!r} cannot be looked up ({error.strerror}): this process has too many files open; close "
             f"some, or raise the limit (ulimit -n)"
         ) from error
+
+
+def _other(name: str, folder: Path) -> KernelSpec:
+    try:
+        found = _manager().get_kernel_spec(name).to_dict()
+    except Exception:  # noqa: BLE001 (anybody may write anything into such a file)
+        found = _anything(folder / "kernel.json")
+    metadata = found.get("metadata") or {}
+    provisioner = (metadata.get("kernel_provisioner") or {}).get("provisioner_name", "local-provisioner")
+    if str(found.get("language", "")).lower() != "python":
+        raise UnknownKernel(
+            f"kernel {name!r} is one for {found.get('language') or 'nothing'}; only Python's can be used"
+        )
+    if provisioner != "local-provisioner":
+        raise UnknownKernel(
+            f"kernel {name!r} is started by {provisioner}, which only Jupyter can do. Open it in a notebook, and use "
+            f"it from here after: %tfkernels attach"
+        )
+    return KernelSpec(name, folder, found)
+
+
+def _anything(path: Path) -> typing.Dict[str, typing.Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _names(folder: Path) -> typing.List[str]:

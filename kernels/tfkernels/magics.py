@@ -1,20 +1,21 @@
-"""``%%NAME`` and ``%NAME`` for every registered kernel, and ``%%each``."""
+"""``%%NAME`` and ``%NAME`` for every registered kernel, ``%%in NAME`` for any other, and ``%%each``."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from IPython.core.magic import no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments
 
-from tfkernels import kernelspecs, relay
+from tfkernels import completion, inspection, kernelspecs, relay
 from tfkernels.calls import Call
 from tfkernels.errors import ExchangeError, UsageError
 from tfkernels.management import look_after, start_early
 from tfkernels.names import elsewhere, parse_names
 from tfkernels.options import exchange, parse
-from tfkernels.remote import RemoteKernel, shared, shutdown_all
+from tfkernels.remote import RemoteKernel, known, shared, shutdown_all
 from tfkernels.several import each
 
 # Names that look like one of ours get our error, with the nearest names, instead of IPython's "not found".
@@ -27,18 +28,28 @@ class Extension:
     def __init__(self, shell: Any) -> None:
         self._shell = shell
         self._magics: set[str] = set()
+        self._take_back: list[Callable[[], None]] = []
 
     def load(self) -> None:
         self._shell.register_magic_function(look_after, "line", "tfkernels")
-        if "each" not in self._shell.magics_manager.magics["cell"]:
-            self._shell.register_magic_function(_each_magic(self._shell), "cell", "each")
-            self._magics.add("each")
+        self._add("each", _each_magic(self._shell), "cell")
+        self._add("in", _any_kernel_magic(self._shell), "line_cell")
         self.refresh()
         self._shell.events.register("pre_run_cell", self.refresh)
+        self._take_back = [completion.put_on(self._shell), inspection.put_on(self._shell)]
         start_early()
+
+    def _add(self, name: str, magic: Any, kind: str) -> None:
+        """Never in the place of somebody else's."""
+        table = self._shell.magics_manager.magics
+        if name not in table["cell"] and name not in table["line"]:
+            self._shell.register_magic_function(magic, kind, name)
+            self._magics.add(name)
 
     def unload(self) -> None:
         self._shell.events.unregister("pre_run_cell", self.refresh)
+        for take_back in self._take_back:
+            take_back()
         table = self._shell.magics_manager.magics
         table["line"].pop("tfkernels", None)
         for name in self._magics:
@@ -47,15 +58,12 @@ class Extension:
         shutdown_all()
 
     def refresh(self, info: Any = None) -> None:
-        """Before every cell: magics for the kernels that were installed since."""
-        names = set(kernelspecs.find())
+        """Before every cell: magics for the kernels that were installed or attached since."""
+        names = {*kernelspecs.find(), *(name for name in known if known[name].magic == f"%%{name}")}
         if info is not None:
             names.update(_LOOKS_LIKE_OURS.findall(info.raw_cell or ""))
-        table = self._shell.magics_manager.magics
         for name in names - self._magics:
-            if name not in table["cell"] and name not in table["line"]:  # never in the place of somebody else's
-                self._shell.register_magic_function(_kernel_magic(self._shell, name), "line_cell", name)
-                self._magics.add(name)
+            self._add(name, _kernel_magic(self._shell, name), "line_cell")
 
 
 def _kernel_magic(shell: Any, name: str) -> Any:
@@ -78,6 +86,19 @@ def _kernel_magic(shell: Any, name: str) -> Any:
     return no_var_expand(run)
 
 
+def _any_kernel_magic(shell: Any) -> Any:
+    def run(line: str, cell: str | None = None) -> Any:
+        words = line.strip().split(None, 1)
+        if not words or words[0].startswith("-"):
+            raise UsageError("write which kernel: %%in NAME; `jupyter kernelspec list` shows what there is")
+        return _kernel_magic(shell, words[0])(words[1] if words[1:] else "", cell)
+
+    model = _kernel_magic(shell, "in NAME")
+    run.parser = model.parser  # type: ignore[attr-defined]
+    run.__doc__ = f"{model.__doc__}\nNAME is any Python kernel of the machine. Nothing is installed there."
+    return no_var_expand(run)
+
+
 def _each_magic(shell: Any) -> Any:
     @magic_arguments("%%each")
     @argument("kernels", nargs="+", metavar="KERNEL", help="where the cell runs, at the same time")
@@ -92,17 +113,19 @@ def _each_magic(shell: Any) -> Any:
     return no_var_expand(run)
 
 
-def _value(kernel: RemoteKernel, expression: str) -> Any:
-    if expression.lstrip().startswith(("-i ", "-o ")):
+def _value(kernel: RemoteKernel, line: str) -> Any:
+    expression, magic = line.strip(), kernel.magic[1:]
+    if expression.startswith(("-i ", "-o ")):
         raise UsageError(
-            f"%{kernel.name} takes an expression and no options; options go with a cell, whose first line is: "
-            f"%%{kernel.name} {expression.strip()}"
+            f"{magic} takes an expression and no options; options go with a cell, whose first line is: "
+            f"%{magic} {expression}"
         )
-    if not expression.strip():
-        raise UsageError(
-            f"%{kernel.name} wants an expression to evaluate in kernel {kernel.name}: y = %{kernel.name} x + 1"
-        )
-    return kernel[expression.strip()]
+    if not expression:
+        raise UsageError(f"{magic} wants an expression to evaluate in kernel {kernel.name}: y = {magic} x + 1")
+    if expression.startswith("?") or expression.endswith("?"):
+        kernel.run(expression, store_history=False)  # help
+        return None
+    return kernel[expression]
 
 
 def _names(shell: Any, arguments: Any) -> tuple[dict[str, Any], dict[str, str]]:

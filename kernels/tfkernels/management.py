@@ -5,47 +5,79 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable
 
+from IPython import get_ipython
 from IPython.core.magic_arguments import argument, magic_arguments
 
-from tfkernels import kernelspecs, owner
-from tfkernels.errors import TFKernelsError, UnknownKernel
+from tfkernels import attaching, connections, kernelspecs, owner
+from tfkernels.errors import TFKernelsError, UnknownKernel, UsageError
 from tfkernels.options import parse
-from tfkernels.remote import RemoteKernel, running, shared
+from tfkernels.remote import RemoteKernel, known, running, shared
 
-ACTIONS = {
-    "restart": RemoteKernel.restart,
-    "stop": RemoteKernel.shutdown,
-    "interrupt": RemoteKernel.interrupt,
+ACTIONS: dict[str, Callable[[RemoteKernel], None]] = {
+    "restart": lambda kernel: kernel.restart(),
+    "stop": lambda kernel: kernel.shutdown(),
+    "interrupt": lambda kernel: kernel.interrupt(),
 }
 
 
 @magic_arguments("%tfkernels")
-@argument("action", choices=["list", *ACTIONS], nargs="?", default="list", help="what to do")
-@argument("names", nargs="*", help="kernels; without any: all that run")
+@argument("action", choices=["list", *ACTIONS, "attach"], nargs="?", default="list", help="what to do")
+@argument(
+    "names",
+    nargs="*",
+    help="kernels; without any: all that run. To attach: the connection file, or the beginning of the id, of a kernel "
+    "that runs already, another notebook's say; without any: which there are",
+)
+@argument("--as", dest="alias", metavar="NAME", help="what the magic of an attached kernel is called")
 def look_after(line: str) -> None:
-    """Looks after the kernels that this notebook started."""
+    """Looks after the kernels that this notebook started or attached."""
     arguments = parse(look_after, line)
-    for kernel in [shared(name) for name in arguments.names] or running():
+    if arguments.action == "attach":
+        _attach(arguments.names, arguments.alias)
+        return
+    every = [kernel for kernel in running() if kernel.owned or arguments.action != "restart"]
+    for kernel in [shared(name) for name in arguments.names] or every:
         if arguments.action in ACTIONS:
             ACTIONS[arguments.action](kernel)
-    if not kernelspecs.find():
+    names = set(arguments.names) or {*kernelspecs.find(), *(kernel.name for kernel in running())}
+    if names:
+        print(table(sorted(names)))
+    else:
         print("No kernels are registered. Make the two usual ones with: tfkernels install")
+
+
+def _attach(kernels: list[str], alias: str | None) -> None:
+    if not kernels:
+        print(connections.listed(connections.candidates()) or "No other kernel of yours runs.")
         return
-    print(table(sorted(set(arguments.names) or kernelspecs.find())))
+    if alias is not None and len(kernels) > 1:
+        raise UsageError("--as NAME is for one kernel; attach the others in lines of their own")
+    shell = get_ipython()
+    if alias is not None and alias not in known and alias in shell.magics_manager.magics["cell"]:
+        raise UsageError(f"there is a magic %%{alias} already; give the kernel another name: --as NAME")
+    for kernel in kernels:
+        attached = attaching.attach(kernel, alias)
+        print(f"{attached}, used with {attached.magic}", attached.remark, sep="; " if attached.remark else "")
 
 
 def table(names: list[str]) -> str:
     """One line for each kernel."""
-    known = kernelspecs.find()
+    ours = kernelspecs.find()
     started = {kernel.name: kernel for kernel in running()}
     rows = [("kernel", "TensorFlow", "state", "process", "memory", "cell", "since")]
     for name in names:
-        release = known[name].spec["metadata"]["tfkernels"]["tensorflow"] if name in known else ""
+        release = ours[name].spec["metadata"]["tfkernels"]["tensorflow"] if name in ours else _title(name)
         rows.append((name, release, *_columns(started.get(name))))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)) for row in rows]
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _title(name: str) -> str:
+    """Of a kernel that is not one of ours."""
+    return known[name].title if name in known else ""
 
 
 def _columns(kernel: RemoteKernel | None) -> tuple[str, str, str, str, str]:
@@ -57,7 +89,7 @@ def _columns(kernel: RemoteKernel | None) -> tuple[str, str, str, str, str]:
     if waiting:
         title += f" (and {waiting} waiting)" if title else f"({waiting} waiting)"
     for_so_long = f"{time.monotonic() - since:.0f} s" if since is not None else ""
-    return state, str(kernel.pid), _memory(kernel.pid), title, for_so_long
+    return state, str(kernel.pid or ""), _memory(kernel.pid), title, for_so_long
 
 
 def _memory(pid: int | None) -> str:

@@ -20,7 +20,7 @@ def parse_names(values: Iterable[list[str]], option: str) -> dict[str, str]:
     """
     names: dict[str, str] = {}
     for words in values:
-        for part in _split(_unquoted(" ".join(words))):
+        for part in split(_unquoted(" ".join(words))):
             assignment = _ASSIGNMENT.fullmatch(part)
             if assignment:
                 names[assignment[1]] = assignment[2].strip()
@@ -48,7 +48,7 @@ def _unquoted(text: str) -> str:
     return text[1:-1] if quoted else text
 
 
-def _split(text: str) -> list[str]:
+def split(text: str) -> list[str]:
     """At the commas that stand outside of brackets and strings."""
     parts, depth, quote, start = [], 0, "", 0
     for index, character in enumerate(text):

@@ -100,6 +100,11 @@ class Pool:
                 self._thread = threading.Thread(target=self._watch, name="tfkernels-pool", daemon=True)
                 self._thread.start()
 
+    def discard(self, segment: Segment) -> None:
+        """Instead of ``put``, for a segment that somebody may still write to."""
+        with self._changed:
+            self._discard(segment)
+
     @property
     def held(self) -> int:
         """Bytes in segments that nothing looks into."""

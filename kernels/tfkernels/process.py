@@ -8,14 +8,19 @@ import os
 import signal
 import subprocess
 from pathlib import Path
-from string import Template
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyter_client.connect import write_connection_file
 
 from tfkernels import environ, folders
+from tfkernels.bootstrap import Facts
 from tfkernels.errors import KernelStartError
 from tfkernels.kernelspecs import KernelSpec
+
+if TYPE_CHECKING:
+    from typing import Protocol
+else:
+    Protocol = object  # Python 3.7 has none
 
 PATIENCE = 2.0
 """Seconds that a kernel has for a clean exit. TensorFlow's servers and queues never finish by themselves."""
@@ -25,13 +30,66 @@ FILES = 32
 """What a kernel's start opens here is half of it. Where libzmq cannot open what it needs, it ends the process."""
 
 
+class Process(Protocol):
+    """What a conversation wants of a kernel's process: of one that is ours, or of one that is only attached."""
+
+    connection: dict[str, Any]
+    folder: Path
+    """Where its connection file is."""
+
+    @property
+    def owned(self) -> bool:
+        """Whether it is ours to end."""
+
+    @property
+    def invited(self) -> bool:
+        """Whether it has to be sent what the exchange of values needs."""
+
+    @property
+    def by_message(self) -> bool:
+        """Whether it wants a message for an interrupt instead of a signal."""
+
+    @property
+    def pid(self) -> int | None: ...
+
+    @property
+    def remedy(self) -> str:
+        """What to do when it does not start."""
+
+    @property
+    def afterwards(self) -> str:
+        """What happens after its end."""
+
+    @property
+    def last_resort(self) -> str:
+        """What is done when it does not react to an interrupt, and the user insists."""
+
+    def order(self) -> dict[str, Any] | None:
+        """For one that is invited and owned: what it has to watch and to log to."""
+
+    def meet(self, facts: Facts) -> None:
+        """What an invited one said about itself."""
+
+    def alive(self) -> bool: ...
+    def new_stderr(self) -> str: ...
+    def interrupt(self) -> None: ...
+    def kill(self) -> None: ...
+    def close(self) -> None: ...
+    def obituary(self) -> str: ...
+
+
 class KernelProcess:
     """A kernel that belongs to this process; it ends with it (see ``tfkernels.owner``)."""
 
+    owned = True
+    last_resort = "ends it, and its variables are lost"
     _said = b""
 
     def __init__(self, spec: KernelSpec) -> None:
         _look_for_files_left(spec.name)
+        self._spec = spec
+        self.invited = not spec.ours
+        self.by_message = spec.spec.get("interrupt_mode") == "message"
         # One private folder (mode 700) for the sockets and the error log, removed as a whole.
         try:
             self.folder = folders.make()
@@ -42,11 +100,10 @@ class KernelProcess:
             ) from error
         try:
             self.connection = self._connection()
-            variables = environ.cleaned(environ.AT_START)
-            own = {name: Template(text).safe_substitute(variables) for name, text in spec.spec.get("env", {}).items()}
-            variables.update(own)  # with ``$NAME`` in their texts, as all of Jupyter's clients understand them
+            variables = spec.environment(environ.cleaned(environ.AT_START))
             variables["JPY_PARENT_PID"] = str(os.getpid())
-            variables["TFKERNELS_FOLDER"] = str(self.folder)
+            if spec.ours:  # others are told when the package is there
+                variables["TFKERNELS_FOLDER"] = str(self.folder)
             with (self.folder / "stderr").open("ab") as stderr:
                 self._process = subprocess.Popen(
                     spec.command(str(self.folder / "connection.json")),
@@ -59,10 +116,10 @@ class KernelProcess:
             self._stderr = (self.folder / "stderr").open("rb", buffering=0)
         except OSError as error:
             folders.remove(self.folder)
-            if error.filename == spec.spec["argv"][0]:
+            if error.filename is not None and error.filename == spec.command("")[0]:
                 raise KernelStartError(
                     f"kernel {spec.name} cannot be started: {error.strerror} ({error.filename}). Its environment may "
-                    f"be gone or damaged; make it anew with: {spec.install_command}"
+                    f"be gone or damaged; {spec.remake}"
                 ) from error
             raise KernelStartError(
                 f"kernel {spec.name} cannot be started: {error.strerror or error}. Free what is short and run the cell "
@@ -71,6 +128,20 @@ class KernelProcess:
         except BaseException:
             folders.remove(self.folder)
             raise
+
+    @property
+    def remedy(self) -> str:
+        return self._spec.remedy
+
+    @property
+    def afterwards(self) -> str:
+        return "The next cell that uses it starts a fresh one: run the cells that define what you need again."
+
+    def order(self) -> dict[str, Any]:
+        return {"folder": str(self.folder), "group": self.pid}
+
+    def meet(self, facts: Facts) -> None:
+        """Its own process may not be the one that was launched; it is of its group."""
 
     @property
     def pid(self) -> int:

@@ -20,7 +20,7 @@ from tfkernels.conversation import END, Conversation
 from tfkernels.errors import KernelDied
 from tfkernels.interrupts import postponed, redirected
 from tfkernels.parcel import check, join
-from tfkernels.process import KernelProcess
+from tfkernels.process import KernelProcess, Process
 from tfkernels.shipments import Reference, Shipment, loaded, sorted_out
 
 Inputs = Union[Mapping[str, Any], Shipment, None]
@@ -31,11 +31,14 @@ def _nowhere(_: dict[str, Any]) -> None:
 
 
 class RemoteKernel:
-    """A registered kernel that this process starts and owns. Safe to share between threads; cells run in turn."""
+    """A kernel of this machine that this process starts and owns. Safe to share between threads; cells run in turn."""
+
+    owned = True
+    """Whether it ends with this process."""
 
     def __init__(self, name: str) -> None:
-        self.spec = kernelspecs.get(name)
         self.name = name
+        self._look_up()
         self.on_comm: Callable[[Message], None] | None = None
         """Gets every message of a widget there: in the thread of the cell that it belongs to, in order with the
         cell's output, else in the conversation's thread."""
@@ -45,8 +48,24 @@ class RemoteKernel:
         _made.add(self)
 
     def __repr__(self) -> str:
-        state = f"running, process {self.pid}" if self._alive() else "ended by itself" if self.pid else "not running"
-        return f"<kernel {self.name}: {self.spec.spec.get('display_name', '')}, {state}>"
+        state = "ended by itself" if self.started else "not running"
+        if self._alive():
+            state = f"running, process {self.pid}" if self.pid else "running"
+        return f"<kernel {self.name}: {self.title}, {state}>"
+
+    def _look_up(self) -> None:
+        """Before each start: its environment may have been rebuilt since. Raises ``UnknownKernel``."""
+        self.spec = kernelspecs.get(self.name)
+
+    @property
+    def title(self) -> str:
+        """What the picker shows."""
+        return str(self.spec.spec.get("display_name", ""))
+
+    @property
+    def magic(self) -> str:
+        """What begins a cell for it."""
+        return self.spec.magic
 
     def __enter__(self) -> RemoteKernel:
         return self
@@ -55,7 +74,7 @@ class RemoteKernel:
         self.shutdown()
 
     @property
-    def _process(self) -> KernelProcess | None:
+    def _process(self) -> Process | None:
         return self._conversation.process if self._conversation is not None else None
 
     def _alive(self) -> bool:
@@ -65,6 +84,11 @@ class RemoteKernel:
     def pid(self) -> int | None:
         """The process id of the running kernel, or ``None``."""
         return self._process.pid if self._process is not None else None
+
+    @property
+    def started(self) -> bool:
+        """Whether it runs, or has ended by itself."""
+        return self._conversation is not None
 
     @property
     def busy(self) -> bool:
@@ -215,6 +239,8 @@ class RemoteKernel:
         size = self._sizes.get(tuple(expressions.values()), 0)
         arrival = Shipment(size, self.name) if expressions else None
         exchange = {
+            "kernel": self.name,
+            "magic": self.magic,
             "inputs": join(check(shipment.descriptor) for shipment in sent) if sent else None,
             "outputs": expressions,
             "segment": arrival.address if arrival is not None else None,
@@ -312,13 +338,12 @@ class RemoteKernel:
                         raise talk.failed()
                     greeting = f"kernel {self.name} is a fresh one: the variables of the one that ended are gone\n"
             if self._conversation is None:
-                self.spec = kernelspecs.get(self.name)  # the environment may have been rebuilt since
-                process = self._launch()
-                self._conversation = Conversation(self.name, process, self._got_comm, greeting)
+                self._look_up()
+                self._conversation = self._begin(greeting)
             return self._conversation
 
-    def _launch(self) -> KernelProcess:
-        return KernelProcess(self.spec)
+    def _begin(self, greeting: str) -> Conversation:
+        return Conversation(self.name, KernelProcess(self.spec), self._got_comm, greeting)
 
     def _got_comm(self, message: Message) -> None:
         if self.on_comm is not None:
@@ -356,19 +381,20 @@ _parents: list[Conversation | None] = []
 
 
 _made: weakref.WeakSet[RemoteKernel] = weakref.WeakSet()
-_shared: dict[str, RemoteKernel] = {}
+known: dict[str, RemoteKernel] = {}
+"""This process's kernels by name, whether they run or not."""
 
 
 def shared(name: str) -> RemoteKernel:
     """This process's kernel ``name``."""
-    if name not in _shared:
-        _shared[name] = RemoteKernel(name)
-    return _shared[name]
+    if name not in known:
+        known[name] = RemoteKernel(name)
+    return known[name]
 
 
 def running() -> list[RemoteKernel]:
-    """The kernels that this process started and has not shut down."""
-    return [kernel for kernel in _shared.values() if kernel.pid is not None]
+    """The kernels that this process started or attached, and has not shut down."""
+    return [kernel for kernel in known.values() if kernel.started]
 
 
 @atexit.register

@@ -97,6 +97,17 @@ class Shipment:
         if closing:
             shared.put(self._segment)
 
+    def abandon(self) -> None:
+        """Instead of ``close``, while somebody may still write to it: nobody else ever gets the segment."""
+        lenders, self._borrowed = self._borrowed, []
+        for lender in lenders:
+            lender.abandon()
+        with _changing:
+            closing, self._closed = not self._closed, True
+        self.descriptor = None
+        if closing:
+            shared.discard(self._segment)
+
     @contextmanager
     def held(self) -> Iterator[Shipment]:
         """While a cell may still read it, also when its maker has closed it."""

@@ -119,6 +119,7 @@ def _write_notebook(path: Path) -> None:
     cells = [
         "%%tf1 -o version\nimport tensorflow as tf\nversion = tf.__version__\nprint('from tf1:', version)",
         "import tensorflow as tf; print('here:', tf.__version__, 'there:', version)",
+        "%%tf1\ntf.nn.relu",
     ]
     notebook = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(source) for source in cells],
@@ -189,6 +190,16 @@ def test_notebook_uses_both_kernels(server: Server, page: Page) -> None:
     _screenshot(page, "notebook.png")
     expect(outputs.nth(0)).to_have_text("from tf1: 1.15.5")
     expect(outputs.nth(1)).to_have_text("here: 2.21.0 there: 1.15.5")
+    expect(outputs.nth(2)).to_contain_text("function", timeout=RUN_TIMEOUT)
+    cell = page.locator(".jp-Notebook .jp-CodeCell .cm-content").nth(2)
+    cell.click()
+    page.keyboard.press("Control+End")
+    page.keyboard.press("Shift+Tab")
+    expect(page.locator(".jp-Tooltip")).to_contain_text("rectified linear")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Tab")
+    expect(page.locator(".jp-Completer")).to_contain_text("relu_layer")  # TensorFlow 2 has none
+    _screenshot(page, "completion.png")
 
 
 def _screenshot(page: Page, name: str) -> None:

@@ -96,4 +96,4 @@ def _running() -> list[Any]:
         return []
     from tfkernels.remote import running
 
-    return list(running())
+    return [kernel for kernel in running() if kernel.owned]

@@ -1,0 +1,140 @@
+"""Kernels that run already, by the connection files that Jupyter wrote when it started them."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import zmq
+from jupyter_core.paths import jupyter_runtime_dir
+
+from tfkernels.errors import UnknownKernel
+
+ANSWER = 1.0
+"""Seconds that a kernel has to answer a heartbeat; it does so in its own thread, also while a cell runs."""
+
+_NEEDED = (
+    "key",
+    "signature_scheme",
+    "transport",
+    "ip",
+    "shell_port",
+    "iopub_port",
+    "stdin_port",
+    "control_port",
+    "hb_port",
+)
+
+
+class Running(NamedTuple):
+    """A kernel that another program started. ``id`` is what Jupyter calls it."""
+
+    id: str
+    file: Path
+    connection: dict[str, Any]
+
+    @property
+    def kernel(self) -> str:
+        """The name of its kernelspec, as far as it is known."""
+        return str(self.connection.get("kernel_name") or "kernel")
+
+    @property
+    def notebook(self) -> str:
+        """The path of its notebook, or what Jupyter says instead."""
+        return str(self.connection.get("jupyter_session") or "")
+
+
+def endpoint(connection: dict[str, Any], port: str) -> str:
+    separator = "-" if connection["transport"] == "ipc" else ":"
+    return f"{connection['transport']}://{connection['ip']}{separator}{connection[port]}"
+
+
+def secure(socket: zmq.Socket[bytes], connection: dict[str, Any]) -> None:
+    """Encrypts as the kernel does, if it does (ipykernel 7.3 and newer, when Jupyter wants it)."""
+    if connection.get("curve_publickey"):
+        public, secret = zmq.curve_keypair()
+        socket.curve_publickey, socket.curve_secretkey = public, secret
+        socket.curve_serverkey = connection["curve_publickey"].encode()
+
+
+def alive(found: list[Running], patience: float = ANSWER) -> list[Running]:
+    """Those that answer now; asked all at once. ``patience`` in seconds."""
+    context = zmq.Context()
+    poller = zmq.Poller()
+    asked: dict[Any, Running] = {}
+    answered = []
+    try:
+        for kernel in found:
+            socket = context.socket(zmq.REQ)
+            secure(socket, kernel.connection)
+            socket.connect(endpoint(kernel.connection, "hb_port"))
+            socket.send(b"ping")
+            poller.register(socket, zmq.POLLIN)
+            asked[socket] = kernel
+        deadline = time.monotonic() + patience
+        while asked and time.monotonic() < deadline:
+            for socket, _ in poller.poll(max(0, int((deadline - time.monotonic()) * 1000))):
+                poller.unregister(socket)
+                answered.append(asked.pop(socket))
+    finally:
+        context.destroy(linger=0)
+    return [kernel for kernel in found if kernel in answered]
+
+
+def candidates(patience: float = ANSWER) -> list[Running]:
+    """The kernels that run for this user and could be attached, the youngest first; not this process's own."""
+    return alive([kernel for kernel in _written() if kernel.file != own()], patience)
+
+
+def find(name: str) -> Running:
+    """The kernel of a connection file, a kernel id, or the beginning of one. Raises ``UnknownKernel``."""
+    file = Path(name).expanduser()
+    if file.is_file():
+        kernel = _read(file.absolute())
+        if kernel is None:
+            raise UnknownKernel(f"{file} is not a kernel's connection file")
+        found = [kernel]
+    else:
+        found = [kernel for kernel in _written() if kernel.id.startswith(name) or kernel.file.name == name]
+    running = alive(found)
+    if len(running) == 1:
+        return running[0]
+    if running:
+        raise UnknownKernel(f"{name!r} begins the id of {len(running)} kernels; write more of it:\n{listed(running)}")
+    what = "does not answer any more" if found else "is neither a connection file nor the id of a kernel"
+    others = listed(candidates()) or "none runs"
+    raise UnknownKernel(f"{name!r} {what}. Kernels that can be attached:\n{others}")
+
+
+def listed(kernels: list[Running]) -> str:
+    return "\n".join(f"  {kernel.id}  {kernel.kernel}  {kernel.notebook}".rstrip() for kernel in kernels)
+
+
+def own() -> Path | None:
+    """The connection file of the kernel that this process is."""
+    app = getattr(sys.modules.get("ipykernel.kernelapp"), "IPKernelApp", None)
+    file = app.instance().abs_connection_file if app is not None and app.initialized() else None
+    return Path(file) if file else None
+
+
+def _written() -> list[Running]:
+    folder = Path(jupyter_runtime_dir())
+    try:
+        files = sorted(folder.glob("*.json"), key=lambda file: -os.stat(file).st_mtime)
+    except OSError:
+        files = list(folder.glob("*.json"))  # one has just gone
+    return [kernel for kernel in map(_read, files) if kernel is not None]
+
+
+def _read(file: Path) -> Running | None:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(content, dict) or not set(_NEEDED) <= set(content):
+        return None  # the server's own, and others
+    return Running(file.stem.replace("kernel-", "", 1), file, content)

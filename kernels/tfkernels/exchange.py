@@ -1,0 +1,194 @@
+"""Values that come and go with an execute request: what the kernel on the other side of a magic does.
+
+A request may carry ``metadata["tfkernels"]``::
+
+    {"kernel": name, "magic": "%%name", "inputs": descriptor or None, "outputs": {name: expression},
+     "segment": address or None, "instead": [address, …], "ticket": address (not always)}
+
+Inputs are bound before the cell runs. Outputs are evaluated after it, in the same request, and written to the
+requesting side's segment, or, if they are large, to one "instead" that inputs came in and that nothing looks into any
+more; the reply carries their descriptor in ``content["tfkernels"]``. A request with a ticket is dropped if that cannot
+be had any more: its sender has withdrawn it, or is gone.
+
+It is put on a kernel that is there: on the TensorFlow environments' own when it starts, on any other ipykernel when a
+notebook first uses it. Python 3.6 and newer, ipykernel 5 to 7, IPython 7 to 9. NumPy is imported with the first value.
+"""
+
+import asyncio
+import fcntl
+import functools
+import inspect
+import os
+import traceback
+import typing
+
+import ipykernel
+
+from tfkernels import rawoutput, suggestions
+from tfkernels.errors import ExchangeError, MissingPackage, TFKernelsError
+from tfkernels.stopping import StopButton
+
+if typing.TYPE_CHECKING:
+    from tfkernels.parcel import Descriptor
+    from tfkernels.segments import Address
+
+Reply = typing.Dict[str, typing.Any]
+
+
+def put_on(kernel: typing.Any) -> None:
+    """From now on ``kernel`` takes values along. A second time nothing changes."""
+    if not isinstance(getattr(kernel, "tfkernels", None), Exchange):
+        kernel.tfkernels = Exchange(kernel)
+        kernel.do_execute = kernel.tfkernels.do_execute
+        suggestions.put_on(kernel)
+
+
+def _awaited(method: typing.Any) -> typing.Any:
+    """ipykernel 5, the last for Python 3.6, waits for futures and takes a coroutine for the reply itself."""
+    if ipykernel.version_info[0] >= 6:
+        return method
+    return functools.wraps(method)(lambda *args, **options: asyncio.ensure_future(method(*args, **options)))
+
+
+class Exchange:
+    """Belongs to one kernel and stands before its ``do_execute``."""
+
+    def __init__(self, kernel: typing.Any) -> None:
+        self._kernel = kernel
+        self._shell = kernel.shell
+        self._native = kernel.do_execute
+        self._ticket: typing.Optional[int] = None
+        self._stop_button = StopButton(kernel.shell)
+
+    @_awaited
+    async def do_execute(
+        self,
+        code: str,
+        silent: bool,
+        store_history: bool = True,
+        user_expressions: typing.Optional[typing.Dict[str, str]] = None,
+        allow_stdin: bool = False,
+        **options: typing.Any,
+    ) -> Reply:
+        with self._stop_button.waiting():
+            reply = await self._do_execute(code, silent, store_history, user_expressions, allow_stdin, **options)
+            rawoutput.settle()
+            return reply
+
+    async def _do_execute(
+        self,
+        code: str,
+        silent: bool,
+        store_history: bool,
+        user_expressions: typing.Optional[typing.Dict[str, str]],
+        allow_stdin: bool,
+        **options: typing.Any,
+    ) -> Reply:
+        exchange: typing.Dict[str, typing.Any] = {}
+        try:
+            exchange = (self._shell.get_parent().get("metadata") or {}).get("tfkernels") or {}
+            if exchange.get("ticket") and not self._take(exchange["ticket"]):
+                raise ExchangeError("the cell was withdrawn while it waited here")
+            if exchange.get("inputs"):
+                self._shell.user_ns.update(_parcel().unpack(exchange["inputs"]))
+            reply = self._native(code, silent, store_history, user_expressions, allow_stdin, **options)
+            if inspect.isawaitable(reply):
+                reply = await reply
+            if exchange.get("outputs") and reply["status"] == "ok":
+                self._kernel._forward_input(allow_stdin)  # noqa: SLF001 (`%tf1 input()` asks in the notebook, too)
+                try:
+                    with self._stop_button.reaching():
+                        reply["tfkernels"] = self._collect(exchange)
+                finally:
+                    self._kernel._restore_input()  # noqa: SLF001
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (everything needs an answer)
+            # ipykernel would send no reply at all, and whoever waits for one would wait for ever: it happens when
+            # IPython 7.34's traceback formatter itself raises on an error inside TensorFlow.
+            return self._failed(error, exchange)
+        return typing.cast(Reply, reply)
+
+    def _take(self, ticket: "Address") -> bool:
+        """Whether the sender's file is still there, and its lock free. It stays taken until the next one is: who sent
+        the cell may hear later than it ends that it ever began."""
+        if self._ticket is not None:
+            os.close(self._ticket)
+            self._ticket = None
+        try:
+            descriptor = os.open(ticket["path"], os.O_RDWR)
+        except OSError:
+            return False
+        found = os.fstat(descriptor)
+        try:
+            if (found.st_dev, found.st_ino) != (ticket["device"], ticket["inode"]):
+                raise OSError("another file has its name by now")
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            return False
+        self._ticket = descriptor
+        return True
+
+    def _collect(self, exchange: typing.Dict[str, typing.Any]) -> "Descriptor":
+        outputs: typing.Dict[str, str] = exchange["outputs"]
+        parcels = _parcel()
+        from tfkernels.segments import MAP_FROM, has_room, open_segment
+
+        parcel = parcels.Parcel({name: self._evaluate(text, exchange["kernel"]) for name, text in outputs.items()})
+        large = parcel.size >= MAP_FROM
+        address = next((each for each in exchange["instead"] if large and has_room(each, parcel.size)), None)
+        address = address or exchange["segment"]
+        descriptor = open_segment(address)
+        try:
+            written: Descriptor = parcel.write(descriptor, address)
+        finally:
+            os.close(descriptor)
+        return written
+
+    def _evaluate(self, expression: str, kernel: str) -> typing.Any:
+        if expression.isidentifier() and expression not in self._shell.user_ns:
+            try:
+                return self._shell.ev(expression)  # a builtin, or a constant such as None
+            except NameError:
+                raise ExchangeError(
+                    f"there is no {expression!r} in kernel {kernel} after the cell ran, so nothing was bound here; "
+                    f"assign {expression} there, or write the name that the cell does set"
+                ) from None
+        return self._shell.ev(expression)
+
+    def _failed(self, error: BaseException, exchange: typing.Dict[str, typing.Any]) -> Reply:
+        ours = isinstance(error, TFKernelsError)
+        if isinstance(error, MissingPackage) and exchange:
+            error = error.seen_from(exchange["kernel"], exchange["magic"])
+        return {
+            "status": "error",
+            "ename": type(error).__name__,
+            "evalue": str(error),
+            "traceback": [str(error)] if ours else self._traceback(error),
+            "execution_count": self._shell.execution_count,
+            "user_expressions": {},
+            "payload": [],
+            "exchange_failed": ours,
+        }
+
+    def _traceback(self, error: BaseException) -> typing.List[str]:
+        """As IPython shows it, without our own frames; plainly, if IPython's formatter is what failed."""
+        frames = error.__traceback__
+        while frames is not None and frames.tb_frame.f_globals.get("__name__", "").startswith(_OUR_FRAMES):
+            frames = frames.tb_next
+        try:
+            lines: typing.List[str] = self._shell.InteractiveTB.structured_traceback(type(error), error, frames)
+        except Exception:  # noqa: BLE001 (see above)
+            return traceback.format_exception(type(error), error, error.__traceback__)
+        return lines
+
+
+def _parcel() -> typing.Any:
+    """The module of parcels, which needs NumPy. Raises ``MissingPackage`` in an environment that has none."""
+    try:
+        from tfkernels import parcel
+    except ImportError as error:
+        raise MissingPackage("numpy", "a request with values", str(error)) from error
+    return parcel
+
+
+_OUR_FRAMES = ("tfkernels.", "ipykernel.", "IPython.")

@@ -1,0 +1,61 @@
+"""Shift-Tab in the cells and lines of our magics, and ``%tf1 obj?``: help of the kernel that they are for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from tfkernels import asking, cursor
+
+_QUESTION = re.compile(r"(\s*)%([\w.-]+)[ \t]+(\S.*\?)[ \t]*(\n?)")
+
+
+def put_on(shell: Any) -> Callable[[], None]:
+    """Makes a shell, and the ipykernel that it may be in, ask the other kernels, too; returns what takes that back."""
+    shell.input_transformers_cleanup.append(rewritten)
+    kernel = getattr(shell, "kernel", None)
+    if kernel is not None:
+        _put_on_kernel(kernel)
+
+    def take_back() -> None:
+        shell.input_transformers_cleanup.remove(rewritten)
+        if kernel is not None:
+            del kernel.do_inspect
+
+    return take_back
+
+
+def rewritten(lines: list[str]) -> list[str]:
+    """``%tf1 obj?`` as a call of the magic: IPython would take it for a question about an object of its own."""
+    if not any(line.rstrip().endswith("?") for line in lines) or lines[0].startswith("%%"):
+        return lines
+    return [_rewritten(line) for line in lines]
+
+
+def _rewritten(line: str) -> str:
+    found = _QUESTION.fullmatch(line)
+    if found is None:
+        return line
+    indent, magic, question, end = found.groups()
+    kernel = magic == "in" or asking.is_kernel(magic)
+    return f"{indent}get_ipython().run_line_magic({magic!r}, {question!r}){end}" if kernel else line
+
+
+def _put_on_kernel(kernel: Any) -> None:
+    native = kernel.do_inspect
+
+    def do_inspect(code: str, cursor_pos: int, detail_level: int = 0, *omitted: Any, **options: Any) -> Any:
+        found = cursor.find(code, cursor_pos, asking.is_kernel)
+        if isinstance(found, cursor.Code):
+            if found.kernel is None:
+                return native(found.text, found.cursor, detail_level, *omitted, **options)
+            content = {"code": found.text, "cursor_pos": found.cursor, "detail_level": detail_level}
+            if omitted:
+                content["omit_sections"] = sorted(omitted[0])
+            reply = asking.ask(found.kernel, "inspect_request", content)
+            if reply is not None:
+                return reply
+        return native(code, cursor_pos, detail_level, *omitted, **options)
+
+    kernel.do_inspect = do_inspect

@@ -1,0 +1,142 @@
+"""Completions for a notebook that asks from outside, fast: what the kernel on the other side of a magic does.
+
+IPython asks Jedi, which takes seconds over the first ``tf.`` or ``array.`` (it reads TensorFlow's source) and half a
+second over the next; IPython 7 spends more seconds on the names of all characters, before its first match. Names that
+live in the kernel need none of that: it takes milliseconds to look them up. IPython is asked when that finds nothing,
+and Jedi last, for code that has not run yet.
+"""
+
+import builtins
+import inspect
+import keyword
+import re
+import types
+import typing
+
+MARK = "tfkernels"
+"""In the content of a ``complete_request`` that is to be answered so: ``"code"``, or ``"value"`` for an expression that
+can be passed. Others are answered as ever."""
+
+TYPES = "_jupyter_types_experimental"
+"""Where ipykernel puts, in a reply's metadata, what kind of thing each match is."""
+
+Reply = typing.Dict[str, typing.Any]
+
+# A name in plain code: in the arguments of a call it may be one of theirs, and magics have words of their own.
+_STATEMENT = re.compile(r"(?:^|\n)(?!\s*(?:import|from)\b)[^\n%!?'\"\\(\[{]*(?<![\w.])([^\W\d]\w*)$")
+_NAME = re.compile(r"(?<![\w.\])}'\"])[^\W\d]\w*$")
+_ATTRIBUTE = re.compile(r"(?<![\w.\])}'\"])([^\W\d]\w*(?:\.[^\W\d]\w*)*)\.(\w*)$")
+
+
+def put_on(kernel: typing.Any) -> None:
+    native = kernel.do_complete
+
+    def do_complete(code: str, cursor_pos: int) -> typing.Any:
+        mark = (kernel.shell.get_parent().get("content") or {}).get(MARK)
+        before = code[:cursor_pos]
+        found = _attributes(kernel.shell.user_ns, before) if mark else None
+        if mark == "value" and not found:
+            found = _reply(before, variables(kernel.shell, before))
+        if mark and not found:
+            found = _names(kernel.shell, before)
+        if mark and not found and _NAME.search(before):
+            found = _without_jedi(kernel.shell, native, code, cursor_pos)
+        return found or native(code, cursor_pos)
+
+    kernel.do_complete = do_complete
+
+
+def _attributes(namespace: typing.Dict[str, typing.Any], before: str) -> typing.Optional[Reply]:
+    """After ``a.b.``, as IPython's own completer finds them but for its limit of 500: TensorFlow has more."""
+    found = _ATTRIBUTE.search(before)
+    if found is None:
+        return None
+    path, begun = found.groups()
+    first, *steps = path.split(".")
+    try:
+        thing = namespace[first]
+        for step in steps:
+            thing = getattr(thing, step)
+        names = [name for name in dir(thing) if isinstance(name, str) and name.startswith(begun)]
+    except Exception:  # noqa: BLE001 (there is no such thing, or its code fails)
+        return None
+    if not begun.startswith("_"):
+        names = [name for name in names if not name.startswith("_")]
+    return _reply(before, {name: _type_of_attribute(thing, name) for name in names})
+
+
+def _names(shell: typing.Any, before: str) -> typing.Optional[Reply]:
+    found = _STATEMENT.search(before)
+    if found is None:
+        return None
+    begun = found.group(1)
+    types = {name: type_of(value) for name, value in vars(builtins).items() if name.startswith(begun)}
+    types.update({name: "keyword" for name in keyword.kwlist if name.startswith(begun)})
+    types.update(variables(shell, begun))
+    return _reply(before, {name: types[name] for name in sorted(types)})
+
+
+def variables(shell: typing.Any, begun: str) -> typing.Dict[str, str]:
+    """The user's own names that begin so, with their types. None, if it is the beginning of more than a name."""
+    if begun and not begun.isidentifier():
+        return {}
+    hidden = getattr(shell, "user_ns_hidden", {})
+    return {
+        name: type_of(value)
+        for name, value in sorted(shell.user_ns.items())
+        if name.startswith(begun) and (begun or not name.startswith("_")) and name not in hidden
+    }
+
+
+def _without_jedi(
+    shell: typing.Any, native: typing.Callable[[str, int], Reply], code: str, cursor: int
+) -> typing.Optional[Reply]:
+    """Names of any kind; ``None`` if Jedi might find more."""
+    completer = shell.Completer
+    jedi = completer.use_jedi
+    completer.use_jedi = False
+    try:
+        reply = native(code, cursor)
+    finally:
+        completer.use_jedi = jedi
+    if jedi and not reply["matches"]:
+        return None
+    for match in reply["metadata"].get(TYPES, ()):
+        if match["text"] in shell.user_ns:
+            match["type"] = type_of(shell.user_ns[match["text"]])
+    return reply
+
+
+def _reply(before: str, types: typing.Dict[str, str]) -> typing.Optional[Reply]:
+    """Matches with their types, for the word that ends at the cursor."""
+    if not types:
+        return None
+    end = len(before)
+    start = end - len(re.search(r"\w*$", before).group())  # type: ignore[union-attr]
+    matches = [{"start": start, "end": end, "text": name, "type": types[name], "signature": ""} for name in types]
+    return {
+        "matches": list(types),
+        "cursor_start": start,
+        "cursor_end": end,
+        "metadata": {TYPES: matches},
+        "status": "ok",
+    }
+
+
+def _type_of_attribute(thing: typing.Any, name: str) -> str:
+    try:
+        return type_of(inspect.getattr_static(thing, name))  # runs no code of the object
+    except Exception:  # noqa: BLE001 (made by ``__getattr__``, or an object that likes no looks)
+        return "instance"
+
+
+def type_of(thing: typing.Any) -> str:
+    """The word that Jedi has for it."""
+    kind = type(thing)  # an object may lie about its class, or import half of TensorFlow to tell it
+    if issubclass(kind, types.ModuleType):
+        return "module"
+    if issubclass(kind, type):
+        return "class"
+    if issubclass(kind, (staticmethod, classmethod)) or inspect.isroutine(thing):
+        return "function"
+    return "property" if issubclass(kind, property) else "instance"

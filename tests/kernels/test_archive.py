@@ -1,0 +1,46 @@
+"""The package in another Python that does not have it, from memory."""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+import sys
+from pathlib import Path
+
+from tfkernels import archive
+
+_THERE = """
+import base64, os, sys
+scope = {"__name__": "tfkernels.archive"}
+exec(sys.argv[1], scope)
+scope["install"](base64.b64decode(sys.stdin.read()))
+import tfkernels, tfkernels.guest, tfkernels.kinds.plain, tfkernels.archive, tfkernels.errors
+assert tfkernels.__version__ == sys.argv[2]
+assert tfkernels.archive.source() == sys.argv[1]
+assert tfkernels.archive.pack() == scope["pack"]() == tfkernels.__spec__.loader.content, "it can be sent on"
+try:
+    import tfkernels.nonsense
+except ImportError as error:
+    assert error.name == "tfkernels.nonsense"
+else:
+    raise AssertionError
+try:
+    tfkernels.nonsense
+except AttributeError:
+    import traceback
+    assert 'raise AttributeError(f"module' in traceback.format_exc(), "tracebacks show the source"
+"""
+
+
+def test_it_is_imported_without_touching_the_disk(tmp_path: Path) -> None:
+    content = archive.pack()
+    assert content == archive.pack()
+    from tfkernels import __version__
+
+    subprocess.run(
+        [sys.executable, "-I", "-S", "-c", _THERE, archive.source(), __version__],
+        input=base64.b64encode(content),
+        cwd=tmp_path,
+        check=True,
+    )
+    assert not list(tmp_path.iterdir())
