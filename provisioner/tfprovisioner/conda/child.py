@@ -22,7 +22,7 @@ from urllib.parse import unquote, urlsplit
 import rattler
 from rattler.exceptions import FetchRepoDataError, GatewayError, InvalidMatchSpecError, SolverError
 
-REQUEST = "TFKERNELS_CONDA_REQUEST"
+from tfprovisioner.conda import REQUEST
 
 
 def main() -> None:

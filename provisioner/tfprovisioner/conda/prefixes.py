@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tfprovisioner import children, uv
-from tfprovisioner.conda import channels, child, places
+from tfprovisioner.conda import CHILD, REQUEST, channels, places
 from tfprovisioner.credentials import redacted
 from tfprovisioner.errors import BuildFailed
 from tfprovisioner.progress import Reporter
@@ -98,8 +98,8 @@ def fill(prefix: Path, wanted: Wanted, report: Reporter) -> None:
 
 def _events(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """What the child says. It is killed if whoever listens stops to."""
-    command = [sys.executable, "-I", "-m", child.__name__]
-    variables = {**os.environ, child.REQUEST: json.dumps(request)}
+    command = [sys.executable, "-I", "-m", CHILD]
+    variables = {**os.environ, REQUEST: json.dumps(request)}
     last: dict[str, Any] = {}
     with children.started(command, env=variables, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
