@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import venv
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ from jupyter_client.manager import start_new_kernel
 from nbclient.exceptions import CellExecutionError
 
 from tests.notebooks import run_cells, text
-from tfkernels import kernelspecs
+from tfkernels import launcher
 from tfkernels.errors import RemoteError
 from tfkernels.remote import RemoteKernel
 from tfprovisioner.install import Installed
@@ -100,11 +103,23 @@ def test_a_kernel_that_outlives_tfkernels_explains_itself(uninstalled: Path) -> 
         other.run("1 + 1")
 
 
+def test_an_environment_that_has_lost_ipykernel_says_so_where_no_cell_can(tmp_path: Path) -> None:
+    venv.create(tmp_path / "bare", with_pip=False)
+    folder = Path(launcher.__file__).parent
+    python = tmp_path / "bare" / "bin" / "python"
+    command = [str(python), str(folder / "start.py"), str(folder / "launcher.py"), "-f", "none.json"]
+    variables = {**os.environ, "TFKERNELS_KERNEL_COMMAND": "tfkernels install tf1"}
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("The kernel cannot start: No module named ")
+    assert "Make it anew with: tfkernels install tf1" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_tfkernels_that_moved_to_another_python_of_the_same_prefix_is_found(uninstalled: Path, tmp_path: Path) -> None:
-    launcher = json.loads(Path(kernelspecs.get("tf1").folder / "kernel.json").read_text())["argv"][2]
     moved = tmp_path / "lib" / "python3.13" / "site-packages"
     moved.mkdir(parents=True)
-    shutil.copytree(Path(launcher).parent, moved / "tfkernels")
+    shutil.copytree(Path(launcher.__file__).parent, moved / "tfkernels")
     content = json.loads((uninstalled / "kernel.json").read_text())
     content["argv"][2] = str(tmp_path / "lib" / "python3.12" / "site-packages" / "tfkernels" / "launcher.py")
     (uninstalled / "kernel.json").write_text(json.dumps(content))
