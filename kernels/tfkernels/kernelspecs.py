@@ -87,11 +87,19 @@ def folders() -> typing.List[Path]:
 def find() -> typing.Dict[str, KernelSpec]:
     """All kernels of tfkernels by name. A name found twice is the first one's, as in Jupyter."""
     found: typing.Dict[str, KernelSpec] = {}
+    for spec in every():
+        found.setdefault(spec.name, spec)
+    return found
+
+
+def every() -> typing.List[KernelSpec]:
+    """All of them, the ones that are hidden by one of the same name included."""
+    found = []
     for folder in folders():
         for name in _names(folder):
             spec = _read(folder / name / "kernel.json")
             if spec is not None:
-                found.setdefault(name, KernelSpec(name, folder / name, spec))
+                found.append(KernelSpec(name, folder / name, spec))
     return found
 
 

@@ -30,6 +30,12 @@ if __name__ == "__main__":
 
     owner.watch()  # before the imports that take a second, in which the owner may end
 
-    from tfkernels.kernelapp import main
+    try:
+        from tfkernels.kernelapp import main
+    except ModuleNotFoundError as error:  # on standard error, which clients show; for a cell there is no kernel
+        command = os.environ.get("TFKERNELS_KERNEL_COMMAND", "tfkernels install")
+        sys.exit(
+            f"The kernel cannot start: {error}. Its environment {sys.prefix} is damaged. Make it anew with: {command}"
+        )
 
     main()

@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
-from pathlib import Path
 
 from tfprovisioner import bytecode, catalogue, durable, environments, interpreters, plan, turns
 from tfprovisioner.backends import BACKENDS
@@ -67,7 +66,7 @@ def _build(plan: Plan, report: Reporter) -> Environment:
             python_version=findings.python,
             base_python=os.path.realpath(environments.python_in(folder)),
             built=datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
-            size=_size(folder),
+            size=environments.size(folder),
         )
         # The record is one small file, and would survive a power cut that its environment's files do not.
         durable.flush(folder)
@@ -85,8 +84,3 @@ def _build(plan: Plan, report: Reporter) -> Environment:
             ) from error
         raise
     return environment
-
-
-def _size(folder: Path) -> int:
-    files = (Path(parent) / name for parent, _, names in os.walk(folder) for name in names)
-    return sum(path.lstat().st_size for path in files)

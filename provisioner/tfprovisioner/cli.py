@@ -1,25 +1,20 @@
 """The command ``tfkernels``. Only words and tables here; the work is done by the modules it calls."""
 
-import json
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 import tfkernels
 from tfkernels import kernelspecs
-from tfkernels.errors import TFKernelsError
-from tfprovisioner import catalogue, listing, side_by_side, sources
+from tfprovisioner import catalogue, listing, side_by_side, sources, upkeep
+from tfprovisioner import extras as extras_module
 from tfprovisioner import install as install_module
-from tfprovisioner.errors import ProvisionError
 from tfprovisioner.order import Order, lasting
+from tfprovisioner.terminal import NO_KERNELS, JsonOption, answering, complain, megabytes, print_json, print_table
 
 app = typer.Typer(
     help="Every TensorFlow release as a Jupyter kernel of its own.",
@@ -34,41 +29,6 @@ class Backend(str, Enum):
 
     uv = "uv"
     conda = "conda"
-
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
-
-
-@contextmanager
-def _answering() -> Iterator[None]:
-    """Turns what a user can mend into one paragraph on standard error, and exit code 1."""
-    try:
-        yield
-    except (ProvisionError, TFKernelsError) as error:
-        _complain(error)
-        raise typer.Exit(1) from None
-
-
-def _complain(error: Exception, subject: str = "") -> None:
-    Console(stderr=True, soft_wrap=True).print("[red]error:[/red]", end=" ")
-    print(f"{subject}{error}", file=sys.stderr, flush=True)
-
-
-def _print_json(document: Any) -> None:
-    print(json.dumps(document, indent=1))
-
-
-def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    table = Table(box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table)
-
-
-def _megabytes(size: int | None) -> str:
-    return "" if size is None else f"{size / 1e6:,.0f} MB"
 
 
 @app.command()
@@ -86,7 +46,14 @@ def install(
         typer.Option("--rebuild", help="Build the environment anew, even if it looks whole. Running kernels go on."),
     ] = False,
     extras: Annotated[
-        list[str] | None, typer.Option("--with", help="A package that the environment is to have, too; repeatable.")
+        list[str] | None,
+        typer.Option("--with", help="A package that the environment is to have, too ('matplotlib<3.5'); repeatable."),
+    ] = None,
+    requirements: Annotated[
+        list[Path] | None, typer.Option(help="A file of such packages, as pip reads them; repeatable.")
+    ] = None,
+    without: Annotated[
+        list[str] | None, typer.Option(help="A package that the kernel was made with and is to lose; repeatable.")
     ] = None,
     index: Annotated[
         str | None, typer.Option(metavar="URL", help="Take packages from this index instead of PyPI; never recorded.")
@@ -118,14 +85,18 @@ def install(
         typer.Option(metavar="PATH", help="Your own conda, mamba or micromamba, to use in place of the built-in one."),
     ] = None,
 ) -> None:
-    """Build environments and register their kernels. What is there already is left as it is."""
+    """Build environments and register their kernels. What is there already is left as it is.
+
+    A kernel keeps the packages that it was made with; --with adds to them.
+    """
     requests = releases or ["tf1", "tf2"]
     if name and len(requests) != 1:
         raise typer.BadParameter("--name goes with exactly one release")
-    with _answering():
+    with answering():
         sources.choose(index, find_links or (), offline)
+        wanted = (*(line for path in requirements or () for line in extras_module.read(path)), *(extras or ()))
     first = Order(
-        requests[0], name, user, rebuild, backend.value, tuple(extras or ()),
+        requests[0], name, user, rebuild, backend.value, wanted, without=tuple(without or ()),
         python=lasting(python), channels=tuple(channels or ()), conda=lasting(conda_exe),
     )  # fmt: skip
     asked = [replace(first, release=request) for request in requests]
@@ -135,7 +106,7 @@ def install(
     def tell(order: Order, outcome: side_by_side.Outcome) -> None:
         if isinstance(outcome, Exception):
             failures.append(outcome)
-            _complain(outcome, f"{order.kernel}: " if len(orders) > 1 else "")
+            complain(outcome, f"{order.kernel}: " if len(orders) > 1 else "")
         else:
             _print_installed(outcome)
 
@@ -156,9 +127,12 @@ def _print_installed(done: install_module.Installed) -> None:
     made = done.environment
     print(
         f"{done.name}: {state}. TensorFlow {made.recipe.tensorflow}, Python {made.python_version}, "
-        f"{_megabytes(made.size)}. Kernel: {done.kernelspec}",
+        f"{megabytes(made.size)}. Kernel: {done.kernelspec}",
         flush=True,
     )
+    if done.extras:
+        kept = f" (kept: {', '.join(done.kept)}; --without leaves one out)" if done.kept else ""
+        print(f"{done.name}: with {', '.join(done.extras)}{kept}", flush=True)
     if made.recipe.backend == "uv":
         caution = catalogue.caution(catalogue.find(made.recipe.tensorflow), made.recipe.python)
         if caution:
@@ -170,14 +144,14 @@ def list_kernels(as_json: JsonOption = False) -> None:
     """The kernels, with release, Python, backend, size and state."""
     rows = listing.kernels()
     if as_json:
-        _print_json([asdict(row) for row in rows])
+        print_json([asdict(row) for row in rows])
     elif rows:
-        _print_table(
+        print_table(
             ("name", "TensorFlow", "Python", "backend", "size", "state"),
-            [(row.name, row.tensorflow, row.python, row.backend, _megabytes(row.size), row.state) for row in rows],
+            [(row.name, row.tensorflow, row.python, row.backend, megabytes(row.size), row.state) for row in rows],
         )
     else:
-        print("No kernels yet. Make the two usual ones with: tfkernels install")
+        print(NO_KERNELS)
 
 
 @app.command()
@@ -185,59 +159,30 @@ def releases(as_json: JsonOption = False) -> None:
     """Every TensorFlow release known, with the Python it needs and whether it can be had here."""
     rows = listing.releases()
     if as_json:
-        _print_json([asdict(row) for row in rows])
+        print_json([asdict(row) for row in rows])
     else:
-        _print_table(
+        print_table(
             ("release", "released", "Python", "here"),
             [(row.release, row.released or "", ", ".join(row.pythons), row.here) for row in rows],
         )
 
 
-@app.command()
-def doctor(
-    names: Annotated[list[str] | None, typer.Argument(help="Kernels.", show_default="all")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Import TensorFlow and run an op in each kernel's environment; exit 1 if anything is wrong."""
-    from tfprovisioner import doctor as doctor_module  # Jupyter's client takes half a second to import
-
-    with _answering():
-        wanted = names or sorted(kernelspecs.find())
-        for name in wanted:  # a wrong name is told before the first of them takes its time
-            kernelspecs.get(name)
-        found = []
-        for name in wanted:
-            if not as_json:
-                print(f"{name}: importing TensorFlow …", file=sys.stderr, flush=True)
-            found.append(doctor_module.examine(name))
-    if as_json:
-        _print_json([asdict(diagnosis) for diagnosis in found])
-    else:
-        if not found:
-            print("No kernels yet. Make the two usual ones with: tfkernels install")
-        for diagnosis in found:
-            if diagnosis.findings is not None:
-                facts = ", ".join(f"{key} {value}" for key, value in asdict(diagnosis.findings).items())
-                print(f"{diagnosis.name}: ok ({facts})")
-            else:
-                print(f"{diagnosis.name}: {diagnosis.problem}\n{diagnosis.name}: mend it with: {diagnosis.remedy}")
-    if not all(diagnosis.ok for diagnosis in found):
-        raise typer.Exit(1)
+app.command()(upkeep.add)
+app.command()(upkeep.doctor)
+app.command()(upkeep.gc)
 
 
 @app.command()
 def remove(names: Annotated[list[str], typer.Argument(help="Kernels.")]) -> None:
-    """Delete kernels together with their environments."""
-    with _answering():
+    """Delete kernels together with their environments. An environment that you added stays."""
+    with answering():
         for name in names:  # all of them are looked up before the first is deleted
             kernelspecs.get(name)
         for name in names:
-            folder, environment = install_module.remove(name)
-            print(f"{name}: removed {folder}")
-            if environment is None:
-                print(f"{name}: its environment stays, another kernel uses it")
-            else:
-                print(f"{name}: removed {environment}")
+            for removed in install_module.remove(name):
+                for folder in removed.kernelspecs:
+                    print(f"{name}: removed {folder}")
+                print(f"{name}: removed {removed.environment}" if removed.environment else f"{name}: {removed.stays}")
 
 
 @app.command()
@@ -249,7 +194,7 @@ def demo(
     """Run the main job: one notebook, two TensorFlow releases, the same weights, and how far they agree."""
     from tfprovisioner import demo as demo_module  # papermill takes a second to import
 
-    with _answering():
+    with answering():
         target, comparison = demo_module.run(output, lambda text: print(text, file=sys.stderr, flush=True))
     print(comparison)
     print("\nWhy the last digits differ, and why some results differ in all of them, is what the notebook explains.")

@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tfkernels import kernelspecs
+from tfkernels.errors import UnknownKernel
 from tfkernels.kernelspecs import KernelSpec
-from tfprovisioner import environments
-from tfprovisioner.errors import BrokenEnvironment
-from tfprovisioner.kernel_provisioner import check
+from tfprovisioner import catalogue, drift, health, kernelspec
+from tfprovisioner.drift import Drift
+from tfprovisioner.errors import BrokenEnvironment, UnknownRelease
+from tfprovisioner.order import EXISTING, Order
 from tfprovisioner.probe import Findings, probe
 
 
@@ -20,28 +23,93 @@ class Diagnosis:
     findings: Findings | None
     problem: str | None
     remedy: str | None
+    warnings: tuple[str, ...] = ()
+    """What may matter: versions that are not the verified ones, files that were edited."""
+    notes: tuple[str, ...] = ()
+    """What is only told: packages that were added."""
+    mended: str | None = None
+    """The command that ``--fix`` ran."""
+
+
+def names() -> list[str]:
+    """All that can be examined: kernels, and kernelspec folders of ours that no Jupyter can read any more."""
+    return sorted({*kernelspecs.find(), *_damaged()})
+
+
+def known(name: str) -> None:
+    """Raises ``UnknownKernel`` if there is nothing to examine under a name."""
+    if name not in _damaged():
+        kernelspecs.get(name)
 
 
 def examine(name: str) -> Diagnosis:
     """Imports TensorFlow in a kernel's environment and runs an op. Raises ``UnknownKernel``."""
-    spec = kernelspecs.get(name)
     try:
-        check(spec.spec["display_name"], spec.spec["metadata"]["tfkernels"])
-        _check_launcher(spec)
-        findings = probe(environments.python_in(Path(spec.spec["metadata"]["tfkernels"]["environment"])))
+        spec = kernelspecs.get(name)
+    except UnknownKernel:
+        damaged = _damaged()
+        if name not in damaged:
+            raise
+        problem = f"{damaged[name] / 'kernel.json'} cannot be read, so no Jupyter shows the kernel"
+        return Diagnosis(name, False, None, problem, _guess(name, damaged[name]))
+    described = spec.spec["metadata"]["tfkernels"]
+    theirs = described["backend"] == EXISTING
+    environment = health.environment_of(described)
+    trouble = health.problem(spec.spec["argv"], described, environment)
+    if trouble is not None:
+        return Diagnosis(name, False, None, trouble, _remedy(spec))
+    drifted = Drift() if environment is None else drift.of(environment)
+    python = Path(spec.spec["argv"][0]) if environment is None else environment.python
+    try:
+        findings = probe(python, writing=not theirs)
     except BrokenEnvironment as error:
-        return Diagnosis(name, False, None, str(error), _remedy(spec))
-    return Diagnosis(name, True, findings, None, None)
+        problem = "; ".join((str(error), *drifted.deleted, *drifted.changed, *drifted.missing))
+        return Diagnosis(name, False, None, problem, _remedy(spec))
+    if drifted.deleted:
+        problem = f"files of its environment were deleted: {'; '.join(drifted.deleted)}"
+        return Diagnosis(name, False, None, problem, _remedy(spec))
+    warnings = [*drifted.changed, *drifted.missing, *drifted.edited]
+    notes = [f"{added} was added" for added in drifted.added]
+    outdated = _outdated(described, findings)
+    return Diagnosis(
+        name,
+        True,
+        findings,
+        None,
+        _remedy(spec) if theirs and outdated else None,
+        tuple(warnings + outdated if theirs else warnings),
+        tuple(notes if theirs else notes + outdated),
+    )
 
 
-def _check_launcher(spec: KernelSpec) -> None:
-    launcher = Path(spec.spec["argv"][1])
-    if not launcher.exists():
-        raise BrokenEnvironment(f"the tfkernels that registered it was at {launcher.parent} and is not there any more")
+def _outdated(described: dict[str, Any], findings: Findings) -> list[str]:
+    """Upgrades underneath a kernel that works all the same."""
+    registered = {"TensorFlow": (described["tensorflow"], findings.tensorflow)}
+    registered["Python"] = (described["python"], findings.python)
+    return [f"{title} is {now} now, it was {then}" for title, (then, now) in registered.items() if then != now]
 
 
 def _remedy(spec: KernelSpec) -> str:
     """An environment that looks whole is not built again by installing alone."""
-    environment = environments.load(Path(spec.spec["metadata"]["tfkernels"]["environment"]))
-    looks_whole = environment is not None and environment.problem() is None
-    return f"{spec.install_command} --rebuild" if looks_whole else spec.install_command
+    described = spec.spec["metadata"]["tfkernels"]
+    environment = health.environment_of(described)
+    whole = environment is not None and health.problem(spec.spec["argv"], described, environment) is None
+    return f"{spec.install_command} --rebuild" if whole else spec.install_command
+
+
+def _damaged() -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for base in kernelspecs.folders():
+        for start in base.glob(f"*/{kernelspec.START}"):
+            if kernelspec.damaged(start.parent):
+                found.setdefault(start.parent.name, start.parent)
+    return {name: folder for name, folder in found.items() if name not in kernelspecs.find()}
+
+
+def _guess(name: str, folder: Path) -> str | None:
+    """The command for a kernel that does not tell it any more: usual names are those of releases."""
+    try:
+        catalogue.find(name)
+    except UnknownRelease:
+        return f"tfkernels install RELEASE --name {name}"
+    return Order(name, user=folder.parent == kernelspec.kernels_folder(user=True)).command

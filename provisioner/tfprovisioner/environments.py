@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import secrets
 import shutil
 from dataclasses import asdict, dataclass
@@ -43,8 +44,17 @@ class Environment:
             if os.path.lexists(self.python):
                 return f"the Python {self.base_python} that it was made from is gone"
             return f"its interpreter {self.python} is missing"
-        if not any((self.folder / "lib").glob("python*/site-packages/tensorflow*")):
-            return "TensorFlow is no longer in it"
+        now = re.search(r"(\d+\.\d+)", os.path.basename(os.path.realpath(self.python)))
+        if now is not None and now[1] != self.recipe.python:
+            return f"the Python {self.base_python} that it was made from has become Python {now[1]}"
+        library = "Lib" if os.name == "nt" else f"lib/python{self.recipe.python}"
+        try:
+            names = os.listdir(self.folder / library / "site-packages")
+        except OSError:
+            names = []
+        for package, title in (("tensorflow", "TensorFlow"), ("ipykernel", "ipykernel")):
+            if not any(name.startswith(package) for name in names):
+                return f"{title} is no longer in it"
         return None
 
     def save(self) -> None:
@@ -100,12 +110,12 @@ def sweep(recipe: Recipe, keep: Path | None) -> None:
     Call it with the recipe's lock held, and after the kernels point to ``keep``.
     """
     for folder in folders(recipe):
-        if folder != keep and not kernels_of(folder) and not _runs(folder):
+        if folder != keep and not kernels_of(folder) and not runs(folder):
             with contextlib.suppress(OSError):  # the next sweep may have more luck
                 delete(folder)
 
 
-def _runs(folder: Path) -> bool:
+def runs(folder: Path) -> bool:
     commands = (process.info["cmdline"] for process in psutil.process_iter(["cmdline"]))
     return any(command and Path(command[0]).is_relative_to(folder) for command in commands)
 
@@ -117,11 +127,15 @@ def folders(recipe: Recipe) -> list[Path]:
 
 def kernels_of(folder: Path) -> list[Path]:
     """The kernelspec folders, of any Jupyter environment, that point to an environment."""
+    return [path for path in noted_kernels(folder) if _points_to(path, folder)]
+
+
+def noted_kernels(folder: Path) -> list[Path]:
+    """The kernelspec folders that once were made to point to an environment."""
     try:
-        paths = json.loads((folder / _KERNELS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return [Path(path) for path in json.loads((folder / _KERNELS).read_text(encoding="utf-8"))]
+    except (OSError, ValueError, TypeError):
         return []
-    return [Path(path) for path in paths if _points_to(Path(path), folder)]
 
 
 def _points_to(kernelspec: Path, folder: Path) -> bool:
@@ -138,6 +152,13 @@ def note_kernel(folder: Path, kernelspec: Path) -> None:
     replace_text(folder / _KERNELS, json.dumps(paths))
 
 
+def size(folder: Path, shared: bool = True) -> int:
+    """Bytes of the files below a folder; without ``shared`` only of those that have no other name elsewhere."""
+    files = (os.path.join(parent, name) for parent, _, names in os.walk(folder) for name in names)
+    found = (os.lstat(path) for path in files)
+    return sum(file.st_size for file in found if shared or file.st_nlink == 1)
+
+
 def delete(folder: Path) -> None:
     """Deletes an environment, the record first: half of one never looks like a whole one. Raises ``OSError``."""
     (folder / _RECORD).unlink(missing_ok=True)
@@ -146,10 +167,15 @@ def delete(folder: Path) -> None:
 
 def replace_text(path: Path, text: str) -> None:
     """Writes a file so that readers see the old content or the new one, never a part."""
+    replace_bytes(path, text.encode("utf-8"))
+
+
+def replace_bytes(path: Path, content: bytes) -> None:
+    """The same for files that are no text."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
+        with temporary.open("wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())  # else a power cut may leave the new name with nothing in it
         os.replace(temporary, path)

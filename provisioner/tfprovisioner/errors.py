@@ -27,3 +27,11 @@ class BrokenEnvironment(ProvisionError):
 
 class BadKernelName(ProvisionError):
     """Jupyter does not allow the name, or a kernel has it that this package did not make."""
+
+
+class BadRequirement(ProvisionError):
+    """A package that was asked for beside TensorFlow cannot be understood, or not be had together with it."""
+
+
+class UnknownEnvironment(ProvisionError):
+    """A folder is no environment that a kernel can be made of; nothing was written to it."""

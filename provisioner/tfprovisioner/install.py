@@ -1,14 +1,20 @@
-"""``tfkernels install`` and ``tfkernels remove``: an environment and the kernel that points to it, together."""
+"""``tfkernels install``, ``add`` and ``remove``: an environment and the kernels that point to it, together."""
 
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+
+from filelock import Timeout
 
 from tfkernels import kernelspecs
-from tfprovisioner import build, catalogue, credentials, environments, kernelspec
+from tfkernels.kernelspecs import KernelSpec
+from tfprovisioner import build, catalogue, credentials, environments, existing, extras, kernelspec
 from tfprovisioner.conda import pythons
 from tfprovisioner.environments import Environment
 from tfprovisioner.errors import ProvisionError
-from tfprovisioner.order import Order
+from tfprovisioner.existing import Existing
+from tfprovisioner.order import EXISTING, Addition, Order
 from tfprovisioner.progress import Reporter, reporting
 
 
@@ -23,12 +29,16 @@ class Installed:
     """False if the environment was there already."""
     registered: bool
     """False if the kernel was there already, too."""
+    extras: tuple[str, ...] = ()
+    """The requirements that the environment has beside TensorFlow's."""
+    kept: tuple[str, ...] = ()
+    """Those of them that were not asked for now: the kernel had them already."""
 
 
 def install(order: Order) -> Installed:
     """Builds the environment of an order if it is missing, and registers its kernel.
 
-    Raises ``ProvisionError``; then nothing has changed.
+    A kernel of that name keeps the packages that it was made with. Raises ``ProvisionError``; then nothing has changed.
     """
     check(order)
     with reporting() as reporter_for:
@@ -40,21 +50,72 @@ def check(order: Order) -> None:
 
     Raises ``ProvisionError``.
     """
+    for line in order.extras:
+        extras.checked(line)
     credentials.refuse(order.extras)
     catalogue.find(order.release)
     kernelspec.check_name(order)
+    _completed(order, _registered(order))
 
 
 def carry_out(order: Order, report: Reporter) -> Installed:
     """Does what ``install`` promises for an order that was checked."""
+    before = _registered(order)
+    completed = _completed(order, before)
     try:
-        with build.ensured(order, report) as (environment, built):
-            folder, registered = kernelspec.write(order, environment)
+        with build.ensured(completed, report) as (environment, built):
+            folder, registered = kernelspec.write(completed, environment)
             if built:
                 _replace_older(environment)
+        _leave(before, environment)
     finally:
         report.end()
-    return Installed(order.kernel, environment, folder, built, registered)
+    kept = tuple(line for line in completed.extras if line not in order.extras)
+    return Installed(order.kernel, environment, folder, built, registered, completed.extras, kept)
+
+
+def _registered(order: Order) -> dict[str, Any]:
+    """What the kernel that an order is for says of itself, if it is there already."""
+    return kernelspec.described_in(kernelspec.kernels_folder(order.user) / order.kernel) or {}
+
+
+def _completed(order: Order, before: dict[str, Any]) -> Order:
+    """With the packages that the kernel was made with: nothing of the user's is lost unasked."""
+    return replace(order, extras=extras.merged(before.get("extras", ()), order.extras, order.without))
+
+
+def _leave(before: dict[str, Any], environment: Environment) -> None:
+    """Deletes the environment that a kernel pointed to until now, if nothing else needs it."""
+    former = environments.load(Path(str(before.get("environment", ""))))
+    if former is None or former.recipe == environment.recipe:
+        return
+    with suppress(Timeout), environments.lock(former.recipe.name).acquire(timeout=0):
+        environments.sweep(former.recipe, keep=None)
+
+
+def add(path: Path, name: str | None = None, user: bool = False, install_ipykernel: bool = False) -> Installed:
+    """Registers an environment that the user has; nothing is written to it.
+
+    Without a name it is the one that a kernel of this environment has already, or a free one like ``tf2.11``. Raises
+    ``ProvisionError``.
+    """
+    found = existing.examine(path, install_ipykernel)
+    addition = Addition(str(found.folder), name or _free_name(found, user), user)
+    kernelspec.check_name(addition)
+    environment = found.environment()
+    folder, registered = kernelspec.write(addition, environment, found)
+    return Installed(addition.kernel, environment, folder, False, registered)
+
+
+def _free_name(found: Existing, user: bool) -> str:
+    folder = kernelspec.kernels_folder(user)
+    registered = {spec.name: spec.spec["metadata"]["tfkernels"] for spec in kernelspecs.every()}
+    for name, described in registered.items():
+        if described["backend"] == EXISTING and described["environment"] == str(found.folder):
+            return name
+    line = "tf" + ".".join(found.tensorflow.split(".")[:2])
+    candidates = [line, f"{line}-{found.label}", *(f"{line}-{found.label}-{number}" for number in range(2, 100))]
+    return next(name for name in candidates if name not in registered and not (folder / name).exists())
 
 
 def _replace_older(environment: Environment) -> None:
@@ -66,28 +127,53 @@ def _replace_older(environment: Environment) -> None:
     environments.sweep(environment.recipe, keep=environment.folder)
 
 
-def remove(name: str) -> tuple[Path, Path | None]:
-    """Deletes a kernel, and its environment unless another kernel uses it.
+@dataclass(frozen=True)
+class Removed:
+    """Kernelspecs that are gone. ``environment`` is ``None`` if theirs stays, because of what ``stays`` says."""
 
-    Returns the kernelspec's folder and the environment's, ``None`` if that stays. Raises ``UnknownKernel``.
+    kernelspecs: tuple[Path, ...]
+    environment: Path | None
+    stays: str = ""
+
+
+def remove(name: str) -> list[Removed]:
+    """Deletes a kernel wherever this Jupyter sees it, and its environments unless other kernels use them.
+
+    An environment that the user added stays. Raises ``UnknownKernel``.
     """
-    spec = kernelspecs.get(name)
-    folder = Path(spec.spec["metadata"]["tfkernels"]["environment"])
+    kernelspecs.get(name)
+    by_environment: dict[Path, list[KernelSpec]] = {}
+    for spec in kernelspecs.every():
+        if spec.name == name:
+            folder = Path(spec.spec["metadata"]["tfkernels"]["environment"])
+            by_environment.setdefault(folder, []).append(spec)
+    return [_remove(folder, specs) for folder, specs in by_environment.items()]
+
+
+def _remove(folder: Path, specs: list[KernelSpec]) -> Removed:
+    going = tuple(spec.folder for spec in specs)
     try:
+        if any(spec.spec["metadata"]["tfkernels"]["backend"] == EXISTING for spec in specs):
+            for path in going:
+                kernelspec.remove(path)
+            return Removed(going, None, f"{folder} is yours and stays as it is")
         with environments.lock(folder.name):
-            shared = [path for path in environments.kernels_of(folder) if path != spec.folder]
+            shared = [path for path in environments.kernels_of(folder) if path not in going]
             # The environment goes first: while its kernel is there, this can be run again.
             environment = environments.load(folder)
             ours = environment is not None or folder.parent == environments.root()
             if ours and not shared and folder.is_dir():
                 environments.delete(folder)
-            kernelspec.remove(spec.folder)
+            for path in going:
+                kernelspec.remove(path)
             if not shared and environment is not None:
                 environments.sweep(environment.recipe, keep=None)
         pythons.sweep()  # its Python, if no other environment uses that
     except OSError as error:
         raise ProvisionError(
-            f"Kernel {name} could not be removed completely: {error.strerror} ({error.filename}). Make that place "
-            f"writable and run the same command again."
+            f"Kernel {specs[0].name} could not be removed completely: {error.strerror} ({error.filename}). Make that "
+            f"place writable and run the same command again."
         ) from error
-    return spec.folder, None if shared else folder
+    if shared:
+        return Removed(going, None, f"its environment stays, another kernel uses it: {', '.join(map(str, shared))}")
+    return Removed(going, folder)

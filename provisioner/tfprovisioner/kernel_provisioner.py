@@ -1,13 +1,18 @@
-"""What a kernelspec cannot do by itself: take variables away, and say at once that an environment is broken."""
+"""What a kernelspec cannot do by itself: take variables away, and say in the notebook what is broken."""
 
+import contextlib
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
+from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
+import tfkernels
 from tfkernels import environ
-from tfprovisioner import environments
-from tfprovisioner.errors import BrokenEnvironment
+from tfkernels.start import PROBLEM
+from tfprovisioner import health
 
 
 class TensorFlowProvisioner(LocalProvisioner):
@@ -15,9 +20,19 @@ class TensorFlowProvisioner(LocalProvisioner):
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         assert self.kernel_spec is not None
+        _read_again(self.kernel_spec)
+        prepared: dict[str, Any] = await super().pre_launch(**kwargs)
         described = self.kernel_spec.metadata.get("tfkernels", {})
-        check(self.kernel_spec.display_name, described)
-        return await super().pre_launch(**kwargs)
+        trouble = health.problem(self.kernel_spec.argv, described, health.environment_of(described))
+        if trouble is not None:
+            # An exception would be a dialog at the start, and at a restart a spinner without end (jupyterlab#16835).
+            told = health.told(self.kernel_spec.display_name, described, trouble)
+            self.log.error(told)
+            explain = Path(tfkernels.__file__).with_name("start.py")
+            assert self.parent is not None
+            prepared["cmd"] = [sys.executable, str(explain), "-f", os.path.realpath(self.parent.connection_file)]
+            prepared["env"] = {**os.environ, PROBLEM: told}  # the server's Python, so the server's variables
+        return prepared
 
     def _finalize_env(self, env: dict[str, str]) -> None:
         super()._finalize_env(env)
@@ -27,13 +42,9 @@ class TensorFlowProvisioner(LocalProvisioner):
             del env[name]
 
 
-def check(display_name: str, described: dict[str, Any]) -> None:
-    """Raises ``BrokenEnvironment`` if the environment of a kernel is missing or damaged."""
-    folder = Path(described.get("environment", ""))
-    environment = environments.load(folder)
-    problem = "it is not there any more" if environment is None else environment.problem()
-    if problem is not None:
-        raise BrokenEnvironment(
-            f"The kernel {display_name} cannot start: its environment {folder} is broken: {problem}. Make it anew "
-            f"with: {described.get('command', 'tfkernels install')}"
-        )
+def _read_again(spec: KernelSpec) -> None:
+    """A restart uses what is registered now: jupyter_client keeps what it read at the first start."""
+    with contextlib.suppress(OSError, ValueError, TypeError):  # gone or half edited: what was read then is tried
+        fresh = KernelSpec.from_resource_dir(spec.resource_dir)
+        if "tfkernels" in fresh.metadata:
+            spec.argv, spec.env, spec.metadata = fresh.argv, fresh.env, fresh.metadata

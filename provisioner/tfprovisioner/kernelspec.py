@@ -11,14 +11,20 @@ from typing import Any
 from jupyter_core.paths import jupyter_data_dir
 
 import tfkernels
-from tfkernels import environ
+from tfkernels import environ, kernelspecs
+from tfprovisioner import catalogue
 from tfprovisioner.conda.activation import activation
-from tfprovisioner.environments import Environment, note_kernel, replace_text
+from tfprovisioner.display import display_name
+from tfprovisioner.environments import Environment, note_kernel, replace_bytes, replace_text
 from tfprovisioner.errors import BadKernelName, ProvisionError
-from tfprovisioner.order import Order
+from tfprovisioner.existing import Existing
+from tfprovisioner.order import EXISTING, Addition, Order
 
 PROVISIONER = "tfkernels-provisioner"
 """The name of our entry point in the group ``jupyter_client.kernel_provisioners``."""
+
+START = "start.py"
+"""In a kernelspec folder: what hands over to the installed code, or says that there is none."""
 
 _LOGOS = Path(__file__).parent / "logos"
 
@@ -29,21 +35,27 @@ def kernels_folder(user: bool) -> Path:
     return base / "kernels"
 
 
-def write(order: Order, environment: Environment) -> tuple[Path, bool]:
+def write(order: Order | Addition, environment: Environment, theirs: Existing | None = None) -> tuple[Path, bool]:
     """Registers an environment as the ordered kernel; returns the kernelspec's folder, and whether anything changed.
+
+    ``theirs`` is given if the environment is the user's; nothing is written down in it.
 
     ``kernel.json`` is replaced last and at once: a reader finds the old kernel or the new one. Raises
     ``ProvisionError``.
     """
     folder = kernels_folder(order.user) / order.kernel
     content = _content(order, environment)
-    changed = _read(folder / "kernel.json") != content
+    if theirs is not None:
+        content["argv"][0] = str(theirs.python)
+        content["metadata"]["tfkernels"]["package"] = str(theirs.package)
+    files = _files(environment)
+    changed = _read(folder / "kernel.json") != content or not all(_same(file, folder / file.name) for file in files)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        generation = environment.recipe.tensorflow.split(".")[0]
-        for logo in (_LOGOS / f"tf{generation}").iterdir():
-            shutil.copyfile(logo, folder / logo.name)
-        note_kernel(environment.folder, folder)
+        for file in files:
+            replace_bytes(folder / file.name, file.read_bytes())
+        if theirs is None:
+            note_kernel(environment.folder, folder)
         replace_text(folder / "kernel.json", json.dumps(content, indent=1, ensure_ascii=False))
     except OSError as error:
         raise ProvisionError(
@@ -51,6 +63,16 @@ def write(order: Order, environment: Environment) -> tuple[Path, bool]:
             f"write, add --user to the command: that registers the kernel for all your Jupyters."
         ) from error
     return folder, changed
+
+
+def _files(environment: Environment) -> list[Path]:
+    """What lies beside ``kernel.json``: the logos, and the code that finds ours."""
+    generation = environment.recipe.tensorflow.split(".")[0]
+    return [*sorted((_LOGOS / f"tf{generation}").iterdir()), Path(tfkernels.__file__).with_name(START)]
+
+
+def _same(one: Path, other: Path) -> bool:
+    return other.is_file() and one.read_bytes() == other.read_bytes()
 
 
 def repoint(folder: Path, environment: Environment) -> None:
@@ -69,7 +91,7 @@ def repoint(folder: Path, environment: Environment) -> None:
         ) from error
 
 
-def check_name(order: Order) -> None:
+def check_name(order: Order | Addition) -> None:
     """Raises ``BadKernelName`` if an order's name is no name for a kernel, or that of one which is somebody else's."""
     name = order.kernel
     if not re.fullmatch(r"[a-z0-9._-]+", name):
@@ -79,18 +101,41 @@ def check_name(order: Order) -> None:
     path = kernels_folder(order.user) / name / "kernel.json"
     if not path.exists():
         return
-    metadata = _read(path).get("metadata")
-    described = metadata.get("tfkernels") if isinstance(metadata, dict) else None
-    if not isinstance(described, dict):
+    described = described_in(path.parent)
+    if described is None and damaged(path.parent):
+        return
+    if described is None:
         raise BadKernelName(
             f"There is already a kernel {name!r} in {path.parent} that tfkernels did not make; it was left as it is. "
             f"Choose another name with --name."
         )
-    if order.name and described.get("command") != order.command:
+    if not _made_by(order, described):
         raise BadKernelName(
             f"There is already a kernel {name!r}, made by: {described.get('command')}. Choose another name, or "
             f"remove it first with: tfkernels remove {name}"
         )
+
+
+def _made_by(order: Order | Addition, described: dict[str, Any]) -> bool:
+    """Whether a kernel is what an order asks for, perhaps with other packages or options."""
+    if isinstance(order, Addition):
+        return described.get("backend") == EXISTING and described.get("environment") == order.path
+    if described.get("backend") == EXISTING:
+        return False
+    return catalogue.kernel_name(described.get("release", order.release)) == catalogue.kernel_name(order.release)
+
+
+def damaged(folder: Path) -> bool:
+    """Whether a kernelspec folder is one of ours whose ``kernel.json`` cannot be read any more."""
+    file = folder / "kernel.json"
+    return file.exists() and (folder / START).exists() and not _read(file)
+
+
+def described_in(folder: Path) -> dict[str, Any] | None:
+    """What the kernel in a kernelspec folder says of itself; ``None`` if it is not one that tfkernels made."""
+    metadata = _read(folder / "kernel.json").get("metadata")
+    described = metadata.get("tfkernels") if isinstance(metadata, dict) else None
+    return described if isinstance(described, dict) else None
 
 
 def remove(folder: Path) -> None:
@@ -99,7 +144,7 @@ def remove(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
-def _content(order: Order, environment: Environment) -> dict[str, Any]:
+def _content(order: Order | Addition, environment: Environment) -> dict[str, Any]:
     name = order.kernel
     release = environment.recipe.tensorflow
     metadata: dict[str, Any] = {
@@ -111,15 +156,19 @@ def _content(order: Order, environment: Environment) -> dict[str, Any]:
             "command": order.command,
         }
     }
+    if isinstance(order, Order):
+        metadata["tfkernels"].update(release=order.release, extras=list(order.extras))
     # What its ipykernel can do (debugger, encryption) is a fact of the environment, not of the one we run in.
     own = _read(environment.folder / "share" / "jupyter" / "kernels" / "python3" / "kernel.json")
     metadata.update(own.get("metadata", {}))
     if not order.user:  # a Jupyter that lacks the provisioner hides kernels that name it
         metadata["kernel_provisioner"] = {"provisioner_name": PROVISIONER, "config": {}}
     launcher = Path(tfkernels.__file__).with_name("launcher.py")
+    start = kernels_folder(order.user) / name / START
+    taken = {str(spec.spec.get("display_name")) for other, spec in kernelspecs.find().items() if other != name}
     return {
-        "argv": [str(environment.python), str(launcher), "-f", "{connection_file}"],
-        "display_name": display_name(name, release),
+        "argv": [str(environment.python), str(start), str(launcher), "-f", "{connection_file}"],
+        "display_name": display_name(name, release, environment.python_version, taken),
         "language": "python",
         "env": {
             **_activation(environment.folder),
@@ -128,6 +177,7 @@ def _content(order: Order, environment: Environment) -> dict[str, Any]:
             **({} if environment.python_version.startswith("3.6.") else {"PYTHONHOME": ""}),
             "PYTHONNOUSERSITE": "1",
             "TFKERNELS_KERNEL": name,
+            "TFKERNELS_KERNEL_COMMAND": order.command,
             "TFKERNELS_KERNEL_TENSORFLOW": release,
             "TFKERNELS_KERNELS": str(kernels_folder(order.user)),
         },
@@ -147,13 +197,6 @@ def _activation(folder: Path) -> dict[str, str]:
 def _without_activation(variables: dict[str, str]) -> dict[str, str]:
     own = {*variables.get(environ.OWN, "").split(","), environ.OWN, environ.OWN_PATH}
     return {name: value for name, value in variables.items() if name not in own}
-
-
-def display_name(name: str, release: str) -> str:
-    """What the picker shows: ``TensorFlow 2.21``, and the kernel's name where it says more."""
-    line = ".".join(release.split(".")[:2])
-    usual = name == f"tf{release.split('.')[0]}"
-    return f"TensorFlow {line}" if usual else f"TensorFlow {line} ({name})"
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,12 +1,12 @@
 """What there is: ``tfkernels list`` and ``tfkernels releases``."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from tfkernels import kernelspecs
-from tfprovisioner import catalogue, environments, interpreters
+from tfprovisioner import catalogue, health, interpreters
 from tfprovisioner.catalogue import Release
 from tfprovisioner.conda import channels
+from tfprovisioner.display import order_of
 from tfprovisioner.errors import NoInterpreter, NoWheels
 from tfprovisioner.interpreters import Interpreter
 from tfprovisioner.order import Order
@@ -30,10 +30,9 @@ class KernelRow:
 def kernels() -> list[KernelRow]:
     """The kernels that this Python's Jupyter sees; nothing is started for it."""
     rows = []
-    for name, spec in sorted(kernelspecs.find().items()):
+    for name, spec in kernelspecs.find().items():
         described = spec.spec["metadata"]["tfkernels"]
-        environment = environments.load(Path(described["environment"]))
-        state = "its environment is missing" if environment is None else environment.problem() or "ok"
+        environment = health.environment_of(described)
         rows.append(
             KernelRow(
                 name=name,
@@ -42,12 +41,12 @@ def kernels() -> list[KernelRow]:
                 python=described["python"],
                 backend=described["backend"],
                 size=environment.size if environment else None,
-                state=state,
+                state=health.problem(spec.spec["argv"], described, environment) or "ok",
                 environment=described["environment"],
                 kernelspec=str(spec.folder),
             )
         )
-    return rows
+    return sorted(rows, key=lambda row: order_of(row.tensorflow, row.name))
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,10 @@ def _is_version(named: str) -> bool:
     return re.fullmatch(r"\d+(\.\d+){0,2}", named) is not None
 
 
+EXISTING = "existing"
+"""The backend of environments that users made themselves."""
+
+
 @dataclass(frozen=True)
 class Order:
     """The arguments of one ``tfkernels install``."""
@@ -42,6 +46,8 @@ class Order:
     """Of conda, by name or address; none means conda-forge."""
     conda: str | None = None
     """The user's own conda, mamba or micromamba."""
+    without: tuple[str, ...] = ()
+    """Packages that the kernel was made with and is not to have any more."""
 
     @property
     def kernel(self) -> str:
@@ -72,3 +78,24 @@ class Order:
         for extra in self.extras:
             words += ["--with", extra]
         return shlex.join(words)
+
+
+@dataclass(frozen=True)
+class Addition:
+    """The arguments of one ``tfkernels add``: a kernel of an environment that the user has."""
+
+    path: str
+    """The environment's folder, absolute."""
+    name: str
+    user: bool = False
+    extras: tuple[str, ...] = ()
+
+    @property
+    def kernel(self) -> str:
+        """The name that the kernel gets."""
+        return self.name
+
+    @property
+    def command(self) -> str:
+        """What a user types to make this kernel again."""
+        return shlex.join(["tfkernels", "add", self.path, "--name", self.name, *(["--user"] if self.user else [])])

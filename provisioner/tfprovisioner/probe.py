@@ -42,15 +42,18 @@ class Findings:
     ipykernel: str
 
 
-def probe(python: Path) -> Findings:
-    """Imports TensorFlow with ``python`` and multiplies two matrices. Raises ``BrokenEnvironment`` with the reason."""
+def probe(python: Path, writing: bool = True) -> Findings:
+    """Imports TensorFlow with ``python`` and multiplies two matrices. Raises ``BrokenEnvironment`` with the reason.
+
+    ``writing=False`` leaves an environment as it is, bytecode included: it is the user's.
+    """
     # -I: what lies in the current folder (a random.py, say) is not part of the environment
     active = activation(places.prefix_of(python))
     variables = {**environ.cleaned(os.environ), **active.variables}
     variables.pop("PYTHONDONTWRITEBYTECODE", None)  # this first import makes all later ones fast
     variables["CUDA_VISIBLE_DEVICES"] = "-1"  # nor does it take memory of a GPU that is at work
     variables["TF_CPP_MIN_LOG_LEVEL"] = "2"
-    command = [python, "-I", "-c", _SCRIPT]
+    command = [python, "-I", *([] if writing else ["-B"]), "-c", _SCRIPT]
     try:
         with children.started(command, env=variables, stderr=subprocess.PIPE) as process:
             output, complaints = process.communicate(timeout=TIMEOUT)

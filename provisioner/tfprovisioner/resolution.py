@@ -4,8 +4,12 @@ import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from tfprovisioner import locks, uv
+from packaging.requirements import Requirement
+
+from tfprovisioner import conflicts, extras, locks, uv
 from tfprovisioner.catalogue import Release
+from tfprovisioner.errors import BadRequirement, BuildFailed
+from tfprovisioner.packages import normalized
 from tfprovisioner.plan import Plan
 
 
@@ -14,7 +18,7 @@ def lock(plan: Plan, python: Path, folder: Path, say: Callable[[str], None]) -> 
 
     It is the release's own, verified one. The user's extras are resolved together with its pins, and the pins win. A
     release that is newer than the catalogue is resolved now, by the rules of the newest that it knows.
-    Raises ``BuildFailed`` with what is in conflict.
+    Raises ``BadRequirement`` with what is in conflict, ``BuildFailed``.
     """
     release = plan.release
     verified = release.lock
@@ -25,7 +29,14 @@ def lock(plan: Plan, python: Path, folder: Path, say: Callable[[str], None]) -> 
     else:
         wanted = constraints = locks.split(verified)[0]
     options = ["--python", str(python), *only_wheels(release)]
-    return resolve([*wanted, *plan.recipe.extras], constraints, release.overrides, options, folder, say)
+    asked, limits = extras.divided(plan.recipe.extras)
+    pins = pinned(verified or "", plan.interpreter.version)
+    conflicts.check(asked, pins, release.version)
+    try:
+        return resolve([*wanted, *asked], [*constraints, *limits], release.overrides, options, folder, say)
+    except BuildFailed as error:
+        reason = conflicts.explained(str(error), asked, pins, release.version, plan.interpreter.minor)
+        raise error if reason is None else BadRequirement(reason) from error
 
 
 def resolve(
@@ -66,6 +77,19 @@ def resolve(
     finally:
         project.unlink(missing_ok=True)
         resolved.unlink(missing_ok=True)
+
+
+def pinned(lock: str, python: str) -> dict[str, str]:
+    """Versions by normalized name, of the lines of a lock that hold for a Python version on this machine."""
+    full = python if python.count(".") > 1 else f"{python}.0"
+    marks = {"python_version": ".".join(python.split(".")[:2]), "python_full_version": full}
+    marks.update(implementation_name="cpython", platform_python_implementation="CPython", implementation_version=full)
+    found: dict[str, str] = {}
+    for line in locks.split(lock)[0]:
+        requirement = Requirement(line)
+        if requirement.marker is None or requirement.marker.evaluate(marks):
+            found[normalized(requirement.name)] = str(requirement.specifier).removeprefix("==")
+    return found
 
 
 def only_wheels(release: Release) -> list[str]:

@@ -70,7 +70,7 @@ def test_the_main_job_from_the_wheel_in_an_empty_environment(wheel: Path, instal
     assert str(tmp_path / "demo.ipynb") in shown.stdout
     executed = nbformat.read(tmp_path / "demo.ipynb", as_version=4)
     assert executed.metadata["kernelspec"]["name"] == "tf2"
-    assert executed.metadata["kernelspec"]["display_name"] == "TensorFlow 2.21"
+    assert executed.metadata["kernelspec"]["display_name"].startswith("TensorFlow 2.21 · Python 3.")
     outputs = [output for cell in executed.cells if cell.cell_type == "code" for output in cell.outputs]
     assert not [output for output in outputs if output.output_type == "error"]
     assert [output for output in outputs if "image/png" in output.get("data", {})], "the plot"

@@ -17,7 +17,7 @@ import nbformat
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-NAMES = {"tf1": "TensorFlow 1.15", "tf2": "TensorFlow 2.21"}
+NAMES = {"tf1": "TensorFlow 1.15 · Python 3.7", "tf2": "TensorFlow 2.21 · Python 3.13"}
 LOGOS = {"logo-svg": "image/svg+xml", "logo-32x32": "image/png", "logo-64x64": "image/png"}
 NOTEBOOK = "both.ipynb"
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"

@@ -18,6 +18,7 @@ from tfkernels import kernelspecs
 from tfkernels.remote import RemoteKernel
 from tfprovisioner import catalogue, environments, install, kernelspec, locks
 from tfprovisioner.errors import BadKernelName, BuildFailed, ProvisionError
+from tfprovisioner.install import Removed
 from tfprovisioner.order import Order
 from tfprovisioner.probe import probe
 from tfprovisioner.recipe import recipe_for
@@ -142,11 +143,17 @@ def test_deleted_by_hand(one: install.Installed) -> None:
 def test_kernels_that_share_an_environment(one: install.Installed, place: Path) -> None:
     second = install.install(Order("1.15", name="mine", user=True))
     assert second.environment == one.environment
-    assert json.loads((second.kernelspec / "kernel.json").read_text())["display_name"] == "TensorFlow 1.15 (mine)"
+    assert (
+        json.loads((second.kernelspec / "kernel.json").read_text())["display_name"]
+        == "TensorFlow 1.15 · Python 3.7 (mine)"
+    )
 
-    assert install.remove("mine") == (second.kernelspec, None)
+    (removed,) = install.remove("mine")
+    assert removed.kernelspecs == (second.kernelspec,)
+    assert removed.environment is None
+    assert str(one.kernelspec) in removed.stays, "who needs it"
     assert one.environment.python.exists()
-    assert install.remove("tf1") == (one.kernelspec, one.environment.folder)
+    assert install.remove("tf1") == [Removed((one.kernelspec,), one.environment.folder)]
     assert not one.kernelspec.exists()
     assert not one.environment.folder.exists()
 
@@ -162,8 +169,9 @@ def test_a_rebuild_moves_all_its_kernels_and_disturbs_none_that_runs(one: instal
     with RemoteKernel("mine") as fresh:
         assert fresh["__import__('sys').prefix"] == str(rebuilt.environment.folder)
     assert one.environment.folder.exists()
-    assert install.remove(other.name) == (other.kernelspec, None)
-    assert install.remove("tf1") == (one.kernelspec, rebuilt.environment.folder)
+    (removed,) = install.remove(other.name)
+    assert removed.environment is None
+    assert install.remove("tf1") == [Removed((one.kernelspec,), rebuilt.environment.folder)]
     assert list(environments.root().iterdir()) == [], "and nothing of the older one stays"
 
 

@@ -79,7 +79,19 @@ def test_an_environment_of_conda_packages_is_active_in_its_kernel(
         assert not {"CONDA_PREFIX", "FROM_A_HOOK", "LD_LIBRARY_PATH"} & set(kernel["handed_on"])
 
     assert install.install(order(server.url)).built is False
-    assert install.remove("tf1") == (done.kernelspec, prefix)
+    assert install.remove("tf1") == [install.Removed((done.kernelspec,), prefix)]
+
+
+def test_a_conda_environment_of_the_users_is_active_in_its_kernel(server: Server, place: Path) -> None:
+    theirs = place / "theirs"
+    prefixes.fill(theirs, Wanted((server.url,), ("python=3.7", "tensorflow", "ipykernel")), Recorder())
+    added = install.add(theirs, user=True)
+    with RemoteKernel(added.name) as kernel:
+        kernel.run("import os, sys")
+        assert kernel["sys.prefix"] == kernel["os.environ['CONDA_PREFIX']"] == str(theirs)
+        assert kernel["os.environ['FROM_A_HOOK']"] == f"{theirs} costs $5"
+    assert install.remove(added.name)[0].environment is None
+    assert (theirs / "bin" / "python").exists()
 
 
 def test_progress_is_told_in_bytes(server: Server, place: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 
 from tfprovisioner import catalogue, cli
 from tfprovisioner.backends import BACKENDS
-from tfprovisioner.kernelspec import display_name
+from tfprovisioner.display import display_name, order_of
 from tfprovisioner.order import Order
 from tfprovisioner.recipe import Recipe, recipe_for
 
@@ -32,8 +32,17 @@ def test_recipes_differ_in_all_that_matters() -> None:
 
 
 def test_display_names() -> None:
-    assert display_name("tf1", "1.15.5") == "TensorFlow 1.15"
-    assert display_name("tf2.21", "2.21.0") == "TensorFlow 2.21 (tf2.21)"
+    assert display_name("tf1", "1.15.5", "3.7.16") == "TensorFlow 1.15 · Python 3.7"
+    assert display_name("tf2.21", "2.21.0", "3.13.0") == "TensorFlow 2.21 · Python 3.13"
+    assert display_name("tf1.15.0", "1.15.0", "3.7.16") == "TensorFlow 1.15.0 · Python 3.7"
+    assert display_name("mine", "2.21.0", "3.13.0") == "TensorFlow 2.21 · Python 3.13 (mine)"
+    taken = {"TensorFlow 1.15 · Python 3.7"}
+    assert display_name("tf1.15", "1.15.5", "3.7.16", taken) == "TensorFlow 1.15 · Python 3.7 (tf1.15)"
+
+
+def test_kernels_are_listed_as_people_count() -> None:
+    rows = [("2.4.1", "tf2.4"), ("1.15.5", "tf1"), ("2.21.0", "tf2"), ("1.4.0", "tf1.4"), ("1.15.5", "a")]
+    assert [name for _, name in sorted(rows, key=lambda row: order_of(*row))] == ["tf1.4", "a", "tf1", "tf2.4", "tf2"]
 
 
 def test_every_backend_can_be_asked_for() -> None:

@@ -65,6 +65,11 @@ def sweep() -> list[Path]:
     return deleted
 
 
+def unused() -> list[Path]:
+    """What ``sweep`` would delete now."""
+    return [folder for folder in sorted(root().glob("*.build-*")) if not _is_used(folder)]
+
+
 def _name(version: str, taken: tuple[str, ...]) -> str:
     source = json.dumps([sorted(channels.public(channel) for channel in taken), sys.platform, platform.machine()])
     return f"python-{version}-{hashlib.sha256(source.encode()).hexdigest()[:8]}"

@@ -1,0 +1,96 @@
+"""What a kernelspec runs: hands over to the installed ``launcher.py``, or becomes a kernel that says what is wrong.
+
+A copy of this file lies in each kernelspec folder, beside ``kernel.json``, because the distribution may be
+uninstalled or moved while the kernel stays in the picker. The copy only dispatches, so that after an upgrade no kernel
+runs old code. The provisioner runs it, too, with the server's own Python, where an environment is broken. What nobody
+can help: a client without provisioners (VS Code) that starts a kernel whose interpreter is gone.
+
+Python 3.6 and newer, ipykernel 5 and newer; nothing of ``tfkernels`` is imported.
+"""
+
+import asyncio
+import glob
+import os
+import sys
+import typing
+
+PROBLEM = "TFKERNELS_KERNEL_PROBLEM"
+"""The variable with what is wrong, if that is known before the start."""
+
+
+def installed(launcher: str) -> typing.Optional[str]:
+    """The launcher, or the one that lies there since the Python around it was upgraded; ``None`` if there is none."""
+    if os.path.exists(launcher):
+        return launcher
+    library, _, inside = launcher.rpartition("site-packages")
+    found = glob.glob(os.path.join(glob.escape(os.path.dirname(os.path.dirname(library))), "python*", "site-packages"))
+    candidates = [folder + inside for folder in sorted(found) if os.path.exists(folder + inside)]
+    return candidates[-1] if library and candidates else None
+
+
+def missing(launcher: str) -> str:
+    """What to tell when there is no launcher."""
+    name = os.environ.get("TFKERNELS_KERNEL", "")
+    command = os.environ.get("TFKERNELS_KERNEL_COMMAND", "tfkernels install")
+    return (
+        f"The kernel {name} cannot start: the tfkernels that registered it was at {os.path.dirname(launcher)} and is "
+        f"not there any more. Install it again with: pip install tfkernels, and register the kernel with: {command}. "
+        f"Or take the kernel away with: jupyter kernelspec remove {name}"
+    )
+
+
+def explain(problem: str) -> None:
+    """Runs a kernel whose cells all fail with ``problem``, so that papermill and nbclient fail with it, too."""
+    from ipykernel.kernelapp import IPKernelApp
+    from ipykernel.kernelbase import Kernel
+
+    class Explanation(Kernel):
+        implementation = "tfkernels"
+        implementation_version = "1"
+        banner = problem  # what consoles show at the start
+        language_info: typing.ClassVar[typing.Dict[str, typing.Any]] = {
+            "name": "python",
+            "mimetype": "text/x-python",
+            "file_extension": ".py",
+        }
+
+        def do_execute(self, code: str, silent: bool, *_: typing.Any, **__: typing.Any) -> typing.Any:  # noqa: ARG002
+            error = {
+                "ename": "BrokenKernel",
+                "evalue": problem,
+                "traceback": [f"\x1b[31mBrokenKernel\x1b[0m: {problem}"],
+            }
+            if not silent:
+                self.send_response(self.iopub_socket, "error", error)
+            # A future: ipykernel 5 does not wait for coroutines, and 7 wants something to wait for.
+            reply = asyncio.get_event_loop().create_future()
+            reply.set_result(dict(error, status="error", execution_count=self.execution_count, user_expressions={}))
+            return reply
+
+        def do_is_complete(self, code: str) -> typing.Any:  # noqa: ARG002 (the name is part of the protocol)
+            reply = asyncio.get_event_loop().create_future()
+            reply.set_result({"status": "complete"})  # else a console waits for the end of the cell
+            return reply
+
+    IPKernelApp.launch_instance(kernel_class=Explanation)
+
+
+def main() -> None:
+    known = os.environ.pop(PROBLEM, None)
+    if known:
+        explain(known)
+        return
+    launcher = sys.argv.pop(1)  # what follows is the kernel's own
+    found = installed(launcher)
+    if found is None:
+        explain(missing(launcher))
+        return
+    sys.argv[0] = found
+    sys.path[0] = os.path.dirname(found)  # as if Python had run it by its path
+    with open(found, encoding="utf-8") as source:
+        code = compile(source.read(), found, "exec")
+    exec(code, {"__name__": "__main__", "__file__": found, "__builtins__": __builtins__})  # noqa: S102 (our own file)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""``tfkernels add --find``: the environments on this machine that have TensorFlow in them.
+
+Only names of files are read, no interpreter is started, and the search ends after ``LIMIT`` seconds.
+"""
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from tfkernels import kernelspecs
+from tfprovisioner import environments, existing, kinds, packages
+from tfprovisioner.conda import places
+from tfprovisioner.packages import Package
+
+LIMIT = 10.0
+"""Seconds for the whole search."""
+
+DEPTH = 3
+"""How many levels below the current folder environments are looked for."""
+
+_NEVER = frozenset({"node_modules", "site-packages", "__pycache__", "lib", "bin", "share", "include", "proc", "sys"})
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An environment with TensorFlow. ``kernel`` is the kernel that was made of it, if one was."""
+
+    path: str
+    kind: str
+    python: str
+    tensorflow: str
+    ipykernel: str | None
+    kernel: str | None
+
+
+def search(below: Path) -> tuple[list[Candidate], bool]:
+    """What is found in the usual places and below a folder, and whether there was time for all of it."""
+    deadline = time.monotonic() + LIMIT
+    registered = {
+        spec.spec["metadata"]["tfkernels"]["environment"]: spec.name for spec in reversed(kernelspecs.every())
+    }
+    found: dict[str, Candidate] = {}
+    for folder in _folders(below):
+        if time.monotonic() > deadline:
+            return list(found.values()), False
+        if str(folder) not in found and not folder.is_relative_to(environments.root()):
+            candidate = _candidate(folder, registered.get(str(folder)))
+            if candidate is not None:
+                found[candidate.path] = candidate
+    return list(found.values()), True
+
+
+def _candidate(folder: Path, kernel: str | None) -> Candidate | None:
+    sites = packages.site_packages(folder)
+    tensorflow = packages.tensorflow_in(sites)
+    if tensorflow is None or existing.python_of(folder) is None:
+        return None
+    ipykernel = packages.ipykernel_in(sites)
+    return Candidate(
+        path=str(folder),
+        kind=kinds.kind(folder),
+        python=_python(folder, tensorflow),
+        tensorflow=tensorflow.version,
+        ipykernel=ipykernel.version if ipykernel else None,
+        kernel=kernel,
+    )
+
+
+def _python(folder: Path, tensorflow: Package) -> str:
+    """Its version as far as files tell it."""
+    try:
+        text = (folder / "pyvenv.cfg").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    told = re.search(r"(?m)^version(?:_info)?\s*=\s*(\d+\.\d+(?:\.\d+)?)", text)
+    if told:
+        return told[1]
+    of_conda = sorted((folder / "conda-meta").glob("python-[0-9]*.json"))
+    named = [found[1] for path in of_conda if (found := re.match(r"python-(\d+\.\d+\.\d+)-", path.name))]
+    return named[0] if named else tensorflow.record.parent.parent.name.removeprefix("python")
+
+
+def _folders(below: Path) -> Iterator[Path]:
+    """Folders that may be environments, the nearest first."""
+    active = (os.environ.get("VIRTUAL_ENV"), os.environ.get("CONDA_PREFIX"))
+    yield from (Path(path) for path in active if path)
+    yield from _below(Path(os.path.abspath(below)), DEPTH)
+    yield from places.environments()
+    home = Path.home()
+    cache, data = platformdirs.user_cache_path(appauthor=False), platformdirs.user_data_path(appauthor=False)
+    collections = [
+        os.environ.get("WORKON_HOME"), home / ".virtualenvs", data / "virtualenvs",  # virtualenvwrapper, pipenv
+        os.environ.get("POETRY_VIRTUALENVS_PATH"), cache / "pypoetry" / "virtualenvs",
+        home / ".pixi" / "envs", data / "uv" / "tools",
+        Path(os.environ.get("PYENV_ROOT") or home / ".pyenv") / "versions",
+        home / "envs", home / "venvs", home / ".venvs",
+    ]  # fmt: skip
+    for collection in collections:
+        if collection:
+            yield from _inside(Path(collection))
+    yield from sorted((data / "hatch" / "env" / "virtual").glob("*/*/*"))
+
+
+def _inside(collection: Path) -> list[Path]:
+    try:
+        return sorted(path for path in collection.iterdir() if path.is_dir())
+    except OSError:
+        return []
+
+
+def _below(folder: Path, depth: int) -> Iterator[Path]:
+    if kinds.is_environment(folder):
+        yield folder
+        return
+    if depth:
+        for child in _inside(folder):
+            if child.name not in _NEVER and not child.is_symlink():
+                # Of hidden folders only those that environments are in; pixi's lie two levels deeper.
+                hidden = child.name.startswith(".")
+                if child.name == ".pixi":
+                    yield from _inside(child / "envs")
+                elif not hidden or kinds.is_environment(child):
+                    yield from _below(child, depth - 1)

@@ -1,0 +1,22 @@
+"""What the picker calls a kernel: names that tell apart, as short as that allows."""
+
+import re
+from collections.abc import Container
+
+
+def display_name(kernel: str, tensorflow: str, python: str, taken: Container[str] = ()) -> str:
+    """``TensorFlow 1.15 · Python 3.7``; of a kernel for an exact release ``TensorFlow 1.15.0 · Python 3.7``.
+
+    The kernel's own name follows where it says more, and where another kernel (``taken``) is called the same without.
+    """
+    numbers = tensorflow.split(".")
+    line = ".".join(numbers[:2])
+    exact = kernel == f"tf{tensorflow}"
+    shown = f"TensorFlow {tensorflow if exact else line} · Python {'.'.join(python.split('.')[:2])}"
+    usual = exact or kernel in (f"tf{numbers[0]}", f"tf{line}")
+    return shown if usual and shown not in taken else f"{shown} ({kernel})"
+
+
+def order_of(tensorflow: str, kernel: str) -> tuple[tuple[int, ...], str]:
+    """Sorts kernels as people count: 1.4 before 1.15."""
+    return tuple(int(digits) for digits in re.findall(r"\d+", tensorflow)), kernel

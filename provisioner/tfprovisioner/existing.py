@@ -1,0 +1,196 @@
+"""Environments that users have already: where one is, and what is in it. Nothing is ever written into them."""
+
+import json
+import os
+import platform
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from tfkernels import environ
+from tfprovisioner import environments, kinds, packages
+from tfprovisioner.environments import Environment
+from tfprovisioner.errors import BrokenEnvironment, UnknownEnvironment
+from tfprovisioner.kinds import PIXI, Place
+from tfprovisioner.order import EXISTING
+from tfprovisioner.probe import probe
+from tfprovisioner.recipe import Recipe
+
+TIMEOUT = 30.0
+"""Seconds that an interpreter has to say what it is. A shim of pyenv, or a disk far away, may never answer."""
+
+_QUESTION = """
+import json, os, sys
+print("tfkernels-python " + json.dumps({
+    "executable": sys.executable, "prefix": sys.prefix, "numbers": list(sys.version_info[:3]), "words": sys.version,
+    "path": [os.path.abspath(path) for path in sys.path if os.path.isdir(path)]}))
+"""
+_OLDEST = [3, 6]
+_USUAL = (".venv", "venv", "env", ".env")
+
+
+@dataclass(frozen=True)
+class Existing:
+    """An environment of the user's in which TensorFlow and ipykernel work."""
+
+    folder: Path
+    python: Path
+    kind: str
+    version: str
+    """Of its Python."""
+    tensorflow: str
+    package: Path
+    """Where TensorFlow is."""
+
+    @property
+    def label(self) -> str:
+        """A word for it that can be part of a kernel's name: its own, or its project's."""
+        named = _project(self.folder) if self.folder.name in (*_USUAL, "default") else self.folder
+        return re.sub(r"[^a-z0-9._-]+", "-", named.name.lower()).strip("-.") or "env"
+
+    def environment(self) -> Environment:
+        """As kernelspecs are written from it; it is recorded nowhere."""
+        system = f"{sys.platform}-{platform.machine().lower()}"
+        recipe = Recipe(self.tensorflow, ".".join(self.version.split(".")[:2]), EXISTING, "", system)
+        now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+        return Environment(self.folder, recipe, self.version, str(self.python), now, 0)
+
+
+def find(path: Path) -> Place:
+    """The environment that a path means: its folder, its Python, or a project that has one.
+
+    Raises ``UnknownEnvironment``.
+    """
+    given = Path(os.path.abspath(path.expanduser()))  # a venv's python is a link, which must not be followed
+    if not os.path.lexists(given):
+        raise UnknownEnvironment(f"There is no {given}. Show the environments here with: tfkernels add --find")
+    if given.is_file():
+        folder = given.parent.parent if given.parent.name in ("bin", "Scripts") else given.parent
+        return Place(folder, given, _project(folder))
+    inside = [given] if python_of(given) else [folder for folder in _in_project(given) if python_of(folder)]
+    if len(inside) > 1:
+        listed = ", ".join(map(str, inside))
+        raise UnknownEnvironment(f"{given} has several environments; say which one you mean: {listed}.")
+    python = python_of(inside[0]) if inside else None
+    if python is None:
+        raise UnknownEnvironment(
+            f"{given} is no Python environment: it has no interpreter (bin/python), nor a .venv or .pixi folder with "
+            f"one. Show the environments here with: tfkernels add --find"
+        )
+    return Place(inside[0], python, _project(inside[0]) if inside[0] == given else given)
+
+
+def python_of(folder: Path) -> Path | None:
+    """The interpreter of an environment or an installation, if a folder is one."""
+    names = ("bin/python", "bin/python3", "python.exe", "Scripts/python.exe")
+    return next((folder / name for name in names if (folder / name).is_file()), None)
+
+
+def _project(folder: Path) -> Path:
+    """The folder of the project that an environment inside it belongs to."""
+    return folder.parents[2] if folder.parent.parts[-2:] == PIXI.parts else folder.parent
+
+
+def _in_project(project: Path) -> list[Path]:
+    default = project / PIXI / "default"
+    pixis = [default] if default.is_dir() else sorted((project / PIXI).glob("*"))
+    folders = [folder for folder in [*(project / name for name in _USUAL), *pixis] if folder.is_dir()]
+    return folders or _poetrys(project)
+
+
+def _poetrys(project: Path) -> list[Path]:
+    """Where poetry keeps the environment of a project, if there is a poetry to ask."""
+    poetry = shutil.which("poetry")
+    if poetry is None or not (project / "pyproject.toml").is_file():
+        return []
+    try:
+        done = subprocess.run(
+            [poetry, "env", "info", "-p"],
+            cwd=project, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return [Path(done.stdout.strip())] if done.returncode == 0 and done.stdout.strip() else []
+
+
+def examine(path: Path, install_ipykernel: bool = False) -> Existing:
+    """Asks an environment what is in it, and has its TensorFlow run an op; it stays as it is, bytecode included.
+
+    ``install_ipykernel`` runs the command that puts ipykernel into it, if it has none. Raises ``UnknownEnvironment``.
+    """
+    place = find(path)
+    if place.folder.is_relative_to(environments.root()):
+        raise UnknownEnvironment(
+            f"{place.folder} is an environment that tfkernels made and looks after. Another kernel of it is made with: "
+            f"tfkernels install RELEASE --name NAME"
+        )
+    facts = _ask(place.python)
+    folder = Path(facts["prefix"])
+    python = place.python if place.python.is_relative_to(folder) else Path(facts["executable"])
+    place = Place(folder, python, place.project)
+    version = ".".join(str(number) for number in facts["numbers"])
+    sites = [Path(site) for site in facts["path"]]
+    package = next((site / "tensorflow" for site in sites if (site / "tensorflow").is_dir()), None)
+    if package is None:
+        raise UnknownEnvironment(
+            f"There is no TensorFlow in {folder} ({kinds.kind(folder)}, Python {version}). Install one there, for "
+            f"example with: {kinds.installing(place, ['tensorflow'])}. Or let tfkernels build an environment that "
+            f"works: tfkernels install"
+        )
+    tensorflow = packages.tensorflow_in(sites)
+    if not any((site / "ipykernel").is_dir() for site in sites):
+        _without_ipykernel(place, tensorflow.version if tensorflow else "", install_ipykernel)
+    try:
+        findings = probe(python, writing=False)
+    except BrokenEnvironment as error:
+        raise UnknownEnvironment(
+            f"The TensorFlow in {folder} does not work, so no kernel was made of it: {error}\nMend it there, or let "
+            f"tfkernels build an environment that works: tfkernels install"
+        ) from error
+    return Existing(folder, python, kinds.kind(folder), findings.python, findings.tensorflow, package)
+
+
+def _ask(python: Path) -> dict[str, Any]:
+    try:
+        done = subprocess.run(
+            [python, "-I", "-B", "-c", _QUESTION],
+            env=environ.cleaned(os.environ), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            errors="replace", timeout=TIMEOUT, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise UnknownEnvironment(f"{python} did not say within {TIMEOUT:.0f} s what it is.") from None
+    except OSError as error:
+        raise UnknownEnvironment(f"{python} cannot be started: {error.strerror}.") from None
+    for line in done.stdout.splitlines():
+        if line.startswith("tfkernels-python "):
+            facts: dict[str, Any] = json.loads(line.partition(" ")[2])
+            if facts["numbers"] < _OLDEST or "PyPy" in facts["words"]:
+                raise UnknownEnvironment(f"{python} is {facts['words'].split()[0]}; kernels need CPython 3.6 or newer.")
+            return facts
+    last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+    raise UnknownEnvironment(f"{python} is not a Python that works, or older than 3.6: {last}")
+
+
+def _without_ipykernel(place: Place, tensorflow: str, install: bool) -> None:
+    names = ["ipykernel"]
+    if tensorflow.startswith(("2.12.", "2.13.")):
+        names.append("ipython<8.23")  # newer ones want typing_extensions that these releases do not allow
+    command = kinds.installing(place, names)
+    if not install:
+        raise UnknownEnvironment(
+            f"A kernel needs ipykernel, and there is none in {place.folder}. Put it there with: {command}. Or have "
+            f"that command run with: --install-ipykernel"
+        )
+    print(f"running: {command}", file=sys.stderr, flush=True)
+    try:
+        done = subprocess.run(shlex.split(command), stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)
+    except OSError as error:
+        raise UnknownEnvironment(f"{command} cannot be run: {error.strerror}. Nothing was changed.") from error
+    if done.returncode:
+        raise UnknownEnvironment(f"{command} failed with exit code {done.returncode}; no kernel was made.")

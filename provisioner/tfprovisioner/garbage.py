@@ -1,0 +1,82 @@
+"""``tfkernels gc``: takes away what no kernel points to and nothing runs from."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import Timeout
+
+from tfkernels import kernelspecs
+from tfprovisioner import environments
+from tfprovisioner.conda import pythons
+from tfprovisioner.home import home
+
+
+@dataclass(frozen=True)
+class Garbage:
+    """One thing that nobody needs. ``size`` is in bytes, ``freed`` what other names in uv's cache do not keep."""
+
+    path: str
+    why: str
+    size: int
+    freed: int
+
+
+def collect(dry_run: bool = False) -> list[Garbage]:
+    """Removes, or only finds, all of it. What is being built or used at the moment stays.
+
+    Environments count as used if any Jupyter's kernel points to them, this one's or another's.
+    """
+    return [*_environments(dry_run), *_pythons(dry_run), *_locks(dry_run)]
+
+
+def _environments(dry_run: bool) -> Iterator[Garbage]:
+    pointed = {Path(spec.spec["metadata"]["tfkernels"]["environment"]) for spec in kernelspecs.find().values()}
+    for folder in sorted(path for path in environments.root().glob("*") if path.is_dir()):
+        lock = environments.lock(folder.name)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            continue  # somebody builds or removes it
+        try:
+            if folder in pointed or environments.kernels_of(folder) or environments.runs(folder):
+                continue
+            whole = environments.load(folder) is not None
+            why = "no kernel points to it" if whole else "a build that did not finish"
+            item = _garbage(folder, why)
+            if not dry_run:
+                environments.delete(folder)
+            yield item
+        finally:
+            lock.release()
+
+
+def _pythons(dry_run: bool) -> Iterator[Garbage]:
+    """Pythons from conda; after the environments, since those that are gone need theirs no more."""
+    found = {folder: _garbage(folder, "a Python that no environment uses") for folder in pythons.unused()}
+    gone = list(found) if dry_run else pythons.sweep()
+    yield from (found[folder] for folder in gone if folder in found)
+
+
+def _garbage(folder: Path, why: str) -> Garbage:
+    return Garbage(str(folder), why, environments.size(folder), environments.size(folder, shared=False))
+
+
+def _locks(dry_run: bool) -> Iterator[Garbage]:
+    """Lock files of what is not there."""
+    for path in sorted((home() / "locks").glob("*.lock")):
+        lock = environments.lock(path.stem)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            continue
+        try:
+            built = (*environments.root().glob(f"{path.stem}.build-*"), *pythons.root().glob(f"{path.stem}.build-*"))
+            if not built:
+                if not dry_run:
+                    with suppress(OSError):  # Windows deletes no file that is open
+                        path.unlink()  # who waits for this one looks whether it is still there, and makes a new one
+                yield Garbage(str(path), "a lock that nobody holds", 0, 0)
+        finally:
+            lock.release()

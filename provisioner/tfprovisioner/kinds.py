@@ -1,0 +1,108 @@
+"""Which tool made an environment, and how that tool puts a package into it."""
+
+import os
+import shlex
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from uv import find_uv_bin
+
+from tfprovisioner import packages
+from tfprovisioner.conda import places
+
+PIXI = Path(".pixi") / "envs"
+
+
+@dataclass(frozen=True)
+class Place:
+    """An environment: its folder, its interpreter, and the project that it belongs to, if one is near."""
+
+    folder: Path
+    python: Path
+    project: Path
+
+
+def kind(folder: Path) -> str:
+    """``pixi``, ``conda``, ``poetry``, ``uv project``, ``uv``, ``virtualenv``, ``venv``; ``python`` for a whole one."""
+    return next((name for name, recognised in _RECOGNISED if recognised(folder)), "python")
+
+
+def installing(place: Place, names: list[str]) -> str:
+    """The command that a user of the tool would type to put packages into an environment."""
+    return shlex.join([*_COMMANDS[kind(place.folder)](place), *names])
+
+
+def is_environment(folder: Path) -> bool:
+    """Whether a folder is a virtual or a conda environment, not a whole Python."""
+    return kind(folder) != "python"
+
+
+def _says(folder: Path, word: str) -> bool:
+    """Whether the tool with this name says in ``pyvenv.cfg`` that it made the environment."""
+    try:
+        lines = (folder / "pyvenv.cfg").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
+    return any(line.partition("=")[0].strip() == word for line in lines)
+
+
+def _poetrys(folder: Path) -> bool:
+    if not (folder / "pyvenv.cfg").is_file():
+        return False
+    return folder.parent.parts[-2:] == ("pypoetry", "virtualenvs") or (
+        folder.name == ".venv" and (folder.parent / "poetry.lock").is_file()
+    )
+
+
+# The more special ones first: pixi's are conda environments, too.
+_RECOGNISED: tuple[tuple[str, Callable[[Path], bool]], ...] = (
+    ("pixi", lambda folder: folder.parent.parts[-2:] == PIXI.parts),
+    ("conda", places.is_environment),
+    ("poetry", _poetrys),
+    ("uv project", lambda folder: folder.name == ".venv" and (folder.parent / "uv.lock").is_file()),
+    ("uv", lambda folder: _says(folder, "uv")),
+    ("virtualenv", lambda folder: _says(folder, "virtualenv")),
+    ("venv", lambda folder: (folder / "pyvenv.cfg").is_file()),
+)
+
+
+def _uv_program() -> str:
+    """The user's uv, else the one that came with us."""
+    return "uv" if shutil.which("uv") else find_uv_bin()
+
+
+def _pip(place: Place) -> list[str]:
+    """pip, if the environment has one; ``python -m venv --without-pip`` and uv make some that have none."""
+    if any((site / "pip").is_dir() for site in packages.site_packages(place.folder)):
+        return [str(place.python), "-m", "pip", "install"]
+    return _uv(place)
+
+
+def _uv(place: Place) -> list[str]:
+    return [_uv_program(), "pip", "install", "--python", str(place.python)]
+
+
+def _conda(place: Place) -> list[str]:
+    """The program that the user has, conda's own name first."""
+    found = next((name for name in ("conda", "mamba", "micromamba") if shutil.which(name)), "conda")
+    own = os.environ.get("CONDA_EXE") or os.environ.get("MAMBA_EXE")
+    return [own if own and not shutil.which(found) else found, "install", "--prefix", str(place.folder)]
+
+
+def _pixis(place: Place) -> list[str]:
+    feature = [] if place.folder.name == "default" else ["--feature", place.folder.name]
+    return ["pixi", "add", "--manifest-path", str(place.project), *feature]
+
+
+_COMMANDS: dict[str, Callable[[Place], list[str]]] = {
+    "pixi": _pixis,
+    "conda": _conda,
+    "poetry": lambda place: ["poetry", "--directory", str(place.project), "add", "--group", "dev"],
+    "uv project": lambda place: [_uv_program(), "add", "--project", str(place.project), "--dev"],
+    "uv": _uv,
+    "virtualenv": _pip,
+    "venv": _pip,
+    "python": lambda place: [str(place.python), "-m", "pip", "install"],
+}

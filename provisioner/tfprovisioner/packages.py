@@ -1,0 +1,109 @@
+"""What is installed in an environment, read from its files: nothing of it is started."""
+
+import csv
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PathDistribution
+from pathlib import Path
+
+TENSORFLOWS = (
+    "tensorflow", "tensorflow-cpu", "tensorflow-gpu", "tensorflow-macos", "tensorflow-rocm", "tensorflow-intel",
+    "tensorflow-cpu-aws", "intel-tensorflow", "tf-nightly", "tensorflow-base",
+)  # fmt: skip
+"""The distributions that bring the package ``tensorflow``, the usual one first. Names are normalized."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """One installed distribution."""
+
+    name: str
+    """Normalized: lower case, ``-`` for every ``_`` and ``.``."""
+    version: str
+    record: Path
+    """Its ``.dist-info`` or ``.egg-info``."""
+
+    @property
+    def installer(self) -> str:
+        """``uv``, ``pip``, ``conda``; empty if it does not say."""
+        return _text(self.record / "INSTALLER").strip()
+
+    @property
+    def asked_for(self) -> bool:
+        """Whether somebody named it, rather than another package that needs it."""
+        return (self.record / "REQUESTED").exists()
+
+    def damage(self) -> list[str]:
+        """The files that are missing or whose size is not the one at installation; bytecode does not count."""
+        site = self.record.parent
+        found = []
+        for row in csv.reader(_text(self.record / "RECORD").splitlines()):
+            if len(row) < 3 or not row[2].isdigit() or row[0].endswith(".pyc"):
+                continue  # what has no size is what installation itself wrote
+            path = os.path.join(site, row[0])
+            try:
+                file = os.stat(path)
+                if file.st_size != int(row[2]):
+                    # A hard link into uv's cache: whoever has the package from there has the change.
+                    shared = " in all environments that share it" if file.st_nlink > 1 else ""
+                    found.append(f"{row[0]} was changed{shared}")
+            except OSError:
+                found.append(f"{row[0]} is missing")
+        return found
+
+
+def site_packages(folder: Path) -> list[Path]:
+    """The folders that packages of an environment are in, on any system."""
+    found = [*folder.glob("lib/python*/site-packages"), folder / "Lib" / "site-packages"]
+    return [path for path in found if path.is_dir()]
+
+
+def installed(folder: Path) -> dict[str, Package]:
+    """The distributions of an environment by normalized name."""
+    return {package.name: package for site in site_packages(folder) for package in _packages(site)}
+
+
+def tensorflow_in(sites: Iterable[Path]) -> Package | None:
+    """The distribution that brings TensorFlow, by a look at the names in folders of packages."""
+    return _first(sites, TENSORFLOWS)
+
+
+def ipykernel_in(sites: Iterable[Path]) -> Package | None:
+    return _first(sites, ("ipykernel",))
+
+
+def normalized(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _first(sites: Iterable[Path], names: tuple[str, ...]) -> Package | None:
+    by_name: dict[str, Package] = {}
+    for path in (path for site in sites for path in _entries(site)):
+        named = re.fullmatch(r"(.+?)-([^-]+)(-py[\d.]+)?\.(dist|egg)-info", path.name)
+        if named and normalized(named[1]) in names:
+            by_name.setdefault(normalized(named[1]), Package(normalized(named[1]), named[2], path))
+    return next((by_name[name] for name in names if name in by_name), None)
+
+
+def _entries(site: Path) -> list[Path]:
+    try:
+        return sorted(site.iterdir())
+    except OSError:
+        return []  # an archive on sys.path, or a folder of somebody else's
+
+
+def _packages(site: Path) -> Iterator[Package]:
+    for path in _entries(site):
+        if path.name.endswith((".dist-info", ".egg-info")) and path.is_dir():
+            metadata = PathDistribution(path).metadata
+            if metadata["Name"] and metadata["Version"]:
+                yield Package(normalized(metadata["Name"]), metadata["Version"], path)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

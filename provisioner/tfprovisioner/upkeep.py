@@ -1,0 +1,154 @@
+"""The commands that look after kernels and environments: ``add``, ``doctor`` and ``gc``. Words only, as in ``cli``.
+
+What does the work is imported when it is needed: ``tfkernels --help`` and ``list`` do not wait for it.
+"""
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tfprovisioner.terminal import NO_KERNELS, JsonOption, answering, megabytes, print_json, print_table
+
+if TYPE_CHECKING:
+    from tfprovisioner.doctor import Diagnosis
+
+
+def add(
+    path: Annotated[
+        Path | None,
+        typer.Argument(help="The environment's folder, its python, or a project with a .venv or .pixi folder."),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="The kernel's name.", show_default="its TensorFlow's, like tf2.11")
+    ] = None,
+    user: Annotated[
+        bool, typer.Option("--user", help="For all Jupyters of this user, not only the one this is installed in.")
+    ] = False,
+    install_ipykernel: Annotated[
+        bool, typer.Option("--install-ipykernel", help="Put ipykernel into the environment, if it has none.")
+    ] = False,
+    find: Annotated[
+        bool, typer.Option("--find", help="List the environments with TensorFlow; with PATH, below it.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a kernel of an environment that you have: venv, virtualenv, uv, conda, pixi, poetry. It stays as it is."""
+    if find:
+        _find(path or Path(), as_json)
+        return
+    if path is None:
+        raise typer.BadParameter("say which environment, or list them with --find", param_hint="PATH")
+    from tfprovisioner import install
+
+    with answering():
+        done = install.add(path, name, user, install_ipykernel)
+    made = done.environment
+    state = "added" if done.registered else "already there"
+    facts = f"TensorFlow {made.recipe.tensorflow}, Python {made.python_version}"
+    if as_json:
+        print_json({"name": done.name, "environment": str(made.folder), "kernelspec": str(done.kernelspec)})
+    else:
+        print(f"{done.name}: {state}. {facts}. Kernel: {done.kernelspec}")
+
+
+def _find(below: Path, as_json: bool) -> None:
+    from tfprovisioner import candidates
+
+    found, complete = candidates.search(below)
+    if not complete:
+        print(f"The search was ended after {candidates.LIMIT:.0f} s; there may be more.", file=sys.stderr)
+    if as_json:
+        print_json([asdict(candidate) for candidate in found])
+    elif found:
+        print_table(
+            ("environment", "made by", "TensorFlow", "Python", "ipykernel", "kernel"),
+            [(c.path, c.kind, c.tensorflow, c.python, c.ipykernel or "missing", c.kernel or "") for c in found],
+        )
+    else:
+        print("No environment with TensorFlow was found in the usual places and below this folder.")
+
+
+def doctor(
+    names: Annotated[list[str] | None, typer.Argument(help="Kernels.", show_default="all")] = None,
+    fix: Annotated[
+        bool,
+        typer.Option("--fix", help="Run what mends: build anew, register anew; without names also what gc does."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Import TensorFlow and run an op in each kernel's environment; exit 1 if anything is wrong."""
+    from tfprovisioner import doctor, garbage, mending
+
+    with answering():
+        wanted = names or doctor.names()
+        for name in wanted:  # a wrong name is told before the first of them takes its time
+            doctor.known(name)
+        found = []
+        for name in wanted:
+            if not as_json:
+                print(f"{name}: importing TensorFlow …", file=sys.stderr, flush=True)
+            diagnosis = doctor.examine(name)
+            if fix and diagnosis.remedy is not None:
+                print(f"{name}: {diagnosis.problem or '; '.join(diagnosis.warnings)}", file=sys.stderr)
+                print(f"{name}: running: {diagnosis.remedy}", file=sys.stderr, flush=True)
+                diagnosis = mending.mend(diagnosis)
+            found.append(diagnosis)
+        swept = garbage.collect() if fix and not names else []
+    if as_json:
+        print_json([asdict(diagnosis) for diagnosis in found])
+    else:
+        if not found:
+            print(NO_KERNELS)
+        for diagnosis in found:
+            _print(diagnosis)
+        for item in swept:
+            print(f"removed {item.path}: {item.why}, {megabytes(item.size)}")
+    if not all(diagnosis.ok for diagnosis in found):
+        raise typer.Exit(1)
+
+
+def _print(diagnosis: "Diagnosis") -> None:
+    name = diagnosis.name
+    if diagnosis.mended is not None and diagnosis.ok:
+        print(f"{name}: mended with: {diagnosis.mended}")
+    if diagnosis.findings is not None:
+        print(f"{name}: ok ({', '.join(f'{key} {value}' for key, value in asdict(diagnosis.findings).items())})")
+    else:
+        print(f"{name}: {diagnosis.problem}")
+    for text in diagnosis.warnings:
+        print(f"{name}: warning: {text}")
+    if diagnosis.ok and any("instead of" in text or "is missing" in text for text in diagnosis.warnings):
+        print(f"{name}: it works, but not as it was verified; a clean one is made with --rebuild")
+    if any("that share it" in text for text in diagnosis.warnings):
+        print(f"{name}: uv's cache has the changed files, too; empty it with: uv cache clean, then use --rebuild")
+    for text in diagnosis.notes:
+        print(f"{name}: note: {text}")
+    if diagnosis.remedy is not None:
+        print(f"{name}: mend it with: {diagnosis.remedy}")
+
+
+def gc(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove environments that no kernel of any Jupyter points to and nothing runs from, and left-overs of builds."""
+    from tfprovisioner import garbage
+
+    with answering():
+        found = garbage.collect(dry_run)
+    if as_json:
+        print_json([asdict(item) for item in found])
+        return
+    verb = "would remove" if dry_run else "removed"
+    for item in found:
+        size = f", {megabytes(item.size)}" if item.size else ""
+        print(f"{verb} {item.path}: {item.why}{size}")
+    freed, total = sum(item.freed for item in found), sum(item.size for item in found)
+    print(
+        f"{megabytes(total)}, of which {megabytes(freed)} are freed; uv's cache keeps the rest (uv cache clean)."
+        if found
+        else "There is nothing to remove."
+    )

@@ -1,0 +1,127 @@
+"""A kernel that cannot start says so in the notebook, whatever is gone: the environment, or tfkernels itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import venv
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jupyter_client.manager import start_new_kernel
+from nbclient.exceptions import CellExecutionError
+
+from tests.notebooks import run_cells, text
+from tfkernels import launcher
+from tfkernels.errors import RemoteError
+from tfkernels.remote import RemoteKernel
+from tfprovisioner.install import Installed
+
+
+@pytest.fixture
+def copied(installed: dict[str, Installed], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The kernel tf1 once more, as ``copied``, in a Jupyter of its own."""
+    folder = tmp_path / "jupyter" / "kernels" / "copied"
+    shutil.copytree(installed["tf1"].kernelspec, folder)
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    return folder
+
+
+def change(folder: Path, **described: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / "kernel.json").read_text())
+    before = json.dumps(content)
+    content["metadata"]["tfkernels"].update(described)
+    (folder / "kernel.json").write_text(json.dumps(content))
+    unchanged: dict[str, Any] = json.loads(before)
+    return unchanged
+
+
+def test_every_cell_of_a_broken_kernel_fails_with_the_command_that_mends_it(copied: Path) -> None:
+    change(copied, environment="/no/where", command="tfkernels install tf1")
+    cells = run_cells("copied", "import tensorflow", "1 + 1", allow_errors=True)
+    for (error,) in cells:
+        assert error.output_type == "error"
+        assert error.ename == "BrokenKernel"
+        assert "/no/where is broken: it is not there any more" in error.evalue
+        assert "tfkernels install tf1" in error.evalue
+    with pytest.raises(CellExecutionError, match="tfkernels install tf1"):
+        run_cells("copied", "1 + 1")
+
+
+def test_a_restart_after_mending_is_enough(copied: Path) -> None:
+    whole = change(copied, environment="/no/where")
+    manager, client = start_new_kernel(kernel_name="copied")
+    try:
+        assert "/no/where" in client.kernel_info(reply=True, timeout=30)["content"]["banner"], (
+            "consoles show it at once"
+        )
+        (copied / "kernel.json").write_text(json.dumps(whole))
+        manager.restart_kernel()
+        client.wait_for_ready(timeout=60)
+        reply = client.execute_interactive("import tensorflow", timeout=60, output_hook=lambda message: None)
+        assert reply["content"]["status"] == "ok"
+
+        change(copied, environment="/no/where")
+        manager.restart_kernel()
+        client.wait_for_ready(timeout=60)
+        reply = client.execute_interactive("1", timeout=60, output_hook=lambda message: None)
+        assert reply["content"]["ename"] == "BrokenKernel", "and a kernel that breaks tells it at its next restart"
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+def test_a_kernel_json_that_names_a_program_that_is_gone(copied: Path) -> None:
+    content = json.loads((copied / "kernel.json").read_text())
+    content["argv"][0] = "/no/where/python"
+    (copied / "kernel.json").write_text(json.dumps(content))
+    with pytest.raises(CellExecutionError, match="/no/where/python"):
+        run_cells("copied", "1")
+
+
+@pytest.fixture
+def uninstalled(copied: Path) -> Path:
+    """As after ``pip uninstall tfkernels``: no launcher, and no provisioner that could say so."""
+    content = json.loads((copied / "kernel.json").read_text())
+    content["argv"][2] = "/no/where/lib/python3.12/site-packages/tfkernels/launcher.py"
+    del content["metadata"]["kernel_provisioner"]
+    (copied / "kernel.json").write_text(json.dumps(content))
+    return copied
+
+
+def test_a_kernel_that_outlives_tfkernels_explains_itself(uninstalled: Path) -> None:
+    (outputs,) = run_cells("copied", "1 + 1", allow_errors=True)
+    (error,) = outputs
+    assert error.ename == "BrokenKernel"
+    assert "/no/where/lib/python3.12/site-packages/tfkernels and is not there any more" in error.evalue
+    assert "pip install tfkernels" in error.evalue
+    assert "tfkernels install tf1" in error.evalue
+    with RemoteKernel("copied") as other, pytest.raises(RemoteError, match="pip install tfkernels"):
+        other.run("1 + 1")
+
+
+def test_an_environment_that_has_lost_ipykernel_says_so_where_no_cell_can(tmp_path: Path) -> None:
+    venv.create(tmp_path / "bare", with_pip=False)
+    folder = Path(launcher.__file__).parent
+    python = tmp_path / "bare" / "bin" / "python"
+    command = [str(python), str(folder / "start.py"), str(folder / "launcher.py"), "-f", "none.json"]
+    variables = {**os.environ, "TFKERNELS_KERNEL_COMMAND": "tfkernels install tf1"}
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("The kernel cannot start: No module named ")
+    assert "Make it anew with: tfkernels install tf1" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_tfkernels_that_moved_to_another_python_of_the_same_prefix_is_found(uninstalled: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "lib" / "python3.13" / "site-packages"
+    moved.mkdir(parents=True)
+    shutil.copytree(Path(launcher.__file__).parent, moved / "tfkernels")
+    content = json.loads((uninstalled / "kernel.json").read_text())
+    content["argv"][2] = str(tmp_path / "lib" / "python3.12" / "site-packages" / "tfkernels" / "launcher.py")
+    (uninstalled / "kernel.json").write_text(json.dumps(content))
+    (outputs,) = run_cells("copied", "import sys, tfkernels; print(tfkernels.__file__, sys.argv[0])")
+    assert text(outputs).split() == [str(moved / "tfkernels" / name) for name in ("__init__.py", "launcher.py")]

@@ -1,0 +1,164 @@
+"""Environments change under their kernels: ``doctor`` tells it, ``--fix`` mends it, ``gc`` takes away the rest."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from uv import find_uv_bin
+
+from tests.provisioner.commands import tfkernels
+from tfprovisioner import doctor, environments, garbage, install, mending
+from tfprovisioner.install import Installed
+from tfprovisioner.order import Order
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One data folder for all these tests: an environment that a test leaves whole is not built again."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture
+def one(place: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Installed]:
+    """Kernel tf1.15, which no other Jupyter here has, in a Jupyter of its own."""
+    monkeypatch.setenv("TFKERNELS_HOME", str(home))
+    made = install.install(Order("1.15", user=True))
+    yield made
+    shutil.rmtree(made.kernelspec, ignore_errors=True)
+
+
+def pip(environment: environments.Environment, *packages: str) -> None:
+    """What ``!pip install`` in a cell does."""
+    install = [find_uv_bin(), "pip", "install", "--quiet", "--python", str(environment.python)]
+    subprocess.run([*install, *packages], check=True)
+
+
+def test_what_changed_in_an_environment_is_told_and_what_broke_it_is_mended(one: Installed) -> None:
+    pip(one.environment, "six==1.15.0", "colorama==0.4.5")
+    site = next(one.environment.folder.glob("lib/python*/site-packages"))
+    edited = (site / "absl" / "app.py").read_text() + "\n# edited\n"
+    (
+        site / "absl" / "app.py"
+    ).unlink()  # else the file in uv's cache is edited, and in all environments of this machine
+    (site / "absl" / "app.py").write_text(edited)
+    diagnosis = doctor.examine("tf1.15")
+    assert diagnosis.ok
+    assert diagnosis.warnings[0].startswith("six is 1.15.0 instead of ")
+    assert diagnosis.warnings[1:] == ("absl-py: absl/app.py was changed",)
+    assert diagnosis.notes == ("colorama==0.4.5 was added",)
+    assert diagnosis.remedy is None
+
+    (site / "markdown" / "extensions" / "toc.py").unlink()
+    diagnosis = doctor.examine("tf1.15")
+    assert not diagnosis.ok, "TensorFlow itself does not miss it, and somebody will"
+    assert "markdown/extensions/toc.py is missing" in (diagnosis.problem or "")
+    assert diagnosis.remedy == "tfkernels install 1.15 --user --rebuild"
+
+    done = tfkernels("doctor", "tf1.15", "--fix", "--json")
+    assert done.returncode == 0, done.stderr
+    (mended,) = json.loads(done.stdout)
+    assert mended["mended"] == "tfkernels install 1.15 --user --rebuild"
+    assert mended["warnings"] == []
+    (lost,) = mended["notes"]
+    assert lost.endswith("Bring it back with: tfkernels install 1.15 --user --with colorama==0.4.5")
+    assert not one.environment.folder.exists()
+
+
+def test_kernels_that_point_to_nothing_are_registered_again(one: Installed) -> None:
+    file = one.kernelspec / "kernel.json"
+    whole = file.read_text()
+    content = json.loads(whole)
+    content["argv"][0] = "/no/where/python"
+    content["argv"][2] = "/no/where/launcher.py"
+    for broken in (json.dumps(content), whole.replace('"argv"', '"argv'), whole.replace(".build-", ".build-0")):
+        file.write_text(broken)
+        sick = doctor.examine("tf1.15")
+        assert not sick.ok
+        assert sick.remedy in ("tfkernels install 1.15 --user", "tfkernels install tf1.15 --user")
+        assert mending.mend(sick).ok
+        assert json.loads(file.read_text())["argv"] == json.loads(whole)["argv"]
+    assert len(list(environments.root().iterdir())) == 1, "and nothing had to be built for it"
+
+
+def test_a_python_that_became_another_one(one: Installed) -> None:
+    """As where the system's python3 was upgraded under an environment."""
+    one.environment.python.unlink()
+    one.environment.python.symlink_to(Path(sys.executable).resolve())
+    try:
+        diagnosis = doctor.examine("tf1.15")
+    finally:
+        one.environment.python.unlink()
+        one.environment.python.symlink_to(one.environment.base_python)
+    here = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    assert f"has become Python {here}" in (diagnosis.problem or "")
+    assert diagnosis.remedy == "tfkernels install 1.15 --user"
+
+
+def test_a_kernel_keeps_what_it_was_made_with(one: Installed) -> None:
+    """``one`` has the plain environment all the while."""
+    first = install.install(Order("1.15", name="mine", user=True))
+    assert first.environment == one.environment
+    more = install.install(Order("1.15", name="mine", user=True, extras=("tqdm<4.60",)))
+    assert more.built
+    assert (more.extras, more.kept) == (("tqdm<4.60",), ())
+    version = [str(more.environment.python), "-c", "import tqdm; print(tqdm.__version__ < '4.60')"]
+    assert subprocess.run(version, capture_output=True, text=True, check=True).stdout == "True\n"
+
+    again = install.install(Order("1.15", name="mine", user=True))
+    assert (again.environment, again.built, again.kept) == (more.environment, False, ("tqdm<4.60",))
+    plain = install.install(Order("1.15", name="mine", user=True, without=("tqdm",)))
+    assert plain.environment == one.environment
+    assert not more.environment.folder.exists(), "nothing points to it any more"
+    assert install.remove("mine")[0].environment is None
+
+
+def test_remove_takes_a_kernel_away_everywhere(one: Installed, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "prefix", str(place / "venv"))
+    monkeypatch.setattr("jupyter_core.paths.ENV_JUPYTER_PATH", [str(place / "venv" / "share" / "jupyter")])
+    both = [install.install(Order("1.15", name="twice", user=user)).kernelspec for user in (True, False)]
+    (removed,) = install.remove("twice")
+    assert set(removed.kernelspecs) == set(both)
+    assert not any(path.exists() for path in both)
+    assert removed.environment is None
+    assert removed.stays.endswith(f"another kernel uses it: {one.kernelspec}")
+
+
+def test_gc_removes_what_nothing_points_to(
+    one: Installed, home: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half = environments.root() / "tensorflow-2.0.0-py3.7-0123456789ab.build-aaaaaa"
+    (half / "bin").mkdir(parents=True)
+    (half / "bin" / "python").write_text("x" * 1000)
+    stale = home / "locks" / "tensorflow-1.0.0-py3.6-0123456789ab.lock"
+    stale.touch()
+    told = json.loads(tfkernels("gc", "--dry-run", "--json").stdout)
+    assert {item["path"]: item["size"] for item in told}.items() >= {str(half): 1000, str(stale): 0}.items()
+    assert str(one.environment.folder) not in [item["path"] for item in told]
+    assert half.exists()
+    done = tfkernels("gc")
+    assert f"removed {half}: a build that did not finish" in done.stdout
+    assert not half.exists()
+    assert not stale.exists()
+
+    monkeypatch.setenv("JUPYTER_PATH", str(place / "other"))
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(place / "other"))
+    assert garbage.collect() == [], "a Jupyter that is not this one has a kernel of it"
+
+    shutil.rmtree(one.kernelspec)
+    sleep = [str(one.environment.python), "-c", "import time; print(flush=True); time.sleep(100)"]
+    with subprocess.Popen(sleep, stdout=subprocess.PIPE) as running:
+        try:
+            assert running.stdout is not None
+            running.stdout.readline()
+            assert garbage.collect() == [], "somebody works in it"
+        finally:
+            running.kill()
+    assert [item.path for item in garbage.collect() if item.size] == [str(one.environment.folder)]
+    assert list(environments.root().iterdir()) == []
+    assert list((home / "locks").iterdir()) == []
