@@ -88,6 +88,13 @@ def install(
     extras: Annotated[
         list[str] | None, typer.Option("--with", help="A package that the environment is to have, too; repeatable.")
     ] = None,
+    gpu: Annotated[
+        bool, typer.Option("--gpu", help="With CUDA's libraries, for NVIDIA GPUs (Linux x86-64, releases from 2.5 on).")
+    ] = False,
+    devices: Annotated[
+        str | None,
+        typer.Option(metavar="0,1", help="The GPUs that the kernel sees, numbered as by nvidia-smi; or none."),
+    ] = None,
     index: Annotated[
         str | None, typer.Option(metavar="URL", help="Take packages from this index instead of PyPI; never recorded.")
     ] = None,
@@ -127,6 +134,7 @@ def install(
     first = Order(
         requests[0], name, user, rebuild, backend.value, tuple(extras or ()),
         python=lasting(python), channels=tuple(channels or ()), conda=lasting(conda_exe),
+        gpu=gpu, devices=devices,
     )  # fmt: skip
     asked = [replace(first, release=request) for request in requests]
     orders = list({order.kernel: order for order in asked}.values())
@@ -219,6 +227,8 @@ def doctor(
             if diagnosis.findings is not None:
                 facts = ", ".join(f"{key} {value}" for key, value in asdict(diagnosis.findings).items())
                 print(f"{diagnosis.name}: ok ({facts})")
+                if diagnosis.gpus is not None:
+                    print(f"{diagnosis.name}: TensorFlow sees {', '.join(diagnosis.gpus) or 'no GPU'}")
             else:
                 print(f"{diagnosis.name}: {diagnosis.problem}\n{diagnosis.name}: mend it with: {diagnosis.remedy}")
     if not all(diagnosis.ok for diagnosis in found):

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from tfkernels import kernelspecs
 from tfkernels.kernelspecs import KernelSpec
-from tfprovisioner import environments
+from tfprovisioner import cards, environments
 from tfprovisioner.errors import BrokenEnvironment
 from tfprovisioner.kernel_provisioner import check
-from tfprovisioner.probe import Findings, probe
+from tfprovisioner.probe import Findings, gpus_seen, probe
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,8 @@ class Diagnosis:
     findings: Findings | None
     problem: str | None
     remedy: str | None
+    gpus: tuple[str, ...] | None = None
+    """Those that TensorFlow sees in a kernel that was installed with --gpu."""
 
 
 def examine(name: str) -> Diagnosis:
@@ -28,10 +30,22 @@ def examine(name: str) -> Diagnosis:
     try:
         check(spec.spec["display_name"], spec.spec["metadata"]["tfkernels"])
         _check_launcher(spec)
-        findings = probe(environments.python_in(Path(spec.spec["metadata"]["tfkernels"]["environment"])))
+        python = environments.python_in(Path(spec.spec["metadata"]["tfkernels"]["environment"]))
+        findings = probe(python)
+        gpus = _gpus(spec, python)
     except BrokenEnvironment as error:
         return Diagnosis(name, False, None, str(error), _remedy(spec))
-    return Diagnosis(name, True, findings, None, None)
+    return Diagnosis(name, True, findings, None, None, gpus)
+
+
+def _gpus(spec: KernelSpec, python: Path) -> tuple[str, ...] | None:
+    if not spec.spec["metadata"]["tfkernels"].get("gpu"):
+        return None
+    seen = gpus_seen(python, spec.spec["env"])
+    if not seen and cards.present() and spec.spec["env"].get("CUDA_VISIBLE_DEVICES") != "-1":
+        names = ", ".join(card.name for card in cards.present())
+        raise BrokenEnvironment(f"TensorFlow sees no GPU, though there is {names}")
+    return seen
 
 
 def _check_launcher(spec: KernelSpec) -> None:

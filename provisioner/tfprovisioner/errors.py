@@ -27,3 +27,7 @@ class BrokenEnvironment(ProvisionError):
 
 class BadKernelName(ProvisionError):
     """Jupyter does not allow the name, or a kernel has it that this package did not make."""
+
+
+class NoGPU(ProvisionError):
+    """TensorFlow with CUDA cannot be had, or cannot work, on this machine."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfkernels import kernelspecs
-from tfprovisioner import build, catalogue, credentials, environments, kernelspec
+from tfprovisioner import build, cards, catalogue, credentials, cuda, environments, kernelspec
 from tfprovisioner.conda import pythons
 from tfprovisioner.environments import Environment
 from tfprovisioner.errors import ProvisionError
@@ -36,17 +36,29 @@ def install(order: Order) -> Installed:
 
 
 def check(order: Order) -> None:
-    """What can be told before minutes of work: an unknown release, a name that is taken, a password that would be kept.
+    """What can be told before minutes of work: an unknown release, a taken name, a password that would be kept, no GPU.
 
     Raises ``ProvisionError``.
     """
     credentials.refuse(order.extras)
-    catalogue.find(order.release)
+    release = catalogue.find(order.release)
+    if order.devices is not None:
+        cards.check_devices(order.devices)
+    if order.gpu:
+        cuda.check(release, order.backend)
+        _check_cards(order)
     kernelspec.check_name(order)
+
+
+def _check_cards(order: Order) -> list[str]:
+    release = catalogue.find(order.release)
+    return cards.check(cards.present(), cuda.version(release), release.version, order.devices)
 
 
 def carry_out(order: Order, report: Reporter) -> Installed:
     """Does what ``install`` promises for an order that was checked."""
+    for caution in _check_cards(order) if order.gpu else ():
+        report.step(caution)
     try:
         with build.ensured(order, report) as (environment, built):
             folder, registered = kernelspec.write(order, environment)

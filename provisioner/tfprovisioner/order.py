@@ -42,6 +42,10 @@ class Order:
     """Of conda, by name or address; none means conda-forge."""
     conda: str | None = None
     """The user's own conda, mamba or micromamba."""
+    gpu: bool = False
+    """With the GPU distribution and CUDA's libraries."""
+    devices: str | None = None
+    """The GPUs that the kernel sees, ``0,1``, or ``none``."""
 
     @property
     def kernel(self) -> str:
@@ -69,6 +73,10 @@ class Order:
             words += ["--channel", channels.public(channel)]
         if self.conda:
             words += ["--conda-exe", self.conda]
+        if self.gpu:
+            words += ["--gpu"]
+        if self.devices:
+            words += ["--devices", self.devices]
         for extra in self.extras:
             words += ["--with", extra]
         return shlex.join(words)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from tfprovisioner import locks, uv
+from tfprovisioner import cuda, locks, uv
 from tfprovisioner.catalogue import Release
 from tfprovisioner.plan import Plan
 
@@ -17,15 +17,19 @@ def lock(plan: Plan, python: Path, folder: Path, say: Callable[[str], None]) -> 
     Raises ``BuildFailed`` with what is in conflict.
     """
     release = plan.release
-    verified = release.lock
+    verified = cuda.lock(release) if plan.recipe.gpu else release.lock
     if verified is not None and not plan.recipe.extras:
         return verified
     if verified is None:
         wanted, constraints = list(release.requirements), list(release.constraints)
+        if plan.recipe.gpu:
+            others = [requirement for requirement in wanted if not requirement.startswith("tensorflow")]
+            wanted = [*cuda.requirements(release), *others]
     else:
         wanted = constraints = locks.split(verified)[0]
+    overrides = [*release.overrides, *(cuda.NEVER if plan.recipe.gpu else ())]
     options = ["--python", str(python), *only_wheels(release)]
-    return resolve([*wanted, *plan.recipe.extras], constraints, release.overrides, options, folder, say)
+    return resolve([*wanted, *plan.recipe.extras], constraints, overrides, options, folder, say)
 
 
 def resolve(
