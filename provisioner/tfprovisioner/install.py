@@ -9,7 +9,7 @@ from filelock import Timeout
 
 from tfkernels import kernelspecs
 from tfkernels.kernelspecs import KernelSpec
-from tfprovisioner import build, catalogue, credentials, environments, existing, extras, kernelspec
+from tfprovisioner import build, cards, catalogue, credentials, cuda, environments, existing, extras, kernelspec
 from tfprovisioner.conda import pythons
 from tfprovisioner.environments import Environment
 from tfprovisioner.errors import ProvisionError
@@ -46,20 +46,32 @@ def install(order: Order) -> Installed:
 
 
 def check(order: Order) -> None:
-    """What can be told before minutes of work: an unknown release, a name that is taken, a password that would be kept.
+    """What can be told before minutes of work: an unknown release, a taken name, a password that would be kept, no GPU.
 
     Raises ``ProvisionError``.
     """
     for line in order.extras:
         extras.checked(line)
     credentials.refuse(order.extras)
-    catalogue.find(order.release)
+    release = catalogue.find(order.release)
+    if order.devices is not None:
+        cards.check_devices(order.devices)
+    if order.gpu:
+        cuda.check(release, order.backend)
+        _check_cards(order)
     kernelspec.check_name(order)
     _completed(order, _registered(order))
 
 
+def _check_cards(order: Order) -> list[str]:
+    release = catalogue.find(order.release)
+    return cards.check(cards.present(), cuda.version(release), release.version, order.devices)
+
+
 def carry_out(order: Order, report: Reporter) -> Installed:
     """Does what ``install`` promises for an order that was checked."""
+    for caution in _check_cards(order) if order.gpu else ():
+        report.step(caution)
     before = _registered(order)
     completed = _completed(order, before)
     try:
@@ -80,8 +92,13 @@ def _registered(order: Order) -> dict[str, Any]:
 
 
 def _completed(order: Order, before: dict[str, Any]) -> Order:
-    """With the packages that the kernel was made with: nothing of the user's is lost unasked."""
-    return replace(order, extras=extras.merged(before.get("extras", ()), order.extras, order.without))
+    """With the packages and GPUs that the kernel was made with: nothing of the user's is lost unasked."""
+    return replace(
+        order,
+        extras=extras.merged(before.get("extras", ()), order.extras, order.without),
+        gpu=bool(before.get("gpu")) if order.gpu is None else order.gpu,
+        devices=before.get("devices") if order.devices is None else order.devices,
+    )
 
 
 def _leave(before: dict[str, Any], environment: Environment) -> None:
