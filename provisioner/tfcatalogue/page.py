@@ -47,7 +47,7 @@ def text() -> str:
     parts = [
         _INTRODUCTION.format(releases=len(catalogue.releases()), lines=len(lines)),
         _table(
-            ("line", "newest", "released", "Python", "wheels for", "CUDA, cuDNN", "works", "does not"),
+            ("line", "newest", "released", "Python", "wheels for", "CUDA, cuDNN", "works", "remarks"),
             [_line(release) for release in lines.values()],
         ),
         "CUDA and cuDNN are what TensorFlow's documentation says each release was tested with.\n",
