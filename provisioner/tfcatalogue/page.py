@@ -28,7 +28,8 @@ x86-64, without a GPU, on the Pythons in bold type below. Then each of these was
 an operation, gradient steps (in a session in TensorFlow 1, and with Keras where there is Keras), an LSTM, saving and
 loading a model as `.h5`, `tf.data`, Keras' TensorBoard callback; then an operation in a Jupyter kernel, and an array to
 it and back, as in a `%%tf1` cell. "All" means all of them. The locks are for the other Pythons, and for macOS, Windows
-and ARM, as well, but on those nothing was tried; nor was a GPU.
+and ARM, as well, but on those nothing was tried; nor was a GPU. Python 2.7 and 3.3 to 3.5, for which old releases have
+wheels too, are not supported.
 """
 
 _SECONDS = """\
@@ -46,7 +47,7 @@ def text() -> str:
     parts = [
         _INTRODUCTION.format(releases=len(catalogue.releases()), lines=len(lines)),
         _table(
-            ("line", "newest", "released", "Python", "wheels for", "CUDA, cuDNN", "works", "does not"),
+            ("line", "newest", "released", "Python", "wheels for", "CUDA, cuDNN", "works", "remarks"),
             [_line(release) for release in lines.values()],
         ),
         "CUDA and cuDNN are what TensorFlow's documentation says each release was tested with.\n",
