@@ -197,6 +197,8 @@ def test_notebook_uses_both_kernels(server: Server, page: Page) -> None:
     page.keyboard.press("Shift+Tab")
     expect(page.locator(".jp-Tooltip")).to_contain_text("rectified linear")
     page.keyboard.press("Escape")
+    cell.click()  # Escape may have left the cell
+    page.keyboard.press("Control+End")
     page.keyboard.press("Tab")
     expect(page.locator(".jp-Completer")).to_contain_text("relu_layer")  # TensorFlow 2 has none
     _screenshot(page, "completion.png")
