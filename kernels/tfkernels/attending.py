@@ -96,7 +96,7 @@ def attend(calls: Sequence[Call], inbox: SimpleQueue[Any]) -> None:
                 for call, messages in items:
                     if messages is None:
                         running.remove(call)
-                        call.show_pages()
+                        call.show_last()
                     elif call.handle(messages):
                         press()
         except BaseException:
