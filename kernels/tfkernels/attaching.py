@@ -40,7 +40,7 @@ class AttachedKernel(remote.RemoteKernel):
             ) from error
 
     def _begin(self, greeting: str) -> Conversation:
-        return Visit(self.name, AttachedProcess(self._kernel), self._got_comm, greeting)
+        return Visit(self.name, AttachedProcess(self._kernel), greeting)
 
     @property
     def busy(self) -> bool:

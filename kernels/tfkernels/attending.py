@@ -109,7 +109,7 @@ def attend(calls: Sequence[Call], inbox: SimpleQueue[Any], stop: Stop) -> None:
             for call, messages in items:
                 if messages is None:
                     running.remove(call)
-                    call.show_pages()
+                    call.show_last()
                 elif call.handle(messages):
                     stop.press()
     except BaseException:

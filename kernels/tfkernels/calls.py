@@ -74,6 +74,7 @@ class Call:
         self._reply: dict[str, Any] = {}
         self._failure: BaseException | None = None
         self._outputs: dict[str, Any] | None = None
+        self._traceback: Message | None = None  # that was shown there; probably the one that the reply brings, too
 
     def __repr__(self) -> str:
         now = time.monotonic()
@@ -280,12 +281,23 @@ class Call:
     def _show(self, message: Message) -> None:
         assert self.conversation is not None
         kind = message["header"]["msg_type"]
-        if kind == "input_request":
+        # What comes after it tells that it did not end the cell; matplotlib's figures, and what we read from file
+        # descriptor 2 ourselves, come after the one that did, too.
+        if kind != "display_data" and "msg_id" in message["header"]:
+            self._show_traceback()
+        if kind == "error":
+            self._traceback = message
+        elif kind == "input_request":
             answer = self._ask(message["content"]) if self._inbox is not None else _END_OF_FILE
             self.conversation.post("stdin", self.conversation.message("input_reply", {"value": answer}))
         elif kind.startswith("comm_"):
             self.conversation.on_comm(message)
         elif self._failure is None or self.done():
+            self.show.handle(message)
+
+    def _show_traceback(self) -> None:
+        message, self._traceback = self._traceback, None
+        if message is not None:
             self.show.handle(message)
 
     def _ask(self, question: dict[str, Any]) -> str:
@@ -297,15 +309,17 @@ class Call:
 
     def _show_end(self) -> None:
         try:
-            self.show_pages()
+            self.show_last()
             problem = self._problem()
             if problem is not None and self._plan.tells:
                 self.show.error(problem)
         except Exception as error:  # noqa: BLE001 (`result` raises it)
             self._failure = self._failure or error
 
-    def show_pages(self) -> None:
-        """Help that a native cell shows in the pager."""
+    def show_last(self) -> None:
+        """What a native cell shows at its end: a traceback that did not end it, help in the pager."""
+        if self._reply.get("status") == "ok":
+            self._show_traceback()
         for payload in self._reply.get("payload", ()):
             if payload.get("source") == "page":
                 self.show.stream("stdout", payload["data"].get("text/plain", "") + "\n")

@@ -6,13 +6,12 @@ import contextlib
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from jupyter_client.session import Session
 
-from tfkernels import interrupts
+from tfkernels import comms, interrupts
 from tfkernels.calls import LOOK, Call
 from tfkernels.channels import Arrived, Channels, Doorbell, Message
 from tfkernels.errors import CellCancelled, ExchangeError, KernelDied, TFKernelsError
@@ -36,10 +35,9 @@ class Conversation:
     Owns the process and a thread. Methods may be called from any thread, unless they say otherwise.
     """
 
-    def __init__(self, name: str, process: Process, on_comm: Callable[[Message], None], greeting: str = "") -> None:
+    def __init__(self, name: str, process: Process, greeting: str = "") -> None:
         """``greeting`` is what the first cell is told on standard error."""
         self.process = process
-        self.on_comm = on_comm
         self._greeting = greeting
         self.ready = threading.Event()
         self.ended = threading.Event()
@@ -65,6 +63,7 @@ class Conversation:
         self._idle_since: float | None = None
         self._asked: dict[str, SimpleQueue[dict[str, Any]]] = {}
         self._places: OrderedDict[str, Relay] = OrderedDict()
+        self._comms = comms.here(self)
         self.closing = False
         self._thread = threading.Thread(target=self._main, name=f"tfkernels-{name}", daemon=True)
         self._thread.start()
@@ -130,6 +129,18 @@ class Conversation:
                 self._remember(message, show)
             self._outbox.append((channel, message))
             self._doorbell.ring()
+
+    def place(self, identity: str | None) -> Relay | None:
+        """Where what comes because of one of our messages is shown."""
+        return self._places.get(identity or "")
+
+    def caused(self, message: Message) -> bool:
+        """Whether it comes because of one of our messages, not of another client's."""
+        return bool(message["parent_header"].get("session", self._session.session) == self._session.session)
+
+    def on_comm(self, message: Message) -> None:
+        """A message of a widget there. In the thread that shows the cell it belongs to, in order with its output."""
+        self._comms.arrived(message, self.place(message["parent_header"].get("msg_id")))
 
     def request(self, message: Message, timeout: float, channel: str = "shell") -> dict[str, Any]:
         """Sends a message and returns the content of the reply. Not in the conversation's own thread.
@@ -203,6 +214,8 @@ class Conversation:
         self.ready.set()
         for call in calls:
             call.finish(failure=self.failed(ran=call.began is not None))
+        with contextlib.suppress(Exception):  # at this process's end nobody is there to be told
+            self._comms.ended()
         self._doorbell.close()
 
     def failed(self, ran: bool = False) -> TFKernelsError:
@@ -369,6 +382,6 @@ class Conversation:
             if kind.startswith("comm_"):
                 self.on_comm(message)
                 return
-            place = self._places.get(message["parent_header"].get("msg_id", ""))
+            place = self.place(message["parent_header"].get("msg_id"))
             if place is not None:
                 place.handle(message)

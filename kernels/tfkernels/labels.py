@@ -108,6 +108,9 @@ class LabelledRelay(Relay):
     def started(self, kernel: str) -> None:
         self.stream("stderr", f"kernel {kernel} has started\n")
 
+    def afterwards(self) -> Relay:
+        return self._labels.show.afterwards()
+
 
 def _last(line: str, keep: bool = False) -> str:
     """What is seen of a line with carriage returns; one at its end takes effect with what comes after it."""

@@ -58,6 +58,8 @@ class Relay:
             self.clear(content["wait"])
         elif kind == "execute_result":
             self.value(content["data"], content["metadata"])
+        elif kind == "error":
+            self.traceback(content)
 
     def stream(self, name: str, text: str) -> None:
         target = sys.stderr if name == "stderr" else sys.stdout
@@ -77,6 +79,10 @@ class Relay:
     def error(self, error: BaseException) -> None:
         """An error that nobody raises here: a cell in the background failed."""
         self.stream("stderr", "\n".join(shown(error)) + "\n")
+
+    def traceback(self, content: Bundle) -> None:
+        """An error that was shown there and did not end a cell: a widget's, or in an ``Output`` widget."""
+        self.stream("stderr", "\n".join(content["traceback"]) + "\n")
 
     def starting(self, kernel: str) -> None:
         """The cell waits for a kernel that is starting."""
@@ -126,6 +132,9 @@ class ShellRelay(Relay):
         if self._alone:
             sys.displayhook(Result(data, metadata))
 
+    def traceback(self, content: Bundle) -> None:
+        self.afterwards().traceback(content)
+
     def starting(self, kernel: str) -> None:
         if self._alone or self._kernel is None:
             super().starting(kernel)
@@ -173,25 +182,27 @@ class CellRelay(Afterwards):
 
     def __init__(self, kernel: Any, parent: Message) -> None:
         self._kernel = kernel
-        self._parent = parent
+        self.parent = parent
 
-    def _publish(self, kind: str, content: Mapping[str, Any]) -> None:
+    def publish(self, kind: str, content: Mapping[str, Any]) -> None:
         kernel = self._kernel
-        kernel.session.send(kernel.iopub_socket, kind, content, parent=self._parent, ident=kind.encode())
+        kernel.session.send(kernel.iopub_socket, kind, content, parent=self.parent, ident=kind.encode())
 
     def stream(self, name: str, text: str) -> None:
-        self._publish("stream", {"name": name, "text": text})
+        self.publish("stream", {"name": name, "text": text})
 
     def display(self, data: Bundle, metadata: Bundle, transient: Bundle, update: bool) -> None:
         kind = "update_display_data" if update else "display_data"
-        self._publish(kind, {"data": data, "metadata": metadata, "transient": transient})
+        self.publish(kind, {"data": data, "metadata": metadata, "transient": transient})
 
     def clear(self, wait: bool) -> None:
-        self._publish("clear_output", {"wait": wait})
+        self.publish("clear_output", {"wait": wait})
 
     def error(self, error: BaseException) -> None:
-        content = {"ename": type(error).__name__, "evalue": str(error), "traceback": shown(error)}
-        self._publish("error", content)
+        self.traceback({"ename": type(error).__name__, "evalue": str(error), "traceback": shown(error)})
+
+    def traceback(self, content: Bundle) -> None:
+        self.publish("error", content)
 
 
 def shown(error: BaseException) -> list[str]:
@@ -220,8 +231,10 @@ class FunctionRelay(Afterwards):
         self._function({"output_type": "execute_result", "data": data, "metadata": metadata})
 
     def error(self, error: BaseException) -> None:
-        name, value = type(error).__name__, str(error)
-        self._function({"output_type": "error", "ename": name, "evalue": value, "traceback": shown(error)})
+        self.traceback({"ename": type(error).__name__, "evalue": str(error), "traceback": shown(error)})
+
+    def traceback(self, content: Bundle) -> None:
+        self._function({"output_type": "error", **content})
 
 
 Show = Union[Relay, Callable[[Dict[str, Any]], Any], None]

@@ -15,7 +15,6 @@ from typing import Any, Mapping, Union
 from tfkernels import kernelspecs, relay
 from tfkernels.attending import attend, stoppable
 from tfkernels.calls import LOOK, Call, Plan
-from tfkernels.channels import Message
 from tfkernels.conversation import END, Conversation
 from tfkernels.errors import KernelDied
 from tfkernels.interrupts import postponed, redirected
@@ -39,9 +38,6 @@ class RemoteKernel:
     def __init__(self, name: str) -> None:
         self.name = name
         self._look_up()
-        self.on_comm: Callable[[Message], None] | None = None
-        """Gets every message of a widget there: in the thread of the cell that it belongs to, in order with the
-        cell's output, else in the conversation's thread."""
         self._conversation: Conversation | None = None
         self._starting = threading.RLock()
         self._sizes: dict[tuple[str, ...], int] = {}  # of the last outputs, by their expressions
@@ -271,25 +267,6 @@ class RemoteKernel:
 
     # What is no cell
 
-    def post(
-        self,
-        kind: str,
-        content: dict[str, Any],
-        *,
-        metadata: dict[str, Any] | None = None,
-        buffers: list[Any] | None = None,
-        show: relay.Relay | None = None,
-    ) -> str:
-        """Sends a message that has no reply, such as ``comm_msg``, at once; returns its id. From any thread.
-
-        What the other kernel prints because of it goes to ``show``. Raises ``KernelDied`` if it does not run.
-        """
-        talk = self._running()
-        message = talk.message(kind, content, metadata)
-        message["buffers"] = buffers or []
-        talk.post("shell", message, show)
-        return str(message["header"]["msg_id"])
-
     def request(self, kind: str, content: dict[str, Any], timeout: float) -> dict[str, Any]:
         """Sends a request, such as ``complete_request``, at once, and returns the content of its reply.
 
@@ -343,11 +320,7 @@ class RemoteKernel:
             return self._conversation
 
     def _begin(self, greeting: str) -> Conversation:
-        return Conversation(self.name, KernelProcess(self.spec), self._got_comm, greeting)
-
-    def _got_comm(self, message: Message) -> None:
-        if self.on_comm is not None:
-            self.on_comm(message)
+        return Conversation(self.name, KernelProcess(self.spec), greeting)
 
     def interrupt(self) -> None:
         """Interrupts what runs there, as the stop button does."""

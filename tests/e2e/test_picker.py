@@ -43,6 +43,7 @@ class Server:
 
     port: int
     token: str
+    root: Path
 
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.port}{path}?token={self.token}"
@@ -91,7 +92,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=environment, cwd=root, stdout=output, stderr=subprocess.STDOUT)
     try:
-        yield _wait_until_ready(process, runtime, token, log)
+        yield _wait_until_ready(process, runtime, token, root, log)
     finally:
         process.terminate()
         try:
@@ -101,12 +102,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             process.wait()
 
 
-def _wait_until_ready(process: "subprocess.Popen[bytes]", runtime: Path, token: str, log: Path) -> Server:
+def _wait_until_ready(process: "subprocess.Popen[bytes]", runtime: Path, token: str, root: Path, log: Path) -> Server:
     info = runtime / f"jpserver-{process.pid}.json"
     deadline = time.monotonic() + START_TIMEOUT
     while process.poll() is None and time.monotonic() < deadline:
         try:
-            server = Server(json.loads(info.read_text(encoding="utf-8"))["port"], token)
+            server = Server(json.loads(info.read_text(encoding="utf-8"))["port"], token, root)
             if server.get("/api/status")[0] == 200:
                 return server
         except (OSError, ValueError):
@@ -168,13 +169,13 @@ def test_launcher_shows_both_kernels_with_their_logos(server: Server, page: Page
     page.goto(server.url("/lab"))
     for name in NAMES.values():
         for category in ("Notebook", "Console"):
-            tile = page.locator(f'.jp-LauncherCard[data-category="{category}"]').filter(has_text=name)
+            tile = page.locator(f'.jp-LauncherCard[data-category="{category}"][title="{name}"]')
             expect(tile).to_be_visible(timeout=LAB_TIMEOUT)
             logo = tile.locator("img")
             expect(logo).to_be_visible()
             # decode() waits for the image, and fails if it cannot be loaded.
             assert logo.evaluate("async image => { await image.decode(); return image.naturalWidth; }") > 0
-    _screenshot(page, "picker.png")
+    screenshot(page, "picker.png")
 
 
 @pytest.mark.timeout(240)
@@ -187,7 +188,7 @@ def test_notebook_uses_both_kernels(server: Server, page: Page) -> None:
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     outputs = page.locator(".jp-Notebook .jp-CodeCell .jp-Cell-outputArea")
     expect(outputs.nth(1)).to_contain_text("there:", timeout=RUN_TIMEOUT)
-    _screenshot(page, "notebook.png")
+    screenshot(page, "notebook.png")
     expect(outputs.nth(0)).to_have_text("from tf1: 1.15.5")
     expect(outputs.nth(1)).to_have_text("here: 2.21.0 there: 1.15.5")
     expect(outputs.nth(2)).to_contain_text("function", timeout=RUN_TIMEOUT)
@@ -201,9 +202,9 @@ def test_notebook_uses_both_kernels(server: Server, page: Page) -> None:
     page.keyboard.press("Control+End")
     page.keyboard.press("Tab")
     expect(page.locator(".jp-Completer")).to_contain_text("relu_layer")  # TensorFlow 2 has none
-    _screenshot(page, "completion.png")
+    screenshot(page, "completion.png")
 
 
-def _screenshot(page: Page, name: str) -> None:
+def screenshot(page: Page, name: str) -> None:
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SCREENSHOTS / name)
