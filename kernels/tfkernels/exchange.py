@@ -35,10 +35,13 @@ if typing.TYPE_CHECKING:
 Reply = typing.Dict[str, typing.Any]
 
 
-def put_on(kernel: typing.Any) -> None:
-    """From now on ``kernel`` takes values along. A second time nothing changes."""
+def put_on(kernel: typing.Any, guest: bool = False) -> None:
+    """From now on ``kernel`` takes values along. A second time nothing changes.
+
+    In a ``guest``, a kernel that is not one of tfkernels, requests of others are answered as ever.
+    """
     if not isinstance(getattr(kernel, "tfkernels", None), Exchange):
-        kernel.tfkernels = Exchange(kernel)
+        kernel.tfkernels = Exchange(kernel, guest)
         kernel.do_execute = kernel.tfkernels.do_execute
         suggestions.put_on(kernel)
 
@@ -53,8 +56,9 @@ def _awaited(method: typing.Any) -> typing.Any:
 class Exchange:
     """Belongs to one kernel and stands before its ``do_execute``."""
 
-    def __init__(self, kernel: typing.Any) -> None:
+    def __init__(self, kernel: typing.Any, guest: bool) -> None:
         self._kernel = kernel
+        self._guest = guest
         self._shell = kernel.shell
         self._native = kernel.do_execute
         self._ticket: typing.Optional[int] = None
@@ -70,11 +74,18 @@ class Exchange:
         allow_stdin: bool = False,
         **options: typing.Any,
     ) -> Reply:
+        if self._guest and not self._request():
+            native = self._native(code, silent, store_history, user_expressions, allow_stdin, **options)
+            return typing.cast(Reply, await native if inspect.isawaitable(native) else native)
         self._stop_button.reach_awaiting_cells(asyncio.get_event_loop())
         with self._stop_button.waiting():
             reply = await self._do_execute(code, silent, store_history, user_expressions, allow_stdin, **options)
             rawoutput.settle()
             return reply
+
+    def _request(self) -> typing.Dict[str, typing.Any]:
+        """What came along with the request."""
+        return (self._shell.get_parent().get("metadata") or {}).get("tfkernels") or {}
 
     async def _do_execute(
         self,
@@ -87,7 +98,7 @@ class Exchange:
     ) -> Reply:
         exchange: typing.Dict[str, typing.Any] = {}
         try:
-            exchange = (self._shell.get_parent().get("metadata") or {}).get("tfkernels") or {}
+            exchange = self._request()
             if exchange.get("ticket") and not self._take(exchange["ticket"]):
                 raise ExchangeError("the cell was withdrawn while it waited here")
             if exchange.get("inputs"):

@@ -45,7 +45,7 @@ def _put_on() -> str:
         return f"its ipykernel is {ipykernel.__version__}, and 5 is the oldest that works"
     from tfkernels import exchange
 
-    exchange.put_on(kernel)
+    exchange.put_on(kernel, guest=True)
     return ""
 
 

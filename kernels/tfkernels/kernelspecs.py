@@ -24,7 +24,8 @@ class KernelSpec(typing.NamedTuple):
     @property
     def ours(self) -> bool:
         """Whether our launcher starts it; other kernels have to be sent what the exchange of values needs."""
-        return _ours(self.spec) is not None
+        described = (self.spec.get("metadata") or {}).get("tfkernels")
+        return isinstance(described, dict) and "command" in described
 
     @property
     def magic(self) -> str:

@@ -120,13 +120,11 @@ def test_nothing_is_left_in_its_environment_and_its_namespace(bare: Path) -> Non
                 shown.append(str(output["text"]))
 
         kernel.run("print(sorted(name for name in globals() if name[0] != '_'), In)", show=show)
-        kernel.run(
-            "import os; print(os.environ['GREETING'], [n for n in os.environ if n.startswith('TFK')])", show=show
-        )
+        kernel.run("import os; print(os.environ['GREETING'], ['TFKERNELS_FOLDER' in os.environ])", show=show)
     names, environment = "".join(shown).splitlines()
     assert names.startswith("['In', 'Out', 'exit', 'get_ipython', ")
     assert "tfkernels" not in names
-    assert environment == f"hello, {Path.home()} []"
+    assert environment == f"hello, {Path.home()} [False]"
     assert {path for path in bare.rglob("*") if "__pycache__" not in path.parts} == files
 
 
