@@ -4,7 +4,7 @@ import re
 from collections.abc import Container
 
 
-def display_name(kernel: str, tensorflow: str, python: str, taken: Container[str] = ()) -> str:
+def display_name(kernel: str, tensorflow: str, python: str, taken: Container[str] = (), *, gpu: bool = False) -> str:
     """``TensorFlow 1.15 · Python 3.7``; of a kernel for an exact release ``TensorFlow 1.15.0 · Python 3.7``.
 
     The kernel's own name follows where it says more, and where another kernel (``taken``) is called the same without.
@@ -12,7 +12,7 @@ def display_name(kernel: str, tensorflow: str, python: str, taken: Container[str
     numbers = tensorflow.split(".")
     line = ".".join(numbers[:2])
     exact = kernel == f"tf{tensorflow}"
-    shown = f"TensorFlow {tensorflow if exact else line} · Python {'.'.join(python.split('.')[:2])}"
+    shown = f"TensorFlow {tensorflow if exact else line} · Python {'.'.join(python.split('.')[:2])}{' · GPU' * gpu}"
     usual = exact or kernel in (f"tf{numbers[0]}", f"tf{line}")
     return shown if usual and shown not in taken else f"{shown} ({kernel})"
 

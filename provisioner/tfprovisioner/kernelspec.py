@@ -171,7 +171,7 @@ def _content(order: Order | Addition, environment: Environment) -> dict[str, Any
     taken = {str(spec.spec.get("display_name")) for other, spec in kernelspecs.find().items() if other != name}
     return {
         "argv": [str(environment.python), str(start), str(launcher), "-f", "{connection_file}"],
-        "display_name": display_name(name, release, environment.python_version, taken),
+        "display_name": display_name(name, release, environment.python_version, taken, gpu=environment.recipe.gpu),
         "language": "python",
         "env": {
             # Empty is unset for Python; a kernelspec can only overwrite. For Python 3.6 an empty home is a home.

@@ -36,6 +36,7 @@ def test_display_names() -> None:
     assert display_name("tf2.21", "2.21.0", "3.13.0") == "TensorFlow 2.21 · Python 3.13"
     assert display_name("tf1.15.0", "1.15.0", "3.7.16") == "TensorFlow 1.15.0 · Python 3.7"
     assert display_name("mine", "2.21.0", "3.13.0") == "TensorFlow 2.21 · Python 3.13 (mine)"
+    assert display_name("tf2", "2.21.0", "3.13.0", gpu=True) == "TensorFlow 2.21 · Python 3.13 · GPU"
     taken = {"TensorFlow 1.15 · Python 3.7"}
     assert display_name("tf1.15", "1.15.5", "3.7.16", taken) == "TensorFlow 1.15 · Python 3.7 (tf1.15)"
 
