@@ -91,11 +91,11 @@ class Comms(Unseen):
 
     @property
     def busy(self) -> bool:
-        """Whether something that the browser sent is being handled there, and no cell stands before it."""
-        return bool(self._unanswered) and self._conversation.current is None
+        """Whether something that the browser sent is being handled there."""
+        return any(reaction.begun for reaction in list(self._unanswered.values()))
 
     def interrupt(self) -> None:
-        self._conversation.process.interrupt()
+        self._conversation.interrupt_kernel()
 
     def open(self, stand_in: StandIn, message: Message) -> None:
         """The browser opens a comm."""
@@ -138,6 +138,7 @@ class Reaction(CellRelay):
 
     def __init__(self, kernel: Any, message: Message, first: Callable[[], bool]) -> None:
         super().__init__(kernel, {"header": message["header"]})  # not with its buffers
+        self.begun = False
         self._first = first
 
     def handle(self, message: Message) -> None:
@@ -145,6 +146,8 @@ class Reaction(CellRelay):
             super().handle(message)
         elif message["content"]["execution_state"] == "idle":
             self.handled()
+        else:
+            self.begun = True
 
     def handled(self) -> None:
         if self._first():

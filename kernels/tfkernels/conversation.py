@@ -106,9 +106,10 @@ class Conversation:
             elif call is self._current:
                 call.interrupts += 1
                 if call.begun:
-                    self._interrupt()
+                    self.interrupt_kernel()
 
-    def _interrupt(self) -> None:
+    def interrupt_kernel(self) -> None:
+        """Interrupts what runs there, be it a cell or a widget's callback."""
         if self.process.by_message:
             self.post("control", self.message("interrupt_request", {}))
         else:
@@ -344,7 +345,7 @@ class Conversation:
             call.begun = True
             call.began = call.began or time.monotonic()
             if call.interrupts:
-                self._interrupt()
+                self.interrupt_kernel()
 
     def _look_for_end(self) -> None:
         call = self._current

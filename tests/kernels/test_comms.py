@@ -85,13 +85,14 @@ class Browser:
             self._heard.append(self._client.get_iopub_msg(timeout=PATIENCE))
         raise AssertionError(f"not handled in {PATIENCE} s: {self._heard}")
 
-    def until(self, kind: str) -> dict[str, Any]:
-        """The next message of this kind, whatever its parent."""
-        while not [message for message in self._heard if message["msg_type"] == kind]:
+    def until(self, kind: str, text: str = "") -> dict[str, Any]:
+        """The next message of this kind, and with this text if it is printed, whatever its parent."""
+        while True:
+            for message in self._heard:
+                if message["msg_type"] == kind and text in message["content"].get("text", ""):
+                    self._heard.remove(message)
+                    return message
             self._heard.append(self._client.get_iopub_msg(timeout=PATIENCE))
-        found = next(message for message in self._heard if message["msg_type"] == kind)
-        self._heard.remove(found)
-        return found
 
     def comms(self) -> dict[str, Any]:
         """Those that the kernel says it has."""
@@ -188,11 +189,11 @@ def test_a_widget_from_its_birth_to_the_end_of_its_kernel(notebook: tuple[Browse
     waits = browser.send("comm_msg", slider, {"b": 1})
     assert value(browser, "1 + 1") == "2"
     assert kinds(browser.hear(waits)) == ["comm_msg"]
-    assert browser.until("stream")["content"]["text"] == "slept\n"
+    browser.until("stream", "slept")
 
     # The stop button ends what it does, and nothing else
     sleeps = browser.send("comm_msg", slider, {"sleep": 60})
-    assert browser.until("stream")["content"]["text"] == "sleeping\n"
+    browser.until("stream", "sleeping")
     browser.manager.interrupt_kernel()
     browser.hear(sleeps)
     assert value(browser, f"%{there} len(got)") == "4"
@@ -207,7 +208,7 @@ def test_a_widget_from_its_birth_to_the_end_of_its_kernel(notebook: tuple[Browse
     # The end: a widget stays, and is off
     other = browser.run(f"%%{there}\nother = create_comm('other', {{}})")[0]["content"]["comm_id"]
     last = browser.send("comm_msg", slider, {"sleep": 60})
-    assert browser.until("stream")["content"]["text"] == "sleeping\n"
+    browser.until("stream", "sleeping")
     browser.run(f"import os, signal, tfkernels; os.kill(tfkernels.kernel({there!r}).pid, signal.SIGKILL)")
     off = browser.until("comm_msg")["content"]
     assert (off["comm_id"], off["data"]["state"]) == (slider, {"disabled": True})
