@@ -63,6 +63,10 @@ def activate() -> None:
     first += [part for part in kept.get(OWN_PATH, "").split(os.pathsep) if part and part not in first]
     rest = [part for part in kept.get("PATH", os.defpath).split(os.pathsep) if part not in first]
     os.environ["PATH"] = os.pathsep.join(first + rest)
+    cuda = os.environ.get("TFKERNELS_KERNEL_CUDA")
+    if cuda and "--xla_gpu_cuda_data_dir" not in os.environ.get("XLA_FLAGS", ""):
+        # XLA reads a file of its compiler's, and looks for it in places of its own.
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_cuda_data_dir={cuda}".strip()
     if sys.prefix != sys.base_prefix:
         os.environ["VIRTUAL_ENV"] = sys.prefix
     # Two TensorFlow processes share a GPU only if neither takes all of its memory at once.

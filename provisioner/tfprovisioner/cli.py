@@ -55,6 +55,16 @@ def install(
     without: Annotated[
         list[str] | None, typer.Option(help="A package that the kernel was made with and is to lose; repeatable.")
     ] = None,
+    gpu: Annotated[
+        bool | None,
+        typer.Option(
+            "--gpu/--no-gpu", help="With CUDA's libraries, for NVIDIA GPUs (Linux x86-64).", show_default=False
+        ),
+    ] = None,
+    devices: Annotated[
+        str | None,
+        typer.Option(metavar="0,1", help="The GPUs that the kernel sees, numbered as by nvidia-smi; all; none."),
+    ] = None,
     index: Annotated[
         str | None, typer.Option(metavar="URL", help="Take packages from this index instead of PyPI; never recorded.")
     ] = None,
@@ -98,6 +108,7 @@ def install(
     first = Order(
         requests[0], name, user, rebuild, backend.value, wanted, without=tuple(without or ()),
         python=lasting(python), channels=tuple(channels or ()), conda=lasting(conda_exe),
+        gpu=gpu, devices=devices,
     )  # fmt: skip
     asked = [replace(first, release=request) for request in requests]
     orders = list({order.kernel: order for order in asked}.values())

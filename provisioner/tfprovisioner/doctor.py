@@ -7,11 +7,11 @@ from typing import Any
 from tfkernels import kernelspecs
 from tfkernels.errors import UnknownKernel
 from tfkernels.kernelspecs import KernelSpec
-from tfprovisioner import catalogue, drift, health, kernelspec
+from tfprovisioner import cards, catalogue, drift, health, kernelspec
 from tfprovisioner.drift import Drift
 from tfprovisioner.errors import BrokenEnvironment, UnknownRelease
 from tfprovisioner.order import EXISTING, Order
-from tfprovisioner.probe import Findings, probe
+from tfprovisioner.probe import Findings, gpus_seen, probe
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class Diagnosis:
     """What is only told: packages that were added."""
     mended: str | None = None
     """The command that ``--fix`` ran."""
+    gpus: tuple[str, ...] | None = None
+    """Those that TensorFlow sees in a kernel that was installed with --gpu."""
 
 
 def names() -> list[str]:
@@ -62,6 +64,7 @@ def examine(name: str) -> Diagnosis:
     python = Path(spec.spec["argv"][0]) if environment is None else environment.python
     try:
         findings = probe(python, writing=not theirs)
+        gpus = _gpus(spec, python)
     except BrokenEnvironment as error:
         problem = "; ".join((str(error), *drifted.deleted, *drifted.changed, *drifted.missing))
         return Diagnosis(name, False, None, problem, _remedy(spec))
@@ -79,7 +82,18 @@ def examine(name: str) -> Diagnosis:
         _remedy(spec) if theirs and outdated else None,
         tuple(warnings + outdated if theirs else warnings),
         tuple(notes if theirs else notes + outdated),
+        gpus=gpus,
     )
+
+
+def _gpus(spec: KernelSpec, python: Path) -> tuple[str, ...] | None:
+    if not spec.spec["metadata"]["tfkernels"].get("gpu"):
+        return None
+    seen = gpus_seen(python, spec.spec["env"])
+    if not seen and cards.present() and spec.spec["env"].get("CUDA_VISIBLE_DEVICES") != "-1":
+        names = ", ".join(card.name for card in cards.present())
+        raise BrokenEnvironment(f"TensorFlow sees no GPU, though there is {names}")
+    return seen
 
 
 def _outdated(described: dict[str, Any], findings: Findings) -> list[str]:

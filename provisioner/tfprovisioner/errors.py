@@ -35,3 +35,7 @@ class BadRequirement(ProvisionError):
 
 class UnknownEnvironment(ProvisionError):
     """A folder is no environment that a kernel can be made of; nothing was written to it."""
+
+
+class NoGPU(ProvisionError):
+    """TensorFlow with CUDA cannot be had, or cannot work, on this machine."""

@@ -9,7 +9,7 @@ from filelock import Timeout
 
 from tfkernels import kernelspecs
 from tfkernels.kernelspecs import KernelSpec
-from tfprovisioner import build, catalogue, credentials, environments, existing, extras, kernelspec
+from tfprovisioner import build, cards, catalogue, credentials, cuda, environments, existing, extras, kernelspec
 from tfprovisioner.conda import pythons
 from tfprovisioner.environments import Environment
 from tfprovisioner.errors import ProvisionError
@@ -46,7 +46,7 @@ def install(order: Order) -> Installed:
 
 
 def check(order: Order) -> None:
-    """What can be told before minutes of work: an unknown release, a name that is taken, a password that would be kept.
+    """What can be told before minutes of work: an unknown release, a taken name, a password that would be kept, no GPU.
 
     Raises ``ProvisionError``.
     """
@@ -55,13 +55,26 @@ def check(order: Order) -> None:
     credentials.refuse(order.extras)
     catalogue.find(order.release)
     kernelspec.check_name(order)
-    _completed(order, _registered(order))
+    _check_gpus(_completed(order, _registered(order)))
+
+
+def _check_gpus(order: Order) -> list[str]:
+    """What to tell of the GPUs that an order is for. Raises ``NoGPU``."""
+    if order.devices is not None:
+        cards.check_devices(order.devices)
+    if not order.gpu:
+        return []
+    release = catalogue.find(order.release)
+    cuda.check(release, order.backend)
+    return cards.check(cards.present(), cuda.version(release), release.version, order.devices)
 
 
 def carry_out(order: Order, report: Reporter) -> Installed:
     """Does what ``install`` promises for an order that was checked."""
     before = _registered(order)
     completed = _completed(order, before)
+    for caution in _check_gpus(completed):
+        report.step(caution)
     try:
         with build.ensured(completed, report) as (environment, built):
             folder, registered = kernelspec.write(completed, environment)
@@ -80,8 +93,13 @@ def _registered(order: Order) -> dict[str, Any]:
 
 
 def _completed(order: Order, before: dict[str, Any]) -> Order:
-    """With the packages that the kernel was made with: nothing of the user's is lost unasked."""
-    return replace(order, extras=extras.merged(before.get("extras", ()), order.extras, order.without))
+    """With the packages and GPUs that the kernel was made with: nothing of the user's is lost unasked."""
+    return replace(
+        order,
+        extras=extras.merged(before.get("extras", ()), order.extras, order.without),
+        gpu=bool(before.get("gpu")) if order.gpu is None else order.gpu,
+        devices=order.devices or before.get("devices"),
+    )
 
 
 def _leave(before: dict[str, Any], environment: Environment) -> None:

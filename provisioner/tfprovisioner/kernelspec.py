@@ -12,7 +12,7 @@ from jupyter_core.paths import jupyter_data_dir
 
 import tfkernels
 from tfkernels import environ, kernelspecs
-from tfprovisioner import catalogue
+from tfprovisioner import catalogue, cuda
 from tfprovisioner.conda.activation import activation
 from tfprovisioner.display import display_name
 from tfprovisioner.environments import Environment, note_kernel, replace_bytes, replace_text
@@ -79,8 +79,9 @@ def repoint(folder: Path, environment: Environment) -> None:
     """Lets an existing kernel use another environment of the same recipe; the rest of it stays as it is."""
     content = _read(folder / "kernel.json")
     content["argv"][0] = str(environment.python)
-    content["env"] = {**_without_activation(content["env"]), **_activation(environment.folder)}
-    content["metadata"]["tfkernels"].update(environment=str(environment.folder), python=environment.python_version)
+    described = content["metadata"]["tfkernels"]
+    content["env"] = {**_others(content["env"]), **_own(environment, described.get("devices"))}
+    described.update(environment=str(environment.folder), python=environment.python_version)
     try:
         note_kernel(environment.folder, folder)
         replace_text(folder / "kernel.json", json.dumps(content, indent=1, ensure_ascii=False))
@@ -156,8 +157,10 @@ def _content(order: Order | Addition, environment: Environment) -> dict[str, Any
             "command": order.command,
         }
     }
+    devices = order.devices if isinstance(order, Order) else None
     if isinstance(order, Order):
-        metadata["tfkernels"].update(release=order.release, extras=list(order.extras))
+        described = metadata["tfkernels"]
+        described.update(release=order.release, extras=list(order.extras), gpu=environment.recipe.gpu, devices=devices)
     # What its ipykernel can do (debugger, encryption) is a fact of the environment, not of the one we run in.
     own = _read(environment.folder / "share" / "jupyter" / "kernels" / "python3" / "kernel.json")
     metadata.update(own.get("metadata", {}))
@@ -171,7 +174,6 @@ def _content(order: Order | Addition, environment: Environment) -> dict[str, Any
         "display_name": display_name(name, release, environment.python_version, taken),
         "language": "python",
         "env": {
-            **_activation(environment.folder),
             # Empty is unset for Python; a kernelspec can only overwrite. For Python 3.6 an empty home is a home.
             "PYTHONPATH": "",
             **({} if environment.python_version.startswith("3.6.") else {"PYTHONHOME": ""}),
@@ -180,21 +182,28 @@ def _content(order: Order | Addition, environment: Environment) -> dict[str, Any
             "TFKERNELS_KERNEL_COMMAND": order.command,
             "TFKERNELS_KERNEL_TENSORFLOW": release,
             "TFKERNELS_KERNELS": str(kernels_folder(order.user)),
+            **_own(environment, devices),
         },
         "metadata": metadata,
     }
 
 
-def _activation(folder: Path) -> dict[str, str]:
-    """Of a conda environment, what activating it sets. Jupyter's clients put other variables in place of ``$NAME``."""
-    done = activation(folder)
-    if not done.variables:
+def _own(environment: Environment, devices: str | None) -> dict[str, str]:
+    """What this kernel alone is started with: what activating a conda environment sets, CUDA's libraries, its GPUs.
+
+    Jupyter's clients put other variables in place of ``$NAME``.
+    """
+    done = activation(environment.folder)
+    with_cuda = environment.folder if environment.recipe.gpu else None
+    variables = {**done.variables, **cuda.variables(with_cuda, devices)}
+    if not variables:
         return {}
-    variables = {name: value.replace("$", "$$") for name, value in done.variables.items()}
-    return {**variables, environ.OWN: ",".join(variables), environ.OWN_PATH: os.pathsep.join(done.path)}
+    path = [*done.path, *cuda.programs(with_cuda)]
+    escaped = {name: value.replace("$", "$$") for name, value in variables.items()}
+    return {**escaped, environ.OWN: ",".join(variables), environ.OWN_PATH: os.pathsep.join(path)}
 
 
-def _without_activation(variables: dict[str, str]) -> dict[str, str]:
+def _others(variables: dict[str, str]) -> dict[str, str]:
     own = {*variables.get(environ.OWN, "").split(","), environ.OWN, environ.OWN_PATH}
     return {name: value for name, value in variables.items() if name not in own}
 

@@ -48,6 +48,10 @@ class Order:
     """The user's own conda, mamba or micromamba."""
     without: tuple[str, ...] = ()
     """Packages that the kernel was made with and is not to have any more."""
+    gpu: bool | None = None
+    """With the GPU distribution and CUDA's libraries; ``None`` means as the kernel was made."""
+    devices: str | None = None
+    """The GPUs that the kernel sees, ``0,1``, ``all`` or ``none``; ``None`` means as the kernel was made."""
 
     @property
     def kernel(self) -> str:
@@ -75,6 +79,10 @@ class Order:
             words += ["--channel", channels.public(channel)]
         if self.conda:
             words += ["--conda-exe", self.conda]
+        if self.gpu:
+            words += ["--gpu"]
+        if self.devices and self.devices != "all":
+            words += ["--devices", self.devices]
         for extra in self.extras:
             words += ["--with", extra]
         return shlex.join(words)

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,18 @@ print("tfkernels-probe " + json.dumps({
 """
 
 
+_GPU_SCRIPT = """
+import json
+import tensorflow as tf
+try:
+    devices = [device.name for device in tf.config.experimental.list_physical_devices("GPU")]
+except AttributeError:  # before 1.14
+    from tensorflow.python.client import device_lib
+    devices = [device.physical_device_desc for device in device_lib.list_local_devices() if device.device_type == "GPU"]
+print("tfkernels-probe " + json.dumps(devices))
+"""
+
+
 @dataclass(frozen=True)
 class Findings:
     """What an environment said about itself."""
@@ -53,7 +66,17 @@ def probe(python: Path, writing: bool = True) -> Findings:
     variables.pop("PYTHONDONTWRITEBYTECODE", None)  # this first import makes all later ones fast
     variables["CUDA_VISIBLE_DEVICES"] = "-1"  # nor does it take memory of a GPU that is at work
     variables["TF_CPP_MIN_LOG_LEVEL"] = "2"
-    command = [python, "-I", *([] if writing else ["-B"]), "-c", _SCRIPT]
+    return Findings(**json.loads(_answer(python, _SCRIPT, variables, writing)))
+
+
+def gpus_seen(python: Path, own: Mapping[str, str], writing: bool = True) -> tuple[str, ...]:
+    """The GPUs that TensorFlow sees with the variables of a kernelspec. Raises ``BrokenEnvironment``."""
+    variables = {**environ.cleaned(os.environ), **own, "TF_FORCE_GPU_ALLOW_GROWTH": "true", "TF_CPP_MIN_LOG_LEVEL": "2"}
+    return tuple(json.loads(_answer(python, _GPU_SCRIPT, variables, writing)))
+
+
+def _answer(python: Path, script: str, variables: Mapping[str, str], writing: bool) -> str:
+    command = [python, "-I", *([] if writing else ["-B"]), "-c", script]
     try:
         with children.started(command, env=variables, stderr=subprocess.PIPE) as process:
             output, complaints = process.communicate(timeout=TIMEOUT)
@@ -63,6 +86,6 @@ def probe(python: Path, writing: bool = True) -> Findings:
         raise BrokenEnvironment(f"{python} cannot be started: {error.strerror}") from None
     for line in output.splitlines():
         if line.startswith("tfkernels-probe "):
-            return Findings(**json.loads(line.partition(" ")[2]))
+            return line.partition(" ")[2]
     last = "\n".join((complaints or output).strip().splitlines()[-6:])
     raise BrokenEnvironment(f"importing TensorFlow and running an op failed (exit code {process.returncode}):\n{last}")

@@ -8,6 +8,7 @@ import sys
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tfprovisioner import cuda
 from tfprovisioner.catalogue import Release
 from tfprovisioner.conda import channels
 from tfprovisioner.order import Order
@@ -30,6 +31,8 @@ class Recipe:
     """What ``--python`` said, if that was more than a minor version: a patch release, or a path."""
     channels: tuple[str, ...] = ()
     """Of the conda backend, without passwords."""
+    gpu: bool = False
+    """With CUDA's libraries; ``lock`` has them."""
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "Recipe":
@@ -49,11 +52,15 @@ def recipe_for(order: Order, release: Release, python: str) -> Recipe:
         tensorflow=release.version,
         python=python,
         backend=order.backend,
-        lock=hashlib.sha256(
-            (release.lock or "\n".join(release.requirements + release.constraints)).encode()
-        ).hexdigest(),
+        lock=hashlib.sha256(_decided(order, release).encode()).hexdigest(),
         platform=f"{sys.platform}-{platform.machine().lower()}",
         extras=tuple(sorted(order.extras)),
         interpreter=order.python if order.python and not re.fullmatch(r"\d+(\.\d+)?", order.python) else "",
         channels=tuple(map(channels.public, channels.chosen(order.channels))) if order.backend == "conda" else (),
+        gpu=bool(order.gpu),
     )
+
+
+def _decided(order: Order, release: Release) -> str:
+    known = cuda.lock(release) if order.gpu else release.lock
+    return known or "\n".join(release.requirements + release.constraints)

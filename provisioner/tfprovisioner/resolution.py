@@ -6,7 +6,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from tfprovisioner import conflicts, extras, locks, uv
+from tfprovisioner import conflicts, cuda, extras, locks, uv
 from tfprovisioner.catalogue import Release
 from tfprovisioner.errors import BadRequirement, BuildFailed
 from tfprovisioner.packages import normalized
@@ -21,19 +21,23 @@ def lock(plan: Plan, python: Path, folder: Path, say: Callable[[str], None]) -> 
     Raises ``BadRequirement`` with what is in conflict, ``BuildFailed``.
     """
     release = plan.release
-    verified = release.lock
+    verified = cuda.lock(release) if plan.recipe.gpu else release.lock
     if verified is not None and not plan.recipe.extras:
         return verified
     if verified is None:
         wanted, constraints = list(release.requirements), list(release.constraints)
+        if plan.recipe.gpu:
+            others = [requirement for requirement in wanted if not requirement.startswith("tensorflow")]
+            wanted = [*cuda.requirements(release), *others]
     else:
         wanted = constraints = locks.split(verified)[0]
+    overrides = [*release.overrides, *(cuda.NEVER if plan.recipe.gpu else ())]
     options = ["--python", str(python), *only_wheels(release)]
     asked, limits = extras.divided(plan.recipe.extras)
     pins = pinned(verified or "", plan.interpreter.version)
     conflicts.check(asked, pins, release.version)
     try:
-        return resolve([*wanted, *asked], [*constraints, *limits], release.overrides, options, folder, say)
+        return resolve([*wanted, *asked], [*constraints, *limits], overrides, options, folder, say)
     except BuildFailed as error:
         reason = conflicts.explained(str(error), asked, pins, release.version, plan.interpreter.minor)
         raise error if reason is None else BadRequirement(reason) from error

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from tests.benchmarks.rows import Row
 
-SUBJECTS = ["cells", "arrays", "many", "memory", "comparison"]
+SUBJECTS = ["cells", "arrays", "many", "memory", "comparison", "environments"]
 
 
 def main() -> None:

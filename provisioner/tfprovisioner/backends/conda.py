@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from tfprovisioner import rules
+from tfprovisioner import cuda, rules
 from tfprovisioner.backends import wheels
 from tfprovisioner.conda import channels, installing
 from tfprovisioner.conda.prefixes import Lacking, Subject, Wanted
@@ -20,6 +20,10 @@ def create(plan: Plan, folder: Path, report: Reporter) -> None:
     """Makes the environment in ``folder``. Raises ``BuildFailed``."""
     taken = channels.chosen(plan.order.channels)
     python = f"python={plan.interpreter.version}"
+    if plan.recipe.gpu:  # TensorFlow's own builds, and conda's CUDA where there are no wheels of it
+        installing.fill(folder, Wanted(taken, (python, *cuda.by_conda(plan.release))), plan.order.conda, report)
+        wheels.install(plan, folder, report)
+        return
     specs = (python, f"tensorflow=={plan.release.version}", *_requirements(rules.WITH, plan), *_extras(plan))
     subject = Subject("tensorflow", plan.release.version, plan.recipe.python)
     try:

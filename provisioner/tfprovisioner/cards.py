@@ -1,0 +1,142 @@
+"""The GPUs of this machine, and whether a CUDA version can work on them. What decides is a function of facts."""
+
+import functools
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from tfprovisioner.errors import NoGPU
+
+_Entry = TypeVar("_Entry")
+
+TIMEOUT = 20.0
+"""Seconds. Without the persistence mode a driver starts anew for each question."""
+
+DRIVERS = {
+    # The oldest driver for Linux, from the release notes of CUDA; 11 and 12 work with those of their first release.
+    "8": (375, 26),
+    "9": (384, 81),
+    "10.0": (410, 48),
+    "10": (418, 39),
+    "11": (450, 80, 2),
+    "12": (525, 60, 13),
+}
+
+GENERATIONS = {
+    # The compute capabilities that libraries of a CUDA version have code for: from, up to and with this major number.
+    "8": ((2, 0), 6),
+    "9": ((3, 0), 7),
+    "10": ((3, 0), 7),
+    "11.8": ((3, 5), 9),
+    "11": ((3, 5), 8),
+    "12.8": ((5, 0), 12),
+    "12.9": ((5, 0), 12),
+    "12": ((5, 0), 9),
+}
+
+
+@dataclass(frozen=True)
+class Card:
+    """What the driver says of one GPU."""
+
+    index: int
+    name: str
+    driver: str
+    capability: tuple[int, int] | None
+    """Compute capability; ``None`` if the driver is too old to tell."""
+
+
+@functools.cache
+def present() -> tuple[Card, ...]:
+    """The GPUs that NVIDIA's driver knows; none without a driver."""
+    program = shutil.which("nvidia-smi") or "/usr/lib/wsl/lib/nvidia-smi"
+    for fields in ("index,name,driver_version,compute_cap", "index,name,driver_version"):
+        try:
+            done = subprocess.run(
+                [program, f"--query-gpu={fields}", "--format=csv,noheader"],
+                stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=TIMEOUT, check=True,
+            )  # fmt: skip
+            return read(done.stdout)
+        except (OSError, subprocess.SubprocessError):
+            continue
+    return ()
+
+
+def read(table: str) -> tuple[Card, ...]:
+    """The lines of ``nvidia-smi --query-gpu=index,name,driver_version,compute_cap --format=csv,noheader``."""
+    cards = []
+    for line in table.splitlines():
+        index, name, driver, *rest = [part.strip() for part in line.split(",")] + [""] * 3
+        if index.isdigit():
+            capability = re.fullmatch(r"(\d+)\.(\d+)", rest[0])
+            cards.append(
+                Card(int(index), name, driver, (int(capability[1]), int(capability[2])) if capability else None)
+            )
+    return tuple(cards)
+
+
+def objection(card: Card, cuda: str) -> str | None:
+    """Why a CUDA version (``11.8``) cannot work on a card, or ``None``."""
+    oldest = _row(DRIVERS, cuda)
+    if _numbers(card.driver) < oldest:
+        wanted = ".".join(f"{number:02d}" if place else str(number) for place, number in enumerate(oldest))
+        return f"its driver {card.driver} is too old for CUDA {cuda}, which needs {wanted} or newer"
+    first, last = _row(GENERATIONS, cuda)
+    if card.capability is None:
+        return None
+    shown = ".".join(map(str, card.capability))
+    if card.capability < first:
+        return f"its compute capability is {shown}, and CUDA {cuda} needs {'.'.join(map(str, first))} or more"
+    if card.capability[0] > last and int(cuda.split(".")[0]) < 11:
+        return f"its compute capability is {shown}, and CUDA {cuda} was made for cards up to {last}.x"
+    return None
+
+
+def caution(card: Card, cuda: str) -> str | None:
+    """What may go wrong on a card that is newer than its CUDA, or ``None``."""
+    _, last = _row(GENERATIONS, cuda)
+    if card.capability is not None and card.capability[0] > last and objection(card, cuda) is None:
+        return f"{card.name} is newer than CUDA {cuda}: the first use of each operation may take minutes, or fail"
+    return None
+
+
+def check(cards: Sequence[Card], cuda: str, release: str, devices: str | None = None) -> list[str]:
+    """What to tell before a kernel is made for these cards, or for those of them that are in ``devices`` (``0,1``).
+
+    Raises ``NoGPU`` if none of them can work.
+    """
+    if not cards:
+        return [f"no NVIDIA driver answers here, so nobody knows whether CUDA {cuda} will work where the kernel runs"]
+    named = [int(part) for part in devices.split(",") if part.isdigit()] if devices else []
+    meant = [card for card in cards if card.index in named] if named else list(cards)
+    if len(meant) < len(named):
+        raise NoGPU(f"There are {len(cards)} GPUs here, 0 to {len(cards) - 1}, and not all of --devices {devices}.")
+    objections = {card: objection(card, cuda) for card in meant}
+    told = [f"{card.name}: {reason}" for card, reason in objections.items() if reason]
+    if len(told) == len(meant):
+        raise NoGPU(
+            f"TensorFlow {release} runs with CUDA {cuda}, which does not work on any GPU of this machine. "
+            f"{'; '.join(told)}. Update the driver, take another release, or leave --gpu out."
+        )
+    return told + [text for card in meant if (text := caution(card, cuda))]
+
+
+def check_devices(devices: str) -> None:
+    """Raises ``NoGPU`` if that is no value for ``--devices``."""
+    one = r"(?:\d+|GPU-[0-9a-fA-F-]+|MIG-[0-9A-Za-z/-]+)"
+    if not re.fullmatch(rf"all|none|{one}(?:,{one})*", devices):
+        raise NoGPU(
+            f"--devices {devices!r} names no GPUs. Give their numbers, 0,1, or their ids, GPU-…, or all, or none."
+        )
+
+
+def _row(table: dict[str, _Entry], cuda: str) -> _Entry:
+    newest = list(table)[-1]
+    return table.get(cuda) or table.get(cuda.split(".")[0]) or table[newest]
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version))
