@@ -54,7 +54,10 @@ def requirements(release: Release) -> tuple[str, ...]:
 def by_conda(release: Release) -> tuple[str, ...]:
     """The conda packages of a release whose CUDA has no wheels."""
     wanted = accelerators.toolkit(release.version)
-    return () if by_wheels(release) else (f"cudatoolkit={wanted.cuda}", f"cudnn={wanted.cudnn}")
+    if by_wheels(release):
+        return ()
+    major = int(wanted.cudnn.split(".")[0])
+    return (f"cudatoolkit={wanted.cuda}", f"cudnn>={wanted.cudnn},<{major + 1}")
 
 
 def lock(release: Release) -> str | None:

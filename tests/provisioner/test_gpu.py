@@ -122,6 +122,12 @@ def test_a_release_without_wheels_of_its_cuda_is_refused(place: Path) -> None:
     assert not (place / "jupyter").exists()
 
 
+def test_what_conda_is_asked_for() -> None:
+    assert cuda.by_conda(catalogue.find("1.15")) == ("cudatoolkit=10.0", "cudnn>=7.4,<8")
+    assert cuda.by_conda(catalogue.find("1.3")) == ("cudatoolkit=8.0", "cudnn>=6,<7")
+    assert cuda.by_conda(catalogue.find("2.11")) == ()
+
+
 @pytest.fixture
 def environment(tmp_path: Path) -> Environment:
     """What the kernelspec of a GPU environment looks at."""
