@@ -127,8 +127,10 @@ def check(cards: Sequence[Card], cuda: str, release: str, devices: str | None = 
 def check_devices(devices: str) -> None:
     """Raises ``NoGPU`` if that is no value for ``--devices``."""
     one = r"(?:\d+|GPU-[0-9a-fA-F-]+|MIG-[0-9A-Za-z/-]+)"
-    if not re.fullmatch(rf"none|{one}(?:,{one})*", devices):
-        raise NoGPU(f"--devices {devices!r} names no GPUs. Give their numbers, 0,1, or their ids, GPU-…, or none.")
+    if not re.fullmatch(rf"all|none|{one}(?:,{one})*", devices):
+        raise NoGPU(
+            f"--devices {devices!r} names no GPUs. Give their numbers, 0,1, or their ids, GPU-…, or all, or none."
+        )
 
 
 def _row(table: dict[str, _Entry], cuda: str) -> _Entry:

@@ -56,11 +56,14 @@ def install(
         list[str] | None, typer.Option(help="A package that the kernel was made with and is to lose; repeatable.")
     ] = None,
     gpu: Annotated[
-        bool | None, typer.Option("--gpu/--no-gpu", help="With CUDA's libraries, for NVIDIA GPUs (Linux x86-64).")
+        bool | None,
+        typer.Option(
+            "--gpu/--no-gpu", help="With CUDA's libraries, for NVIDIA GPUs (Linux x86-64).", show_default=False
+        ),
     ] = None,
     devices: Annotated[
         str | None,
-        typer.Option(metavar="0,1", help="The GPUs that the kernel sees, numbered as by nvidia-smi; or none."),
+        typer.Option(metavar="0,1", help="The GPUs that the kernel sees, numbered as by nvidia-smi; all; none."),
     ] = None,
     index: Annotated[
         str | None, typer.Option(metavar="URL", help="Take packages from this index instead of PyPI; never recorded.")

@@ -120,9 +120,9 @@ def variables(environment: Path | None, devices: str | None) -> dict[str, str]:
         told["LD_LIBRARY_PATH"] = ":".join(str(folder) for folder in libraries(environment))
         for compiler in _compilers(environment):
             told["TFKERNELS_KERNEL_CUDA"] = str(compiler)
-    if devices is not None:
+    if devices not in (None, "all"):
         # CUDA's own order is by speed; everybody counts as nvidia-smi does.
-        told |= {"CUDA_VISIBLE_DEVICES": "-1" if devices == "none" else devices, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+        told |= {"CUDA_VISIBLE_DEVICES": "-1" if devices == "none" else str(devices), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
     return told
 
 

@@ -60,7 +60,18 @@ def check(order: Order) -> None:
         cuda.check(release, order.backend)
         _check_cards(order)
     kernelspec.check_name(order)
-    _completed(order, _registered(order))
+    _check_gpus(_completed(order, _registered(order)))
+
+
+def _check_gpus(order: Order) -> list[str]:
+    """What to tell of the GPUs that an order is for. Raises ``NoGPU``."""
+    if order.devices is not None:
+        cards.check_devices(order.devices)
+    if not order.gpu:
+        return []
+    release = catalogue.find(order.release)
+    cuda.check(release, order.backend)
+    return cards.check(cards.present(), cuda.version(release), release.version, order.devices)
 
 
 def _check_cards(order: Order) -> list[str]:
@@ -74,6 +85,8 @@ def carry_out(order: Order, report: Reporter) -> Installed:
         report.step(caution)
     before = _registered(order)
     completed = _completed(order, before)
+    for caution in _check_gpus(completed):
+        report.step(caution)
     try:
         with build.ensured(completed, report) as (environment, built):
             folder, registered = kernelspec.write(completed, environment)
@@ -97,7 +110,7 @@ def _completed(order: Order, before: dict[str, Any]) -> Order:
         order,
         extras=extras.merged(before.get("extras", ()), order.extras, order.without),
         gpu=bool(before.get("gpu")) if order.gpu is None else order.gpu,
-        devices=before.get("devices") if order.devices is None else order.devices,
+        devices=order.devices or before.get("devices"),
     )
 
 

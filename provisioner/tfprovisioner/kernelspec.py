@@ -157,10 +157,10 @@ def _content(order: Order | Addition, environment: Environment) -> dict[str, Any
             "command": order.command,
         }
     }
+    devices = order.devices if isinstance(order, Order) else None
     if isinstance(order, Order):
-        metadata["tfkernels"].update(
-            release=order.release, extras=list(order.extras), gpu=environment.recipe.gpu, devices=order.devices
-        )
+        described = metadata["tfkernels"]
+        described.update(release=order.release, extras=list(order.extras), gpu=environment.recipe.gpu, devices=devices)
     # What its ipykernel can do (debugger, encryption) is a fact of the environment, not of the one we run in.
     own = _read(environment.folder / "share" / "jupyter" / "kernels" / "python3" / "kernel.json")
     metadata.update(own.get("metadata", {}))
@@ -182,7 +182,7 @@ def _content(order: Order | Addition, environment: Environment) -> dict[str, Any
             "TFKERNELS_KERNEL_COMMAND": order.command,
             "TFKERNELS_KERNEL_TENSORFLOW": release,
             "TFKERNELS_KERNELS": str(kernels_folder(order.user)),
-            **_own(environment, order.devices if isinstance(order, Order) else None),
+            **_own(environment, devices),
         },
         "metadata": metadata,
     }

@@ -49,9 +49,9 @@ class Order:
     without: tuple[str, ...] = ()
     """Packages that the kernel was made with and is not to have any more."""
     gpu: bool | None = None
-    """With the GPU distribution and CUDA's libraries; ``None`` leaves a kernel that is there as it is."""
+    """With the GPU distribution and CUDA's libraries; ``None`` means as the kernel was made."""
     devices: str | None = None
-    """The GPUs that the kernel sees, ``0,1``, or ``none``."""
+    """The GPUs that the kernel sees, ``0,1``, ``all`` or ``none``; ``None`` means as the kernel was made."""
 
     @property
     def kernel(self) -> str:
@@ -81,7 +81,7 @@ class Order:
             words += ["--conda-exe", self.conda]
         if self.gpu:
             words += ["--gpu"]
-        if self.devices:
+        if self.devices and self.devices != "all":
             words += ["--devices", self.devices]
         for extra in self.extras:
             words += ["--with", extra]

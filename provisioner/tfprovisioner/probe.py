@@ -69,13 +69,13 @@ def probe(python: Path, writing: bool = True) -> Findings:
     return Findings(**json.loads(_answer(python, _SCRIPT, variables, writing)))
 
 
-def gpus_seen(python: Path, own: Mapping[str, str]) -> tuple[str, ...]:
+def gpus_seen(python: Path, own: Mapping[str, str], writing: bool = True) -> tuple[str, ...]:
     """The GPUs that TensorFlow sees with the variables of a kernelspec. Raises ``BrokenEnvironment``."""
     variables = {**environ.cleaned(os.environ), **own, "TF_FORCE_GPU_ALLOW_GROWTH": "true", "TF_CPP_MIN_LOG_LEVEL": "2"}
-    return tuple(json.loads(_answer(python, _GPU_SCRIPT, variables)))
+    return tuple(json.loads(_answer(python, _GPU_SCRIPT, variables, writing)))
 
 
-def _answer(python: Path, script: str, variables: Mapping[str, str], writing: bool = True) -> str:
+def _answer(python: Path, script: str, variables: Mapping[str, str], writing: bool) -> str:
     command = [python, "-I", *([] if writing else ["-B"]), "-c", script]
     try:
         with children.started(command, env=variables, stderr=subprocess.PIPE) as process:

@@ -118,6 +118,8 @@ def _print(diagnosis: "Diagnosis") -> None:
         print(f"{name}: ok ({', '.join(f'{key} {value}' for key, value in asdict(diagnosis.findings).items())})")
     else:
         print(f"{name}: {diagnosis.problem}")
+    if diagnosis.gpus is not None:
+        print(f"{name}: TensorFlow sees {', '.join(diagnosis.gpus) or 'no GPU'}")
     for text in diagnosis.warnings:
         print(f"{name}: warning: {text}")
     if diagnosis.ok and any("instead of" in text or "is missing" in text for text in diagnosis.warnings):

@@ -72,12 +72,12 @@ def test_what_nvidia_smi_says() -> None:
     assert cards.read("NVIDIA-SMI has failed because it could not communicate with the driver.\n") == ()
 
 
-@pytest.mark.parametrize("devices", ["0", "0,1", "GPU-8a56a4bc-e184-1047-2b4a-6ef1ff8a2e00", "none"])
+@pytest.mark.parametrize("devices", ["0", "0,1", "GPU-8a56a4bc-e184-1047-2b4a-6ef1ff8a2e00", "all", "none"])
 def test_devices(devices: str) -> None:
     cards.check_devices(devices)
 
 
-@pytest.mark.parametrize("devices", ["", "0;1", "all", "-1", "0,"])
+@pytest.mark.parametrize("devices", ["", "0;1", "any", "-1", "0,"])
 def test_no_devices(devices: str) -> None:
     with pytest.raises(NoGPU, match="names no GPUs"):
         cards.check_devices(devices)
@@ -172,7 +172,7 @@ def test_the_libraries_and_gpus_of_a_kernel_are_its_own(environment: Environment
 
 
 def test_devices_without_gpu_libraries(environment: Environment) -> None:
-    assert cuda.variables(None, None) == {}
+    assert cuda.variables(None, None) == cuda.variables(None, "all") == {}
     assert cuda.variables(None, "none") == {
         "CUDA_VISIBLE_DEVICES": "-1",
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
