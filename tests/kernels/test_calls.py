@@ -109,6 +109,15 @@ def test_a_cell_that_waits_can_be_interrupted_and_what_it_waits_for_goes_on(remo
     assert remote["state"] == 7
 
 
+@pytest.mark.parametrize("delay", [0.01, 0.1])
+def test_an_interrupt_while_values_are_sent(remote: RemoteKernel, delay: float) -> None:
+    array = np.ones(10**7)
+    interrupt_soon(delay)
+    with pytest.raises(KeyboardInterrupt):
+        remote.run(SLEEP, inputs={"x": array})
+    assert remote.run("", inputs={"x": array}, outputs={"s": "x.sum()"})["s"] == 10**7
+
+
 def test_values_of_another_kernel_for_a_background_cell(installed: object) -> None:
     tf1, tf2 = tfkernels.kernel("tf1"), tfkernels.kernel("tf2")
     tf1.submit("import time; time.sleep(0.3); w = 1")
