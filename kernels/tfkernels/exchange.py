@@ -70,6 +70,7 @@ class Exchange:
         allow_stdin: bool = False,
         **options: typing.Any,
     ) -> Reply:
+        self._stop_button.reach_awaiting_cells(asyncio.get_event_loop())
         with self._stop_button.waiting():
             reply = await self._do_execute(code, silent, store_history, user_expressions, allow_stdin, **options)
             rawoutput.settle()

@@ -4,18 +4,24 @@ A ``KeyboardInterrupt`` in a callback of IPython is printed and forgotten, and t
 history is written moves the history to a new session. Here an interrupt waits until the cell's own code begins.
 """
 
+import asyncio
 import functools
+import os
 import signal
 import threading
 import typing
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+
+
+def _nothing() -> None:
+    """The signal is ignored, as it is by default."""
 
 
 class StopButton:
     """SIGINT in a kernel's main thread, while a request is handled."""
 
     def __init__(self, shell: typing.Any) -> None:
-        self._pressed = False
+        self._pressed = self._wakes = False
         # Not around more: only from within it does IPython show an interrupt and count the cell.
         shell.run_code = self._interruptible(shell.run_code)
         evaluate = shell.user_expressions
@@ -25,6 +31,14 @@ class StopButton:
                 return evaluate(expressions)
 
         shell.user_expressions = user_expressions
+
+    def reach_awaiting_cells(self, loop: asyncio.AbstractEventLoop) -> None:
+        """A cell that awaits is cancelled by a callback, which sleeps with the loop: ipykernel takes the interrupt when
+        something else happens. A loop with a signal handler, whichever it is, is woken by every signal."""
+        if not self._wakes and os.name == "posix" and threading.current_thread() is threading.main_thread():
+            self._wakes = True
+            with suppress(NotImplementedError, RuntimeError, ValueError):  # another kind of loop
+                loop.add_signal_handler(signal.SIGURG, _nothing)
 
     @contextmanager
     def waiting(self) -> typing.Iterator[None]:
