@@ -53,12 +53,7 @@ def check(order: Order) -> None:
     for line in order.extras:
         extras.checked(line)
     credentials.refuse(order.extras)
-    release = catalogue.find(order.release)
-    if order.devices is not None:
-        cards.check_devices(order.devices)
-    if order.gpu:
-        cuda.check(release, order.backend)
-        _check_cards(order)
+    catalogue.find(order.release)
     kernelspec.check_name(order)
     _check_gpus(_completed(order, _registered(order)))
 
@@ -74,15 +69,8 @@ def _check_gpus(order: Order) -> list[str]:
     return cards.check(cards.present(), cuda.version(release), release.version, order.devices)
 
 
-def _check_cards(order: Order) -> list[str]:
-    release = catalogue.find(order.release)
-    return cards.check(cards.present(), cuda.version(release), release.version, order.devices)
-
-
 def carry_out(order: Order, report: Reporter) -> Installed:
     """Does what ``install`` promises for an order that was checked."""
-    for caution in _check_cards(order) if order.gpu else ():
-        report.step(caution)
     before = _registered(order)
     completed = _completed(order, before)
     for caution in _check_gpus(completed):
