@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import nbformat
@@ -11,7 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.e2e.test_picker import LAB_TIMEOUT, RUN_TIMEOUT, Server, page, screenshot, server
 from tests.kernels.test_magics import load
-from tfprovisioner.install import Installed, install
+from tfprovisioner.install import Installed, install, remove
 from tfprovisioner.order import Order
 
 __all__ = ["page", "server"]  # the fixtures
@@ -81,9 +82,10 @@ button
 
 
 @pytest.fixture(scope="module")
-def other(installed: dict[str, Installed]) -> Installed:
-    """TensorFlow 1 with what a user adds for widgets."""
-    return install(Order("tf1", name=OTHER, extras=("ipywidgets", "tqdm")))
+def other(installed: dict[str, Installed]) -> Iterator[Installed]:
+    """TensorFlow 1 with what a user adds for widgets. Not left behind for the tests that look at all kernels."""
+    yield install(Order("tf1", name=OTHER, extras=("ipywidgets", "tqdm")))
+    remove(OTHER)
 
 
 class Notebook:
