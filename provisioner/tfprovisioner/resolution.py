@@ -39,6 +39,8 @@ def lock(plan: Plan, python: Path, folder: Path, say: Callable[[str], None]) -> 
     try:
         return resolve([*wanted, *asked], [*constraints, *limits], overrides, options, folder, say)
     except BuildFailed as error:
+        if not asked:
+            raise
         reason = conflicts.explained(str(error), asked, pins, release.version, plan.interpreter.minor)
         raise error if reason is None else BadRequirement(reason) from error
 

@@ -43,7 +43,7 @@ _CAUSES = (
         "Look at the index or mirror that uv is configured to use: it serves a different file",
     ),
     (
-        r"there is no version of tensorflow",
+        r"there is no version of tensorflow|only tensorflow\S* .*is available",
         "The package index has no such release of TensorFlow",
         "Choose one that `tfkernels releases` shows",
     ),

@@ -76,7 +76,7 @@ def settled(outputs: list[Any]) -> list[Any]:
         kept = {key: value for key, value in output.items() if key not in ("execution_count", "metadata")}
         if output["output_type"] == "error":  # the name of the notebook's own error is RemoteError
             kept = {"error": "\n".join(output["traceback"])}
-        text = re.sub(r"ipykernel_\d+/\d+|\d+\.?\d* (ns|[mµμu]s|s)\b|total: .*", "…", repr(kept))
+        text = re.sub(r"ipykernel_\d+/\d+|\d+\.?\d*(e[+-]\d+)? (ns|[mµμu]s|s)\b|total: .*", "…", repr(kept))
         shown.append(re.sub(r"(In ?\[|<ipython-input-)\d+(-\w+)?", "In[", text))
     return shown
 

@@ -33,7 +33,7 @@ class Seeded:
 
 
 def seed(number: int) -> Seeded:
-    """Seeds Python's ``random``, NumPy and TensorFlow in this process and in the kernels it has started and that run.
+    """Seeds Python, NumPy and TensorFlow in this process and in the TensorFlow kernels it has started and that run.
 
     TensorFlow is imported for it in TensorFlow kernels only; elsewhere it is seeded if it is imported already.
     In graph mode the seed belongs to the default graph, and to the operations made *after* it.
@@ -96,4 +96,4 @@ def _running() -> list[Any]:
         return []
     from tfkernels.remote import running
 
-    return [kernel for kernel in running() if kernel.owned]
+    return [kernel for kernel in running() if kernel.owned and kernel.spec.ours]
