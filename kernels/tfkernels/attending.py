@@ -118,11 +118,11 @@ def attend(calls: Sequence[Call], inbox: SimpleQueue[Any], stop: Stop) -> None:
         raise
     finally:
         starts.close()
-    for call in calls:
-        if call.began is None and isinstance(call.exception(), CellCancelled):
-            raise KeyboardInterrupt(str(call.exception()))
-    if stop.pending:
-        raise KeyboardInterrupt
+    cancelled = [call for call in calls if call.began is None and isinstance(call.exception(), CellCancelled)]
+    if cancelled or stop.pending:
+        for call in calls:
+            call.close()  # nobody will ask for what it brought
+        raise KeyboardInterrupt(*(str(call.exception()) for call in cancelled[:1]))
 
 
 def _next(inbox: SimpleQueue[Any]) -> list[tuple[Call, list[Message] | None]]:
