@@ -37,7 +37,8 @@ class StopButton:
         something else happens. A loop with a signal handler, whichever it is, is woken by every signal."""
         if not self._wakes and os.name == "posix" and threading.current_thread() is threading.main_thread():
             self._wakes = True
-            with suppress(NotImplementedError, RuntimeError, ValueError):  # another kind of loop
+            # What loops raise that take no signal handlers: there an interrupt comes as late as it does natively.
+            with suppress(NotImplementedError, RuntimeError, ValueError):
                 loop.add_signal_handler(signal.SIGURG, _nothing)
 
     @contextmanager
