@@ -1,0 +1,63 @@
+"""What became of a run. An executed notebook says it of itself, in its metadata."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tfprovisioner.batch.runs import Run
+
+PASSED, FAILED = "passed", "failed"
+
+METADATA = "tfkernels"
+"""Where an executed notebook's metadata have the outcome."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a run failed: what a cell raised, or what else went wrong."""
+
+    kind: str
+    """The exception's name; ``KernelDied``, ``CellTimeout``, ``KernelMissing``, … if no cell raised it."""
+    message: str
+    cell: int | None = None
+    """The cell's position among all cells of the executed notebook, from 0."""
+    traceback: str = ""
+    """Without colours."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run gave, without the values that it recorded: those are in its notebook's outputs."""
+
+    run: Run
+    state: str
+    """``"passed"`` or ``"failed"``."""
+    fingerprint: str
+    """Equal for a run that would do the same: of the notebook, the kernel's environment and the parameters."""
+    tensorflow: str = ""
+    python: str = ""
+    lock: str = ""
+    """SHA-256 of what the environment was locked to; empty for an environment that is the user's."""
+    started: str = ""
+    """ISO 8601 in UTC."""
+    seconds: float = 0.0
+    host: str = ""
+    """The machine that it ran on."""
+    attempts: int = 1
+    """More than one if workers died."""
+    failure: Failure | None = None
+
+    @property
+    def passed(self) -> bool:
+        return self.state == PASSED
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Outcome":
+        """What ``to_json`` made of one. Raises ``TypeError``, ``KeyError``."""
+        failure = content.get("failure")
+        return cls(
+            **{**content, "run": Run(**content["run"]), "failure": None if failure is None else Failure(**failure)}
+        )
