@@ -1,4 +1,4 @@
-"""What the README shows works when it is pasted."""
+"""What the README and docs/compare.md, which goes on where it ends, show works when it is pasted."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import pytest
 
 from tests.notebooks import run_cells, text
 
-_README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-_BLOCKS = re.findall(r"```python\n(.*?)```", _README, re.DOTALL)
+_ROOT = Path(__file__).parents[2]
+_PAGES = [(_ROOT / page).read_text(encoding="utf-8") for page in ("README.md", "docs/compare.md")]
+_BLOCKS = [block for page in _PAGES for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL)]
+_LINK = re.compile(r"\]\((?!https?:)([^)#]*)(#[^)]*)?\)")
 
 
 @pytest.mark.parametrize("host", ["python3", "tf1", "tf2"])
@@ -32,3 +34,16 @@ def test_the_script(installed: object) -> None:
     (script,) = [block for block in _BLOCKS if "tfkernels.kernel" in block]
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "6.0"
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", *(str(path.relative_to(_ROOT)) for path in sorted(_ROOT.glob("docs/*.md")))]
+)
+def test_links_lead_somewhere(page: str) -> None:
+    path = _ROOT / page
+    for file, anchor in _LINK.findall(path.read_text(encoding="utf-8")):
+        target = path.parent / file if file else path
+        assert target.exists(), file
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor[1:] in [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
