@@ -127,7 +127,8 @@ class _Place:
     def _uv(self, name: str) -> None:
         _do([find_uv_bin(), "venv", "--quiet", "--no-project", "--python", self._base, self._folder / name])
         command = [find_uv_bin(), "pip", "install", "--quiet", "--python", self._folder / name, "--require-hashes"]
-        _do([*command, "--requirement", self._lock])
+        # As ``backends.wheels`` does it; the tools that a package is built with decide whether the built one is used.
+        _do([*command, "--no-deps", "--build-constraints", self._lock, "--requirement", self._lock])
 
 
 def _do(command: list[object], env: dict[str, str] | None = None) -> None:
