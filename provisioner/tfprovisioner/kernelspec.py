@@ -18,7 +18,7 @@ from tfprovisioner.display import display_name
 from tfprovisioner.environments import Environment, note_kernel, replace_bytes, replace_text
 from tfprovisioner.errors import BadKernelName, ProvisionError
 from tfprovisioner.existing import Existing
-from tfprovisioner.order import EXISTING, Addition, Order
+from tfprovisioner.order import EXISTING, Addition, Order, made_by
 
 PROVISIONER = "tfkernels-provisioner"
 """The name of our entry point in the group ``jupyter_client.kernel_provisioners``."""
@@ -80,7 +80,8 @@ def repoint(folder: Path, environment: Environment) -> None:
     content = _read(folder / "kernel.json")
     content["argv"][0] = str(environment.python)
     described = content["metadata"]["tfkernels"]
-    content["env"] = {**_others(content["env"]), **_own(environment, described.get("devices"))}
+    order = made_by(described)
+    content["env"] = {**_others(content["env"]), **_own(environment, order.devices if order else None)}
     described.update(environment=str(environment.folder), python=environment.python_version)
     try:
         note_kernel(environment.folder, folder)
@@ -121,9 +122,10 @@ def _made_by(order: Order | Addition, described: dict[str, Any]) -> bool:
     """Whether a kernel is what an order asks for, perhaps with other packages or options."""
     if isinstance(order, Addition):
         return described.get("backend") == EXISTING and described.get("environment") == order.path
-    if described.get("backend") == EXISTING:
-        return False
-    return catalogue.kernel_name(described.get("release", order.release)) == catalogue.kernel_name(order.release)
+    made = made_by(described)
+    return made is not None and catalogue.kernel_name(made.release or order.release) == catalogue.kernel_name(
+        order.release
+    )
 
 
 def damaged(folder: Path) -> bool:
@@ -157,10 +159,10 @@ def _content(order: Order | Addition, environment: Environment) -> dict[str, Any
             "command": order.command,
         }
     }
-    devices = order.devices if isinstance(order, Order) else None
+    devices = None
     if isinstance(order, Order):
-        described = metadata["tfkernels"]
-        described.update(release=order.release, extras=list(order.extras), gpu=environment.recipe.gpu, devices=devices)
+        metadata["tfkernels"]["order"] = order.to_json()
+        devices = order.devices
     # What its ipykernel can do (debugger, encryption) is a fact of the environment, not of the one we run in.
     own = _read(environment.folder / "share" / "jupyter" / "kernels" / "python3" / "kernel.json")
     metadata.update(own.get("metadata", {}))

@@ -78,7 +78,9 @@ def test_an_environment_of_conda_packages_is_active_in_its_kernel(
         kernel.run("from tfkernels import environ; handed_on = environ.cleaned(environ.AT_START)")
         assert not {"CONDA_PREFIX", "FROM_A_HOOK", "LD_LIBRARY_PATH"} & set(kernel["handed_on"])
 
-    assert install.install(order(server.url)).built is False
+    for again in (order(server.url), Order("tf1", user=True)):
+        assert install.install(again).built is False, "and plain `tfkernels install tf1` leaves it as it was made"
+    assert install.install(again).choices == ("--backend conda", f"--channel {server.url}")
     assert install.remove("tf1") == [install.Removed((done.kernelspec,), prefix)]
 
 
