@@ -41,6 +41,8 @@ class Started:
     """An engine that can be used, and what to tell of it."""
 
     engine: Engine
+    scheduler: str
+    """Its address."""
     described: str
     """``2 runs at once on this machine``."""
     dashboard: str
@@ -73,7 +75,7 @@ def started(
         machines.check()
         dispatcher = Dispatcher(client, machines, wanted, options.retries, tell, options.workers)
         try:
-            yield Started(dispatcher, machines.described(options.scheduler), dashboard)
+            yield Started(dispatcher, client.scheduler.address, machines.described(options.scheduler), dashboard)
         finally:
             dispatcher.stop()
 
