@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -45,6 +48,35 @@ def lasting(place: Path, name: str, times: int = 1_000_000) -> str:
         f"os.rename('{place}/{name}~', f'{place}/{name}.{{number}}')\n"
         f"time.sleep(600 if number <= {times} else 0)"
     )
+
+
+def wait_for(file: Path, place: Path, name: str) -> str:
+    """A cell that leaves its number, too, and ends when ``file`` is there."""
+    waiting = f"for _ in range(600):\n    if os.path.exists({str(file)!r}): break\n    time.sleep(0.1)"
+    return f"{lasting(place, name, 0)}\n{waiting}"
+
+
+_CLIENT = """
+import sys
+from pathlib import Path
+from tests.provisioner.batches import engine, lasting, task
+from tfprovisioner.batch.cluster import Options
+
+if __name__ == "__main__":
+    place = Path(sys.argv[1])
+    tasks = [task(name, lasting(place, name)) for name in ("one", "other")]
+    with engine(2, [], Options(workers=2, scheduler=sys.argv[2] if sys.argv[2:] else None)) as started:
+        list(started.run(tasks))
+"""
+
+
+def start_client(place: Path, *arguments: str) -> subprocess.Popen[str]:
+    """A process that executes two runs which last for ever; ``arguments`` may be a scheduler's address."""
+    (place / "client.py").write_text(_CLIENT)
+    return subprocess.Popen(
+        [sys.executable, "client.py", str(place), *arguments], cwd=place, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}, start_new_session=True,
+    )  # fmt: skip
 
 
 def until(condition: Callable[[], object], what: str) -> None:

@@ -6,8 +6,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,12 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.provisioner.batches import engine, gone, lasting, notes, pid, printed, task, until
+from tests.provisioner.batches import engine, gone, lasting, notes, pid, printed, start_client, task, until
 from tfprovisioner.batch.cluster import Options
 from tfprovisioner.batch.tasks import Progress
 from tfprovisioner.batch.workplaces import pack
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -106,27 +102,9 @@ def test_a_run_that_kills_its_workers_fails_in_the_end(tmp_path: Path) -> None:
     assert executed.outcome.attempts == 2
 
 
-_CLIENT = """
-import sys
-from pathlib import Path
-from tests.provisioner.batches import engine, lasting, task
-from tfprovisioner.batch.cluster import Options
-
-if __name__ == "__main__":
-    place = Path(sys.argv[1])
-    tasks = [task(name, lasting(place, name)) for name in ("one", "other")]
-    with engine(2, [], Options(workers=2, scheduler=sys.argv[2] if sys.argv[2:] else None)) as started:
-        list(started.run(tasks))
-"""
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_whatever_ends_the_client_ends_workers_and_kernels(tmp_path: Path, number: signal.Signals) -> None:
-    (tmp_path / "client.py").write_text(_CLIENT)
-    client = subprocess.Popen(
-        [sys.executable, "client.py", str(tmp_path)], env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
+    client = start_client(tmp_path)
     try:
         kernels = [pid(tmp_path / "one.1"), pid(tmp_path / "other.1")]
         everything = [*psutil.Process(client.pid).children(recursive=True), *map(psutil.Process, kernels)]

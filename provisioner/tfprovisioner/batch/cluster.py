@@ -108,4 +108,5 @@ def _connected(address: str) -> Iterator[tuple[Any, str]]:
             f"away, to run on this machine. Certificates for tls:// are set in Dask's configuration (distributed.comm)."
         ) from error
     with client:
-        yield client, client.dashboard_link or ""
+        shown = "dashboard" in client.scheduler_info()["services"]
+        yield client, client.dashboard_link if shown else ""
