@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from tfprovisioner.batch.report.cases import Found, Placed, Side, columns, place, shortened
 from tfprovisioner.batch.report.verdicts import NOT_COMPARED, Result, Verdict, judge
 from tfprovisioner.batch.runs import Run
+from tfprovisioner.display import order_of
 
 FINE, FAILED, DIFFERENT = 0, 1, 3
 
@@ -57,6 +58,16 @@ class Report:
     def waits(self, case: str, side: str) -> bool:
         """Whether the run that belongs there has not ended."""
         return any((run.case, run.kernel) == (case, side) for run in self.pending)
+
+    def since(self, result: Result) -> str:
+        """The first release that differs, if the ones before it agree and none after it does; else empty."""
+        others = self.sides[1:]
+        in_order = list(self.sides) == sorted(self.sides, key=lambda side: order_of(side.tensorflow, side.name))
+        found = [result.verdicts.get(side.name) for side in others]
+        changed = next((place for place, verdict in enumerate(found) if verdict is not None and verdict.differs), 0)
+        told = [verdict.differs for verdict in found[changed:] if verdict is not None]
+        clear = all(verdict is not None and verdict.agrees for verdict in found[:changed])
+        return others[changed].name if changed and in_order and clear and all(told) else ""
 
     @property
     def headline(self) -> tuple[str, str]:

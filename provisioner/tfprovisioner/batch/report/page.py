@@ -89,6 +89,8 @@ class Told:
     result: Result
     counts: tuple[tuple[str, int], ...]
     shown: tuple[Shown, ...]
+    since: str
+    """The release from which on it differs."""
 
 
 def render(report: Report, folder: Path, created: str) -> str:
@@ -162,7 +164,7 @@ def _anchor(item: Placed, report: Report) -> str:
 
 def _told(report: Report) -> list[Told]:
     """Every result. There is room for the comparisons that matter most."""
-    by_need = sorted(report.verdicts, key=lambda verdict: _IN_ORDER.index(verdict.state))
+    by_need = sorted((one for one in report.verdicts if one.state != EQUAL), key=lambda verdict: _IN_ORDER.index(verdict.state))
     taken = itertools.accumulate(len(verdict.view) for verdict in by_need)
     room = {id(verdict) for verdict, size in zip(by_need, taken, strict=True) if size <= ROOM}
     return [_one(f"r{number}", result, report, room) for number, result in enumerate(report.results)]
@@ -175,16 +177,17 @@ def _one(anchor: str, result: Result, report: Report, room: set[int]) -> Told:
         verdict = result.verdicts.get(side.name)
         if verdict is None:
             continue
-        like = first.get(verdict.sha256, "") if verdict.view else ""
-        if verdict.view and verdict.sha256:
+        figures = verdict.view and verdict.state != EQUAL  # of what is equal the sentence says all
+        like = first.get(verdict.sha256, "") if figures else ""
+        if figures and verdict.sha256:
             first.setdefault(verdict.sha256, side.name)
         there = id(verdict) in room
-        view = Markup(verdict.view) if verdict.view and there and not like else None  # noqa: S704  escapes by itself
+        view = Markup(verdict.view) if figures and there and not like else None  # noqa: S704  escapes by itself
         own = f"{anchor}-{number}"
         cell = Cell(side.name, verdict.state, _notes(verdict, result.values, report.baseline), f"#{own}")
-        shown.append(Shown(own, verdict, cell, view, bool(verdict.view) and not there and not like, like))
+        shown.append(Shown(own, verdict, cell, view, bool(figures) and not there and not like, like))
     counts = Counter(one.verdict.state for one in shown)
-    return Told(anchor, result, tuple((state, counts[state]) for state in _IN_ORDER if counts[state]), tuple(shown))
+    return Told(anchor, result, tuple((state, counts[state]) for state in _IN_ORDER if counts[state]), tuple(shown), report.since(result))
 
 
 def _notes(verdict: Verdict, values: Mapping[str, str], baseline: str) -> tuple[str, ...]:

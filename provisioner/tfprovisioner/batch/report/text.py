@@ -82,10 +82,11 @@ def _differences(report: Report) -> list[str]:
     for result in differing[:TOLD]:
         found = [verdict for verdict in result.verdicts.values() if verdict.differs]
         passes = f"; passes with {found[0].would_pass}" if found[0].would_pass else ""
-        also = f"; also {', '.join(formats.line(one.side, 24) for one in found[1:6])}" if found[1:] else ""
-        more = f" and {len(found) - 6} more" if len(found) > 6 else ""
-        start = f"{found[0].state.upper()} {formats.path(result.name, 40)} of {formats.path(result.case, 50)} "
-        told = f"{start}in {formats.line(found[0].side, 24)}: {formats.line(found[0].reason)}{passes}{also}{more}"
+        others = ", ".join(formats.line(one.side, 24) for one in found[1:6])
+        also = f"; also in {others}{f' and {len(found) - 6} more' if len(found) > 6 else ''}" if others else ""
+        how = "since" if report.since(result) else "in"
+        start = f"{found[0].state.upper()} {formats.path(result.name, 40)} of {formats.path(result.case, 50)} {how} "
+        told = f"{start}{formats.line(found[0].side, 24)}: {formats.line(found[0].reason)}{passes}{also}"
         lines += textwrap.wrap(told, WIDTH, subsequent_indent="  ")
     return lines + _more(len(differing), "difference")
 
