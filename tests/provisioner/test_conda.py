@@ -106,6 +106,24 @@ def test_progress_is_told_in_bytes(server: Server, place: Path) -> None:
     assert 0 < rest[-1][0] <= (total or 0)
 
 
+@pytest.mark.parametrize("path", ["t/to-ken-4711", "a1B2c3D4e5F6g7H8"])
+def test_passwords_and_tokens_of_a_channel_stay_out_of_what_is_written(
+    server: Server, place: Path, capfd: pytest.CaptureFixture[str], path: str
+) -> None:
+    channel = place / "served" / path / "mine"
+    channel.mkdir(parents=True)
+    for subdir in (channels.subdir(), "noarch"):
+        (channel / subdir).symlink_to(place / "served" / subdir)
+    url = server.url.replace("://", "://me:s3cret@") + f"/{path}/mine"
+    done = install.install(order(url))
+    secrets = [b"s3cret", path.rpartition("/")[2].encode()]
+    files = [file for folder in ("home", "jupyter") for file in (place / folder).rglob("*") if file.is_file()]
+    assert done.kernelspec / "kernel.json" in files
+    assert [file for file in files if any(secret in file.read_bytes() for secret in secrets)] == []
+    said = "".join(capfd.readouterr())
+    assert not any(secret.decode() in said for secret in secrets)
+
+
 def test_a_package_that_is_not_the_one_of_the_index_is_refused(folder: Path, server: Server, place: Path) -> None:
     served = place / "served"
     channels.recompressed(next((served / channels.subdir()).glob("tensorflow-*")))
