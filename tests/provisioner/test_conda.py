@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import signal
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 
 from tests.provisioner import channels
 from tests.provisioner.channels import Package, Server
-from tests.provisioner.commands import command
+from tests.provisioner.commands import command, in_a_mount
 from tfkernels import kernelspecs
 from tfkernels.remote import RemoteKernel
 from tfprovisioner import environments, install, survey
@@ -226,6 +227,21 @@ def test_killed_in_the_middle_nothing_is_left_to_break(server: Server, place: Pa
     done = install.install(order(server.url))
     assert done.built
     assert list(environments.root().iterdir()) == [done.environment.folder], "and what was begun is gone"
+
+
+@pytest.mark.parametrize("full", ["home", "cache"])
+def test_a_full_disk_is_told_and_leaves_nothing(server: Server, place: Path, full: str) -> None:
+    (place / full).mkdir()
+    big = Package("big", "1.0", (), {"share/big": random.Random(1).randbytes(20_000_000)})  # noqa: S311
+    big.write(place / "served")
+    arguments = ("install", "tf1", "--user", "--backend", "conda", "--channel", server.url, "--with", "big")
+    look = f"code=$?; ls {place}/home/environments; exit $code"
+    failed = in_a_mount(f"mount -t tmpfs -o size=15m none {place / full} && {' '.join(command(*arguments))}; {look}")
+    assert failed.returncode == 1, failed.stderr
+    assert "The disk is full" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert failed.stdout == "", "ls found nothing that was left"
+    assert not (place / "jupyter" / "kernels").exists()
 
 
 def test_interrupted_nothing_is_left(server: Server, place: Path) -> None:
