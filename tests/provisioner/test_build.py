@@ -59,6 +59,14 @@ def test_a_file_that_is_not_the_verified_one_is_refused(place: Path, monkeypatch
     assert list((place / "home" / "environments").iterdir()) == []
 
 
+def test_a_release_that_no_index_has_is_told_before_anything_is_begun(place: Path) -> None:
+    failed = tfkernels("install", "2.99", "--user")
+    assert failed.returncode == 1
+    assert "The package index has no such release of TensorFlow" in failed.stderr
+    assert "looking for a Python" not in failed.stderr
+    assert list((place / "home" / "environments").iterdir()) == []
+
+
 def test_a_full_disk_is_told_and_leaves_nothing(place: Path) -> None:
     (place / "home").mkdir()
     install_it = " ".join(command("install", "tf1", "--user"))
