@@ -113,7 +113,7 @@ def attend(calls: Sequence[Call], inbox: SimpleQueue[Any], stop: Stop) -> None:
                 elif call.handle(messages):
                     stop.press()
     except BaseException:
-        for call in running:
+        for call in calls:
             call.detach()
         raise
     finally:

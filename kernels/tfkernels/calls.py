@@ -70,6 +70,8 @@ class Call:
         self._inbox = inbox  # of who attends: (this, messages), then (this, None); a bare None only wakes
         self._submitted = time.monotonic()
         self._finished = threading.Event()
+        self._heard_out = False  # nothing there looks at its memory any more; it may have been given up before
+        self._unasked = False
         self._settling = threading.Lock()
         self._reply: dict[str, Any] = {}
         self._failure: BaseException | None = None
@@ -186,7 +188,8 @@ class Call:
             self._reply = reply or {}
             self._failure = self._failure or failure
             self._take(self._plan.arrival)
-        if self._problem() is not None:
+        self._heard_out = True
+        if self._unasked or self._problem() is not None:
             self._close_arrival()
         if not self._finished.is_set():
             self._tell()
@@ -225,10 +228,6 @@ class Call:
             inbox.put((self, None))
         self._plan.ended()
 
-    def _close_arrival(self) -> None:
-        if self._plan.arrival is not None:
-            self._plan.arrival.close()
-
     def ship(self) -> Shipment:
         """The outputs as they arrived, for another kernel."""
         problem = self.exception()
@@ -237,7 +236,15 @@ class Call:
         assert self._plan.arrival is not None
         return self._plan.arrival
 
-    close = _close_arrival
+    def close(self) -> None:
+        """Nobody will ask for its outputs: they go when it has ended."""
+        self._unasked = True
+        if self._heard_out:
+            self._close_arrival()
+
+    def _close_arrival(self) -> None:
+        if self._plan.arrival is not None:
+            self._plan.arrival.close()
 
     def _problem(self) -> BaseException | None:
         if self._failure is not None or not self._reply:
@@ -273,7 +280,9 @@ class Call:
                 self._show(message)
             except KeyboardInterrupt:
                 stopped = True
-            except Exception as error:  # noqa: BLE001 (`result` raises it)
+            except BaseException as error:
+                if self._inbox is not None and not isinstance(error, Exception):
+                    raise  # a ``SystemExit``, to whoever attends; the conversation's thread must not end by it
                 self._failure = self._failure or error
                 self.interrupt()
         return stopped
@@ -313,7 +322,7 @@ class Call:
             problem = self._problem()
             if problem is not None and self._plan.tells:
                 self.show.error(problem)
-        except Exception as error:  # noqa: BLE001 (`result` raises it)
+        except BaseException as error:  # noqa: BLE001 (`result` raises it)
             self._failure = self._failure or error
 
     def show_last(self) -> None:
@@ -325,8 +334,9 @@ class Call:
                 self.show.stream("stdout", payload["data"].get("text/plain", "") + "\n")
 
     def detach(self) -> None:
-        """Nobody attends any more. It is interrupted, and heard out by the conversation's thread."""
+        """Nobody attends any more, nor will ask. It is interrupted, and heard out by the conversation's thread."""
         if self._inbox is not None:
             self.show = self.show.afterwards()
             self._inbox = None
+            self.close()
             self.interrupt()

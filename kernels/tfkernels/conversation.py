@@ -199,7 +199,7 @@ class Conversation:
             pass
         except TFKernelsError as error:
             failure = error
-        except Exception as error:  # noqa: BLE001 (whoever waits has to hear of it)
+        except BaseException as error:  # noqa: BLE001 (whoever waits has to hear of it)
             self.process.kill()
             failure = KernelDied(f"the conversation with kernel {self._name} broke off ({error!r}); it was ended")
         self._end(failure)
@@ -379,7 +379,7 @@ class Conversation:
     def _show_late(self, message: Message) -> None:
         """Output of a cell that has ended, or a message of a widget."""
         kind = message["header"]["msg_type"]
-        with contextlib.suppress(Exception):  # nobody is there whom a failing display would be of use to
+        with contextlib.suppress(BaseException):  # nobody is there whom a failing display would be of use to
             if kind.startswith("comm_"):
                 self.on_comm(message)
                 return
