@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import datetime
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +65,7 @@ class Call:
         self.ended: float | None = None
         self.begun = False  # whether an interrupt would reach the cell by now
         self.interrupts = 0
+        self.interrupted: datetime | None = None  # the last time
         self.timed_out = False
         self.conversation: Conversation | None = None
         self._plan = plan
@@ -296,6 +298,8 @@ class Call:
             self._show_traceback()
         if kind == "error":
             self._traceback = message
+        elif kind == "input_request" and self._stopped_since(message):
+            pass  # the kernel does not wait for an answer any more
         elif kind == "input_request":
             answer = self._ask(message["content"]) if self._inbox is not None else _END_OF_FILE
             self.conversation.post("stdin", self.conversation.message("input_reply", {"value": answer}))
@@ -308,6 +312,10 @@ class Call:
         message, self._traceback = self._traceback, None
         if message is not None:
             self.show.handle(message)
+
+    def _stopped_since(self, message: Message) -> bool:
+        """Several kernels ask one after another, and the stop button is for all of them."""
+        return self.interrupted is not None and message["header"]["date"] < self.interrupted
 
     def _ask(self, question: dict[str, Any]) -> str:
         try:
