@@ -74,6 +74,12 @@ class Shipment:
         """The memory that may be written to instead of this shipment's own: that of inputs which came with the cell.
 
         Large inputs that a cell lets go of make room for its outputs; else both would be there at the same time.
+
+        There is never more memory than for what the user keeps: with ``x`` and ``y`` there and ``y`` here, three arrays
+        for one that was sent. ``y`` there cannot lie in the pages of ``y`` here: NumPy made it elsewhere, and views,
+        tensors and other libraries hold its address. To bind its name to a new array in the segment would be seen by
+        none of them, would lose what a thread writes meanwhile, and would come after the peak: until the last byte is
+        written both have to be whole, because an exchange that fails must leave ``y`` as it was.
         """
         self._borrowed = [shipment for shipment in sent if shipment.lendable]
         for lender in self._borrowed:
