@@ -29,7 +29,7 @@ def _of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_run_once_in_processes_of_their_own_and_nothing_is_left(tmp_path: Path) -> None:
     (tmp_path / "data.txt").write_text("42")
-    inputs = pack([tmp_path / "data.txt"], tmp_path)
+    inputs = pack({tmp_path / "data.txt": "data.txt"})
     cell = "import os\nprint(open('data.txt').read(), os.getppid(), os.environ.get('OMP_NUM_THREADS'))"
     tasks = [task(f"run{number}", cell, inputs=inputs) for number in range(3)]
     told: list[Progress] = []

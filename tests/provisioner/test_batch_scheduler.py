@@ -73,7 +73,7 @@ def test_environments_are_built_there_on_first_use(
     with reporting() as reporter_for:
         install.carry_out(Order("tf1", name="mine", user=True), reporter_for("mine"))
     (place / "data.txt").write_text("42")
-    inputs = pack([place / "data.txt"], place)
+    inputs = pack({place / "data.txt": "data.txt"})
     tasks = [task(f"run{number}", _USING, kernel="mine", inputs=inputs) for number in range(3)]
     told: list[Progress] = []
     with engine(3, told, cluster_of_two, [wanted("mine")]) as started:
