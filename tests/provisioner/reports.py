@@ -79,9 +79,7 @@ def batch(
             host="mill",
             failure=failure,
         )
-        records = [
-            item if isinstance(item, Kept) else Kept(name, item) for name, item in recorded[run.kernel].items()
-        ]
+        records = [item if isinstance(item, Kept) else Kept(name, item) for name, item in recorded[run.kernel].items()]
         path = folder / f"{run.name}.ipynb"
         folder.mkdir(parents=True, exist_ok=True)
         cells = [{"cell_type": "code", "source": f"cell_{place} = {place}"} for place in range(6)]

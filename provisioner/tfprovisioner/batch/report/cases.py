@@ -120,7 +120,9 @@ def _parts(path: str) -> tuple[str, ...]:
     return tuple(named) or ("run",)
 
 
-def columns(placed: Sequence[Placed], pending: Sequence[Run], kernels: Sequence[str], baseline: str | None) -> list[Side]:
+def columns(
+    placed: Sequence[Placed], pending: Sequence[Run], kernels: Sequence[str], baseline: str | None
+) -> list[Side]:
     """The sides, the baseline's first, the others in the order of ``kernels``, else by release.
 
     Raises ``UnknownBaseline``.
@@ -146,7 +148,7 @@ def columns(placed: Sequence[Placed], pending: Sequence[Run], kernels: Sequence[
     )
     if first is None:
         there = ", ".join(side.name for side in ordered) or "none"
-        raise UnknownBaseline(f"No run is on {baseline}, so nothing can be compared with it. There are runs on: {there}")
+        raise UnknownBaseline(
+            f"No run is on {baseline}, so nothing can be compared with it. There are runs on: {there}"
+        )
     return [first, *(side for side in ordered if side is not first)]
-
-

@@ -84,7 +84,9 @@ class Report:
             return "nothing was recorded, so there is nothing to compare"
         compared = [result for result in self.results if result.compared]
         if not compared:
-            return f"nothing could be compared with {self.baseline}" if len(self.sides) > 1 else "nothing to compare with"
+            return (
+                f"nothing could be compared with {self.baseline}" if len(self.sides) > 1 else "nothing to compare with"
+            )
         differing = sum(result.differs for result in compared)
         told = (
             f"{differing} of {_number(len(compared), 'result')} {'differs' if differing == 1 else 'differ'} from "

@@ -236,7 +236,9 @@ def _without_sample(part: Part) -> Part:
 
 
 def _glance(value: Any) -> str:
-    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0 and value.dtype.names is None):
+    if isinstance(value, np.generic) or (
+        isinstance(value, np.ndarray) and value.ndim == 0 and value.dtype.names is None
+    ):
         value = value.item()
     if isinstance(value, float):
         return f"{value:.6g}" if math.isfinite(value) else str(value)
