@@ -114,7 +114,7 @@ def _conclude(folder: Path, runs: Sequence[Run], target: str, comparison: Mappin
     pending = [run for run in runs if run.name not in there]
     made = report.make(found, kernels=list(dict.fromkeys(run.kernel for run in runs)), pending=pending, **comparison)
     written = report.write(made, folder)
-    page = written["report.html"]
+    page: str | Path = written["report.html"]
     if addresses.is_address(target):
         page = _published(written, target)
     if as_json:
