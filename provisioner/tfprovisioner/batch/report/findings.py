@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from tfprovisioner.batch.report.cases import Found, Placed, Side, columns, place, shortened
+from tfprovisioner.batch.output import Found
+from tfprovisioner.batch.report.cases import Placed, Side, columns, place, shortened
 from tfprovisioner.batch.report.verdicts import NOT_COMPARED, Result, Verdict, judge
 from tfprovisioner.batch.runs import Run
 from tfprovisioner.display import order_of
@@ -84,7 +85,9 @@ class Report:
             return "nothing was recorded, so there is nothing to compare"
         compared = [result for result in self.results if result.compared]
         if not compared:
-            return f"nothing could be compared with {self.baseline}" if len(self.sides) > 1 else "nothing to compare with"
+            return (
+                f"nothing could be compared with {self.baseline}" if len(self.sides) > 1 else "nothing to compare with"
+            )
         differing = sum(result.differs for result in compared)
         told = (
             f"{differing} of {_number(len(compared), 'result')} {'differs' if differing == 1 else 'differ'} from "

@@ -106,7 +106,9 @@ def render(report: Report, folder: Path, created: str) -> str:
     told = _told(report)
     links = {item.found.path: _link(item.found.path, folder) for item in report.runs}
     outcomes = [item.found.outcome for item in report.runs]
-    return environment.get_template("page.html").render(
+    return environment.get_template(
+        "page.html"
+    ).render(
         report=report,
         generator=Markup(MARK),  # noqa: S704  our own text
         version=tfkernels.__version__,
@@ -164,7 +166,9 @@ def _anchor(item: Placed, report: Report) -> str:
 
 def _told(report: Report) -> list[Told]:
     """Every result. There is room for the comparisons that matter most."""
-    by_need = sorted((one for one in report.verdicts if one.state != EQUAL), key=lambda verdict: _IN_ORDER.index(verdict.state))
+    by_need = sorted(
+        (one for one in report.verdicts if one.state != EQUAL), key=lambda verdict: _IN_ORDER.index(verdict.state)
+    )
     taken = itertools.accumulate(len(verdict.view) for verdict in by_need)
     room = {id(verdict) for verdict, size in zip(by_need, taken, strict=True) if size <= ROOM}
     return [_one(f"r{number}", result, report, room) for number, result in enumerate(report.results)]
@@ -187,7 +191,13 @@ def _one(anchor: str, result: Result, report: Report, room: set[int]) -> Told:
         cell = Cell(side.name, verdict.state, _notes(verdict, result.values, report.baseline), f"#{own}")
         shown.append(Shown(own, verdict, cell, view, bool(figures) and not there and not like, like))
     counts = Counter(one.verdict.state for one in shown)
-    return Told(anchor, result, tuple((state, counts[state]) for state in _IN_ORDER if counts[state]), tuple(shown), report.since(result))
+    return Told(
+        anchor,
+        result,
+        tuple((state, counts[state]) for state in _IN_ORDER if counts[state]),
+        tuple(shown),
+        report.since(result),
+    )
 
 
 def _notes(verdict: Verdict, values: Mapping[str, str], baseline: str) -> tuple[str, ...]:
@@ -217,5 +227,3 @@ def _seconds(seconds: float) -> str:
 
 def _time(iso: str) -> str:
     return f"{iso[:10]} {iso[11:16]} UTC" if len(iso) >= 16 else iso
-
-

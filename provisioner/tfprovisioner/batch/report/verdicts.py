@@ -6,6 +6,7 @@ baseline's counts.
 """
 
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,7 +19,8 @@ from tfkernels.comparison.parts import describe
 from tfkernels.comparison.results import CLOSE, DIFFERENT, EQUAL, EXTRA, MISSING
 from tfkernels.comparison.summary import headline
 from tfkernels.errors import TFKernelsError
-from tfprovisioner.batch.report.cases import Placed, Record
+from tfprovisioner.batch.records import Record
+from tfprovisioner.batch.report.cases import Placed
 from tfprovisioner.errors import ProvisionError
 
 UNREADABLE, NOT_COMPARED = "unreadable", "not compared"
@@ -143,7 +145,7 @@ def _read(record: Record | None) -> tuple[Any, str]:
     try:
         return record.value(), ""
     except _UNREADABLE as error:
-        return None, formats.line(_said(error))
+        return None, formats.line(_said(error).replace(f"{record.file.parent.parent}{os.sep}", ""))
 
 
 def _said(error: Exception) -> str:
@@ -236,7 +238,9 @@ def _without_sample(part: Part) -> Part:
 
 
 def _glance(value: Any) -> str:
-    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0 and value.dtype.names is None):
+    if isinstance(value, np.generic) or (
+        isinstance(value, np.ndarray) and value.ndim == 0 and value.dtype.names is None
+    ):
         value = value.item()
     if isinstance(value, float):
         return f"{value:.6g}" if math.isfinite(value) else str(value)
