@@ -3,7 +3,7 @@
 import textwrap
 
 from tfkernels.comparison import formats
-from tfkernels.comparison.text import WIDTH, aligned
+from tfkernels.comparison.text import WIDTH, Line, aligned
 from tfprovisioner.batch.report import failures
 from tfprovisioner.batch.report.findings import Report
 from tfprovisioner.batch.report.verdicts import Result, Verdict
@@ -37,8 +37,8 @@ def _shown(report: Report) -> list[Result]:
     return [result for result in report.results if id(result) in chosen]
 
 
-def _rows(report: Report, shown: list[Result], sides: list[str]) -> list[list[str]]:
-    rows = []
+def _rows(report: Report, shown: list[Result], sides: list[str]) -> list[Line]:
+    rows: list[Line] = []
     for case in report.cases:
         rows.append([formats.path(case, 60), *(_run(report, case, side) for side in sides)])
         for result in shown:

@@ -15,9 +15,9 @@ import numpy as np
 
 from tfkernels.comparison import Comparison, Part, compare, formats
 from tfkernels.comparison.page import fragment
-from tfkernels.comparison.parts import describe
 from tfkernels.comparison.results import CLOSE, DIFFERENT, EQUAL, EXTRA, MISSING
 from tfkernels.comparison.summary import headline
+from tfkernels.comparison.values import describe
 from tfkernels.errors import TFKernelsError
 from tfprovisioner.batch.records import Record
 from tfprovisioner.batch.report.cases import Placed
@@ -212,14 +212,20 @@ def _largest(parts: Sequence[Part]) -> float | None:
 def _would_pass(found: Comparison) -> str:
     """One setting for all parts, the other one as it was."""
     failed = [part.statistics for part in found.failed]
-    for setting in ("rtol", "atol"):
-        least = [getattr(one, f"min_{setting}") if one is not None and one.mismatched else None for one in failed]
-        if least and None not in least:
-            largest = max(least)
-            # an rtol of 10 % and more says nothing but that values near zero differ
-            if setting == "atol" or largest < 0.1 or any(one is None or one.min_atol is None for one in failed):
-                return f"{setting} {formats.at_least(largest)}"
-    return ""
+    rtol, atol = (
+        _largest_of([getattr(one, name) if one is not None and one.mismatched else None for one in failed])
+        for name in ("min_rtol", "min_atol")
+    )
+    # an rtol of 10 % and more says nothing but that values near zero differ
+    if rtol is not None and (rtol < 0.1 or atol is None):
+        return f"rtol {formats.at_least(rtol)}"
+    return "" if atol is None else f"atol {formats.at_least(atol)}"
+
+
+def _largest_of(least: Sequence[float | None]) -> float | None:
+    """``None`` if one of them is."""
+    known = [one for one in least if one is not None]
+    return max(known) if known and len(known) == len(least) else None
 
 
 def _kept(found: Comparison) -> Comparison:
@@ -238,9 +244,7 @@ def _without_sample(part: Part) -> Part:
 
 
 def _glance(value: Any) -> str:
-    if isinstance(value, np.generic) or (
-        isinstance(value, np.ndarray) and value.ndim == 0 and value.dtype.names is None
-    ):
+    if isinstance(value, (np.generic, np.ndarray)) and value.ndim == 0 and value.dtype.names is None:
         value = value.item()
     if isinstance(value, float):
         return f"{value:.6g}" if math.isfinite(value) else str(value)
