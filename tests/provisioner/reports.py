@@ -87,6 +87,6 @@ def usual(folder: Path) -> list[Found]:
         "AttributeError",
         "module 'tensorflow' has no attribute 'Session'",
         3,
-        "Traceback (most recent call last)\n  Cell In[4], line 1\n\x1b[31mAttributeError\x1b[0m: no attribute 'Session'",
+        "Traceback (most recent call last)\n  Cell In[4], line 1\n\x1b[31mAttributeError\x1b[0m: no 'Session'",
     )
     return ops + batch(folder, trained, sources=("notebooks/train.ipynb",), failing={"tf2": failure})

@@ -78,7 +78,9 @@ class Report:
     def _of_runs(self) -> str:
         failed, total = len(self.failed), len(self.runs)
         told = f"{failed} of {_number(total, 'run')} failed" if failed else f"{_all(total, 'run')} passed"
-        return f"{told}, {len(self.pending)} have not run" if self.pending else told
+        if not self.pending:
+            return told
+        return f"{told}, {len(self.pending)} {'has' if len(self.pending) == 1 else 'have'} not run"
 
     def _of_results(self) -> str:
         if not self.results:

@@ -81,7 +81,7 @@ def _differences(report: Report) -> list[str]:
     lines = [""] if differing else []
     for result in differing[:TOLD]:
         found = [verdict for verdict in result.verdicts.values() if verdict.differs]
-        passes = f"; passes with {found[0].would_pass}" if found[0].would_pass else ""
+        passes = f"; passes with {found[0].least_tolerance}" if found[0].least_tolerance else ""
         others = ", ".join(formats.line(one.side, 24) for one in found[1:6])
         also = f"; also in {others}{f' and {len(found) - 6} more' if len(found) > 6 else ''}" if others else ""
         how = "since" if report.since(result) else "in"

@@ -49,7 +49,7 @@ class Verdict:
     """In a sentence; of values that were compared, where and how much they differ."""
     error: float | None = None
     """The largest absolute error among finite numbers."""
-    would_pass: str = ""
+    least_tolerance: str = ""
     """The smallest tolerance that would: ``"rtol 0.3"``. Empty if it passed, or if none would."""
     value: str = ""
     """The value itself if it is one number or a short text, else its dtype and shape, or size."""
@@ -191,7 +191,7 @@ def _compared(verdict: Verdict, baseline: str, ours: Any, theirs: Any, tolerance
         state=_state(found),
         reason=headline(found),
         error=_largest(found.parts),
-        would_pass=_would_pass(found),
+        least_tolerance=_least_tolerance(found),
         comparison=kept,
         left_out=len(found.parts) - len(kept.parts),
         view=view,
@@ -209,7 +209,7 @@ def _largest(parts: Sequence[Part]) -> float | None:
     return max((float(extreme.error) for extreme in extremes if extreme is not None), default=None)
 
 
-def _would_pass(found: Comparison) -> str:
+def _least_tolerance(found: Comparison) -> str:
     """One setting for all parts, the other one as it was."""
     failed = [part.statistics for part in found.failed]
     rtol, atol = (
