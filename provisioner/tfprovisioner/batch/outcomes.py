@@ -60,6 +60,8 @@ class Outcome:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Outcome":
         """What ``to_json`` made of one. Raises ``TypeError``, ``KeyError``: anybody may have written it."""
+        if not isinstance(content, Mapping):
+            raise TypeError(f"an outcome is a mapping, not a {type(content).__name__}")
         failure = content.get("failure")
         made = cls(
             **{
