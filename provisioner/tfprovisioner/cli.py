@@ -14,7 +14,7 @@ from tfprovisioner import catalogue, listing, side_by_side, sources, upkeep
 from tfprovisioner import extras as extras_module
 from tfprovisioner import install as install_module
 from tfprovisioner.batch import command as batch_command
-from tfprovisioner.batch.report import command as report_command
+from tfprovisioner.batch import reporting
 from tfprovisioner.order import Order, lasting
 from tfprovisioner.terminal import NO_KERNELS, JsonOption, answering, complain, megabytes, print_json, print_table
 
@@ -190,7 +190,7 @@ app.command()(upkeep.add)
 app.command()(upkeep.doctor)
 app.command()(upkeep.gc)
 app.command(cls=batch_command.WithArguments)(batch_command.run)
-app.command()(report_command.report)
+app.command()(reporting.report)
 
 
 @app.command()
