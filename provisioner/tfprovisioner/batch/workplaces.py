@@ -1,0 +1,84 @@
+"""Folders that runs are executed in: fresh and private, with files put in, and new ones given back."""
+
+import io
+import os
+import shutil
+import stat
+import tempfile
+import zipfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_STAMP = (1980, 1, 1, 0, 0, 0)
+"""The time of every packed file: the same files are the same bytes."""
+
+
+def pack(paths: Iterable[Path], base: Path) -> bytes:
+    """A zip archive of files and of whole folders, under their paths below ``base``.
+
+    Links to files are packed as the files; other kinds of files are left out. Raises ``OSError``, and ``ValueError``
+    for a path that is not below ``base``.
+    """
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted({file for path in paths for file in _files(path)}):
+            _add(archive, file, file.relative_to(base).as_posix())
+    return packed.getvalue()
+
+
+def unpack(packed: bytes, folder: Path) -> None:
+    """Puts the files of an archive below ``folder``, wherever their names would lead them. Raises ``OSError``."""
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        for entry in archive.infolist():
+            path = Path(archive.extract(entry, folder))
+            if entry.external_attr >> 16 & stat.S_IXUSR and path.is_file():
+                path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+
+class Workplace:
+    """A fresh folder, with what was put there before the run began."""
+
+    def __init__(self, folder: Path, inputs: bytes | None) -> None:
+        self.folder = folder
+        if inputs is not None:
+            unpack(inputs, folder)
+        self._before = {path: _state(path) for path in _files(folder)}
+
+    def written(self) -> bytes | None:
+        """A zip archive of the files that are new or have changed; ``None`` if there are none."""
+        changed = [path for path in _files(self.folder) if _state(path) != self._before.get(path)]
+        return pack(changed, self.folder) if changed else None
+
+
+@contextmanager
+def private_folder() -> Iterator[Path]:
+    """One that nobody else can look into; gone at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="tfkernels-run-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)  # a child of the kernel's may still be writing
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if path.is_file():
+        yield path
+        return
+    for parent, _, names in os.walk(path):
+        for name in names:
+            if (found := Path(parent, name)).is_file():
+                yield found
+
+
+def _state(path: Path) -> tuple[int, int, int]:
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns, found.st_ino
+
+
+def _add(archive: zipfile.ZipFile, path: Path, name: str) -> None:
+    entry = zipfile.ZipInfo(name, _STAMP)
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    entry.external_attr = (path.stat().st_mode & 0o700 | stat.S_IFREG) << 16
+    with path.open("rb") as source, archive.open(entry, "w", force_zip64=True) as target:
+        shutil.copyfileobj(source, target)
