@@ -6,7 +6,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def peak(job: Job, now: Callable[[], int]) -> int:
     return most - before
 
 
-def run() -> list[Row]:
+def run() -> Iterator[list[Row]]:
     array = np.ones(250_000_000, np.float32)
     size = array.nbytes / 1024
     rows = [
@@ -76,4 +76,4 @@ def run() -> list[Row]:
                 "x array",
             )
         )
-    return rows
+    yield rows
