@@ -1,5 +1,6 @@
 """``tfkernels gc``: takes away what no kernel points to and nothing runs from."""
 
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -8,9 +9,13 @@ from pathlib import Path
 from filelock import Timeout
 
 from tfkernels import kernelspecs
-from tfprovisioner import environments
+from tfprovisioner import environments, kernelspec
+from tfprovisioner.batch import kernels
 from tfprovisioner.conda import pythons
 from tfprovisioner.home import home
+
+_KEPT = 30 * 24 * 3600.0
+"""Seconds for which a batch's kernel is kept after its last use: to build it again would take minutes."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +31,34 @@ class Garbage:
 def collect(dry_run: bool = False) -> list[Garbage]:
     """Removes, or only finds, all of it. What is being built or used at the moment stays.
 
-    Environments count as used if any Jupyter's kernel points to them, this one's or another's.
+    Environments count as used if any Jupyter's kernel points to them, this one's or another's, or if a batch that ran
+    here had them made and used them within the last month.
     """
-    return [*_environments(dry_run), *_pythons(dry_run), *_locks(dry_run)]
+    return [*_environments(dry_run), *_kernelspecs(dry_run), *_pythons(dry_run), *_locks(dry_run)]
+
+
+def _kernelspecs(dry_run: bool) -> Iterator[Garbage]:
+    """Those that batches made for themselves."""
+    for folder in _stale():
+        lock = environments.lock(folder.parent.name)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            continue
+        try:
+            if folder in _stale():
+                item = _garbage(folder, "no batch has used this kernel for a month")
+                if not dry_run:
+                    kernelspec.remove(folder)
+                    with suppress(OSError):  # the same environment has another one
+                        folder.parent.rmdir()
+                yield item
+        finally:
+            lock.release()
+
+
+def _stale() -> list[Path]:
+    return list(kernels.unused(time.time() - _KEPT))
 
 
 def _environments(dry_run: bool) -> Iterator[Garbage]:
@@ -40,7 +70,7 @@ def _environments(dry_run: bool) -> Iterator[Garbage]:
         except Timeout:
             continue  # somebody builds or removes it
         try:
-            if folder in pointed or environments.kernels_of(folder) or environments.runs(folder):
+            if folder in pointed or {*environments.kernels_of(folder)} - {*_stale()} or environments.runs(folder):
                 continue
             whole = environments.load(folder) is not None
             why = "no kernel points to it" if whole else "a build that did not finish"

@@ -35,16 +35,20 @@ def kernels_folder(user: bool) -> Path:
     return base / "kernels"
 
 
-def write(order: Order | Addition, environment: Environment, theirs: Existing | None = None) -> tuple[Path, bool]:
+def write(
+    order: Order | Addition, environment: Environment, theirs: Existing | None = None, kernels: Path | None = None
+) -> tuple[Path, bool]:
     """Registers an environment as the ordered kernel; returns the kernelspec's folder, and whether anything changed.
 
-    ``theirs`` is given if the environment is the user's; nothing is written down in it.
+    ``theirs`` is given if the environment is the user's; nothing is written down in it. ``kernels`` is a folder that
+    no Jupyter looks into, for a kernel that is nobody's to pick.
 
     ``kernel.json`` is replaced last and at once: a reader finds the old kernel or the new one. Raises
     ``ProvisionError``.
     """
-    folder = kernels_folder(order.user) / order.kernel
-    content = _content(order, environment)
+    kernels = kernels or kernels_folder(order.user)
+    folder = kernels / order.kernel
+    content = _content(order, environment, kernels)
     if theirs is not None:
         content["argv"][0] = str(theirs.python)
         content["metadata"]["tfkernels"]["package"] = str(theirs.package)
@@ -147,7 +151,7 @@ def remove(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
-def _content(order: Order | Addition, environment: Environment) -> dict[str, Any]:
+def _content(order: Order | Addition, environment: Environment, kernels: Path) -> dict[str, Any]:
     name = order.kernel
     release = environment.recipe.tensorflow
     metadata: dict[str, Any] = {
@@ -169,7 +173,7 @@ def _content(order: Order | Addition, environment: Environment) -> dict[str, Any
     if not order.user:  # a Jupyter that lacks the provisioner hides kernels that name it
         metadata["kernel_provisioner"] = {"provisioner_name": PROVISIONER, "config": {}}
     launcher = Path(tfkernels.__file__).with_name("launcher.py")
-    start = kernels_folder(order.user) / name / START
+    start = kernels / name / START
     taken = {str(spec.spec.get("display_name")) for other, spec in kernelspecs.find().items() if other != name}
     return {
         "argv": [str(environment.python), str(start), str(launcher), "-f", "{connection_file}"],
@@ -183,7 +187,7 @@ def _content(order: Order | Addition, environment: Environment) -> dict[str, Any
             "TFKERNELS_KERNEL": name,
             "TFKERNELS_KERNEL_COMMAND": order.command,
             "TFKERNELS_KERNEL_TENSORFLOW": release,
-            "TFKERNELS_KERNELS": str(kernels_folder(order.user)),
+            "TFKERNELS_KERNELS": str(kernels),
             **_own(environment, devices),
         },
         "metadata": metadata,

@@ -1,12 +1,13 @@
 """Executing one run on this machine: papermill on the kernel of a kernelspec, and what came of it."""
 
 import json
+import os
 import platform
 import re
 import threading
 import time
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
 from contextvars import Context
@@ -45,8 +46,16 @@ _TAIL = 2000
 Tell = Callable[[Progress], None]
 
 
-def execute(task: Task, spec: KernelSpec, tell: Tell, cancelled: threading.Event) -> Executed:
+def execute(
+    task: Task,
+    spec: KernelSpec,
+    tell: Tell,
+    cancelled: threading.Event,
+    variables: Mapping[str, str] | None = None,
+) -> Executed:
     """Runs a task's notebook on the kernel of ``spec``. Whatever goes wrong with it is in the outcome.
+
+    ``variables`` are what the kernel's process inherits, if not those of this one.
 
     Several at once in one process, in threads of their own, do not disturb each other. When ``cancelled`` is set the
     kernel is ended at once, and this raises ``Cancelled``. No process of the kernel's is left.
@@ -72,7 +81,8 @@ def execute(task: Task, spec: KernelSpec, tell: Tell, cancelled: threading.Event
 
         launch = Launch(
             spec, private / "kernel.json", Path(task.folder) if task.folder else private / "work",
-            {RECORDS: str(records)}, log, task.cell_timeout, task.kernel_timeout, task.check, begins,
+            {**(os.environ if variables is None else variables), RECORDS: str(records)}, log,
+            task.cell_timeout, task.kernel_timeout, task.check, begins,
         )  # fmt: skip
         error = _run(launch, notebook, dict(task.run.parameters), cancelled)
         failure = None if error is None else _failure(error, launch, reached, log_file)
@@ -154,6 +164,7 @@ def _outcome(task: Task, spec: KernelSpec | None, failure: Failure | None) -> Ou
         python=described.get("python", ""),
         lock=environment.recipe.lock if environment else "",
         host=host(),
+        attempts=task.attempt,
         failure=failure,
     )
 

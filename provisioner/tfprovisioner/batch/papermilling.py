@@ -106,9 +106,7 @@ class _Engine(NBClientEngine):  # type: ignore[misc]  # papermill has no types
         client = _Client(
             nb_man, launch, kernel_name=kernel_name, timeout=launch.cell_timeout, startup_timeout=launch.kernel_timeout
         )
-        return client.execute(
-            cwd=str(launch.cwd), env={**os.environ, **launch.variables}, stdout=launch.log, stderr=launch.log
-        )
+        return client.execute(cwd=str(launch.cwd), env=dict(launch.variables), stdout=launch.log, stderr=launch.log)
 
 
 papermill_engines.register(ENGINE, _Engine)

@@ -26,6 +26,8 @@ class Task:
     """Seconds that the kernel may take to start."""
     check: str | None = None
     """An expression that the kernel evaluates after the last cell."""
+    attempt: int = 1
+    """Which try this is: more than the first if workers died."""
     inline: bool = False
     """Whether recorded values stay inside the notebook, however large: where files beside it cannot be written."""
 

@@ -4,11 +4,12 @@ import io
 import os
 import shutil
 import stat
-import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from tfkernels import folders
 
 _STAMP = (1980, 1, 1, 0, 0, 0)
 """The time of every packed file: the same files are the same bytes."""
@@ -53,12 +54,12 @@ class Workplace:
 
 @contextmanager
 def private_folder() -> Iterator[Path]:
-    """One that nobody else can look into; gone at the end."""
-    folder = Path(tempfile.mkdtemp(prefix="tfkernels-run-"))
+    """One that nobody else can look into; gone at the end, or, if this process is killed, when another one is made."""
+    folder = folders.make()
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)  # a child of the kernel's may still be writing
+        folders.remove(folder)  # as far as it goes: a child of the kernel's may still be writing
 
 
 def _files(path: Path) -> Iterator[Path]:

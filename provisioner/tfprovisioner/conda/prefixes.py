@@ -133,7 +133,7 @@ def _address(record: dict[str, Any]) -> str:
 def _explanation(kind: str, text: str) -> str:
     meaning, remedy = _MEANINGS[kind]
     if kind == "network" and uv.offline():
-        remedy = "UV_OFFLINE is set, and not everything is in the cache. Unset it"
+        remedy = "UV_OFFLINE is set, or `offline` in uv.toml, and not everything is in the cache. Take that out"
     return (
         f"{meaning}, so the environment was not built and nothing was changed. {remedy}; then run the same command "
         f"again. What was said:\n{redacted(text)}"

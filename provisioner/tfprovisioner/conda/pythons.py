@@ -32,7 +32,7 @@ def root() -> Path:
 
 def available(version: str, asked: tuple[str, ...]) -> bool:
     """Whether a Python can be had: it is here already, or may be fetched."""
-    return _current(_name(version, channels.chosen(asked))) is not None or not uv.offline()
+    return _current(_name(version, channels.chosen(asked))) is not None or uv.forbidden() is None
 
 
 @contextmanager
