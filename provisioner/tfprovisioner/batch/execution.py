@@ -24,6 +24,7 @@ from nbformat import NotebookNode
 from nbformat.notebooknode import from_dict
 from papermill.exceptions import PapermillExecutionError
 
+from tfkernels import recording
 from tfkernels.kernelspecs import KernelSpec
 from tfkernels.process import ending
 from tfprovisioner import environments
@@ -31,11 +32,6 @@ from tfprovisioner.batch.outcomes import FAILED, METADATA, PASSED, Failure, Outc
 from tfprovisioner.batch.papermilling import ENGINE, CheckFailed, Launch
 from tfprovisioner.batch.tasks import Cancelled, Executed, Progress, Task
 from tfprovisioner.batch.workplaces import Workplace, private_folder
-
-RECORDS = "TFKERNELS_RECORDS"
-"""The variable with the folder that ``tfkernels.record`` writes large values to."""
-
-RECORD_TYPE = "application/vnd.tfkernels.record+json"
 
 LOOK = 0.1
 """Seconds between two looks at whether a run is to be cancelled."""
@@ -81,7 +77,7 @@ def execute(
 
         launch = Launch(
             spec, private / "kernel.json", Path(task.folder) if task.folder else private / "work",
-            {**(os.environ if variables is None else variables), RECORDS: str(records)}, log,
+            {**(os.environ if variables is None else variables), recording.FOLDER: str(records)}, log,
             task.cell_timeout, task.kernel_timeout, task.check, begins,
         )  # fmt: skip
         error = _run(launch, notebook, dict(task.run.parameters), cancelled)
@@ -216,11 +212,14 @@ def _raised(cell: NotebookNode) -> bool:
 def _put_inside(notebook: NotebookNode, values: dict[str, bytes]) -> None:
     for cell in notebook.cells:
         for output in cell.get("outputs", ()):
-            record = output.get("data", {}).get(RECORD_TYPE)
+            record = output.get("data", {}).get(recording.TYPE)
             if isinstance(record, str):
                 record = json.loads(record)
             if record and record.get("value") is None and record.get("sha256") in values:
-                output["data"][RECORD_TYPE] = {**record, "value": b64encode(values[record["sha256"]]).decode("ascii")}
+                output["data"][recording.TYPE] = {
+                    **record,
+                    "value": b64encode(values[record["sha256"]]).decode("ascii"),
+                }
 
 
 def plain(text: str) -> str:
