@@ -13,6 +13,7 @@ from tfkernels import kernelspecs
 from tfprovisioner import catalogue, listing, side_by_side, sources, upkeep
 from tfprovisioner import extras as extras_module
 from tfprovisioner import install as install_module
+from tfprovisioner.batch import bisect_command, parameters
 from tfprovisioner.order import Order, lasting
 from tfprovisioner.terminal import NO_KERNELS, JsonOption, answering, complain, megabytes, print_json, print_table
 
@@ -187,6 +188,7 @@ def releases(as_json: JsonOption = False) -> None:
 app.command()(upkeep.add)
 app.command()(upkeep.doctor)
 app.command()(upkeep.gc)
+app.command(cls=parameters.Command)(bisect_command.bisect)
 
 
 @app.command()

@@ -59,8 +59,8 @@ def test_the_ends_come_first_and_nothing_else_if_they_do_not_differ() -> None:
     [
         ((BAD, BAD), "both are bad"),
         ((BAD, GOOD), "Swap --good and --bad"),
-        ((SKIPPED, BAD), "2.0 is an end of the search and cannot be tested"),
-        ((GOOD, SKIPPED), "2.2 is an end of the search and cannot be tested"),
+        ((SKIPPED, BAD), "2.0 is an end of the search, and cannot be tested"),
+        ((GOOD, SKIPPED), "2.2 is an end of the search, and cannot be tested"),
     ],
 )
 def test_ends_that_leave_nothing_to_search_are_told(ends: tuple[str, str], told: str) -> None:

@@ -31,11 +31,11 @@ class Search:
     @property
     def next(self) -> str | None:
         """What to test now; ``None`` if there is an answer, or a ``problem``."""
+        if self.problem is not None:
+            return None
         for end in (self.releases[0], self.releases[-1]):
             if end not in self.verdicts:
                 return end
-        if self.problem is not None:
-            return None
         open_ones = [release for release in self.between if release not in self.verdicts]
         return open_ones[len(open_ones) // 2] if open_ones else None
 
@@ -47,14 +47,19 @@ class Search:
         """Why the ends leave nothing to search for; ``None`` if they do not, or are not tested yet."""
         good, bad = self.releases[0], self.releases[-1]
         found = self.verdicts.get(good), self.verdicts.get(bad)
-        if SKIPPED in found:
-            untested = good if found[0] == SKIPPED else bad
-            return f"{untested} is an end of the search and cannot be tested. Choose another release as this end."
+        if self.unusable_end is not None:
+            return f"{self.unusable_end} is an end of the search, and cannot be tested. Choose another release for it."
         if None in found or found == (GOOD, BAD):
             return None
         if found == (BAD, GOOD):
             return f"It is the other way round: {good} is bad and {bad} is good. Swap --good and --bad."
         return f"{good} and {bad} do not differ: both are {found[0]}. So there is no change between them to find."
+
+    @property
+    def unusable_end(self) -> str | None:
+        """An end that was skipped."""
+        ends = (self.releases[0], self.releases[-1])
+        return next((release for release in ends if self._is(release, SKIPPED)), None)
 
     @property
     def last_good(self) -> str:
