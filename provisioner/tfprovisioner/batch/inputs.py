@@ -16,6 +16,8 @@ def notebook(source: str) -> str:
     """A notebook's JSON, from a path or an address that papermill reads. Raises ``NoNotebook``."""
     if Path(source).is_dir():
         raise NoNotebook(f"{source} is a folder. Name the notebook in it.")
+    if "://" not in source and not Path(source).exists():
+        raise NoNotebook(f"There is no file {source}.")
     try:
         text = papermill_io.read(source)
     except Exception as error:  # the clients of S3, Azure, … have exceptions of their own
