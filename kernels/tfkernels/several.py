@@ -62,6 +62,9 @@ def each(
 def _raise_if_failed(calls: Sequence[Call], labels: Labels) -> None:
     problems = {call.kernel: call.exception() for call in calls}
     failed = {name: problem for name, problem in problems.items() if problem is not None}
+    if failed:
+        for call in calls:
+            call.close()
     for problem in failed.values():
         if isinstance(problem, KeyboardInterrupt):
             raise problem

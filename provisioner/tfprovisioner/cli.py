@@ -13,7 +13,9 @@ from tfkernels import kernelspecs
 from tfprovisioner import catalogue, listing, side_by_side, sources, upkeep
 from tfprovisioner import extras as extras_module
 from tfprovisioner import install as install_module
-from tfprovisioner.batch import bisect_command, parameters
+from tfprovisioner.batch import bisect_command
+from tfprovisioner.batch import command as batch_command
+from tfprovisioner.batch.report import command as report_command
 from tfprovisioner.order import Order, lasting
 from tfprovisioner.terminal import NO_KERNELS, JsonOption, answering, complain, megabytes, print_json, print_table
 
@@ -188,7 +190,9 @@ def releases(as_json: JsonOption = False) -> None:
 app.command()(upkeep.add)
 app.command()(upkeep.doctor)
 app.command()(upkeep.gc)
-app.command(cls=parameters.Command)(bisect_command.bisect)
+app.command(cls=batch_command.WithArguments)(batch_command.run)
+app.command()(report_command.report)
+app.command(cls=batch_command.WithArguments)(bisect_command.bisect)
 
 
 @app.command()

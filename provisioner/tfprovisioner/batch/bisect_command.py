@@ -13,7 +13,6 @@ from packaging.version import Version
 from tfprovisioner import catalogue
 from tfprovisioner.batch.bisection import most_steps
 from tfprovisioner.batch.lineup import Lineup, lines
-from tfprovisioner.batch.parameters import ParametersOption, typed
 from tfprovisioner.catalogue import Release
 from tfprovisioner.environments import replace_text
 from tfprovisioner.errors import UnknownRelease
@@ -46,7 +45,10 @@ def bisect(
         str | None,
         typer.Option(metavar="EXPR", help="An expression, evaluated after the last cell: good is where it is true."),
     ] = None,
-    parameters: ParametersOption = None,
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option("--parameter", "-p", metavar="NAME VALUE", help="A parameter, as papermill takes it; repeatable."),
+    ] = None,
     rtol: Annotated[float | None, typer.Option(min=0, help="Relative tolerance, if none was recorded.")] = None,
     atol: Annotated[float | None, typer.Option(min=0, help="Absolute tolerance, if none was recorded.")] = None,
     exactly: Annotated[
@@ -62,7 +64,15 @@ def bisect(
             "--keep", help="Keep the environments that are built for this. After a month tfkernels gc takes them."
         ),
     ] = False,
-    cell_timeout: Annotated[float | None, typer.Option(metavar="S", min=0, help="Seconds for each cell.")] = None,
+    cell_timeout: Annotated[float | None, typer.Option(min=0.1, help="Seconds that one cell may take.")] = None,
+    inputs: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--input",
+            help="A file or folder that the runs need: each gets a copy in a fresh folder of its own; repeatable. "
+            "Without, the notebook runs where it lies.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find the release that changed what a notebook computes, in as few runs as bisection takes.
@@ -76,26 +86,30 @@ def bisect(
     ends = _release(good, "--good"), _release(bad, "--bad")
     if ends[0].version == ends[1].version:
         raise typer.BadParameter(f"{good} and {bad} are the same release, {ends[0].version}", param_hint="--bad")
-    from tfprovisioner.batch import inputs
+    from tfprovisioner.batch import loading
     from tfprovisioner.batch.bisecting import bisect as search
     from tfprovisioner.batch.judging import Judge, SeveralRecords
-    from tfprovisioner.batch.trials import Subject, Trials
+    from tfprovisioner.batch.trials import Trials, prepared
 
-    chosen = typed(parameters)
+    try:
+        values = loading.parameters(parameters or ())
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="-p") from None
     judge = Judge(record, _expression(test), rtol, atol)
     lineup = lines(*ends)
     say: Say = (lambda _: None) if as_json else _say
     with answering():
         try:
-            text = inputs.notebook(notebook)
-        except inputs.NoNotebook as error:
+            first = prepared(
+                notebook, lineup.releases[0], values, loading.Conditions(inputs or (), cell_timeout=cell_timeout)
+            )
+        except loading.BadSource as error:
             raise typer.BadParameter(str(error), param_hint="NOTEBOOK") from None
-        subject = Subject(notebook, text, inputs.folder_of(notebook), chosen, cell_timeout)
         with _kept(output) as folder:
             say(_plan(notebook, judge.criterion, lineup))
             say(_HEADING)
             try:
-                with _showing() as show, Trials(subject, judge, folder, show, keep) as trials:
+                with _showing() as show, Trials(first, judge, folder, show, keep) as trials:
                     found = search(lineup, trials.test, lambda trial: say(_line(trial)), exactly)
             except SeveralRecords as error:
                 complain(error)

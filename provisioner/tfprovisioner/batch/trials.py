@@ -3,8 +3,8 @@
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import asdict, replace
+from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any
 
@@ -12,45 +12,45 @@ import nbformat
 
 from tfkernels.kernelspecs import KernelSpec
 from tfprovisioner import environments, install, kernelspec
-from tfprovisioner.batch import kernels, output, records
+from tfprovisioner.batch import kernels, loading, output, records
 from tfprovisioner.batch.bisection import SKIPPED
 from tfprovisioner.batch.execution import execute
 from tfprovisioner.batch.judging import Judge, Trial
+from tfprovisioner.batch.kernels import Wanted
+from tfprovisioner.batch.loading import Conditions
 from tfprovisioner.batch.runs import Run
 from tfprovisioner.batch.tasks import Progress, Task
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.order import Order
 
 
-@dataclass(frozen=True)
-class Subject:
-    """What is run on every release."""
+def prepared(source: str, release: str, parameters: Mapping[str, Any], conditions: Conditions) -> Task:
+    """The run of a notebook on a release. Raises ``BadSource``."""
+    wanted = _wanted(release)
+    (task,) = loading.tasks([_run(source, wanted, parameters)], {wanted.name: wanted}, conditions)
+    return task
 
-    source: str
-    """As the user named it."""
-    notebook: str
-    """Its JSON."""
-    folder: str | None
-    """Where it runs; ``None`` is a fresh one each time."""
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    cell_timeout: float | None = None
 
-    def task(self, release: str, check: str | None) -> Task:
-        """Its run on a release."""
-        kernel = Order(release).kernel
-        run = Run(f"{Path(self.source).stem}-{kernel}", self.source, kernel, self.parameters)
-        fingerprint = output.fingerprint(self.notebook, {"release": release}, run, None)
-        return Task(run, self.notebook, fingerprint, self.folder, cell_timeout=self.cell_timeout, check=check)
+def _wanted(release: str) -> Wanted:
+    """Its kernel as ``tfkernels install`` makes it; none needs to be registered."""
+    return kernels.wanted_of(Order(release))
+
+
+def _run(source: str, wanted: Wanted, parameters: Mapping[str, Any]) -> Run:
+    return Run(f"{PurePosixPath(source).stem}-{wanted.name}", source, wanted.name, parameters)
 
 
 class Trials:
     """A context manager: at its end those environments go again that were built in it and that nothing else uses."""
 
     def __init__(
-        self, subject: Subject, judge: Judge, folder: Path, tell: Callable[[Progress], None], keep: bool = False
+        self, first: Task, judge: Judge, folder: Path, tell: Callable[[Progress], None], keep: bool = False
     ) -> None:
-        """``folder`` is for the executed notebooks; ``tell`` gets what is being done."""
-        self._subject, self._judge, self._folder, self._tell, self._keep = subject, judge, folder, tell, keep
+        """``first`` is the run on any of the releases; those on the others are made from it.
+
+        ``folder`` is for the executed notebooks. ``tell`` gets what is being done.
+        """
+        self._first, self._judge, self._folder, self._tell, self._keep = first, judge, folder, tell, keep
         self._made: list[tuple[KernelSpec, bool]] = []
         """Kernels that no Jupyter sees, and whether their environments had to be built."""
 
@@ -69,9 +69,10 @@ class Trials:
 
         A release that cannot be had here is skipped.
         """
-        task = self._subject.task(release, self._judge.test)
+        wanted = _wanted(release)
+        task = self._task(wanted)
         try:
-            spec = self._kernel(release, task.run.name)
+            spec = self._kernel(wanted, task.run.name)
         except ProvisionError as error:
             return Trial(release, SKIPPED, str(error))
         executed = execute(task, spec, self._tell, threading.Event())
@@ -79,8 +80,13 @@ class Trials:
         notebook = nbformat.reads(executed.notebook, as_version=4)
         return self._judge.judge(release, executed, records.of_notebook(notebook, path.with_suffix(".values")))
 
-    def _kernel(self, release: str, run: str) -> KernelSpec:
-        wanted = kernels.wanted_of(Order(release))
+    def _task(self, wanted: Wanted) -> Task:
+        first = self._first
+        run = _run(first.run.source, wanted, first.run.parameters)
+        fingerprint = output.fingerprint(first.notebook, asdict(wanted), run, first.inputs)
+        return replace(first, run=run, fingerprint=fingerprint, check=self._judge.test)
+
+    def _kernel(self, wanted: Wanted, run: str) -> KernelSpec:
         before, ready = set(kernels.folder().glob("*/*")), kernels.ready(wanted)
         spec = kernels.resolve(wanted, lambda step: self._tell(Progress(run, "preparing", text=step)))
         if spec.folder not in before:
