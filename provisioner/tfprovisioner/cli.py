@@ -13,8 +13,8 @@ from tfkernels import kernelspecs
 from tfprovisioner import catalogue, listing, side_by_side, sources, upkeep
 from tfprovisioner import extras as extras_module
 from tfprovisioner import install as install_module
+from tfprovisioner.batch import bisect_command, reporting
 from tfprovisioner.batch import command as batch_command
-from tfprovisioner.batch import reporting
 from tfprovisioner.order import Order, lasting
 from tfprovisioner.terminal import NO_KERNELS, JsonOption, answering, complain, megabytes, print_json, print_table
 
@@ -191,6 +191,7 @@ app.command()(upkeep.doctor)
 app.command()(upkeep.gc)
 app.command(cls=batch_command.WithArguments)(batch_command.run)
 app.command()(reporting.report)
+app.command(cls=batch_command.WithArguments)(bisect_command.bisect)
 
 
 @app.command()

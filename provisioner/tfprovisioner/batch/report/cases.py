@@ -119,11 +119,5 @@ def columns(
     )
     if first is None:
         there = ", ".join(side.name for side in ordered) or "none"
-<<<<<<< HEAD
-        raise UnknownBaseline(
-            f"No run is on {baseline}, so nothing can be compared with it. There are runs on: {there}"
-        )
-=======
         raise UnknownBaseline(f"No run is on {baseline}, so nothing is compared with it. There are runs on: {there}")
->>>>>>> report
     return [first, *(side for side in ordered if side is not first)]

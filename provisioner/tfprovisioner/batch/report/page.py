@@ -193,18 +193,8 @@ def _one(anchor: str, result: Result, report: Report, room: set[int]) -> Told:
             view = Markup(verdict.view) if id(verdict) in room else None  # noqa: S704  escapes by itself
             shown.append(Shown(own, verdict, cell, view, left_out=view is None))
     counts = Counter(one.verdict.state for one in shown)
-<<<<<<< HEAD
-    return Told(
-        anchor,
-        result,
-        tuple((state, counts[state]) for state in _IN_ORDER if counts[state]),
-        tuple(shown),
-        report.since(result),
-    )
-=======
     states = tuple((state, counts[state]) for state in _IN_ORDER if counts[state])
     return Told(anchor, result, states, tuple(shown), report.since(result))
->>>>>>> report
 
 
 def _notes(verdict: Verdict, values: Mapping[str, str], baseline: str) -> tuple[str, ...]:
@@ -233,8 +223,4 @@ def _seconds(seconds: float) -> str:
 
 
 def _time(iso: str) -> str:
-<<<<<<< HEAD
-    return f"{iso[:10]} {iso[11:16]} UTC" if len(iso) >= 16 else iso
-=======
     return f"{formats.line(iso[:10])} {formats.line(iso[11:16])} UTC"
->>>>>>> report

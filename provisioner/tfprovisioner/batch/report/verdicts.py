@@ -244,13 +244,7 @@ def _without_sample(part: Part) -> Part:
 
 
 def _glance(value: Any) -> str:
-<<<<<<< HEAD
-    if isinstance(value, np.generic) or (
-        isinstance(value, np.ndarray) and value.ndim == 0 and value.dtype.names is None
-    ):
-=======
     if isinstance(value, (np.generic, np.ndarray)) and value.ndim == 0 and value.dtype.names is None:
->>>>>>> report
         value = value.item()
     if isinstance(value, float):
         return f"{value:.6g}" if math.isfinite(value) else str(value)
