@@ -101,11 +101,17 @@ class Output:
         return None if fits else f"cell {number} printed {self.text!r}"
 
 
+def _processes() -> dict[str, int | None]:
+    """Of the kernels, those that have ended included, until the next cell starts another."""
+    return {name: tfkernels.kernel(name).pid for name in NAMES}
+
+
 class Soak:
     def __init__(self, seed: int) -> None:
         self.report = Report()
         self._random = random.Random(seed)  # noqa: S311 (nothing secret)
         self._inside = False
+        self._killed: set[int] = set()
         self._background: list[tuple[int, Call, Output]] = []
 
     def run(self, cells: int, interrupts: int, kills: int) -> Report:
@@ -155,21 +161,32 @@ class Soak:
                 disturb(kernel)
 
         gremlin = threading.Thread(target=wait_and_disturb)
+        before = _processes()
         try:
             gremlin.start()
             yield
         except KeyboardInterrupt:
             self.report.counts["interrupted cells"] += 1
-        except (KernelDied, KernelStartError):
-            self.report.counts["cells that died"] += 1
+        except (KernelDied, KernelStartError) as error:
+            self._inside = False
+            gremlin.join()
+            self._check_death(kernel.name, error, before)
         except CellsFailed as error:
-            self.report.counts["cells that died"] += 1
-            if not all(isinstance(each, KernelDied) for each in error.errors.values()):
-                self.report.wrong.append(str(error))
+            self._inside = False
+            gremlin.join()
+            for name, each in error.errors.items():
+                self._check_death(name, each, before)
         finally:
             self._inside = False
             ended.set()
             gremlin.join()
+
+    def _check_death(self, name: str, error: BaseException, before: dict[str, int | None]) -> None:
+        """A cell may fail with its kernel, while that starts, too: but only if it was us who killed it."""
+        self.report.counts["cells that died"] += 1
+        its_processes = {before[name], _processes()[name]}
+        if not isinstance(error, (KernelDied, KernelStartError)) or not its_processes & self._killed:
+            self.report.wrong.append(f"not because of us: {error!r}")
 
     def _foreground(self, kernel: RemoteKernel, number: int, code: str) -> None:
         output, values = Output(), np.full(self._random.choice([10, 100_000]), 1.0)
@@ -203,7 +220,9 @@ class Soak:
             except TimeoutError:
                 self.report.wrong.append(f"cell {earlier} in the background was stuck at cell {number}: {call}")
                 call.kill()
-            if problem is not None and not isinstance(problem, (KernelDied, KernelStartError, CellCancelled)):
+            talk = call.conversation
+            killed = isinstance(problem, (KernelDied, KernelStartError)) and talk and talk.process.pid in self._killed
+            if problem is not None and not killed and not isinstance(problem, CellCancelled):
                 self.report.wrong.append(f"cell {earlier} in the background: {problem!r}")
             self._check(earlier, output, whole=problem is None)
             self.report.counts["background cells"] += 1
@@ -229,6 +248,7 @@ class Soak:
         if pid is not None:
             try:
                 os.kill(pid, signal.SIGKILL)
+                self._killed.add(pid)
             except ProcessLookupError:
                 self.report.counts["kills of a dead one"] += 1
 

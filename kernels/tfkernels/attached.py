@@ -70,6 +70,9 @@ class AttachedProcess:
     def interrupt(self) -> None:
         """Done by a message."""
 
+    def nudge(self) -> None:
+        """No signals for what is not ours."""
+
     def kill(self) -> None:
         """Not ours to do."""
 

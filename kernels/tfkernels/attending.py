@@ -112,8 +112,9 @@ def attend(calls: Sequence[Call], inbox: SimpleQueue[Any], stop: Stop) -> None:
                     call.show_last()
                 elif call.handle(messages):
                     stop.press()
+                    stop.act(running)  # before another one asks
     except BaseException:
-        for call in running:
+        for call in calls:
             call.detach()
         raise
     finally:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import datetime
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -64,12 +65,15 @@ class Call:
         self.ended: float | None = None
         self.begun = False  # whether an interrupt would reach the cell by now
         self.interrupts = 0
+        self.interrupted: datetime | None = None  # the last time
         self.timed_out = False
         self.conversation: Conversation | None = None
         self._plan = plan
         self._inbox = inbox  # of who attends: (this, messages), then (this, None); a bare None only wakes
         self._submitted = time.monotonic()
         self._finished = threading.Event()
+        self._heard_out = False  # nothing there looks at its memory any more; it may have been given up before
+        self._unasked = False
         self._settling = threading.Lock()
         self._reply: dict[str, Any] = {}
         self._failure: BaseException | None = None
@@ -186,7 +190,8 @@ class Call:
             self._reply = reply or {}
             self._failure = self._failure or failure
             self._take(self._plan.arrival)
-        if self._problem() is not None:
+        self._heard_out = True
+        if self._unasked or self._problem() is not None:
             self._close_arrival()
         if not self._finished.is_set():
             self._tell()
@@ -225,10 +230,6 @@ class Call:
             inbox.put((self, None))
         self._plan.ended()
 
-    def _close_arrival(self) -> None:
-        if self._plan.arrival is not None:
-            self._plan.arrival.close()
-
     def ship(self) -> Shipment:
         """The outputs as they arrived, for another kernel."""
         problem = self.exception()
@@ -237,7 +238,15 @@ class Call:
         assert self._plan.arrival is not None
         return self._plan.arrival
 
-    close = _close_arrival
+    def close(self) -> None:
+        """Nobody will ask for its outputs: they go when it has ended."""
+        self._unasked = True
+        if self._heard_out:
+            self._close_arrival()
+
+    def _close_arrival(self) -> None:
+        if self._plan.arrival is not None:
+            self._plan.arrival.close()
 
     def _problem(self) -> BaseException | None:
         if self._failure is not None or not self._reply:
@@ -273,7 +282,9 @@ class Call:
                 self._show(message)
             except KeyboardInterrupt:
                 stopped = True
-            except Exception as error:  # noqa: BLE001 (`result` raises it)
+            except BaseException as error:
+                if self._inbox is not None and not isinstance(error, Exception):
+                    raise  # a ``SystemExit``, to whoever attends; the conversation's thread must not end by it
                 self._failure = self._failure or error
                 self.interrupt()
         return stopped
@@ -287,6 +298,8 @@ class Call:
             self._show_traceback()
         if kind == "error":
             self._traceback = message
+        elif kind == "input_request" and self._stopped_since(message):
+            pass  # the kernel does not wait for an answer any more
         elif kind == "input_request":
             answer = self._ask(message["content"]) if self._inbox is not None else _END_OF_FILE
             self.conversation.post("stdin", self.conversation.message("input_reply", {"value": answer}))
@@ -299,6 +312,10 @@ class Call:
         message, self._traceback = self._traceback, None
         if message is not None:
             self.show.handle(message)
+
+    def _stopped_since(self, message: Message) -> bool:
+        """Several kernels ask one after another, and the stop button is for all of them."""
+        return self.interrupted is not None and message["header"]["date"] < self.interrupted
 
     def _ask(self, question: dict[str, Any]) -> str:
         try:
@@ -313,7 +330,7 @@ class Call:
             problem = self._problem()
             if problem is not None and self._plan.tells:
                 self.show.error(problem)
-        except Exception as error:  # noqa: BLE001 (`result` raises it)
+        except BaseException as error:  # noqa: BLE001 (`result` raises it)
             self._failure = self._failure or error
 
     def show_last(self) -> None:
@@ -325,8 +342,9 @@ class Call:
                 self.show.stream("stdout", payload["data"].get("text/plain", "") + "\n")
 
     def detach(self) -> None:
-        """Nobody attends any more. It is interrupted, and heard out by the conversation's thread."""
+        """Nobody attends any more, nor will ask. It is interrupted, and heard out by the conversation's thread."""
         if self._inbox is not None:
             self.show = self.show.afterwards()
             self._inbox = None
+            self.close()
             self.interrupt()

@@ -6,6 +6,7 @@ import contextlib
 import threading
 import time
 from collections import OrderedDict, deque
+from datetime import datetime, timedelta, timezone
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -21,6 +22,12 @@ from tfkernels.relay import Relay, joined
 
 ANSWER = 2.0
 """Seconds that the reply to a cell may come later than the message that the kernel is idle again."""
+
+NUDGED = timedelta(seconds=1)
+"""After an interrupt."""
+
+NUDGE = 0.1
+"""Seconds."""
 
 END = 10.0
 """Seconds that the thread has to end in."""
@@ -106,7 +113,12 @@ class Conversation:
             elif call is self._current:
                 call.interrupts += 1
                 if call.begun:
-                    self.interrupt_kernel()
+                    self._interrupt(call)
+
+    def _interrupt(self, call: Call) -> None:
+        call.interrupted = datetime.now(timezone.utc)
+        self.interrupt_kernel()
+        self._doorbell.ring()
 
     def interrupt_kernel(self) -> None:
         """Interrupts what runs there, be it a cell or a widget's callback."""
@@ -199,7 +211,7 @@ class Conversation:
             pass
         except TFKernelsError as error:
             failure = error
-        except Exception as error:  # noqa: BLE001 (whoever waits has to hear of it)
+        except BaseException as error:  # noqa: BLE001 (whoever waits has to hear of it)
             self.process.kill()
             failure = KernelDied(f"the conversation with kernel {self._name} broke off ({error!r}); it was ended")
         self._end(failure)
@@ -287,9 +299,22 @@ class Conversation:
             self._current = None
 
     def _look_at_clock(self) -> float:
-        """Interrupts a cell that ran for too long, gives it up when it does not react; seconds until the next look."""
+        """Seconds until the next look."""
         call = self._current
-        if call is None or call.timeout is None or call.began is None or call.done():
+        if call is None or call.done():
+            return LOOK
+        return min(self._nudge(call), self._limit(call))
+
+    def _nudge(self, call: Call) -> float:
+        """Sees to it that an interrupt takes effect."""
+        if call.interrupted is None or datetime.now(timezone.utc) - call.interrupted > NUDGED:
+            return LOOK
+        self.process.nudge()
+        return NUDGE
+
+    def _limit(self, call: Call) -> float:
+        """Interrupts a cell that ran for too long, gives it up when it does not react."""
+        if call.timeout is None or call.began is None:
             return LOOK
         left = call.began + call.timeout - time.monotonic() + (interrupts.REACTION if call.timed_out else 0)
         if left <= 0 and not call.timed_out:
@@ -345,7 +370,7 @@ class Conversation:
             call.begun = True
             call.began = call.began or time.monotonic()
             if call.interrupts:
-                self.interrupt_kernel()
+                self._interrupt(call)
 
     def _look_for_end(self) -> None:
         call = self._current
@@ -379,7 +404,7 @@ class Conversation:
     def _show_late(self, message: Message) -> None:
         """Output of a cell that has ended, or a message of a widget."""
         kind = message["header"]["msg_type"]
-        with contextlib.suppress(Exception):  # nobody is there whom a failing display would be of use to
+        with contextlib.suppress(BaseException):  # nobody is there whom a failing display would be of use to
             if kind.startswith("comm_"):
                 self.on_comm(message)
                 return

@@ -42,6 +42,7 @@ def put_on(kernel: typing.Any, guest: bool = False) -> None:
     """
     if not isinstance(getattr(kernel, "tfkernels", None), Exchange):
         kernel.tfkernels = Exchange(kernel, guest)
+        kernel.shell_handlers["execute_request"] = kernel.tfkernels.execute_request
         kernel.do_execute = kernel.tfkernels.do_execute
         suggestions.put_on(kernel)
 
@@ -53,16 +54,32 @@ def _awaited(method: typing.Any) -> typing.Any:
     return functools.wraps(method)(lambda *args, **options: asyncio.ensure_future(method(*args, **options)))
 
 
+async def _result(returned: typing.Any) -> typing.Any:
+    """Of a method that returns what it has, or something to wait for: releases of ipykernel differ."""
+    return await returned if inspect.isawaitable(returned) else returned
+
+
 class Exchange:
-    """Belongs to one kernel and stands before its ``do_execute``."""
+    """Belongs to one kernel and stands before its ``execute_request`` and ``do_execute``."""
 
     def __init__(self, kernel: typing.Any, guest: bool) -> None:
         self._kernel = kernel
         self._guest = guest
         self._shell = kernel.shell
+        self._handle = kernel.shell_handlers["execute_request"]
         self._native = kernel.do_execute
         self._ticket: typing.Optional[int] = None
         self._stop_button = StopButton(kernel.shell)
+
+    @_awaited
+    async def execute_request(self, *message: typing.Any) -> None:
+        """Once it has published the cell, its sender knows that an interrupt is for that cell."""
+        if self._guest and not self._request():
+            await _result(self._handle(*message))
+            return
+        self._stop_button.listen(asyncio.get_event_loop())
+        with self._stop_button.waiting():
+            await _result(self._handle(*message))
 
     @_awaited
     async def do_execute(
@@ -76,12 +93,10 @@ class Exchange:
     ) -> Reply:
         if self._guest and not self._request():
             native = self._native(code, silent, store_history, user_expressions, allow_stdin, **options)
-            return typing.cast(Reply, await native if inspect.isawaitable(native) else native)
-        self._stop_button.reach_awaiting_cells(asyncio.get_event_loop())
-        with self._stop_button.waiting():
-            reply = await self._do_execute(code, silent, store_history, user_expressions, allow_stdin, **options)
-            rawoutput.settle()
-            return reply
+            return typing.cast(Reply, await _result(native))
+        reply = await self._do_execute(code, silent, store_history, user_expressions, allow_stdin, **options)
+        rawoutput.settle()
+        return reply
 
     def _request(self) -> typing.Dict[str, typing.Any]:
         """What came along with the request."""
@@ -103,9 +118,8 @@ class Exchange:
                 raise ExchangeError("the cell was withdrawn while it waited here")
             if exchange.get("inputs"):
                 self._shell.user_ns.update(_parcel().unpack(exchange["inputs"]))
-            reply = self._native(code, silent, store_history, user_expressions, allow_stdin, **options)
-            if inspect.isawaitable(reply):
-                reply = await reply
+            native = self._native(code, silent, store_history, user_expressions, allow_stdin, **options)
+            reply = await _result(native)
             if exchange.get("outputs") and reply["status"] == "ok":
                 self._kernel._forward_input(allow_stdin)  # noqa: SLF001 (`%tf1 input()` asks in the notebook, too)
                 try:

@@ -6,7 +6,8 @@ than the notebook's, and a segment that one kernel has let go could not serve th
 back are of the same sizes.
 A segment is *taken* for a request and *put* back when that is answered; until then no other request gets it. It is
 used again when no array looks into it any more (see ``tfkernels.segments``), and given back to the system when it has
-been idle for a while, or when the idle ones together are more than the pool's limit.
+been idle for a while, or when the idle ones together are more than the pool's limit. One whose taker was collected is
+*dropped*, and found at the next look.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import re
 import threading
 import time
 import weakref
+from collections import deque
 
 from tfkernels import memory, writing
 from tfkernels.errors import UsageError
@@ -39,9 +41,13 @@ class Pool:
     def __init__(self, limit: int | None = None, idle: float | None = None) -> None:
         self._limit = limit
         self._idle = idle
+        self.dropped: deque[Segment] = deque()
+        """Instead of ``put``, for a finalizer: that runs in the middle of anything, and may want no lock."""
         self._forget()
 
     def _forget(self) -> None:
+        self.dropped.clear()
+        self._taken: weakref.WeakSet[Segment] = weakref.WeakSet()
         self._kept: list[Segment] = []  # the one used last is the last
         self._idle_since: dict[Segment, float] = {}
         self._writers: weakref.WeakKeyDictionary[Segment, str] = weakref.WeakKeyDictionary()
@@ -75,30 +81,36 @@ class Pool:
         Rather one that the same writer (a kernel's name, or none for this process) had last: it has it mapped.
         """
         with self._changed:
-            idle = self._look()
-            fitting = [segment for segment in reversed(idle) if size <= segment.size <= max(2 * size, MAP_FROM)]
-            if fitting:
-                best = min(fitting, key=lambda segment: (self._writers.get(segment) != writer, segment.size))
-                self._drop(best)
-                self._writers[best] = writer
-                return best
-            if size > writing.CHECKED_FROM and size > memory.available():
-                self._give_back(idle)
-            made = Segment()
-            self._writers[made] = writer
-            return made
+            segment = self._find(size, writer)
+            self._taken.add(segment)
+            self._writers[segment] = writer
+            self._keep_watch()
+            return segment
+
+    def _find(self, size: int, writer: str) -> Segment:
+        idle = self._look()
+        fitting = [segment for segment in reversed(idle) if size <= segment.size <= max(2 * size, MAP_FROM)]
+        if fitting:
+            best = min(fitting, key=lambda segment: (self._writers.get(segment) != writer, segment.size))
+            self._drop(best)
+            return best
+        if size > writing.CHECKED_FROM and size > memory.available():
+            self._give_back(idle)
+        return Segment()
 
     def put(self, segment: Segment) -> None:
         """Takes a segment back. Nobody may open it any more because of the request that it was taken for."""
         with self._changed:
-            if segment.named or len(self._kept) >= MOST or not locks_last():
-                self._discard(segment)
-                return
-            self._kept.append(segment)
+            self._keep(segment)
             self._look()
-            if self._kept and self._thread is None:
-                self._thread = threading.Thread(target=self._watch, name="tfkernels-pool", daemon=True)
-                self._thread.start()
+            self._keep_watch()
+
+    def _keep(self, segment: Segment) -> None:
+        self._taken.discard(segment)
+        if segment.named or segment.inherited or len(self._kept) >= MOST or not locks_last():
+            self._discard(segment)
+        else:
+            self._kept.append(segment)
 
     def discard(self, segment: Segment) -> None:
         """Instead of ``put``, for a segment that somebody may still write to."""
@@ -122,6 +134,8 @@ class Pool:
 
     def _look(self) -> list[Segment]:
         """Who is idle now. Gives back those that are so for too long or that are too many; the oldest first."""
+        while self.dropped:
+            self._keep(self.dropped.popleft())
         limit, patience, now = self.limit, self.idle, time.monotonic()
         idle = []
         for segment in list(self._kept):
@@ -151,14 +165,20 @@ class Pool:
             segment.give_back()
 
     def _discard(self, segment: Segment) -> None:
+        self._taken.discard(segment)
         writing.forget(segment.address["device"], segment.address["inode"])
         segment.close()
+
+    def _keep_watch(self) -> None:
+        if (self._kept or self._taken) and self._thread is None:
+            self._thread = threading.Thread(target=self._watch, name="tfkernels-pool", daemon=True)
+            self._thread.start()
 
     def _watch(self) -> None:
         """Looks now and then as long as there is something to look at. Without it, memory would come back only at the
         next exchange."""
         with self._changed:
-            while self._kept:
+            while self._kept or self._taken or self.dropped:
                 self._changed.wait(min(max(self.idle / 4, 0.05), 1.0))
                 self._look()
             self._thread = None

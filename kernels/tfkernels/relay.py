@@ -46,6 +46,11 @@ def _stream(message: Message) -> tuple[str, str] | None:
 class Relay:
     """Plain processes: streams go to ``sys.stdout`` and ``sys.stderr``, displays are printed as text."""
 
+    @property
+    def replaces(self) -> bool:
+        """Whether a display can be replaced by another one later."""
+        return False
+
     def handle(self, message: Message) -> None:
         """One message of the other kernel's iopub channel."""
         kind, content = message["header"]["msg_type"], message["content"]
@@ -135,6 +140,10 @@ class ShellRelay(Relay):
     def traceback(self, content: Bundle) -> None:
         self.afterwards().traceback(content)
 
+    @property
+    def replaces(self) -> bool:
+        return self._kernel is not None
+
     def starting(self, kernel: str) -> None:
         if self._alone or self._kernel is None:
             super().starting(kernel)
@@ -184,6 +193,8 @@ class CellRelay(Afterwards):
         self._kernel = kernel
         self.parent = parent
 
+    replaces = True
+
     def publish(self, kind: str, content: Mapping[str, Any]) -> None:
         kernel = self._kernel
         kernel.session.send(kernel.iopub_socket, kind, content, parent=self.parent, ident=kind.encode())
@@ -216,6 +227,8 @@ class FunctionRelay(Afterwards):
 
     def __init__(self, function: Callable[[dict[str, Any]], Any]) -> None:
         self._function = function
+
+    replaces = True
 
     def stream(self, name: str, text: str) -> None:
         self._function({"output_type": "stream", "name": name, "text": text})

@@ -69,6 +69,11 @@ class Segment:
         return self._name is not None
 
     @property
+    def inherited(self) -> bool:
+        """Whether this process is a forked child of the one that it belongs to."""
+        return os.getpid() != self._maker
+
+    @property
     def size(self) -> int:
         """Bytes of memory that it takes."""
         return os.fstat(self.descriptor).st_blocks * 512
@@ -100,7 +105,7 @@ class Segment:
         if not self._closed:
             self._closed = True
             os.close(self.descriptor)
-            if self._name is not None and os.getpid() == self._maker:
+            if self._name is not None and not self.inherited:
                 os.unlink(self._name)
 
     __del__ = close

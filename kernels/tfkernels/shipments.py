@@ -36,16 +36,29 @@ class Shipment:
     lendable = False
     """Whether it was made for one cell: that may write its outputs into the memory when it has let go of the inputs."""
 
+    _segment: Segment | None = None
+    """Until it is given back."""
+
     def __init__(self, size: int = 0, writer: str = "") -> None:
-        self._segment = shared.take(size, writer)
         self._borrowed: list[Shipment] = []
         self._closed = False
         self._holders = 0
         self.descriptor: parcel.Descriptor | None = None
+        self._segment = shared.take(size, writer)
+
+    def __del__(self) -> None:
+        """Of outputs that nobody can ask for any more. Nobody writes to them: a cell that runs keeps its shipment."""
+        if self._segment is not None:
+            shared.dropped.append(self._segment)
+
+    @property
+    def segment(self) -> Segment:
+        assert self._segment is not None
+        return self._segment
 
     @property
     def address(self) -> Address:
-        return self._segment.address
+        return self.segment.address
 
     @property
     def size(self) -> int:
@@ -54,13 +67,19 @@ class Shipment:
         return sum(part["buffers"] + part["skeleton"] for part in self.descriptor["parts"])
 
     def pack(self, packed: parcel.Parcel) -> Shipment:
-        self.descriptor = packed.write(self._segment.descriptor, self._segment.address)
+        self.descriptor = packed.write(self.segment.descriptor, self.address)
         return self
 
     def borrow(self, sent: Sequence[Shipment]) -> list[Address]:
         """The memory that may be written to instead of this shipment's own: that of inputs which came with the cell.
 
         Large inputs that a cell lets go of make room for its outputs; else both would be there at the same time.
+
+        There is never more memory than for what the user keeps: with ``x`` and ``y`` there and ``y`` here, three arrays
+        for one that was sent. ``y`` there cannot lie in the pages of ``y`` here: NumPy made it elsewhere, and views,
+        tensors and other libraries hold its address. To bind its name to a new array in the segment would be seen by
+        none of them, would lose what a thread writes meanwhile, and would come after the peak: until the last byte is
+        written both have to be whole, because an exchange that fails must leave ``y`` as it was.
         """
         self._borrowed = [shipment for shipment in sent if shipment.lendable]
         for lender in self._borrowed:
@@ -71,12 +90,12 @@ class Shipment:
         """Takes over what a cell has written, and with it the memory that it was written to."""
         for lender in self._borrowed:
             if [part["segment"] for part in descriptor["parts"]] == [lender.address]:
-                self._segment = lender.swap(self._segment)
+                self._segment = lender.swap(self.segment)
         self._give_back()
         self.descriptor = descriptor
 
     def swap(self, segment: Segment) -> Segment:
-        mine, self._segment = self._segment, segment
+        mine, self._segment = self.segment, segment
         return mine
 
     def _give_back(self) -> None:
@@ -91,11 +110,12 @@ class Shipment:
     def close(self) -> None:
         """The segment can be used for other values as soon as no cell waits for it and no array looks into it."""
         with _changing:
-            closing, self._closed = not self._closed and not self._holders, True
+            self._closed = True
+            segment = self._unneeded()
         self.descriptor = None
         self._give_back()
-        if closing:
-            shared.put(self._segment)
+        if segment is not None:
+            shared.put(segment)
 
     def abandon(self) -> None:
         """Instead of ``close``, while somebody may still write to it: nobody else ever gets the segment."""
@@ -103,10 +123,18 @@ class Shipment:
         for lender in lenders:
             lender.abandon()
         with _changing:
-            closing, self._closed = not self._closed, True
+            self._closed = True
+            segment, self._segment = self._segment, None
         self.descriptor = None
-        if closing:
-            shared.discard(self._segment)
+        if segment is not None:
+            shared.discard(segment)
+
+    def _unneeded(self) -> Segment | None:
+        """The segment, once, when it is closed and no cell waits for it. Under the lock."""
+        if not self._closed or self._holders:
+            return None
+        segment, self._segment = self._segment, None
+        return segment
 
     @contextmanager
     def held(self) -> Iterator[Shipment]:
@@ -124,9 +152,9 @@ class Shipment:
     def let_go(self) -> None:
         with _changing:
             self._holders -= 1
-            closing = self._closed and not self._holders
-        if closing:
-            shared.put(self._segment)
+            segment = self._unneeded()
+        if segment is not None:
+            shared.put(segment)
 
     def __enter__(self) -> Shipment:
         return self

@@ -1,7 +1,8 @@
 """The stop button interrupts the code of a cell, and not what IPython does around it.
 
 A ``KeyboardInterrupt`` in a callback of IPython is printed and forgotten, and the cell runs all the same; one while the
-history is written moves the history to a new session. Here an interrupt waits until the cell's own code begins.
+history is written moves the history to a new session; in one of ipykernel's before that it is lost, too. Here an
+interrupt waits until the cell's own code begins.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ class StopButton:
     """SIGINT in a kernel's main thread, while a request is handled."""
 
     def __init__(self, shell: typing.Any) -> None:
-        self._pressed = self._wakes = False
+        self._pressed = self._listens = False
         # Not around more: only from within it does IPython show an interrupt and count the cell.
         shell.run_code = self._interruptible(shell.run_code)
         evaluate = shell.user_expressions
@@ -32,18 +33,23 @@ class StopButton:
 
         shell.user_expressions = user_expressions
 
-    def reach_awaiting_cells(self, loop: asyncio.AbstractEventLoop) -> None:
-        """A cell that awaits is cancelled by a callback, which sleeps with the loop: ipykernel takes the interrupt when
-        something else happens. A loop with a signal handler, whichever it is, is woken by every signal."""
-        if not self._wakes and os.name == "posix" and threading.current_thread() is threading.main_thread():
-            self._wakes = True
-            # What loops raise that take no signal handlers: there an interrupt comes as late as it does natively.
-            with suppress(NotImplementedError, RuntimeError, ValueError):
-                loop.add_signal_handler(signal.SIGURG, _nothing)
+    def listen(self, loop: asyncio.AbstractEventLoop) -> None:
+        """To a signal that means nothing, and ends what an interrupt does not: see ``nudge`` of ``tfkernels.process``.
+
+        A cell that awaits is cancelled by a callback, which sleeps with the loop: ipykernel takes the interrupt when
+        something else happens. A loop with a signal handler, whichever it is, is woken by every signal.
+        """
+        if self._listens or os.name != "posix" or threading.current_thread() is not threading.main_thread():
+            return
+        self._listens = True
+        # What loops raise that take no signal handlers: there an interrupt comes as late as it does natively.
+        with suppress(NotImplementedError, RuntimeError, ValueError):
+            loop.add_signal_handler(signal.SIGURG, _nothing)
+            signal.siginterrupt(signal.SIGURG, True)
 
     @contextmanager
     def waiting(self) -> typing.Iterator[None]:
-        """An interrupt is kept until ``reaching`` begins, and forgotten at the end: it came too late."""
+        """An interrupt is kept until ``reaching`` begins, and forgotten when that has ended: it came too late."""
         if threading.current_thread() is not threading.main_thread():  # a subshell: signals do not arrive there
             yield
             return
@@ -52,22 +58,28 @@ class StopButton:
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, previous)
+            # ipykernel's own, which raises, goes at the end of the request; until then an interrupt is as late as here.
+            if previous is not signal.default_int_handler:
+                signal.signal(signal.SIGINT, previous)
 
     @contextmanager
     def reaching(self) -> typing.Iterator[None]:
         """An interrupt raises ``KeyboardInterrupt``, also one that came before."""
         if signal.getsignal(signal.SIGINT) != self._press:  # a cell with `await`, which ipykernel cancels itself
+            self._raise_if_pressed()
             yield
             return
         try:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-            if self._pressed:
-                self._pressed = False
-                raise KeyboardInterrupt
+            self._raise_if_pressed()
             yield
         finally:
             signal.signal(signal.SIGINT, self._press)
+
+    def _raise_if_pressed(self) -> None:
+        pressed, self._pressed = self._pressed, False
+        if pressed:
+            raise KeyboardInterrupt
 
     def _press(self, *_: object) -> None:
         self._pressed = True

@@ -82,6 +82,17 @@ _CAUSES = (
 )
 
 
+_MISLEADING = {
+    # settings in a uv.toml, as uv shows them, with which an environment would not be what was verified, or elsewhere
+    "target": r"\btarget: Some",
+    "prefix": r"\bprefix: Some",
+    "python-platform": r"\bpython_platform: Some",
+    "python-version": r"\bpython_version: Some",
+    "no-binary": r"\bno_binary: (Packages|All)",  # code of others would be run
+    "link-mode": r"\blink_mode: Symlink",  # `uv cache clean` would empty all environments
+}
+
+
 def run(arguments: list[str], cwd: Path, say: Callable[[str], None]) -> None:
     """Runs uv and hands each line of its output to ``say``. Raises ``BuildFailed`` with the cause.
 
@@ -121,21 +132,40 @@ def forbidden() -> str | None:
     return None
 
 
+def check_settings() -> None:
+    """Raises ``BuildFailed`` if the user's ``uv.toml`` would put packages elsewhere, or others.
+
+    What it says of indexes, the network and the cache holds.
+    """
+    shown = _settings()
+    found = [name for name, pattern in _MISLEADING.items() if re.search(pattern, shown)]
+    if found:
+        raise BuildFailed(
+            f"uv.toml says {', '.join(f'`{name}`' for name in found)}: with that, packages would not get into the "
+            f"environment as they were verified, so it was not built and nothing was changed. Take that out, or name "
+            f"another file with UV_CONFIG_FILE; then run the same command again."
+        )
+
+
 def _setting(name: str) -> str | None:
-    """What uv makes of its variables and all its uv.toml; ``None`` if it does not say."""
-    folder = next(folder for folder in (home(), *home().parents) if folder.is_dir())
-    found = re.search(rf"\b{name}: (\w+)", _settings(folder, tuple(sorted(_variables().items()))))
+    found = re.search(rf"\b{name}: (\w+)", _settings())
     return found[1] if found else None
 
 
+def _settings() -> str:
+    """What uv makes of its variables and all its uv.toml; empty if it does not say."""
+    folder = next(folder for folder in (home(), *home().parents) if folder.is_dir())
+    return _shown(folder, tuple(sorted(_variables().items())))
+
+
 @functools.lru_cache(maxsize=4)
-def _settings(folder: Path, variables: tuple[tuple[str, str], ...]) -> str:
+def _shown(folder: Path, variables: tuple[tuple[str, str], ...]) -> str:
     """uv's settings as it shows them for debugging: nothing else knows where its files are, and which one wins."""
+    command = ["--show-settings", "pip", "install", "tensorflow"]
     try:
         with children.started(
-            [find_uv_bin(), "--show-settings", "python", "list"], cwd=folder, env=dict(variables),
-            stderr=subprocess.DEVNULL,
-        ) as process:  # fmt: skip
+            [find_uv_bin(), *command], cwd=folder, env=dict(variables), stderr=subprocess.DEVNULL
+        ) as process:
             return process.communicate()[0]
     except OSError:
         return ""

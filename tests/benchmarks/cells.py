@@ -1,4 +1,5 @@
-"""A cell with ``pass`` in another kernel, beside a bare execute request to it; and cells that print much."""
+"""A cell with ``pass`` in another kernel, beside a bare execute request to it; cells that print much; and how soon what
+happens there is heard of here."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import start_new_kernel
 
 import tfkernels
+from tests.benchmarks import reactions
 from tests.benchmarks.rows import Row, measure
 from tfkernels.remote import RemoteKernel
 
@@ -75,4 +77,4 @@ def run() -> list[Row]:
         rows += measure(f"a cell in {name}", jobs, 200)
         client.stop_channels()
         rows += lines(name)
-    return rows
+    return rows + reactions.run()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 Job = Callable[[], object]
@@ -27,14 +27,21 @@ class Row:
         return f"{value * 1e3:.2f} ms" if self.unit == "s" else f"{value:.2f} {self.unit}"
 
 
-def measure(work: str, jobs: Mapping[str, Job], rounds: int) -> list[Row]:
-    """Every round does everything once, in turn, so that a busy moment hits all; what counts are the ratios."""
-    for _ in range(3):  # memory that is used again is there after the third
-        for job in jobs.values():
-            job()
-    seconds: dict[str, list[float]] = {name: [] for name in jobs}
-    for _ in range(rounds):
+def measure(work: str, jobs: Mapping[str, Job], rounds: int, warm: int = 3, seldom: Collection[str] = ()) -> list[Row]:
+    """Every round does everything once, in turn, so that a busy moment hits all; what counts are the ratios.
+
+    ``warm`` rounds are not counted: memory that is used again is there after the third. What takes part ``seldom``,
+    since it is slow and there for comparison, does so in the first and in every third round.
+    """
+    for number in range(warm):
         for name, job in jobs.items():
+            if number == 0 or name not in seldom:
+                job()
+    seconds: dict[str, list[float]] = {name: [] for name in jobs}
+    for number in range(rounds):
+        for name, job in jobs.items():
+            if number % 3 and name in seldom:
+                continue
             started = time.perf_counter()
             job()
             seconds[name].append(time.perf_counter() - started)

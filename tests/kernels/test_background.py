@@ -135,6 +135,43 @@ def test_the_same_cell_in_several_kernels(installed: object, here: str) -> None:
     assert text(queued).endswith("4")
 
 
+IN_TURN = """%%each tf1 tf2 -o x
+from IPython.display import HTML, clear_output, display
+for step in range(3):
+    clear_output(wait=True)
+    display(HTML(f"<b>{step}</b>"))
+handle = display(HTML("old"), display_id="one")
+handle.update(HTML("new"))
+x = input("which? ")"""
+
+
+def test_several_kernels_display_clear_and_ask_in_one_cell(installed: object) -> None:
+    manager, client = start_new_kernel(kernel_name="python3")
+    asked: list[str] = []
+    page: dict[str, str] = {}
+
+    def answer(message: dict[str, Any]) -> None:
+        asked.append(message["content"]["prompt"])
+        client.input(f"the answer to {asked[-1]}")
+
+    def show(message: dict[str, Any]) -> None:
+        content = message["content"]
+        if message["msg_type"] in ("display_data", "update_display_data"):
+            page[content["transient"]["display_id"]] = content["data"].get("text/html", "")
+
+    try:
+        client.execute_interactive("%load_ext tfkernels", timeout=60)
+        client.execute_interactive(IN_TURN, timeout=60, allow_stdin=True, stdin_hook=answer, output_hook=show)
+        assert sorted(asked) == ["tf1 │ which? ", "tf2 │ which? "]
+        assert sorted(shown for shown in page.values() if shown) == ["<b>2</b>", "<b>2</b>", "new", "new"]
+        reply = client.execute_interactive("", user_expressions={"x": "x"}, timeout=60)
+        answers = {name: f"the answer to {name} │ which? " for name in ("tf1", "tf2")}
+        assert reply["content"]["user_expressions"]["x"]["data"]["text/plain"] == str(answers)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
 def test_kernels_that_start_early(installed: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TFKERNELS_START", "tf1, tf9")
     loaded, listed, children = run_cells(

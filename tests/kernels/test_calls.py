@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 
 import tfkernels
 from tests.kernels.test_remote import STUBBORN, interrupt_soon
+from tfkernels import relay
 from tfkernels.calls import Call
 from tfkernels.errors import (
     CellCancelled,
@@ -91,9 +93,11 @@ def test_cancel(remote: RemoteKernel) -> None:
     assert remote["state"] == 6
 
 
-def test_an_interrupt_before_the_cell_has_begun_is_not_lost(remote: RemoteKernel) -> None:
-    for _ in range(10):
+def test_no_interrupt_is_lost_around_the_beginning_of_a_cell(remote: RemoteKernel) -> None:
+    """Not in ipykernel, before the cell, and not when it comes right before the cell's first system call."""
+    for delay in [0, 0.0005, 0.001, 0.002] * 10:
         call = remote.submit(SLEEP)
+        threading.Event().wait(delay)
         call.interrupt()
         with pytest.raises(CellCancelled):
             call.result(timeout=30)
@@ -268,6 +272,38 @@ def test_an_interrupt_reaches_all_of_them(installed: object) -> None:
     with pytest.raises(RemoteInterrupt):
         tfkernels.each(["tf1", "tf2"], SLEEP)
     assert tfkernels.each(["tf1", "tf2"], "", outputs={"state": "state"}) == {"state": {"tf1": 5, "tf2": 5}}
+
+
+class Asked(relay.Relay):
+    can_ask = True
+
+    def __init__(self, answer: Callable[[], str]) -> None:
+        self.prompts: list[str] = []
+        self._answer = answer
+
+    def ask(self, prompt: str, password: bool) -> str:
+        self.prompts.append(prompt)
+        return self._answer()
+
+
+def test_several_kernels_ask_one_after_another(installed: object) -> None:
+    kernels = [tfkernels.kernel(name) for name in ("tf1", "tf2")]
+    show = Asked(lambda: f"answer {len(show.prompts)}")
+    answers = tfkernels.each(kernels, "x = input('which? ')", outputs={"x": "x"}, show=show)["x"]
+    assert sorted(show.prompts) == ["tf1 │ which? ", "tf2 │ which? "]
+    assert answers == {prompt[:3]: f"answer {number}" for number, prompt in enumerate(show.prompts, 1)}
+
+    def stop() -> str:
+        for kernel in kernels:  # the other question is there, or on its way into this thread
+            call = kernel.current
+            assert call is not None
+            until(lambda call=call: call._inbox.qsize(), 0.5)
+        raise KeyboardInterrupt
+
+    show = Asked(stop)
+    with pytest.raises(RemoteInterrupt):
+        tfkernels.each(kernels, "x = input('which? ')", show=show)
+    assert len(show.prompts) == 1, "the stop button is for both"
 
 
 def test_threads_and_descriptors_end_with_the_kernel(installed: object) -> None:

@@ -214,11 +214,11 @@ def test_one_writing_for_several_readers() -> None:
 
 def test_a_shipment_that_a_cell_waits_for_is_not_used_again_before_it_has_run() -> None:
     with pack({"x": LARGE}) as shipment:
-        waiting = shipment.held()
+        waiting, segment = shipment.held(), shipment.segment
         waiting.__enter__()
-    assert shipment._segment not in pool_module.shared._kept
+    assert segment not in pool_module.shared._kept
     waiting.__exit__(None, None, None)
-    assert shipment._segment in pool_module.shared._kept
+    assert segment in pool_module.shared._kept
 
 
 def test_what_fails_in_writing_leaves_no_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,7 +118,7 @@ def test_what_a_cell_leaves_running_ends_with_the_run() -> None:
 def test_a_fresh_folder_has_the_inputs_and_gives_back_what_is_new(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "x.txt").write_text("7")
-    inputs = workplaces.pack([tmp_path / "data"], tmp_path)
+    inputs = workplaces.pack({tmp_path / "data": "data"})
     executed = _executed(
         _task("tf1", "x = open('data/x.txt').read()", "open('out.txt', 'w').write(x * 2)", inputs=inputs)
     )

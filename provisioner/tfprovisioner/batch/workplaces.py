@@ -5,7 +5,7 @@ import os
 import shutil
 import stat
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,16 +15,17 @@ _STAMP = (1980, 1, 1, 0, 0, 0)
 """The time of every packed file: the same files are the same bytes."""
 
 
-def pack(paths: Iterable[Path], base: Path) -> bytes:
-    """A zip archive of files and of whole folders, under their paths below ``base``.
+def pack(places: Mapping[Path, str]) -> bytes:
+    """A zip archive of files and of whole folders, each under the name that it is to have.
 
-    Links to files are packed as the files; other kinds of files are left out. Raises ``OSError``, and ``ValueError``
-    for a path that is not below ``base``.
+    Links to files are packed as the files; other kinds of files are left out. Raises ``OSError``.
     """
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for file in sorted({file for path in paths for file in _files(path)}):
-            _add(archive, file, file.relative_to(base).as_posix())
+        for path, name in places.items():
+            path.stat()  # raises if it is not there
+            for file in sorted(_files(path)):
+                _add(archive, file, name if file == path else f"{name}/{file.relative_to(path).as_posix()}")
     return packed.getvalue()
 
 
@@ -49,7 +50,7 @@ class Workplace:
     def written(self) -> bytes | None:
         """A zip archive of the files that are new or have changed; ``None`` if there are none."""
         changed = [path for path in _files(self.folder) if _state(path) != self._before.get(path)]
-        return pack(changed, self.folder) if changed else None
+        return pack({path: path.relative_to(self.folder).as_posix() for path in changed}) if changed else None
 
 
 @contextmanager

@@ -1,0 +1,95 @@
+"""How soon a cell here hears what happened there: a death, the stop button; and two kernels that work side by side."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+import threading
+import time
+from functools import partial
+from pathlib import Path
+
+import tfkernels
+from tests.benchmarks.rows import Job, Row, measure
+from tfkernels.errors import KernelDied
+from tfkernels.remote import RemoteKernel
+
+ROUNDS = 3
+
+STAMP = "import time, pathlib; pathlib.Path({path!r}).write_text(repr(time.time())); "
+
+DEATHS = {
+    "os._exit(3)": "import os; os._exit(3)",
+    "kill -9": "import os; os.kill(os.getpid(), 9)",
+    "segmentation fault": "import ctypes; ctypes.string_at(0)",
+}
+
+STOPPED = {
+    "time.sleep": "import time; time.sleep(60)",
+    "a loop": "while True: pass",
+    "await": "import asyncio; await asyncio.sleep(60)",
+    "!sleep": "!sleep 60",
+}
+
+NAP = 2.0
+"""Seconds."""
+
+
+def death(kernel: RemoteKernel, code: str, path: Path) -> float:
+    """Seconds from the last thing that it did until the error is here."""
+    try:
+        kernel.run(STAMP.format(path=str(path)) + code)
+    except KernelDied:
+        return time.time() - float(path.read_text())
+    raise AssertionError(f"kernel {kernel.name} survived {code}")
+
+
+def stop(kernel: RemoteKernel, code: str) -> float:
+    """Seconds from the stop button until the cell here has ended."""
+    pressed: list[float] = []
+
+    def press() -> None:
+        pressed.append(time.time())
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def seen(_: object) -> None:
+        threading.Timer(0.3, press).start()
+
+    try:
+        kernel.run("print('begun', flush=True)\n" + code, show=seen)
+    except KeyboardInterrupt:
+        return time.time() - pressed[0]
+    raise AssertionError(f"kernel {kernel.name} did not stop")
+
+
+def alone(kernels: list[RemoteKernel]) -> None:
+    kernels[0].run(f"import time; time.sleep({NAP})")
+
+
+def each(kernels: list[RemoteKernel]) -> None:
+    tfkernels.each(kernels, f"import time; time.sleep({NAP})")
+
+
+def in_background(kernels: list[RemoteKernel]) -> None:
+    for call in [kernel.submit(f"import time; time.sleep({NAP})") for kernel in kernels]:
+        call.result()
+
+
+def run() -> list[Row]:
+    kernels = [tfkernels.kernel(name) for name in ("tf1", "tf2")]
+    jobs: dict[str, Job] = {
+        "one kernel": partial(alone, kernels),
+        "%%each tf1 tf2": partial(each, kernels),
+        "tf1 and tf2 in the background": partial(in_background, kernels),
+    }
+    rows = measure(f"a cell of {NAP:g} s", jobs, 2, warm=1)
+    with tempfile.TemporaryDirectory() as folder:
+        for kernel in kernels:
+            work = f"stop button until the cell here ends, {kernel.name}"
+            rows += [Row(work, way, tuple(stop(kernel, code) for _ in range(ROUNDS))) for way, code in STOPPED.items()]
+            work, path = f"death until the error is here, {kernel.name}", Path(folder) / kernel.name
+            rows += [
+                Row(work, way, tuple(death(kernel, code, path) for _ in range(ROUNDS))) for way, code in DEATHS.items()
+            ]
+    return rows
