@@ -23,7 +23,7 @@ from tfprovisioner.batch.tasks import Executed, Progress, Task
 
 KERNEL = "python3"
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds after which something that should happen will not."""
 
 
