@@ -108,4 +108,4 @@ def engine(
 
 
 def notes(told: Sequence[Progress]) -> str:
-    return "\n".join(progress.text for progress in told if progress.state == "note")
+    return "\n".join(f"{progress.run}: {progress.text}" for progress in told if progress.state == "note")
