@@ -71,7 +71,7 @@ class Conversation:
         self._asked: dict[str, SimpleQueue[dict[str, Any]]] = {}
         self._places: OrderedDict[str, Relay] = OrderedDict()
         self._comms = comms.here(self)
-        self.closing = False
+        self.closing, self._how = False, ""
         self._thread = threading.Thread(target=self._main, name=f"tfkernels-{name}", daemon=True)
         self._thread.start()
 
@@ -179,10 +179,10 @@ class Conversation:
         finally:
             del self._asked[identity]
 
-    def close(self) -> None:
-        """Ends the kernel and the thread. A cell that runs there ends with ``KernelDied``."""
+    def close(self, how: str = "shut down") -> None:
+        """Ends the kernel and the thread. A cell that runs there ends with ``KernelDied``, which says ``how``."""
         with self._lock:
-            self.closing = True
+            self.closing, self._how = True, how
             if self._current is not None:
                 self._stop_current(self._current)
             self._doorbell.ring()
@@ -235,7 +235,8 @@ class Conversation:
         """What a cell is told that did not come to its end."""
         self.told = True
         if self.failure is None:
-            return KernelDied(f"kernel {self._name} was shut down, and the cell {'ended' if ran else 'was not run'}")
+            when = "while the cell ran, and the cell ended with it" if ran else "before the cell, which was not run"
+            return KernelDied(f"kernel {self._name} was {self._how or 'shut down'} {when}")
         if ran or not self._obituary:
             return self.failure
         return self._died("It ended before this cell, which was not run. ")
