@@ -19,6 +19,7 @@ if typing.TYPE_CHECKING:
     from tfkernels.models import trace as trace
     from tfkernels.models import watch as watch
     from tfkernels.models import weights as weights
+    from tfkernels.recording import record as record
     from tfkernels.remote import RemoteKernel
     from tfkernels.several import each as each
     from tfkernels.shipments import pack as pack
@@ -30,11 +31,16 @@ _ELSEWHERE = {
     "each": "tfkernels.several",
     "load_weights": "tfkernels.models",
     "pack": "tfkernels.shipments",
+    "record": "tfkernels.recording",
     "seed": "tfkernels.models",
     "trace": "tfkernels.models",
     "watch": "tfkernels.models",
     "weights": "tfkernels.models",
 }
+
+
+if sys.version_info < (3, 7):  # noqa: UP036 (there a module has no __getattr__, and this is all that is used there)
+    from tfkernels.recording import record as record
 
 
 def __getattr__(name: str) -> typing.Any:

@@ -2,13 +2,18 @@
 
 The *descriptor* of a parcel is small and plain JSON; it is all that travels in a Jupyter message. Several can be
 joined into one, from different segments.
+
+What is to last is written as bytes instead: a line that says what they are, then the same buffers and skeleton.
 """
 
 import json
 import os
+import re
 import typing
 
-from tfkernels.codec import Decoder, Encoder
+import numpy as np
+
+from tfkernels.codec import ALIGNMENT, Decoder, Encoder
 from tfkernels.errors import ExchangeError, NotPortable
 from tfkernels.segments import Address, open_segment, read
 from tfkernels.writing import write
@@ -17,6 +22,9 @@ FORMAT = 3
 """Raised when an older tfkernels could misread what this one writes."""
 
 Descriptor = typing.Dict[str, typing.Any]
+
+_HEADER = ALIGNMENT
+"""Bytes before the buffers, so that these keep their alignment."""
 
 
 class Parcel:
@@ -46,6 +54,16 @@ class Parcel:
         part = {"segment": address, "buffers": self._end, "skeleton": len(self._skeleton)}
         return {"format": FORMAT, "parts": [part]}
 
+    def to_bytes(self) -> bytearray:
+        """Everything as bytes that ``of_bytes`` reads, in this version of tfkernels or a later one of the format."""
+        line = f"tfkernels parcel {FORMAT} {self._end} {len(self._skeleton)}"
+        content = bytearray(line.ljust(_HEADER - 1).encode("ascii") + b"\n")
+        content += bytes(self._end)
+        for offset, data in self._buffers:
+            content[_HEADER + offset : _HEADER + offset + len(data)] = memoryview(data)  # type: ignore[arg-type]  # an array is a buffer for NumPy 2's types only
+        content += self._skeleton
+        return content
+
 
 def join(descriptors: typing.Iterable[Descriptor]) -> Descriptor:
     return {"format": FORMAT, "parts": [part for descriptor in descriptors for part in descriptor["parts"]]}
@@ -71,14 +89,46 @@ def check(descriptor: typing.Optional[Descriptor]) -> Descriptor:
     return descriptor
 
 
+def of_bytes(content: bytes) -> typing.Dict[str, typing.Any]:
+    """The named values that ``to_bytes`` wrote: independent, writable, ordinary. Raises ``ExchangeError``.
+
+    The bytes may come from anywhere: no code is run for them.
+    """
+    line = re.fullmatch(rb"tfkernels parcel (\d{1,9}) (\d{1,18}) (\d{1,18}) *\n", content[:_HEADER])
+    if line is None:
+        raise ExchangeError("these bytes are no recorded value of tfkernels")
+    written, buffers, length = map(int, line.groups())
+    if written != FORMAT:
+        raise ExchangeError(
+            f"the value was recorded in format {written} and this tfkernels reads format {FORMAT}; use the same "
+            f"version of tfkernels for recording and reading"
+        )
+    if len(content) != _HEADER + buffers + length:
+        raise ExchangeError(
+            f"the recorded value is damaged: it has {len(content)} bytes of {_HEADER + buffers + length}"
+        )
+    memory = np.empty(buffers + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    memory = memory[start : start + buffers]
+    memory[:] = np.frombuffer(content, np.uint8, buffers, _HEADER)
+    return _decoded(memory, content[_HEADER + buffers :])
+
+
 def _unpack(part: typing.Dict[str, typing.Any]) -> typing.Dict[str, typing.Any]:
     segment = open_segment(part["segment"])
     try:
         buffers, length = part["buffers"], part["skeleton"]
-        skeleton = json.loads(os.pread(segment, length, buffers).decode("ascii"))
-        decoder = Decoder(read(segment, buffers), skeleton["forms"])
-        return {name: decoder.decode(node) for name, node in skeleton["values"].items()}
+        return _decoded(read(segment, buffers), os.pread(segment, length, buffers))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ExchangeError(f"what arrived is damaged ({error!r})") from error
     finally:
         os.close(segment)
+
+
+def _decoded(memory: typing.Any, skeleton: typing.Union[bytes, bytearray]) -> typing.Dict[str, typing.Any]:
+    try:
+        written = json.loads(bytes(skeleton).decode("ascii"))
+        decoder = Decoder(memory, written["forms"])
+        return {name: decoder.decode(node) for name, node in written["values"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ExchangeError(f"what arrived is damaged ({error!r})") from error

@@ -196,19 +196,22 @@ class KernelProcess:
 
     def obituary(self) -> str:
         """How the process ended: signal or exit code, and its last words."""
-        code = self._process.wait()
-        if code < 0:
-            try:
-                how = f"was ended by signal {signal.Signals(-code).name}"
-            except ValueError:
-                how = f"was ended by signal {-code}"
-            if code == -signal.SIGKILL:
-                how += " (somebody's kill -9, or the system ran out of memory)"
-        else:
-            how = f"ended with exit code {code}"
+        how = ending(self._process.wait())
         self.new_stderr()
         tail = "\n".join(self._said.decode(errors="replace").strip().splitlines()[-10:])
         return f"{how}. Its last words were:\n{tail}" if tail else how
+
+
+def ending(status: int) -> str:
+    """How a process ended, from its return code: ``ended with exit code 3``, ``was ended by signal SIGSEGV``."""
+    if status >= 0:
+        return f"ended with exit code {status}"
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        name = str(-status)
+    guess = " (somebody's kill -9, or the system ran out of memory)" if status == -signal.SIGKILL else ""
+    return f"was ended by signal {name}{guess}"
 
 
 def _look_for_files_left(name: str) -> None:

@@ -1,6 +1,8 @@
 """Which CUDA and cuDNN a release was built and tested with: TensorFlow's own table of tested build configurations.
 
-https://www.tensorflow.org/install/source#gpu; the rows from 2.14 on agree with what ``tensorflow[and-cuda]`` asks for.
+It is in https://www.tensorflow.org/install/source#gpu, whose text is ``site/en/install/source.md`` in the repository
+tensorflow/docs. All rows here were compared with it as it was when it ended with 2.18. Later releases go by their
+wheels: ``tensorflow[and-cuda]`` of 2.19 to 2.21 asks for CUDA 12.5 and cuDNN 9.3 or newer.
 """
 
 from dataclasses import dataclass

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 
-from tfprovisioner import bytecode, catalogue, durable, environments, interpreters, plan, turns
+from tfprovisioner import bytecode, catalogue, durable, environments, interpreters, plan, resolution, turns
 from tfprovisioner.backends import BACKENDS
 from tfprovisioner.environments import Environment
 from tfprovisioner.errors import BrokenEnvironment, BuildFailed
@@ -32,6 +32,9 @@ def ensured(order: Order, report: Reporter) -> Iterator[tuple[Environment, bool]
         if existing is not None and existing.problem() is None and not order.rebuild:
             yield existing, False
             return
+        if not release.known and recipe.backend == "uv":
+            report.step(f"asking the package index for TensorFlow {release.version}")
+            resolution.require_published(release, recipe.python)
         report.step("looking for a Python")
         interpreter = interpreters.find(order, release)
         if interpreter.minor != recipe.python:

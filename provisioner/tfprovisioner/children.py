@@ -4,6 +4,7 @@ import subprocess
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 
@@ -11,9 +12,66 @@ class Stopped(BaseException):
     """Raised where a program was waited for when ``stop`` was called. No ``Exception``: it is nobody's to handle."""
 
 
-_running: set["subprocess.Popen[str]"] = set()
-_stopped = threading.Event()
-_guard = threading.Lock()
+class Children:
+    """The programs of some threads, so that they can be ended without those of others."""
+
+    def __init__(self) -> None:
+        self._running: set[subprocess.Popen[str]] = set()
+        self._stopped = threading.Event()
+        self._guard = threading.Lock()
+
+    @contextmanager
+    def of_this_thread(self) -> Iterator[None]:
+        """What this thread starts in the context is one of them."""
+        token = _own.set(self)
+        try:
+            yield
+        finally:
+            _own.reset(token)
+
+    @contextmanager
+    def started(self, arguments: Sequence[object], **options: Any) -> Iterator["subprocess.Popen[str]"]:
+        with self._guard:  # it is either among those that ``stop`` ends, or not started
+            self.check()
+            process = subprocess.Popen(
+                [str(argument) for argument in arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                text=True,
+                errors="replace",
+                **options,
+            )
+            self._running.add(process)
+        try:
+            with process:
+                try:
+                    yield process
+                except BaseException:
+                    process.kill()
+                    raise
+        finally:
+            with self._guard:
+                self._running.discard(process)
+        self.check()
+
+    def check(self) -> None:
+        if self._stopped.is_set():
+            raise Stopped
+
+    def stop(self) -> None:
+        """Kills all programs. Their threads get ``Stopped``, also if they try to start another one."""
+        with self._guard:
+            self._stopped.set()
+            for process in self._running:
+                process.kill()
+
+    def resume(self) -> None:
+        """Lets programs be started again, after the threads of the stopped ones have ended."""
+        self._stopped.clear()
+
+
+_every = Children()
+_own: ContextVar[Children] = ContextVar("children", default=_every)
 
 
 @contextmanager
@@ -22,44 +80,14 @@ def started(arguments: Sequence[object], **options: Any) -> Iterator["subprocess
 
     It reads nothing and writes text; ``options`` are more of ``subprocess.Popen``. Raises ``OSError``, ``Stopped``.
     """
-    with _guard:  # it is either among those that ``stop`` ends, or not started
-        check()
-        process = subprocess.Popen(
-            [str(argument) for argument in arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            **options,
-        )
-        _running.add(process)
-    try:
-        with process:
-            try:
-                yield process
-            except BaseException:
-                process.kill()
-                raise
-    finally:
-        with _guard:
-            _running.discard(process)
-    check()
+    with _own.get().started(arguments, **options) as process:
+        yield process
 
 
 def check() -> None:
     """Raises ``Stopped`` after ``stop``. Whoever waits for something else calls it now and then."""
-    if _stopped.is_set():
-        raise Stopped
+    _own.get().check()
 
 
-def stop() -> None:
-    """Kills all programs. Their threads get ``Stopped``, also if they try to start another one."""
-    with _guard:
-        _stopped.set()
-        for process in _running:
-            process.kill()
-
-
-def resume() -> None:
-    """Lets programs be started again, after the threads of the stopped ones have ended."""
-    _stopped.clear()
+stop, resume = _every.stop, _every.resume
+"""For all threads that have no ``Children`` of their own."""

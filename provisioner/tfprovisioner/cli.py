@@ -13,6 +13,8 @@ from tfkernels import kernelspecs
 from tfprovisioner import catalogue, listing, side_by_side, sources, upkeep
 from tfprovisioner import extras as extras_module
 from tfprovisioner import install as install_module
+from tfprovisioner.batch import command as batch_command
+from tfprovisioner.batch.report import command as report_command
 from tfprovisioner.order import Order, lasting
 from tfprovisioner.terminal import NO_KERNELS, JsonOption, answering, complain, megabytes, print_json, print_table
 
@@ -76,11 +78,15 @@ def install(
     ] = False,
     python: Annotated[
         str | None,
-        typer.Option(metavar="VERSION|PATH", help="The Python to use. Without it, the best one is found or fetched."),
+        typer.Option(
+            metavar="VERSION|PATH",
+            help="The Python to use. Without it, or again with `usual`, the best one is found or fetched.",
+        ),
     ] = None,
     backend: Annotated[
-        Backend, typer.Option(help="uv: wheels from the package index. conda: packages of conda channels.")
-    ] = Backend.uv,
+        Backend | None,
+        typer.Option(help="uv: wheels from the package index. conda: packages of conda channels.", show_default="uv"),
+    ] = None,
     channels: Annotated[
         list[str] | None,
         typer.Option(
@@ -92,12 +98,12 @@ def install(
     ] = None,
     conda_exe: Annotated[
         str | None,
-        typer.Option(metavar="PATH", help="Your own conda, mamba or micromamba, to use in place of the built-in one."),
+        typer.Option(metavar="PATH", help="Your own conda, mamba or micromamba, in place of the `usual` one."),
     ] = None,
 ) -> None:
     """Build environments and register their kernels. What is there already is left as it is.
 
-    A kernel keeps the packages that it was made with; --with adds to them.
+    A kernel stays as it was made, with its packages, backend, Python, channels and GPUs, but for what is asked for now.
     """
     requests = releases or ["tf1", "tf2"]
     if name and len(requests) != 1:
@@ -106,7 +112,7 @@ def install(
         sources.choose(index, find_links or (), offline)
         wanted = (*(line for path in requirements or () for line in extras_module.read(path)), *(extras or ()))
     first = Order(
-        requests[0], name, user, rebuild, backend.value, wanted, without=tuple(without or ()),
+        requests[0], name, user, rebuild, backend and backend.value, wanted, without=tuple(without or ()),
         python=lasting(python), channels=tuple(channels or ()), conda=lasting(conda_exe),
         gpu=gpu, devices=devices,
     )  # fmt: skip
@@ -144,6 +150,8 @@ def _print_installed(done: install_module.Installed) -> None:
     if done.extras:
         kept = f" (kept: {', '.join(done.kept)}; --without leaves one out)" if done.kept else ""
         print(f"{done.name}: with {', '.join(done.extras)}{kept}", flush=True)
+    if done.choices:
+        print(f"{done.name}: as it was made: {' '.join(done.choices)}", flush=True)
     if made.recipe.backend == "uv":
         caution = catalogue.caution(catalogue.find(made.recipe.tensorflow), made.recipe.python)
         if caution:
@@ -181,6 +189,8 @@ def releases(as_json: JsonOption = False) -> None:
 app.command()(upkeep.add)
 app.command()(upkeep.doctor)
 app.command()(upkeep.gc)
+app.command(cls=batch_command.WithArguments)(batch_command.run)
+app.command()(report_command.report)
 
 
 @app.command()

@@ -2,24 +2,79 @@
 
 import re
 from collections.abc import Iterable
+from urllib.parse import urlsplit, urlunsplit
 
 from tfprovisioner.errors import ProvisionError
 
-_USER = re.compile(r"(?<=://)[^\s/?#]*@")
-_TOKEN = re.compile(r"(?<=/t/)[^\s/]+(?=/)")  # of conda's servers
-_QUERY = re.compile(r"(://[^\s?#`'\")]+)\?[^\s`'\")]+")
+_PUBLIC = frozenset(
+    {
+        "",
+        "pypi.org",
+        "files.pythonhosted.org",
+        "conda.anaconda.org",
+        "repo.anaconda.com",
+        "github.com",
+        "docs.astral.sh",
+    }
+)
+"""Hosts, and no host at all, whose addresses have no secrets in their paths."""
+
+_URL = re.compile(
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9.+-]*://)(?P<user>[^\s/?#]*@)?(?P<host>[^\s/?#`'\"<>)]*)"
+    r"(?P<rest>[^\s`'\"<>)]*[^\s`'\"<>),.;:])?"
+)
+_FILE = re.compile(r"[^/]+\.(whl|tar\.gz|zip|conda|tar\.bz2|json)")
+_OF_CONDA = re.compile(r"/t/[^/]+")
+_TOKEN = re.compile(
+    r"(?![0-9a-f]*$)(?=\D*\d)(?=[^A-Za-z]*[A-Za-z])[A-Za-z0-9_]{16,}"
+    r"|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+)
+"""A part of a path that nobody would call a folder: letters and digits in one piece, or a UUID. What is hexadecimal
+throughout is a commit or the hash of a file."""
 
 
 def redacted(text: str) -> str:
-    """A text in which URLs have neither user nor password nor token nor query (``?token=…``)."""
-    return _QUERY.sub(r"\1?****", _TOKEN.sub("****", _USER.sub("****@", text)))
+    """A text in which URLs have neither user nor password nor query, nor, on hosts that are not public, a path.
+
+    A token may be any part of a path. The name of a file is left.
+    """
+    return _URL.sub(_told, text)
+
+
+def _told(url: re.Match[str]) -> str:
+    path, mark, _ = (url["rest"] or "").partition("?")
+    if url["host"] not in _PUBLIC and path.strip("/"):
+        name = path.partition("#")[0].rpartition("/")[2]
+        path = f"/****/{name}" if _FILE.fullmatch(name) else "/****"
+    path = _OF_CONDA.sub("/t/****", path)
+    return f"{url['scheme']}{'****@' if url['user'] else ''}{url['host']}{path}{'?****' if mark else ''}"
+
+
+def cleaned(text: str) -> str:
+    """A text whose URLs can still be used, as far as they go without what is secret in them."""
+    return _URL.sub(lambda url: public(url[0]), text)
+
+
+def public(url: str) -> str:
+    """An address as it may be written down to be used again: without user, password, query and what looks like a token.
+
+    On conda's servers, where a token follows ``/t/``, it still leads there.
+    """
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    path = _OF_CONDA.sub("", parts.path)
+    if host not in _PUBLIC:
+        path = "/".join("****" if _TOKEN.fullmatch(part) else part for part in path.split("/"))
+    return urlunsplit(parts._replace(netloc=host, path=path, query=""))
 
 
 def refuse(requirements: Iterable[str]) -> None:
     """Raises ``ProvisionError`` if a requirement has credentials in it: kernels show what they were made from."""
     for requirement in requirements:
-        if _USER.search(requirement) and "://git@" not in requirement:
+        without = requirement.replace("://git@", "://")  # everybody's name there
+        if cleaned(without) != without:
             raise ProvisionError(
-                f"The requirement {redacted(requirement)} has a user or a password in its address, which would be "
-                f"written to the kernel's files. Leave it out, and put it into ~/.netrc or a keyring, which uv reads."
+                f"The requirement {redacted(requirement)} has a user, a password or a token in its address, which "
+                f"would be written to the kernel's files. Leave it out, and put it into ~/.netrc or a keyring, which "
+                f"uv reads."
             )

@@ -89,13 +89,13 @@ def version(release: Release) -> str:
     return runtime[1] if runtime else accelerators.toolkit(release.version).cuda
 
 
-def check(release: Release, backend: str) -> None:
-    """Raises ``NoGPU`` if CUDA for the release cannot be had on this machine."""
+def check(release: Release, conda: bool) -> None:
+    """Raises ``NoGPU`` if CUDA for the release cannot be had on this machine, by wheels or from conda's channels."""
     if platform_name() != PLATFORM:
         raise NoGPU(
             f"TensorFlow with CUDA is for Linux x86-64 only here, and this is {platform_name()}. Leave --gpu out."
         )
-    if not by_wheels(release) and backend != "conda":
+    if not by_wheels(release) and not conda:
         wanted = accelerators.toolkit(release.version)
         raise NoGPU(
             f"TensorFlow {release.version} wants CUDA {wanted.cuda} and cuDNN {wanted.cudnn}, and there are no wheels "

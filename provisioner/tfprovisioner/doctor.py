@@ -10,7 +10,7 @@ from tfkernels.kernelspecs import KernelSpec
 from tfprovisioner import cards, catalogue, drift, health, kernelspec
 from tfprovisioner.drift import Drift
 from tfprovisioner.errors import BrokenEnvironment, UnknownRelease
-from tfprovisioner.order import EXISTING, Order
+from tfprovisioner.order import EXISTING, Order, made_by
 from tfprovisioner.probe import Findings, gpus_seen, probe
 
 
@@ -87,7 +87,8 @@ def examine(name: str) -> Diagnosis:
 
 
 def _gpus(spec: KernelSpec, python: Path) -> tuple[str, ...] | None:
-    if not spec.spec["metadata"]["tfkernels"].get("gpu"):
+    order = made_by(spec.spec["metadata"]["tfkernels"])
+    if order is None or not order.gpu:
         return None
     seen = gpus_seen(python, spec.spec["env"])
     if not seen and cards.present() and spec.spec["env"].get("CUDA_VISIBLE_DEVICES") != "-1":

@@ -1,6 +1,7 @@
 """``tfkernels gc``: takes away what no kernel points to and nothing runs from."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +9,13 @@ from pathlib import Path
 from filelock import Timeout
 
 from tfkernels import kernelspecs
-from tfprovisioner import environments
+from tfprovisioner import environments, kernelspec
+from tfprovisioner.batch import kernels
 from tfprovisioner.conda import pythons
 from tfprovisioner.home import home
+
+_KEPT = 30 * 24 * 3600.0
+"""Seconds for which a batch's kernel is kept after its last use: to build it again would take minutes."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +31,36 @@ class Garbage:
 def collect(dry_run: bool = False) -> list[Garbage]:
     """Removes, or only finds, all of it. What is being built or used at the moment stays.
 
-    Environments count as used if any Jupyter's kernel points to them, this one's or another's.
+    Environments count as used if any Jupyter's kernel points to them, this one's or another's, or if a batch that ran
+    here had them made and used them within the last month.
     """
-    return [*_environments(dry_run), *_pythons(dry_run), *_locks(dry_run)]
+    found = [*_environments(dry_run), *_kernelspecs(dry_run)]
+    found += _pythons(dry_run, _paths(found))
+    return [*found, *_locks(dry_run, _paths(found))]
+
+
+def _kernelspecs(dry_run: bool) -> Iterator[Garbage]:
+    """Those that batches made for themselves."""
+    for folder in _stale():
+        lock = environments.lock(folder.parent.name)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            continue
+        try:
+            if folder in _stale():
+                item = _garbage(folder, "no batch has used this kernel for a month")
+                if not dry_run:
+                    kernelspec.remove(folder)
+                    with suppress(OSError):  # the same environment has another one
+                        folder.parent.rmdir()
+                yield item
+        finally:
+            lock.release()
+
+
+def _stale() -> list[Path]:
+    return list(kernels.unused(time.time() - _KEPT))
 
 
 def _environments(dry_run: bool) -> Iterator[Garbage]:
@@ -40,7 +72,7 @@ def _environments(dry_run: bool) -> Iterator[Garbage]:
         except Timeout:
             continue  # somebody builds or removes it
         try:
-            if folder in pointed or environments.kernels_of(folder) or environments.runs(folder):
+            if folder in pointed or {*environments.kernels_of(folder)} - {*_stale()} or environments.runs(folder):
                 continue
             whole = environments.load(folder) is not None
             why = "no kernel points to it" if whole else "a build that did not finish"
@@ -52,9 +84,9 @@ def _environments(dry_run: bool) -> Iterator[Garbage]:
             lock.release()
 
 
-def _pythons(dry_run: bool) -> Iterator[Garbage]:
-    """Pythons from conda; after the environments, since those that are gone need theirs no more."""
-    found = {folder: _garbage(folder, "a Python that no environment uses") for folder in pythons.unused()}
+def _pythons(dry_run: bool, without: set[Path]) -> Iterator[Garbage]:
+    """Pythons from conda; environments that are gone, or would be, need theirs no more."""
+    found = {folder: _garbage(folder, "a Python that no environment uses") for folder in pythons.unused(without)}
     gone = list(found) if dry_run else pythons.sweep()
     yield from (found[folder] for folder in gone if folder in found)
 
@@ -63,8 +95,12 @@ def _garbage(folder: Path, why: str) -> Garbage:
     return Garbage(str(folder), why, environments.size(folder), environments.size(folder, shared=False))
 
 
-def _locks(dry_run: bool) -> Iterator[Garbage]:
-    """Lock files of what is not there."""
+def _paths(found: Iterable[Garbage]) -> set[Path]:
+    return {Path(item.path) for item in found}
+
+
+def _locks(dry_run: bool, without: set[Path]) -> Iterator[Garbage]:
+    """Lock files of what is not there, or would not be."""
     for path in sorted((home() / "locks").glob("*.lock")):
         lock = environments.lock(path.stem)
         try:
@@ -72,8 +108,8 @@ def _locks(dry_run: bool) -> Iterator[Garbage]:
         except Timeout:
             continue
         try:
-            built = (*environments.root().glob(f"{path.stem}.build-*"), *pythons.root().glob(f"{path.stem}.build-*"))
-            if not built:
+            folders = (environments.root(), pythons.root())
+            if without.issuperset(built for folder in folders for built in folder.glob(f"{path.stem}.build-*")):
                 if not dry_run:
                     with suppress(OSError):  # Windows deletes no file that is open
                         path.unlink()  # who waits for this one looks whether it is still there, and makes a new one

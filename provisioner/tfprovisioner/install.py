@@ -1,7 +1,7 @@
 """``tfkernels install``, ``add`` and ``remove``: an environment and the kernels that point to it, together."""
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from tfprovisioner.conda import pythons
 from tfprovisioner.environments import Environment
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.existing import Existing
-from tfprovisioner.order import EXISTING, Addition, Order
+from tfprovisioner.order import EXISTING, Addition, Order, made_by
 from tfprovisioner.progress import Reporter, reporting
 
 
@@ -33,12 +33,15 @@ class Installed:
     """The requirements that the environment has beside TensorFlow's."""
     kept: tuple[str, ...] = ()
     """Those of them that were not asked for now: the kernel had them already."""
+    choices: tuple[str, ...] = ()
+    """What else was not asked for now, and is as the kernel was made: ``--backend conda``."""
 
 
 def install(order: Order) -> Installed:
     """Builds the environment of an order if it is missing, and registers its kernel.
 
-    A kernel of that name keeps the packages that it was made with. Raises ``ProvisionError``; then nothing has changed.
+    A kernel of that name stays as it was made, but for what is asked for now. Raises ``ProvisionError``; then nothing
+    has changed.
     """
     check(order)
     with reporting() as reporter_for:
@@ -55,7 +58,7 @@ def check(order: Order) -> None:
     credentials.refuse(order.extras)
     catalogue.find(order.release)
     kernelspec.check_name(order)
-    _check_gpus(_completed(order, _registered(order)))
+    _check_gpus(order.completed(made_by(_registered(order))))
 
 
 def _check_gpus(order: Order) -> list[str]:
@@ -65,14 +68,14 @@ def _check_gpus(order: Order) -> list[str]:
     if not order.gpu:
         return []
     release = catalogue.find(order.release)
-    cuda.check(release, order.backend)
+    cuda.check(release, order.backend == "conda")
     return cards.check(cards.present(), cuda.version(release), release.version, order.devices)
 
 
 def carry_out(order: Order, report: Reporter) -> Installed:
     """Does what ``install`` promises for an order that was checked."""
     before = _registered(order)
-    completed = _completed(order, before)
+    completed = order.completed(made_by(before))
     for caution in _check_gpus(completed):
         report.step(caution)
     try:
@@ -84,22 +87,13 @@ def carry_out(order: Order, report: Reporter) -> Installed:
     finally:
         report.end()
     kept = tuple(line for line in completed.extras if line not in order.extras)
-    return Installed(order.kernel, environment, folder, built, registered, completed.extras, kept)
+    choices = tuple(" ".join(choice) for choice in completed.choices if choice not in order.choices)
+    return Installed(order.kernel, environment, folder, built, registered, completed.extras, kept, choices)
 
 
 def _registered(order: Order) -> dict[str, Any]:
     """What the kernel that an order is for says of itself, if it is there already."""
     return kernelspec.described_in(kernelspec.kernels_folder(order.user) / order.kernel) or {}
-
-
-def _completed(order: Order, before: dict[str, Any]) -> Order:
-    """With the packages and GPUs that the kernel was made with: nothing of the user's is lost unasked."""
-    return replace(
-        order,
-        extras=extras.merged(before.get("extras", ()), order.extras, order.without),
-        gpu=bool(before.get("gpu")) if order.gpu is None else order.gpu,
-        devices=order.devices or before.get("devices"),
-    )
 
 
 def _leave(before: dict[str, Any], environment: Environment) -> None:

@@ -45,13 +45,14 @@ def find(order: Order, release: Release) -> Interpreter:
             if python.minor == minor and _fits(python.version, order.python):
                 return Interpreter(python.version, Path(python.path))
     exact = order.python if order.python and order.python.count(".") == 2 else None
+    forbidden = uv.forbidden()
     for minor in wanted:
-        if _numbers(minor) >= _UV_HAS_FROM and uv.downloads_pythons():
+        if _numbers(minor) >= _UV_HAS_FROM and forbidden is None:
             return Interpreter(exact or minor, None, "uv")
     for minor in wanted:
         if pythons.available(minor, order.channels):
             return Interpreter(exact or minor, None, "conda")
-    raise NoInterpreter(_none_at_all(release, wanted))
+    raise NoInterpreter(_none_at_all(release, wanted, forbidden or "nothing has one"))
 
 
 def minors(order: Order, release: Release) -> tuple[str, ...]:
@@ -104,14 +105,14 @@ def _no_wheels(release: Release, what: str) -> str:
     )
 
 
-def _none_at_all(release: Release, wanted: tuple[str, ...]) -> str:
+def _none_at_all(release: Release, wanted: tuple[str, ...], forbidden: str) -> str:
     first = wanted[0]
     return (
         f"TensorFlow {release.version} needs Python {' or '.join(wanted)}, and there is none on this machine: neither "
-        f"on PATH, nor from pyenv, asdf, rye, uv, conda, Homebrew or the system; and none may be downloaded (uv has "
-        f"them from 3.8 on, unless UV_PYTHON_DOWNLOADS or UV_OFFLINE forbid it; conda-forge has all, unless UV_OFFLINE "
-        f"forbids it). Allow that, or install one, for example with `pyenv install {first}` or `conda create -n "
-        f"python{first} python={first}`, or name one with --python; then run the same command again."
+        f"on PATH, nor from pyenv, asdf, rye, uv, conda, Homebrew or the system; and none may be fetched, neither by "
+        f"uv nor from conda-forge, because {forbidden}. Allow that, or install one, for example with `pyenv install "
+        f"{first}` or `conda create -n python{first} python={first}`, or name one with --python, or take all of it "
+        f"from conda with --backend conda; then run the same command again."
     )
 
 

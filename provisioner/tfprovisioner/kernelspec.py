@@ -18,7 +18,7 @@ from tfprovisioner.display import display_name
 from tfprovisioner.environments import Environment, note_kernel, replace_bytes, replace_text
 from tfprovisioner.errors import BadKernelName, ProvisionError
 from tfprovisioner.existing import Existing
-from tfprovisioner.order import EXISTING, Addition, Order
+from tfprovisioner.order import EXISTING, Addition, Order, made_by
 
 PROVISIONER = "tfkernels-provisioner"
 """The name of our entry point in the group ``jupyter_client.kernel_provisioners``."""
@@ -35,16 +35,20 @@ def kernels_folder(user: bool) -> Path:
     return base / "kernels"
 
 
-def write(order: Order | Addition, environment: Environment, theirs: Existing | None = None) -> tuple[Path, bool]:
+def write(
+    order: Order | Addition, environment: Environment, theirs: Existing | None = None, kernels: Path | None = None
+) -> tuple[Path, bool]:
     """Registers an environment as the ordered kernel; returns the kernelspec's folder, and whether anything changed.
 
-    ``theirs`` is given if the environment is the user's; nothing is written down in it.
+    ``theirs`` is given if the environment is the user's; nothing is written down in it. ``kernels`` is a folder that
+    no Jupyter looks into, for a kernel that is nobody's to pick.
 
     ``kernel.json`` is replaced last and at once: a reader finds the old kernel or the new one. Raises
     ``ProvisionError``.
     """
-    folder = kernels_folder(order.user) / order.kernel
-    content = _content(order, environment)
+    kernels = kernels or kernels_folder(order.user)
+    folder = kernels / order.kernel
+    content = _content(order, environment, kernels)
     if theirs is not None:
         content["argv"][0] = str(theirs.python)
         content["metadata"]["tfkernels"]["package"] = str(theirs.package)
@@ -80,7 +84,8 @@ def repoint(folder: Path, environment: Environment) -> None:
     content = _read(folder / "kernel.json")
     content["argv"][0] = str(environment.python)
     described = content["metadata"]["tfkernels"]
-    content["env"] = {**_others(content["env"]), **_own(environment, described.get("devices"))}
+    order = made_by(described)
+    content["env"] = {**_others(content["env"]), **_own(environment, order.devices if order else None)}
     described.update(environment=str(environment.folder), python=environment.python_version)
     try:
         note_kernel(environment.folder, folder)
@@ -121,9 +126,10 @@ def _made_by(order: Order | Addition, described: dict[str, Any]) -> bool:
     """Whether a kernel is what an order asks for, perhaps with other packages or options."""
     if isinstance(order, Addition):
         return described.get("backend") == EXISTING and described.get("environment") == order.path
-    if described.get("backend") == EXISTING:
-        return False
-    return catalogue.kernel_name(described.get("release", order.release)) == catalogue.kernel_name(order.release)
+    made = made_by(described)
+    return made is not None and catalogue.kernel_name(made.release or order.release) == catalogue.kernel_name(
+        order.release
+    )
 
 
 def damaged(folder: Path) -> bool:
@@ -145,7 +151,7 @@ def remove(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
-def _content(order: Order | Addition, environment: Environment) -> dict[str, Any]:
+def _content(order: Order | Addition, environment: Environment, kernels: Path) -> dict[str, Any]:
     name = order.kernel
     release = environment.recipe.tensorflow
     metadata: dict[str, Any] = {
@@ -157,17 +163,17 @@ def _content(order: Order | Addition, environment: Environment) -> dict[str, Any
             "command": order.command,
         }
     }
-    devices = order.devices if isinstance(order, Order) else None
+    devices = None
     if isinstance(order, Order):
-        described = metadata["tfkernels"]
-        described.update(release=order.release, extras=list(order.extras), gpu=environment.recipe.gpu, devices=devices)
+        metadata["tfkernels"]["order"] = order.to_json()
+        devices = order.devices
     # What its ipykernel can do (debugger, encryption) is a fact of the environment, not of the one we run in.
     own = _read(environment.folder / "share" / "jupyter" / "kernels" / "python3" / "kernel.json")
     metadata.update(own.get("metadata", {}))
     if not order.user:  # a Jupyter that lacks the provisioner hides kernels that name it
         metadata["kernel_provisioner"] = {"provisioner_name": PROVISIONER, "config": {}}
     launcher = Path(tfkernels.__file__).with_name("launcher.py")
-    start = kernels_folder(order.user) / name / START
+    start = kernels / name / START
     taken = {str(spec.spec.get("display_name")) for other, spec in kernelspecs.find().items() if other != name}
     return {
         "argv": [str(environment.python), str(start), str(launcher), "-f", "{connection_file}"],
@@ -181,7 +187,7 @@ def _content(order: Order | Addition, environment: Environment) -> dict[str, Any
             "TFKERNELS_KERNEL": name,
             "TFKERNELS_KERNEL_COMMAND": order.command,
             "TFKERNELS_KERNEL_TENSORFLOW": release,
-            "TFKERNELS_KERNELS": str(kernels_folder(order.user)),
+            "TFKERNELS_KERNELS": str(kernels),
             **_own(environment, devices),
         },
         "metadata": metadata,

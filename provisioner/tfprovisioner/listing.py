@@ -99,7 +99,7 @@ def _here(release: Release) -> tuple[str | None, str]:
     except NoWheels:
         return None, f"no wheels for {catalogue.platform_name()}"
     except NoInterpreter:
-        return None, f"no Python {' or '.join(release.pythons)} found, and none may be downloaded"
+        return None, f"no Python {' or '.join(release.pythons)} found, and none may be fetched"
     return interpreter.source, f"Python {interpreter.version}: {_origin(interpreter)}"
 
 

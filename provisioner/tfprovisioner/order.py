@@ -3,16 +3,18 @@
 import re
 import shlex
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
-from tfprovisioner import catalogue
+from tfprovisioner import catalogue, extras
 from tfprovisioner.conda import channels
 
 
 def lasting(named: str | None) -> str | None:
     """A version as it is; a program or a folder by its absolute path, for the order may be repeated from elsewhere."""
-    if named is None or _is_version(named):
+    if named is None or _is_version(named) or named == USUAL:
         return named
     path = Path(named).expanduser()
     if path.exists() or path.name != named:
@@ -24,20 +26,24 @@ def _is_version(named: str) -> bool:
     return re.fullmatch(r"\d+(\.\d+){0,2}", named) is not None
 
 
+USUAL = "usual"
+"""In place of an interpreter or a conda program: none of the user's choice, though the kernel was made with one."""
+
 EXISTING = "existing"
 """The backend of environments that users made themselves."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """The arguments of one ``tfkernels install``."""
+    """The arguments of one ``tfkernels install``. A kernel that is there keeps what is left out as it was made."""
 
     release: str
     """As typed: ``tf1``, ``1.15``, ``2.11.0``."""
     name: str | None = None
     user: bool = False
     rebuild: bool = False
-    backend: str = "uv"
+    backend: str | None = None
+    """``uv``, which is also what a new kernel is made by if nothing is said, or ``conda``."""
     extras: tuple[str, ...] = ()
     """Requirements beside TensorFlow's, ``matplotlib<3.5``."""
     python: str | None = None
@@ -49,9 +55,9 @@ class Order:
     without: tuple[str, ...] = ()
     """Packages that the kernel was made with and is not to have any more."""
     gpu: bool | None = None
-    """With the GPU distribution and CUDA's libraries; ``None`` means as the kernel was made."""
+    """With the GPU distribution and CUDA's libraries."""
     devices: str | None = None
-    """The GPUs that the kernel sees, ``0,1``, ``all`` or ``none``; ``None`` means as the kernel was made."""
+    """The GPUs that the kernel sees, ``0,1``, ``all`` or ``none``."""
 
     @property
     def kernel(self) -> str:
@@ -71,21 +77,76 @@ class Order:
             words += ["--name", self.name]
         if self.user:
             words += ["--user"]
-        if self.backend != "uv":
-            words += ["--backend", self.backend]
-        if self.python:
-            words += ["--python", self.python]
-        for channel in self.channels:
-            words += ["--channel", channels.public(channel)]
-        if self.conda:
-            words += ["--conda-exe", self.conda]
-        if self.gpu:
-            words += ["--gpu"]
-        if self.devices and self.devices != "all":
-            words += ["--devices", self.devices]
-        for extra in self.extras:
-            words += ["--with", extra]
-        return shlex.join(words)
+        return shlex.join([*words, *(word for choice in self.choices for word in choice), *_with(self.extras)])
+
+    @property
+    def choices(self) -> tuple[tuple[str, ...], ...]:
+        """What was chosen of how the kernel is made, as options of the command line."""
+        chosen = [("--backend", self.backend), ("--python", self.python)]
+        chosen += [("--channel", channels.public(channel)) for channel in self.channels]
+        chosen += [("--conda-exe", self.conda), ("--gpu", "" if self.gpu else None)]
+        chosen += [("--devices", None if self.devices == "all" else self.devices)]
+        return tuple((option, value) if value else (option,) for option, value in chosen if value is not None)
+
+    def completed(self, before: "Order | None") -> "Order":
+        """With everything that a kernel was made with ``before``: nothing of the user's is lost unasked.
+
+        Raises ``BadRequirement`` for a package to leave out that the kernel was not made with.
+        """
+        old = before or Order(self.release)
+        backend = self.backend or old.backend
+        # A kernel of conda's packages has its Python from there, too.
+        python = None if backend == "conda" and old.python_path else old.python
+        return replace(
+            self,
+            backend=backend,
+            extras=extras.merged(old.extras, self.extras, self.without),
+            python=_chosen(self.python, python),
+            channels=self.channels or old.channels,
+            conda=_chosen(self.conda, old.conda),
+            gpu=bool(old.gpu) if self.gpu is None else self.gpu,
+            devices=self.devices or old.devices,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON to make the same kernel from, without passwords and without what was for once only."""
+        lasting = replace(self, channels=tuple(map(channels.public, self.channels)), rebuild=False, without=())
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(lasting).items()}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Order":
+        """What ``to_json`` made of one, here or in another version: what is not known here is left out.
+
+        Raises ``TypeError``.
+        """
+        known: dict[str, Any] = {}
+        for field in fields(cls):
+            if field.name in content:
+                value = content[field.name]
+                known[field.name] = tuple(value) if isinstance(value, list) else value
+        return cls(**known)
+
+
+def _with(requirements: tuple[str, ...]) -> list[str]:
+    return [word for requirement in requirements for word in ("--with", requirement)]
+
+
+def _chosen(now: str | None, before: str | None) -> str | None:
+    return before if now is None else None if now == USUAL else now
+
+
+def made_by(described: Mapping[str, Any]) -> Order | None:
+    """The order that a kernel was made by; ``None`` if it is one of an environment that the user added.
+
+    ``described`` is what its ``kernel.json`` says under ``metadata.tfkernels``.
+    """
+    if not described or described.get("backend") == EXISTING:
+        return None
+    try:
+        return Order.from_json(described["order"])
+    except (KeyError, TypeError):  # written before orders were kept, or by somebody else
+        known = ("release", "backend", "gpu", "devices", "extras")
+        return Order.from_json({"release": "", **{name: described[name] for name in known if name in described}})
 
 
 @dataclass(frozen=True)

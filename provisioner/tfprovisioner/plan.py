@@ -21,10 +21,15 @@ class Plan:
 
 def choose(order: Order, release: Release) -> Recipe:
     """The recipe of an environment that is there, before interpreters are searched, which takes seconds."""
-    if not order.rebuild:
-        for minor in interpreters.minors(order, release):
-            recipe = recipe_for(order, release, minor)
-            existing = environments.current(recipe)
-            if existing is not None and existing.problem() is None:
-                return recipe
-    return recipe_for(order, release, interpreters.find(order, release).minor)
+    found = None if order.rebuild else existing(order, release)
+    return found or recipe_for(order, release, interpreters.find(order, release).minor)
+
+
+def existing(order: Order, release: Release) -> Recipe | None:
+    """The recipe of an environment that is there and looks whole. Raises ``NoInterpreter``."""
+    for minor in interpreters.minors(order, release):
+        recipe = recipe_for(order, release, minor)
+        environment = environments.current(recipe)
+        if environment is not None and environment.problem() is None:
+            return recipe
+    return None

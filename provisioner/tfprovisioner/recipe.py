@@ -51,7 +51,7 @@ def recipe_for(order: Order, release: Release, python: str) -> Recipe:
     return Recipe(
         tensorflow=release.version,
         python=python,
-        backend=order.backend,
+        backend=order.backend or "uv",
         lock=hashlib.sha256(_decided(order, release).encode()).hexdigest(),
         platform=f"{sys.platform}-{platform.machine().lower()}",
         extras=tuple(sorted(order.extras)),

@@ -1,6 +1,8 @@
 """From what is wanted to a lock: every package pinned and hashed."""
 
 import json
+import sys
+import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -43,6 +45,17 @@ def lock(plan: Plan, python: Path, folder: Path, say: Callable[[str], None]) -> 
             raise
         reason = conflicts.explained(str(error), asked, pins, release.version, plan.interpreter.minor)
         raise error if reason is None else BadRequirement(reason) from error
+
+
+def require_published(release: Release, python: str) -> None:
+    """Raises ``BuildFailed`` if the index has no TensorFlow of a release for a Python (minor version) on this machine.
+
+    It is asked for TensorFlow alone, which takes a second at most, not the minutes until an environment could be made.
+    """
+    wanted = [requirement for requirement in release.requirements if requirement.startswith("tensorflow")]
+    options = ["--python", sys.executable, "--python-version", python, "--no-deps", *only_wheels(release)]
+    with tempfile.TemporaryDirectory() as folder:
+        resolve(wanted, (), (), options, Path(folder), lambda _: None)
 
 
 def resolve(

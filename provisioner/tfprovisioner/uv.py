@@ -1,5 +1,6 @@
 """Running uv: its binary, its progress, and what its failures mean."""
 
+import functools
 import os
 import re
 import subprocess
@@ -12,6 +13,7 @@ from tfkernels import environ
 from tfprovisioner import children
 from tfprovisioner.credentials import redacted
 from tfprovisioner.errors import BuildFailed
+from tfprovisioner.home import home
 
 _DECIDED = (
     # Variables that would change which interpreter and which packages are taken, or whether they are checked
@@ -80,17 +82,23 @@ _CAUSES = (
 )
 
 
+_MISLEADING = {
+    # settings in a uv.toml, as uv shows them, with which an environment would not be what was verified, or elsewhere
+    "target": r"\btarget: Some",
+    "prefix": r"\bprefix: Some",
+    "python-platform": r"\bpython_platform: Some",
+    "python-version": r"\bpython_version: Some",
+    "no-binary": r"\bno_binary: (Packages|All)",  # code of others would be run
+    "link-mode": r"\blink_mode: Symlink",  # `uv cache clean` would empty all environments
+}
+
+
 def run(arguments: list[str], cwd: Path, say: Callable[[str], None]) -> None:
     """Runs uv and hands each line of its output to ``say``. Raises ``BuildFailed`` with the cause.
 
     ``cwd`` is a folder of ours, so that no project's configuration is picked up from where the user happens to be;
     the user's own uv configuration (index, proxy, cache) holds.
     """
-    environment = environ.cleaned(os.environ)
-    for name in _DECIDED:
-        environment.pop(name, None)
-    if environment.get("UV_LINK_MODE") == "symlink":  # `uv cache clean` would empty all environments
-        del environment["UV_LINK_MODE"]
     try:
         binary = find_uv_bin()
     except FileNotFoundError as error:
@@ -99,7 +107,7 @@ def run(arguments: list[str], cwd: Path, say: Callable[[str], None]) -> None:
         ) from error
     lines: list[str] = []
     command = [binary, "--no-progress", "--color", "never", *arguments]
-    with children.started(command, cwd=cwd, env=environment, stderr=subprocess.STDOUT) as process:
+    with children.started(command, cwd=cwd, env=_variables(), stderr=subprocess.STDOUT) as process:
         assert process.stdout is not None
         for line in process.stdout:
             lines.append(redacted(line.rstrip()))
@@ -110,12 +118,67 @@ def run(arguments: list[str], cwd: Path, say: Callable[[str], None]) -> None:
 
 def offline() -> bool:
     """Whether uv, and with it everything here, was told to stay off the network."""
-    return os.environ.get("UV_OFFLINE", "").strip().lower() in ("1", "true", "t", "yes", "y", "on")
+    told = os.environ.get("UV_OFFLINE", "").strip().lower() in ("1", "true", "t", "yes", "y", "on")
+    return told or _setting("offline") == "Enabled"
 
 
-def downloads_pythons() -> bool:
-    """Whether uv fetches an interpreter by itself when it needs one."""
-    return os.environ.get("UV_PYTHON_DOWNLOADS", "automatic") == "automatic" and not offline()
+def forbidden() -> str | None:
+    """Why no Python may be fetched that was not asked for, neither by uv nor from conda; ``None`` if one may."""
+    if offline():
+        return "the network is not to be used (--offline, UV_OFFLINE, or `offline` in uv.toml)"
+    downloads = _setting("python_downloads") or os.environ.get("UV_PYTHON_DOWNLOADS", "automatic")
+    if downloads.lower() != "automatic":
+        return f"UV_PYTHON_DOWNLOADS, or `python-downloads` in uv.toml, says {downloads.lower()!r}"
+    return None
+
+
+def check_settings() -> None:
+    """Raises ``BuildFailed`` if the user's ``uv.toml`` would put packages elsewhere, or others.
+
+    What it says of indexes, the network and the cache holds.
+    """
+    shown = _settings()
+    found = [name for name, pattern in _MISLEADING.items() if re.search(pattern, shown)]
+    if found:
+        raise BuildFailed(
+            f"uv.toml says {', '.join(f'`{name}`' for name in found)}: with that, packages would not get into the "
+            f"environment as they were verified, so it was not built and nothing was changed. Take that out, or name "
+            f"another file with UV_CONFIG_FILE; then run the same command again."
+        )
+
+
+def _setting(name: str) -> str | None:
+    found = re.search(rf"\b{name}: (\w+)", _settings())
+    return found[1] if found else None
+
+
+def _settings() -> str:
+    """What uv makes of its variables and all its uv.toml; empty if it does not say."""
+    folder = next(folder for folder in (home(), *home().parents) if folder.is_dir())
+    return _shown(folder, tuple(sorted(_variables().items())))
+
+
+@functools.lru_cache(maxsize=4)
+def _shown(folder: Path, variables: tuple[tuple[str, str], ...]) -> str:
+    """uv's settings as it shows them for debugging: nothing else knows where its files are, and which one wins."""
+    command = ["--show-settings", "pip", "install", "tensorflow"]
+    try:
+        with children.started(
+            [find_uv_bin(), *command], cwd=folder, env=dict(variables), stderr=subprocess.DEVNULL
+        ) as process:
+            return process.communicate()[0]
+    except OSError:
+        return ""
+
+
+def _variables() -> dict[str, str]:
+    """The variables that uv is started with."""
+    variables = environ.cleaned(os.environ)
+    for name in _DECIDED:
+        variables.pop(name, None)
+    if variables.get("UV_LINK_MODE") == "symlink":  # `uv cache clean` would empty all environments
+        del variables["UV_LINK_MODE"]
+    return variables
 
 
 def _explanation(output: str) -> str:

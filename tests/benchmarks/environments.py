@@ -41,6 +41,7 @@ class _Place:
 
     def __init__(self, name: str, folder: Path) -> None:
         self._name, self._folder = name, folder
+        self._kernel = f"bench-{name}"  # `remove` takes a kernel away wherever Jupyter sees it, the user's own as well
         self._seconds: dict[str, list[float]] = {}
         self._work: dict[str, list[float]] = {}
         self._home, jupyter = folder / "home", folder / "jupyter"
@@ -50,7 +51,7 @@ class _Place:
             "JUPYTER_DATA_DIR": str(jupyter),
             "JUPYTER_PATH": str(jupyter),
         }
-        self._tfkernels("install", name, "--user")  # now everything is in uv's cache
+        self._install()  # now everything is in uv's cache
         self._built = self._environment()
         self._lock, self._wheels = folder / "requirements.txt", folder / "wheels"
         self._lock.write_bytes((self._built / "requirements.txt").read_bytes())
@@ -70,10 +71,10 @@ class _Place:
             with self._timed("of ours: uv puts it there"):
                 self._uv(f"uv{number}")
             with self._timed("tfkernels install --rebuild, tried"):
-                self._tfkernels("install", self._name, "--user", "--rebuild")
-            self._tfkernels("remove", self._name)
+                self._install("--rebuild")
+            self._tfkernels("remove", self._kernel)
             with self._timed("tfkernels install, the first, tried"):
-                self._tfkernels("install", self._name, "--user")
+                self._install()
         rows = [Row(f"{self._name}, packages cached", way, tuple(samples)) for way, samples in self._seconds.items()]
         # What holds on a machine that others use, too
         work = f"{self._name}, processor time"
@@ -103,6 +104,9 @@ class _Place:
         self._seconds.setdefault(way, []).append(time.perf_counter() - started)
         self._work.setdefault(way, []).append(_children() - before)
 
+    def _install(self, *options: str) -> None:
+        self._tfkernels("install", self._name, "--name", self._kernel, "--user", *options)
+
     def _environment(self) -> Path:
         (record,) = (self._home / "environments").glob("*/environment.json")
         return record.parent
@@ -127,7 +131,8 @@ class _Place:
     def _uv(self, name: str) -> None:
         _do([find_uv_bin(), "venv", "--quiet", "--no-project", "--python", self._base, self._folder / name])
         command = [find_uv_bin(), "pip", "install", "--quiet", "--python", self._folder / name, "--require-hashes"]
-        _do([*command, "--requirement", self._lock])
+        # As ``backends.wheels`` does it; the tools that a package is built with decide whether the built one is used.
+        _do([*command, "--no-deps", "--build-constraints", self._lock, "--requirement", self._lock])
 
 
 def _do(command: list[object], env: dict[str, str] | None = None) -> None:

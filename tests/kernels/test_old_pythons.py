@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 from uv import find_uv_bin
 
+from tfkernels import recording
 from tfkernels.parcel import Parcel, unpack
 from tfkernels.segments import Segment
+from tfprovisioner.batch import records
 
 COMPARISON = ["test_comparison_numbers.py", "test_comparison_structure.py"]
 _KERNELS = Path(__file__).parents[2] / "kernels"
@@ -63,6 +65,7 @@ def test_again(tests: list[str], python: Callable[..., str]) -> None:
 _OTHER_SIDE = """
 import json, os, sys
 from tfkernels import segments, writing
+from tfkernels import recording
 from tfkernels.parcel import Parcel, unpack
 sent, address = map(json.loads, sys.argv[1:])
 x = unpack(sent)["x"]
@@ -85,3 +88,20 @@ def test_shared_memory(python: Callable[..., str]) -> None:
         sent = Parcel({"x": array}).write(there.descriptor, there.address)
         arrived = unpack(json.loads(python("-c", _OTHER_SIDE, json.dumps(sent), json.dumps(back.address))))
     assert np.array_equal(arrived["y"], array + 1)
+
+
+_SCRIPT = (
+    "import tfkernels, numpy as np; tfkernels.record('x', np.arange(5e3)); tfkernels.record('y', {'a': [1, None]})"
+)
+
+
+@pytest.mark.parametrize(("version", "packages"), [("3.6", "numpy"), ("3.7", "numpy")])
+def test_a_script_records(python: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "records"
+    folder.mkdir()
+    monkeypatch.setenv(recording.FOLDER, str(folder))
+    python("-c", _SCRIPT)
+    x, y = records.of_script(folder)
+    assert np.array_equal(x.value(), np.arange(5e3))
+    assert y.value() == {"a": [1, None]}
+    assert oct((folder / x.sha256).stat().st_mode & 0o777) == "0o600"

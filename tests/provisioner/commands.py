@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 
 def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "tfprovisioner", *arguments]
@@ -15,6 +17,16 @@ def command(*arguments: str) -> list[str]:
 def tfkernels(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command(*arguments), env={**os.environ, **variables}, capture_output=True, text=True, check=False
+    )
+
+
+def in_a_mount(script: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Runs a script that mounts file systems, which nobody else sees."""
+    unshared = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--mount"]
+    if subprocess.run([*unshared, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this system lets nobody mount a small file system")
+    return subprocess.run(
+        [*unshared, "sh", "-c", script], env={**os.environ, **variables}, capture_output=True, text=True, check=False
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 from uv import find_uv_bin
 
-from tests.provisioner.commands import built, command, tfkernels
+from tests.provisioner.commands import built, command, in_a_mount, tfkernels
 from tfkernels import kernelspecs
 from tfkernels.remote import RemoteKernel
 from tfprovisioner import catalogue, environments, install, kernelspec, locks
@@ -60,19 +59,20 @@ def test_a_file_that_is_not_the_verified_one_is_refused(place: Path, monkeypatch
     assert list((place / "home" / "environments").iterdir()) == []
 
 
+def test_a_release_that_no_index_has_is_told_before_anything_is_begun(place: Path) -> None:
+    failed = tfkernels("install", "2.99", "--user")
+    assert failed.returncode == 1
+    assert "The package index has no such release of TensorFlow" in failed.stderr
+    assert "looking for a Python" not in failed.stderr
+    assert list((place / "home" / "environments").iterdir()) == []
+
+
 def test_a_full_disk_is_told_and_leaves_nothing(place: Path) -> None:
     (place / "home").mkdir()
     install_it = " ".join(command("install", "tf1", "--user"))
     look = f"code=$?; ls {place}/home/environments; exit $code"
     script = f"mount -t tmpfs -o size=60m none {place}/home && {install_it}; {look}"
-    unshared = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--mount"]
-    if subprocess.run([*unshared, "true"], capture_output=True, check=False).returncode:
-        pytest.skip("this system lets nobody mount a small file system to fill")
-    # Copies, because a hard link into the cache takes no space.
-    failed = subprocess.run(
-        [*unshared, "sh", "-c", script],
-        env={**os.environ, "UV_LINK_MODE": "copy"}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    failed = in_a_mount(script, UV_LINK_MODE="copy")  # a hard link into the cache would take no space
     assert failed.returncode == 1, failed.stderr
     assert "disk is full" in failed.stderr
     assert "Traceback" not in failed.stderr

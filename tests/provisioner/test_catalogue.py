@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from packaging.version import Version
 from tfcatalogue import locking, page, verification
 from tfprovisioner import accelerators, catalogue, locks, resolution, results
 from tfprovisioner.catalogue import Release
-from tfprovisioner.errors import NoWheels, UnknownRelease
+from tfprovisioner.errors import BuildFailed, NoWheels, UnknownRelease
 from tfprovisioner.interpreters import Interpreter
 from tfprovisioner.order import Order
 from tfprovisioner.plan import Plan
@@ -146,6 +147,9 @@ def test_a_newer_release_is_resolved_when_it_is_installed(tmp_path: Path, monkey
     monkeypatch.setattr(catalogue, "lines", lambda: {release.line: release for release in older})
     release, order = catalogue.find("2.21"), Order("2.21")
     assert not release.known
+    resolution.require_published(release, "3.12")
+    with pytest.raises(BuildFailed, match="no such release of TensorFlow"):
+        resolution.require_published(replace(release, version="2.99"), "3.12")
     plan = Plan(release, recipe_for(order, release, "3.12"), Interpreter("3.12", None), order)
     text = resolution.lock(plan, Path("3.12"), tmp_path, print)
     pins, hashes = locks.split(text)

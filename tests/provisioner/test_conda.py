@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import signal
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 
 from tests.provisioner import channels
 from tests.provisioner.channels import Package, Server
-from tests.provisioner.commands import command
+from tests.provisioner.commands import command, in_a_mount
 from tfkernels import kernelspecs
 from tfkernels.remote import RemoteKernel
 from tfprovisioner import environments, install, survey
@@ -78,7 +79,9 @@ def test_an_environment_of_conda_packages_is_active_in_its_kernel(
         kernel.run("from tfkernels import environ; handed_on = environ.cleaned(environ.AT_START)")
         assert not {"CONDA_PREFIX", "FROM_A_HOOK", "LD_LIBRARY_PATH"} & set(kernel["handed_on"])
 
-    assert install.install(order(server.url)).built is False
+    for again in (order(server.url), Order("tf1", user=True)):
+        assert install.install(again).built is False, "and plain `tfkernels install tf1` leaves it as it was made"
+    assert install.install(again).choices == ("--backend conda", f"--channel {server.url}")
     assert install.remove("tf1") == [install.Removed((done.kernelspec,), prefix)]
 
 
@@ -102,6 +105,24 @@ def test_progress_is_told_in_bytes(server: Server, place: Path) -> None:
     assert total == sum(record["size"] for record in prefixes.records(place / "prefix"))
     assert rest
     assert 0 < rest[-1][0] <= (total or 0)
+
+
+@pytest.mark.parametrize("path", ["t/to-ken-4711", "a1B2c3D4e5F6g7H8"])
+def test_passwords_and_tokens_of_a_channel_stay_out_of_what_is_written(
+    server: Server, place: Path, capfd: pytest.CaptureFixture[str], path: str
+) -> None:
+    channel = place / "served" / path / "mine"
+    channel.mkdir(parents=True)
+    for subdir in (channels.subdir(), "noarch"):
+        (channel / subdir).symlink_to(place / "served" / subdir)
+    url = server.url.replace("://", "://me:s3cret@") + f"/{path}/mine"
+    done = install.install(order(url))
+    secrets = [b"s3cret", path.rpartition("/")[2].encode()]
+    files = [file for folder in ("home", "jupyter") for file in (place / folder).rglob("*") if file.is_file()]
+    assert done.kernelspec / "kernel.json" in files
+    assert [file for file in files if any(secret in file.read_bytes() for secret in secrets)] == []
+    said = "".join(capfd.readouterr())
+    assert not any(secret.decode() in said for secret in secrets)
 
 
 def test_a_package_that_is_not_the_one_of_the_index_is_refused(folder: Path, server: Server, place: Path) -> None:
@@ -206,6 +227,21 @@ def test_killed_in_the_middle_nothing_is_left_to_break(server: Server, place: Pa
     done = install.install(order(server.url))
     assert done.built
     assert list(environments.root().iterdir()) == [done.environment.folder], "and what was begun is gone"
+
+
+@pytest.mark.parametrize("full", ["home", "cache"])
+def test_a_full_disk_is_told_and_leaves_nothing(server: Server, place: Path, full: str) -> None:
+    (place / full).mkdir()
+    big = Package("big", "1.0", (), {"share/big": random.Random(1).randbytes(20_000_000)})  # noqa: S311
+    big.write(place / "served")
+    arguments = ("install", "tf1", "--user", "--backend", "conda", "--channel", server.url, "--with", "big")
+    look = f"code=$?; ls {place}/home/environments; exit $code"
+    failed = in_a_mount(f"mount -t tmpfs -o size=15m none {place / full} && {' '.join(command(*arguments))}; {look}")
+    assert failed.returncode == 1, failed.stderr
+    assert "The disk is full" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert failed.stdout == "", "ls found nothing that was left"
+    assert not (place / "jupyter" / "kernels").exists()
 
 
 def test_interrupted_nothing_is_left(server: Server, place: Path) -> None:

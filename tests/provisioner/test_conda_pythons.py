@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from tests.provisioner import channels
 from tests.provisioner.channels import Package, Server
 from tests.provisioner.commands import command
 from tfkernels.remote import RemoteKernel
-from tfprovisioner import catalogue, install, survey
+from tfprovisioner import catalogue, garbage, install, survey
 from tfprovisioner.conda import prefixes, pythons
 from tfprovisioner.order import Order
 from tfprovisioner.progress import Reporter
@@ -49,6 +50,21 @@ def test_a_python_that_the_machine_lacks_comes_from_conda_by_itself(
     assert install.install(Order("tf1", user=True)).built is False
     install.remove("tf1")
     assert not python.exists(), "it goes with the last environment that used it"
+
+
+def test_gc_says_before_what_it_removes(
+    bare: None, light: str, server: Server, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TFKERNELS_CHANNELS", server.url)
+    done = install.install(Order("tf1", user=True))
+    (python,) = pythons.root().iterdir()
+    assert garbage.collect(dry_run=True) == []
+    shutil.rmtree(done.kernelspec)
+    told = garbage.collect(dry_run=True)
+    assert {str(done.environment.folder), str(python)} <= {item.path for item in told}
+    assert python.exists()
+    assert garbage.collect() == told
+    assert not python.exists()
 
 
 _FETCH = """

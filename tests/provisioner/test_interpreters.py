@@ -223,19 +223,48 @@ def test_what_is_named_means_the_same_from_other_folders(tmp_path: Path, monkeyp
     assert "--python 3.12" in Order("tf2", python="3.12").command
 
 
-def test_what_the_machine_lacks_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def unset(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """uv was told nothing; returns the folder for its ``uv.toml``."""
+    for name in ("UV_PYTHON_DOWNLOADS", "UV_OFFLINE", "UV_CONFIG_FILE", "UV_NO_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("TFKERNELS_HOME", str(tmp_path / "home"))
+    (tmp_path / "uv").mkdir()
+    return tmp_path / "uv"
+
+
+def test_what_the_machine_lacks_is_fetched(unset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(survey, "pythons", lambda: (python("3.11.1"),))
-    monkeypatch.delenv("UV_PYTHON_DOWNLOADS", raising=False)
-    monkeypatch.delenv("UV_OFFLINE", raising=False)
     assert interpreters.find(Order("tf2"), _TF2).version == "3.11.1", "what is here goes before what is preferred"
     monkeypatch.setattr(survey, "pythons", lambda: ())
     assert interpreters.find(Order("tf2"), _TF2) == Interpreter("3.13", None, "uv")
     assert interpreters.find(Order("tf1"), _TF1) == Interpreter("3.7", None, "conda"), "uv has none before 3.8"
-    monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
-    assert interpreters.find(Order("tf2"), _TF2) == Interpreter("3.13", None, "conda")
-    monkeypatch.setenv("UV_OFFLINE", "1")
-    with pytest.raises(NoInterpreter, match=r"needs Python 3\.7.*UV_OFFLINE.*pyenv install 3\.7.*conda create"):
-        interpreters.find(Order("tf1"), _TF1)
+
+
+@pytest.mark.parametrize(
+    ("variable", "toml", "told"),
+    [
+        ("UV_OFFLINE=1", "", "UV_OFFLINE"),
+        ("UV_PYTHON_DOWNLOADS=never", "", "UV_PYTHON_DOWNLOADS.* says 'never'"),
+        ("UV_PYTHON_DOWNLOADS=manual", 'python-downloads = "automatic"', "UV_PYTHON_DOWNLOADS.* says 'manual'"),
+        ("", 'python-downloads = "never"', "`python-downloads` in uv.toml, says 'never'"),
+        ("", "offline = true", "`offline` in uv.toml"),
+    ],
+)
+def test_nothing_is_fetched_if_uv_may_not(
+    unset: Path, monkeypatch: pytest.MonkeyPatch, variable: str, toml: str, told: str
+) -> None:
+    monkeypatch.setattr(survey, "pythons", lambda: ())
+    if variable:
+        monkeypatch.setenv(*variable.split("="))
+    (unset / "uv.toml").write_text(toml)
+    for name, release, minor in (("tf1", _TF1, r"3\.7"), ("tf2", _TF2, r"3\.13")):
+        expected = rf"needs Python {minor}.*neither by uv nor from conda-forge, because.*{told}.*pyenv install {minor}"
+        with pytest.raises(NoInterpreter, match=expected):
+            interpreters.find(Order(name), release)
+    in_conda = interpreters.find(Order("tf1", backend="conda"), _TF1)
+    assert in_conda.source == "conda", "whoever asks for conda's packages asks for its Python"
 
 
 def test_the_conda_backend_takes_versions_only(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from tfprovisioner.errors import ProvisionError
 
 SECRET = "pass-w0rd-4711"  # noqa: S105 (to be looked for)
 USER = f"somebody:{SECRET}"
+TOKEN = "a1B2c3D4e5F6g7H8"  # noqa: S105
 
 
 @pytest.fixture
@@ -55,6 +57,12 @@ def nothing_is_there(place: Path) -> bool:
     return not list(environments.glob("*")) and not (place / "jupyter" / "kernels").exists()
 
 
+def configure(place: Path, settings: str) -> None:
+    """Writes the user's ``uv.toml``."""
+    (place / "config" / "uv").mkdir(parents=True)
+    (place / "config" / "uv" / "uv.toml").write_text(settings)
+
+
 def falsified(place: Path, name: str, version: str) -> dict[str, Path]:
     """A wheel of the same name and version that has something else in it."""
     elsewhere = place / "elsewhere"
@@ -87,8 +95,7 @@ def test_a_file_with_another_hash_is_refused_whatever_uv_was_told(
 ) -> None:
     index.wrong = falsified(place, "part3", "1.0")
     monkeypatch.setenv("UV_NO_VERIFY_HASHES", "1")
-    (place / "config" / "uv").mkdir(parents=True)
-    (place / "config" / "uv" / "uv.toml").write_text("[pip]\nverify-hashes = false\nrequire-hashes = false\n")
+    configure(place, "[pip]\nverify-hashes = false\nrequire-hashes = false\n")
     code, words = install("--index", index.url)
     assert code == 1
     assert "not the one that was verified" in words
@@ -154,20 +161,20 @@ def test_a_mirror_that_has_it_all_without_the_network(
     assert "There is no folder" in words
 
 
-@pytest.mark.parametrize("way", ["--index", "UV_DEFAULT_INDEX", "UV_INDEX", "uv.toml"])
+@pytest.mark.parametrize("way", ["--index", "UV_DEFAULT_INDEX", "UV_INDEX", "uv.toml", "uv.toml [pip]"])
 def test_passwords_stay_out_of_everything(
     index: tiny.Index, install: Install, place: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    index.user = USER
+    index.user, index.token = USER, TOKEN
     url = index.url_for(USER)
     tiny.wheel(index.folder, "extra", "2.0", {"extra.py": ""})
     arguments = ["--with", "extra", *(["--index", url] if way == "--index" else [])]
     if way.startswith("UV_"):
         monkeypatch.setenv(way, url)
+    elif way == "uv.toml [pip]":
+        configure(place, f'[pip]\nindex-url = "{url}"\nemit-index-annotation = true\n')
     elif way == "uv.toml":
-        (place / "config" / "uv").mkdir(parents=True)
-        settings = f'[[index]]\nurl = "{url}"\ndefault = true\n[pip]\nemit-index-url = true\n'
-        (place / "config" / "uv" / "uv.toml").write_text(settings)
+        configure(place, f'[[index]]\nurl = "{url}"\ndefault = true\n[pip]\nemit-index-url = true\n')
 
     said = []
     index.wrong = falsified(place, "part3", "1.0")
@@ -182,24 +189,79 @@ def test_passwords_stay_out_of_everything(
     assert said[-1][0] == 0, said
     assert "wants another user or password" in said[2][1]
 
-    assert not any(SECRET in words for _, words in said)
+    assert not any(secret in words for _, words in said for secret in (SECRET, TOKEN))
     written = [path for folder in ("home", "jupyter") for path in (place / folder).rglob("*") if path.is_file()]
     assert len(written) > tiny.PARTS
-    assert [path for path in written if SECRET.encode() in path.read_bytes()] == []
+    assert [path for path in written if {SECRET.encode(), TOKEN.encode()} & set(_words(path))] == []
     (kernel,) = (place / "jupyter" / "kernels").glob("*/kernel.json")
     command = json.loads(kernel.read_text())["metadata"]["tfkernels"]["command"]
     assert command == "tfkernels install tf1 --user --with extra"
 
 
+def _words(path: Path) -> list[bytes]:
+    return re.findall(rb"[\w-]+", path.read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("toml", "told"),
+    [
+        ('[pip]\ntarget = "{place}/theirs"', "`target`"),
+        ('[pip]\nprefix = "{place}/theirs"', "`prefix`"),
+        ('[pip]\npython-platform = "windows"\npython-version = "3.8"', "`python-platform`, `python-version`"),
+        ('[pip]\nno-binary = ["part3"]', "`no-binary`"),
+        ('no-binary-package = ["part3"]', "`no-binary`"),
+        ('link-mode = "symlink"', "`link-mode`"),
+    ],
+)
+def test_a_uv_toml_that_would_put_other_packages_or_elsewhere_is_told(
+    index: tiny.Index, install: Install, place: Path, toml: str, told: str
+) -> None:
+    configure(place, toml.format(place=place))
+    code, words = install("--index", index.url)
+    assert code == 1
+    assert f"uv.toml says {told}" in " ".join(words.split())
+    assert nothing_is_there(place)
+    assert not (place / "theirs").exists()
+
+
 def test_what_is_redacted() -> None:
     told = "Failed to fetch: `https://me:a@b@host:8/simple/x/?token=abc` through http://token@proxy/, see git@host"
     assert credentials.redacted(told) == (
-        "Failed to fetch: `https://****@host:8/simple/x/?****` through http://****@proxy/, see git@host"
+        "Failed to fetch: `https://****@host:8/****?****` through http://****@proxy/, see git@host"
     )
+    for url, redacted in (
+        ("https://host/TOKEN/simple/six/", "https://host/****"),
+        ("https://host/TOKEN/six-1.0-py3-none-any.whl#sha256=12", "https://host/****/six-1.0-py3-none-any.whl"),
+        ("https://pypi.org/simple/six/", "https://pypi.org/simple/six/"),
+        ("https://conda.anaconda.org/t/TOKEN/mine/noarch", "https://conda.anaconda.org/t/****/mine/noarch"),
+        ("file:///home/me/wheels", "file:///home/me/wheels"),
+    ):
+        assert credentials.redacted(f"cause: {url}.") == f"cause: {redacted}."
 
 
-def test_a_requirement_with_a_password_is_refused(place: Path) -> None:
+def test_addresses_that_are_written_down() -> None:
+    for url, public in (
+        ("https://me:secret@host:8/t/TOKEN/mine?x=1", "https://host:8/mine"),
+        ("https://host/a1B2c3D4e5F6g7H8/mine/linux-aarch64", "https://host/****/mine/linux-aarch64"),
+        ("https://host/0b5c2f0e-3f6a-4a8e-9f57-5d1f2b6f8c11/mine", "https://host/****/mine"),
+        ("https://host/ray/0123456789abcdef0123456789abcdef01234567/ray.whl", None),
+        ("file:///home/me/a1B2c3D4e5F6g7H8", None),
+        ("https://conda.anaconda.org/conda-forge", None),
+    ):
+        assert credentials.public(url) == (public or url)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"https://{USER}@127.0.0.1/extra-1.0-py3-none-any.whl",
+        f"https://127.0.0.1/extra-1.0-py3-none-any.whl?sig={SECRET}",
+        f"https://127.0.0.1/{TOKEN}/extra-1.0-py3-none-any.whl",
+    ],
+)
+def test_a_requirement_with_a_password_is_refused(address: str) -> None:
     with pytest.raises(ProvisionError, match=r"netrc") as caught:
-        credentials.refuse(["pandas<2", f"extra @ https://{USER}@127.0.0.1/extra-1.0-py3-none-any.whl"])
+        credentials.refuse(["pandas<2", f"extra @ {address}"])
     assert SECRET not in str(caught.value)
+    assert TOKEN not in str(caught.value)
     credentials.refuse(["extra @ https://127.0.0.1/extra-1.0-py3-none-any.whl", "x @ git+ssh://git@host/x"])

@@ -14,9 +14,7 @@ import subprocess
 import time
 from pathlib import Path
 
-import pytest
-
-from tests.provisioner.commands import built, command, left, tfkernels
+from tests.provisioner.commands import built, command, in_a_mount, left, tfkernels
 from tfprovisioner import environments
 from tfprovisioner.probe import probe
 
@@ -146,16 +144,6 @@ def test_one_that_fails_does_not_stop_the_others(place: Path) -> None:
     (record,) = built(place)
     links = [path for path in record.parent.glob("lib/python*/site-packages/*/*") if path.is_symlink()]
     assert links == [], "whatever the user prefers elsewhere: `uv cache clean` must not empty environments"
-
-
-def in_a_mount(script: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Runs a script that mounts file systems, which nobody else sees."""
-    unshared = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--mount"]
-    if subprocess.run([*unshared, "true"], capture_output=True, check=False).returncode:
-        pytest.skip("this system lets nobody mount a small file system")
-    return subprocess.run(
-        [*unshared, "sh", "-c", script], env={**os.environ, **variables}, capture_output=True, text=True, check=False
-    )
 
 
 def test_a_data_folder_that_shares_no_files_with_the_cache(place: Path) -> None:

@@ -132,15 +132,21 @@ class Index:
     """How many more files it hands out before every connection breaks."""
     wrong: dict[str, Path] = field(default_factory=dict)
     """Files by name that come with the content of others."""
+    token: str = ""
+    """A part of the path that it wants before all else."""
     port: int = 0
     asked: list[str] = field(default_factory=list)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/simple"
+        return f"http://127.0.0.1:{self.port}{self.base}/simple"
 
     def url_for(self, user: str) -> str:
-        return f"http://{user}@127.0.0.1:{self.port}/simple"
+        return f"http://{user}@127.0.0.1:{self.port}{self.base}/simple"
+
+    @property
+    def base(self) -> str:
+        return f"/{self.token}" if self.token else ""
 
 
 @contextmanager
@@ -175,7 +181,9 @@ def _answer(request: BaseHTTPRequestHandler, index: Index) -> None:
     wanted = f"Basic {base64.b64encode((index.user or '').encode()).decode()}"
     if index.user and request.headers.get("Authorization") != wanted:
         _send(request, b"", 401)
-    elif parts[0] == "files":
+    elif not request.path.startswith(f"{index.base}/"):
+        _send(request, b"", 404)
+    elif parts[-2] == "files":
         if index.dies_after is not None:
             index.dies_after -= 1
             if index.dies_after < 0:
@@ -184,7 +192,7 @@ def _answer(request: BaseHTTPRequestHandler, index: Index) -> None:
         _send(request, index.wrong.get(name, index.folder / name).read_bytes())
     else:
         files = [path for path in sorted(index.folder.iterdir()) if path.name.split("-")[0] == name.replace("-", "_")]
-        links = [f'<a href="/files/{path.name}#sha256={digest(path)}">{path.name}</a>' for path in files]
+        links = [f'<a href="{index.base}/files/{path.name}#sha256={digest(path)}">{path.name}</a>' for path in files]
         _send(request, "\n".join(["<!DOCTYPE html><html><body>", *links, "</body></html>"]).encode())
 
 

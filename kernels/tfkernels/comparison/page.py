@@ -29,7 +29,7 @@ _SIGNS = {EQUAL: "=", CLOSE: "≈", DIFFERENT: "≠", MISSING: "−", EXTRA: "+"
 _HEAD = ("path", "verdict", "values", *FIGURES)
 
 # The class thrice outweighs the tables' styles of JupyterLab and nbconvert. Widths in cqw: of the scrolling box.
-_STYLE = """
+STYLE = """
 & {font-size:13px;line-height:1.4}
 & p {margin:4px 0 8px}
 & .tfk-scroll {margin-top:10px;overflow-x:auto;container-type:inline-size}
@@ -64,6 +64,11 @@ box-sizing:border-box}
 
 def render(comparison: Comparison) -> str:
     """A fragment of HTML: the verdict, what grows along the order, and a table whose rows open."""
+    return fragment(comparison, f"<style>{STYLE}</style>")
+
+
+def fragment(comparison: Comparison, style: str = "") -> str:
+    """``render`` without ``STYLE``, for pages that have it once and show many comparisons."""
     everything = rows(comparison)
     content = [_headline(comparison)]
     if len(comparison.parts) == 1:
@@ -73,7 +78,7 @@ def render(comparison: Comparison) -> str:
             content += [_growth(comparison, side) for side in comparison.sides[:GROWTHS]]
         content.append(_table(comparison, excerpt(everything, ROWS)))
     # MathJax would take names with dollar signs for formulas.
-    return f'<div class="tfk tex2jax_ignore mathjax_ignore"><style>{_STYLE}</style>{"".join(content)}</div>'
+    return f'<div class="tfk tex2jax_ignore mathjax_ignore">{style}{"".join(content)}</div>'
 
 
 def _headline(comparison: Comparison) -> str:

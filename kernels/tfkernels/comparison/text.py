@@ -58,7 +58,7 @@ def verdict(part: Part) -> str:
 def _tables(sides: tuple[str, ...], shown: list[Row | Gap]) -> typing.Iterator[list[str]]:
     """The figures of one side, or the verdicts of several: with many of them in several tables, one below the other."""
     if len(sides) == 1:
-        yield _table(
+        yield aligned(
             _HEAD, "<<<>>>><", [0, 2], [item if isinstance(item, Gap) else _cells(first(item)) for item in shown]
         )
         return
@@ -66,7 +66,7 @@ def _tables(sides: tuple[str, ...], shown: list[Row | Gap]) -> typing.Iterator[l
         some = sides[start : start + _ACROSS]
         head = ["", "", *(formats.line(side, 20) for side in some)]
         body = [item if isinstance(item, Gap) else _matrix_cells(item, some) for item in shown]
-        yield _table(head, "<" * len(head), [0, 1], body)
+        yield aligned(head, "<" * len(head), [0, 1], body)
 
 
 def _cells(part: Part) -> list[str]:
@@ -82,7 +82,7 @@ def _matrix_cells(row: Row, sides: tuple[str, ...]) -> list[str]:
     ]
 
 
-def _table(head: list[str], alignment: str, flexible: list[int], body: list[Line]) -> list[str]:
+def aligned(head: list[str], alignment: str, flexible: list[int], body: list[Line]) -> list[str]:
     """Columns as wide as their longest cell; the flexible ones give way if all is too wide."""
     cells = [row for row in body if not isinstance(row, Gap)]
     widths = [max(len(formats.line(row[column])) for row in [head, *cells]) for column in range(len(head))]

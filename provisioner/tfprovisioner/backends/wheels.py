@@ -32,6 +32,7 @@ def _venv(folder: Path, python: list[str], interpreter: Interpreter, report: Rep
 
 def install(plan: Plan, folder: Path, report: Reporter) -> None:
     """Puts the packages into an environment that has a Python. Raises ``BuildFailed``."""
+    uv.check_settings()
     python = environments.python_in(folder)
     if plan.recipe.extras:
         report.step(f"resolving {', '.join(plan.recipe.extras)} together with what was verified")

@@ -3,7 +3,8 @@
 import os
 import re
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+
+from tfprovisioner import credentials
 
 DEFAULT = ("conda-forge",)
 
@@ -35,11 +36,7 @@ def urls(channel: str) -> tuple[str, ...]:
 
 def public(channel: str) -> str:
     """A channel as it may be written down: without a password or a token."""
-    if "://" not in channel:
-        return channel
-    parts = urlsplit(channel)
-    path = re.sub(r"/t/[^/]+", "", parts.path)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], path=path))
+    return credentials.public(channel) if "://" in channel else channel
 
 
 def shown(channels: tuple[str, ...]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from tfprovisioner import children, uv
 from tfprovisioner.conda import REQUEST, channels, places
-from tfprovisioner.credentials import redacted
+from tfprovisioner.credentials import cleaned, redacted
 from tfprovisioner.errors import BuildFailed
 from tfprovisioner.progress import Reporter
 
@@ -121,8 +121,17 @@ def write_explicit(prefix: Path) -> None:
     """Writes down what is in a prefix, so that it can be made again, and be looked at. Raises ``BuildFailed``."""
     if not places.is_environment(prefix):
         raise BuildFailed(f"Nothing was installed into {prefix}, though nothing failed either.")
+    _clean(prefix)
     lines = [_address(record) for record in records(prefix)]
     (prefix / EXPLICIT).write_text("\n".join(["@EXPLICIT", *lines, ""]), encoding="utf-8")
+
+
+def _clean(prefix: Path) -> None:
+    """Takes passwords and tokens of channels out of what conda's world writes down in a prefix."""
+    for path in (*prefix.glob("conda-meta/*.json"), prefix / "conda-meta" / "history"):
+        text = path.read_text(encoding="utf-8")
+        if cleaned(text) != text:
+            path.write_text(cleaned(text), encoding="utf-8")
 
 
 def _address(record: dict[str, Any]) -> str:
@@ -133,7 +142,7 @@ def _address(record: dict[str, Any]) -> str:
 def _explanation(kind: str, text: str) -> str:
     meaning, remedy = _MEANINGS[kind]
     if kind == "network" and uv.offline():
-        remedy = "UV_OFFLINE is set, and not everything is in the cache. Unset it"
+        remedy = "UV_OFFLINE is set, or `offline` in uv.toml, and not everything is in the cache. Take that out"
     return (
         f"{meaning}, so the environment was not built and nothing was changed. {remedy}; then run the same command "
         f"again. What was said:\n{redacted(text)}"

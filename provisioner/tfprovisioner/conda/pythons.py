@@ -8,7 +8,7 @@ import platform
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def root() -> Path:
 
 def available(version: str, asked: tuple[str, ...]) -> bool:
     """Whether a Python can be had: it is here already, or may be fetched."""
-    return _current(_name(version, channels.chosen(asked))) is not None or not uv.offline()
+    return _current(_name(version, channels.chosen(asked))) is not None or uv.forbidden() is None
 
 
 @contextmanager
@@ -65,9 +65,9 @@ def sweep() -> list[Path]:
     return deleted
 
 
-def unused() -> list[Path]:
-    """What ``sweep`` would delete now."""
-    return [folder for folder in sorted(root().glob("*.build-*")) if not _is_used(folder)]
+def unused(without: Collection[Path] = ()) -> list[Path]:
+    """What ``sweep`` would delete if the environments ``without`` were gone."""
+    return [folder for folder in sorted(root().glob("*.build-*")) if not _is_used(folder, without)]
 
 
 def _name(version: str, taken: tuple[str, ...]) -> str:
@@ -122,9 +122,11 @@ def _sweep(name: str, keep: Path | None) -> list[Path]:
     return deleted
 
 
-def _is_used(folder: Path) -> bool:
+def _is_used(folder: Path, without: Collection[Path] = ()) -> bool:
     """Whether an environment was made from it, also one that is still being built, or a program runs from it."""
     for configuration in environments.root().glob("*/pyvenv.cfg"):
+        if configuration.parent in without:
+            continue
         with contextlib.suppress(OSError):
             lines = configuration.read_text(encoding="utf-8").splitlines()
             homes = (line.partition("=")[2].strip() for line in lines if line.partition("=")[0].strip() == "home")

@@ -1,0 +1,145 @@
+"""``tfkernels.record``: results that a batch compares across kernels.
+
+A batch names a folder in ``TFKERNELS_RECORDS``. In a notebook a record is an output of its cell, of a type of our own;
+in a script it is a line in ``records.jsonl`` of that folder. A small value is inside, base64 of its parcel's bytes; a
+large one is a file in the folder, named by its SHA-256. Python 3.6 and newer.
+"""
+
+import base64
+import hashlib
+import json
+import math
+import os
+import sys
+import tempfile
+import typing
+
+from tfkernels.errors import ExchangeError, NotPortable, UsageError
+
+FOLDER = "TFKERNELS_RECORDS"
+"""The variable with the folder of the batch that runs, if one does."""
+
+TYPE = "application/vnd.tfkernels.record+json"
+
+LINES = "records.jsonl"
+"""In the folder: what a script has recorded."""
+
+VALUE = "value"
+"""The name that a recorded value has in its parcel."""
+
+INLINE = 16 * 1024
+"""Bytes. Larger values are files, so that notebooks stay small."""
+
+FORMAT = 1
+
+
+def record(
+    name: str, value: typing.Any, rtol: typing.Optional[float] = None, atol: typing.Optional[float] = None
+) -> None:
+    """A result under a name, for the report of ``tfkernels run``, which compares it across kernels.
+
+    ``value`` is anything that can be passed to another kernel. ``rtol`` and ``atol`` are its tolerances, as
+    ``tfkernels.compare`` takes them, if they are not to be those of the report. The same name again replaces what was
+    recorded before. Outside of a batch this only shows the value.
+
+    Raises ``NotPortable`` if a part of the value cannot travel, ``UsageError`` for a name or tolerance that is none,
+    ``ExchangeError`` if the value cannot be written. Then nothing is recorded.
+    """
+    if not isinstance(name, str) or not name.strip():
+        raise UsageError(f"a result is recorded under a name, a text that says what it is; this is none: {name!r}")
+    for option, tolerance in (("rtol", rtol), ("atol", atol)):
+        if tolerance is not None and not _is_tolerance(tolerance):
+            raise UsageError(f"{option} is a number, 0 or more; this is none: {tolerance!r}")
+    folder = os.environ.get(FOLDER)
+    if not folder:
+        _show(value)
+        return
+    from tfkernels.parcel import Parcel  # imports NumPy
+
+    try:
+        content = Parcel({VALUE: value}).to_bytes()
+    except NotPortable as error:
+        raise NotPortable(f"{name!r} cannot be recorded: {error}") from None
+    digest = hashlib.sha256(content).hexdigest()
+    small = len(content) <= INLINE
+    entry = {
+        "format": FORMAT,
+        "name": name,
+        "rtol": None if rtol is None else float(rtol),
+        "atol": None if atol is None else float(atol),
+        "summary": _summary(value),
+        "sha256": digest,
+        "size": len(content),
+        "value": base64.b64encode(content).decode("ascii") if small else None,
+    }
+    try:
+        if not small:
+            _write(os.path.join(folder, digest), content)
+        if not _display(entry):
+            with open(os.path.join(folder, LINES), "a", encoding="utf-8") as lines:
+                lines.write(json.dumps(entry) + "\n")
+    except OSError as error:
+        raise ExchangeError(
+            f"{name!r} cannot be recorded: {error.strerror} ({folder}); free some space there, or record less"
+        ) from error
+
+
+def _is_tolerance(value: typing.Any) -> bool:
+    try:
+        return math.isfinite(value) and value >= 0
+    except TypeError:
+        return False
+
+
+def _shell() -> typing.Any:
+    """The kernel's IPython shell, if this runs in a kernel."""
+    if "IPython" not in sys.modules:
+        return None
+    from IPython import get_ipython
+
+    shell = get_ipython()
+    return shell if hasattr(shell, "kernel") else None
+
+
+def _show(value: typing.Any) -> None:
+    if _shell() is None:
+        print(repr(value))
+    else:
+        from IPython.display import display
+
+        display(value)
+
+
+def _display(entry: typing.Dict[str, typing.Any]) -> bool:
+    """Puts a record among the outputs of the cell that runs; says whether there is one."""
+    if _shell() is None:
+        return False
+    from IPython.display import display
+
+    display({TYPE: entry, "text/plain": "recorded {}: {}".format(entry["name"], entry["summary"])}, raw=True)
+    return True
+
+
+def _write(path: str, content: typing.Union[bytes, bytearray]) -> None:
+    """Whole or not at all, and for this user's eyes only."""
+    if os.path.exists(path):
+        return  # named by what is in it
+    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path))
+    try:
+        with open(handle, "wb") as file:
+            file.write(content)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _summary(value: typing.Any) -> str:
+    """What a value is, in a few words: ``float32 (3, 4)``, a number or a short text itself."""
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    if shape and dtype is not None:
+        return f"{getattr(dtype, 'name', dtype)} {tuple(int(length) for length in shape)}"
+    if isinstance(value, (list, tuple, dict, set, frozenset)) and value:
+        return f"{type(value).__name__} of {len(value)}"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:40]} … {text[-16:]}"

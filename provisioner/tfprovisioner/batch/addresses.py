@@ -1,0 +1,46 @@
+"""Notebooks at addresses (``s3://``, ``gs://``, ``https://``), by papermill's readers and writers."""
+
+from pathlib import Path
+
+from tfprovisioner.credentials import redacted
+from tfprovisioner.errors import ProvisionError
+
+
+class AddressFailed(ProvisionError):
+    """Something at an address could not be read or written."""
+
+
+def is_address(source: str) -> bool:
+    """Whether papermill would look elsewhere than among files."""
+    return "://" in source
+
+
+def read(address: str) -> str:
+    """The text there. Raises ``AddressFailed``."""
+    from papermill.iorw import papermill_io
+
+    try:
+        text = papermill_io.read(address)
+    except Exception as error:
+        raise AddressFailed(f"{redacted(address)} cannot be read: {_told(error)}") from error
+    return text if isinstance(text, str) else "\n".join(text)  # some of its readers give lines
+
+
+def write(address: str, text: str) -> None:
+    """Raises ``AddressFailed``."""
+    from papermill.iorw import papermill_io
+
+    try:
+        papermill_io.write(text, address)
+    except Exception as error:
+        raise AddressFailed(f"{redacted(address)} cannot be written: {_told(error)}") from error
+
+
+def publish(path: Path, address: str) -> None:
+    """Copies a text file below an address. Raises ``AddressFailed``."""
+    write(f"{address.rstrip('/')}/{path.name}", path.read_text(encoding="utf-8"))
+
+
+def _told(error: Exception) -> str:
+    """Every storage has exceptions of its own; a missing extra of papermill is said by papermill."""
+    return redacted(f"{type(error).__name__}: {error}")

@@ -1,0 +1,161 @@
+"""The command ``tfkernels run``. Words and options only, as in ``cli``; ``batch.matrix`` does it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from tfprovisioner.terminal import JsonOption, answering
+
+AFTER = "tfprovisioner.after"
+"""In a command's context: the words after ``--``."""
+
+
+PARAMETER = ("-p", "--parameter")
+
+
+class WithArguments(TyperCommand):
+    """A command whose words after ``--`` are somebody else's, and that takes ``-p NAME VALUE``, as papermill does."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if "--" in args:
+            position = args.index("--")
+            ctx.meta[AFTER] = args[position + 1 :]
+            args = args[:position]
+        return list(super().parse_args(ctx, _joined(args)))
+
+
+def _joined(args: list[str]) -> list[str]:
+    """``-p NAME VALUE`` as ``-p NAME=VALUE``: typer knows no repeatable options with two words."""
+    joined: list[str] = []
+    words = iter(args)
+    for word in words:
+        joined.append(word)
+        if word in PARAMETER:
+            name = next(words, "")
+            joined.append(name if "=" in name else f"{name}={next(words, '')}")
+    return joined
+
+
+def run(
+    context: typer.Context,
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NOTEBOOK…|SCRIPT", help="Paths, or addresses that papermill reads. Words after -- go to a script."
+        ),
+    ],
+    kernels: Annotated[list[str], typer.Option("--kernel", "-k", help="A kernel to run on; repeatable.")],
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option("--parameter", "-p", metavar="NAME VALUE", help="A parameter, as papermill takes it; repeatable."),
+    ] = None,
+    grid: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=V1,V2", help="A parameter with several values: all combinations; repeatable."),
+    ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="Where everything goes.",
+            show_default="tfkernels-runs/<date and time>",
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the batch in the output folder: run what is missing or failed.")
+    ] = False,
+    baseline: Annotated[
+        str | None, typer.Option(help="The kernel that the others are compared with.", show_default="the first")
+    ] = None,
+    rtol: Annotated[
+        float | None, typer.Option(min=0, help="Relative tolerance of what is recorded without one.")
+    ] = None,
+    atol: Annotated[
+        float | None, typer.Option(min=0, help="Absolute tolerance of what is recorded without one.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="How many runs at once at most.", show_default="as many as fit")
+    ] = None,
+    memory: Annotated[str, typer.Option(help="What one run needs: that many fit at once.")] = "2GB",
+    cell_timeout: Annotated[float | None, typer.Option(min=0.1, help="Seconds that one cell may take.")] = None,
+    inputs: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--input",
+            help="A file or folder that runs need: each gets a copy in a fresh folder of its own, and what it writes "
+            "there comes back; repeatable. Without, a notebook runs where it lies.",
+        ),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="A Dask cluster to run on; its workers need tfkernels only."),
+    ] = None,
+    retries: Annotated[int, typer.Option(min=0, help="How often a run is tried again whose worker died.")] = 2,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be run.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run notebooks on several kernels, with every set of parameters, and compare what they record; or a script.
+
+    Writes the executed notebooks, report.html, report.json and junit.xml. One run that fails stops no other. Exit
+    code: 0 all fine, 1 a run failed, 2 wrong usage, 3 results differ.
+    """
+    scripts = [source for source in sources if source.endswith(".py")]
+    if scripts and len(sources) > 1:
+        raise typer.BadParameter("a script is run by itself, without others or notebooks", param_hint="SCRIPT")
+    arguments: list[str] = context.meta.get(AFTER, [])
+    if arguments and not scripts:
+        raise typer.BadParameter("words after -- go to a script; a notebook has parameters (-p)", param_hint="--")
+    with answering():
+        if scripts:
+            raise typer.Exit(_script())
+        raise typer.Exit(
+            _notebooks(
+                sources, kernels, parameters or (), grid or (), output, resume, dry_run, as_json,
+                comparison={"baseline": baseline, "rtol": rtol, "atol": atol},
+                engine={"workers": workers, "scheduler": scheduler, "retries": retries}, memory=memory,
+                conditions={"cell_timeout": cell_timeout, "inputs": tuple(inputs or ())},
+            )
+        )  # fmt: skip
+
+
+def _script() -> int:
+    raise typer.BadParameter("scripts are not run yet")
+
+
+def _notebooks(
+    sources: list[str], kernels: list[str], parameters: Sequence[str], grid: Sequence[str], output: str | None,
+    resume: bool, dry_run: bool, as_json: bool, *,
+    comparison: dict[str, Any], engine: dict[str, Any], memory: str, conditions: dict[str, Any],
+) -> int:  # fmt: skip
+    from tfprovisioner.batch import loading, matrix
+    from tfprovisioner.batch.cluster import Options
+    from tfprovisioner.batch.runs import expand
+
+    try:
+        set_to = loading.parameters(parameters)
+        values, options = loading.grid(grid), Options(memory=loading.size(memory), **engine)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="-p, --grid, --memory") from None
+    if comparison["baseline"] is not None and comparison["baseline"] not in kernels:
+        raise typer.BadParameter("it is not one of the kernels (-k)", param_hint="--baseline")
+    if resume and output is None:
+        raise typer.BadParameter("name the folder to go on with: --output DIR", param_hint="--resume")
+    runs = expand(sources, kernels, set_to, values)
+    if dry_run:
+        print(loading.plan(runs))
+        return 0
+    return matrix.run(
+        runs,
+        target=output or str(Path("tfkernels-runs") / datetime.now().astimezone().strftime("%Y-%m-%d-%H%M%S")),
+        resume=resume,
+        conditions=loading.Conditions(apart=options.scheduler is not None, **conditions),
+        options=options,
+        comparison=comparison,
+        as_json=as_json,
+    )

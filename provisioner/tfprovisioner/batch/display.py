@@ -1,0 +1,123 @@
+"""A batch while it runs: a live table on a terminal, plain lines elsewhere. Always on standard error."""
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from tfprovisioner.batch.outcomes import Outcome
+from tfprovisioner.batch.runs import Run
+from tfprovisioner.batch.tasks import Progress
+
+SELDOM = 30.0
+"""Seconds between two plain lines about the cells of one run."""
+
+
+class Lines:
+    """Plain lines, for logs: what begins, what ends, and now and then the cell."""
+
+    def __init__(self, runs: Sequence[Run], done: int = 0) -> None:
+        self._total = len(runs)
+        self._ended = done
+        self._failed = 0
+        self._told: dict[str, tuple[str, float]] = {}
+
+    def say(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    def tell(self, progress: Progress) -> None:
+        """What a run is doing now."""
+        if progress.state == "note":
+            self.say(f"{progress.run}: {progress.text}" if progress.run else progress.text)
+            return
+        state, since = self._told.get(progress.run, ("", 0.0))
+        now = time.monotonic()
+        if progress.state != state or progress.state == "preparing" or now - since > SELDOM:
+            self._told[progress.run] = (progress.state, now)
+            self.say(f"{progress.run}: {_doing(progress)}")
+
+    def ended(self, outcome: Outcome) -> None:
+        """A run has ended, and its files are written."""
+        self._ended += 1
+        self._failed += not outcome.passed
+        self.say(f"[{self._ended}/{self._total}] {outcome.run.name}: {_result(outcome)}")
+
+
+class LiveTable(Lines):
+    """What runs now stays at the bottom of the screen, with a line of counts; what has ended goes up."""
+
+    def __init__(self, runs: Sequence[Run], live: Live, done: int = 0) -> None:
+        super().__init__(runs, done)
+        self._live = live
+        self._now: dict[str, tuple[Progress, float]] = {}
+
+    def say(self, text: str) -> None:
+        self._live.console.print(Text(text), soft_wrap=True)
+
+    def tell(self, progress: Progress) -> None:
+        if progress.state == "note":
+            super().tell(progress)
+        elif progress.state in ("waiting", "ended"):
+            self._now.pop(progress.run, None)
+        else:
+            _, since = self._now.get(progress.run, (progress, time.monotonic()))
+            self._now[progress.run] = (progress, since)
+
+    def ended(self, outcome: Outcome) -> None:
+        self._now.pop(outcome.run.name, None)
+        self._ended += 1
+        self._failed += not outcome.passed
+        mark = Text("✓ ", "green") if outcome.passed else Text("✗ ", "red")
+        self._live.console.print(mark + Text(f"{outcome.run.name}: {_result(outcome)}"), soft_wrap=True)
+
+    def __rich__(self) -> Group:
+        table = Table(box=None, pad_edge=False, show_header=False)
+        for width in (None, None, 7):
+            table.add_column(no_wrap=True, max_width=width, overflow="ellipsis")
+        table.add_column(no_wrap=True, ratio=1, overflow="ellipsis")
+        height = max(3, self._live.console.height - 6)
+        for progress, since in list(self._now.values())[:height]:
+            cell = f"{progress.cell}/{progress.cells}" if progress.cells else ""
+            table.add_row(progress.run, _duration(time.monotonic() - since), cell, Text(progress.text, "dim"))
+        waiting = self._total - self._ended - len(self._now)
+        counts = [f"{self._ended} of {self._total} ended", f"{len(self._now)} running", f"{waiting} waiting"]
+        if self._failed:
+            counts.insert(1, f"{self._failed} failed")
+        return Group(table, Text(", ".join(counts), "bold"))
+
+
+@contextmanager
+def showing(runs: Sequence[Run], done: int) -> Iterator[Lines]:
+    """What fits standard error. ``done`` of the runs have ended before."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield Lines(runs, done)
+        return
+    with Live(console=console, refresh_per_second=4, transient=True, redirect_stdout=False) as live:
+        table = LiveTable(runs, live, done)
+        live.update(table)
+        yield table
+
+
+def _doing(progress: Progress) -> str:
+    where = f" on {progress.host}" if progress.host else ""
+    cell = f"cell {progress.cell} of {progress.cells}: " if progress.cells else ""
+    return f"{progress.state}{where}, {cell}{progress.text}".rstrip(", ")
+
+
+def _result(outcome: Outcome) -> str:
+    took = f" ({_duration(outcome.seconds)})"
+    if outcome.failure is None:
+        return f"passed{took}"
+    where = "" if outcome.failure.cell is None else f"cell {outcome.failure.cell + 1}: "
+    lines = outcome.failure.message.strip().splitlines() or [""]
+    return f"failed{took}: {where}{outcome.failure.kind}: {lines[0][:200]}"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds) // 60} min {int(seconds) % 60} s"

@@ -1,0 +1,96 @@
+"""The report for a terminal, in the manner of ``tfkernels.comparison.text``: what is wrong is in capitals."""
+
+import textwrap
+
+from tfkernels.comparison import formats
+from tfkernels.comparison.text import WIDTH, aligned
+from tfprovisioner.batch.report import failures
+from tfprovisioner.batch.report.findings import Report
+from tfprovisioner.batch.report.verdicts import Result, Verdict
+
+ROWS = 60
+"""So many results are in the tables: those that differ go first."""
+TOLD = 8
+"""So many failures, and so many differences, are told below."""
+_ACROSS = 5
+
+
+def text(report: Report) -> str:
+    """Two sentences, a table of results and kernels, and what failed and differs; at most 120 columns."""
+    shown = _shown(report)
+    lines = [f"{said[0].upper()}{said[1:]}." for said in report.headline]
+    others = report.sides[1:]
+    for start in range(0, max(len(others), 1), _ACROSS - 1):
+        names = [side.name for side in (*report.sides[:1], *others[start : start + _ACROSS - 1])]
+        if names:
+            head = ["", *(formats.line(name, 24) for name in names)]
+            lines += ["", *aligned(head, "<" * len(head), list(range(len(head))), _rows(report, shown, names))]
+    if len(shown) < len(report.results):
+        lines.append(f"… {len(report.results) - len(shown):,} more results without a difference")
+    lines += _failures(report) + _differences(report)
+    return "\n".join(lines)
+
+
+def _shown(report: Report) -> list[Result]:
+    by_need = sorted(report.results, key=lambda result: not result.differs)
+    chosen = {id(result) for result in by_need[:ROWS]}
+    return [result for result in report.results if id(result) in chosen]
+
+
+def _rows(report: Report, shown: list[Result], sides: list[str]) -> list[list[str]]:
+    rows = []
+    for case in report.cases:
+        rows.append([formats.path(case, 60), *(_run(report, case, side) for side in sides)])
+        for result in shown:
+            if result.case == case:
+                cells = [formats.line(result.values.get(side, ""), 24) for side in sides[:1]]
+                cells += [_verdict(result.verdicts.get(side)) for side in sides[1:]]
+                rows.append([f"  {formats.path(result.name, 58)}", *cells])
+    return rows
+
+
+def _run(report: Report, case: str, side: str) -> str:
+    item = report.run(case, side)
+    if item is None:
+        return "not run" if report.waits(case, side) else ""
+    outcome = item.found.outcome
+    return f"{'passed' if outcome.passed else 'FAILED'} {outcome.seconds:.1f} s"
+
+
+def _verdict(verdict: Verdict | None) -> str:
+    if verdict is None:
+        return ""
+    word = verdict.state.upper() if verdict.differs else verdict.state
+    return f"{word} {formats.number(verdict.error)}" if verdict.error else word
+
+
+def _failures(report: Report) -> list[str]:
+    lines = [""] if report.failed else []
+    for item in report.failed[:TOLD]:
+        told = failures.tell(item.found)
+        if told is not None:
+            where = f" in {told.where}" if told.where else ""
+            start = f"FAILED {formats.path(item.found.outcome.run.name, 60)}{where}: "
+            lines += textwrap.wrap(start + told.headline, WIDTH, subsequent_indent="  ")
+    return lines + _more(len(report.failed), "failed run")
+
+
+def _differences(report: Report) -> list[str]:
+    """A paragraph for each result, on the first kernel where it differs."""
+    differing = [result for result in report.results if result.differs]
+    lines = [""] if differing else []
+    for result in differing[:TOLD]:
+        found = [verdict for verdict in result.verdicts.values() if verdict.differs]
+        passes = f"; passes with {found[0].would_pass}" if found[0].would_pass else ""
+        others = ", ".join(formats.line(one.side, 24) for one in found[1:6])
+        also = f"; also in {others}{f' and {len(found) - 6} more' if len(found) > 6 else ''}" if others else ""
+        how = "since" if report.since(result) else "in"
+        start = f"{found[0].state.upper()} {formats.path(result.name, 40)} of {formats.path(result.case, 50)} {how} "
+        told = f"{start}{formats.line(found[0].side, 24)}: {formats.line(found[0].reason)}{passes}{also}"
+        lines += textwrap.wrap(told, WIDTH, subsequent_indent="  ")
+    return lines + _more(len(differing), "difference")
+
+
+def _more(count: int, noun: str) -> list[str]:
+    left = count - TOLD
+    return [f"… {left:,} more {noun}{'' if left == 1 else 's'}"] if left > 0 else []

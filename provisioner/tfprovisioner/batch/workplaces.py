@@ -1,0 +1,86 @@
+"""Folders that runs are executed in: fresh and private, with files put in, and new ones given back."""
+
+import io
+import os
+import shutil
+import stat
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from tfkernels import folders
+
+_STAMP = (1980, 1, 1, 0, 0, 0)
+"""The time of every packed file: the same files are the same bytes."""
+
+
+def pack(places: Mapping[Path, str]) -> bytes:
+    """A zip archive of files and of whole folders, each under the name that it is to have.
+
+    Links to files are packed as the files; other kinds of files are left out. Raises ``OSError``.
+    """
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path, name in places.items():
+            path.stat()  # raises if it is not there
+            for file in sorted(_files(path)):
+                _add(archive, file, name if file == path else f"{name}/{file.relative_to(path).as_posix()}")
+    return packed.getvalue()
+
+
+def unpack(packed: bytes, folder: Path) -> None:
+    """Puts the files of an archive below ``folder``, wherever their names would lead them. Raises ``OSError``."""
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        for entry in archive.infolist():
+            path = Path(archive.extract(entry, folder))
+            if entry.external_attr >> 16 & stat.S_IXUSR and path.is_file():
+                path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+
+class Workplace:
+    """A fresh folder, with what was put there before the run began."""
+
+    def __init__(self, folder: Path, inputs: bytes | None) -> None:
+        self.folder = folder
+        if inputs is not None:
+            unpack(inputs, folder)
+        self._before = {path: _state(path) for path in _files(folder)}
+
+    def written(self) -> bytes | None:
+        """A zip archive of the files that are new or have changed; ``None`` if there are none."""
+        changed = [path for path in _files(self.folder) if _state(path) != self._before.get(path)]
+        return pack({path: path.relative_to(self.folder).as_posix() for path in changed}) if changed else None
+
+
+@contextmanager
+def private_folder() -> Iterator[Path]:
+    """One that nobody else can look into; gone at the end, or, if this process is killed, when another one is made."""
+    folder = folders.make()
+    try:
+        yield folder
+    finally:
+        folders.remove(folder)  # as far as it goes: a child of the kernel's may still be writing
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if path.is_file():
+        yield path
+        return
+    for parent, _, names in os.walk(path):
+        for name in names:
+            if (found := Path(parent, name)).is_file():
+                yield found
+
+
+def _state(path: Path) -> tuple[int, int, int]:
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns, found.st_ino
+
+
+def _add(archive: zipfile.ZipFile, path: Path, name: str) -> None:
+    entry = zipfile.ZipInfo(name, _STAMP)
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    entry.external_attr = (path.stat().st_mode & 0o700 | stat.S_IFREG) << 16
+    with path.open("rb") as source, archive.open(entry, "w", force_zip64=True) as target:
+        shutil.copyfileobj(source, target)

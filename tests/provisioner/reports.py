@@ -1,0 +1,118 @@
+"""Small batches as they are found in an output, for the tests of the report: real values, and no kernel."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfprovisioner.batch.outcomes import FAILED, PASSED, Failure, Outcome
+from tfprovisioner.batch.runs import expand
+from tfprovisioner.errors import ProvisionError
+
+RELEASES = {"tf1": "1.15.5", "tf2.4": "2.4.4", "tf2.11": "2.11.1", "tf2": "2.21.0"}
+
+HOSTILE = "<script>document.title = 'run'</script><img src='http://127.0.0.1:9/x'>"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A record whose value is here; of ``Unreadable`` there is none."""
+
+    name: str
+    held: Any
+    rtol: Any = None
+    atol: Any = None
+    size: int = 0
+
+    @property
+    def summary(self) -> str:
+        return type(self.held).__name__
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(repr(self.held).encode()).hexdigest()
+
+    def value(self) -> Any:
+        if isinstance(self.held, Unreadable):
+            raise ProvisionError(self.held.why)
+        return self.held
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    why: str
+
+
+@dataclass(frozen=True)
+class Ended:
+    outcome: Outcome
+    path: Path
+    records: list[Kept] = field(default_factory=list)
+
+
+def batch(
+    folder: Path,
+    recorded: Mapping[str, Mapping[str, Any]],
+    *,
+    sources: tuple[str, ...] = ("train.ipynb",),
+    failing: Mapping[str, Failure] | None = None,
+    grid: Mapping[str, Any] | None = None,
+) -> list[Ended]:
+    """A run of every source on every kernel; ``recorded`` has values, or records, by kernel and name."""
+    found = []
+    for run in expand(sources, list(recorded), grid=grid):
+        failure = (failing or {}).get(run.kernel)
+        outcome = Outcome(
+            run,
+            FAILED if failure else PASSED,
+            "f" * 64,
+            RELEASES.get(run.kernel, "2.21.0"),
+            "3.13.0",
+            started="2026-11-24T02:00:00+00:00",
+            seconds=3.25,
+            host="mill",
+            failure=failure,
+        )
+        records = [
+            item if isinstance(item, Kept) else Kept(name, item) for name, item in recorded[run.kernel].items()
+        ]
+        path = folder / f"{run.name}.ipynb"
+        folder.mkdir(parents=True, exist_ok=True)
+        cells = [{"cell_type": "code", "source": f"cell_{place} = {place}"} for place in range(6)]
+        path.write_text(json.dumps({"cells": cells}), encoding="utf-8")
+        found.append(Ended(outcome, path, records))
+    return found
+
+
+def usual(folder: Path) -> list[Ended]:
+    """Two notebooks on four releases: what is equal, close, different, missing and failed in the way real ones are."""
+    random = np.random.RandomState(0)
+    image = random.normal(size=(2, 32, 32, 3)).astype("float32")
+    resized = image.copy()
+    resized[:, 1::2] += np.float32(0.1) * random.normal(size=resized[:, 1::2].shape).astype("float32")
+    products = random.normal(size=(8, 8)).astype("float32")
+    chances = random.dirichlet(np.ones(10), size=32).astype("float32")
+    weights = {f"dense_{place}": random.normal(size=(16, 16)).astype("float32") for place in range(4)}
+    changed = {name: value * np.float32(1 + 1e-3 * (name > "dense_1")) for name, value in weights.items()}
+    early = {"matmul": products, "softmax": chances, "resize": image, "loss": np.float32(0.69314), "weights": weights}
+    late = {
+        **early, "softmax": chances * np.float32(1 + 1e-7), "resize": resized, "loss": np.float32(0.70211),
+        "weights": changed, "labels": ["cat", "dog"],
+    }  # fmt: skip
+    by_kernel = {"tf1": early, "tf2.4": {**late, "resize": image}, "tf2.11": late, "tf2": late}
+    ops = batch(folder, by_kernel, sources=("notebooks/ops.ipynb",))
+    trained = {name: {"loss": 2.5 + number * 1e-8, "accuracy": 0.97} for number, name in enumerate(by_kernel)}
+    trained["tf2"] = {"loss": 2.5}
+    failure = Failure(
+        "AttributeError",
+        "module 'tensorflow' has no attribute 'Session'",
+        3,
+        "Traceback (most recent call last)\n  Cell In[4], line 1\nAttributeError: module 'tensorflow' has no attribute 'Session'",
+    )
+    return ops + batch(folder, trained, sources=("notebooks/train.ipynb",), failing={"tf2": failure})
