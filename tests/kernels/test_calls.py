@@ -116,9 +116,13 @@ def test_a_cell_that_waits_can_be_interrupted_and_what_it_waits_for_goes_on(remo
 @pytest.mark.parametrize("delay", [0.01, 0.1])
 def test_an_interrupt_while_values_are_sent(remote: RemoteKernel, delay: float) -> None:
     array = np.ones(10**7)
-    with pytest.raises(KeyboardInterrupt):
+
+    def send() -> None:
         interrupt_soon(delay)  # on a busy machine it comes before the timer's start has returned
         remote.run(SLEEP, inputs={"x": array})
+
+    with pytest.raises(KeyboardInterrupt):
+        send()
     assert remote.run("", inputs={"x": array}, outputs={"s": "x.sum()"})["s"] == 10**7
 
 
