@@ -44,7 +44,7 @@ def _rows(report: Report, shown: list[Result], sides: list[str]) -> list[Line]:
         for result in shown:
             if result.case == case:
                 cells = [formats.line(result.values.get(side, ""), 24) for side in sides[:1]]
-                cells += [_verdict(result.verdicts.get(side)) for side in sides[1:]]
+                cells += [_verdict(result.verdicts.get(side), result.values.get(report.baseline)) for side in sides[1:]]
                 rows.append([f"  {formats.path(result.name, 58)}", *cells])
     return rows
 
@@ -57,11 +57,14 @@ def _run(report: Report, case: str, side: str) -> str:
     return f"{'passed' if outcome.passed else 'FAILED'} {outcome.seconds:.1f} s"
 
 
-def _verdict(verdict: Verdict | None) -> str:
+def _verdict(verdict: Verdict | None, baseline: str | None) -> str:
+    """With the largest error, or with the value if it is another and no number."""
     if verdict is None:
         return ""
     word = verdict.state.upper() if verdict.differs else verdict.state
-    return f"{word} {formats.number(verdict.error)}" if verdict.error else word
+    if verdict.error:
+        return f"{word} {formats.number(verdict.error)}"
+    return f"{word} {formats.line(verdict.value, 20)}" if verdict.value not in ("", baseline) else word
 
 
 def _failures(report: Report) -> list[str]:
