@@ -12,7 +12,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -62,7 +62,7 @@ def wait_until_idle() -> None:
         time.sleep(0.1)
 
 
-def run() -> list[Row]:
+def run() -> Iterator[list[Row]]:
     array = np.ones(250_000_000, np.float32)
     size = array.nbytes / 1024
     rows = [
@@ -84,4 +84,4 @@ def run() -> list[Row]:
             wait_until_idle()
             shared.idle = idle
             rows.append(Row("1 GB, most memory", f"{name}: {kept}, after del", ((now() - start) / size,), "x array"))
-    return rows
+    yield rows

@@ -7,6 +7,7 @@ import signal
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -76,20 +77,19 @@ def in_background(kernels: list[RemoteKernel]) -> None:
         call.result()
 
 
-def run() -> list[Row]:
+def run() -> Iterator[list[Row]]:
     kernels = [tfkernels.kernel(name) for name in ("tf1", "tf2")]
     jobs: dict[str, Job] = {
         "one kernel": partial(alone, kernels),
         "%%each tf1 tf2": partial(each, kernels),
         "tf1 and tf2 in the background": partial(in_background, kernels),
     }
-    rows = measure(f"a cell of {NAP:g} s", jobs, 2, warm=1)
+    yield measure(f"a cell of {NAP:g} s", jobs, 2, warm=1)
     with tempfile.TemporaryDirectory() as folder:
         for kernel in kernels:
             work = f"stop button until the cell here ends, {kernel.name}"
-            rows += [Row(work, way, tuple(stop(kernel, code) for _ in range(ROUNDS))) for way, code in STOPPED.items()]
+            yield [Row(work, way, tuple(stop(kernel, code) for _ in range(ROUNDS))) for way, code in STOPPED.items()]
             work, path = f"death until the error is here, {kernel.name}", Path(folder) / kernel.name
-            rows += [
+            yield [
                 Row(work, way, tuple(death(kernel, code, path) for _ in range(ROUNDS))) for way, code in DEATHS.items()
             ]
-    return rows

@@ -49,6 +49,8 @@ class Outcome:
     attempts: int = 1
     """More than one if workers died."""
     failure: Failure | None = None
+    exit_code: int | None = None
+    """Of a script; negative is the signal that ended it."""
 
     @property
     def passed(self) -> bool:
