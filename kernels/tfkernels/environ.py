@@ -59,15 +59,27 @@ def activate() -> None:
     kept = cleaned(os.environ, keep=own)
     for name in set(os.environ) - set(kept):
         del os.environ[name]
-    first = [os.path.dirname(sys.executable)]
-    first += [part for part in kept.get(OWN_PATH, "").split(os.pathsep) if part and part not in first]
-    rest = [part for part in kept.get("PATH", os.defpath).split(os.pathsep) if part not in first]
-    os.environ["PATH"] = os.pathsep.join(first + rest)
-    cuda = os.environ.get("TFKERNELS_KERNEL_CUDA")
-    if cuda and "--xla_gpu_cuda_data_dir" not in os.environ.get("XLA_FLAGS", ""):
+    os.environ.update(activated(kept, sys.executable, sys.prefix if sys.prefix != sys.base_prefix else None))
+
+
+def activated(
+    variables: typing.Mapping[str, str], python: str, venv: typing.Optional[str] = None
+) -> typing.Dict[str, str]:
+    """``variables`` with the environment of the interpreter ``python`` as the active one.
+
+    ``venv`` is that environment's folder, if it is a virtual environment.
+    """
+    active = dict(variables)
+    first = [os.path.dirname(python)]
+    first += [part for part in active.get(OWN_PATH, "").split(os.pathsep) if part and part not in first]
+    rest = [part for part in active.get("PATH", os.defpath).split(os.pathsep) if part not in first]
+    active["PATH"] = os.pathsep.join(first + rest)
+    cuda = active.get("TFKERNELS_KERNEL_CUDA")
+    if cuda and "--xla_gpu_cuda_data_dir" not in active.get("XLA_FLAGS", ""):
         # XLA reads a file of its compiler's, and looks for it in places of its own.
-        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_cuda_data_dir={cuda}".strip()
-    if sys.prefix != sys.base_prefix:
-        os.environ["VIRTUAL_ENV"] = sys.prefix
+        active["XLA_FLAGS"] = f"{active.get('XLA_FLAGS', '')} --xla_gpu_cuda_data_dir={cuda}".strip()
+    if venv is not None:
+        active["VIRTUAL_ENV"] = venv
     # Two TensorFlow processes share a GPU only if neither takes all of its memory at once.
-    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    active.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    return active

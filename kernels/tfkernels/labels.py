@@ -5,12 +5,21 @@ from __future__ import annotations
 import time
 import uuid
 from collections import deque
-from typing import Sequence
+from typing import Callable, Mapping, Sequence
 
 from tfkernels.relay import Bundle, Relay, shown
 
 TURN = 1.0
 """Seconds that a line which is not complete (a progress bar) keeps the others' incomplete ones waiting."""
+
+LONGEST = 100_000
+"""Characters. A line that has not ended by then is shown in pieces."""
+
+
+def aligned(names: Sequence[str], end: str) -> dict[str, str]:
+    """Labels as long as each other."""
+    width = max(len(name) for name in names)
+    return {name: f"{name.ljust(width)} {end} " for name in names}
 
 
 class Labels:
@@ -85,7 +94,9 @@ class LabelledRelay(Relay):
             self._on_screen = False
             self._labels.leave(self)
         self._line = _last(rest, keep=True)
-        if self._line and self._labels.take(self):
+        if len(self._line) > LONGEST:
+            self.complete()
+        elif self._line and self._labels.live(name) and self._labels.take(self):
             begin = "\r" if self._on_screen else ""
             self._labels.show.stream(self._stream, begin + self._label + _last(self._line))
             self._on_screen = True

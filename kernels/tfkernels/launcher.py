@@ -4,7 +4,7 @@ Run by path, from where the distribution is installed: so a kernel always runs t
 upgrade, and of all that lies beside this package only the package itself can be imported in the kernel.
 """
 
-import importlib.util
+import importlib
 import os
 import sys
 
@@ -14,14 +14,10 @@ def _import_package_alone() -> None:
     # Python put this file's folder first on the path; a kernel wants the notebook's folder, which IPython adds.
     if os.path.abspath(sys.path[0] or os.curdir) == folder:
         del sys.path[0]
-    spec = importlib.util.spec_from_file_location(
-        "tfkernels", os.path.join(folder, "__init__.py"), submodule_search_locations=[folder]
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    package = importlib.util.module_from_spec(spec)
-    sys.modules["tfkernels"] = package
-    spec.loader.exec_module(package)
+    alone = os.path.join(folder, "alone")
+    sys.path.insert(0, alone)
+    importlib.import_module("tfkernels")
+    sys.path.remove(alone)
 
 
 if __name__ == "__main__":

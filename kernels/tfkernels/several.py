@@ -11,7 +11,7 @@ from tfkernels import relay
 from tfkernels.attending import attend, stoppable
 from tfkernels.calls import Call
 from tfkernels.errors import CellsFailed
-from tfkernels.labels import Labels
+from tfkernels.labels import Labels, aligned
 from tfkernels.remote import Inputs, RemoteKernel, shared
 from tfkernels.shipments import loaded
 
@@ -35,7 +35,7 @@ def each(
     for kernel in found:
         kernel.begin()  # at the same time, too
     names = [kernel.name for kernel in found]
-    labels = Labels(relay.of(show), names)
+    labels = Labels(relay.of(show), aligned(names, "│"))
     inbox: SimpleQueue[Any] = SimpleQueue()
     calls: list[Call] = []
     with ExitStack() as stack:

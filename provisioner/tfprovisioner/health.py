@@ -53,7 +53,10 @@ def _registration_problem(argv: Sequence[str]) -> str | None:
 
 def told(display_name: str, described: Mapping[str, Any], trouble: str) -> str:
     """A problem as the notebook and the server's log show it, with the command that mends it."""
+    return f"The kernel {display_name} cannot start: {trouble}. {remedy(described)}; then restart the kernel."
+
+
+def remedy(described: Mapping[str, Any]) -> str:
     theirs = described.get("backend") == EXISTING
     mended = "When it is whole again, register it with" if theirs else "Make it anew with"
-    command = described.get("command", "tfkernels install")
-    return f"The kernel {display_name} cannot start: {trouble}. {mended}: {command}; then restart the kernel."
+    return f"{mended}: {described.get('command', 'tfkernels install')}"

@@ -19,13 +19,13 @@ NO_KERNELS = "No kernels yet. Make the two usual ones with: tfkernels install"
 
 
 @contextmanager
-def answering() -> Iterator[None]:
-    """Turns what a user can mend into one paragraph on standard error, and exit code 1."""
+def answering(code: int = 1) -> Iterator[None]:
+    """Turns what a user can mend into one paragraph on standard error, and an exit code."""
     try:
         yield
     except (ProvisionError, TFKernelsError) as error:
         complain(error)
-        raise typer.Exit(1) from None
+        raise typer.Exit(code) from None
 
 
 def complain(error: Exception, subject: str = "") -> None:

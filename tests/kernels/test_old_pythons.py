@@ -91,7 +91,9 @@ def test_shared_memory(python: Callable[..., str]) -> None:
 
 
 _SCRIPT = (
-    "import tfkernels, numpy as np; tfkernels.record('x', np.arange(5e3)); tfkernels.record('y', {'a': [1, None]})"
+    "import sys; sys.path[sys.path.index(sys.argv[1])] = sys.argv[2]\n"  # as it is reached in scripts
+    "import tfkernels, numpy as np; tfkernels.record('x', np.arange(5e3)); tfkernels.record('y', {'a': [1, None]})\n"
+    "assert tfkernels.__path__ == [sys.argv[1] + '/tfkernels']"
 )
 
 
@@ -100,7 +102,7 @@ def test_a_script_records(python: Callable[..., str], tmp_path: Path, monkeypatc
     folder = tmp_path / "records"
     folder.mkdir()
     monkeypatch.setenv(recording.FOLDER, str(folder))
-    python("-c", _SCRIPT)
+    python("-c", _SCRIPT, str(_KERNELS), str(_KERNELS / "tfkernels" / "alone"))
     x, y = records.of_script(folder)
     assert np.array_equal(x.value(), np.arange(5e3))
     assert y.value() == {"a": [1, None]}

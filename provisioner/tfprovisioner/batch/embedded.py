@@ -40,12 +40,16 @@ def cluster(workers: int) -> Iterator[Any]:
     """
     prepare()
     import dask
+    import distributed.utils
     from distributed import LocalCluster
     from distributed.security import Security
 
+    # What the server process imports is said already. Dask would say it again, and import pandas for that.
+    distributed.utils._forkserver_preload_set = True  # noqa: SLF001 (without it, it takes a second longer)
+
     folder = folders.make()  # Dask keeps a folder for each worker; elsewhere they would stay in the current one
     try:
-        with dask.config.set(_SETTINGS):
+        with dask.config.set({**_SETTINGS, "temporary-directory": str(folder)}):
             made = LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,

@@ -3,7 +3,7 @@
 import textwrap
 
 from tfkernels.comparison import formats
-from tfkernels.comparison.text import WIDTH, aligned
+from tfkernels.comparison.text import WIDTH, Line, aligned
 from tfprovisioner.batch.report import failures
 from tfprovisioner.batch.report.findings import Report
 from tfprovisioner.batch.report.verdicts import Result, Verdict
@@ -37,8 +37,8 @@ def _shown(report: Report) -> list[Result]:
     return [result for result in report.results if id(result) in chosen]
 
 
-def _rows(report: Report, shown: list[Result], sides: list[str]) -> list[list[str]]:
-    rows = []
+def _rows(report: Report, shown: list[Result], sides: list[str]) -> list[Line]:
+    rows: list[Line] = []
     for case in report.cases:
         rows.append([formats.path(case, 60), *(_run(report, case, side) for side in sides)])
         for result in shown:
@@ -81,7 +81,7 @@ def _differences(report: Report) -> list[str]:
     lines = [""] if differing else []
     for result in differing[:TOLD]:
         found = [verdict for verdict in result.verdicts.values() if verdict.differs]
-        passes = f"; passes with {found[0].would_pass}" if found[0].would_pass else ""
+        passes = f"; passes with {found[0].least_tolerance}" if found[0].least_tolerance else ""
         others = ", ".join(formats.line(one.side, 24) for one in found[1:6])
         also = f"; also in {others}{f' and {len(found) - 6} more' if len(found) > 6 else ''}" if others else ""
         how = "since" if report.since(result) else "in"
