@@ -6,6 +6,7 @@ for one worker and begins there at once. So a worker that dies takes no more wit
 machine has more runs than fit into its memory, and who tries again how often does not depend on a scheduler's settings.
 """
 
+import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -87,7 +88,7 @@ def _embedded(options: Options, runs: int) -> Iterator[tuple[Any, str]]:
     with embedded.cluster(min(workers, max(1, runs))) as cluster:
         from distributed import Client
 
-        with Client(cluster, set_as_default=False) as client:
+        with _quiet(), Client(cluster, set_as_default=False) as client:
             yield client, embedded.dashboard(cluster)
 
 
@@ -107,6 +108,15 @@ def _connected(address: str) -> Iterator[tuple[Any, str]]:
             f"No Dask scheduler answers at {address}: {error}. Start one with: dask scheduler; or leave --scheduler "
             f"away, to run on this machine. Certificates for tls:// are set in Dask's configuration (distributed.comm)."
         ) from error
-    with client:
+    with _quiet(), client:
         shown = "dashboard" in client.scheduler_info()["services"]
         yield client, client.dashboard_link if shown else ""
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What Dask's client logs on standard error is about its connection; if that is lost, we say what it means."""
+    from distributed.utils import silence_logging_cmgr
+
+    with silence_logging_cmgr(logging.CRITICAL), silence_logging_cmgr(logging.CRITICAL, root="distributed.client"):
+        yield

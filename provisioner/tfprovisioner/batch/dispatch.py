@@ -12,7 +12,6 @@ from hashlib import sha256
 from typing import Any
 
 import distributed
-from distributed import KilledWorker
 
 from tfprovisioner.batch import placement, worker
 from tfprovisioner.batch.kernels import Wanted
@@ -57,6 +56,8 @@ class Attempt:
     future: Any = None
     prepared: bool = False
     """Whether the kernel is there."""
+    delivered: bool = False
+    """Whether what came of it is here; the worker may die then."""
 
     @property
     def kernel(self) -> str:
@@ -140,8 +141,9 @@ class Dispatcher:
             raise ProvisionError(lost) from error
         self._machines.check()
         self._looked = time.monotonic()
-        for attempt in [attempt for attempt in self._running.values() if not self._machines.has(attempt.address)]:
-            yield from self._died(attempt)
+        for attempt in list(self._running.values()):
+            if not attempt.delivered and not self._machines.has(attempt.address):
+                yield from self._died(attempt)
         if self._machines.all({}, {}):
             self._seen = time.monotonic()
         elif time.monotonic() - self._seen > PATIENCE:
@@ -187,7 +189,7 @@ class Dispatcher:
             pure=False,
         )
         self._running[run.name] = attempt
-        attempt.future.add_done_callback(lambda _: self._fetching.submit(self._fetch, attempt))
+        attempt.future.add_done_callback(lambda _: self._arrived(attempt))
 
     def _travelling(self, inputs: bytes | None) -> Any:
         """The files that runs have in common: a task of its own, so that they travel once to each worker, and again if
@@ -204,9 +206,14 @@ class Dispatcher:
         if message.get("batch") == self._batch:
             self._events.put(Progress(**message["progress"]))
 
+    def _arrived(self, attempt: Attempt) -> None:
+        if self._running.get(attempt.turn.task.run.name) is attempt:  # else it was given up, and that is why
+            self._fetching.submit(self._fetch, attempt)
+
     def _fetch(self, attempt: Attempt) -> None:
         try:
             result = attempt.future.result(timeout=FETCH)
+            attempt.delivered = True
         except Exception as error:  # noqa: BLE001 (whatever it is, it is about this run)
             result = error
         self._events.put((attempt, result))
@@ -228,7 +235,7 @@ class Dispatcher:
                 self._machines.site(attempt.machine).refused.add(attempt.kernel)
                 self._refusals[attempt.kernel] = result.failure
                 self._again(attempt, attempt.turn)
-            case None | KilledWorker():
+            case None | distributed.KilledWorker():
                 yield from self._died(attempt)
             case _:
                 self._looked = 0.0
@@ -236,7 +243,7 @@ class Dispatcher:
                 if self._running.get(attempt.turn.task.run.name) is not attempt:
                     return
                 if isinstance(result, (TimeoutError, distributed.TimeoutError)):  # two classes in Python 3.10
-                    self._fetching.submit(self._fetch, attempt)
+                    self._arrived(attempt)
                 else:
                     yield from self._ended(attempt, _failed(attempt.turn, type(result).__name__, str(result)))
 
