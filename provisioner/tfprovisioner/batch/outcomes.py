@@ -1,5 +1,7 @@
 """What became of a run. An executed notebook says it of itself, in its metadata."""
 
+import platform
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -63,3 +65,13 @@ class Outcome:
         return cls(
             **{**content, "run": Run(**content["run"]), "failure": None if failure is None else Failure(**failure)}
         )
+
+
+def host() -> str:
+    """What this machine is called in outcomes."""
+    return platform.node()
+
+
+def plain(text: str) -> str:
+    """Without colours."""
+    return re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text)
