@@ -24,18 +24,10 @@ def aligned(names: Sequence[str], end: str) -> dict[str, str]:
 
 class Labels:
     """Shares out one relay. One incomplete line can be on the screen: the floor is that kernel's until the line is
-    complete, or another one has waited for its turn; complete lines are shown at once.
+    complete, or another one has waited for its turn; complete lines are shown at once."""
 
-    ``labels`` has what begins a line, by the names of what is labelled. Where a stream is not ``live``, lines are shown
-    when they are complete.
-    """
-
-    def __init__(
-        self,
-        show: Relay,
-        labels: Mapping[str, str],
-        live: Callable[[str], bool] = lambda stream: True,  # noqa: ARG005
-    ) -> None:
+    def __init__(self, show: Relay, labels: Mapping[str, str], live: Callable[[str], bool] = lambda _: True) -> None:
+        """``labels`` by kernel; ``live`` says of a stream whether lines are shown that have not ended."""
         self.show = show
         self.live = live
         self._relays = {name: LabelledRelay(self, name, label) for name, label in labels.items()}

@@ -13,8 +13,8 @@ from tfkernels import kernelspecs
 from tfprovisioner import catalogue, listing, programs, side_by_side, sources, upkeep
 from tfprovisioner import extras as extras_module
 from tfprovisioner import install as install_module
+from tfprovisioner.batch import bisect_command, reporting
 from tfprovisioner.batch import command as batch_command
-from tfprovisioner.batch.report import command as report_command
 from tfprovisioner.order import Order, lasting
 from tfprovisioner.terminal import NO_KERNELS, JsonOption, answering, complain, megabytes, print_json, print_table
 
@@ -192,7 +192,8 @@ app.command()(upkeep.gc)
 # What follows the kernel's name is the program's, its options too.
 app.command("exec", context_settings={"allow_interspersed_args": False})(programs.execute)
 app.command(cls=batch_command.WithArguments)(batch_command.run)
-app.command()(report_command.report)
+app.command()(reporting.report)
+app.command(cls=batch_command.WithArguments)(bisect_command.bisect)
 
 
 @app.command()

@@ -159,10 +159,14 @@ def remove(name: str) -> list[Removed]:
         if spec.name == name:
             folder = Path(spec.spec["metadata"]["tfkernels"]["environment"])
             by_environment.setdefault(folder, []).append(spec)
-    return [_remove(folder, specs) for folder, specs in by_environment.items()]
+    return [discard(folder, specs) for folder, specs in by_environment.items()]
 
 
-def _remove(folder: Path, specs: list[KernelSpec]) -> Removed:
+def discard(folder: Path, specs: list[KernelSpec]) -> Removed:
+    """Deletes kernelspecs of one environment, and the environment, unless it is the user's or others point to it.
+
+    Raises ``ProvisionError``.
+    """
     going = tuple(spec.folder for spec in specs)
     try:
         if any(spec.spec["metadata"]["tfkernels"]["backend"] == EXISTING for spec in specs):

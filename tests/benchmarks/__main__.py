@@ -1,8 +1,8 @@
 """``make bench``: what things cost, beside their peers, in one run on one machine.
 
 ``python -m tests.benchmarks [SUBJECT …]`` runs some of the subjects, each a module here with a function ``run`` that
-returns its rows. Prints a table, in which a ratio is that to the first row of the same work, and writes
-build/bench.json.
+yields the rows of one work after another, each with a reference first. They are printed as they come, with the ratio to
+that reference, and build/bench.json has what there is after every work, so that nothing is lost if it ends early.
 """
 
 from __future__ import annotations
@@ -18,28 +18,32 @@ from rich.table import Table
 
 from tests.benchmarks.rows import Row
 
-SUBJECTS = ["cells", "arrays", "many", "memory", "comparison", "environments"]
+SUBJECTS = ["cells", "arrays", "many", "memory", "comparison", "batch", "environments"]
 
 
 def main() -> None:
     rows: list[Row] = []
-    for subject in sys.argv[1:] or SUBJECTS:
-        rows += import_module(f"tests.benchmarks.{subject}").run()
-    show(rows)
     target = Path("build") / "bench.json"
     target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps([asdict(row) for row in rows], indent=1))
+    console = Console(width=150)
+    for subject in sys.argv[1:] or SUBJECTS:
+        for work in import_module(f"tests.benchmarks.{subject}").run():
+            console.print(table(work, heading=not rows))
+            rows += work
+            target.write_text(json.dumps([asdict(row) for row in rows], indent=1))
     print(f"the samples of every round: {target}")
 
 
-def show(rows: list[Row]) -> None:
-    table = Table("work", "way", "median", "min - max", "ratio", box=None)
-    first: dict[str, Row] = {}
+def table(rows: list[Row], heading: bool) -> Table:
+    """The rows of one work. The columns are as wide in the tables of all works, which follow each other."""
+    table = Table(box=None, show_header=heading)
+    for column, width in (("work", 44), ("way", 46), ("median", 12), ("min - max", 24), ("ratio", 7)):
+        table.add_column(column, width=width)
     for row in rows:
-        reference = first.setdefault(row.work, row)
         spread = f"{row.shown(min(row.samples))} - {row.shown(max(row.samples))}" if len(row.samples) > 1 else ""
-        table.add_row(row.work, row.way, row.shown(row.median), spread, f"{row.median / reference.median:.2f}")
-    Console(width=140).print(table)
+        ratio = f"{row.median / rows[0].median:.2f}"
+        table.add_row(row.work, row.way, row.shown(row.median), spread, ratio)
+    return table
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -28,9 +28,8 @@ def exchange(kernel: RemoteKernel, array: np.ndarray) -> float:
     return float(back.sum())
 
 
-def run() -> list[Row]:
+def run() -> Iterator[list[Row]]:
     tf1, tf2 = tfkernels.kernel("tf1"), tfkernels.kernel("tf2")
-    rows = []
     with ExitStack() as stack:
         Path("build").mkdir(exist_ok=True)
         ways: dict[str, Callable[[np.ndarray], object]] = {
@@ -53,7 +52,6 @@ def run() -> list[Row]:
                 jobs |= {f"bare execute, {name}": partial(bare, client) for name, client in clients.items()}
                 jobs["base64 in code, tf2"] = partial(peers.text(tf2), array)
             peer = [way for way in jobs if not way.startswith(("here", "tfkernels", "bare"))]
-            rows += measure(f"{megabytes} MB there, + 1, back, summed", jobs, rounds, seldom=peer)
+            yield measure(f"{megabytes} MB there, + 1, back, summed", jobs, rounds, seldom=peer)
         for client in clients.values():
             client.stop_channels()
-    return rows

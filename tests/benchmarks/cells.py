@@ -3,6 +3,7 @@ happens there is heard of here."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 
 from IPython.core.interactiveshell import InteractiveShell
@@ -42,28 +43,25 @@ LINES = {
 }
 
 
-def lines(name: str) -> list[Row]:
+def lines(name: str) -> Iterator[list[Row]]:
     """A client of a notebook whose cell runs elsewhere, beside a client of that kernel itself."""
     manager, notebook = start_new_kernel(kernel_name="python3")
     natively, native = start_new_kernel(kernel_name=name)
     try:
         bare(notebook, "%load_ext tfkernels")
-        rows = []
         for work, code in LINES.items():
             jobs = {
                 f"natively in {name}": partial(bare, native, code),
                 f"%%{name}": partial(bare, notebook, f"%%{name}\n{code}"),
             }
-            rows += measure(f"{work}, {name}", jobs, 5)
-        return rows
+            yield measure(f"{work}, {name}", jobs, 5)
     finally:
         for client, owner in ((notebook, manager), (native, natively)):
             client.stop_channels()
             owner.shutdown_kernel(now=True)
 
 
-def run() -> list[Row]:
-    rows = []
+def run() -> Iterator[list[Row]]:
     shell = InteractiveShell.instance()
     shell.run_line_magic("load_ext", "tfkernels")
     for name in ("tf1", "tf2"):
@@ -74,7 +72,7 @@ def run() -> list[Row]:
             "bare execute": partial(bare, client),
             f"%%{name} pass": partial(shell.run_cell_magic, name, "", "pass"),
         }
-        rows += measure(f"a cell in {name}", jobs, 200)
+        yield measure(f"a cell in {name}", jobs, 200)
         client.stop_channels()
-        rows += lines(name)
-    return rows + reactions.run()
+        yield from lines(name)
+    yield from reactions.run()

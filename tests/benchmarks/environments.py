@@ -26,14 +26,12 @@ ROUNDS = 3
 SIBLINGS = 10
 
 
-def run() -> list[Row]:
-    rows: list[Row] = []
+def run() -> Iterator[list[Row]]:
     for name in ("tf1", "tf2"):
         Path("build").mkdir(exist_ok=True)
         # Not in /tmp, which may be memory, where uv's cache could not share files with it.
         with tempfile.TemporaryDirectory(dir=Path("build").absolute()) as folder:
-            rows += _Place(name, Path(folder)).rows()
-    return rows
+            yield from _Place(name, Path(folder)).rows()
 
 
 class _Place:
@@ -61,7 +59,7 @@ class _Place:
         self._pins = folder / "pins.txt"  # a wheel that was built here has no hash that anybody knows
         self._pins.write_text(self._freeze())
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> Iterator[list[Row]]:
         for number in range(ROUNDS):
             target = self._venv(f"pip{number}")
             with self._timed("pip install"):
@@ -75,10 +73,10 @@ class _Place:
             self._tfkernels("remove", self._kernel)
             with self._timed("tfkernels install, the first, tried"):
                 self._install()
-        rows = [Row(f"{self._name}, packages cached", way, tuple(samples)) for way, samples in self._seconds.items()]
+        yield [Row(f"{self._name}, packages cached", way, tuple(samples)) for way, samples in self._seconds.items()]
         # What holds on a machine that others use, too
-        work = f"{self._name}, processor time"
-        return rows + [Row(work, way, tuple(samples)) for way, samples in self._work.items()] + self._disk()
+        yield [Row(f"{self._name}, processor time", way, tuple(samples)) for way, samples in self._work.items()]
+        yield self._disk()
 
     def _disk(self) -> list[Row]:
         """Blocks on the disk that uv's cache does not have already."""

@@ -12,7 +12,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -58,11 +58,14 @@ def exchange(kernel: RemoteKernel, array: np.ndarray, code: str) -> None:
 def wait_until_idle() -> None:
     """Until the pool has given back what it can, as it does by itself; ten seconds at most."""
     deadline = time.monotonic() + 10
-    while shared._kept and time.monotonic() < deadline:
+    while time.monotonic() < deadline:
+        with shared._changed:  # it is giving back a whole segment at a time
+            if not shared._kept:
+                return
         time.sleep(0.1)
 
 
-def run() -> list[Row]:
+def run() -> Iterator[list[Row]]:
     array = np.ones(250_000_000, np.float32)
     size = array.nbytes / 1024
     rows = [
@@ -84,4 +87,4 @@ def run() -> list[Row]:
             wait_until_idle()
             shared.idle = idle
             rows.append(Row("1 GB, most memory", f"{name}: {kept}, after del", ((now() - start) / size,), "x array"))
-    return rows
+    yield rows

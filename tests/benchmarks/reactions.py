@@ -7,6 +7,8 @@ import signal
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -48,19 +50,20 @@ def death(kernel: RemoteKernel, code: str, path: Path) -> float:
 def stop(kernel: RemoteKernel, code: str) -> float:
     """Seconds from the stop button until the cell here has ended."""
     pressed: list[float] = []
+    timers: list[threading.Timer] = []
 
     def press() -> None:
         pressed.append(time.time())
         os.kill(os.getpid(), signal.SIGINT)
 
     def seen(_: object) -> None:
-        threading.Timer(0.3, press).start()
+        if not timers:
+            timers.append(threading.Timer(0.3, press))
+            timers[0].start()
 
-    try:
+    with suppress(KeyboardInterrupt):  # a shell command that is stopped does not fail its cell
         kernel.run("print('begun', flush=True)\n" + code, show=seen)
-    except KeyboardInterrupt:
-        return time.time() - pressed[0]
-    raise AssertionError(f"kernel {kernel.name} did not stop")
+    return time.time() - pressed[0]
 
 
 def alone(kernels: list[RemoteKernel]) -> None:
@@ -76,20 +79,19 @@ def in_background(kernels: list[RemoteKernel]) -> None:
         call.result()
 
 
-def run() -> list[Row]:
+def run() -> Iterator[list[Row]]:
     kernels = [tfkernels.kernel(name) for name in ("tf1", "tf2")]
     jobs: dict[str, Job] = {
         "one kernel": partial(alone, kernels),
         "%%each tf1 tf2": partial(each, kernels),
         "tf1 and tf2 in the background": partial(in_background, kernels),
     }
-    rows = measure(f"a cell of {NAP:g} s", jobs, 2, warm=1)
+    yield measure(f"a cell of {NAP:g} s", jobs, 2, warm=1)
     with tempfile.TemporaryDirectory() as folder:
         for kernel in kernels:
             work = f"stop button until the cell here ends, {kernel.name}"
-            rows += [Row(work, way, tuple(stop(kernel, code) for _ in range(ROUNDS))) for way, code in STOPPED.items()]
+            yield [Row(work, way, tuple(stop(kernel, code) for _ in range(ROUNDS))) for way, code in STOPPED.items()]
             work, path = f"death until the error is here, {kernel.name}", Path(folder) / kernel.name
-            rows += [
+            yield [
                 Row(work, way, tuple(death(kernel, code, path) for _ in range(ROUNDS))) for way, code in DEATHS.items()
             ]
-    return rows

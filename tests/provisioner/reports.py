@@ -4,56 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
+from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tfkernels.parcel import Parcel
+from tfkernels.recording import VALUE
 from tfprovisioner.batch.outcomes import FAILED, PASSED, Failure, Outcome
+from tfprovisioner.batch.output import Found
+from tfprovisioner.batch.records import Record
 from tfprovisioner.batch.runs import expand
-from tfprovisioner.errors import ProvisionError
 
 RELEASES = {"tf1": "1.15.5", "tf2.4": "2.4.4", "tf2.11": "2.11.1", "tf2": "2.21.0"}
 
 HOSTILE = "<script>document.title = 'run'</script><img src='http://127.0.0.1:9/x'>"
 
 
-@dataclass(frozen=True)
-class Kept:
-    """A record whose value is here; of ``Unreadable`` there is none."""
-
-    name: str
-    held: Any
-    rtol: Any = None
-    atol: Any = None
-    size: int = 0
-
-    @property
-    def summary(self) -> str:
-        return type(self.held).__name__
-
-    @property
-    def sha256(self) -> str:
-        return hashlib.sha256(repr(self.held).encode()).hexdigest()
-
-    def value(self) -> Any:
-        if isinstance(self.held, Unreadable):
-            raise ProvisionError(self.held.why)
-        return self.held
-
-
-@dataclass(frozen=True)
-class Unreadable:
-    why: str
-
-
-@dataclass(frozen=True)
-class Ended:
-    outcome: Outcome
-    path: Path
-    records: list[Kept] = field(default_factory=list)
+def kept(name: str, value: Any, rtol: float | None = None, atol: float | None = None) -> Record:
+    """As ``tfkernels.record`` leaves it in a notebook."""
+    content = bytes(Parcel({VALUE: value}).to_bytes())
+    digest = hashlib.sha256(content).hexdigest()
+    return Record(name, "", rtol, atol, digest, len(content), b64encode(content).decode(), Path(digest))
 
 
 def batch(
@@ -63,7 +37,7 @@ def batch(
     sources: tuple[str, ...] = ("train.ipynb",),
     failing: Mapping[str, Failure] | None = None,
     grid: Mapping[str, Any] | None = None,
-) -> list[Ended]:
+) -> list[Found]:
     """A run of every source on every kernel; ``recorded`` has values, or records, by kernel and name."""
     found = []
     for run in expand(sources, list(recorded), grid=grid):
@@ -80,17 +54,17 @@ def batch(
             failure=failure,
         )
         records = [
-            item if isinstance(item, Kept) else Kept(name, item) for name, item in recorded[run.kernel].items()
+            item if isinstance(item, Record) else kept(name, item) for name, item in recorded[run.kernel].items()
         ]
         path = folder / f"{run.name}.ipynb"
         folder.mkdir(parents=True, exist_ok=True)
         cells = [{"cell_type": "code", "source": f"cell_{place} = {place}"} for place in range(6)]
         path.write_text(json.dumps({"cells": cells}), encoding="utf-8")
-        found.append(Ended(outcome, path, records))
+        found.append(Found(outcome, path, records))
     return found
 
 
-def usual(folder: Path) -> list[Ended]:
+def usual(folder: Path) -> list[Found]:
     """Two notebooks on four releases: what is equal, close, different, missing and failed in the way real ones are."""
     random = np.random.RandomState(0)
     image = random.normal(size=(2, 32, 32, 3)).astype("float32")
@@ -113,6 +87,6 @@ def usual(folder: Path) -> list[Ended]:
         "AttributeError",
         "module 'tensorflow' has no attribute 'Session'",
         3,
-        "Traceback (most recent call last)\n  Cell In[4], line 1\nAttributeError: module 'tensorflow' has no attribute 'Session'",
+        "Traceback (most recent call last)\n  Cell In[4], line 1\n\x1b[31mAttributeError\x1b[0m: no 'Session'",
     )
     return ops + batch(folder, trained, sources=("notebooks/train.ipynb",), failing={"tf2": failure})

@@ -35,10 +35,9 @@ _MEETING = """
 """
 _LASTING = """
     import os, pathlib, signal, subprocess, sys, time
+    HANDLER
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"])
     pathlib.Path(f"{os.environ['TFKERNELS_KERNEL']}.pids").write_text(f"{os.getpid()} {child.pid}\\n")
-    HANDLER
-    print("ready", flush=True)
     while True:
         time.sleep(1)
 """

@@ -1,5 +1,6 @@
 """Notebooks at addresses (``s3://``, ``gs://``, ``https://``), by papermill's readers and writers."""
 
+import warnings
 from pathlib import Path
 
 from tfprovisioner.credentials import redacted
@@ -31,7 +32,9 @@ def write(address: str, text: str) -> None:
     from papermill.iorw import papermill_io
 
     try:
-        papermill_io.write(text, address)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The specified file", UserWarning)  # the report's are no notebooks
+            papermill_io.write(text, address)
     except Exception as error:
         raise AddressFailed(f"{redacted(address)} cannot be written: {_told(error)}") from error
 

@@ -41,6 +41,8 @@ class Started:
     """An engine that can be used, and what to tell of it."""
 
     engine: Engine
+    scheduler: str
+    """Its address."""
     described: str
     """``2 runs at once on this machine``."""
     dashboard: str
@@ -73,7 +75,7 @@ def started(
         machines.check()
         dispatcher = Dispatcher(client, machines, wanted, options.retries, tell, options.workers)
         try:
-            yield Started(dispatcher, machines.described(options.scheduler), dashboard)
+            yield Started(dispatcher, client.scheduler.address, machines.described(options.scheduler), dashboard)
         finally:
             dispatcher.stop()
 
@@ -106,4 +108,5 @@ def _connected(address: str) -> Iterator[tuple[Any, str]]:
             f"away, to run on this machine. Certificates for tls:// are set in Dask's configuration (distributed.comm)."
         ) from error
     with client:
-        yield client, client.dashboard_link or ""
+        shown = "dashboard" in client.scheduler_info()["services"]
+        yield client, client.dashboard_link if shown else ""

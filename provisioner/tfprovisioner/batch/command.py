@@ -1,20 +1,23 @@
 """The command ``tfkernels run``. Words and options only, as in ``cli``; ``batch.matrix`` does it."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
-from tfprovisioner.terminal import JsonOption, answering
+from tfkernels.errors import UnknownKernel
+from tfprovisioner.terminal import JsonOption, answering, complain
 
 AFTER = "tfprovisioner.after"
 """In a command's context: the words after ``--``."""
 
 
 PARAMETER = ("-p", "--parameter")
+
+WRONG_USAGE = 2
+"""The exit code, as typer has it."""
 
 
 class WithArguments(TyperCommand):
@@ -165,8 +168,14 @@ def _notebooks(
     resume: bool, dry_run: bool, as_json: bool, *,
     comparison: dict[str, Any], engine: dict[str, Any], memory: str, conditions: dict[str, Any],
 ) -> int:  # fmt: skip
+    from tfprovisioner.batch import embedded
+
+    if engine["scheduler"] is None and not dry_run:
+        embedded.prepare()  # now, so that it goes on while this process imports papermill and the rest
+
     from tfprovisioner.batch import loading, matrix
     from tfprovisioner.batch.cluster import Options
+    from tfprovisioner.batch.output import OutputTaken
     from tfprovisioner.batch.runs import expand
 
     try:
@@ -179,12 +188,16 @@ def _notebooks(
     if dry_run:
         print(loading.plan(runs))
         return 0
-    return matrix.run(
-        runs,
-        target=output or str(Path("tfkernels-runs") / datetime.now().astimezone().strftime("%Y-%m-%d-%H%M%S")),
-        resume=resume,
-        conditions=loading.Conditions(apart=options.scheduler is not None, **conditions),
-        options=options,
-        comparison=comparison,
-        as_json=as_json,
-    )
+    try:
+        return matrix.run(
+            runs,
+            target=output or str(matrix.default()),
+            resume=resume,
+            conditions=loading.Conditions(apart=options.scheduler is not None, **conditions),
+            options=options,
+            comparison=comparison,
+            as_json=as_json,
+        )
+    except (UnknownKernel, loading.BadSource, OutputTaken) as error:
+        complain(error)
+        return WRONG_USAGE

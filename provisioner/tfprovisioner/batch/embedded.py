@@ -13,6 +13,9 @@ from tfkernels import folders
 
 _WORKER = "tfprovisioner.batch.worker"
 
+_IMPORTED = ("tfprovisioner.batch.execution", "tfprovisioner.cli")
+"""What workers need besides: for the runs, and because they import the program that they were started by."""
+
 _SETTINGS = {
     # A server process imports all that workers need once, beside this process, and forks: a worker, also one in the
     # place of one that was killed, is there in a tenth of a second and shares the memory of what is imported.
@@ -26,7 +29,7 @@ _SETTINGS = {
 
 def prepare() -> None:
     """Begins to import what workers need, in the process that they will be forked from. Returns at once."""
-    multiprocessing.get_context("forkserver").set_forkserver_preload([_WORKER, "tfprovisioner.cli"])
+    multiprocessing.get_context("forkserver").set_forkserver_preload([_WORKER, *_IMPORTED])
     forkserver.ensure_running()
 
 
@@ -40,12 +43,16 @@ def cluster(workers: int) -> Iterator[Any]:
     """
     prepare()
     import dask
+    import distributed.utils
     from distributed import LocalCluster
     from distributed.security import Security
 
+    # What the server process imports is said already. Dask would say it again, and import pandas for that.
+    distributed.utils._forkserver_preload_set = True  # noqa: SLF001 (without it, it takes a second longer)
+
     folder = folders.make()  # Dask keeps a folder for each worker; elsewhere they would stay in the current one
     try:
-        with dask.config.set(_SETTINGS):
+        with dask.config.set({**_SETTINGS, "temporary-directory": str(folder)}):
             made = LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,

@@ -63,6 +63,8 @@ class Machines:
     def described(self, scheduler: str | None) -> str:
         """How much can run at once, and where."""
         sites = [site for site in self._sites.values() if site.threads]
+        if not sites:
+            return f"no workers yet at {scheduler}"
         places = sum(map(self._places, sites))
         where = f"{len(sites)} machine{'s' * (len(sites) != 1)} of {scheduler}" if scheduler else "this machine"
         return f"{places} run{'s' * (places != 1)} at once on {where}"

@@ -1,10 +1,12 @@
 """A batch of notebooks from its beginning to its report."""
 
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -106,19 +108,37 @@ def _opened(target: str, resume: bool, runs: Sequence[Run]) -> Iterator[Path]:
 
 
 def _conclude(folder: Path, runs: Sequence[Run], target: str, comparison: Mapping[str, Any], as_json: bool) -> int:
-    names = {run.name for run in runs}
-    found = [each for each in output.read(folder) if each.outcome.run.name in names]
-    there = {each.outcome.run.name for each in found}
+    there = {each.outcome.run.name: each for each in output.read(folder)}
+    found = [there[run.name] for run in runs if run.name in there]  # in the order of the command line
     pending = [run for run in runs if run.name not in there]
     made = report.make(found, kernels=list(dict.fromkeys(run.kernel for run in runs)), pending=pending, **comparison)
     written = report.write(made, folder)
+    page: str | Path = written["report.html"]
     if addresses.is_address(target):
-        for path in written.values():
-            addresses.publish(path, target)
+        page = _published(written, target)
     if as_json:
         print_json(report.document(made, folder))
     else:
         print(report.text(made))
-        where = f"{target.rstrip('/')}/report.html" if addresses.is_address(target) else written["report.html"]
-        print(f"\nThe report: {where}")
+        print(f"\nThe report: {page}")
     return made.exit_code
+
+
+def _published(written: Mapping[str, Path], address: str) -> str | Path:
+    """Copies the report to an address, and what that does not take (http: all but JSON) to here. Returns the page's."""
+    places: dict[str, str | Path] = {}
+    for name, path in written.items():
+        try:
+            addresses.publish(path, address)
+            places[name] = f"{address.rstrip('/')}/{name}"
+        except addresses.AddressFailed as error:
+            here = default()
+            here.mkdir(parents=True, exist_ok=True)
+            places[name] = shutil.copy(path, here / name)
+            print(f"{error} It is here instead: {places[name]}", file=sys.stderr)
+    return places["report.html"]
+
+
+def default() -> Path:
+    """The folder for a batch without ``--output``."""
+    return Path("tfkernels-runs") / datetime.now().astimezone().strftime("%Y-%m-%d-%H%M%S")

@@ -4,9 +4,12 @@ import platform
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from types import UnionType
+from typing import Any, TypeVar, get_origin, get_type_hints
 
 from tfprovisioner.batch.runs import Run
+
+T = TypeVar("T", bound="Run | Failure | Outcome")
 
 PASSED, FAILED = "passed", "failed"
 
@@ -60,11 +63,18 @@ class Outcome:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Outcome":
-        """What ``to_json`` made of one. Raises ``TypeError``, ``KeyError``."""
+        """What ``to_json`` made of one. Raises ``TypeError``, ``KeyError``: anybody may have written it."""
+        if not isinstance(content, Mapping):
+            raise TypeError(f"an outcome is a mapping, not a {type(content).__name__}")
         failure = content.get("failure")
-        return cls(
-            **{**content, "run": Run(**content["run"]), "failure": None if failure is None else Failure(**failure)}
+        made = cls(
+            **{
+                **content,
+                "run": _checked(Run(**content["run"])),
+                "failure": None if failure is None else _checked(Failure(**failure)),
+            }
         )
+        return _checked(made)
 
 
 def host() -> str:
@@ -75,3 +85,12 @@ def host() -> str:
 def plain(text: str) -> str:
     """Without colours."""
     return re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text)
+
+
+def _checked(made: T) -> T:
+    """Itself, if its texts are texts and its numbers numbers. Raises ``TypeError``."""
+    for field, hint in get_type_hints(type(made)).items():
+        expected = hint if isinstance(hint, UnionType) else get_origin(hint) or hint
+        if not isinstance(getattr(made, field), (int, float) if expected is float else expected):
+            raise TypeError(f"{field} of {type(made).__name__} is {getattr(made, field)!r}")
+    return made

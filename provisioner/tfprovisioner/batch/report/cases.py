@@ -5,10 +5,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from tfprovisioner.batch.outcomes import Outcome
+from tfprovisioner.batch.output import Found
+from tfprovisioner.batch.records import Record
 from tfprovisioner.batch.runs import Run
 from tfprovisioner.display import order_of
 from tfprovisioner.errors import ProvisionError
@@ -16,35 +16,6 @@ from tfprovisioner.errors import ProvisionError
 
 class UnknownBaseline(ProvisionError):
     """No run is on the kernel that the others are to be compared with."""
-
-
-class Record(Protocol):
-    """A value that a run recorded, in its notebook or beside it."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def summary(self) -> str: ...
-    @property
-    def rtol(self) -> Any: ...
-    @property
-    def atol(self) -> Any: ...
-    @property
-    def sha256(self) -> str: ...
-    @property
-    def size(self) -> int: ...
-    def value(self) -> Any: ...
-
-
-class Found(Protocol):
-    """A run that has ended: its outcome, the file that says so, and what it recorded."""
-
-    @property
-    def outcome(self) -> Outcome: ...
-    @property
-    def path(self) -> Path: ...
-    @property
-    def records(self) -> Sequence[Record]: ...
 
 
 @dataclass(frozen=True)
@@ -120,7 +91,9 @@ def _parts(path: str) -> tuple[str, ...]:
     return tuple(named) or ("run",)
 
 
-def columns(placed: Sequence[Placed], pending: Sequence[Run], kernels: Sequence[str], baseline: str | None) -> list[Side]:
+def columns(
+    placed: Sequence[Placed], pending: Sequence[Run], kernels: Sequence[str], baseline: str | None
+) -> list[Side]:
     """The sides, the baseline's first, the others in the order of ``kernels``, else by release.
 
     Raises ``UnknownBaseline``.
@@ -146,7 +119,5 @@ def columns(placed: Sequence[Placed], pending: Sequence[Run], kernels: Sequence[
     )
     if first is None:
         there = ", ".join(side.name for side in ordered) or "none"
-        raise UnknownBaseline(f"No run is on {baseline}, so nothing can be compared with it. There are runs on: {there}")
+        raise UnknownBaseline(f"No run is on {baseline}, so nothing is compared with it. There are runs on: {there}")
     return [first, *(side for side in ordered if side is not first)]
-
-

@@ -10,8 +10,8 @@ names may come at any time. Paths are relative to the document's folder, times I
   ended have ``state`` ``"pending"`` and no more.
 * ``comparisons``: ``case``, ``name``, ``side``, ``verdict`` (``equal``, ``close``, ``different``, ``missing``,
   ``extra``, ``unreadable``, ``not compared``), ``passed`` (null if it was not compared), ``reason``,
-  ``largest_error``, ``would_pass``; ``comparison`` is ``Comparison.to_dict()`` or null, and ``parts_left_out`` counts
-  what it lacks of values with very many parts.
+  ``largest_error``, ``least_tolerance``; ``comparison`` is ``Comparison.to_dict()`` or null, and ``parts_left_out``
+  counts what it lacks of values with very many parts.
 """
 
 import datetime
@@ -108,7 +108,7 @@ def _comparison(verdict: Verdict) -> dict[str, Any]:
         "reason": formats.line(verdict.reason, 2000),
         "value": verdict.value,
         "largest_error": _plain(verdict.error),
-        "would_pass": verdict.would_pass or None,
+        "least_tolerance": verdict.least_tolerance or None,
         "comparison": None if verdict.comparison is None else verdict.comparison.to_dict(),
         "parts_left_out": verdict.left_out,
     }

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 
 from tfkernels.comparison import formats
-from tfprovisioner.batch.report.cases import Found
+from tfprovisioner.batch.output import Found
 
 LONGEST = 16_000
 """Characters of a traceback: its beginning and its end."""

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from tfprovisioner.batch.report.cases import Found, Placed, Side, columns, place, shortened
+from tfprovisioner.batch.output import Found
+from tfprovisioner.batch.report.cases import Placed, Side, columns, place, shortened
 from tfprovisioner.batch.report.verdicts import NOT_COMPARED, Result, Verdict, judge
 from tfprovisioner.batch.runs import Run
 from tfprovisioner.display import order_of
@@ -77,14 +78,18 @@ class Report:
     def _of_runs(self) -> str:
         failed, total = len(self.failed), len(self.runs)
         told = f"{failed} of {_number(total, 'run')} failed" if failed else f"{_all(total, 'run')} passed"
-        return f"{told}, {len(self.pending)} have not run" if self.pending else told
+        if not self.pending:
+            return told
+        return f"{told}, {len(self.pending)} {'has' if len(self.pending) == 1 else 'have'} not run"
 
     def _of_results(self) -> str:
         if not self.results:
             return "nothing was recorded, so there is nothing to compare"
         compared = [result for result in self.results if result.compared]
         if not compared:
-            return f"nothing could be compared with {self.baseline}" if len(self.sides) > 1 else "nothing to compare with"
+            return (
+                f"nothing could be compared with {self.baseline}" if len(self.sides) > 1 else "nothing to compare with"
+            )
         differing = sum(result.differs for result in compared)
         told = (
             f"{differing} of {_number(len(compared), 'result')} {'differs' if differing == 1 else 'differ'} from "
@@ -117,8 +122,10 @@ def make(
     placed = place(found)
     sides = columns(placed, waiting, kernels, baseline)
     asked = {name: value for name, value in (("rtol", rtol), ("atol", atol)) if value is not None}
-    results = judge(placed, [side.name for side in sides], **asked)
-    return Report(tuple(sides), tuple(placed), tuple(results), waiting, asked)
+    names = [side.name for side in sides]
+    cases = list(dict.fromkeys(item.case for item in placed))
+    placed.sort(key=lambda item: (cases.index(item.case), names.index(item.side)))
+    return Report(tuple(sides), tuple(placed), tuple(judge(placed, names, **asked)), waiting, asked)
 
 
 def _number(count: int, noun: str) -> str:

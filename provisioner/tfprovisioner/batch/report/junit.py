@@ -4,6 +4,7 @@ What a cell raised is a failure; what kept a run from running, or a value from b
 """
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from tfprovisioner.batch.report.verdicts import NOT_COMPARED, UNREADABLE, Verdic
 
 NAME = "tfkernels"
 
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
+
 # What XML 1.0 cannot have, not even escaped
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -26,23 +29,27 @@ def junit(report: Report, folder: Path) -> bytes:
     whole = JUnitXml(NAME)
     for case in report.cases:
         suite = TestSuite(_clean(case))
-        runs = [item for item in report.runs if item.case == case]
-        started = min((item.found.outcome.started for item in runs), default="")
-        if started:
-            suite.timestamp = started.removesuffix("+00:00").removesuffix("Z")
-        for item in runs:
-            suite.add_testcase(_of_run(item, folder))
-        for run in report.pending:
-            if run.case == case:
-                suite.add_testcase(_test(case, f"{run.kernel}: runs", Skipped("it has not run")))
-        for result in report.results:
-            if result.case == case:
-                for verdict in result.verdicts.values():
-                    suite.add_testcase(_of_verdict(verdict, report.baseline))
+        started = min((item.found.outcome.started for item in report.runs if item.case == case), default="")
+        if _TIME.match(started):
+            suite.timestamp = started[:19]
+        suite.add_testcases(list(_tests(report, case, folder)))  # one by one it counts all of them again each time
         whole.add_testsuite(suite)
     whole.update_statistics()
     text: bytes = whole.tostring()
     return text
+
+
+def _tests(report: Report, case: str, folder: Path) -> Iterator[TestCase]:
+    for item in report.runs:
+        if item.case == case:
+            yield _of_run(item, folder)
+    for run in report.pending:
+        if run.case == case:
+            yield _test(case, f"{run.kernel}: runs", Skipped("it has not run"))
+    for result in report.results:
+        if result.case == case:
+            for verdict in result.verdicts.values():
+                yield _of_verdict(verdict, report.baseline)
 
 
 def _of_run(item: Placed, folder: Path) -> TestCase:

@@ -30,7 +30,7 @@ MARK = '<meta name="generator" content="tfkernels '
 ROOM = 3_000_000
 """Characters of comparisons that are shown; those that differ go first."""
 OPEN = 3
-"""So many failures, and the first difference, are open."""
+"""So many failures, each for the first kernel that has it, and the first difference are open."""
 TOLD = 300
 """So many failures are told in full."""
 
@@ -75,10 +75,11 @@ class Shown:
     id: str
     verdict: Verdict
     cell: Cell
-    view: Markup | None
-    left_out: bool
-    like: str
-    """The side with the same bytes, which is told already."""
+    view: Markup | None = None
+    left_out: bool = False
+    like: str = ""
+    """The id of the one with the same bytes, if it is told already."""
+    like_side: str = ""
 
 
 @dataclass(frozen=True)
@@ -114,11 +115,10 @@ def render(report: Report, folder: Path, created: str) -> str:
         style=Markup(STYLE),  # noqa: S704  our own text
         signs=SIGNS,
         groups=list(_groups(report, told)),
-        failed=[(_anchor(item, report), item, failures.tell(item.found)) for item in report.failed[:TOLD]],
+        failed=list(_failed(report)),
         differing=[one for one in told if one.result.differs],
         agreeing=[one for one in told if not one.result.differs],
         links=links,
-        opened=OPEN,
         hosts=list(dict.fromkeys(outcome.host for outcome in outcomes if outcome.host)),
         started=min((outcome.started for outcome in outcomes if outcome.started), default=""),
         spent=sum(outcome.seconds for outcome in outcomes),
@@ -158,36 +158,50 @@ def _run_cell(report: Report, case: str, side: str) -> Cell:
     return Cell(side, FAILED, tuple(filter(None, (note, where))), f"#{_anchor(item, report)}")
 
 
+def _failed(report: Report) -> Iterator[tuple[str, Placed, failures.Told | None, bool]]:
+    """Which are open: what several kernels say alike is shown once."""
+    known: set[tuple[str, str]] = set()
+    for item in report.failed[:TOLD]:
+        told = failures.tell(item.found)
+        key = (item.case, told.headline if told else "")
+        yield _anchor(item, report), item, told, key not in known and len(known) < OPEN
+        known.add(key)
+
+
 def _anchor(item: Placed, report: Report) -> str:
     return f"f{report.runs.index(item)}"
 
 
 def _told(report: Report) -> list[Told]:
     """Every result. There is room for the comparisons that matter most."""
-    by_need = sorted((one for one in report.verdicts if one.state != EQUAL), key=lambda verdict: _IN_ORDER.index(verdict.state))
+    by_need = sorted(
+        (one for one in report.verdicts if one.state != EQUAL), key=lambda verdict: _IN_ORDER.index(verdict.state)
+    )
     taken = itertools.accumulate(len(verdict.view) for verdict in by_need)
     room = {id(verdict) for verdict, size in zip(by_need, taken, strict=True) if size <= ROOM}
     return [_one(f"r{number}", result, report, room) for number, result in enumerate(report.results)]
 
 
 def _one(anchor: str, result: Result, report: Report, room: set[int]) -> Told:
-    first: dict[str, str] = {}
+    first: dict[str, tuple[str, str]] = {}
     shown = []
     for number, side in enumerate(report.sides):
         verdict = result.verdicts.get(side.name)
         if verdict is None:
             continue
-        figures = verdict.view and verdict.state != EQUAL  # of what is equal the sentence says all
-        like = first.get(verdict.sha256, "") if figures else ""
-        if figures and verdict.sha256:
-            first.setdefault(verdict.sha256, side.name)
-        there = id(verdict) in room
-        view = Markup(verdict.view) if figures and there and not like else None  # noqa: S704  escapes by itself
         own = f"{anchor}-{number}"
         cell = Cell(side.name, verdict.state, _notes(verdict, result.values, report.baseline), f"#{own}")
-        shown.append(Shown(own, verdict, cell, view, bool(figures) and not there and not like, like))
+        if not verdict.view or verdict.state == EQUAL:  # of what is equal the sentence says all
+            shown.append(Shown(own, verdict, cell))
+        elif verdict.sha256 in first:
+            shown.append(Shown(own, verdict, cell, None, False, *first[verdict.sha256]))
+        else:
+            first[verdict.sha256] = own, side.name
+            view = Markup(verdict.view) if id(verdict) in room else None  # noqa: S704  escapes by itself
+            shown.append(Shown(own, verdict, cell, view, left_out=view is None))
     counts = Counter(one.verdict.state for one in shown)
-    return Told(anchor, result, tuple((state, counts[state]) for state in _IN_ORDER if counts[state]), tuple(shown), report.since(result))
+    states = tuple((state, counts[state]) for state in _IN_ORDER if counts[state])
+    return Told(anchor, result, states, tuple(shown), report.since(result))
 
 
 def _notes(verdict: Verdict, values: Mapping[str, str], baseline: str) -> tuple[str, ...]:
@@ -197,8 +211,8 @@ def _notes(verdict: Verdict, values: Mapping[str, str], baseline: str) -> tuple[
         notes.append(verdict.value)
     if verdict.error:
         notes.append(f"error {formats.number(verdict.error)}")
-    if verdict.would_pass:
-        notes.append(f"passes with {verdict.would_pass}")
+    if verdict.least_tolerance:
+        notes.append(f"passes with {verdict.least_tolerance}")
     return tuple(notes)
 
 
@@ -216,6 +230,4 @@ def _seconds(seconds: float) -> str:
 
 
 def _time(iso: str) -> str:
-    return f"{iso[:10]} {iso[11:16]} UTC" if len(iso) >= 16 else iso
-
-
+    return f"{formats.line(iso[:10])} {formats.line(iso[11:16])} UTC"

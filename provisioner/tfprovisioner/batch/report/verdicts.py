@@ -6,6 +6,7 @@ baseline's counts.
 """
 
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,11 +15,12 @@ import numpy as np
 
 from tfkernels.comparison import Comparison, Part, compare, formats
 from tfkernels.comparison.page import fragment
-from tfkernels.comparison.parts import describe
 from tfkernels.comparison.results import CLOSE, DIFFERENT, EQUAL, EXTRA, MISSING
 from tfkernels.comparison.summary import headline
+from tfkernels.comparison.values import describe
 from tfkernels.errors import TFKernelsError
-from tfprovisioner.batch.report.cases import Placed, Record
+from tfprovisioner.batch.records import Record
+from tfprovisioner.batch.report.cases import Placed
 from tfprovisioner.errors import ProvisionError
 
 UNREADABLE, NOT_COMPARED = "unreadable", "not compared"
@@ -47,7 +49,7 @@ class Verdict:
     """In a sentence; of values that were compared, where and how much they differ."""
     error: float | None = None
     """The largest absolute error among finite numbers."""
-    would_pass: str = ""
+    least_tolerance: str = ""
     """The smallest tolerance that would: ``"rtol 0.3"``. Empty if it passed, or if none would."""
     value: str = ""
     """The value itself if it is one number or a short text, else its dtype and shape, or size."""
@@ -143,7 +145,7 @@ def _read(record: Record | None) -> tuple[Any, str]:
     try:
         return record.value(), ""
     except _UNREADABLE as error:
-        return None, formats.line(_said(error))
+        return None, formats.line(_said(error).replace(f"{record.file.parent.parent}{os.sep}", ""))
 
 
 def _said(error: Exception) -> str:
@@ -189,7 +191,7 @@ def _compared(verdict: Verdict, baseline: str, ours: Any, theirs: Any, tolerance
         state=_state(found),
         reason=headline(found),
         error=_largest(found.parts),
-        would_pass=_would_pass(found),
+        least_tolerance=_least_tolerance(found),
         comparison=kept,
         left_out=len(found.parts) - len(kept.parts),
         view=view,
@@ -207,17 +209,23 @@ def _largest(parts: Sequence[Part]) -> float | None:
     return max((float(extreme.error) for extreme in extremes if extreme is not None), default=None)
 
 
-def _would_pass(found: Comparison) -> str:
+def _least_tolerance(found: Comparison) -> str:
     """One setting for all parts, the other one as it was."""
     failed = [part.statistics for part in found.failed]
-    for setting in ("rtol", "atol"):
-        least = [getattr(one, f"min_{setting}") if one is not None and one.mismatched else None for one in failed]
-        if least and None not in least:
-            largest = max(least)
-            # an rtol of 10 % and more says nothing but that values near zero differ
-            if setting == "atol" or largest < 0.1 or any(one is None or one.min_atol is None for one in failed):
-                return f"{setting} {formats.at_least(largest)}"
-    return ""
+    rtol, atol = (
+        _largest_of([getattr(one, name) if one is not None and one.mismatched else None for one in failed])
+        for name in ("min_rtol", "min_atol")
+    )
+    # an rtol of 10 % and more says nothing but that values near zero differ
+    if rtol is not None and (rtol < 0.1 or atol is None):
+        return f"rtol {formats.at_least(rtol)}"
+    return "" if atol is None else f"atol {formats.at_least(atol)}"
+
+
+def _largest_of(least: Sequence[float | None]) -> float | None:
+    """``None`` if one of them is."""
+    known = [one for one in least if one is not None]
+    return max(known) if known and len(known) == len(least) else None
 
 
 def _kept(found: Comparison) -> Comparison:
@@ -236,7 +244,7 @@ def _without_sample(part: Part) -> Part:
 
 
 def _glance(value: Any) -> str:
-    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0 and value.dtype.names is None):
+    if isinstance(value, (np.generic, np.ndarray)) and value.ndim == 0 and value.dtype.names is None:
         value = value.item()
     if isinstance(value, float):
         return f"{value:.6g}" if math.isfinite(value) else str(value)

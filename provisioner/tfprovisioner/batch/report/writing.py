@@ -1,14 +1,13 @@
 """The report's files. What is there already is replaced if it is a report of ours, and left alone otherwise."""
 
-import contextlib
 import json
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 
 from tfprovisioner.batch.report import junit, page
 from tfprovisioner.batch.report.document import FORMAT, document
 from tfprovisioner.batch.report.findings import Report
+from tfprovisioner.environments import replace_bytes
 from tfprovisioner.errors import ProvisionError
 
 HTML, JSON, XML = "report.html", "report.json", "junit.xml"
@@ -34,7 +33,7 @@ def write(report: Report, folder: Path) -> dict[str, Path]:
         HTML: lambda: page.render(report, folder, made["created"]).encode(errors="replace"),
     }
     for name, content in [(name, make()) for name, make in makers.items()]:
-        _replace(folder / name, content)
+        replace_bytes(folder / name, content)
     return {name: folder / name for name in FILES}
 
 
@@ -50,16 +49,3 @@ def _check(path: Path, beginning: bytes) -> None:
         raise NotOurs(
             f"{path} is not a report of tfkernels, and is not replaced. Move it away, or choose another folder with -o."
         )
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Whoever reads it finds the old file or the new one."""
-    temporary = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-        temporary.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise

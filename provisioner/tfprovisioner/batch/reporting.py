@@ -16,7 +16,9 @@ def report(
     baseline: Annotated[
         str | None,
         typer.Option(
-            metavar="KERNEL", help="The kernel that the others are compared with.", show_default="as before, or the oldest"
+            metavar="KERNEL",
+            help="The kernel that the others are compared with.",
+            show_default="as before, or the oldest",
         ),
     ] = None,
     rtol: Annotated[
@@ -27,7 +29,9 @@ def report(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="DIR", help="Where it goes.", show_default=f"DIR; of several: {SEVERAL}"),
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="Where it goes.", show_default=f"DIR; of several: {SEVERAL}"
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

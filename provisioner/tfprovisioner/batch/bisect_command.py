@@ -1,0 +1,257 @@
+"""The command ``bisect``. Words only, as in ``cli``; what does the work is imported when it is needed."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from packaging.version import Version
+
+from tfprovisioner import catalogue
+from tfprovisioner.batch.bisection import most_steps
+from tfprovisioner.batch.lineup import Lineup, lines
+from tfprovisioner.catalogue import Release
+from tfprovisioner.environments import replace_text
+from tfprovisioner.errors import UnknownRelease
+from tfprovisioner.progress import Reporter, TerminalReporter, reporting
+from tfprovisioner.terminal import JsonOption, answering, complain, print_json
+
+if TYPE_CHECKING:
+    from tfprovisioner.batch.bisecting import Bisected
+    from tfprovisioner.batch.judging import Trial
+    from tfprovisioner.batch.tasks import Progress
+
+Say = Callable[[str], None]
+
+
+def bisect(
+    notebook: Annotated[str, typer.Argument(help="A path, or an address that papermill reads.")],
+    good: Annotated[
+        str, typer.Option(metavar="RELEASE", help="One that is as it should be: 2.3, 1.15.5, tf1. Older or newer.")
+    ],
+    bad: Annotated[str, typer.Option(metavar="RELEASE", help="One that is not.")],
+    record: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="A result that the notebook records: good is what agrees with that of the good end.",
+            show_default="the only one",
+        ),
+    ] = None,
+    test: Annotated[
+        str | None,
+        typer.Option(metavar="EXPR", help="An expression, evaluated after the last cell: good is where it is true."),
+    ] = None,
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option("--parameter", "-p", metavar="NAME VALUE", help="A parameter, as papermill takes it; repeatable."),
+    ] = None,
+    rtol: Annotated[float | None, typer.Option(min=0, help="Relative tolerance, if none was recorded.")] = None,
+    atol: Annotated[float | None, typer.Option(min=0, help="Absolute tolerance, if none was recorded.")] = None,
+    exactly: Annotated[
+        bool, typer.Option("--patches", help="Then go on among the patch releases of the line that was found.")
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", help="Where the executed notebooks and a report are to stay."),
+    ] = None,
+    keep: Annotated[
+        bool,
+        typer.Option(
+            "--keep", help="Keep the environments that are built for this. After a month tfkernels gc takes them."
+        ),
+    ] = False,
+    cell_timeout: Annotated[float | None, typer.Option(min=0.1, help="Seconds that one cell may take.")] = None,
+    inputs: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--input",
+            help="A file or folder that the runs need: each gets a copy in a fresh folder of its own; repeatable. "
+            "Without, the notebook runs where it lies.",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find the release that changed what a notebook computes, in as few runs as bisection takes.
+
+    Between the two ends the newest patch release of each line is tried. What decides is a recorded result (--record),
+    an expression (--test), or, if the notebook records nothing, whether it runs to its end. A release that cannot be
+    tested is skipped. Exit code 0 if one release was found, 1 if there is no such answer, 2 for wrong usage.
+    """
+    if record is not None and test is not None:
+        raise typer.BadParameter("either --record or --test decides", param_hint="--test")
+    ends = _release(good, "--good"), _release(bad, "--bad")
+    if ends[0].version == ends[1].version:
+        raise typer.BadParameter(f"{good} and {bad} are the same release, {ends[0].version}", param_hint="--bad")
+    from tfprovisioner.batch import loading
+    from tfprovisioner.batch.bisecting import bisect as search
+    from tfprovisioner.batch.judging import Judge, SeveralRecords
+    from tfprovisioner.batch.trials import Trials, prepared
+
+    try:
+        values = loading.parameters(parameters or ())
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="-p") from None
+    judge = Judge(record, _expression(test), rtol, atol)
+    lineup = lines(*ends)
+    say: Say = (lambda _: None) if as_json else _say
+    with answering():
+        try:
+            first = prepared(
+                notebook, lineup.releases[0], values, loading.Conditions(inputs or (), cell_timeout=cell_timeout)
+            )
+        except loading.BadSource as error:
+            raise typer.BadParameter(str(error), param_hint="NOTEBOOK") from None
+        with _kept(output) as folder:
+            say(_plan(notebook, judge.criterion, lineup))
+            say(_HEADING)
+            try:
+                with _showing() as show, Trials(first, judge, folder, show, keep) as trials:
+                    found = search(lineup, trials.test, lambda trial: say(_line(trial)), exactly)
+            except SeveralRecords as error:
+                complain(error)
+                raise typer.Exit(2) from None
+            except KeyboardInterrupt:
+                print(_interrupted(output, keep), file=sys.stderr)
+                raise typer.Exit(130) from None
+            document = {"notebook": notebook, "criterion": judge.criterion, **found.document()}
+            if output is not None:
+                _write(document, lineup, folder)
+    if as_json:
+        print_json(document)
+    else:
+        say(_conclusion(found))
+        if output is not None:
+            say(f"\nThe executed notebooks and report.html: {output}")
+    raise typer.Exit(0 if found.decided else 1)
+
+
+def _release(request: str, option: str) -> Release:
+    try:
+        return catalogue.find(request)
+    except UnknownRelease as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
+
+
+def _expression(text: str | None) -> str | None:
+    if text is not None:
+        try:
+            compile(text, "--test", "eval")
+        except SyntaxError as error:
+            raise typer.BadParameter(f"{text!r} is no expression: {error.msg}", param_hint="--test") from None
+    return text
+
+
+@contextmanager
+def _kept(output: Path | None) -> Iterator[Path]:
+    """Where the executed notebooks go: the user's folder, or one that is gone afterwards."""
+    from tfprovisioner.batch.output import prepare
+    from tfprovisioner.batch.workplaces import private_folder
+
+    if output is None:
+        with private_folder() as folder:
+            yield folder
+    else:
+        prepare(output, resume=False)
+        yield output
+
+
+@contextmanager
+def _showing() -> "Iterator[_Shown]":
+    with reporting() as reporter_for:
+        yield _Shown(reporter_for)
+
+
+class _Shown:
+    """Shows what is being done: on a terminal every cell, in one line, elsewhere only that the notebook runs."""
+
+    def __init__(self, reporter_for: Callable[[str], Reporter]) -> None:
+        self._reporter_for = reporter_for
+        self._run = ""
+        self._reporter: Reporter | None = None
+
+    def __call__(self, progress: "Progress") -> None:
+        if self._reporter is None or progress.run != self._run:
+            self.end()
+            self._run, self._reporter = progress.run, self._reporter_for(progress.run)
+        if progress.state == "preparing":
+            self._reporter.step(progress.text)
+        elif isinstance(self._reporter, TerminalReporter):
+            self._reporter.step(f"cell {progress.cell} of {progress.cells}: {progress.text}")
+        elif progress.cell == 1:
+            self._reporter.step("running the notebook")
+
+    def end(self) -> None:
+        if self._reporter is not None:
+            self._reporter.end()
+        self._reporter = None
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _plan(notebook: str, criterion: str, lineup: Lineup) -> str:
+    good, *_, bad = lineup.releases
+    count = len(lineup.releases)
+    left_out = "".join(f"\nLeft out: {release}, {why}." for release, why in lineup.left_out.items())
+    return (
+        f"{notebook}: from {good} (good) to {bad} (bad), {count} releases, of which at most {most_steps(count)} are "
+        f"run.\nWhat decides is {criterion}.{left_out}\n"
+    )
+
+
+_HEADING = f"{'release':<10}{'Python':<9}{'verdict':<9}{'largest error':>14}{'seconds':>9}"
+
+
+def _line(trial: "Trial") -> str:
+    error = "" if trial.largest_error is None else f"{trial.largest_error:.1e}"
+    seconds = f"{trial.seconds:.1f}" if trial.seconds else ""
+    figures = f"{trial.release:<10}{trial.python:<9}{trial.verdict:<9}{error:>14}{seconds:>9}"
+    return f"{figures}  {_sentence(trial.why)}".rstrip()
+
+
+def _sentence(text: str) -> str:
+    """The first one of a message: the rest says what to do."""
+    return " ".join(text.split()).partition(". ")[0]
+
+
+def _conclusion(found: "Bisected") -> str:
+    search = found.search
+    if found.problem is not None:
+        return f"\n{found.problem}"
+    if search.between:
+        answer = (
+            f"The first that is bad is {search.first_bad} or one of those before it that could not be tested: "
+            f"{', '.join(search.between)}. {search.last_good} is still good."
+        )
+    else:
+        answer = f"{search.first_bad} is the first that is bad; {search.last_good} is still good."
+    difference = found.comparison
+    return f"\n{answer}" + (f"\n\n{difference}" if difference is not None else "")
+
+
+def _interrupted(output: Path | None, keep: bool) -> str:
+    kept = f" What was run until then is in {output}." if output is not None else ""
+    gone = "" if keep else " The environments that were built for it are gone."
+    return f"Interrupted.{kept}{gone}"
+
+
+def _write(document: dict[str, Any], lineup: Lineup, folder: Path) -> None:
+    """The report on all runs, and the answer beside it."""
+    from tfprovisioner.batch import report
+    from tfprovisioner.batch.output import read
+
+    found = {item.outcome.tensorflow: item for item in read(folder)}
+    ordered = [item.outcome.run.kernel for release, item in sorted(found.items(), key=lambda each: _place(each[0]))]
+    if found:
+        baseline = found[lineup.releases[0]].outcome.run.kernel if lineup.releases[0] in found else None
+        report.write(report.make(list(found.values()), baseline=baseline, kernels=ordered), folder)
+    replace_text(folder / "bisect.json", json.dumps(document, indent=1))
+
+
+def _place(release: str) -> Version:
+    return Version(release or "0")

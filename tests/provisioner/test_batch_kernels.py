@@ -1,0 +1,141 @@
+"""A kernel on another machine: the same one, built there on first use, once, and registered for nobody."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from tfkernels import kernelspecs
+from tfkernels.errors import UnknownKernel
+from tfprovisioner import catalogue, garbage, install, interpreters
+from tfprovisioner.batch import kernels
+from tfprovisioner.batch.kernels import KernelMissing, Wanted, resolve, wanted, wanted_of
+from tfprovisioner.children import Children, Stopped
+from tfprovisioner.errors import UnknownRelease
+from tfprovisioner.order import Order
+from tfprovisioner.progress import reporting
+
+
+@pytest.fixture
+def elsewhere(light: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> Wanted:
+    """What ``tf1`` means on a machine that has it; after that this is another machine."""
+    with reporting() as reporter_for:
+        install.carry_out(Order("tf1", user=True), reporter_for("tf1"))
+    found = wanted("tf1")
+    _move(place, monkeypatch)
+    return found
+
+
+def _move(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TFKERNELS_HOME", str(place / "other"))
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(place / "other-jupyter"))
+    monkeypatch.setenv("JUPYTER_PATH", str(place / "other-jupyter"))
+
+
+def _environments(place: Path) -> list[Path]:
+    return sorted((place / "other" / "environments").glob("*/environment.json"))
+
+
+def test_where_it_is_registered_it_is_used_as_it_is(light: str, place: Path) -> None:
+    with reporting() as reporter_for:
+        done = install.carry_out(Order("tf1", user=True), reporter_for("tf1"))
+    told: list[str] = []
+    assert resolve(wanted("tf1"), told.append).folder == done.kernelspec
+    assert not told
+    assert not kernels.folder().exists()
+
+
+def test_elsewhere_it_is_built_once_and_registered_for_nobody(elsewhere: Wanted, place: Path) -> None:
+    travelled = Wanted(**json.loads(json.dumps(asdict(elsewhere))))
+    assert not kernels.ready(travelled)
+    told: list[str] = []
+    with ThreadPoolExecutor(2) as threads:
+        one, other = threads.map(lambda _: resolve(travelled, told.append), range(2))
+    assert one.folder == other.folder
+    assert any("installing TensorFlow 1.15.5" in step for step in told)
+    assert any("waiting for another tfkernels" in step for step in told)
+    assert len(_environments(place)) == 1
+    assert kernels.ready(travelled)
+    assert one.ours
+    assert one.spec["argv"][0].startswith(str(place / "other" / "environments"))
+    assert kernelspecs.find() == {}
+    assert not (place / "other-jupyter").exists()
+
+
+def test_gc_keeps_what_batches_use_for_a_month(elsewhere: Wanted, place: Path) -> None:
+    spec = resolve(elsewhere, lambda _: None)
+    assert garbage.collect() == []
+    assert len(_environments(place)) == 1
+
+    month_ago = time.time() - 31 * 24 * 3600
+    os.utime(spec.folder / "kernel.json", (month_ago, month_ago))
+    assert {item.path for item in garbage.collect(dry_run=True)} > {str(spec.folder)}
+    assert len(_environments(place)) == 1
+    resolve(elsewhere, lambda _: None)  # which makes it young again
+    assert garbage.collect() == []
+
+    os.utime(spec.folder / "kernel.json", (month_ago, month_ago))
+    garbage.collect()
+    assert not _environments(place)
+    assert not list((place / "other" / "batch").glob("*"))
+
+
+def test_a_build_that_nobody_waits_for_any_more_ends_alone(elsewhere: Wanted, place: Path) -> None:
+    unwanted, others = Children(), Children()
+
+    def stop_at_the_installation(step: str) -> None:
+        if "installing" in step:
+            unwanted.stop()
+
+    with unwanted.of_this_thread(), pytest.raises(Stopped):
+        resolve(elsewhere, stop_at_the_installation)
+    assert not _environments(place)
+    with others.of_this_thread():
+        resolve(elsewhere, lambda _: None)
+    assert len(_environments(place)) == 1
+
+
+def test_other_packages_under_the_same_name_are_refused(elsewhere: Wanted) -> None:
+    assert elsewhere.recipe is not None
+    outdated = replace(elsewhere, recipe={**elsewhere.recipe, "lock": "0" * 64})
+    with pytest.raises(KernelMissing, match=r"made from other packages.*tfkernels install 1\.15\.5 --rebuild"):
+        resolve(outdated, lambda _: None)
+
+
+def test_a_kernel_that_others_made_has_to_be_there(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = place / "jupyter" / "kernels" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "kernel.json").write_text(
+        json.dumps({"argv": [sys.executable, "-m", "x"], "display_name": "Mine", "language": "python"})
+    )
+    mine = wanted("mine")
+    assert mine.order is None
+    assert resolve(mine, lambda _: None).folder == folder
+    _move(place, monkeypatch)
+    assert not kernels.ready(mine)
+    with pytest.raises(KernelMissing, match="none of this name"):
+        resolve(mine, lambda _: None)
+
+
+def test_a_path_on_one_machine_means_nothing_on_another(light: str, place: Path) -> None:
+    python = str(interpreters.find(Order("tf1"), catalogue.find("tf1")).path)
+    with reporting() as reporter_for:
+        install.carry_out(Order("tf1", name="mine", user=True, python=python), reporter_for("mine"))
+    order = wanted("mine").order
+    assert order is not None
+    assert (order["python"], order["release"], order["name"]) == ("3.7", "1.15.5", "mine")
+
+
+def test_what_cannot_be_had_is_said_before_anything_runs(place: Path) -> None:
+    with pytest.raises(UnknownKernel, match="tfkernels install tf1"):
+        wanted("tf1")
+    assert wanted_of(Order("1.15")).name == "tf1.15"
+    with pytest.raises(UnknownRelease):
+        wanted_of(Order("7.7"))
