@@ -1,13 +1,13 @@
 """A script on several kernels at the same time, from its beginning to the comparison of what it recorded."""
 
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tfkernels import folders
 from tfprovisioner.batch import output, together
 from tfprovisioner.batch.matrix import INTERRUPTED
 from tfprovisioner.batch.outcomes import Outcome
@@ -62,8 +62,11 @@ def _opened(target: Path | None, resume: bool) -> Iterator[Path]:
         output.prepare(target, resume)
         yield target
         return
-    with tempfile.TemporaryDirectory(prefix="tfkernels-run-") as name:
-        yield Path(name)
+    folder = folders.make()  # what a command that was killed leaves is swept by the next
+    try:
+        yield folder
+    finally:
+        folders.remove(folder)
 
 
 def _passed(found: Sequence[Found]) -> dict[str, str]:
