@@ -108,9 +108,8 @@ def _opened(target: str, resume: bool, runs: Sequence[Run]) -> Iterator[Path]:
 
 
 def _conclude(folder: Path, runs: Sequence[Run], target: str, comparison: Mapping[str, Any], as_json: bool) -> int:
-    names = {run.name for run in runs}
-    found = [each for each in output.read(folder) if each.outcome.run.name in names]
-    there = {each.outcome.run.name for each in found}
+    there = {each.outcome.run.name: each for each in output.read(folder)}
+    found = [there[run.name] for run in runs if run.name in there]  # in the order of the command line
     pending = [run for run in runs if run.name not in there]
     made = report.make(found, kernels=list(dict.fromkeys(run.kernel for run in runs)), pending=pending, **comparison)
     written = report.write(made, folder)
