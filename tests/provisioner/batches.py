@@ -52,8 +52,12 @@ def lasting(place: Path, name: str, times: int = 1_000_000) -> str:
 
 def wait_for(file: Path, place: Path, name: str) -> str:
     """A cell that leaves its number, too, and ends when ``file`` is there."""
-    waiting = f"for _ in range(600):\n    if os.path.exists({str(file)!r}): break\n    time.sleep(0.1)"
-    return f"{lasting(place, name, 0)}\n{waiting}"
+    waiting = [
+        f"for _ in range({PATIENCE:.0f} * 10):",
+        f"    if os.path.exists({str(file)!r}): break",
+        "    time.sleep(0.1)",
+    ]
+    return "\n".join([lasting(place, name, 0), *waiting, "else: raise TimeoutError"])
 
 
 _CLIENT = """

@@ -180,7 +180,7 @@ def test_a_scheduler_that_dies_takes_the_kernels_with_it(tmp_path: Path) -> None
         until(lambda: gone(killed.result()), "a kernel is left without its scheduler")
 
 
-def test_a_cluster_with_certificates(tmp_path: Path) -> None:
+def test_a_cluster_with_certificates_and_a_worker_of_two_threads(tmp_path: Path) -> None:
     made = Security.temporary()
     settings = {"distributed.comm.tls.ca-file": str(tmp_path / "cert")}
     for name, content in {"cert": made.tls_client_cert, "key": made.tls_client_key}.items():
@@ -190,10 +190,13 @@ def test_a_cluster_with_certificates(tmp_path: Path) -> None:
     variables = {f"DASK_{name.replace('.', '__').replace('-', '_').upper()}": settings[name] for name in settings}
     with (
         clusters.scheduler_process(tmp_path, "--protocol", "tls", **variables) as (_, address),
-        clusters.worker(tmp_path, "only", "--no-nanny", "--protocol", "tls", **variables),
+        clusters.worker(tmp_path, "only", "--no-nanny", "--protocol", "tls", "--nthreads", "2", **variables),
         dask.config.set(settings),
-        engine(1, [], Options(scheduler=address)) as started,
+        engine(2, [], Options(scheduler=address)) as started,
     ):
         assert address.startswith("tls://")
-        (executed,) = started.run([task("run", "print(6 * 7)")])
-    assert printed(executed) == "42\n"
+        # Each ends when the other one is there.
+        cells = {"one": wait_for(tmp_path / "other.1", tmp_path, "one")}
+        cells["other"] = wait_for(tmp_path / "one.1", tmp_path, "other")
+        executed = list(started.run([task(name, cell, "print(6 * 7)") for name, cell in cells.items()]))
+    assert [printed(each) for each in executed] == ["42\n"] * 2
