@@ -116,7 +116,18 @@ def run(
         raise typer.BadParameter("words after -- go to a script; a notebook has parameters (-p)", param_hint="--")
     with answering():
         if scripts:
-            raise typer.Exit(_script())
+            for value, option in (
+                (parameters, "-p"), (grid, "--grid"), (inputs, "--input"), (scheduler, "--scheduler"),
+                (cell_timeout, "--cell-timeout"),
+            ):  # fmt: skip
+                if value:
+                    raise typer.BadParameter("this is for notebooks; a script gets words after --", param_hint=option)
+            raise typer.Exit(
+                _script(
+                    sources[0], kernels, arguments, output, resume, dry_run, as_json,
+                    workers=workers, comparison={"baseline": baseline, "rtol": rtol, "atol": atol},
+                )
+            )  # fmt: skip
         raise typer.Exit(
             _notebooks(
                 sources, kernels, parameters or (), grid or (), output, resume, dry_run, as_json,
@@ -127,8 +138,29 @@ def run(
         )  # fmt: skip
 
 
-def _script() -> int:
-    raise typer.BadParameter("scripts are not run yet")
+def _script(
+    source: str, kernels: list[str], arguments: list[str], output: str | None, resume: bool, dry_run: bool,
+    as_json: bool, *, workers: int | None, comparison: dict[str, Any],
+) -> int:  # fmt: skip
+    from tfprovisioner.batch import loading, scripts
+    from tfprovisioner.batch.runs import expand
+
+    _check(kernels, comparison, output, resume)
+    runs = expand([source], kernels)
+    if dry_run:
+        print(loading.plan(runs))
+        return 0
+    return scripts.run(
+        runs, arguments, target=None if output is None else Path(output), resume=resume, workers=workers,
+        comparison=comparison, as_json=as_json,
+    )  # fmt: skip
+
+
+def _check(kernels: list[str], comparison: dict[str, Any], output: str | None, resume: bool) -> None:
+    if comparison["baseline"] is not None and comparison["baseline"] not in kernels:
+        raise typer.BadParameter("it is not one of the kernels (-k)", param_hint="--baseline")
+    if resume and output is None:
+        raise typer.BadParameter("name the folder to go on with: --output DIR", param_hint="--resume")
 
 
 def _notebooks(
@@ -151,10 +183,7 @@ def _notebooks(
         values, options = loading.grid(grid), Options(memory=loading.size(memory), **engine)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="-p, --grid, --memory") from None
-    if comparison["baseline"] is not None and comparison["baseline"] not in kernels:
-        raise typer.BadParameter("it is not one of the kernels (-k)", param_hint="--baseline")
-    if resume and output is None:
-        raise typer.BadParameter("name the folder to go on with: --output DIR", param_hint="--resume")
+    _check(kernels, comparison, output, resume)
     runs = expand(sources, kernels, set_to, values)
     if dry_run:
         print(loading.plan(runs))
