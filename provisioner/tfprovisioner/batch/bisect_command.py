@@ -86,7 +86,7 @@ def bisect(
         raise typer.BadParameter("either --record or --test decides", param_hint="--test")
     _check_output(output)
     lineup = _between(good, bad)
-    from tfprovisioner.batch import loading
+    from tfprovisioner.batch import addresses, loading
     from tfprovisioner.batch.bisecting import bisect as search
     from tfprovisioner.batch.judging import Judge, SeveralRecords
     from tfprovisioner.batch.trials import Trials, prepared
@@ -102,10 +102,10 @@ def bisect(
             first = prepared(
                 notebook, lineup.releases[0], values, loading.Conditions(inputs or (), cell_timeout=cell_timeout)
             )
-        except loading.BadSource as error:
+        except (loading.BadSource, addresses.AddressFailed) as error:
             raise typer.BadParameter(str(error), param_hint="NOTEBOOK") from None
         with _kept(output) as folder:
-            say(_plan(notebook, judge.criterion, lineup, exactly))
+            say(_plan(first.run.source, judge.criterion, lineup, exactly))
             say(_HEADING)
             try:
                 with _showing() as show, Trials(first, judge, folder, show, keep) as trials:
@@ -116,7 +116,7 @@ def bisect(
             except KeyboardInterrupt:
                 print(_interrupted(output, keep), file=sys.stderr)
                 raise typer.Exit(130) from None
-            document = {"notebook": notebook, "criterion": judge.criterion, **found.document()}
+            document = {"notebook": first.run.source, "criterion": judge.criterion, **found.document()}
             if output is not None:
                 _write(document, lineup, folder, rtol, atol)
     if as_json:
