@@ -1,5 +1,6 @@
 """papermill's engine for the runs of a batch: on a kernelspec that need not be registered, and observed."""
 
+import logging
 import os
 import signal
 from collections.abc import Callable, Mapping
@@ -110,6 +111,10 @@ class _Engine(NBClientEngine):  # type: ignore[misc]  # papermill has no types
 
 
 papermill_engines.register(ENGINE, _Engine)
+
+# What it warns of, a parameter that the notebook does not have, is told once for all runs (``loading``). Without any
+# handler Python would print it from each worker, into the table on the terminal.
+logging.getLogger("papermill").addHandler(logging.NullHandler())
 
 
 def _failed(cell: NotebookNode) -> bool:
