@@ -39,7 +39,10 @@ def _joined(args: list[str]) -> list[str]:
         joined.append(word)
         if word in PARAMETER:
             name = next(words, "")
-            joined.append(name if "=" in name else f"{name}={next(words, '')}")
+            value = "" if "=" in name else next(words, None)
+            if value is None:
+                raise typer.BadParameter("it takes two words: a name and a value", param_hint=word)
+            joined.append(name if "=" in name else f"{name}={value}")
     return joined
 
 
@@ -136,7 +139,7 @@ def _notebooks(
     resume: bool, dry_run: bool, as_json: bool, *,
     comparison: dict[str, Any], engine: dict[str, Any], memory: str, conditions: dict[str, Any],
 ) -> int:  # fmt: skip
-    from tfprovisioner.batch import loading, matrix
+    from tfprovisioner.batch import destinations, loading, matrix
     from tfprovisioner.batch.cluster import Options
     from tfprovisioner.batch.output import OutputTaken
     from tfprovisioner.batch.runs import expand
@@ -151,19 +154,17 @@ def _notebooks(
     if resume and output is None:
         raise typer.BadParameter("name the folder to go on with: --output DIR", param_hint="--resume")
     runs = expand(sources, kernels, set_to, values)
-    if dry_run:
-        print(loading.plan(runs))
-        return 0
     try:
-        return matrix.run(
+        plan = matrix.planned(
             runs,
-            target=output or str(matrix.default()),
-            resume=resume,
-            conditions=loading.Conditions(apart=options.scheduler is not None, **conditions),
-            options=options,
-            comparison=comparison,
-            as_json=as_json,
+            output or str(destinations.default()),
+            resume,
+            loading.Conditions(apart=options.scheduler is not None, **conditions),
         )
+        if dry_run:
+            print(matrix.described(plan))
+            return 0
+        return matrix.run(plan, options=options, comparison=comparison, as_json=as_json)
     except (UnknownKernel, loading.BadSource, OutputTaken) as error:
         complain(error)
         return WRONG_USAGE
