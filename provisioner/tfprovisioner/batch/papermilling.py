@@ -5,7 +5,7 @@ import os
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -42,7 +42,6 @@ class Launch:
     process: Any = None
     """The kernel's ``subprocess.Popen``, as soon as there is one."""
     checked: bool | None = None
-    extra: list[str] = field(default_factory=list)
 
     def kill(self) -> bool:
         """Ends the kernel at once, with all that its cells have started; says whether there was one."""
