@@ -6,13 +6,13 @@ import contextlib
 import threading
 import time
 from collections import OrderedDict, deque
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from jupyter_client.session import Session
 
-from tfkernels import comms, interrupts
+from tfkernels import comms, deadlines
 from tfkernels.calls import LOOK, Call
 from tfkernels.channels import Arrived, Channels, Doorbell, Message
 from tfkernels.errors import CellCancelled, ExchangeError, KernelDied, TFKernelsError
@@ -22,12 +22,6 @@ from tfkernels.relay import Relay, joined
 
 ANSWER = 2.0
 """Seconds that the reply to a cell may come later than the message that the kernel is idle again."""
-
-NUDGED = timedelta(seconds=1)
-"""After an interrupt."""
-
-NUDGE = 0.1
-"""Seconds."""
 
 END = 10.0
 """Seconds that the thread has to end in."""
@@ -71,7 +65,7 @@ class Conversation:
         self._asked: dict[str, SimpleQueue[dict[str, Any]]] = {}
         self._places: OrderedDict[str, Relay] = OrderedDict()
         self._comms = comms.here(self)
-        self.closing = False
+        self.closing, self._how = False, ""
         self._thread = threading.Thread(target=self._main, name=f"tfkernels-{name}", daemon=True)
         self._thread.start()
 
@@ -179,10 +173,10 @@ class Conversation:
         finally:
             del self._asked[identity]
 
-    def close(self) -> None:
-        """Ends the kernel and the thread. A cell that runs there ends with ``KernelDied``."""
+    def close(self, how: str = "shut down") -> None:
+        """Ends the kernel and the thread. A cell that runs there ends with ``KernelDied``, which says ``how``."""
         with self._lock:
-            self.closing = True
+            self.closing, self._how = True, how
             if self._current is not None:
                 self._stop_current(self._current)
             self._doorbell.ring()
@@ -235,7 +229,8 @@ class Conversation:
         """What a cell is told that did not come to its end."""
         self.told = True
         if self.failure is None:
-            return KernelDied(f"kernel {self._name} was shut down, and the cell {'ended' if ran else 'was not run'}")
+            when = "while the cell ran, and the cell ended with it" if ran else "before the cell, which was not run"
+            return KernelDied(f"kernel {self._name} was {self._how or 'shut down'} {when}")
         if ran or not self._obituary:
             return self.failure
         return self._died("It ended before this cell, which was not run. ")
@@ -303,26 +298,7 @@ class Conversation:
         call = self._current
         if call is None or call.done():
             return LOOK
-        return min(self._nudge(call), self._limit(call))
-
-    def _nudge(self, call: Call) -> float:
-        """Sees to it that an interrupt takes effect."""
-        if call.interrupted is None or datetime.now(timezone.utc) - call.interrupted > NUDGED:
-            return LOOK
-        self.process.nudge()
-        return NUDGE
-
-    def _limit(self, call: Call) -> float:
-        """Interrupts a cell that ran for too long, gives it up when it does not react."""
-        if call.timeout is None or call.began is None:
-            return LOOK
-        left = call.began + call.timeout - time.monotonic() + (interrupts.REACTION if call.timed_out else 0)
-        if left <= 0 and not call.timed_out:
-            call.timed_out = True
-            self.interrupt(call)
-        elif left <= 0:
-            call.give_up()
-        return min(LOOK, max(left, 0.001))
+        return min(deadlines.nudge(call, self.process), deadlines.limit(call, self.interrupt))
 
     def _remember(self, request: Message, show: Relay) -> None:
         self._places[request["header"]["msg_id"]] = show

@@ -26,10 +26,11 @@ class Labels:
     """Shares out one relay. One incomplete line can be on the screen: the floor is that kernel's until the line is
     complete, or another one has waited for its turn; complete lines are shown at once."""
 
-    def __init__(self, show: Relay, names: Sequence[str]) -> None:
+    def __init__(self, show: Relay, labels: Mapping[str, str], live: Callable[[str], bool] = lambda _: True) -> None:
+        """``labels`` by kernel; ``live`` says of a stream whether lines are shown that have not ended."""
         self.show = show
-        width = max(len(name) for name in names)
-        self._relays = {name: LabelledRelay(self, name, f"{name.ljust(width)} │ ") for name in names}
+        self.live = live
+        self._relays = {name: LabelledRelay(self, name, label) for name, label in labels.items()}
         self._floor: LabelledRelay | None = None
         self._since = 0.0
         self._owners: dict[str, str] = {}  # of the displays, by their ids

@@ -332,15 +332,22 @@ class RemoteKernel:
     def shutdown(self) -> None:
         """Ends the kernel, what runs in it, and everything it left running. It starts again when it is next used."""
         with postponed():
-            with self._starting:
-                talk, self._conversation = self._conversation, None
+            talk = self._part()
             if talk is not None:
                 talk.close()
 
     def restart(self) -> None:
-        """A fresh process; its variables are gone."""
-        self.shutdown()
+        """A fresh process; its variables are gone, and so are cells that run or wait there: they end with an error."""
+        with postponed():
+            talk = self._part()
+            if talk is not None:
+                talk.close("restarted")
         self.start()
+
+    def _part(self) -> Conversation | None:
+        with self._starting:
+            talk, self._conversation = self._conversation, None
+        return talk
 
     def forget(self) -> None:
         """In a forked child: the kernel is the parent's, and so is the thread."""

@@ -35,10 +35,10 @@ class Visit(Conversation):
             if self._current is not None:
                 self._leave(self._current)
 
-    def close(self) -> None:
+    def close(self, how: str = "left") -> None:
         """The cell that runs there has a moment to end."""
         self._leaving = time.monotonic() + PATIENCE
-        super().close()
+        super().close(how)
 
     def _leave(self, call: Call) -> None:
         self._drop_current()

@@ -46,8 +46,10 @@ def resolved(release: Release, keep: bool) -> tuple[list[str], dict[str, list[st
 def heading(release: Release) -> list[str]:
     """The comments above its lock: what its versions follow from."""
     applying = rules.applying((*rules.BOUNDS, *rules.SOURCES, *rules.INSTEAD), release.version)
+    beside = (rule.requirement for rule in rules.applying(rules.WITH, release.version))
     return [
-        f"TensorFlow {release.version}, Python {', '.join(release.pythons)}; by `make catalogue`, because of",
+        f"TensorFlow {release.version}, Python {', '.join(release.pythons)}; by `make catalogue`",
+        f"with {', '.join(beside)}; because of",
         *(f"{rule.requirement}: {rule.because}" for rule in applying),
     ]
 

@@ -16,7 +16,7 @@ _PLATFORMS = {
     "macos-arm64": "macOS ARM",
     "windows-x86_64": "Windows",
 }
-_INSTALLED = ("numpy", "protobuf", "h5py", "keras", "tensorboard", "ipykernel", "ipython")
+_INSTALLED = ("numpy", "protobuf", "h5py", "keras", "tensorboard", "ipykernel", "ipython", "ipywidgets")
 
 _INTRODUCTION = """\
 # TensorFlow releases
@@ -26,10 +26,11 @@ _INTRODUCTION = """\
 There are {releases} releases in {lines} lines. The newest of each line was installed by `tfkernels install` on Linux
 x86-64, without a GPU, on the Pythons in bold type below. Then each of these was tried in a process of its own: import,
 an operation, gradient steps (in a session in TensorFlow 1, and with Keras where there is Keras), an LSTM, saving and
-loading a model as `.h5`, `tf.data`, Keras' TensorBoard callback; then an operation in a Jupyter kernel, and an array to
-it and back, as in a `%%tf1` cell. "All" means all of them, as far as the release has them. The locks are for the other
-Pythons, and for macOS, Windows and ARM, as well: every package in them has a wheel there. But nothing was tried there,
-nor on a GPU. Python 2.7 and 3.3 to 3.5, for which old releases have wheels too, are not supported.
+loading a model as `.h5`, `tf.data`, Keras' TensorBoard callback; then an operation in a Jupyter kernel, an array to it
+and back, as in a `%%tf1` cell, and, from 1.13 on, a slider of ipywidgets. "All" means all of them, as far as the
+release has them. The locks are for the other Pythons, and for macOS, Windows and ARM, as well: every package in them
+has a wheel there. But nothing was tried there, nor on a GPU. Python 2.7 and 3.3 to 3.5, for which old
+releases have wheels too, are not supported.
 """
 
 _SECONDS = """\

@@ -4,12 +4,14 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import start_new_kernel
 
 import tfkernels
@@ -25,7 +27,7 @@ from tfprovisioner.results import Result
 TIMEOUT = 300.0
 """Seconds for one check; a bad import can hang."""
 
-_PACKAGES = ("numpy", "protobuf", "h5py", "keras", "tensorboard", "ipykernel", "ipython", "setuptools")
+_PACKAGES = ("numpy", "protobuf", "h5py", "keras", "tensorboard", "ipykernel", "ipython", "ipywidgets", "setuptools")
 
 _OP = """
 import tensorflow as tf
@@ -34,6 +36,16 @@ if tf.__version__.startswith("1."):
     product = tf.Session().run(product)
 print("product", float(product[0][0]))
 """
+
+_SLIDER = """
+import ipywidgets
+slider = ipywidgets.IntSlider(7)
+slider
+"""
+
+_NO_WIDGETS = f"{results.ABSENT}: ipywidgets 8 needs Python 3.7"
+
+_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
 def verify(release: Release, python: str, say: Callable[[str], None]) -> Result:
@@ -65,6 +77,9 @@ def verify(release: Release, python: str, say: Callable[[str], None]) -> Result:
             seconds["kernel"] = round(time.monotonic() - started, 1)
             say("values")
             outcomes["values"] = _outcome(lambda: _values(made.name))
+            say("widgets")
+            there = "ipywidgets" in packages
+            outcomes["widgets"] = _outcome(lambda: _widgets(made.name)) if there else _NO_WIDGETS
     return Result(
         version=release.version,
         python=python,
@@ -136,20 +151,43 @@ def _outcome(check: Callable[[], None]) -> str:
 
 def _kernel(name: str) -> None:
     """As a notebook's own kernel, through the kernelspec and our launcher."""
+    with _started(name) as client:
+        text = _said(_run(client, _OP))
+    assert "product 11.0" in text, text[-300:]
+
+
+def _widgets(name: str) -> None:
+    """A slider is shown, and is moved as a page moves it."""
+    with _started(name) as client:
+        contents = _run(client, _SLIDER)
+        views = [content["data"][_VIEW] for content in contents if _VIEW in content.get("data", {})]
+        assert len(views) == 1, _said(contents)[-300:]
+        moved = {"method": "update", "state": {"value": 9}, "buffer_paths": []}
+        content = {"comm_id": views[0]["model_id"], "data": moved}
+        client.shell_channel.send(client.session.msg("comm_msg", content))
+        text = _said(_run(client, "print('slider at', slider.value)"))
+    assert "slider at 9" in text, text[-300:]
+
+
+@contextmanager
+def _started(name: str) -> Iterator[BlockingKernelClient]:
     manager, client = start_new_kernel(kernel_name=name, startup_timeout=120)
-    said: list[str] = []
-
-    def listen(message: dict[str, object]) -> None:
-        content = message["content"]
-        assert isinstance(content, dict)
-        said.append(content.get("text") or "\n".join(content.get("traceback", [])))
-
     try:
-        client.execute_interactive(_OP, timeout=TIMEOUT, output_hook=listen)
+        yield client
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
-    assert "product 11.0" in "".join(said), "".join(said)[-300:]
+
+
+def _run(client: BlockingKernelClient, code: str) -> list[dict[str, Any]]:
+    """What all messages say that a cell leads to."""
+    contents: list[dict[str, Any]] = []
+    client.execute_interactive(code, timeout=TIMEOUT, output_hook=lambda message: contents.append(message["content"]))
+    return contents
+
+
+def _said(contents: Iterable[dict[str, Any]]) -> str:
+    return "".join(content.get("text") or "\n".join(content.get("traceback", [])) for content in contents)
 
 
 def _values(name: str) -> None:

@@ -3,12 +3,12 @@
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from tfprovisioner import conflicts, cuda, extras, locks, uv
+from tfprovisioner import conflicts, cuda, extras, locks, rules, uv
 from tfprovisioner.catalogue import Release
 from tfprovisioner.errors import BadRequirement, BuildFailed
 from tfprovisioner.packages import normalized
@@ -18,25 +18,29 @@ from tfprovisioner.plan import Plan
 def lock(plan: Plan, python: Path, folder: Path, say: Callable[[str], None]) -> str:
     """The text of the lock for an environment whose interpreter is ``python``; scratch files go to ``folder``.
 
-    It is the release's own, verified one. The user's extras are resolved together with its pins, and the pins win. A
-    release that is newer than the catalogue is resolved now, by the rules of the newest that it knows.
+    It is the release's own, verified one. The user's extras are resolved together with its pins, and the pins win, but
+    for what is there for notebooks only (``rules``). A release that is newer than the catalogue is resolved now, by the
+    rules of the newest that it knows.
     Raises ``BadRequirement`` with what is in conflict, ``BuildFailed``.
     """
     release = plan.release
     verified = cuda.lock(release) if plan.recipe.gpu else release.lock
     if verified is not None and not plan.recipe.extras:
         return verified
+    asked, limits = extras.divided(plan.recipe.extras)
+    pins = pinned(verified or "", plan.interpreter.version)
     if verified is None:
         wanted, constraints = list(release.requirements), list(release.constraints)
         if plan.recipe.gpu:
             others = [requirement for requirement in wanted if not requirement.startswith("tensorflow")]
             wanted = [*cuda.requirements(release), *others]
     else:
-        wanted = constraints = locks.split(verified)[0]
+        replaced = _replaced([*asked, *limits], pins, release)
+        constraints = [line for line in locks.split(verified)[0] if _name(line) not in replaced]
+        wanted = [*constraints, *sorted(replaced)]
+        pins = {name: version for name, version in pins.items() if name not in replaced}
     overrides = [*release.overrides, *(cuda.NEVER if plan.recipe.gpu else ())]
     options = ["--python", str(python), *only_wheels(release)]
-    asked, limits = extras.divided(plan.recipe.extras)
-    pins = pinned(verified or "", plan.interpreter.version)
     conflicts.check(asked, pins, release.version)
     try:
         return resolve([*wanted, *asked], [*constraints, *limits], overrides, options, folder, say)
@@ -45,6 +49,21 @@ def lock(plan: Plan, python: Path, folder: Path, say: Callable[[str], None]) -> 
             raise
         reason = conflicts.explained(str(error), asked, pins, release.version, plan.interpreter.minor)
         raise error if reason is None else BadRequirement(reason) from error
+
+
+def _replaced(lines: Iterable[str], pins: Mapping[str, str], release: Release) -> set[str]:
+    """The packages that are asked for in other versions than the pinned ones, and may be had in them."""
+    free = {_name(rule.requirement) for rule in rules.applying(rules.WITH, release.version) if rule.replaceable}
+    others = {
+        _name(line)
+        for line in lines
+        if not Requirement(line).specifier.contains(pins.get(_name(line), "0"), prereleases=True)
+    }
+    return free & others & set(pins)
+
+
+def _name(requirement: str) -> str:
+    return normalized(Requirement(requirement).name)
 
 
 def require_published(release: Release, python: str) -> None:

@@ -18,14 +18,27 @@ class Rule:
     requirement: str
     releases: str
     because: str
+    replaceable: bool = False
+    """Whether somebody who asks for another version gets that one. For that no other pin may depend on its version."""
 
 
 WITH = (
     # What is installed besides TensorFlow and its dependencies.
     Rule("ipykernel", "", "it is to be a kernel"),
-    Rule("matplotlib", "", "%matplotlib inline is what notebooks begin with"),
+    Rule("matplotlib", "", "%matplotlib inline is what notebooks begin with", replaceable=True),
     Rule("pip", "", "!pip install must go into this environment"),
     Rule("setuptools", "", "TensorBoard and many notebooks import pkg_resources"),
+    Rule(
+        "ipywidgets>=8.1,<9 ; python_version >= '3.7'",
+        ">=1.13",
+        "sliders and interact; version 7 does not show in JupyterLab 4, and 8.1 is not for Python 3.6",
+    ),
+    Rule(
+        "tqdm ; python_version >= '3.7'",
+        ">=1.13",
+        "tqdm.notebook, with ipywidgets, is the bar of many notebooks",
+        replaceable=True,
+    ),
     Rule("h5py", "<1.11", "Keras saves .h5 files with it, but does not ask for it"),
     Rule("tensorboard", ">=2.21", "TensorFlow no longer asks for it, and its Keras callback raises without it"),
 )

@@ -58,7 +58,10 @@ def exchange(kernel: RemoteKernel, array: np.ndarray, code: str) -> None:
 def wait_until_idle() -> None:
     """Until the pool has given back what it can, as it does by itself; ten seconds at most."""
     deadline = time.monotonic() + 10
-    while shared._kept and time.monotonic() < deadline:
+    while time.monotonic() < deadline:
+        with shared._changed:  # it is giving back a whole segment at a time
+            if not shared._kept:
+                return
         time.sleep(0.1)
 
 

@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -49,19 +50,20 @@ def death(kernel: RemoteKernel, code: str, path: Path) -> float:
 def stop(kernel: RemoteKernel, code: str) -> float:
     """Seconds from the stop button until the cell here has ended."""
     pressed: list[float] = []
+    timers: list[threading.Timer] = []
 
     def press() -> None:
         pressed.append(time.time())
         os.kill(os.getpid(), signal.SIGINT)
 
     def seen(_: object) -> None:
-        threading.Timer(0.3, press).start()
+        if not timers:
+            timers.append(threading.Timer(0.3, press))
+            timers[0].start()
 
-    try:
+    with suppress(KeyboardInterrupt):  # a shell command that is stopped does not fail its cell
         kernel.run("print('begun', flush=True)\n" + code, show=seen)
-    except KeyboardInterrupt:
-        return time.time() - pressed[0]
-    raise AssertionError(f"kernel {kernel.name} did not stop")
+    return time.time() - pressed[0]
 
 
 def alone(kernels: list[RemoteKernel]) -> None:

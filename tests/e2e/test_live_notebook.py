@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import nbformat
@@ -12,12 +11,8 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.e2e.test_picker import LAB_TIMEOUT, RUN_TIMEOUT, Server, page, screenshot, server
 from tests.kernels.test_magics import load
-from tfprovisioner.install import Installed, install, remove
-from tfprovisioner.order import Order
 
 __all__ = ["page", "server"]  # the fixtures
-
-OTHER = "tf1.widgets"
 
 expect.set_options(timeout=30_000)  # the usual 5 s are too few for a machine that others use, too
 
@@ -81,13 +76,6 @@ button
 """
 
 
-@pytest.fixture(scope="module")
-def other(installed: dict[str, Installed]) -> Iterator[Installed]:
-    """TensorFlow 1 with what a user adds for widgets. Not left behind for the tests that look at all kernels."""
-    yield install(Order("tf1", name=OTHER, extras=("ipywidgets", "tqdm")))
-    remove(OTHER)
-
-
 class Notebook:
     """A notebook in the browser."""
 
@@ -145,16 +133,16 @@ class Notebook:
 
 
 def there(code: str) -> str:
-    return f"%%{OTHER}\n{code}"
+    return f"%%tf1\n{code}"
 
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("here", ["python3", "tf2", "tf1"])
-def test_a_notebook_whose_cells_run_elsewhere(server: Server, page: Page, other: Any, here: str) -> None:
+def test_a_notebook_whose_cells_run_elsewhere(server: Server, page: Page, installed: Any, here: str) -> None:
     magics, local = load(here) or ["pass"], "6 * 7"
-    value, moved = f"%{OTHER} steps.value", there("steps.value = 42")
+    value, moved = "%tf1 steps.value", there("steps.value = 42")
     question, sleep = there("print('hello', input('who? '))"), there("print('asleep')\ntime.sleep(60)")
-    late, end = f"%%{OTHER} --background\ntime.sleep(1)\nprint('late')", f"%tfkernels stop {OTHER}"
+    late, end = "%%tf1 --background\ntime.sleep(1)\nprint('late')", "%tfkernels stop tf1"
     cells = [there(code) for code in (WIDGETS, INTERACT, BAR, ON_THE_SPOT, LOOP, BUTTON)]
     widgets, interact, bar, spot, loop, button = cells
     notebook = Notebook(

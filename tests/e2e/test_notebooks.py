@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,11 @@ import nbformat
 import pytest
 
 from tests.notebooks import text
+from tfkernels import compare, kernelspecs
+from tfprovisioner.batch import execution
+from tfprovisioner.batch.records import of_notebook
+from tfprovisioner.batch.runs import Run
+from tfprovisioner.batch.tasks import Task
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
@@ -37,6 +43,26 @@ def test_where_the_port_has_no_mistake_none_is_found(installed: object, tmp_path
     cells = execute("find_the_first_difference.ipynb", tmp_path / "out.ipynb", "-p", "use_explicit_padding", "False")
     assert text(cells["compare"].outputs).startswith("all 12 parts agree between tf1 and tf2")
     assert text(cells["first"].outputs) == "the first difference: none\n"
+
+
+def test_the_matrix_of_results_is_equal_close_and_different_where_it_says_so(installed: object) -> None:
+    path = NOTEBOOKS / "parity_matrix.ipynb"
+    found = {}
+    for name in ("tf1", "tf2"):
+        task = Task(Run(name, path.name, name, {"steps": 20}), path.read_text(encoding="utf-8"), "", inline=True)
+        executed = execution.execute(task, kernelspecs.get(name), lambda progress: None, threading.Event())
+        assert executed.outcome.passed, executed.outcome.failure
+        records = of_notebook(nbformat.reads(executed.notebook, as_version=4), NOTEBOOKS)
+        found[name] = {record.name: record for record in records}
+    assert list(found["tf1"]) == list(found["tf2"])
+    verdicts = {}
+    for name, ours in found["tf1"].items():
+        compared = compare(ours.value(), found["tf2"][name].value(), rtol=ours.rtol, atol=ours.atol)
+        verdicts[name] = {part.verdict for part in compared.parts}
+    agreeing = {name for name, verdict in verdicts.items() if verdict <= {"equal", "close"}}
+    assert set(verdicts) - agreeing == {"random, graph's seed", "resize", "LSTM", "Keras rmsprop", "Keras adagrad"}
+    assert verdicts["max pool"] == verdicts["random, both seeds"] == verdicts["resize, v1"] == {"equal"}
+    assert "close" in verdicts["softmax"] | verdicts["Adam"]
 
 
 @pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)

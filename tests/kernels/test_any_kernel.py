@@ -16,7 +16,7 @@ import pytest
 from uv import find_uv_bin
 
 import tfkernels
-from tests.kernels.test_codec import assert_same
+from tests.kernels.specimens import assert_same
 from tests.kernels.test_owner import gone, parse, started, within
 from tests.notebooks import plain, run_cells, text
 from tfkernels.errors import ExchangeError, KernelDied, KernelStartError, RemoteError, UnknownKernel, UsageError

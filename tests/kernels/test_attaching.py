@@ -16,7 +16,7 @@ import pytest
 from jupyter_client.manager import KernelManager
 
 import tfkernels
-from tests.kernels.test_codec import assert_same
+from tests.kernels.specimens import assert_same
 from tests.kernels.test_owner import started, within
 from tests.notebooks import run_cells, text
 from tfkernels import connections

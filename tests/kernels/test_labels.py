@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tfkernels import labels
-from tfkernels.labels import Labels
+from tfkernels.labels import Labels, aligned
 from tfkernels.relay import FunctionRelay, Relay
 
 
@@ -17,7 +17,7 @@ class Page:
     def __init__(self) -> None:
         self.streams = ""
         self.displays: dict[str, Any] = {}
-        self.labels = Labels(FunctionRelay(self.take), ["tf1", "tf2"])
+        self.labels = Labels(FunctionRelay(self.take), aligned(["tf1", "tf2"], "│"))
 
     def take(self, output: dict[str, Any]) -> None:
         if output["output_type"] == "stream":
@@ -99,7 +99,7 @@ def test_a_kernel_clears_its_own_displays(page: Page) -> None:
 
 
 def test_where_nothing_can_be_replaced_nothing_is_taken_back(capsys: pytest.CaptureFixture[str]) -> None:
-    one = Labels(Relay(), ["tf1"]).of("tf1")
+    one = Labels(Relay(), {"tf1": "tf1 │ "}).of("tf1")
     html(one, "first")
     one.clear(wait=False)
     html(one, "second")
@@ -113,7 +113,7 @@ def test_questions_are_labelled() -> None:
         def ask(self, prompt: str, password: bool) -> str:
             return f"{prompt}{password}"
 
-    one = Labels(Answering(), ["tf1", "tf2"]).of("tf1")
+    one = Labels(Answering(), {"tf1": "tf1 │ "}).of("tf1")
     assert one.can_ask
     assert one.ask("a? ", True) == "tf1 │ a? True"
-    assert not Labels(FunctionRelay(print), ["tf1"]).of("tf1").can_ask
+    assert not Labels(FunctionRelay(print), {"tf1": "tf1 │ "}).of("tf1").can_ask

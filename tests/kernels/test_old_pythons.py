@@ -50,9 +50,9 @@ def python(version: str, packages: str, tmp_path: Path) -> Callable[..., str]:
 @pytest.mark.parametrize(
     ("tests", "version", "packages"),
     [
-        (["test_codec.py"], "3.6", "numpy,pandas,scipy"),
-        (["test_codec.py"], "3.7", "numpy,pandas,scipy"),
-        (["test_codec.py"], "3.13", "numpy,pandas,scipy"),
+        (["test_codec.py", "test_codec_refusals.py"], "3.6", "numpy,pandas,scipy"),
+        (["test_codec.py", "test_codec_refusals.py"], "3.7", "numpy,pandas,scipy"),
+        (["test_codec.py", "test_codec_refusals.py"], "3.13", "numpy,pandas,scipy"),
         (COMPARISON, "3.7", "numpy==1.18.*"),
         (COMPARISON, "3.13", "numpy,ml_dtypes"),
     ],

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import tfkernels
-from tests.kernels.test_codec import assert_same
+from tests.kernels.specimens import assert_same
 from tfkernels import relay
 from tfkernels.errors import ExchangeError, KernelDied, KernelStartError, RemoteError, RemoteInterrupt, UnknownKernel
 from tfkernels.kernelspecs import KernelSpec

@@ -25,16 +25,23 @@ def _start(
 
 
 @contextmanager
-def scheduler(place: Path) -> Iterator[str]:
-    """Its address; ``place`` is where it leaves that for workers."""
-    process = _start("scheduler", place, ["--port", "0", "--no-dashboard"], {})
+def scheduler_process(place: Path, *arguments: str, **variables: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """The process and its address; ``place`` is where it leaves that for workers."""
+    process = _start("scheduler", place, ["--port", "0", "--no-dashboard", *arguments], variables)
     file = place / "scheduler.json"
     try:
         until(file.exists, "the scheduler does not start")
-        yield str(json.loads(file.read_text())["address"])
+        yield process, str(json.loads(file.read_text())["address"])
     finally:
         process.terminate()
         process.wait(30)
+
+
+@contextmanager
+def scheduler(place: Path) -> Iterator[str]:
+    """Its address."""
+    with scheduler_process(place) as (_, address):
+        yield address
 
 
 @contextmanager

@@ -50,7 +50,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory, small_lock: str) -> Path:
     modules = channels.unpacked(small_lock, "3.7", tmp_path_factory.mktemp("modules") / "py37")
     channels.python("3.7").write(channel)
     channels.linked("ipykernel", "6.16.2", "3.7", modules, ("python 3.7.*",)).write(channel)
-    for name, version in (("numpy", "1.18.5"), ("pip", "24.0"), ("setuptools", "68.0"), ("matplotlib-base", "3.5.3")):
+    beside = {"pip": "24.0", "setuptools": "68.0", "matplotlib-base": "3.5.3", "ipywidgets": "8.0.4", "tqdm": "4.65"}
+    for name, version in {"numpy": "1.18.5", **beside}.items():
         Package(name, version, ("ipykernel",)).write(channel)
     hook = {"etc/conda/activate.d/stub.sh": _HOOK, "bin/where": _PROGRAM}
     channels.tensorflow("1.15.5", "3.7", {**hook}).write(channel)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import dask
 import psutil
 import pytest
+from distributed.security import Security
 
 from tests.provisioner import clusters
 from tests.provisioner.batches import engine, gone, lasting, notes, pid, printed, start_client, task, until, wait_for
@@ -156,3 +159,40 @@ def test_where_no_scheduler_answers(monkeypatch: pytest.MonkeyPatch) -> None:
         engine(1, [], Options(scheduler="tcp://127.0.0.1:1")),
     ):
         pass
+
+
+def test_a_scheduler_that_dies_takes_the_kernels_with_it(tmp_path: Path) -> None:
+    def kill_the_scheduler(process: subprocess.Popen[bytes]) -> int:
+        kernel = pid(tmp_path / "lasting.1")
+        process.kill()
+        return kernel
+
+    with (
+        clusters.scheduler_process(tmp_path) as (process, address),
+        clusters.worker(tmp_path, "only", "--no-nanny"),
+        engine(1, [], Options(scheduler=address)) as started,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        killed = thread.submit(kill_the_scheduler, process)
+        with pytest.raises(ProvisionError, match=r"connection to the scheduler was lost.*--resume"):
+            list(started.run([task("lasting", lasting(tmp_path, "lasting"))]))
+        until(lambda: gone(killed.result()), "a kernel is left without its scheduler")
+
+
+def test_a_cluster_with_certificates(tmp_path: Path) -> None:
+    made = Security.temporary()
+    settings = {"distributed.comm.tls.ca-file": str(tmp_path / "cert")}
+    for name, content in {"cert": made.tls_client_cert, "key": made.tls_client_key}.items():
+        (tmp_path / name).write_text(content)
+        for role in ("scheduler", "worker", "client"):
+            settings[f"distributed.comm.tls.{role}.{name}"] = str(tmp_path / name)
+    variables = {f"DASK_{name.replace('.', '__').replace('-', '_').upper()}": settings[name] for name in settings}
+    with (
+        clusters.scheduler_process(tmp_path, "--protocol", "tls", **variables) as (_, address),
+        clusters.worker(tmp_path, "only", "--no-nanny", "--protocol", "tls", **variables),
+        dask.config.set(settings),
+        engine(1, [], Options(scheduler=address)) as started,
+    ):
+        assert address.startswith("tls://")
+        (executed,) = started.run([task("run", "print(6 * 7)")])
+    assert printed(executed) == "42\n"

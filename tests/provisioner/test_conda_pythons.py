@@ -121,7 +121,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     wheels = channels.unpacked(lock, "3.7", tmp_path_factory.mktemp("wheels") / "py37")
     channels.whole_python("3.7").write(channel)
     channels.repacked("tensorflow", "1.15.0", "3.7", wheels).write(channel)
-    for name in ("ipykernel", "pip", "setuptools", "matplotlib-base"):
+    for name in ("ipykernel", "pip", "setuptools", "matplotlib-base", "ipywidgets", "tqdm"):
         Package(name, "1.0", ("tensorflow",)).write(channel)
     return channel
 

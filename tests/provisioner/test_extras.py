@@ -7,8 +7,12 @@ from pathlib import Path
 import pytest
 
 from tests.provisioner.commands import tfkernels
-from tfprovisioner import conflicts, environments, extras
+from tfprovisioner import catalogue, conflicts, environments, extras, resolution
 from tfprovisioner.errors import BadRequirement
+from tfprovisioner.interpreters import Interpreter
+from tfprovisioner.order import Order
+from tfprovisioner.plan import Plan
+from tfprovisioner.recipe import recipe_for
 
 
 def test_a_conflict_is_explained_and_changes_nothing(place: Path) -> None:
@@ -28,6 +32,17 @@ def test_a_pinned_package_is_not_taken_in_another_version() -> None:
     conflicts.check(["numpy>=1.16", "pandas", "h5py>=3 ; python_version < '3'"], pins, "1.15.5")
     with pytest.raises(BadRequirement, match=r"'H5Py>=3'.*verified together with H5Py==2\.10\.0"):
         conflicts.check(["H5Py>=3"], pins, "1.15.5")
+
+
+def test_what_is_there_for_notebooks_only_may_be_had_in_other_versions(tmp_path: Path) -> None:
+    release = catalogue.find("1.15.5")
+    order = Order("1.15.5", extras=("matplotlib<3.5", "ipywidgets", "-c tqdm<4.60"))
+    plan = Plan(release, recipe_for(order, release, "3.7"), Interpreter("3.7.16", None), order)
+    before = resolution.pinned(release.lock or "", "3.7.16")
+    found = resolution.pinned(resolution.lock(plan, Path("3.7"), tmp_path, print), "3.7.16")
+    assert found["matplotlib"].startswith("3.4.")
+    assert found["tqdm"].startswith("4.59.")
+    assert {name for name in before if found.get(name) != before[name]} == {"matplotlib", "tqdm"}, "other pins stay"
 
 
 def test_requirement_files(tmp_path: Path) -> None:

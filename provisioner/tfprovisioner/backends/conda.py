@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from packaging.requirements import Requirement
+
 from tfprovisioner import cuda, rules
 from tfprovisioner.backends import wheels
 from tfprovisioner.conda import channels, installing
@@ -24,10 +26,14 @@ def create(plan: Plan, folder: Path, report: Reporter) -> None:
         installing.fill(folder, Wanted(taken, (python, *cuda.by_conda(plan.release))), plan.order.conda, report)
         wheels.install(plan, folder, report)
         return
-    specs = (python, f"tensorflow=={plan.release.version}", *_requirements(rules.WITH, plan), *_extras(plan))
+    # In the newest versions that go together: a channel's Python 3.7 ends with other ones than the wheels for it.
+    beside = (requirement.name for requirement in _requirements(rules.WITH, plan))
+    names = (_NAMES.get(name, name) for name in beside)
+    specs = (python, f"tensorflow=={plan.release.version}", *names, *_extras(plan))
     subject = Subject("tensorflow", plan.release.version, plan.recipe.python)
     try:
-        wanted = Wanted(taken, specs, _requirements(rules.BOUNDS, plan), subject)
+        bounds = tuple(map(str, _requirements(rules.BOUNDS, plan)))
+        wanted = Wanted(taken, specs, bounds, subject)
         installing.fill(folder, wanted, plan.order.conda, report)
     except Lacking as lack:
         report.note(f"{lack}. It is made of conda's Python and wheels instead")
@@ -35,11 +41,11 @@ def create(plan: Plan, folder: Path, report: Reporter) -> None:
         wheels.install(plan, folder, report)
 
 
-def _requirements(table: tuple[Rule, ...], plan: Plan) -> tuple[str, ...]:
-    """What ``rules`` say of a release, as conda writes it: without environment markers."""
-    applying = rules.applying(table, plan.release.version)
-    requirements = (rule.requirement.partition(";")[0].strip() for rule in applying)
-    return tuple(_NAMES.get(requirement, requirement) for requirement in requirements)
+def _requirements(table: tuple[Rule, ...], plan: Plan) -> list[Requirement]:
+    """What ``rules`` say of a release on its Python."""
+    applying = (Requirement(rule.requirement) for rule in rules.applying(table, plan.release.version))
+    here = {"python_version": plan.recipe.python}
+    return [one for one in applying if one.marker is None or one.marker.evaluate(here)]
 
 
 def _extras(plan: Plan) -> tuple[str, ...]:

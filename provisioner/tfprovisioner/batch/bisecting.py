@@ -51,7 +51,7 @@ class Bisected:
             "skipped_between": [] if nothing else list(self.search.between),
             "left_out": dict(self.left_out),
             "trials": [_plain(trial) for trial in self.trials],
-            "difference": self.comparison.to_dict() if self.comparison else None,
+            "difference": None if self.comparison is None else self.comparison.to_dict(),
         }
 
 

@@ -139,6 +139,11 @@ def _notebooks(
     resume: bool, dry_run: bool, as_json: bool, *,
     comparison: dict[str, Any], engine: dict[str, Any], memory: str, conditions: dict[str, Any],
 ) -> int:  # fmt: skip
+    from tfprovisioner.batch import embedded
+
+    if engine["scheduler"] is None and not dry_run:
+        embedded.prepare()  # now, so that it goes on while this process imports papermill and the rest
+
     from tfprovisioner.batch import destinations, loading, matrix
     from tfprovisioner.batch.cluster import Options
     from tfprovisioner.batch.output import OutputTaken

@@ -87,6 +87,7 @@ class Dispatcher:
         self._events: queue.SimpleQueue[Progress | tuple[Attempt, Any]] = queue.SimpleQueue()
         self._inputs: dict[str, Any] = {}
         self._costs: dict[str, Cost] = {}
+        self._refusals: dict[str, Failure] = {}
         self._fetching = ThreadPoolExecutor(2, "tfkernels-fetch")
         self._looked = 0.0
         self._seen = time.monotonic()
@@ -99,6 +100,7 @@ class Dispatcher:
         try:
             while self._running or any(self._waiting.values()):
                 yield from self._look()
+                yield from self._hopeless()
                 self._start()
                 with suppress(queue.Empty):
                     event = self._events.get(timeout=LOOK)
@@ -112,13 +114,13 @@ class Dispatcher:
         """Ends all kernels that still run, everywhere; waits for that, but not for ever."""
         self._waiting.clear()
         attempts, self._running = list(self._running.values()), {}
-        with suppress(OSError, RuntimeError):  # the connection is lost, and by that the workers know it, too
-            if attempts:
-                self._client.cancel([attempt.future for attempt in attempts])
-            deadline = time.monotonic() + END
-            while attempts and self._busy() and time.monotonic() < deadline:
-                time.sleep(worker.PERIOD)
-            self._client.unsubscribe_topic(worker.TOPIC)
+        if self._client.status == "running":  # else the connection is lost, and workers know it by that
+            with suppress(OSError):
+                if attempts:
+                    self._client.cancel([attempt.future for attempt in attempts])
+                deadline = time.monotonic() + END
+                while attempts and self._busy() and time.monotonic() < deadline:
+                    time.sleep(worker.PERIOD)
         self._inputs.clear()
         self._fetching.shutdown(wait=False, cancel_futures=True)
 
@@ -220,7 +222,10 @@ class Dispatcher:
                 self._note_run(attempt.kernel, result.outcome.seconds)
                 yield from self._ended(attempt, result)
             case Refused():
-                yield from self._refused(attempt, result.failure)
+                # Another machine may have the kernel.
+                self._machines.site(attempt.machine).refused.add(attempt.kernel)
+                self._refusals[attempt.kernel] = result.failure
+                self._again(attempt, attempt.turn)
             case None | KilledWorker():
                 yield from self._died(attempt)
             case _:
@@ -256,16 +261,13 @@ class Dispatcher:
         attempt.future.release()
         yield executed
 
-    def _refused(self, attempt: Attempt, failure: Failure) -> Iterator[Executed]:
-        """Another machine may have the kernel. If none can, all of its runs fail."""
-        self._machines.site(attempt.machine).refused.add(attempt.kernel)
-        if not all(attempt.kernel in machine.refused for machine in self._states()):
-            self._again(attempt, attempt.turn)
-            return
-        yield from self._ended(attempt, _failed(attempt.turn, failure.kind, failure.message))
-        turns = self._waiting[attempt.kernel]
-        while turns:
-            yield _failed(turns.popleft(), failure.kind, failure.message)
+    def _hopeless(self) -> Iterator[Executed]:
+        """The runs of kernels that no machine can have."""
+        machines = self._states()
+        for kernel, failure in self._refusals.items():
+            turns = self._waiting[kernel]
+            while turns and machines and all(kernel in machine.refused for machine in machines):
+                yield _failed(turns.popleft(), failure.kind, failure.message)
 
     def _died(self, attempt: Attempt) -> Iterator[Executed]:
         turn = attempt.turn

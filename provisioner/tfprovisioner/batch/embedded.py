@@ -13,6 +13,9 @@ from tfkernels import folders
 
 _WORKER = "tfprovisioner.batch.worker"
 
+_IMPORTED = ("tfprovisioner.batch.execution", "tfprovisioner.cli")
+"""What workers need besides: for the runs, and because they import the program that they were started by."""
+
 _SETTINGS = {
     # A server process imports all that workers need once, beside this process, and forks: a worker, also one in the
     # place of one that was killed, is there in a tenth of a second and shares the memory of what is imported.
@@ -26,7 +29,7 @@ _SETTINGS = {
 
 def prepare() -> None:
     """Begins to import what workers need, in the process that they will be forked from. Returns at once."""
-    multiprocessing.get_context("forkserver").set_forkserver_preload([_WORKER, "tfprovisioner.cli"])
+    multiprocessing.get_context("forkserver").set_forkserver_preload([_WORKER, *_IMPORTED])
     forkserver.ensure_running()
 
 

@@ -34,9 +34,9 @@ class Trial:
     @property
     def largest_error(self) -> float | None:
         """The largest absolute error of any part."""
-        parts = self.comparison.parts if self.comparison else ()
-        extremes = [part.statistics.max_absolute_error for part in parts if part.statistics]
-        return max((extreme.error for extreme in extremes if extreme), default=None)
+        parts = () if self.comparison is None else self.comparison.parts  # it is false if they differ
+        extremes = [part.statistics.max_absolute_error for part in parts if part.statistics is not None]
+        return max((extreme.error for extreme in extremes if extreme is not None), default=None)
 
 
 class Judge:

@@ -108,9 +108,8 @@ def _finished(folder: Path, tasks: Sequence[Task]) -> dict[str, Outcome]:
 
 
 def _conclude(destination: Destination, plan: Plan, comparison: Mapping[str, Any], as_json: bool) -> int:
-    names = {run.name for run in plan.runs}
-    found = [each for each in output.read(destination.folder) if each.outcome.run.name in names]
-    there = {each.outcome.run.name for each in found}
+    there = {each.outcome.run.name: each for each in output.read(destination.folder)}
+    found = [there[run.name] for run in plan.runs if run.name in there]  # in the order of the command line
     pending = [run for run in plan.runs if run.name not in there]
     made = report.make(found, kernels=list(plan.kernels), pending=pending, **comparison)
     written = report.write(made, destination.folder)

@@ -17,7 +17,7 @@ from distributed import Worker, get_worker
 from distributed.core import Status
 
 from tfkernels.errors import TFKernelsError
-from tfprovisioner.batch import execution, kernels
+from tfprovisioner.batch import kernels
 from tfprovisioner.batch.capacity import Resources, resources
 from tfprovisioner.batch.kernels import Wanted
 from tfprovisioner.batch.outcomes import Failure
@@ -60,6 +60,8 @@ def facts(wanted: Mapping[str, Wanted]) -> Facts:
 
 def carry_out(batch: str, task: Task, wanted: Wanted, inputs: bytes | None) -> Executed | Refused | None:
     """Has the kernel and executes the task; ``None`` if nobody waits for it any more."""
+    from tfprovisioner.batch import execution  # papermill takes a second, in which a worker should answer its scheduler
+
     worker = get_worker()
     children, cancelled = Children(), threading.Event()
 

@@ -122,8 +122,10 @@ def make(
     placed = place(found)
     sides = columns(placed, waiting, kernels, baseline)
     asked = {name: value for name, value in (("rtol", rtol), ("atol", atol)) if value is not None}
-    results = judge(placed, [side.name for side in sides], **asked)
-    return Report(tuple(sides), tuple(placed), tuple(results), waiting, asked)
+    names = [side.name for side in sides]
+    cases = list(dict.fromkeys(item.case for item in placed))
+    placed.sort(key=lambda item: (cases.index(item.case), names.index(item.side)))
+    return Report(tuple(sides), tuple(placed), tuple(judge(placed, names, **asked)), waiting, asked)
 
 
 def _number(count: int, noun: str) -> str:

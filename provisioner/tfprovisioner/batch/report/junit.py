@@ -4,6 +4,7 @@ What a cell raised is a failure; what kept a run from running, or a value from b
 """
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,23 +29,27 @@ def junit(report: Report, folder: Path) -> bytes:
     whole = JUnitXml(NAME)
     for case in report.cases:
         suite = TestSuite(_clean(case))
-        runs = [item for item in report.runs if item.case == case]
-        started = min((item.found.outcome.started for item in runs), default="")
+        started = min((item.found.outcome.started for item in report.runs if item.case == case), default="")
         if _TIME.match(started):
             suite.timestamp = started[:19]
-        for item in runs:
-            suite.add_testcase(_of_run(item, folder))
-        for run in report.pending:
-            if run.case == case:
-                suite.add_testcase(_test(case, f"{run.kernel}: runs", Skipped("it has not run")))
-        for result in report.results:
-            if result.case == case:
-                for verdict in result.verdicts.values():
-                    suite.add_testcase(_of_verdict(verdict, report.baseline))
+        suite.add_testcases(list(_tests(report, case, folder)))  # one by one it counts all of them again each time
         whole.add_testsuite(suite)
     whole.update_statistics()
     text: bytes = whole.tostring()
     return text
+
+
+def _tests(report: Report, case: str, folder: Path) -> Iterator[TestCase]:
+    for item in report.runs:
+        if item.case == case:
+            yield _of_run(item, folder)
+    for run in report.pending:
+        if run.case == case:
+            yield _test(case, f"{run.kernel}: runs", Skipped("it has not run"))
+    for result in report.results:
+        if result.case == case:
+            for verdict in result.verdicts.values():
+                yield _of_verdict(verdict, report.baseline)
 
 
 def _of_run(item: Placed, folder: Path) -> TestCase:

@@ -30,7 +30,7 @@ MARK = '<meta name="generator" content="tfkernels '
 ROOM = 3_000_000
 """Characters of comparisons that are shown; those that differ go first."""
 OPEN = 3
-"""So many failures, and the first difference, are open."""
+"""So many failures, each for the first kernel that has it, and the first difference are open."""
 TOLD = 300
 """So many failures are told in full."""
 
@@ -107,9 +107,7 @@ def render(report: Report, folder: Path, created: str) -> str:
     told = _told(report)
     links = {item.found.path: _link(item.found.path, folder) for item in report.runs}
     outcomes = [item.found.outcome for item in report.runs]
-    return environment.get_template(
-        "page.html"
-    ).render(
+    return environment.get_template("page.html").render(
         report=report,
         generator=Markup(MARK),  # noqa: S704  our own text
         version=tfkernels.__version__,
@@ -117,11 +115,10 @@ def render(report: Report, folder: Path, created: str) -> str:
         style=Markup(STYLE),  # noqa: S704  our own text
         signs=SIGNS,
         groups=list(_groups(report, told)),
-        failed=[(_anchor(item, report), item, failures.tell(item.found)) for item in report.failed[:TOLD]],
+        failed=list(_failed(report)),
         differing=[one for one in told if one.result.differs],
         agreeing=[one for one in told if not one.result.differs],
         links=links,
-        opened=OPEN,
         hosts=list(dict.fromkeys(outcome.host for outcome in outcomes if outcome.host)),
         started=min((outcome.started for outcome in outcomes if outcome.started), default=""),
         spent=sum(outcome.seconds for outcome in outcomes),
@@ -159,6 +156,16 @@ def _run_cell(report: Report, case: str, side: str) -> Cell:
     note = f"{formats.line(outcome.failure.kind, 40)}" if outcome.failure else ""
     where = told.where if told else ""
     return Cell(side, FAILED, tuple(filter(None, (note, where))), f"#{_anchor(item, report)}")
+
+
+def _failed(report: Report) -> Iterator[tuple[str, Placed, failures.Told | None, bool]]:
+    """Which are open: what several kernels say alike is shown once."""
+    known: set[tuple[str, str]] = set()
+    for item in report.failed[:TOLD]:
+        told = failures.tell(item.found)
+        key = (item.case, told.headline if told else "")
+        yield _anchor(item, report), item, told, key not in known and len(known) < OPEN
+        known.add(key)
 
 
 def _anchor(item: Placed, report: Report) -> str:

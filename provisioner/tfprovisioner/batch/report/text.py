@@ -8,8 +8,8 @@ from tfprovisioner.batch.report import failures
 from tfprovisioner.batch.report.findings import Report
 from tfprovisioner.batch.report.verdicts import Result, Verdict
 
-ROWS = 60
-"""So many results are in the tables: those that differ go first."""
+ROWS, FEW = 60, 8
+"""So many results are in all tables together, and in each if there are many: those that differ go first."""
 TOLD = 8
 """So many failures, and so many differences, are told below."""
 _ACROSS = 5
@@ -17,23 +17,25 @@ _ACROSS = 5
 
 def text(report: Report) -> str:
     """Two sentences, a table of results and kernels, and what failed and differs; at most 120 columns."""
-    shown = _shown(report)
-    lines = [f"{said[0].upper()}{said[1:]}." for said in report.headline]
     others = report.sides[1:]
+    tables = max(-(-len(others) // (_ACROSS - 1)), 1)
+    shown = _shown(report, max(ROWS // tables, FEW))
+    lines = [f"{said[0].upper()}{said[1:]}." for said in report.headline]
     for start in range(0, max(len(others), 1), _ACROSS - 1):
         names = [side.name for side in (*report.sides[:1], *others[start : start + _ACROSS - 1])]
         if names:
             head = ["", *(formats.line(name, 24) for name in names)]
             lines += ["", *aligned(head, "<" * len(head), list(range(len(head))), _rows(report, shown, names))]
     if len(shown) < len(report.results):
-        lines.append(f"… {len(report.results) - len(shown):,} more results without a difference")
+        left = [result for result in report.results if id(result) not in set(map(id, shown))]
+        lines.append(f"… {len(left):,} more results, of which {sum(result.differs for result in left):,} differ")
     lines += _failures(report) + _differences(report)
     return "\n".join(lines)
 
 
-def _shown(report: Report) -> list[Result]:
+def _shown(report: Report, room: int) -> list[Result]:
     by_need = sorted(report.results, key=lambda result: not result.differs)
-    chosen = {id(result) for result in by_need[:ROWS]}
+    chosen = {id(result) for result in by_need[:room]}
     return [result for result in report.results if id(result) in chosen]
 
 
@@ -44,7 +46,7 @@ def _rows(report: Report, shown: list[Result], sides: list[str]) -> list[Line]:
         for result in shown:
             if result.case == case:
                 cells = [formats.line(result.values.get(side, ""), 24) for side in sides[:1]]
-                cells += [_verdict(result.verdicts.get(side)) for side in sides[1:]]
+                cells += [_verdict(result.verdicts.get(side), result.values.get(report.baseline)) for side in sides[1:]]
                 rows.append([f"  {formats.path(result.name, 58)}", *cells])
     return rows
 
@@ -57,11 +59,14 @@ def _run(report: Report, case: str, side: str) -> str:
     return f"{'passed' if outcome.passed else 'FAILED'} {outcome.seconds:.1f} s"
 
 
-def _verdict(verdict: Verdict | None) -> str:
+def _verdict(verdict: Verdict | None, baseline: str | None) -> str:
+    """With the largest error, or with the value if it is another and no number."""
     if verdict is None:
         return ""
     word = verdict.state.upper() if verdict.differs else verdict.state
-    return f"{word} {formats.number(verdict.error)}" if verdict.error else word
+    if verdict.error:
+        return f"{word} {formats.number(verdict.error)}"
+    return f"{word} {formats.line(verdict.value, 20)}" if verdict.value not in ("", baseline) else word
 
 
 def _failures(report: Report) -> list[str]:

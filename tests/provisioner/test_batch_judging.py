@@ -1,0 +1,159 @@
+"""What a bisection chooses from, what it asks of a run, and the answer that comes of it. No kernel is started here."""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tfkernels.parcel import Parcel
+from tfkernels.recording import VALUE
+from tfprovisioner import catalogue
+from tfprovisioner.batch import lineup
+from tfprovisioner.batch.bisecting import bisect
+from tfprovisioner.batch.bisection import BAD, GOOD, SKIPPED, most_steps
+from tfprovisioner.batch.judging import Judge, SeveralRecords, Trial
+from tfprovisioner.batch.lineup import Lineup
+from tfprovisioner.batch.outcomes import FAILED, PASSED, Failure, Outcome
+from tfprovisioner.batch.records import Record
+from tfprovisioner.batch.runs import Run
+from tfprovisioner.batch.tasks import Executed
+
+
+def recorded(name: str, value: Any, rtol: float | None = None) -> Record:
+    content = bytes(Parcel({VALUE: value}).to_bytes())
+    digest = hashlib.sha256(content).hexdigest()
+    return Record(name, "a value", rtol, None, digest, len(content), b64encode(content).decode(), Path("nowhere"))
+
+
+def ran(failure: Failure | None = None, checked: bool | None = None) -> Executed:
+    outcome = Outcome(Run("nb-tf1", "nb.ipynb", "tf1"), FAILED if failure else PASSED, "", failure=failure)
+    return Executed(outcome, "", checked=checked)
+
+
+RAISED = Failure("AttributeError", "no attribute 'Session'\nand more", cell=1)
+
+
+# Lines and releases
+
+
+def between(good: str, bad: str) -> tuple[str, ...]:
+    return lineup.lines(catalogue.find(good), catalogue.find(bad)).releases
+
+
+def test_the_newest_of_each_line_stands_between_the_ends_whichever_is_older() -> None:
+    assert between("1.14", "2.2") == ("1.14.0", "1.15.5", "2.0.4", "2.1.4", "2.2.3")
+    assert between("2.2", "1.14") == ("2.2.3", "2.1.4", "2.0.4", "1.15.5", "1.14.0")
+    assert between("2.9", "2.12")[1:-1] == ("2.10.1", "2.11.1")  # as numbers, not as text
+
+
+def test_an_exact_release_is_an_end_itself() -> None:
+    assert between("1.15.0", "2.0.0") == ("1.15.0", "2.0.0")
+
+
+def test_within_a_line_its_patch_releases_are_what_there_is() -> None:
+    assert between("2.4.0", "2.4.4") == ("2.4.0", "2.4.1", "2.4.2", "2.4.3", "2.4.4")
+
+
+def test_a_line_is_what_this_machine_can_have_of_it_and_what_it_cannot_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogue, "platform_name", lambda: "windows-x86_64")
+    found = lineup.lines(catalogue.find("1.9"), catalogue.find("1.11"))
+    assert found.releases == ("1.9.0", "1.10.0", "1.11.0")  # 1.10.1 is for Linux and macOS only
+    assert lineup.lines(catalogue.find("1.3"), catalogue.find("1.5")).releases == ("1.3.0", "1.4.0", "1.5.1")
+    monkeypatch.setattr(catalogue, "platform_name", lambda: "linux-aarch64")
+    found = lineup.lines(catalogue.find("2.8"), catalogue.find("2.11"))
+    assert found.releases == ("2.8.4", "2.10.1", "2.11.1")
+    assert found.left_out == {"2.9": "no wheels for linux-aarch64"}
+
+
+# Verdicts
+
+
+def test_a_recorded_value_is_good_while_it_agrees_with_the_good_ends() -> None:
+    judge = Judge("loss")
+    x = np.linspace(0, 1, 100, dtype="float32")
+    assert judge.judge("1.14.0", ran(), [recorded("loss", x)]).verdict == GOOD
+    close = judge.judge("1.15.5", ran(), [recorded("other", 1), recorded("loss", x * np.float32(1 + 1e-6))])
+    assert (close.verdict, close.why) == (GOOD, "agrees")
+    far = judge.judge("2.0.4", ran(), [recorded("loss", x + np.float32(0.5))])
+    assert (far.verdict, far.why) == (BAD, "differs")
+    assert far.largest_error == pytest.approx(0.5)
+    assert far.comparison is not None
+    assert "1.14.0 and 2.0.4 differ" in str(far.comparison)
+
+
+def test_the_tolerance_is_the_notebooks_else_the_options() -> None:
+    def verdict(rtol: float | None, option: float | None) -> str:
+        judge = Judge("loss", rtol=option, atol=0)
+        judge.judge("1.14.0", ran(), [recorded("loss", 1.0, rtol)])
+        return judge.judge("2.0.4", ran(), [recorded("loss", 1.01, rtol)]).verdict
+
+    assert verdict(None, None) == BAD
+    assert verdict(None, 0.1) == GOOD
+    assert verdict(0.1, None) == GOOD
+    assert verdict(1e-3, 0.1) == BAD
+
+
+def test_a_release_that_records_nothing_is_skipped_and_a_later_failure_does_not_matter() -> None:
+    judge = Judge("loss")
+    assert judge.judge("1.14.0", ran(RAISED), [recorded("loss", 1.0)]).verdict == GOOD
+    failed = judge.judge("1.15.5", ran(RAISED), [])
+    assert (failed.verdict, failed.why) == (SKIPPED, "AttributeError: no attribute 'Session'")
+    assert judge.judge("2.0.4", ran(), []).why == "it records nothing as 'loss'"
+
+
+def test_without_a_choice_the_only_record_decides_or_else_the_end_of_the_run() -> None:
+    only = Judge()
+    assert only.judge("1.14.0", ran(), [recorded("loss", 1.0)]).verdict == GOOD
+    assert only.criterion == "what the notebook records as 'loss'"
+    assert only.judge("2.0.4", ran(), [recorded("loss", 2.0)]).verdict == BAD
+    none = Judge()
+    assert [none.judge("1.14.0", ran(), []).verdict, none.judge("2.0.4", ran(RAISED), []).verdict] == [GOOD, BAD]
+    with pytest.raises(SeveralRecords, match="'loss', 'weights'"):
+        Judge().judge("1.14.0", ran(), [recorded("loss", 1.0), recorded("weights", 1.0)])
+
+
+def test_a_kernel_that_does_not_start_says_nothing_of_the_notebook() -> None:
+    assert Judge().judge("2.0.4", ran(Failure("KernelDied", "exit code 1")), []).verdict == SKIPPED
+    assert Judge().judge("2.0.4", ran(Failure("KernelDied", "signal 11", cell=3)), []).verdict == BAD
+
+
+def test_an_expression_decides_unless_it_could_not_be_asked() -> None:
+    judge = Judge(test="loss < 1")
+    assert judge.judge("1.14.0", ran(checked=True), [recorded("loss", 1.0), recorded("b", 1)]).verdict == GOOD
+    assert judge.judge("2.0.4", ran(checked=False), []).verdict == BAD
+    assert judge.judge("2.1.4", ran(RAISED), []).verdict == SKIPPED
+
+
+# From the first release to the answer
+
+
+def test_patches_go_on_among_the_exact_releases_and_run_no_release_twice() -> None:
+    # 2.4.0 and 2.4.1 are as 2.3 was
+    verdicts = {f"2.4.{patch}": GOOD if patch < 2 else BAD for patch in range(5)}
+
+    def test(release: str) -> Trial:
+        line = int(release.split(".")[1])
+        return Trial(release, verdicts.get(release, GOOD if line < 4 else BAD))
+
+    told: list[str] = []
+    lines = Lineup(between("2.0", "2.8"))
+    found = bisect(lines, test, lambda trial: told.append(trial.release), exactly=True)
+    assert (found.search.last_good, found.search.first_bad) == ("2.4.1", "2.4.2")
+    assert told == [trial.release for trial in found.trials]
+    assert len(set(told)) == len(told) <= most_steps(len(lines.releases)) + 3
+    document = found.document()
+    assert (document["decided"], document["last_good"], document["first_bad"]) == (True, "2.4.1", "2.4.2")
+
+
+def test_an_end_that_cannot_be_tested_ends_it_at_once_with_the_reason() -> None:
+    found = bisect(Lineup(("2.0.4", "2.1.4")), lambda release: Trial(release, SKIPPED, "No Python."), lambda _: None)
+    assert [trial.release for trial in found.trials] == ["2.0.4"]
+    assert not found.decided
+    assert found.document()["problem"] == (
+        "2.0.4 is an end of the search, and cannot be tested. Choose another release for it. No Python."
+    )
