@@ -37,13 +37,14 @@ def print_json(document: Any) -> None:
     print(json.dumps(document, indent=1))
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, errors: bool = False) -> None:
+    """On standard output; with ``errors`` on standard error."""
     table = Table(box=None, pad_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*row)
-    console = Console()
+    console = Console(stderr=errors)
     if not console.is_terminal:  # in a pipe or a file a row is a line
         console.width = console.measure(table, options=console.options.update(width=10_000)).maximum
     console.print(table)

@@ -14,8 +14,10 @@ import nbformat
 import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
+from typer.testing import CliRunner
 
 from tests.provisioner.commands import command, tfkernels
+from tfprovisioner.cli import app
 
 RESIZE = """
 import numpy as np
@@ -71,15 +73,7 @@ def test_the_release_that_changed_resize_is_found_among_four(home: Path, tmp_pat
     assert json.loads((output / "bisect.json").read_text()) == found
 
 
-def test_several_records_and_no_choice_is_wrong_usage_and_an_interrupt_leaves_nothing(
-    home: Path, tmp_path: Path, installed: object
-) -> None:
-    notebook = write(tmp_path, RESIZE)
-    done = tfkernels("bisect", notebook, "--good", "1.15", "--bad", "2.0")
-    assert done.returncode == 2
-    assert "Say which of them decides, with --record: 'resized', 'sum'" in " ".join(done.stderr.split())
-    assert left(home) == []
-
+def test_an_interrupt_ends_it_at_once_and_leaves_nothing(home: Path, tmp_path: Path) -> None:
     running = tmp_path / "running"
     notebook = write(tmp_path, f"import pathlib, time\npathlib.Path({str(running)!r}).touch()\ntime.sleep(600)")
     process = subprocess.Popen(
@@ -95,6 +89,12 @@ def test_several_records_and_no_choice_is_wrong_usage_and_an_interrupt_leaves_no
     assert not [one for one in psutil.process_iter(["cmdline"]) if str(home) in " ".join(one.info["cmdline"] or ())]
 
 
+def test_several_records_and_no_choice_is_wrong_usage(installed: object, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["bisect", write(tmp_path, RESIZE), "--good", "1.15", "--bad", "2.0"])
+    assert done.exit_code == 2
+    assert "Say which of them decides, with --record: 'resized', 'sum'" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -108,12 +108,16 @@ def test_several_records_and_no_choice_is_wrong_usage_and_an_interrupt_leaves_no
 def test_wrong_usage_is_told_before_anything_is_built(
     home: Path, tmp_path: Path, arguments: list[str], told: str
 ) -> None:
-    done = tfkernels("bisect", write(tmp_path, "1"), *arguments, COLUMNS="1000")
-    assert done.returncode == 2
-    assert told in done.stderr
+    done = wrong([write(tmp_path, "1"), *arguments])
+    assert told in done
 
 
 def test_a_notebook_that_is_not_there_is_wrong_usage(home: Path, tmp_path: Path) -> None:
-    done = tfkernels("bisect", str(tmp_path / "none.ipynb"), "--good", "1.15", "--bad", "2.0", COLUMNS="1000")
-    assert done.returncode == 2
-    assert "none.ipynb" in done.stderr
+    assert "none.ipynb" in wrong([str(tmp_path / "none.ipynb"), "--good", "1.15", "--bad", "2.0"])
+
+
+def wrong(arguments: list[str]) -> str:
+    """What is said on standard error, without the frame around it."""
+    done = CliRunner(env={"COLUMNS": "1000", "TERMINAL_WIDTH": "1000"}).invoke(app, ["bisect", *arguments])
+    assert done.exit_code == 2
+    return done.stderr

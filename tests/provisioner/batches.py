@@ -23,7 +23,7 @@ from tfprovisioner.batch.tasks import Executed, Progress, Task
 
 KERNEL = "python3"
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds after which something that should happen will not."""
 
 
@@ -108,4 +108,4 @@ def engine(
 
 
 def notes(told: Sequence[Progress]) -> str:
-    return "\n".join(progress.text for progress in told if progress.state == "note")
+    return "\n".join(f"{progress.run}: {progress.text}" for progress in told if progress.state == "note")

@@ -86,7 +86,7 @@ def test_a_worker_that_dies_has_its_run_executed_again(tmp_path: Path) -> None:
     assert {name: (each.outcome.state, each.outcome.attempts) for name, each in executed.items()} == {
         "lasting": ("passed", 2), "other": ("passed", 1),
     }  # fmt: skip
-    assert re.search(r"run lasting: its worker on \S+ died; again on \S+ \(2 of 3\)", notes(told))
+    assert re.search(r"lasting: its worker on \S+ died; again on \S+ \(2 of 3\)", notes(told))
     assert json.loads(executed["lasting"].notebook)["metadata"]["tfkernels"]["attempts"] == 2
 
 

@@ -110,7 +110,7 @@ def test_a_worker_killed_in_the_middle(cluster_of_two: Options, tmp_path: Path) 
     assert {name: (outcome.state, outcome.attempts) for name, outcome in executed.items()} == {
         "one": ("passed", 2), "other": ("passed", 1),
     }  # fmt: skip
-    assert re.search(r"run one: its worker on \S+ died; again on \S+ \(2 of 3\)", notes(told))
+    assert re.search(r"one: its worker on \S+ died; again on \S+ \(2 of 3\)", notes(told))
 
 
 def test_a_client_that_is_killed_leaves_no_kernel_and_the_workers(cluster_of_two: Options, tmp_path: Path) -> None:

@@ -5,10 +5,10 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from tfprovisioner.credentials import redacted
-from tfprovisioner.errors import ProvisionError
+from tfprovisioner.errors import Unusable
 
 
-class AddressFailed(ProvisionError):
+class AddressFailed(Unusable):
     """Something at an address could not be read or written."""
 
 

@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperCommand
 
 from tfkernels.errors import UnknownKernel
+from tfprovisioner.errors import Unusable
 from tfprovisioner.terminal import JsonOption, answering, complain
 
 AFTER = "tfprovisioner.after"
@@ -117,21 +118,59 @@ def run(
     arguments: list[str] = context.meta.get(AFTER, [])
     if arguments and not scripts:
         raise typer.BadParameter("words after -- go to a script; a notebook has parameters (-p)", param_hint="--")
+    comparison = {"baseline": baseline, "rtol": rtol, "atol": atol}
     with answering():
-        if scripts:
-            raise typer.Exit(_script())
-        raise typer.Exit(
-            _notebooks(
-                sources, kernels, parameters or (), grid or (), output, resume, dry_run, as_json,
-                comparison={"baseline": baseline, "rtol": rtol, "atol": atol},
-                engine={"workers": workers, "scheduler": scheduler, "retries": retries}, memory=memory,
-                conditions={"cell_timeout": cell_timeout, "inputs": tuple(inputs or ())},
-            )
-        )  # fmt: skip
+        try:
+            if scripts:
+                for value, option in (
+                    (parameters, "-p"), (grid, "--grid"), (inputs, "--input"), (scheduler, "--scheduler"),
+                    (cell_timeout, "--cell-timeout"),
+                ):  # fmt: skip
+                    if value:
+                        raise typer.BadParameter(
+                            "this is for notebooks; a script gets words after --", param_hint=option
+                        )
+                code = _script(
+                    sources[0], kernels, arguments, output, resume, dry_run, as_json,
+                    workers=workers, comparison=comparison,
+                )  # fmt: skip
+            else:
+                code = _notebooks(
+                    sources, kernels, parameters or (), grid or (), output, resume, dry_run, as_json,
+                    comparison=comparison, memory=memory,
+                    engine={"workers": workers, "scheduler": scheduler, "retries": retries},
+                    conditions={"cell_timeout": cell_timeout, "inputs": tuple(inputs or ())},
+                )  # fmt: skip
+        except (UnknownKernel, Unusable) as error:
+            complain(error)
+            code = WRONG_USAGE
+    raise typer.Exit(code)
 
 
-def _script() -> int:
-    raise typer.BadParameter("scripts are not run yet")
+def _script(
+    source: str, kernels: list[str], arguments: list[str], output: str | None, resume: bool, dry_run: bool,
+    as_json: bool, *, workers: int | None, comparison: dict[str, Any],
+) -> int:  # fmt: skip
+    from tfprovisioner.batch import loading, script, scripts
+    from tfprovisioner.batch.runs import expand
+
+    _check(kernels, comparison, output, resume)
+    runs = expand([source], kernels)
+    if dry_run:
+        script.planned(runs, arguments)  # raises if it cannot be run
+        print("\n".join(map(loading.line, runs)))
+        return 0
+    return scripts.run(
+        runs, arguments, target=None if output is None else Path(output), resume=resume, workers=workers,
+        comparison=comparison, as_json=as_json,
+    )  # fmt: skip
+
+
+def _check(kernels: list[str], comparison: dict[str, Any], output: str | None, resume: bool) -> None:
+    if comparison["baseline"] is not None and comparison["baseline"] not in kernels:
+        raise typer.BadParameter("it is not one of the kernels (-k)", param_hint="--baseline")
+    if resume and output is None:
+        raise typer.BadParameter("name the folder to go on with: --output DIR", param_hint="--resume")
 
 
 def _notebooks(
@@ -146,7 +185,6 @@ def _notebooks(
 
     from tfprovisioner.batch import destinations, loading, matrix
     from tfprovisioner.batch.cluster import Options
-    from tfprovisioner.batch.output import OutputTaken
     from tfprovisioner.batch.runs import expand
 
     try:
@@ -154,22 +192,15 @@ def _notebooks(
         values, options = loading.grid(grid), Options(memory=loading.size(memory), **engine)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="-p, --grid, --memory") from None
-    if comparison["baseline"] is not None and comparison["baseline"] not in kernels:
-        raise typer.BadParameter("it is not one of the kernels (-k)", param_hint="--baseline")
-    if resume and output is None:
-        raise typer.BadParameter("name the folder to go on with: --output DIR", param_hint="--resume")
+    _check(kernels, comparison, output, resume)
     runs = expand(sources, kernels, set_to, values)
-    try:
-        plan = matrix.planned(
-            runs,
-            output or str(destinations.default()),
-            resume,
-            loading.Conditions(apart=options.scheduler is not None, **conditions),
-        )
-        if dry_run:
-            print(matrix.described(plan))
-            return 0
-        return matrix.run(plan, options=options, comparison=comparison, as_json=as_json)
-    except (UnknownKernel, loading.BadSource, OutputTaken) as error:
-        complain(error)
-        return WRONG_USAGE
+    plan = matrix.planned(
+        runs,
+        output or str(destinations.default()),
+        resume,
+        loading.Conditions(apart=options.scheduler is not None, **conditions),
+    )
+    if dry_run:
+        print(matrix.described(plan))
+        return 0
+    return matrix.run(plan, options=options, comparison=comparison, as_json=as_json)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
+import distributed
 from distributed import KilledWorker
 
 from tfprovisioner.batch import placement, worker
@@ -103,10 +104,9 @@ class Dispatcher:
                 yield from self._hopeless()
                 self._start()
                 with suppress(queue.Empty):
-                    event = self._events.get(timeout=LOOK)
-                    while True:
-                        yield from self._handle(event)
-                        event = self._events.get_nowait()
+                    yield from self._handle(self._events.get(timeout=LOOK))
+                for _ in range(self._events.qsize()):  # not until it is empty: many runs tell much
+                    yield from self._handle(self._events.get())
         finally:
             self.stop()
 
@@ -129,13 +129,15 @@ class Dispatcher:
 
     def _look(self) -> Iterator[Executed]:
         """Notices which workers came and went."""
+        lost = "The connection to the scheduler was lost. What has finished is kept; with --resume the rest is run."
+        if self._client.status != "running":
+            raise ProvisionError(lost)
         if time.monotonic() - self._looked < LOOK:
             return
-        if self._client.status != "running":
-            raise ProvisionError(
-                "The connection to the scheduler was lost. What has finished is kept; with --resume the rest is run."
-            )
-        self._machines.look()
+        try:
+            self._machines.look()
+        except OSError as error:
+            raise ProvisionError(lost) from error
         self._machines.check()
         self._looked = time.monotonic()
         for attempt in [attempt for attempt in self._running.values() if not self._machines.has(attempt.address)]:
@@ -173,7 +175,7 @@ class Dispatcher:
         attempt = Attempt(turn, machine.name, site.facts.host, address, time.monotonic())
         if turn.left:
             again = f"its worker on {turn.left} died; again on {attempt.host} ({turn.number} of {self._retries + 1})"
-            self._tell(Progress(run.name, "note", text=f"run {run.name}: {again}", host=attempt.host))
+            self._tell(Progress(run.name, "note", text=again, host=attempt.host))
         attempt.future = self._client.submit(
             worker.carry_out,
             self._batch,
@@ -233,7 +235,7 @@ class Dispatcher:
                 yield from self._look()  # which finds out whether the worker has gone
                 if self._running.get(attempt.turn.task.run.name) is not attempt:
                     return
-                if isinstance(result, TimeoutError):
+                if isinstance(result, (TimeoutError, distributed.TimeoutError)):  # two classes in Python 3.10
                     self._fetching.submit(self._fetch, attempt)
                 else:
                     yield from self._ended(attempt, _failed(attempt.turn, type(result).__name__, str(result)))

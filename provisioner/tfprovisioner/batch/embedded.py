@@ -10,6 +10,7 @@ from multiprocessing import forkserver
 from typing import Any
 
 from tfkernels import folders
+from tfprovisioner.errors import ProvisionError
 
 _WORKER = "tfprovisioner.batch.worker"
 
@@ -53,21 +54,24 @@ def cluster(workers: int) -> Iterator[Any]:
     folder = folders.make()  # Dask keeps a folder for each worker; elsewhere they would stay in the current one
     try:
         with dask.config.set({**_SETTINGS, "temporary-directory": str(folder)}):
-            made = LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                host="127.0.0.1",
-                protocol="tls://",
-                security=Security.temporary(),
-                dashboard_address="127.0.0.1:0",
-                memory_limit=0,  # of the worker, which hardly needs any; its kernel is another process
-                local_directory=str(folder),
-                preload=[_WORKER],
-                env=dict(os.environ),  # the server process that workers are forked from may be older than a change
-                # Each of its messages is about Dask. What matters to who runs a batch we tell ourselves: a worker that
-                # died, a run that failed; and what does not start raises.
-                silence_logs=logging.CRITICAL,
-            )
+            try:
+                made = LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=1,
+                    host="127.0.0.1",
+                    protocol="tls://",
+                    security=Security.temporary(),
+                    dashboard_address="127.0.0.1:0",
+                    memory_limit=0,  # of the worker, which hardly needs any; its kernel is another process
+                    local_directory=str(folder),
+                    preload=[_WORKER],
+                    env=dict(os.environ),  # the server process that workers are forked from may be older than a change
+                    # Each of its messages is about Dask. What matters to who runs a batch we tell ourselves: a worker
+                    # that died, a run that failed; and what does not start raises.
+                    silence_logs=logging.CRITICAL,
+                )
+            except (OSError, RuntimeError) as error:
+                raise ProvisionError(f"The workers of the batch could not be started: {error}") from error
             with made:
                 yield made
     finally:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import platform
 import re
 import threading
 import time
@@ -28,7 +27,7 @@ from tfkernels import recording
 from tfkernels.kernelspecs import KernelSpec
 from tfkernels.process import ending
 from tfprovisioner import environments
-from tfprovisioner.batch.outcomes import FAILED, METADATA, PASSED, Failure, Outcome
+from tfprovisioner.batch.outcomes import FAILED, METADATA, PASSED, Failure, Outcome, host, plain
 from tfprovisioner.batch.papermilling import ENGINE, CheckFailed, Launch
 from tfprovisioner.batch.tasks import Cancelled, Executed, Progress, Task
 from tfprovisioner.batch.workplaces import Workplace, private_folder
@@ -112,11 +111,6 @@ def not_started(task: Task, failure: Failure, spec: KernelSpec | None = None) ->
 def _read(text: str) -> NotebookNode:
     # What nbformat converts from version 3 is of another class, which papermill does not take for a notebook.
     return from_dict(nbformat.reads(text, as_version=4))
-
-
-def host() -> str:
-    """What this machine is called in outcomes."""
-    return platform.node()
 
 
 def _run(
@@ -227,11 +221,6 @@ def _put_inside(notebook: NotebookNode, values: dict[str, bytes]) -> None:
                     **record,
                     "value": b64encode(values[record["sha256"]]).decode("ascii"),
                 }
-
-
-def plain(text: str) -> str:
-    """Without colours."""
-    return re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text)
 
 
 def _first_line(source: str) -> str:

@@ -14,10 +14,10 @@ from tfprovisioner.batch.kernels import Wanted
 from tfprovisioner.batch.runs import Run
 from tfprovisioner.batch.tasks import Task
 from tfprovisioner.credentials import public
-from tfprovisioner.errors import ProvisionError
+from tfprovisioner.errors import Unusable
 
 
-class BadSource(ProvisionError):
+class BadSource(Unusable):
     """What was to be run cannot be read, or is no notebook."""
 
 

@@ -1,5 +1,7 @@
 """What became of a run. An executed notebook says it of itself, in its metadata."""
 
+import platform
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from types import UnionType
@@ -73,6 +75,16 @@ class Outcome:
             }
         )
         return _checked(made)
+
+
+def host() -> str:
+    """What this machine is called in outcomes."""
+    return platform.node()
+
+
+def plain(text: str) -> str:
+    """Without colours."""
+    return re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text)
 
 
 def _checked(made: T) -> T:

@@ -18,7 +18,7 @@ from tfprovisioner.batch.runs import Run
 from tfprovisioner.batch.tasks import Executed
 from tfprovisioner.batch.workplaces import unpack
 from tfprovisioner.environments import replace_bytes, replace_text
-from tfprovisioner.errors import ProvisionError
+from tfprovisioner.errors import ProvisionError, Unusable
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Found:
     records: list[Record]
 
 
-class OutputTaken(ProvisionError):
+class OutputTaken(Unusable):
     """The folder has something in it that is not to be touched."""
 
 

@@ -1,0 +1,59 @@
+"""What scripts that run at the same time print, each line labelled: colours and bars on a terminal only."""
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from typing import TextIO
+
+from tfkernels.labels import LabelledRelay, Labels, aligned
+from tfkernels.relay import Relay
+
+_COLOURS = (36, 33, 35, 32, 34, 31)
+"""Cyan, yellow, magenta, green, blue, red; red last, it looks like an error."""
+
+
+class Screen(Relay):
+    """Standard output for what scripts write to theirs, and standard error; or standard error for both."""
+
+    def __init__(self, names: Sequence[str], *, errors_only: bool = False) -> None:
+        self._errors_only = errors_only
+        labels = aligned(names, "|")
+        self._width = len(next(iter(labels.values())))
+        self._colours = {
+            f"\x1b[{_COLOURS[place % len(_COLOURS)]}m{label}\x1b[0m": label
+            for place, label in enumerate(labels.values())
+        }
+        coloured = dict(zip(names, self._colours, strict=True))
+        # The two streams of a script are not each other's middle: each has lines of its own.
+        parts = {f"{name} {stream}": coloured[name] for name in names for stream in ("stdout", "stderr")}
+        self._labels = Labels(self, parts, self.live)
+
+    def of(self, name: str, stream: str) -> LabelledRelay:
+        return self._labels.of(f"{name} {stream}")
+
+    def close(self) -> None:
+        self._labels.close()
+
+    def variables(self) -> dict[str, str]:
+        """How wide a progress bar may be beside a label; what writes to a pipe cannot ask."""
+        if not (self.live("stdout") or self.live("stderr")):
+            return {}
+        return {"COLUMNS": str(max(20, shutil.get_terminal_size().columns - self._width))}
+
+    def live(self, stream: str) -> bool:
+        """Whether a line is shown while it grows: a progress bar. In a file or a pipe it would be many lines."""
+        target = self._target(stream)
+        return target.isatty() and os.environ.get("TERM") != "dumb"
+
+    def stream(self, name: str, text: str) -> None:
+        target = self._target(name)
+        if not self.live(name) or os.environ.get("NO_COLOR"):
+            for coloured, label in self._colours.items():
+                text = text.replace(coloured, label)
+        encoding = target.encoding or "utf-8"
+        target.write(text.encode(encoding, "replace").decode(encoding))  # whatever the terminal's encoding lacks
+        target.flush()
+
+    def _target(self, name: str) -> TextIO:
+        return sys.stderr if name == "stderr" or self._errors_only else sys.stdout
