@@ -9,15 +9,13 @@ from tfprovisioner.errors import ProvisionError
 _PUBLIC = frozenset(
     {
         "",
-        "pypi.org",
-        "files.pythonhosted.org",
         "conda.anaconda.org",
         "repo.anaconda.com",
         "github.com",
         "docs.astral.sh",
     }
 )
-"""Hosts, and no host at all, whose addresses have no secrets in their paths."""
+"""Hosts, and no host at all, whose paths say something that is wanted in a message and have no secrets in them."""
 
 _URL = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9.+-]*://)(?P<user>[^\s/?#]*@)?(?P<host>[^\s/?#`'\"<>)]*)"

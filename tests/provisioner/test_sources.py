@@ -232,7 +232,7 @@ def test_what_is_redacted() -> None:
     for url, redacted in (
         ("https://host/TOKEN/simple/six/", "https://host/****"),
         ("https://host/TOKEN/six-1.0-py3-none-any.whl#sha256=12", "https://host/****/six-1.0-py3-none-any.whl"),
-        ("https://pypi.org/simple/six/", "https://pypi.org/simple/six/"),
+        ("https://github.com/astral-sh/uv/issues", "https://github.com/astral-sh/uv/issues"),
         ("https://conda.anaconda.org/t/TOKEN/mine/noarch", "https://conda.anaconda.org/t/****/mine/noarch"),
         ("file:///home/me/wheels", "file:///home/me/wheels"),
     ):
