@@ -127,7 +127,7 @@ def get(name: str) -> KernelSpec:
     if name in ("tf1", "tf2"):
         listed = f" Registered are: {', '.join(sorted(known))}." if known else ""
         raise UnknownKernel(f"there is no kernel {name!r}. Make it with: tfkernels install {name}.{listed}")
-    near = difflib.get_close_matches(name, [*known, *others], n=3, cutoff=0.4)
+    near = difflib.get_close_matches(name, sorted({*known, *others}), n=3, cutoff=0.4)
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
     listed = f" Registered are: {', '.join(sorted({*known, *others}))}." if known or others else ""
     raise UnknownKernel(

@@ -39,3 +39,7 @@ class UnknownEnvironment(ProvisionError):
 
 class NoGPU(ProvisionError):
     """TensorFlow with CUDA cannot be had, or cannot work, on this machine."""
+
+
+class Unusable(ProvisionError):
+    """What a command was given cannot be used; nothing was started."""

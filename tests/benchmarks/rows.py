@@ -24,7 +24,9 @@ class Row:
         return statistics.median(self.samples)
 
     def shown(self, value: float) -> str:
-        return f"{value * 1e3:.2f} ms" if self.unit == "s" else f"{value:.2f} {self.unit}"
+        if self.unit == "s" and value < 10:
+            return f"{value * 1e3:.2f} ms"
+        return f"{value:.2f} {self.unit}"
 
 
 def measure(work: str, jobs: Mapping[str, Job], rounds: int, warm: int = 3, seldom: Collection[str] = ()) -> list[Row]:

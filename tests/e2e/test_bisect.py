@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from tests.provisioner.commands import command, tfkernels
 from tfprovisioner.cli import app
+from tfprovisioner.install import Installed
 
 RESIZE = """
 import numpy as np
@@ -89,10 +90,16 @@ def test_an_interrupt_ends_it_at_once_and_leaves_nothing(home: Path, tmp_path: P
     assert not [one for one in psutil.process_iter(["cmdline"]) if str(home) in " ".join(one.info["cmdline"] or ())]
 
 
-def test_several_records_and_no_choice_is_wrong_usage(installed: object, tmp_path: Path) -> None:
+def test_several_records_and_no_choice_is_wrong_usage(installed: dict[str, Installed], tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["bisect", write(tmp_path, RESIZE), "--good", "1.15", "--bad", "2.0"])
     assert done.exit_code == 2
     assert "Say which of them decides, with --record: 'resized', 'sum'" in done.stderr
+    assert installed["tf1"].environment.folder.is_dir()  # it was run there, and was there before
+
+
+def test_an_output_that_is_not_empty_is_left_alone(home: Path, tmp_path: Path) -> None:
+    arguments = [write(tmp_path, "1"), "--good", "1.15", "--bad", "2.0", "-o", str(tmp_path)]
+    assert "is not empty, and nothing in it is overwritten" in wrong(arguments)
 
 
 @pytest.mark.parametrize(

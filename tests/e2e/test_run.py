@@ -107,7 +107,10 @@ def test_inputs_come_along_and_what_a_run_writes_comes_back(tmp_path: Path) -> N
         (["none.ipynb", "-k", "tf1"], "cannot be read"),
         (["text.txt", "-k", "tf1"], "not a notebook"),
         (["nb.ipynb", "-k", "tf1", "--grid", "lr"], "NAME=VALUE,VALUE"),
+        (["nb.ipynb", "-k", "tf1", "-p", "lr"], "two words"),
         (["nb.ipynb", "-k", "tf1", "--memory", "much"], "not a size"),
+        (["nb.ipynb", "-k", "tf1", "--input", "nowhere"], "cannot be read"),
+        (["nb.ipynb", "-k", "tf99", "--dry-run"], "there is no kernel 'tf99'"),
         (["nb.ipynb", "-k", "tf1", "--baseline", "tf2"], "not one of the kernels"),
         (["nb.ipynb", "-k", "tf1", "--resume"], "--output DIR"),
         (["nb.ipynb", "-k", "tf1", "-o", "full"], "is not empty"),
@@ -128,6 +131,16 @@ def test_wrong_usage_is_told_before_anything_runs(
     assert says in " ".join(done.stderr.replace("│", " ").split())
     assert not (tmp_path / "ran").exists()
     assert (tmp_path / "full" / "mine").read_text() == "precious"
+
+
+def test_what_it_says_is_its_own_and_said_once(tmp_path: Path) -> None:
+    _notebook(tmp_path / "nb.ipynb", "n = 1", "print(n)")
+    done = _run(tmp_path, "nb.ipynb", "-k", "python3", "--grid", "m=1,2,3", "-o", "out")
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stderr.splitlines() if not line.startswith(("nb-python3-m=", "["))]
+    assert lines[0] == "nb.ipynb does not mention m; the parameters are set all the same."
+    assert lines[1] == "Starting the workers …"
+    assert len(lines) == 3, "nothing of papermill's, nbclient's or Dask's"
 
 
 def test_a_dry_run_prints_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

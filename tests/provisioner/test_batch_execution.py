@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import os
+import sys
 import threading
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -59,9 +61,9 @@ def test_progress_is_told_cell_by_cell() -> None:
     task = _task("tf1", "\n# first\n1", "", "2", parameters={"n": 1})
     execute(task, kernelspecs.get("tf1"), told.append, threading.Event())
     assert [(each.cell, each.cells, each.text) for each in told] == [
-        (1, 4, "# Parameters"),
-        (2, 4, "# first"),
-        (3, 4, "2"),
+        (1, 3, "# Parameters"),
+        (2, 3, "# first"),
+        (3, 3, "2"),
     ]
 
 
@@ -89,6 +91,27 @@ def test_what_else_goes_wrong(cell: str, options: dict[str, Any], kind: str, mes
     assert failure is not None
     assert failure.kind == kind
     assert message in failure.message
+
+
+@pytest.mark.parametrize(
+    ("argv", "kind", "message"),
+    [
+        (["/nowhere/python"], "KernelNotStarted", "No such file or directory: '/nowhere/python'"),
+        ([sys.executable, "-c", "raise SystemExit('no module named x')"], "KernelDied", "no module named x"),
+        ([sys.executable, "-c", "import time; time.sleep(60)"], "KernelNotStarted", "didn't respond in 2 seconds"),
+    ],
+)
+def test_a_kernel_that_does_not_start_is_told(tmp_path: Path, argv: list[str], kind: str, message: str) -> None:
+    content = {"argv": argv, "display_name": "odd", "language": "python"}
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "kernel.json").write_text(json.dumps(content))
+    spec = kernelspecs.KernelSpec("odd", tmp_path / "odd", content)
+    executed = execute(_task("odd", "1", kernel_timeout=2.0), spec, lambda _: None, threading.Event())
+    failure = executed.outcome.failure
+    assert failure is not None
+    assert failure.kind == kind
+    assert message in failure.message
+    assert [cell.source for cell in _cells(executed)] == ["1"]
 
 
 def test_a_run_that_is_cancelled_leaves_nothing(tmp_path: Path) -> None:

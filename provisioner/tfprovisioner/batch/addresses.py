@@ -2,12 +2,13 @@
 
 import warnings
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 from tfprovisioner.credentials import redacted
-from tfprovisioner.errors import ProvisionError
+from tfprovisioner.errors import Unusable
 
 
-class AddressFailed(ProvisionError):
+class AddressFailed(Unusable):
     """Something at an address could not be read or written."""
 
 
@@ -23,7 +24,7 @@ def read(address: str) -> str:
     try:
         text = papermill_io.read(address)
     except Exception as error:
-        raise AddressFailed(f"{redacted(address)} cannot be read: {_told(error)}") from error
+        raise AddressFailed(f"{redacted(address)} cannot be read: {_told(error, address)}") from error
     return text if isinstance(text, str) else "\n".join(text)  # some of its readers give lines
 
 
@@ -36,14 +37,24 @@ def write(address: str, text: str) -> None:
             warnings.filterwarnings("ignore", "The specified file", UserWarning)  # the report's are no notebooks
             papermill_io.write(text, address)
     except Exception as error:
-        raise AddressFailed(f"{redacted(address)} cannot be written: {_told(error)}") from error
+        raise AddressFailed(f"{redacted(address)} cannot be written: {_told(error, address)}") from error
 
 
 def publish(path: Path, address: str) -> None:
     """Copies a text file below an address. Raises ``AddressFailed``."""
-    write(f"{address.rstrip('/')}/{path.name}", path.read_text(encoding="utf-8"))
+    write(below(address, path.name), path.read_text(encoding="utf-8"))
 
 
-def _told(error: Exception) -> str:
-    """Every storage has exceptions of its own; a missing extra of papermill is said by papermill."""
-    return redacted(f"{type(error).__name__}: {error}")
+def below(address: str, name: str) -> str:
+    """The address of a file in what ``address`` is the folder of. A token after ``?`` stays at the end."""
+    parts = urlsplit(address)
+    return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{name}"))
+
+
+def _told(error: Exception, address: str) -> str:
+    """Every storage has exceptions of its own, which may repeat parts of the address."""
+    parts = urlsplit(address)
+    text = redacted(f"{type(error).__name__}: {error}")
+    for secret in filter(None, (parts.query, parts.username, parts.password)):
+        text = text.replace(secret, "****")
+    return text

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -83,10 +84,9 @@ def bisect(
     """
     if record is not None and test is not None:
         raise typer.BadParameter("either --record or --test decides", param_hint="--test")
-    ends = _release(good, "--good"), _release(bad, "--bad")
-    if ends[0].version == ends[1].version:
-        raise typer.BadParameter(f"{good} and {bad} are the same release, {ends[0].version}", param_hint="--bad")
-    from tfprovisioner.batch import loading
+    _check_output(output)
+    lineup = _between(good, bad)
+    from tfprovisioner.batch import addresses, loading
     from tfprovisioner.batch.bisecting import bisect as search
     from tfprovisioner.batch.judging import Judge, SeveralRecords
     from tfprovisioner.batch.trials import Trials, prepared
@@ -96,17 +96,16 @@ def bisect(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="-p") from None
     judge = Judge(record, _expression(test), rtol, atol)
-    lineup = lines(*ends)
     say: Say = (lambda _: None) if as_json else _say
     with answering():
         try:
             first = prepared(
                 notebook, lineup.releases[0], values, loading.Conditions(inputs or (), cell_timeout=cell_timeout)
             )
-        except loading.BadSource as error:
+        except (loading.BadSource, addresses.AddressFailed) as error:
             raise typer.BadParameter(str(error), param_hint="NOTEBOOK") from None
         with _kept(output) as folder:
-            say(_plan(notebook, judge.criterion, lineup))
+            say(_plan(first.run.source, judge.criterion, lineup, exactly))
             say(_HEADING)
             try:
                 with _showing() as show, Trials(first, judge, folder, show, keep) as trials:
@@ -117,9 +116,9 @@ def bisect(
             except KeyboardInterrupt:
                 print(_interrupted(output, keep), file=sys.stderr)
                 raise typer.Exit(130) from None
-            document = {"notebook": notebook, "criterion": judge.criterion, **found.document()}
+            document = {"notebook": first.run.source, "criterion": judge.criterion, **found.document()}
             if output is not None:
-                _write(document, lineup, folder)
+                _write(document, lineup, folder, rtol, atol)
     if as_json:
         print_json(document)
     else:
@@ -127,6 +126,18 @@ def bisect(
         if output is not None:
             say(f"\nThe executed notebooks and report.html: {output}")
     raise typer.Exit(0 if found.decided else 1)
+
+
+def _check_output(output: Path | None) -> None:
+    if output is not None and output.is_dir() and any(output.iterdir()):
+        raise typer.BadParameter(f"{output} is not empty, and nothing in it is overwritten", param_hint="--output")
+
+
+def _between(good: str, bad: str) -> Lineup:
+    first, last = _release(good, "--good"), _release(bad, "--bad")
+    if first.version == last.version:
+        raise typer.BadParameter(f"{good} and {bad} are the same release, {first.version}", param_hint="--bad")
+    return lines(first, last)
 
 
 def _release(request: str, option: str) -> Release:
@@ -194,14 +205,17 @@ def _say(text: str) -> None:
     print(text, flush=True)
 
 
-def _plan(notebook: str, criterion: str, lineup: Lineup) -> str:
+def _plan(notebook: str, criterion: str, lineup: Lineup, exactly: bool) -> str:
     good, *_, bad = lineup.releases
     count = len(lineup.releases)
-    left_out = "".join(f"\nLeft out: {release}, {why}." for release, why in lineup.left_out.items())
-    return (
-        f"{notebook}: from {good} (good) to {bad} (bad), {count} releases, of which at most {most_steps(count)} are "
-        f"run.\nWhat decides is {criterion}.{left_out}\n"
-    )
+    runs = f"at most {most_steps(count)} are run, and one more for each that cannot be tested"
+    told = [
+        f"{notebook}: from {good} (good) to {bad} (bad). What decides is {criterion}.",
+        f"{count} releases, of which {runs}: {', '.join(lineup.releases)}",
+        *(f"Left out: {release}, {why}." for release, why in lineup.left_out.items()),
+        *(["Then the patch releases between the last good one and the first bad one."] if exactly else []),
+    ]
+    return "\n".join([*(textwrap.fill(line, 120) for line in told), ""])
 
 
 _HEADING = f"{'release':<10}{'Python':<9}{'verdict':<9}{'largest error':>14}{'seconds':>9}"
@@ -240,7 +254,7 @@ def _interrupted(output: Path | None, keep: bool) -> str:
     return f"Interrupted.{kept}{gone}"
 
 
-def _write(document: dict[str, Any], lineup: Lineup, folder: Path) -> None:
+def _write(document: dict[str, Any], lineup: Lineup, folder: Path, rtol: float | None, atol: float | None) -> None:
     """The report on all runs, and the answer beside it."""
     from tfprovisioner.batch import report
     from tfprovisioner.batch.output import read
@@ -249,7 +263,8 @@ def _write(document: dict[str, Any], lineup: Lineup, folder: Path) -> None:
     ordered = [item.outcome.run.kernel for release, item in sorted(found.items(), key=lambda each: _place(each[0]))]
     if found:
         baseline = found[lineup.releases[0]].outcome.run.kernel if lineup.releases[0] in found else None
-        report.write(report.make(list(found.values()), baseline=baseline, kernels=ordered), folder)
+        made = report.make(list(found.values()), baseline=baseline, kernels=ordered, rtol=rtol, atol=atol)
+        report.write(made, folder)
     replace_text(folder / "bisect.json", json.dumps(document, indent=1))
 
 

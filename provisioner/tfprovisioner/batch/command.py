@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperCommand
 
 from tfkernels.errors import UnknownKernel
+from tfprovisioner.errors import Unusable
 from tfprovisioner.terminal import JsonOption, answering, complain
 
 AFTER = "tfprovisioner.after"
@@ -39,7 +40,10 @@ def _joined(args: list[str]) -> list[str]:
         joined.append(word)
         if word in PARAMETER:
             name = next(words, "")
-            joined.append(name if "=" in name else f"{name}={next(words, '')}")
+            value = "" if "=" in name else next(words, None)
+            if value is None:
+                raise typer.BadParameter("it takes two words: a name and a value", param_hint=word)
+            joined.append(name if "=" in name else f"{name}={value}")
     return joined
 
 
@@ -114,41 +118,47 @@ def run(
     arguments: list[str] = context.meta.get(AFTER, [])
     if arguments and not scripts:
         raise typer.BadParameter("words after -- go to a script; a notebook has parameters (-p)", param_hint="--")
+    comparison = {"baseline": baseline, "rtol": rtol, "atol": atol}
     with answering():
-        if scripts:
-            for value, option in (
-                (parameters, "-p"), (grid, "--grid"), (inputs, "--input"), (scheduler, "--scheduler"),
-                (cell_timeout, "--cell-timeout"),
-            ):  # fmt: skip
-                if value:
-                    raise typer.BadParameter("this is for notebooks; a script gets words after --", param_hint=option)
-            raise typer.Exit(
-                _script(
+        try:
+            if scripts:
+                for value, option in (
+                    (parameters, "-p"), (grid, "--grid"), (inputs, "--input"), (scheduler, "--scheduler"),
+                    (cell_timeout, "--cell-timeout"),
+                ):  # fmt: skip
+                    if value:
+                        raise typer.BadParameter(
+                            "this is for notebooks; a script gets words after --", param_hint=option
+                        )
+                code = _script(
                     sources[0], kernels, arguments, output, resume, dry_run, as_json,
-                    workers=workers, comparison={"baseline": baseline, "rtol": rtol, "atol": atol},
-                )
-            )  # fmt: skip
-        raise typer.Exit(
-            _notebooks(
-                sources, kernels, parameters or (), grid or (), output, resume, dry_run, as_json,
-                comparison={"baseline": baseline, "rtol": rtol, "atol": atol},
-                engine={"workers": workers, "scheduler": scheduler, "retries": retries}, memory=memory,
-                conditions={"cell_timeout": cell_timeout, "inputs": tuple(inputs or ())},
-            )
-        )  # fmt: skip
+                    workers=workers, comparison=comparison,
+                )  # fmt: skip
+            else:
+                code = _notebooks(
+                    sources, kernels, parameters or (), grid or (), output, resume, dry_run, as_json,
+                    comparison=comparison, memory=memory,
+                    engine={"workers": workers, "scheduler": scheduler, "retries": retries},
+                    conditions={"cell_timeout": cell_timeout, "inputs": tuple(inputs or ())},
+                )  # fmt: skip
+        except (UnknownKernel, Unusable) as error:
+            complain(error)
+            code = WRONG_USAGE
+    raise typer.Exit(code)
 
 
 def _script(
     source: str, kernels: list[str], arguments: list[str], output: str | None, resume: bool, dry_run: bool,
     as_json: bool, *, workers: int | None, comparison: dict[str, Any],
 ) -> int:  # fmt: skip
-    from tfprovisioner.batch import loading, scripts
+    from tfprovisioner.batch import loading, script, scripts
     from tfprovisioner.batch.runs import expand
 
     _check(kernels, comparison, output, resume)
     runs = expand([source], kernels)
     if dry_run:
-        print(loading.plan(runs))
+        script.planned(runs, arguments)  # raises if it cannot be run
+        print("\n".join(map(loading.line, runs)))
         return 0
     return scripts.run(
         runs, arguments, target=None if output is None else Path(output), resume=resume, workers=workers,
@@ -173,9 +183,8 @@ def _notebooks(
     if engine["scheduler"] is None and not dry_run:
         embedded.prepare()  # now, so that it goes on while this process imports papermill and the rest
 
-    from tfprovisioner.batch import loading, matrix
+    from tfprovisioner.batch import destinations, loading, matrix
     from tfprovisioner.batch.cluster import Options
-    from tfprovisioner.batch.output import OutputTaken
     from tfprovisioner.batch.runs import expand
 
     try:
@@ -185,19 +194,13 @@ def _notebooks(
         raise typer.BadParameter(str(error), param_hint="-p, --grid, --memory") from None
     _check(kernels, comparison, output, resume)
     runs = expand(sources, kernels, set_to, values)
+    plan = matrix.planned(
+        runs,
+        output or str(destinations.default()),
+        resume,
+        loading.Conditions(apart=options.scheduler is not None, **conditions),
+    )
     if dry_run:
-        print(loading.plan(runs))
+        print(matrix.described(plan))
         return 0
-    try:
-        return matrix.run(
-            runs,
-            target=output or str(matrix.default()),
-            resume=resume,
-            conditions=loading.Conditions(apart=options.scheduler is not None, **conditions),
-            options=options,
-            comparison=comparison,
-            as_json=as_json,
-        )
-    except (UnknownKernel, loading.BadSource, OutputTaken) as error:
-        complain(error)
-        return WRONG_USAGE
+    return matrix.run(plan, options=options, comparison=comparison, as_json=as_json)

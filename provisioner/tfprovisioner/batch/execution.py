@@ -71,7 +71,7 @@ def execute(
         def begins(index: int, cell: NotebookNode) -> None:
             reached.append(index)
             assert launch.notebook is not None
-            count = sum(cell.cell_type == "code" for cell in launch.notebook.cells)
+            count = sum(cell.cell_type == "code" and bool(cell.source.strip()) for cell in launch.notebook.cells)
             tell(Progress(task.run.name, "running", len(reached), count, _first_line(cell.source), host()))
 
         launch = Launch(
@@ -188,14 +188,21 @@ def _failure(error: Exception, launch: Launch, reached: list[int], log: Path) ->
             )
         case DeadKernelError() | RuntimeError() if launch.process is not None or reached:
             return Failure("KernelDied", _how_it_died(launch, log), cell)
+        case OSError() | RuntimeError() if not reached:
+            told = f"kernel {launch.spec.name} did not start: {error}; {launch.spec.remedy}"
+            return Failure("KernelNotStarted", _with_last_words(told, log))
         case _:
             return Failure(type(error).__name__, str(error) or repr(error), cell)
 
 
 def _how_it_died(launch: Launch, log: Path) -> str:
     status = launch.process.poll() if launch.process is not None else None
-    said = plain(log.read_text(encoding="utf-8", errors="replace")).strip()[-_TAIL:]
     told = f"the kernel's process {ending(status)}" if status is not None else "the kernel does not answer any more"
+    return _with_last_words(told, log)
+
+
+def _with_last_words(told: str, log: Path) -> str:
+    said = plain(log.read_text(encoding="utf-8", errors="replace")).strip()[-_TAIL:]
     return f"{told}; its last output was:\n{said}" if said else told
 
 

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,11 @@ from tfprovisioner.batch import addresses, output, workplaces
 from tfprovisioner.batch.kernels import Wanted
 from tfprovisioner.batch.runs import Run
 from tfprovisioner.batch.tasks import Task
-from tfprovisioner.errors import ProvisionError
+from tfprovisioner.credentials import public
+from tfprovisioner.errors import Unusable
 
 
-class BadSource(ProvisionError):
+class BadSource(Unusable):
     """What was to be run cannot be read, or is no notebook."""
 
 
@@ -43,7 +44,7 @@ class _Notebook:
 
 
 def tasks(runs: Sequence[Run], wanted: Mapping[str, Wanted], conditions: Conditions) -> list[Task]:
-    """A task for each run. Raises ``BadSource``."""
+    """A task for each run. An address in it has no secrets: it gets into outputs and reports. Raises ``BadSource``."""
     notebooks = {source: _notebook(source) for source in dict.fromkeys(run.source for run in runs)}
     packed: dict[Path | None, bytes | None] = {}
     made = []
@@ -56,7 +57,7 @@ def tasks(runs: Sequence[Run], wanted: Mapping[str, Wanted], conditions: Conditi
         kernel = asdict(wanted[run.kernel])
         made.append(
             Task(
-                run,
+                replace(run, source=public(run.source)) if addresses.is_address(run.source) else run,
                 notebook.text,
                 output.fingerprint(notebook.text, kernel, run, inputs),
                 folder=None if apart else str(notebook.folder),
@@ -112,15 +113,14 @@ def size(text: str) -> int:
     return int(float(match[1]) * 1000 ** " kmgt".index((match[2] or " ").lower()))
 
 
-def unknown_parameters(runs: Sequence[Run], loaded: Sequence[Task]) -> dict[str, list[str]]:
-    """By source, the parameters that its notebook gives no default: they are set, and perhaps nothing reads them."""
-    found: dict[str, list[str]] = {}
-    for run, task in zip(runs, loaded, strict=True):
-        text = _code(task.notebook)
-        missing = [name for name in run.parameters if not re.search(rf"\b{re.escape(name)}\b", text)]
-        if missing:
-            found[run.source] = missing
-    return found
+def unknown_parameters(loaded: Sequence[Task]) -> dict[str, list[str]]:
+    """By source, the parameters that its notebook does not mention: they are set, and nothing reads them."""
+    first = {task.run.source: task for task in reversed(loaded)}  # its other runs have the same
+    found = {
+        source: [name for name in task.run.parameters if not re.search(rf"\b{re.escape(name)}\b", _code(task.notebook))]
+        for source, task in first.items()
+    }
+    return {source: names for source, names in found.items() if names}
 
 
 def _code(notebook: str) -> str:
@@ -160,6 +160,6 @@ def _packed(inputs: Sequence[Path], beside: Path | None) -> bytes | None:
         raise BadSource(f"The input {error.filename} cannot be read: {error.strerror}.") from error
 
 
-def plan(runs: Sequence[Run]) -> str:
-    """What would be run, one line each."""
-    return "\n".join(f"{run.name}: {run.source} on {run.kernel} {json.dumps(dict(run.parameters))}" for run in runs)
+def line(run: Run) -> str:
+    """What a run is, in one line."""
+    return f"{run.name}: {run.source} on {run.kernel} {json.dumps(dict(run.parameters))}"

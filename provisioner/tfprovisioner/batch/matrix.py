@@ -1,81 +1,99 @@
 """A batch of notebooks from its beginning to its report."""
 
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tfprovisioner.batch import addresses, cluster, display, loading, output, report
+from tfprovisioner.batch import addresses, cluster, destinations, display, loading, output, report
 from tfprovisioner.batch.cluster import Options
+from tfprovisioner.batch.destinations import Destination
 from tfprovisioner.batch.kernels import Wanted, wanted
 from tfprovisioner.batch.loading import Conditions
 from tfprovisioner.batch.outcomes import Outcome
 from tfprovisioner.batch.runs import Run
 from tfprovisioner.batch.tasks import Executed, Task
+from tfprovisioner.errors import ProvisionError
 from tfprovisioner.terminal import print_json
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C, as shells have it."""
 
 
-def run(
-    runs: Sequence[Run],
-    *,
-    target: str,
-    resume: bool,
-    conditions: Conditions,
-    options: Options,
-    comparison: Mapping[str, Any],
-    as_json: bool,
-) -> int:
+@dataclass(frozen=True)
+class Plan:
+    """A batch of which all is read, and nothing started."""
+
+    tasks: Sequence[Task]
+    kernels: Mapping[str, Wanted]
+    target: str
+    """A folder, or an address that papermill writes to."""
+    resume: bool
+
+    @property
+    def runs(self) -> list[Run]:
+        return [task.run for task in self.tasks]
+
+
+def planned(runs: Sequence[Run], target: str, resume: bool, conditions: Conditions) -> Plan:
+    """Looks at the kernels and reads the notebooks. Raises ``BadSource`` and ``UnknownKernel``."""
+    kernels = {name: wanted(name) for name in dict.fromkeys(run.kernel for run in runs)}
+    remote = addresses.is_address(target)
+    return Plan(loading.tasks(runs, kernels, replace(conditions, inline=remote)), kernels, target, resume)
+
+
+def described(plan: Plan) -> str:
+    """What would be run, one line each."""
+    there = plan.resume and not addresses.is_address(plan.target) and Path(plan.target).is_dir()
+    done = _finished(Path(plan.target), plan.tasks) if there else {}
+    return "\n".join(loading.line(run) for run in plan.runs if run.name not in done)
+
+
+def run(plan: Plan, *, options: Options, comparison: Mapping[str, Any], as_json: bool) -> int:
     """Executes the runs, writes their files and the report, says on standard output what came out.
 
-    ``target`` is a folder, or an address that papermill writes to. Returns the exit code. Raises ``ProvisionError``,
-    and ``UnknownKernel``, before anything is started.
+    Returns the exit code. Raises ``OutputTaken`` before anything is started, and ``ProvisionError`` if it could not
+    be gone on with; what had finished by then is kept.
     """
-    kernels: dict[str, Wanted] = {name: wanted(name) for name in dict.fromkeys(run.kernel for run in runs)}
-    remote = addresses.is_address(target)
-    tasks = loading.tasks(runs, kernels, replace(conditions, inline=remote))
-    with _opened(target, resume, runs) as folder:
-        done = _finished(folder, tasks) if resume else {}
-        left = [task for task in tasks if task.run.name not in done]
-        interrupted = False
-        with display.showing(runs, len(done)) as show:
-            _announce(show, runs, tasks, done)
+    with destinations.opened(plan.target, plan.resume, plan.runs) as destination:
+        done = _finished(destination.folder, plan.tasks) if plan.resume else {}
+        stopped: KeyboardInterrupt | ProvisionError | None = None
+        with display.showing(plan.runs, len(done)) as show:
+            _announce(show, plan, done)
             try:
-                if left:
-                    for executed in _executed(left, kernels, options, show):
-                        path = output.write(folder, executed)
-                        if remote:
-                            addresses.publish(path, target)
-                        show.ended(executed.outcome)
-            except KeyboardInterrupt:
-                interrupted = True
-        code = _conclude(folder, runs, target, comparison, as_json)
-        if interrupted:
-            again = "" if remote else f" Run the rest with the same command and --resume --output {folder}"
-            print(f"Interrupted; what had finished is kept.{again}", file=sys.stderr)
+                for executed in _executed(
+                    [task for task in plan.tasks if task.run.name not in done], plan, options, show
+                ):
+                    destination.put(output.write(destination.folder, executed), show.say)
+                    show.ended(executed.outcome)
+            except (KeyboardInterrupt, ProvisionError) as error:
+                stopped = error
+        if isinstance(stopped, ProvisionError) and not any(destination.folder.iterdir()):
+            raise stopped
+        code = _conclude(destination, plan, comparison, as_json)
+        if isinstance(stopped, KeyboardInterrupt):
+            again = f"Run the rest with the same command and {destination.again}"
+            print(f"Interrupted; what had finished is kept. {again}", file=sys.stderr)
             return INTERRUPTED
+        if stopped is not None:
+            raise stopped
         return code
 
 
-def _executed(
-    tasks: Sequence[Task], kernels: Mapping[str, Wanted], options: Options, show: display.Lines
-) -> Iterator[Executed]:
-    with cluster.started(options, kernels, len(tasks), show.tell) as engine:
+def _executed(tasks: Sequence[Task], plan: Plan, options: Options, show: display.Lines) -> Iterator[Executed]:
+    if not tasks:
+        return
+    show.say("Starting the workers …" if options.scheduler is None else f"Connecting to {options.scheduler} …")
+    with cluster.started(options, plan.kernels, len(tasks), show.tell) as engine:
         show.say(engine.described + (f"; Dask's page: {engine.dashboard}" if engine.dashboard else ""))
         yield from engine.run(tasks)
 
 
-def _announce(show: display.Lines, runs: Sequence[Run], tasks: Sequence[Task], done: Mapping[str, Outcome]) -> None:
+def _announce(show: display.Lines, plan: Plan, done: Mapping[str, Outcome]) -> None:
     if done:
-        show.say(f"{len(done)} of {len(runs)} runs are there already and stay as they are.")
-    for source, names in loading.unknown_parameters(runs, tasks).items():
+        show.say(f"{len(done)} of {len(plan.tasks)} runs are there already and stay as they are.")
+    for source, names in loading.unknown_parameters(plan.tasks).items():
         show.say(f"{source} does not mention {', '.join(names)}; the parameters are set all the same.")
 
 
@@ -89,56 +107,20 @@ def _finished(folder: Path, tasks: Sequence[Task]) -> dict[str, Outcome]:
     }
 
 
-@contextmanager
-def _opened(target: str, resume: bool, runs: Sequence[Run]) -> Iterator[Path]:
-    """The folder to write to; for an address a private one, with what is there already if that is to be resumed."""
-    if not addresses.is_address(target):
-        output.prepare(Path(target), resume)
-        yield Path(target)
-        return
-    with tempfile.TemporaryDirectory(prefix="tfkernels-") as name:
-        folder = Path(name)
-        for run in runs if resume else ():
-            try:
-                text = addresses.read(f"{target.rstrip('/')}/{run.name}.ipynb")
-            except addresses.AddressFailed:
-                continue  # it has not run
-            (folder / f"{run.name}.ipynb").write_text(text, encoding="utf-8")
-        yield folder
-
-
-def _conclude(folder: Path, runs: Sequence[Run], target: str, comparison: Mapping[str, Any], as_json: bool) -> int:
-    there = {each.outcome.run.name: each for each in output.read(folder)}
-    found = [there[run.name] for run in runs if run.name in there]  # in the order of the command line
-    pending = [run for run in runs if run.name not in there]
-    made = report.make(found, kernels=list(dict.fromkeys(run.kernel for run in runs)), pending=pending, **comparison)
-    written = report.write(made, folder)
-    page: str | Path = written["report.html"]
-    if addresses.is_address(target):
-        page = _published(written, target)
+def _conclude(destination: Destination, plan: Plan, comparison: Mapping[str, Any], as_json: bool) -> int:
+    there = {each.outcome.run.name: each for each in output.read(destination.folder)}
+    found = [there[run.name] for run in plan.runs if run.name in there]  # in the order of the command line
+    pending = [run for run in plan.runs if run.name not in there]
+    made = report.make(found, kernels=list(plan.kernels), pending=pending, **comparison)
+    written = report.write(made, destination.folder)
+    places = {name: destination.put(path, _complain) for name, path in written.items()}
     if as_json:
-        print_json(report.document(made, folder))
+        print_json(report.document(made, destination.folder))
     else:
         print(report.text(made))
-        print(f"\nThe report: {page}")
+        print(f"\nThe report: {places['report.html']}")
     return made.exit_code
 
 
-def _published(written: Mapping[str, Path], address: str) -> str | Path:
-    """Copies the report to an address, and what that does not take (http: all but JSON) to here. Returns the page's."""
-    places: dict[str, str | Path] = {}
-    for name, path in written.items():
-        try:
-            addresses.publish(path, address)
-            places[name] = f"{address.rstrip('/')}/{name}"
-        except addresses.AddressFailed as error:
-            here = default()
-            here.mkdir(parents=True, exist_ok=True)
-            places[name] = shutil.copy(path, here / name)
-            print(f"{error} It is here instead: {places[name]}", file=sys.stderr)
-    return places["report.html"]
-
-
-def default() -> Path:
-    """The folder for a batch without ``--output``."""
-    return Path("tfkernels-runs") / datetime.now().astimezone().strftime("%Y-%m-%d-%H%M%S")
+def _complain(text: str) -> None:
+    print(text, file=sys.stderr)

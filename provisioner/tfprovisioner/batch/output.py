@@ -1,10 +1,9 @@
 """The folder that a batch writes to. A run's file appears there whole, when the run has ended, or not at all."""
 
 import hashlib
-import io
 import json
-import zipfile
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from tfprovisioner.batch.runs import Run
 from tfprovisioner.batch.tasks import Executed
 from tfprovisioner.batch.workplaces import unpack
 from tfprovisioner.environments import replace_bytes, replace_text
-from tfprovisioner.errors import ProvisionError
+from tfprovisioner.errors import ProvisionError, Unusable
 
 
 @dataclass(frozen=True)
@@ -32,13 +31,16 @@ class Found:
     records: list[Record]
 
 
-class OutputTaken(ProvisionError):
+class OutputTaken(Unusable):
     """The folder has something in it that is not to be touched."""
 
 
 def fingerprint(notebook: str, kernel: Mapping[str, Any], run: Run, inputs: bytes | None) -> str:
     """Equal for runs that would do the same. ``kernel`` is what decides on its environment; outputs do not count."""
-    cells = [(cell.cell_type, cell.source) for cell in nbformat.reads(notebook, as_version=4).cells]
+    cells = [
+        (cell.cell_type, cell.source, cell.metadata.get("tags", []))  # a tag says where the parameters go
+        for cell in nbformat.reads(notebook, as_version=4).cells
+    ]
     decided = [cells, kernel, dict(run.parameters), hashlib.sha256(inputs or b"").hexdigest()]
     return hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()
 
@@ -61,16 +63,22 @@ def prepare(folder: Path, resume: bool) -> None:
 
 
 def write(folder: Path, executed: Executed) -> Path:
-    """Puts a run's files into the folder, the notebook last. Returns its path. Raises ``ProvisionError``."""
+    """Puts a run's files into the folder, and its notebook when they are there. What an earlier try of it left goes.
+
+    Returns the notebook's path. Raises ``ProvisionError``.
+    """
     name = executed.outcome.run.name
     path = folder / f"{name}.ipynb"
     try:
         for digest, content in executed.values.items():
             (folder / f"{name}.values").mkdir(exist_ok=True)
             replace_bytes(folder / f"{name}.values" / digest, content)
+        if (folder / f"{name}.files").exists():
+            shutil.rmtree(folder / f"{name}.files")
         if executed.files is not None:
-            _write_files(executed.files, folder / f"{name}.files")
+            unpack(executed.files, folder / f"{name}.files")
         replace_text(path, executed.notebook)
+        _keep_only(executed.values, folder / f"{name}.values")
     except OSError as error:
         raise ProvisionError(
             f"What came of {name} could not be written to {folder}: {error.strerror}. Free some space or make the "
@@ -79,12 +87,13 @@ def write(folder: Path, executed: Executed) -> Path:
     return path
 
 
-def _write_files(packed: bytes, folder: Path) -> None:
-    folder.mkdir(exist_ok=True)
-    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
-        for name in archive.namelist():  # of an earlier try of this run
-            (folder / name).unlink(missing_ok=True)
-    unpack(packed, folder)
+def _keep_only(names: Collection[str], folder: Path) -> None:
+    """Removes the values of an earlier try of a run, and the folder if nothing is left in it."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.name not in names:
+            path.unlink()
+    if folder.is_dir() and not names:
+        folder.rmdir()
 
 
 def read(folder: Path) -> list[Found]:

@@ -1,10 +1,11 @@
 """papermill's engine for the runs of a batch: on a kernelspec that need not be registered, and observed."""
 
+import logging
 import os
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -41,7 +42,6 @@ class Launch:
     process: Any = None
     """The kernel's ``subprocess.Popen``, as soon as there is one."""
     checked: bool | None = None
-    extra: list[str] = field(default_factory=list)
 
     def kill(self) -> bool:
         """Ends the kernel at once, with all that its cells have started; says whether there was one."""
@@ -110,6 +110,10 @@ class _Engine(NBClientEngine):  # type: ignore[misc]  # papermill has no types
 
 
 papermill_engines.register(ENGINE, _Engine)
+
+# What it warns of, a parameter that the notebook does not have, is told once for all runs (``loading``). Without any
+# handler Python would print it from each worker, into the table on the terminal.
+logging.getLogger("papermill").addHandler(logging.NullHandler())
 
 
 def _failed(cell: NotebookNode) -> bool:

@@ -24,7 +24,8 @@ class Run:
     @property
     def case(self) -> str:
         """What runs that are compared with each other have in common: the source and the parameters, as text."""
-        chosen = ", ".join(f"{name}={_shown(value)}" for name, value in self.parameters.items())
+        # Sorted, as a notebook's metadata have them: a run that has ended and one that has not are of the same case.
+        chosen = ", ".join(f"{name}={_shown(value)}" for name, value in sorted(self.parameters.items()))
         return f"{self.source} ({chosen})" if chosen else self.source
 
     def to_json(self) -> dict[str, Any]:

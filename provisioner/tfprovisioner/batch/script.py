@@ -13,13 +13,13 @@ from tfkernels.process import ending
 from tfprovisioner import activated, environments
 from tfprovisioner.batch.outcomes import FAILED, PASSED, Failure, Outcome, host, plain
 from tfprovisioner.batch.runs import Run
-from tfprovisioner.errors import ProvisionError
+from tfprovisioner.errors import Unusable
 
 _RAISED = re.compile(r"(?m)^(Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)+)([A-Za-z_][\w.]*)(?::[ ](.*))?$")
 """A traceback of Python's, the exception's name and the first line of its message."""
 
 
-class NoScript(ProvisionError):
+class NoScript(Unusable):
     """There is no such file."""
 
 

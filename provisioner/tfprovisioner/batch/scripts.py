@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tfkernels import folders
-from tfprovisioner.batch import output, together
+from tfprovisioner.batch import destinations, output, together
 from tfprovisioner.batch.matrix import INTERRUPTED
 from tfprovisioner.batch.outcomes import Outcome
 from tfprovisioner.batch.output import Found
@@ -34,7 +34,7 @@ def run(
     started.
     """
     scripts = planned(runs, arguments)
-    with _opened(target, resume) as folder:
+    with _opened(target, resume, runs) as folder:
         done = _passed(output.read(folder)) if resume else {}
         left = [script for script in scripts if done.get(script.run.name) != script.fingerprint]
         if len(left) < len(scripts):
@@ -57,10 +57,10 @@ def run(
 
 
 @contextmanager
-def _opened(target: Path | None, resume: bool) -> Iterator[Path]:
+def _opened(target: Path | None, resume: bool, runs: Sequence[Run]) -> Iterator[Path]:
     if target is not None:
-        output.prepare(target, resume)
-        yield target
+        with destinations.opened(str(target), resume, runs) as destination:
+            yield destination.folder
         return
     folder = folders.make()  # what a command that was killed leaves is swept by the next
     try:

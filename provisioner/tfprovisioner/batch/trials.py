@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -18,7 +18,7 @@ from tfprovisioner.batch.execution import execute
 from tfprovisioner.batch.judging import Judge, Trial
 from tfprovisioner.batch.kernels import Wanted
 from tfprovisioner.batch.loading import Conditions
-from tfprovisioner.batch.runs import Run
+from tfprovisioner.batch.runs import Run, expand
 from tfprovisioner.batch.tasks import Progress, Task
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.order import Order
@@ -37,7 +37,8 @@ def _wanted(release: str) -> Wanted:
 
 
 def _run(source: str, wanted: Wanted, parameters: Mapping[str, Any]) -> Run:
-    return Run(f"{PurePosixPath(source).stem}-{wanted.name}", source, wanted.name, parameters)
+    (run,) = expand([source], [wanted.name], parameters)
+    return run
 
 
 class Trials:
