@@ -6,14 +6,18 @@ import json
 import os
 import re
 import signal
+import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import nbformat
 import psutil
 import pytest
+from nbformat.v4 import new_code_cell, new_notebook
 
-from tests.provisioner.batches import engine, gone, lasting, notes, pid, printed, start_client, task, until
+from tests.provisioner.batches import KERNEL, engine, gone, lasting, notes, pid, printed, start_client, task, until
+from tests.provisioner.commands import command
 from tfprovisioner.batch.cluster import Options
 from tfprovisioner.batch.tasks import Progress
 from tfprovisioner.batch.workplaces import pack
@@ -119,3 +123,31 @@ def test_whatever_ends_the_client_ends_workers_and_kernels(tmp_path: Path, numbe
         client.kill()
     if number == signal.SIGINT:
         assert sorted(os.listdir(tmp_path)) == ["client.py", "one.1", "other.1"]
+
+
+_COUNTED = """
+import os, time
+open(f"{n}.{os.getpid()}", "w").close()
+while n == 2 and not os.path.exists("go"):
+    time.sleep(0.1)
+"""
+
+
+def test_after_sigkill_only_the_rest_is_run(tmp_path: Path) -> None:
+    notebook = new_notebook(cells=[new_code_cell("n = 0", metadata={"tags": ["parameters"]}), new_code_cell(_COUNTED)])
+    nbformat.write(notebook, tmp_path / "nb.ipynb")
+    arguments = command("run", "nb.ipynb", "-k", KERNEL, "--grid", "n=1,2", "--workers", "2", "-o", "out")
+    client = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        until((tmp_path / "out" / f"nb-{KERNEL}-n=1.ipynb").exists, "the first run does not end")
+        until(lambda: list(tmp_path.glob("2.*")), "the second run does not begin")
+        (kernel,) = (int(file.suffix[1:]) for file in tmp_path.glob("2.*"))
+    finally:
+        client.kill()
+        client.communicate(timeout=60)
+    until(lambda: gone(kernel), "a kernel lives on")
+    (tmp_path / "go").touch()
+    again = subprocess.run([*arguments, "--resume"], capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert "All 2 runs passed" in again.stdout
+    assert (len(list(tmp_path.glob("1.*"))), len(list(tmp_path.glob("2.*")))) == (1, 2)
