@@ -147,6 +147,7 @@ def test_patches_go_on_among_the_exact_releases_and_run_no_release_twice() -> No
     assert told == [trial.release for trial in found.trials]
     assert len(set(told)) == len(told) <= most_steps(len(lines.releases)) + 3
     document = found.document()
+    assert (document["good"], document["bad"]) == ("2.0.4", "2.8.4")
     assert (document["decided"], document["last_good"], document["first_bad"]) == (True, "2.4.1", "2.4.2")
 
 

@@ -14,7 +14,10 @@ from tfprovisioner.batch.lineup import Lineup, patches
 class Bisected:
     """The answer, and how it was found."""
 
+    ends: tuple[str, str]
+    """The good one and the bad one that were asked about."""
     search: Search
+    """The last one: of several, that among exact releases."""
     trials: tuple[Trial, ...]
     """In the order in which they were run."""
     left_out: Mapping[str, str]
@@ -42,8 +45,8 @@ class Bisected:
         """All of it as plain values that JSON has."""
         nothing = self.search.problem is not None
         return {
-            "good": self.search.releases[0],
-            "bad": self.search.releases[-1],
+            "good": self.ends[0],
+            "bad": self.ends[1],
             "decided": self.decided,
             "problem": self.problem,
             "last_good": None if nothing else self.search.last_good,
@@ -78,7 +81,7 @@ def bisect(
         left_out.update(finer.left_out)
         known = {release: search.verdicts[release] for release in finer.releases if release in search.verdicts}
         search = finished(Search(finer.releases, known))
-    return Bisected(search, tuple(trials), left_out)
+    return Bisected((lineup.releases[0], lineup.releases[-1]), search, tuple(trials), left_out)
 
 
 def _plain(trial: Trial) -> dict[str, Any]:
