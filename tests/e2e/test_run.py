@@ -116,6 +116,8 @@ def test_inputs_come_along_and_what_a_run_writes_comes_back(tmp_path: Path) -> N
         (["nb.ipynb", "-k", "tf1", "-o", "full"], "is not empty"),
         (["nb.ipynb", "-k", "tf1", "--", "-x"], "words after -- go to a script"),
         (["nb.ipynb", "model.py", "-k", "tf1"], "by itself"),
+        (["model.py", "-k", "tf1"], "cannot be read"),
+        (["model.py", "-k", "tf1", "-p", "lr", "1"], "words after --"),
     ],
 )
 def test_wrong_usage_is_told_before_anything_runs(
@@ -148,6 +150,8 @@ def test_a_dry_run_prints_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     _notebook(tmp_path / "nb.ipynb", "n = 1")
     done = CliRunner().invoke(app, ["run", "nb.ipynb", "-k", "tf1", "-k", "tf2", "-p", "n", "3", "--dry-run"])
     assert done.stdout.splitlines() == [f'nb-tf{n}: nb.ipynb on tf{n} {{"n": 3}}' for n in (1, 2)]
+    told = CliRunner().invoke(app, ["run", "nb.ipynb", "-k", "tf1", "--dry-run", "--json"])
+    assert [each["name"] for each in json.loads(told.stdout)] == ["nb-tf1"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["nb.ipynb"]
 
 
