@@ -173,6 +173,27 @@ def test_an_interrupt_ends_the_kernels_and_keeps_what_had_finished(tmp_path: Pat
     assert [run["name"] for run in _report(tmp_path / "out")["runs"] if run["state"] == "passed"] == ["quick-python3"]
 
 
+def test_after_a_sigkill_of_the_command_the_rest_is_run(tmp_path: Path) -> None:
+    _notebook(tmp_path / "quick.ipynb", "1")
+    cells = (
+        "import os, time",
+        "open('pid', 'w').write(str(os.getpid()))",
+        "time.sleep(0 if os.path.exists('go') else 600)",
+    )
+    _notebook(tmp_path / "long.ipynb", *cells)
+    options = ["quick.ipynb", "long.ipynb", "-k", "python3", "-o", "out", "--workers", "1"]
+    with subprocess.Popen(_command(*options), cwd=tmp_path, stderr=subprocess.DEVNULL, text=True) as process:
+        kernel = psutil.Process(_written_pid(tmp_path / "pid", process))
+        process.kill()
+    kernel.wait(60)
+    assert [path.stem for path in (tmp_path / "out").glob("*.ipynb")] == ["quick-python3"]
+    before = _started(tmp_path / "out")
+    (tmp_path / "go").touch()
+    again = _run(tmp_path, *options, "--resume")
+    assert again.returncode == 0, again.stderr
+    assert _started(tmp_path / "out").items() > before.items()
+
+
 def _written_pid(path: Path, process: subprocess.Popen[str]) -> int:
     while process.poll() is None:
         try:
