@@ -116,6 +116,8 @@ def test_inputs_come_along_and_what_a_run_writes_comes_back(tmp_path: Path) -> N
         (["nb.ipynb", "-k", "tf1", "-o", "full"], "is not empty"),
         (["nb.ipynb", "-k", "tf1", "--", "-x"], "words after -- go to a script"),
         (["nb.ipynb", "model.py", "-k", "tf1"], "by itself"),
+        (["model.py", "-k", "tf1"], "cannot be read"),
+        (["model.py", "-k", "tf1", "-p", "lr", "1"], "words after --"),
     ],
 )
 def test_wrong_usage_is_told_before_anything_runs(
@@ -148,6 +150,8 @@ def test_a_dry_run_prints_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     _notebook(tmp_path / "nb.ipynb", "n = 1")
     done = CliRunner().invoke(app, ["run", "nb.ipynb", "-k", "tf1", "-k", "tf2", "-p", "n", "3", "--dry-run"])
     assert done.stdout.splitlines() == [f'nb-tf{n}: nb.ipynb on tf{n} {{"n": 3}}' for n in (1, 2)]
+    told = CliRunner().invoke(app, ["run", "nb.ipynb", "-k", "tf1", "--dry-run", "--json"])
+    assert [each["name"] for each in json.loads(told.stdout)] == ["nb-tf1"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["nb.ipynb"]
 
 
@@ -167,6 +171,27 @@ def test_an_interrupt_ends_the_kernels_and_keeps_what_had_finished(tmp_path: Pat
     assert "--resume" in told[1]
     assert not psutil.pid_exists(kernel) or psutil.Process(kernel).status() == psutil.STATUS_ZOMBIE
     assert [run["name"] for run in _report(tmp_path / "out")["runs"] if run["state"] == "passed"] == ["quick-python3"]
+
+
+def test_after_a_sigkill_of_the_command_the_rest_is_run(tmp_path: Path) -> None:
+    _notebook(tmp_path / "quick.ipynb", "1")
+    cells = (
+        "import os, time",
+        "open('pid', 'w').write(str(os.getpid()))",
+        "time.sleep(0 if os.path.exists('go') else 600)",
+    )
+    _notebook(tmp_path / "long.ipynb", *cells)
+    options = ["quick.ipynb", "long.ipynb", "-k", "python3", "-o", "out", "--workers", "1"]
+    with subprocess.Popen(_command(*options), cwd=tmp_path, stderr=subprocess.DEVNULL, text=True) as process:
+        kernel = psutil.Process(_written_pid(tmp_path / "pid", process))
+        process.kill()
+    kernel.wait(60)
+    assert [path.stem for path in (tmp_path / "out").glob("*.ipynb")] == ["quick-python3"]
+    before = _started(tmp_path / "out")
+    (tmp_path / "go").touch()
+    again = _run(tmp_path, *options, "--resume")
+    assert again.returncode == 0, again.stderr
+    assert _started(tmp_path / "out").items() > before.items()
 
 
 def _written_pid(path: Path, process: subprocess.Popen[str]) -> int:

@@ -100,7 +100,7 @@ def test_only_what_is_missing_is_run_again_and_json_is_all_there_is_on_standard_
     )
     assert run(tmp_path, "-o", "out", BREAK_tf2="1").returncode == 1
     before = (tmp_path / "out" / "model-tf1.json").read_text()
-    assert run(tmp_path, "-o", "out").returncode == 1, "the folder is taken"
+    assert run(tmp_path, "-o", "out").returncode == 2, "the folder is taken"
     again = run(tmp_path, "-o", "out", "--resume", "--json")
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout)
@@ -202,10 +202,10 @@ def _on_a_terminal(place: Path, **variables: str) -> str:
 
 def test_what_cannot_be_run_is_told_before_anything_starts(tmp_path: Path) -> None:
     missing = run(tmp_path)
-    assert missing.returncode == 1
+    assert missing.returncode == 2
     assert "model.py cannot be read: No such file" in missing.stderr
     script(tmp_path, "print('started')")
     unknown = run(tmp_path, "-k", "nope")
-    assert unknown.returncode == 1
+    assert unknown.returncode == 2
     assert "started" not in unknown.stdout
     assert run(tmp_path, "-p", "n", "1").returncode == 2

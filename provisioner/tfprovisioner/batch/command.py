@@ -1,5 +1,6 @@
 """The command ``tfkernels run``. Words and options only, as in ``cli``; ``batch.matrix`` does it."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,8 +9,9 @@ import typer
 from typer.core import TyperCommand
 
 from tfkernels.errors import UnknownKernel
+from tfprovisioner.batch.runs import Run, expand
 from tfprovisioner.errors import Unusable
-from tfprovisioner.terminal import JsonOption, answering, complain
+from tfprovisioner.terminal import JsonOption, answering, complain, print_json
 
 AFTER = "tfprovisioner.after"
 """In a command's context: the words after ``--``."""
@@ -151,19 +153,27 @@ def _script(
     source: str, kernels: list[str], arguments: list[str], output: str | None, resume: bool, dry_run: bool,
     as_json: bool, *, workers: int | None, comparison: dict[str, Any],
 ) -> int:  # fmt: skip
-    from tfprovisioner.batch import loading, script, scripts
-    from tfprovisioner.batch.runs import expand
+    from tfprovisioner.batch import script, scripts
 
     _check(kernels, comparison, output, resume)
     runs = expand([source], kernels)
     if dry_run:
         script.planned(runs, arguments)  # raises if it cannot be run
-        print("\n".join(map(loading.line, runs)))
-        return 0
+        return _tell(runs, as_json)
     return scripts.run(
         runs, arguments, target=None if output is None else Path(output), resume=resume, workers=workers,
         comparison=comparison, as_json=as_json,
     )  # fmt: skip
+
+
+def _tell(runs: Sequence[Run], as_json: bool) -> int:
+    """What a dry run is for."""
+    if as_json:
+        print_json([run.to_json() for run in runs])
+    else:
+        for run in runs:
+            print(f"{run.name}: {run.source} on {run.kernel} {json.dumps(dict(run.parameters))}")
+    return 0
 
 
 def _check(kernels: list[str], comparison: dict[str, Any], output: str | None, resume: bool) -> None:
@@ -185,7 +195,6 @@ def _notebooks(
 
     from tfprovisioner.batch import destinations, loading, matrix
     from tfprovisioner.batch.cluster import Options
-    from tfprovisioner.batch.runs import expand
 
     try:
         set_to = loading.parameters(parameters)
@@ -201,6 +210,5 @@ def _notebooks(
         loading.Conditions(apart=options.scheduler is not None, **conditions),
     )
     if dry_run:
-        print(matrix.described(plan))
-        return 0
+        return _tell(matrix.left(plan), as_json)
     return matrix.run(plan, options=options, comparison=comparison, as_json=as_json)

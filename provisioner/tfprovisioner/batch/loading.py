@@ -1,6 +1,5 @@
 """From what a user named to tasks: notebooks read, parameters typed, input files packed. Nothing is executed."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -158,8 +157,3 @@ def _packed(inputs: Sequence[Path], beside: Path | None) -> bytes | None:
         return workplaces.pack(places)
     except OSError as error:
         raise BadSource(f"The input {error.filename} cannot be read: {error.strerror}.") from error
-
-
-def line(run: Run) -> str:
-    """What a run is, in one line."""
-    return f"{run.name}: {run.source} on {run.kernel} {json.dumps(dict(run.parameters))}"

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -43,11 +44,11 @@ def planned(runs: Sequence[Run], target: str, resume: bool, conditions: Conditio
     return Plan(loading.tasks(runs, kernels, replace(conditions, inline=remote)), kernels, target, resume)
 
 
-def described(plan: Plan) -> str:
-    """What would be run, one line each."""
+def left(plan: Plan) -> list[Run]:
+    """The runs that there are to execute; an address is not looked at."""
     there = plan.resume and not addresses.is_address(plan.target) and Path(plan.target).is_dir()
     done = _finished(Path(plan.target), plan.tasks) if there else {}
-    return "\n".join(loading.line(run) for run in plan.runs if run.name not in done)
+    return [run for run in plan.runs if run.name not in done]
 
 
 def run(plan: Plan, *, options: Options, comparison: Mapping[str, Any], as_json: bool) -> int:
@@ -69,15 +70,16 @@ def run(plan: Plan, *, options: Options, comparison: Mapping[str, Any], as_json:
                     show.ended(executed.outcome)
             except (KeyboardInterrupt, ProvisionError) as error:
                 stopped = error
-        if isinstance(stopped, ProvisionError) and not any(destination.folder.iterdir()):
+        if isinstance(stopped, ProvisionError):
+            if any(destination.folder.iterdir()):
+                with suppress(ProvisionError):  # the disk is full, and that is told already
+                    _conclude(destination, plan, comparison, as_json)
             raise stopped
         code = _conclude(destination, plan, comparison, as_json)
-        if isinstance(stopped, KeyboardInterrupt):
+        if stopped is not None:
             again = f"Run the rest with the same command and {destination.again}"
             print(f"Interrupted; what had finished is kept. {again}", file=sys.stderr)
             return INTERRUPTED
-        if stopped is not None:
-            raise stopped
         return code
 
 
