@@ -112,6 +112,7 @@ class Soak:
         self._random = random.Random(seed)  # noqa: S311 (nothing secret)
         self._inside = False
         self._killed: set[int] = set()
+        self._kills = Counter[str]()
         self._background: list[tuple[int, Call, Output]] = []
 
     def run(self, cells: int, interrupts: int, kills: int) -> Report:
@@ -161,7 +162,7 @@ class Soak:
                 disturb(kernel)
 
         gremlin = threading.Thread(target=wait_and_disturb)
-        before = _processes()
+        before, kills = _processes(), self._kills.copy()
         try:
             gremlin.start()
             yield
@@ -170,22 +171,25 @@ class Soak:
         except (KernelDied, KernelStartError) as error:
             self._inside = False
             gremlin.join()
-            self._check_death(kernel.name, error, before)
+            self._check_death(kernel.name, error, before, kills)
         except CellsFailed as error:
             self._inside = False
             gremlin.join()
             for name, each in error.errors.items():
-                self._check_death(name, each, before)
+                self._check_death(name, each, before, kills)
         finally:
             self._inside = False
             ended.set()
             gremlin.join()
 
-    def _check_death(self, name: str, error: BaseException, before: dict[str, int | None]) -> None:
-        """A cell may fail with its kernel, while that starts, too: but only if it was us who killed it."""
+    def _check_death(self, name: str, error: BaseException, before: dict[str, int | None], kills: Counter[str]) -> None:
+        """A cell may fail with its kernel, while that starts, too: but only if it was us who killed it.
+
+        Either it was killed since the cell was submitted, or it was the one that had been killed by then.
+        """
         self.report.counts["cells that died"] += 1
-        its_processes = {before[name], _processes()[name]}
-        if not isinstance(error, (KernelDied, KernelStartError)) or not its_processes & self._killed:
+        killed = self._kills[name] > kills[name] or before[name] in self._killed
+        if not isinstance(error, (KernelDied, KernelStartError)) or not killed:
             self.report.wrong.append(f"not because of us: {error!r}")
 
     def _foreground(self, kernel: RemoteKernel, number: int, code: str) -> None:
@@ -249,6 +253,7 @@ class Soak:
             try:
                 os.kill(pid, signal.SIGKILL)
                 self._killed.add(pid)
+                self._kills[kernel.name] += 1
             except ProcessLookupError:
                 self.report.counts["kills of a dead one"] += 1
 

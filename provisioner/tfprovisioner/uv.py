@@ -183,8 +183,9 @@ def _variables() -> dict[str, str]:
 
 def _explanation(output: str) -> str:
     tail = "\n".join(output.splitlines()[-12:])
+    words = " ".join(output.split())  # uv breaks its lines where it likes
     for pattern, meaning, remedy in _CAUSES:
-        if re.search(pattern, output):
+        if re.search(pattern, words):
             return (
                 f"{meaning}, so the environment was not built and nothing was changed. {remedy}; then run the same "
                 f"command again. uv said:\n{tail}"

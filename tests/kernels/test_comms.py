@@ -18,9 +18,10 @@ PATIENCE = 60.0
 HOSTS = [("python3", "tf1"), ("tf1", "tf2")]
 
 WIDGETS = """
-try:
+import ipykernel
+if ipykernel.version_info >= (6, 18):
     from comm import create_comm
-except ImportError:
+else:  # which does not know the package comm, though ipywidgets brings it
     from ipykernel.comm import Comm as create_comm
 import time
 
@@ -218,9 +219,10 @@ def test_a_widget_from_its_birth_to_the_end_of_its_kernel(notebook: tuple[Browse
 
 
 OUTPUT = """
-try:
+import ipykernel
+if ipykernel.version_info >= (6, 18):
     from comm import create_comm
-except ImportError:
+else:  # which does not know the package comm, though ipywidgets brings it
     from ipykernel.comm import Comm as create_comm
 state = {"_model_name": "OutputModel", "_model_module": "@jupyter-widgets/output", "msg_id": "", "outputs": []}
 output = create_comm("jupyter.widget", {"state": state, "buffer_paths": []}, {"version": "2.1.0"})
