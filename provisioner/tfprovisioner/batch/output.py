@@ -102,14 +102,6 @@ def read(folder: Path) -> list[Found]:
     return [each for each in found if each is not None]
 
 
-def outcome_in(notebook: str) -> Outcome | None:
-    """What an executed notebook says of itself; ``None`` if it says nothing, or is none."""
-    try:
-        return _outcome(nbformat.reads(notebook, as_version=4).metadata)
-    except Exception:  # noqa: BLE001 (a file in somebody's folder may hold anything)
-        return None
-
-
 def _files(folder: Path) -> Iterator[Path]:
     try:
         yield from (path for path in folder.iterdir() if path.suffix in (".ipynb", ".json") and path.is_file())
@@ -121,7 +113,7 @@ def _notebook(path: Path) -> Found | None:
     try:
         notebook = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
         outcome = _outcome(notebook.metadata) or _of_papermill(path, notebook)
-    except Exception:  # noqa: BLE001 (as above)
+    except Exception:  # noqa: BLE001 (a file in somebody's folder may hold anything)
         return None
     return Found(outcome, path, records.of_notebook(notebook, path.with_suffix(".values"))) if outcome else None
 
