@@ -100,7 +100,7 @@ def test_a_pipe_that_is_closed_ends_the_program_quietly() -> None:
 
 def test_the_terminal_is_the_programs_and_ctrl_c_reaches_it() -> None:
     code = (
-        "import os, time\nprint(os.isatty(0), os.isatty(1), flush=True)\ntry: time.sleep(100)\n"
+        "import os, time\ntry: print(os.isatty(0), os.isatty(1), flush=True); time.sleep(100)\n"
         "except KeyboardInterrupt: print('interrupted once', flush=True); raise SystemExit(3)"
     )
     ours, theirs = os.openpty()
