@@ -54,6 +54,7 @@ def write(folder: Path, *cells: str) -> str:
     return str(folder / "nb.ipynb")
 
 
+@pytest.mark.timeout(900)  # on a new machine it downloads three releases
 def test_the_release_that_changed_resize_is_found_among_four(home: Path, tmp_path: Path) -> None:
     notebook, output = write(tmp_path, RESIZE), tmp_path / "out"
     done = tfkernels(
