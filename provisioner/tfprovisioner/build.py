@@ -5,8 +5,9 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
+from pathlib import Path
 
-from tfprovisioner import bytecode, catalogue, durable, environments, interpreters, plan, resolution, turns
+from tfprovisioner import bytecode, catalogue, durable, environments, interpreters, plan, resolution, tried, turns
 from tfprovisioner.backends import BACKENDS
 from tfprovisioner.environments import Environment
 from tfprovisioner.errors import BrokenEnvironment, BuildFailed
@@ -15,6 +16,7 @@ from tfprovisioner.plan import Plan
 from tfprovisioner.probe import probe
 from tfprovisioner.progress import Reporter
 from tfprovisioner.recipe import Recipe
+from tfprovisioner.tried import Try
 
 
 @contextmanager
@@ -60,19 +62,22 @@ def _build(plan: Plan, report: Reporter) -> Environment:
     folder = environments.new_folder(plan.recipe)
     try:
         BACKENDS[plan.recipe.backend](plan, folder, report)
-        bytecode.take_over(folder, plan.recipe.python)
-        report.step("checking: importing TensorFlow, running an op")
-        findings = probe(environments.python_in(folder))
+        # Conda writes paths of its own into files: no two environments have the same.
+        name = tried.key(folder) if plan.recipe.backend == "uv" else None
+        before = tried.recall(folder, name) if name else None
+        passed = before or _try(plan, folder, report)
         environment = Environment(
             folder=folder,
             recipe=plan.recipe,
-            python_version=findings.python,
+            python_version=passed.findings.python,
             base_python=os.path.realpath(environments.python_in(folder)),
             built=datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
-            size=environments.size(folder),
+            size=passed.size,
         )
         # The record is one small file, and would survive a power cut that its environment's files do not.
         durable.flush(folder)
+        if name and before is None:
+            tried.keep(folder, name, passed)
         environment.save()
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
@@ -87,3 +92,9 @@ def _build(plan: Plan, report: Reporter) -> Environment:
             ) from error
         raise
     return environment
+
+
+def _try(plan: Plan, folder: Path, report: Reporter) -> Try:
+    bytecode.take_over(folder, plan.recipe.python)
+    report.step("checking: importing TensorFlow, running an op")
+    return Try(probe(environments.python_in(folder)), environments.size(folder))

@@ -7,7 +7,7 @@ from typing import Any
 from tfkernels import kernelspecs
 from tfkernels.errors import UnknownKernel
 from tfkernels.kernelspecs import KernelSpec
-from tfprovisioner import cards, catalogue, drift, health, kernelspec
+from tfprovisioner import cards, catalogue, drift, health, kernelspec, tried
 from tfprovisioner.drift import Drift
 from tfprovisioner.errors import BrokenEnvironment, UnknownRelease
 from tfprovisioner.order import EXISTING, Order, made_by
@@ -66,6 +66,8 @@ def examine(name: str) -> Diagnosis:
         findings = probe(python, writing=not theirs)
         gpus = _gpus(spec, python)
     except BrokenEnvironment as error:
+        if environment is not None:
+            tried.forget(environment.folder)
         problem = "; ".join((str(error), *drifted.deleted, *drifted.changed, *drifted.missing))
         return Diagnosis(name, False, None, problem, _remedy(spec))
     if drifted.deleted:

@@ -1,5 +1,6 @@
 """``tfkernels gc``: takes away what no kernel points to and nothing runs from."""
 
+import shutil
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -9,7 +10,7 @@ from pathlib import Path
 from filelock import Timeout
 
 from tfkernels import kernelspecs
-from tfprovisioner import environments, kernelspec
+from tfprovisioner import environments, kernelspec, tried
 from tfprovisioner.batch import kernels
 from tfprovisioner.conda import pythons
 from tfprovisioner.home import home
@@ -35,7 +36,7 @@ def collect(dry_run: bool = False) -> list[Garbage]:
     here had them made and used them within the last month.
     """
     found = [*_environments(dry_run), *_kernelspecs(dry_run)]
-    found += _pythons(dry_run, _paths(found))
+    found += [*_tries(dry_run), *_pythons(dry_run, _paths(found))]
     return [*found, *_locks(dry_run, _paths(found))]
 
 
@@ -82,6 +83,14 @@ def _environments(dry_run: bool) -> Iterator[Garbage]:
             yield item
         finally:
             lock.release()
+
+
+def _tries(dry_run: bool) -> Iterator[Garbage]:
+    for folder in tried.needless():
+        item = _garbage(folder, "compiled modules for environments that are gone")
+        if not dry_run:
+            shutil.rmtree(folder, ignore_errors=True)
+        yield item
 
 
 def _pythons(dry_run: bool, without: set[Path]) -> Iterator[Garbage]:

@@ -16,7 +16,7 @@ from tfprovisioner.errors import BrokenEnvironment
 TIMEOUT = 300.0
 """Seconds. The first import of a fresh environment compiles some thousand files."""
 
-_SCRIPT = """
+QUESTION = """
 import json, platform, sys
 import ipykernel.ipkernel
 import tensorflow as tf
@@ -66,7 +66,7 @@ def probe(python: Path, writing: bool = True) -> Findings:
     variables.pop("PYTHONDONTWRITEBYTECODE", None)  # this first import makes all later ones fast
     variables["CUDA_VISIBLE_DEVICES"] = "-1"  # nor does it take memory of a GPU that is at work
     variables["TF_CPP_MIN_LOG_LEVEL"] = "2"
-    return Findings(**json.loads(_answer(python, _SCRIPT, variables, writing)))
+    return Findings(**json.loads(_answer(python, QUESTION, variables, writing)))
 
 
 def gpus_seen(python: Path, own: Mapping[str, str], writing: bool = True) -> tuple[str, ...]:

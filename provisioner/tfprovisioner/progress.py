@@ -5,9 +5,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 _SIZES = {"KiB": 1 / 1024, "MiB": 1.0, "GiB": 1024.0}
 
@@ -44,7 +45,7 @@ class Reporter:
 class TerminalReporter(Reporter):
     """One live line: the step, a bar of the megabytes that uv has fetched, the time."""
 
-    def __init__(self, kernel: str, progress: Progress) -> None:
+    def __init__(self, kernel: str, progress: "Progress") -> None:
         super().__init__(kernel)
         self._progress = progress
         self._task = progress.add_task(kernel, total=None)
@@ -81,10 +82,14 @@ class TerminalReporter(Reporter):
 @contextmanager
 def reporting() -> Iterator[Callable[[str], Reporter]]:
     """Makes the reporters that fit standard error, one for each kernel."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    if not sys.stderr.isatty():
         yield Reporter
         return
+    # Only here: to import them takes a quarter of the start of a command.
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
     columns = (SpinnerColumn(), TimeElapsedColumn(), BarColumn(20), TextColumn("{task.description}"))
     # What is printed meanwhile goes above the bars, if it is for the same screen.
     with Progress(*columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty()) as progress:

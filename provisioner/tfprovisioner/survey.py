@@ -26,15 +26,25 @@ TIMEOUT = 10.0
 """Seconds. A shim may wait for somebody to answer a question."""
 
 _QUESTION = """
-import json, os, platform, struct, sys, sysconfig
+import json, os, sys
+numbers, level, serial = list(sys.version_info[:3]), sys.version_info[3], sys.version_info[4]
+final = level == "final"
+suffix = "" if final else {"alpha": "a", "beta": "b"}.get(level, "rc") + str(serial)
+if hasattr(os, "uname"):
+    machine = os.uname()[4]
+else:
+    import platform
+    machine = platform.machine()
+above = os.path.dirname(os.path.dirname(sys.executable))
 print("tfkernels-python " + json.dumps({
-    "path": sys.executable, "version": platform.python_version(),
-    "numbers": list(sys.version_info[:3]), "implementation": sys.implementation.name,
-    "machine": platform.machine().lower(), "bits": struct.calcsize("P") * 8,
-    "free_threaded": bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
-    "final": sys.version_info[3] == "final", "virtual": sys.prefix != sys.base_prefix,
+    "path": sys.executable, "numbers": numbers, "final": final,
+    "version": ".".join(map(str, numbers)) + suffix,
+    "implementation": sys.implementation.name, "machine": machine.lower(), "bits": 64 if sys.maxsize > 2**32 else 32,
+    "free_threaded": "free-threading" in sys.version,
+    "virtual": os.path.exists(os.path.join(above, "pyvenv.cfg")),
     "conda": os.path.isdir(os.path.join(sys.base_prefix, "conda-meta"))}))
 """
+"""Without ``site``, ``platform`` and ``sysconfig``, which take most of the time of a start, and there may be dozens."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +111,7 @@ def best(minor: str) -> Python | None:
 
 def ask(path: Path) -> Python:
     """What the interpreter at ``path`` says about itself. Raises ``NoInterpreter`` if it is none that works."""
-    command = [str(path), "-I", "-c", _QUESTION]
+    command = [str(path), "-I", "-S", "-c", _QUESTION]
     try:
         with children.started(command, env=environ.cleaned(os.environ), stderr=subprocess.PIPE) as process:
             try:

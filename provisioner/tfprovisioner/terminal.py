@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from tfkernels.errors import TFKernelsError
 from tfprovisioner.errors import ProvisionError
@@ -29,6 +27,8 @@ def answering(code: int = 1) -> Iterator[None]:
 
 
 def complain(error: Exception, subject: str = "") -> None:
+    from rich.console import Console
+
     Console(stderr=True, soft_wrap=True).print("[red]error:[/red]", end=" ")
     print(f"{subject}{error}", file=sys.stderr, flush=True)
 
@@ -39,6 +39,9 @@ def print_json(document: Any) -> None:
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, errors: bool = False) -> None:
     """On standard output; with ``errors`` on standard error."""
+    from rich.console import Console  # not for every command: it takes a quarter of the start
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold")

@@ -155,7 +155,9 @@ def _setting(name: str) -> str | None:
 def _settings() -> str:
     """What uv makes of its variables and all its uv.toml; empty if it does not say."""
     folder = next(folder for folder in (home(), *home().parents) if folder.is_dir())
-    return _shown(folder, tuple(sorted(_variables().items())))
+    # Without certificates, which no setting here depends on: uv would read all of them, and show them
+    variables = {name: value for name, value in _variables().items() if not name.startswith("SSL_CERT_")}
+    return _shown(folder, tuple(sorted(variables.items())))
 
 
 @functools.lru_cache(maxsize=4)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.provisioner import channels, tiny
 from tests.provisioner.channels import Package, Server
-from tfprovisioner import catalogue, resolution
+from tfprovisioner import catalogue, cli, resolution
 
 
 @pytest.fixture
@@ -75,3 +76,34 @@ def server(folder: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
         monkeypatch.delenv(name, raising=False)
     with channels.served(shutil.copytree(folder, place / "served")) as running:
         yield running
+
+
+@pytest.fixture
+def index(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tiny.Index]:
+    """The tiny release is what ``tf1`` means, and comes from an index here; uv's cache is empty."""
+    release = tiny.release(place / "wheels", catalogue.find("tf1").pythons[0])
+    monkeypatch.setattr(catalogue, "find", lambda request: release)
+    variables = {"UV_CACHE_DIR": str(place / "cache"), "UV_HTTP_RETRIES": "0", "XDG_CONFIG_HOME": str(place / "config")}
+    for name in [name for name in os.environ if name.startswith("UV_")]:
+        monkeypatch.delenv(name)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    for name in ("UV_DEFAULT_INDEX", "UV_FIND_LINKS", "UV_OFFLINE"):
+        monkeypatch.setenv(name, "")  # so that what a command sets is taken back
+        monkeypatch.delenv(name)
+    with tiny.serving(tiny.Index(place / "wheels")) as served:
+        yield served
+
+
+@pytest.fixture
+def install(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    """``tfkernels install tf1 --user …``: its exit code, and all that it says."""
+
+    def install(*arguments: str) -> tuple[int, str]:
+        try:
+            code = cli.app(["install", "tf1", "--user", *arguments], standalone_mode=False) or 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+        return code, "".join(capfd.readouterr())
+
+    return install

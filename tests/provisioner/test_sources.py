@@ -3,53 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.provisioner import tiny
 from tests.provisioner.commands import built
-from tfprovisioner import catalogue, cli, credentials
+from tfprovisioner import credentials
 from tfprovisioner.errors import ProvisionError
 
 SECRET = "pass-w0rd-4711"  # noqa: S105 (to be looked for)
 USER = f"somebody:{SECRET}"
 TOKEN = "a1B2c3D4e5F6g7H8"  # noqa: S105
-
-
-@pytest.fixture
-def index(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tiny.Index]:
-    """The tiny release is what ``tf1`` means, and comes from an index here; uv's cache is empty."""
-    release = tiny.release(place / "wheels", catalogue.find("tf1").pythons[0])
-    monkeypatch.setattr(catalogue, "find", lambda request: release)
-    variables = {"UV_CACHE_DIR": str(place / "cache"), "UV_HTTP_RETRIES": "0", "XDG_CONFIG_HOME": str(place / "config")}
-    for name in [name for name in os.environ if name.startswith("UV_")]:
-        monkeypatch.delenv(name)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    for name in ("UV_DEFAULT_INDEX", "UV_FIND_LINKS", "UV_OFFLINE"):
-        monkeypatch.setenv(name, "")  # so that what a command sets is taken back
-        monkeypatch.delenv(name)
-    with tiny.serving(tiny.Index(place / "wheels")) as served:
-        yield served
-
-
-@pytest.fixture
-def install(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
-    """``tfkernels install tf1 --user …``: its exit code, and all that it says."""
-
-    def install(*arguments: str) -> tuple[int, str]:
-        try:
-            code = cli.app(["install", "tf1", "--user", *arguments], standalone_mode=False) or 0
-        except SystemExit as end:
-            code = int(end.code or 0)
-        return code, "".join(capfd.readouterr())
-
-    return install
 
 
 def nothing_is_there(place: Path) -> bool:
