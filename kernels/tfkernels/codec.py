@@ -42,8 +42,8 @@ ALIGNMENT = 64
 """Bytes. What TensorFlow wants of memory that it takes over without a copy."""
 
 VIEW_FROM = 64 * 1024
-"""Bytes. Arrays from this size on look into the memory they arrived in if they make up a quarter of it; others are
-copied out of it, so that a forgotten small array does not keep a gigabyte alive."""
+"""Bytes. Arrays from this size on look into the memory they arrived in, but for the smallest of them that are together
+less than a quarter of it: those are copied out, so that a forgotten small array does not keep a gigabyte alive."""
 
 MAX_DEPTH = 100
 """Nested containers. Deeper values come from cycles through foreign code more often than from users."""
@@ -88,6 +88,15 @@ class Encoder:
     def forms(self) -> typing.List[Form]:
         """What the decoder needs besides the nodes; for once, after the last of them."""
         return self._stacker.lay_out(self._place)
+
+    def views_from(self) -> int:
+        """The size from which on arrays are not copied when they arrive; for the decoder, like the forms."""
+        together = 0
+        for size in sorted(_length(buffer) for _, buffer in self.buffers):
+            together += size
+            if 4 * together > self.size:
+                return max(size, VIEW_FROM)
+        return VIEW_FROM
 
     def _number(self, value: typing.Any) -> None:
         self._numbers[id(value)] = self._complete
@@ -194,7 +203,7 @@ class Encoder:
     def _place(self, buffer: Buffer) -> int:
         offset = -(-self.size // ALIGNMENT) * ALIGNMENT
         self.buffers.append((offset, buffer))
-        self.size = offset + (len(buffer) if isinstance(buffer, (bytes, bytearray)) else buffer.nbytes)
+        self.size = offset + _length(buffer)
         return offset
 
     _ENCODERS: typing.ClassVar[typing.Dict[type, typing.Callable[["Encoder", typing.Any], Node]]] = {
@@ -208,18 +217,18 @@ class Encoder:
 class Decoder:
     """Turns skeleton nodes back into values; ``memory`` is a writable buffer that nobody else changes.
 
-    One decoder for all that one encoder made, in the same order: they refer to each other. ``forms`` are the encoder's.
-    Raises ``ExchangeError``, as ``decode`` does.
+    One decoder for all that one encoder made, in the same order: they refer to each other. ``forms`` and ``views_from``
+    are the encoder's. Raises ``ExchangeError``, as ``decode`` does.
     """
 
-    def __init__(self, memory: typing.Any, forms: typing.Sequence[Form] = ()) -> None:
+    def __init__(self, memory: typing.Any, forms: typing.Sequence[Form] = (), views_from: int = VIEW_FROM) -> None:
         self._memory = memory
+        self._views_from = max(views_from, VIEW_FROM)
         try:
             self._stacks = [unstack(form, memory) for form in forms]
         except _DAMAGES as error:
             raise _damaged(error) from error
         self._complete: typing.List[typing.Any] = []
-        self._view_from = max(VIEW_FROM, len(memory) // 4)
 
     def decode(self, node: Node) -> typing.Any:
         """The value of one node. Raises ``ExchangeError`` if the node is not one of this format."""
@@ -246,7 +255,7 @@ class Decoder:
     def _array(self, node: Node) -> typing.Any:
         spec, shape, order, offset = node
         array = self._look(tuple(shape), decode_dtype(spec), order, offset)
-        return array if array.nbytes >= self._view_from else array.copy(order="K")
+        return array if array.nbytes >= self._views_from else array.copy(order="K")
 
     def _objects(self, node: Node) -> typing.Any:
         return _filled(self._items(node[2:])).reshape(node[0], order=node[1])
@@ -350,6 +359,10 @@ def _index(position: int) -> str:
 
 def _place_in(shape: typing.Tuple[int, ...], order: typing.Any, position: int) -> str:
     return "[{}]".format(", ".join(str(i) for i in np.unravel_index(position, shape, order)))
+
+
+def _length(buffer: Buffer) -> int:
+    return len(buffer) if isinstance(buffer, (bytes, bytearray)) else buffer.nbytes
 
 
 def _filled(items: typing.List[typing.Any]) -> Array:

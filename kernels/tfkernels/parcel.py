@@ -38,7 +38,7 @@ class Parcel:
                 nodes[name] = encoder.encode(value)
             except NotPortable as error:
                 raise error.within(name) from None
-        skeleton = {"forms": encoder.forms(), "values": nodes}
+        skeleton = {"forms": encoder.forms(), "values": nodes, "views": encoder.views_from()}
         self._buffers = encoder.buffers
         self._end = encoder.size
         self._skeleton = json.dumps(skeleton, separators=(",", ":")).encode("ascii")
@@ -128,7 +128,7 @@ def _unpack(part: typing.Dict[str, typing.Any]) -> typing.Dict[str, typing.Any]:
 def _decoded(memory: typing.Any, skeleton: typing.Union[bytes, bytearray]) -> typing.Dict[str, typing.Any]:
     try:
         written = json.loads(bytes(skeleton).decode("ascii"))
-        decoder = Decoder(memory, written["forms"])
+        decoder = Decoder(memory, written["forms"], written.get("views", 0))
         return {name: decoder.decode(node) for name, node in written["values"].items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ExchangeError(f"what arrived is damaged ({error!r})") from error

@@ -36,7 +36,7 @@ def travel(value: typing.Any) -> typing.Any:
         assert offset % ALIGNMENT == 0
         memory[offset : offset + len(buffer)] = bytes(buffer)
     node, forms = json.loads(text)
-    return Decoder(memory, forms).decode(node)
+    return Decoder(memory, forms, encoder.views_from()).decode(node)
 
 
 plain_dtypes = st.one_of(

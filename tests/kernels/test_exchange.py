@@ -16,6 +16,7 @@ import pytest
 
 import tfkernels
 from tfkernels import parcel
+from tfkernels.codec import VIEW_FROM
 from tfkernels.errors import ExchangeError, KernelDied, RemoteError
 from tfkernels.pool import shared
 from tfkernels.remote import RemoteKernel
@@ -50,6 +51,30 @@ def test_from_one_kernel_to_another_without_a_look_in_here(kernels: tuple[Remote
     assert tf1["w[-1]"] == LARGE[-1] * 2, "there it stays what it was"
     tf2["again"] = tf1.reference("w")
     assert tf2["again[-1]"] == LARGE[-1] * 2
+
+
+def test_layers_of_a_model_look_into_one_segment_and_a_small_companion_does_not(remote: RemoteKernel) -> None:
+    """Nothing large is copied when it arrives, however many parts it has; nothing small keeps the large alive."""
+    layers = {f"layer{number}": np.full(1_000_000, number, "f4") for number in range(12)}
+    remote.start()
+    gc.collect()
+    before, there = looks(), looks(remote.pid)
+    remote.run(
+        "views = [not w.flags.owndata and w.ctypes.data % 64 == 0 for w in layers.values()]", inputs={"layers": layers}
+    )
+    assert remote["views"] == [True] * len(layers)
+    assert looks(remote.pid) == there + 1
+    back = remote["{**layers, 'names': __import__('numpy').array(sorted(layers) * 3000)}"]
+    assert looks() == before + 1
+    names = back.pop("names")
+    assert all(not array.flags.owndata and array.ctypes.data % 64 == 0 for array in back.values())
+    assert all(np.array_equal(back[name], layers[name]) for name in layers)
+    del back
+    gc.collect()
+    assert names.flags.owndata
+    assert names.nbytes > VIEW_FROM
+    assert looks() == before
+    remote.run("del layers")
 
 
 def test_what_cannot_go_from_kernel_to_kernel_binds_nothing(kernels: tuple[RemoteKernel, RemoteKernel]) -> None:
