@@ -10,7 +10,8 @@ A skeleton node is ``None``, a bool, a str, an int of 64 bits, a finite float, o
     ["kind", name, node, …]  ["same", number]  [number of a form]
 
 The last is the next small array or scalar of that form: see ``tfkernels.stacks``. Offsets count bytes in the memory
-that the buffers are laid out in, each at a multiple of ``ALIGNMENT``. "kind" is one of ``tfkernels.kinds``, by its
+that the buffers are laid out in, each at a multiple of ``ALIGNMENT``; an array may have one item more, the number of
+another memory, where it is already. "kind" is one of ``tfkernels.kinds``, by its
 parts. "same" is an object that came before: the one that was complete as the number-th, counting from 0 the nodes of
 arrays, containers, bytes, kinds and forms; so what is one object here is one there.
 "texts" is an object array of mostly strings: their UTF-8 in one piece, and per item its length in characters, or the
@@ -37,6 +38,8 @@ Buffer = typing.Union[bytes, bytearray, "np.ndarray[typing.Any, typing.Any]"]
 Array = typing.Any
 """A NumPy array, of any dtype."""
 Step = typing.Callable[[int], str]
+Find = typing.Callable[[Array], typing.Optional[typing.Tuple[int, int]]]
+"""Where an array is already: the offset, and the number of the other memory."""
 
 ALIGNMENT = 64
 """Bytes. What TensorFlow wants of memory that it takes over without a copy."""
@@ -56,9 +59,11 @@ FEW_OTHERS = 16
 
 
 class Encoder:
-    """Turns values into skeleton nodes and collects their buffers as ``(offset, bytes)``."""
+    """Turns values into skeleton nodes and collects their buffers as ``(offset, bytes)``, but for arrays that ``find``
+    finds in other memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, find: Find = lambda array: None) -> None:  # noqa: ARG005
+        self._find = find
         self.buffers: typing.List[typing.Tuple[int, Buffer]] = []
         self.size = 0
         self._open: typing.Set[int] = set()
@@ -168,7 +173,7 @@ class Encoder:
         if array.dtype.kind == "T":  # NumPy 2's strings are pointers in memory
             return ["kind", STRINGS.name, *self._apart(STRINGS, array)[0]]
         spec = encode_dtype(array.dtype)
-        return ["array", spec, list(array.shape), order, self._place(_raw(array))]
+        return ["array", spec, list(array.shape), order, *(self._find(array) or [self._place(_raw(array))])]
 
     def _objects(self, array: Array, order: typing.Any) -> Node:
         items = array.ravel(order=order).tolist()
@@ -218,11 +223,18 @@ class Decoder:
     """Turns skeleton nodes back into values; ``memory`` is a writable buffer that nobody else changes.
 
     One decoder for all that one encoder made, in the same order: they refer to each other. ``forms`` and ``views_from``
-    are the encoder's. Raises ``ExchangeError``, as ``decode`` does.
+    are the encoder's, ``lent`` is the other memory. Raises ``ExchangeError``, as ``decode`` does.
     """
 
-    def __init__(self, memory: typing.Any, forms: typing.Sequence[Form] = (), views_from: int = VIEW_FROM) -> None:
+    def __init__(
+        self,
+        memory: typing.Any,
+        forms: typing.Sequence[Form] = (),
+        views_from: int = VIEW_FROM,
+        lent: typing.Sequence[typing.Any] = (),
+    ) -> None:
         self._memory = memory
+        self._lent = lent
         self._views_from = max(views_from, VIEW_FROM)
         try:
             self._stacks = [unstack(form, memory) for form in forms]
@@ -253,9 +265,10 @@ class Decoder:
         return zip(items, items)
 
     def _array(self, node: Node) -> typing.Any:
-        spec, shape, order, offset = node
-        array = self._look(tuple(shape), decode_dtype(spec), order, offset)
-        return array if array.nbytes >= self._views_from else array.copy(order="K")
+        spec, shape, order, offset, *number = node
+        memory = self._lent[number[0]] if number else self._memory
+        array = _look(memory, tuple(shape), decode_dtype(spec), order, offset)
+        return array if number or array.nbytes >= self._views_from else array.copy(order="K")
 
     def _objects(self, node: Node) -> typing.Any:
         return _filled(self._items(node[2:])).reshape(node[0], order=node[1])
@@ -264,7 +277,7 @@ class Decoder:
         shape, order, offset, length, lengths_offset = node[:5]
         text = self._bytes([offset, length]).decode("utf-8", "surrogatepass")
         others = self._items(node[5:])
-        lengths = self._look((int(np.prod(shape)),), np.dtype("<i8"), "C", lengths_offset)
+        lengths = _look(self._memory, (int(np.prod(shape)),), np.dtype("<i8"), "C", lengths_offset)
         ends = np.maximum(lengths, 0).cumsum()
         if (ends[-1] if len(ends) else 0) != len(text):
             raise ValueError(f"text of {len(text)} characters, and other lengths of its parts")
@@ -283,14 +296,7 @@ class Decoder:
     def _scalar(self, node: Node) -> typing.Any:
         spec, offset = node
         # An array's own copy, because a structured scalar keeps looking into the array it comes from.
-        return self._look((), decode_dtype(spec), "C", offset).copy()[()]
-
-    def _look(self, shape: typing.Tuple[int, ...], dtype: typing.Any, order: typing.Any, offset: int) -> typing.Any:
-        if offset < 0 or min(shape, default=0) < 0:
-            raise ValueError(f"an array of shape {shape} at {offset}")  # NumPy would take it
-        if dtype.itemsize == 0 or 0 in shape:
-            return np.empty(shape, dtype, order=order)
-        return np.ndarray(shape, dtype, buffer=self._memory, offset=offset, order=order)
+        return _look(self._memory, (), decode_dtype(spec), "C", offset).copy()[()]
 
     def _bytes(self, node: Node) -> bytes:
         offset, length = node
@@ -363,6 +369,16 @@ def _place_in(shape: typing.Tuple[int, ...], order: typing.Any, position: int) -
 
 def _length(buffer: Buffer) -> int:
     return len(buffer) if isinstance(buffer, (bytes, bytearray)) else buffer.nbytes
+
+
+def _look(
+    memory: typing.Any, shape: typing.Tuple[int, ...], dtype: typing.Any, order: typing.Any, offset: int
+) -> Array:
+    if offset < 0 or min(shape, default=0) < 0:
+        raise ValueError(f"an array of shape {shape} at {offset}")  # NumPy would take it
+    if dtype.itemsize == 0 or 0 in shape:
+        return np.empty(shape, dtype, order=order)
+    return np.ndarray(shape, dtype, buffer=memory, offset=offset, order=order)
 
 
 def _filled(items: typing.List[typing.Any]) -> Array:

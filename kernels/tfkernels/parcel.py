@@ -1,4 +1,5 @@
-"""Named values on their way to another kernel: one segment holds the buffers, then the skeleton.
+"""Named values on their way to another kernel: one segment holds the buffers, then the skeleton. Arrays may stay where
+they are, in other segments, which are *lent*: see ``tfkernels.lending``.
 
 The *descriptor* of a parcel is small and plain JSON; it is all that travels in a Jupyter message. Several can be
 joined into one, from different segments.
@@ -18,6 +19,9 @@ from tfkernels.errors import ExchangeError, NotPortable
 from tfkernels.segments import Address, open_segment, read
 from tfkernels.writing import write
 
+if typing.TYPE_CHECKING:
+    from tfkernels.lending import Loan
+
 FORMAT = 3
 """Raised when an older tfkernels could misread what this one writes."""
 
@@ -30,8 +34,8 @@ _HEADER = ALIGNMENT
 class Parcel:
     """Values encoded and checked, not yet written: if one of them cannot travel, nothing has been touched."""
 
-    def __init__(self, values: typing.Mapping[str, typing.Any]) -> None:
-        encoder = Encoder()
+    def __init__(self, values: typing.Mapping[str, typing.Any], loan: typing.Optional["Loan"] = None) -> None:
+        encoder = Encoder() if loan is None else Encoder(loan.find)
         nodes = {}
         for name, value in values.items():
             try:
@@ -39,6 +43,7 @@ class Parcel:
             except NotPortable as error:
                 raise error.within(name) from None
         skeleton = {"forms": encoder.forms(), "values": nodes, "views": encoder.views_from()}
+        self.loan = loan
         self._buffers = encoder.buffers
         self._end = encoder.size
         self._skeleton = json.dumps(skeleton, separators=(",", ":")).encode("ascii")
@@ -51,7 +56,8 @@ class Parcel:
     def write(self, segment: int, address: Address) -> Descriptor:
         """Copies everything into the open segment and returns the parcel's descriptor."""
         write(segment, [*self._buffers, (self._end, self._skeleton)])
-        part = {"segment": address, "buffers": self._end, "skeleton": len(self._skeleton)}
+        lent = [] if self.loan is None else self.loan.segments
+        part = {"segment": address, "buffers": self._end, "skeleton": len(self._skeleton), "lent": lent}
         return {"format": FORMAT, "parts": [part]}
 
     def to_bytes(self) -> bytearray:
@@ -118,17 +124,28 @@ def _unpack(part: typing.Dict[str, typing.Any]) -> typing.Dict[str, typing.Any]:
     segment = open_segment(part["segment"])
     try:
         buffers, length = part["buffers"], part["skeleton"]
-        return _decoded(read(segment, buffers), os.pread(segment, length, buffers))
+        lent = [_borrowed(address, size) for address, size in part["lent"]]
+        return _decoded(read(segment, buffers), os.pread(segment, length, buffers), lent)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ExchangeError(f"what arrived is damaged ({error!r})") from error
     finally:
         os.close(segment)
 
 
-def _decoded(memory: typing.Any, skeleton: typing.Union[bytes, bytearray]) -> typing.Dict[str, typing.Any]:
+def _borrowed(address: Address, size: int) -> typing.Any:
+    segment = open_segment(address)
+    try:
+        return read(segment, size)
+    finally:
+        os.close(segment)
+
+
+def _decoded(
+    memory: typing.Any, skeleton: typing.Union[bytes, bytearray], lent: typing.Sequence[typing.Any] = ()
+) -> typing.Dict[str, typing.Any]:
     try:
         written = json.loads(bytes(skeleton).decode("ascii"))
-        decoder = Decoder(memory, written["forms"], written.get("views", 0))
+        decoder = Decoder(memory, written["forms"], written.get("views", 0), lent)
         return {name: decoder.decode(node) for name, node in written["values"].items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ExchangeError(f"what arrived is damaged ({error!r})") from error

@@ -22,7 +22,7 @@ from collections import deque
 
 from tfkernels import memory, writing
 from tfkernels.errors import UsageError
-from tfkernels.segments import MAP_FROM, Segment, locks_last
+from tfkernels.segments import MAP_FROM, Address, Segment, locks_last
 
 IDLE = 60.0
 """Seconds, unless ``TFKERNELS_POOL_IDLE`` says otherwise."""
@@ -116,6 +116,15 @@ class Pool:
         """Instead of ``put``, for a segment that somebody may still write to."""
         with self._changed:
             self._discard(segment)
+
+    def address(self, device: int, inode: int) -> Address | None:
+        """How another process opens a segment of this pool, also one that arrays look into."""
+        with self._changed:
+            for segment in [*self._kept, *self._taken]:
+                known = segment.address
+                if (known["device"], known["inode"]) == (device, inode) and not segment.lost():
+                    return known
+            return None
 
     @property
     def held(self) -> int:

@@ -22,6 +22,7 @@ import resource
 import stat
 import tempfile
 import typing
+import weakref
 
 import numpy as np
 
@@ -197,9 +198,12 @@ def read(descriptor: int, size: int) -> typing.Any:
     if size >= max(MAP_FROM, found.st_size // 4) and plenty and sealed(descriptor):
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return mmap.mmap(descriptor, size, access=mmap.ACCESS_COPY)
+            mapping = mmap.mmap(descriptor, size, access=mmap.ACCESS_COPY)
         except OSError:
             pass  # no descriptor is left for a mapping, or no locks here: copy
+        else:
+            _origins[mapping] = (found.st_dev, found.st_ino)
+            return mapping
     memory: np.ndarray[typing.Any, typing.Any] = np.empty(size + _ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % _ALIGNMENT
     memory = memory[start : start + size]
@@ -212,6 +216,14 @@ def read(descriptor: int, size: int) -> typing.Any:
                 raise ExchangeError("the shared memory of the other kernel is shorter than announced")
             done += count
     return memory
+
+
+_origins: "weakref.WeakKeyDictionary[mmap.mmap, typing.Tuple[int, int]]" = weakref.WeakKeyDictionary()
+
+
+def origin(mapping: mmap.mmap) -> typing.Optional[typing.Tuple[int, int]]:
+    """Device and inode of the segment that ``read`` made a mapping of."""
+    return _origins.get(mapping)
 
 
 def has_room(address: Address, size: int) -> bool:

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfkernels import parcel
+from tfkernels.lending import Loan
 from tfkernels.pool import shared
 from tfkernels.segments import Address, Segment
 
@@ -27,11 +28,7 @@ _changing = threading.Lock()
 
 
 class Shipment:
-    """A parcel in a segment that is this shipment's own until it is closed. Whoever has arrays out of it keeps them.
-
-    Arrays that arrived here are copied when they go on, also untouched ones: they are writable, and neither NumPy nor
-    the system's account of changed pages says cheaply and without a race that nobody wrote to them.
-    """
+    """A parcel in a segment that is this shipment's own until it is closed. Whoever has arrays out of it keeps them."""
 
     lendable = False
     """Whether it was made for one cell: that may write its outputs into the memory when it has let go of the inputs."""
@@ -43,6 +40,7 @@ class Shipment:
         self._borrowed: list[Shipment] = []
         self._closed = False
         self._holders = 0
+        self._loan: Loan | None = None
         self.descriptor: parcel.Descriptor | None = None
         self._segment = shared.take(size, writer)
 
@@ -67,6 +65,7 @@ class Shipment:
         return sum(part["buffers"] + part["skeleton"] for part in self.descriptor["parts"])
 
     def pack(self, packed: parcel.Parcel) -> Shipment:
+        self._loan = packed.loan
         self.descriptor = packed.write(self.segment.descriptor, self.address)
         return self
 
@@ -124,7 +123,7 @@ class Shipment:
             lender.abandon()
         with _changing:
             self._closed = True
-            segment, self._segment = self._segment, None
+            segment, self._segment, self._loan = self._segment, None, None
         self.descriptor = None
         if segment is not None:
             shared.discard(segment)
@@ -133,7 +132,7 @@ class Shipment:
         """The segment, once, when it is closed and no cell waits for it. Under the lock."""
         if not self._closed or self._holders:
             return None
-        segment, self._segment = self._segment, None
+        segment, self._segment, self._loan = self._segment, None, None
         return segment
 
     @contextmanager
@@ -172,7 +171,7 @@ def pack(values: Mapping[str, Any]) -> Shipment:
 
     They are those of the moment of packing. Raises ``ExchangeError`` if one of them cannot travel.
     """
-    return _written(parcel.Parcel(values))
+    return _written(parcel.Parcel(values, Loan()))
 
 
 def _written(packed: parcel.Parcel) -> Shipment:
@@ -208,7 +207,7 @@ def loaded(inputs: Mapping[str, Any] | Shipment | None, show: Relay) -> Iterator
         with here.held():  # its maker closes it
             yield [here]
         return
-    packed = parcel.Parcel(here)  # what cannot travel is found before anything is evaluated elsewhere
+    packed = parcel.Parcel(here, Loan())  # what cannot travel is found before anything is evaluated elsewhere
     with ExitStack() as shipments:
         made = [shipments.enter_context(kernel.ship(names, show)) for kernel, names in elsewhere.items()]
         if here:
