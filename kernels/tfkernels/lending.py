@@ -1,9 +1,8 @@
 """Arrays that arrived and go on without a copy: their bytes are still in the segment that they came in.
 
-What arrives is a private mapping. The system gives a page of it to this process alone when somebody writes to it, and
-its account of pages (``/proc/self/pagemap``) tells which those are. Nobody writes to the segment as long as a mapping
-looks into it. So it does not matter if somebody writes to the array after the look: that changes this process's pages,
-and what goes on is the array as it was.
+What arrives is a private mapping: who writes to it gets pages of his own, and ``tfkernels.pages`` tells which. Nobody
+writes to the segment as long as a mapping looks into it. So it does not matter if somebody writes to the array after
+the look: that changes this process's pages, and what goes on is the array as it was.
 
 Only the owner of the segments lends: the other side could not tell it how long it has to keep them.
 """
@@ -15,13 +14,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tfkernels import segments
+from tfkernels import pages, segments
 from tfkernels.codec import ALIGNMENT
 from tfkernels.pool import shared
 from tfkernels.segments import Address
-
-_OF_FILE, _SWAPPED, _PRESENT = 1 << 61, 1 << 62, 1 << 63  # of an entry in pagemap
-_ENTRY = 8  # bytes
 
 
 class Loan:
@@ -39,14 +35,16 @@ class Loan:
     def find(self, array: np.ndarray[Any, Any]) -> tuple[int, int] | None:
         """The offset in its segment, and the number of that, of an array that is as it arrived; else ``None``."""
         mapping = _mapping(array)
-        if mapping is None or array.nbytes < segments.MAP_FROM or not array.flags.forc:
+        came = None if mapping is None else segments.place(mapping)
+        if mapping is None or came is None or array.nbytes < segments.MAP_FROM or not array.flags.forc:
             return None
+        device, inode, beginning = came
         start = array.__array_interface__["data"][0]
-        offset = start - np.frombuffer(mapping, np.uint8).__array_interface__["data"][0]
+        offset = start - beginning
         # A part of what came is copied, if it is small: the other side would keep all of it, or copy more than that.
-        if offset % ALIGNMENT or 4 * array.nbytes < len(mapping) or not _untouched(start, array.nbytes):
+        if offset % ALIGNMENT or 4 * array.nbytes < len(mapping) or not pages.untouched(start, array.nbytes):
             return None
-        address = shared.address(*(segments.origin(mapping) or (0, 0)))
+        address = shared.address(device, inode)
         if address is None:
             return None
         self._arrays.append(array)
@@ -72,18 +70,3 @@ def _mapping(array: np.ndarray[Any, Any]) -> mmap.mmap | None:
     while isinstance(base, np.ndarray):
         base = base.base
     return base if isinstance(base, mmap.mmap) else None
-
-
-def _untouched(start: int, size: int) -> bool:
-    first, end = start // mmap.PAGESIZE, -(-(start + size) // mmap.PAGESIZE)
-    try:
-        with open("/proc/self/pagemap", "rb", buffering=0) as file:
-            file.seek(first * _ENTRY)
-            content = file.read((end - first) * _ENTRY)
-    except OSError:
-        return False
-    if len(content) != (end - first) * _ENTRY:
-        return False
-    states = np.frombuffer(content, np.uint64) & np.uint64(_PRESENT | _SWAPPED | _OF_FILE)
-    # Never looked at, or a page of the file. One that was swapped out may be our own.
-    return bool(((states == 0) | (states == np.uint64(_PRESENT | _OF_FILE))).all())

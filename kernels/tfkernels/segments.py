@@ -12,6 +12,7 @@ child's copy counts too.
 Elsewhere a segment is a private temporary file, removed by the side that made it; it is read and never mapped.
 """
 
+import contextlib
 import ctypes
 import errno
 import fcntl
@@ -26,6 +27,7 @@ import weakref
 
 import numpy as np
 
+from tfkernels import pages
 from tfkernels.errors import ExchangeError
 
 MAP_FROM = 256 * 1024
@@ -203,6 +205,8 @@ def read(descriptor: int, size: int) -> typing.Any:
             pass  # no descriptor is left for a mapping, or no locks here: copy
         else:
             _origins[mapping] = (found.st_dev, found.st_ino)
+            if hasattr(os, "register_at_fork"):  # from Python 3.7 on
+                _unshared.add(mapping)
             return mapping
     memory: np.ndarray[typing.Any, typing.Any] = np.empty(size + _ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % _ALIGNMENT
@@ -219,11 +223,17 @@ def read(descriptor: int, size: int) -> typing.Any:
 
 
 _origins: "weakref.WeakKeyDictionary[mmap.mmap, typing.Tuple[int, int]]" = weakref.WeakKeyDictionary()
+_unshared: "weakref.WeakSet[mmap.mmap]" = weakref.WeakSet()
+"""Mappings that no forked child has, too. It may need what this process does not."""
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_unshared.clear)
 
 
-def origin(mapping: mmap.mmap) -> typing.Optional[typing.Tuple[int, int]]:
-    """Device and inode of the segment that ``read`` made a mapping of."""
-    return _origins.get(mapping)
+def place(mapping: mmap.mmap) -> typing.Optional[typing.Tuple[int, int, int]]:
+    """Device and inode of the segment that ``read`` made a mapping of, and the mapping's address."""
+    identity = _origins.get(mapping)
+    return None if identity is None else (*identity, _start(mapping))
 
 
 def has_room(address: Address, size: int) -> bool:
@@ -231,9 +241,34 @@ def has_room(address: Address, size: int) -> bool:
     descriptor = open_segment(address)
     try:
         enough = os.fstat(descriptor).st_blocks * 512 >= size
-        return enough and locks_last() and not _busy(descriptor)
+        return enough and locks_last() and (not _busy(descriptor) or (_let_go(address) and not _busy(descriptor)))
     finally:
         os.close(descriptor)
+
+
+def _let_go(address: Address) -> bool:
+    """Whether no array here needs a segment, because every page of what it came in was written to (``x += 1``). Then
+    its mappings stay, without their locks."""
+    identity = (address["device"], address["inode"])
+    mappings = [mapping for mapping, origin in list(_origins.items()) if origin == identity]
+    if not mappings or not all(_unneeded(mapping) for mapping in mappings):
+        return False
+    for mapping in mappings:
+        del _origins[mapping]
+    for name in os.listdir("/proc/self/fd"):  # a mapping keeps its opening, and does not tell which
+        with contextlib.suppress(OSError):
+            found = os.fstat(int(name))
+            if (found.st_dev, found.st_ino) == identity:
+                fcntl.flock(int(name), fcntl.LOCK_UN)
+    return True
+
+
+def _unneeded(mapping: mmap.mmap) -> bool:
+    return mapping in _unshared and pages.own(_start(mapping), len(mapping))
+
+
+def _start(mapping: mmap.mmap) -> int:
+    return int(np.frombuffer(mapping, np.uint8).__array_interface__["data"][0])
 
 
 def _busy(descriptor: int) -> bool:

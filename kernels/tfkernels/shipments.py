@@ -72,7 +72,8 @@ class Shipment:
     def borrow(self, sent: Sequence[Shipment]) -> list[Address]:
         """The memory that may be written to instead of this shipment's own: that of inputs which came with the cell.
 
-        Large inputs that a cell lets go of make room for its outputs; else both would be there at the same time.
+        Large inputs that a cell lets go of, or adds to in place, make room for its outputs: nobody looks into their
+        memory any more. Else both would be there at the same time.
 
         There is never more memory than for what the user keeps: with ``x`` and ``y`` there and ``y`` here, three arrays
         for one that was sent. ``y`` there cannot lie in the pages of ``y`` here: NumPy made it elsewhere, and views,

@@ -1,9 +1,9 @@
 """The most memory that an exchange of 1 GB takes beyond what there was: both processes' own, and shared memory.
 
 Counted are the private pages of both processes and the shared memory of the whole machine, from before the cell, when
-``x`` is here, until its result was summed. So what the cell makes counts as well: ``y`` there, and ``y`` here. A cell
-that lets go of its input (``del x``) leaves these two, and they are the peak; one that keeps it has three arrays of its
-user's own, and again nothing besides. See ``Shipment.borrow`` for why it is not less.
+``x`` is here, until its result was summed. So what the cell makes counts as well. One that adds in place (``x += 1``)
+or lets go of its input leaves two arrays, one there and one here, and they are the peak; one that keeps its input has
+three arrays of its user's own, and again nothing besides. See ``Shipment.borrow`` for why it is not less.
 """
 
 from __future__ import annotations
@@ -51,8 +51,16 @@ def peak(job: Job, now: Callable[[], int]) -> int:
     return most - before
 
 
-def exchange(kernel: RemoteKernel, array: np.ndarray, code: str) -> None:
-    kernel.run(code, inputs={"x": array}, outputs={"y": "y"})["y"].sum()
+CELLS = (
+    ("x += 1", "x", "x there, x here"),
+    ("y = x + 1; del x", "y", "y there, y here"),
+    ("y = x + 1", "y", "x and y there, y here"),
+)
+"""Each with its result, and what is kept of it."""
+
+
+def exchange(kernel: RemoteKernel, array: np.ndarray, code: str, result: str) -> None:
+    kernel.run(code, inputs={"x": array}, outputs={"back": result})["back"].sum()
 
 
 def wait_until_idle() -> None:
@@ -75,12 +83,12 @@ def run() -> Iterator[list[Row]]:
         kernel = tfkernels.kernel(name)
         kernel.start()
         now = partial(used, [os.getpid(), kernel.pid])
-        for code, kept in (("y = x + 1; del x", "y there, y here"), ("y = x + 1", "x and y there, y here")):
+        for code, result, kept in CELLS:
             kernel.run("import numpy as np; x = y = 0", inputs={"x": np.ones(10)}, outputs={"y": "x"})
             kernel.run("x = y = 0")
             shared.close()
             start = now()
-            most = peak(partial(exchange, kernel, array, code), now)
+            most = peak(partial(exchange, kernel, array, code, result), now)
             rows.append(Row("1 GB, most memory", f"{name}: {kept}", (most / size,), "x array"))
             kernel.run("x = y = 0")
             idle, shared.idle = shared.idle, 0.2
