@@ -129,6 +129,22 @@ def test_a_mirror_that_has_it_all_without_the_network(
     assert "There is no folder" in words
 
 
+def test_an_index_is_not_asked_for_what_is_in_the_cache(index: tiny.Index, install: Install, place: Path) -> None:
+    """Nor does it have to be there: a kernel that was removed comes back on a train."""
+    assert install("--index", index.url)[0] == 0
+    shutil.rmtree(place / "home")
+    index.asked.clear()
+    assert install("--index", index.url)[0] == 0
+    assert index.asked == []
+
+    shutil.rmtree(place / "home")
+    for archive in (place / "cache").glob("archive-*/*/tensorflow"):
+        shutil.rmtree(archive.parent)
+    code, words = install("--index", index.url)
+    assert code == 0, words
+    assert any(name.startswith("tensorflow-") for name in index.asked), "but for what is missing"
+
+
 @pytest.mark.parametrize("way", ["--index", "UV_DEFAULT_INDEX", "UV_INDEX", "uv.toml", "uv.toml [pip]"])
 def test_passwords_stay_out_of_everything(
     index: tiny.Index, install: Install, place: Path, monkeypatch: pytest.MonkeyPatch, way: str

@@ -1,9 +1,11 @@
 """The backend ``uv``: a standard virtual environment of wheels, every one of them checked against its hash."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from tfprovisioner import environments, resolution, uv
 from tfprovisioner.conda import pythons
+from tfprovisioner.errors import BuildFailed
 from tfprovisioner.interpreters import Interpreter
 from tfprovisioner.plan import Plan
 from tfprovisioner.progress import Reporter
@@ -44,4 +46,14 @@ def install(plan: Plan, folder: Path, report: Reporter) -> None:
     arguments += ["--no-deps"]
     # What is built is built with pinned and hashed tools as well.
     arguments += ["--build-constraints", str(lock), "--requirements", str(lock)]
+    _from_cache_or_index(arguments, folder, report)
+
+
+def _from_cache_or_index(arguments: list[str], folder: Path, report: Reporter) -> None:
+    """Hashes decide what is installed, so the index is not asked for news of packages that are all in uv's cache: that
+    takes longer than to install them, and a network."""
+    if not uv.offline():
+        with suppress(BuildFailed):  # if not because something is missing, the other attempt will tell
+            uv.run([*arguments, "--offline"], folder, report.uv_says)
+            return
     uv.run(arguments, folder, report.uv_says)
