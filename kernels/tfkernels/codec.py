@@ -246,6 +246,8 @@ class Decoder:
     def _array(self, node: Node) -> typing.Any:
         spec, shape, order, offset = node
         array = self._look(tuple(shape), decode_dtype(spec), order, offset)
+        if not array.nbytes:
+            return array  # it looks into nothing, and a copy of text without characters would have one
         return array if array.nbytes >= self._view_from else array.copy(order="K")
 
     def _objects(self, node: Node) -> typing.Any:
@@ -280,7 +282,7 @@ class Decoder:
         if offset < 0 or min(shape, default=0) < 0:
             raise ValueError(f"an array of shape {shape} at {offset}")  # NumPy would take it
         if dtype.itemsize == 0 or 0 in shape:
-            return np.empty(shape, dtype, order=order)
+            return np.ndarray(shape, dtype, order=order)  # np.empty makes S1 of S0
         return np.ndarray(shape, dtype, buffer=self._memory, offset=offset, order=order)
 
     def _bytes(self, node: Node) -> bytes:
