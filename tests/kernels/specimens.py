@@ -36,6 +36,7 @@ class Point(typing.NamedTuple):
     y: typing.Any
 
 
+Renamed: typing.Any = collections.namedtuple("Renamed", ["x", "a b", "class", "x"], rename=True)  # noqa: PYI024
 Masked: typing.Any = np.ma.MaskedArray
 
 
@@ -204,6 +205,7 @@ def plain() -> Specimens:
         "exact": [decimal.Decimal("1.10"), decimal.Decimal("-sNaN123"), fractions.Fraction(-3, 7)],
         "things": [uuid.UUID(int=5), pathlib.PosixPath("/a b"), pathlib.PurePosixPath("c"), types.SimpleNamespace(a=1)],
         "collections": [collections.Counter("aab"), collections.deque([1, [2]], 5), Point(1, [2.0])],
+        "renamed": Renamed(1, [2.0], None, "y"),
     }
 
 
@@ -322,6 +324,7 @@ def frames() -> Specimens:
         "periods": [pd.period_range("2020", periods=3, freq=pd.offsets.YearEnd()), pd.PeriodIndex(["2020"], freq="2D")],
         "of pandas": [pd.NaT, pd.NA, pd.Period("2020-05", "M"), pd.Interval(1, 2.5, "both"), pd.Timedelta(5)],
         "moment": [pd.Timestamp("2020-01-01T00:00:00.000000001"), pd.Timestamp(1, unit="ns", tz="Asia/Kolkata")],
+        "rows": list(pd.DataFrame({"a": [1, 2], "b c": [1.5, 2]}).itertuples()),
         "columns alone": [column.array for column in columns.values()],
     }
     if hasattr(pd.arrays, "FloatingArray"):

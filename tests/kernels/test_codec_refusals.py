@@ -115,6 +115,8 @@ def test_cycles_depth_and_count_have_an_end() -> None:
         ["kind", "pandas.read_pickle", "x"],
         ["kind", "python.range", "a", 1, 2],
         ["kind", "python.namedtuple", "import os", ["tuple", "a"], 1],
+        ["kind", "python.namedtuple", "Row", ["tuple", "a", "b c"], 1, 2],
+        ["kind", "python.namedtuple", "Row", ["tuple", "a", "a"], 1, 2],
         ["float", "00"],
         ["dict", "a"],
         {"a": 1},
