@@ -284,6 +284,42 @@ wrong = differing(old["given"], expected)
     specimens.assert_same([eager["given"][name] for name in eager["list(expected)"]], eager["list(expected.values())"])
 
 
+_HOLDERS = """
+import collections
+HOLDERS = [getattr(tf, "Module", None), getattr(globals().get("keras"), "Layer", None)]
+
+def held():
+    pair = collections.namedtuple("Pair", "x y")
+    return {
+        "list": [1, [np.ones(2)], {"a": 2}], "dict": {"a": {"b": [1]}}, "ordered": collections.OrderedDict(b=1, a=[2]),
+        "set": {1, 2}, "tuple": (1, [2]), "pair": pair([3], {"c": 4}),
+    }
+
+def holding(cls):
+    holder, attributes = cls(), held()
+    for name in attributes:
+        setattr(holder, "my_" + name, attributes[name])
+    return {name: getattr(holder, "my_" + name) for name in attributes}
+"""
+
+
+def test_what_was_assigned_to_a_model_arrives_as_what_it_was(eager: RemoteKernel) -> None:
+    """TensorFlow and Keras put containers of their own in its place."""
+    eager.run("import keras\n" + _HOLDERS)
+    eager.run("old.run(HOLDERS_SOURCE)", inputs={"HOLDERS_SOURCE": _HOLDERS})
+    eager.run("""
+wrapped = {str(cls): holding(cls) for cls in HOLDERS}
+own_classes = [[type(part).__module__.split(".")[0] for part in parts.values()] for parts in wrapped.values()]
+old["arrived"] = wrapped
+wrong = {name: differing(parts, held()) for name, parts in old["arrived"].items()}
+wrong_there = differing(old["holding(HOLDERS[0])"], held())
+""")
+    assert "tensorflow" in eager["own_classes"][0]
+    assert "keras" in eager["own_classes"][1]
+    assert not any(eager["wrong"].values())
+    assert eager["wrong_there"] == {}
+
+
 def test_bfloat16_both_ways(eager: RemoteKernel) -> None:
     """TensorFlow 1 has a bfloat16 of its own, and there is no ml_dtypes."""
     eager.run("""

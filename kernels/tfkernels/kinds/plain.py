@@ -59,7 +59,8 @@ def _timezone(offset: datetime.timedelta, name: str) -> datetime.timezone:
 def tuple_class(name: str, fields: typing.Tuple[str, ...]) -> typing.Any:
     """One class per name and fields, so that what arrives together is of one type."""
     # Fields that are no names were renamed when the class was made, and here they are to keep that.
-    cls = collections.namedtuple(name, fields, rename=True)  # noqa: PYI024 (the types of the fields are not known)
+    make: typing.Any = collections.namedtuple  # noqa: PYI024 (the types of the fields are not known)
+    cls = make(name, fields, rename=True)
     if cls._fields != fields:
         raise ValueError(f"a named tuple cannot have the fields {fields}")
     return cls
