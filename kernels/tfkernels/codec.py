@@ -28,7 +28,7 @@ from tfkernels.dtypes import decode_dtype, encode_dtype
 from tfkernels.errors import ExchangeError, NotPortable
 from tfkernels.kinds import table
 from tfkernels.kinds.arrays import STRINGS
-from tfkernels.kinds.kind import Kind
+from tfkernels.kinds.kind import Kind, Parts
 from tfkernels.kinds.refusal import why_not
 from tfkernels.stacks import LARGEST, Form, Stacker, unstack
 
@@ -79,9 +79,15 @@ class Encoder:
             return ["same", self._numbers[id(value)]]
         if kind is not np.ndarray and isinstance(value, np.generic):
             return self._scalar(value)
-        if kind not in self._ENCODERS:
+        if kind in _SEQUENCES:
+            node = [_SEQUENCES[kind], *self._nodes(value, list(value), _index)]
+        elif kind in _MAPPINGS:
+            flat = [item for pair in value.items() for item in pair]
+            node = [_MAPPINGS[kind], *self._nodes(value, flat, lambda i: f"[{flat[i - i % 2]!r}]")]
+        elif kind in self._ENCODERS:
+            node = self._ENCODERS[kind](self, value)
+        else:
             return self._kind(value)
-        node = self._ENCODERS[kind](self, value)
         self._number(value)
         return node
 
@@ -120,31 +126,15 @@ class Encoder:
         kind = table.find(value)
         if kind is None:
             raise NotPortable(why_not(value))
-        nodes, parts = self._apart(kind, value)
+        parts = _apart(kind, value)
+        nodes = self._nodes(value, [part for _, part in parts], lambda i: parts[i][0])
         if kind.name:
             self._number(value)
             return ["kind", kind.name, *nodes]
-        if id(parts[0]) in self._numbers:  # what stands in for the value is numbered, unless it is a scalar
-            self._numbers[id(value)] = self._numbers[id(parts[0])]
+        if id(parts[0][1]) in self._numbers:  # what stands in for the value is numbered, unless it is a scalar
+            self._numbers[id(value)] = self._numbers[id(parts[0][1])]
             self._kept.append(value)
         return nodes[0]
-
-    def _apart(self, kind: Kind, value: typing.Any) -> typing.Tuple[typing.List[Node], typing.List[typing.Any]]:
-        try:
-            parts = kind.take_apart(value)
-        except NotPortable:
-            raise
-        except Exception as error:  # it belongs to a library, and that may find it in any state
-            raise NotPortable(f"this {type(value).__name__} cannot be read: {error}") from error
-        items = [part for _, part in parts]
-        return self._nodes(value, items, lambda i: parts[i][0]), items
-
-    def _sequence(self, value: typing.Any) -> Node:
-        return [_SEQUENCES[type(value)], *self._nodes(value, list(value), _index)]
-
-    def _mapping(self, value: typing.Any) -> Node:
-        flat = [item for pair in value.items() for item in pair]
-        return [_MAPPINGS[type(value)], *self._nodes(value, flat, lambda i: f"[{flat[i - i % 2]!r}]")]
 
     def _blob(self, value: typing.Union[bytes, bytearray]) -> Node:
         return [type(value).__name__, self._place(value), len(value)]
@@ -157,7 +147,8 @@ class Encoder:
         if array.dtype.kind == "O":
             return self._objects(array, order)
         if array.dtype.kind == "T":  # NumPy 2's strings are pointers in memory
-            return ["kind", STRINGS.name, *self._apart(STRINGS, array)[0]]
+            parts = _apart(STRINGS, array)
+            return ["kind", STRINGS.name, *self._nodes(array, [part for _, part in parts], lambda i: parts[i][0])]
         spec = encode_dtype(array.dtype)
         return ["array", spec, list(array.shape), order, self._place(_raw(array))]
 
@@ -199,8 +190,6 @@ class Encoder:
 
     _ENCODERS: typing.ClassVar[typing.Dict[type, typing.Callable[["Encoder", typing.Any], Node]]] = {
         np.ndarray: _array,
-        **dict.fromkeys((list, tuple, set, frozenset), _sequence),
-        **dict.fromkeys((dict, collections.OrderedDict), _mapping),
         **dict.fromkeys((bytes, bytearray), _blob),
     }
 
@@ -222,12 +211,25 @@ class Decoder:
         self._view_from = max(VIEW_FROM, len(memory) // 4)
 
     def decode(self, node: Node) -> typing.Any:
-        """The value of one node. Raises ``ExchangeError`` if the node is not one of this format."""
+        """The value of one node. Raises ``ExchangeError`` if the node is not one of this format.
+
+        One call per level of nesting, and two where they are encoded: users' own functions are on the stack, too.
+        """
         if type(node) in _THEMSELVES:
             return node
         try:
             tag = node[0]
-            value = next(self._stacks[tag]) if type(tag) is int else self._DECODERS[tag](self, node[1:])
+            if type(tag) is int:
+                value = next(self._stacks[tag])
+            elif tag == "kind" or tag in _FROM_ITEMS:
+                start, make = (2, table.builder(node[1])) if tag == "kind" else (1, _FROM_ITEMS[tag])
+                value = []
+                for part in node[start:]:  # no comprehension: before Python 3.12 that is one more call per level
+                    value.append(self.decode(part))
+                if tag != "list":
+                    value = make(value)
+            else:
+                value = self._DECODERS[tag](self, node[1:])
         except _DAMAGES as error:
             raise _damaged(error) from error
         if type(tag) is int or tag in _NUMBERED:
@@ -236,12 +238,6 @@ class Decoder:
 
     def _items(self, nodes: typing.Iterable[Node]) -> typing.List[typing.Any]:
         return [self.decode(node) for node in nodes]
-
-    def _pairs(self, nodes: typing.Sequence[Node]) -> typing.Iterator[typing.Tuple[typing.Any, typing.Any]]:
-        if len(nodes) % 2:
-            raise ValueError("a key without a value")
-        items = iter(self._items(nodes))
-        return zip(items, items)
 
     def _array(self, node: Node) -> typing.Any:
         spec, shape, order, offset = node
@@ -293,18 +289,11 @@ class Decoder:
         return found
 
     _DECODERS: typing.ClassVar[typing.Dict[str, typing.Callable[["Decoder", Node], typing.Any]]] = {
-        "list": lambda self, node: self._items(node),
-        "tuple": lambda self, node: tuple(self._items(node)),
-        "set": lambda self, node: set(self._items(node)),
-        "frozenset": lambda self, node: frozenset(self._items(node)),
-        "dict": lambda self, node: dict(self._pairs(node)),
-        "odict": lambda self, node: collections.OrderedDict(self._pairs(node)),
         "array": lambda self, node: self._array(node),
         "objects": lambda self, node: self._objects(node),
         "texts": lambda self, node: self._texts(node),
         "bytes": lambda self, node: self._bytes(node),
         "bytearray": lambda self, node: bytearray(self._bytes(node)),
-        "kind": lambda self, node: table.builder(node[0])(self._items(node[1:])),
         "same": lambda self, node: self._same(node),
         "scalar": lambda self, node: self._scalar(node),
         "npbytes": lambda self, node: np.bytes_(self._bytes(node)),
@@ -317,13 +306,29 @@ class Decoder:
 
 _SEQUENCES: typing.Dict[type, str] = {list: "list", tuple: "tuple", set: "set", frozenset: "frozenset"}
 _MAPPINGS: typing.Dict[type, str] = {dict: "dict", collections.OrderedDict: "odict"}
+
+
+def _pairs(items: typing.List[typing.Any]) -> typing.Iterator[typing.Tuple[typing.Any, typing.Any]]:
+    if len(items) % 2:
+        raise ValueError("a key without a value")
+    flat = iter(items)
+    return zip(flat, flat)
+
+
+_FROM_ITEMS: typing.Dict[str, typing.Callable[[typing.List[typing.Any]], typing.Any]] = {
+    "list": list,
+    "tuple": tuple,
+    "set": set,
+    "frozenset": frozenset,
+    "dict": lambda items: dict(_pairs(items)),
+    "odict": lambda items: collections.OrderedDict(_pairs(items)),
+}
 _NUMBERED = frozenset(
     [*_SEQUENCES.values(), *_MAPPINGS.values(), "array", "objects", "texts", "bytes", "bytearray", "kind"]
 )
 _THEMSELVES = frozenset([type(None), bool, int, float, str])
 _DAMAGES = (
-    KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, StopIteration,
-    struct.error,
+    KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, StopIteration, struct.error,
 )  # fmt: skip
 
 
@@ -344,6 +349,15 @@ _NUMBERS: typing.Dict[type, typing.Callable[[typing.Any], Node]] = {
     float: _float,
     complex: lambda value: ["complex", _float(value.real), _float(value.imag)],
 }
+
+
+def _apart(kind: Kind, value: typing.Any) -> Parts:
+    try:
+        return kind.take_apart(value)
+    except (NotPortable, RecursionError):
+        raise
+    except Exception as error:  # it belongs to a library, and that may find it in any state
+        raise NotPortable(f"this {type(value).__name__} cannot be read: {error}") from error
 
 
 def _index(position: int) -> str:

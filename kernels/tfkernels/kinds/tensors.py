@@ -27,6 +27,8 @@ SYMBOLIC = (
 def _array(tensor: Tensor) -> typing.Any:
     try:
         return tensor.numpy()
+    except RecursionError:
+        raise
     except Exception as error:  # which one differs between releases, and by what is missing
         raise NotPortable(SYMBOLIC.format(type(tensor).__name__)) from error
 
