@@ -27,6 +27,7 @@ def _if_there(module: str) -> typing.Any:
 
 pd = _if_there("pandas")
 sp = _if_there("scipy.sparse")
+ml_dtypes = _if_there("ml_dtypes")
 
 Specimens = typing.Dict[str, typing.Any]
 
@@ -243,14 +244,21 @@ def arrays() -> Specimens:
     return found
 
 
+def registered_dtypes() -> typing.List[typing.Any]:
+    """Those of ml_dtypes: bfloat16, float8_…, int4, …."""
+    found = [getattr(ml_dtypes, name) for name in dir(ml_dtypes)]
+    return [dtype for dtype in found if isinstance(dtype, type) and issubclass(dtype, np.generic)]
+
+
 def registered(dtype: typing.Any) -> Specimens:
-    """Of a dtype such as bfloat16."""
+    """Of one of these dtypes."""
     array = np.arange(96, dtype="u1").view(dtype)
     return {
         "array": array,
         "fortran": np.asfortranarray(array[:12].reshape(3, 4)),
         "scalar": array[1],
         "record": np.zeros(2, [("a", dtype), ("b", "f4")]),
+        "dtype": np.dtype(dtype),
     }
 
 
@@ -331,6 +339,12 @@ def frames() -> Specimens:
         found["new floating"] = pd.Series(pd.arrays.FloatingArray(np.array([1, np.nan]), np.array([True, False])))
     if int(pd.__version__.split(".")[0]) >= 2:
         found["new small labels"] = pd.Index([1, 2], dtype="i1")
+    if _if_there("pyarrow") and pd.__version__.startswith(("2.1.", "2.2.")):
+        found["new strings of Arrow"] = [
+            pd.Series(["ä", None], dtype="string[pyarrow_numpy]"),
+            pd.Index(["a", "b"], dtype="string[pyarrow_numpy]"),
+            pd.DataFrame(np.eye(1), columns=pd.Index(["a"], dtype="string[pyarrow]")),
+        ]
     return found
 
 
@@ -383,4 +397,6 @@ def all_here() -> Specimens:
         groups["pandas"] = frames()
     if sp is not None:
         groups["scipy"] = matrices()
+    if ml_dtypes is not None:
+        groups["ml_dtypes"] = {"new " + dtype.__name__: registered(dtype) for dtype in registered_dtypes()}
     return {group + ": " + name: value for group, found in groups.items() for name, value in found.items()}

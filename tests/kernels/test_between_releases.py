@@ -26,9 +26,11 @@ from tfprovisioner.install import Installed
 _PACKAGES = {
     "python3.6": ["ipykernel", "numpy<1.20", "pandas<1.2", "scipy<1.6"],
     "python3.7": ["ipykernel", "numpy<1.20", "pandas<1.4", "scipy<1.8"],
+    "python3.12": ["ipykernel", "numpy<2", "pandas<2.3", "scipy", "ml_dtypes", "pyarrow<20"],
     "newest": ["ipykernel", "numpy", "pandas", "scipy", "ml_dtypes"],
 }
-_VERSIONS = {"python3.6": "3.6", "python3.7": "3.7", "newest": "3.13"}
+_VERSIONS = {"python3.6": "3.6", "python3.7": "3.7", "python3.12": "3.12", "newest": "3.13"}
+_WITH_ML_DTYPES = {name for name, packages in _PACKAGES.items() if "ml_dtypes" in packages}
 
 
 def _interpreter(version: str) -> str:
@@ -71,14 +73,14 @@ def _registered(name: str, folder: Path) -> str:
     return name
 
 
-@pytest.fixture(scope="module", params=["python3.7", "newest"])
+@pytest.fixture(scope="module", params=["python3.7", "python3.12", "newest"])
 def notebook(request: pytest.FixtureRequest, kernels_folder: Path) -> Iterator[RemoteKernel]:
     with RemoteKernel(_registered(request.param, kernels_folder)) as kernel:
         _prepare(kernel)
         yield kernel
 
 
-@pytest.fixture(params=["python3.6", "python3.7", "newest"])
+@pytest.fixture(params=["python3.6", "python3.7", "python3.12", "newest"])
 def other(request: pytest.FixtureRequest, kernels_folder: Path) -> str:
     return _registered(request.param, kernels_folder)
 
@@ -125,6 +127,10 @@ wrong_here = differing(back["sent"], own)
     assert notebook["back['wrong']"] == {}
     assert notebook["wrong_here"] == {}
     assert notebook["len(sent)"] > 50
+    both = {notebook.name, other} <= _WITH_ML_DTYPES
+    assert notebook["{name for name in sent if name[-8:] in ('bfloat16', 'e4m3fnuz')}"] == (
+        {"ml_dtypes: new bfloat16", "ml_dtypes: new float8_e4m3fnuz"} if both else set()
+    )
     notebook.run("there.shutdown()")
 
 
@@ -148,6 +154,25 @@ exact = old["x[0][0] == 'a' and x[0][1] != x[0][1] and str(x[3][1]) == '2020-01-
 """)
     assert new["kinds"] == ["object", "object", "datetime64[ns]", "datetime64[ns, UTC]", "string"]
     assert new["exact"]
+
+
+def test_strings_of_arrow_with_nan_arrive_as_what_each_pandas_calls_them(kernels_folder: Path) -> None:
+    for name in ("python3.7", "newest"):
+        _registered(name, kernels_folder)
+    with RemoteKernel(_registered("python3.12", kernels_folder)) as kernel:
+        kernel.run("""
+import pandas as pd, tfkernels
+x = pd.Series(["ä", None], dtype="string[pyarrow_numpy]")
+kinds, back = [], []
+for name in ("python3.7", "newest"):
+    with tfkernels.kernel(name) as there:
+        there["x"] = x
+        kinds.append(there["str(x.dtype)"])
+        back.append(there["x"])
+values = [(each[0], each.isna().tolist()) for each in back]
+""")
+        assert kernel["kinds"] == ["object", "str"]
+        assert kernel["values"] == [("ä", [False, True])] * 2
 
 
 def _refused(kernel: RemoteKernel, expression: str) -> str:

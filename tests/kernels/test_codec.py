@@ -218,15 +218,6 @@ def test_nan_payloads(payload: typing.Any, sign: typing.Any) -> None:
     assert travel(bits.view("f8")).view("u8")[0] == bits[0]
 
 
-def registered_dtypes() -> typing.List[typing.Any]:
-    try:
-        import ml_dtypes
-    except ImportError:  # on the oldest Pythons
-        return []
-    found = [getattr(ml_dtypes, name) for name in dir(ml_dtypes)]
-    return [dtype for dtype in found if isinstance(dtype, type) and issubclass(dtype, np.generic)]
-
-
 @pytest.mark.parametrize("name", sorted(specimens.all_here()))
 def test_every_kind_arrives_exactly(name: typing.Any) -> None:
     value = specimens.all_here()[name]

@@ -12,19 +12,14 @@ import pytest
 
 from tests.kernels import specimens
 from tests.kernels.specimens import assert_same as assert_same
-from tests.kernels.test_codec import registered_dtypes, travel
+from tests.kernels.test_codec import travel
 from tfkernels.codec import Decoder
 from tfkernels.errors import MissingPackage, NotPortable
 
 
-def test_dtypes_of_ml_dtypes() -> None:
-    for dtype in registered_dtypes():
-        assert_same(travel(specimens.registered(dtype)), specimens.registered(dtype))
-
-
 def test_a_dtype_of_an_unknown_library_is_refused_not_passed_as_raw_bytes(monkeypatch: typing.Any) -> None:
-    if registered_dtypes():
-        array = np.ones(2, registered_dtypes()[0])
+    if specimens.ml_dtypes is not None:  # it is on all but the oldest Pythons
+        array = np.ones(2, specimens.registered_dtypes()[0])
         monkeypatch.setitem(sys.modules, "ml_dtypes", None)
         with pytest.raises(NotPortable, match=str(array.dtype)):
             travel(array)
