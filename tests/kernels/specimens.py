@@ -123,6 +123,8 @@ def _assert_same_sparse(there: typing.Any, here: typing.Any) -> None:
 
 
 def _assert_same_pandas(there: typing.Any, here: typing.Any) -> None:
+    if hasattr(here, "flags") and isinstance(here, (pd.DataFrame, pd.Series)):
+        assert there.flags == here.flags
     if isinstance(here, pd.DataFrame):
         assert_same(there.columns, here.columns)
         assert_same(there.index, here.index)
@@ -339,6 +341,10 @@ def frames() -> Specimens:
         found["new floating"] = pd.Series(pd.arrays.FloatingArray(np.array([1, np.nan]), np.array([True, False])))
     if int(pd.__version__.split(".")[0]) >= 2:
         found["new small labels"] = pd.Index([1, 2], dtype="i1")
+    if hasattr(twice, "set_flags"):
+        found["new unique labels"] = [
+            one.set_flags(allows_duplicate_labels=False) for one in (named[1:], pd.DataFrame(np.eye(2, dtype="f4")))
+        ]
     if _if_there("pyarrow") and pd.__version__.startswith(("2.1.", "2.2.")):
         found["new strings of Arrow"] = [
             pd.Series(["ä", None], dtype="string[pyarrow_numpy]"),
