@@ -173,7 +173,9 @@ def _assert_same_values(there: typing.Any, here: typing.Any) -> None:
 
 def _attribute(tensor: typing.Any, name: str) -> typing.Any:
     value: typing.Any = getattr(tensor, name, None)
-    return value.numpy() if callable(getattr(value, "numpy", None)) else tuple(value) if name == "shape" else value
+    if name == "shape":
+        return str(value)  # TensorFlow 1 has a class for each dimension
+    return value.numpy() if callable(getattr(value, "numpy", None)) else value
 
 
 def plain() -> Specimens:
@@ -385,12 +387,18 @@ def tensors() -> Specimens:
     found = {
         "ragged value": ragged,
         "ragged value of two levels": v1.ragged.RaggedTensorValue(ragged, np.array([0, 1, 3], "i4").astype("i8")),
+        "ragged value of texts": v1.ragged.RaggedTensorValue(np.array([b"a", b"", b"bc"], object), splits.astype("i4")),
         "sparse value": v1.SparseTensorValue(indices, np.array([1.5, 2], "f4"), shape),
+        "sparse value of texts": v1.SparseTensorValue(indices, np.array([b"a", b"bc"], object), shape),
     }
     if tf.executing_eagerly():
         found["ragged"] = tf.ragged.constant([[1, 2], [], [3]])
         found["ragged of two levels"] = tf.ragged.constant([[[1.5], []], [[2.5, 3]]])
-        found["ragged of rows of one length"] = tf.RaggedTensor.from_uniform_row_length([[1, 2], [3, 4]], 2)
+        if hasattr(tf.RaggedTensor, "from_uniform_row_length"):
+            found["ragged of rows of one length"] = tf.RaggedTensor.from_uniform_row_length([[1, 2], [3, 4]], 2)
+        found["ragged of short splits"] = tf.ragged.constant([[[1.5], []], [[2.5]]], row_splits_dtype=tf.int32)
+        found["ragged of texts"] = tf.ragged.constant([["a", "bc"], [], ["ä"]])
+        found["sparse of texts"] = tf.SparseTensor(indices, ["a", "bc"], shape)
         found["sparse"] = tf.SparseTensor(indices, np.array([1.5, 2], "f4"), shape)
         found["slices"] = tf.IndexedSlices(tf.constant([[1.0]]), tf.constant([2]), tf.constant([3, 1]))
     return found

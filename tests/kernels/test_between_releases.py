@@ -1,4 +1,4 @@
-"""Values between kernels of the oldest and the newest Python, NumPy, pandas, scipy and TensorFlow, both ways.
+"""Values between kernels of the oldest and the newest Python, NumPy, pandas and scipy, both ways.
 
 The notebook's side is a kernel too: it starts the other one through ``tfkernels.kernel``, as a notebook does. Each side
 makes its own specimens, and what arrives must be the same as what that side made itself.
@@ -15,7 +15,6 @@ import findpython
 import pytest
 from uv import find_uv_bin
 
-import tfkernels
 from tests.kernels import specimens
 from tests.kernels.test_remote import Answering, interrupt_soon
 from tfkernels import launcher
@@ -76,7 +75,7 @@ def _registered(name: str, folder: Path) -> str:
 @pytest.fixture(scope="module", params=["python3.7", "python3.12", "newest"])
 def notebook(request: pytest.FixtureRequest, kernels_folder: Path) -> Iterator[RemoteKernel]:
     with RemoteKernel(_registered(request.param, kernels_folder)) as kernel:
-        _prepare(kernel)
+        prepare(kernel)
         yield kernel
 
 
@@ -85,13 +84,13 @@ def other(request: pytest.FixtureRequest, kernels_folder: Path) -> str:
     return _registered(request.param, kernels_folder)
 
 
-def _prepare(kernel: RemoteKernel) -> None:
+def prepare(kernel: RemoteKernel) -> None:
     """Both sides know the specimens and how they are compared."""
     kernel["source"] = Path(specimens.__file__).read_text(encoding="utf-8")
-    kernel.run(_COMPARING)
+    kernel.run(COMPARING)
 
 
-_COMPARING = """
+COMPARING = """
 import traceback
 exec(source)
 
@@ -121,7 +120,7 @@ missing = sorted(name for name in set(own) ^ known if ": new " not in name)
 back = there.run("wrong = differing(sent, own)", inputs={"sent": sent}, outputs={"sent": "sent", "wrong": "wrong"})
 wrong_here = differing(back["sent"], own)
 """,
-        inputs={"COMPARING": _COMPARING},
+        inputs={"COMPARING": COMPARING},
     )
     assert notebook["missing"] == []
     assert notebook["back['wrong']"] == {}
@@ -137,7 +136,7 @@ wrong_here = differing(back["sent"], own)
 @pytest.fixture(scope="module")
 def new(kernels_folder: Path) -> Iterator[RemoteKernel]:
     with RemoteKernel(_registered("newest", kernels_folder)) as kernel:
-        _prepare(kernel)
+        prepare(kernel)
         kernel.run("import tfkernels; old = tfkernels.kernel('python3.7'); import numpy as np, pandas as pd")
         yield kernel
 
@@ -235,140 +234,3 @@ def test_interrupts_questions_and_output_on_python_3_6(kernels_folder: Path) -> 
         with pytest.raises(RemoteError, match="newer Python"):
             kernel.run("%load_ext tfkernels\nimport tfkernels; tfkernels.kernel('python3.6')")
         assert kernel["1 + 1"] == 2
-
-
-def _with_tensorflow(kernel: RemoteKernel) -> RemoteKernel:
-    _prepare(kernel)
-    kernel.run("import os; os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'; import tensorflow as tf; own = tensors()")
-    return kernel
-
-
-@pytest.fixture(scope="module")
-def eager(installed: dict[str, Installed]) -> RemoteKernel:
-    """A notebook on TensorFlow 2, that has TensorFlow 1 as ``old``."""
-    kernel = _with_tensorflow(tfkernels.kernel("tf2"))
-    kernel.run("import tfkernels; old = tfkernels.kernel('tf1'); old['source'] = source")
-    kernel.run("old.run(COMPARING + 'import tensorflow as tf')", inputs={"COMPARING": _COMPARING})
-    return kernel
-
-
-def test_ragged_and_sparse_tensors_arrive_as_what_the_other_side_has(eager: RemoteKernel) -> None:
-    eager.run("""
-back = old.run(
-    "wrong = differing(sent, tensors())", inputs={"sent": {name: own[name] for name in own if "value" in name}},
-    outputs={"sent": "sent", "wrong": "wrong"})
-wrong = dict(back["wrong"], **differing(back["sent"], own))
-""")
-    assert eager["wrong"] == {}, "the values that a session gives are the same in both"
-    eager.run("""
-old["sent"] = {name: own[name] for name in own if "value" not in name}
-kinds = {name: old["type(sent[%r]).__name__" % name] for name in own if "value" not in name}
-parts = old["sent['ragged'].values, sent['ragged'].row_splits, sent['sparse'].values, sent['slices'].indices"]
-again = {name: old["sent[%r]" % name] for name in ("ragged", "sparse")}
-""")
-    assert eager["kinds"] == {
-        "ragged": "RaggedTensorValue",
-        "ragged of two levels": "RaggedTensorValue",
-        "ragged of rows of one length": "RaggedTensorValue",
-        "sparse": "SparseTensorValue",
-        "slices": "IndexedSlicesValue",
-    }
-    specimens.assert_same(
-        eager["parts"],
-        eager["own['ragged'].values, own['ragged'].row_splits, own['sparse'].values, own['slices'].indices"],
-    )
-    assert eager["type(again['sparse']).__name__"] == "SparseTensorValue"
-
-
-def test_ragged_and_sparse_tensors_stay_what_they_are_where_execution_is_eager(eager: RemoteKernel) -> None:
-    eager.run("twin = tfkernels.kernel('tf2'); twin['source'] = source; twin['COMPARING'] = COMPARING")
-    assert not eager["twin[\"'tensorflow' in __import__('sys').modules\"]"]
-    eager.run("back = twin.run('exec(COMPARING)', inputs={'sent': own}, outputs={'sent': 'sent'})['sent']")
-    assert eager['twin["differing(sent, tensors())"]'] == {}, "TensorFlow was imported there for them"
-    assert eager["differing(back, own)"] == {}
-    eager.run("twin.shutdown()")
-
-
-def test_dense_tensors_and_variables_arrive_as_arrays(eager: RemoteKernel) -> None:
-    eager.run("""
-import keras
-model = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(2, name="dense")])
-given = {
-    "tensor": tf.constant([[1, 2]]), "variable": tf.Variable([1.5, 2]), "keras": model.weights,
-    "bytes": tf.constant(["a", "b"]), "loss": tf.reduce_sum(tf.constant([1.0])),
-    "weights": {layer.name: layer.get_weights() for layer in model.layers},
-}
-expected = {
-    "tensor": given["tensor"].numpy(), "variable": given["variable"].numpy(), "bytes": given["bytes"].numpy(),
-    "keras": [w.numpy() for w in model.weights], "loss": given["loss"].numpy(), "weights": given["weights"],
-}
-old["given"] = given
-wrong = differing(old["given"], expected)
-""")
-    assert eager["wrong"] == {}
-    specimens.assert_same([eager["given"][name] for name in eager["list(expected)"]], eager["list(expected.values())"])
-
-
-_HOLDERS = """
-import collections
-HOLDERS = [getattr(tf, "Module", None), getattr(globals().get("keras"), "Layer", None)]
-
-def held():
-    pair = collections.namedtuple("Pair", "x y")
-    return {
-        "list": [1, [np.ones(2)], {"a": 2}], "dict": {"a": {"b": [1]}}, "ordered": collections.OrderedDict(b=1, a=[2]),
-        "set": {1, 2}, "tuple": (1, [2]), "pair": pair([3], {"c": 4}),
-    }
-
-def holding(cls):
-    holder, attributes = cls(), held()
-    for name in attributes:
-        setattr(holder, "my_" + name, attributes[name])
-    return {name: getattr(holder, "my_" + name) for name in attributes}
-"""
-
-
-def test_what_was_assigned_to_a_model_arrives_as_what_it_was(eager: RemoteKernel) -> None:
-    """TensorFlow and Keras put containers of their own in its place."""
-    eager.run("import keras\n" + _HOLDERS)
-    eager.run("old.run(HOLDERS_SOURCE)", inputs={"HOLDERS_SOURCE": _HOLDERS})
-    eager.run("""
-wrapped = {str(cls): holding(cls) for cls in HOLDERS}
-own_classes = [[type(part).__module__.split(".")[0] for part in parts.values()] for parts in wrapped.values()]
-old["arrived"] = wrapped
-wrong = {name: differing(parts, held()) for name, parts in old["arrived"].items()}
-wrong_there = differing(old["holding(HOLDERS[0])"], held())
-""")
-    assert "tensorflow" in eager["own_classes"][0]
-    assert "keras" in eager["own_classes"][1]
-    assert not any(eager["wrong"].values())
-    assert eager["wrong_there"] == {}
-
-
-def test_bfloat16_both_ways(eager: RemoteKernel) -> None:
-    """TensorFlow 1 has a bfloat16 of its own, and there is no ml_dtypes."""
-    eager.run("""
-x = tf.cast(tf.constant([1.0, -2.5, float("nan")]), tf.bfloat16)
-old["x"] = {"array": x.numpy(), "tensor": x, "record": np.zeros(2, [("a", x.numpy().dtype)])}
-wrong = differing({"back": old["x['array']"], "tensor": old["x['tensor']"]}, {"back": x.numpy(), "tensor": x.numpy()})
-there = old["x['array'].dtype.type is tf.bfloat16.as_numpy_dtype and x['record'].dtype['a'].name"]
-old.run("s = tf.Session(); doubled = s.run(tf.constant(x['array']) + tf.constant(x['array']))")
-doubled = old["doubled"]
-""")
-    assert eager["wrong"] == {}
-    assert eager["there"] == "bfloat16"
-    assert eager["doubled.astype('f4')[:2].tolist()"] == [2.0, -5.0]
-
-
-def test_what_has_no_value_says_so(eager: RemoteKernel) -> None:
-    eager.run("old.run('t = {\"a\": [tf.constant(1.0)]}; v = tf.Variable(1.0); r = tf.sparse_placeholder(tf.float32)')")
-    for expression, path in [("t", r"\['a'\]\[0\]"), ("v", ""), ("r", r"\.indices")]:
-        with pytest.raises(Exception, match=rf"{path}: this \w+ has no value yet.*sess\.run"):
-            eager[f"old[{expression!r}]"]
-
-
-def test_values_of_a_session_arrive_as_they_are(eager: RemoteKernel) -> None:
-    eager.run("old.run('own = tensors()'); arrived = old['own']")
-    assert eager["differing(arrived, own)"] == {}
-    with pytest.raises(ExchangeError, match=r"(?s)SparseTensorValue arrived.*lacks tensorflow.*pip install"):
-        tfkernels.kernel("tf1").run("import tensorflow as tf", outputs={"x": "tf.SparseTensorValue([[0]], [1.0], [1])"})
