@@ -135,6 +135,7 @@ wrong_here = differing(back["sent"], own)
 
 @pytest.fixture(scope="module")
 def new(kernels_folder: Path) -> Iterator[RemoteKernel]:
+    _registered("python3.7", kernels_folder)
     with RemoteKernel(_registered("newest", kernels_folder)) as kernel:
         prepare(kernel)
         kernel.run("import tfkernels; old = tfkernels.kernel('python3.7'); import numpy as np, pandas as pd")
