@@ -182,20 +182,12 @@ def plain() -> Specimens:
     """Of Python itself."""
     return {
         "none": None,
-        "numbers": [
-            True,
-            7,
-            -(2**63),
-            2**80,
-            -0.0,
-            float("inf"),
-            struct.unpack(">d", b"\x7f\xf8\0\0\0\0\0\7")[0],
-            1 + 2j,
-        ],
+        "numbers": [True, 7, -(2**63), 2**80, -0.0, float("inf"), 1 + 2j],
+        "payload": struct.unpack(">d", b"\x7f\xf8\0\0\0\0\0\7")[0],
         "text": ["", "ä😀\0", "\ud800", b"\0x", bytearray(b"y")],
         "nested": {"k": (1, [2, {"k": {3}}], frozenset([4])), ("a", 1): collections.OrderedDict([("z", 1), ("a", 2)])},
         "weights": collections.OrderedDict(
-            [("dense", [np.arange(6.0).reshape(2, 3), np.zeros(3, "f4")]), ("lstm", [np.ones((2, 8), "f4")])]
+            dense=[np.arange(6.0).reshape(2, 3), np.zeros(3, "f4")], lstm=[np.ones((2, 8))]
         ),
         "ranges": [range(1, 10, 3), slice(None, 3), slice("a", 2, None), Ellipsis],
         "times": [
@@ -241,10 +233,8 @@ def arrays() -> Specimens:
         "dtypes": [np.dtype(">f4"), np.dtype([("a", "i4")], align=True)],
     }
     if hasattr(np, "dtypes") and hasattr(np.dtypes, "StringDType"):
-        found["new strings"] = [
-            np.array(["a", "ä" * 50], "T"),
-            np.array(["a", None], np.dtypes.StringDType(na_object=None)),
-        ]
+        found["new strings"] = np.array(["a", "ä" * 50], "T")
+        found["new strings or None"] = np.array(["a", None], np.dtypes.StringDType(na_object=None))
     return found
 
 
@@ -305,10 +295,8 @@ def frames() -> Specimens:
         "frame": table,
         "frame of one type": twice,
         "frame of objects": pd.DataFrame([["a", 1], [None, 2.5]], columns=pd.RangeIndex(2), dtype=object),
-        "frame of nothing": [
-            pd.DataFrame(index=pd.RangeIndex(3), columns=pd.RangeIndex(0)),
-            pd.DataFrame(index=pd.RangeIndex(0), columns=objects),
-        ],
+        "frame of nothing": pd.DataFrame(index=pd.RangeIndex(3), columns=pd.RangeIndex(0)),
+        "frame of no rows": pd.DataFrame(index=pd.RangeIndex(0), columns=objects),
         "frame by levels": pd.DataFrame(np.eye(3), index=levels, columns=levels),
         "frame with duplicate labels": pd.DataFrame({"a": [1, 2], "b": [1.5, 2]}, index=pd.Index([7, 7])).set_axis(
             objects[:2], axis=1
@@ -340,19 +328,15 @@ def frames() -> Specimens:
         "columns alone": [column.array for column in columns.values()],
     }
     if hasattr(pd.arrays, "FloatingArray"):
-        found["new floating"] = pd.Series(pd.arrays.FloatingArray(np.array([1, np.nan]), np.array([True, False])))
+        found["new floating"] = pd.arrays.FloatingArray(np.array([1, np.nan]), np.array([True, False]))
     if int(pd.__version__.split(".")[0]) >= 2:
         found["new small labels"] = pd.Index([1, 2], dtype="i1")
     if hasattr(twice, "set_flags"):
-        found["new unique labels"] = [
-            one.set_flags(allows_duplicate_labels=False) for one in (named[1:], pd.DataFrame(np.eye(2, dtype="f4")))
-        ]
+        unique = [named[1:], pd.DataFrame(np.eye(2, dtype="f4"))]
+        found["new unique labels"] = [one.set_flags(allows_duplicate_labels=False) for one in unique]
     if _if_there("pyarrow") and pd.__version__.startswith(("2.1.", "2.2.")):
-        found["new strings of Arrow"] = [
-            pd.Series(["ä", None], dtype="string[pyarrow_numpy]"),
-            pd.Index(["a", "b"], dtype="string[pyarrow_numpy]"),
-            pd.DataFrame(np.eye(1), columns=pd.Index(["a"], dtype="string[pyarrow]")),
-        ]
+        arrow = ["string[pyarrow]", "string[pyarrow_numpy]"]
+        found["new strings of Arrow"] = [pd.Series(["ä", None], pd.Index(["a", "b"], dtype=t), dtype=t) for t in arrow]
     return found
 
 
