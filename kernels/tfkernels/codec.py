@@ -25,18 +25,16 @@ import typing
 
 import numpy as np
 
+from tfkernels.buffers import Array, Buffer, look, nbytes, raw
 from tfkernels.dtypes import decode_dtype, encode_dtype
 from tfkernels.errors import ExchangeError, NotPortable
 from tfkernels.kinds import table
 from tfkernels.kinds.arrays import STRINGS
-from tfkernels.kinds.kind import Kind
+from tfkernels.kinds.kind import Kind, Parts
 from tfkernels.kinds.refusal import why_not
-from tfkernels.stacks import LARGEST, Form, Stacker, unstack
+from tfkernels.stacks import Form, Stacker, unstack
 
 Node = typing.Any
-Buffer = typing.Union[bytes, bytearray, "np.ndarray[typing.Any, typing.Any]"]
-Array = typing.Any
-"""A NumPy array, of any dtype."""
 Step = typing.Callable[[int], str]
 Find = typing.Callable[[Array], typing.Optional[typing.Tuple[int, int]]]
 """Where an array is already: the offset, and the number of the other memory."""
@@ -84,9 +82,15 @@ class Encoder:
             return ["same", self._numbers[id(value)]]
         if kind is not np.ndarray and isinstance(value, np.generic):
             return self._scalar(value)
-        if kind not in self._ENCODERS:
+        if kind in _SEQUENCES:
+            node = [_SEQUENCES[kind], *self._nodes(value, list(value), _index)]
+        elif kind in _MAPPINGS:
+            flat = [item for pair in value.items() for item in pair]
+            node = [_MAPPINGS[kind], *self._nodes(value, flat, lambda i: f"[{flat[i - i % 2]!r}]")]
+        elif kind in self._ENCODERS:
+            node = self._ENCODERS[kind](self, value)
+        else:
             return self._kind(value)
-        node = self._ENCODERS[kind](self, value)
         self._number(value)
         return node
 
@@ -97,7 +101,7 @@ class Encoder:
     def views_from(self) -> int:
         """The size from which on arrays are not copied when they arrive; for the decoder, like the forms."""
         together = 0
-        for size in sorted(_length(buffer) for _, buffer in self.buffers):
+        for size in sorted(nbytes(buffer) for _, buffer in self.buffers):
             together += size
             if 4 * together > self.size:
                 return max(size, VIEW_FROM)
@@ -134,31 +138,15 @@ class Encoder:
         kind = table.find(value)
         if kind is None:
             raise NotPortable(why_not(value))
-        nodes, parts = self._apart(kind, value)
+        parts = _apart(kind, value)
+        nodes = self._nodes(value, [part for _, part in parts], lambda i: parts[i][0])
         if kind.name:
             self._number(value)
             return ["kind", kind.name, *nodes]
-        if id(parts[0]) in self._numbers:  # what stands in for the value is numbered, unless it is a scalar
-            self._numbers[id(value)] = self._numbers[id(parts[0])]
+        if id(parts[0][1]) in self._numbers:  # what stands in for the value is numbered, unless it is a scalar
+            self._numbers[id(value)] = self._numbers[id(parts[0][1])]
             self._kept.append(value)
         return nodes[0]
-
-    def _apart(self, kind: Kind, value: typing.Any) -> typing.Tuple[typing.List[Node], typing.List[typing.Any]]:
-        try:
-            parts = kind.take_apart(value)
-        except NotPortable:
-            raise
-        except Exception as error:  # it belongs to a library, and that may find it in any state
-            raise NotPortable(f"this {type(value).__name__} cannot be read: {error}") from error
-        items = [part for _, part in parts]
-        return self._nodes(value, items, lambda i: parts[i][0]), items
-
-    def _sequence(self, value: typing.Any) -> Node:
-        return [_SEQUENCES[type(value)], *self._nodes(value, list(value), _index)]
-
-    def _mapping(self, value: typing.Any) -> Node:
-        flat = [item for pair in value.items() for item in pair]
-        return [_MAPPINGS[type(value)], *self._nodes(value, flat, lambda i: f"[{flat[i - i % 2]!r}]")]
 
     def _blob(self, value: typing.Union[bytes, bytearray]) -> Node:
         return [type(value).__name__, self._place(value), len(value)]
@@ -171,9 +159,10 @@ class Encoder:
         if array.dtype.kind == "O":
             return self._objects(array, order)
         if array.dtype.kind == "T":  # NumPy 2's strings are pointers in memory
-            return ["kind", STRINGS.name, *self._apart(STRINGS, array)[0]]
+            parts = _apart(STRINGS, array)
+            return ["kind", STRINGS.name, *self._nodes(array, [part for _, part in parts], lambda i: parts[i][0])]
         spec = encode_dtype(array.dtype)
-        return ["array", spec, list(array.shape), order, *(self._find(array) or [self._place(_raw(array))])]
+        return ["array", spec, list(array.shape), order, *(self._find(array) or [self._place(raw(array))])]
 
     def _objects(self, array: Array, order: typing.Any) -> Node:
         items = array.ravel(order=order).tolist()
@@ -188,7 +177,7 @@ class Encoder:
         text = "".join([item for item in items if type(item) is str]).encode("utf-8", "surrogatepass")
         positions = list(others.values())
         nodes = self._nodes(array, [items[p] for p in positions], lambda i: _place_in(array.shape, order, positions[i]))
-        return ["texts", list(array.shape), order, self._place(text), len(text), self._place(_raw(lengths)), *nodes]
+        return ["texts", list(array.shape), order, self._place(text), len(text), self._place(raw(lengths)), *nodes]
 
     def _scalar(self, value: "np.generic") -> Node:
         node: Node = self._stacker.scalar(value)
@@ -203,18 +192,16 @@ class Encoder:
         array = np.asarray(value)
         if array.dtype.type is not type(value):
             raise NotPortable(why_not(value))
-        return ["scalar", encode_dtype(array.dtype), self._place(_raw(array))]
+        return ["scalar", encode_dtype(array.dtype), self._place(raw(array))]
 
     def _place(self, buffer: Buffer) -> int:
         offset = -(-self.size // ALIGNMENT) * ALIGNMENT
         self.buffers.append((offset, buffer))
-        self.size = offset + _length(buffer)
+        self.size = offset + nbytes(buffer)
         return offset
 
     _ENCODERS: typing.ClassVar[typing.Dict[type, typing.Callable[["Encoder", typing.Any], Node]]] = {
         np.ndarray: _array,
-        **dict.fromkeys((list, tuple, set, frozenset), _sequence),
-        **dict.fromkeys((dict, collections.OrderedDict), _mapping),
         **dict.fromkeys((bytes, bytearray), _blob),
     }
 
@@ -243,12 +230,25 @@ class Decoder:
         self._complete: typing.List[typing.Any] = []
 
     def decode(self, node: Node) -> typing.Any:
-        """The value of one node. Raises ``ExchangeError`` if the node is not one of this format."""
+        """The value of one node. Raises ``ExchangeError`` if the node is not one of this format.
+
+        One call per level of nesting, and two where they are encoded: users' own functions are on the stack, too.
+        """
         if type(node) in _THEMSELVES:
             return node
         try:
             tag = node[0]
-            value = next(self._stacks[tag]) if type(tag) is int else self._DECODERS[tag](self, node[1:])
+            if type(tag) is int:
+                value = next(self._stacks[tag])
+            elif tag == "kind" or tag in _FROM_ITEMS:
+                start, make = (2, table.builder(node[1])) if tag == "kind" else (1, _FROM_ITEMS[tag])
+                value = []
+                for part in node[start:]:  # no comprehension: before Python 3.12 that is one more call per level
+                    value.append(self.decode(part))
+                if tag != "list":
+                    value = make(value)
+            else:
+                value = self._DECODERS[tag](self, node[1:])
         except _DAMAGES as error:
             raise _damaged(error) from error
         if type(tag) is int or tag in _NUMBERED:
@@ -258,17 +258,15 @@ class Decoder:
     def _items(self, nodes: typing.Iterable[Node]) -> typing.List[typing.Any]:
         return [self.decode(node) for node in nodes]
 
-    def _pairs(self, nodes: typing.Sequence[Node]) -> typing.Iterator[typing.Tuple[typing.Any, typing.Any]]:
-        if len(nodes) % 2:
-            raise ValueError("a key without a value")
-        items = iter(self._items(nodes))
-        return zip(items, items)
-
     def _array(self, node: Node) -> typing.Any:
         spec, shape, order, offset, *number = node
         memory = self._lent[number[0]] if number else self._memory
-        array = _look(memory, tuple(shape), decode_dtype(spec), order, offset)
-        return array if number or array.nbytes >= self._views_from else array.copy(order="K")
+        array = look(memory, tuple(shape), decode_dtype(spec), order, offset)
+        if (
+            number or not array.nbytes
+        ):  # what looks into nothing stays: a copy of text without characters would have one
+            return array
+        return array if array.nbytes >= self._views_from else array.copy(order="K")
 
     def _objects(self, node: Node) -> typing.Any:
         return _filled(self._items(node[2:])).reshape(node[0], order=node[1])
@@ -277,7 +275,7 @@ class Decoder:
         shape, order, offset, length, lengths_offset = node[:5]
         text = self._bytes([offset, length]).decode("utf-8", "surrogatepass")
         others = self._items(node[5:])
-        lengths = _look(self._memory, (int(np.prod(shape)),), np.dtype("<i8"), "C", lengths_offset)
+        lengths = look(self._memory, (int(np.prod(shape)),), np.dtype("<i8"), "C", lengths_offset)
         ends = np.maximum(lengths, 0).cumsum()
         if (ends[-1] if len(ends) else 0) != len(text):
             raise ValueError(f"text of {len(text)} characters, and other lengths of its parts")
@@ -296,7 +294,7 @@ class Decoder:
     def _scalar(self, node: Node) -> typing.Any:
         spec, offset = node
         # An array's own copy, because a structured scalar keeps looking into the array it comes from.
-        return _look(self._memory, (), decode_dtype(spec), "C", offset).copy()[()]
+        return look(self._memory, (), decode_dtype(spec), "C", offset).copy()[()]
 
     def _bytes(self, node: Node) -> bytes:
         offset, length = node
@@ -306,18 +304,11 @@ class Decoder:
         return found
 
     _DECODERS: typing.ClassVar[typing.Dict[str, typing.Callable[["Decoder", Node], typing.Any]]] = {
-        "list": lambda self, node: self._items(node),
-        "tuple": lambda self, node: tuple(self._items(node)),
-        "set": lambda self, node: set(self._items(node)),
-        "frozenset": lambda self, node: frozenset(self._items(node)),
-        "dict": lambda self, node: dict(self._pairs(node)),
-        "odict": lambda self, node: collections.OrderedDict(self._pairs(node)),
         "array": lambda self, node: self._array(node),
         "objects": lambda self, node: self._objects(node),
         "texts": lambda self, node: self._texts(node),
         "bytes": lambda self, node: self._bytes(node),
         "bytearray": lambda self, node: bytearray(self._bytes(node)),
-        "kind": lambda self, node: table.builder(node[0])(self._items(node[1:])),
         "same": lambda self, node: self._same(node),
         "scalar": lambda self, node: self._scalar(node),
         "npbytes": lambda self, node: np.bytes_(self._bytes(node)),
@@ -330,13 +321,29 @@ class Decoder:
 
 _SEQUENCES: typing.Dict[type, str] = {list: "list", tuple: "tuple", set: "set", frozenset: "frozenset"}
 _MAPPINGS: typing.Dict[type, str] = {dict: "dict", collections.OrderedDict: "odict"}
+
+
+def _pairs(items: typing.List[typing.Any]) -> typing.Iterator[typing.Tuple[typing.Any, typing.Any]]:
+    if len(items) % 2:
+        raise ValueError("a key without a value")
+    flat = iter(items)
+    return zip(flat, flat)
+
+
+_FROM_ITEMS: typing.Dict[str, typing.Callable[[typing.List[typing.Any]], typing.Any]] = {
+    "list": list,
+    "tuple": tuple,
+    "set": set,
+    "frozenset": frozenset,
+    "dict": lambda items: dict(_pairs(items)),
+    "odict": lambda items: collections.OrderedDict(_pairs(items)),
+}
 _NUMBERED = frozenset(
     [*_SEQUENCES.values(), *_MAPPINGS.values(), "array", "objects", "texts", "bytes", "bytearray", "kind"]
 )
 _THEMSELVES = frozenset([type(None), bool, int, float, str])
 _DAMAGES = (
-    KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, StopIteration,
-    struct.error,
+    KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, StopIteration, struct.error,
 )  # fmt: skip
 
 
@@ -359,6 +366,15 @@ _NUMBERS: typing.Dict[type, typing.Callable[[typing.Any], Node]] = {
 }
 
 
+def _apart(kind: Kind, value: typing.Any) -> Parts:
+    try:
+        return kind.take_apart(value)
+    except (NotPortable, RecursionError):
+        raise
+    except Exception as error:  # it belongs to a library, and that may find it in any state
+        raise NotPortable(f"this {type(value).__name__} cannot be read: {error}") from error
+
+
 def _index(position: int) -> str:
     return f"[{position}]"
 
@@ -367,31 +383,8 @@ def _place_in(shape: typing.Tuple[int, ...], order: typing.Any, position: int) -
     return "[{}]".format(", ".join(str(i) for i in np.unravel_index(position, shape, order)))
 
 
-def _length(buffer: Buffer) -> int:
-    return len(buffer) if isinstance(buffer, (bytes, bytearray)) else buffer.nbytes
-
-
-def _look(
-    memory: typing.Any, shape: typing.Tuple[int, ...], dtype: typing.Any, order: typing.Any, offset: int
-) -> Array:
-    if offset < 0 or min(shape, default=0) < 0:
-        raise ValueError(f"an array of shape {shape} at {offset}")  # NumPy would take it
-    if dtype.itemsize == 0 or 0 in shape:
-        return np.empty(shape, dtype, order=order)
-    return np.ndarray(shape, dtype, buffer=memory, offset=offset, order=order)
-
-
 def _filled(items: typing.List[typing.Any]) -> Array:
     flat = np.empty(len(items), dtype=object)
     for index, item in enumerate(items):  # not flat[:] = …: NumPy would look into nested sequences
         flat[index] = item
     return flat
-
-
-def _raw(array: "np.ndarray[typing.Any, typing.Any]") -> Buffer:
-    """The array's bytes in memory order; a copy only if it is not contiguous, or so small that a view costs more."""
-    if array.nbytes <= LARGEST:
-        return array.tobytes("A")
-    if not array.flags.c_contiguous:
-        array = array.T if array.flags.f_contiguous else np.ascontiguousarray(array)
-    return array.reshape(-1).view(np.uint8)

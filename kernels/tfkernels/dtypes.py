@@ -1,8 +1,9 @@
 """NumPy dtypes as plain JSON, and back.
 
-``dtype.str`` for the plain ones (it carries byte order and datetime unit); a dictionary for structured and
-sub-array dtypes, because ``dtype.descr`` loses offsets, titles and alignment; the name for those that ml_dtypes or
-TensorFlow registered with NumPy (bfloat16, float8_…), whose ``str`` says no more than their size.
+``dtype.str`` for the plain ones (it carries byte order and datetime unit), with C's name where two of C's types are
+alike here, such as long and long long; a dictionary for structured and sub-array dtypes, because ``dtype.descr`` loses
+offsets, titles and alignment; the name for those that ml_dtypes or TensorFlow registered with NumPy (bfloat16,
+float8_…), whose ``str`` says no more than their size.
 """
 
 import re
@@ -19,14 +20,21 @@ _PLAIN_KINDS = "biufcmMSUV"
 _PLAIN = re.compile(rf"[<>|=][{_PLAIN_KINDS}]\d+(\[\w+\])?$")  # NumPy reads much more: lists, names, aliases
 
 # Thousands of small arrays are sent faster if the usual dtypes are not looked at closely.
-COMMON: "typing.Dict[np.dtype[typing.Any], str]" = {np.dtype(code): np.dtype(code).str for code in "?bBhHiIlLefdFD"}
-_DECODED = {text: dtype for dtype, text in COMMON.items()}
+_DECODED = {np.dtype(code).str: np.dtype(np.dtype(code).str) for code in "?bBhHiIlLqQefdFD"}
+_COMMON = {dtype: text for text, dtype in _DECODED.items()}
+COMMON_TYPES: "typing.Dict[type, np.dtype[typing.Any]]" = {dtype.type: dtype for dtype in _COMMON}
+
+_TWINS = {
+    dtype.type.__name__: dtype.char for dtype in map(np.dtype, "bBhHiIlLqQdgDG") if dtype.type not in COMMON_TYPES
+}
+"""NumPy's types of which another one equals the dtype, by name; their scalars are of a type of their own."""
 
 
 def encode_dtype(dtype: "np.dtype[typing.Any]") -> Spec:
     """A JSON description of ``dtype``; raises ``NotPortable`` for those that hold Python objects."""
-    if dtype in COMMON:
-        return COMMON[dtype]
+    text = common(dtype)
+    if text is not None:
+        return text
     if dtype.hasobject:
         raise NotPortable(
             f"dtype {dtype} holds Python objects inside a record; pass the fields, {{name: x[name] for name in "
@@ -37,9 +45,11 @@ def encode_dtype(dtype: "np.dtype[typing.Any]") -> Spec:
     if dtype.subdtype is not None:
         base, shape = dtype.subdtype
         return {"base": encode_dtype(base), "shape": list(shape)}
+    name = dtype.type.__name__
+    if name in _TWINS and np.dtype(dtype.str).type is not dtype.type:
+        return {"type": name, "str": dtype.str}
     if dtype.isbuiltin == 1:
         return dtype.str
-    name = dtype.type.__name__
     if any(dtype == registered for registered in _registered(name)):
         return {"registered": name}
     if dtype.kind not in _PLAIN_KINDS or dtype.type.__module__ != "numpy":
@@ -50,6 +60,12 @@ def encode_dtype(dtype: "np.dtype[typing.Any]") -> Spec:
     return dtype.str
 
 
+def common(dtype: "np.dtype[typing.Any]") -> typing.Optional[str]:
+    """``dtype.str`` of one of the usual dtypes, or ``None``."""
+    text = _COMMON.get(dtype)
+    return text if text is None or dtype.type in COMMON_TYPES else None  # a twin equals it
+
+
 def _registered(name: str) -> typing.Iterator["np.dtype[typing.Any]"]:
     """The dtypes of that name that libraries in this process registered with NumPy; ml_dtypes' comes first."""
     found = getattr(sys.modules.get("ml_dtypes"), name, None)
@@ -57,7 +73,9 @@ def _registered(name: str) -> typing.Iterator["np.dtype[typing.Any]"]:
         yield np.dtype(found)
     tensorflow = sys.modules.get("tensorflow")
     if name == "bfloat16" and hasattr(tensorflow, "bfloat16"):  # before 2.12 or so it brought its own
-        yield np.dtype(typing.cast(typing.Any, tensorflow).bfloat16.as_numpy_dtype)
+        own = np.dtype(typing.cast(typing.Any, tensorflow).bfloat16.as_numpy_dtype)
+        if own.type.__name__ == name:  # in the first releases it is uint16
+            yield own
 
 
 def _decode_registered(name: str) -> "np.dtype[typing.Any]":
@@ -68,7 +86,7 @@ def _decode_registered(name: str) -> "np.dtype[typing.Any]":
             return dtype
         instead = "(It needs Python 3.7, and brings a newer NumPy if that is older than 1.21.) "
         if name == "bfloat16":
-            instead += "Or import tensorflow there first, whose own bfloat16 is used then. "
+            instead += "Or import tensorflow 1.5 or newer there first, whose own bfloat16 is used then. "
         raise MissingPackage(
             "ml_dtypes", f"an array of {name}", str(error), instead + "Or pass x.astype('float32')."
         ) from error
@@ -112,6 +130,10 @@ def _decode(spec: typing.Any) -> "np.dtype[typing.Any]":
         if not _PLAIN.match(spec):
             raise TypeError("it is not written as dtype.str writes it")
         return np.dtype(spec)
+    if "type" in spec:
+        plain = _decode(spec["str"])
+        twin = np.dtype(_TWINS[spec["type"]]).newbyteorder(plain.byteorder) if spec["type"] in _TWINS else plain
+        return twin if twin == plain else plain  # on another platform others are alike
     if "registered" in spec:
         return _decode_registered(spec["registered"])
     if "base" in spec:

@@ -7,16 +7,18 @@ joined into one, from different segments.
 What is to last is written as bytes instead: a line that says what they are, then the same buffers and skeleton.
 """
 
+import contextlib
 import json
 import os
 import re
+import sys
 import typing
 
 import numpy as np
 
 from tfkernels.codec import ALIGNMENT, Decoder, Encoder
 from tfkernels.errors import ExchangeError, NotPortable
-from tfkernels.segments import Address, open_segment, read
+from tfkernels.segments import Address, open_segment, read, read_bytes
 from tfkernels.writing import write
 
 if typing.TYPE_CHECKING:
@@ -42,11 +44,16 @@ class Parcel:
                 nodes[name] = encoder.encode(value)
             except NotPortable as error:
                 raise error.within(name) from None
+            except RecursionError as error:
+                raise _no_stack(f"{name}: it is") from error
         skeleton = {"forms": encoder.forms(), "values": nodes, "views": encoder.views_from()}
         self.loan = loan
         self._buffers = encoder.buffers
         self._end = encoder.size
-        self._skeleton = json.dumps(skeleton, separators=(",", ":")).encode("ascii")
+        try:
+            self._skeleton = json.dumps(skeleton, separators=(",", ":")).encode("ascii")
+        except RecursionError as error:
+            raise _no_stack(f"{', '.join(nodes)}: it is") from error
 
     @property
     def size(self) -> int:
@@ -78,8 +85,9 @@ def join(descriptors: typing.Iterable[Descriptor]) -> Descriptor:
 def unpack(descriptor: Descriptor) -> typing.Dict[str, typing.Any]:
     """The named values of a parcel: independent, writable, ordinary. Raises ``ExchangeError``."""
     values: typing.Dict[str, typing.Any] = {}
-    for part in check(descriptor)["parts"]:
-        values.update(_unpack(part))
+    with _told():
+        for part in check(descriptor)["parts"]:
+            values.update(_unpack(part))
     return values
 
 
@@ -113,11 +121,12 @@ def of_bytes(content: bytes) -> typing.Dict[str, typing.Any]:
         raise ExchangeError(
             f"the recorded value is damaged: it has {len(content)} bytes of {_HEADER + buffers + length}"
         )
-    memory = np.empty(buffers + ALIGNMENT, np.uint8)
-    start = -memory.ctypes.data % ALIGNMENT
-    memory = memory[start : start + buffers]
-    memory[:] = np.frombuffer(content, np.uint8, buffers, _HEADER)
-    return _decoded(memory, content[_HEADER + buffers :])
+    with _told():
+        memory = np.empty(buffers + ALIGNMENT, np.uint8)
+        start = -memory.ctypes.data % ALIGNMENT
+        memory = memory[start : start + buffers]
+        memory[:] = np.frombuffer(content, np.uint8, buffers, _HEADER)
+        return _decoded(memory, content[_HEADER + buffers :])
 
 
 def _unpack(part: typing.Dict[str, typing.Any]) -> typing.Dict[str, typing.Any]:
@@ -125,9 +134,7 @@ def _unpack(part: typing.Dict[str, typing.Any]) -> typing.Dict[str, typing.Any]:
     try:
         buffers, length = part["buffers"], part["skeleton"]
         lent = [_borrowed(address, size) for address, size in part["lent"]]
-        return _decoded(read(segment, buffers), os.pread(segment, length, buffers), lent)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ExchangeError(f"what arrived is damaged ({error!r})") from error
+        return _decoded(read(segment, buffers), read_bytes(segment, length, buffers), lent)
     finally:
         os.close(segment)
 
@@ -143,9 +150,27 @@ def _borrowed(address: Address, size: int) -> typing.Any:
 def _decoded(
     memory: typing.Any, skeleton: typing.Union[bytes, bytearray], lent: typing.Sequence[typing.Any] = ()
 ) -> typing.Dict[str, typing.Any]:
+    written = json.loads(bytes(skeleton).decode("ascii"))
+    decoder = Decoder(memory, written["forms"], written.get("views", 0), lent)
+    return {name: decoder.decode(node) for name, node in written["values"].items()}
+
+
+@contextlib.contextmanager
+def _told() -> typing.Iterator[None]:
+    """Whatever goes wrong with what arrived is an ``ExchangeError``."""
     try:
-        written = json.loads(bytes(skeleton).decode("ascii"))
-        decoder = Decoder(memory, written["forms"], written.get("views", 0), lent)
-        return {name: decoder.decode(node) for name, node in written["values"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        yield
+    except RecursionError as error:
+        raise _no_stack("what arrived is damaged, or") from error
+    except MemoryError as error:
+        raise ExchangeError("there is not enough memory here for what arrived; free some, or pass less") from error
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
         raise ExchangeError(f"what arrived is damaged ({error!r})") from error
+
+
+def _no_stack(beginning: str) -> ExchangeError:
+    limit = sys.getrecursionlimit()
+    return ExchangeError(
+        f"{beginning} nested deeper than the stack of calls has room for; pass it from a function that is called less "
+        f"deep, or allow more than {limit:,} calls: import sys; sys.setrecursionlimit({2 * limit})"
+    )

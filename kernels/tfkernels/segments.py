@@ -162,7 +162,7 @@ def _punch(descriptor: int) -> None:
 
 def open_segment(address: Address) -> int:
     """A file descriptor for another process's segment; no other file is ever accepted."""
-    path = address["path"]
+    path, announced = address["path"], (address["device"], address["inode"])
     try:
         descriptor = os.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
     except OSError as error:
@@ -171,7 +171,7 @@ def open_segment(address: Address) -> int:
             "on this machine?"
         ) from error  # fmt: skip
     found = os.fstat(descriptor)
-    same = (found.st_dev, found.st_ino) == (address["device"], address["inode"])
+    same = (found.st_dev, found.st_ino) == announced
     if not same or not stat.S_ISREG(found.st_mode) or (hasattr(os, "geteuid") and found.st_uid != os.geteuid()):
         os.close(descriptor)
         raise ExchangeError(f"refused: {path} is not, or not any more, the shared memory that was announced")
@@ -234,6 +234,19 @@ def place(mapping: mmap.mmap) -> typing.Optional[typing.Tuple[int, int, int]]:
     """Device and inode of the segment that ``read`` made a mapping of, and the mapping's address."""
     identity = _origins.get(mapping)
     return None if identity is None else (*identity, _start(mapping))
+
+
+def read_bytes(descriptor: int, size: int, offset: int) -> bytes:
+    """``size`` bytes from ``offset`` on. Raises ``ExchangeError`` if there are fewer."""
+    if offset < 0 or not 0 <= size <= os.fstat(descriptor).st_size - offset:
+        raise ExchangeError("the shared memory of the other kernel is shorter than announced")
+    found = os.pread(descriptor, size, offset)
+    while len(found) < size:  # Linux reads at most 2 GiB at once
+        more = os.pread(descriptor, size - len(found), offset + len(found))
+        if not more:
+            raise ExchangeError("the shared memory of the other kernel is shorter than announced")
+        found += more
+    return found
 
 
 def has_room(address: Address, size: int) -> bool:

@@ -10,16 +10,15 @@ import typing
 
 import numpy as np
 
-from tfkernels.dtypes import COMMON, decode_dtype
+from tfkernels.dtypes import COMMON_TYPES, common, decode_dtype
 
 LARGEST = 4096
 """Bytes. For larger arrays the copy costs more than their description."""
 
 Form = typing.List[typing.Any]
 Node = typing.List[int]
-_Key = typing.Tuple["np.dtype[typing.Any]", typing.Tuple[int, ...], bool]
-
-_SCALARS = {dtype.type: dtype for dtype in COMMON}
+_Key = typing.Tuple["np.dtype[typing.Any]", type, typing.Tuple[int, ...], bool]
+"""Dtypes that are equal may be of two types."""
 
 
 class Stacker:
@@ -30,11 +29,13 @@ class Stacker:
 
     def array(self, array: typing.Any) -> typing.Optional[Node]:
         """The node of a small array, or ``None`` for all others."""
-        shape = array.shape
-        key = (array.dtype, shape, len(shape) > 1 and array.flags.fnc)
+        shape, dtype = array.shape, array.dtype
+        if not shape:  # a scalar's form is the same
+            return None
+        key = (dtype, dtype.type, shape, len(shape) > 1 and array.flags.fnc)
         stack = self._stacks.get(key)
         if stack is None:
-            if array.dtype not in COMMON or not 0 < array.nbytes <= LARGEST or not shape:
+            if common(dtype) is None or not 0 < array.nbytes <= LARGEST:
                 return None
             stack = self._new(key)
         stack[1].append(array.tobytes("A"))
@@ -42,10 +43,10 @@ class Stacker:
 
     def scalar(self, value: typing.Any) -> typing.Optional[Node]:
         """The node of one of the usual scalars, or ``None`` for all others."""
-        dtype = _SCALARS.get(type(value))
+        dtype = COMMON_TYPES.get(type(value))
         if dtype is None:
             return None
-        key = (dtype, (), False)
+        key = (dtype, dtype.type, (), False)
         stack = self._stacks.get(key) or self._new(key)
         stack[1].append(value.tobytes())
         return stack[0]
@@ -57,8 +58,8 @@ class Stacker:
     def lay_out(self, place: typing.Callable[[bytes], int]) -> typing.List[Form]:
         """Hands each stack's bytes to ``place``, which says where they lie, and returns the forms."""
         return [
-            [COMMON[dtype], list(shape), "F" if fortran else "C", len(pieces), place(b"".join(pieces))]
-            for (dtype, shape, fortran), (_, pieces) in self._stacks.items()
+            [dtype.str, list(shape), "F" if fortran else "C", len(pieces), place(b"".join(pieces))]
+            for (dtype, _, shape, fortran), (_, pieces) in self._stacks.items()
         ]
 
 

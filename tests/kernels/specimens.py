@@ -27,6 +27,7 @@ def _if_there(module: str) -> typing.Any:
 
 pd = _if_there("pandas")
 sp = _if_there("scipy.sparse")
+ml_dtypes = _if_there("ml_dtypes")
 
 Specimens = typing.Dict[str, typing.Any]
 
@@ -36,6 +37,7 @@ class Point(typing.NamedTuple):
     y: typing.Any
 
 
+Renamed: typing.Any = collections.namedtuple("Renamed", ["x", "a b", "class", "x"], rename=True)  # noqa: PYI024
 Masked: typing.Any = np.ma.MaskedArray
 
 
@@ -106,7 +108,7 @@ def _assert_same_array(there: typing.Any, here: typing.Any) -> None:
             assert_same(one, other)
     else:
         assert bits(there) == bits(here)
-        if here.flags.f_contiguous:
+        if here.flags.f_contiguous and here.nbytes:  # without bytes, NumPy's flags say nothing
             assert there.flags.f_contiguous
 
 
@@ -121,6 +123,8 @@ def _assert_same_sparse(there: typing.Any, here: typing.Any) -> None:
 
 
 def _assert_same_pandas(there: typing.Any, here: typing.Any) -> None:
+    if hasattr(here, "flags") and isinstance(here, (pd.DataFrame, pd.Series)):
+        assert there.flags == here.flags
     if isinstance(here, pd.DataFrame):
         assert_same(there.columns, here.columns)
         assert_same(there.index, here.index)
@@ -169,27 +173,21 @@ def _assert_same_values(there: typing.Any, here: typing.Any) -> None:
 
 def _attribute(tensor: typing.Any, name: str) -> typing.Any:
     value: typing.Any = getattr(tensor, name, None)
-    return value.numpy() if callable(getattr(value, "numpy", None)) else tuple(value) if name == "shape" else value
+    if name == "shape":
+        return str(value)  # TensorFlow 1 has a class for each dimension
+    return value.numpy() if callable(getattr(value, "numpy", None)) else value
 
 
 def plain() -> Specimens:
     """Of Python itself."""
     return {
         "none": None,
-        "numbers": [
-            True,
-            7,
-            -(2**63),
-            2**80,
-            -0.0,
-            float("inf"),
-            struct.unpack(">d", b"\x7f\xf8\0\0\0\0\0\7")[0],
-            1 + 2j,
-        ],
+        "numbers": [True, 7, -(2**63), 2**80, -0.0, float("inf"), 1 + 2j],
+        "payload": struct.unpack(">d", b"\x7f\xf8\0\0\0\0\0\7")[0],
         "text": ["", "ä😀\0", "\ud800", b"\0x", bytearray(b"y")],
         "nested": {"k": (1, [2, {"k": {3}}], frozenset([4])), ("a", 1): collections.OrderedDict([("z", 1), ("a", 2)])},
         "weights": collections.OrderedDict(
-            [("dense", [np.arange(6.0).reshape(2, 3), np.zeros(3, "f4")]), ("lstm", [np.ones((2, 8), "f4")])]
+            dense=[np.arange(6.0).reshape(2, 3), np.zeros(3, "f4")], lstm=[np.ones((2, 8))]
         ),
         "ranges": [range(1, 10, 3), slice(None, 3), slice("a", 2, None), Ellipsis],
         "times": [
@@ -204,6 +202,7 @@ def plain() -> Specimens:
         "exact": [decimal.Decimal("1.10"), decimal.Decimal("-sNaN123"), fractions.Fraction(-3, 7)],
         "things": [uuid.UUID(int=5), pathlib.PosixPath("/a b"), pathlib.PurePosixPath("c"), types.SimpleNamespace(a=1)],
         "collections": [collections.Counter("aab"), collections.deque([1, [2]], 5), Point(1, [2.0])],
+        "renamed": Renamed(1, [2.0], None, "y"),
     }
 
 
@@ -234,21 +233,26 @@ def arrays() -> Specimens:
         "dtypes": [np.dtype(">f4"), np.dtype([("a", "i4")], align=True)],
     }
     if hasattr(np, "dtypes") and hasattr(np.dtypes, "StringDType"):
-        found["new strings"] = [
-            np.array(["a", "ä" * 50], "T"),
-            np.array(["a", None], np.dtypes.StringDType(na_object=None)),
-        ]
+        found["new strings"] = np.array(["a", "ä" * 50], "T")
+        found["new strings or None"] = np.array(["a", None], np.dtypes.StringDType(na_object=None))
     return found
 
 
+def registered_dtypes() -> typing.List[typing.Any]:
+    """Those of ml_dtypes: bfloat16, float8_…, int4, …."""
+    found = [getattr(ml_dtypes, name) for name in dir(ml_dtypes)]
+    return [dtype for dtype in found if isinstance(dtype, type) and issubclass(dtype, np.generic)]
+
+
 def registered(dtype: typing.Any) -> Specimens:
-    """Of a dtype such as bfloat16."""
+    """Of one of these dtypes."""
     array = np.arange(96, dtype="u1").view(dtype)
     return {
         "array": array,
         "fortran": np.asfortranarray(array[:12].reshape(3, 4)),
         "scalar": array[1],
         "record": np.zeros(2, [("a", dtype), ("b", "f4")]),
+        "dtype": np.dtype(dtype),
     }
 
 
@@ -291,10 +295,8 @@ def frames() -> Specimens:
         "frame": table,
         "frame of one type": twice,
         "frame of objects": pd.DataFrame([["a", 1], [None, 2.5]], columns=pd.RangeIndex(2), dtype=object),
-        "frame of nothing": [
-            pd.DataFrame(index=pd.RangeIndex(3), columns=pd.RangeIndex(0)),
-            pd.DataFrame(index=pd.RangeIndex(0), columns=objects),
-        ],
+        "frame of nothing": pd.DataFrame(index=pd.RangeIndex(3), columns=pd.RangeIndex(0)),
+        "frame of no rows": pd.DataFrame(index=pd.RangeIndex(0), columns=objects),
         "frame by levels": pd.DataFrame(np.eye(3), index=levels, columns=levels),
         "frame with duplicate labels": pd.DataFrame({"a": [1, 2], "b": [1.5, 2]}, index=pd.Index([7, 7])).set_axis(
             objects[:2], axis=1
@@ -322,12 +324,19 @@ def frames() -> Specimens:
         "periods": [pd.period_range("2020", periods=3, freq=pd.offsets.YearEnd()), pd.PeriodIndex(["2020"], freq="2D")],
         "of pandas": [pd.NaT, pd.NA, pd.Period("2020-05", "M"), pd.Interval(1, 2.5, "both"), pd.Timedelta(5)],
         "moment": [pd.Timestamp("2020-01-01T00:00:00.000000001"), pd.Timestamp(1, unit="ns", tz="Asia/Kolkata")],
+        "rows": list(pd.DataFrame({"a": [1, 2], "b c": [1.5, 2]}).itertuples()),
         "columns alone": [column.array for column in columns.values()],
     }
     if hasattr(pd.arrays, "FloatingArray"):
-        found["new floating"] = pd.Series(pd.arrays.FloatingArray(np.array([1, np.nan]), np.array([True, False])))
+        found["new floating"] = pd.arrays.FloatingArray(np.array([1, np.nan]), np.array([True, False]))
     if int(pd.__version__.split(".")[0]) >= 2:
         found["new small labels"] = pd.Index([1, 2], dtype="i1")
+    if hasattr(twice, "set_flags"):
+        unique = [named[1:], pd.DataFrame(np.eye(2, dtype="f4"))]
+        found["new unique labels"] = [one.set_flags(allows_duplicate_labels=False) for one in unique]
+    if _if_there("pyarrow") and pd.__version__.startswith(("2.1.", "2.2.")):
+        arrow = ["string[pyarrow]", "string[pyarrow_numpy]"]
+        found["new strings of Arrow"] = [pd.Series(["ä", None], pd.Index(["a", "b"], dtype=t), dtype=t) for t in arrow]
     return found
 
 
@@ -362,12 +371,18 @@ def tensors() -> Specimens:
     found = {
         "ragged value": ragged,
         "ragged value of two levels": v1.ragged.RaggedTensorValue(ragged, np.array([0, 1, 3], "i4").astype("i8")),
+        "ragged value of texts": v1.ragged.RaggedTensorValue(np.array([b"a", b"", b"bc"], object), splits.astype("i4")),
         "sparse value": v1.SparseTensorValue(indices, np.array([1.5, 2], "f4"), shape),
+        "sparse value of texts": v1.SparseTensorValue(indices, np.array([b"a", b"bc"], object), shape),
     }
     if tf.executing_eagerly():
         found["ragged"] = tf.ragged.constant([[1, 2], [], [3]])
         found["ragged of two levels"] = tf.ragged.constant([[[1.5], []], [[2.5, 3]]])
-        found["ragged of rows of one length"] = tf.RaggedTensor.from_uniform_row_length([[1, 2], [3, 4]], 2)
+        if hasattr(tf.RaggedTensor, "from_uniform_row_length"):
+            found["ragged of rows of one length"] = tf.RaggedTensor.from_uniform_row_length([[1, 2], [3, 4]], 2)
+        found["ragged of short splits"] = tf.ragged.constant([[[1.5], []], [[2.5]]], row_splits_dtype=tf.int32)
+        found["ragged of texts"] = tf.ragged.constant([["a", "bc"], [], ["ä"]])
+        found["sparse of texts"] = tf.SparseTensor(indices, ["a", "bc"], shape)
         found["sparse"] = tf.SparseTensor(indices, np.array([1.5, 2], "f4"), shape)
         found["slices"] = tf.IndexedSlices(tf.constant([[1.0]]), tf.constant([2]), tf.constant([3, 1]))
     return found
@@ -380,4 +395,6 @@ def all_here() -> Specimens:
         groups["pandas"] = frames()
     if sp is not None:
         groups["scipy"] = matrices()
+    if ml_dtypes is not None:
+        groups["ml_dtypes"] = {"new " + dtype.__name__: registered(dtype) for dtype in registered_dtypes()}
     return {group + ": " + name: value for group, found in groups.items() for name, value in found.items()}

@@ -1,4 +1,4 @@
-"""Values between kernels of the oldest and the newest Python, NumPy, pandas, scipy and TensorFlow, both ways.
+"""Values between kernels of the oldest and the newest Python, NumPy, pandas and scipy, both ways.
 
 The notebook's side is a kernel too: it starts the other one through ``tfkernels.kernel``, as a notebook does. Each side
 makes its own specimens, and what arrives must be the same as what that side made itself.
@@ -15,7 +15,6 @@ import findpython
 import pytest
 from uv import find_uv_bin
 
-import tfkernels
 from tests.kernels import specimens
 from tests.kernels.test_remote import Answering, interrupt_soon
 from tfkernels import launcher
@@ -26,9 +25,11 @@ from tfprovisioner.install import Installed
 _PACKAGES = {
     "python3.6": ["ipykernel", "numpy<1.20", "pandas<1.2", "scipy<1.6"],
     "python3.7": ["ipykernel", "numpy<1.20", "pandas<1.4", "scipy<1.8"],
+    "python3.12": ["ipykernel", "numpy<2", "pandas<2.3", "scipy", "ml_dtypes", "pyarrow<20"],
     "newest": ["ipykernel", "numpy", "pandas", "scipy", "ml_dtypes"],
 }
-_VERSIONS = {"python3.6": "3.6", "python3.7": "3.7", "newest": "3.13"}
+_VERSIONS = {"python3.6": "3.6", "python3.7": "3.7", "python3.12": "3.12", "newest": "3.13"}
+_WITH_ML_DTYPES = {name for name, packages in _PACKAGES.items() if "ml_dtypes" in packages}
 
 
 def _interpreter(version: str) -> str:
@@ -71,25 +72,25 @@ def _registered(name: str, folder: Path) -> str:
     return name
 
 
-@pytest.fixture(scope="module", params=["python3.7", "newest"])
+@pytest.fixture(scope="module", params=["python3.7", "python3.12", "newest"])
 def notebook(request: pytest.FixtureRequest, kernels_folder: Path) -> Iterator[RemoteKernel]:
     with RemoteKernel(_registered(request.param, kernels_folder)) as kernel:
-        _prepare(kernel)
+        prepare(kernel)
         yield kernel
 
 
-@pytest.fixture(params=["python3.6", "python3.7", "newest"])
+@pytest.fixture(params=["python3.6", "python3.7", "python3.12", "newest"])
 def other(request: pytest.FixtureRequest, kernels_folder: Path) -> str:
     return _registered(request.param, kernels_folder)
 
 
-def _prepare(kernel: RemoteKernel) -> None:
+def prepare(kernel: RemoteKernel) -> None:
     """Both sides know the specimens and how they are compared."""
     kernel["source"] = Path(specimens.__file__).read_text(encoding="utf-8")
-    kernel.run(_COMPARING)
+    kernel.run(COMPARING)
 
 
-_COMPARING = """
+COMPARING = """
 import traceback
 exec(source)
 
@@ -119,19 +120,24 @@ missing = sorted(name for name in set(own) ^ known if ": new " not in name)
 back = there.run("wrong = differing(sent, own)", inputs={"sent": sent}, outputs={"sent": "sent", "wrong": "wrong"})
 wrong_here = differing(back["sent"], own)
 """,
-        inputs={"COMPARING": _COMPARING},
+        inputs={"COMPARING": COMPARING},
     )
     assert notebook["missing"] == []
     assert notebook["back['wrong']"] == {}
     assert notebook["wrong_here"] == {}
     assert notebook["len(sent)"] > 50
+    both = {notebook.name, other} <= _WITH_ML_DTYPES
+    assert notebook["{name for name in sent if name[-8:] in ('bfloat16', 'e4m3fnuz')}"] == (
+        {"ml_dtypes: new bfloat16", "ml_dtypes: new float8_e4m3fnuz"} if both else set()
+    )
     notebook.run("there.shutdown()")
 
 
 @pytest.fixture(scope="module")
 def new(kernels_folder: Path) -> Iterator[RemoteKernel]:
+    _registered("python3.7", kernels_folder)
     with RemoteKernel(_registered("newest", kernels_folder)) as kernel:
-        _prepare(kernel)
+        prepare(kernel)
         kernel.run("import tfkernels; old = tfkernels.kernel('python3.7'); import numpy as np, pandas as pd")
         yield kernel
 
@@ -148,6 +154,25 @@ exact = old["x[0][0] == 'a' and x[0][1] != x[0][1] and str(x[3][1]) == '2020-01-
 """)
     assert new["kinds"] == ["object", "object", "datetime64[ns]", "datetime64[ns, UTC]", "string"]
     assert new["exact"]
+
+
+def test_strings_of_arrow_with_nan_arrive_as_what_each_pandas_calls_them(kernels_folder: Path) -> None:
+    for name in ("python3.7", "newest"):
+        _registered(name, kernels_folder)
+    with RemoteKernel(_registered("python3.12", kernels_folder)) as kernel:
+        kernel.run("""
+import pandas as pd, tfkernels
+x = pd.Series(["ä", None], dtype="string[pyarrow_numpy]")
+kinds, back = [], []
+for name in ("python3.7", "newest"):
+    with tfkernels.kernel(name) as there:
+        there["x"] = x
+        kinds.append(there["str(x.dtype)"])
+        back.append(there["x"])
+values = [(each[0], each.isna().tolist()) for each in back]
+""")
+        assert kernel["kinds"] == ["object", "str"]
+        assert kernel["values"] == [("ä", [False, True])] * 2
 
 
 def _refused(kernel: RemoteKernel, expression: str) -> str:
@@ -210,104 +235,3 @@ def test_interrupts_questions_and_output_on_python_3_6(kernels_folder: Path) -> 
         with pytest.raises(RemoteError, match="newer Python"):
             kernel.run("%load_ext tfkernels\nimport tfkernels; tfkernels.kernel('python3.6')")
         assert kernel["1 + 1"] == 2
-
-
-def _with_tensorflow(kernel: RemoteKernel) -> RemoteKernel:
-    _prepare(kernel)
-    kernel.run("import os; os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'; import tensorflow as tf; own = tensors()")
-    return kernel
-
-
-@pytest.fixture(scope="module")
-def eager(installed: dict[str, Installed]) -> RemoteKernel:
-    """A notebook on TensorFlow 2, that has TensorFlow 1 as ``old``."""
-    kernel = _with_tensorflow(tfkernels.kernel("tf2"))
-    kernel.run("import tfkernels; old = tfkernels.kernel('tf1'); old['source'] = source")
-    kernel.run("old.run(COMPARING + 'import tensorflow as tf')", inputs={"COMPARING": _COMPARING})
-    return kernel
-
-
-def test_ragged_and_sparse_tensors_arrive_as_what_the_other_side_has(eager: RemoteKernel) -> None:
-    eager.run("""
-back = old.run(
-    "wrong = differing(sent, tensors())", inputs={"sent": {name: own[name] for name in own if "value" in name}},
-    outputs={"sent": "sent", "wrong": "wrong"})
-wrong = dict(back["wrong"], **differing(back["sent"], own))
-""")
-    assert eager["wrong"] == {}, "the values that a session gives are the same in both"
-    eager.run("""
-old["sent"] = {name: own[name] for name in own if "value" not in name}
-kinds = {name: old["type(sent[%r]).__name__" % name] for name in own if "value" not in name}
-parts = old["sent['ragged'].values, sent['ragged'].row_splits, sent['sparse'].values, sent['slices'].indices"]
-again = {name: old["sent[%r]" % name] for name in ("ragged", "sparse")}
-""")
-    assert eager["kinds"] == {
-        "ragged": "RaggedTensorValue",
-        "ragged of two levels": "RaggedTensorValue",
-        "ragged of rows of one length": "RaggedTensorValue",
-        "sparse": "SparseTensorValue",
-        "slices": "IndexedSlicesValue",
-    }
-    specimens.assert_same(
-        eager["parts"],
-        eager["own['ragged'].values, own['ragged'].row_splits, own['sparse'].values, own['slices'].indices"],
-    )
-    assert eager["type(again['sparse']).__name__"] == "SparseTensorValue"
-
-
-def test_ragged_and_sparse_tensors_stay_what_they_are_where_execution_is_eager(eager: RemoteKernel) -> None:
-    eager.run("twin = tfkernels.kernel('tf2'); twin['source'] = source; twin['COMPARING'] = COMPARING")
-    assert not eager["twin[\"'tensorflow' in __import__('sys').modules\"]"]
-    eager.run("back = twin.run('exec(COMPARING)', inputs={'sent': own}, outputs={'sent': 'sent'})['sent']")
-    assert eager['twin["differing(sent, tensors())"]'] == {}, "TensorFlow was imported there for them"
-    assert eager["differing(back, own)"] == {}
-    eager.run("twin.shutdown()")
-
-
-def test_dense_tensors_and_variables_arrive_as_arrays(eager: RemoteKernel) -> None:
-    eager.run("""
-import keras
-model = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(2, name="dense")])
-given = {
-    "tensor": tf.constant([[1, 2]]), "variable": tf.Variable([1.5, 2]), "keras": model.weights,
-    "bytes": tf.constant(["a", "b"]), "loss": tf.reduce_sum(tf.constant([1.0])),
-    "weights": {layer.name: layer.get_weights() for layer in model.layers},
-}
-expected = {
-    "tensor": given["tensor"].numpy(), "variable": given["variable"].numpy(), "bytes": given["bytes"].numpy(),
-    "keras": [w.numpy() for w in model.weights], "loss": given["loss"].numpy(), "weights": given["weights"],
-}
-old["given"] = given
-wrong = differing(old["given"], expected)
-""")
-    assert eager["wrong"] == {}
-    specimens.assert_same([eager["given"][name] for name in eager["list(expected)"]], eager["list(expected.values())"])
-
-
-def test_bfloat16_both_ways(eager: RemoteKernel) -> None:
-    """TensorFlow 1 has a bfloat16 of its own, and there is no ml_dtypes."""
-    eager.run("""
-x = tf.cast(tf.constant([1.0, -2.5, float("nan")]), tf.bfloat16)
-old["x"] = {"array": x.numpy(), "tensor": x, "record": np.zeros(2, [("a", x.numpy().dtype)])}
-wrong = differing({"back": old["x['array']"], "tensor": old["x['tensor']"]}, {"back": x.numpy(), "tensor": x.numpy()})
-there = old["x['array'].dtype.type is tf.bfloat16.as_numpy_dtype and x['record'].dtype['a'].name"]
-old.run("s = tf.Session(); doubled = s.run(tf.constant(x['array']) + tf.constant(x['array']))")
-doubled = old["doubled"]
-""")
-    assert eager["wrong"] == {}
-    assert eager["there"] == "bfloat16"
-    assert eager["doubled.astype('f4')[:2].tolist()"] == [2.0, -5.0]
-
-
-def test_what_has_no_value_says_so(eager: RemoteKernel) -> None:
-    eager.run("old.run('t = {\"a\": [tf.constant(1.0)]}; v = tf.Variable(1.0); r = tf.sparse_placeholder(tf.float32)')")
-    for expression, path in [("t", r"\['a'\]\[0\]"), ("v", ""), ("r", r"\.indices")]:
-        with pytest.raises(Exception, match=rf"{path}: this \w+ has no value yet.*sess\.run"):
-            eager[f"old[{expression!r}]"]
-
-
-def test_values_of_a_session_arrive_as_they_are(eager: RemoteKernel) -> None:
-    eager.run("old.run('own = tensors()'); arrived = old['own']")
-    assert eager["differing(arrived, own)"] == {}
-    with pytest.raises(ExchangeError, match=r"(?s)SparseTensorValue arrived.*lacks tensorflow.*pip install"):
-        tfkernels.kernel("tf1").run("import tensorflow as tf", outputs={"x": "tf.SparseTensorValue([[0]], [1.0], [1])"})

@@ -5,7 +5,6 @@ Runs under the test suite's own Python, and (``test_old_pythons.py``) under Tens
 
 import collections
 import enum
-import sys
 import typing
 
 import numpy as np
@@ -13,9 +12,9 @@ import pytest
 
 from tests.kernels import specimens
 from tests.kernels.specimens import assert_same as assert_same
-from tests.kernels.test_codec import registered_dtypes, travel
+from tests.kernels.test_codec import travel
 from tfkernels.codec import MAX_DEPTH, MAX_PARTS, Decoder
-from tfkernels.errors import ExchangeError, MissingPackage, NotPortable
+from tfkernels.errors import ExchangeError, NotPortable
 
 
 class Unportable:
@@ -50,24 +49,6 @@ def test_the_error_says_which_part(value: typing.Any, path: typing.Any) -> None:
         travel(value)
     assert caught.value.path == path
     assert len(str(caught.value)) > len(path) + 20, "and why"
-
-
-def test_a_dtype_of_an_unknown_library_is_refused_not_passed_as_raw_bytes(monkeypatch: typing.Any) -> None:
-    if registered_dtypes():
-        array = np.ones(2, registered_dtypes()[0])
-        monkeypatch.setitem(sys.modules, "ml_dtypes", None)
-        with pytest.raises(NotPortable, match=str(array.dtype)):
-            travel(array)
-
-
-def test_without_ml_dtypes_the_error_says_what_to_install_and_where(monkeypatch: typing.Any) -> None:
-    monkeypatch.setitem(sys.modules, "ml_dtypes", None)
-    monkeypatch.setenv("TFKERNELS_KERNEL", "tf1")
-    node = ["array", {"registered": "bfloat16"}, [1], "C", 0]
-    with pytest.raises(
-        MissingPackage, match=r"(?s)bfloat16.*kernel tf1.*%%tf1\n!pip install ml_dtypes.*import tensorflow"
-    ):
-        Decoder(bytearray(64)).decode(node)
 
 
 def test_cycles_depth_and_count_have_an_end() -> None:
@@ -117,6 +98,8 @@ def test_cycles_depth_and_count_have_an_end() -> None:
         ["array", "<f8", [1000], "C", 0],
         ["array", "<f8", [1], "C", 10**9],
         ["array", "<f8", [-1], "C", 0],
+        ["array", "<f8", [0, 2**62], "C", 0],
+        ["array", {"type": "longlong", "str": "longlong"}, [1], "C", 0],
         ["array", "nonsense", [1], "C", 0],
         ["array", "f4,(2,3)i4", [1], "C", 0],
         ["array", "float32", [1], "C", 0],
@@ -132,6 +115,8 @@ def test_cycles_depth_and_count_have_an_end() -> None:
         ["kind", "pandas.read_pickle", "x"],
         ["kind", "python.range", "a", 1, 2],
         ["kind", "python.namedtuple", "import os", ["tuple", "a"], 1],
+        ["kind", "python.namedtuple", "Row", ["tuple", "a", "b c"], 1, 2],
+        ["kind", "python.namedtuple", "Row", ["tuple", "a", "a"], 1, 2],
         ["float", "00"],
         ["dict", "a"],
         {"a": 1},

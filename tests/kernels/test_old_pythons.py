@@ -18,6 +18,7 @@ from tfkernels.parcel import Parcel, unpack
 from tfkernels.segments import Segment
 from tfprovisioner.batch import records
 
+CODEC = ["test_codec.py", "test_codec_dtypes.py", "test_codec_frames.py", "test_codec_refusals.py"]
 COMPARISON = ["test_comparison_numbers.py", "test_comparison_structure.py"]
 _KERNELS = Path(__file__).parents[2] / "kernels"
 
@@ -50,9 +51,10 @@ def python(version: str, packages: str, tmp_path: Path) -> Callable[..., str]:
 @pytest.mark.parametrize(
     ("tests", "version", "packages"),
     [
-        (["test_codec.py", "test_codec_refusals.py"], "3.6", "numpy,pandas,scipy"),
-        (["test_codec.py", "test_codec_refusals.py"], "3.7", "numpy,pandas,scipy"),
-        (["test_codec.py", "test_codec_refusals.py"], "3.13", "numpy,pandas,scipy"),
+        (CODEC, "3.6", "numpy,pandas,scipy"),
+        (CODEC, "3.7", "numpy,pandas,scipy"),
+        (CODEC, "3.12", "numpy<2,pandas<2.3,scipy,ml_dtypes"),
+        (CODEC, "3.13", "numpy,pandas,scipy,ml_dtypes"),
         (COMPARISON, "3.7", "numpy==1.18.*"),
         (COMPARISON, "3.13", "numpy,ml_dtypes"),
     ],

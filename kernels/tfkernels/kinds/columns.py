@@ -4,6 +4,7 @@ Where this pandas is older than the sender's: `str` columns of pandas 3 become o
 holds its strings; times in s, ms or us become ns, if they fit; ``Float64`` before pandas 1.2 is refused.
 """
 
+import contextlib
 import datetime
 import typing
 
@@ -75,14 +76,28 @@ def _strings_parts(array: Values) -> Parts:
 
 def _strings(objects: Values, storage: str, missing: str) -> Values:
     try:
-        dtype = pd.StringDtype(storage, na_value=np.nan) if missing == "NaN" else pd.StringDtype(storage)
-    except TypeError:  # before pandas 2.3 there is no NaN, before 1.3 no choice
-        if missing == "NaN":
-            return objects
-        dtype = pd.StringDtype()
+        dtype = _string_dtype(storage, missing)
     except ImportError:
         return _strings(objects, "python", missing)  # pyarrow is missing: the same values, held otherwise
-    return pd.array(objects, dtype=dtype)
+    return objects if dtype is None else pd.array(objects, dtype=dtype)
+
+
+def _string_dtype(storage: str, missing: str) -> typing.Any:
+    """``None`` where this pandas has no strings with NaN."""
+    if missing != "NaN":
+        try:
+            return pd.StringDtype(storage)
+        except TypeError:  # before pandas 1.3 there is no choice
+            return pd.StringDtype()
+    with contextlib.suppress(TypeError):  # before pandas 2.3
+        return pd.StringDtype("pyarrow" if storage == _EARLY else storage, na_value=np.nan)
+    with contextlib.suppress(TypeError, ValueError):  # before 2.1
+        return pd.StringDtype(_EARLY) if storage == _EARLY else None
+    return None
+
+
+_EARLY = "pyarrow_numpy"
+"""What pandas 2.1 and 2.2 call Arrow's strings with NaN."""
 
 
 def _datetimes_parts(array: Values) -> Parts:

@@ -83,8 +83,22 @@ _BY_TYPE: typing.Dict[type, Kind] = {
     type(pd.NA): Kind("pandas.NA", attributes(), lambda: pd.NA),
 }
 
-KINDS = {**named(*_BY_TYPE.values()), **columns.KINDS, **indexes.KINDS}
+_FLAGGED = hasattr(pd.DataFrame, "flags")  # since pandas 1.2
+
+
+def _unique(value: Frame) -> Frame:
+    if _FLAGGED:
+        value.flags.allows_duplicate_labels = False
+    return value
+
+
+_UNIQUE = Kind("pandas.unique_labels", lambda f: [("", f.set_flags(allows_duplicate_labels=True))], _unique)
+"""A frame or series that does not take a label twice."""
+
+KINDS = {**named(*_BY_TYPE.values(), _UNIQUE), **columns.KINDS, **indexes.KINDS}
 
 
 def find(value: typing.Any) -> typing.Optional[Kind]:
+    if type(value) in (pd.DataFrame, pd.Series) and _FLAGGED and not value.flags.allows_duplicate_labels:
+        return _UNIQUE
     return _BY_TYPE.get(type(value)) or columns.find(value) or indexes.find(value)

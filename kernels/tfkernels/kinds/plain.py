@@ -58,7 +58,12 @@ def _timezone(offset: datetime.timedelta, name: str) -> datetime.timezone:
 @functools.lru_cache(maxsize=1000)
 def tuple_class(name: str, fields: typing.Tuple[str, ...]) -> typing.Any:
     """One class per name and fields, so that what arrives together is of one type."""
-    return collections.namedtuple(name, fields)  # noqa: PYI024 (the types of the fields are not known)
+    # Fields that are no names were renamed when the class was made, and here they are to keep that.
+    make: typing.Any = collections.namedtuple  # noqa: PYI024 (the types of the fields are not known)
+    cls = make(name, fields, rename=True)
+    if cls._fields != fields:
+        raise ValueError(f"a named tuple cannot have the fields {fields}")
+    return cls
 
 
 def _fields(value: typing.Any) -> Parts:

@@ -40,6 +40,8 @@ def builder(name: str) -> typing.Callable[[typing.List[typing.Any]], typing.Any]
     elif library in _MODULES:
         try:
             version = importlib.import_module(library).__version__
+        except RecursionError:
+            raise
         except Exception as error:  # a damaged TensorFlow raises whatever it likes
             raise MissingPackage(library, f"a {name}", str(error), _INSTEAD.get(library, "")) from error
         kinds, package = _module(library).KINDS, f"{library} {version}"
@@ -51,7 +53,7 @@ def builder(name: str) -> typing.Callable[[typing.List[typing.Any]], typing.Any]
     def build(parts: typing.List[typing.Any]) -> typing.Any:
         try:
             return kinds[name].put_together(*parts)
-        except ExchangeError:
+        except (ExchangeError, RecursionError):
             raise
         except Exception as error:
             raise ExchangeError(f"{package} here cannot make a {name} of what arrived: {error}") from error

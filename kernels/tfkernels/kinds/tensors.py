@@ -10,7 +10,7 @@ import typing
 import tensorflow as tf
 
 from tfkernels.errors import NotPortable
-from tfkernels.kinds import plain
+from tfkernels.kinds import containers, plain
 from tfkernels.kinds.kind import Kind, Parts, attributes, named, stand_in
 
 Tensor = typing.Any
@@ -27,6 +27,8 @@ SYMBOLIC = (
 def _array(tensor: Tensor) -> typing.Any:
     try:
         return tensor.numpy()
+    except RecursionError:
+        raise
     except Exception as error:  # which one differs between releases, and by what is missing
         raise NotPortable(SYMBOLIC.format(type(tensor).__name__)) from error
 
@@ -68,12 +70,11 @@ _KINDS: typing.Sequence[typing.Tuple[typing.Any, Kind]] = [
     (_v1.SparseTensorValue, Kind("tensorflow.SparseTensorValue", _SPARSE_PARTS, _v1.SparseTensorValue)),
     (_RAGGED_VALUE, Kind("tensorflow.RaggedTensorValue", attributes("values", "row_splits"), _RAGGED_VALUE)),
     ((tf.Tensor, tf.Variable), stand_in(_array)),
-    (list, stand_in(list)),  # what tf.Module makes of the lists and dicts that are assigned to it
-    (dict, stand_in(dict)),
 ]
 
 KINDS = named(*[kind for cls, kind in _KINDS if cls is not None and kind.name])
 
 
 def find(value: typing.Any) -> typing.Optional[Kind]:
-    return next((kind for cls, kind in _KINDS if cls is not None and isinstance(value, cls)), None)
+    found = next((kind for cls, kind in _KINDS if cls is not None and isinstance(value, cls)), None)
+    return found or containers.find(value)

@@ -1,8 +1,9 @@
-"""Variables of Keras 3, whatever computes for it. Those of older ones are TensorFlow's."""
+"""Variables and containers of Keras 3, whatever computes for it. Those of older ones are TensorFlow's."""
 
 import sys
 import typing
 
+from tfkernels.kinds import containers
 from tfkernels.kinds.kind import Kind, stand_in
 
 KINDS: typing.Dict[str, Kind] = {}
@@ -12,4 +13,4 @@ def find(value: typing.Any) -> typing.Optional[Kind]:
     variable = getattr(sys.modules.get("keras"), "Variable", None)
     if variable is not None and isinstance(value, variable):
         return stand_in(lambda v: v.numpy())
-    return None
+    return containers.find(value)
