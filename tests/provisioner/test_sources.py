@@ -118,6 +118,19 @@ def test_extras_are_locked_with_hashes_and_checked(index: tiny.Index, install: I
     assert list((place / "home" / "environments").glob("*")) == []
 
 
+def test_a_second_tensorflow_is_never_installed(index: tiny.Index, install: Install, place: Path) -> None:
+    code, words = install("--with", "tensorflow-cpu", "--index", index.url)
+    assert code == 0, f"the index has none of that name, and needs none: {words}"
+    assert "'tensorflow-cpu' adds nothing: TensorFlow is there already, as tensorflow 1.15.5" in words
+    (record,) = built(place)
+    assert [path.name for path in record.parent.rglob("*.dist-info") if path.name.startswith("tensorflow")] == [
+        "tensorflow-1.15.5.dist-info"
+    ]
+    code, words = install("--with", "tensorflow-cpu==1.15.0", "--index", index.url)
+    assert code == 1
+    assert "one of TensorFlow 1.15.5" in words
+
+
 def test_no_setup_code_is_run(index: tiny.Index, install: Install, place: Path) -> None:
     mark = place / "mark"
     setup = f"open({str(mark)!r}, 'w').close()\nfrom setuptools import setup\nsetup(name='extra', version='2.0')\n"
