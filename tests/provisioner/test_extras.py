@@ -142,6 +142,11 @@ def test_requirement_files(tmp_path: Path) -> None:
 
 def test_a_newer_wish_for_a_package_replaces_the_older() -> None:
     assert extras.merged(["tqdm<4.60", "pandas"], ["TQDM>=4.66"], ["pandas"]) == ("TQDM>=4.66",)
+    kept = ("numpy<1.20 ; python_version < '3.8'", "numpy>=1.20 ; python_version >= '3.8'", "six")
+    assert extras.merged((), kept) == kept, "lines that are given together all hold"
+    assert extras.merged(kept, ["pandas>=1", "pandas<2"]) == (*kept, "pandas>=1", "pandas<2")
+    assert extras.merged(kept, ["numpy"]) == ("six", "numpy")
+    assert extras.merged(kept, (), ["numpy"]) == ("six",)
     with pytest.raises(BadRequirement, match=r"--without scipy: the kernel was not made with it.*tqdm, pandas"):
         extras.merged(["tqdm<4.60", "pandas"], [], ["scipy"])
 
