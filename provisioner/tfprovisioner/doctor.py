@@ -62,16 +62,18 @@ def examine(name: str) -> Diagnosis:
         return Diagnosis(name, False, None, trouble, _remedy(spec))
     drifted = Drift() if environment is None else drift.of(environment)
     python = Path(spec.spec["argv"][0]) if environment is None else environment.python
+    mixed = _mixed(described)
     try:
         findings = probe(python, writing=not theirs)
         gpus = _gpus(spec, python)
     except BrokenEnvironment as error:
-        problem = "; ".join((str(error), *drifted.deleted, *drifted.changed, *drifted.missing))
+        causes = (*mixed, *drifted.deleted, *drifted.changed, *drifted.missing)
+        problem = "; ".join((str(error), *causes))
         return Diagnosis(name, False, None, problem, _remedy(spec))
     if drifted.deleted:
         problem = f"files of its environment were deleted: {'; '.join(drifted.deleted)}"
         return Diagnosis(name, False, None, problem, _remedy(spec))
-    warnings = [*drifted.changed, *drifted.missing, *drifted.edited]
+    warnings = [*mixed, *drifted.changed, *drifted.missing, *drifted.edited]
     notes = [f"{added} was added" for added in drifted.added]
     outdated = _outdated(described, findings)
     return Diagnosis(
@@ -79,11 +81,22 @@ def examine(name: str) -> Diagnosis:
         True,
         findings,
         None,
-        _remedy(spec) if theirs and outdated else None,
+        _remedy(spec) if (outdated if theirs else mixed) else None,
         tuple(warnings + outdated if theirs else warnings),
         tuple(notes if theirs else notes + outdated),
         gpus=gpus,
     )
+
+
+def _mixed(described: dict[str, Any]) -> list[str]:
+    """What to say of two TensorFlows in one environment: ``!pip install`` of what asks for the other name brings it."""
+    found = drift.tensorflows(Path(described["environment"]))
+    if not found:
+        return []
+    told = f"{' and '.join(found)} lie over each other, so what is imported is a mixture"
+    if described["backend"] == EXISTING:
+        return [f"{told}: uninstall them there, and install the one that you want again"]
+    return [f"{told}: have the environment made anew, and name what brought the other with --with, not !pip install"]
 
 
 def _gpus(spec: KernelSpec, python: Path) -> tuple[str, ...] | None:

@@ -1,6 +1,7 @@
 """How an environment differs from the lock that it was built from: ``!pip install`` in a cell changes it."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from tfprovisioner import packages, resolution
 from tfprovisioner.backends.wheels import LOCK
@@ -22,6 +23,13 @@ class Drift:
     edited: tuple[str, ...] = ()
     deleted: tuple[str, ...] = ()
     """Packages of the lock whose files are missing: they cannot work."""
+
+
+def tensorflows(folder: Path) -> tuple[str, ...]:
+    """The distributions of TensorFlow in an environment that have the same files, if there are several."""
+    found = packages.installed(folder)
+    whole = [found[name] for name in packages.TENSORFLOWS if name in found and name not in packages.PARTS]
+    return tuple(f"{package.name} {package.version}" for package in whole) if len(whole) > 1 else ()
 
 
 def of(environment: Environment) -> Drift:

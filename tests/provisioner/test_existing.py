@@ -87,6 +87,13 @@ def test_upgrades_and_losses_in_it_are_told(theirs: Path) -> None:
     assert (mended.mended, mended.warnings, mended.remedy) == (diagnosis.remedy, (), None)
     assert [row.tensorflow for row in listing.kernels()] == ["2.12.1"]
 
+    for name in ("tensorflow", "tensorflow_cpu"):
+        (info := site(theirs) / f"{name}-2.11.0.dist-info").mkdir(exist_ok=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 2.11.0\n")
+    (told,) = doctor.examine("mine").warnings
+    assert told.startswith("tensorflow 2.11.0 and tensorflow-cpu 2.11.0 lie over each other")
+    assert "uninstall them there" in told
+
     shutil.rmtree(site(theirs) / "tensorflow")
     assert "TensorFlow is no longer in" in (doctor.examine("mine").problem or "")
     shutil.rmtree(theirs)

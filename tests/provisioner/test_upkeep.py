@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from uv import find_uv_bin
 
+from tests.provisioner import tiny
 from tests.provisioner.commands import tfkernels
 from tfprovisioner import doctor, environments, garbage, install, mending
 from tfprovisioner.install import Installed
@@ -68,6 +69,20 @@ def test_what_changed_in_an_environment_is_told_and_what_broke_it_is_mended(one:
     (lost,) = mended["notes"]
     assert lost.endswith("Bring it back with: tfkernels install 1.15 --user --with colorama==0.4.5")
     assert not one.environment.folder.exists()
+
+
+def test_two_tensorflows_in_one_environment_are_told(one: Installed, tmp_path: Path) -> None:
+    other = tiny.wheel(tmp_path, "tensorflow_cpu", "1.15.0", {"tensorflow/another.py": ""})
+    asking = tiny.wheel(tmp_path, "asking", "1.0", {"asking.py": ""})
+    pip(one.environment, "--no-deps", str(other), str(asking))
+    diagnosis = doctor.examine("tf1.15")
+    assert diagnosis.ok
+    assert diagnosis.warnings[0].startswith("tensorflow 1.15.5 and tensorflow-cpu 1.15.0 lie over each other")
+    assert "--with, not !pip install" in diagnosis.warnings[0]
+    assert diagnosis.remedy == "tfkernels install 1.15 --user --rebuild"
+    mended = mending.mend(diagnosis)
+    assert (mended.ok, mended.warnings, mended.remedy) == (True, (), None)
+    assert "asking==1.0" in mended.notes[0], "what else had been added"
 
 
 def test_kernels_that_point_to_nothing_are_registered_again(one: Installed) -> None:
