@@ -20,11 +20,11 @@ from tests.provisioner.channels import Package, Server
 from tests.provisioner.commands import command, in_a_mount
 from tfkernels import kernelspecs
 from tfkernels.remote import RemoteKernel
-from tfprovisioner import environments, install, survey
+from tfprovisioner import catalogue, environments, install, survey
 from tfprovisioner.conda import channels as names
 from tfprovisioner.conda import executable, prefixes
 from tfprovisioner.conda.prefixes import Wanted
-from tfprovisioner.errors import BuildFailed
+from tfprovisioner.errors import BuildFailed, NoWheels
 from tfprovisioner.order import Order
 from tfprovisioner.progress import Reporter
 
@@ -270,6 +270,21 @@ def test_a_release_that_the_channel_lacks_is_made_of_its_python_and_wheels(
     assert done.environment.folder in Path(os.path.realpath(done.environment.python)).parents
     assert (done.environment.folder / "requirements.txt").read_text() == light
     assert "python-3.7" in (done.environment.folder / prefixes.EXPLICIT).read_text()
+
+
+def test_a_machine_that_there_are_no_wheels_for(
+    light: str, server: Server, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogue, "platform_name", lambda: "linux-aarch64")
+    with pytest.raises(NoWheels, match="--backend conda"):
+        install.install(Order("tf1", user=True))
+    assert install.install(order(server.url)).built, "as that said"
+
+    Package("python", "3.7.99").write(place / "bare")
+    with pytest.raises(
+        BuildFailed, match=r"no tensorflow 1\.15\.5.*nor has TensorFlow 1\.15\.5 wheels for linux-aarch64"
+    ):
+        install.install(order(place / "bare", name="other"))
 
 
 def test_a_release_that_the_channel_has_for_another_python(server: Server, place: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from tfprovisioner import cuda, rules
+from tfprovisioner import catalogue, cuda, rules
 from tfprovisioner.backends import wheels
 from tfprovisioner.conda import channels, installing
 from tfprovisioner.conda.prefixes import Lacking, Subject, Wanted
@@ -36,6 +36,11 @@ def create(plan: Plan, folder: Path, report: Reporter) -> None:
         wanted = Wanted(taken, specs, bounds, subject)
         installing.fill(folder, wanted, plan.order.conda, report)
     except Lacking as lack:
+        if catalogue.platform_name() not in plan.release.platforms:
+            raise BuildFailed(
+                f"{lack}; nor has TensorFlow {plan.release.version} wheels for {catalogue.platform_name()}. Nothing "
+                f"was changed. Name a channel that has it with --channel, or take another release: tfkernels releases"
+            ) from lack
         report.note(f"{lack}. It is made of conda's Python and wheels instead")
         installing.fill(folder, Wanted(taken, (python,)), plan.order.conda, report)
         wheels.install(plan, folder, report)
