@@ -139,7 +139,10 @@ def test_ipykernel_is_missing(place: Path) -> None:
         (["pyvenv.cfg=virtualenv", PIP], "virtualenv", "{python} -m pip install ipykernel"),
         (["pyvenv.cfg=uv = 0.9"], "uv", "uv pip install --python {python} ipykernel"),
         (["pyvenv.cfg", "../uv.lock"], "uv project", "uv add --project {project} --dev ipykernel"),
-        (["pyvenv.cfg", "../poetry.lock"], "poetry", "poetry --directory {project} add --group dev ipykernel"),
+        (
+            ["pyvenv.cfg", "../poetry.lock", "../pyproject.toml"], "poetry",
+            "poetry --directory {project} add --group dev ipykernel",
+        ),
         (["conda-meta/history"], "conda", "conda install --prefix {folder} ipykernel"),
         ([], "python", "{python} -m pip install ipykernel"),
     ],
@@ -178,6 +181,57 @@ def test_pixi(tmp_path: Path) -> None:
     assert default == Place(tmp_path / ".pixi" / "envs" / "default", default.python, tmp_path)
     assert kinds.installing(default, ["ipykernel"]) == f"pixi add --manifest-path {tmp_path} ipykernel"
     assert kinds.installing(existing.find(folder), ["x"]) == f"pixi add --manifest-path {tmp_path} --feature gpu x"
+
+
+def test_pixi_global(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PIXI_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for home in (tmp_path / ".pixi", tmp_path / "elsewhere"):
+        folder = home / "envs" / "science"
+        (folder / "conda-meta").mkdir(parents=True)
+        (folder / "conda-meta" / "history").touch()
+        (folder / "bin").mkdir()
+        (folder / "bin" / "python").touch()
+        assert kinds.kind(folder) == "pixi global"
+        command = kinds.installing(existing.find(folder), ["ipykernel"])
+        assert command == "pixi global add --environment science ipykernel"
+        monkeypatch.setenv("PIXI_HOME", str(tmp_path / "elsewhere"))
+    monkeypatch.delenv("PIXI_HOME")
+    (tmp_path / "pixi.toml").touch()
+    assert kinds.kind(tmp_path / ".pixi" / "envs" / "science") == "pixi", "the home is a project"
+
+
+def test_poetrys_folder_of_environments_is_no_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda program: program if program == "uv" else None)
+    folder = tmp_path / "pypoetry" / "virtualenvs" / "paper-x1y2-py3.11"
+    venv.create(folder, with_pip=False)
+    place = existing.find(folder)
+    assert kinds.kind(folder) == "poetry"
+    assert kinds.installing(place, ["ipykernel"]) == f"uv pip install --python {place.python} ipykernel"
+    project = tmp_path / "paper"
+    project.mkdir()
+    (project / "pyproject.toml").touch()
+    command = kinds.installing(Place(folder, place.python, project), ["ipykernel"])
+    assert command == f"poetry --directory {project} add --group dev ipykernel", "poetry itself said where it is"
+
+
+def test_conda_is_not_left_waiting_for_an_answer(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = stub(place / "conda env", ipykernel=False)
+    (folder / "conda-meta").mkdir()
+    (folder / "conda-meta" / "history").touch()
+    for name in ("CONDA_EXE", "MAMBA_EXE"):
+        monkeypatch.delenv(name, raising=False)
+    programs = place / "programs"
+    programs.mkdir()
+    # As conda itself, it asks; and nobody is there to answer.
+    (programs / "conda").write_text(
+        '#!/bin/sh\ncase "$*" in *--yes*) echo "$@"; exit 3;; esac\nread answer || exit 9\n'
+    )
+    (programs / "conda").chmod(0o755)
+    path = f"{programs}{os.pathsep}{os.environ['PATH']}"
+    done = tfkernels("add", str(folder), "--user", "--install-ipykernel", PATH=path)
+    assert f"install --prefix {folder} --yes ipykernel" in done.stderr
+    assert "failed with exit code 3" in done.stderr
 
 
 def test_what_is_no_environment_gets_an_answer(place: Path) -> None:
