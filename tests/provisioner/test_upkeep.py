@@ -14,7 +14,7 @@ from uv import find_uv_bin
 
 from tests.provisioner import tiny
 from tests.provisioner.commands import tfkernels
-from tfprovisioner import doctor, environments, garbage, install, mending
+from tfprovisioner import doctor, environments, garbage, install, listing, mending
 from tfprovisioner.install import Installed
 from tfprovisioner.order import Order
 
@@ -69,6 +69,21 @@ def test_what_changed_in_an_environment_is_told_and_what_broke_it_is_mended(one:
     (lost,) = mended["notes"]
     assert lost.endswith("Bring it back with: tfkernels install 1.15 --user --with colorama==0.4.5")
     assert not one.environment.folder.exists()
+
+
+@pytest.mark.parametrize(("package", "title"), [("tensorflow", "TensorFlow"), ("ipykernel", "ipykernel")])
+def test_what_was_uninstalled_is_told_and_installed_anew(one: Installed, package: str, title: str) -> None:
+    uninstall = [find_uv_bin(), "pip", "uninstall", "--quiet", "--python", str(one.environment.python), package]
+    subprocess.run(uninstall, check=True)
+    site = next(one.environment.folder.glob("lib/python*/site-packages"))
+    (site / "ipykernel-6.0.dist-info").mkdir()  # as an uninstallation that was interrupted leaves it
+    assert list(site.glob("tensorflow_estimator")), "a package whose name begins like TensorFlow's is still there"
+    (row,) = [row for row in listing.kernels() if row.name == "tf1.15"]
+    assert f"{title} is no longer in it" in row.state
+    assert doctor.examine("tf1.15").remedy == "tfkernels install 1.15 --user"
+    again = install.install(Order("1.15", user=True))
+    assert again.built
+    assert [row.state for row in listing.kernels() if row.name == "tf1.15"] == ["ok"]
 
 
 def test_two_tensorflows_in_one_environment_are_told(one: Installed, tmp_path: Path) -> None:
