@@ -77,6 +77,11 @@ def test_a_release_that_came_after_the_catalogue_goes_by_the_rules_of_its_newest
         requirement.replace(f"=={newest.version}", f"=={exactly}") for requirement in newest.requirements
     ]
     assert "nothing else was tried" in str(catalogue.caution(release, "3.13"))
+    assert f"by the rules of {newest.version}." in str(catalogue.caution(release, "3.13"))
+    patch = catalogue.find("2.15.2")
+    assert "2.15.2 is newer than this tfkernels, and was installed by the rules of 2.15.1." in str(
+        catalogue.caution(patch, "3.11")
+    )
 
 
 def test_a_release_without_wheels_for_this_machine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -278,3 +278,4 @@ def test_a_requirement_with_a_password_is_refused(address: str) -> None:
     assert SECRET not in str(caught.value)
     assert TOKEN not in str(caught.value)
     credentials.refuse(["extra @ https://127.0.0.1/extra-1.0-py3-none-any.whl", "x @ git+ssh://git@host/x"])
+    credentials.refuse(["x @ git+file:///home/me/x@main#subdirectory=y", "y @ hg+file:///srv/y", "z @ file:///z.whl"])
