@@ -1,17 +1,20 @@
 """``tfkernels doctor``: what is really the matter with a kernel, and the command that mends it."""
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tfkernels import kernelspecs
 from tfkernels.errors import UnknownKernel
 from tfkernels.kernelspecs import KernelSpec
-from tfprovisioner import cards, catalogue, drift, health, kernelspec
+from tfprovisioner import cards, catalogue, drift, environments, health, kernelspec
+from tfprovisioner.conda import channels
 from tfprovisioner.drift import Drift
 from tfprovisioner.errors import BrokenEnvironment, UnknownRelease
 from tfprovisioner.order import EXISTING, Order, made_by
 from tfprovisioner.probe import Findings, gpus_seen, probe
+from tfprovisioner.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,16 @@ def _outdated(described: dict[str, Any], findings: Findings) -> list[str]:
     """Upgrades underneath a kernel that works all the same."""
     registered = {"TensorFlow": (described["tensorflow"], findings.tensorflow)}
     registered["Python"] = (described["python"], findings.python)
-    return [f"{title} is {now} now, it was {then}" for title, (then, now) in registered.items() if then != now]
+    return [f"{title} is {now} now, it was {then}" for title, (then, now) in registered.items() if not _is(now, then)]
+
+
+def _is(now: str, registered: str) -> bool:
+    """Whether a version is the one that was registered: of a newer line that is its first two numbers, ``2.22``.
+
+    TensorFlow leaves the end of its own ``2.15.0.post1`` out.
+    """
+    line = registered.count(".") == 1 and now.startswith(f"{registered}.")
+    return line or now == re.sub(r"\.post\d+$", "", registered)
 
 
 def _remedy(spec: KernelSpec) -> str:
@@ -135,9 +147,29 @@ def _damaged() -> dict[str, Path]:
 
 
 def _guess(name: str, folder: Path) -> str | None:
-    """The command for a kernel that does not tell it any more: usual names are those of releases."""
+    """The command for a kernel that does not tell it any more, as far as its environment or its name does."""
+    user = folder.parent == kernelspec.kernels_folder(user=True)
     try:
-        catalogue.find(name)
+        named = catalogue.find(name).version
     except UnknownRelease:
-        return f"tfkernels install RELEASE --name {name}"
-    return Order(name, user=folder.parent == kernelspec.kernels_folder(user=True)).command
+        named = ""
+    recipe = _recorded(folder)
+    if recipe is None:
+        return Order(name, user=user).command if named else f"tfkernels install RELEASE --name {name}"
+    of_conda = recipe.backend == "conda"
+    order = Order(name, user=user) if named == recipe.tensorflow else Order(recipe.tensorflow, name, user)
+    return replace(
+        order,
+        extras=recipe.extras,
+        python=recipe.interpreter or None,
+        backend=recipe.backend if of_conda else None,
+        channels=recipe.channels if of_conda and recipe.channels != channels.chosen(()) else (),
+        gpu=recipe.gpu or None,
+    ).command
+
+
+def _recorded(kernel: Path) -> Recipe | None:
+    """What the environment was made from that a kernelspec folder was last made to point to."""
+    noted = (folder for folder in environments.root().glob("*") if kernel in environments.noted_kernels(folder))
+    found = [environment for folder in noted if (environment := environments.load(folder)) is not None]
+    return max(found, key=lambda environment: environment.built).recipe if found else None

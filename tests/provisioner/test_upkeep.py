@@ -17,6 +17,7 @@ from tests.provisioner.commands import tfkernels
 from tfprovisioner import doctor, environments, garbage, install, listing, mending
 from tfprovisioner.install import Installed
 from tfprovisioner.order import Order
+from tfprovisioner.probe import Findings
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +99,28 @@ def test_two_tensorflows_in_one_environment_are_told(one: Installed, tmp_path: P
     mended = mending.mend(diagnosis)
     assert (mended.ok, mended.warnings, mended.remedy) == (True, (), None)
     assert "asking==1.0" in mended.notes[0], "what else had been added"
+
+
+def test_a_kernel_json_that_cannot_be_read_costs_no_extras(one: Installed) -> None:
+    made = install.install(Order("1.15", name="mine", user=True, extras=("colorama==0.4.5",)))
+    try:
+        (made.kernelspec / "kernel.json").write_text("{")
+        sick = doctor.examine("mine")
+        assert sick.remedy == "tfkernels install 1.15.5 --name mine --user --with colorama==0.4.5"
+        assert mending.mend(sick).ok
+        again = install.install(Order("1.15.5", name="mine", user=True))
+        assert (again.environment, again.built, again.kept) == (made.environment, False, ("colorama==0.4.5",))
+    finally:
+        install.remove("mine")
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "told"),
+    [("2.22", "2.22.0", False), ("2.22", "2.2.2", True), ("2.15.0.post1", "2.15.0", False), ("2.15.0", "2.15.1", True)],
+)
+def test_a_release_by_another_name_is_no_upgrade(then: str, now: str, told: bool) -> None:
+    findings = Findings(tensorflow=now, python="3.13.0", numpy="2.0", ipykernel="7.0")
+    assert bool(doctor._outdated({"tensorflow": then, "python": "3.13.0"}, findings)) == told
 
 
 def test_kernels_that_point_to_nothing_are_registered_again(one: Installed) -> None:
