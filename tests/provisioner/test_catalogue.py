@@ -7,11 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import typer
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from tfcatalogue import __main__ as making
 from tfcatalogue import locking, page, verification
-from tfprovisioner import accelerators, catalogue, locks, resolution, results
+from tfprovisioner import accelerators, catalogue, cuda, locks, resolution, results
 from tfprovisioner.catalogue import Release
 from tfprovisioner.errors import BuildFailed, NoWheels, UnknownRelease
 from tfprovisioner.interpreters import Interpreter
@@ -137,6 +139,20 @@ def test_every_line_was_tried_with_the_lock_that_it_has() -> None:
 
 def test_the_page_says_what_came_out() -> None:
     assert page.FILE.read_text(encoding="utf-8") == page.text(), "run: make catalogue ARGUMENTS=--resume"
+
+
+def test_making_the_catalogue_makes_what_is_laid_over_it_for_gpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = (cuda.OVERLAYS / "2.15.1.txt").read_text(encoding="utf-8")
+    monkeypatch.setattr(cuda, "OVERLAYS", tmp_path)
+    monkeypatch.setattr(page, "FILE", tmp_path / "page.md")
+    for content in (stored, "kept"):  # the second time there is one
+        with pytest.raises(typer.Exit) as end:
+            making.main(only=["2.15.1"], resume=True, resolve_only=True)
+        assert end.value.exit_code == 0
+        assert (tmp_path / "2.15.1.txt").read_text(encoding="utf-8") == content
+        (tmp_path / "2.15.1.txt").write_text("kept")
 
 
 def test_every_release_has_one_toolkit() -> None:
