@@ -12,6 +12,7 @@ import venv
 from pathlib import Path
 
 import pytest
+from uv import find_uv_bin
 
 from tests.notebooks import run_cells, text
 from tests.provisioner.commands import tfkernels
@@ -291,6 +292,35 @@ def test_find_lists_what_has_tensorflow(theirs: Path, place: Path, monkeypatch: 
     assert next(one.python for one in found if one.path == str(conda)) == "3.7.12"
     monkeypatch.setattr(candidates, "LIMIT", -1.0)
     assert candidates.search(place / "work") == ([], False)
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "command"),
+    [
+        ("uv", [find_uv_bin(), "venv", "--quiet", "--python", sys.executable], "{uv} pip install --python {python}"),
+        ("virtualenv", [sys.executable, "-m", "virtualenv", "--quiet", "--no-download"], "{python} -m pip install"),
+    ],
+)
+def test_environments_of_the_tools_themselves(place: Path, tool: str, arguments: list[str], command: str) -> None:
+    folder = place / "made"
+    subprocess.run([*arguments, str(folder)], check=True)
+    assert kinds.kind(folder) == tool
+    package = site(folder) / "tensorflow"
+    package.mkdir()
+    (package / "__init__.py").write_text(STUB)
+    (site(folder) / "tensorflow-2.11.0.dist-info").mkdir()
+    with pytest.raises(UnknownEnvironment, match=r"needs ipykernel") as refused:
+        install.add(folder, user=True)
+    uv = "uv" if shutil.which("uv") else find_uv_bin()
+    assert f"Put it there with: {command.format(uv=uv, python=folder / 'bin' / 'python')} ipykernel" in str(
+        refused.value
+    )
+
+    (site(folder) / "link.pth").write_text(sysconfig.get_path("purelib"))
+    added = install.add(folder, user=True)
+    assert listing.kernels()[0].backend == "existing"
+    *_, outputs = run_cells(added.name, "import sys, tensorflow as tf", "print(tf.__version__, sys.prefix)")
+    assert text(outputs).split() == ["2.11.0", str(folder)]
 
 
 @pytest.fixture

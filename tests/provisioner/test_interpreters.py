@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tfprovisioner import catalogue, interpreters, order, survey, uv
+from tfprovisioner import catalogue, interpreters, listing, order, survey, uv
 from tfprovisioner.conda import places
 from tfprovisioner.errors import BuildFailed, NoInterpreter
 from tfprovisioner.interpreters import Interpreter
@@ -286,6 +286,21 @@ def test_a_preference_for_pythons_is_no_obstacle_to_fetching_one(
     monkeypatch.setenv("UV_PYTHON_INSTALL_DIR", str(unset / "none"))
     with pytest.raises(BuildFailed, match="offline mode"):
         uv.run(["venv", "--no-project", str(unset / "new"), "--python", "3.9", "--managed-python"], unset, print)
+
+
+def test_releases_say_why_one_cannot_be_had(unset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(survey, "pythons", lambda: (python("3.11.1"),))
+    monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
+    rows = {row.line: row for row in listing.releases()}
+    assert (rows["2.15"].available, rows["2.15"].source) == (True, "found")
+    assert (rows["1.15"].available, rows["1.15"].source) == (False, None)
+    assert rows["1.15"].here == "no Python 3.7 or 3.6 found, and none may be fetched"
+
+    monkeypatch.setattr(catalogue, "platform_name", lambda: "windows-x86_64")
+    rows = {row.line: row for row in listing.releases()}
+    assert (rows["1.4"].available, rows["1.4"].source) == (False, None), "its newest patch has none, whatever there is"
+    assert rows["1.4"].here == "no wheels for windows-x86_64"
+    assert rows["2.15"].available
 
 
 def test_the_conda_backend_takes_versions_only(tmp_path: Path) -> None:

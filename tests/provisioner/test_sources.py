@@ -215,6 +215,60 @@ def _words(path: Path) -> list[bytes]:
     return re.findall(rb"[\w-]+", path.read_bytes())
 
 
+@pytest.fixture
+def proxy(index: tiny.Index, monkeypatch: pytest.MonkeyPatch) -> Iterator[tiny.Proxy]:
+    """A proxy behind which the index is; nothing else leads to the host index.test."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        for spelled in (name, name.lower()):
+            monkeypatch.delenv(spelled, raising=False)
+    with tiny.forwarding(tiny.Proxy(index)) as running:
+        yield running
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+def test_behind_a_proxy(proxy: tiny.Proxy, install: Install, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    tiny.wheel(proxy.index.folder, "extra", "2.0", {"extra.py": ""})
+    monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+    code, words = install("--with", "extra", "--index", "http://index.test/simple")
+    assert code == 0, words
+    assert "GET http://index.test/simple/extra/" in proxy.asked
+    assert any(asked.startswith("GET http://index.test/files/tensorflow-") for asked in proxy.asked)
+
+
+def test_a_proxy_that_wants_a_password(
+    proxy: tiny.Proxy, install: Install, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy.user = "somebody:else"
+    monkeypatch.setenv("HTTP_PROXY", f"http://{USER}@127.0.0.1:{proxy.port}")
+    code, words = install("--with", "extra", "--index", "http://index.test/simple")
+    assert code == 1
+    assert "or a proxy before it, wants another user or password" in words
+    assert "HTTPS_PROXY" in words
+    assert SECRET not in words
+    assert nothing_is_there(place)
+
+    proxy.user = USER
+    tiny.wheel(proxy.index.folder, "extra", "2.0", {"extra.py": ""})
+    code, words = install("--with", "extra", "--index", "http://index.test/simple")
+    assert code == 0, words
+    assert [
+        path for path in (place / "home").rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()
+    ] == []
+
+
+@pytest.mark.parametrize("user", [None, "somebody:else"])
+def test_a_proxy_that_lets_nobody_through(
+    proxy: tiny.Proxy, install: Install, place: Path, monkeypatch: pytest.MonkeyPatch, user: str | None
+) -> None:
+    proxy.user = user
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+    code, words = install("--with", "extra", "--index", "https://index.test/simple")
+    assert code == 1
+    assert "CONNECT index.test:443" in proxy.asked
+    assert "HTTPS_PROXY" in words, words
+    assert nothing_is_there(place)
+
+
 @pytest.mark.parametrize(
     ("toml", "told"),
     [
