@@ -176,6 +176,11 @@ def test_a_newer_release_is_resolved_when_it_is_installed(tmp_path: Path, monkey
     pins, hashes = locks.split(text)
     assert any(re.match(r"tensorflow(-cpu)?==2\.21\.\d+", pin) for pin in pins)
     assert all(hashes.values())
+    more = replace(order, extras=("tf-keras",))
+    plan = Plan(release, recipe_for(more, release, "3.12"), Interpreter("3.12", None), more)
+    pins, _ = locks.split(resolution.lock(plan, Path("3.12"), tmp_path, print))
+    assert any(pin.startswith("tf-keras==2.21.") for pin in pins)
+    assert [pin.split("==")[0] for pin in pins if pin.startswith("tensorflow")] == ["tensorflow-cpu"]
     assert list(tmp_path.iterdir()) == []
 
 
