@@ -36,8 +36,8 @@ def _another_tensorflow(line: str, requirement: Requirement, release: str) -> st
     command = f"tfkernels install {exact[1]}" if exact else "tfkernels releases"
     return (
         f"{line!r} cannot be had: this kernel is one of TensorFlow {release}, and there is one TensorFlow in an "
-        f"environment. Leave the line out (--without {requirement.name}, if the kernel was made with it), or make a kernel "
-        f"of the other release: {command}"
+        f"environment. Leave the line out (--without {requirement.name}, if the kernel was made with it), or make a "
+        f"kernel of the other release: {command}"
     )
 
 
