@@ -35,7 +35,7 @@ bench: $(VENV)/installed-bench
 	$(BIN)/tfkernels install
 	$(BIN)/python -m tests.benchmarks $(SUBJECTS)
 
-# Reads the package index, resolves all locks anew, builds and tries every release: hours. What there is to choose:
+# Reads the package index, resolves all locks anew, those for GPUs, too, builds and tries every release: hours. What there is to choose:
 # make catalogue ARGUMENTS=--help, for example ARGUMENTS="--resume --only 2.21".
 catalogue: $(VENV)/installed-test
 	$(BIN)/python -m tfcatalogue $(ARGUMENTS)

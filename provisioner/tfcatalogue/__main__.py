@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tfcatalogue import index, locking, page, verification
+from tfcatalogue import index, locking, overlays, page, verification
 from tfprovisioner import catalogue, locks, results
 from tfprovisioner.catalogue import Release
 from tfprovisioner.errors import BuildFailed
@@ -56,16 +56,20 @@ def main(
 
 
 def _locked(release: Release, resume: bool) -> bool:
+    """Whether a release has its locks, that for CPUs and what is laid over it for GPUs; they are made if need be."""
     heading = locking.heading(release)
-    if resume and locks.comments(release.version) == heading:
-        return True
-    say(f"{release.version}: resolving")
+    kept = resume and locks.comments(release.version) == heading
     try:
-        pins, hashes = locking.resolved(release, keep=resume)
+        if not kept:
+            say(f"{release.version}: resolving")
+            pins, hashes = locking.resolved(release, keep=resume)
+            locks.store(release.version, heading, pins, hashes)
+        if not (kept and overlays.path(release).exists()):
+            say(f"{release.version}: resolving, with CUDA")
+            overlays.store(release)
     except BuildFailed as error:
         say(f"{release.version}: {error}")
         return False
-    locks.store(release.version, heading, pins, hashes)
     return True
 
 

@@ -1,17 +1,15 @@
-"""Resolving what each release is installed with to use GPUs: ``python -m tfcatalogue.overlays [VERSION …]``.
+"""Resolving what each release is installed with to use GPUs.
 
 Only metadata is read; nothing of it was tried on a GPU.
 """
 
-import sys
 import tempfile
 from pathlib import Path
 
 from packaging.version import Version
 
-from tfprovisioner import catalogue, cuda, locks, resolution
+from tfprovisioner import cuda, locks, resolution
 from tfprovisioner.catalogue import Release
-from tfprovisioner.errors import BuildFailed
 
 
 def resolved(release: Release) -> str:
@@ -42,17 +40,10 @@ def resolved(release: Release) -> str:
     )
 
 
-def main(names: list[str]) -> int:
-    failed = False
-    for release in map(catalogue.find, names) if names else catalogue.releases():
-        try:
-            (cuda.OVERLAYS / f"{release.version}.txt").write_text(resolved(release), encoding="utf-8")
-            print(f"{release.version}: CUDA {cuda.version(release)}", file=sys.stderr, flush=True)
-        except (BuildFailed, OSError) as error:
-            print(f"{release.version}: {error}", file=sys.stderr, flush=True)
-            failed = True
-    return int(failed)
+def store(release: Release) -> None:
+    """Stores the overlay of a release. Raises ``BuildFailed``."""
+    path(release).write_text(resolved(release), encoding="utf-8")
 
 
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def path(release: Release) -> Path:
+    return cuda.OVERLAYS / f"{release.version}.txt"

@@ -27,7 +27,8 @@ def ensured(order: Order, report: Reporter) -> Iterator[tuple[Environment, bool]
     Raises ``UnknownRelease``, ``NoWheels``, ``NoInterpreter``, ``BuildFailed``.
     """
     release = catalogue.find(order.release)
-    catalogue.require_wheels(release)
+    if order.backend != "conda" or order.gpu:
+        catalogue.require_wheels(release)
     recipe = plan.choose(order, release)
     with _locked(recipe, report):
         existing = environments.current(recipe)

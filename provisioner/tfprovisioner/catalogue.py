@@ -193,6 +193,11 @@ def _near(wanted: str, names: list[str]) -> list[str]:
     return sorted(lines(), key=distance)[:2]
 
 
+def _base(line: str) -> Release:
+    """The release that a newer one of a line probably is like: the newest of the line, or of all."""
+    return lines().get(line) or list(lines().values())[-1]
+
+
 def _newer(wanted: str) -> Release | None:
     """What a release that came after this catalogue probably is like: the newest one that it knows."""
     if not re.fullmatch(r"\d+\.\d+(\.\d+(\.post\d+)?)?", wanted):
@@ -202,7 +207,7 @@ def _newer(wanted: str) -> Release | None:
     except InvalidVersion:
         return None
     newest = list(lines().values())[-1]
-    base = lines().get(f"{version.major}.{version.minor}", newest)
+    base = _base(f"{version.major}.{version.minor}")
     exact = wanted.count(".") >= 2
     later = version > Version(base.version) if exact else (version > Version(newest.line))
     if version.major != newest.major or not later:
@@ -234,7 +239,7 @@ def caution(release: Release, python: str) -> str | None:
     if not release.known:
         return (
             f"TensorFlow {release.version} is newer than this tfkernels, and was installed by the rules of "
-            f"{list(lines().values())[-1].version}. It was imported and ran an operation; nothing else was tried."
+            f"{_base(release.line).version}. It was imported and ran an operation; nothing else was tried."
         )
     result = release.result(python)
     if result is None:

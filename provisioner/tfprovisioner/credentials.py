@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from tfprovisioner.errors import ProvisionError
 
@@ -63,7 +63,8 @@ def public(url: str) -> str:
     path = _OF_CONDA.sub("", parts.path)
     if host not in _PUBLIC:
         path = "/".join("****" if _TOKEN.fullmatch(part) else part for part in path.split("/"))
-    return urlunsplit(parts._replace(netloc=host, path=path, query=""))
+    # Put together here: the library leaves two slashes before no host out, if it does not know the scheme (git+file).
+    return f"{parts.scheme}://{host}{path}{f'#{parts.fragment}' if parts.fragment else ''}"
 
 
 def refuse(requirements: Iterable[str]) -> None:

@@ -1,17 +1,20 @@
 """``tfkernels doctor``: what is really the matter with a kernel, and the command that mends it."""
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tfkernels import kernelspecs
 from tfkernels.errors import UnknownKernel
 from tfkernels.kernelspecs import KernelSpec
-from tfprovisioner import cards, catalogue, drift, health, kernelspec, tried
+from tfprovisioner import cards, catalogue, drift, environments, health, kernelspec, tried
+from tfprovisioner.conda import channels
 from tfprovisioner.drift import Drift
 from tfprovisioner.errors import BrokenEnvironment, UnknownRelease
 from tfprovisioner.order import EXISTING, Order, made_by
 from tfprovisioner.probe import Findings, gpus_seen, probe
+from tfprovisioner.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -62,18 +65,20 @@ def examine(name: str) -> Diagnosis:
         return Diagnosis(name, False, None, trouble, _remedy(spec))
     drifted = Drift() if environment is None else drift.of(environment)
     python = Path(spec.spec["argv"][0]) if environment is None else environment.python
+    mixed = _mixed(described)
     try:
         findings = probe(python, writing=not theirs)
         gpus = _gpus(spec, python)
     except BrokenEnvironment as error:
         if environment is not None:
             tried.forget(environment.folder)
-        problem = "; ".join((str(error), *drifted.deleted, *drifted.changed, *drifted.missing))
+        causes = (*mixed, *drifted.deleted, *drifted.changed, *drifted.missing)
+        problem = "; ".join((str(error), *causes))
         return Diagnosis(name, False, None, problem, _remedy(spec))
     if drifted.deleted:
         problem = f"files of its environment were deleted: {'; '.join(drifted.deleted)}"
         return Diagnosis(name, False, None, problem, _remedy(spec))
-    warnings = [*drifted.changed, *drifted.missing, *drifted.edited]
+    warnings = [*mixed, *drifted.changed, *drifted.missing, *drifted.edited]
     notes = [f"{added} was added" for added in drifted.added]
     outdated = _outdated(described, findings)
     return Diagnosis(
@@ -81,11 +86,22 @@ def examine(name: str) -> Diagnosis:
         True,
         findings,
         None,
-        _remedy(spec) if theirs and outdated else None,
+        _remedy(spec) if (outdated if theirs else mixed) else None,
         tuple(warnings + outdated if theirs else warnings),
         tuple(notes if theirs else notes + outdated),
         gpus=gpus,
     )
+
+
+def _mixed(described: dict[str, Any]) -> list[str]:
+    """What to say of two TensorFlows in one environment: ``!pip install`` of what asks for the other name brings it."""
+    found = drift.tensorflows(Path(described["environment"]))
+    if not found:
+        return []
+    told = f"{' and '.join(found)} lie over each other, so what is imported is a mixture"
+    if described["backend"] == EXISTING:
+        return [f"{told}: uninstall them there, and install the one that you want again"]
+    return [f"{told}: have the environment made anew, and name what brought the other with --with, not !pip install"]
 
 
 def _gpus(spec: KernelSpec, python: Path) -> tuple[str, ...] | None:
@@ -103,7 +119,16 @@ def _outdated(described: dict[str, Any], findings: Findings) -> list[str]:
     """Upgrades underneath a kernel that works all the same."""
     registered = {"TensorFlow": (described["tensorflow"], findings.tensorflow)}
     registered["Python"] = (described["python"], findings.python)
-    return [f"{title} is {now} now, it was {then}" for title, (then, now) in registered.items() if then != now]
+    return [f"{title} is {now} now, it was {then}" for title, (then, now) in registered.items() if not _is(now, then)]
+
+
+def _is(now: str, registered: str) -> bool:
+    """Whether a version is the one that was registered: of a newer line that is its first two numbers, ``2.22``.
+
+    TensorFlow leaves the end of its own ``2.15.0.post1`` out.
+    """
+    line = registered.count(".") == 1 and now.startswith(f"{registered}.")
+    return line or now == re.sub(r"\.post\d+$", "", registered)
 
 
 def _remedy(spec: KernelSpec) -> str:
@@ -124,9 +149,29 @@ def _damaged() -> dict[str, Path]:
 
 
 def _guess(name: str, folder: Path) -> str | None:
-    """The command for a kernel that does not tell it any more: usual names are those of releases."""
+    """The command for a kernel that does not tell it any more, as far as its environment or its name does."""
+    user = folder.parent == kernelspec.kernels_folder(user=True)
     try:
-        catalogue.find(name)
+        named = catalogue.find(name).version
     except UnknownRelease:
-        return f"tfkernels install RELEASE --name {name}"
-    return Order(name, user=folder.parent == kernelspec.kernels_folder(user=True)).command
+        named = ""
+    recipe = _recorded(folder)
+    if recipe is None:
+        return Order(name, user=user).command if named else f"tfkernels install RELEASE --name {name}"
+    of_conda = recipe.backend == "conda"
+    order = Order(name, user=user) if named == recipe.tensorflow else Order(recipe.tensorflow, name, user)
+    return replace(
+        order,
+        extras=recipe.extras,
+        python=recipe.interpreter or None,
+        backend=recipe.backend if of_conda else None,
+        channels=recipe.channels if of_conda and recipe.channels != channels.chosen(()) else (),
+        gpu=recipe.gpu or None,
+    ).command
+
+
+def _recorded(kernel: Path) -> Recipe | None:
+    """What the environment was made from that a kernelspec folder was last made to point to."""
+    noted = (folder for folder in environments.root().glob("*") if kernel in environments.noted_kernels(folder))
+    found = [environment for folder in noted if (environment := environments.load(folder)) is not None]
+    return max(found, key=lambda environment: environment.built).recipe if found else None

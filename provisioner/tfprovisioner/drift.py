@@ -1,9 +1,14 @@
-"""How an environment differs from the lock that it was built from: ``!pip install`` in a cell changes it."""
+"""How an environment differs from what it was built from: ``!pip install`` and ``!conda install`` change it."""
 
+import os
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from tfprovisioner import packages, resolution
 from tfprovisioner.backends.wheels import LOCK
+from tfprovisioner.conda import prefixes
 from tfprovisioner.environments import Environment
 from tfprovisioner.packages import Package
 
@@ -21,27 +26,29 @@ class Drift:
     missing: tuple[str, ...] = ()
     edited: tuple[str, ...] = ()
     deleted: tuple[str, ...] = ()
-    """Packages of the lock whose files are missing: they cannot work."""
+    """Packages whose files are missing: they cannot work."""
+
+
+def tensorflows(folder: Path) -> tuple[str, ...]:
+    """The distributions of TensorFlow in an environment that have the same files, if there are several."""
+    found = packages.installed(folder)
+    whole = [found[name] for name in packages.TENSORFLOWS if name in found and name not in packages.PARTS]
+    return tuple(f"{package.name} {package.version}" for package in whole) if len(whole) > 1 else ()
 
 
 def of(environment: Environment) -> Drift:
-    """Reads what is installed; nothing is started. Empty if the environment has no lock of its own."""
+    """Reads what is installed; nothing is started. Empty if nobody wrote down what the environment was made of."""
     try:
         text = (environment.folder / LOCK).read_text(encoding="utf-8")
     except OSError:
-        return Drift()
+        return _of_conda(environment.folder)
     locked = resolution.pinned(text, environment.python_version)
     found = packages.installed(environment.folder)
     extra = [package for name, package in found.items() if name not in locked and not _foreign(package)]
-    named = [package for package in extra if package.asked_for] or extra
     damage = {name: package.damage() for name, package in found.items()}
     return Drift(
-        added=tuple(f"{package.name}=={package.version}" for package in sorted(named, key=lambda one: one.name)),
-        changed=tuple(
-            f"{name} is {found[name].version} instead of {version}"
-            for name, version in locked.items()
-            if name in found and found[name].version != version
-        ),
+        added=_added(extra),
+        changed=_changed(locked, {name: package.version for name, package in found.items()}),
         missing=tuple(f"{name} is missing" for name in locked if name not in found),
         edited=tuple(
             f"{name}: {_some(words)}" for name, files in damage.items() if (words := _words(files, "was changed"))
@@ -49,6 +56,63 @@ def of(environment: Environment) -> Drift:
         deleted=tuple(
             f"{name}: {_some(words)}" for name, files in damage.items() if (words := _words(files, "is missing"))
         ),
+    )
+
+
+def _of_conda(folder: Path) -> Drift:
+    """Of an environment of conda's packages, by its own list of them."""
+    listed = prefixes.listed(folder)
+    if not listed:
+        return Drift()
+    records = {record["name"]: record for record in prefixes.records(folder)}
+    described = {name: _descriptions(record["files"]) for name, record in records.items()}
+    # pip takes the description of conda's package away, and conda does not notice.
+    there = {name for name, paths in described.items() if not paths or any(_describes(folder / path) for path in paths)}
+    of_conda = set().union(*described.values())
+    of_pip = {
+        name: package
+        for name, package in packages.installed(folder).items()
+        if package.record.relative_to(folder).as_posix() not in of_conda
+    }
+    now = {name: str(records[name]["version"]) for name in there}
+    now |= {name: package.version for name, package in of_pip.items()}
+    lost = {name: [file for file in records[name]["files"] if _is_lost(folder, file)] for name in there}
+    new = sorted(f"{name}=={now[name]}" for name in there - listed.keys())
+    return Drift(
+        added=(*new, *_added(package for name, package in of_pip.items() if name not in listed)),
+        changed=_changed(listed, now),
+        missing=tuple(f"{name} is missing" for name in listed if name not in now),
+        deleted=tuple(
+            f"{name}: {_some([f'{file} is missing' for file in files])}" for name, files in lost.items() if files
+        ),
+    )
+
+
+def _descriptions(files: Iterable[str]) -> set[str]:
+    """The folders in which Python's packages say what they are."""
+    found = (re.match(r".+/site-packages/[^/]+\.(dist|egg)-info(?=/|$)", file) for file in files)
+    return {match[0] for match in found if match}
+
+
+def _describes(path: Path) -> bool:
+    return path.is_file() or any((path / name).exists() for name in ("METADATA", "PKG-INFO"))
+
+
+def _is_lost(folder: Path, file: str) -> bool:
+    return not file.endswith(".pyc") and not os.path.lexists(folder / file)
+
+
+def _added(extra: Iterable[Package]) -> tuple[str, ...]:
+    extra = sorted(extra, key=lambda package: package.name)
+    named = [package for package in extra if package.asked_for] or extra
+    return tuple(f"{package.name}=={package.version}" for package in named)
+
+
+def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(
+        f"{name} is {now[name]} instead of {version}"
+        for name, version in before.items()
+        if name in now and now[name] != version
     )
 
 

@@ -48,12 +48,9 @@ class Environment:
         if now is not None and now[1] != self.recipe.python:
             return f"the Python {self.base_python} that it was made from has become Python {now[1]}"
         library = "Lib" if os.name == "nt" else f"lib/python{self.recipe.python}"
-        try:
-            names = os.listdir(self.folder / library / "site-packages")
-        except OSError:
-            names = []
         for package, title in (("tensorflow", "TensorFlow"), ("ipykernel", "ipykernel")):
-            if not any(name.startswith(package) for name in names):
+            # In all releases; what uninstalling leaves behind is of other packages, or has no __init__.py.
+            if not (self.folder / library / "site-packages" / package / "__init__.py").is_file():
                 return f"{title} is no longer in it"
         return None
 

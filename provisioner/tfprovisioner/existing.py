@@ -181,7 +181,7 @@ def _without_ipykernel(place: Place, tensorflow: str, install: bool) -> None:
     names = ["ipykernel"]
     if tensorflow.startswith(("2.12.", "2.13.")):
         names.append("ipython<8.23")  # newer ones want typing_extensions that these releases do not allow
-    command = kinds.installing(place, names)
+    command = kinds.installing(place, names, unasked=install)
     if not install:
         raise UnknownEnvironment(
             f"A kernel needs ipykernel, and there is none in {place.folder}. Put it there with: {command}. Or have "

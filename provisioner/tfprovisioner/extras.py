@@ -66,13 +66,20 @@ def divided(lines: Iterable[str]) -> tuple[list[str], list[str]]:
 
 
 def merged(kept: Iterable[str], asked: Iterable[str], without: Iterable[str] = ()) -> tuple[str, ...]:
-    """What a kernel was made with and what is asked for now; the newer wish for a package replaces the older one."""
-    by_name = {_name(line): line for line in [*kept, *asked]}
+    """What a kernel was made with and what is asked for now.
+
+    What is asked for now replaces the older wishes for the same package; of several lines given together all hold.
+    """
+    asked = tuple(asked)
+    newer = {_name(line) for line in asked}
+    lines = list(dict.fromkeys([*(line for line in kept if _name(line) not in newer), *asked]))
     for name in without:
-        if by_name.pop(normalized(name), None) is None:
-            present = ", ".join(by_name) or "nothing"
+        left = [line for line in lines if _name(line) != normalized(name)]
+        if left == lines:
+            present = ", ".join(dict.fromkeys(map(_name, lines))) or "nothing"
             raise BadRequirement(f"--without {name}: the kernel was not made with it. It was made with: {present}.")
-    return tuple(by_name.values())
+        lines = left
+    return tuple(lines)
 
 
 def _name(line: str) -> str:

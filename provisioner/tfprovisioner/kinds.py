@@ -25,13 +25,17 @@ class Place:
 
 
 def kind(folder: Path) -> str:
-    """``pixi``, ``conda``, ``poetry``, ``uv project``, ``uv``, ``virtualenv``, ``venv``; ``python`` for a whole one."""
+    """The tool, as in ``_RECOGNISED``; ``python`` for a whole one."""
     return next((name for name, recognised in _RECOGNISED if recognised(folder)), "python")
 
 
-def installing(place: Place, names: list[str]) -> str:
-    """The command that a user of the tool would type to put packages into an environment."""
-    return shlex.join([*_COMMANDS[kind(place.folder)](place), *names])
+def installing(place: Place, names: list[str], unasked: bool = False) -> str:
+    """The command that a user of the tool would type to put packages into an environment.
+
+    With ``unasked`` it waits for no answer.
+    """
+    found = kind(place.folder)
+    return shlex.join([*_COMMANDS[found](place), *(["--yes"] if unasked and found == "conda" else []), *names])
 
 
 def is_environment(folder: Path) -> bool:
@@ -56,8 +60,16 @@ def _poetrys(folder: Path) -> bool:
     )
 
 
+def _of_pixi_global(folder: Path) -> bool:
+    """One of ``pixi global``, whose folder looks like that of a project in the user's home."""
+    home = Path(os.environ.get("PIXI_HOME") or Path.home() / ".pixi")
+    project = home.parent / "pixi.toml"
+    return folder.parent == home / "envs" and not project.is_file()
+
+
 # The more special ones first: pixi's are conda environments, too.
 _RECOGNISED: tuple[tuple[str, Callable[[Path], bool]], ...] = (
+    ("pixi global", _of_pixi_global),
     ("pixi", lambda folder: folder.parent.parts[-2:] == PIXI.parts),
     ("conda", places.is_environment),
     ("poetry", _poetrys),
@@ -96,10 +108,18 @@ def _pixis(place: Place) -> list[str]:
     return ["pixi", "add", "--manifest-path", str(place.project), *feature]
 
 
+def _poetry(place: Place) -> list[str]:
+    """poetry's own command where the project is known: from its folder of environments no way leads there."""
+    if (place.project / "pyproject.toml").is_file():
+        return ["poetry", "--directory", str(place.project), "add", "--group", "dev"]
+    return _pip(place)
+
+
 _COMMANDS: dict[str, Callable[[Place], list[str]]] = {
+    "pixi global": lambda place: ["pixi", "global", "add", "--environment", place.folder.name],
     "pixi": _pixis,
     "conda": _conda,
-    "poetry": lambda place: ["poetry", "--directory", str(place.project), "add", "--group", "dev"],
+    "poetry": _poetry,
     "uv project": lambda place: [_uv_program(), "add", "--project", str(place.project), "--dev"],
     "uv": _uv,
     "virtualenv": _pip,

@@ -14,6 +14,9 @@ TENSORFLOWS = (
 )  # fmt: skip
 """The distributions that bring the package ``tensorflow``, the usual one first. Names are normalized."""
 
+PARTS = frozenset({"tensorflow-intel", "tensorflow-macos", "tensorflow-cpu-aws", "tensorflow-base"})
+"""Those that another distribution of TensorFlow asks for itself on some machines, and has its content in."""
+
 
 @dataclass(frozen=True)
 class Package:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from tfprovisioner import conflicts, cuda, extras, locks, rules, uv
+from tfprovisioner import conflicts, cuda, extras, locks, markers, provided, rules, uv
 from tfprovisioner.catalogue import Release
 from tfprovisioner.errors import BadRequirement, BuildFailed
-from tfprovisioner.packages import normalized
+from tfprovisioner.packages import TENSORFLOWS, normalized
 from tfprovisioner.plan import Plan
 
 
@@ -28,22 +28,31 @@ def lock(plan: Plan, python: Path, folder: Path, say: Callable[[str], None]) -> 
     if verified is not None and not plan.recipe.extras:
         return verified
     asked, limits = extras.divided(plan.recipe.extras)
-    pins = pinned(verified or "", plan.interpreter.version)
+    version = plan.interpreter.version
+    pins = pinned(verified or "", version)
     if verified is None:
         wanted, constraints = list(release.requirements), list(release.constraints)
         if plan.recipe.gpu:
             others = [requirement for requirement in wanted if not requirement.startswith("tensorflow")]
             wanted = [*cuda.requirements(release), *others]
+        if plan.recipe.extras:
+            pins = _published(wanted, ["--python", str(python), *only_wheels(release)], version)
     else:
-        replaced = _replaced([*asked, *limits], pins, release)
+        replaced = _replaced([*asked, *limits], pins, release, version)
         constraints = [line for line in locks.split(verified)[0] if _name(line) not in replaced]
         wanted = [*constraints, *sorted(replaced)]
         pins = {name: version for name, version in pins.items() if name not in replaced}
+    siblings = provided.siblings(pins) if plan.recipe.extras else {}
+    pins |= siblings
     overrides = [*release.overrides, *(cuda.NEVER if plan.recipe.gpu else ())]
     options = ["--python", str(python), *only_wheels(release)]
-    conflicts.check(asked, pins, release.version)
+    limiting = [line for line in limits if _name(line) in TENSORFLOWS]
+    conflicts.check([*asked, *limiting], pins, release.version, version)
     try:
-        return resolve([*wanted, *asked], [*constraints, *limits], overrides, options, folder, say)
+        with tempfile.TemporaryDirectory() as scratch:
+            wanted += provided.stand_ins(siblings, Path(scratch))
+            text = resolve([*wanted, *asked], [*constraints, *limits], overrides, options, folder, say)
+        return provided.taken_out(text, siblings)
     except BuildFailed as error:
         if not asked:
             raise
@@ -51,15 +60,17 @@ def lock(plan: Plan, python: Path, folder: Path, say: Callable[[str], None]) -> 
         raise error if reason is None else BadRequirement(reason) from error
 
 
-def _replaced(lines: Iterable[str], pins: Mapping[str, str], release: Release) -> set[str]:
+def _replaced(lines: Iterable[str], pins: Mapping[str, str], release: Release, python: str) -> set[str]:
     """The packages that are asked for in other versions than the pinned ones, and may be had in them."""
     free = {_name(rule.requirement) for rule in rules.applying(rules.WITH, release.version) if rule.replaceable}
+    requirements = [requirement for line in lines if markers.holds(requirement := Requirement(line), python)]
     others = {
-        _name(line)
-        for line in lines
-        if not Requirement(line).specifier.contains(pins.get(_name(line), "0"), prereleases=True)
+        name
+        for requirement in requirements
+        if (name := normalized(requirement.name)) in pins
+        and not requirement.specifier.contains(pins[name], prereleases=True)
     }
-    return free & others & set(pins)
+    return free & others
 
 
 def _name(requirement: str) -> str:
@@ -71,10 +82,15 @@ def require_published(release: Release, python: str) -> None:
 
     It is asked for TensorFlow alone, which takes a second at most, not the minutes until an environment could be made.
     """
-    wanted = [requirement for requirement in release.requirements if requirement.startswith("tensorflow")]
-    options = ["--python", sys.executable, "--python-version", python, "--no-deps", *only_wheels(release)]
+    options = ["--python", sys.executable, "--python-version", python, *only_wheels(release)]
+    _published(release.requirements, options, python)
+
+
+def _published(wanted: Iterable[str], options: Iterable[str], python: str) -> dict[str, str]:
+    """The version of TensorFlow that the index has, of those that are wanted. Raises ``BuildFailed``."""
+    alone = [requirement for requirement in wanted if _name(requirement) in TENSORFLOWS]
     with tempfile.TemporaryDirectory() as folder:
-        resolve(wanted, (), (), options, Path(folder), lambda _: None)
+        return pinned(resolve(alone, (), (), [*options, "--no-deps"], Path(folder), lambda _: None), python)
 
 
 def resolve(
@@ -119,13 +135,10 @@ def resolve(
 
 def pinned(lock: str, python: str) -> dict[str, str]:
     """Versions by normalized name, of the lines of a lock that hold for a Python version on this machine."""
-    full = python if python.count(".") > 1 else f"{python}.0"
-    marks = {"python_version": ".".join(python.split(".")[:2]), "python_full_version": full}
-    marks.update(implementation_name="cpython", platform_python_implementation="CPython", implementation_version=full)
     found: dict[str, str] = {}
     for line in locks.split(lock)[0]:
         requirement = Requirement(line)
-        if requirement.marker is None or requirement.marker.evaluate(marks):
+        if markers.holds(requirement, python):
             found[normalized(requirement.name)] = str(requirement.specifier).removeprefix("==")
     return found
 

@@ -107,7 +107,10 @@ def run(arguments: list[str], cwd: Path, say: Callable[[str], None]) -> None:
         ) from error
     lines: list[str] = []
     command = [binary, "--no-progress", "--color", "never", *arguments]
-    with children.started(command, cwd=cwd, env=_variables(), stderr=subprocess.STDOUT) as process:
+    variables = _variables()
+    if "--managed-python" in arguments:  # it is said there, and uv refuses to be told twice
+        variables.pop("UV_PYTHON_PREFERENCE", None)
+    with children.started(command, cwd=cwd, env=variables, stderr=subprocess.STDOUT) as process:
         assert process.stdout is not None
         for line in process.stdout:
             lines.append(redacted(line.rstrip()))
@@ -129,6 +132,11 @@ def forbidden() -> str | None:
     downloads = _setting("python_downloads") or os.environ.get("UV_PYTHON_DOWNLOADS", "automatic")
     if downloads.lower() != "automatic":
         return f"UV_PYTHON_DOWNLOADS, or `python-downloads` in uv.toml, says {downloads.lower()!r}"
+    if _setting("python_preference") == "OnlySystem":
+        return (
+            "only the system's are to be used (UV_PYTHON_PREFERENCE=only-system, UV_NO_MANAGED_PYTHON, or "
+            "`python-preference` in uv.toml)"
+        )
     return None
 
 

@@ -63,7 +63,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, small_lock: str) -> Path:
 def light(tmp_path: Path, small_lock: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """The lock of TensorFlow 1.15, but with the stand-in for TensorFlow: it installs in a second."""
     wheel = tiny.wheel(tmp_path, "tensorflow", "1.15.5", {"tensorflow/__init__.py": channels.stand_in("1.15.5")})
-    text = f"{small_lock}tensorflow @ {wheel.as_uri()} --hash=sha256:{tiny.digest(wheel)}\n"
+    text = f"{small_lock}tensorflow @ {wheel.as_uri()} \\\n    --hash=sha256:{tiny.digest(wheel)}\n"
     monkeypatch.setattr(resolution, "lock", lambda *arguments: text)
     return text
 

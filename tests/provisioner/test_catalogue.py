@@ -7,11 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import typer
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from tfcatalogue import __main__ as making
 from tfcatalogue import locking, page, verification
-from tfprovisioner import accelerators, catalogue, locks, resolution, results
+from tfprovisioner import accelerators, catalogue, cuda, locks, resolution, results
 from tfprovisioner.catalogue import Release
 from tfprovisioner.errors import BuildFailed, NoWheels, UnknownRelease
 from tfprovisioner.interpreters import Interpreter
@@ -77,6 +79,11 @@ def test_a_release_that_came_after_the_catalogue_goes_by_the_rules_of_its_newest
         requirement.replace(f"=={newest.version}", f"=={exactly}") for requirement in newest.requirements
     ]
     assert "nothing else was tried" in str(catalogue.caution(release, "3.13"))
+    assert f"by the rules of {newest.version}." in str(catalogue.caution(release, "3.13"))
+    patch = catalogue.find("2.15.2")
+    assert "2.15.2 is newer than this tfkernels, and was installed by the rules of 2.15.1." in str(
+        catalogue.caution(patch, "3.11")
+    )
 
 
 def test_a_release_without_wheels_for_this_machine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,6 +141,20 @@ def test_the_page_says_what_came_out() -> None:
     assert page.FILE.read_text(encoding="utf-8") == page.text(), "run: make catalogue ARGUMENTS=--resume"
 
 
+def test_making_the_catalogue_makes_what_is_laid_over_it_for_gpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = (cuda.OVERLAYS / "2.15.1.txt").read_text(encoding="utf-8")
+    monkeypatch.setattr(cuda, "OVERLAYS", tmp_path)
+    monkeypatch.setattr(page, "FILE", tmp_path / "page.md")
+    for content in (stored, "kept"):  # the second time there is one
+        with pytest.raises(typer.Exit) as end:
+            making.main(only=["2.15.1"], resume=True, resolve_only=True)
+        assert end.value.exit_code == 0
+        assert (tmp_path / "2.15.1.txt").read_text(encoding="utf-8") == content
+        (tmp_path / "2.15.1.txt").write_text("kept")
+
+
 def test_every_release_has_one_toolkit() -> None:
     for release in catalogue.releases():
         accelerators.toolkit(release.version)
@@ -155,6 +176,11 @@ def test_a_newer_release_is_resolved_when_it_is_installed(tmp_path: Path, monkey
     pins, hashes = locks.split(text)
     assert any(re.match(r"tensorflow(-cpu)?==2\.21\.\d+", pin) for pin in pins)
     assert all(hashes.values())
+    more = replace(order, extras=("tf-keras",))
+    plan = Plan(release, recipe_for(more, release, "3.12"), Interpreter("3.12", None), more)
+    pins, _ = locks.split(resolution.lock(plan, Path("3.12"), tmp_path, print))
+    assert any(pin.startswith("tf-keras==2.21.") for pin in pins)
+    assert [pin.split("==")[0] for pin in pins if pin.startswith("tensorflow")] == ["tensorflow-cpu"]
     assert list(tmp_path.iterdir()) == []
 
 

@@ -14,17 +14,18 @@ from pathlib import Path
 
 import psutil
 import pytest
+from uv import find_uv_bin
 
-from tests.provisioner import channels
+from tests.provisioner import channels, tiny
 from tests.provisioner.channels import Package, Server
 from tests.provisioner.commands import command, in_a_mount
 from tfkernels import kernelspecs
 from tfkernels.remote import RemoteKernel
-from tfprovisioner import environments, install, survey
+from tfprovisioner import catalogue, doctor, environments, install, survey
 from tfprovisioner.conda import channels as names
 from tfprovisioner.conda import executable, prefixes
 from tfprovisioner.conda.prefixes import Wanted
-from tfprovisioner.errors import BuildFailed
+from tfprovisioner.errors import BuildFailed, NoWheels
 from tfprovisioner.order import Order
 from tfprovisioner.progress import Reporter
 
@@ -270,6 +271,100 @@ def test_a_release_that_the_channel_lacks_is_made_of_its_python_and_wheels(
     assert done.environment.folder in Path(os.path.realpath(done.environment.python)).parents
     assert (done.environment.folder / "requirements.txt").read_text() == light
     assert "python-3.7" in (done.environment.folder / prefixes.EXPLICIT).read_text()
+
+
+def small(version: str, text: str) -> dict[str, str]:
+    """The files of a small package of Python's, as wheels and conda's packages have them."""
+    info = f"small-{version}.dist-info"
+    metadata = f"Metadata-Version: 2.1\nName: small\nVersion: {version}\n"
+    return {
+        "small.py": text,
+        f"{info}/METADATA": metadata,
+        f"{info}/RECORD": f"small.py,,\n{info}/METADATA,,\n{info}/RECORD,,\n",
+    }
+
+
+def test_what_changed_in_an_environment_of_conda_packages_is_told(server: Server, place: Path) -> None:
+    site = "lib/python3.7/site-packages"
+    files: dict[str, bytes | Path] = {f"{site}/{path}": text.encode() for path, text in small("1.0", "x = 1").items()}
+    Package("small", "1.0", ("python 3.7.*",), files, build="py37_0").write(place / "served")
+    made = install.install(order(server.url, extras=("small",))).environment
+    diagnosis = doctor.examine("tf1")
+    assert (diagnosis.ok, diagnosis.warnings, diagnosis.notes) == (True, (), ())
+
+    own = [
+        tiny.wheel(place, "colorama", "0.4.5", {"colorama.py": ""}),
+        tiny.wheel(place, "small", "2.0", {"small.py": ""}),
+    ]
+    pip = [find_uv_bin(), "pip", "install", "--quiet", "--python", str(made.python)]
+    subprocess.run([*pip, *map(str, own)], check=True)
+    diagnosis = doctor.examine("tf1")
+    assert (diagnosis.warnings, diagnosis.notes) == (("small is 2.0 instead of 1.0",), ("colorama==0.4.5 was added",))
+
+    for name in ("numpy", "another"):
+        Package(name, "1.19.0", ("ipykernel",)).write(place / "served")
+    beside = ("tensorflow", "ipykernel", "numpy==1.19.0", "another", "pip", "setuptools", "ipywidgets", "tqdm", "small")
+    prefixes.fill(made.folder, Wanted((server.url,), ("python=3.7", *beside)), Reporter("as `conda install` does"))
+    diagnosis = doctor.examine("tf1")
+    assert "numpy is 1.19.0 instead of 1.18.5" in diagnosis.warnings
+    assert "matplotlib-base is missing" in diagnosis.warnings
+    assert "another==1.19.0 was added" in diagnosis.notes
+
+    (made.folder / "etc" / "conda" / "activate.d" / "stub.sh").unlink()
+    diagnosis = doctor.examine("tf1")
+    assert "tensorflow: etc/conda/activate.d/stub.sh is missing" in (diagnosis.problem or "")
+    assert (
+        diagnosis.remedy
+        == f"tfkernels install tf1 --user --backend conda --channel {server.url} --with small --rebuild"
+    )
+
+
+def test_requirements_for_other_pythons_and_limits(server: Server, place: Path) -> None:
+    for version in ("1.0", "1.5", "2.0"):
+        Package("brought", version, ("python 3.7.*",)).write(place / "served")
+    Package("asked", "1.0", ("brought",)).write(place / "served")
+    lines = ("asked>=1 ; python_version >= '3.7'", "none ; python_version < '3'", "-c brought<2,!=1.5", "-c nothing<1")
+    done = install.install(order(server.url, extras=lines))
+    explicit = prefixes.listed(done.environment.folder)
+    assert (explicit["asked"], explicit["brought"]) == ("1.0", "1.0")
+    with pytest.raises(BuildFailed, match="no packages that go together"):
+        install.install(order(server.url, extras=("asked", "-c brought>2")))
+
+
+def test_what_conda_itself_cannot_be_told_is_refused(server: Server, place: Path) -> None:
+    own = place / "conda"
+    own.write_text(_CONDA.format(python=sys.executable))
+    own.chmod(0o755)
+    with pytest.raises(BuildFailed, match=r"cannot be told to limit.*numpy<2.*--conda-exe"):
+        install.install(order(server.url, conda=str(own), extras=("-c numpy<2",)))
+    assert nothing_is_left(place)
+
+
+def test_a_package_in_a_folder_that_has_only_an_old_checksum_is_checked(server: Server, place: Path) -> None:
+    index = place / "served" / channels.subdir() / "repodata.json"
+    content = json.loads(index.read_text())
+    for entry in content["packages"].values():
+        del entry["sha256"]
+    index.write_text(json.dumps(content))
+    assert install.install(order(place / "served")).built
+    channels.recompressed(next((place / "served" / channels.subdir()).glob("tensorflow-*")))
+    with pytest.raises(BuildFailed, match="not the one that its channel's index describes"):
+        install.install(order(place / "served", name="another", rebuild=True))
+
+
+def test_a_machine_that_there_are_no_wheels_for(
+    light: str, server: Server, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogue, "platform_name", lambda: "linux-aarch64")
+    with pytest.raises(NoWheels, match="--backend conda"):
+        install.install(Order("tf1", user=True))
+    assert install.install(order(server.url)).built, "as that said"
+
+    Package("python", "3.7.99").write(place / "bare")
+    with pytest.raises(
+        BuildFailed, match=r"no tensorflow 1\.15\.5.*nor has TensorFlow 1\.15\.5 wheels for linux-aarch64"
+    ):
+        install.install(order(place / "bare", name="other"))
 
 
 def test_a_release_that_the_channel_has_for_another_python(server: Server, place: Path) -> None:

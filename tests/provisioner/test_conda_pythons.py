@@ -14,7 +14,7 @@ from tests.provisioner import channels
 from tests.provisioner.channels import Package, Server
 from tests.provisioner.commands import command
 from tfkernels.remote import RemoteKernel
-from tfprovisioner import catalogue, garbage, install, survey
+from tfprovisioner import catalogue, doctor, garbage, install, listing, survey
 from tfprovisioner.conda import prefixes, pythons
 from tfprovisioner.order import Order
 from tfprovisioner.progress import Reporter
@@ -50,6 +50,27 @@ def test_a_python_that_the_machine_lacks_comes_from_conda_by_itself(
     assert install.install(Order("tf1", user=True)).built is False
     install.remove("tf1")
     assert not python.exists(), "it goes with the last environment that used it"
+
+
+def test_a_python_that_is_deleted_underneath_is_told_and_had_again(
+    bare: None, light: str, server: Server, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TFKERNELS_CHANNELS", server.url)
+    done = install.install(Order("tf1", user=True))
+    (python,) = pythons.root().iterdir()
+    assert done.environment.problem() is None
+    shutil.rmtree(python)
+    assert os.path.lexists(done.environment.python), "the link is still there, and leads nowhere"
+    told = f"the Python {done.environment.base_python} that it was made from is gone"
+    assert done.environment.problem() == told
+    assert [told in row.state for row in listing.kernels()] == [True]
+    diagnosis = doctor.examine("tf1")
+    assert told in (diagnosis.problem or "")
+    assert diagnosis.remedy == "tfkernels install tf1 --user"
+    again = install.install(Order("tf1", user=True))
+    assert again.built
+    assert again.environment.problem() is None
+    assert not done.environment.folder.exists()
 
 
 def test_gc_says_before_what_it_removes(

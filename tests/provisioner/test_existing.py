@@ -12,6 +12,7 @@ import venv
 from pathlib import Path
 
 import pytest
+from uv import find_uv_bin
 
 from tests.notebooks import run_cells, text
 from tests.provisioner.commands import tfkernels
@@ -87,6 +88,13 @@ def test_upgrades_and_losses_in_it_are_told(theirs: Path) -> None:
     assert (mended.mended, mended.warnings, mended.remedy) == (diagnosis.remedy, (), None)
     assert [row.tensorflow for row in listing.kernels()] == ["2.12.1"]
 
+    for name in ("tensorflow", "tensorflow_cpu"):
+        (info := site(theirs) / f"{name}-2.11.0.dist-info").mkdir(exist_ok=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 2.11.0\n")
+    (told,) = doctor.examine("mine").warnings
+    assert told.startswith("tensorflow 2.11.0 and tensorflow-cpu 2.11.0 lie over each other")
+    assert "uninstall them there" in told
+
     shutil.rmtree(site(theirs) / "tensorflow")
     assert "TensorFlow is no longer in" in (doctor.examine("mine").problem or "")
     shutil.rmtree(theirs)
@@ -132,7 +140,10 @@ def test_ipykernel_is_missing(place: Path) -> None:
         (["pyvenv.cfg=virtualenv", PIP], "virtualenv", "{python} -m pip install ipykernel"),
         (["pyvenv.cfg=uv = 0.9"], "uv", "uv pip install --python {python} ipykernel"),
         (["pyvenv.cfg", "../uv.lock"], "uv project", "uv add --project {project} --dev ipykernel"),
-        (["pyvenv.cfg", "../poetry.lock"], "poetry", "poetry --directory {project} add --group dev ipykernel"),
+        (
+            ["pyvenv.cfg", "../poetry.lock", "../pyproject.toml"], "poetry",
+            "poetry --directory {project} add --group dev ipykernel",
+        ),
         (["conda-meta/history"], "conda", "conda install --prefix {folder} ipykernel"),
         ([], "python", "{python} -m pip install ipykernel"),
     ],
@@ -171,6 +182,57 @@ def test_pixi(tmp_path: Path) -> None:
     assert default == Place(tmp_path / ".pixi" / "envs" / "default", default.python, tmp_path)
     assert kinds.installing(default, ["ipykernel"]) == f"pixi add --manifest-path {tmp_path} ipykernel"
     assert kinds.installing(existing.find(folder), ["x"]) == f"pixi add --manifest-path {tmp_path} --feature gpu x"
+
+
+def test_pixi_global(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PIXI_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for home in (tmp_path / ".pixi", tmp_path / "elsewhere"):
+        folder = home / "envs" / "science"
+        (folder / "conda-meta").mkdir(parents=True)
+        (folder / "conda-meta" / "history").touch()
+        (folder / "bin").mkdir()
+        (folder / "bin" / "python").touch()
+        assert kinds.kind(folder) == "pixi global"
+        command = kinds.installing(existing.find(folder), ["ipykernel"])
+        assert command == "pixi global add --environment science ipykernel"
+        monkeypatch.setenv("PIXI_HOME", str(tmp_path / "elsewhere"))
+    monkeypatch.delenv("PIXI_HOME")
+    (tmp_path / "pixi.toml").touch()
+    assert kinds.kind(tmp_path / ".pixi" / "envs" / "science") == "pixi", "the home is a project"
+
+
+def test_poetrys_folder_of_environments_is_no_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda program: program if program == "uv" else None)
+    folder = tmp_path / "pypoetry" / "virtualenvs" / "paper-x1y2-py3.11"
+    venv.create(folder, with_pip=False)
+    place = existing.find(folder)
+    assert kinds.kind(folder) == "poetry"
+    assert kinds.installing(place, ["ipykernel"]) == f"uv pip install --python {place.python} ipykernel"
+    project = tmp_path / "paper"
+    project.mkdir()
+    (project / "pyproject.toml").touch()
+    command = kinds.installing(Place(folder, place.python, project), ["ipykernel"])
+    assert command == f"poetry --directory {project} add --group dev ipykernel", "poetry itself said where it is"
+
+
+def test_conda_is_not_left_waiting_for_an_answer(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = stub(place / "conda env", ipykernel=False)
+    (folder / "conda-meta").mkdir()
+    (folder / "conda-meta" / "history").touch()
+    for name in ("CONDA_EXE", "MAMBA_EXE"):
+        monkeypatch.delenv(name, raising=False)
+    programs = place / "programs"
+    programs.mkdir()
+    # As conda itself, it asks; and nobody is there to answer.
+    (programs / "conda").write_text(
+        '#!/bin/sh\ncase "$*" in *--yes*) echo "$@"; exit 3;; esac\nread answer || exit 9\n'
+    )
+    (programs / "conda").chmod(0o755)
+    path = f"{programs}{os.pathsep}{os.environ['PATH']}"
+    done = tfkernels("add", str(folder), "--user", "--install-ipykernel", PATH=path)
+    assert f"install --prefix {folder} --yes ipykernel" in done.stderr
+    assert "failed with exit code 3" in done.stderr
 
 
 def test_what_is_no_environment_gets_an_answer(place: Path) -> None:
@@ -230,6 +292,35 @@ def test_find_lists_what_has_tensorflow(theirs: Path, place: Path, monkeypatch: 
     assert next(one.python for one in found if one.path == str(conda)) == "3.7.12"
     monkeypatch.setattr(candidates, "LIMIT", -1.0)
     assert candidates.search(place / "work") == ([], False)
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "command"),
+    [
+        ("uv", [find_uv_bin(), "venv", "--quiet", "--python", sys.executable], "{uv} pip install --python {python}"),
+        ("virtualenv", [sys.executable, "-m", "virtualenv", "--quiet", "--no-download"], "{python} -m pip install"),
+    ],
+)
+def test_environments_of_the_tools_themselves(place: Path, tool: str, arguments: list[str], command: str) -> None:
+    folder = place / "made"
+    subprocess.run([*arguments, str(folder)], check=True)
+    assert kinds.kind(folder) == tool
+    package = site(folder) / "tensorflow"
+    package.mkdir()
+    (package / "__init__.py").write_text(STUB)
+    (site(folder) / "tensorflow-2.11.0.dist-info").mkdir()
+    with pytest.raises(UnknownEnvironment, match=r"needs ipykernel") as refused:
+        install.add(folder, user=True)
+    uv = "uv" if shutil.which("uv") else find_uv_bin()
+    assert f"Put it there with: {command.format(uv=uv, python=folder / 'bin' / 'python')} ipykernel" in str(
+        refused.value
+    )
+
+    (site(folder) / "link.pth").write_text(sysconfig.get_path("purelib"))
+    added = install.add(folder, user=True)
+    assert listing.kernels()[0].backend == "existing"
+    *_, outputs = run_cells(added.name, "import sys, tensorflow as tf", "print(tf.__version__, sys.prefix)")
+    assert text(outputs).split() == ["2.11.0", str(folder)]
 
 
 @pytest.fixture

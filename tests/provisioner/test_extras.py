@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.provisioner.commands import tfkernels
-from tfprovisioner import catalogue, conflicts, environments, extras, resolution
+from tfprovisioner import catalogue, conflicts, environments, extras, packages, provided, resolution
 from tfprovisioner.errors import BadRequirement
 from tfprovisioner.interpreters import Interpreter
 from tfprovisioner.order import Order
@@ -29,9 +29,79 @@ def test_a_conflict_is_explained_and_changes_nothing(place: Path) -> None:
 
 def test_a_pinned_package_is_not_taken_in_another_version() -> None:
     pins = {"numpy": "1.18.5", "h5py": "2.10.0"}
-    conflicts.check(["numpy>=1.16", "pandas", "h5py>=3 ; python_version < '3'"], pins, "1.15.5")
+    conflicts.check(["numpy>=1.16", "pandas", "h5py>=3 ; python_version < '3'"], pins, "1.15.5", "3.7.16")
     with pytest.raises(BadRequirement, match=r"'H5Py>=3'.*verified together with H5Py==2\.10\.0"):
-        conflicts.check(["H5Py>=3"], pins, "1.15.5")
+        conflicts.check(["H5Py>=3"], pins, "1.15.5", "3.7.16")
+
+
+def test_markers_are_those_of_the_kernels_python() -> None:
+    pins = {"numpy": "1.18.5"}
+    lines = ["numpy>=1.20 ; python_version >= '3.8'", "numpy<1.19 ; python_full_version < '3.7.17'"]
+    conflicts.check(lines, pins, "1.15.5", "3.7.16")
+    with pytest.raises(BadRequirement, match=r"numpy>=1\.20 ; .*numpy==1\.18\.5"):
+        conflicts.check(lines, pins, "2.4.4", "3.8.2")
+    conflicts.check(["numpy<1.19 ; sys_platform != 'linux'"], {"numpy": "1.21"}, "2.4.4", "3.8")
+
+
+def locked(tmp_path: Path, release: str, python: str, *wanted: str, gpu: bool = False) -> str:
+    """The lock for a kernel with extras; nothing of it is installed."""
+    found = catalogue.find(release)
+    order = Order(release, extras=wanted, gpu=gpu)
+    plan = Plan(found, recipe_for(order, found, python), Interpreter(python, None), order)
+    return resolution.lock(plan, Path(python), tmp_path, print)
+
+
+def test_a_requirement_for_another_python_replaces_nothing(tmp_path: Path) -> None:
+    text = locked(tmp_path, "1.15.5", "3.7", "matplotlib<3.5 ; python_version >= '3.8'")
+    assert resolution.pinned(text, "3.7") == resolution.pinned(catalogue.find("1.15.5").lock or "", "3.7")
+
+
+@pytest.mark.parametrize(
+    ("release", "python", "extra"),
+    [("2.21.0", "3.13", "tf-keras"), ("2.15.1", "3.11", "tensorflow-text"), ("2.11.1", "3.10", "tensorflow>=2.11,<3")],
+)
+def test_an_extra_that_asks_for_tensorflow_has_the_one_that_is_there(
+    tmp_path: Path, release: str, python: str, extra: str
+) -> None:
+    text = locked(tmp_path, release, python, extra, "six")
+    before, after = resolution.pinned(catalogue.find(release).lock or "", python), resolution.pinned(text, python)
+    assert [name for name in after if name in packages.TENSORFLOWS] == ["tensorflow-cpu"]
+    assert "file:" not in text
+    assert {name: version for name, version in after.items() if name in before} == before, "and all else stays"
+    line = ".".join(release.split(".")[:2])
+    assert after.get(extra, f"{line}.0").startswith(f"{line}."), "in the version that goes with it"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_extra_for_another_tensorflow_is_refused_with_both_versions(tmp_path: Path) -> None:
+    with pytest.raises(BadRequirement) as refused:
+        locked(tmp_path, "2.15.1", "3.11", "tf-keras>=2.17")
+    words = str(refused.value).partition("uv said:")[0]
+    assert words.startswith("'tf-keras>=2.17' cannot be had together with TensorFlow 2.15.1: it needs tensorflow>=2")
+    assert "tensorflow==2.15.1, which wins" in words
+    assert "package index has no such release" not in str(refused.value)
+
+
+@pytest.mark.parametrize("line", ["tensorflow==2.11.0", "tensorflow-gpu==2.11.0", "tensorflow-cpu==2.11.0"])
+def test_another_tensorflow_is_another_kernel(tmp_path: Path, line: str) -> None:
+    for limit in ("", extras.LIMIT):
+        with pytest.raises(BadRequirement, match=r"one of TensorFlow 2\.11\.1.*: tfkernels install 2\.11\.0"):
+            locked(tmp_path, "2.11.1", "3.10", f"{limit}{line}")
+    locked(tmp_path, "2.11.1", "3.10", f"{line} ; python_version < '3'")
+
+
+@pytest.mark.parametrize("line", ["tf-nightly", "tensorflow @ https://127.0.0.1/tensorflow-2.11.1-py3-none-any.whl"])
+def test_what_may_be_any_tensorflow_is_none_of_the_release(tmp_path: Path, line: str) -> None:
+    with pytest.raises(BadRequirement, match=r"one of TensorFlow 2\.11\.1.*tfkernels releases"):
+        locked(tmp_path, "2.11.1", "3.10", line)
+
+
+def test_the_word_for_a_tensorflow_that_is_there_already() -> None:
+    lines = ["tensorflow==2.11.1", "tensorflow-gpu", "tensorflow-cpu", "tensorflow ; python_version < '3'", "numpy"]
+    assert list(provided.told(lines, {"tensorflow-cpu": "2.11.1", "numpy": "1.2"}, "3.10")) == [
+        "'tensorflow==2.11.1' adds nothing: TensorFlow is there already, as tensorflow-cpu 2.11.1",
+        "'tensorflow-gpu' adds nothing: TensorFlow is there already, as tensorflow-cpu 2.11.1; for GPUs say --gpu",
+    ]
 
 
 def test_what_is_there_for_notebooks_only_may_be_had_in_other_versions(tmp_path: Path) -> None:
@@ -72,6 +142,11 @@ def test_requirement_files(tmp_path: Path) -> None:
 
 def test_a_newer_wish_for_a_package_replaces_the_older() -> None:
     assert extras.merged(["tqdm<4.60", "pandas"], ["TQDM>=4.66"], ["pandas"]) == ("TQDM>=4.66",)
+    kept = ("numpy<1.20 ; python_version < '3.8'", "numpy>=1.20 ; python_version >= '3.8'", "six")
+    assert extras.merged((), kept) == kept, "lines that are given together all hold"
+    assert extras.merged(kept, ["pandas>=1", "pandas<2"]) == (*kept, "pandas>=1", "pandas<2")
+    assert extras.merged(kept, ["numpy"]) == ("six", "numpy")
+    assert extras.merged(kept, (), ["numpy"]) == ("six",)
     with pytest.raises(BadRequirement, match=r"--without scipy: the kernel was not made with it.*tqdm, pandas"):
         extras.merged(["tqdm<4.60", "pandas"], [], ["scipy"])
 

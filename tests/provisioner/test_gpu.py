@@ -13,11 +13,12 @@ import pytest
 
 from tests.provisioner.commands import tfkernels
 from tfkernels import environ
-from tfprovisioner import cards, catalogue, cuda, kernelspec
+from tfprovisioner import cards, catalogue, cuda, kernelspec, locks
 from tfprovisioner.cards import Card
 from tfprovisioner.environments import Environment
 from tfprovisioner.errors import NoGPU
 from tfprovisioner.order import Order
+from tfprovisioner.packages import PARTS, TENSORFLOWS
 from tfprovisioner.recipe import recipe_for
 
 TURING, AMPERE = Card(0, "Tesla T4", "535.104.05", (7, 5)), Card(1, "NVIDIA A100", "535.104.05", (8, 0))
@@ -83,7 +84,19 @@ def test_no_devices(devices: str) -> None:
         cards.check_devices(devices)
 
 
-WITH_CUDA = [release for release in catalogue.lines().values() if cuda.by_wheels(release)]
+WITH_CUDA = [release for release in catalogue.releases() if cuda.by_wheels(release)]
+
+
+@pytest.mark.parametrize("release", catalogue.releases(), ids=lambda release: release.version)
+def test_every_release_has_a_lock_with_its_gpu_distribution(release: catalogue.Release) -> None:
+    text = cuda.lock(release)
+    assert text is not None
+    assert release.lock is not None
+    whole = set(TENSORFLOWS) - PARTS
+    brought = [pin for pin in locks.split(text)[0] if pin.split("==")[0] in whole]
+    assert brought == [f"{release.gpu}=={release.version}"], "one TensorFlow, on every machine"
+    others = {pin for pin in locks.split(release.lock)[0] if pin.split("==")[0] not in whole}
+    assert others <= set(locks.split(text)[0])
 
 
 @pytest.mark.parametrize("release", WITH_CUDA, ids=lambda release: release.version)

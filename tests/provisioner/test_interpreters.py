@@ -13,9 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tfprovisioner import catalogue, interpreters, order, survey
+from tfprovisioner import catalogue, interpreters, listing, order, survey, uv
 from tfprovisioner.conda import places
-from tfprovisioner.errors import NoInterpreter
+from tfprovisioner.errors import BuildFailed, NoInterpreter
 from tfprovisioner.interpreters import Interpreter
 from tfprovisioner.order import Order
 from tfprovisioner.survey import Python
@@ -226,7 +226,8 @@ def test_what_is_named_means_the_same_from_other_folders(tmp_path: Path, monkeyp
 @pytest.fixture
 def unset(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """uv was told nothing; returns the folder for its ``uv.toml``."""
-    for name in ("UV_PYTHON_DOWNLOADS", "UV_OFFLINE", "UV_CONFIG_FILE", "UV_NO_CONFIG"):
+    said = ("UV_PYTHON_DOWNLOADS", "UV_PYTHON_PREFERENCE", "UV_NO_MANAGED_PYTHON", "UV_OFFLINE")
+    for name in (*said, "UV_CONFIG_FILE", "UV_NO_CONFIG"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.setenv("TFKERNELS_HOME", str(tmp_path / "home"))
@@ -250,6 +251,9 @@ def test_what_the_machine_lacks_is_fetched(unset: Path, monkeypatch: pytest.Monk
         ("UV_PYTHON_DOWNLOADS=manual", 'python-downloads = "automatic"', "UV_PYTHON_DOWNLOADS.* says 'manual'"),
         ("", 'python-downloads = "never"', "`python-downloads` in uv.toml, says 'never'"),
         ("", "offline = true", "`offline` in uv.toml"),
+        ("UV_PYTHON_PREFERENCE=only-system", "", "only the system's are to be used .*UV_PYTHON_PREFERENCE"),
+        ("UV_NO_MANAGED_PYTHON=1", "", "UV_NO_MANAGED_PYTHON"),
+        ("", 'python-preference = "only-system"', "`python-preference` in uv.toml"),
     ],
 )
 def test_nothing_is_fetched_if_uv_may_not(
@@ -265,6 +269,38 @@ def test_nothing_is_fetched_if_uv_may_not(
             interpreters.find(Order(name), release)
     in_conda = interpreters.find(Order("tf1", backend="conda"), _TF1)
     assert in_conda.source == "conda", "whoever asks for conda's packages asks for its Python"
+
+
+@pytest.mark.parametrize("way", ["variable", "uv.toml"])
+@pytest.mark.parametrize("preference", ["system", "managed", "only-managed"])
+def test_a_preference_for_pythons_is_no_obstacle_to_fetching_one(
+    unset: Path, monkeypatch: pytest.MonkeyPatch, way: str, preference: str
+) -> None:
+    monkeypatch.setattr(survey, "pythons", lambda: ())
+    if way == "variable":
+        monkeypatch.setenv("UV_PYTHON_PREFERENCE", preference)
+    else:
+        (unset / "uv.toml").write_text(f'python-preference = "{preference}"')
+    assert interpreters.find(Order("tf2"), _TF2) == Interpreter("3.13", None, "uv")
+    monkeypatch.setenv("UV_OFFLINE", "1")  # as far as without the network
+    monkeypatch.setenv("UV_PYTHON_INSTALL_DIR", str(unset / "none"))
+    with pytest.raises(BuildFailed, match="offline mode"):
+        uv.run(["venv", "--no-project", str(unset / "new"), "--python", "3.9", "--managed-python"], unset, print)
+
+
+def test_releases_say_why_one_cannot_be_had(unset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(survey, "pythons", lambda: (python("3.11.1"),))
+    monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
+    rows = {row.line: row for row in listing.releases()}
+    assert (rows["2.15"].available, rows["2.15"].source) == (True, "found")
+    assert (rows["1.15"].available, rows["1.15"].source) == (False, None)
+    assert rows["1.15"].here == "no Python 3.7 or 3.6 found, and none may be fetched"
+
+    monkeypatch.setattr(catalogue, "platform_name", lambda: "windows-x86_64")
+    rows = {row.line: row for row in listing.releases()}
+    assert (rows["1.4"].available, rows["1.4"].source) == (False, None), "its newest patch has none, whatever there is"
+    assert rows["1.4"].here == "no wheels for windows-x86_64"
+    assert rows["2.15"].available
 
 
 def test_the_conda_backend_takes_versions_only(tmp_path: Path) -> None:

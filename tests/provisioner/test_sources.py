@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -84,6 +84,19 @@ def test_extras_are_locked_with_hashes_and_checked(index: tiny.Index, install: I
     assert code == 1
     assert "not the one that was verified" in words
     assert list((place / "home" / "environments").glob("*")) == []
+
+
+def test_a_second_tensorflow_is_never_installed(index: tiny.Index, install: Install, place: Path) -> None:
+    code, words = install("--with", "tensorflow-cpu", "--index", index.url)
+    assert code == 0, f"the index has none of that name, and needs none: {words}"
+    assert "'tensorflow-cpu' adds nothing: TensorFlow is there already, as tensorflow 1.15.5" in words
+    (record,) = built(place)
+    assert [path.name for path in record.parent.rglob("*.dist-info") if path.name.startswith("tensorflow")] == [
+        "tensorflow-1.15.5.dist-info"
+    ]
+    code, words = install("--with", "tensorflow-cpu==1.15.0", "--index", index.url)
+    assert code == 1
+    assert "one of TensorFlow 1.15.5" in words
 
 
 def test_no_setup_code_is_run(index: tiny.Index, install: Install, place: Path) -> None:
@@ -186,6 +199,60 @@ def _words(path: Path) -> list[bytes]:
     return re.findall(rb"[\w-]+", path.read_bytes())
 
 
+@pytest.fixture
+def proxy(index: tiny.Index, monkeypatch: pytest.MonkeyPatch) -> Iterator[tiny.Proxy]:
+    """A proxy behind which the index is; nothing else leads to the host index.test."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        for spelled in (name, name.lower()):
+            monkeypatch.delenv(spelled, raising=False)
+    with tiny.forwarding(tiny.Proxy(index)) as running:
+        yield running
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+def test_behind_a_proxy(proxy: tiny.Proxy, install: Install, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    tiny.wheel(proxy.index.folder, "extra", "2.0", {"extra.py": ""})
+    monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+    code, words = install("--with", "extra", "--index", "http://index.test/simple")
+    assert code == 0, words
+    assert "GET http://index.test/simple/extra/" in proxy.asked
+    assert any(asked.startswith("GET http://index.test/files/tensorflow-") for asked in proxy.asked)
+
+
+def test_a_proxy_that_wants_a_password(
+    proxy: tiny.Proxy, install: Install, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy.user = "somebody:else"
+    monkeypatch.setenv("HTTP_PROXY", f"http://{USER}@127.0.0.1:{proxy.port}")
+    code, words = install("--with", "extra", "--index", "http://index.test/simple")
+    assert code == 1
+    assert "or a proxy before it, wants another user or password" in words
+    assert "HTTPS_PROXY" in words
+    assert SECRET not in words
+    assert nothing_is_there(place)
+
+    proxy.user = USER
+    tiny.wheel(proxy.index.folder, "extra", "2.0", {"extra.py": ""})
+    code, words = install("--with", "extra", "--index", "http://index.test/simple")
+    assert code == 0, words
+    assert [
+        path for path in (place / "home").rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()
+    ] == []
+
+
+@pytest.mark.parametrize("user", [None, "somebody:else"])
+def test_a_proxy_that_lets_nobody_through(
+    proxy: tiny.Proxy, install: Install, place: Path, monkeypatch: pytest.MonkeyPatch, user: str | None
+) -> None:
+    proxy.user = user
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+    code, words = install("--with", "extra", "--index", "https://index.test/simple")
+    assert code == 1
+    assert "CONNECT index.test:443" in proxy.asked
+    assert "HTTPS_PROXY" in words, words
+    assert nothing_is_there(place)
+
+
 @pytest.mark.parametrize(
     ("toml", "told"),
     [
@@ -249,3 +316,4 @@ def test_a_requirement_with_a_password_is_refused(address: str) -> None:
     assert SECRET not in str(caught.value)
     assert TOKEN not in str(caught.value)
     credentials.refuse(["extra @ https://127.0.0.1/extra-1.0-py3-none-any.whl", "x @ git+ssh://git@host/x"])
+    credentials.refuse(["x @ git+file:///home/me/x@main#subdirectory=y", "y @ hg+file:///srv/y", "z @ file:///z.whl"])

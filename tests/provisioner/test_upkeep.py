@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 from uv import find_uv_bin
 
+from tests.provisioner import tiny
 from tests.provisioner.commands import tfkernels
-from tfprovisioner import doctor, environments, garbage, install, mending
+from tfprovisioner import doctor, environments, garbage, install, listing, mending
 from tfprovisioner.install import Installed
 from tfprovisioner.order import Order
+from tfprovisioner.probe import Findings
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +70,57 @@ def test_what_changed_in_an_environment_is_told_and_what_broke_it_is_mended(one:
     (lost,) = mended["notes"]
     assert lost.endswith("Bring it back with: tfkernels install 1.15 --user --with colorama==0.4.5")
     assert not one.environment.folder.exists()
+
+
+@pytest.mark.parametrize(("package", "title"), [("tensorflow", "TensorFlow"), ("ipykernel", "ipykernel")])
+def test_what_was_uninstalled_is_told_and_installed_anew(one: Installed, package: str, title: str) -> None:
+    uninstall = [find_uv_bin(), "pip", "uninstall", "--quiet", "--python", str(one.environment.python), package]
+    subprocess.run(uninstall, check=True)
+    site = next(one.environment.folder.glob("lib/python*/site-packages"))
+    (site / "ipykernel-6.0.dist-info").mkdir()  # as an uninstallation that was interrupted leaves it
+    assert list(site.glob("tensorflow_estimator")), "a package whose name begins like TensorFlow's is still there"
+    (row,) = [row for row in listing.kernels() if row.name == "tf1.15"]
+    assert f"{title} is no longer in it" in row.state
+    assert doctor.examine("tf1.15").remedy == "tfkernels install 1.15 --user"
+    again = install.install(Order("1.15", user=True))
+    assert again.built
+    assert [row.state for row in listing.kernels() if row.name == "tf1.15"] == ["ok"]
+
+
+def test_two_tensorflows_in_one_environment_are_told(one: Installed, tmp_path: Path) -> None:
+    other = tiny.wheel(tmp_path, "tensorflow_cpu", "1.15.0", {"tensorflow/another.py": ""})
+    asking = tiny.wheel(tmp_path, "asking", "1.0", {"asking.py": ""})
+    pip(one.environment, "--no-deps", str(other), str(asking))
+    diagnosis = doctor.examine("tf1.15")
+    assert diagnosis.ok
+    assert diagnosis.warnings[0].startswith("tensorflow 1.15.5 and tensorflow-cpu 1.15.0 lie over each other")
+    assert "--with, not !pip install" in diagnosis.warnings[0]
+    assert diagnosis.remedy == "tfkernels install 1.15 --user --rebuild"
+    mended = mending.mend(diagnosis)
+    assert (mended.ok, mended.warnings, mended.remedy) == (True, (), None)
+    assert "asking==1.0" in mended.notes[0], "what else had been added"
+
+
+def test_a_kernel_json_that_cannot_be_read_costs_no_extras(one: Installed) -> None:
+    made = install.install(Order("1.15", name="mine", user=True, extras=("colorama==0.4.5",)))
+    try:
+        (made.kernelspec / "kernel.json").write_text("{")
+        sick = doctor.examine("mine")
+        assert sick.remedy == "tfkernels install 1.15.5 --name mine --user --with colorama==0.4.5"
+        assert mending.mend(sick).ok
+        again = install.install(Order("1.15.5", name="mine", user=True))
+        assert (again.environment, again.built, again.kept) == (made.environment, False, ("colorama==0.4.5",))
+    finally:
+        install.remove("mine")
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "told"),
+    [("2.22", "2.22.0", False), ("2.22", "2.2.2", True), ("2.15.0.post1", "2.15.0", False), ("2.15.0", "2.15.1", True)],
+)
+def test_a_release_by_another_name_is_no_upgrade(then: str, now: str, told: bool) -> None:
+    findings = Findings(tensorflow=now, python="3.13.0", numpy="2.0", ipykernel="7.0")
+    assert bool(doctor._outdated({"tensorflow": then, "python": "3.13.0"}, findings)) == told
 
 
 def test_kernels_that_point_to_nothing_are_registered_again(one: Installed) -> None:

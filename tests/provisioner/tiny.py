@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from tfprovisioner.catalogue import Release
 
@@ -168,6 +169,51 @@ def serving(index: Index) -> Iterator[Index]:
     thread.start()
     try:
         yield index
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(10)
+
+
+@dataclass
+class Proxy:
+    """An HTTP proxy whose world has one host: an index."""
+
+    index: Index
+    user: str | None = None
+    """``name:password`` that it wants."""
+    port: int = 0
+    asked: list[str] = field(default_factory=list)
+    """The lines in which it was asked for something: ``GET http://host/simple/``, ``CONNECT host:443``."""
+
+
+@contextmanager
+def forwarding(proxy: Proxy) -> Iterator[Proxy]:
+    """Runs a proxy on the loopback interface."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            proxy.asked.append(f"{self.command} {self.path}")
+            wanted = f"Basic {base64.b64encode((proxy.user or '').encode()).decode()}"
+            if proxy.user and self.headers.get("Proxy-Authorization") != wanted:
+                _send(self, b"", 407)
+            elif self.command == "CONNECT":
+                _send(self, b"", 403)
+            else:
+                self.path = urlsplit(self.path).path
+                _answer(self, proxy.index)
+
+        do_HEAD = do_CONNECT = do_GET  # noqa: N815 (http.server wants these names)
+
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    proxy.port = server.server_address[1]
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield proxy
     finally:
         server.shutdown()
         server.server_close()

@@ -1,11 +1,10 @@
 """The backend ``conda``: conda packages; or conda's Python and wheels, for releases that the channels lack."""
 
-import re
 from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from tfprovisioner import cuda, rules
+from tfprovisioner import catalogue, cuda, extras, markers, rules
 from tfprovisioner.backends import wheels
 from tfprovisioner.conda import channels, installing
 from tfprovisioner.conda.prefixes import Lacking, Subject, Wanted
@@ -27,15 +26,21 @@ def create(plan: Plan, folder: Path, report: Reporter) -> None:
         wheels.install(plan, folder, report)
         return
     # In the newest versions that go together: a channel's Python 3.7 ends with other ones than the wheels for it.
+    asked, limits = extras.divided(plan.recipe.extras)
     beside = (requirement.name for requirement in _requirements(rules.WITH, plan))
     names = (_NAMES.get(name, name) for name in beside)
-    specs = (python, f"tensorflow=={plan.release.version}", *names, *_extras(plan))
+    specs = (python, f"tensorflow=={plan.release.version}", *names, *_specs(plan, asked))
     subject = Subject("tensorflow", plan.release.version, plan.recipe.python)
     try:
         bounds = tuple(map(str, _requirements(rules.BOUNDS, plan)))
-        wanted = Wanted(taken, specs, bounds, subject)
+        wanted = Wanted(taken, specs, bounds, subject, _specs(plan, limits))
         installing.fill(folder, wanted, plan.order.conda, report)
     except Lacking as lack:
+        if catalogue.platform_name() not in plan.release.platforms:
+            raise BuildFailed(
+                f"{lack}; nor has TensorFlow {plan.release.version} wheels for {catalogue.platform_name()}. Nothing "
+                f"was changed. Name a channel that has it with --channel, or take another release: tfkernels releases"
+            ) from lack
         report.note(f"{lack}. It is made of conda's Python and wheels instead")
         installing.fill(folder, Wanted(taken, (python,)), plan.order.conda, report)
         wheels.install(plan, folder, report)
@@ -44,12 +49,16 @@ def create(plan: Plan, folder: Path, report: Reporter) -> None:
 def _requirements(table: tuple[Rule, ...], plan: Plan) -> list[Requirement]:
     """What ``rules`` say of a release on its Python."""
     applying = (Requirement(rule.requirement) for rule in rules.applying(table, plan.release.version))
-    here = {"python_version": plan.recipe.python}
-    return [one for one in applying if one.marker is None or one.marker.evaluate(here)]
+    return [one for one in applying if markers.holds(one, plan.interpreter.version)]
 
 
-def _extras(plan: Plan) -> tuple[str, ...]:
-    for extra in plan.recipe.extras:
-        if not re.fullmatch(r"[A-Za-z0-9._-]+\s*([<>=!~][^;@\[\]]*)?", extra):
-            raise BuildFailed(f"{extra!r} is more than a name and versions, which is all that conda understands.")
-    return tuple(re.sub(r"\s+", "", extra).lower() for extra in plan.recipe.extras)
+def _specs(plan: Plan, lines: list[str]) -> tuple[str, ...]:
+    """What users ask for in pip's words, in conda's; what is for other Pythons is left out. Raises ``BuildFailed``."""
+    specs = []
+    for line in lines:
+        requirement = Requirement(line)
+        if requirement.url or requirement.extras:
+            raise BuildFailed(f"{line!r} is more than a name and versions, which is all that conda understands.")
+        if markers.holds(requirement, plan.interpreter.version):
+            specs.append(f"{requirement.name}{requirement.specifier}".lower())
+    return tuple(specs)

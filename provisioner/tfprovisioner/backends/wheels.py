@@ -3,7 +3,7 @@
 from contextlib import suppress
 from pathlib import Path
 
-from tfprovisioner import environments, resolution, uv
+from tfprovisioner import environments, extras, provided, resolution, uv
 from tfprovisioner.conda import pythons
 from tfprovisioner.errors import BuildFailed
 from tfprovisioner.interpreters import Interpreter
@@ -39,7 +39,11 @@ def install(plan: Plan, folder: Path, report: Reporter) -> None:
     if plan.recipe.extras:
         report.step(f"resolving {', '.join(plan.recipe.extras)} together with what was verified")
     lock = folder / LOCK
-    lock.write_text(resolution.lock(plan, python, folder, report.uv_says), encoding="utf-8")
+    text = resolution.lock(plan, python, folder, report.uv_says)
+    lock.write_text(text, encoding="utf-8")
+    version = plan.interpreter.version
+    for told in provided.told(extras.divided(plan.recipe.extras)[0], resolution.pinned(text, version), version):
+        report.note(told)
     report.step(f"installing TensorFlow {plan.release.version}")
     arguments = ["pip", "install", "--python", str(python), "--require-hashes", *resolution.only_wheels(plan.release)]
     # The lock is complete, and in it rules have overruled what some packages say that they need.

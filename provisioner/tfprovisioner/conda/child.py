@@ -59,7 +59,7 @@ async def _work(request: dict[str, Any]) -> None:
         if not fnmatch.filter(versions, subject["version"]) or (pythons and subject["python"] not in pythons):
             _say("lacks", versions=versions, pythons=pythons)
             return
-    records = await _solved(gateway, sources, request["specs"], request["bounds"])
+    records = await _solved(gateway, sources, request["specs"], request["bounds"], request["limits"])
     for record in records:
         _check(record)
     _say("solved", packages=len(records), bytes=sum(record.size or 0 for record in records))
@@ -88,28 +88,32 @@ def _minors(record: Any) -> list[str]:
 
 
 async def _solved(
-    gateway: rattler.Gateway, sources: list[rattler.Channel], specs: list[str], bounds: list[str]
+    gateway: rattler.Gateway, sources: list[rattler.Channel], specs: list[str], bounds: list[str], limits: list[str]
 ) -> list[Any]:
     virtual = rattler.VirtualPackage.detect(rattler.VirtualPackageOverrides.from_env())
     try:
-        return await rattler.solve(sources, specs, gateway=gateway, virtual_packages=virtual, constraints=bounds)
+        return await rattler.solve(
+            sources, specs, gateway=gateway, virtual_packages=virtual, constraints=[*bounds, *limits]
+        )
     except SolverError:
         if not bounds:
             raise
-        return await _solved(gateway, sources, specs, [])
+        return await _solved(gateway, sources, specs, [], limits)
 
 
 def _check(record: Any) -> None:
     """A file of this machine is not checked by the library; one without a hash nobody can check."""
-    expected = record.sha256
-    if expected is None and record.md5 is None:
+    expected = record.sha256 or record.md5
+    if expected is None:
         raise _Refused("hash", f"{record.file_name} has no checksum in its channel's index")
     parts = urlsplit(record.url)
-    if parts.scheme == "file" and expected is not None:
+    if parts.scheme == "file":
         path = Path(unquote(parts.path))
         if not path.is_file():
             raise _Refused("gone", f"there is no {path}")
-        actual = hashlib.sha256(path.read_bytes()).digest()
+        # All that an old channel has is MD5.
+        known = hashlib.sha256 if record.sha256 else hashlib.md5
+        actual = known(path.read_bytes()).digest()
         if actual != expected:
             raise _Refused("hash", f"hash mismatch: {record.url} is {actual.hex()}, its index says {expected.hex()}")
 

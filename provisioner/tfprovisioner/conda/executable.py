@@ -64,6 +64,11 @@ def identity(program: Path) -> str:
 
 def fill(program: Path, prefix: Path, wanted: Wanted, report: Reporter) -> None:
     """Solves and installs into a new prefix. Raises ``BuildFailed``, ``Lacking``."""
+    if wanted.limits:
+        raise BuildFailed(
+            f"{program} cannot be told to limit the versions of what is not asked for ({', '.join(wanted.limits)}, of "
+            f"a file of constraints). Leave that file out, or --conda-exe."
+        )
     report.step(f"{identity(program)} solves and installs, with the packages of {channels.shown(wanted.channels)}")
     output = ""
     # What is bounded is what TensorFlow asks for anyway, so that installing it changes nothing else.

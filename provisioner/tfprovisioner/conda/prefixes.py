@@ -38,6 +38,8 @@ class Wanted:
     bounds: tuple[str, ...] = ()
     """``numpy<=1.18``, if it is installed at all; they are dropped if there is no solution otherwise."""
     subject: Subject | None = None
+    limits: tuple[str, ...] = ()
+    """Like the bounds, but the user's, and never dropped."""
 
 
 class Lacking(Exception):
@@ -81,6 +83,7 @@ def fill(prefix: Path, wanted: Wanted, report: Reporter) -> None:
         "channels": [url for channel in wanted.channels for url in channels.urls(channel)],
         "specs": wanted.specs,
         "bounds": wanted.bounds,
+        "limits": wanted.limits,
         "subject": None if wanted.subject is None else asdict(wanted.subject),
         "offline": uv.offline(),
     }
@@ -124,6 +127,17 @@ def write_explicit(prefix: Path) -> None:
     _clean(prefix)
     lines = [_address(record) for record in records(prefix)]
     (prefix / EXPLICIT).write_text("\n".join(["@EXPLICIT", *lines, ""]), encoding="utf-8")
+
+
+def listed(prefix: Path) -> dict[str, str]:
+    """The versions by name of what was put into a prefix when it was made; empty if nothing was written down."""
+    try:
+        lines = (prefix / EXPLICIT).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return {}
+    files = (line.partition("#")[0].rpartition("/")[2] for line in lines if not line.startswith("@"))
+    parts = (file.rsplit("-", 2) for file in files)
+    return {name: version for name, version, _ in parts}
 
 
 def _clean(prefix: Path) -> None:
