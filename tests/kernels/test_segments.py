@@ -154,13 +154,6 @@ def test_a_segment_that_is_shortened_while_it_is_looked_at(segment: Segment) -> 
     assert there["x"].sum() == len(MAPPED)
 
 
-def test_only_regular_files_of_this_user_are_opened(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    for path in (tmp_path / "pipe", tmp_path / "missing", tmp_path, "/dev/zero"):
-        with pytest.raises(ExchangeError):
-            open_segment({"path": str(path), "device": os.stat("/dev/zero").st_dev, "inode": 1})
-
-
 def test_a_path_that_leads_to_another_file_by_now_is_refused(tmp_path: Path) -> None:
     """A closed segment's number is given to the next file that the owner opens."""
     segment = Segment()
