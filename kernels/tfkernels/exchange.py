@@ -1,14 +1,9 @@
 """Values that come and go with an execute request: what the kernel on the other side of a magic does.
 
-A request may carry ``metadata["tfkernels"]``::
-
-    {"kernel": name, "magic": "%%name", "inputs": descriptor or None, "outputs": {name: expression},
-     "segment": address or None, "instead": [address, …], "ticket": address (not always)}
-
-Inputs are bound before the cell runs. Outputs are evaluated after it, in the same request, and written to the
-requesting side's segment, or, if they are large, to one "instead" that inputs came in and that nothing looks into any
-more; the reply carries their descriptor in ``content["tfkernels"]``. A request with a ticket is dropped if that cannot
-be had any more: its sender has withdrawn it, or is gone.
+``tfkernels.requests`` says what comes. Inputs are bound before the cell runs. Outputs are evaluated after it, in the
+same request, and written to the requesting side's segment, or, if they are large, to one "instead" that inputs came in
+and that nothing looks into any more. A request with a ticket is dropped if that cannot be had any more: its sender has
+withdrawn it, or is gone.
 
 It is put on a kernel that is there: on the TensorFlow environments' own when it starts, on any other ipykernel when a
 notebook first uses it. Python 3.6 and newer, ipykernel 5 to 7, IPython 7 to 9. NumPy is imported with the first value.
@@ -24,7 +19,7 @@ import typing
 
 import ipykernel
 
-from tfkernels import rawoutput, suggestions
+from tfkernels import rawoutput, requests, suggestions
 from tfkernels.errors import ExchangeError, MissingPackage, TFKernelsError
 from tfkernels.stopping import StopButton
 
@@ -113,7 +108,8 @@ class Exchange:
     ) -> Reply:
         exchange: typing.Dict[str, typing.Any] = {}
         try:
-            exchange = self._request()
+            asked = self._request()
+            exchange = requests.check(asked) if asked else {}
             if exchange.get("ticket") and not self._take(exchange["ticket"]):
                 raise ExchangeError("the cell was withdrawn while it waited here")
             if exchange.get("inputs"):
