@@ -29,6 +29,9 @@ if typing.TYPE_CHECKING:
 
 Reply = typing.Dict[str, typing.Any]
 
+VISITED = 60.0
+"""Seconds that memory of a kernel which does not own this one stays mapped after its last use."""
+
 
 def put_on(kernel: typing.Any, guest: bool = False) -> None:
     """From now on ``kernel`` takes values along. A second time nothing changes.
@@ -64,6 +67,7 @@ class Exchange:
         self._handle = kernel.shell_handlers["execute_request"]
         self._native = kernel.do_execute
         self._ticket: typing.Optional[int] = None
+        self._visited: typing.Dict[typing.Tuple[int, int], asyncio.TimerHandle] = {}
         self._stop_button = StopButton(kernel.shell)
 
     @_awaited
@@ -164,7 +168,23 @@ class Exchange:
             written: Descriptor = parcel.write(descriptor, address)
         finally:
             os.close(descriptor)
+            if exchange.get("ticket"):
+                self._forget_later(address)
         return written
+
+    def _forget_later(self, address: "Address") -> None:
+        """What is written to stays mapped for the next time. A visitor may be killed, and this kernel lives on: nobody
+        would tell it."""
+        key = (address["device"], address["inode"])
+        if key in self._visited:
+            self._visited[key].cancel()
+        self._visited[key] = asyncio.get_event_loop().call_later(VISITED, self._forget, key)
+
+    def _forget(self, key: typing.Tuple[int, int]) -> None:
+        from tfkernels.writing import forget
+
+        del self._visited[key]
+        forget(*key)
 
     def _evaluate(self, expression: str, kernel: str) -> typing.Any:
         if expression.isidentifier() and expression not in self._shell.user_ns:
