@@ -204,6 +204,39 @@ print("done")
     assert done.stdout == "done\n", done.stderr
 
 
+def test_a_child_that_is_forked_while_another_thread_changes_something_does_not_wait_for_it() -> None:
+    code = """
+import os, signal, threading, numpy as np
+from tfkernels import pool, shipments, writing
+def send(value):
+    with shipments.pack({"x": value}) as shipment, shipment.held():
+        return shipment.unpack()["x"]
+send(np.zeros(10**6))
+locked, go_on = threading.Event(), threading.Event()
+def change():
+    with shipments._changing, pool.shared._changed, writing._lock:
+        locked.set()
+        go_on.wait()
+thread = threading.Thread(target=change)
+thread.start()
+locked.wait()
+pid = os.fork()
+if pid == 0:
+    signal.alarm(30)  # ends it, if it waits for a thread that it has not
+    assert send(np.ones(10**6))[-1] == 1
+    os._exit(0)
+ended = os.waitpid(pid, 0)[1]
+go_on.set()
+thread.join()
+assert send(np.ones(10**6))[-1] == 1
+print(ended)
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "0\n", done.stderr
+
+
 def test_one_writing_for_several_readers() -> None:
     with pack({"x": LARGE, "y": "z"}) as shipment:
         one, other = shipment.unpack(), shipment.unpack()
