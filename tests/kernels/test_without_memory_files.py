@@ -57,6 +57,8 @@ def test_a_whole_exchange(remote: RemoteKernel, folder: Path, monkeypatch: pytes
     assert back["words"] == ["a", None]
     back["y"][:] = 0
     assert remote["y[-1]"] == LARGE[-1] + 1, "and what is there is its own"
+    swapped = remote.run("z = x * 2; del x", inputs={"x": LARGE}, outputs={"z": "z"})["z"]
+    assert np.array_equal(swapped, LARGE * 2), "where the input was"
     assert [path for path in folder.iterdir() if path.is_file()] == [], "a folder is the kernel's, for its sockets"
     assert shared._kept == [], "what takes room in a folder does not wait for its next use"
 
