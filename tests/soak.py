@@ -1,7 +1,7 @@
 """Many cells in two kernels, interrupted and killed at random moments: ``make soak``.
 
 ``python -m tests.soak [CELLS INTERRUPTS KILLS [SEED]]`` prints what happened, and fails if an output was lost or
-misplaced, a cell was stuck, or a process, a thread, a descriptor or a file is left.
+misplaced, a value was wrong, a cell was stuck, or a process, a thread, a descriptor, a file or memory is left.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,11 +39,27 @@ LINES = 5
 
 CELL = f"""
 import time
+import numpy as np
 for line in range({LINES}):
     print({{number}}, line, flush={{flush}})
     time.sleep({{pause}})
 total = values.sum() + {{number}}
+mixed = {{{{
+    "floats": values[::2] * {{number}},
+    "rest": [
+        np.full(len(values), {{number}} % 256, "u1"), {{{{"ä": np.arange(7), "b": None}}}}, "ä" * 1000, b"x" * 1000
+    ],
+}}}}
+{{then}}
 """
+
+OUTPUTS = {"total": "total", "mixed": "mixed"}
+
+SIZES = [10, 10, 100_000, 100_000, 1_000_000]
+"""Of the input, in numbers of eight bytes. Half as much comes back, and an eighth more."""
+
+SLACK = {"memory": 64 * 2**20}
+"""What may be more afterwards: the C library gives freed memory back when it likes."""
 
 
 @dataclass
@@ -67,6 +83,10 @@ class Footprint:
     threads: int
     descriptors: int
     folders: int
+    memory: int
+    """Bytes of its own."""
+    shared: int
+    """Bytes of shared memory, in files that it has open or mapped."""
 
     @classmethod
     def now(cls) -> Footprint:
@@ -77,11 +97,58 @@ class Footprint:
             threading.active_count(),
             len(os.listdir("/proc/self/fd")),
             len(list(Path(tempfile.gettempdir()).glob("tfkernels-*/connection.json"))),
+            _status("RssAnon"),
+            sum(_memory_files().values()),
         )
 
     def exceeds(self, other: Footprint) -> bool:
         mine, others = vars(self), vars(other)
-        return any(mine[what] > others[what] for what in mine)
+        return any(mine[what] > others[what] + SLACK.get(what, 0) for what in mine)
+
+
+def _status(field: str) -> int:
+    """Bytes."""
+    return int(Path("/proc/self/status").read_text().split(f"{field}:")[1].split()[0]) * 1024
+
+
+def _memory_files() -> dict[int, int]:
+    """The bytes of each. What is mapped is open, too: Python's mappings have a descriptor of their own."""
+    found = {}
+    for link in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # the listing's own
+            if "memfd:tfkernels" in os.readlink(link):
+                file = link.stat()
+                found[file.st_ino] = file.st_blocks * 512
+    return found
+
+
+@dataclass(frozen=True)
+class Load:
+    """What goes there with a cell, and comes back."""
+
+    number: int
+    size: int
+    lets_go: bool
+    """Whether the cell drops its input: large outputs then take its place."""
+
+    def code(self, flush: bool, pause: float) -> str:
+        return CELL.format(number=self.number, flush=flush, pause=pause, then="del values" if self.lets_go else "")
+
+    def inputs(self) -> dict[str, Any]:
+        return {"values": np.ones(self.size)}
+
+    def wrong(self, got: dict[str, Any]) -> str | None:
+        """They are written to, as a user may: nobody else may see that."""
+        floats, (small, words, *rest) = got["mixed"]["floats"], got["mixed"]["rest"]
+        fits = (
+            got["total"] == self.size + self.number
+            and np.array_equal(floats, np.full(self.size // 2, float(self.number)))
+            and np.array_equal(small, np.full(self.size, self.number % 256, "u1"))
+            and np.array_equal(words["ä"], np.arange(7))
+            and (words["b"], rest) == (None, ["ä" * 1000, b"x" * 1000])
+        )
+        floats[:] = small[:] = 0
+        return None if fits else f"{self} returned {got}"
 
 
 class Output:
@@ -113,7 +180,7 @@ class Soak:
         self._inside = False
         self._killed: set[int] = set()
         self._kills = Counter[str]()
-        self._background: list[tuple[int, Call, Output]] = []
+        self._background: list[tuple[Load, Call, Output]] = []
 
     def run(self, cells: int, interrupts: int, kills: int) -> Report:
         disturbances: list[Callable[[RemoteKernel], None] | None] = [self._interrupt] * interrupts + [
@@ -133,14 +200,13 @@ class Soak:
     def _cell(self, number: int, disturb: Callable[[RemoteKernel], None] | None) -> None:
         kernel = tfkernels.kernel(self._random.choice(NAMES))
         way = self._random.choices([self._foreground, self._in_background, self._in_both], [6, 3, 1])[0]
-        code = CELL.format(
-            number=number, flush=self._random.random() < 0.5, pause=self._random.choice([0, 0, 0.001, 0.02])
-        )
+        load = Load(number, self._random.choice(SIZES), self._random.random() < 0.5)
+        code = load.code(self._random.random() < 0.5, self._random.choice([0, 0, 0.001, 0.02]))
         delay = self._random.choice([0.0, 0.005, 0.02, 0.1]) * self._random.random()
         started = time.monotonic()
         with self._disturbed(disturb, kernel, delay):
             self._inside = True
-            way(kernel, number, code)
+            way(kernel, load, code)
             self.report.counts["cells that ended well"] += 1
         took = time.monotonic() - started
         self.report.slowest = max(self.report.slowest, took)
@@ -192,43 +258,48 @@ class Soak:
         if not isinstance(error, (KernelDied, KernelStartError)) or not killed:
             self.report.wrong.append(f"not because of us: {error!r}")
 
-    def _foreground(self, kernel: RemoteKernel, number: int, code: str) -> None:
-        output, values = Output(), np.full(self._random.choice([10, 100_000]), 1.0)
-        whole = False
+    def _foreground(self, kernel: RemoteKernel, load: Load, code: str) -> None:
+        output, whole = Output(), False
         try:
-            got = kernel.run(code, inputs={"values": values}, outputs={"total": "total"}, show=output)
+            got = kernel.run(code, inputs=load.inputs(), outputs=OUTPUTS, show=output)
             whole = True
-            if got["total"] != len(values) + number:
-                self.report.wrong.append(f"cell {number} returned {got}")
+            self._look_at(load, got)
         finally:
-            self._check(number, output, whole)
+            self._check(load.number, output, whole)
 
-    def _in_background(self, kernel: RemoteKernel, number: int, code: str) -> None:
+    def _in_background(self, kernel: RemoteKernel, load: Load, code: str) -> None:
         output = Output()
-        call = kernel.submit(code, inputs={"values": np.ones(10)}, outputs={"total": "total"}, show=output)
-        self._background.append((number, call, output))
+        call = kernel.submit(code, inputs=load.inputs(), outputs=OUTPUTS, show=output)
+        self._background.append((load, call, output))
 
-    def _in_both(self, _: RemoteKernel, number: int, code: str) -> None:
-        outputs = tfkernels.each(NAMES, code, inputs={"values": np.ones(10)}, outputs={"t": "total"}, show=Output())
-        if outputs != {"t": dict.fromkeys(NAMES, 10 + number)}:
-            self.report.wrong.append(f"cell {number} returned {outputs}")
+    def _in_both(self, _: RemoteKernel, load: Load, code: str) -> None:
+        outputs = tfkernels.each(NAMES, code, inputs=load.inputs(), outputs=OUTPUTS, show=Output())
+        for name in NAMES:
+            self._look_at(load, {output: values[name] for output, values in outputs.items()})
+
+    def _look_at(self, load: Load, got: dict[str, Any]) -> None:
+        wrong = load.wrong(got)
+        if wrong is not None:
+            self.report.wrong.append(wrong)
 
     def _settle(self, number: int) -> None:
         """Asks for the results of the cells in the background, now and then before they have ended."""
-        for earlier, call, output in self._background:
+        for load, call, output in self._background:
             if self._random.random() < 0.1:
                 call.cancel()
             problem = None
             try:
                 problem = call.exception(STUCK)
             except TimeoutError:
-                self.report.wrong.append(f"cell {earlier} in the background was stuck at cell {number}: {call}")
+                self.report.wrong.append(f"{load} in the background was stuck at cell {number}: {call}")
                 call.kill()
             talk = call.conversation
             killed = isinstance(problem, (KernelDied, KernelStartError)) and talk and talk.process.pid in self._killed
             if problem is not None and not killed and not isinstance(problem, CellCancelled):
-                self.report.wrong.append(f"cell {earlier} in the background: {problem!r}")
-            self._check(earlier, output, whole=problem is None)
+                self.report.wrong.append(f"{load} in the background: {problem!r}")
+            if call.done() and problem is None and self._random.random() < 0.8:  # others are never asked for
+                self._look_at(load, call.result())
+            self._check(load.number, output, whole=problem is None)
             self.report.counts["background cells"] += 1
         self._background.clear()
 
@@ -265,6 +336,7 @@ def run(cells: int, interrupts: int, kills: int, seed: int) -> Report:
     for name in NAMES:
         with tfkernels.kernel(name) as kernel:
             kernel["x"] = 1
+    pool.close()
     before = Footprint.now()
     report = Soak(seed).run(cells, interrupts, kills)
     shutdown_all()

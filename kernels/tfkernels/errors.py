@@ -14,6 +14,14 @@ class TFKernelsError(Exception):
 class ExchangeError(TFKernelsError):
     """A value cannot be passed. Nothing was bound on the receiving side."""
 
+    @classmethod
+    def of_format(cls, written: typing.Any, read: int) -> "ExchangeError":
+        """Between kernels with different releases of tfkernels."""
+        return cls(
+            f"the other kernel's tfkernels writes format {written} and this one reads format {read}; reinstall the "
+            "kernels with the newer one (tfkernels install) and restart them"
+        )
+
 
 class NotPortable(ExchangeError):
     """Part of a value has no counterpart in another kernel; ``path`` leads to that part."""

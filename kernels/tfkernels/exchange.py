@@ -1,14 +1,9 @@
 """Values that come and go with an execute request: what the kernel on the other side of a magic does.
 
-A request may carry ``metadata["tfkernels"]``::
-
-    {"kernel": name, "magic": "%%name", "inputs": descriptor or None, "outputs": {name: expression},
-     "segment": address or None, "instead": [address, …], "ticket": address (not always)}
-
-Inputs are bound before the cell runs. Outputs are evaluated after it, in the same request, and written to the
-requesting side's segment, or, if they are large, to one "instead" that inputs came in and that nothing looks into any
-more; the reply carries their descriptor in ``content["tfkernels"]``. A request with a ticket is dropped if that cannot
-be had any more: its sender has withdrawn it, or is gone.
+``tfkernels.requests`` says what comes. Inputs are bound before the cell runs. Outputs are evaluated after it, in the
+same request, and written to the requesting side's segment, or, if they are large, to one "instead" that inputs came in
+and that nothing looks into any more. A request with a ticket is dropped if that cannot be had any more: its sender has
+withdrawn it, or is gone.
 
 It is put on a kernel that is there: on the TensorFlow environments' own when it starts, on any other ipykernel when a
 notebook first uses it. Python 3.6 and newer, ipykernel 5 to 7, IPython 7 to 9. NumPy is imported with the first value.
@@ -24,7 +19,7 @@ import typing
 
 import ipykernel
 
-from tfkernels import rawoutput, suggestions
+from tfkernels import rawoutput, requests, suggestions
 from tfkernels.errors import ExchangeError, MissingPackage, TFKernelsError
 from tfkernels.stopping import StopButton
 
@@ -33,6 +28,9 @@ if typing.TYPE_CHECKING:
     from tfkernels.segments import Address
 
 Reply = typing.Dict[str, typing.Any]
+
+VISITED = 60.0
+"""Seconds that memory of a kernel which does not own this one stays mapped after its last use."""
 
 
 def put_on(kernel: typing.Any, guest: bool = False) -> None:
@@ -69,6 +67,7 @@ class Exchange:
         self._handle = kernel.shell_handlers["execute_request"]
         self._native = kernel.do_execute
         self._ticket: typing.Optional[int] = None
+        self._visited: typing.Dict[typing.Tuple[int, int], asyncio.TimerHandle] = {}
         self._stop_button = StopButton(kernel.shell)
 
     @_awaited
@@ -113,7 +112,8 @@ class Exchange:
     ) -> Reply:
         exchange: typing.Dict[str, typing.Any] = {}
         try:
-            exchange = self._request()
+            asked = self._request()
+            exchange = requests.check(asked) if asked else {}
             if exchange.get("ticket") and not self._take(exchange["ticket"]):
                 raise ExchangeError("the cell was withdrawn while it waited here")
             if exchange.get("inputs"):
@@ -168,7 +168,23 @@ class Exchange:
             written: Descriptor = parcel.write(descriptor, address)
         finally:
             os.close(descriptor)
+            if exchange.get("ticket"):
+                self._forget_later(address)
         return written
+
+    def _forget_later(self, address: "Address") -> None:
+        """What is written to stays mapped for the next time. A visitor may be killed, and this kernel lives on: nobody
+        would tell it."""
+        key = (address["device"], address["inode"])
+        if key in self._visited:
+            self._visited[key].cancel()
+        self._visited[key] = asyncio.get_event_loop().call_later(VISITED, self._forget, key)
+
+    def _forget(self, key: typing.Tuple[int, int]) -> None:
+        from tfkernels.writing import forget
+
+        del self._visited[key]
+        forget(*key)
 
     def _evaluate(self, expression: str, kernel: str) -> typing.Any:
         if expression.isidentifier() and expression not in self._shell.user_ns:

@@ -96,10 +96,7 @@ def check(descriptor: typing.Optional[Descriptor]) -> Descriptor:
     if descriptor is None:
         raise ExchangeError("this shipment holds no values any more; pack them again")
     if descriptor.get("format") != FORMAT:
-        raise ExchangeError(
-            "the other kernel's tfkernels writes format {} and this one reads format {}; reinstall the kernels with "
-            "the newer one (tfkernels install) and restart them".format(descriptor.get("format"), FORMAT)
-        )
+        raise ExchangeError.of_format(descriptor.get("format"), FORMAT)
     return descriptor
 
 

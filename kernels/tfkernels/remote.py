@@ -12,7 +12,7 @@ from dataclasses import replace
 from queue import SimpleQueue
 from typing import Any, Mapping, Union
 
-from tfkernels import kernelspecs, relay
+from tfkernels import kernelspecs, relay, requests
 from tfkernels.attending import attend, stoppable
 from tfkernels.calls import LOOK, Call, Plan
 from tfkernels.conversation import END, Conversation
@@ -235,6 +235,7 @@ class RemoteKernel:
         size = self._sizes.get(tuple(expressions.values()), 0)
         arrival = Shipment(size, self.name) if expressions else None
         exchange = {
+            "format": requests.FORMAT,
             "kernel": self.name,
             "magic": self.magic,
             "inputs": join(check(shipment.descriptor) for shipment in sent) if sent else None,

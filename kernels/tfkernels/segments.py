@@ -9,7 +9,8 @@ a shared lock (``flock``) on its own opening of the segment before it maps it. T
 it the lock, until it is gone in every process that has it: after ``del``, a kernel's restart, SIGKILL; a forked
 child's copy counts too.
 
-Elsewhere a segment is a private temporary file, removed by the side that made it; it is read and never mapped.
+Where the system makes no such file, or forbids it, a segment is a private temporary file, read and never mapped. It
+loses its name at once where ``/proc`` leads to it; elsewhere the side that made it removes it.
 """
 
 import contextlib
@@ -50,10 +51,12 @@ class Segment:
     """A segment of our own making. Another process opens it by its ``address`` while this one keeps it open."""
 
     def __init__(self) -> None:
-        self._name: typing.Optional[str] = None
+        self._name: typing.Optional[str] = None  # until it is closed
         self._closed = True
         try:
             anonymous = _anonymous_file()
+            self.named = anonymous is None
+            """Whether it takes room in a folder instead of memory."""
             if anonymous is None:
                 self.descriptor, self._name = tempfile.mkstemp(prefix="tfkernels-")
             else:
@@ -63,13 +66,13 @@ class Segment:
         self._closed = False
         self._maker = os.getpid()
         found = os.fstat(self.descriptor)
-        path = self._name or f"/proc/{os.getpid()}/fd/{self.descriptor}"
+        path = f"/proc/{os.getpid()}/fd/{self.descriptor}"
+        if self._name is not None and not _leads_to(path, found):
+            path = self._name
+        elif self._name is not None:  # a killed process leaves nothing
+            os.unlink(self._name)
+            self._name = None
         self.address: Address = {"path": path, "device": found.st_dev, "inode": found.st_ino}
-
-    @property
-    def named(self) -> bool:
-        """Whether it would be left behind if this process were killed."""
-        return self._name is not None
 
     @property
     def inherited(self) -> bool:
@@ -121,26 +124,41 @@ class Segment:
 
 
 def _anonymous_file() -> typing.Optional[int]:
-    """A memory file's descriptor, or ``None`` where the system has no such thing or it cannot be sealed."""
-    flags = _CLOSE_ON_EXEC | _ALLOW_SEALING
-    if hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create("tfkernels", flags)
-    else:
-        try:  # Python 3.7 has no os.memfd_create; the C library does
-            libc = ctypes.CDLL(None, use_errno=True)
-            descriptor = int(libc.memfd_create(b"tfkernels", flags))
-        except (AttributeError, OSError, TypeError):
-            return None
-        if descriptor < 0:
-            if ctypes.get_errno() in (errno.EMFILE, errno.ENFILE):
-                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-            return None
+    """A memory file's descriptor, or ``None`` where the system makes none: it has no such thing (or it cannot be
+    sealed), a filter of system calls forbids it (EPERM), or a setting does (``vm.memfd_noexec``: EACCES)."""
+    try:
+        descriptor = _memory_file(_CLOSE_ON_EXEC | _ALLOW_SEALING)
+    except (AttributeError, OSError, TypeError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            raise
+        return None
     try:
         fcntl.fcntl(descriptor, _ADD_SEALS, _SEAL_SHRINK)
+        os.fchmod(descriptor, 0o600)  # it is 777; so far nothing but the way through /proc keeps others out
     except OSError:
         os.close(descriptor)
         return None
     return descriptor
+
+
+def _memory_file(flags: int) -> int:
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("tfkernels", flags)
+    # Python 3.7 has no os.memfd_create; the C library does
+    libc = ctypes.CDLL(None, use_errno=True)
+    descriptor = int(libc.memfd_create(b"tfkernels", flags))
+    if descriptor < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return descriptor
+
+
+def _leads_to(path: str, file: os.stat_result) -> bool:
+    """Whether that path is a way to the open file, as it is on Linux also when the file has no name."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return False
+    return (found.st_dev, found.st_ino) == (file.st_dev, file.st_ino)
 
 
 def sealed(descriptor: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -25,6 +26,15 @@ class Reference(NamedTuple):
 
 
 _changing = threading.Lock()
+
+
+def _after_fork() -> None:
+    global _changing  # another thread may have had it, and there is no such thread in the child
+    _changing = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class Shipment:

@@ -47,9 +47,11 @@ class Other:
         self._gate.unlink(missing_ok=True)
         code = f"import os, time\nwhile not os.path.exists({str(self._gate)!r}): time.sleep(0.02)\n{then}"
         request: str = self.client.execute(code)
-        while self.client.get_iopub_msg(timeout=30)["msg_type"] != "execute_input":
-            pass
-        return request
+        begun = (request, "execute_input")
+        while True:  # cells of other clients are published to all
+            message = self.client.get_iopub_msg(timeout=30)
+            if (message["parent_header"].get("msg_id"), message["msg_type"]) == begun:
+                return request
 
     def go_on(self, request: str) -> str:
         """How the cell ended."""

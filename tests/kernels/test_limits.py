@@ -150,23 +150,48 @@ assert tf2["x.sum()"] == 10**6
 print("done")
 """
 CONTROLLERS = [("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")]
+"""Where groups are made whose memory is limited, and by which file: of the first version and of the second."""
 
 
 @pytest.fixture
 def group() -> Iterator[Path]:
     """A control group whose processes may use 600 MiB of memory together."""
+    reasons = []
     for root, limit in CONTROLLERS:
-        made = Path(root) / f"tfkernels-test-{os.getpid()}"
-        with contextlib.suppress(OSError):
-            made.mkdir()
-            if (made / limit).exists():
+        with contextlib.ExitStack() as stack:
+            try:
+                made = stack.enter_context(a_group(Path(root), limit))
                 (made / limit).write_text(str(600 * 2**20))
-                break
-            made.rmdir()
-    else:
-        pytest.skip("this system lets nobody limit the memory of a group of processes")
-    yield made
-    assert within(30, lambda: removed(made))
+            except OSError as error:
+                reasons.append(f"{error.filename}: {error.strerror}")
+                continue
+            yield made
+            return
+    pytest.skip(f"this system lets nobody limit the memory of a group of processes ({'; '.join(reasons)})")
+
+
+@contextlib.contextmanager
+def a_group(root: Path, limit: str) -> Iterator[Path]:
+    made = root / f"tfkernels-test-{os.getpid()}"
+    with accounted(root / "cgroup.subtree_control" if limit == "memory.max" else None):
+        made.mkdir()
+        try:
+            yield made
+        finally:
+            assert within(30, lambda: removed(made))
+
+
+@contextlib.contextmanager
+def accounted(control: Path | None) -> Iterator[None]:
+    """The second version counts the memory of groups only where that is switched on, as systemd does."""
+    switched = control is not None and "memory" not in control.read_text().split()
+    if control is not None and switched:
+        control.write_text("+memory")
+    try:
+        yield
+    finally:
+        if control is not None and switched:
+            control.write_text("-memory")
 
 
 def removed(group: Path) -> bool:

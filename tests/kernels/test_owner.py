@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -63,6 +64,24 @@ def gone(pids: list[int], folders: list[Path]) -> bool:
     return not alive and not any(folder.exists() for folder in folders)
 
 
+def memory(pid: int) -> set[str]:
+    """The numbers of the memory files that a process has open or mapped."""
+    found: set[str] = set()
+    with contextlib.suppress(OSError):  # it has just ended, or is somebody else's
+        maps = Path(f"/proc/{pid}/maps").read_text().splitlines()
+        found.update(line.split()[4] for line in maps if "memfd:tfkernels" in line)
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                if "memfd:tfkernels" in os.readlink(link):
+                    found.add(str(link.stat().st_ino))
+    return found
+
+
+def held(files: set[str]) -> bool:
+    """Whether any process has one of them. Without one a memory file is gone: it has no name."""
+    return any(memory(pid) & files for pid in psutil.pids())
+
+
 def parse(lines: list[str]) -> tuple[list[int], list[Path]]:
     words = [line.split() for line in lines]
     return [int(number) for word in words for number in word[:2]], [Path(word[2]) for word in words]
@@ -76,9 +95,13 @@ def test_killed_owner(installed: object, signal_number: int, busy: bool) -> None
         pids, folders = parse(lines)
         assert all(folder.exists() for folder in folders)
         time.sleep(0.5)
+        files = memory(owner.pid)
+        assert files & memory(pids[0]), "values are in memory of the owner, and the kernel looks into it"
+        assert held(files)
         owner.send_signal(signal_number)
         owner.wait(10)
         assert within(30, lambda: gone(pids, folders)), f"{pids} or {folders} are still there"
+        assert within(30, lambda: not held(files))
 
 
 def test_killed_owner_under_a_supervisor_that_adopts_orphans(installed: object) -> None:

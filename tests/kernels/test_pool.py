@@ -204,6 +204,39 @@ print("done")
     assert done.stdout == "done\n", done.stderr
 
 
+def test_a_child_that_is_forked_while_another_thread_changes_something_does_not_wait_for_it() -> None:
+    code = """
+import os, signal, threading, numpy as np
+from tfkernels import pool, shipments, writing
+def send(value):
+    with shipments.pack({"x": value}) as shipment, shipment.held():
+        return shipment.unpack()["x"]
+send(np.zeros(10**6))
+locked, go_on = threading.Event(), threading.Event()
+def change():
+    with shipments._changing, pool.shared._changed, writing._lock:
+        locked.set()
+        go_on.wait()
+thread = threading.Thread(target=change)
+thread.start()
+locked.wait()
+pid = os.fork()
+if pid == 0:
+    signal.alarm(30)  # ends it, if it waits for a thread that it has not
+    assert send(np.ones(10**6))[-1] == 1
+    os._exit(0)
+ended = os.waitpid(pid, 0)[1]
+go_on.set()
+thread.join()
+assert send(np.ones(10**6))[-1] == 1
+print(ended)
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "0\n", done.stderr
+
+
 def test_one_writing_for_several_readers() -> None:
     with pack({"x": LARGE, "y": "z"}) as shipment:
         one, other = shipment.unpack(), shipment.unpack()
@@ -256,3 +289,19 @@ def test_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_memory_of_this_machine() -> None:
     assert 2**28 < memory.total() < 2**50
     assert 0 < memory.available() <= memory.total()
+
+
+def test_memory_of_a_group_of_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files of the second version, as the system writes them; ``test_limits`` makes a group of the version here."""
+    for group, limit, current in [("outer", "max", 900), ("outer/inner", f"{2**30}", 2**29)]:
+        (tmp_path / group).mkdir()
+        (tmp_path / group / "memory.max").write_text(f"{limit}\n")
+        (tmp_path / group / "memory.current").write_text(f"{current}\n")
+        (tmp_path / group / "memory.stat").write_text(f"anon {2**28}\nfile 5\ninactive_file {2**20}\nslab 7\n")
+    names = memory._KINDS[""][1:]
+    monkeypatch.setattr(memory, "_FILES", [(str(tmp_path / group), *names) for group in ("", "outer", "outer/inner")])
+    assert memory.total() == 2**30
+    assert memory.available() == 2**29 + 2**20, "what only speeds up files can be dropped"
+    (tmp_path / "outer" / "memory.max").write_text("1000\n")
+    (tmp_path / "outer" / "memory.stat").write_text("")
+    assert (memory.total(), memory.available()) == (1000, 100), "of the one above, too"

@@ -1,0 +1,59 @@
+"""Arrays that a cell changes in place and gives back: they take the memory that they came in, if nobody else needs it."""
+
+from __future__ import annotations
+
+import gc
+
+import numpy as np
+
+from tfkernels.pool import shared
+from tfkernels.remote import RemoteKernel
+from tfkernels.segments import MAP_FROM
+
+
+def test_what_was_changed_in_place_goes_back_in_the_memory_that_it_came_in(remote: RemoteKernel) -> None:
+    """``x += 1`` gives x pages of its own there, so nobody needs those of the segment: 1 GB there, + 1, and back takes
+    the memory of x there and of x here."""
+    large = np.arange(4 * MAP_FROM, dtype="f4")
+    remote.run("x = y = z = 0")
+    shared.close()
+    with shared._changed:
+        others = set(shared._taken)
+    back = remote.run("x += 1", inputs={"x": large}, outputs={"x": "x"})["x"]
+    with shared._changed:
+        used = [segment for segment in [*shared._kept, *shared._taken] if segment not in others]
+    assert sum(segment.size >= large.nbytes for segment in used) == 1
+    assert np.array_equal(back, large + 1)
+    remote.run("x += 1")
+    back *= 0
+    assert np.array_equal(remote["x"], large + 2)
+    del back
+    gc.collect()
+    for number in range(3):  # the memory is used again, though x is there
+        remote.run("y = y + 0", inputs={"y": np.full_like(large, number)}, outputs={})
+    assert np.array_equal(remote["x"], large + 2)
+    assert remote["y[0]"] == 2
+    remote.run("x = y = 0")
+
+
+FORKED = """
+import multiprocessing
+fork = multiprocessing.get_context("fork")
+asked, answers = fork.Event(), fork.Queue()
+child = fork.Process(target=lambda: (asked.wait(60), answers.put(bool((x == 1).all()))))
+child.start()
+x += 1
+"""
+
+
+def test_memory_that_another_array_or_a_child_looks_into_is_not_written_to(remote: RemoteKernel) -> None:
+    ones = np.ones(4 * MAP_FROM, dtype="f4")
+    for code, inputs, well in [
+        ("x[:-1] += 1", {"x": ones}, "x[-1] == 1"),
+        ("x += 1", {"x": ones, "w": ones.copy()}, "bool((w == 1).all())"),
+        (FORKED, {"x": ones}, "(asked.set(), answers.get(timeout=60), child.join())[1]"),
+    ]:
+        back = remote.run(code, inputs=inputs, outputs={"x": "x"})["x"]
+        assert np.all(back[:-1] == 2)
+        assert remote[f"bool({well})"] is True
+    remote.run("x = w = 0")
