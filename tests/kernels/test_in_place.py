@@ -1,4 +1,4 @@
-"""Arrays that a cell changes in place and gives back: they take the memory that they came in, if nobody else needs it."""
+"""Arrays that a cell changes in place and gives back: they go in the memory that they came in, if nobody needs it."""
 
 from __future__ import annotations
 
