@@ -116,8 +116,20 @@ def sweep(recipe: Recipe, keep: Path | None) -> None:
 
 
 def runs(folder: Path) -> bool:
-    commands = (process.info["cmdline"] for process in psutil.process_iter(["cmdline"]))
-    return any(command and Path(command[0]).is_relative_to(folder) for command in commands)
+    """Whether a process works in an environment: its program lies there, or its variables say that this one is active.
+
+    Of other users' processes only the command line can be read.
+    """
+    return any(_works_in(process.info, folder) for process in psutil.process_iter(["cmdline", "exe", "environ"]))
+
+
+def _works_in(process: dict[str, Any], folder: Path) -> bool:
+    # Most environments' Python is a link: the executable is elsewhere, and the command line names the link.
+    programs = [*(process["cmdline"] or [])[:1], process["exe"] or ""]
+    # What runs there may be any program of the system. A shell may have set PATH anew; conda's have no VIRTUAL_ENV.
+    variables = process["environ"] or {}
+    active = [variables.get("VIRTUAL_ENV", ""), *variables.get("PATH", "").split(os.pathsep)]
+    return any(Path(path).is_relative_to(folder) for path in [*programs, *active])
 
 
 def folders(recipe: Recipe) -> list[Path]:
