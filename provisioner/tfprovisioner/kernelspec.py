@@ -12,6 +12,7 @@ from jupyter_core.paths import jupyter_data_dir
 
 import tfkernels
 from tfkernels import environ, kernelspecs
+from tfkernels.start import JUPYTER
 from tfprovisioner import catalogue, cuda
 from tfprovisioner.conda.activation import activation
 from tfprovisioner.display import display_name
@@ -187,6 +188,7 @@ def _content(order: Order | Addition, environment: Environment, kernels: Path) -
             "TFKERNELS_KERNEL": name,
             "TFKERNELS_KERNEL_COMMAND": order.command,
             "TFKERNELS_KERNEL_TENSORFLOW": release,
+            JUPYTER: sys.executable,
             "TFKERNELS_KERNELS": str(kernels),
             **_own(environment, devices),
         },
