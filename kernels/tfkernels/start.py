@@ -3,8 +3,9 @@
 A copy of this file lies in each kernelspec folder, beside ``kernel.json``, because the distribution may be
 uninstalled or moved while the kernel stays in the picker. The copy only dispatches, so that after an upgrade no kernel
 runs old code. The provisioner runs it, too, with the server's own Python, where an environment is broken, and a kernel
-whose own packages are broken becomes the Python that registered it. What nobody can help: a client without provisioners
-(VS Code) that starts a kernel whose interpreter is gone.
+whose own packages are broken becomes the Python that registered it. What nobody can help: a kernel whose interpreter is
+gone, started without our provisioner (by VS Code, or one of ``--user``). A shell or another Python in its place would
+be there always, and would mislead clients that take the first word of ``argv`` for the kernel's Python.
 
 Python 3.6 and newer, ipykernel 5 and newer; nothing of ``tfkernels`` is imported.
 """

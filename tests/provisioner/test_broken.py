@@ -18,9 +18,9 @@ from uv import find_uv_bin
 
 from tests.notebooks import run_cells, text
 from tfkernels import launcher
-from tfkernels.errors import RemoteError
+from tfkernels.errors import KernelStartError, RemoteError
 from tfkernels.remote import RemoteKernel
-from tfprovisioner import install
+from tfprovisioner import doctor, install
 from tfprovisioner.install import Installed
 from tfprovisioner.order import Order
 
@@ -84,6 +84,21 @@ def test_a_kernel_json_that_names_a_program_that_is_gone(copied: Path) -> None:
     (copied / "kernel.json").write_text(json.dumps(content))
     with pytest.raises(CellExecutionError, match="/no/where/python"):
         run_cells("copied", "1")
+
+
+def test_where_no_cell_can_say_that_its_python_is_gone_doctor_does(light: str, place: Path) -> None:
+    """A kernel of ``--user`` has no provisioner: a Jupyter without tfkernels would not show it."""
+    made = install.install(Order("1.15", user=True))
+    shutil.rmtree(made.environment.folder)
+    with pytest.raises(FileNotFoundError, match=str(made.environment.python)):
+        run_cells("tf1.15", "1")
+    with pytest.raises(KernelStartError, match=r"make it anew with: tfkernels install 1\.15 --user"):
+        RemoteKernel("tf1.15").run("1")
+    diagnosis = doctor.examine("tf1.15")
+    assert f"{made.environment.folder} is broken: it is not there any more" in (diagnosis.problem or "")
+    assert diagnosis.remedy == "tfkernels install 1.15 --user"
+    install.install(Order("1.15", user=True))
+    assert text(run_cells("tf1.15", "1 + 1")[0]) == "2"
 
 
 @pytest.fixture
