@@ -5,6 +5,7 @@ In the ordinary suite each of these is short; ``make soak`` (``pytest --soak``) 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -14,6 +15,9 @@ import subprocess
 import time
 from pathlib import Path
 
+import pytest
+
+from tests.notebooks import run_cells, text
 from tests.provisioner.commands import built, command, in_a_mount, left, tfkernels
 from tfprovisioner import environments
 from tfprovisioner.probe import probe
@@ -95,6 +99,81 @@ def kill_a_build(place: Path, step: str, seconds: float, machine: bool) -> None:
     time.sleep(seconds)
     kill(process, machine)
     check_kernels(place)
+
+
+_AIMS = ["anywhere", "at the record", "at the kernel"]
+
+
+@pytest.mark.timeout(600)
+def test_a_rebuild_killed_at_any_moment_leaves_kernels_that_work(place: Path, soak: bool) -> None:
+    """Two kernels share an environment; both are moved to the new one, and the old one is deleted."""
+    for arguments in (["tf1"], ["1.15", "--name", "mine"]):
+        done = tfkernels("install", *arguments, "--user")
+        assert done.returncode == 0, done.stderr
+    dice = random.Random(4)  # noqa: S311 (not for secrets)
+    groups = []
+    for number in range(20 if soak else 3):
+        # In the long form also a kernel that was not there before: afterwards it is not there, or works.
+        new = soak and dice.random() < 0.3
+        aim, machine = _AIMS[number % len(_AIMS)], dice.random() < 0.5
+        arguments = ["1.15", "--name", f"new{number}"] if new else ["tf1"]
+        killed = kill_a_rebuild(place, arguments, aim, dice, machine)
+        groups.append(killed.pid)
+        there = {kernel.parent.name for kernel in registered(place)}
+        print(f"{aim}{', with all it started' if machine else ''}: {killed.returncode}, {sorted(there)}")
+        assert there >= {"tf1", "mine"}
+        check_kernels(place)
+        check_work(place)
+
+        mend = ["doctor", "tf1", "mine", "--fix"] if number % 2 else ["install", "tf1", "--user"]
+        done = tfkernels(*mend)
+        assert done.returncode == 0, done.stderr
+        check_kernels(place)
+
+    wait_for_ends(groups)
+    done = tfkernels("install", "tf1", "--user", "--rebuild")
+    assert done.returncode == 0, done.stderr
+    assert len(built(place)) == 1, "all kernels have the newest"
+    assert left(place) == [], "and what the killed ones left is gone"
+    assert list((place / "jupyter" / "kernels").glob("*/.*")) == []
+    check_work(place)
+
+
+def kill_a_rebuild(
+    place: Path, arguments: list[str], aim: str, dice: random.Random, machine: bool
+) -> subprocess.Popen[str]:
+    before = {path: path.stat().st_mtime_ns for path in [*built(place), *registered(place)]}
+    process = start(*arguments, "--rebuild")
+
+    def changed(paths: list[Path]) -> bool:
+        return any(before.get(path) != path.stat().st_mtime_ns for path in paths if path.exists())
+
+    if aim == "anywhere":
+        time.sleep(dice.uniform(0, 8))
+    else:  # what follows it takes milliseconds, and deleting the old environment some tenths of a second
+        find = built if aim == "at the record" else registered
+        while process.poll() is None and not changed(find(place)):
+            time.sleep(0.0005)
+        time.sleep(dice.choice([0, 0.002, 0.01, 0.05, 0.2]) * dice.random())
+    kill(process, machine)
+    return process
+
+
+def check_work(place: Path) -> None:
+    """Each kernel in the picker runs a cell; of those that share an environment one does."""
+    kernels = {json.loads(kernel.read_text())["argv"][0]: kernel.parent.name for kernel in registered(place)}
+    for name in kernels.values():
+        (outputs,) = run_cells(name, "import tensorflow as tf; tf.compat.v1.Session().run(tf.constant(41) + 1)")
+        assert text(outputs) == "42"
+
+
+def wait_for_ends(groups: list[int]) -> None:
+    """What killed commands had started may go on, and write."""
+    for group in groups:
+        with contextlib.suppress(ProcessLookupError):
+            while True:
+                os.killpg(group, 0)
+                time.sleep(0.1)
 
 
 def test_eight_installs_at_once_do_the_work_once(place: Path, soak: bool) -> None:
