@@ -12,6 +12,7 @@ import random
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -19,8 +20,14 @@ import pytest
 
 from tests.notebooks import run_cells, text
 from tests.provisioner.commands import built, command, in_a_mount, left, tfkernels
-from tfprovisioner import environments
+from tfprovisioner import environments, side_by_side
+from tfprovisioner.backends import BACKENDS
+from tfprovisioner.install import Installed
+from tfprovisioner.order import Order
+from tfprovisioner.plan import Plan
 from tfprovisioner.probe import probe
+from tfprovisioner.progress import Reporter
+from tfprovisioner.side_by_side import Outcome
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:
@@ -223,6 +230,25 @@ def test_one_that_fails_does_not_stop_the_others(place: Path) -> None:
     (record,) = built(place)
     links = [path for path in record.parent.glob("lib/python*/site-packages/*/*") if path.is_symlink()]
     assert links == [], "whatever the user prefers elsewhere: `uv cache clean` must not empty environments"
+
+
+def test_two_orders_are_built_at_the_same_time(light: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each build waits for the other in its middle: one after the other they would never end."""
+    both, real = threading.Barrier(2, timeout=100), BACKENDS["uv"]
+
+    def met(plan: Plan, folder: Path, report: Reporter) -> None:
+        both.wait()
+        real(plan, folder, report)
+        both.wait()
+
+    monkeypatch.setitem(BACKENDS, "uv", met)
+    monkeypatch.setattr(side_by_side, "_processors", lambda: 2)
+    outcomes: dict[str, Outcome] = {}
+    orders = [Order("1.15", user=True), Order("1.15", name="more", user=True, extras=("tqdm",))]
+    side_by_side.install_all(orders, lambda order, outcome: outcomes.update({order.kernel: outcome}))
+    assert all(isinstance(outcome, Installed) and outcome.built for outcome in outcomes.values()), outcomes
+    assert len(built(place)) == len(outcomes) == 2
+    check_kernels(place)
 
 
 def test_a_data_folder_that_shares_no_files_with_the_cache(place: Path) -> None:
