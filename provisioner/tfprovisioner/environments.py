@@ -129,7 +129,7 @@ def _works_in(process: dict[str, Any], folder: Path) -> bool:
     # What runs there may be any program of the system. A shell may have set PATH anew; conda's have no VIRTUAL_ENV.
     variables = process["environ"] or {}
     active = [variables.get("VIRTUAL_ENV", ""), *variables.get("PATH", "").split(os.pathsep)]
-    return any(Path(path).is_relative_to(folder) for path in [*programs, *active])
+    return any(f"{path}{os.sep}".startswith(f"{folder}{os.sep}") for path in [*programs, *active])
 
 
 def folders(recipe: Recipe) -> list[Path]:
@@ -193,3 +193,11 @@ def replace_bytes(path: Path, content: bytes) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def tidy(folder: Path) -> None:
+    """Deletes what ``replace_bytes`` left in a folder when it was killed."""
+    for path in folder.glob(".*"):
+        writer = path.suffix[1:]
+        if writer.isdigit() and not psutil.pid_exists(int(writer)):
+            path.unlink(missing_ok=True)

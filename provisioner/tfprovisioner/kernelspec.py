@@ -16,7 +16,7 @@ from tfkernels.start import JUPYTER
 from tfprovisioner import catalogue, cuda
 from tfprovisioner.conda.activation import activation
 from tfprovisioner.display import display_name
-from tfprovisioner.environments import Environment, note_kernel, replace_bytes, replace_text
+from tfprovisioner.environments import Environment, note_kernel, replace_bytes, replace_text, tidy
 from tfprovisioner.errors import BadKernelName, ProvisionError
 from tfprovisioner.existing import Existing
 from tfprovisioner.order import EXISTING, Addition, Order, made_by
@@ -62,6 +62,7 @@ def write(
         if theirs is None:
             note_kernel(environment.folder, folder)
         replace_text(folder / "kernel.json", json.dumps(content, indent=1, ensure_ascii=False))
+        tidy(folder)
     except OSError as error:
         raise ProvisionError(
             f"The kernel could not be registered in {folder.parent}: {error.strerror}. If that folder is not yours to "
@@ -91,6 +92,7 @@ def repoint(folder: Path, environment: Environment) -> None:
     try:
         note_kernel(environment.folder, folder)
         replace_text(folder / "kernel.json", json.dumps(content, indent=1, ensure_ascii=False))
+        tidy(folder)
     except OSError as error:
         raise ProvisionError(
             f"The new environment was built and registered, but the kernel in {folder} still points to the old one: "

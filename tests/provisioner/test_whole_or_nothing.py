@@ -96,6 +96,9 @@ def test_killed_at_any_moment(place: Path, soak: bool) -> None:
     for moment in moments[-1:]:  # a rebuild that is killed disturbs nothing
         kill_a_build(place, *moment)
     (kernel,) = registered(place)
+    kernel.with_name(".kernel.json.999999999").touch()
+    assert tfkernels("install", "tf1", "--user").returncode == 0
+    assert not kernel.with_name(".kernel.json.999999999").exists(), "what it left there, too"
     folder = Path(json.loads(kernel.read_text())["metadata"]["tfkernels"]["environment"])
     assert probe(environments.python_in(folder)).tensorflow == "1.15.5"
 
@@ -138,8 +141,10 @@ def test_a_rebuild_killed_at_any_moment_leaves_kernels_that_work(place: Path, so
         check_kernels(place)
 
     wait_for_ends(groups)
-    done = tfkernels("install", "tf1", "--user", "--rebuild")
-    assert done.returncode == 0, done.stderr
+    new_ones = [path.name for path in (place / "jupyter" / "kernels").glob("new*")]
+    for arguments in (["tf1", "--rebuild"], *(["1.15", "--name", name] for name in new_ones)):
+        done = tfkernels("install", *arguments, "--user")
+        assert done.returncode == 0, done.stderr
     assert len(built(place)) == 1, "all kernels have the newest"
     assert left(place) == [], "and what the killed ones left is gone"
     assert list((place / "jupyter" / "kernels").glob("*/.*")) == []
