@@ -114,7 +114,6 @@ def kill_a_build(place: Path, step: str, seconds: float, machine: bool) -> None:
 _AIMS = ["anywhere", "at the record", "at the kernel"]
 
 
-@pytest.mark.timeout(600)
 def test_a_rebuild_killed_at_any_moment_leaves_kernels_that_work(place: Path, soak: bool) -> None:
     """Two kernels share an environment; both are moved to the new one, and the old one is deleted."""
     for arguments in (["tf1"], ["1.15", "--name", "mine"]):
