@@ -119,6 +119,9 @@ def test_a_rebuild_killed_at_any_moment_leaves_kernels_that_work(place: Path, so
     for arguments in (["tf1"], ["1.15", "--name", "mine"]):
         done = tfkernels("install", *arguments, "--user")
         assert done.returncode == 0, done.stderr
+    begun = time.monotonic()
+    assert tfkernels("install", "tf1", "--user", "--rebuild").returncode == 0
+    whole = time.monotonic() - begun
     dice = random.Random(4)  # noqa: S311 (not for secrets)
     groups = []
     for number in range(20 if soak else 3):
@@ -126,7 +129,7 @@ def test_a_rebuild_killed_at_any_moment_leaves_kernels_that_work(place: Path, so
         new = soak and dice.random() < 0.3
         aim, machine = _AIMS[number % len(_AIMS)], dice.random() < 0.5
         arguments = ["1.15", "--name", f"new{number}"] if new else ["tf1"]
-        killed = kill_a_rebuild(place, arguments, aim, dice, machine)
+        killed = kill_a_rebuild(place, arguments, aim, dice.uniform(0, whole), dice, machine)
         groups.append(killed.pid)
         there = {kernel.parent.name for kernel in registered(place)}
         print(f"{aim}{', with all it started' if machine else ''}: {killed.returncode}, {sorted(there)}")
@@ -151,8 +154,9 @@ def test_a_rebuild_killed_at_any_moment_leaves_kernels_that_work(place: Path, so
 
 
 def kill_a_rebuild(
-    place: Path, arguments: list[str], aim: str, dice: random.Random, machine: bool
+    place: Path, arguments: list[str], aim: str, seconds: float, dice: random.Random, machine: bool
 ) -> subprocess.Popen[str]:
+    """``seconds`` is when, if the aim is anywhere."""
     before = {path: path.stat().st_mtime_ns for path in [*built(place), *registered(place)]}
     process = start(*arguments, "--rebuild")
 
@@ -160,7 +164,7 @@ def kill_a_rebuild(
         return any(before.get(path) != path.stat().st_mtime_ns for path in paths if path.exists())
 
     if aim == "anywhere":
-        time.sleep(dice.uniform(0, 8))
+        time.sleep(seconds)
     else:  # what follows it takes milliseconds, and deleting the old environment some tenths of a second
         find = built if aim == "at the record" else registered
         while process.poll() is None and not changed(find(place)):
