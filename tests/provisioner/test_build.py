@@ -307,4 +307,5 @@ def test_what_gc_cannot_delete_is_told(light: str, place: Path) -> None:
     assert "Read-only file system" in swept.stderr
     assert f"removed {folder}" not in swept.stdout
     assert swept.returncode == 1
-    assert [item.path for item in garbage.collect() if item.size] == [str(folder)], "whole as before, for the next time"
+    assert environments.load(folder) is not None, "whole as before"
+    assert str(folder) in [item.path for item in garbage.collect()], "for the next time"
