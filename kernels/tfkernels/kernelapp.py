@@ -4,6 +4,7 @@ import os
 import sys
 import typing
 
+import zmq
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
 
@@ -57,3 +58,13 @@ def main() -> None:
         app.shell.extension_manager.load_extension("tfkernels")
     _need_no_files_later(app)
     app.start()
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether the kernel ended with an ``error`` because its packages are damaged.
+
+    Not if the machine had no port, file or memory for it, nor if it was at work.
+    """
+    kernel = KernelApp.instance().kernel
+    used = kernel is not None and kernel.execution_count > 1
+    return not used and not isinstance(error, (OSError, MemoryError, zmq.ZMQError))

@@ -6,6 +6,7 @@ upgrade, and of all that lies beside this package only the package itself can be
 
 import importlib
 import os
+import shlex
 import sys
 
 
@@ -20,18 +21,36 @@ def _import_package_alone() -> None:
     sys.path.remove(alone)
 
 
+def _broken(error: Exception) -> str:
+    """What to tell when the packages that a kernel consists of cannot be used."""
+    command = os.environ.get("TFKERNELS_KERNEL_COMMAND", "tfkernels install")
+    if command.startswith("tfkernels add"):
+        remedy = f"Mend it, for example with: {shlex.quote(sys.executable)} -m pip install --force-reinstall ipykernel"
+    else:
+        remedy = f"Make it anew with: {command} --rebuild"  # to a quick look it is whole, and would be left as it is
+    return (
+        f"The kernel {os.environ.get('TFKERNELS_KERNEL', '')} cannot start: its environment {sys.prefix} is damaged. "
+        f"ipykernel, or what it needs, fails with {type(error).__name__}: {error}. {remedy}; then restart the kernel."
+    )
+
+
 if __name__ == "__main__":
     _import_package_alone()
     from tfkernels import owner
+    from tfkernels.start import explain_elsewhere
 
     owner.watch()  # before the imports that take a second, in which the owner may end
 
+    streams = os.dup(1), os.dup(2)  # ipykernel puts pipes in their place, which end with this program
     try:
-        from tfkernels.kernelapp import main
-    except ModuleNotFoundError as error:  # on standard error, which clients show; for a cell there is no kernel
-        command = os.environ.get("TFKERNELS_KERNEL_COMMAND", "tfkernels install")
-        sys.exit(
-            f"The kernel cannot start: {error}. Its environment {sys.prefix} is damaged. Make it anew with: {command}"
-        )
-
-    main()
+        from tfkernels import kernelapp
+    except Exception as error:  # noqa: BLE001 (what a broken package raises is its own affair)
+        explain_elsewhere(_broken(error))
+    try:
+        kernelapp.main()
+    except Exception as error:
+        if not kernelapp.is_damage(error):
+            raise
+        for number, stream in enumerate(streams, 1):
+            os.dup2(stream, number)
+        explain_elsewhere(_broken(error))

@@ -2,8 +2,10 @@
 
 A copy of this file lies in each kernelspec folder, beside ``kernel.json``, because the distribution may be
 uninstalled or moved while the kernel stays in the picker. The copy only dispatches, so that after an upgrade no kernel
-runs old code. The provisioner runs it, too, with the server's own Python, where an environment is broken. What nobody
-can help: a client without provisioners (VS Code) that starts a kernel whose interpreter is gone.
+runs old code. The provisioner runs it, too, with the server's own Python, where an environment is broken, and a kernel
+whose own packages are broken becomes the Python that registered it. What nobody can help: a kernel whose interpreter is
+gone, started without our provisioner (by VS Code, or one of ``--user``). A shell or another Python in its place would
+be there always, and would mislead clients that take the first word of ``argv`` for the kernel's Python.
 
 Python 3.6 and newer, ipykernel 5 and newer; nothing of ``tfkernels`` is imported.
 """
@@ -16,6 +18,12 @@ import typing
 
 PROBLEM = "TFKERNELS_KERNEL_PROBLEM"
 """The variable with what is wrong, if that is known before the start."""
+
+JUPYTER = "TFKERNELS_KERNEL_JUPYTER"
+"""The variable with the Python that registered the kernel: it has an ipykernel, whatever became of the kernel's own."""
+
+_KERNELS_OWN = ("PYTHONPATH", "PYTHONHOME", "PYTHONNOUSERSITE")
+"""What a kernel.json sets for its environment's Python, and another one is not to have."""
 
 
 def installed(launcher: str) -> typing.Optional[str]:
@@ -39,8 +47,28 @@ def missing(launcher: str) -> str:
     )
 
 
+def explain_elsewhere(problem: str) -> "typing.NoReturn":  # not in the first of 3.6
+    """Becomes the Python that registered the kernel, to run ``explain`` there; ends with ``problem`` if it is gone."""
+    python = os.environ.get(JUPYTER, "")
+    if os.access(python, os.X_OK):
+        print(problem, file=sys.__stderr__, flush=True)  # not where ipykernel may have put it
+        own = {*_KERNELS_OWN, *os.environ.get("TFKERNELS_KERNEL_OWN", "").split(",")}
+        variables = {name: value for name, value in os.environ.items() if name not in own}
+        variables[PROBLEM] = problem
+        del variables[JUPYTER]  # one that is broken itself does not start itself for ever
+        os.execve(python, [python, os.path.abspath(__file__), *sys.argv[1:]], variables)  # noqa: S606 (as meant)
+    sys.exit(problem)
+
+
 def explain(problem: str) -> None:
     """Runs a kernel whose cells all fail with ``problem``, so that papermill and nbclient fail with it, too."""
+    try:
+        _explain(problem)
+    except (ImportError, AttributeError, TypeError):
+        explain_elsewhere(problem)
+
+
+def _explain(problem: str) -> None:
     from ipykernel.kernelapp import IPKernelApp
     from ipykernel.kernelbase import Kernel
 

@@ -50,6 +50,7 @@ def _locked(recipe: Recipe, report: Reporter) -> Iterator[None]:
     try:
         environments.root().mkdir(parents=True, exist_ok=True)
         lock = environments.lock(recipe.name)
+        Path(lock.lock_file).touch()  # where only reading is allowed, all folders may be there
     except OSError as error:
         raise BuildFailed(
             f"The data folder {environments.root().parent} cannot be written: {error.strerror}. Choose another one "

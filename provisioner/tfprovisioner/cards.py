@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from packaging.specifiers import SpecifierSet
+
 from tfprovisioner.errors import NoGPU
 
 _Entry = TypeVar("_Entry")
@@ -37,6 +39,13 @@ GENERATIONS = {
     "12": ((5, 0), 9),
 }
 
+OLDEST = ((">=2.17", (6, 0)),)
+"""The first compute capability that TensorFlow's wheels have code for, where that is not the first of their CUDA.
+
+It is in the wheels: ``cuda_compute_capabilities`` in ``tensorflow/python/platform/build_info.py`` begins with ``sm_60``
+in 2.17.0, 2.18.0 and 2.21.0; with ``sm_50`` in 2.16.1, and with ``sm_35`` in 2.14.0, 2.11.0 and 2.5.0.
+"""
+
 
 @dataclass(frozen=True)
 class Card:
@@ -47,13 +56,15 @@ class Card:
     driver: str
     capability: tuple[int, int] | None
     """Compute capability; ``None`` if the driver is too old to tell."""
+    uuid: str = ""
+    """``GPU-8a56a4bc-…``."""
 
 
 @functools.cache
 def present() -> tuple[Card, ...]:
     """The GPUs that NVIDIA's driver knows; none without a driver."""
     program = shutil.which("nvidia-smi") or "/usr/lib/wsl/lib/nvidia-smi"
-    for fields in ("index,name,driver_version,compute_cap", "index,name,driver_version"):
+    for fields in ("index,name,driver_version,compute_cap,uuid", "index,name,driver_version,uuid"):
         try:
             done = subprocess.run(
                 [program, f"--query-gpu={fields}", "--format=csv,noheader"],
@@ -66,20 +77,20 @@ def present() -> tuple[Card, ...]:
 
 
 def read(table: str) -> tuple[Card, ...]:
-    """The lines of ``nvidia-smi --query-gpu=index,name,driver_version,compute_cap --format=csv,noheader``."""
+    """The lines of ``nvidia-smi --query-gpu=index,name,driver_version,compute_cap,uuid --format=csv,noheader``."""
     cards = []
     for line in table.splitlines():
-        index, name, driver, *rest = [part.strip() for part in line.split(",")] + [""] * 3
+        index, name, driver, *rest = [part.strip() for part in line.split(",")] + [""] * 2
         if index.isdigit():
-            capability = re.fullmatch(r"(\d+)\.(\d+)", rest[0])
-            cards.append(
-                Card(int(index), name, driver, (int(capability[1]), int(capability[2])) if capability else None)
-            )
+            found = next(filter(None, (re.fullmatch(r"(\d+)\.(\d+)", part) for part in rest)), None)
+            capability = (int(found[1]), int(found[2])) if found else None
+            uuid = next((part for part in rest if part.startswith("GPU-")), "")
+            cards.append(Card(int(index), name, driver, capability, uuid))
     return tuple(cards)
 
 
-def objection(card: Card, cuda: str) -> str | None:
-    """Why a CUDA version (``11.8``) cannot work on a card, or ``None``."""
+def objection(card: Card, cuda: str, wheels_of: str | None = None) -> str | None:
+    """Why a CUDA version (``11.8``), or TensorFlow's wheels of a release, cannot work on a card, or ``None``."""
     oldest = _row(DRIVERS, cuda)
     if _numbers(card.driver) < oldest:
         wanted = ".".join(f"{number:02d}" if place else str(number) for place, number in enumerate(oldest))
@@ -90,6 +101,10 @@ def objection(card: Card, cuda: str) -> str | None:
     shown = ".".join(map(str, card.capability))
     if card.capability < first:
         return f"its compute capability is {shown}, and CUDA {cuda} needs {'.'.join(map(str, first))} or more"
+    for releases, oldest in OLDEST:
+        if wheels_of and card.capability < oldest and SpecifierSet(releases).contains(wheels_of, prereleases=True):
+            needed = ".".join(map(str, oldest))
+            return f"its compute capability is {shown}, and TensorFlow {wheels_of} was made for {needed} or more"
     if card.capability[0] > last and int(cuda.split(".")[0]) < 11:
         return f"its compute capability is {shown}, and CUDA {cuda} was made for cards up to {last}.x"
     return None
@@ -103,18 +118,15 @@ def caution(card: Card, cuda: str) -> str | None:
     return None
 
 
-def check(cards: Sequence[Card], cuda: str, release: str, devices: str | None = None) -> list[str]:
+def check(cards: Sequence[Card], cuda: str, release: str, devices: str | None = None, wheels: bool = True) -> list[str]:
     """What to tell before a kernel is made for these cards, or for those of them that are in ``devices`` (``0,1``).
 
-    Raises ``NoGPU`` if none of them can work.
+    ``wheels`` says whether TensorFlow itself is from its wheels. Raises ``NoGPU`` if none of the cards can work.
     """
     if not cards:
         return [f"no NVIDIA driver answers here, so nobody knows whether CUDA {cuda} will work where the kernel runs"]
-    named = [int(part) for part in devices.split(",") if part.isdigit()] if devices else []
-    meant = [card for card in cards if card.index in named] if named else list(cards)
-    if len(meant) < len(named):
-        raise NoGPU(f"There are {len(cards)} GPUs here, 0 to {len(cards) - 1}, and not all of --devices {devices}.")
-    objections = {card: objection(card, cuda) for card in meant}
+    meant = _meant(cards, devices)
+    objections = {card: objection(card, cuda, release if wheels else None) for card in meant}
     told = [f"{card.name}: {reason}" for card, reason in objections.items() if reason]
     if len(told) == len(meant):
         raise NoGPU(
@@ -122,6 +134,28 @@ def check(cards: Sequence[Card], cuda: str, release: str, devices: str | None = 
             f"{'; '.join(told)}. Update the driver, take another release, or leave --gpu out."
         )
     return told + [text for card in meant if (text := caution(card, cuda))]
+
+
+def _meant(cards: Sequence[Card], devices: str | None) -> list[Card]:
+    """Those that ``--devices`` names: by number, or by the beginning of an id that no other one has, as CUDA has it.
+
+    All, if nothing is known of these names: parts of a card (MIG-…), or a driver that told no ids.
+    """
+    names = [] if devices in (None, "all", "none") else str(devices).split(",")
+    if not names or any(name.startswith("MIG-") or (name[0] == "G" and not cards[0].uuid) for name in names):
+        return list(cards)
+    found = [[card for card in cards if name == str(card.index) or _is_id(name, card)] for name in names]
+    meant = list(dict.fromkeys(some[0] for some in found if len(some) == 1))
+    if len(meant) < len(names):
+        ids = f" ({', '.join(card.uuid for card in cards)})" if "GPU-" in str(devices) else ""
+        raise NoGPU(
+            f"There are {len(cards)} GPUs here, 0 to {len(cards) - 1}{ids}, and not all of --devices {devices}."
+        )
+    return meant
+
+
+def _is_id(name: str, card: Card) -> bool:
+    return name.startswith("GPU-") and card.uuid.lower().startswith(name.lower())
 
 
 def check_devices(devices: str) -> None:

@@ -113,8 +113,20 @@ def sweep(recipe: Recipe, keep: Path | None) -> None:
 
 
 def runs(folder: Path) -> bool:
-    commands = (process.info["cmdline"] for process in psutil.process_iter(["cmdline"]))
-    return any(command and Path(command[0]).is_relative_to(folder) for command in commands)
+    """Whether a process works in an environment: its program lies there, or its variables say that this one is active.
+
+    Of other users' processes only the command line can be read.
+    """
+    return any(_works_in(process.info, folder) for process in psutil.process_iter(["cmdline", "exe", "environ"]))
+
+
+def _works_in(process: dict[str, Any], folder: Path) -> bool:
+    # Most environments' Python is a link: the executable is elsewhere, and the command line names the link.
+    programs = [*(process["cmdline"] or [])[:1], process["exe"] or ""]
+    # What runs there may be any program of the system. A shell may have set PATH anew; conda's have no VIRTUAL_ENV.
+    variables = process["environ"] or {}
+    active = [variables.get("VIRTUAL_ENV", ""), *variables.get("PATH", "").split(os.pathsep)]
+    return any(f"{path}{os.sep}".startswith(f"{folder}{os.sep}") for path in [*programs, *active])
 
 
 def folders(recipe: Recipe) -> list[Path]:
@@ -178,3 +190,11 @@ def replace_bytes(path: Path, content: bytes) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def tidy(folder: Path) -> None:
+    """Deletes what ``replace_bytes`` left in a folder when it was killed."""
+    for path in folder.glob(".*"):
+        writer = path.suffix[1:]
+        if writer.isdigit() and not psutil.pid_exists(int(writer)):
+            path.unlink(missing_ok=True)

@@ -2,9 +2,9 @@
 
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from filelock import Timeout
@@ -13,6 +13,7 @@ from tfkernels import kernelspecs
 from tfprovisioner import environments, kernelspec, tried
 from tfprovisioner.batch import kernels
 from tfprovisioner.conda import pythons
+from tfprovisioner.errors import ProvisionError
 from tfprovisioner.home import home
 
 _KEPT = 30 * 24 * 3600.0
@@ -27,14 +28,26 @@ class Garbage:
     why: str
     size: int
     freed: int
+    stays: str = ""
+    """Why it could not be removed."""
 
 
 def collect(dry_run: bool = False) -> list[Garbage]:
     """Removes, or only finds, all of it. What is being built or used at the moment stays.
 
     Environments count as used if any Jupyter's kernel points to them, this one's or another's, or if a batch that ran
-    here had them made and used them within the last month.
+    here had them made and used them within the last month. Raises ``ProvisionError`` where nothing can be locked.
     """
+    try:
+        return _collect(dry_run)
+    except OSError as error:
+        raise ProvisionError(
+            f"The data folder {home()} cannot be cleaned up: {error.strerror} ({error.filename}). Make it writable and "
+            f"run the same command again."
+        ) from error
+
+
+def _collect(dry_run: bool) -> list[Garbage]:
     found = [*_environments(dry_run), *_kernelspecs(dry_run)]
     found += [*_tries(dry_run), *_pythons(dry_run, _paths(found))]
     return [*found, *_locks(dry_run, _paths(found))]
@@ -51,11 +64,10 @@ def _kernelspecs(dry_run: bool) -> Iterator[Garbage]:
         try:
             if folder in _stale():
                 item = _garbage(folder, "no batch has used this kernel for a month")
+                yield item if dry_run else _without(item, kernelspec.remove)
                 if not dry_run:
-                    kernelspec.remove(folder)
                     with suppress(OSError):  # the same environment has another one
                         folder.parent.rmdir()
-                yield item
         finally:
             lock.release()
 
@@ -78,9 +90,7 @@ def _environments(dry_run: bool) -> Iterator[Garbage]:
             whole = environments.load(folder) is not None
             why = "no kernel points to it" if whole else "a build that did not finish"
             item = _garbage(folder, why)
-            if not dry_run:
-                environments.delete(folder)
-            yield item
+            yield item if dry_run else _without(item, environments.delete)
         finally:
             lock.release()
 
@@ -104,8 +114,17 @@ def _garbage(folder: Path, why: str) -> Garbage:
     return Garbage(str(folder), why, environments.size(folder), environments.size(folder, shared=False))
 
 
+def _without(item: Garbage, remove: Callable[[Path], None]) -> Garbage:
+    """One thing that cannot be removed is told, and the others are removed all the same."""
+    try:
+        remove(Path(item.path))
+    except OSError as error:
+        return replace(item, stays=f"{error.strerror} ({error.filename})")
+    return item
+
+
 def _paths(found: Iterable[Garbage]) -> set[Path]:
-    return {Path(item.path) for item in found}
+    return {Path(item.path) for item in found if not item.stays}
 
 
 def _locks(dry_run: bool, without: set[Path]) -> Iterator[Garbage]:

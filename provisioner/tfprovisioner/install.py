@@ -68,8 +68,9 @@ def _check_gpus(order: Order) -> list[str]:
     if not order.gpu:
         return []
     release = catalogue.find(order.release)
-    cuda.check(release, order.backend == "conda")
-    return cards.check(cards.present(), cuda.version(release), release.version, order.devices)
+    conda = order.backend == "conda"
+    cuda.check(release, conda)
+    return cards.check(cards.present(), cuda.version(release), release.version, order.devices, wheels=not conda)
 
 
 def carry_out(order: Order, report: Reporter) -> Installed:

@@ -12,10 +12,11 @@ from jupyter_core.paths import jupyter_data_dir
 
 import tfkernels
 from tfkernels import environ, kernelspecs
+from tfkernels.start import JUPYTER
 from tfprovisioner import catalogue, cuda
 from tfprovisioner.conda.activation import activation
 from tfprovisioner.display import display_name
-from tfprovisioner.environments import Environment, note_kernel, replace_bytes, replace_text
+from tfprovisioner.environments import Environment, note_kernel, replace_bytes, replace_text, tidy
 from tfprovisioner.errors import BadKernelName, ProvisionError
 from tfprovisioner.existing import Existing
 from tfprovisioner.order import EXISTING, Addition, Order, made_by
@@ -61,6 +62,7 @@ def write(
         if theirs is None:
             note_kernel(environment.folder, folder)
         replace_text(folder / "kernel.json", json.dumps(content, indent=1, ensure_ascii=False))
+        tidy(folder)
     except OSError as error:
         raise ProvisionError(
             f"The kernel could not be registered in {folder.parent}: {error.strerror}. If that folder is not yours to "
@@ -90,6 +92,7 @@ def repoint(folder: Path, environment: Environment) -> None:
     try:
         note_kernel(environment.folder, folder)
         replace_text(folder / "kernel.json", json.dumps(content, indent=1, ensure_ascii=False))
+        tidy(folder)
     except OSError as error:
         raise ProvisionError(
             f"The new environment was built and registered, but the kernel in {folder} still points to the old one: "
@@ -187,6 +190,7 @@ def _content(order: Order | Addition, environment: Environment, kernels: Path) -
             "TFKERNELS_KERNEL": name,
             "TFKERNELS_KERNEL_COMMAND": order.command,
             "TFKERNELS_KERNEL_TENSORFLOW": release,
+            JUPYTER: sys.executable,
             "TFKERNELS_KERNELS": str(kernels),
             **_own(environment, devices),
         },

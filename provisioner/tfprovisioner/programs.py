@@ -54,7 +54,7 @@ def replace_process(kernel: str, command: list[str], variables: dict[str, str]) 
         signal.signal(number, signal.SIG_DFL)
     program = command[0]
     try:
-        os.execvpe(program, command, variables)  # noqa: S606 (that is what it is for)
+        os.execvpe(program, [_named(program, variables), *command[1:]], variables)  # noqa: S606 (that is what it is for)
     except FileNotFoundError as error:
         if shutil.which(program, path=variables["PATH"]):
             raise ProgramNotStarted(
@@ -67,3 +67,13 @@ def replace_process(kernel: str, command: list[str], variables: dict[str, str]) 
         ) from error
     except OSError as error:
         raise ProgramNotStarted(f"{program} cannot be started: {error.strerror}.", NOT_STARTED) from error
+
+
+def _named(program: str, variables: dict[str, str]) -> str:
+    """What a program is told that it is called: those of the environment by their paths.
+
+    Who deletes environments looks there, and may be another user, who sees nothing else of this process.
+    """
+    found = shutil.which(program, path=variables["PATH"])
+    own = variables["PATH"].partition(os.pathsep)[0]
+    return found if found is not None and os.path.dirname(found) == own else program

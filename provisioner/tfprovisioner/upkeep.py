@@ -4,16 +4,19 @@ What does the work is imported when it is needed: ``tfkernels --help`` and ``lis
 """
 
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tfprovisioner.terminal import NO_KERNELS, JsonOption, answering, megabytes, print_json, print_table
+from tfprovisioner.errors import ProvisionError
+from tfprovisioner.terminal import NO_KERNELS, JsonOption, answering, complain, megabytes, print_json, print_table
 
 if TYPE_CHECKING:
     from tfprovisioner.doctor import Diagnosis
+    from tfprovisioner.garbage import Garbage
 
 
 def add(
@@ -104,9 +107,9 @@ def doctor(
             print(NO_KERNELS)
         for diagnosis in found:
             _print(diagnosis)
-        for item in swept:
+        for item in [item for item in swept if not item.stays]:
             print(f"removed {item.path}: {item.why}, {megabytes(item.size)}")
-    if not all(diagnosis.ok for diagnosis in found):
+    if _complained(swept) or not all(diagnosis.ok for diagnosis in found):
         raise typer.Exit(1)
 
 
@@ -141,10 +144,25 @@ def gc(
 
     with answering():
         found = garbage.collect(dry_run)
+    stays = _complained(found)
     if as_json:
         print_json([asdict(item) for item in found])
-        return
-    verb = "would remove" if dry_run else "removed"
+    else:
+        _print_removed([item for item in found if not item.stays], "would remove" if dry_run else "removed")
+    if stays:
+        raise typer.Exit(1)
+
+
+def _complained(found: Sequence["Garbage"]) -> bool:
+    stays = [item for item in found if item.stays]
+    for item in stays:
+        complain(
+            ProvisionError(f"{item.path} could not be removed: {item.stays}. Make that place writable and try again.")
+        )
+    return bool(stays)
+
+
+def _print_removed(found: Sequence["Garbage"], verb: str) -> None:
     for item in found:
         size = f", {megabytes(item.size)}" if item.size else ""
         print(f"{verb} {item.path}: {item.why}{size}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -40,6 +41,51 @@ def test_the_wheel_has_both_packages_and_what_they_need(wheel: Path) -> None:
             continue
         assert (f"tfprovisioner/notebooks/{inside}" if top == "notebooks" else inside) in names, path
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"tfkernels", "tfprovisioner"}
+
+
+_LISTED = "from jupyter_client.kernelspec import KernelSpecManager as M; print(*sorted(M().get_all_specs()))"
+"""What a server of Jupyter answers to its picker."""
+
+_CELL = """
+from jupyter_client.manager import start_new_kernel
+manager, client = start_new_kernel(kernel_name="for-all")
+print(client.execute("1 + 1", reply=True, timeout=60)["content"]["evalue"])
+client.stop_channels()
+manager.shutdown_kernel(now=True)
+"""
+
+
+@pytest.mark.timeout(600)
+def test_after_pip_uninstall_no_kernel_fails_without_words(wheel: Path, installed: object, tmp_path: Path) -> None:
+    """Those beside that Jupyter leave its picker; those for all Jupyters stay, and say what is missing."""
+    uv, venv = find_uv_bin(), tmp_path / "venv"
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
+    variables.update(TFKERNELS_HOME=str(home()), JUPYTER_DATA_DIR=str(tmp_path / "jupyter"))
+    variables["JUPYTER_PATH"] = str(tmp_path / "none")
+
+    def run(*command: str) -> str:
+        done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    python = str(venv / "bin" / "python")
+    run(uv, "venv", "--quiet", "--python", sys.executable, str(venv))
+    run(uv, "pip", "install", "--quiet", "--python", str(venv), "pip", str(wheel))
+    run(str(venv / "bin" / "tfkernels"), "install", "tf1", "tf2")
+    run(str(venv / "bin" / "tfkernels"), "install", "1.15", "--name", "for-all", "--user")
+    try:
+        assert {"for-all", "tf1", "tf2"} <= {*run(python, "-c", _LISTED).split()}
+        run(python, "-m", "pip", "uninstall", "--quiet", "--yes", "tfkernels")
+        listed = run(python, "-c", _LISTED).split()
+        assert "for-all" in listed
+        assert not {"tf1", "tf2"} & {*listed}
+        told = run(python, "-c", _CELL)
+        assert "The kernel for-all cannot start: the tfkernels that registered it was at " in told
+        assert "pip install tfkernels" in told
+        assert "tfkernels install 1.15 --name for-all --user" in told
+    finally:  # else the environments of all tests count as used by these kernels
+        shutil.rmtree(venv)
+        shutil.rmtree(tmp_path / "jupyter")
 
 
 @pytest.mark.timeout(600)

@@ -7,18 +7,22 @@ import os
 import shutil
 import subprocess
 import venv
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from jupyter_client.manager import start_new_kernel
 from nbclient.exceptions import CellExecutionError
+from uv import find_uv_bin
 
 from tests.notebooks import run_cells, text
 from tfkernels import launcher
-from tfkernels.errors import RemoteError
+from tfkernels.errors import KernelStartError, RemoteError
 from tfkernels.remote import RemoteKernel
+from tfprovisioner import doctor, install
 from tfprovisioner.install import Installed
+from tfprovisioner.order import Order
 
 
 @pytest.fixture
@@ -82,6 +86,21 @@ def test_a_kernel_json_that_names_a_program_that_is_gone(copied: Path) -> None:
         run_cells("copied", "1")
 
 
+def test_where_no_cell_can_say_that_its_python_is_gone_doctor_does(light: str, place: Path) -> None:
+    """A kernel of ``--user`` has no provisioner: a Jupyter without tfkernels would not show it."""
+    made = install.install(Order("1.15", user=True))
+    shutil.rmtree(made.environment.folder)
+    with pytest.raises(FileNotFoundError, match=str(made.environment.python)):
+        run_cells("tf1.15", "1")
+    with pytest.raises(KernelStartError, match=r"make it anew with: tfkernels install 1\.15 --user"):
+        RemoteKernel("tf1.15").run("1")
+    diagnosis = doctor.examine("tf1.15")
+    assert f"{made.environment.folder} is broken: it is not there any more" in (diagnosis.problem or "")
+    assert diagnosis.remedy == "tfkernels install 1.15 --user"
+    install.install(Order("1.15", user=True))
+    assert text(run_cells("tf1.15", "1 + 1")[0]) == "2"
+
+
 @pytest.fixture
 def uninstalled(copied: Path) -> Path:
     """As after ``pip uninstall tfkernels``: no launcher, and no provisioner that could say so."""
@@ -108,12 +127,67 @@ def test_an_environment_that_has_lost_ipykernel_says_so_where_no_cell_can(tmp_pa
     folder = Path(launcher.__file__).parent
     python = tmp_path / "bare" / "bin" / "python"
     command = [str(python), str(folder / "start.py"), str(folder / "launcher.py"), "-f", "none.json"]
-    variables = {**os.environ, "TFKERNELS_KERNEL_COMMAND": "tfkernels install tf1"}
+    own = {"TFKERNELS_KERNEL": "tf1", "TFKERNELS_KERNEL_COMMAND": "tfkernels install tf1"}
+    variables = {**os.environ, **own, "TFKERNELS_KERNEL_JUPYTER": "/no/where/python"}
     done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("The kernel cannot start: No module named ")
-    assert "Make it anew with: tfkernels install tf1" in done.stderr
+    assert done.stderr.startswith(f"The kernel tf1 cannot start: its environment {tmp_path / 'bare'} is damaged.")
+    assert "ModuleNotFoundError: No module named " in done.stderr
+    assert "Make it anew with: tfkernels install tf1 --rebuild" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def an_older_traitlets(made: Installed) -> str:
+    pip = [find_uv_bin(), "pip", "install", "--quiet", "--no-deps", "--python", str(made.environment.python)]
+    subprocess.run([*pip, "traitlets==4.3.3"], check=True)
+    return "ImportError"
+
+
+def half_of_zmq(made: Installed) -> str:
+    (library,) = made.environment.folder.glob("lib/python*/site-packages/zmq/backend/cython/_zmq*.so")
+    replace(library, "")
+    return "ImportError"
+
+
+def a_tornado_that_raises_something(made: Installed) -> str:
+    (module,) = made.environment.folder.glob("lib/python*/site-packages/tornado/ioloop.py")
+    replace(module, "raise RuntimeError('half an upgrade')")
+    return "RuntimeError: half an upgrade"
+
+
+def a_tornado_that_fails_at_the_start_only(made: Installed) -> str:
+    """As tornado 4 does, which is imported without complaint."""
+    (module,) = made.environment.folder.glob("lib/python*/site-packages/tornado/platform/asyncio.py")
+    replace(module, module.read_text() + "\nBaseAsyncIOLoop.asyncio_loop = property()\n")
+    return "AttributeError: can't set attribute"
+
+
+def replace(file: Path, content: str) -> None:
+    file.unlink()  # else the one in uv's cache is changed, and in all environments of this machine
+    file.write_text(content)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [an_older_traitlets, half_of_zmq, a_tornado_that_raises_something, a_tornado_that_fails_at_the_start_only],
+)
+def test_a_kernel_whose_own_packages_are_damaged_says_so_in_its_cells(
+    damage: Callable[[Installed], str], light: str, place: Path
+) -> None:
+    """By another Python, the one that registered it; this kernel has no provisioner that could look before."""
+    made = install.install(Order("1.15", user=True))
+    reason = damage(made)
+    (outputs,) = run_cells("tf1.15", "1 + 1", allow_errors=True)
+    (error,) = outputs
+    assert error.ename == "BrokenKernel"
+    assert f"its environment {made.environment.folder} is damaged" in error.evalue
+    assert reason in error.evalue
+    assert "Make it anew with: tfkernels install 1.15 --user --rebuild" in error.evalue
+    with RemoteKernel("tf1.15") as other, pytest.raises(RemoteError, match="--rebuild"):
+        other.run("1 + 1")
+
+    install.install(Order("1.15", user=True, rebuild=True))
+    assert text(run_cells("tf1.15", "1 + 1")[0]) == "2", "and that command mends it"
 
 
 def test_tfkernels_that_moved_to_another_python_of_the_same_prefix_is_found(uninstalled: Path, tmp_path: Path) -> None:

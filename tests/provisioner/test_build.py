@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from uv import find_uv_bin
 from tests.provisioner.commands import built, command, in_a_mount, tfkernels
 from tfkernels import kernelspecs
 from tfkernels.remote import RemoteKernel
-from tfprovisioner import catalogue, environments, install, kernelspec, locks
+from tfprovisioner import catalogue, durable, environments, garbage, install, kernelspec, locks
 from tfprovisioner.errors import BadKernelName, BuildFailed, ProvisionError
 from tfprovisioner.install import Removed
 from tfprovisioner.order import Order
@@ -240,3 +242,70 @@ def test_files_are_shared_with_the_cache(one: install.Installed) -> None:
         one.environment.folder.glob("lib/python*/site-packages/tensorflow_core/python/*pywrap_tensorflow*.so")
     )
     assert library.stat().st_nlink > 1
+
+
+def test_an_environment_is_on_the_disk_before_its_record_is(
+    light: str, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a power cut might leave the record alone, and a kernel that points to files without their content."""
+    real, flushed = durable.flush, []
+
+    def watched(folder: Path) -> None:
+        real(folder)
+        flushed.append((folder, {path for path in folder.rglob("*") if not path.is_dir()}))
+
+    monkeypatch.setattr(durable, "flush", watched)
+    made = install.install(Order("1.15", user=True)).environment.folder
+    (call,) = flushed
+    assert call[0] == made
+    after = {path for path in made.rglob("*") if not path.is_dir()} - call[1]
+    assert made / "environment.json" in after
+    assert {path.parent for path in after} == {made}, "of what is installed nothing came after it"
+
+
+_START = "from tests.notebooks import run_cells, text; print('a cell says', text(run_cells('tf1.15', '6 * 7')[0]))"
+
+
+def test_with_a_data_folder_that_became_read_only_kernels_work_and_the_rest_is_told(place: Path) -> None:
+    """As on a shared machine, where somebody else looks after the environments."""
+    install.install(Order("1.15", user=True))
+    home, root = place / "home", Path(__file__).parents[2]
+    read_only = f"mount --bind {home} {home} && mount -o remount,bind,ro {home} && cd {root}"
+
+    def done(program: list[str]) -> subprocess.CompletedProcess[str]:
+        return in_a_mount(f"{read_only} && {shlex.join(program)}")
+
+    listed = done(command("list"))
+    assert listed.returncode == 0, listed.stderr
+    assert "tf1.15" in listed.stdout
+    examined = done(command("doctor", "tf1.15"))
+    assert "tf1.15: ok" in examined.stdout, examined.stdout + examined.stderr
+    assert "a cell says 42" in done([sys.executable, "-c", _START]).stdout
+    for arguments in (["--rebuild"], []):
+        refused = done(command("install", "1.15", "--user", *arguments))
+        assert refused.returncode == 1
+        assert f"The data folder {home} cannot be written: Read-only file system" in refused.stderr
+        assert "TFKERNELS_HOME" in refused.stderr
+        assert "Traceback" not in refused.stderr
+    for program in (command("gc"), command("remove", "tf1.15")):
+        refused = done(program)
+        assert refused.returncode == 1
+        assert "Read-only file system" in refused.stderr
+        assert "Traceback" not in refused.stderr
+    assert "a cell says 42" in done([sys.executable, "-c", _START]).stdout, "and nothing has changed"
+
+
+def test_what_gc_cannot_delete_is_told(light: str, place: Path) -> None:
+    made = install.install(Order("1.15", user=True))
+    shutil.rmtree(made.kernelspec)
+    folder = made.environment.folder
+    swept = in_a_mount(
+        f"mount --bind {folder} {folder} && mount -o remount,bind,ro {folder} && {shlex.join(command('gc'))}"
+    )
+    assert "Traceback" not in swept.stderr
+    assert str(folder) in swept.stderr
+    assert "Read-only file system" in swept.stderr
+    assert f"removed {folder}" not in swept.stdout
+    assert swept.returncode == 1
+    assert environments.load(folder) is not None, "whole as before"
+    assert str(folder) in [item.path for item in garbage.collect()], "for the next time"

@@ -78,6 +78,14 @@ def test_from_add_to_remove_nothing_is_written_into_the_environment(theirs: Path
     assert files(theirs) == before
 
 
+def test_when_what_its_kernel_needs_breaks_the_notebook_says_so(theirs: Path) -> None:
+    install.add(theirs, user=True)
+    (site(theirs) / "tornado.py").write_text("raise RuntimeError('of another project')")
+    (outputs,) = run_cells("tf2.11", "1", allow_errors=True)
+    assert "RuntimeError: of another project" in outputs[0].evalue
+    assert f"Mend it, for example with: '{theirs}/bin/python' -m pip install" in outputs[0].evalue
+
+
 def test_upgrades_and_losses_in_it_are_told(theirs: Path) -> None:
     install.add(theirs, "mine", user=True)
     (site(theirs) / "tensorflow" / "__init__.py").write_text(STUB.replace("2.11.0", "2.12.1"))

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,9 +68,38 @@ def test_one_card_that_works_is_enough_but_it_must_be_among_those_asked_for() ->
     assert "no NVIDIA driver" in told
 
 
+def test_cards_may_be_named_by_their_ids() -> None:
+    two = replace(TURING, uuid="GPU-8a56a4bc-e184"), replace(AMPERE, uuid="GPU-8a9f0000-0001")
+    assert cards.check(two, "10.0", "1.15.5", "GPU-8a56a4bc-e184") == []
+    assert cards.check(two, "10.0", "1.15.5", "GPU-8A56") == [], "CUDA takes the beginning of one"
+    with pytest.raises(NoGPU, match=r"A100.*capability is 8\.0"):
+        cards.check(two, "10.0", "1.15.5", "GPU-8a9f0000-0001")
+    for none, or_both in ("GPU-1234", "GPU-8a"), ("1,GPU-8a9f", "GPU-8a,0"):
+        for devices in (none, or_both):
+            with pytest.raises(NoGPU, match=rf"\(GPU-8a56a4bc-e184, GPU-.*not all of --devices {devices}"):
+                cards.check(two, "11.8", "2.11.0", devices)
+    (told,) = cards.check(two, "10.0", "1.15.5", "MIG-8a9f0000-0001-0002")
+    assert "A100" in told, "whose part that is nobody knows"
+    (told,) = cards.check([TURING, AMPERE], "10.0", "1.15.5", "GPU-8a56")
+    assert "A100" in told, "nor what a card is called whose driver does not tell"
+
+
+def test_wheels_that_have_no_code_for_a_card_that_their_cuda_knows() -> None:
+    maxwell = Card(0, "GeForce GTX 980", "550.54", (5, 2))
+    for release in ("2.17.0", "2.18.1", "2.21.0"):
+        with pytest.raises(NoGPU, match=rf"GTX 980: .* is 5\.2, and TensorFlow {release} was made for 6\.0 or more"):
+            cards.check([maxwell], "12.5", release)
+    assert cards.check([maxwell], "12.3", "2.16.1") == []
+    assert cards.check([maxwell], "12.5", "2.18.1", wheels=False) == [], "conda's are made for others"
+    assert cards.check([replace(maxwell, name="GeForce GTX 1080", capability=(6, 1))], "12.5", "2.18.1") == []
+
+
 def test_what_nvidia_smi_says() -> None:
-    assert cards.read("0, Tesla T4, 535.104.05, 7.5\n1, NVIDIA A100, 535.104.05, 8.0\n") == (TURING, AMPERE)
-    assert cards.read("0, GeForce GTX 1080, 396.37\n") == (Card(0, "GeForce GTX 1080", "396.37", None),)
+    table = "0, Tesla T4, 535.104.05, 7.5, GPU-8a56\n1, NVIDIA A100, 535.104.05, 8.0, GPU-8a9f\n"
+    assert cards.read(table) == (replace(TURING, uuid="GPU-8a56"), replace(AMPERE, uuid="GPU-8a9f"))
+    assert cards.read("0, GeForce GTX 1080, 396.37, GPU-8a56\n") == (
+        Card(0, "GeForce GTX 1080", "396.37", None, "GPU-8a56"),
+    )
     assert cards.read("NVIDIA-SMI has failed because it could not communicate with the driver.\n") == ()
 
 

@@ -36,6 +36,11 @@ def test_the_kernelspec_is_complete_by_itself(kernel: str, installed: dict[str, 
     }  # fmt: skip
 
 
+def test_each_generation_has_logos_of_its_own(installed: dict[str, Installed]) -> None:
+    for logo in installed["tf1"].kernelspec.glob("logo-*"):
+        assert logo.read_bytes() != (installed["tf2"].kernelspec / logo.name).read_bytes(), logo.name
+
+
 def test_the_entry_point_is_found(kernel: str) -> None:
     factory = KernelProvisionerFactory.instance()
     assert factory.is_provisioner_available(KernelSpecManager().get_kernel_spec(kernel))

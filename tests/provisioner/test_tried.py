@@ -73,7 +73,7 @@ def test_a_file_that_was_edited_in_uvs_cache_is_not_taken_on_trust(
 
 
 def test_what_doctor_found_broken_is_tried_again(once: Path, build: Install) -> None:
-    (module,) = once.glob("lib/python*/site-packages/tensorflow/__init__.py")
+    (module,) = once.glob("lib/python*/site-packages/numpy/__init__.py")
     module.unlink()
     assert tfkernels("doctor", "tf1").returncode == 1
     code, said = build("--rebuild")

@@ -5,18 +5,29 @@ In the ordinary suite each of these is short; ``make soak`` (``pytest --soak``) 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 
+import pytest
+
+from tests.notebooks import run_cells, text
 from tests.provisioner.commands import built, command, in_a_mount, left, tfkernels
-from tfprovisioner import environments
+from tfprovisioner import environments, side_by_side
+from tfprovisioner.backends import BACKENDS
+from tfprovisioner.install import Installed
+from tfprovisioner.order import Order
+from tfprovisioner.plan import Plan
 from tfprovisioner.probe import probe
+from tfprovisioner.progress import Reporter
+from tfprovisioner.side_by_side import Outcome
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:
@@ -85,6 +96,9 @@ def test_killed_at_any_moment(place: Path, soak: bool) -> None:
     for moment in moments[-1:]:  # a rebuild that is killed disturbs nothing
         kill_a_build(place, *moment)
     (kernel,) = registered(place)
+    kernel.with_name(".kernel.json.999999999").touch()
+    assert tfkernels("install", "tf1", "--user").returncode == 0
+    assert not kernel.with_name(".kernel.json.999999999").exists(), "what it left there, too"
     folder = Path(json.loads(kernel.read_text())["metadata"]["tfkernels"]["environment"])
     assert probe(environments.python_in(folder)).tensorflow == "1.15.5"
 
@@ -95,6 +109,86 @@ def kill_a_build(place: Path, step: str, seconds: float, machine: bool) -> None:
     time.sleep(seconds)
     kill(process, machine)
     check_kernels(place)
+
+
+_AIMS = ["anywhere", "at the record", "at the kernel"]
+
+
+def test_a_rebuild_killed_at_any_moment_leaves_kernels_that_work(place: Path, soak: bool) -> None:
+    """Two kernels share an environment; both are moved to the new one, and the old one is deleted."""
+    for arguments in (["tf1"], ["1.15", "--name", "mine"]):
+        done = tfkernels("install", *arguments, "--user")
+        assert done.returncode == 0, done.stderr
+    begun = time.monotonic()
+    assert tfkernels("install", "tf1", "--user", "--rebuild").returncode == 0
+    whole = time.monotonic() - begun
+    dice = random.Random(4)  # noqa: S311 (not for secrets)
+    groups = []
+    for number in range(20 if soak else 3):
+        # In the long form also a kernel that was not there before: afterwards it is not there, or works.
+        new = soak and dice.random() < 0.3
+        aim, machine = _AIMS[number % len(_AIMS)], dice.random() < 0.5
+        arguments = ["1.15", "--name", f"new{number}"] if new else ["tf1"]
+        killed = kill_a_rebuild(place, arguments, aim, dice.uniform(0, whole), dice, machine)
+        groups.append(killed.pid)
+        there = {kernel.parent.name for kernel in registered(place)}
+        print(f"{aim}{', with all it started' if machine else ''}: {killed.returncode}, {sorted(there)}")
+        assert there >= {"tf1", "mine"}
+        check_kernels(place)
+        check_work(place)
+
+        mend = ["doctor", "tf1", "mine", "--fix"] if number % 2 else ["install", "tf1", "--user"]
+        done = tfkernels(*mend)
+        assert done.returncode == 0, done.stderr
+        check_kernels(place)
+
+    wait_for_ends(groups)
+    new_ones = [path.name for path in (place / "jupyter" / "kernels").glob("new*")]
+    for arguments in (["tf1", "--rebuild"], *(["1.15", "--name", name] for name in new_ones)):
+        done = tfkernels("install", *arguments, "--user")
+        assert done.returncode == 0, done.stderr
+    assert len(built(place)) == 1, "all kernels have the newest"
+    assert left(place) == [], "and what the killed ones left is gone"
+    assert list((place / "jupyter" / "kernels").glob("*/.*")) == []
+    check_work(place)
+
+
+def kill_a_rebuild(
+    place: Path, arguments: list[str], aim: str, seconds: float, dice: random.Random, machine: bool
+) -> subprocess.Popen[str]:
+    """``seconds`` is when, if the aim is anywhere."""
+    before = {path: path.stat().st_mtime_ns for path in [*built(place), *registered(place)]}
+    process = start(*arguments, "--rebuild")
+
+    def changed(paths: list[Path]) -> bool:
+        return any(before.get(path) != path.stat().st_mtime_ns for path in paths if path.exists())
+
+    if aim == "anywhere":
+        time.sleep(seconds)
+    else:  # what follows it takes milliseconds, and deleting the old environment some tenths of a second
+        find = built if aim == "at the record" else registered
+        while process.poll() is None and not changed(find(place)):
+            time.sleep(0.0005)
+        time.sleep(dice.choice([0, 0.002, 0.01, 0.05, 0.2]) * dice.random())
+    kill(process, machine)
+    return process
+
+
+def check_work(place: Path) -> None:
+    """Each kernel in the picker runs a cell; of those that share an environment one does."""
+    kernels = {json.loads(kernel.read_text())["argv"][0]: kernel.parent.name for kernel in registered(place)}
+    for name in kernels.values():
+        (outputs,) = run_cells(name, "import tensorflow as tf; tf.compat.v1.Session().run(tf.constant(41) + 1)")
+        assert text(outputs) == "42"
+
+
+def wait_for_ends(groups: list[int]) -> None:
+    """What killed commands had started may go on, and write."""
+    for group in groups:
+        with contextlib.suppress(ProcessLookupError):
+            while True:
+                os.killpg(group, 0)
+                time.sleep(0.1)
 
 
 def test_eight_installs_at_once_do_the_work_once(place: Path, soak: bool) -> None:
@@ -144,6 +238,25 @@ def test_one_that_fails_does_not_stop_the_others(place: Path) -> None:
     (record,) = built(place)
     links = [path for path in record.parent.glob("lib/python*/site-packages/*/*") if path.is_symlink()]
     assert links == [], "whatever the user prefers elsewhere: `uv cache clean` must not empty environments"
+
+
+def test_two_orders_are_built_at_the_same_time(light: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each build waits for the other in its middle: one after the other they would never end."""
+    both, real = threading.Barrier(2, timeout=100), BACKENDS["uv"]
+
+    def met(plan: Plan, folder: Path, report: Reporter) -> None:
+        both.wait()
+        real(plan, folder, report)
+        both.wait()
+
+    monkeypatch.setitem(BACKENDS, "uv", met)
+    monkeypatch.setattr(side_by_side, "_processors", lambda: 2)
+    outcomes: dict[str, Outcome] = {}
+    orders = [Order("1.15", user=True), Order("1.15", name="more", user=True, extras=("tqdm",))]
+    side_by_side.install_all(orders, lambda order, outcome: outcomes.update({order.kernel: outcome}))
+    assert all(isinstance(outcome, Installed) and outcome.built for outcome in outcomes.values()), outcomes
+    assert len(built(place)) == len(outcomes) == 2
+    check_kernels(place)
 
 
 def test_a_data_folder_that_shares_no_files_with_the_cache(place: Path) -> None:
