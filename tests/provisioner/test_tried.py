@@ -11,7 +11,7 @@ import pytest
 
 from tests.provisioner import tiny
 from tests.provisioner.commands import built, tfkernels
-from tfprovisioner import environments, garbage, probe, tried
+from tfprovisioner import environments, garbage, install, probe, tried
 
 Install = Callable[..., tuple[int, str]]
 
@@ -42,7 +42,7 @@ def test_the_same_files_are_neither_tried_nor_compiled_again(once: Path, build: 
     before = json.loads(built(place)[0].read_text())
     modules = compiled(once)
     assert any(name.startswith("__init__.cpython") for name in modules)
-    assert tfkernels("remove", "tf1").returncode == 0
+    install.remove("tf1")
     assert built(place) == []
 
     code, said = build()
@@ -116,7 +116,7 @@ def test_gc_takes_away_what_was_kept_for_environments_that_are_gone(
     shutil.copytree(kept, killed)
     assert [Path(item.path) for item in garbage.collect()] == [killed], "a process was killed while it kept a try"
 
-    assert tfkernels("remove", "tf1").returncode == 0
+    install.remove("tf1")
     assert kept in [Path(item.path) for item in garbage.collect(dry_run=True)]
     assert kept.exists()
     assert kept in [Path(item.path) for item in garbage.collect()]
