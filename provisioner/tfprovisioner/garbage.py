@@ -98,9 +98,7 @@ def _environments(dry_run: bool) -> Iterator[Garbage]:
 def _tries(dry_run: bool) -> Iterator[Garbage]:
     for folder in tried.needless():
         item = _garbage(folder, "compiled modules for environments that are gone")
-        if not dry_run:
-            shutil.rmtree(folder, ignore_errors=True)
-        yield item
+        yield item if dry_run else _without(item, shutil.rmtree)
 
 
 def _pythons(dry_run: bool, without: set[Path]) -> Iterator[Garbage]:

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from tests.kernels.test_owner import within
+from tfkernels import writing
 from tfkernels.errors import KernelDied
 from tfkernels.pool import shared
 from tfkernels.remote import RemoteKernel
@@ -78,9 +79,10 @@ def exchange(remote: RemoteKernel, number: int) -> None:
 
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pool has nothing from before, and gives nothing back by itself."""
+    """Nothing is left from tests before, neither in the pool nor mapped for writing, and nothing is given back."""
     monkeypatch.setattr(shared, "idle", 1000.0)
     shared.close()
+    writing._mappings.clear()
 
 
 @pytest.mark.usefixtures("alone")
