@@ -41,9 +41,10 @@ def install(plan: Plan, folder: Path, report: Reporter) -> None:
     lock = folder / LOCK
     text = resolution.lock(plan, python, folder, report.uv_says)
     lock.write_text(text, encoding="utf-8")
-    version = plan.interpreter.version
-    for told in provided.told(extras.divided(plan.recipe.extras)[0], resolution.pinned(text, version), version):
-        report.note(told)
+    if plan.recipe.extras:
+        version = plan.interpreter.version
+        for told in provided.told(extras.divided(plan.recipe.extras)[0], resolution.pinned(text, version), version):
+            report.note(told)
     report.step(f"installing TensorFlow {plan.release.version}")
     arguments = ["pip", "install", "--python", str(python), "--require-hashes", *resolution.only_wheels(plan.release)]
     # The lock is complete, and in it rules have overruled what some packages say that they need.
