@@ -41,7 +41,7 @@ def find(order: Order, release: Release) -> Interpreter:
         return _named(order.python_path, release)
     wanted = minors(order, release)
     for minor in wanted:
-        for python in survey.pythons():
+        for python in survey.pythons(minor):
             if python.minor == minor and _fits(python.version, order.python):
                 return Interpreter(python.version, Path(python.path))
     exact = order.python if order.python and order.python.count(".") == 2 else None

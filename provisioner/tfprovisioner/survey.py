@@ -5,6 +5,7 @@ import functools
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import threading
@@ -84,29 +85,37 @@ class Python:
         return None
 
 
-def pythons() -> tuple[Python, ...]:
-    """All Pythons of this machine that TensorFlow can have wheels for, the best of each version first.
+def pythons(minor: str | None = None) -> tuple[Python, ...]:
+    """All Pythons of this machine that TensorFlow can have wheels for, or those of a version (``3.7``), the best first.
 
-    The first call starts each of them, at the same time. What does not answer, or not as a Python does, is left out.
+    Each is started once, all that are to be asked at the same time. What does not answer, or not as a Python does, is
+    left out.
     """
     with _searching:  # the first of several threads searches, the others wait for what it finds
-        return _search()
+        return tuple(python for python in _search(minor) if minor in (None, python.minor))
 
 
 _searching = threading.Lock()
 
 
 @functools.cache
-def _search() -> tuple[Python, ...]:
+def _search(minor: str | None = None) -> tuple[Python, ...]:
+    asked = [path for path in _candidates() if minor is None or _says(path) in (None, minor)]
     with ThreadPoolExecutor(max_workers=2 * (os.cpu_count() or 1)) as threads:
-        answers = list(threads.map(_answer, _candidates()))
+        answers = list(threads.map(_answer, asked))
     found = {answer.path: answer for answer in answers if answer is not None and answer.objection() is None}
     return tuple(sorted(found.values(), key=_rank))
 
 
+def _says(path: Path) -> str | None:
+    """The version in the name of the program that a path leads to, else ``None``: not all need be asked for one."""
+    named = re.fullmatch(r"python(\d\.\d+)(\.exe)?", path.resolve().name)
+    return named[1] if named else None
+
+
 def best(minor: str) -> Python | None:
     """The best one of a version (``3.7``), if there is one."""
-    return next((python for python in pythons() if python.minor == minor), None)
+    return next(iter(pythons(minor)), None)
 
 
 def ask(path: Path) -> Python:
@@ -145,6 +154,7 @@ def _end(process: subprocess.Popen[str]) -> None:
             child.kill()
 
 
+@functools.cache
 def _answer(path: Path) -> Python | None:
     try:
         return ask(path)

@@ -45,7 +45,8 @@ class _Place:
         self._work: dict[str, list[float]] = {}
         self._home, jupyter = folder / "home", folder / "jupyter"
         self._variables = {
-            **os.environ,
+            # As installed: a checkout's modules would be compiled at every start.
+            **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
             "TFKERNELS_HOME": str(self._home),
             "JUPYTER_DATA_DIR": str(jupyter),
             "JUPYTER_PATH": str(jupyter),

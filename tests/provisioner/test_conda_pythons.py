@@ -23,7 +23,7 @@ from tfprovisioner.progress import Reporter
 @pytest.fixture
 def bare(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine on which no Python 3.7 is found."""
-    monkeypatch.setattr(survey, "pythons", lambda: ())
+    monkeypatch.setattr(survey, "pythons", lambda minor=None: ())
 
 
 def test_a_python_that_the_machine_lacks_comes_from_conda_by_itself(

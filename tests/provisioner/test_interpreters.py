@@ -54,6 +54,7 @@ def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     survey._installs.cache_clear()
+    survey._answer.cache_clear()
     return tmp_path
 
 
@@ -185,8 +186,16 @@ def test_all_are_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
         interpreters.find(Order(release.line), release)
 
 
+def test_only_those_are_asked_for_a_version_that_may_be_of_it(nobody: Path) -> None:
+    asked = nobody / "asked"
+    for name in ("python3.7", "python3.9", "python3", "python"):
+        program(nobody / "bin" / name, f"echo {name} >> {asked}\n{claiming(version='3.9.1', numbers=[3, 9, 1])}")
+    survey._search.__wrapped__("3.9")
+    assert sorted(asked.read_text().split()) == ["python", "python3", "python3.9"]
+
+
 def test_a_named_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(survey, "pythons", lambda: (python("3.13.2"), python("3.12.1"), python("3.10.5")))
+    monkeypatch.setattr(survey, "pythons", lambda minor=None: (python("3.13.2"), python("3.12.1"), python("3.10.5")))
 
     def version(text: str) -> str:
         return interpreters.find(Order("tf2", python=text), _TF2).version
@@ -236,9 +245,9 @@ def unset(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def test_what_the_machine_lacks_is_fetched(unset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(survey, "pythons", lambda: (python("3.11.1"),))
+    monkeypatch.setattr(survey, "pythons", lambda minor=None: (python("3.11.1"),))
     assert interpreters.find(Order("tf2"), _TF2).version == "3.11.1", "what is here goes before what is preferred"
-    monkeypatch.setattr(survey, "pythons", lambda: ())
+    monkeypatch.setattr(survey, "pythons", lambda minor=None: ())
     assert interpreters.find(Order("tf2"), _TF2) == Interpreter("3.13", None, "uv")
     assert interpreters.find(Order("tf1"), _TF1) == Interpreter("3.7", None, "conda"), "uv has none before 3.8"
 
@@ -259,7 +268,7 @@ def test_what_the_machine_lacks_is_fetched(unset: Path, monkeypatch: pytest.Monk
 def test_nothing_is_fetched_if_uv_may_not(
     unset: Path, monkeypatch: pytest.MonkeyPatch, variable: str, toml: str, told: str
 ) -> None:
-    monkeypatch.setattr(survey, "pythons", lambda: ())
+    monkeypatch.setattr(survey, "pythons", lambda minor=None: ())
     if variable:
         monkeypatch.setenv(*variable.split("="))
     (unset / "uv.toml").write_text(toml)
@@ -276,7 +285,7 @@ def test_nothing_is_fetched_if_uv_may_not(
 def test_a_preference_for_pythons_is_no_obstacle_to_fetching_one(
     unset: Path, monkeypatch: pytest.MonkeyPatch, way: str, preference: str
 ) -> None:
-    monkeypatch.setattr(survey, "pythons", lambda: ())
+    monkeypatch.setattr(survey, "pythons", lambda minor=None: ())
     if way == "variable":
         monkeypatch.setenv("UV_PYTHON_PREFERENCE", preference)
     else:
@@ -289,7 +298,7 @@ def test_a_preference_for_pythons_is_no_obstacle_to_fetching_one(
 
 
 def test_releases_say_why_one_cannot_be_had(unset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(survey, "pythons", lambda: (python("3.11.1"),))
+    monkeypatch.setattr(survey, "pythons", lambda minor=None: (python("3.11.1"),))
     monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
     rows = {row.line: row for row in listing.releases()}
     assert (rows["2.15"].available, rows["2.15"].source) == (True, "found")
