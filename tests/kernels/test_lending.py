@@ -7,6 +7,7 @@ import gc
 import os
 import re
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,12 @@ EXPECTED = np.arange(SIZE, dtype="f4")
 
 
 @pytest.fixture
-def kernels(installed: object) -> tuple[RemoteKernel, RemoteKernel]:
-    return tfkernels.kernel("tf1"), tfkernels.kernel("tf2")
+def kernels(installed: object) -> Iterator[tuple[RemoteKernel, RemoteKernel]]:
+    """Those of all tests; they keep nothing of these."""
+    both = tfkernels.kernel("tf1"), tfkernels.kernel("tf2")
+    yield both
+    for kernel in both:
+        kernel.run("y = z = again = other = same = 0")
 
 
 def segment_of(array: np.ndarray, process: object = "self") -> int | None:
