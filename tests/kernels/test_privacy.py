@@ -21,6 +21,7 @@ from tfkernels.writing import write
 OTHER = 65534
 """The number of a user who is not this one: nobody."""
 
+# The system lets nobody else take another number or give a file away; the continuous integration runs as root.
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become, or give a file to, another user")
 
 

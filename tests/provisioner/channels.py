@@ -14,7 +14,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from typing import Any
 from uv import find_uv_bin
 
 from tfprovisioner import locks, survey
+from tfprovisioner.order import Order
 
 PLACEHOLDER = "/a_long_path_that_is_replaced_when_the_package_is_installed" * 4
 
@@ -255,3 +256,8 @@ def served(folder: Path) -> Iterator[Server]:
 def recompressed(archive: Path) -> None:
     """Changes a package's bytes without changing what is in it."""
     archive.write_bytes(bz2.compress(bz2.decompress(archive.read_bytes()), 9))
+
+
+def order(channel: object, **choices: object) -> Order:
+    """An order for TensorFlow 1 of a channel's packages."""
+    return replace(Order("tf1", user=True, backend="conda", channels=(str(channel),)), **choices)  # type: ignore[arg-type]

@@ -38,3 +38,9 @@ def built(place: Path) -> list[Path]:
 def left(place: Path) -> list[Path]:
     """What lies beside whole environments."""
     return [path for path in (place / "home" / "environments").glob("*") if not (path / "environment.json").exists()]
+
+
+def nothing_is_there(place: Path) -> bool:
+    """Whether an installation that failed has left no environment, whole or not, and no kernel."""
+    environments = place / "home" / "environments"
+    return not list(environments.glob("*")) and not (place / "jupyter" / "kernels").exists()

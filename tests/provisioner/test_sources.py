@@ -11,18 +11,13 @@ from pathlib import Path
 import pytest
 
 from tests.provisioner import tiny
-from tests.provisioner.commands import built
+from tests.provisioner.commands import built, nothing_is_there
 from tfprovisioner import credentials
 from tfprovisioner.errors import ProvisionError
 
 SECRET = "pass-w0rd-4711"  # noqa: S105 (to be looked for)
 USER = f"somebody:{SECRET}"
 TOKEN = "a1B2c3D4e5F6g7H8"  # noqa: S105
-
-
-def nothing_is_there(place: Path) -> bool:
-    environments = place / "home" / "environments"
-    return not list(environments.glob("*")) and not (place / "jupyter" / "kernels").exists()
 
 
 def configure(place: Path, settings: str) -> None:

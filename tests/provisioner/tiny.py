@@ -12,7 +12,7 @@ import io
 import tarfile
 import threading
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -154,21 +154,28 @@ class Index:
 def serving(index: Index) -> Iterator[Index]:
     """Serves an index on the loopback interface."""
 
+    with _answering(lambda request: _answer(request, index)) as index.port:
+        yield index
+
+
+@contextmanager
+def _answering(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[int]:
+    """A server on the loopback interface; its port."""
+
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            _answer(self, index)
+            answer(self)
 
-        do_HEAD = do_GET  # noqa: N815 (http.server wants these names)
+        do_HEAD = do_CONNECT = do_GET  # noqa: N815 (http.server wants these names)
 
         def log_message(self, *arguments: Any) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    index.port = server.server_address[1]
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield index
+        yield server.server_address[1]
     finally:
         server.shutdown()
         server.server_close()
@@ -191,33 +198,19 @@ class Proxy:
 def forwarding(proxy: Proxy) -> Iterator[Proxy]:
     """Runs a proxy on the loopback interface."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            proxy.asked.append(f"{self.command} {self.path}")
-            wanted = f"Basic {base64.b64encode((proxy.user or '').encode()).decode()}"
-            if proxy.user and self.headers.get("Proxy-Authorization") != wanted:
-                _send(self, b"", 407)
-            elif self.command == "CONNECT":
-                _send(self, b"", 403)
-            else:
-                self.path = urlsplit(self.path).path
-                _answer(self, proxy.index)
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        proxy.asked.append(f"{request.command} {request.path}")
+        wanted = f"Basic {base64.b64encode((proxy.user or '').encode()).decode()}"
+        if proxy.user and request.headers.get("Proxy-Authorization") != wanted:
+            _send(request, b"", 407)
+        elif request.command == "CONNECT":
+            _send(request, b"", 403)
+        else:
+            request.path = urlsplit(request.path).path
+            _answer(request, proxy.index)
 
-        do_HEAD = do_CONNECT = do_GET  # noqa: N815 (http.server wants these names)
-
-        def log_message(self, *arguments: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    proxy.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with _answering(answer) as proxy.port:
         yield proxy
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
 
 
 def _answer(request: BaseHTTPRequestHandler, index: Index) -> None:
