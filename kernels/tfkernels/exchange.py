@@ -21,6 +21,7 @@ import ipykernel
 
 from tfkernels import rawoutput, requests, suggestions
 from tfkernels.errors import ExchangeError, MissingPackage, TFKernelsError
+from tfkernels.kept import IDLE, idle
 from tfkernels.stopping import StopButton
 
 if typing.TYPE_CHECKING:
@@ -28,9 +29,6 @@ if typing.TYPE_CHECKING:
     from tfkernels.segments import Address
 
 Reply = typing.Dict[str, typing.Any]
-
-VISITED = 60.0
-"""Seconds that memory of a kernel which does not own this one stays mapped after its last use."""
 
 
 def put_on(kernel: typing.Any, guest: bool = False) -> None:
@@ -67,7 +65,7 @@ class Exchange:
         self._handle = kernel.shell_handlers["execute_request"]
         self._native = kernel.do_execute
         self._ticket: typing.Optional[int] = None
-        self._visited: typing.Dict[typing.Tuple[int, int], asyncio.TimerHandle] = {}
+        self._tidying: typing.Optional[asyncio.TimerHandle] = None
         self._stop_button = StopButton(kernel.shell)
 
     @_awaited
@@ -116,6 +114,8 @@ class Exchange:
             exchange = requests.check(asked) if asked else {}
             if exchange.get("ticket") and not self._take(exchange["ticket"]):
                 raise ExchangeError("the cell was withdrawn while it waited here")
+            if exchange.get("inputs") or exchange.get("outputs"):
+                self._tidy_later()
             if exchange.get("inputs"):
                 self._shell.user_ns.update(_parcel().unpack(exchange["inputs"]))
             native = self._native(code, silent, store_history, user_expressions, allow_stdin, **options)
@@ -157,34 +157,31 @@ class Exchange:
     def _collect(self, exchange: typing.Dict[str, typing.Any]) -> "Descriptor":
         outputs: typing.Dict[str, str] = exchange["outputs"]
         parcels = _parcel()
-        from tfkernels.segments import MAP_FROM, has_room, open_segment
+        from tfkernels.arrived import has_room
+        from tfkernels.segments import MAP_FROM
+        from tfkernels.writing import opened
 
         parcel = parcels.Parcel({name: self._evaluate(text, exchange["kernel"]) for name, text in outputs.items()})
         large = parcel.size >= MAP_FROM
         address = next((each for each in exchange["instead"] if large and has_room(each, parcel.size)), None)
         address = address or exchange["segment"]
-        descriptor = open_segment(address)
-        try:
+        with opened(address) as descriptor:
             written: Descriptor = parcel.write(descriptor, address)
-        finally:
-            os.close(descriptor)
-            if exchange.get("ticket"):
-                self._forget_later(address)
         return written
 
-    def _forget_later(self, address: "Address") -> None:
-        """What is written to stays mapped for the next time. A visitor may be killed, and this kernel lives on: nobody
-        would tell it."""
-        key = (address["device"], address["inode"])
-        if key in self._visited:
-            self._visited[key].cancel()
-        self._visited[key] = asyncio.get_event_loop().call_later(VISITED, self._forget, key)
+    def _tidy_later(self) -> None:
+        """Memory does not stay mapped for long. Whoever owns it may have let it go, or was killed, and cannot tell."""
+        if self._tidying is None:
+            self._tidying = asyncio.get_event_loop().call_later(_idle() / 2, self._tidy)
 
-    def _forget(self, key: typing.Tuple[int, int]) -> None:
-        from tfkernels.writing import forget
+    def _tidy(self) -> None:
+        from tfkernels import arrived, writing
 
-        del self._visited[key]
-        forget(*key)
+        self._tidying = None
+        for kept in (arrived.kept, writing.kept):
+            kept.expire(_idle())
+        if arrived.kept or writing.kept or arrived.looking():
+            self._tidy_later()
 
     def _evaluate(self, expression: str, kernel: str) -> typing.Any:
         if expression.isidentifier() and expression not in self._shell.user_ns:
@@ -222,6 +219,13 @@ class Exchange:
         except Exception:  # noqa: BLE001 (see above)
             return traceback.format_exception(type(error), error, error.__traceback__)
         return lines
+
+
+def _idle() -> float:
+    try:
+        return idle()
+    except ValueError:  # the side that called says so
+        return IDLE
 
 
 def _parcel() -> typing.Any:

@@ -9,15 +9,14 @@ Only the owner of the segments lends: the other side could not tell it how long 
 
 from __future__ import annotations
 
-import mmap
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from tfkernels import pages, segments
+from tfkernels import arrived, pages
 from tfkernels.codec import ALIGNMENT
 from tfkernels.pool import shared
-from tfkernels.segments import Address
+from tfkernels.segments import MAP_FROM, Address
 
 
 class Loan:
@@ -34,17 +33,15 @@ class Loan:
 
     def find(self, array: np.ndarray[Any, Any]) -> tuple[int, int] | None:
         """The offset in its segment, and the number of that, of an array that is as it arrived; else ``None``."""
-        mapping = _mapping(array)
-        came = None if mapping is None else segments.place(mapping)
-        if mapping is None or came is None or array.nbytes < segments.MAP_FROM or not array.flags.forc:
+        came = arrived.of(array)
+        if came is None or array.nbytes < MAP_FROM or not array.flags.forc:
             return None
-        device, inode, beginning = came
         start = array.__array_interface__["data"][0]
-        offset = start - beginning
+        offset = start - came.start
         # A part of what came is copied, if it is small: the other side would keep all of it, or copy more than that.
-        if offset % ALIGNMENT or 4 * array.nbytes < len(mapping) or not pages.untouched(start, array.nbytes):
+        if offset % ALIGNMENT or 4 * array.nbytes < came.size or not pages.untouched(start, array.nbytes):
             return None
-        address = shared.address(device, inode)
+        address = shared.address(*came.segment)
         if address is None:
             return None
         self._arrays.append(array)
@@ -63,10 +60,3 @@ class Loan:
 class _Lent(NamedTuple):
     address: Address
     ranges: list[tuple[int, int]]
-
-
-def _mapping(array: np.ndarray[Any, Any]) -> mmap.mmap | None:
-    base: Any = array
-    while isinstance(base, np.ndarray):
-        base = base.base
-    return base if isinstance(base, mmap.mmap) else None

@@ -1,35 +1,43 @@
 """Which pages of a private mapping are still the file's, and which are this process's own, because it wrote to them.
 
-The system keeps that account in ``/proc/self/pagemap``. It takes 10 ms to read it for 1 GB.
+The system keeps that account in ``/proc/self/pagemap``.
 """
 
 import mmap
+import sys
 import typing
 
-import numpy as np
-
-_OF_FILE, _SWAPPED, _PRESENT = (np.uint64(1 << bit) for bit in (61, 62, 63))  # of an entry
 _ENTRY = 8  # bytes
+_STATE = slice(7 if sys.byteorder == "little" else 0, None, _ENTRY)
+"""Of the entries' bytes, those with the state."""
+
+
+def _bytes(*states: int) -> bytes:
+    return bytes(byte for byte in range(256) if byte >> 5 in states)
+
+
+# The state's bits say, from the left: present, swapped, of a file. A page of the file that was swapped out, or never
+# looked at, has none of them; one that the system is just moving to other memory has the last two.
+_OF_FILE = _bytes(0b000, 0b101, 0b011)
+_OWN = _bytes(0b100, 0b010)
 
 
 def untouched(start: int, size: int) -> bool:
     """Whether nobody has written to ``size`` bytes at an address. ``False`` where that cannot be known."""
-    states = _states(start, size)
-    if states is None:
-        return False
-    # Never looked at, or a page of the file. One that was swapped out is our own.
-    return bool(((states == 0) | (states == _PRESENT | _OF_FILE)).all())
+    return _all_are(_OF_FILE, start, size)
 
 
 def own(start: int, size: int) -> bool:
     """Whether every page of them was written to: the mapping does not look into its file any more, nor ever will."""
-    states = _states(start, size)
-    if states is None:
-        return False
-    return bool(((states == _PRESENT) | (states & _SWAPPED != 0)).all())
+    return _all_are(_OWN, start, size)
 
 
-def _states(start: int, size: int) -> "typing.Optional[np.ndarray[typing.Any, typing.Any]]":
+def _all_are(states: bytes, start: int, size: int) -> bool:
+    found = _states(start, size)
+    return found is not None and not found.translate(None, states)
+
+
+def _states(start: int, size: int) -> typing.Optional[bytes]:
     first, end = start // mmap.PAGESIZE, -(-(start + size) // mmap.PAGESIZE)
     try:
         with open("/proc/self/pagemap", "rb", buffering=0) as file:
@@ -37,7 +45,4 @@ def _states(start: int, size: int) -> "typing.Optional[np.ndarray[typing.Any, ty
             content = file.read((end - first) * _ENTRY)
     except OSError:
         return None
-    if len(content) != (end - first) * _ENTRY:
-        return None
-    states: np.ndarray[typing.Any, typing.Any] = np.frombuffer(content, np.uint64)
-    return states & (_PRESENT | _SWAPPED | _OF_FILE)
+    return content[_STATE] if len(content) == (end - first) * _ENTRY else None

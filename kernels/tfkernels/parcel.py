@@ -9,16 +9,16 @@ What is to last is written as bytes instead: a line that says what they are, the
 
 import contextlib
 import json
-import os
 import re
 import sys
 import typing
 
 import numpy as np
 
+from tfkernels.arrived import read
 from tfkernels.codec import ALIGNMENT, Decoder, Encoder
 from tfkernels.errors import ExchangeError, NotPortable
-from tfkernels.segments import Address, open_segment, read, read_bytes
+from tfkernels.segments import Address
 from tfkernels.writing import write
 
 if typing.TYPE_CHECKING:
@@ -127,21 +127,8 @@ def of_bytes(content: bytes) -> typing.Dict[str, typing.Any]:
 
 
 def _unpack(part: typing.Dict[str, typing.Any]) -> typing.Dict[str, typing.Any]:
-    segment = open_segment(part["segment"])
-    try:
-        buffers, length = part["buffers"], part["skeleton"]
-        lent = [_borrowed(address, size) for address, size in part["lent"]]
-        return _decoded(read(segment, buffers), read_bytes(segment, length, buffers), lent)
-    finally:
-        os.close(segment)
-
-
-def _borrowed(address: Address, size: int) -> typing.Any:
-    segment = open_segment(address)
-    try:
-        return read(segment, size)
-    finally:
-        os.close(segment)
+    memory, skeleton = read(part["segment"], part["buffers"], part["skeleton"])
+    return _decoded(memory, skeleton, [read(address, size)[0] for address, size in part["lent"]])
 
 
 def _decoded(

@@ -20,12 +20,10 @@ import time
 import weakref
 from collections import deque
 
-from tfkernels import memory, writing
+from tfkernels import arrived, memory, writing
 from tfkernels.errors import UsageError
+from tfkernels.kept import idle
 from tfkernels.segments import MAP_FROM, Address, Segment, locks_last
-
-IDLE = 60.0
-"""Seconds, unless ``TFKERNELS_POOL_IDLE`` says otherwise."""
 
 SHARE = 0.25
 """Of the machine's memory, the limit unless ``TFKERNELS_POOL`` says otherwise."""
@@ -68,7 +66,10 @@ class Pool:
     @property
     def idle(self) -> float:
         if self._idle is None:
-            self._idle = _seconds(os.environ.get("TFKERNELS_POOL_IDLE") or str(IDLE))
+            try:
+                self._idle = idle()
+            except ValueError as error:
+                raise UsageError(f"{error}; write a number of seconds, such as 60") from None
         return self._idle
 
     @idle.setter
@@ -170,12 +171,12 @@ class Pool:
     def _give_back(self, idle: list[Segment]) -> None:
         for segment in idle:
             self._drop(segment)
-            writing.forget(segment.address["device"], segment.address["inode"])
+            _unmap(segment)
             segment.give_back()
 
     def _discard(self, segment: Segment) -> None:
         self._taken.discard(segment)
-        writing.forget(segment.address["device"], segment.address["inode"])
+        _unmap(segment)
         segment.close()
 
     def _keep_watch(self) -> None:
@@ -200,19 +201,18 @@ class Pool:
             segment.close()
 
 
+def _unmap(segment: Segment) -> None:
+    identity = (segment.address["device"], segment.address["inode"])
+    writing.kept.take(identity)
+    arrived.forget(identity)
+
+
 def parse_size(text: str) -> int:
     """Bytes, from ``2G``, ``512M``, ``1.5 GiB``, ``0``; a factor of 1024 from letter to letter."""
     found = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([kmgt]?)(?:i?b)?\s*", text.lower())
     if found is None:
         raise UsageError(f"TFKERNELS_POOL is {text!r}; write a number of bytes, such as 2G, 512M or 0")
     return int(float(found[1]) * 1024 ** " kmgt".index(found[2] or " "))
-
-
-def _seconds(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise UsageError(f"TFKERNELS_POOL_IDLE is {text!r}; write a number of seconds, such as 60") from None
 
 
 shared = Pool()

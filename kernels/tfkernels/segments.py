@@ -13,34 +13,24 @@ Where the system makes no such file, or forbids it, a segment is a private tempo
 loses its name at once where ``/proc`` leads to it; elsewhere the side that made it removes it.
 """
 
-import contextlib
 import ctypes
 import errno
 import fcntl
 import functools
 import mmap
 import os
-import resource
 import stat
 import tempfile
 import typing
-import weakref
 
-import numpy as np
-
-from tfkernels import pages
 from tfkernels.errors import ExchangeError
 
 MAP_FROM = 256 * 1024
 """Bytes. Less is read into ordinary memory: a mapping holds a file descriptor as long as it lives."""
 
-MAP_WHILE = 0.5
-"""Of the descriptors that this process may have: when more are in use, nothing is mapped. The rest is the user's."""
-
 _ADD_SEALS, _GET_SEALS, _SEAL_SHRINK = 1033, 1034, 2  # of <linux/fcntl.h>; the fcntl module has them from 3.8 on
 _CLOSE_ON_EXEC, _ALLOW_SEALING = 1, 2  # of memfd_create
 _KEEP_SIZE, _PUNCH_HOLE = 1, 2  # of fallocate
-_ALIGNMENT = 64
 
 Address = typing.Dict[str, typing.Any]
 """How another process opens a segment: its path, and the file's device and inode, because a path of a closed segment
@@ -98,7 +88,7 @@ class Segment:
 
     def busy(self) -> bool:
         """Whether memory of any process looks into it."""
-        return _busy(self.descriptor)
+        return busy(self.descriptor)
 
     def give_back(self) -> None:
         """Frees the memory of a segment that is not busy, also where a writer still has it mapped; closes it."""
@@ -204,105 +194,8 @@ def _cannot_be_opened(what: str, error: OSError, otherwise: str = "") -> Exchang
     return ExchangeError(f"{what} ({error.strerror}); {otherwise}" if otherwise else f"{what}: {error.strerror}")
 
 
-def read(descriptor: int, size: int) -> typing.Any:
-    """The first ``size`` bytes as private, writable memory at a multiple of 64.
-
-    Much of a sealed segment is mapped (copy-on-write) and not copied; the lock that tells its owner so goes with the
-    mapping. Pre-populating the mapping was measured to gain nothing: the system maps the pages around a fault along.
-    """
-    found = os.fstat(descriptor)
-    if found.st_size < size:
-        raise ExchangeError("the shared memory of the other kernel is shorter than announced")
-    # A small part is copied out, so that it does not keep the whole from being used again.
-    plenty = descriptor < MAP_WHILE * resource.getrlimit(resource.RLIMIT_NOFILE)[0]  # it is the lowest free number
-    if size >= max(MAP_FROM, found.st_size // 4) and plenty and sealed(descriptor):
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            mapping = mmap.mmap(descriptor, size, access=mmap.ACCESS_COPY)
-        except OSError:
-            pass  # no descriptor is left for a mapping, or no locks here: copy
-        else:
-            _origins[mapping] = (found.st_dev, found.st_ino)
-            if hasattr(os, "register_at_fork"):  # from Python 3.7 on
-                _unshared.add(mapping)
-            return mapping
-    memory: np.ndarray[typing.Any, typing.Any] = np.empty(size + _ALIGNMENT, np.uint8)
-    start = -memory.ctypes.data % _ALIGNMENT
-    memory = memory[start : start + size]
-    with open(descriptor, "rb", buffering=0, closefd=False) as file:
-        file.seek(0)
-        done = 0
-        while done < size:
-            count = file.readinto(memory[done:].data)
-            if not count:
-                raise ExchangeError("the shared memory of the other kernel is shorter than announced")
-            done += count
-    return memory
-
-
-_origins: "weakref.WeakKeyDictionary[mmap.mmap, typing.Tuple[int, int]]" = weakref.WeakKeyDictionary()
-_unshared: "weakref.WeakSet[mmap.mmap]" = weakref.WeakSet()
-"""Mappings that no forked child has, too. It may need what this process does not."""
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_unshared.clear)
-
-
-def place(mapping: mmap.mmap) -> typing.Optional[typing.Tuple[int, int, int]]:
-    """Device and inode of the segment that ``read`` made a mapping of, and the mapping's address."""
-    identity = _origins.get(mapping)
-    return None if identity is None else (*identity, _start(mapping))
-
-
-def read_bytes(descriptor: int, size: int, offset: int) -> bytes:
-    """``size`` bytes from ``offset`` on. Raises ``ExchangeError`` if there are fewer."""
-    if offset < 0 or not 0 <= size <= os.fstat(descriptor).st_size - offset:
-        raise ExchangeError("the shared memory of the other kernel is shorter than announced")
-    found = os.pread(descriptor, size, offset)
-    while len(found) < size:  # Linux reads at most 2 GiB at once
-        more = os.pread(descriptor, size - len(found), offset + len(found))
-        if not more:
-            raise ExchangeError("the shared memory of the other kernel is shorter than announced")
-        found += more
-    return found
-
-
-def has_room(address: Address, size: int) -> bool:
-    """Whether another process's segment has so many bytes of memory, and nothing looks into it."""
-    descriptor = open_segment(address)
-    try:
-        enough = os.fstat(descriptor).st_blocks * 512 >= size
-        return enough and locks_last() and (not _busy(descriptor) or (_let_go(address) and not _busy(descriptor)))
-    finally:
-        os.close(descriptor)
-
-
-def _let_go(address: Address) -> bool:
-    """Whether no array here needs a segment, because every page of what it came in was written to (``x += 1``). Then
-    its mappings stay, without their locks."""
-    identity = (address["device"], address["inode"])
-    mappings = [mapping for mapping, origin in list(_origins.items()) if origin == identity]
-    if not mappings or not all(_unneeded(mapping) for mapping in mappings):
-        return False
-    for mapping in mappings:
-        del _origins[mapping]
-    for name in os.listdir("/proc/self/fd"):  # a mapping keeps its opening, and does not tell which
-        with contextlib.suppress(OSError):
-            found = os.fstat(int(name))
-            if (found.st_dev, found.st_ino) == identity:
-                fcntl.flock(int(name), fcntl.LOCK_UN)
-    return True
-
-
-def _unneeded(mapping: mmap.mmap) -> bool:
-    return mapping in _unshared and pages.own(_start(mapping), len(mapping))
-
-
-def _start(mapping: mmap.mmap) -> int:
-    return int(np.frombuffer(mapping, np.uint8).__array_interface__["data"][0])
-
-
-def _busy(descriptor: int) -> bool:
+def busy(descriptor: int) -> bool:
+    """Whether memory of any process looks into an open segment."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         fcntl.flock(descriptor, fcntl.LOCK_UN)

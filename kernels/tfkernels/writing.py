@@ -6,6 +6,7 @@ segment is written, and one that is used again is copied into.
 """
 
 import collections
+import contextlib
 import errno
 import mmap
 import os
@@ -16,7 +17,9 @@ import numpy as np
 
 from tfkernels import memory
 from tfkernels.errors import ExchangeError
-from tfkernels.segments import sealed
+from tfkernels.kept import Kept
+from tfkernels.mappings import Mapping
+from tfkernels.segments import Address, open_segment, sealed
 
 Pieces = typing.Sequence[typing.Tuple[int, typing.Any]]
 """Buffers of bytes with their offsets, ascending."""
@@ -24,20 +27,23 @@ Pieces = typing.Sequence[typing.Tuple[int, typing.Any]]
 COPY_FROM = 256 * 1024
 """Bytes. For less, a mapping is not worth its upkeep."""
 
-SPLIT_FROM = 16 * 1024 * 1024
+SPLIT_FROM = 8 * 1024 * 1024
 """Bytes. From here on several threads copy: one does not saturate the memory."""
-
-MAPPINGS = 8
-"""How many segments stay mapped for writing."""
 
 CHECKED_FROM = 64 * 1024 * 1024
 """Bytes. More fresh memory than this is asked for first: Linux promises it all and then ends a process."""
 
+_PART = 4 * 1024 * 1024
+"""Bytes that a thread copies at once. Halves of 1 GB take a third longer: one thread is done before the other."""
+
 _GATHERED = 256 * 1024
 _PADDING = bytes(4096)
 
-_mappings: "collections.OrderedDict[typing.Tuple[int, int], typing.Any]" = collections.OrderedDict()
-_lock = threading.Lock()
+kept = Kept()
+"""What stays mapped for writing."""
+
+if hasattr(os, "register_at_fork"):  # from Python 3.7 on
+    os.register_at_fork(after_in_child=kept.clear)  # they would keep the parent's memory
 
 
 def write(descriptor: int, pieces: Pieces) -> None:
@@ -99,66 +105,81 @@ def _gather(pieces: Pieces) -> typing.Iterator[typing.Tuple[int, typing.Any]]:
 
 
 def _copy(target: typing.Any, pieces: Pieces, end: int) -> None:
-    """One range of the target per thread, and none is left running when this returns."""
+    """Several threads take part after part, and none is left running when this returns."""
+    parts = collections.deque(
+        (offset + start, np.frombuffer(data, np.uint8)[start : start + _PART])
+        for offset, data in pieces
+        for start in range(0, len(data), _PART)
+    )
     count = min(4, _processors()) if end >= SPLIT_FROM else 1
-    edges = [end * number // count for number in range(count + 1)]
-    ranges = list(zip(edges[:-1], edges[1:]))
-    threads = [threading.Thread(target=_copy_range, args=(target, pieces, *edge)) for edge in ranges[1:]]
+    threads = [threading.Thread(target=_copy_parts, args=(target, parts)) for _ in range(count - 1)]
     for thread in threads:
         thread.start()
     interrupted: typing.Optional[KeyboardInterrupt] = None
     try:
-        _copy_range(target, pieces, *ranges[0])
+        _copy_parts(target, parts)
     except KeyboardInterrupt as error:
         interrupted = error
+        parts.clear()
     while any(thread.is_alive() for thread in threads):
         try:
             for thread in threads:
                 thread.join()
         except KeyboardInterrupt as error:
             interrupted = error
+            parts.clear()
     if interrupted is not None:
         raise interrupted
 
 
-def _copy_range(target: typing.Any, pieces: Pieces, low: int, high: int) -> None:
-    for offset, data in pieces:
-        start, stop = max(low, offset), min(high, offset + len(data))
-        if start < stop:
-            target[start:stop] = np.frombuffer(data, np.uint8)[start - offset : stop - offset]
+def _copy_parts(target: typing.Any, parts: "collections.deque[typing.Tuple[int, typing.Any]]") -> None:
+    with contextlib.suppress(IndexError):  # the last one is taken
+        while True:
+            offset, data = parts.popleft()
+            target[offset : offset + len(data)] = data
 
 
 def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+class _Target:
+    """All of a segment, as it is written to, and an opening of it."""
+
+    def __init__(self, descriptor: int, size: int) -> None:
+        self.mapping = Mapping(descriptor, size, shared=True)
+        self.opening = os.dup(descriptor)
+
+    def __del__(self) -> None:
+        if hasattr(self, "opening"):
+            os.close(self.opening)
+
+
 def _mapping(descriptor: int, found: os.stat_result) -> typing.Any:
-    """All of the segment as an array that writes to it; kept, since most of a first copy is mapping the pages."""
-    key = (found.st_dev, found.st_ino)  # of a file that exists as long as it is mapped: nobody else gets the number
-    with _lock:
-        target = _mappings.pop(key, None)
-        if target is None or len(target) < found.st_size:
-            try:
-                target = np.frombuffer(mmap.mmap(descriptor, found.st_size), np.uint8)
-            except OSError:
-                return None  # no descriptor is left for it
-        _mappings[key] = target
-        while len(_mappings) > MAPPINGS:
-            _mappings.popitem(last=False)
-        return target
+    """All of the segment as an array that writes to it."""
+    segment = (found.st_dev, found.st_ino)
+    target = kept.take(segment)
+    if target is None or target.mapping.size < found.st_size:
+        try:
+            target = _Target(descriptor, found.st_size)
+        except OSError:
+            return None  # no descriptor is left for it
+        target.mapping.collapse()  # now, and not when it is written for the first time: not all are used again
+    kept.put(segment, target)
+    return np.asarray(target.mapping)
 
 
-def forget(device: int, inode: int) -> None:
-    """Lets go of a segment that will not be written again."""
-    with _lock:
-        _mappings.pop((device, inode), None)
-
-
-def _after_fork() -> None:
-    global _lock
-    _lock = threading.Lock()
-    _mappings.clear()  # they would keep the parent's memory
-
-
-if hasattr(os, "register_at_fork"):  # from Python 3.7 on
-    os.register_at_fork(after_in_child=_after_fork)
+@contextlib.contextmanager
+def opened(address: Address) -> typing.Iterator[int]:
+    """A descriptor for another process's segment, to be written to."""
+    segment = (address["device"], address["inode"])
+    target = kept.take(segment)
+    if target is not None:
+        kept.put(segment, target)
+        yield target.opening
+        return
+    descriptor = open_segment(address)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

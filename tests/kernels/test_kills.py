@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from tests.kernels.test_owner import within
-from tfkernels import writing
+from tfkernels import arrived, writing
 from tfkernels.errors import KernelDied
 from tfkernels.pool import shared
 from tfkernels.remote import RemoteKernel
@@ -37,11 +37,11 @@ def _write(descriptor, offset, data, real=writing._write):
     real(descriptor, offset, memoryview(data)[: len(data) // 2])
     die(b"fresh")
 
-def _copy_range(target, pieces, low, high, real=writing._copy_range):
-    real(target, pieces, low, (low + high) // 2)
+def _copy_parts(target, parts, real=writing._copy_parts):
+    real(target, type(parts)(parts.popleft() for _ in range(len(parts) // 3)))
     die(b"used again")
 
-writing._write, writing._copy_range = _write, _copy_range
+writing._write, writing._copy_parts = _write, _copy_parts
 """
 
 
@@ -82,7 +82,8 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is left from tests before, neither in the pool nor mapped for writing, and nothing is given back."""
     monkeypatch.setattr(shared, "idle", 1000.0)
     shared.close()
-    writing._mappings.clear()
+    writing.kept.clear()
+    arrived.kept.clear()
 
 
 @pytest.mark.usefixtures("alone")
@@ -177,7 +178,7 @@ def shared_memory(pid: int) -> int:
 def test_a_kernel_whose_visitor_is_killed_halfway_through_its_input_lives_on_without_it(
     remote: RemoteKernel, how: str, tmp_path: Path
 ) -> None:
-    remote.run("x = 0; from tfkernels import exchange; exchange.VISITED = 0.1")
+    remote.run("x = 0; import os; os.environ['TFKERNELS_POOL_IDLE'] = '0.1'; get_ipython().kernel.tfkernels._tidy()")
     holdings(remote)
     assert remote._process is not None
     assert remote.pid is not None
@@ -190,4 +191,4 @@ def test_a_kernel_whose_visitor_is_killed_halfway_through_its_input_lives_on_wit
         assert within(10, lambda: process.num_fds() <= before + 1)
         assert within(10, lambda: shared_memory(process.pid) <= seen), "of the visitor's memory nothing is left"
     exchange(remote, 5)
-    remote.run("exchange.VISITED = 60.0")
+    remote.run("del os.environ['TFKERNELS_POOL_IDLE']")

@@ -66,18 +66,18 @@ def test_again(tests: list[str], python: Callable[..., str]) -> None:
 
 _OTHER_SIDE = """
 import json, os, sys
-from tfkernels import segments, writing
+from tfkernels import arrived, segments, writing
 from tfkernels import recording
 from tfkernels.parcel import Parcel, unpack
 sent, address = map(json.loads, sys.argv[1:])
 x = unpack(sent)["x"]
-assert type(x.base).__name__ == "mmap", "it was not copied"
+assert arrived.of(x), "it was not copied"
 x += 1
 segment = segments.open_segment(address)
 parcel = Parcel({"y": x})
 for _ in range(2):
     descriptor = parcel.write(segment, address)
-assert writing._mappings, "the second time through a mapping"
+assert writing.kept, "the second time through a mapping"
 assert segments.locks_last() and not segments.Segment().busy()
 print(json.dumps(descriptor))
 """

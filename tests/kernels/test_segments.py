@@ -18,9 +18,10 @@ import numpy as np
 import pytest
 
 from tfkernels import segments, writing
+from tfkernels.arrived import read
 from tfkernels.errors import ExchangeError, NotPortable
 from tfkernels.parcel import FORMAT, Parcel, join, unpack
-from tfkernels.segments import MAP_FROM, Segment, locks_last, open_segment, read
+from tfkernels.segments import MAP_FROM, Segment, locks_last, open_segment
 from tfkernels.writing import write
 
 MAPPED = np.ones(MAP_FROM, np.uint8)
@@ -81,9 +82,7 @@ def test_values_arrive_independent_and_outlive_the_segment(segment: Segment, cou
 def test_memory_is_aligned_for_tensorflow(segment: Segment) -> None:
     for size in (100_000, MAP_FROM):
         write(segment.descriptor, [(0, bytes(size))])
-        descriptor = open_segment(segment.address)
-        assert np.frombuffer(read(descriptor, size), "u1").ctypes.data % 64 == 0
-        os.close(descriptor)
+        assert read(segment.address, size)[0].ctypes.data % 64 == 0
 
 
 def test_it_has_a_name_only_where_there_is_no_other_way_and_leaves_none(segment: Segment) -> None:

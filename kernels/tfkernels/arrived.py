@@ -1,0 +1,213 @@
+"""What arrived: memory that looks into a segment, as arrays see it, and what is known of it.
+
+It is a private mapping, copy-on-write, with a lock on an opening of its own, which tells the segment's owner that it is
+busy (see ``tfkernels.segments``). When the last array is gone, so is the lock, and the mapping stays for the next value
+that comes in the same segment, unless somebody wrote to it: what was not written to shows what the segment holds by
+then. Mapping anew costs 0.1 s for 1 GB, as much as a copy. So those that stay are populated as far as they were looked
+at; a new one is not: that was measured to save a tenth, of those who look at everything.
+"""
+
+import fcntl
+import os
+import resource
+import typing
+import weakref
+
+import numpy as np
+
+from tfkernels import pages
+from tfkernels.errors import ExchangeError
+from tfkernels.kept import Identity, Kept
+from tfkernels.mappings import Mapping, finalizer
+from tfkernels.segments import MAP_FROM, Address, busy, locks_last, open_segment, sealed
+
+MAP_WHILE = 0.5
+"""Of the descriptors that this process may have: when more are in use, nothing is mapped. The rest is the user's."""
+
+_ALIGNMENT = 64
+
+kept = Kept()
+"""Mappings that no array looks into."""
+
+
+class _Locked:
+    """A mapping of all of a segment, and an opening of that for its lock. Closed when it is collected."""
+
+    def __init__(self, descriptor: int, size: int) -> None:
+        self.mapping = Mapping(descriptor, size, shared=False)
+        self.opening = os.dup(descriptor)
+
+    def lock(self) -> None:
+        fcntl.flock(self.opening, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+    def unlock(self) -> None:
+        fcntl.flock(self.opening, fcntl.LOCK_UN)
+
+    def __del__(self) -> None:
+        if hasattr(self, "opening"):
+            os.close(self.opening)
+
+
+class Arrived:
+    """The first ``size`` bytes of a mapping, as long as an array looks into them."""
+
+    def __init__(self, locked: _Locked, segment: Identity, size: int) -> None:
+        self.segment = segment
+        self.start = locked.mapping.start
+        self.size = size
+        self._locked = locked
+        self._forks = _forks
+        self.__array_interface__ = {**locked.mapping.__array_interface__, "shape": (size,)}
+        self._end = weakref.finalize(self, _keep, locked, segment, size, _forks)
+        self._end.atexit = False  # the system does it
+        _looking.add(self)
+
+    def not_again(self) -> None:
+        """The mapping ends with the last array."""
+        self._end.detach()
+
+    def let_go(self) -> None:
+        """When every page was written to: arrays stay as they are, and the segment is not busy for them."""
+        self.not_again()
+        _looking.discard(self)
+        self._locked.unlock()
+
+    @property
+    def needless(self) -> bool:
+        """Whether no array here needs the segment, because all of its own pages were written to (``x += 1``)."""
+        own = pages.own(self.start, 1) and pages.own(self.start, self.size)  # most often the first page tells
+        return own and _alone_since(self._forks)
+
+
+_looking: "weakref.WeakSet[Arrived]" = weakref.WeakSet()
+
+
+@finalizer
+def _keep(locked: _Locked, segment: Identity, size: int, forks: int) -> None:
+    # A forked child that has the mapping has the lock, too, and may still need it: then it ends with the last of both.
+    if _alone_since(forks) and pages.untouched(locked.mapping.start, size):
+        locked.unlock()
+        kept.put(segment, locked)
+
+
+_forks = 0
+
+
+def _count_fork() -> None:
+    global _forks
+    _forks += 1
+
+
+def _alone_since(forks: int) -> bool:
+    return hasattr(os, "register_at_fork") and forks == _forks  # Python 3.6 cannot know
+
+
+if hasattr(os, "register_at_fork"):
+    # Twice in the parent: another thread may map something between the first time and the fork.
+    os.register_at_fork(before=_count_fork, after_in_parent=_count_fork, after_in_child=kept.clear)
+
+
+def read(address: Address, size: int, more: int = 0) -> typing.Tuple[typing.Any, bytes]:
+    """The first ``size`` bytes of another process's segment as private, writable memory at a multiple of 64 (an array),
+    and the ``more`` bytes behind them. Raises ``ExchangeError`` if there are fewer.
+
+    Much of a sealed segment is looked into, and not copied.
+    """
+    segment = (address["device"], address["inode"])
+    known: typing.Optional[_Locked] = kept.take(segment) if size >= MAP_FROM else None
+    descriptor = open_segment(address) if known is None else known.opening
+    try:
+        found = os.fstat(descriptor)
+        if size < 0 or more < 0 or found.st_size < size + more:
+            raise _too_short()
+        rest = _bytes(descriptor, more, size)
+        # A small part is copied out, so that it does not keep the whole from being used again.
+        if size >= max(MAP_FROM, found.st_size // 4):
+            locked = _locked(descriptor, known, size, found.st_size)
+            if locked is not None:
+                return np.asarray(Arrived(locked, segment, size)), rest
+        return _copied(descriptor, size), rest
+    finally:
+        if known is None:
+            os.close(descriptor)
+
+
+def _locked(descriptor: int, known: typing.Optional[_Locked], size: int, whole: int) -> typing.Optional[_Locked]:
+    try:
+        if known is None or known.mapping.size < size:
+            plenty = descriptor < MAP_WHILE * resource.getrlimit(resource.RLIMIT_NOFILE)[0]  # it is the lowest free one
+            if not plenty or not sealed(descriptor):
+                return None
+            known = _Locked(descriptor, whole)
+        known.lock()
+    except OSError:
+        return None  # no descriptor is left for it, or no locks here: copy
+    return known
+
+
+def _copied(descriptor: int, size: int) -> typing.Any:
+    memory: np.ndarray[typing.Any, typing.Any] = np.empty(size + _ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % _ALIGNMENT
+    memory = memory[start : start + size]
+    with open(descriptor, "rb", buffering=0, closefd=False) as file:
+        file.seek(0)
+        done = 0
+        while done < size:
+            count = file.readinto(memory[done:].data)
+            if not count:
+                raise _too_short()
+            done += count
+    return memory
+
+
+def _bytes(descriptor: int, size: int, offset: int) -> bytes:
+    found = os.pread(descriptor, size, offset)
+    while len(found) < size:  # Linux reads at most 2 GiB at once
+        more = os.pread(descriptor, size - len(found), offset + len(found))
+        if not more:
+            raise _too_short()
+        found += more
+    return found
+
+
+def _too_short() -> ExchangeError:
+    return ExchangeError("the shared memory of the other kernel is shorter than announced")
+
+
+def forget(segment: Identity) -> None:
+    """Nothing will come in it any more."""
+    kept.take(segment)
+    for each in _all_of(segment):
+        each.not_again()
+
+
+def _all_of(segment: Identity) -> typing.List[Arrived]:
+    return [each for each in list(_looking) if each.segment == segment]
+
+
+def looking() -> bool:
+    """Whether any array looks into a segment."""
+    return bool(_looking)
+
+
+def of(array: typing.Any) -> typing.Optional[Arrived]:
+    """What an array looks into, if it arrived and needs the segment."""
+    while isinstance(array, np.ndarray):
+        array = array.base
+    return array if isinstance(array, Arrived) and array in _looking else None
+
+
+def has_room(address: Address, size: int) -> bool:
+    """Whether another process's segment has so many bytes of memory, and nothing needs it."""
+    here = _all_of((address["device"], address["inode"]))
+    if not locks_last() or not all(each.needless for each in here):
+        return False
+    descriptor = open_segment(address)
+    try:
+        if os.fstat(descriptor).st_blocks * 512 < size:
+            return False
+        for each in here:
+            each.let_go()
+        return not busy(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,291 @@
+"""What arrived, and its mapping, which stays for the next value that comes in the same segment."""
+
+from __future__ import annotations
+
+import gc
+import os
+import random
+import re
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tfkernels import arrived, kept, pages, writing
+from tfkernels.mappings import HUGE, Mapping
+from tfkernels.parcel import Parcel, unpack
+from tfkernels.pool import Pool
+from tfkernels.segments import MAP_FROM, Segment
+
+SIZE = 4 * MAP_FROM
+
+
+@pytest.fixture(autouse=True)
+def none_kept() -> Iterator[None]:
+    for each in (arrived.kept, writing.kept):
+        each.clear()
+    yield
+    for each in (arrived.kept, writing.kept):
+        each.clear()
+
+
+@pytest.fixture
+def segment() -> Iterator[Segment]:
+    with Segment() as made:
+        yield made
+
+
+def send(segment: Segment, value: Any) -> Any:
+    return unpack(Parcel({"x": value}).write(segment.descriptor, segment.address))["x"]
+
+
+def full(number: int, size: int = SIZE) -> np.ndarray:
+    return np.full(size, number % 251, np.uint8)
+
+
+def address(array: np.ndarray) -> int:
+    return int(array.__array_interface__["data"][0])
+
+
+def test_the_mapping_stays_for_the_next_value(segment: Segment) -> None:
+    first = send(segment, full(1))
+    place = address(first)
+    assert len(arrived.kept) == 0
+    del first
+    assert not segment.busy()
+    assert len(arrived.kept) == 1
+    for number, size in ((2, SIZE), (3, SIZE // 2), (4, SIZE)):
+        value = send(segment, full(number, size))
+        assert (address(value), segment.busy(), len(arrived.kept)) == (place, True, 0)
+        assert np.array_equal(value, full(number, size))
+        del value
+
+
+def test_what_was_written_to_is_not_seen_again(segment: Segment) -> None:
+    for position in (0, SIZE // 2, SIZE - 1):
+        value = send(segment, full(1))
+        value[position] = 7
+        del value
+        assert not segment.busy()
+        assert len(arrived.kept) == 0, "its own page went with it"
+        assert np.array_equal(send(segment, full(2)), full(2))
+        arrived.kept.clear()
+
+
+def test_where_nobody_can_know_what_was_written_to_nothing_stays(
+    segment: Segment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "_states", lambda start, size: None)
+    del_me = send(segment, full(1))
+    del del_me
+    assert len(arrived.kept) == 0
+    assert not segment.busy()
+
+
+@pytest.mark.parametrize("during", ["a look at the pages", "unmapping"])
+def test_no_interrupt_is_lost_where_an_array_ends(
+    segment: Segment, monkeypatch: pytest.MonkeyPatch, during: str
+) -> None:
+    real: Callable[..., Any]
+
+    def interrupted(*arguments: Any) -> Any:
+        done = real(*arguments)
+        os.kill(os.getpid(), signal.SIGINT)
+        return done
+
+    value = send(segment, full(1))
+    if during == "unmapping":
+        value[0] = 7
+        found = arrived.of(value)
+        assert found is not None
+        real = found._locked.mapping._unmap
+        found._locked.mapping._unmap = interrupted  # type: ignore[assignment]  # it is called in the same way
+        del found
+    else:
+        real = pages.untouched
+        monkeypatch.setattr(pages, "untouched", interrupted)
+    values = [value]
+    del value
+
+    def wait() -> None:
+        values.clear()
+        time.sleep(10)
+
+    with pytest.raises(KeyboardInterrupt):
+        wait()
+    assert not segment.busy()
+
+
+def test_a_longer_value_in_the_same_segment(segment: Segment) -> None:
+    send(segment, full(1))
+    assert np.array_equal(send(segment, full(2, 3 * SIZE)), full(2, 3 * SIZE))
+    assert len(arrived.kept) == 1
+
+
+def test_two_values_look_into_one_segment(segment: Segment) -> None:
+    descriptor = Parcel({"x": full(1)}).write(segment.descriptor, segment.address)
+    one, other = unpack(descriptor)["x"], unpack(descriptor)["x"]
+    one[0] = 9
+    assert (one[0], other[0]) == (9, 1)
+    del one
+    assert segment.busy()
+    del other
+    assert not segment.busy()
+
+
+def test_what_a_forked_child_has_too_does_not_stay(segment: Segment) -> None:
+    value = send(segment, full(1))
+    wait, go = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.read(wait, 1)
+        os._exit(0 if np.array_equal(value, full(1)) else 1)
+    del value
+    assert len(arrived.kept) == 0
+    assert segment.busy(), "the child looks into it"
+    os.write(go, b" ")
+    assert os.waitpid(child, 0)[1] == 0
+    assert not segment.busy()
+    for descriptor in (wait, go):
+        os.close(descriptor)
+
+
+def test_a_forked_child_does_not_unlock_what_its_parent_looks_into(segment: Segment) -> None:
+    value = send(segment, full(1))
+    child = os.fork()
+    if child == 0:
+        del value
+        os._exit(len(arrived.kept))
+    assert os.waitpid(child, 0)[1] == 0
+    assert segment.busy()
+    assert np.array_equal(value, full(1))
+
+
+def test_a_pool_that_gives_back_keeps_no_mapping() -> None:
+    pool = Pool(limit=10**9, idle=1000)
+    held = []
+    for end in ("idle", "looked into"):
+        made = pool.take(SIZE)
+        value = send(made, full(1))
+        pool.put(made)
+        if end == "idle":
+            del value
+            assert len(arrived.kept) == 1
+        else:
+            held.append(value)
+        pool.close()
+        assert len(arrived.kept) == 0
+    assert np.array_equal(held.pop(), full(1))
+    gc.collect()
+    assert len(arrived.kept) == 0, "nothing will come in it any more"
+
+
+def test_few_are_kept_and_not_for_long() -> None:
+    made = [Segment() for _ in range(kept.MOST + 3)]
+    before = len(os.listdir("/proc/self/fd"))
+    for number, each in enumerate(made):
+        send(each, full(number))
+    assert len(arrived.kept) == kept.MOST
+    assert len(os.listdir("/proc/self/fd")) == before + kept.MOST
+    arrived.kept.expire(1000)
+    assert len(arrived.kept) == kept.MOST
+    arrived.kept.expire(0)
+    assert len(arrived.kept) == 0
+    assert len(os.listdir("/proc/self/fd")) == before
+    for each in made:
+        each.close()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_happens_to_the_arrays_each_is_what_it_was_or_was_made(seed: int) -> None:
+    """Values come through a pool, are kept, written to, viewed, sent on, and let go of, in any order."""
+    chance = random.Random(seed)  # noqa: S311 (nothing secret)
+    pool = Pool(limit=10**9, idle=1000)
+    held: list[tuple[np.ndarray, np.ndarray]] = []  # each with what it has to be
+    for step in range(400):
+        what = chance.choice(["send", "send", "send on", "write", "view", "drop", "drop"])
+        if what == "send" or not held:
+            expected = full(step, chance.choice([1000, MAP_FROM, SIZE, 3 * SIZE]))
+        elif what == "send on":
+            expected = chance.choice(held)[1]
+        if what.startswith("send") or not held:
+            made = pool.take(len(expected))
+            held.append((send(made, expected), expected.copy()))
+            pool.put(made)
+        position = chance.randrange(len(held))
+        value, expected = held[position]
+        if what == "write":
+            start, length = chance.randrange(len(value)), chance.choice([1, 5000, SIZE])
+            for each in (value, expected):
+                each[start : start + length] = step % 251
+        elif what == "view":
+            held[position] = (value[len(value) // 2 :], expected[len(expected) // 2 :].copy())
+        elif what == "drop":
+            del held[position]
+        del value
+        assert all(np.array_equal(*pair) for pair in held)
+        held = [pair for pair in held if len(pair[0])]
+    held.clear()
+    assert all(not each.busy() for each in pool._kept)
+    pool.close()
+    assert len(arrived.kept) == 0
+
+
+# Huge pages
+
+
+def huge(start: int) -> int:
+    """Bytes in huge pages of the mapping at an address."""
+    found = re.search(rf"^{start:x}-.*?ShmemPmdMapped: +(\d+) kB", Path("/proc/self/smaps").read_text(), re.M | re.S)
+    assert found is not None
+    return int(found[1]) * 1024
+
+
+def can_collapse() -> bool:
+    with Segment() as probe:
+        os.pwrite(probe.descriptor, bytes(HUGE), 0)
+        mapping = Mapping(probe.descriptor, HUGE, shared=True)
+        mapping.collapse()
+        return huge(mapping.start) == HUGE
+
+
+def test_what_is_used_again_lies_in_huge_pages_on_both_sides(segment: Segment) -> None:
+    if not can_collapse():
+        pytest.skip("this system has no huge pages for memory files, or none left: Linux has them from 6.1 on")
+    size = 3 * HUGE + 5000
+    for number in (1, 2):
+        value = send(segment, full(number, size))
+    target = writing.kept.take((segment.address["device"], segment.address["inode"]))
+    assert np.array_equal(value, full(2, size))
+    assert huge(address(value)) == huge(target.mapping.start) == 3 * HUGE
+    assert pages.untouched(address(value), size)
+    value[HUGE] = 7
+    assert not pages.untouched(address(value), size)
+    assert target.mapping.start != address(value)
+    assert np.asarray(target.mapping)[HUGE] == 2, "it is the value's own"
+
+
+def test_a_mapping_is_aligned_and_leaves_nothing(segment: Segment) -> None:
+    os.pwrite(segment.descriptor, b"seen" * 3000, 0)
+    for size in (1, 4096, 12_000):
+        before = Path("/proc/self/maps").read_text().count("memfd:tfkernels")
+        mapping = Mapping(segment.descriptor, size, shared=False)
+        array = np.asarray(mapping)
+        assert mapping.start % HUGE == 0
+        assert bytes(array) == (b"seen" * 3000)[:size]
+        del mapping
+        assert array[0] == ord("s"), "the array keeps it"
+        del array
+        assert Path("/proc/self/maps").read_text().count("memfd:tfkernels") == before
+
+
+def test_a_mapping_that_the_system_refuses_is_an_error() -> None:
+    before = len(Path("/proc/self/maps").read_text().splitlines())
+    for descriptor, size in ((-1, 4096), (0, 2**60)):
+        with pytest.raises(OSError, match=r"Bad file|Cannot allocate"):
+            Mapping(descriptor, size, shared=False)
+    assert len(Path("/proc/self/maps").read_text().splitlines()) <= before + 1
