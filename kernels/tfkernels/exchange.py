@@ -10,6 +10,7 @@ notebook first uses it. Python 3.6 and newer, ipykernel 5 to 7, IPython 7 to 9. 
 """
 
 import asyncio
+import contextlib
 import fcntl
 import functools
 import inspect
@@ -71,12 +72,24 @@ class Exchange:
     @_awaited
     async def execute_request(self, *message: typing.Any) -> None:
         """Once it has published the cell, its sender knows that an interrupt is for that cell."""
-        if self._guest and not self._request():
+        asked = self._request()
+        if self._guest and not asked:
             await _result(self._handle(*message))
             return
         self._stop_button.listen(asyncio.get_event_loop())
-        with self._stop_button.waiting():
+        with self._stop_button.waiting(), self._hurried(bool(asked)):
             await _result(self._handle(*message))
+
+    @contextlib.contextmanager
+    def _hurried(self, asked: bool) -> typing.Iterator[None]:
+        """ipykernel waits before it replies, so that clients which go on at the reply have seen what was printed. Those
+        who send such a request go on when they have seen that the kernel is idle, which comes after all of that."""
+        pause = self._kernel._execute_sleep  # noqa: SLF001 (a setting, under that name)
+        self._kernel._execute_sleep = 0 if asked else pause  # noqa: SLF001
+        try:
+            yield
+        finally:
+            self._kernel._execute_sleep = pause  # noqa: SLF001
 
     @_awaited
     async def do_execute(
