@@ -179,7 +179,7 @@ class Exchange:
         address = next((each for each in exchange["instead"] if large and has_room(each, parcel.size)), None)
         address = address or exchange["segment"]
         with opened(address) as descriptor:
-            written: Descriptor = parcel.write(descriptor, address)
+            written: Descriptor = parcel.write(descriptor, address, once=True)
         return written
 
     def _tidy_later(self) -> None:

@@ -17,7 +17,7 @@ import typing
 HUGE = 2 * 1024 * 1024
 """Bytes of a huge page on x86-64, and on ARM with small pages of 4 KiB."""
 
-_NONE, _FIXED, _COLLAPSE = 0, 0x10, 25  # PROT_NONE, MAP_FIXED, MADV_COLLAPSE of <linux/mman.h>
+_NONE, _FIXED, _DONTNEED, _COLLAPSE = 0, 0x10, 4, 25  # PROT_NONE, MAP_FIXED, MADV_… of <linux/mman.h>
 _FAILED = ctypes.c_void_p(-1).value
 
 _library = ctypes.CDLL(None, use_errno=True)
@@ -83,3 +83,10 @@ def _map(address: typing.Optional[int], size: int, protection: int, kind: int, d
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
     return int(found)
+
+
+def discard(start: int, size: int) -> None:
+    """Gives back the pages that lie within a range of memory. Nobody may need what is in them."""
+    first, end = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE, (start + size) // mmap.PAGESIZE * mmap.PAGESIZE
+    if first < end:
+        _library.madvise(first, end - first, _DONTNEED)

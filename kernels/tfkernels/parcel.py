@@ -15,6 +15,7 @@ import typing
 
 import numpy as np
 
+from tfkernels import temporaries
 from tfkernels.arrived import read
 from tfkernels.codec import ALIGNMENT, Decoder, Encoder
 from tfkernels.errors import ExchangeError, NotPortable
@@ -60,9 +61,11 @@ class Parcel:
         """Bytes of shared memory that it takes."""
         return self._end + len(self._skeleton)
 
-    def write(self, segment: int, address: Address) -> Descriptor:
-        """Copies everything into the open segment and returns the parcel's descriptor."""
-        write(segment, [*self._buffers, (self._end, self._skeleton)])
+    def write(self, segment: int, address: Address, once: bool = False) -> Descriptor:
+        """Copies everything into the open segment and returns the parcel's descriptor. ``once``: then the parcel has
+        done what it is for, and arrays that nobody else has need no memory any more."""
+        temporary = {offset for offset, buffer in self._buffers if once and temporaries.only_here(buffer)}
+        write(segment, [*self._buffers, (self._end, self._skeleton)], temporary)
         lent = [] if self.loan is None else self.loan.segments
         part = {"segment": address, "buffers": self._end, "skeleton": len(self._skeleton), "lent": lent}
         return {"format": FORMAT, "parts": [part]}

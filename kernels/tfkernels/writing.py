@@ -15,7 +15,7 @@ import typing
 
 import numpy as np
 
-from tfkernels import memory
+from tfkernels import memory, temporaries
 from tfkernels.errors import ExchangeError
 from tfkernels.kept import Kept
 from tfkernels.mappings import Mapping
@@ -46,15 +46,18 @@ if hasattr(os, "register_at_fork"):  # from Python 3.7 on
     os.register_at_fork(after_in_child=kept.clear)  # they would keep the parent's memory
 
 
-def write(descriptor: int, pieces: Pieces) -> None:
-    """Puts the pieces into the open segment. Raises ``ExchangeError`` if there is no room."""
+def write(descriptor: int, pieces: Pieces, temporary: typing.Collection[int] = ()) -> None:
+    """Puts the pieces into the open segment. Raises ``ExchangeError`` if there is no room.
+
+    Nobody needs those any more that begin at a ``temporary`` offset: see ``tfkernels.temporaries``.
+    """
     end = max((offset + len(data) for offset, data in pieces), default=0)
     found = os.fstat(descriptor)
     missing = end - found.st_blocks * 512
     if missing <= 0 and COPY_FROM <= end <= found.st_size and sealed(descriptor):
         target = _mapping(descriptor, found)
         if target is not None:
-            _copy(target, list(_gather(pieces)), end)
+            _copy(target, collections.deque(_parts(pieces, temporary)), end)
             return
     if missing > CHECKED_FROM and missing > memory.available():
         raise _no_room(missing, "not enough memory is free")
@@ -62,12 +65,30 @@ def write(descriptor: int, pieces: Pieces) -> None:
         whole = -(-end // mmap.PAGESIZE) * mmap.PAGESIZE  # so that a few bytes more need no new mapping
         if found.st_size < whole:
             os.ftruncate(descriptor, whole)
-        for offset, data in _gather(pieces):
-            _write(descriptor, offset, data)
+        for part in _parts(pieces, temporary):
+            _write(descriptor, part.offset, part.data)
+            part.end()
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.ENOMEM, errno.EFBIG, errno.EDQUOT):
             raise _no_room(end, str(error.strerror)) from error
         raise
+
+
+class _Part(typing.NamedTuple):
+    offset: int
+    data: typing.Any
+    temporary: bool
+
+    def end(self) -> None:
+        if self.temporary:
+            temporaries.end(self.data)
+
+
+def _parts(pieces: Pieces, temporary: typing.Collection[int]) -> typing.Iterator[_Part]:
+    for offset, data in _gather(pieces):
+        content: np.ndarray[typing.Any, typing.Any] = np.frombuffer(data, np.uint8)
+        for start in range(0, len(data), _PART):
+            yield _Part(offset + start, content[start : start + _PART], offset in temporary)
 
 
 def _write(descriptor: int, offset: int, data: typing.Any) -> None:
@@ -104,13 +125,8 @@ def _gather(pieces: Pieces) -> typing.Iterator[typing.Tuple[int, typing.Any]]:
         yield start, run
 
 
-def _copy(target: typing.Any, pieces: Pieces, end: int) -> None:
+def _copy(target: typing.Any, parts: "collections.deque[_Part]", end: int) -> None:
     """Several threads take part after part, and none is left running when this returns."""
-    parts = collections.deque(
-        (offset + start, np.frombuffer(data, np.uint8)[start : start + _PART])
-        for offset, data in pieces
-        for start in range(0, len(data), _PART)
-    )
     count = min(4, _processors()) if end >= SPLIT_FROM else 1
     threads = [threading.Thread(target=_copy_parts, args=(target, parts)) for _ in range(count - 1)]
     for thread in threads:
@@ -132,11 +148,12 @@ def _copy(target: typing.Any, pieces: Pieces, end: int) -> None:
         raise interrupted
 
 
-def _copy_parts(target: typing.Any, parts: "collections.deque[typing.Tuple[int, typing.Any]]") -> None:
+def _copy_parts(target: typing.Any, parts: "collections.deque[_Part]") -> None:
     with contextlib.suppress(IndexError):  # the last one is taken
         while True:
-            offset, data = parts.popleft()
-            target[offset : offset + len(data)] = data
+            part = parts.popleft()
+            target[part.offset : part.offset + len(part.data)] = part.data
+            part.end()
 
 
 def _processors() -> int:

@@ -53,6 +53,7 @@ def peak(job: Job, now: Callable[[], int]) -> int:
 
 CELLS = (
     ("x += 1", "x", "x there, x here"),
+    ("", "x + 1", "x there, x + 1 here"),
     ("y = x + 1; del x", "y", "y there, y here"),
     ("y = x + 1", "y", "x and y there, y here"),
 )

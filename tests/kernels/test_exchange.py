@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -130,9 +130,9 @@ def test_nothing_is_decoded_in_a_notebook_that_takes_a_value_from_one_kernel_to_
 COUNTING = """
 from tfkernels import parcel
 sizes = []
-def write(segment, pieces, real=parcel.write):
+def write(segment, pieces, temporary, real=parcel.write):
     sizes.append(sum(len(data) for _, data in pieces))
-    real(segment, pieces)
+    real(segment, pieces, temporary)
 parcel.write = write
 """
 
@@ -142,9 +142,9 @@ def test_a_value_for_several_kernels_is_written_once(
 ) -> None:
     sizes: list[int] = []
 
-    def write(segment: int, pieces: writing.Pieces) -> None:
+    def write(segment: int, pieces: writing.Pieces, temporary: Collection[int]) -> None:
         sizes.append(sum(len(data) for _, data in pieces))
-        writing.write(segment, pieces)
+        writing.write(segment, pieces, temporary)
 
     monkeypatch.setattr(parcel, "write", write)
     sums = tfkernels.each(["tf1", "tf2"], "s = float(x[-1])", inputs={"x": LARGE}, outputs={"s": "s"})["s"]
@@ -361,6 +361,8 @@ def test_memory_comes_back_after_the_last_use(remote: RemoteKernel, monkeypatch:
     # What other tests have left, or have let go of in ways that this side does not know
     remote.run("%reset -f")
     remote.run("from tfkernels import arrived, writing; arrived.kept.clear(); writing.kept.clear()")
+    arrived.kept.clear()
+    writing.kept.clear()
     shared.close()
     gc.collect()
     assert settled(2**24)

@@ -1,0 +1,118 @@
+"""Arrays that nobody has but what is being written give their memory back meanwhile; all others keep it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tfkernels import temporaries
+from tfkernels.buffers import raw
+from tfkernels.parcel import Parcel, unpack
+from tfkernels.remote import RemoteKernel
+from tfkernels.segments import Segment
+
+COUNT = 20_000_000
+SIZE = 4 * COUNT
+
+
+def made(number: int = 3) -> np.ndarray:
+    return np.full(COUNT, number, "f4")
+
+
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The sizes of the parts that were given back."""
+    sizes: list[int] = []
+    real = temporaries.end
+
+    def end(part: np.ndarray) -> None:
+        sizes.append(part.nbytes)
+        real(part)
+
+    monkeypatch.setattr(temporaries, "end", end)
+    return sizes
+
+
+HELD: list[Any] = []
+"""By the user, as far as a parcel knows."""
+
+
+def hold(value: Any) -> Any:
+    HELD.append(value)
+    return value
+
+
+def with_a_view(array: np.ndarray) -> list[np.ndarray]:
+    return [array, array[:]]
+
+
+@pytest.mark.parametrize(
+    ("value", "given_back"),
+    [
+        (made, SIZE),
+        (lambda: {"a": [made()], "b": 1}, SIZE),
+        (lambda: (made(), made()), 2 * SIZE),
+        (lambda: np.asfortranarray(made().reshape(1000, -1)), SIZE),
+        (lambda: hold(made()), 0),
+        (lambda: hold(made())[:], 0),
+        (lambda: [hold(made()[5:])], 0),
+        (lambda: hold(memoryview(made())).obj, 0),  # type: ignore[arg-type]  # an array is a buffer for NumPy 2's types only
+        (lambda: made()[: COUNT // 2], 0),
+        (lambda: np.ma.masked_array(hold(made())), 0),
+        (lambda: made()[: 10**6].copy(), 0),
+        (lambda: with_a_view(made()), 0),
+    ],
+)
+@pytest.mark.parametrize("times", [1, 2], ids=["fresh", "used-again"])
+def test_only_what_nobody_else_has_is_given_back(
+    value: Callable[[], Any], given_back: int, times: int, ended: list[int]
+) -> None:
+    HELD.clear()
+    with Segment() as segment:
+        for _ in range(times):
+            ended.clear()
+            there = unpack(Parcel({"x": value()}).write(segment.descriptor, segment.address, once=True))
+            assert sum(ended) == given_back
+        assert all((array == 3).all() for array in arrays(there)), "what arrives is what it was"
+        assert all((np.asarray(each) == 3).all() for each in HELD), "and so is what others have"
+    HELD.clear()
+
+
+def arrays(value: Any) -> list[np.ndarray]:
+    if isinstance(value, np.ndarray):
+        return [value]
+    values = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else []
+    return [array for each in values for array in arrays(each)]
+
+
+def test_a_parcel_that_may_be_written_again_keeps_its_arrays(ended: list[int]) -> None:
+    parcel = Parcel({"x": made()})
+    for _ in range(2):
+        with Segment() as segment:
+            assert (unpack(parcel.write(segment.descriptor, segment.address))["x"] == 3).all()
+    assert ended == []
+
+
+def test_a_view_has_the_references_of_its_array() -> None:
+    array = made()
+    assert not temporaries.only_here(raw(array))
+    view = raw(made())
+    alone = temporaries.only_here(view)  # in an assertion, pytest would have it, too
+    assert alone
+    assert not temporaries.only_here(bytes(SIZE))
+
+
+def test_expressions_and_what_they_leave_there(remote: RemoteKernel) -> None:
+    remote.run(
+        f"import numpy as np; kept = []\nones = np.ones({COUNT}, 'f4')\n"
+        "def twice():\n    kept.append(ones * 2)\n    return kept[-1]"
+    )
+    for _ in range(2):
+        assert (remote["ones + 1"] == 2).all()
+        assert (remote["twice()"] == 2).all()
+        assert (remote["ones"] == 1).all()
+    assert remote["bool((ones == 1).all()), [bool((each == 2).all()) for each in kept]"] == (True, [True, True])
+    remote.run("ones = kept = None")
