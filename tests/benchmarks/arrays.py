@@ -15,7 +15,7 @@ from tests.benchmarks.cells import bare, bare_client
 from tests.benchmarks.rows import Job, Row, measure
 from tfkernels.remote import RemoteKernel
 
-SIZES = {1: 100, 10: 20, 100: 20, 1000: 9}
+SIZES = {1: 100, 10: 20, 100: 20, 1000: 15}
 """Megabytes, and rounds."""
 
 
