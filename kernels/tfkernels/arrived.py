@@ -1,13 +1,14 @@
 """What arrived: memory that looks into a segment, as arrays see it, and what is known of it.
 
-It is a private mapping, copy-on-write, with a lock on an opening of its own, which tells the segment's owner that it is
-busy (see ``tfkernels.segments``). When the last array is gone, so is the lock, and the mapping stays for the next value
+It is a private mapping, copy-on-write, with a lock beside it that tells the segment's owner that it is busy (see
+``tfkernels.segments``). When the last array is gone, so is the lock, and the mapping stays for the next value
 that comes in the same segment, unless somebody wrote to it: what was not written to shows what the segment holds by
 then. Mapping anew costs 0.1 s for 1 GB, as much as a copy. So those that stay are populated as far as they were looked
 at; a new one is not: that was measured to save a tenth, of those who look at everything.
 """
 
 import fcntl
+import mmap
 import os
 import resource
 import typing
@@ -15,7 +16,7 @@ import weakref
 
 import numpy as np
 
-from tfkernels import pages
+from tfkernels import huge, pages
 from tfkernels.errors import ExchangeError
 from tfkernels.kept import Identity, Kept
 from tfkernels.mappings import Mapping, finalizer
@@ -30,37 +31,41 @@ kept = Kept()
 """Mappings that no array looks into."""
 
 
-class _Locked:
-    """A mapping of all of a segment, and an opening of that for its lock. Closed when it is collected."""
+class _Opened:
+    """An opening of a segment, and a mapping of all of it. Closed when it is collected."""
 
     def __init__(self, descriptor: int, size: int) -> None:
         self.mapping = Mapping(descriptor, size, shared=False)
-        self.opening = os.dup(descriptor)
+        self.descriptor = os.dup(descriptor)
 
-    def lock(self) -> None:
-        fcntl.flock(self.opening, fcntl.LOCK_SH | fcntl.LOCK_NB)
-
-    def unlock(self) -> None:
-        fcntl.flock(self.opening, fcntl.LOCK_UN)
+    def lock(self) -> mmap.mmap:
+        """What keeps the segment busy until it is closed, also in every forked child that has a copy: a small mapping
+        keeps its opening, and that its lock, whoever forks, and whatever a daemon closes."""
+        opening = os.open(f"/proc/self/fd/{self.descriptor}", os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fcntl.flock(opening, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return mmap.mmap(opening, mmap.PAGESIZE, access=mmap.ACCESS_READ)
+        finally:
+            os.close(opening)
 
     def __del__(self) -> None:
-        if hasattr(self, "opening"):
-            os.close(self.opening)
+        if hasattr(self, "descriptor"):
+            os.close(self.descriptor)
 
 
 class Arrived:
     """The first ``size`` bytes of a mapping, as long as an array looks into them."""
 
-    def __init__(self, locked: _Locked, segment: Identity, size: int) -> None:
+    def __init__(self, opened: _Opened, lock: mmap.mmap, segment: Identity, size: int) -> None:
         self.segment = segment
-        self.start = locked.mapping.start
+        self.start = opened.mapping.start
         self.size = size
-        self._locked = locked
-        self._forks = _forks
-        self.__array_interface__ = {**locked.mapping.__array_interface__, "shape": (size,)}
-        self._end = weakref.finalize(self, _keep, locked, segment, size, _forks)
+        self._opened, self._lock = opened, lock
+        self.__array_interface__ = {**opened.mapping.__array_interface__, "shape": (size,)}
+        self._end = weakref.finalize(self, _keep, opened, lock, segment, size)
         self._end.atexit = False  # the system does it
-        _looking.add(self)
+        self.reference = weakref.ref(self, _looking.discard)
+        _looking.add(self.reference)
 
     def not_again(self) -> None:
         """The mapping ends with the last array."""
@@ -69,42 +74,29 @@ class Arrived:
     def let_go(self) -> None:
         """When every page was written to: arrays stay as they are, and the segment is not busy for them."""
         self.not_again()
-        _looking.discard(self)
-        self._locked.unlock()
+        _looking.discard(self.reference)
+        self._lock.close()
 
     @property
     def needless(self) -> bool:
         """Whether no array here needs the segment, because all of its own pages were written to (``x += 1``)."""
-        own = pages.own(self.start, 1) and pages.own(self.start, self.size)  # most often the first page tells
-        return own and _alone_since(self._forks)
+        # Most often the first page tells.
+        return pages.own(self.start, 1) and pages.own(self.start, self.size) and huge.are_told() is not False
 
 
-_looking: "weakref.WeakSet[Arrived]" = weakref.WeakSet()
+_looking: "typing.Set[weakref.ref[Arrived]]" = set()
+"""No ``WeakSet``: one that another thread adds to cannot be iterated over."""
 
 
 @finalizer
-def _keep(locked: _Locked, segment: Identity, size: int, forks: int) -> None:
-    # A forked child that has the mapping has the lock, too, and may still need it: then it ends with the last of both.
-    if _alone_since(forks) and pages.untouched(locked.mapping.start, size):
-        locked.unlock()
-        kept.put(segment, locked)
+def _keep(opened: _Opened, lock: mmap.mmap, segment: Identity, size: int) -> None:
+    if pages.untouched(opened.mapping.start, size):
+        lock.close()
+        kept.put(segment, opened)
 
 
-_forks = 0
-
-
-def _count_fork() -> None:
-    global _forks
-    _forks += 1
-
-
-def _alone_since(forks: int) -> bool:
-    return hasattr(os, "register_at_fork") and forks == _forks  # Python 3.6 cannot know
-
-
-if hasattr(os, "register_at_fork"):
-    # Twice in the parent: another thread may map something between the first time and the fork.
-    os.register_at_fork(before=_count_fork, after_in_parent=_count_fork, after_in_child=kept.clear)
+if hasattr(os, "register_at_fork"):  # from Python 3.7 on
+    os.register_at_fork(after_in_child=kept.clear)  # they would keep the parent's memory
 
 
 def read(address: Address, size: int, more: int = 0) -> typing.Tuple[typing.Any, bytes]:
@@ -114,8 +106,8 @@ def read(address: Address, size: int, more: int = 0) -> typing.Tuple[typing.Any,
     Much of a sealed segment is looked into, and not copied.
     """
     segment = (address["device"], address["inode"])
-    known: typing.Optional[_Locked] = kept.take(segment) if size >= MAP_FROM else None
-    descriptor = open_segment(address) if known is None else known.opening
+    known: typing.Optional[_Opened] = kept.take(segment) if size >= MAP_FROM else None
+    descriptor = open_segment(address) if known is None else known.descriptor
     try:
         found = os.fstat(descriptor)
         if size < 0 or more < 0 or found.st_size < size + more:
@@ -123,26 +115,27 @@ def read(address: Address, size: int, more: int = 0) -> typing.Tuple[typing.Any,
         rest = _bytes(descriptor, more, size)
         # A small part is copied out, so that it does not keep the whole from being used again.
         if size >= max(MAP_FROM, found.st_size // 4):
-            locked = _locked(descriptor, known, size, found.st_size)
-            if locked is not None:
-                return np.asarray(Arrived(locked, segment, size)), rest
+            looked = _look(descriptor, known, segment, size, found.st_size)
+            if looked is not None:
+                return np.asarray(looked), rest
         return _copied(descriptor, size), rest
     finally:
         if known is None:
             os.close(descriptor)
 
 
-def _locked(descriptor: int, known: typing.Optional[_Locked], size: int, whole: int) -> typing.Optional[_Locked]:
+def _look(
+    descriptor: int, opened: typing.Optional[_Opened], segment: Identity, size: int, whole: int
+) -> typing.Optional[Arrived]:
     try:
-        if known is None or known.mapping.size < size:
+        if opened is None or opened.mapping.size < size:
             plenty = descriptor < MAP_WHILE * resource.getrlimit(resource.RLIMIT_NOFILE)[0]  # it is the lowest free one
             if not plenty or not sealed(descriptor):
                 return None
-            known = _Locked(descriptor, whole)
-        known.lock()
+            opened = _Opened(descriptor, whole)
+        return Arrived(opened, opened.lock(), segment, size)
     except OSError:
         return None  # no descriptor is left for it, or no locks here: copy
-    return known
 
 
 def _copied(descriptor: int, size: int) -> typing.Any:
@@ -182,7 +175,8 @@ def forget(segment: Identity) -> None:
 
 
 def _all_of(segment: Identity) -> typing.List[Arrived]:
-    return [each for each in list(_looking) if each.segment == segment]
+    found = [reference() for reference in list(_looking)]
+    return [each for each in found if each is not None and each.segment == segment]
 
 
 def looking() -> bool:
@@ -194,7 +188,7 @@ def of(array: typing.Any) -> typing.Optional[Arrived]:
     """What an array looks into, if it arrived and needs the segment."""
     while isinstance(array, np.ndarray):
         array = array.base
-    return array if isinstance(array, Arrived) and array in _looking else None
+    return array if isinstance(array, Arrived) and array.reference in _looking else None
 
 
 def has_room(address: Address, size: int) -> bool:

@@ -66,6 +66,7 @@ class Exchange:
         self._handle = kernel.shell_handlers["execute_request"]
         self._native = kernel.do_execute
         self._ticket: typing.Optional[int] = None
+        self._pause = kernel._execute_sleep  # noqa: SLF001 (a setting, under that name)
         self._tidying: typing.Optional[asyncio.TimerHandle] = None
         self._stop_button = StopButton(kernel.shell)
 
@@ -84,12 +85,11 @@ class Exchange:
     def _hurried(self, asked: bool) -> typing.Iterator[None]:
         """ipykernel waits before it replies, so that clients which go on at the reply have seen what was printed. Those
         who send such a request go on when they have seen that the kernel is idle, which comes after all of that."""
-        pause = self._kernel._execute_sleep  # noqa: SLF001 (a setting, under that name)
-        self._kernel._execute_sleep = 0 if asked else pause  # noqa: SLF001
+        self._kernel._execute_sleep = 0 if asked else self._pause  # noqa: SLF001
         try:
             yield
         finally:
-            self._kernel._execute_sleep = pause  # noqa: SLF001
+            self._kernel._execute_sleep = self._pause  # noqa: SLF001
 
     @_awaited
     async def do_execute(
@@ -185,7 +185,7 @@ class Exchange:
     def _tidy_later(self) -> None:
         """Memory does not stay mapped for long. Whoever owns it may have let it go, or was killed, and cannot tell."""
         if self._tidying is None:
-            self._tidying = asyncio.get_event_loop().call_later(_idle() / 2, self._tidy)
+            self._tidying = asyncio.get_event_loop().call_later(max(_idle() / 2, 1.0), self._tidy)
 
     def _tidy(self) -> None:
         from tfkernels import arrived, writing

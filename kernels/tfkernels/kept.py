@@ -1,6 +1,7 @@
 """Mappings of segments that stay for the next use, since most of what a first one costs is mapping the pages."""
 
 import collections
+import math
 import os
 import time
 import typing
@@ -19,9 +20,12 @@ def idle() -> float:
     """Seconds after its last use until memory is given back. Raises ``ValueError`` if the setting cannot be read."""
     text = os.environ.get("TFKERNELS_POOL_IDLE") or str(IDLE)
     try:
-        return float(text)
+        seconds = float(text)
     except ValueError:
-        raise ValueError(f"TFKERNELS_POOL_IDLE is {text!r}") from None
+        seconds = math.nan
+    if not seconds >= 0:
+        raise ValueError(f"TFKERNELS_POOL_IDLE is {text!r}")
+    return seconds
 
 
 class Kept:
@@ -53,7 +57,7 @@ class Kept:
         limit = time.monotonic() - seconds
         while True:
             segment, (used, mapping) = self._pop_oldest()
-            if used > limit:
+            if mapping is None or used > limit:
                 break
         if mapping is not None:
             self._kept[segment] = (used, mapping)

@@ -55,7 +55,7 @@ class Mapping:
         kind = mmap.MAP_SHARED if shared else mmap.MAP_PRIVATE
         try:
             _map(start, pages, mmap.PROT_READ | mmap.PROT_WRITE, kind | _FIXED, descriptor)
-        except OSError:
+        except BaseException:
             _library.munmap(beginning, reserved)
             raise
         self._pages, self._unmap = pages, _library.munmap
@@ -72,9 +72,9 @@ class Mapping:
         if hasattr(self, "_unmap"):
             self._unmap(self.start, self._pages)
 
-    def collapse(self) -> None:
-        """Makes huge pages of the file's small ones, as far as they are there and huge ones can be had."""
-        _library.madvise(self.start, self._pages // HUGE * HUGE, _COLLAPSE)
+    def collapse(self) -> bool:
+        """Makes huge pages of the file's small ones, as many as can be had: see ``tfkernels.huge``. Whether of all."""
+        return int(_library.madvise(self.start, self._pages // HUGE * HUGE, _COLLAPSE)) == 0
 
 
 def _map(address: typing.Optional[int], size: int, protection: int, kind: int, descriptor: int) -> int:

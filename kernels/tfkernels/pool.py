@@ -151,6 +151,7 @@ class Pool:
         for segment in list(self._kept):
             if segment.lost():
                 self._drop(segment)
+                _unmap(segment)
             elif segment.busy():
                 self._idle_since.pop(segment, None)
             else:
@@ -188,10 +189,12 @@ class Pool:
         """Looks now and then as long as there is something to look at. Without it, memory would come back only at the
         next exchange."""
         with self._changed:
-            while self._kept or self._taken or self.dropped:
-                self._changed.wait(min(max(self.idle / 4, 0.05), 1.0))
-                self._look()
-            self._thread = None
+            try:
+                while self._kept or self._taken or self.dropped:
+                    self._changed.wait(min(max(self.idle / 4, 0.05), 1.0))
+                    self._look()
+            finally:
+                self._thread = None
 
     def disown(self) -> None:
         """After a fork: the segments are the parent's, and so is the thread."""

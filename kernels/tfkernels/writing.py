@@ -5,7 +5,6 @@ nothing can be missing, and a copy through a mapping that stays is more than twi
 segment is written, and one that is used again is copied into.
 """
 
-import collections
 import contextlib
 import errno
 import mmap
@@ -15,7 +14,7 @@ import typing
 
 import numpy as np
 
-from tfkernels import memory, temporaries
+from tfkernels import huge, memory, temporaries
 from tfkernels.errors import ExchangeError
 from tfkernels.kept import Kept
 from tfkernels.mappings import Mapping
@@ -57,7 +56,7 @@ def write(descriptor: int, pieces: Pieces, temporary: typing.Collection[int] = (
     if missing <= 0 and COPY_FROM <= end <= found.st_size and sealed(descriptor):
         target = _mapping(descriptor, found)
         if target is not None:
-            _copy(target, collections.deque(_parts(pieces, temporary)), end)
+            _copy(target, _parts(pieces, temporary), end)
             return
     if missing > CHECKED_FROM and missing > memory.available():
         raise _no_room(missing, "not enough memory is free")
@@ -125,35 +124,82 @@ def _gather(pieces: Pieces) -> typing.Iterator[typing.Tuple[int, typing.Any]]:
         yield start, run
 
 
-def _copy(target: typing.Any, parts: "collections.deque[_Part]", end: int) -> None:
-    """Several threads take part after part, and none is left running when this returns."""
+def _copy(target: typing.Any, parts: typing.Iterator[_Part], end: int) -> None:
     count = min(4, _processors()) if end >= SPLIT_FROM else 1
-    threads = [threading.Thread(target=_copy_parts, args=(target, parts)) for _ in range(count - 1)]
-    for thread in threads:
-        thread.start()
-    interrupted: typing.Optional[KeyboardInterrupt] = None
-    try:
-        _copy_parts(target, parts)
-    except KeyboardInterrupt as error:
-        interrupted = error
-        parts.clear()
-    while any(thread.is_alive() for thread in threads):
+    if count > 1:
+        shared = _Shared(target, parts)
+        if shared.start(count):
+            shared.wait()
+            return
+    for part in parts:
+        _copy_part(target, part)
+
+
+class _Shared:
+    """A copy that several threads share. This one only waits: an interrupt comes nowhere else, so the account of the
+    others is exact, and none is copying any more when ``wait`` returns or raises."""
+
+    def __init__(self, target: typing.Any, parts: typing.Iterator[_Part]) -> None:
+        self._target, self._parts = target, parts
+        self._turn = threading.Condition()
+        self._copying = 0
+        self._over = False
+        self._problems: typing.List[BaseException] = []
+
+    def start(self, count: int) -> bool:
+        """Whether there is a thread at least."""
+        started = 0
         try:
-            for thread in threads:
-                thread.join()
-        except KeyboardInterrupt as error:
-            interrupted = error
-            parts.clear()
-    if interrupted is not None:
-        raise interrupted
+            for _ in range(count):
+                threading.Thread(target=self._work, daemon=True).start()
+                started += 1
+        except RuntimeError:  # no more are to be had
+            pass
+        except BaseException as error:  # noqa: BLE001 (an interrupt: ``wait`` raises it)
+            self._problems.append(error)
+            self._over = True  # the last thread may be there or not; if it is, it takes nothing
+            return True
+        return started > 0
 
+    def _work(self) -> None:
+        part = self._next(0)
+        while part is not None:
+            try:
+                _copy_part(self._target, part)
+            except BaseException as error:  # noqa: BLE001 (``wait`` raises it)
+                self._problems.append(error)
+            part = self._next(1)
 
-def _copy_parts(target: typing.Any, parts: "collections.deque[_Part]") -> None:
-    with contextlib.suppress(IndexError):  # the last one is taken
+    def _next(self, done: int) -> typing.Optional[_Part]:
+        with self._turn:
+            self._copying -= done
+            part = None
+            if not self._problems:
+                try:
+                    part = next(self._parts, None)
+                except BaseException as error:  # noqa: BLE001 (too little memory: ``wait`` raises it)
+                    self._problems.append(error)
+            self._copying += part is not None
+            self._over = self._over or part is None
+            self._turn.notify_all()
+            return part
+
+    def wait(self) -> None:
         while True:
-            part = parts.popleft()
-            target[part.offset : part.offset + len(part.data)] = part.data
-            part.end()
+            try:
+                with self._turn:
+                    while self._copying or not self._over:
+                        self._turn.wait()
+                break
+            except BaseException as error:  # noqa: BLE001 (an interrupt: it is raised below)
+                self._problems.append(error)
+        if self._problems:
+            raise self._problems[0]
+
+
+def _copy_part(target: typing.Any, part: _Part) -> None:
+    target[part.offset : part.offset + len(part.data)] = part.data
+    part.end()
 
 
 def _processors() -> int:
@@ -181,7 +227,7 @@ def _mapping(descriptor: int, found: os.stat_result) -> typing.Any:
             target = _Target(descriptor, found.st_size)
         except OSError:
             return None  # no descriptor is left for it
-        target.mapping.collapse()  # now, and not when it is written for the first time: not all are used again
+        huge.collapse(target.mapping)  # now, and not when it is written for the first time: not all are used again
     kept.put(segment, target)
     return np.asarray(target.mapping)
 

@@ -37,11 +37,11 @@ def _write(descriptor, offset, data, real=writing._write):
     real(descriptor, offset, memoryview(data)[: len(data) // 2])
     die(b"fresh")
 
-def _copy_parts(target, parts, real=writing._copy_parts):
-    real(target, type(parts)(parts.popleft() for _ in range(len(parts) // 3)))
+def _copy_part(target, part, real=writing._copy_part):
+    real(target, part)
     die(b"used again")
 
-writing._write, writing._copy_parts = _write, _copy_parts
+writing._write, writing._copy_part = _write, _copy_part
 """
 
 

@@ -10,6 +10,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -278,3 +279,71 @@ def test_a_lock_held_by_somebody_else_means_a_copy() -> None:
         fcntl.flock(segment.descriptor, fcntl.LOCK_UN)
         assert not segment.busy()
         assert there["x"].sum() == MAP_FROM
+
+
+# Copies that several threads share
+
+LONG = np.arange(6_000_000, dtype="f4")
+
+
+@pytest.mark.parametrize("problem", [KeyboardInterrupt, TimeoutError])
+def test_no_thread_writes_any_more_when_a_copy_was_broken_off(
+    problem: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would write into the next value."""
+    begun, go_on, copying = threading.Event(), threading.Event(), []
+    real = writing._copy_part
+
+    def slowly(target: Any, part: Any) -> None:
+        begun.set()
+        copying.append(1)
+        go_on.wait(30)
+        real(target, part)
+        copying.pop()
+
+    def press(*_: object) -> None:
+        threading.Timer(0.1, go_on.set).start()
+        raise problem
+
+    def interrupt() -> None:
+        begun.wait(30)
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    previous = signal.signal(signal.SIGUSR1, press)
+    with Segment() as segment:
+        send({"x": LONG}, segment)
+        monkeypatch.setattr(writing, "_copy_part", slowly)
+        monkeypatch.setattr(writing, "_processors", lambda: 3)
+        threading.Thread(target=interrupt).start()
+        with pytest.raises(problem):
+            send({"x": LONG * 2}, segment)
+        assert copying == []
+    signal.signal(signal.SIGUSR1, previous)
+
+
+@pytest.mark.parametrize("there", [0, 1])
+def test_where_no_more_threads_are_to_be_had_fewer_copy(there: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[int] = []
+
+    class Thread(threading.Thread):
+        def start(self) -> None:
+            if len(started) == there:
+                raise RuntimeError("can't start new thread")
+            started.append(1)
+            super().start()
+
+    with Segment() as segment:
+        send({"x": LONG}, segment)
+        monkeypatch.setattr(threading, "Thread", Thread)
+        assert np.array_equal(send({"x": LONG * 2}, segment)["x"], LONG * 2)
+
+
+def test_what_goes_wrong_in_a_thread_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    with Segment() as segment:
+        send({"x": LONG}, segment)
+        monkeypatch.setattr(writing, "_copy_part", fail)
+        with pytest.raises(MemoryError):
+            send({"x": LONG}, segment)
