@@ -3,9 +3,9 @@
 A copy of this file lies in each kernelspec folder, beside ``kernel.json``, because the distribution may be
 uninstalled or moved while the kernel stays in the picker. The copy only dispatches, so that after an upgrade no kernel
 runs old code. The provisioner runs it, too, with the server's own Python, where an environment is broken, and a kernel
-whose own packages are broken becomes the Python that registered it. What nobody can help: a kernel whose interpreter is
-gone, started without our provisioner (by VS Code, or one of ``--user``). A shell or another Python in its place would
-be there always, and would mislead clients that take the first word of ``argv`` for the kernel's Python.
+whose own packages are broken becomes the Python that registered it. So does the script that stands for the kernel's
+Python where that is gone (see ``tfprovisioner.stand_in``), which clients without our provisioner run. What nobody can
+help: both Pythons are gone, or, on Windows, the kernel's own is.
 
 Python 3.6 and newer, ipykernel 5 and newer; nothing of ``tfkernels`` is imported.
 """
@@ -22,7 +22,7 @@ PROBLEM = "TFKERNELS_KERNEL_PROBLEM"
 JUPYTER = "TFKERNELS_KERNEL_JUPYTER"
 """The variable with the Python that registered the kernel: it has an ipykernel, whatever became of the kernel's own."""
 
-_KERNELS_OWN = ("PYTHONPATH", "PYTHONHOME", "PYTHONNOUSERSITE")
+KERNELS_OWN = ("PYTHONPATH", "PYTHONHOME", "PYTHONNOUSERSITE")
 """What a kernel.json sets for its environment's Python, and another one is not to have."""
 
 
@@ -52,7 +52,7 @@ def explain_elsewhere(problem: str) -> "typing.NoReturn":  # not in the first of
     python = os.environ.get(JUPYTER, "")
     if os.access(python, os.X_OK):
         print(problem, file=sys.__stderr__, flush=True)  # not where ipykernel may have put it
-        own = {*_KERNELS_OWN, *os.environ.get("TFKERNELS_KERNEL_OWN", "").split(",")}
+        own = {*KERNELS_OWN, *os.environ.get("TFKERNELS_KERNEL_OWN", "").split(",")}
         variables = {name: value for name, value in os.environ.items() if name not in own}
         variables[PROBLEM] = problem
         del variables[JUPYTER]  # one that is broken itself does not start itself for ever

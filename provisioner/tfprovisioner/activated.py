@@ -8,7 +8,7 @@ from pathlib import Path
 import tfkernels
 from tfkernels import environ
 from tfkernels.kernelspecs import KernelSpec
-from tfprovisioner import health
+from tfprovisioner import health, stand_in
 from tfprovisioner.errors import BrokenEnvironment
 
 ALONE = Path(tfkernels.__file__).with_name("alone")
@@ -23,6 +23,7 @@ def python(spec: KernelSpec) -> str:
         trouble = health.problem(spec.spec["argv"], described, health.environment_of(described))
         if trouble is not None:
             raise BrokenEnvironment(f"kernel {spec.name} cannot be used: {trouble}. {health.remedy(described)}")
+        program = stand_in.behind([program], described)
     if not re.fullmatch(r"pypy.*|python[\d.]*t?(\.exe)?", os.path.basename(program)):
         raise BrokenEnvironment(
             f"kernel {spec.name} is started by the program {program!r}, which is not a Python, so its environment is "

@@ -8,7 +8,7 @@ from typing import Any
 from tfkernels import kernelspecs
 from tfkernels.errors import UnknownKernel
 from tfkernels.kernelspecs import KernelSpec
-from tfprovisioner import cards, catalogue, drift, environments, health, kernelspec, tried
+from tfprovisioner import cards, catalogue, drift, environments, health, kernelspec, stand_in, tried
 from tfprovisioner.conda import channels
 from tfprovisioner.drift import Drift
 from tfprovisioner.errors import BrokenEnvironment, UnknownRelease
@@ -64,7 +64,7 @@ def examine(name: str) -> Diagnosis:
     if trouble is not None:
         return Diagnosis(name, False, None, trouble, _remedy(spec))
     drifted = Drift() if environment is None else drift.of(environment)
-    python = Path(spec.spec["argv"][0]) if environment is None else environment.python
+    python = Path(stand_in.behind(spec.spec["argv"], described)) if environment is None else environment.python
     mixed = _mixed(described)
     try:
         findings = probe(python, writing=not theirs)

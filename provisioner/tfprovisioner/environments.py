@@ -179,12 +179,15 @@ def replace_text(path: Path, text: str) -> None:
     replace_bytes(path, text.encode("utf-8"))
 
 
-def replace_bytes(path: Path, content: bytes) -> None:
-    """The same for files that are no text."""
+def replace_bytes(path: Path, content: bytes, executable: bool = False) -> None:
+    """The same for files that are no text, and for programs."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with temporary.open("wb") as file:
             file.write(content)
+            if executable:
+                with contextlib.suppress(OSError):  # some file systems have no modes
+                    temporary.chmod(0o755)
             file.flush()
             os.fsync(file.fileno())  # else a power cut may leave the new name with nothing in it
         os.replace(temporary, path)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tfkernels.start import installed
-from tfprovisioner import environments
+from tfprovisioner import environments, stand_in
 from tfprovisioner.environments import Environment
 from tfprovisioner.order import EXISTING
 
@@ -22,7 +22,7 @@ def environment_of(described: Mapping[str, Any]) -> Environment | None:
 
 def problem(argv: Sequence[str], described: Mapping[str, Any], environment: Environment | None) -> str | None:
     """What is wrong with a kernel whose environment is ``environment_of`` it, or ``None``."""
-    return _environment_problem(described, environment) or _registration_problem(argv)
+    return _environment_problem(described, environment) or _registration_problem(argv, described)
 
 
 def _environment_problem(described: Mapping[str, Any], environment: Environment | None) -> str | None:
@@ -41,10 +41,11 @@ def _existing_problem(folder: Path, package: Path) -> str | None:
     return None
 
 
-def _registration_problem(argv: Sequence[str]) -> str | None:
+def _registration_problem(argv: Sequence[str], described: Mapping[str, Any]) -> str | None:
     """What is wrong with how a kernel is started: the files that ``argv`` names."""
-    if not argv or shutil.which(argv[0]) is None:
-        return f"its kernel.json names the program {argv[0] if argv else ''!r}, which is not there"
+    for program in (argv[0], stand_in.behind(argv, described)) if argv else ("",):
+        if shutil.which(program) is None:
+            return f"its kernel.json names the program {program!r}, which is not there"
     for argument in argv[1:]:
         if argument.endswith(".py") and installed(argument) is None:
             return f"what its kernel.json starts is not there any more: {argument}"

@@ -13,7 +13,7 @@ from jupyter_core.paths import jupyter_data_dir
 import tfkernels
 from tfkernels import environ, kernelspecs
 from tfkernels.start import JUPYTER
-from tfprovisioner import catalogue, cuda
+from tfprovisioner import catalogue, cuda, health, stand_in
 from tfprovisioner.conda.activation import activation
 from tfprovisioner.display import display_name
 from tfprovisioner.environments import Environment, note_kernel, replace_bytes, replace_text, tidy
@@ -51,14 +51,15 @@ def write(
     folder = kernels / order.kernel
     content = _content(order, environment, kernels)
     if theirs is not None:
-        content["argv"][0] = str(theirs.python)
         content["metadata"]["tfkernels"]["package"] = str(theirs.package)
     files = _files(environment)
-    changed = _read(folder / "kernel.json") != content or not all(_same(file, folder / file.name) for file in files)
+    changed = not all(_same(file, folder / file.name) for file in files)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for file in files:
             replace_bytes(folder / file.name, file.read_bytes())
+        changed |= _run_by(theirs.python if theirs else environment.python, folder, content)
+        changed |= _read(folder / "kernel.json") != content
         if theirs is None:
             note_kernel(environment.folder, folder)
         replace_text(folder / "kernel.json", json.dumps(content, indent=1, ensure_ascii=False))
@@ -84,12 +85,12 @@ def _same(one: Path, other: Path) -> bool:
 def repoint(folder: Path, environment: Environment) -> None:
     """Lets an existing kernel use another environment of the same recipe; the rest of it stays as it is."""
     content = _read(folder / "kernel.json")
-    content["argv"][0] = str(environment.python)
     described = content["metadata"]["tfkernels"]
     order = made_by(described)
     content["env"] = {**_others(content["env"]), **_own(environment, order.devices if order else None)}
     described.update(environment=str(environment.folder), python=environment.python_version)
     try:
+        _run_by(environment.python, folder, content)
         note_kernel(environment.folder, folder)
         replace_text(folder / "kernel.json", json.dumps(content, indent=1, ensure_ascii=False))
         tidy(folder)
@@ -98,6 +99,33 @@ def repoint(folder: Path, environment: Environment) -> None:
             f"The new environment was built and registered, but the kernel in {folder} still points to the old one: "
             f"{error.strerror}. Make that folder writable and run the same command again."
         ) from error
+
+
+def _run_by(python: Path, folder: Path, content: dict[str, Any]) -> bool:
+    """Has the content of a ``kernel.json`` name a Python; returns whether the script in its place is a new one."""
+    variables, described = content["env"], content["metadata"]["tfkernels"]
+    variables.pop(stand_in.PYTHON, None)
+    described.pop(stand_in.INTERPRETER, None)
+    content["argv"][0] = str(python)
+    if os.name == "nt":
+        return False
+    name = folder.name
+    told = health.told(content["display_name"], described, f"its Python {python} is not there any more")
+    text = stand_in.text(
+        str(python),
+        str(folder / START),
+        variables.get(JUPYTER, sys.executable),
+        variables.get(environ.OWN, "").split(","),
+        f"{told} Or take the kernel away with: jupyter kernelspec remove {name}",
+    ).encode("utf-8")
+    script = folder / stand_in.NAME
+    changed = not script.is_file() or script.read_bytes() != text
+    replace_bytes(script, text, executable=True)
+    if stand_in.works(script):
+        content["argv"][0] = str(script)
+        variables[stand_in.PYTHON] = _escaped(str(python))
+        described[stand_in.INTERPRETER] = str(python)
+    return changed
 
 
 def check_name(order: Order | Addition) -> None:
@@ -199,18 +227,20 @@ def _content(order: Order | Addition, environment: Environment, kernels: Path) -
 
 
 def _own(environment: Environment, devices: str | None) -> dict[str, str]:
-    """What this kernel alone is started with: what activating a conda environment sets, CUDA's libraries, its GPUs.
-
-    Jupyter's clients put other variables in place of ``$NAME``.
-    """
+    """What this kernel alone is started with: what activating a conda environment sets, CUDA's libraries, its GPUs."""
     done = activation(environment.folder)
     with_cuda = environment.folder if environment.recipe.gpu else None
     variables = {**done.variables, **cuda.variables(with_cuda, devices)}
     if not variables:
         return {}
     path = [*done.path, *cuda.programs(with_cuda)]
-    escaped = {name: value.replace("$", "$$") for name, value in variables.items()}
+    escaped = {name: _escaped(value) for name, value in variables.items()}
     return {**escaped, environ.OWN: ",".join(variables), environ.OWN_PATH: os.pathsep.join(path)}
+
+
+def _escaped(value: str) -> str:
+    """Jupyter's clients put other variables in place of ``$NAME``."""
+    return value.replace("$", "$$")
 
 
 def _others(variables: dict[str, str]) -> dict[str, str]:

@@ -14,7 +14,7 @@ import pytest
 
 from tfkernels import kernelspecs
 from tfkernels.errors import UnknownKernel
-from tfprovisioner import catalogue, garbage, install, interpreters
+from tfprovisioner import activated, catalogue, garbage, install, interpreters
 from tfprovisioner.batch import kernels
 from tfprovisioner.batch.kernels import KernelMissing, Wanted, resolve, wanted, wanted_of
 from tfprovisioner.children import Children, Stopped
@@ -64,7 +64,8 @@ def test_elsewhere_it_is_built_once_and_registered_for_nobody(elsewhere: Wanted,
     assert len(_environments(place)) == 1
     assert kernels.ready(travelled)
     assert one.ours
-    assert one.spec["argv"][0].startswith(str(place / "other" / "environments"))
+    assert one.spec["argv"][0] == str(one.folder / "python")
+    assert activated.python(one).startswith(str(place / "other" / "environments"))
     assert kernelspecs.find() == {}
     assert not (place / "other-jupyter").exists()
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
+import sys
 import venv
 from collections.abc import Callable
 from pathlib import Path
@@ -17,10 +19,11 @@ from nbclient.exceptions import CellExecutionError
 from uv import find_uv_bin
 
 from tests.notebooks import run_cells, text
-from tfkernels import launcher
+from tfkernels import kernelspecs, launcher
 from tfkernels.errors import KernelStartError, RemoteError
 from tfkernels.remote import RemoteKernel
-from tfprovisioner import doctor, install
+from tfprovisioner import activated, doctor, install, listing
+from tfprovisioner.errors import BrokenEnvironment
 from tfprovisioner.install import Installed
 from tfprovisioner.order import Order
 
@@ -86,19 +89,81 @@ def test_a_kernel_json_that_names_a_program_that_is_gone(copied: Path) -> None:
         run_cells("copied", "1")
 
 
-def test_where_no_cell_can_say_that_its_python_is_gone_doctor_does(light: str, place: Path) -> None:
-    """A kernel of ``--user`` has no provisioner: a Jupyter without tfkernels would not show it."""
-    made = install.install(Order("1.15", user=True))
+def the_folder_deleted(made: Installed) -> str:
     shutil.rmtree(made.environment.folder)
-    with pytest.raises(FileNotFoundError, match=str(made.environment.python)):
-        run_cells("tf1.15", "1")
-    with pytest.raises(KernelStartError, match=r"make it anew with: tfkernels install 1\.15 --user"):
-        RemoteKernel("tf1.15").run("1")
+    return "it is not there any more"
+
+
+def the_base_removed(made: Installed) -> str:
+    made.environment.python.unlink()
+    made.environment.python.symlink_to("/no/where/bin/python3.7")
+    return f"the Python {made.environment.base_python} that it was made from is gone"
+
+
+@pytest.mark.parametrize("lose", [the_folder_deleted, the_base_removed])
+def test_a_kernel_whose_python_is_gone_says_so_to_clients_without_our_provisioner(
+    lose: Callable[[Installed], str], light: str, place: Path
+) -> None:
+    """A kernel of ``--user`` has none: a Jupyter without tfkernels would not show it."""
+    made = install.install(Order("1.15", user=True))
+    reason = lose(made)
+    (outputs,) = run_cells("tf1.15", "1 + 1", allow_errors=True)
+    (error,) = outputs
+    assert error.ename == "BrokenKernel"
+    assert error.evalue == (
+        f"The kernel TensorFlow 1.15 · Python 3.7 cannot start: its Python {made.environment.python} is not there any "
+        f"more. Make it anew with: tfkernels install 1.15 --user; then restart the kernel. Or take the kernel away "
+        f"with: jupyter kernelspec remove tf1.15"
+    )
+    with RemoteKernel("tf1.15") as other, pytest.raises(RemoteError, match=r"tfkernels install 1\.15 --user"):
+        other.run("1")
     diagnosis = doctor.examine("tf1.15")
-    assert f"{made.environment.folder} is broken: it is not there any more" in (diagnosis.problem or "")
+    assert f"{made.environment.folder} is broken: {reason}" in (diagnosis.problem or "")
     assert diagnosis.remedy == "tfkernels install 1.15 --user"
+    (row,) = listing.kernels()
+    assert reason in row.state
+    with pytest.raises(BrokenEnvironment, match=r"tfkernels install 1\.15 --user"):
+        activated.python(kernelspecs.get("tf1.15"))
     install.install(Order("1.15", user=True))
     assert text(run_cells("tf1.15", "1 + 1")[0]) == "2"
+
+
+def test_a_restart_after_mending_is_enough_for_clients_without_our_provisioner(light: str, place: Path) -> None:
+    made = install.install(Order("1.15", user=True))
+    shutil.rmtree(made.environment.folder)
+    manager, client = start_new_kernel(kernel_name="tf1.15")
+    try:
+        assert "tfkernels install 1.15 --user" in client.kernel_info(reply=True, timeout=30)["content"]["banner"]
+        install.install(Order("1.15", user=True))
+        manager.restart_kernel()
+        client.wait_for_ready(timeout=60)
+        reply = client.execute_interactive("import tensorflow", timeout=60, output_hook=lambda message: None)
+        assert reply["content"]["status"] == "ok", "though it goes on with the kernel.json that it read before"
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+def test_where_the_python_that_registered_the_kernel_is_gone_too_the_log_says_so(light: str, place: Path) -> None:
+    made = install.install(Order("1.15", user=True))
+    script = made.kernelspec / "python"
+    script.write_text(script.read_text().replace(shlex.quote(sys.executable), "/no/where/python"))
+    shutil.rmtree(made.environment.folder)
+    command = kernelspecs.get("tf1.15").command("none.json")
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 127
+    assert "tfkernels install 1.15 --user" in done.stderr
+    with pytest.raises(KernelStartError, match=r"tfkernels install 1\.15 --user"):
+        RemoteKernel("tf1.15").run("1")
+
+
+def test_a_kernel_whose_script_is_gone_is_told_and_mended(light: str, place: Path) -> None:
+    made = install.install(Order("1.15", user=True))
+    (made.kernelspec / "python").unlink()
+    diagnosis = doctor.examine("tf1.15")
+    assert f"{str(made.kernelspec / 'python')!r}, which is not there" in (diagnosis.problem or "")
+    assert install.install(Order("1.15", user=True)).registered
+    assert doctor.examine("tf1.15").ok
 
 
 @pytest.fixture

@@ -61,7 +61,8 @@ def test_from_add_to_remove_nothing_is_written_into_the_environment(theirs: Path
     added = install.add(theirs.parent, user=True)  # the project: its .venv is meant
     assert added.name == "tf2.11"
     spec = json.loads((added.kernelspec / "kernel.json").read_text())
-    assert spec["argv"][0] == str(theirs / "bin" / "python")
+    assert spec["argv"][0] == str(added.kernelspec / "python")
+    assert spec["metadata"]["tfkernels"]["interpreter"] == str(theirs / "bin" / "python")
     assert spec["display_name"] == f"TensorFlow 2.11 · Python {sys.version_info[0]}.{sys.version_info[1]}"
     described = spec["metadata"]["tfkernels"]
     assert described["backend"] == "existing"

@@ -32,7 +32,7 @@ def test_the_kernelspec_is_complete_by_itself(kernel: str, installed: dict[str, 
     assert spec.language == "python"
     assert spec.metadata["kernel_provisioner"]["provisioner_name"] == "tfkernels-provisioner"
     assert {path.name for path in installed[kernel].kernelspec.iterdir()} == {
-        "kernel.json", "start.py", "logo-32x32.png", "logo-64x64.png", "logo-svg.svg",
+        "kernel.json", "python", "start.py", "logo-32x32.png", "logo-64x64.png", "logo-svg.svg",
     }  # fmt: skip
 
 

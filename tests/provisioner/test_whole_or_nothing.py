@@ -176,7 +176,8 @@ def kill_a_rebuild(
 
 def check_work(place: Path) -> None:
     """Each kernel in the picker runs a cell; of those that share an environment one does."""
-    kernels = {json.loads(kernel.read_text())["argv"][0]: kernel.parent.name for kernel in registered(place)}
+    described = {kernel: json.loads(kernel.read_text())["metadata"]["tfkernels"] for kernel in registered(place)}
+    kernels = {about["environment"]: kernel.parent.name for kernel, about in described.items()}
     for name in kernels.values():
         (outputs,) = run_cells(name, "import tensorflow as tf; tf.compat.v1.Session().run(tf.constant(41) + 1)")
         assert text(outputs) == "42"

@@ -10,7 +10,7 @@ from typing import Any
 
 from tfkernels import kernelspecs
 from tfkernels.process import ending
-from tfprovisioner import activated, environments
+from tfprovisioner import activated, environments, stand_in
 from tfprovisioner.batch.outcomes import FAILED, PASSED, Failure, Outcome, host, plain
 from tfprovisioner.batch.runs import Run
 from tfprovisioner.errors import Unusable
@@ -64,7 +64,8 @@ def _planned(run: Run, arguments: Sequence[str]) -> Script:
     described: dict[str, Any] = (spec.spec.get("metadata") or {}).get("tfkernels", {})
     environment = environments.load(Path(described.get("environment", ""))) if spec.ours else None
     lock = environment.recipe.lock if environment else ""
-    kernel = [described.get("tensorflow"), described.get("python"), lock or spec.spec["argv"][0]]
+    exact = lock or stand_in.behind(spec.spec["argv"], described)
+    kernel = [described.get("tensorflow"), described.get("python"), exact]
     decided = [hashlib.sha256(content).hexdigest(), list(arguments), kernel]
     return Script(
         run,
