@@ -6,6 +6,8 @@ mends it. So a script of the shell stands in. It becomes the environment's Pytho
 arguments: no process stays between, and who takes the first word of ``argv`` for the kernel's Python can use it as one.
 Where that Python is gone, it becomes the one that registered the kernel, to explain it (see ``tfkernels.start``).
 
+Some shells (dash) do not hand on variables whose names are none of a shell's (``a.b``, bash's exported functions).
+
 Not on Windows, where ``kernel.json`` names the Python itself, as it does where scripts cannot be executed.
 """
 
