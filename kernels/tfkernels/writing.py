@@ -11,6 +11,7 @@ import mmap
 import os
 import threading
 import typing
+from _thread import start_new_thread
 
 import numpy as np
 
@@ -151,7 +152,7 @@ class _Shared:
         started = 0
         try:
             for _ in range(count):
-                threading.Thread(target=self._work, daemon=True).start()
+                start_new_thread(self._work, ())  # a ``Thread`` would wait until it runs, longer than a part takes
                 started += 1
         except RuntimeError:  # no more are to be had
             pass
@@ -181,7 +182,8 @@ class _Shared:
                     self._problems.append(error)
             self._copying += part is not None
             self._over = self._over or part is None
-            self._turn.notify_all()
+            if self._over and not self._copying:  # not before: it would take a processor from those that copy
+                self._turn.notify_all()
             return part
 
     def wait(self) -> None:

@@ -11,7 +11,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from _thread import start_new_thread
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -325,16 +326,15 @@ def test_no_thread_writes_any_more_when_a_copy_was_broken_off(
 def test_where_no_more_threads_are_to_be_had_fewer_copy(there: int, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[int] = []
 
-    class Thread(threading.Thread):
-        def start(self) -> None:
-            if len(started) == there:
-                raise RuntimeError("can't start new thread")
-            started.append(1)
-            super().start()
+    def start(work: Callable[[], None], arguments: tuple[()]) -> None:
+        if len(started) == there:
+            raise RuntimeError("can't start new thread")
+        started.append(1)
+        start_new_thread(work, arguments)
 
     with Segment() as segment:
         send({"x": LONG}, segment)
-        monkeypatch.setattr(threading, "Thread", Thread)
+        monkeypatch.setattr(writing, "start_new_thread", start)
         assert np.array_equal(send({"x": LONG * 2}, segment)["x"], LONG * 2)
 
 
