@@ -89,6 +89,14 @@ def test_a_kernel_json_that_names_a_program_that_is_gone(copied: Path) -> None:
         run_cells("copied", "1")
 
 
+def explanation(kernel: str) -> str:
+    """What a cell of a broken kernel says."""
+    (outputs,) = run_cells(kernel, "1 + 1", allow_errors=True)
+    (error,) = outputs
+    assert error.ename == "BrokenKernel"
+    return str(error.evalue)
+
+
 def the_folder_deleted(made: Installed) -> str:
     shutil.rmtree(made.environment.folder)
     return "it is not there any more"
@@ -107,10 +115,8 @@ def test_a_kernel_whose_python_is_gone_says_so_to_clients_without_our_provisione
     """A kernel of ``--user`` has none: a Jupyter without tfkernels would not show it."""
     made = install.install(Order("1.15", user=True))
     reason = lose(made)
-    (outputs,) = run_cells("tf1.15", "1 + 1", allow_errors=True)
-    (error,) = outputs
-    assert error.ename == "BrokenKernel"
-    assert error.evalue == (
+    said = explanation("tf1.15")
+    assert said == (
         f"The kernel TensorFlow 1.15 · Python 3.7 cannot start: its Python {made.environment.python} is not there any "
         f"more. Make it anew with: tfkernels install 1.15 --user; then restart the kernel. Or take the kernel away "
         f"with: jupyter kernelspec remove tf1.15"
@@ -242,12 +248,10 @@ def test_a_kernel_whose_own_packages_are_damaged_says_so_in_its_cells(
     """By another Python, the one that registered it; this kernel has no provisioner that could look before."""
     made = install.install(Order("1.15", user=True))
     reason = damage(made)
-    (outputs,) = run_cells("tf1.15", "1 + 1", allow_errors=True)
-    (error,) = outputs
-    assert error.ename == "BrokenKernel"
-    assert f"its environment {made.environment.folder} is damaged" in error.evalue
-    assert reason in error.evalue
-    assert "Make it anew with: tfkernels install 1.15 --user --rebuild" in error.evalue
+    said = explanation("tf1.15")
+    assert f"its environment {made.environment.folder} is damaged" in said
+    assert reason in said
+    assert "Make it anew with: tfkernels install 1.15 --user --rebuild" in said
     with RemoteKernel("tf1.15") as other, pytest.raises(RemoteError, match="--rebuild"):
         other.run("1 + 1")
 
