@@ -389,3 +389,12 @@ def test_a_kernel_with_an_older_or_newer_tfkernels(
         remote["a"]
     monkeypatch.undo()
     assert remote["a"] == 0
+
+
+def test_only_who_waits_for_the_idle_message_gets_a_reply_without_a_pause(remote: RemoteKernel) -> None:
+    """Other clients go on at the reply, and ipykernel's pause lets them see what was printed before."""
+    pause = "get_ipython().kernel._execute_sleep"
+    remote.run(f"during = {pause}; import asyncio", inputs={"x": 1})
+    remote.run(f"asyncio.get_event_loop().call_later(0.1, lambda: globals().update(after={pause}))")
+    threading.Event().wait(0.3)
+    assert remote["during, after"] == (0, 0.0005)

@@ -279,11 +279,12 @@ def test_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TFKERNELS_POOL_IDLE", "0.5")
     assert (Pool().limit, Pool().idle) == (3 * 2**20, 0.5)
     monkeypatch.setenv("TFKERNELS_POOL", "much")
-    monkeypatch.setenv("TFKERNELS_POOL_IDLE", "long")
     with pytest.raises(UsageError, match="TFKERNELS_POOL is 'much'"):
         _ = Pool().limit
-    with pytest.raises(UsageError, match="TFKERNELS_POOL_IDLE is 'long'"):
-        _ = Pool().idle
+    for text in ("long", "nan", "-1"):
+        monkeypatch.setenv("TFKERNELS_POOL_IDLE", text)
+        with pytest.raises(UsageError, match=f"TFKERNELS_POOL_IDLE is '{text}'; write a number of seconds"):
+            _ = Pool().idle
 
 
 def test_memory_of_this_machine() -> None:
