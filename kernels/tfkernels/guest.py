@@ -24,10 +24,11 @@ def settle(order: str) -> str:
     if problem:
         return json.dumps({"problem": problem})
     if wanted.get("owned") is not None:
-        from tfkernels import owner
+        from tfkernels import owner, rawoutput
 
         owner.watch_folder(wanted["owned"]["folder"], wanted["owned"]["group"])
         owner.log_errors(wanted["owned"]["folder"])
+        rawoutput.show_once()
     why = _unreachable(wanted["segment"])
     return json.dumps({"pid": os.getpid(), "python": platform.python_version(), "unreachable": why})
 

@@ -7,6 +7,7 @@ import typing
 import zmq
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
+from traitlets import DottedObjectName
 
 from tfkernels import environ, exchange, owner
 
@@ -26,6 +27,8 @@ class Kernel(IPythonKernel):
 
 
 class KernelApp(IPKernelApp):
+    outstream_class = DottedObjectName("tfkernels.streams.OutStream").tag(config=True)
+
     def init_poller(self) -> None:
         """Ours instead: ipykernel's would exit first, and leave children and folder behind."""
         if not owner.watching:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import findpython
 import numpy as np
@@ -108,6 +109,15 @@ def test_from_every_kind_of_notebook(installed: object, here: str) -> None:
     assert text(got) == f"[1, 2, 3] {sys.prefix}\n", "the one of this Jupyter, whoever asks"
     assert text(line) == "3"
     assert any(words[0] == "python3" and "idle" in words for words in map(str.split, text(listed).splitlines()))
+
+
+def test_what_its_children_say_is_shown_once() -> None:
+    """ipykernel reads it, and writes it to its log as well, which is shown, too."""
+    with RemoteKernel("python3") as kernel:
+        seen: list[dict[str, Any]] = []
+        for code in ("os.system('echo x')", "subprocess.run(['echo', 'x'], stdout=sys.stdout)"):
+            kernel.run(f"import os, subprocess, sys, time\n{code}\ntime.sleep(0.5)", show=seen.append)
+    assert "".join(f"{output['name']}: {output['text']}" for output in seen) == "stdout: x\nstdout: x\n"
 
 
 def test_nothing_is_left_in_its_environment_and_its_namespace(bare: Path) -> None:

@@ -1,0 +1,110 @@
+"""A kernel's streams are flushed if something was written, and only then."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from jupyter_client.manager import start_new_kernel
+
+from tfkernels.remote import RemoteKernel
+from tfprovisioner.install import Installed
+
+_COUNT = """
+import sys
+flushes = []
+def counted(stream, flushes=flushes):
+    real = stream._flush
+    def _flush():
+        flushes.append(stream.name)
+        real()
+    stream._flush = _flush
+for each in sys.stdout, sys.stderr:
+    counted(each)
+"""
+
+
+@pytest.fixture
+def counting(remote: RemoteKernel) -> Iterator[RemoteKernel]:
+    """A kernel that notes in ``flushes`` what ipykernel's thread does for its streams."""
+    remote.run(_COUNT)
+    yield remote
+    remote.run("del sys.stdout._flush, sys.stderr._flush, flushes, counted, each")
+
+
+def test_what_was_not_written_to_is_not_flushed(counting: RemoteKernel) -> None:
+    counting.run("flushes.clear()")
+    counting.run("sys.stdout.flush(); sys.stderr.flush()")
+    assert counting["flushes"] == []
+    counting.run("print('x', file=sys.stderr)")
+    assert set(counting["flushes"]) == {"stderr"}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "print('x')",
+        "print('x', end='', flush=True)",
+        "import threading\nthread = threading.Thread(target=print, args=('x',))\nthread.start()\nthread.join()",
+        "import os\nif not os.fork():\n    print('x', flush=True)\n    os._exit(0)\nos.wait()",
+        "!echo x",
+        "import os\nos.write(1, b'x')",
+        "import os\nos.system('echo x')",
+        "import subprocess, sys\nsubprocess.run(['echo', 'x'], stdout=sys.stdout)",
+    ],
+)
+def test_it_is_here_once_before_the_cell_ends(remote: RemoteKernel, code: str) -> None:
+    for _ in range(5):
+        remote.run("pass")  # nothing is to be flushed any more
+        seen: list[dict[str, Any]] = []
+        remote.run(code, show=seen.append)
+        texts = [(output["name"], output["text"]) for output in seen if output["output_type"] == "stream"]
+        assert "".join(text for name, text in texts if name == "stdout").strip() == "x"
+        # Python 3.12 and newer warn of forks where there are threads
+        assert [text for name, text in texts if name == "stderr" and "DeprecationWarning" not in text] == []
+
+
+def test_an_interrupted_flush_is_none(counting: RemoteKernel) -> None:
+    counting.run(
+        "class Pressed:\n    def schedule(self, f): raise KeyboardInterrupt\n    thread = sys.stdout.pub_thread.thread"
+    )
+    counting.run("print('x')", show=lambda _: None)
+    counting.run(
+        "sys.stdout._written, kept = True, sys.stdout.pub_thread\n"
+        "sys.stdout.pub_thread = Pressed()\n"
+        "try: sys.stdout.flush()\n"
+        "except KeyboardInterrupt: pass\n"
+        "finally: sys.stdout.pub_thread = kept\n"
+        "flushes.clear(); sys.stdout.flush(); found = list(flushes)"
+    )
+    assert counting["found"] == ["stdout"]
+    counting.run("del Pressed, kept, found")
+
+
+def test_a_letter_of_two_bytes_in_two_writes(remote: RemoteKernel) -> None:
+    seen: list[dict[str, Any]] = []
+    remote.run(
+        "import os, time\nfor byte in 'ä\\n'.encode(): os.write(1, bytes([byte])); time.sleep(0.1)", show=seen.append
+    )
+    assert "".join(output["text"] for output in seen) == "ä\n"
+
+
+def test_a_kernel_in_a_server_writes_it_to_the_servers_terminal_as_well(
+    installed: dict[str, Installed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")  # with which ipykernel leaves the descriptors alone
+    with tempfile.TemporaryFile() as terminal:
+        manager, client = start_new_kernel(kernel_name="tf1", stdout=terminal, stderr=subprocess.STDOUT)
+        try:
+            seen: list[dict[str, Any]] = []
+            client.execute_interactive("import os; os.system('echo x'); None", output_hook=seen.append, timeout=60)
+            texts = [message["content"]["text"] for message in seen if message["msg_type"] == "stream"]
+            assert "".join(texts) == "x\n"
+        finally:
+            client.stop_channels()
+            manager.shutdown_kernel(now=True)
+        terminal.seek(0)
+        assert b"x\n" in terminal.read()
