@@ -87,8 +87,17 @@ class _Part(typing.NamedTuple):
 def _parts(pieces: Pieces, temporary: typing.Collection[int]) -> typing.Iterator[_Part]:
     for offset, data in _gather(pieces):
         content: np.ndarray[typing.Any, typing.Any] = np.frombuffer(data, np.uint8)
-        for start in range(0, len(data), _PART):
-            yield _Part(offset + start, content[start : start + _PART], offset in temporary)
+        first = -content.ctypes.data % _PART  # to give back a part of a huge page takes longer than to copy it
+        for start, end in _ranges(first, len(data)):
+            yield _Part(offset + start, content[start:end], offset in temporary)
+
+
+def _ranges(first: int, size: int) -> typing.Iterator[typing.Tuple[int, int]]:
+    """From 0 to ``size``, in steps that end at ``first`` and at each part after it."""
+    start, end = 0, first or _PART
+    while start < size:
+        yield start, min(end, size)
+        start, end = end, end + _PART
 
 
 def _write(descriptor: int, offset: int, data: typing.Any) -> None:
