@@ -7,16 +7,14 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
-from tfprovisioner import bytecode, catalogue, durable, environments, interpreters, plan, resolution, tried, turns
+from tfprovisioner import bytecode, catalogue, durable, environments, interpreters, plan, resolution, trust, turns
 from tfprovisioner.backends import BACKENDS
 from tfprovisioner.environments import Environment
 from tfprovisioner.errors import BrokenEnvironment, BuildFailed
 from tfprovisioner.order import Order
 from tfprovisioner.plan import Plan
-from tfprovisioner.probe import probe
 from tfprovisioner.progress import Reporter
 from tfprovisioner.recipe import Recipe
-from tfprovisioner.tried import Try
 
 
 @contextmanager
@@ -63,23 +61,19 @@ def _locked(recipe: Recipe, report: Reporter) -> Iterator[None]:
 def _build(plan: Plan, report: Reporter) -> Environment:
     folder = environments.new_folder(plan.recipe)
     try:
-        BACKENDS[plan.recipe.backend](plan, folder, report)
-        # Conda writes paths of its own into files: no two environments have the same.
-        name = tried.key(folder) if plan.recipe.backend == "uv" else None
-        before = tried.recall(folder, name) if name else None
-        passed = before or _try(plan, folder, report)
+        fetched = BACKENDS[plan.recipe.backend](plan, folder, report)
+        bytecode.take_over(folder, plan.recipe)
+        version = trust.checked(plan, folder, fetched, report)
         environment = Environment(
             folder=folder,
             recipe=plan.recipe,
-            python_version=passed.findings.python,
+            python_version=version,
             base_python=os.path.realpath(environments.python_in(folder)),
             built=datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
-            size=passed.size,
+            size=environments.size(folder),
         )
         # The record is one small file, and would survive a power cut that its environment's files do not.
         durable.flush(folder)
-        if name and before is None:
-            tried.keep(folder, name, passed)
         environment.save()
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
@@ -94,9 +88,3 @@ def _build(plan: Plan, report: Reporter) -> Environment:
             ) from error
         raise
     return environment
-
-
-def _try(plan: Plan, folder: Path, report: Reporter) -> Try:
-    bytecode.take_over(folder, plan.recipe.python)
-    report.step("checking: importing TensorFlow, running an op")
-    return Try(probe(environments.python_in(folder)), environments.size(folder))

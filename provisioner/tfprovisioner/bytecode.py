@@ -7,45 +7,60 @@ on disk: the rest are links into uv's cache.
 import contextlib
 import filecmp
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
-from tfprovisioner import environments
+from tfprovisioner import environments, packages
 from tfprovisioner.environments import Environment
+from tfprovisioner.recipe import Recipe
 
 
-def take_over(folder: Path, minor: str) -> None:
-    """Links the compiled modules of all whole environments with the same Python (``3.7``) into a new one.
+def take_over(folder: Path, recipe: Recipe) -> None:
+    """Links compiled modules of whole environments with the same Python into the new one of a recipe.
 
+    Those of one environment of the same release are nearly all; without one, what all others have is taken.
     A compiled module belongs to its source by time and size only, and wheels of two versions may agree in both. So it
     is taken only if the sources are one file (a hard link), or the same byte by byte. Python checks the rest.
     """
-    for other in environments.root().glob("*"):
-        environment = environments.load(other)
-        if other != folder and environment is not None and environment.recipe.python == minor:
-            with contextlib.suppress(OSError):  # it is deleted just now, or on a disk without hard links
-                _link(environment, folder)
+    used = list(_used(recipe.python))
+    alike = [environment for environment in used if environment.recipe.tensorflow == recipe.tensorflow]
+    for environment in alike[:1] or used:
+        with contextlib.suppress(OSError):  # it is deleted just now, or on a disk without hard links
+            _link(environment, folder)
+
+
+def _used(minor: str) -> Iterator[Environment]:
+    """The whole environments with a Python (``3.7``) that TensorFlow was imported in."""
+    for folder in environments.root().glob("*"):
+        environment = environments.load(folder)
+        if environment is not None and environment.recipe.python == minor:
+            sites = packages.site_packages(folder)
+            if any(True for site in sites for _ in site.glob("tensorflow/__pycache__/__init__.*.pyc")):
+                yield environment
 
 
 def _link(environment: Environment, folder: Path) -> None:
-    # Package folders that the new one has as well, and no others
-    for parent, folders, _ in os.walk(environment.folder / "lib"):
-        here = folder / Path(parent).relative_to(environment.folder)
-        if Path(parent).name == "__pycache__":
-            for compiled in Path(parent).glob("*.pyc"):
-                _link_one(compiled, here / compiled.name)
+    # Package folders that the new one has as well, and no others. Thousands of files: without objects for their paths.
+    for parent, folders, names in os.walk(environment.folder / "lib"):
+        here = os.path.join(folder, os.path.relpath(parent, environment.folder))
+        if os.path.basename(parent) == "__pycache__":
+            sources = os.path.dirname(parent), os.path.dirname(here)
+            # What does not end like this was left by a process that was killed.
+            compiled = [
+                name for name in names if name.endswith(".pyc") and _same(f"{name.partition('.')[0]}.py", *sources)
+            ]
+            if compiled:
+                os.makedirs(here, exist_ok=True)
+            for name in compiled:
+                with contextlib.suppress(FileExistsError):  # uv was told to compile (UV_COMPILE_BYTECODE)
+                    os.link(os.path.join(parent, name), os.path.join(here, name))
         else:
-            folders[:] = [name for name in folders if name == "__pycache__" or (here / name).is_dir()]
+            folders[:] = [name for name in folders if name == "__pycache__" or os.path.isdir(os.path.join(here, name))]
 
 
-def _link_one(compiled: Path, target: Path) -> None:
-    source = f"{compiled.name.partition('.')[0]}.py"
-    theirs, ours = compiled.parent.parent / source, target.parent.parent / source
-    if ours.is_file() and not target.exists() and _same(theirs, ours):
-        target.parent.mkdir(exist_ok=True)
-        os.link(compiled, target)
-
-
-def _same(one: Path, other: Path) -> bool:
+def _same(source: str, one: str, other: str) -> bool:
+    """Whether two folders have the same file of that name."""
+    paths = os.path.join(one, source), os.path.join(other, source)
     with contextlib.suppress(OSError):
-        return os.path.samefile(one, other) or filecmp.cmp(one, other, shallow=False)
+        return os.path.samefile(*paths) or filecmp.cmp(*paths, shallow=False)
     return False

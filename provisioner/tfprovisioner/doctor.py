@@ -8,7 +8,7 @@ from typing import Any
 from tfkernels import kernelspecs
 from tfkernels.errors import UnknownKernel
 from tfkernels.kernelspecs import KernelSpec
-from tfprovisioner import cards, catalogue, drift, environments, health, kernelspec, stand_in, tried
+from tfprovisioner import cards, catalogue, drift, environments, health, kernelspec, stand_in, trust
 from tfprovisioner.conda import channels
 from tfprovisioner.drift import Drift
 from tfprovisioner.errors import BrokenEnvironment, UnknownRelease
@@ -71,7 +71,7 @@ def examine(name: str) -> Diagnosis:
         gpus = _gpus(spec, python)
     except BrokenEnvironment as error:
         if environment is not None:
-            tried.forget(environment.folder)
+            trust.doubt(environment.recipe)
         causes = (*mixed, *drifted.deleted, *drifted.changed, *drifted.missing)
         problem = "; ".join((str(error), *causes))
         return Diagnosis(name, False, None, problem, _remedy(spec))

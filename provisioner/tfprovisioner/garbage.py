@@ -1,6 +1,5 @@
 """``tfkernels gc``: takes away what no kernel points to and nothing runs from."""
 
-import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -10,7 +9,7 @@ from pathlib import Path
 from filelock import Timeout
 
 from tfkernels import kernelspecs
-from tfprovisioner import environments, kernelspec, tried
+from tfprovisioner import environments, kernelspec
 from tfprovisioner.batch import kernels
 from tfprovisioner.conda import pythons
 from tfprovisioner.errors import ProvisionError
@@ -49,7 +48,7 @@ def collect(dry_run: bool = False) -> list[Garbage]:
 
 def _collect(dry_run: bool) -> list[Garbage]:
     found = [*_environments(dry_run), *_kernelspecs(dry_run)]
-    found += [*_tries(dry_run), *_pythons(dry_run, _paths(found))]
+    found += _pythons(dry_run, _paths(found))
     return [*found, *_locks(dry_run, _paths(found))]
 
 
@@ -93,12 +92,6 @@ def _environments(dry_run: bool) -> Iterator[Garbage]:
             yield item if dry_run else _without(item, environments.delete)
         finally:
             lock.release()
-
-
-def _tries(dry_run: bool) -> Iterator[Garbage]:
-    for folder in tried.needless():
-        item = _garbage(folder, "compiled modules for environments that are gone")
-        yield item if dry_run else _without(item, shutil.rmtree)
 
 
 def _pythons(dry_run: bool, without: set[Path]) -> Iterator[Garbage]:

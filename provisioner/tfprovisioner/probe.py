@@ -3,7 +3,7 @@
 import json
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from tfprovisioner.errors import BrokenEnvironment
 TIMEOUT = 300.0
 """Seconds. The first import of a fresh environment compiles some thousand files."""
 
-QUESTION = """
+_IMPORTING = """
 import json, platform, sys
 import ipykernel.ipkernel
 import tensorflow as tf
@@ -32,6 +32,13 @@ print("tfkernels-probe " + json.dumps({
     "ipykernel": ipykernel.ipkernel.__name__ and __import__("ipykernel").__version__}))
 """
 
+_LOADING = """
+import bz2, ctypes, hashlib, json, lzma, multiprocessing.synchronize, os, platform, sqlite3, ssl, sys, zlib
+ctypes.PyDLL(sys.argv[1], mode=os.RTLD_NOW)
+print("tfkernels-probe " + json.dumps(platform.python_version()), flush=True)
+os._exit(0)  # nothing in it was begun, and to take it apart takes as long
+"""
+"""The modules are those that Pythons are built without if the system lacks a library."""
 
 _GPU_SCRIPT = """
 import json
@@ -60,23 +67,35 @@ def probe(python: Path, writing: bool = True) -> Findings:
 
     ``writing=False`` leaves an environment as it is, bytecode included: it is the user's.
     """
-    # -I: what lies in the current folder (a random.py, say) is not part of the environment
-    active = activation(places.prefix_of(python))
-    variables = {**environ.cleaned(os.environ), **active.variables}
+    variables = _variables(python)
     variables.pop("PYTHONDONTWRITEBYTECODE", None)  # this first import makes all later ones fast
-    variables["CUDA_VISIBLE_DEVICES"] = "-1"  # nor does it take memory of a GPU that is at work
-    variables["TF_CPP_MIN_LOG_LEVEL"] = "2"
-    return Findings(**json.loads(_answer(python, QUESTION, variables, writing)))
+    return Findings(**json.loads(_answer(python, [_IMPORTING], variables, writing)))
+
+
+def loads(python: Path, library: Path) -> str:
+    """The version of ``python``, if it has all of its parts, and TensorFlow's libraries can be loaded with it.
+
+    ``library`` is the one that needs all others. Raises ``BrokenEnvironment``.
+    """
+    return str(json.loads(_answer(python, [_LOADING, str(library)], _variables(python), writing=False)))
 
 
 def gpus_seen(python: Path, own: Mapping[str, str], writing: bool = True) -> tuple[str, ...]:
     """The GPUs that TensorFlow sees with the variables of a kernelspec. Raises ``BrokenEnvironment``."""
     variables = {**environ.cleaned(os.environ), **own, "TF_FORCE_GPU_ALLOW_GROWTH": "true", "TF_CPP_MIN_LOG_LEVEL": "2"}
-    return tuple(json.loads(_answer(python, _GPU_SCRIPT, variables, writing)))
+    return tuple(json.loads(_answer(python, [_GPU_SCRIPT], variables, writing)))
 
 
-def _answer(python: Path, script: str, variables: Mapping[str, str], writing: bool) -> str:
-    command = [python, "-I", *([] if writing else ["-B"]), "-c", script]
+def _variables(python: Path) -> dict[str, str]:
+    variables = {**environ.cleaned(os.environ), **activation(places.prefix_of(python)).variables}
+    variables["CUDA_VISIBLE_DEVICES"] = "-1"  # no memory of a GPU that is at work is taken
+    variables["TF_CPP_MIN_LOG_LEVEL"] = "2"
+    return variables
+
+
+def _answer(python: Path, script: Sequence[str], variables: Mapping[str, str], writing: bool) -> str:
+    # -I: what lies in the current folder (a random.py, say) is not part of the environment
+    command = [python, "-I", *([] if writing else ["-B"]), "-c", *script]
     try:
         with children.started(command, env=variables, stderr=subprocess.PIPE) as process:
             output, complaints = process.communicate(timeout=TIMEOUT)

@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import psutil
+
 from tfprovisioner.catalogue import Release
 
 NUMPY = """
@@ -42,24 +44,27 @@ class Session:
 def constant(value): return value
 def matmul(one, other): return one
 """
+LIBRARY = Path(psutil._psutil_linux.__file__).read_bytes()
+"""In place of TensorFlow's: one that any Python can load."""
 PARTS = 12
 """Further packages, so that an install has a middle."""
 
 
-def wheel(folder: Path, name: str, version: str, files: Mapping[str, str]) -> Path:
+def wheel(folder: Path, name: str, version: str, files: Mapping[str, str | bytes]) -> Path:
     """Writes a wheel that is the same on every run."""
     info = f"{name}-{version}.dist-info"
-    content = {
-        **files,
+    described = {
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
-    record = [f"{path},sha256={_urlsafe(text)},{len(text.encode())}" for path, text in content.items()]
-    content[f"{info}/RECORD"] = "\n".join([*record, f"{info}/RECORD,,", ""])
+    whole: Mapping[str, str | bytes] = {**files, **described}
+    content = {path: raw.encode() if isinstance(raw, str) else raw for path, raw in whole.items()}
+    record = [f"{path},sha256={_urlsafe(raw)},{len(raw)}" for path, raw in content.items()]
+    content[f"{info}/RECORD"] = "\n".join([*record, f"{info}/RECORD,,", ""]).encode()
     path = folder / f"{name}-{version}-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:
-        for name_inside, text in content.items():
-            archive.writestr(zipfile.ZipInfo(name_inside), text)
+        for name_inside, raw in content.items():
+            archive.writestr(zipfile.ZipInfo(name_inside), raw)
     return path
 
 
@@ -77,8 +82,8 @@ def source(folder: Path, name: str, version: str, setup: str) -> Path:
     return path
 
 
-def _urlsafe(text: str) -> str:
-    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
+def _urlsafe(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(raw).digest()).rstrip(b"=").decode()
 
 
 def digest(path: Path) -> str:
@@ -100,7 +105,10 @@ def release(folder: Path, python: str) -> TinyRelease:
     """Fills ``folder`` with the wheels of a release that takes the place of TensorFlow 1.15.5."""
     folder.mkdir()
     made = {
-        "tensorflow": wheel(folder, "tensorflow", "1.15.5", {"tensorflow/__init__.py": TENSORFLOW}),
+        "tensorflow": wheel(
+            folder, "tensorflow", "1.15.5",
+            {"tensorflow/__init__.py": TENSORFLOW, "tensorflow/python/_pywrap_tensorflow_internal.so": LIBRARY},
+        ),
         "numpy": wheel(folder, "numpy", "1.0", {"numpy/__init__.py": NUMPY}),
         "ipykernel": wheel(
             folder, "ipykernel", "6.0",

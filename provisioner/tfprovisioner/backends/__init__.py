@@ -1,6 +1,7 @@
 """What makes environments. A backend fills an empty folder with a Python, TensorFlow and what a kernel needs.
 
-It is one function ``create(plan, folder, report)`` that raises ``BuildFailed``; it need not clean up.
+It is one function ``create(plan, folder, report)`` that raises ``BuildFailed``; it need not clean up. It says whether
+anything had to be fetched: files that were not in a cache yet.
 """
 
 from collections.abc import Callable
@@ -10,4 +11,4 @@ from tfprovisioner.backends import conda, wheels
 from tfprovisioner.plan import Plan
 from tfprovisioner.progress import Reporter
 
-BACKENDS: dict[str, Callable[[Plan, Path, Reporter], None]] = {"uv": wheels.create, "conda": conda.create}
+BACKENDS: dict[str, Callable[[Plan, Path, Reporter], bool]] = {"uv": wheels.create, "conda": conda.create}

@@ -17,14 +17,13 @@ _NAMES = {"matplotlib": "matplotlib-base"}
 """Where conda's name for the same thing is another one."""
 
 
-def create(plan: Plan, folder: Path, report: Reporter) -> None:
+def create(plan: Plan, folder: Path, report: Reporter) -> bool:
     """Makes the environment in ``folder``. Raises ``BuildFailed``."""
     taken = channels.chosen(plan.order.channels)
     python = f"python={plan.interpreter.version}"
     if plan.recipe.gpu:  # TensorFlow's own builds, and conda's CUDA where there are no wheels of it
         installing.fill(folder, Wanted(taken, (python, *cuda.by_conda(plan.release))), plan.order.conda, report)
-        wheels.install(plan, folder, report)
-        return
+        return wheels.install(plan, folder, report)
     # In the newest versions that go together: a channel's Python 3.7 ends with other ones than the wheels for it.
     asked, limits = extras.divided(plan.recipe.extras)
     beside = (requirement.name for requirement in _requirements(rules.WITH, plan))
@@ -43,7 +42,8 @@ def create(plan: Plan, folder: Path, report: Reporter) -> None:
             ) from lack
         report.note(f"{lack}. It is made of conda's Python and wheels instead")
         installing.fill(folder, Wanted(taken, (python,)), plan.order.conda, report)
-        wheels.install(plan, folder, report)
+        return wheels.install(plan, folder, report)
+    return True  # or not: its programs do not say
 
 
 def _requirements(table: tuple[Rule, ...], plan: Plan) -> list[Requirement]:

@@ -14,7 +14,7 @@ LOCK = "requirements.txt"
 """In the environment's folder: exactly what was put into it."""
 
 
-def create(plan: Plan, folder: Path, report: Reporter) -> None:
+def create(plan: Plan, folder: Path, report: Reporter) -> bool:
     """Makes the environment in ``folder``. Raises ``BuildFailed``."""
     interpreter = plan.interpreter
     if interpreter.source == "conda":
@@ -24,7 +24,7 @@ def create(plan: Plan, folder: Path, report: Reporter) -> None:
         _venv(folder, [interpreter.version, "--managed-python"], interpreter, report)
     else:
         _venv(folder, [str(interpreter.path)], interpreter, report)
-    install(plan, folder, report)
+    return install(plan, folder, report)
 
 
 def _venv(folder: Path, python: list[str], interpreter: Interpreter, report: Reporter) -> None:
@@ -32,8 +32,11 @@ def _venv(folder: Path, python: list[str], interpreter: Interpreter, report: Rep
     uv.run(["venv", "--no-project", str(folder), "--python", *python], folder.parent, report.uv_says)
 
 
-def install(plan: Plan, folder: Path, report: Reporter) -> None:
-    """Puts the packages into an environment that has a Python. Raises ``BuildFailed``."""
+def install(plan: Plan, folder: Path, report: Reporter) -> bool:
+    """Puts the packages into an environment that has a Python, and says whether any had to be fetched.
+
+    Raises ``BuildFailed``.
+    """
     uv.check_settings()
     python = environments.python_in(folder)
     if plan.recipe.extras:
@@ -51,14 +54,10 @@ def install(plan: Plan, folder: Path, report: Reporter) -> None:
     arguments += ["--no-deps"]
     # What is built is built with pinned and hashed tools as well.
     arguments += ["--build-constraints", str(lock), "--requirements", str(lock)]
-    _from_cache_or_index(arguments, folder, report)
-
-
-def _from_cache_or_index(arguments: list[str], folder: Path, report: Reporter) -> None:
-    """Hashes decide what is installed, so the index is not asked for news of packages that are all in uv's cache: that
-    takes longer than to install them, and a network."""
-    if not uv.offline():
-        with suppress(BuildFailed):  # if not because something is missing, the other attempt will tell
-            uv.run([*arguments, "--offline"], folder, report.uv_says)
-            return
+    # Hashes decide what is installed, so the index is not asked for news of packages that are all in uv's cache: that
+    # takes longer than to install them, and a network.
+    with suppress(BuildFailed):  # if not because something is missing, the other attempt will tell
+        uv.run([*arguments, "--offline"], folder, report.uv_says)
+        return False
     uv.run(arguments, folder, report.uv_says)
+    return True

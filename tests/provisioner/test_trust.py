@@ -1,0 +1,186 @@
+"""New environments of files that the catalogue was verified with are looked at; all others are imported."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.provisioner import tiny
+from tests.provisioner.commands import built, nothing_is_there
+from tfprovisioner import catalogue, doctor, environments, install, locks, results
+from tfprovisioner.errors import BrokenEnvironment
+from tfprovisioner.order import Order
+from tfprovisioner.probe import loads
+from tfprovisioner.results import Result
+
+Build = Callable[..., tuple[int, str]]
+
+_LOOK = "checking: its files, TensorFlow's libraries"
+_IMPORT = "checking: importing TensorFlow, running an op"
+
+
+@pytest.fixture
+def build(index: tiny.Index, install: Build) -> Build:
+    """``tfkernels install tf1 --user …`` from the index of the tiny release."""
+    return lambda *arguments: install(*arguments, "--index", index.url)
+
+
+@pytest.fixture
+def result(index: tiny.Index, monkeypatch: pytest.MonkeyPatch) -> Result:
+    """The tiny release passed all of the catalogue's checks here."""
+    release = catalogue.find("tf1")
+    python, platform = release.pythons[0], catalogue.platform_name()
+    assert release.lock is not None
+    lock = results.fingerprint(locks.chosen(release.lock, python, platform))
+    checks = dict.fromkeys(("import", "op", "kernel"), "ok")
+    result = Result(release.version, python, lock, platform, "2026-01-01", checks)
+    hand_out(result, monkeypatch)
+    return result
+
+
+@pytest.fixture
+def cached(build: Build, result: Result) -> Build:
+    """The same, of a verified release whose files are all in uv's cache."""
+    code, said = build("--name", "first")
+    assert code == 0, said
+    install.remove("first")
+    return build
+
+
+def hand_out(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "read", lambda: {(result.version, result.python): result})
+
+
+def test_what_was_verified_is_looked_at(cached: Build, place: Path) -> None:
+    code, said = cached()
+    assert code == 0, said
+    assert _LOOK in said
+    assert _IMPORT not in said
+    (record,) = built(place)
+    environment = environments.load(record.parent)
+    assert environment is not None
+    findings = doctor.examine("tf1").findings
+    assert findings is not None, "which imports it"
+    assert environment.python_version == findings.python
+    assert environment.size > 0
+
+
+def test_what_was_just_fetched_is_imported(build: Build, result: Result, place: Path) -> None:
+    """That costs nothing beside the download, and leaves compiled modules for all that follow."""
+    code, said = build()
+    assert code == 0, said
+    assert _IMPORT in said
+    assert _LOOK not in said
+    (first,) = built(place)
+    modules = compiled(first.parent)
+    assert any(name.startswith("__init__.cpython") for name in modules)
+    code, said = build("--rebuild")
+    assert code == 0, said
+    assert _IMPORT not in said
+    (second,) = built(place)
+    assert second != first
+    assert compiled(second.parent) == modules, "the same files"
+
+
+def compiled(folder: Path) -> dict[str, int]:
+    """The compiled modules of an environment, each with the file that it is."""
+    return {path.name: path.stat().st_ino for path in folder.rglob("*.pyc")}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"platform": "linux-aarch64"}, {"lock": "0123456789abcdef"}, {"checks": {"import": "ok", "op": "it hangs"}}],
+    ids=["on another platform", "in other versions", "and did not work"],
+)
+def test_what_was_not_verified_is_imported(
+    cached: Build, result: Result, changes: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hand_out(replace(result, **changes), monkeypatch)  # type: ignore[arg-type] # a field's value of any type
+    code, said = cached()
+    assert code == 0, said
+    assert _IMPORT in said
+    assert _LOOK not in said
+
+
+def test_a_lock_with_something_beside_it_is_imported(cached: Build, index: tiny.Index) -> None:
+    tiny.wheel(index.folder, "extra", "1.0", {"extra.py": ""})
+    for _ in range(2):  # the second time, it is in the cache as well
+        code, said = cached("--with", "extra", "--rebuild")
+        assert code == 0, said
+        assert _IMPORT in said
+        assert _LOOK not in said
+
+
+def test_a_file_that_was_edited_in_uvs_cache_is_not_taken_on_trust(cached: Build, place: Path) -> None:
+    """Environments share files with the cache: who edits one edits both, and a rebuild brings the edited file back."""
+    assert cached()[0] == 0
+    (once,) = built(place)
+    (module,) = once.parent.glob("lib/python*/site-packages/tensorflow/__init__.py")
+    with module.open("a") as file:
+        file.write("raise ImportError('edited')\n")
+    code, said = cached("--rebuild")
+    assert code == 1
+    assert "does not work, so it was taken away again" in said
+    assert "edited" in said
+    assert built(place) == [once]
+
+
+@pytest.mark.parametrize("content", [b"", b"no library", b"\x7fELF"])
+def test_a_library_that_cannot_be_loaded(content: bytes, tmp_path: Path) -> None:
+    library = tmp_path / "library.so"
+    library.write_bytes(content)
+    with pytest.raises(BrokenEnvironment, match=r"library\.so"):
+        loads(Path(sys.executable), library)
+
+
+def test_what_cannot_be_loaded_is_left_to_the_import(cached: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says more of what is wrong."""
+    monkeypatch.setattr("tfprovisioner.probe._LOADING", "import a_part_that_this_python_lacks")
+    code, said = cached()
+    assert code == 0, said
+    assert said.index(_LOOK) < said.index(_IMPORT)
+
+
+def test_what_did_not_work_once_is_imported_until_it_does(
+    build: Build, result: Result, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the second attempt, which fetches nothing any more, would be taken on trust."""
+    with monkeypatch.context() as here:
+        here.setattr("tfprovisioner.probe._IMPORTING", "raise ImportError('here it does not')")
+        for _ in range(2):
+            code, said = build()
+            assert code == 1
+            assert "here it does not" in said
+            assert nothing_is_there(place)
+    assert _IMPORT in build()[1]
+    assert _IMPORT not in build("--rebuild")[1]
+
+
+def test_what_doctor_found_broken_is_imported(cached: Build, place: Path) -> None:
+    assert cached()[0] == 0
+    (once,) = built(place)
+    (module,) = once.parent.glob("lib/python*/site-packages/numpy/__init__.py")
+    module.unlink()
+    assert not doctor.examine("tf1").ok
+    code, said = cached("--rebuild")
+    assert code == 0, said
+    assert _IMPORT in said
+    code, said = cached("--rebuild")
+    assert code == 0, said
+    assert _IMPORT not in said, "now it is known to work"
+
+
+def test_the_real_release(place: Path) -> None:
+    """From here on its files are in uv's cache, where they may have been before."""
+    first = install.install(Order("tf1", user=True))
+    second = install.install(Order("tf1", user=True, rebuild=True))
+    assert second.built
+    assert second.environment.folder != first.environment.folder
+    assert second.environment.python_version == first.environment.python_version
+    diagnosis = doctor.examine("tf1")
+    assert diagnosis.ok
+    assert diagnosis.warnings == ()
