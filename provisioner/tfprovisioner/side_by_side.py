@@ -30,29 +30,30 @@ def install_all(orders: Sequence[Order], tell: Callable[[Order, Outcome], None])
     """
     threads = ThreadPoolExecutor(max_workers=min(len(orders), _processors()), thread_name_prefix="install")
     with reporting() as reporter_for, threads:
+        untold = list(orders)
         waiting: dict[Future[Installed], Order] = {}
-        for order in orders:
-            try:
-                check(order)
-            except (ProvisionError, TFKernelsError) as error:
-                tell(order, error)
-            else:
-                waiting[threads.submit(lambda order: carry_out(order, reporter_for(order.kernel)), order)] = order
         try:
+            for order in orders:
+                try:
+                    check(order)
+                except (ProvisionError, TFKernelsError) as error:
+                    tell(order, error)
+                    untold.remove(order)
+                else:
+                    waiting[threads.submit(lambda order: carry_out(order, reporter_for(order.kernel)), order)] = order
             while waiting:
                 done, _ = wait(waiting, return_when=FIRST_COMPLETED)
                 for future in done:
-                    tell(waiting.pop(future), _outcome(future))
+                    tell(waiting[future], _outcome(future))
+                    untold.remove(waiting.pop(future))
         except KeyboardInterrupt:
             children.stop()
             threads.shutdown(wait=True, cancel_futures=True)
-            stopped = []
             for future, order in waiting.items():
                 if not future.cancelled() and future.exception() is None:  # it was quicker than the interrupt
                     tell(order, future.result())
-                else:
-                    stopped.append(order)
-            raise Interrupted(stopped) from None
+                    untold.remove(order)
+            raise Interrupted(untold) from None
         finally:
             children.resume()
 

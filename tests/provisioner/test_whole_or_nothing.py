@@ -28,7 +28,7 @@ from tfprovisioner.plan import Plan
 from tfprovisioner.probe import probe
 from tfprovisioner.progress import Reporter
 from tfprovisioner.recipe import recipe_for
-from tfprovisioner.side_by_side import Outcome
+from tfprovisioner.side_by_side import Interrupted, Outcome
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:
@@ -229,6 +229,29 @@ def test_an_interrupt_stops_all_and_says_what_was_not_made(place: Path) -> None:
     assert registered(place) == []
 
 
+def test_an_interrupt_before_the_last_has_begun(light: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first runs already while the second is looked at, where the interrupt is raised."""
+    begun, real = threading.Event(), BACKENDS["uv"]
+
+    def beginning(plan: Plan, folder: Path, report: Reporter) -> bool:
+        begun.set()
+        return real(plan, folder, report)
+
+    def interrupted(order: Order) -> None:
+        if order.name == "second":
+            assert begun.wait(100)
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(BACKENDS, "uv", beginning)
+    monkeypatch.setattr(side_by_side, "check", interrupted)
+    orders = [Order("1.15", name=name, user=True) for name in ("first", "second", "third")]
+    with pytest.raises(Interrupted) as caught:
+        side_by_side.install_all(orders, lambda order, outcome: None)
+    assert caught.value.orders == orders
+    assert list((place / "home" / "environments").iterdir()) == []
+    assert registered(place) == []
+
+
 def test_one_that_fails_does_not_stop_the_others(place: Path) -> None:
     somebody_elses = place / "jupyter" / "kernels" / "tf2"
     somebody_elses.mkdir(parents=True)
@@ -247,10 +270,11 @@ def test_two_orders_are_built_at_the_same_time(light: str, place: Path, monkeypa
     """Each build waits for the other in its middle: one after the other they would never end."""
     both, real = threading.Barrier(2, timeout=100), BACKENDS["uv"]
 
-    def met(plan: Plan, folder: Path, report: Reporter) -> None:
+    def met(plan: Plan, folder: Path, report: Reporter) -> bool:
         both.wait()
-        real(plan, folder, report)
+        fetched = real(plan, folder, report)
         both.wait()
+        return fetched
 
     monkeypatch.setitem(BACKENDS, "uv", met)
     monkeypatch.setattr(side_by_side, "_processors", lambda: 2)
