@@ -10,6 +10,7 @@ before, too: in a kernel that another one started that is the log of its errors,
 """
 
 import codecs
+import contextlib
 import os
 import select
 import sys
@@ -27,57 +28,69 @@ class OutStream(iostream.OutStream):  # type: ignore[misc] # ipykernel is untype
 
     def __init__(self, *args: typing.Any, **options: typing.Any) -> None:
         self._reading = threading.Lock()
-        self._written = True
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._written = self._flushed = object()
         super().__init__(*args, **options)  # which starts the thread
 
     def write(self, string: str) -> typing.Any:
-        count = super().write(string)
-        self._written = True
-        return count
+        self._written = object()  # an interrupt may come in the middle
+        try:
+            return super().write(string)
+        finally:
+            self._written = object()  # a flush meanwhile may not have had it
 
     def flush(self) -> None:
-        if not self._written and os.getpid() == self._master_pid:  # a forked child's goes another way
-            return
-        self._written = False  # not after it: what is written meanwhile may not be in it
-        try:
+        written = self._written
+        if written is not self._flushed or self._in_child():
             super().flush()
-        except BaseException:  # an interrupt, while it waited
-            self._written = True
-            raise
+            self._flushed = written
 
     def fileno(self) -> int:
         """Of ``subprocess.run(…, stdout=sys.stdout)``."""
-        return 1 if self._is_ours() else int(super().fileno())
+        return 1 if self._led_to_log() else int(super().fileno())
 
     def settle(self) -> None:
         """Waits until the thread has passed on what is in the pipe, but not for somebody who writes all the time."""
-        if getattr(self, "_fid", None) is None or not hasattr(self, "_should_watch"):
+        if getattr(self, "_fid", None) is None or self._in_child():
             return
         deadline = time.monotonic() + rawoutput.PATIENCE
         while time.monotonic() < deadline:
-            with self._reading:
-                if not rawoutput.unread(self._fid):
-                    return
+            if self._reading.acquire(timeout=rawoutput.PATIENCE):
+                try:
+                    if not rawoutput.unread(self._fid):
+                        self._pass_on(self._decoder.decode(b"", final=True))  # the rest is not of the next cell
+                        return
+                finally:
+                    self._reading.release()
             time.sleep(0.001)
 
     def _watch_pipe_fd(self) -> None:
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
         waiting = select.poll()
         waiting.register(self._fid, select.POLLIN)
-        try:
-            while waiting.poll():
-                with self._reading:
+        while waiting.poll():
+            with self._reading:
+                try:
                     content = os.read(self._fid, 64 * 1024)
-                    if not content or not self._should_watch:
-                        return
-                    text = decoder.decode(content)
-                    if text:
-                        self.write(text)
-                if not self._is_ours():
+                except OSError:  # a daemon has closed all descriptors
+                    return
+                if not content or not self._should_watch:
+                    return
+                self._pass_on(self._decoder.decode(content))
+            if not self._led_to_log():
+                with contextlib.suppress(OSError):  # nobody reads there any more
                     os.write(self._original_stdstream_copy, content)
-        except Exception:  # noqa: BLE001 (ipykernel prints it in the end)
+
+    def _pass_on(self, text: str) -> None:
+        try:
+            if text:
+                self.write(text)
+        except Exception:  # noqa: BLE001 (ipykernel prints it in the end; a program that writes must not hang)
             self._exc = sys.exc_info()
 
-    def _is_ours(self) -> bool:
-        """Whether descriptor 1 is read, and led to the log before."""
+    def _led_to_log(self) -> bool:
+        """Whether what is read from the descriptor now was to be shown as an error before."""
         return self.name == "stdout" and owner.FOLDER is not None and getattr(self, "_fid", None) is not None
+
+    def _in_child(self) -> bool:
+        """Whether this is a forked process: it writes by another way, and nobody here unlocks what was locked then."""
+        return bool(os.getpid() != self._master_pid)

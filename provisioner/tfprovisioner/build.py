@@ -62,7 +62,8 @@ def _build(plan: Plan, report: Reporter) -> Environment:
     folder = environments.new_folder(plan.recipe)
     try:
         fetched = BACKENDS[plan.recipe.backend](plan, folder, report)
-        bytecode.take_over(folder, plan.recipe)
+        if not trust.is_doubted(plan.recipe):
+            bytecode.take_over(folder, plan.recipe)
         version = trust.checked(plan, folder, fetched, report)
         environment = Environment(
             folder=folder,

@@ -18,19 +18,20 @@ from tfprovisioner.recipe import Recipe
 def take_over(folder: Path, recipe: Recipe) -> None:
     """Links compiled modules of whole environments with the same Python into the new one of a recipe.
 
-    Those of one environment of the same release are nearly all; without one, what all others have is taken.
+    Those of one environment of the same release are nearly all; without one, what all others have is taken. One of the
+    same recipe is rebuilt because something is wrong with it, perhaps with these files.
     A compiled module belongs to its source by time and size only, and wheels of two versions may agree in both. So it
     is taken only if the sources are one file (a hard link), or the same byte by byte. Python checks the rest.
     """
-    used = list(_used(recipe.python))
+    used = [environment for environment in _compiled(recipe.python) if environment.recipe != recipe]
     alike = [environment for environment in used if environment.recipe.tensorflow == recipe.tensorflow]
     for environment in alike[:1] or used:
         with contextlib.suppress(OSError):  # it is deleted just now, or on a disk without hard links
             _link(environment, folder)
 
 
-def _used(minor: str) -> Iterator[Environment]:
-    """The whole environments with a Python (``3.7``) that TensorFlow was imported in."""
+def _compiled(minor: str) -> Iterator[Environment]:
+    """The whole environments with a Python (``3.7``) in which TensorFlow's modules are compiled, or some of them."""
     for folder in environments.root().glob("*"):
         environment = environments.load(folder)
         if environment is not None and environment.recipe.python == minor:

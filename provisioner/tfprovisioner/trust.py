@@ -4,15 +4,18 @@ To import TensorFlow takes longer than to put its files in place, and the first 
 Of the very files that the catalogue was verified with, on this platform, only what differs between machines can be
 wrong: an interpreter that was built without some of its parts, a processor without AVX, an older C library, a disk that
 nothing may be executed from; and files that were changed in uv's cache, which environments share. All that takes
-tenths of a second to see. The import decides wherever more has to be known: when files were just fetched (beside the
-download it costs nothing, and it leaves compiled modules), of what nobody verified, and after something did not work.
+tenths of a second to see. (A few packages of old releases are built here. They are small, and of Python alone.)
+
+The import decides wherever more has to be known: of what nobody verified, if somebody asks for a rebuild, and if the
+last import of the release here did not pass. And if files were just fetched: beside the download it costs nothing, and
+it leaves compiled modules.
 """
 
 import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tfprovisioner import catalogue, environments, locks, packages, results
+from tfprovisioner import catalogue, environments, packages
 from tfprovisioner.backends.wheels import LOCK
 from tfprovisioner.errors import BrokenEnvironment
 from tfprovisioner.home import home
@@ -28,52 +31,56 @@ _IMPORTED = ("import", "op", "kernel")
 def checked(plan: Plan, folder: Path, fetched: bool, report: Reporter) -> str:
     """The version of the Python of an environment that works. Raises ``BrokenEnvironment``.
 
-    ``fetched``: some of its files were not in uv's cache.
+    ``fetched``: the index had to be asked for some of its files.
     """
-    library = _library(folder)
-    if not fetched and library is not None and _verified(plan, folder) and not _doubted(plan.recipe).exists():
+    python, library = environments.python_in(folder), _library(folder)
+    trusted = not fetched and not plan.order.rebuild and not is_doubted(plan.recipe) and _verified(plan, folder)
+    if trusted and library is not None:
         report.step("checking: its files, TensorFlow's libraries")
         with ThreadPoolExecutor(1) as beside, contextlib.suppress(BrokenEnvironment):  # the import says more of it
-            whole = beside.submit(_is_whole, folder)
-            version = loads(environments.python_in(folder), library)
-            if whole.result():
+            looking = beside.submit(_damage, folder)
+            version = loads(python, library)
+            damage = looking.result()
+            if not damage:
                 return version
+            report.note(f"not all files are as they came, so it is imported: {', '.join(damage[:3])}")
     report.step("checking: importing TensorFlow, running an op")
-    try:
-        version = probe(environments.python_in(folder)).python
-    except BrokenEnvironment:
-        doubt(plan.recipe)
-        raise
+    doubt(plan.recipe)  # an interrupt does not say that it would have passed
+    version = probe(python).python
     _doubted(plan.recipe).unlink(missing_ok=True)
     return version
 
 
 def doubt(recipe: Recipe) -> None:
-    """An environment of this recipe did not work here: the next one is imported, whatever the catalogue says."""
+    """Environments of this release and Python are imported, whatever the catalogue says, until one passes."""
     with contextlib.suppress(OSError):  # where nothing can be written, nothing can be installed
         _doubted(recipe).parent.mkdir(parents=True, exist_ok=True)
         _doubted(recipe).touch()
 
 
+def is_doubted(recipe: Recipe) -> bool:
+    return _doubted(recipe).exists()
+
+
 def _doubted(recipe: Recipe) -> Path:
-    return home() / "doubted" / recipe.name
-
-
-def _is_whole(folder: Path) -> bool:
-    """Whether all files have the size that they came with."""
-    return not any(package.damage() for package in packages.installed(folder).values())
+    return home() / "doubted" / f"{recipe.tensorflow}-py{recipe.python}"
 
 
 def _verified(plan: Plan, folder: Path) -> bool:
     """Whether what was installed is to the last hash what the catalogue has seen working on this platform."""
     result, lock = plan.release.result(plan.recipe.python), folder / LOCK
-    if result is None or result.platform != catalogue.platform_name() or not lock.exists():
+    if plan.recipe.backend != "uv" or result is None or result.platform != catalogue.platform_name():
         return False
-    installed = locks.chosen(lock.read_text(encoding="utf-8"), result.python, result.platform)
-    return results.fingerprint(installed) == result.lock and all(result.checks.get(name) == "ok" for name in _IMPORTED)
+    passed = all(result.checks.get(name) == "ok" for name in _IMPORTED)
+    return passed and lock.read_text(encoding="utf-8") == plan.release.lock
 
 
 def _library(folder: Path) -> Path | None:
     """The library that brings in all others of TensorFlow."""
     found = (site.glob("tensorflow*/python/_pywrap_tensorflow*.so") for site in packages.site_packages(folder))
     return next((path for paths in found for path in sorted(paths)), None)
+
+
+def _damage(folder: Path) -> list[str]:
+    """The files that do not have the size that they came with."""
+    return [file for package in packages.installed(folder).values() for file in package.damage()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -108,3 +109,50 @@ def test_a_kernel_in_a_server_writes_it_to_the_servers_terminal_as_well(
             manager.shutdown_kernel(now=True)
         terminal.seek(0)
         assert b"x\n" in terminal.read()
+
+
+def test_it_goes_on_where_nobody_reads_the_terminal_any_more(
+    installed: dict[str, Installed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")  # see above
+    reading, writing = os.pipe()
+    manager, client = start_new_kernel(kernel_name="tf2", stdout=writing, stderr=writing)
+    try:
+        os.close(writing)
+        os.close(reading)
+        seen: list[dict[str, Any]] = []
+        for _ in range(3):
+            client.execute_interactive("import os; os.system('echo x'); None", output_hook=seen.append, timeout=60)
+        texts = [message["content"]["text"] for message in seen if message["msg_type"] == "stream"]
+        assert "".join(texts) == "x\n" * 3
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+def test_a_part_of_a_letter_is_not_the_next_cells(remote: RemoteKernel) -> None:
+    first: list[dict[str, Any]] = []
+    second: list[dict[str, Any]] = []
+    remote.run("import os; os.write(1, 'ä'.encode()[:1]); None", show=first.append)
+    remote.run("os.write(1, b'x'); None", show=second.append)
+    assert [output["text"] for output in first] == ["\ufffd"]
+    assert [output["text"] for output in second] == ["x"]
+
+
+def test_what_an_interrupt_stopped_from_being_sent_is_sent_at_the_end(remote: RemoteKernel) -> None:
+    seen: list[dict[str, Any]] = []
+    remote.run(
+        "import sys\n"
+        "class Pressed:\n"
+        "    def __init__(self, real): self.thread = real.thread\n"
+        "    def schedule(self, f): raise KeyboardInterrupt\n"
+        "kept = sys.stdout.pub_thread\n"
+        "sys.stdout.flush()\n"
+        "sys.stdout.pub_thread = Pressed(kept)\n"
+        "try: sys.stdout.write('x')\n"
+        "except KeyboardInterrupt: pass\n"
+        "finally: sys.stdout.pub_thread = kept\n",
+        show=seen.append,
+    )
+    assert [output["text"] for output in seen] == ["x"]
+    remote.run("del Pressed, kept")

@@ -1,7 +1,7 @@
 """What makes environments. A backend fills an empty folder with a Python, TensorFlow and what a kernel needs.
 
 It is one function ``create(plan, folder, report)`` that raises ``BuildFailed``; it need not clean up. It says whether
-anything had to be fetched: files that were not in a cache yet.
+the package index had to be asked, because not all was in uv's cache or a folder of wheels.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,5 @@
 """The backend ``uv``: a standard virtual environment of wheels, every one of them checked against its hash."""
 
-from contextlib import suppress
 from pathlib import Path
 
 from tfprovisioner import environments, extras, provided, resolution, uv
@@ -33,7 +32,7 @@ def _venv(folder: Path, python: list[str], interpreter: Interpreter, report: Rep
 
 
 def install(plan: Plan, folder: Path, report: Reporter) -> bool:
-    """Puts the packages into an environment that has a Python, and says whether any had to be fetched.
+    """Puts the packages into an environment that has a Python, and says whether the index had to be asked.
 
     Raises ``BuildFailed``.
     """
@@ -56,8 +55,11 @@ def install(plan: Plan, folder: Path, report: Reporter) -> bool:
     arguments += ["--build-constraints", str(lock), "--requirements", str(lock)]
     # Hashes decide what is installed, so the index is not asked for news of packages that are all in uv's cache: that
     # takes longer than to install them, and a network.
-    with suppress(BuildFailed):  # if not because something is missing, the other attempt will tell
+    try:
         uv.run([*arguments, "--offline"], folder, report.uv_says)
-        return False
-    uv.run(arguments, folder, report.uv_says)
-    return True
+    except BuildFailed:
+        if uv.offline():
+            raise
+        uv.run(arguments, folder, report.uv_says)  # if not because something was missing, this will tell
+        return True
+    return False
