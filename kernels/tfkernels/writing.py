@@ -87,7 +87,7 @@ class _Part(typing.NamedTuple):
 def _parts(pieces: Pieces, temporary: typing.Collection[int]) -> typing.Iterator[_Part]:
     for offset, data in _gather(pieces):
         content: np.ndarray[typing.Any, typing.Any] = np.frombuffer(data, np.uint8)
-        first = -content.ctypes.data % _PART  # to give back a part of a huge page takes longer than to copy it
+        first = -content.ctypes.data % _PART  # a huge page of which a part is given back has to be split
         for start, end in _ranges(first, len(data)):
             yield _Part(offset + start, content[start:end], offset in temporary)
 
