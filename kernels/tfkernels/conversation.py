@@ -244,7 +244,7 @@ class Conversation:
             self._send(channels)
             arrived = channels.receive(self._look_at_clock())
             self._show_stderr()
-            if not arrived and not self.process.alive():
+            if not arrived and not self.closing and not self.process.alive():
                 raise self._died()
             self._sort(arrived)
             self._look_for_end()

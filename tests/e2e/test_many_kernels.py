@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -47,12 +48,20 @@ def server(folder: Path, kernels: Path) -> Iterator[tuple[HTTPConnection, Path]]
         while not (info.exists() and info.read_text().endswith("}")):
             assert process.poll() is None, (folder / "log").read_text()
             time.sleep(0.1)
-        connection = HTTPConnection("127.0.0.1", json.loads(info.read_text())["port"], timeout=60)
-        with closing(connection):
+        port = json.loads(info.read_text())["port"]
+        while not listens(port):  # it says where before it does
+            assert process.poll() is None, (folder / "log").read_text()
+            time.sleep(0.1)
+        with closing(HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
             yield connection, opened
     finally:
         process.terminate()
         process.wait(30)
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 def opened_for_the_picker(connection: HTTPConnection, opened: Path, names: set[str]) -> Counter[str]:

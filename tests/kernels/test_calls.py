@@ -230,6 +230,25 @@ def test_a_restart_or_shutdown_ends_what_runs_and_waits(installed: object) -> No
     assert not [thread for thread in threading.enumerate() if thread is getattr(kernel, "_thread", None)]
 
 
+def test_a_kernel_that_is_ended_did_not_die(installed: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its thread may look whether it is alive before it sees that it is to end."""
+    kernel = RemoteKernel("tf1")
+    runs = kernel.submit(SLEEP)
+    assert running(runs)
+    assert kernel._process is not None
+    process, kill = kernel._process, kernel._process.kill
+
+    def and_wait() -> None:
+        kill()
+        while process.alive():
+            time.sleep(0.01)
+
+    monkeypatch.setattr(process, "kill", and_wait)
+    kernel.shutdown()
+    with pytest.raises(KernelDied, match="kernel tf1 was shut down while the cell ran"):
+        runs.result(timeout=10)
+
+
 def test_the_same_cell_in_several_kernels(installed: object, capsys: pytest.CaptureFixture[str]) -> None:
     outputs = tfkernels.each(
         ["tf1", "tf2"],
