@@ -4,9 +4,9 @@ ipykernel flushes both twice for each request, and each time waits for the threa
 cell takes. What has to be out before the message of a cell's end is what was written, and that message goes through
 the same thread. So where nothing was written, nothing is waited for.
 
-What programs and the C++ runtime write to descriptor 1 itself comes through a pipe that a thread reads. It may come
-after the end of the cell, so that is waited for; and once, though ipykernel writes it to where the descriptor led
-before, too: in a kernel that another one started that is the log of its errors, which is shown as well.
+What programs and the C++ runtime write to descriptor 1 itself comes through a pipe that a thread reads. It would come
+after the end of the cell now and then, so it is waited for. And it is shown once: ipykernel writes it to where the
+descriptor led before, too, which in a kernel that another one started is the log of its errors, and shown as well.
 """
 
 import codecs
