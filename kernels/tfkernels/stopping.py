@@ -42,8 +42,9 @@ class StopButton:
         if self._listens or os.name != "posix" or threading.current_thread() is not threading.main_thread():
             return
         self._listens = True
-        # What loops raise that take no signal handlers: there an interrupt comes as late as it does natively.
-        with suppress(NotImplementedError, RuntimeError, ValueError):
+        # asyncio's words for a loop that takes no signal handlers, and for a signal that cannot be had. An interrupt is
+        # as late as it is natively then, which is no reason not to run the cell.
+        with suppress(NotImplementedError, RuntimeError):
             loop.add_signal_handler(signal.SIGURG, _nothing)
             signal.siginterrupt(signal.SIGURG, True)
 

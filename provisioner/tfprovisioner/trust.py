@@ -7,7 +7,7 @@ nothing may be executed from; and files that were changed in uv's cache, which e
 tenths of a second to see. (A few packages of old releases are built here. They are small, and of Python alone.)
 
 The import decides wherever more has to be known: of what nobody verified, if somebody asks for a rebuild, and if the
-last import of the release here did not pass. And if files were just fetched: beside the download it costs nothing, and
+last import of the release here did not pass. And if files were just fetched: beside the download it costs little, and
 it leaves compiled modules.
 """
 

@@ -9,7 +9,7 @@ import pytest
 import tfkernels
 from tests.kernels import specimens
 from tests.kernels.test_between_releases import COMPARING, prepare
-from tfkernels.errors import ExchangeError
+from tfkernels.errors import ExchangeError, RemoteError
 from tfkernels.remote import RemoteKernel
 from tfprovisioner.install import Installed
 
@@ -193,3 +193,22 @@ def test_values_of_a_session_arrive_as_they_are(eager: RemoteKernel) -> None:
     assert eager["differing(arrived, own)"] == {}
     with pytest.raises(ExchangeError, match=r"(?s)SparseTensorValue arrived.*lacks tensorflow.*pip install"):
         tfkernels.kernel("tf1").run("import tensorflow as tf", outputs={"x": "tf.SparseTensorValue([[0]], [1.0], [1])"})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "tf.constant(1.0)",
+        "tf.compat.v1.Variable(1.0, use_resource=False)",
+        "tf.compat.v1.Variable(1.0, use_resource=True)",
+        "tf.SparseTensor([[0]], [1.0], [2])",
+        "tf.no_op()",
+        "tf.data.Dataset.range(3)",
+        "tf.keras.Sequential()",
+    ],
+)
+def test_what_has_no_value_is_not_compared(remote: RemoteKernel, value: str) -> None:
+    """Two models are no equal values because they are one object."""
+    remote.run("import tensorflow as tf, tfkernels")
+    with pytest.raises(RemoteError, match="has no value by itself; compare what"):
+        remote.run(f"with tf.Graph().as_default():\n    value = {value}\n    tfkernels.compare(value, value)")

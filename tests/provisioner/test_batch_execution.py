@@ -15,6 +15,7 @@ from typing import Any
 import nbformat
 import psutil
 import pytest
+from IPython.core.error import StdinNotImplementedError
 from nbformat.v4 import new_code_cell, new_notebook
 
 from tests.notebooks import text
@@ -83,7 +84,7 @@ def test_a_cell_that_raises_fails_the_run_and_says_where() -> None:
         ("import os; os.kill(os.getpid(), 11)", {}, "KernelDied", "signal SIGSEGV"),
         ("import os; os._exit(3)", {}, "KernelDied", "exit code 3"),
         ("import time; time.sleep(60)", {"cell_timeout": 1.0}, "CellTimeout", "longer than 1 s"),
-        ("input()", {}, "StdinNotImplementedError", "does not support input"),
+        ("input()", {}, StdinNotImplementedError.__name__, "does not support input"),
     ],
 )
 def test_what_else_goes_wrong(cell: str, options: dict[str, Any], kind: str, message: str) -> None:

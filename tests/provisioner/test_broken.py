@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -108,21 +109,29 @@ def the_base_removed(made: Installed) -> str:
     return f"the Python {made.environment.base_python} that it was made from is gone"
 
 
+def damaged(damage: Callable[[Installed], str], command: str) -> tuple[Installed, str, str]:
+    """A kernel that was installed and damaged: itself, what is the matter, and what its cells say. They and those of
+    ``%%tf1.15`` name the command that mends it."""
+    made = install.install(Order("1.15", user=True))
+    reason = damage(made)
+    said = explanation("tf1.15")
+    assert f"Make it anew with: {command};" in said
+    with RemoteKernel("tf1.15") as other, pytest.raises(RemoteError, match=re.escape(command)):
+        other.run("1 + 1")
+    return made, reason, said
+
+
 @pytest.mark.parametrize("lose", [the_folder_deleted, the_base_removed])
 def test_a_kernel_whose_python_is_gone_says_so_to_clients_without_our_provisioner(
     lose: Callable[[Installed], str], light: str, place: Path
 ) -> None:
     """A kernel of ``--user`` has none: a Jupyter without tfkernels would not show it."""
-    made = install.install(Order("1.15", user=True))
-    reason = lose(made)
-    said = explanation("tf1.15")
+    made, reason, said = damaged(lose, "tfkernels install 1.15 --user")
     assert said == (
         f"The kernel TensorFlow 1.15 · Python 3.7 cannot start: its Python {made.environment.python} is not there any "
         f"more. Make it anew with: tfkernels install 1.15 --user; then restart the kernel. Or take the kernel away "
         f"with: jupyter kernelspec remove tf1.15"
     )
-    with RemoteKernel("tf1.15") as other, pytest.raises(RemoteError, match=r"tfkernels install 1\.15 --user"):
-        other.run("1")
     diagnosis = doctor.examine("tf1.15")
     assert f"{made.environment.folder} is broken: {reason}" in (diagnosis.problem or "")
     assert diagnosis.remedy == "tfkernels install 1.15 --user"
@@ -246,14 +255,9 @@ def test_a_kernel_whose_own_packages_are_damaged_says_so_in_its_cells(
     damage: Callable[[Installed], str], light: str, place: Path
 ) -> None:
     """By another Python, the one that registered it; this kernel has no provisioner that could look before."""
-    made = install.install(Order("1.15", user=True))
-    reason = damage(made)
-    said = explanation("tf1.15")
+    made, reason, said = damaged(damage, "tfkernels install 1.15 --user --rebuild")
     assert f"its environment {made.environment.folder} is damaged" in said
     assert reason in said
-    assert "Make it anew with: tfkernels install 1.15 --user --rebuild" in said
-    with RemoteKernel("tf1.15") as other, pytest.raises(RemoteError, match="--rebuild"):
-        other.run("1 + 1")
 
     install.install(Order("1.15", user=True, rebuild=True))
     assert text(run_cells("tf1.15", "1 + 1")[0]) == "2", "and that command mends it"

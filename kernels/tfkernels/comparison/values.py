@@ -147,16 +147,24 @@ def evaluated(path: str, value: typing.Any) -> typing.Any:
     if isinstance(value, _KNOWN) or opened(value) is not None:
         return value
     if library(value) in ("tensorflow", "keras") or hasattr(value, "__array__"):
-        try:
-            return np.asarray(value.numpy() if hasattr(value, "numpy") else value)
-        except (AttributeError, NotImplementedError, TypeError, ValueError):
-            pass  # what tensors and variables of a graph raise, by release; the error below says what to do
+        array = _array_of(value)
+        if array is not None:
+            return array
     elif any("__eq__" in vars(kind) for kind in type(value).__mro__[:-1]):
         return value
     raise UsageError(
         f"{path}: a {type(value).__module__}.{type(value).__qualname__} has no value by itself; compare what "
         "sess.run(tensor), model.get_weights() or tfkernels.trace(model, inputs) give, or the object's parts"
     )
+
+
+def _array_of(value: typing.Any) -> typing.Any:
+    try:
+        array = np.asarray(value.numpy() if hasattr(value, "numpy") else value)
+    except Exception:  # noqa: BLE001 (without a value each kind of tensor raises something else, by release)
+        return None
+    # NumPy puts anything that it does not know, such as a model, into an array of one object.
+    return None if array.dtype == object and array.ndim == 0 else array
 
 
 _KNOWN = (type(None), type(...), bool, int, float, complex, str, bytes, bytearray, np.generic, np.ndarray)

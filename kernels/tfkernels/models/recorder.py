@@ -108,10 +108,7 @@ def graph_of(value: Any) -> Any:
     """The graph of a symbolic tensor or variable; ``None`` for what has a value now."""
     if hasattr(value, "numpy") and not _in_graph_mode():
         return None
-    try:
-        return value.graph
-    except (AttributeError, NotImplementedError):  # eager tensors have the attribute and raise
-        return None
+    return getattr(value, "graph", None)
 
 
 def transform(value: Any, leaf: Callable[[Any], Any]) -> Any:
