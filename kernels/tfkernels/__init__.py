@@ -94,13 +94,13 @@ def attach(kernel: "typing.Union[str, os.PathLike[str]]", name: typing.Optional[
 def load_ipython_extension(shell: typing.Any) -> None:
     """``%load_ext tfkernels``: a ``%%NAME`` and a ``%NAME`` magic for every registered kernel."""
     _check_python()
-    from tfkernels.magics import load
+    from tfkernels.notebook.magics import load
 
     load(shell)
 
 
 def unload_ipython_extension(shell: typing.Any) -> None:
     """``%unload_ext tfkernels``: takes the magics away and ends the kernels they started."""
-    from tfkernels.magics import unload
+    from tfkernels.notebook.magics import unload
 
     unload(shell)

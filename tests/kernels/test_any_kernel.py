@@ -164,7 +164,7 @@ def test_what_cannot_be_used_says_why(name: str, error: type[Exception], why: st
 
 
 def test_a_name_is_wanted() -> None:
-    from tfkernels.magics import _any_kernel_magic
+    from tfkernels.notebook.magics import _any_kernel_magic
 
     with pytest.raises(UsageError, match="%%in NAME"):
         _any_kernel_magic(None)("-i x", "pass")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.kernels.models import INPUTS, LAYERS, SETUP, WEIGHTS, Kernels, assert_close, kernels, there
 from tfkernels.errors import RemoteError
-from tfkernels.names import parse_names
+from tfkernels.notebook.arguments import parse_names
 from tfkernels.remote import RemoteKernel
 
 __all__ = ["kernels", "there"]  # the fixtures

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from IPython.core.completer import Completion, provisionalcompleter
 
-from tfkernels import asking, candidates, cursor
+from tfkernels.notebook import asking, candidates, cell_parser
 from tfkernels.suggestions import MARK, TYPES, variables
 
 
@@ -30,7 +30,7 @@ def put_on(shell: Any) -> Callable[[], None]:
     native = shell.Completer.completions
 
     def completions(text: str, offset: int) -> Iterable[Completion]:
-        found = cursor.find(text, offset, asking.is_kernel)
+        found = cell_parser.find(text, offset, asking.is_kernel)
         if found is None:
             return native(text, offset)  # type: ignore[no-any-return]
         return _ours(found, shell, native, text, offset)
@@ -43,8 +43,10 @@ def put_on(shell: Any) -> Callable[[], None]:
     return take_back
 
 
-def _ours(found: cursor.Code | cursor.Word, shell: Any, native: Any, text: str, offset: int) -> Iterator[Completion]:
-    if isinstance(found, cursor.Word):
+def _ours(
+    found: cell_parser.Code | cell_parser.Word, shell: Any, native: Any, text: str, offset: int
+) -> Iterator[Completion]:
+    if isinstance(found, cell_parser.Word):
         matches: Iterable[Match] | None = _words(found, shell, offset)
     elif found.kernel is None:
         before = found.text[: found.cursor]
@@ -63,9 +65,11 @@ def _ours(found: cursor.Code | cursor.Word, shell: Any, native: Any, text: str, 
         yield made
 
 
-def _words(word: cursor.Word, shell: Any, offset: int) -> list[Match]:
+def _words(word: cell_parser.Word, shell: Any, offset: int) -> list[Match]:
     return [
-        Match(word.start, offset, text, "keyword" if word.kind in (cursor.OPTION, cursor.ACTION) else "instance")
+        Match(
+            word.start, offset, text, "keyword" if word.kind in (cell_parser.OPTION, cell_parser.ACTION) else "instance"
+        )
         for text in candidates.find(word, shell)
         if text.startswith(word.text)
     ]
@@ -76,7 +80,7 @@ def _moved(completions: Iterable[Completion], start: int) -> list[Match]:
         return [Match(c.start + start, c.end + start, c.text, c.type, c.signature) for c in completions]
 
 
-def _elsewhere(kernel: str, code: cursor.Code) -> list[Match] | None:
+def _elsewhere(kernel: str, code: cell_parser.Code) -> list[Match] | None:
     """``None``: it cannot say, at least not now."""
     content = {"code": code.text, "cursor_pos": code.cursor, MARK: "value" if code.passed else "code"}
     reply = asking.ask(kernel, "complete_request", content)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from tfkernels import asking, cursor
+from tfkernels.notebook import asking, cell_parser
 
 _QUESTION = re.compile(r"(\s*)%([\w.-]+)[ \t]+(\S.*\?)[ \t]*(\n?)")
 
@@ -46,8 +46,8 @@ def _put_on_kernel(kernel: Any) -> None:
     native = kernel.do_inspect
 
     def do_inspect(code: str, cursor_pos: int, detail_level: int = 0, *omitted: Any, **options: Any) -> Any:
-        found = cursor.find(code, cursor_pos, asking.is_kernel)
-        if isinstance(found, cursor.Code):
+        found = cell_parser.find(code, cursor_pos, asking.is_kernel)
+        if isinstance(found, cell_parser.Code):
             if found.kernel is None:
                 return native(found.text, found.cursor, detail_level, *omitted, **options)
             content = {"code": found.text, "cursor_pos": found.cursor, "detail_level": detail_level}

@@ -12,7 +12,7 @@ from IPython.core.magic_arguments import argument, magic_arguments
 
 from tfkernels import attaching, connections, kernelspecs, owner
 from tfkernels.errors import TFKernelsError, UnknownKernel, UsageError
-from tfkernels.options import parse
+from tfkernels.notebook.options import parse
 from tfkernels.remote import RemoteKernel, known, running, shared
 
 ACTIONS: dict[str, Callable[[RemoteKernel], None]] = {

@@ -9,12 +9,14 @@ from typing import Any
 from IPython.core.magic import no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments
 
-from tfkernels import completion, inspection, kernelspecs, relay
+from tfkernels import kernelspecs, relay
 from tfkernels.calls import Call
 from tfkernels.errors import ExchangeError, UsageError
-from tfkernels.management import look_after, start_early
-from tfkernels.names import elsewhere, parse_names
-from tfkernels.options import exchange, parse
+from tfkernels.notebook import completion
+from tfkernels.notebook import help as inspection
+from tfkernels.notebook.arguments import elsewhere, parse_names
+from tfkernels.notebook.manage import look_after, start_early
+from tfkernels.notebook.options import exchange, parse
 from tfkernels.remote import RemoteKernel, known, shared, shutdown_all
 from tfkernels.several import each
 

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from tfkernels import connections, cursor, kernelspecs, remote
+from tfkernels import connections, kernelspecs, remote
+from tfkernels.notebook import cell_parser
 
 _AT_ONCE = 0.2
 """Seconds that kernels have to answer while somebody types."""
 
 
-def find(word: cursor.Word, shell: Any) -> list[str]:
+def find(word: cell_parser.Word, shell: Any) -> list[str]:
     """All of the word's kind, in the order in which they are shown."""
-    if word.kind == cursor.OPTION:
+    if word.kind == cell_parser.OPTION:
         return sorted(_parser(shell, word.magic)._option_string_actions)  # noqa: SLF001 (argparse tells it nowhere)
-    if word.kind == cursor.ACTION:
+    if word.kind == cell_parser.ACTION:
         actions = _parser(shell, word.magic)._actions  # noqa: SLF001 (the same)
         return [str(choice) for action in actions if not action.option_strings for choice in action.choices or ()]
     names = {*kernelspecs.find(), *remote.known}
-    if word.kind == cursor.ANY_KERNEL:
+    if word.kind == cell_parser.ANY_KERNEL:
         names.update(kernelspecs.python_kernels())
-    if word.kind == cursor.CONNECTION:
+    if word.kind == cell_parser.CONNECTION:
         return [found.id for found in connections.candidates(_AT_ONCE)]
     return sorted(names)
 
