@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from tfkernels.errors import CellCancelled, CellTimeout, ExchangeError, RemoteError, RemoteInterrupt
 from tfkernels.interrupts import raising
+from tfkernels.output.relay import Relay, joined
 from tfkernels.parcel import check, join
-from tfkernels.relay import Relay, joined
 
 if TYPE_CHECKING:
     from tfkernels.channels import Message

@@ -12,13 +12,14 @@ from typing import Any
 
 from jupyter_client.session import Session
 
-from tfkernels import comms, deadlines
+from tfkernels import deadlines
 from tfkernels.calls import LOOK, Call
 from tfkernels.channels import Arrived, Channels, Doorbell, Message
 from tfkernels.errors import CellCancelled, ExchangeError, KernelDied, TFKernelsError
 from tfkernels.opening import Closed, Opening
+from tfkernels.output import widgets
+from tfkernels.output.relay import Relay, joined
 from tfkernels.process import Process
-from tfkernels.relay import Relay, joined
 
 ANSWER = 2.0
 """Seconds that the reply to a cell may come later than the message that the kernel is idle again."""
@@ -64,7 +65,7 @@ class Conversation:
         self._idle_since: float | None = None
         self._asked: dict[str, SimpleQueue[dict[str, Any]]] = {}
         self._places: OrderedDict[str, Relay] = OrderedDict()
-        self._comms = comms.here(self)
+        self._comms = widgets.here(self)
         self.closing, self._how = False, ""
         self._thread = threading.Thread(target=self._main, name=f"tfkernels-{name}", daemon=True)
         self._thread.start()

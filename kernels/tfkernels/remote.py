@@ -12,12 +12,13 @@ from dataclasses import replace
 from queue import SimpleQueue
 from typing import Any, Mapping, Union
 
-from tfkernels import kernelspecs, relay, requests
+from tfkernels import kernelspecs, requests
 from tfkernels.attending import attend, stoppable
 from tfkernels.calls import LOOK, Call, Plan
 from tfkernels.conversation import END, Conversation
 from tfkernels.errors import KernelDied
 from tfkernels.interrupts import postponed, redirected
+from tfkernels.output import relay
 from tfkernels.parcel import check, join
 from tfkernels.process import KernelProcess, Process
 from tfkernels.shipments import Reference, Shipment, loaded, sorted_out

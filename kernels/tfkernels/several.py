@@ -7,11 +7,11 @@ from contextlib import ExitStack
 from queue import SimpleQueue
 from typing import Any, Mapping
 
-from tfkernels import relay
 from tfkernels.attending import attend, stoppable
 from tfkernels.calls import Call
 from tfkernels.errors import CellsFailed
-from tfkernels.labels import Labels, aligned
+from tfkernels.output import relay
+from tfkernels.output.line_prefix import Labels, aligned
 from tfkernels.remote import Inputs, RemoteKernel, shared
 from tfkernels.shipments import loaded
 

@@ -14,7 +14,7 @@ from tfkernels.pool import shared
 from tfkernels.segments import Address, Segment
 
 if TYPE_CHECKING:
-    from tfkernels.relay import Relay
+    from tfkernels.output.relay import Relay
     from tfkernels.remote import RemoteKernel
 
 

@@ -14,7 +14,6 @@ import pytest
 
 import tfkernels
 from tests.kernels.test_remote import STUBBORN, interrupt_soon
-from tfkernels import relay
 from tfkernels.calls import Call
 from tfkernels.errors import (
     CellCancelled,
@@ -25,6 +24,7 @@ from tfkernels.errors import (
     RemoteError,
     RemoteInterrupt,
 )
+from tfkernels.output import relay
 from tfkernels.remote import RemoteKernel
 
 SLEEP = "import time; time.sleep(60)"

@@ -73,7 +73,7 @@ def notebook(request: pytest.FixtureRequest, installed: object) -> Iterator[Note
         opened = Notebook(client, here, there)
         opened.run("%load_ext tfkernels\nimport collections\nimages, image_size, tf = [1], 2, 'of this kernel'")
         opened.run(
-            "import tfkernels.notebook.asking; tfkernels.notebook.asking.PATIENCE = 30  # a busy machine shall not fail a test"
+            "import tfkernels.notebook.asking; tfkernels.notebook.asking.PATIENCE = 30  # for a busy machine"
         )
         opened.run(
             "%%{T}\nimport tensorflow as tf, numpy as np\nlogits = np.ones((2, 3)); table = dict(entry=1)\n"

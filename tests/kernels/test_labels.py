@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tfkernels import labels
-from tfkernels.labels import Labels, aligned
-from tfkernels.relay import FunctionRelay, Relay
+from tfkernels.output import line_prefix
+from tfkernels.output.line_prefix import Labels, aligned
+from tfkernels.output.relay import FunctionRelay, Relay
 
 
 class Page:
@@ -57,7 +57,7 @@ def test_an_incomplete_line_keeps_others_waiting_for_a_while(page: Page, monkeyp
     other.stream("stderr", " 20%")
     one.stream("stderr", "\r 30%")
     assert page.streams == "tf1 │  10%\rtf1 │  30%"
-    monkeypatch.setattr(labels, "TURN", 0)
+    monkeypatch.setattr(line_prefix, "TURN", 0)
     other.stream("stderr", "\r 40%")
     page.labels.close()
     assert page.streams == "tf1 │  10%\rtf1 │  30%\ntf2 │  40%\ntf1 │  30%\ntf2 │  40%\n"

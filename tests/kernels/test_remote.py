@@ -14,9 +14,9 @@ import pytest
 
 import tfkernels
 from tests.kernels.specimens import assert_same
-from tfkernels import relay
 from tfkernels.errors import ExchangeError, KernelDied, KernelStartError, RemoteError, RemoteInterrupt, UnknownKernel
 from tfkernels.kernelspecs import KernelSpec
+from tfkernels.output import relay
 from tfkernels.process import KernelProcess
 from tfkernels.remote import RemoteKernel
 

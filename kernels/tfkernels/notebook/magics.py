@@ -9,7 +9,7 @@ from typing import Any
 from IPython.core.magic import no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments
 
-from tfkernels import kernelspecs, relay
+from tfkernels import kernelspecs
 from tfkernels.calls import Call
 from tfkernels.errors import ExchangeError, UsageError
 from tfkernels.notebook import completion
@@ -17,6 +17,7 @@ from tfkernels.notebook import help as inspection
 from tfkernels.notebook.arguments import elsewhere, parse_names
 from tfkernels.notebook.manage import look_after, start_early
 from tfkernels.notebook.options import exchange, parse
+from tfkernels.output import relay
 from tfkernels.remote import RemoteKernel, known, shared, shutdown_all
 from tfkernels.several import each
 

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
-from tfkernels.labels import LabelledRelay, Labels, aligned
-from tfkernels.relay import Relay
+from tfkernels.output.line_prefix import LabelledRelay, Labels, aligned
+from tfkernels.output.relay import Relay
 
 _COLOURS = (36, 33, 35, 32, 34, 31)
 """Cyan, yellow, magenta, green, blue, red; red last, it looks like an error."""

@@ -10,8 +10,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Callable
 
-from tfkernels.frontend import WIDGET, Frontend, StandIn
-from tfkernels.relay import CellRelay, Relay
+from tfkernels.output.frontend import WIDGET, Frontend, StandIn
+from tfkernels.output.relay import CellRelay, Relay
 
 if TYPE_CHECKING:
     from tfkernels.channels import Message

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Mapping
 
 if TYPE_CHECKING:
     from tfkernels.channels import Message
-    from tfkernels.comms import Comms
+    from tfkernels.output.widgets import Comms
 
 WIDGET = "jupyter.widget"
 CONTROL = "jupyter.widget.control"

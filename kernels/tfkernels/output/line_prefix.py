@@ -7,7 +7,7 @@ import uuid
 from collections import deque
 from typing import Callable, Mapping, Sequence
 
-from tfkernels.relay import Bundle, Relay, shown
+from tfkernels.output.relay import Bundle, Relay, shown
 
 TURN = 1.0
 """Seconds that a line which is not complete (a progress bar) keeps the others' incomplete ones waiting."""
