@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 import tfkernels
-from tfkernels.remote import RemoteKernel
+from tfkernels.client.kernel import RemoteKernel
 from tfprovisioner.install import Installed, install
 from tfprovisioner.order import Order
 
@@ -45,6 +45,6 @@ def _history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def _ended() -> Iterator[None]:
     yield
-    from tfkernels.remote import shutdown_all
+    from tfkernels.client.kernel import shutdown_all
 
     shutdown_all()

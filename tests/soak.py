@@ -25,10 +25,10 @@ import numpy as np
 import psutil
 
 import tfkernels
-from tfkernels.calls import Call
+from tfkernels.client.cell import Call
+from tfkernels.client.kernel import RemoteKernel, shutdown_all
 from tfkernels.errors import CellCancelled, CellsFailed, KernelDied, KernelStartError
 from tfkernels.pool import shared as pool
-from tfkernels.remote import RemoteKernel, shutdown_all
 
 NAMES = ("tf1", "tf2")
 

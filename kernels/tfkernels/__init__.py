@@ -12,7 +12,9 @@ import typing
 if typing.TYPE_CHECKING:
     import os
 
-    from tfkernels.attaching import AttachedKernel
+    from tfkernels.client.attach import AttachedKernel
+    from tfkernels.client.each import each as each
+    from tfkernels.client.kernel import RemoteKernel
     from tfkernels.comparison import compare as compare
     from tfkernels.models import load_weights as load_weights
     from tfkernels.models import seed as seed
@@ -20,15 +22,13 @@ if typing.TYPE_CHECKING:
     from tfkernels.models import watch as watch
     from tfkernels.models import weights as weights
     from tfkernels.recording import record as record
-    from tfkernels.remote import RemoteKernel
-    from tfkernels.several import each as each
     from tfkernels.shipments import pack as pack
 
 __version__ = "0.1.0"
 
 _ELSEWHERE = {
     "compare": "tfkernels.comparison",
-    "each": "tfkernels.several",
+    "each": "tfkernels.client.each",
     "load_weights": "tfkernels.models",
     "pack": "tfkernels.shipments",
     "record": "tfkernels.recording",
@@ -74,7 +74,7 @@ def kernel(name: str) -> "RemoteKernel":
     ``UnknownKernel`` if no kernel of that name is registered.
     """
     _check_python()
-    from tfkernels.remote import shared
+    from tfkernels.client.kernel import shared
 
     return shared(name)
 
@@ -86,7 +86,7 @@ def attach(kernel: "typing.Union[str, os.PathLike[str]]", name: typing.Optional[
     ``UnknownKernel``, with those that run, if there is none such.
     """
     _check_python()
-    from tfkernels import attaching
+    from tfkernels.client import attach as attaching
 
     return attaching.attach(kernel, name)
 

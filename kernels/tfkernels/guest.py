@@ -1,6 +1,6 @@
 """What a kernel does once that another kernel wants to use and that was not started by our launcher.
 
-It runs there, by request (see ``tfkernels.bootstrap``), on Python 3.6 and newer, also without NumPy.
+It runs there, by request (see ``tfkernels.client.bootstrap``), on Python 3.6 and newer, also without NumPy.
 """
 
 import json

@@ -14,8 +14,8 @@ from tfkernels.pool import shared
 from tfkernels.segments import Address, Segment
 
 if TYPE_CHECKING:
+    from tfkernels.client.kernel import RemoteKernel
     from tfkernels.output.relay import Relay
-    from tfkernels.remote import RemoteKernel
 
 
 class Reference(NamedTuple):

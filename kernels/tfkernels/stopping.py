@@ -34,7 +34,7 @@ class StopButton:
         shell.user_expressions = user_expressions
 
     def listen(self, loop: asyncio.AbstractEventLoop) -> None:
-        """To a signal that means nothing, and ends what an interrupt does not: see ``nudge`` of ``tfkernels.process``.
+        """To a signal that means nothing, and ends what an interrupt does not: see ``nudge`` in ``client.process``.
 
         A cell that awaits is cancelled by a callback, which sleeps with the loop: ipykernel takes the interrupt when
         something else happens. A loop with a signal handler, whichever it is, is woken by every signal.

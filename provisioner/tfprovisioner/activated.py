@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tfkernels
 from tfkernels import environ
-from tfkernels.kernelspecs import KernelSpec
+from tfkernels.client.kernelspecs import KernelSpec
 from tfprovisioner import health, stand_in
 from tfprovisioner.errors import BrokenEnvironment
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import platformdirs
 
-from tfkernels import kernelspecs
+from tfkernels.client import kernelspecs
 from tfprovisioner import environments, existing, kinds, packages
 from tfprovisioner.conda import places
 from tfprovisioner.packages import Package

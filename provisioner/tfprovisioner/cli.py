@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import tfkernels
-from tfkernels import kernelspecs
+from tfkernels.client import kernelspecs
 from tfprovisioner import catalogue, listing, programs, side_by_side, sources, upkeep
 from tfprovisioner import extras as extras_module
 from tfprovisioner import install as install_module

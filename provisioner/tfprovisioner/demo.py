@@ -7,7 +7,7 @@ import nbformat
 import papermill
 from papermill.exceptions import PapermillExecutionError
 
-from tfkernels import kernelspecs
+from tfkernels.client import kernelspecs
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.home import home
 from tfprovisioner.install import install

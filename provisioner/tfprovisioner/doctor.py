@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tfkernels import kernelspecs
+from tfkernels.client import kernelspecs
+from tfkernels.client.kernelspecs import KernelSpec
 from tfkernels.errors import UnknownKernel
-from tfkernels.kernelspecs import KernelSpec
 from tfprovisioner import cards, catalogue, drift, environments, health, kernelspec, stand_in, trust
 from tfprovisioner.conda import channels
 from tfprovisioner.drift import Drift

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from filelock import Timeout
 
-from tfkernels import kernelspecs
+from tfkernels.client import kernelspecs
 from tfprovisioner import environments, kernelspec
 from tfprovisioner.batch import kernels
 from tfprovisioner.conda import pythons

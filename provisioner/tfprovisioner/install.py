@@ -7,8 +7,8 @@ from typing import Any
 
 from filelock import Timeout
 
-from tfkernels import kernelspecs
-from tfkernels.kernelspecs import KernelSpec
+from tfkernels.client import kernelspecs
+from tfkernels.client.kernelspecs import KernelSpec
 from tfprovisioner import build, cards, catalogue, credentials, cuda, environments, existing, extras, kernelspec
 from tfprovisioner.conda import pythons
 from tfprovisioner.environments import Environment

@@ -11,7 +11,8 @@ from typing import Any
 from jupyter_core.paths import jupyter_data_dir
 
 import tfkernels
-from tfkernels import environ, kernelspecs
+from tfkernels import environ
+from tfkernels.client import kernelspecs
 from tfkernels.start import JUPYTER
 from tfprovisioner import catalogue, cuda, health, stand_in
 from tfprovisioner.conda.activation import activation

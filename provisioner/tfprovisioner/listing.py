@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tfkernels import kernelspecs
+from tfkernels.client import kernelspecs
 from tfprovisioner import catalogue, health, interpreters
 from tfprovisioner.catalogue import Release
 from tfprovisioner.conda import channels

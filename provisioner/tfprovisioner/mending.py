@@ -6,7 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from tfkernels import kernelspecs
+from tfkernels.client import kernelspecs
 from tfkernels.errors import UnknownKernel
 from tfprovisioner import doctor, drift, environments
 from tfprovisioner.doctor import Diagnosis

@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from tfkernels import kernelspecs
+from tfkernels.client import kernelspecs
 from tfprovisioner import activated
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.terminal import answering

@@ -13,7 +13,7 @@ import tfkernels
 from tests.benchmarks import peers
 from tests.benchmarks.cells import bare, bare_client
 from tests.benchmarks.rows import Job, Row, measure
-from tfkernels.remote import RemoteKernel
+from tfkernels.client.kernel import RemoteKernel
 
 SIZES = {1: 100, 10: 20, 100: 20, 1000: 15}
 """Megabytes, and rounds."""

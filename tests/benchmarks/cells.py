@@ -13,7 +13,7 @@ from jupyter_client.manager import start_new_kernel
 import tfkernels
 from tests.benchmarks import reactions
 from tests.benchmarks.rows import Row, measure
-from tfkernels.remote import RemoteKernel
+from tfkernels.client.kernel import RemoteKernel
 
 
 def bare_client(kernel: RemoteKernel) -> BlockingKernelClient:

@@ -21,8 +21,8 @@ import numpy as np
 import tfkernels
 from tests.benchmarks.arrays import local
 from tests.benchmarks.rows import Job, Row
+from tfkernels.client.kernel import RemoteKernel
 from tfkernels.pool import shared
-from tfkernels.remote import RemoteKernel
 
 
 def used(pids: list[int | None]) -> int:

@@ -16,7 +16,7 @@ import execnet
 import ipyparallel
 import numpy as np
 
-from tfkernels.remote import RemoteKernel
+from tfkernels.client.kernel import RemoteKernel
 
 Exchange = Callable[[np.ndarray], float]
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import tfkernels
 from tests.benchmarks.rows import Job, Row, measure
+from tfkernels.client.kernel import RemoteKernel
 from tfkernels.errors import KernelDied
-from tfkernels.remote import RemoteKernel
 
 ROUNDS = 3
 

@@ -12,7 +12,8 @@ import nbformat
 import pytest
 
 from tests.notebooks import text
-from tfkernels import compare, kernelspecs
+from tfkernels import compare
+from tfkernels.client import kernelspecs
 from tfprovisioner.batch import execution
 from tfprovisioner.batch.records import of_notebook
 from tfprovisioner.batch.runs import Run

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tfkernels
-from tfkernels.remote import RemoteKernel
+from tfkernels.client.kernel import RemoteKernel
 
 SETUP = """
 import os

@@ -20,8 +20,8 @@ import tfkernels
 from tests.kernels.specimens import assert_same
 from tests.kernels.test_owner import gone, parse, started, within
 from tests.notebooks import plain, run_cells, text
+from tfkernels.client.kernel import RemoteKernel
 from tfkernels.errors import ExchangeError, KernelDied, KernelStartError, RemoteError, UnknownKernel, UsageError
-from tfkernels.remote import RemoteKernel
 
 OLDEST = [(3, 6), (3, 8), (3, 9), (3, 10)]
 

@@ -19,10 +19,10 @@ import tfkernels
 from tests.kernels.specimens import assert_same
 from tests.kernels.test_owner import started, within
 from tests.notebooks import run_cells, text
-from tfkernels import connections
-from tfkernels.attaching import AttachedKernel
+from tfkernels.client import discovery
+from tfkernels.client.attach import AttachedKernel
+from tfkernels.client.kernel import known
 from tfkernels.errors import CellCancelled, ExchangeError, KernelDied, UnknownKernel, UsageError
-from tfkernels.remote import known
 
 
 class Other:
@@ -251,7 +251,7 @@ def test_what_cannot_be_attached(other: Other, runtime: Path, tmp_path: Path) ->
     try:
         with pytest.raises(UnknownKernel, match="does not answer any more"):
             tfkernels.attach("gone")
-        assert [kernel.id for kernel in connections.candidates()] == [other.id]
+        assert [kernel.id for kernel in discovery.candidates()] == [other.id]
     finally:
         (runtime / "kernel-gone.json").unlink()
     assert not {"nonsense", "two words"} & known.keys()

@@ -190,7 +190,7 @@ def test_a_slow_start_is_shown_and_taken_back(installed: object, here: str) -> N
     _, first, second, third = run_cells(
         here,
         "%load_ext tfkernels\nimport tfkernels.attending\n"
-        "tfkernels.attending.PATIENCE, tfkernels.attending.LOOK = 0, 0.01",  # however fast the machine is
+        "tfkernels.client.wait.PATIENCE, tfkernels.client.wait.LOOK = 0, 0.01",  # however fast the machine is
         "%%tf2\nprint('first')",
         "%tfkernels stop\nprint('second')\n%tf2 1 + 1",
         "%tfkernels stop\ntfkernels.each(['tf2'], 'y = 1', outputs={'y': 'y'})",

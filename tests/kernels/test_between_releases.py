@@ -18,8 +18,8 @@ from uv import find_uv_bin
 from tests.kernels import specimens
 from tests.kernels.test_remote import Answering, interrupt_soon
 from tfkernels import launcher
+from tfkernels.client.kernel import RemoteKernel
 from tfkernels.errors import ExchangeError, RemoteError, RemoteInterrupt
-from tfkernels.remote import RemoteKernel
 from tfprovisioner.install import Installed
 
 _PACKAGES = {

@@ -9,8 +9,8 @@ import pytest
 import tfkernels
 from tests.kernels import specimens
 from tests.kernels.test_between_releases import COMPARING, prepare
+from tfkernels.client.kernel import RemoteKernel
 from tfkernels.errors import ExchangeError, RemoteError
-from tfkernels.remote import RemoteKernel
 from tfprovisioner.install import Installed
 
 

@@ -14,7 +14,8 @@ import pytest
 
 import tfkernels
 from tests.kernels.test_remote import STUBBORN, interrupt_soon
-from tfkernels.calls import Call
+from tfkernels.client.cell import Call
+from tfkernels.client.kernel import RemoteKernel
 from tfkernels.errors import (
     CellCancelled,
     CellsFailed,
@@ -25,7 +26,6 @@ from tfkernels.errors import (
     RemoteInterrupt,
 )
 from tfkernels.output import relay
-from tfkernels.remote import RemoteKernel
 
 SLEEP = "import time; time.sleep(60)"
 
@@ -159,7 +159,7 @@ def test_a_time_limit_interrupts_and_says_so(remote: RemoteKernel) -> None:
 def test_a_time_limit_that_the_cell_ignores(
     remote: RemoteKernel, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("tfkernels.interrupts.REACTION", 0.5)
+    monkeypatch.setattr("tfkernels.client.signals.REACTION", 0.5)
     with pytest.raises(CellTimeout, match=r"does not react(.|\n)*%tfkernels restart tf"):
         remote.run("print('begun')\n" + STUBBORN, timeout=0.5, inputs={"x": np.ones(10**6)})
     assert "begun" in capsys.readouterr().out

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from tests.kernels.comparisons import IMAGES, assert_harmless, layers
+from tfkernels.client.kernel import RemoteKernel
 from tfkernels.comparison import charts, compare
-from tfkernels.remote import RemoteKernel
 
 
 def svg(chart: str) -> ET.Element:

@@ -18,10 +18,10 @@ import pytest
 import tfkernels
 from tests.notebooks import run_cells, text
 from tfkernels import arrived, parcel, writing
+from tfkernels.client.kernel import RemoteKernel
 from tfkernels.codec import MAX_DEPTH, MAX_PARTS, VIEW_FROM
 from tfkernels.errors import ExchangeError, KernelDied, NotPortable, RemoteError
 from tfkernels.pool import shared
-from tfkernels.remote import RemoteKernel
 from tfkernels.segments import MAP_FROM
 
 LARGE = np.arange(MAP_FROM, dtype="f4")

@@ -6,8 +6,8 @@ import gc
 
 import numpy as np
 
+from tfkernels.client.kernel import RemoteKernel
 from tfkernels.pool import shared
-from tfkernels.remote import RemoteKernel
 from tfkernels.segments import MAP_FROM
 
 

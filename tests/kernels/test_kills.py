@@ -17,9 +17,9 @@ import pytest
 
 from tests.kernels.test_owner import within
 from tfkernels import arrived, writing
+from tfkernels.client.kernel import RemoteKernel
 from tfkernels.errors import KernelDied
 from tfkernels.pool import shared
-from tfkernels.remote import RemoteKernel
 
 LARGE = np.arange(6_000_000, dtype="f4")
 """Where a segment is used again, several threads copy it."""

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 import tfkernels
+from tfkernels.client.kernel import RemoteKernel
 from tfkernels.lending import Loan
 from tfkernels.pool import shared
-from tfkernels.remote import RemoteKernel
 
 SIZE = 1_000_000
 MAKE = f"__import__('numpy').arange({SIZE}, dtype='f4')"

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from tests.kernels.test_owner import within
+from tfkernels.client.kernel import RemoteKernel
 from tfkernels.errors import ExchangeError, RemoteError
-from tfkernels.remote import RemoteKernel
 
 HOG = """
 import os, resource

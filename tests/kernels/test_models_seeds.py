@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import tfkernels
+from tfkernels.client.kernel import RemoteKernel, running
 from tfkernels.errors import KernelDied, UsageError
-from tfkernels.remote import RemoteKernel, running
 
 DRAW = """
 import random, numpy as np, tensorflow as tf

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tests.kernels.models import INPUTS, LAYERS, SETUP, WEIGHTS, Kernels, assert_close, kernels, there
+from tfkernels.client.kernel import RemoteKernel
 from tfkernels.errors import RemoteError
 from tfkernels.notebook.arguments import parse_names
-from tfkernels.remote import RemoteKernel
 
 __all__ = ["kernels", "there"]  # the fixtures
 

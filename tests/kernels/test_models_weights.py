@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tests.kernels.models import INPUTS, LAYERS, Kernels, assert_close, kernels, rng, there
+from tfkernels.client.kernel import RemoteKernel
 from tfkernels.errors import RemoteError
-from tfkernels.remote import RemoteKernel
 
 __all__ = ["kernels", "there"]  # the fixtures
 

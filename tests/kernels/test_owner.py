@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tfkernels import folders as folders_module
+from tfkernels.client import runtime_dir as folders_module
 
 _OWNER = """
 import sys, time, numpy, tfkernels

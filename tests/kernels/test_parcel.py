@@ -22,10 +22,10 @@ from hypothesis import strategies as st
 from tests.kernels import specimens
 from tests.kernels.specimens import assert_same as assert_same
 from tests.kernels.test_segments import limited
+from tfkernels.client.kernel import RemoteKernel
 from tfkernels.codec import MAX_DEPTH
 from tfkernels.errors import ExchangeError
 from tfkernels.parcel import Parcel, of_bytes, unpack
-from tfkernels.remote import RemoteKernel
 from tfkernels.segments import Segment
 
 VALUES = {name: [value, np.ones((2, 3)), np.float32(1)] for name, value in specimens.all_here().items()}

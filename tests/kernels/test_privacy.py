@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tfkernels import folders as folders_module
 from tfkernels import segments
+from tfkernels.client import runtime_dir as folders_module
 from tfkernels.errors import ExchangeError
 from tfkernels.segments import Segment, open_segment
 from tfkernels.writing import write

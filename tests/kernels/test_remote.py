@@ -14,11 +14,11 @@ import pytest
 
 import tfkernels
 from tests.kernels.specimens import assert_same
+from tfkernels.client.kernel import RemoteKernel
+from tfkernels.client.kernelspecs import KernelSpec
+from tfkernels.client.process import KernelProcess
 from tfkernels.errors import ExchangeError, KernelDied, KernelStartError, RemoteError, RemoteInterrupt, UnknownKernel
-from tfkernels.kernelspecs import KernelSpec
 from tfkernels.output import relay
-from tfkernels.process import KernelProcess
-from tfkernels.remote import RemoteKernel
 
 
 def test_tensorflow_works_there(remote: RemoteKernel) -> None:
@@ -143,7 +143,7 @@ STUBBORN = "import time\nwhile True:\n    try:\n        time.sleep(60)\n    exce
 def test_a_second_interrupt_ends_a_kernel_that_had_time_to_react(
     remote: RemoteKernel, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("tfkernels.interrupts.REACTION", 1.0)
+    monkeypatch.setattr("tfkernels.client.signals.REACTION", 1.0)
     remote.run("pass")
     interrupt_soon(1)
     interrupt_soon(4)
@@ -314,7 +314,7 @@ def test_a_kernel_that_ends_at_once_shows_its_last_words(remote: RemoteKernel, m
     broken = kernel.spec._replace(
         spec={**kernel.spec.spec, "argv": [kernel.spec.spec["argv"][0], "-c", "import nonsense"]}
     )
-    monkeypatch.setattr("tfkernels.kernelspecs.get", lambda name: broken)
+    monkeypatch.setattr("tfkernels.client.kernelspecs.get", lambda name: broken)
     with pytest.raises(KernelStartError, match=r"(?s)exit code 1.*No module named 'nonsense'.*tfkernels doctor"):
         kernel.start()
     assert kernel.pid is None

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tfkernels import requests
+from tfkernels.client.kernel import RemoteKernel
 from tfkernels.errors import ExchangeError
-from tfkernels.remote import RemoteKernel
 
 MINE = requests.FORMAT
 OTHERS = [MINE - 1, MINE + 1]

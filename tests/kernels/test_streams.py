@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from jupyter_client.manager import start_new_kernel
 
-from tfkernels.remote import RemoteKernel
+from tfkernels.client.kernel import RemoteKernel
 from tfprovisioner.install import Installed
 
 _COUNT = """

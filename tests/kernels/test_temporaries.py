@@ -10,8 +10,8 @@ import pytest
 
 from tfkernels import temporaries
 from tfkernels.buffers import raw
+from tfkernels.client.kernel import RemoteKernel
 from tfkernels.parcel import Parcel, unpack
-from tfkernels.remote import RemoteKernel
 from tfkernels.segments import Segment
 
 COUNT = 20_000_000

@@ -15,9 +15,9 @@ import tfkernels
 from tests.kernels.test_calls import SLEEP, running, until
 from tests.kernels.test_pool import opened
 from tfkernels import shipments
+from tfkernels.client.kernel import RemoteKernel
 from tfkernels.errors import CellCancelled, CellsFailed
 from tfkernels.pool import Pool, shared
-from tfkernels.remote import RemoteKernel
 
 LARGE = {"y": "__import__('numpy').ones(10**6)"}
 

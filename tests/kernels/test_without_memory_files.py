@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tfkernels.client.kernel import RemoteKernel
 from tfkernels.errors import ExchangeError
 from tfkernels.pool import shared
-from tfkernels.remote import RemoteKernel
 from tfkernels.segments import MAP_FROM, Segment
 
 LARGE = np.arange(MAP_FROM, dtype="f4")

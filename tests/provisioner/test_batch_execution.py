@@ -19,7 +19,7 @@ from IPython.core.error import StdinNotImplementedError
 from nbformat.v4 import new_code_cell, new_notebook
 
 from tests.notebooks import text
-from tfkernels import kernelspecs
+from tfkernels.client import kernelspecs
 from tfprovisioner.batch import workplaces
 from tfprovisioner.batch.execution import execute, not_started
 from tfprovisioner.batch.outcomes import METADATA, Failure, Outcome

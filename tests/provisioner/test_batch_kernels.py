@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tfkernels import kernelspecs
+from tfkernels.client import kernelspecs
 from tfkernels.errors import UnknownKernel
 from tfprovisioner import activated, catalogue, garbage, install, interpreters
 from tfprovisioner.batch import kernels

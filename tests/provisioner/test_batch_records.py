@@ -20,7 +20,8 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 import tfkernels
 from tests.notebooks import run_cells, text
-from tfkernels import kernelspecs, parcel, recording
+from tfkernels import parcel, recording
+from tfkernels.client import kernelspecs
 from tfkernels.errors import ExchangeError, NotPortable, UsageError
 from tfprovisioner.batch import records
 from tfprovisioner.batch.execution import execute

@@ -20,9 +20,10 @@ from nbclient.exceptions import CellExecutionError
 from uv import find_uv_bin
 
 from tests.notebooks import run_cells, text
-from tfkernels import kernelspecs, launcher
+from tfkernels import launcher
+from tfkernels.client import kernelspecs
+from tfkernels.client.kernel import RemoteKernel
 from tfkernels.errors import KernelStartError, RemoteError
-from tfkernels.remote import RemoteKernel
 from tfprovisioner import activated, doctor, install, listing
 from tfprovisioner.errors import BrokenEnvironment
 from tfprovisioner.install import Installed

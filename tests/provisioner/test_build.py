@@ -15,8 +15,8 @@ import pytest
 from uv import find_uv_bin
 
 from tests.provisioner.commands import built, command, in_a_mount, tfkernels
-from tfkernels import kernelspecs
-from tfkernels.remote import RemoteKernel
+from tfkernels.client import kernelspecs
+from tfkernels.client.kernel import RemoteKernel
 from tfprovisioner import catalogue, durable, environments, garbage, install, kernelspec, locks, trust
 from tfprovisioner.errors import BadKernelName, BuildFailed, ProvisionError
 from tfprovisioner.install import Removed

@@ -15,8 +15,8 @@ from uv import find_uv_bin
 from tests.provisioner import channels, tiny
 from tests.provisioner.channels import Package, Server, order
 from tests.provisioner.commands import nothing_is_there
-from tfkernels import kernelspecs
-from tfkernels.remote import RemoteKernel
+from tfkernels.client import kernelspecs
+from tfkernels.client.kernel import RemoteKernel
 from tfprovisioner import catalogue, doctor, install, survey
 from tfprovisioner.conda import channels as names
 from tfprovisioner.conda import executable, prefixes

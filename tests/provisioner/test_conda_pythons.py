@@ -13,7 +13,7 @@ import pytest
 from tests.provisioner import channels
 from tests.provisioner.channels import Package, Server
 from tests.provisioner.commands import command
-from tfkernels.remote import RemoteKernel
+from tfkernels.client.kernel import RemoteKernel
 from tfprovisioner import catalogue, doctor, garbage, install, listing, survey
 from tfprovisioner.conda import prefixes, pythons
 from tfprovisioner.order import Order

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.provisioner.commands import command, tfkernels
-from tfkernels import kernelspecs
+from tfkernels.client import kernelspecs
 from tfprovisioner import activated
 from tfprovisioner.install import Installed
 

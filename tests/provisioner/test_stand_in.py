@@ -18,7 +18,7 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from tests.notebooks import run_cells, text
 from tests.provisioner.commands import tfkernels
 from tests.provisioner.test_existing import stub
-from tfkernels import kernelspecs
+from tfkernels.client import kernelspecs
 from tfprovisioner import activated, doctor, health, install, kernelspec, listing, stand_in
 from tfprovisioner.errors import BrokenEnvironment
 from tfprovisioner.install import Installed

@@ -92,8 +92,8 @@ def _checked(number: int) -> int:
 
 
 def _running() -> list[Any]:
-    if "tfkernels.remote" not in sys.modules:  # nothing can have been started
+    if "tfkernels.client.kernel" not in sys.modules:  # nothing can have been started
         return []
-    from tfkernels.remote import running
+    from tfkernels.client.kernel import running
 
     return [kernel for kernel in running() if kernel.owned and kernel.spec.ours]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tfkernels import kernelspecs, remote
+from tfkernels.client import kernel as remote
+from tfkernels.client import kernelspecs
 from tfkernels.errors import TFKernelsError
 
 PATIENCE = 1.0

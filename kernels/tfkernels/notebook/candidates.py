@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tfkernels import connections, kernelspecs, remote
+from tfkernels.client import discovery, kernel, kernelspecs
 from tfkernels.notebook import cell_parser
 
 _AT_ONCE = 0.2
@@ -18,11 +18,11 @@ def find(word: cell_parser.Word, shell: Any) -> list[str]:
     if word.kind == cell_parser.ACTION:
         actions = _parser(shell, word.magic)._actions  # noqa: SLF001 (the same)
         return [str(choice) for action in actions if not action.option_strings for choice in action.choices or ()]
-    names = {*kernelspecs.find(), *remote.known}
+    names = {*kernelspecs.find(), *kernel.known}
     if word.kind == cell_parser.ANY_KERNEL:
         names.update(kernelspecs.python_kernels())
     if word.kind == cell_parser.CONNECTION:
-        return [found.id for found in connections.candidates(_AT_ONCE)]
+        return [found.id for found in discovery.candidates(_AT_ONCE)]
     return sorted(names)
 
 

@@ -9,8 +9,10 @@ from typing import Any
 from IPython.core.magic import no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments
 
-from tfkernels import kernelspecs
-from tfkernels.calls import Call
+from tfkernels.client import kernelspecs
+from tfkernels.client.cell import Call
+from tfkernels.client.each import each
+from tfkernels.client.kernel import RemoteKernel, known, shared, shutdown_all
 from tfkernels.errors import ExchangeError, UsageError
 from tfkernels.notebook import completion
 from tfkernels.notebook import help as inspection
@@ -18,8 +20,6 @@ from tfkernels.notebook.arguments import elsewhere, parse_names
 from tfkernels.notebook.manage import look_after, start_early
 from tfkernels.notebook.options import exchange, parse
 from tfkernels.output import relay
-from tfkernels.remote import RemoteKernel, known, shared, shutdown_all
-from tfkernels.several import each
 
 # Names that look like one of ours get our error, with the nearest names, instead of IPython's "not found".
 _LOOKS_LIKE_OURS = re.compile(r"^\s*(?:\w+\s*=\s*)?%%?(tf\d[a-z0-9._-]*)", re.MULTILINE)

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from IPython import get_ipython
 from IPython.core.magic_arguments import argument, magic_arguments
 
-from tfkernels import attaching, connections, kernelspecs, owner
+from tfkernels import owner
+from tfkernels.client import attach as attaching
+from tfkernels.client import discovery, kernelspecs
+from tfkernels.client.kernel import RemoteKernel, known, running, shared
 from tfkernels.errors import TFKernelsError, UnknownKernel, UsageError
 from tfkernels.notebook.options import parse
-from tfkernels.remote import RemoteKernel, known, running, shared
 
 ACTIONS: dict[str, Callable[[RemoteKernel], None]] = {
     "restart": lambda kernel: kernel.restart(),
@@ -50,7 +52,7 @@ def look_after(line: str) -> None:
 
 def _attach(kernels: list[str], alias: str | None) -> None:
     if not kernels:
-        print(connections.listed(connections.candidates()) or "No other kernel of yours runs.")
+        print(discovery.listed(discovery.candidates()) or "No other kernel of yours runs.")
         return
     if alias is not None and len(kernels) > 1:
         raise UsageError("--as NAME is for one kernel; attach the others in lines of their own")

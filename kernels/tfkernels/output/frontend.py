@@ -6,7 +6,7 @@ import signal
 from typing import TYPE_CHECKING, Any, Mapping
 
 if TYPE_CHECKING:
-    from tfkernels.channels import Message
+    from tfkernels.client.channels import Message
     from tfkernels.output.widgets import Comms
 
 WIDGET = "jupyter.widget"

@@ -14,8 +14,8 @@ from tfkernels.output.frontend import WIDGET, Frontend, StandIn
 from tfkernels.output.relay import CellRelay, Relay
 
 if TYPE_CHECKING:
-    from tfkernels.channels import Message
-    from tfkernels.conversation import Conversation
+    from tfkernels.client.channels import Message
+    from tfkernels.client.connection import Conversation
 
 
 class Unseen:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from multiprocessing import forkserver
 from typing import Any
 
-from tfkernels import folders
+from tfkernels.client import runtime_dir
 from tfprovisioner.errors import ProvisionError
 
 _WORKER = "tfprovisioner.batch.worker"
@@ -51,7 +51,7 @@ def cluster(workers: int) -> Iterator[Any]:
     # What the server process imports is said already. Dask would say it again, and import pandas for that.
     distributed.utils._forkserver_preload_set = True  # noqa: SLF001 (without it, it takes a second longer)
 
-    folder = folders.make()  # Dask keeps a folder for each worker; elsewhere they would stay in the current one
+    folder = runtime_dir.make()  # Dask keeps a folder for each worker; elsewhere they would stay in the current one
     try:
         with dask.config.set({**_SETTINGS, "temporary-directory": str(folder)}):
             try:
@@ -75,7 +75,7 @@ def cluster(workers: int) -> Iterator[Any]:
             with made:
                 yield made
     finally:
-        folders.remove(folder)
+        runtime_dir.remove(folder)
 
 
 def dashboard(made: Any) -> str:

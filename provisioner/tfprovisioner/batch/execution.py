@@ -24,8 +24,8 @@ from nbformat.notebooknode import from_dict
 from papermill.exceptions import PapermillExecutionError
 
 from tfkernels import recording
-from tfkernels.kernelspecs import KernelSpec
-from tfkernels.process import ending
+from tfkernels.client.kernelspecs import KernelSpec
+from tfkernels.client.process import ending
 from tfprovisioner import environments
 from tfprovisioner.batch.outcomes import FAILED, METADATA, PASSED, Failure, Outcome, host, plain
 from tfprovisioner.batch.papermilling import ENGINE, CheckFailed, Launch

@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tfkernels import kernelspecs
+from tfkernels.client import kernelspecs
+from tfkernels.client.kernelspecs import KernelSpec
 from tfkernels.errors import UnknownKernel
-from tfkernels.kernelspecs import KernelSpec
 from tfprovisioner import build, catalogue, health, kernelspec, plan
 from tfprovisioner.errors import BrokenEnvironment, ProvisionError
 from tfprovisioner.home import home

@@ -15,7 +15,7 @@ from nbformat import NotebookNode
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 
-from tfkernels.kernelspecs import KernelSpec
+from tfkernels.client.kernelspecs import KernelSpec
 
 ENGINE = "tfkernels-batch"
 """Under this name papermill finds it; it cannot be chosen on papermill's command line, for it needs a ``Launch``."""

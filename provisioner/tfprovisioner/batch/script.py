@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tfkernels import kernelspecs
-from tfkernels.process import ending
+from tfkernels.client import kernelspecs
+from tfkernels.client.process import ending
 from tfprovisioner import activated, environments, stand_in
 from tfprovisioner.batch.outcomes import FAILED, PASSED, Failure, Outcome, host, plain
 from tfprovisioner.batch.runs import Run

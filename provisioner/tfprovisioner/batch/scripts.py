@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tfkernels import folders
+from tfkernels.client import runtime_dir
 from tfprovisioner.batch import destinations, output, together
 from tfprovisioner.batch.matrix import INTERRUPTED
 from tfprovisioner.batch.outcomes import Outcome
@@ -62,11 +62,11 @@ def _opened(target: Path | None, resume: bool, runs: Sequence[Run]) -> Iterator[
         with destinations.opened(str(target), resume, runs) as destination:
             yield destination.folder
         return
-    folder = folders.make()  # what a command that was killed leaves is swept by the next
+    folder = runtime_dir.make()  # what a command that was killed leaves is swept by the next
     try:
         yield folder
     finally:
-        folders.remove(folder)
+        runtime_dir.remove(folder)
 
 
 def _passed(found: Sequence[Found]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import nbformat
 
-from tfkernels.kernelspecs import KernelSpec
+from tfkernels.client.kernelspecs import KernelSpec
 from tfprovisioner import environments, install, kernelspec
 from tfprovisioner.batch import kernels, loading, output, records
 from tfprovisioner.batch.bisection import SKIPPED

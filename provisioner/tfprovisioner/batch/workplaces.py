@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from tfkernels import folders
+from tfkernels.client import runtime_dir
 
 _STAMP = (1980, 1, 1, 0, 0, 0)
 """The time of every packed file: the same files are the same bytes."""
@@ -56,11 +56,11 @@ class Workplace:
 @contextmanager
 def private_folder() -> Iterator[Path]:
     """One that nobody else can look into; gone at the end, or, if this process is killed, when another one is made."""
-    folder = folders.make()
+    folder = runtime_dir.make()
     try:
         yield folder
     finally:
-        folders.remove(folder)  # as far as it goes: a child of the kernel's may still be writing
+        runtime_dir.remove(folder)  # as far as it goes: a child of the kernel's may still be writing
 
 
 def _files(path: Path) -> Iterator[Path]:

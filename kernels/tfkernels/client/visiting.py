@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 
-from tfkernels.calls import Call
-from tfkernels.channels import Message
-from tfkernels.conversation import Conversation
-from tfkernels.process import PATIENCE
-from tfkernels.tickets import Ticket
+from tfkernels.client.cell import Call
+from tfkernels.client.channels import Message
+from tfkernels.client.connection import Conversation
+from tfkernels.client.process import PATIENCE
+from tfkernels.client.tickets import Ticket
 
 
 class Visit(Conversation):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 
-from tfkernels import connections, kernelspecs, remote
-from tfkernels.attached import AttachedProcess
-from tfkernels.conversation import Conversation
+from tfkernels.client import discovery, kernelspecs
+from tfkernels.client import kernel as remote
+from tfkernels.client.attached import AttachedProcess
+from tfkernels.client.connection import Conversation
+from tfkernels.client.visiting import Visit
 from tfkernels.errors import UnknownKernel, UsageError
-from tfkernels.visiting import Visit
 
 PATIENCE = 3.0
 """Seconds that a kernel has to answer at once."""
@@ -26,13 +27,13 @@ class AttachedKernel(remote.RemoteKernel):
 
     owned = False
 
-    def __init__(self, name: str, kernel: connections.Running) -> None:
+    def __init__(self, name: str, kernel: discovery.Running) -> None:
         self._kernel = kernel
         super().__init__(name)
 
     def _look_up(self) -> None:
         try:
-            self._kernel = connections.find(str(self._kernel.file))
+            self._kernel = discovery.find(str(self._kernel.file))
         except UnknownKernel as error:
             raise UnknownKernel(
                 f"kernel {self.name} was attached to {self._kernel.file}, and that runs no more; %tfkernels attach "
@@ -89,8 +90,8 @@ def attach(kernel: str | os.PathLike[str], name: str | None = None) -> AttachedK
     ``name`` is what its magic is called from now on, and what ``tfkernels.kernel`` finds it by. Raises
     ``UnknownKernel`` if none such runs, ``UsageError`` if the name is somebody else's or the kernel this one itself.
     """
-    found = connections.find(os.fspath(kernel))
-    if connections.own() == found.file:
+    found = discovery.find(os.fspath(kernel))
+    if discovery.own() == found.file:
         raise UsageError("that is this notebook's own kernel; its cells need no magic")
     name = name or f"{_plain(found.kernel)}-{_plain(found.id)[:_SHORT]}"
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name):

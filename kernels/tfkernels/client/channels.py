@@ -13,7 +13,7 @@ from typing import Any, Dict, NamedTuple
 import zmq
 from jupyter_client.session import Session
 
-from tfkernels.connections import endpoint, secure
+from tfkernels.client.discovery import endpoint, secure
 
 Message = Dict[str, Any]
 """A Jupyter message: header, parent_header, metadata, content, buffers."""

@@ -11,14 +11,14 @@ from datetime import datetime
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+from tfkernels.client.signals import raising
 from tfkernels.errors import CellCancelled, CellTimeout, ExchangeError, RemoteError, RemoteInterrupt
-from tfkernels.interrupts import raising
 from tfkernels.output.relay import Relay, joined
 from tfkernels.parcel import check, join
 
 if TYPE_CHECKING:
-    from tfkernels.channels import Message
-    from tfkernels.conversation import Conversation
+    from tfkernels.client.channels import Message
+    from tfkernels.client.connection import Conversation
     from tfkernels.shipments import Shipment
 
 _END_OF_FILE = "\x04"  # what ipykernel turns back into an EOFError

@@ -7,12 +7,12 @@ from contextlib import ExitStack
 from queue import SimpleQueue
 from typing import Any, Mapping
 
-from tfkernels.attending import attend, stoppable
-from tfkernels.calls import Call
+from tfkernels.client.cell import Call
+from tfkernels.client.kernel import Inputs, RemoteKernel, shared
+from tfkernels.client.wait import attend, stoppable
 from tfkernels.errors import CellsFailed
 from tfkernels.output import relay
 from tfkernels.output.line_prefix import Labels, aligned
-from tfkernels.remote import Inputs, RemoteKernel, shared
 from tfkernels.shipments import loaded
 
 

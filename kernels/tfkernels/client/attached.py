@@ -9,8 +9,8 @@ from pathlib import Path
 
 import zmq
 
-from tfkernels.bootstrap import Facts
-from tfkernels.connections import Running, endpoint, secure
+from tfkernels.client.bootstrap import Facts
+from tfkernels.client.discovery import Running, endpoint, secure
 
 SILENCE = 5.0
 """Seconds without a heartbeat after which a kernel on another machine is taken for dead."""

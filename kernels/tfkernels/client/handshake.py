@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tfkernels import bootstrap
-from tfkernels.channels import Channels, Message
+from tfkernels.client import bootstrap
+from tfkernels.client.channels import Channels, Message
+from tfkernels.client.process import Process
 from tfkernels.errors import KernelStartError
-from tfkernels.process import Process
 from tfkernels.segments import Segment
 
 START_TIMEOUT = 60.0

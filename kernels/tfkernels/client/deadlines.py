@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 
-from tfkernels import interrupts
-from tfkernels.calls import LOOK, Call
-from tfkernels.process import Process
+from tfkernels.client import signals
+from tfkernels.client.cell import LOOK, Call
+from tfkernels.client.process import Process
 
 NUDGED = timedelta(seconds=1)
 """After an interrupt."""
@@ -29,7 +29,7 @@ def limit(call: Call, interrupt: Callable[[Call], None]) -> float:
     """Interrupts a cell that ran for too long, gives it up when it does not react. Seconds until the next look."""
     if call.timeout is None or call.began is None:
         return LOOK
-    left = call.began + call.timeout - time.monotonic() + (interrupts.REACTION if call.timed_out else 0)
+    left = call.began + call.timeout - time.monotonic() + (signals.REACTION if call.timed_out else 0)
     if left <= 0 and not call.timed_out:
         call.timed_out = True
         interrupt(call)

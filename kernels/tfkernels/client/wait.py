@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from tfkernels import interrupts
-from tfkernels.calls import LOOK, Call
+from tfkernels.client import signals
+from tfkernels.client.cell import LOOK, Call
 from tfkernels.errors import CellCancelled
 
 if TYPE_CHECKING:
-    from tfkernels.channels import Message
+    from tfkernels.client.channels import Message
 
 PATIENCE = 1.0
 """Seconds until the user is told that a kernel is starting."""
@@ -37,7 +37,7 @@ class Stop:
         self.presses += 1
 
     def act(self, calls: Sequence[Call]) -> None:
-        late = self.presses > 0 and time.monotonic() - self.first > interrupts.REACTION
+        late = self.presses > 0 and time.monotonic() - self.first > signals.REACTION
         if self.pending:
             self.seen = self.presses
             for call in calls:
@@ -89,7 +89,7 @@ def stoppable(inbox: SimpleQueue[Any]) -> Iterator[Stop]:
         stop.press()
         inbox.put(None)
 
-    with interrupts.redirected(press):
+    with signals.redirected(press):
         yield stop
 
 

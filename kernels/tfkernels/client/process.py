@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_client.connect import write_connection_file
 
-from tfkernels import environ, folders
-from tfkernels.bootstrap import Facts
+from tfkernels import environ
+from tfkernels.client import runtime_dir
+from tfkernels.client.bootstrap import Facts
+from tfkernels.client.kernelspecs import KernelSpec
 from tfkernels.errors import KernelStartError
-from tfkernels.kernelspecs import KernelSpec
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -93,7 +94,7 @@ class KernelProcess:
         self.by_message = spec.spec.get("interrupt_mode") == "message"
         # One private folder (mode 700) for the sockets and the error log, removed as a whole.
         try:
-            self.folder = folders.make()
+            self.folder = runtime_dir.make()
         except OSError as error:
             raise KernelStartError(
                 f"kernel {spec.name} cannot be started: no folder for its sockets can be made ({error}). Free some "
@@ -116,7 +117,7 @@ class KernelProcess:
                 )
             self._stderr = (self.folder / "stderr").open("rb", buffering=0)
         except OSError as error:
-            folders.remove(self.folder)
+            runtime_dir.remove(self.folder)
             if error.filename is not None and error.filename == spec.command("")[0]:
                 raise KernelStartError(
                     f"kernel {spec.name} cannot be started: {error.strerror} ({error.filename}). Its environment may "
@@ -127,7 +128,7 @@ class KernelProcess:
                 f"again."
             ) from error
         except BaseException:
-            folders.remove(self.folder)
+            runtime_dir.remove(self.folder)
             raise
 
     @property
@@ -192,7 +193,7 @@ class KernelProcess:
         self.kill()
         self._process.wait()
         self._stderr.close()
-        folders.remove(self.folder)
+        runtime_dir.remove(self.folder)
 
     def obituary(self) -> str:
         """How the process ended: signal or exit code, and its last words."""

@@ -12,15 +12,16 @@ from dataclasses import replace
 from queue import SimpleQueue
 from typing import Any, Mapping, Union
 
-from tfkernels import kernelspecs, requests
-from tfkernels.attending import attend, stoppable
-from tfkernels.calls import LOOK, Call, Plan
-from tfkernels.conversation import END, Conversation
+from tfkernels import requests
+from tfkernels.client import kernelspecs
+from tfkernels.client.cell import LOOK, Call, Plan
+from tfkernels.client.connection import END, Conversation
+from tfkernels.client.process import KernelProcess, Process
+from tfkernels.client.signals import postponed, redirected
+from tfkernels.client.wait import attend, stoppable
 from tfkernels.errors import KernelDied
-from tfkernels.interrupts import postponed, redirected
 from tfkernels.output import relay
 from tfkernels.parcel import check, join
-from tfkernels.process import KernelProcess, Process
 from tfkernels.shipments import Reference, Shipment, loaded, sorted_out
 
 Inputs = Union[Mapping[str, Any], Shipment, None]

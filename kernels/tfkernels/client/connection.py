@@ -12,14 +12,14 @@ from typing import Any
 
 from jupyter_client.session import Session
 
-from tfkernels import deadlines
-from tfkernels.calls import LOOK, Call
-from tfkernels.channels import Arrived, Channels, Doorbell, Message
+from tfkernels.client import deadlines
+from tfkernels.client.cell import LOOK, Call
+from tfkernels.client.channels import Arrived, Channels, Doorbell, Message
+from tfkernels.client.handshake import Closed, Opening
+from tfkernels.client.process import Process
 from tfkernels.errors import CellCancelled, ExchangeError, KernelDied, TFKernelsError
-from tfkernels.opening import Closed, Opening
 from tfkernels.output import widgets
 from tfkernels.output.relay import Relay, joined
-from tfkernels.process import Process
 
 ANSWER = 2.0
 """Seconds that the reply to a cell may come later than the message that the kernel is idle again."""
