@@ -36,20 +36,20 @@ def _broken(error: Exception) -> str:
 
 if __name__ == "__main__":
     _import_package_alone()
-    from tfkernels import owner
+    from tfkernels.kernel_side import parent_watch
     from tfkernels.start import explain_elsewhere
 
-    owner.watch()  # before the imports that take a second, in which the owner may end
+    parent_watch.watch()  # before the imports that take a second, in which the owner may end
 
     streams = os.dup(1), os.dup(2)  # ipykernel puts pipes in their place, which end with this program
     try:
-        from tfkernels import kernelapp
+        from tfkernels.kernel_side import app
     except Exception as error:  # noqa: BLE001 (what a broken package raises is its own affair)
         explain_elsewhere(_broken(error))
     try:
-        kernelapp.main()
+        app.main()
     except Exception as error:
-        if not kernelapp.is_damage(error):
+        if not app.is_damage(error):
             raise
         for number, stream in enumerate(streams, 1):
             os.dup2(stream, number)

@@ -16,7 +16,7 @@ from jupyter_client.manager import start_new_kernel
 
 import tfkernels
 from tfcatalogue import checks
-from tfkernels import environ
+from tfkernels import env_vars
 from tfprovisioner import catalogue, install, locks, results
 from tfprovisioner.catalogue import Release
 from tfprovisioner.environments import Environment
@@ -114,7 +114,7 @@ def _check(environment: Environment, name: str) -> str:
             done = subprocess.run(
                 command,
                 cwd=folder,
-                env=environ.cleaned(os.environ),
+                env=env_vars.cleaned(os.environ),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,

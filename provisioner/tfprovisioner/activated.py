@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import tfkernels
-from tfkernels import environ
+from tfkernels import env_vars
 from tfkernels.client.kernelspecs import KernelSpec
 from tfprovisioner import health, stand_in
 from tfprovisioner.errors import BrokenEnvironment
@@ -44,7 +44,7 @@ def variables(spec: KernelSpec) -> dict[str, str]:
     interpreter = python(spec)
     folder = Path(interpreter).parents[1]
     venv = str(folder) if (folder / "pyvenv.cfg").exists() else None
-    active = environ.activated(spec.environment(environ.cleaned(os.environ)), interpreter, venv)
+    active = env_vars.activated(spec.environment(env_vars.cleaned(os.environ)), interpreter, venv)
     # What a kernelspec puts there is meant for this environment.
     active["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ALONE), active.get("PYTHONPATH"))))
     return active

@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from tfkernels import environ
+from tfkernels import env_vars
 from tfprovisioner import environments, kinds, packages
 from tfprovisioner.environments import Environment
 from tfprovisioner.errors import BrokenEnvironment, UnknownEnvironment
@@ -160,7 +160,7 @@ def _ask(python: Path) -> dict[str, Any]:
     try:
         done = subprocess.run(
             [python, "-I", "-B", "-c", _QUESTION],
-            env=environ.cleaned(os.environ), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            env=env_vars.cleaned(os.environ), stdin=subprocess.DEVNULL, capture_output=True, text=True,
             errors="replace", timeout=TIMEOUT, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:

@@ -10,7 +10,7 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 import tfkernels
-from tfkernels import environ
+from tfkernels import env_vars
 from tfkernels.start import PROBLEM
 from tfprovisioner import health
 
@@ -37,7 +37,7 @@ class TensorFlowProvisioner(LocalProvisioner):
     def _finalize_env(self, env: dict[str, str]) -> None:
         super()._finalize_env(env)
         assert self.kernel_spec is not None
-        kept = environ.cleaned(env, keep=self.kernel_spec.env)
+        kept = env_vars.cleaned(env, keep=self.kernel_spec.env)
         for name in set(env) - set(kept):
             del env[name]
 

@@ -11,7 +11,7 @@ from typing import Any
 from jupyter_core.paths import jupyter_data_dir
 
 import tfkernels
-from tfkernels import environ
+from tfkernels import env_vars
 from tfkernels.client import kernelspecs
 from tfkernels.start import JUPYTER
 from tfprovisioner import catalogue, cuda, health, stand_in
@@ -116,7 +116,7 @@ def _run_by(python: Path, folder: Path, content: dict[str, Any]) -> bool:
         str(python),
         str(folder / START),
         variables.get(JUPYTER, sys.executable),
-        variables.get(environ.OWN, "").split(","),
+        variables.get(env_vars.OWN, "").split(","),
         f"{told} Or take the kernel away with: jupyter kernelspec remove {name}",
     ).encode("utf-8")
     script = folder / stand_in.NAME
@@ -236,7 +236,7 @@ def _own(environment: Environment, devices: str | None) -> dict[str, str]:
         return {}
     path = [*done.path, *cuda.programs(with_cuda)]
     escaped = {name: _escaped(value) for name, value in variables.items()}
-    return {**escaped, environ.OWN: ",".join(variables), environ.OWN_PATH: os.pathsep.join(path)}
+    return {**escaped, env_vars.OWN: ",".join(variables), env_vars.OWN_PATH: os.pathsep.join(path)}
 
 
 def _escaped(value: str) -> str:
@@ -245,7 +245,7 @@ def _escaped(value: str) -> str:
 
 
 def _others(variables: dict[str, str]) -> dict[str, str]:
-    own = {*variables.get(environ.OWN, "").split(","), environ.OWN, environ.OWN_PATH}
+    own = {*variables.get(env_vars.OWN, "").split(","), env_vars.OWN, env_vars.OWN_PATH}
     return {name: value for name, value in variables.items() if name not in own}
 
 

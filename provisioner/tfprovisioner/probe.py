@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfkernels import environ
+from tfkernels import env_vars
 from tfprovisioner import children
 from tfprovisioner.conda import places
 from tfprovisioner.conda.activation import activation
@@ -82,12 +82,17 @@ def loads(python: Path, library: Path) -> str:
 
 def gpus_seen(python: Path, own: Mapping[str, str], writing: bool = True) -> tuple[str, ...]:
     """The GPUs that TensorFlow sees with the variables of a kernelspec. Raises ``BrokenEnvironment``."""
-    variables = {**environ.cleaned(os.environ), **own, "TF_FORCE_GPU_ALLOW_GROWTH": "true", "TF_CPP_MIN_LOG_LEVEL": "2"}
+    variables = {
+        **env_vars.cleaned(os.environ),
+        **own,
+        "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+    }
     return tuple(json.loads(_answer(python, [_GPU_SCRIPT], variables, writing)))
 
 
 def _variables(python: Path) -> dict[str, str]:
-    variables = {**environ.cleaned(os.environ), **activation(places.prefix_of(python)).variables}
+    variables = {**env_vars.cleaned(os.environ), **activation(places.prefix_of(python)).variables}
     variables["CUDA_VISIBLE_DEVICES"] = "-1"  # no memory of a GPU that is at work is taken
     variables["TF_CPP_MIN_LOG_LEVEL"] = "2"
     return variables

@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 from findpython.providers import ALL_PROVIDERS
 
-from tfkernels import environ
+from tfkernels import env_vars
 from tfprovisioner import children
 from tfprovisioner.conda import places
 from tfprovisioner.errors import NoInterpreter
@@ -122,7 +122,7 @@ def ask(path: Path) -> Python:
     """What the interpreter at ``path`` says about itself. Raises ``NoInterpreter`` if it is none that works."""
     command = [str(path), "-I", "-S", "-c", _QUESTION]
     try:
-        with children.started(command, env=environ.cleaned(os.environ), stderr=subprocess.PIPE) as process:
+        with children.started(command, env=env_vars.cleaned(os.environ), stderr=subprocess.PIPE) as process:
             try:
                 out, err = process.communicate(timeout=TIMEOUT)
             except subprocess.TimeoutExpired:

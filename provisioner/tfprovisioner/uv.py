@@ -9,7 +9,7 @@ from pathlib import Path
 
 from uv import find_uv_bin
 
-from tfkernels import environ
+from tfkernels import env_vars
 from tfprovisioner import children
 from tfprovisioner.credentials import redacted
 from tfprovisioner.errors import BuildFailed
@@ -183,7 +183,7 @@ def _shown(folder: Path, variables: tuple[tuple[str, str], ...]) -> str:
 
 def _variables() -> dict[str, str]:
     """The variables that uv is started with."""
-    variables = environ.cleaned(os.environ)
+    variables = env_vars.cleaned(os.environ)
     for name in _DECIDED:
         variables.pop(name, None)
     if variables.get("UV_LINK_MODE") == "symlink":  # `uv cache clean` would empty all environments

@@ -7,17 +7,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tfkernels import archive
+from tfkernels.kernel_side import archive
 
 _THERE = """
 import base64, os, sys
-scope = {"__name__": "tfkernels.archive"}
+scope = {"__name__": "tfkernels.kernel_side.archive"}
 exec(sys.argv[1], scope)
 scope["install"](base64.b64decode(sys.stdin.read()))
-import tfkernels, tfkernels.guest, tfkernels.kinds.plain, tfkernels.archive, tfkernels.errors
+import tfkernels, tfkernels.kernel_side.inject, tfkernels.kinds.plain, tfkernels.kernel_side.archive, tfkernels.errors
 assert tfkernels.__version__ == sys.argv[2]
-assert tfkernels.archive.source() == sys.argv[1]
-assert tfkernels.archive.pack() == scope["pack"]() == tfkernels.__spec__.loader.content, "it can be sent on"
+assert tfkernels.kernel_side.archive.source() == sys.argv[1]
+assert tfkernels.kernel_side.archive.pack() == scope["pack"]() == tfkernels.__spec__.loader.content, "it can be sent on"
 try:
     import tfkernels.nonsense
 except ImportError as error:

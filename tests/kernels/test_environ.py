@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tfkernels.environ import cleaned
+from tfkernels.env_vars import cleaned
 
 
 def test_what_belongs_to_another_environment_is_taken_away() -> None:

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from tfkernels import requests
+from tfkernels import protocol
 from tfkernels.client.kernel import RemoteKernel
 from tfkernels.errors import ExchangeError
 
-MINE = requests.FORMAT
+MINE = protocol.FORMAT
 OTHERS = [MINE - 1, MINE + 1]
 
 
@@ -28,7 +28,7 @@ def ask(remote: RemoteKernel, code: str, along: Any = None) -> dict[str, Any]:
 
 def whole(**changes: Any) -> dict[str, Any]:
     request: dict[str, Any] = {
-        "format": requests.FORMAT, "kernel": "x", "magic": "%%x", "inputs": None, "outputs": {}, "segment": None,
+        "format": protocol.FORMAT, "kernel": "x", "magic": "%%x", "inputs": None, "outputs": {}, "segment": None,
         "instead": [],
     }  # fmt: skip
     return {**request, **changes}
@@ -68,7 +68,7 @@ def test_what_cannot_be_understood_is_answered_and_not_run(remote: RemoteKernel,
 def test_a_notebook_with_another_tfkernels(remote: RemoteKernel, other: int, monkeypatch: pytest.MonkeyPatch) -> None:
     remote["a"] = 0
     with monkeypatch.context() as patch:
-        patch.setattr(requests, "FORMAT", other)
+        patch.setattr(protocol, "FORMAT", other)
         for exchange in (lambda: remote["a"], lambda: remote.run("a = 1"), lambda: remote.run("", inputs={"a": 1})):
             with pytest.raises(
                 ExchangeError, match=rf"writes format {other} and this one reads format {MINE};.*install"
@@ -80,7 +80,7 @@ def test_a_notebook_with_another_tfkernels(remote: RemoteKernel, other: int, mon
 @pytest.mark.parametrize("other", OTHERS, ids=["older", "newer"])
 def test_a_kernel_with_another_tfkernels(remote: RemoteKernel, other: int) -> None:
     remote["a"] = 0
-    remote.run(f"from tfkernels import requests; mine, requests.FORMAT = requests.FORMAT, {other}")
+    remote.run(f"from tfkernels import protocol as requests; mine, requests.FORMAT = requests.FORMAT, {other}")
     try:
         for exchange in (lambda: remote["a"], lambda: remote.run("a = 1"), lambda: remote.run("", inputs={"a": 1})):
             with pytest.raises(ExchangeError, match=rf"reads format {other}; .*tfkernels install"):

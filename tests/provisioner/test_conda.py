@@ -64,7 +64,7 @@ def test_an_environment_of_conda_packages_is_active_in_its_kernel(
         assert kernel["shutil.which('python')"] == str(prefix / "bin" / "python")
         assert kernel["subprocess.check_output('where').decode().strip()"] == str(prefix)
         # What is this environment's is not handed on to the kernels that it starts.
-        kernel.run("from tfkernels import environ; handed_on = environ.cleaned(environ.AT_START)")
+        kernel.run("from tfkernels import env_vars as environ; handed_on = environ.cleaned(environ.AT_START)")
         assert not {"CONDA_PREFIX", "FROM_A_HOOK", "LD_LIBRARY_PATH"} & set(kernel["handed_on"])
 
     for again in (order(server.url), Order("tf1", user=True)):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.provisioner.commands import tfkernels
-from tfkernels import environ
+from tfkernels import env_vars
 from tfprovisioner import cards, catalogue, cuda, kernelspec, locks
 from tfprovisioner.cards import Card
 from tfprovisioner.environments import Environment
@@ -195,10 +195,10 @@ def test_the_libraries_and_gpus_of_a_kernel_are_its_own(environment: Environment
     # In the kernel they stay, for `!python` as well; the kernels that it starts do not get them.
     script = (
         "import json, os, sys; sys.path.insert(0, sys.argv[1])\n"
-        "from tfkernels import environ; environ.activate()\n"
+        "from tfkernels import env_vars as environ; environ.activate()\n"
         "print(json.dumps([dict(os.environ), environ.cleaned(environ.AT_START)]))"
     )
-    source = str(Path(environ.__file__).parent.parent)
+    source = str(Path(env_vars.__file__).parent.parent)
     server = {"PATH": os.environ["PATH"], "XLA_FLAGS": "--xla_dump_to=/x", "LD_LIBRARY_PATH": "/server"}
     done = subprocess.run(
         [sys.executable, "-I", "-c", script, source], env={**server, **told}, capture_output=True, text=True, check=True

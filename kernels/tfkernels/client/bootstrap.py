@@ -11,9 +11,9 @@ import base64
 import json
 from typing import Any, NamedTuple
 
-from tfkernels import archive
 from tfkernels.errors import KernelStartError
-from tfkernels.guest import PROTOCOL
+from tfkernels.kernel_side import archive
+from tfkernels.kernel_side.inject import PROTOCOL
 from tfkernels.segments import Address
 
 OLDEST = (3, 6)
@@ -25,15 +25,16 @@ _QUESTIONS = {
     "python": "__import__('sys').version_info[:2]",
     "ipykernel": "'ipykernel' in __import__('sys').modules",
     "protocol": (
-        "__import__('importlib').import_module('tfkernels.guest').PROTOCOL "
+        "__import__('importlib').import_module('tfkernels.kernel_side.inject').PROTOCOL "
         "if 'tfkernels' in __import__('sys').modules else None"
     ),
 }
 
-_SETTLE = "__import__('importlib').import_module('tfkernels.guest').settle({order!r})"
+_SETTLE = "__import__('importlib').import_module('tfkernels.kernel_side.inject').settle({order!r})"
 _SEND = (
     "(lambda scope: (exec({source!r}, scope), "
-    "scope['install'](__import__('base64').b64decode({content!r})), {settle}))({{'__name__': 'tfkernels.archive'}})[-1]"
+    "scope['install'](__import__('base64').b64decode({content!r})), {settle}))"
+    "({{'__name__': 'tfkernels.kernel_side.archive'}})[-1]"
 )
 
 
@@ -69,7 +70,7 @@ def wants_package(kernel: str, reply: dict[str, Any]) -> bool:
 
 
 def order(send: bool, segment: Address, owned: dict[str, Any] | None) -> dict[str, Any]:
-    """The content of the second request; ``send`` the package along. See ``tfkernels.guest.settle``."""
+    """The content of the second request; ``send`` the package along. See ``tfkernels.kernel_side.inject.settle``."""
     expression = _SETTLE.format(order=json.dumps({"segment": segment, "owned": owned}))
     if send:
         content = base64.b64encode(archive.pack()).decode("ascii")

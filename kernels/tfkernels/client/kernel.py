@@ -12,7 +12,7 @@ from dataclasses import replace
 from queue import SimpleQueue
 from typing import Any, Mapping, Union
 
-from tfkernels import requests
+from tfkernels import protocol
 from tfkernels.client import kernelspecs
 from tfkernels.client.cell import LOOK, Call, Plan
 from tfkernels.client.connection import END, Conversation
@@ -237,7 +237,7 @@ class RemoteKernel:
         size = self._sizes.get(tuple(expressions.values()), 0)
         arrival = Shipment(size, self.name) if expressions else None
         exchange = {
-            "format": requests.FORMAT,
+            "format": protocol.FORMAT,
             "kernel": self.name,
             "magic": self.magic,
             "inputs": join(check(shipment.descriptor) for shipment in sent) if sent else None,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_client.connect import write_connection_file
 
-from tfkernels import environ
+from tfkernels import env_vars
 from tfkernels.client import runtime_dir
 from tfkernels.client.bootstrap import Facts
 from tfkernels.client.kernelspecs import KernelSpec
@@ -81,7 +81,7 @@ class Process(Protocol):
 
 
 class KernelProcess:
-    """A kernel that belongs to this process; it ends with it (see ``tfkernels.owner``)."""
+    """A kernel that belongs to this process; it ends with it (see ``tfkernels.kernel_side.parent_watch``)."""
 
     owned = True
     last_resort = "ends it, and its variables are lost"
@@ -102,7 +102,7 @@ class KernelProcess:
             ) from error
         try:
             self.connection = self._connection()
-            variables = spec.environment(environ.cleaned(environ.AT_START))
+            variables = spec.environment(env_vars.cleaned(env_vars.AT_START))
             variables["JPY_PARENT_PID"] = str(os.getpid())
             if spec.ours:  # others are told when the package is there
                 variables["TFKERNELS_FOLDER"] = str(self.folder)
@@ -175,7 +175,7 @@ class KernelProcess:
     def nudge(self) -> None:
         """After an interrupt. Python takes note of a signal, and acts when a system call is over: one that comes right
         before ``time.sleep(60)`` takes effect after it. A second interrupt would hit who cleans up after the first.
-        SIGURG ends the call, and is otherwise ignored by everybody (see ``tfkernels.stopping``)."""
+        SIGURG ends the call, and is otherwise ignored by everybody (see ``tfkernels.kernel_side.interrupt``)."""
         if os.name == "posix":
             self._signal(signal.SIGURG)
 

@@ -1,7 +1,7 @@
 """A cell in the queue of a kernel that is not ours, and the right to take it back.
 
 A queue gives nothing back. So the request names a file of this process, and the kernel runs the cell only if it can
-lock that (see ``tfkernels.exchange``): who has the lock first decides, the kernel or the one who takes the cell back.
+lock that (see ``kernel_side.execute``): who has the lock first decides, the kernel or the one who takes the cell back.
 When this process is gone, so is the file, and nobody runs the cell any more.
 """
 

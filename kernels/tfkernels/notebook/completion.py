@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from IPython.core.completer import Completion, provisionalcompleter
 
+from tfkernels.kernel_side.complete import MARK, TYPES, variables
 from tfkernels.notebook import asking, candidates, cell_parser
-from tfkernels.suggestions import MARK, TYPES, variables
 
 
 class Match(NamedTuple):

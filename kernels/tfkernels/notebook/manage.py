@@ -10,11 +10,11 @@ from collections.abc import Callable
 from IPython import get_ipython
 from IPython.core.magic_arguments import argument, magic_arguments
 
-from tfkernels import owner
 from tfkernels.client import attach as attaching
 from tfkernels.client import discovery, kernelspecs
 from tfkernels.client.kernel import RemoteKernel, known, running, shared
 from tfkernels.errors import TFKernelsError, UnknownKernel, UsageError
+from tfkernels.kernel_side import parent_watch
 from tfkernels.notebook.options import parse
 
 ACTIONS: dict[str, Callable[[RemoteKernel], None]] = {
@@ -111,7 +111,7 @@ def start_early() -> None:
 
     A kernel that another one started starts none: it got the same variable.
     """
-    if owner.FOLDER is not None:
+    if parent_watch.FOLDER is not None:
         return
     for name in os.environ.get("TFKERNELS_START", "").replace(",", " ").split():
         try:

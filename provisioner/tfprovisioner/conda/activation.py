@@ -6,7 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfkernels import environ
+from tfkernels import env_vars
 from tfprovisioner.conda import places
 from tfprovisioner.errors import BrokenEnvironment
 
@@ -32,7 +32,7 @@ def activation(prefix: Path) -> Activation:
     """
     if not places.is_environment(prefix):
         return Activation({}, ())
-    before = environ.cleaned(os.environ)
+    before = env_vars.cleaned(os.environ)
     if os.name == "nt":  # what its scripts do there is not looked at
         folders = (prefix, *(prefix / name for name in ("Library/mingw-w64/bin", "Library/usr/bin", "Library/bin")))
         path = [str(folder) for folder in (*folders, prefix / "Scripts", prefix / "bin")]

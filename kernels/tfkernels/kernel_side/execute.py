@@ -1,6 +1,6 @@
 """Values that come and go with an execute request: what the kernel on the other side of a magic does.
 
-``tfkernels.requests`` says what comes. Inputs are bound before the cell runs. Outputs are evaluated after it, in the
+``tfkernels.protocol`` says what comes. Inputs are bound before the cell runs. Outputs are evaluated after it, in the
 same request, and written to the requesting side's segment, or, if they are large, to one "instead" that inputs came in
 and that nothing looks into any more. A request with a ticket is dropped if that cannot be had any more: its sender has
 withdrawn it, or is gone.
@@ -20,10 +20,11 @@ import typing
 
 import ipykernel
 
-from tfkernels import rawoutput, requests, suggestions
+from tfkernels import protocol
 from tfkernels.errors import ExchangeError, MissingPackage, TFKernelsError
 from tfkernels.kept import IDLE, idle
-from tfkernels.stopping import StopButton
+from tfkernels.kernel_side import complete, rawoutput
+from tfkernels.kernel_side.interrupt import StopButton
 
 if typing.TYPE_CHECKING:
     from tfkernels.parcel import Descriptor
@@ -41,7 +42,7 @@ def put_on(kernel: typing.Any, guest: bool = False) -> None:
         kernel.tfkernels = Exchange(kernel, guest)
         kernel.shell_handlers["execute_request"] = kernel.tfkernels.execute_request
         kernel.do_execute = kernel.tfkernels.do_execute
-        suggestions.put_on(kernel)
+        complete.put_on(kernel)
 
 
 def _awaited(method: typing.Any) -> typing.Any:
@@ -124,7 +125,7 @@ class Exchange:
         exchange: typing.Dict[str, typing.Any] = {}
         try:
             asked = self._request()
-            exchange = requests.check(asked) if asked else {}
+            exchange = protocol.check(asked) if asked else {}
             if exchange.get("ticket") and not self._take(exchange["ticket"]):
                 raise ExchangeError("the cell was withdrawn while it waited here")
             if exchange.get("inputs") or exchange.get("outputs"):

@@ -1,6 +1,6 @@
 """What programs and the C++ runtime write to file descriptor 1 itself, which ipykernel reads through a pipe.
 
-In our own kernels ``tfkernels.streams`` does that; here is what can be done in others.
+In our own kernels ``tfkernels.kernel_side.stdout`` does that; here is what can be done in others.
 """
 
 import os

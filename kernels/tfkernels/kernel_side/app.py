@@ -9,7 +9,8 @@ from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
 from traitlets import DottedObjectName
 
-from tfkernels import environ, exchange, owner
+from tfkernels import env_vars
+from tfkernels.kernel_side import execute, parent_watch
 
 
 class Kernel(IPythonKernel):
@@ -27,16 +28,16 @@ class Kernel(IPythonKernel):
 
 
 class KernelApp(IPKernelApp):
-    outstream_class = DottedObjectName("tfkernels.streams.OutStream").tag(config=True)
+    outstream_class = DottedObjectName("tfkernels.kernel_side.stdout.OutStream").tag(config=True)
 
     def init_poller(self) -> None:
         """Ours instead: ipykernel's would exit first, and leave children and folder behind."""
-        if not owner.watching:
+        if not parent_watch.watching:
             super().init_poller()
 
     def init_kernel(self) -> None:
         super().init_kernel()
-        exchange.put_on(self.kernel)
+        execute.put_on(self.kernel)
 
 
 def _need_no_files_later(app: IPKernelApp) -> None:
@@ -51,11 +52,11 @@ def _need_no_files_later(app: IPKernelApp) -> None:
 
 def main() -> None:
     """Runs the kernel until it is shut down. Arguments are ipykernel's (``-f connection_file``)."""
-    environ.activate()
+    env_vars.activate()
     app = KernelApp.instance(kernel_class=Kernel)
     app.initialize()
-    if owner.FOLDER:
-        owner.log_errors(owner.FOLDER)
+    if parent_watch.FOLDER:
+        parent_watch.log_errors(parent_watch.FOLDER)
     # After the user's own IPython configuration, which may set the list of extensions anew.
     if sys.version_info >= (3, 7):  # noqa: UP036 (on 3.6 it can be the other side of a magic, and has none)
         app.shell.extension_manager.load_extension("tfkernels")

@@ -3,7 +3,7 @@
     {"format": number, "kernel": name, "magic": "%%name", "inputs": descriptor or None, "outputs": {name: expression},
      "segment": address or None, "instead": [address, …], "ticket": address (not always)}
 
-The reply has the descriptor of the outputs in ``content["tfkernels"]``. See ``tfkernels.exchange`` for what is done.
+The reply has the descriptor of the outputs in ``content["tfkernels"]``. See ``kernel_side.execute`` for what is done.
 """
 
 import typing

@@ -22,7 +22,7 @@ def pack() -> bytes:
     content = getattr(getattr(sys.modules[PACKAGE].__spec__, "loader", None), "content", None)
     if content is not None:  # it came as an archive itself
         return typing.cast(bytes, content)
-    folder = os.path.dirname(os.path.abspath(__file__))
+    folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for place, folders, files in os.walk(folder):
@@ -38,7 +38,8 @@ def pack() -> bytes:
 
 def source() -> str:
     """The text of this module."""
-    found: str = sys.modules[PACKAGE + ".archive"].__spec__.loader.get_source(PACKAGE + ".archive")  # type: ignore[union-attr]
+    name = PACKAGE + ".kernel_side.archive"
+    found: str = sys.modules[name].__spec__.loader.get_source(name)  # type: ignore[union-attr]
     return found
 
 

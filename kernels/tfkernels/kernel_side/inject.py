@@ -24,10 +24,10 @@ def settle(order: str) -> str:
     if problem:
         return json.dumps({"problem": problem})
     if wanted.get("owned") is not None:
-        from tfkernels import owner, rawoutput
+        from tfkernels.kernel_side import parent_watch, rawoutput
 
-        owner.watch_folder(wanted["owned"]["folder"], wanted["owned"]["group"])
-        owner.log_errors(wanted["owned"]["folder"])
+        parent_watch.watch_folder(wanted["owned"]["folder"], wanted["owned"]["group"])
+        parent_watch.log_errors(wanted["owned"]["folder"])
         rawoutput.show_once()
     why = _unreachable(wanted["segment"])
     return json.dumps({"pid": os.getpid(), "python": platform.python_version(), "unreachable": why})
@@ -44,9 +44,9 @@ def _put_on() -> str:
         return "it is no ipykernel"
     if ipykernel.version_info[0] < 5:
         return f"its ipykernel is {ipykernel.__version__}, and 5 is the oldest that works"
-    from tfkernels import exchange
+    from tfkernels.kernel_side import execute
 
-    exchange.put_on(kernel, guest=True)
+    execute.put_on(kernel, guest=True)
     return ""
 
 

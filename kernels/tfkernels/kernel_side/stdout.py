@@ -20,7 +20,7 @@ import typing
 
 from ipykernel import iostream
 
-from tfkernels import owner, rawoutput
+from tfkernels.kernel_side import parent_watch, rawoutput
 
 
 class OutStream(iostream.OutStream):  # type: ignore[misc] # ipykernel is untyped for this Python
@@ -89,7 +89,7 @@ class OutStream(iostream.OutStream):  # type: ignore[misc] # ipykernel is untype
 
     def _led_to_log(self) -> bool:
         """Whether what is read from the descriptor now was to be shown as an error before."""
-        return self.name == "stdout" and owner.FOLDER is not None and getattr(self, "_fid", None) is not None
+        return self.name == "stdout" and parent_watch.FOLDER is not None and getattr(self, "_fid", None) is not None
 
     def _in_child(self) -> bool:
         """Whether this is a forked process: it writes by another way, and nobody here unlocks what was locked then."""
