@@ -28,7 +28,7 @@ import tfkernels
 from tfkernels.client.cell import Call
 from tfkernels.client.kernel import RemoteKernel, shutdown_all
 from tfkernels.errors import CellCancelled, CellsFailed, KernelDied, KernelStartError
-from tfkernels.pool import shared as pool
+from tfkernels.transfer.shared_memory.pool import shared as pool
 
 NAMES = ("tf1", "tf2")
 

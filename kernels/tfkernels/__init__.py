@@ -22,7 +22,7 @@ if typing.TYPE_CHECKING:
     from tfkernels.models import watch as watch
     from tfkernels.models import weights as weights
     from tfkernels.recording import record as record
-    from tfkernels.shipments import pack as pack
+    from tfkernels.transfer.lease import pack as pack
 
 __version__ = "0.1.0"
 
@@ -30,7 +30,7 @@ _ELSEWHERE = {
     "compare": "tfkernels.comparison",
     "each": "tfkernels.client.each",
     "load_weights": "tfkernels.models",
-    "pack": "tfkernels.shipments",
+    "pack": "tfkernels.transfer.lease",
     "record": "tfkernels.recording",
     "seed": "tfkernels.models",
     "trace": "tfkernels.models",

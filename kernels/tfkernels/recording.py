@@ -54,7 +54,7 @@ def record(
     if not folder:
         _show(value)
         return
-    from tfkernels.parcel import Parcel  # imports NumPy
+    from tfkernels.transfer.message import Parcel  # imports NumPy
 
     try:
         content = Parcel({VALUE: value}).to_bytes()

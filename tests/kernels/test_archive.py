@@ -14,7 +14,8 @@ import base64, os, sys
 scope = {"__name__": "tfkernels.kernel_side.archive"}
 exec(sys.argv[1], scope)
 scope["install"](base64.b64decode(sys.stdin.read()))
-import tfkernels, tfkernels.kernel_side.inject, tfkernels.kinds.plain, tfkernels.kernel_side.archive, tfkernels.errors
+import tfkernels, tfkernels.kernel_side.inject, tfkernels.transfer.types.python, tfkernels.errors
+import tfkernels.kernel_side.archive
 assert tfkernels.__version__ == sys.argv[2]
 assert tfkernels.kernel_side.archive.source() == sys.argv[1]
 assert tfkernels.kernel_side.archive.pack() == scope["pack"]() == tfkernels.__spec__.loader.content, "it can be sent on"

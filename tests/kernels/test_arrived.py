@@ -15,21 +15,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfkernels import arrived, huge, kept, pages, writing
-from tfkernels.mappings import HUGE, Mapping
-from tfkernels.parcel import Parcel, unpack
-from tfkernels.pool import Pool
-from tfkernels.segments import MAP_FROM, Segment
+from tfkernels.transfer.message import Parcel, unpack
+from tfkernels.transfer.shared_memory import huge, mapping_cache, pages, reader, writer
+from tfkernels.transfer.shared_memory.mapping import HUGE, Mapping
+from tfkernels.transfer.shared_memory.pool import Pool
+from tfkernels.transfer.shared_memory.segment import MAP_FROM, Segment
 
 SIZE = 4 * MAP_FROM
 
 
 @pytest.fixture(autouse=True)
 def none_kept() -> Iterator[None]:
-    for each in (arrived.kept, writing.kept):
+    for each in (reader.kept, writer.kept):
         each.clear()
     yield
-    for each in (arrived.kept, writing.kept):
+    for each in (reader.kept, writer.kept):
         each.clear()
 
 
@@ -54,13 +54,13 @@ def address(array: np.ndarray) -> int:
 def test_the_mapping_stays_for_the_next_value(segment: Segment) -> None:
     first = send(segment, full(1))
     place = address(first)
-    assert len(arrived.kept) == 0
+    assert len(reader.kept) == 0
     del first
     assert not segment.busy()
-    assert len(arrived.kept) == 1
+    assert len(reader.kept) == 1
     for number, size in ((2, SIZE), (3, SIZE // 2), (4, SIZE)):
         value = send(segment, full(number, size))
-        assert (address(value), segment.busy(), len(arrived.kept)) == (place, True, 0)
+        assert (address(value), segment.busy(), len(reader.kept)) == (place, True, 0)
         assert np.array_equal(value, full(number, size))
         del value
 
@@ -71,9 +71,9 @@ def test_what_was_written_to_is_not_seen_again(segment: Segment) -> None:
         value[position] = 7
         del value
         assert not segment.busy()
-        assert len(arrived.kept) == 0, "its own page went with it"
+        assert len(reader.kept) == 0, "its own page went with it"
         assert np.array_equal(send(segment, full(2)), full(2))
-        arrived.kept.clear()
+        reader.kept.clear()
 
 
 def test_where_nobody_can_know_what_was_written_to_nothing_stays(
@@ -82,7 +82,7 @@ def test_where_nobody_can_know_what_was_written_to_nothing_stays(
     monkeypatch.setattr(pages, "_states", lambda start, size: None)
     del_me = send(segment, full(1))
     del del_me
-    assert len(arrived.kept) == 0
+    assert len(reader.kept) == 0
     assert not segment.busy()
 
 
@@ -100,7 +100,7 @@ def test_no_interrupt_is_lost_where_an_array_ends(
     value = send(segment, full(1))
     if during == "unmapping":
         value[0] = 7
-        found = arrived.of(value)
+        found = reader.of(value)
         assert found is not None
         real = found._opened.mapping._unmap
         found._opened.mapping._unmap = interrupted  # type: ignore[assignment]  # it is called in the same way
@@ -123,7 +123,7 @@ def test_no_interrupt_is_lost_where_an_array_ends(
 def test_a_longer_value_in_the_same_segment(segment: Segment) -> None:
     send(segment, full(1))
     assert np.array_equal(send(segment, full(2, 3 * SIZE)), full(2, 3 * SIZE))
-    assert len(arrived.kept) == 1
+    assert len(reader.kept) == 1
 
 
 def test_two_values_look_into_one_segment(segment: Segment) -> None:
@@ -174,27 +174,27 @@ def test_a_pool_that_gives_back_keeps_no_mapping() -> None:
         pool.put(made)
         if end == "idle":
             del value
-            assert len(arrived.kept) == 1
+            assert len(reader.kept) == 1
         else:
             held.append(value)
         pool.close()
-        assert len(arrived.kept) == 0
+        assert len(reader.kept) == 0
     assert np.array_equal(held.pop(), full(1))
     gc.collect()
-    assert len(arrived.kept) == 0, "nothing will come in it any more"
+    assert len(reader.kept) == 0, "nothing will come in it any more"
 
 
 def test_few_are_kept_and_not_for_long() -> None:
-    made = [Segment() for _ in range(kept.MOST + 3)]
+    made = [Segment() for _ in range(mapping_cache.MOST + 3)]
     before = len(os.listdir("/proc/self/fd"))
     for number, each in enumerate(made):
         send(each, full(number))
-    assert len(arrived.kept) == kept.MOST
-    assert len(os.listdir("/proc/self/fd")) == before + kept.MOST
-    arrived.kept.expire(1000)
-    assert len(arrived.kept) == kept.MOST
-    arrived.kept.expire(0)
-    assert len(arrived.kept) == 0
+    assert len(reader.kept) == mapping_cache.MOST
+    assert len(os.listdir("/proc/self/fd")) == before + mapping_cache.MOST
+    reader.kept.expire(1000)
+    assert len(reader.kept) == mapping_cache.MOST
+    reader.kept.expire(0)
+    assert len(reader.kept) == 0
     assert len(os.listdir("/proc/self/fd")) == before
     for each in made:
         each.close()
@@ -232,7 +232,7 @@ def test_whatever_happens_to_the_arrays_each_is_what_it_was_or_was_made(seed: in
     held.clear()
     assert all(not each.busy() for each in pool._kept)
     pool.close()
-    assert len(arrived.kept) == 0
+    assert len(reader.kept) == 0
 
 
 # Huge pages
@@ -259,7 +259,7 @@ def test_what_is_used_again_lies_in_huge_pages_on_both_sides(segment: Segment) -
     size = 3 * HUGE + 5000
     for number in (1, 2):
         value = send(segment, full(number, size))
-    target = writing.kept.take((segment.address["device"], segment.address["inode"]))
+    target = writer.kept.take((segment.address["device"], segment.address["inode"]))
     assert np.array_equal(value, full(2, size))
     assert huge_bytes(address(value)) == huge_bytes(target.mapping.start) == 3 * HUGE
     assert pages.untouched(address(value), size)
@@ -306,7 +306,7 @@ def test_where_a_files_huge_pages_look_like_own_ones_there_are_none(
     try:
         for number in (1, 2, 3):
             value = send(segment, full(number, 2 * HUGE))
-        found = arrived.of(value)
+        found = reader.of(value)
         assert found is not None
         assert not found.needless
         assert huge_bytes(address(value)) == 0

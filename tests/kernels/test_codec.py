@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from tests.kernels import specimens
 from tests.kernels.specimens import assert_same as assert_same
-from tfkernels.codec import ALIGNMENT, FEW_OTHERS, VIEW_FROM, Decoder, Encoder
+from tfkernels.transfer.codec import ALIGNMENT, FEW_OTHERS, VIEW_FROM, Decoder, Encoder
 
 settings.register_profile("kernels", deadline=None, suppress_health_check=list(HealthCheck))
 settings.load_profile("kernels")

@@ -13,8 +13,8 @@ import pytest
 from tests.kernels import specimens
 from tests.kernels.specimens import assert_same as assert_same
 from tests.kernels.test_codec import travel
-from tfkernels.codec import Decoder
 from tfkernels.errors import MissingPackage, NotPortable
+from tfkernels.transfer.codec import Decoder
 
 
 def test_a_dtype_of_an_unknown_library_is_refused_not_passed_as_raw_bytes(monkeypatch: typing.Any) -> None:

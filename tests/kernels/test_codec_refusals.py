@@ -13,8 +13,8 @@ import pytest
 from tests.kernels import specimens
 from tests.kernels.specimens import assert_same as assert_same
 from tests.kernels.test_codec import travel
-from tfkernels.codec import MAX_DEPTH, MAX_PARTS, Decoder
 from tfkernels.errors import ExchangeError, NotPortable
+from tfkernels.transfer.codec import MAX_DEPTH, MAX_PARTS, Decoder
 
 
 class Unportable:

@@ -17,12 +17,13 @@ import pytest
 
 import tfkernels
 from tests.notebooks import run_cells, text
-from tfkernels import arrived, parcel, writing
 from tfkernels.client.kernel import RemoteKernel
-from tfkernels.codec import MAX_DEPTH, MAX_PARTS, VIEW_FROM
 from tfkernels.errors import ExchangeError, KernelDied, NotPortable, RemoteError
-from tfkernels.pool import shared
-from tfkernels.segments import MAP_FROM
+from tfkernels.transfer import message
+from tfkernels.transfer.codec import MAX_DEPTH, MAX_PARTS, VIEW_FROM
+from tfkernels.transfer.shared_memory import reader, writer
+from tfkernels.transfer.shared_memory.pool import shared
+from tfkernels.transfer.shared_memory.segment import MAP_FROM
 
 LARGE = np.arange(MAP_FROM, dtype="f4")
 
@@ -35,8 +36,8 @@ def kernels(installed: object) -> tuple[RemoteKernel, RemoteKernel]:
 def looks(kernel: RemoteKernel | None = None) -> int:
     """How many segments' memory arrays look into, here or there."""
     if kernel is None:
-        return len(arrived._looking)
-    return int(kernel["len(__import__('tfkernels.arrived', fromlist=['arrived'])._looking)"])
+        return len(reader._looking)
+    return int(kernel["len(__import__('tfkernels.transfer.shared_memory.reader', fromlist=['arrived'])._looking)"])
 
 
 def test_from_one_kernel_to_another_without_a_look_in_here(kernels: tuple[RemoteKernel, RemoteKernel]) -> None:
@@ -88,7 +89,7 @@ def unread() -> Iterator[None]:
         raise AssertionError("somebody looked into it")
 
     with pytest.MonkeyPatch.context() as patch:
-        for module, name in [(parcel, "unpack"), (parcel, "Decoder"), (parcel, "read"), (arrived, "read")]:
+        for module, name in [(message, "unpack"), (message, "Decoder"), (message, "read"), (reader, "read")]:
             patch.setattr(module, name, refuse)
         yield
 
@@ -128,7 +129,7 @@ def test_nothing_is_decoded_in_a_notebook_that_takes_a_value_from_one_kernel_to_
 
 
 COUNTING = """
-from tfkernels import parcel
+from tfkernels.transfer import message as parcel
 sizes = []
 def write(segment, pieces, temporary, real=parcel.write):
     sizes.append(sum(len(data) for _, data in pieces))
@@ -142,11 +143,11 @@ def test_a_value_for_several_kernels_is_written_once(
 ) -> None:
     sizes: list[int] = []
 
-    def write(segment: int, pieces: writing.Pieces, temporary: Collection[int]) -> None:
+    def write(segment: int, pieces: writer.Pieces, temporary: Collection[int]) -> None:
         sizes.append(sum(len(data) for _, data in pieces))
-        writing.write(segment, pieces, temporary)
+        writer.write(segment, pieces, temporary)
 
-    monkeypatch.setattr(parcel, "write", write)
+    monkeypatch.setattr(message, "write", write)
     sums = tfkernels.each(["tf1", "tf2"], "s = float(x[-1])", inputs={"x": LARGE}, outputs={"s": "s"})["s"]
     assert sums == {"tf1": LARGE[-1], "tf2": LARGE[-1]}
     (size,) = sizes
@@ -361,8 +362,8 @@ def test_memory_comes_back_after_the_last_use(remote: RemoteKernel, monkeypatch:
     # What other tests have left, or have let go of in ways that this side does not know
     remote.run("%reset -f")
     remote.run("from tfkernels import arrived, writing; arrived.kept.clear(); writing.kept.clear()")
-    arrived.kept.clear()
-    writing.kept.clear()
+    reader.kept.clear()
+    writer.kept.clear()
     shared.close()
     gc.collect()
     assert settled(2**24)
@@ -377,12 +378,12 @@ def test_memory_comes_back_after_the_last_use(remote: RemoteKernel, monkeypatch:
     assert settled(before + 2**22), "with what the system counts"
 
 
-@pytest.mark.parametrize("other", [parcel.FORMAT - 1, parcel.FORMAT + 1])
+@pytest.mark.parametrize("other", [message.FORMAT - 1, message.FORMAT + 1])
 def test_a_kernel_with_an_older_or_newer_tfkernels(
     remote: RemoteKernel, other: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     remote["a"] = 0
-    monkeypatch.setattr(parcel, "FORMAT", other)
+    monkeypatch.setattr(message, "FORMAT", other)
     with pytest.raises(ExchangeError, match=rf"writes format {other} .*tfkernels install"):
         remote["a"] = 1
     with pytest.raises(ExchangeError, match=rf"reads format {other};.*tfkernels install"):

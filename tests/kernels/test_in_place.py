@@ -7,8 +7,8 @@ import gc
 import numpy as np
 
 from tfkernels.client.kernel import RemoteKernel
-from tfkernels.pool import shared
-from tfkernels.segments import MAP_FROM
+from tfkernels.transfer.shared_memory.pool import shared
+from tfkernels.transfer.shared_memory.segment import MAP_FROM
 
 
 def test_what_was_changed_in_place_goes_back_in_the_memory_that_it_came_in(remote: RemoteKernel) -> None:

@@ -16,18 +16,18 @@ import psutil
 import pytest
 
 from tests.kernels.test_owner import within
-from tfkernels import arrived, writing
 from tfkernels.client.kernel import RemoteKernel
 from tfkernels.errors import KernelDied
-from tfkernels.pool import shared
+from tfkernels.transfer.shared_memory import reader, writer
+from tfkernels.transfer.shared_memory.pool import shared
 
 LARGE = np.arange(6_000_000, dtype="f4")
 """Where a segment is used again, several threads copy it."""
 
-# Of ``tfkernels.writing``, in any process: a fresh segment is written to, one that is used again is copied into.
+# Of ``shared_memory.writer``, in any process: a fresh segment is written to, one that is used again is copied into.
 DYING = """
 import os, signal
-from tfkernels import writing
+from tfkernels.transfer.shared_memory import writer as writing
 
 def die(how):
     os.write(os.open(witness, os.O_CREAT | os.O_WRONLY, 0o600), how)  # at once: several threads do it
@@ -82,8 +82,8 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is left from tests before, neither in the pool nor mapped for writing, and nothing is given back."""
     monkeypatch.setattr(shared, "idle", 1000.0)
     shared.close()
-    writing.kept.clear()
-    arrived.kept.clear()
+    writer.kept.clear()
+    reader.kept.clear()
 
 
 @pytest.mark.usefixtures("alone")
@@ -124,7 +124,7 @@ OWNER = (
     """
 import sys
 import numpy as np, tfkernels
-from tfkernels.pool import shared
+from tfkernels.transfer.shared_memory.pool import shared
 name, how, witness = sys.argv[1:4]
 kernel = tfkernels.kernel(name) if len(sys.argv) == 4 else tfkernels.attach(sys.argv[4], "there")
 x = np.arange(6_000_000, dtype="f4")

@@ -16,8 +16,8 @@ import pytest
 
 import tfkernels
 from tfkernels.client.kernel import RemoteKernel
-from tfkernels.lending import Loan
-from tfkernels.pool import shared
+from tfkernels.transfer.shared_memory.forwarding import Loan
+from tfkernels.transfer.shared_memory.pool import shared
 
 SIZE = 1_000_000
 MAKE = f"__import__('numpy').arange({SIZE}, dtype='f4')"

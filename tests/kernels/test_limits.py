@@ -99,7 +99,7 @@ def test_a_process_that_can_open_no_more_files_is_told_and_lives_on(installed: o
 
 FULL = """
 import numpy as np, tfkernels
-from tfkernels import segments
+from tfkernels.transfer.shared_memory import segment as segments
 from tfkernels.errors import ExchangeError
 segments._anonymous_file = lambda: None  # as where there is none: files in TMPDIR, which is small and nearly full here
 tf2 = tfkernels.kernel("tf2")

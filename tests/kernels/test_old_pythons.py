@@ -14,8 +14,8 @@ import pytest
 from uv import find_uv_bin
 
 from tfkernels import recording
-from tfkernels.parcel import Parcel, unpack
-from tfkernels.segments import Segment
+from tfkernels.transfer.message import Parcel, unpack
+from tfkernels.transfer.shared_memory.segment import Segment
 from tfprovisioner.batch import records
 
 CODEC = ["test_codec.py", "test_codec_dtypes.py", "test_codec_frames.py", "test_codec_refusals.py"]
@@ -68,7 +68,7 @@ _OTHER_SIDE = """
 import json, os, sys
 from tfkernels import arrived, segments, writing
 from tfkernels import recording
-from tfkernels.parcel import Parcel, unpack
+from tfkernels.transfer.message import Parcel, unpack
 sent, address = map(json.loads, sys.argv[1:])
 x = unpack(sent)["x"]
 assert arrived.of(x), "it was not copied"

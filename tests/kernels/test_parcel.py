@@ -23,10 +23,10 @@ from tests.kernels import specimens
 from tests.kernels.specimens import assert_same as assert_same
 from tests.kernels.test_segments import limited
 from tfkernels.client.kernel import RemoteKernel
-from tfkernels.codec import MAX_DEPTH
 from tfkernels.errors import ExchangeError
-from tfkernels.parcel import Parcel, of_bytes, unpack
-from tfkernels.segments import Segment
+from tfkernels.transfer.codec import MAX_DEPTH
+from tfkernels.transfer.message import Parcel, of_bytes, unpack
+from tfkernels.transfer.shared_memory.segment import Segment
 
 VALUES = {name: [value, np.ones((2, 3)), np.float32(1)] for name, value in specimens.all_here().items()}
 LETTERS = st.one_of(st.sampled_from(list(b'0123456789[]{}",-.eE:abcntf')), st.integers(0, 255))

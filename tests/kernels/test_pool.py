@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfkernels import memory
-from tfkernels import pool as pool_module
 from tfkernels.errors import ExchangeError, UsageError
-from tfkernels.parcel import Parcel, unpack
-from tfkernels.pool import Pool, parse_size
-from tfkernels.segments import MAP_FROM, Segment
-from tfkernels.shipments import pack
+from tfkernels.transfer.lease import pack
+from tfkernels.transfer.message import Parcel, unpack
+from tfkernels.transfer.shared_memory import limits
+from tfkernels.transfer.shared_memory import pool as pool_module
+from tfkernels.transfer.shared_memory.pool import Pool, parse_size
+from tfkernels.transfer.shared_memory.segment import MAP_FROM, Segment
 
 LARGE = np.ones(MAP_FROM * 4, np.uint8)
 
@@ -147,9 +147,9 @@ def test_more_arrays_than_the_pool_has_places(pool: Pool, monkeypatch: pytest.Mo
 
 
 def test_idle_segments_make_room_when_memory_is_short(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tfkernels.writing.CHECKED_FROM", 0)
+    monkeypatch.setattr("tfkernels.transfer.shared_memory.writer.CHECKED_FROM", 0)
     send(pool, LARGE)
-    monkeypatch.setattr("tfkernels.memory.available", lambda: len(LARGE))
+    monkeypatch.setattr("tfkernels.transfer.shared_memory.limits.available", lambda: len(LARGE))
     segment = pool.take(2 * len(LARGE) + MAP_FROM)
     assert pool.held == 0
     pool.put(segment)
@@ -176,8 +176,8 @@ def test_a_lost_segment_takes_no_memory() -> None:
 def test_a_forked_child_begins_with_an_empty_pool_and_leaves_the_parents_alone() -> None:
     code = """
 import os, numpy as np
-from tfkernels.pool import shared
-from tfkernels.shipments import pack
+from tfkernels.transfer.shared_memory.pool import shared
+from tfkernels.transfer.lease import pack
 def send(value):
     with pack({"x": value}) as shipment:
         return shipment.unpack()["x"]
@@ -256,8 +256,8 @@ def test_a_shipment_that_a_cell_waits_for_is_not_used_again_before_it_has_run() 
 
 def test_what_fails_in_writing_leaves_no_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
     pool_module.shared.close()
-    monkeypatch.setattr("tfkernels.writing.CHECKED_FROM", 0)
-    monkeypatch.setattr("tfkernels.memory.available", lambda: 1000)
+    monkeypatch.setattr("tfkernels.transfer.shared_memory.writer.CHECKED_FROM", 0)
+    monkeypatch.setattr("tfkernels.transfer.shared_memory.limits.available", lambda: 1000)
     before = opened()
     with pytest.raises(ExchangeError, match="no room"):
         pack({"x": LARGE})
@@ -274,7 +274,7 @@ def test_sizes(text: str, size: int) -> None:
 
 
 def test_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert 0 < Pool().limit <= memory.total() // 4
+    assert 0 < Pool().limit <= limits.total() // 4
     monkeypatch.setenv("TFKERNELS_POOL", "3M")
     monkeypatch.setenv("TFKERNELS_POOL_IDLE", "0.5")
     assert (Pool().limit, Pool().idle) == (3 * 2**20, 0.5)
@@ -288,8 +288,8 @@ def test_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_memory_of_this_machine() -> None:
-    assert 2**28 < memory.total() < 2**50
-    assert 0 < memory.available() <= memory.total()
+    assert 2**28 < limits.total() < 2**50
+    assert 0 < limits.available() <= limits.total()
 
 
 def test_memory_of_a_group_of_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -299,10 +299,10 @@ def test_memory_of_a_group_of_processes(tmp_path: Path, monkeypatch: pytest.Monk
         (tmp_path / group / "memory.max").write_text(f"{limit}\n")
         (tmp_path / group / "memory.current").write_text(f"{current}\n")
         (tmp_path / group / "memory.stat").write_text(f"anon {2**28}\nfile 5\ninactive_file {2**20}\nslab 7\n")
-    names = memory._KINDS[""][1:]
-    monkeypatch.setattr(memory, "_FILES", [(str(tmp_path / group), *names) for group in ("", "outer", "outer/inner")])
-    assert memory.total() == 2**30
-    assert memory.available() == 2**29 + 2**20, "what only speeds up files can be dropped"
+    names = limits._KINDS[""][1:]
+    monkeypatch.setattr(limits, "_FILES", [(str(tmp_path / group), *names) for group in ("", "outer", "outer/inner")])
+    assert limits.total() == 2**30
+    assert limits.available() == 2**29 + 2**20, "what only speeds up files can be dropped"
     (tmp_path / "outer" / "memory.max").write_text("1000\n")
     (tmp_path / "outer" / "memory.stat").write_text("")
-    assert (memory.total(), memory.available()) == (1000, 100), "of the one above, too"
+    assert (limits.total(), limits.available()) == (1000, 100), "of the one above, too"

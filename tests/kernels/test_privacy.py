@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tfkernels import segments
 from tfkernels.client import runtime_dir as folders_module
 from tfkernels.errors import ExchangeError
-from tfkernels.segments import Segment, open_segment
-from tfkernels.writing import write
+from tfkernels.transfer.shared_memory import segment as segments
+from tfkernels.transfer.shared_memory.segment import Segment, open_segment
+from tfkernels.transfer.shared_memory.writer import write
 
 OTHER = 65534
 """The number of a user who is not this one: nobody."""

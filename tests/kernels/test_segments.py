@@ -19,12 +19,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfkernels import segments, writing
-from tfkernels.arrived import read
 from tfkernels.errors import ExchangeError, NotPortable
-from tfkernels.parcel import FORMAT, Parcel, join, unpack
-from tfkernels.segments import MAP_FROM, Segment, locks_last, open_segment
-from tfkernels.writing import write
+from tfkernels.transfer.message import FORMAT, Parcel, join, unpack
+from tfkernels.transfer.shared_memory import segment as segments
+from tfkernels.transfer.shared_memory import writer
+from tfkernels.transfer.shared_memory.reader import read
+from tfkernels.transfer.shared_memory.segment import MAP_FROM, Segment, locks_last, open_segment
+from tfkernels.transfer.shared_memory.writer import write
 
 MAPPED = np.ones(MAP_FROM, np.uint8)
 """So large that it is looked at where it lies."""
@@ -105,8 +106,8 @@ def test_no_room_is_an_error_and_no_signal(segment: Segment) -> None:
 def test_more_than_the_free_memory_is_refused_before_the_system_ends_a_process(
     segment: Segment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writing, "CHECKED_FROM", 10_000)
-    monkeypatch.setattr("tfkernels.memory.available", lambda: 15_000)
+    monkeypatch.setattr(writer, "CHECKED_FROM", 10_000)
+    monkeypatch.setattr("tfkernels.transfer.shared_memory.limits.available", lambda: 15_000)
     write(segment.descriptor, [(0, bytes(10_000))])
     with pytest.raises(ExchangeError, match="not enough memory is free"):
         write(segment.descriptor, [(0, bytes(40_000))])
@@ -195,7 +196,7 @@ def test_a_small_part_of_a_large_segment_does_not_keep_it_busy() -> None:
 
 def test_busy_until_a_forked_child_and_a_killed_process_are_gone() -> None:
     looking = (
-        "import sys, json, time; from tfkernels.parcel import unpack\n"
+        "import sys, json, time; from tfkernels.transfer.message import unpack\n"
         "x = unpack(json.loads(sys.argv[1])); print('looks', flush=True); time.sleep(100)"
     )
     with Segment() as segment:
@@ -208,7 +209,7 @@ def test_busy_until_a_forked_child_and_a_killed_process_are_gone() -> None:
             os.kill(process.pid, signal.SIGKILL)
         assert not segment.busy()
 
-        forking = "import os, sys, json, time; from tfkernels.parcel import unpack\n"
+        forking = "import os, sys, json, time; from tfkernels.transfer.message import unpack\n"
         forking += "x = unpack(json.loads(sys.argv[1])); pid = os.fork()\n"
         forking += "if pid == 0: time.sleep(100)\ndel x; print(pid, flush=True); sys.stdin.read()"
         command[2] = forking
@@ -293,7 +294,7 @@ def test_no_thread_writes_any_more_when_a_copy_was_broken_off(
 ) -> None:
     """Else it would write into the next value."""
     begun, go_on, copying = threading.Event(), threading.Event(), []
-    real = writing._copy_part
+    real = writer._copy_part
 
     def slowly(target: Any, part: Any) -> None:
         begun.set()
@@ -313,8 +314,8 @@ def test_no_thread_writes_any_more_when_a_copy_was_broken_off(
     previous = signal.signal(signal.SIGUSR1, press)
     with Segment() as segment:
         send({"x": LONG}, segment)
-        monkeypatch.setattr(writing, "_copy_part", slowly)
-        monkeypatch.setattr(writing, "_processors", lambda: 3)
+        monkeypatch.setattr(writer, "_copy_part", slowly)
+        monkeypatch.setattr(writer, "_processors", lambda: 3)
         threading.Thread(target=interrupt).start()
         with pytest.raises(problem):
             send({"x": LONG * 2}, segment)
@@ -334,7 +335,7 @@ def test_where_no_more_threads_are_to_be_had_fewer_copy(there: int, monkeypatch:
 
     with Segment() as segment:
         send({"x": LONG}, segment)
-        monkeypatch.setattr(writing, "start_new_thread", start)
+        monkeypatch.setattr(writer, "start_new_thread", start)
         assert np.array_equal(send({"x": LONG * 2}, segment)["x"], LONG * 2)
 
 
@@ -344,6 +345,6 @@ def test_what_goes_wrong_in_a_thread_is_told(monkeypatch: pytest.MonkeyPatch) ->
 
     with Segment() as segment:
         send({"x": LONG}, segment)
-        monkeypatch.setattr(writing, "_copy_part", fail)
+        monkeypatch.setattr(writer, "_copy_part", fail)
         with pytest.raises(MemoryError):
             send({"x": LONG}, segment)

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfkernels import temporaries
-from tfkernels.buffers import raw
 from tfkernels.client.kernel import RemoteKernel
-from tfkernels.parcel import Parcel, unpack
-from tfkernels.segments import Segment
+from tfkernels.transfer.buffers import raw
+from tfkernels.transfer.message import Parcel, unpack
+from tfkernels.transfer.shared_memory import temporaries
+from tfkernels.transfer.shared_memory.segment import Segment
 
 COUNT = 20_000_000
 SIZE = 4 * COUNT

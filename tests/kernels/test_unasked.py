@@ -14,10 +14,10 @@ import pytest
 import tfkernels
 from tests.kernels.test_calls import SLEEP, running, until
 from tests.kernels.test_pool import opened
-from tfkernels import shipments
 from tfkernels.client.kernel import RemoteKernel
 from tfkernels.errors import CellCancelled, CellsFailed
-from tfkernels.pool import Pool, shared
+from tfkernels.transfer import lease
+from tfkernels.transfer.shared_memory.pool import Pool, shared
 
 LARGE = {"y": "__import__('numpy').ones(10**6)"}
 
@@ -102,12 +102,12 @@ def test_what_a_cancelled_cell_waited_for_keeps_its_memory_until_it_has_ended(in
 def test_a_finalizer_wants_no_lock(monkeypatch: pytest.MonkeyPatch) -> None:
     """It may run in the middle of anything, also in a thread that holds the locks."""
     pool = Pool(limit=0, idle=0)
-    monkeypatch.setattr(shipments, "shared", pool)
-    packed = shipments.pack({"x": np.ones(10)})
+    monkeypatch.setattr(lease, "shared", pool)
+    packed = lease.pack({"x": np.ones(10)})
     held, go_on = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with pool._changed, shipments._changing:
+        with pool._changed, lease._changing:
             held.set()
             go_on.wait(30)
 

@@ -16,8 +16,8 @@ import pytest
 
 from tfkernels.client.kernel import RemoteKernel
 from tfkernels.errors import ExchangeError
-from tfkernels.pool import shared
-from tfkernels.segments import MAP_FROM, Segment
+from tfkernels.transfer.shared_memory.pool import shared
+from tfkernels.transfer.shared_memory.segment import MAP_FROM, Segment
 
 LARGE = np.arange(MAP_FROM, dtype="f4")
 

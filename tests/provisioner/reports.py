@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from tfkernels.parcel import Parcel
 from tfkernels.recording import VALUE
+from tfkernels.transfer.message import Parcel
 from tfprovisioner.batch.outcomes import FAILED, PASSED, Failure, Outcome
 from tfprovisioner.batch.output import Found
 from tfprovisioner.batch.records import Record

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfkernels.parcel import Parcel
 from tfkernels.recording import VALUE
+from tfkernels.transfer.message import Parcel
 from tfprovisioner import catalogue
 from tfprovisioner.batch import lineup
 from tfprovisioner.batch.bisecting import bisect

@@ -20,9 +20,10 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 import tfkernels
 from tests.notebooks import run_cells, text
-from tfkernels import parcel, recording
+from tfkernels import recording
 from tfkernels.client import kernelspecs
 from tfkernels.errors import ExchangeError, NotPortable, UsageError
+from tfkernels.transfer import message
 from tfprovisioner.batch import records
 from tfprovisioner.batch.execution import execute
 from tfprovisioner.batch.records import Record, Unreadable
@@ -156,24 +157,24 @@ def _in_a_notebook(entry: Any, folder: Path) -> list[Record]:
 @settings(max_examples=300)
 @given(st.data())
 def test_bytes_from_anywhere_are_a_value_or_an_exchange_error(data: st.DataObject) -> None:
-    good = bytes(parcel.Parcel({"value": {"a": np.arange(40.0), "b": ["x", b"y", 3]}}).to_bytes())
+    good = bytes(message.Parcel({"value": {"a": np.arange(40.0), "b": ["x", b"y", 3]}}).to_bytes())
     position = data.draw(st.integers(0, len(good) - 1))
     bad = good[:position] + data.draw(st.binary(max_size=8)) + good[position + data.draw(st.integers(0, 8)) :]
     with contextlib.suppress(ExchangeError):
-        parcel.of_bytes(bad)
+        message.of_bytes(bad)
 
 
 def test_a_skeleton_deeper_than_the_stack_is_damage() -> None:
     skeleton = b'{"forms": [], "values": {"value": ' + b'["list", ' * 100_000 + b"1" + b"]" * 100_000 + b"}}"
-    header = f"tfkernels parcel {parcel.FORMAT} 0 {len(skeleton)}".ljust(63).encode() + b"\n"
+    header = f"tfkernels parcel {message.FORMAT} 0 {len(skeleton)}".ljust(63).encode() + b"\n"
     with pytest.raises(ExchangeError, match="damaged"):
-        parcel.of_bytes(header + skeleton)
+        message.of_bytes(header + skeleton)
 
 
 def test_a_value_of_another_format_says_so() -> None:
-    content = bytes(parcel.Parcel({"value": 1}).to_bytes())
+    content = bytes(message.Parcel({"value": 1}).to_bytes())
     with pytest.raises(ExchangeError, match="recorded in format 9 "):
-        parcel.of_bytes(content.replace(b"parcel %d" % parcel.FORMAT, b"parcel 9", 1))
+        message.of_bytes(content.replace(b"parcel %d" % message.FORMAT, b"parcel 9", 1))
 
 
 def test_arrays_that_were_read_are_writable_and_aligned(folder: Path) -> None:

@@ -16,8 +16,8 @@ from nbformat.v4 import new_code_cell, new_notebook
 from typer.testing import CliRunner
 
 from tests.provisioner.reports import HOSTILE, batch, usual
-from tfkernels.parcel import Parcel
 from tfkernels.recording import FORMAT, TYPE, VALUE
+from tfkernels.transfer.message import Parcel
 from tfprovisioner.batch import report
 from tfprovisioner.batch.outcomes import METADATA, Failure
 from tfprovisioner.batch.output import Found

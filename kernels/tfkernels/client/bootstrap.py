@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from tfkernels.errors import KernelStartError
 from tfkernels.kernel_side import archive
 from tfkernels.kernel_side.inject import PROTOCOL
-from tfkernels.segments import Address
+from tfkernels.transfer.shared_memory.segment import Address
 
 OLDEST = (3, 6)
 """The oldest Python that can be the other side of a magic."""

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from tfkernels.client.signals import raising
 from tfkernels.errors import CellCancelled, CellTimeout, ExchangeError, RemoteError, RemoteInterrupt
 from tfkernels.output.relay import Relay, joined
-from tfkernels.parcel import check, join
+from tfkernels.transfer.message import check, join
 
 if TYPE_CHECKING:
     from tfkernels.client.channels import Message
     from tfkernels.client.connection import Conversation
-    from tfkernels.shipments import Shipment
+    from tfkernels.transfer.lease import Shipment
 
 _END_OF_FILE = "\x04"  # what ipykernel turns back into an EOFError
 

@@ -13,7 +13,7 @@ from tfkernels.client.wait import attend, stoppable
 from tfkernels.errors import CellsFailed
 from tfkernels.output import relay
 from tfkernels.output.line_prefix import Labels, aligned
-from tfkernels.shipments import loaded
+from tfkernels.transfer.lease import loaded
 
 
 def each(

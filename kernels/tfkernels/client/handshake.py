@@ -11,7 +11,7 @@ from tfkernels.client import bootstrap
 from tfkernels.client.channels import Channels, Message
 from tfkernels.client.process import Process
 from tfkernels.errors import KernelStartError
-from tfkernels.segments import Segment
+from tfkernels.transfer.shared_memory.segment import Segment
 
 START_TIMEOUT = 60.0
 """Seconds from launch to the first answer."""

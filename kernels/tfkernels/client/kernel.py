@@ -21,8 +21,8 @@ from tfkernels.client.signals import postponed, redirected
 from tfkernels.client.wait import attend, stoppable
 from tfkernels.errors import KernelDied
 from tfkernels.output import relay
-from tfkernels.parcel import check, join
-from tfkernels.shipments import Reference, Shipment, loaded, sorted_out
+from tfkernels.transfer.lease import Reference, Shipment, loaded, sorted_out
+from tfkernels.transfer.message import check, join
 
 Inputs = Union[Mapping[str, Any], Shipment, None]
 

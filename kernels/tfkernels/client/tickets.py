@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import fcntl
 
-from tfkernels.segments import Address, Segment
+from tfkernels.transfer.shared_memory.segment import Address, Segment
 
 
 class Ticket:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tfkernels.codec import MAX_DEPTH
 from tfkernels.comparison.dtypes import is_number, narrower, precision
 from tfkernels.comparison.exact import compare_exact, same
 from tfkernels.comparison.floats import compare_floats
@@ -20,6 +19,7 @@ from tfkernels.comparison.sample import take
 from tfkernels.comparison.tolerances import DEFAULTS, Tolerance, Tolerances, chosen, default
 from tfkernels.comparison.values import Parts, as_leaf, describe, evaluated, kind, opened, shape
 from tfkernels.errors import UsageError
+from tfkernels.transfer.codec import MAX_DEPTH
 
 Notes = typing.Tuple[str, ...]
 

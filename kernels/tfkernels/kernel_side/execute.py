@@ -22,13 +22,13 @@ import ipykernel
 
 from tfkernels import protocol
 from tfkernels.errors import ExchangeError, MissingPackage, TFKernelsError
-from tfkernels.kept import IDLE, idle
 from tfkernels.kernel_side import complete, rawoutput
 from tfkernels.kernel_side.interrupt import StopButton
+from tfkernels.transfer.shared_memory.mapping_cache import IDLE, idle
 
 if typing.TYPE_CHECKING:
-    from tfkernels.parcel import Descriptor
-    from tfkernels.segments import Address
+    from tfkernels.transfer.message import Descriptor
+    from tfkernels.transfer.shared_memory.segment import Address
 
 Reply = typing.Dict[str, typing.Any]
 
@@ -171,9 +171,9 @@ class Exchange:
     def _collect(self, exchange: typing.Dict[str, typing.Any]) -> "Descriptor":
         outputs: typing.Dict[str, str] = exchange["outputs"]
         parcels = _parcel()
-        from tfkernels.arrived import has_room
-        from tfkernels.segments import MAP_FROM
-        from tfkernels.writing import opened
+        from tfkernels.transfer.shared_memory.reader import has_room
+        from tfkernels.transfer.shared_memory.segment import MAP_FROM
+        from tfkernels.transfer.shared_memory.writer import opened
 
         parcel = parcels.Parcel({name: self._evaluate(text, exchange["kernel"]) for name, text in outputs.items()})
         large = parcel.size >= MAP_FROM
@@ -189,12 +189,12 @@ class Exchange:
             self._tidying = asyncio.get_event_loop().call_later(max(_idle() / 2, 1.0), self._tidy)
 
     def _tidy(self) -> None:
-        from tfkernels import arrived, writing
+        from tfkernels.transfer.shared_memory import reader, writer
 
         self._tidying = None
-        for kept in (arrived.kept, writing.kept):
+        for kept in (reader.kept, writer.kept):
             kept.expire(_idle())
-        if arrived.kept or writing.kept or arrived.looking():
+        if reader.kept or writer.kept or reader.looking():
             self._tidy_later()
 
     def _evaluate(self, expression: str, kernel: str) -> typing.Any:
@@ -245,7 +245,7 @@ def _idle() -> float:
 def _parcel() -> typing.Any:
     """The module of parcels, which needs NumPy. Raises ``MissingPackage`` in an environment that has none."""
     try:
-        from tfkernels import parcel
+        from tfkernels.transfer import message as parcel
     except ImportError as error:
         raise MissingPackage("numpy", "a request with values", str(error)) from error
     return parcel

@@ -10,9 +10,9 @@ from typing import Any
 
 from nbformat import NotebookNode
 
-from tfkernels import parcel
 from tfkernels.errors import ExchangeError
 from tfkernels.recording import FORMAT, LINES, TYPE, VALUE
+from tfkernels.transfer import message
 from tfprovisioner.errors import ProvisionError
 
 
@@ -50,7 +50,7 @@ class Record:
         if hashlib.sha256(content).hexdigest() != self.sha256:
             raise Unreadable(f"the value of {self.name!r} is damaged: it is not the one that was recorded")
         try:
-            return parcel.of_bytes(content)[VALUE]
+            return message.of_bytes(content)[VALUE]
         except (ExchangeError, KeyError) as error:
             raise Unreadable(f"the value of {self.name!r} cannot be read: {error}") from error
 

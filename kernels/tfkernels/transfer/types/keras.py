@@ -3,8 +3,8 @@
 import sys
 import typing
 
-from tfkernels.kinds import containers
-from tfkernels.kinds.kind import Kind, stand_in
+from tfkernels.transfer.types import containers
+from tfkernels.transfer.types.kind import Kind, stand_in
 
 KINDS: typing.Dict[str, Kind] = {}
 

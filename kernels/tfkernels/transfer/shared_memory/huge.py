@@ -6,10 +6,10 @@ import typing
 
 import numpy as np
 
-from tfkernels import pages
 from tfkernels.errors import ExchangeError
-from tfkernels.mappings import HUGE, Mapping
-from tfkernels.segments import Segment
+from tfkernels.transfer.shared_memory import pages
+from tfkernels.transfer.shared_memory.mapping import HUGE, Mapping
+from tfkernels.transfer.shared_memory.segment import Segment
 
 
 def collapse(mapping: Mapping) -> None:
@@ -19,7 +19,7 @@ def collapse(mapping: Mapping) -> None:
 
 
 def are_told() -> typing.Optional[bool]:
-    """Whether the account of ``tfkernels.pages`` tells a file's huge pages from those that a process has written to.
+    """Whether the account of ``shared_memory.pages`` tells a file's huge pages from those that a process has written to.
 
     Linux before 6.11, and not every 6.1 and 6.6, says of both that they are there and not whose. ``None`` as long as no
     huge page is to be had.

@@ -9,7 +9,7 @@ import typing
 
 import numpy as np
 
-from tfkernels.mappings import discard
+from tfkernels.transfer.shared_memory.mapping import discard
 
 FROM = 64 * 1024 * 1024
 """Bytes. Less may be memory that the C library keeps for the next array, and that would have to be had anew."""

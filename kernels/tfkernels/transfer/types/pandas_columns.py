@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from tfkernels.errors import ExchangeError, NotPortable
-from tfkernels.kinds.kind import Kind, Parts, named
-from tfkernels.kinds.offsets import describe_offset, offset
-from tfkernels.kinds.zones import Zone, describe
+from tfkernels.transfer.types.kind import Kind, Parts, named
+from tfkernels.transfer.types.pandas_time import describe_offset, offset
+from tfkernels.transfer.types.zones import Zone, describe
 
 Values = typing.Any
 """A NumPy array or one of pandas' own."""

@@ -1,4 +1,4 @@
-"""pandas: frames, series, scalars; ``tfkernels.kinds.columns`` and ``indexes`` are the rest of it.
+"""pandas: frames, series, scalars; ``types.pandas_columns`` and ``indexes`` are the rest of it.
 
 Described by values, labels and names, so that it passes between pandas 1.1 and 3. What a pandas has no type for arrives
 as what that pandas itself would have made of it: see ``columns``.
@@ -9,10 +9,10 @@ import typing
 import numpy as np
 import pandas as pd
 
-from tfkernels.kinds import columns, indexes
-from tfkernels.kinds.kind import Kind, Parts, attributes, named
-from tfkernels.kinds.offsets import describe_offset, offset
-from tfkernels.kinds.zones import Zone, describe
+from tfkernels.transfer.types import pandas_columns, pandas_indexes
+from tfkernels.transfer.types.kind import Kind, Parts, attributes, named
+from tfkernels.transfer.types.pandas_time import describe_offset, offset
+from tfkernels.transfer.types.zones import Zone, describe
 
 Frame = typing.Any
 Values = typing.Any
@@ -20,7 +20,7 @@ Values = typing.Any
 
 def _series_parts(series: Frame) -> Parts:
     return [
-        (".array", columns.values(series)),
+        (".array", pandas_columns.values(series)),
         (".index", series.index),
         (".name", series.name),
         (".attrs", dict(series.attrs)),
@@ -28,7 +28,7 @@ def _series_parts(series: Frame) -> Parts:
 
 
 def _series(values: Values, index: typing.Any, name: typing.Any, attrs: typing.Dict[typing.Any, typing.Any]) -> Frame:
-    series = columns.series(values, index)
+    series = pandas_columns.series(values, index)
     series.name = name
     series.attrs.update(attrs)
     return series
@@ -40,24 +40,26 @@ def _frame_parts(frame: Frame) -> Parts:
     if len(types) == 1 and isinstance(next(iter(types)), np.dtype):
         return [*parts, (".values", frame.to_numpy())]  # one piece; if pandas holds it as one, no copy
     for position in range(frame.shape[1]):
-        parts.append((f".iloc[:, {position}]", columns.values(frame.iloc[:, position])))
+        parts.append((f".iloc[:, {position}]", pandas_columns.values(frame.iloc[:, position])))
     return parts
 
 
 def _frame(index: typing.Any, labels: typing.Any, attrs: typing.Dict[typing.Any, typing.Any], *values: Values) -> Frame:
     if len(values) == 1 and isinstance(values[0], np.ndarray) and values[0].ndim == 2:
-        table = columns.fitting(values[0])
+        table = pandas_columns.fitting(values[0])
         frame = pd.DataFrame(table, index=index, dtype=table.dtype, copy=False)
     else:
         # By position, because labels may occur twice; and as series, because pandas 3 guesses at the type of arrays.
-        frame = pd.DataFrame({i: columns.series(v, index) for i, v in enumerate(values)}, index=index, copy=False)
+        frame = pd.DataFrame(
+            {i: pandas_columns.series(v, index) for i, v in enumerate(values)}, index=index, copy=False
+        )
     frame.columns = labels
     frame.attrs.update(attrs)
     return frame
 
 
 def _timestamp(moment: np.datetime64, zone: Zone) -> typing.Any:
-    return columns.local(pd.Timestamp(columns.fitting(np.array([moment]))[0]), zone)
+    return pandas_columns.local(pd.Timestamp(pandas_columns.fitting(np.array([moment]))[0]), zone)
 
 
 _BY_TYPE: typing.Dict[type, Kind] = {
@@ -71,7 +73,7 @@ _BY_TYPE: typing.Dict[type, Kind] = {
     pd.Timedelta: Kind(
         "pandas.Timedelta",
         lambda t: [("", t.to_timedelta64())],
-        lambda length: pd.Timedelta(columns.fitting(np.array([length]))[0]),
+        lambda length: pd.Timedelta(pandas_columns.fitting(np.array([length]))[0]),
     ),
     pd.Period: Kind(
         "pandas.Period",
@@ -95,10 +97,10 @@ def _unique(value: Frame) -> Frame:
 _UNIQUE = Kind("pandas.unique_labels", lambda f: [("", f.set_flags(allows_duplicate_labels=True))], _unique)
 """A frame or series that does not take a label twice."""
 
-KINDS = {**named(*_BY_TYPE.values(), _UNIQUE), **columns.KINDS, **indexes.KINDS}
+KINDS = {**named(*_BY_TYPE.values(), _UNIQUE), **pandas_columns.KINDS, **pandas_indexes.KINDS}
 
 
 def find(value: typing.Any) -> typing.Optional[Kind]:
     if type(value) in (pd.DataFrame, pd.Series) and _FLAGGED and not value.flags.allows_duplicate_labels:
         return _UNIQUE
-    return _BY_TYPE.get(type(value)) or columns.find(value) or indexes.find(value)
+    return _BY_TYPE.get(type(value)) or pandas_columns.find(value) or pandas_indexes.find(value)

@@ -1,7 +1,7 @@
 """What arrived: memory that looks into a segment, as arrays see it, and what is known of it.
 
 It is a private mapping, copy-on-write, with a lock beside it that tells the segment's owner that it is busy (see
-``tfkernels.segments``). When the last array is gone, so is the lock, and the mapping stays for the next value
+``shared_memory.segment``). When the last array is gone, so is the lock, and the mapping stays for the next value
 that comes in the same segment, unless somebody wrote to it: what was not written to shows what the segment holds by
 then. Mapping anew costs 0.1 s for 1 GB, as much as a copy. So those that stay are populated as far as they were looked
 at; a new one is not: that was measured to save a tenth, of those who look at everything.
@@ -16,11 +16,11 @@ import weakref
 
 import numpy as np
 
-from tfkernels import huge, pages
 from tfkernels.errors import ExchangeError
-from tfkernels.kept import Identity, Kept
-from tfkernels.mappings import Mapping, finalizer
-from tfkernels.segments import MAP_FROM, Address, busy, locks_last, open_segment, sealed
+from tfkernels.transfer.shared_memory import huge, pages
+from tfkernels.transfer.shared_memory.mapping import Mapping, finalizer
+from tfkernels.transfer.shared_memory.mapping_cache import Identity, Kept
+from tfkernels.transfer.shared_memory.segment import MAP_FROM, Address, busy, locks_last, open_segment, sealed
 
 MAP_WHILE = 0.5
 """Of the descriptors that this process may have: when more are in use, nothing is mapped. The rest is the user's."""

@@ -1,5 +1,5 @@
 """Named values on their way to another kernel: one segment holds the buffers, then the skeleton. Arrays may stay where
-they are, in other segments, which are *lent*: see ``tfkernels.lending``.
+they are, in other segments, which are *lent*: see ``shared_memory.forwarding``.
 
 The *descriptor* of a parcel is small and plain JSON; it is all that travels in a Jupyter message. Several can be
 joined into one, from different segments.
@@ -15,15 +15,15 @@ import typing
 
 import numpy as np
 
-from tfkernels import temporaries
-from tfkernels.arrived import read
-from tfkernels.codec import ALIGNMENT, Decoder, Encoder
 from tfkernels.errors import ExchangeError, NotPortable
-from tfkernels.segments import Address
-from tfkernels.writing import write
+from tfkernels.transfer.codec import ALIGNMENT, Decoder, Encoder
+from tfkernels.transfer.shared_memory import temporaries
+from tfkernels.transfer.shared_memory.reader import read
+from tfkernels.transfer.shared_memory.segment import Address
+from tfkernels.transfer.shared_memory.writer import write
 
 if typing.TYPE_CHECKING:
-    from tfkernels.lending import Loan
+    from tfkernels.transfer.shared_memory.forwarding import Loan
 
 FORMAT = 3
 """Raised when an older tfkernels could misread what this one writes."""

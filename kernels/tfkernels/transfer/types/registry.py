@@ -5,15 +5,15 @@ import platform
 import typing
 
 from tfkernels.errors import ExchangeError, MissingPackage, NotPortable
-from tfkernels.kinds import plain
-from tfkernels.kinds.kind import Kind
+from tfkernels.transfer.types import python
+from tfkernels.transfer.types.kind import Kind
 
 _MODULES = {
-    "numpy": "arrays",
-    "pandas": "frames",
-    "scipy": "sparse",
-    "tensorflow": "tensors",
-    "keras": "variables",
+    "numpy": "numpy",
+    "pandas": "pandas",
+    "scipy": "scipy_sparse",
+    "tensorflow": "tensorflow",
+    "keras": "keras",
 }
 """By library, that is by the first word of a type's module and of a kind's name. Each has ``find`` and ``KINDS``."""
 
@@ -29,14 +29,14 @@ def find(value: typing.Any) -> typing.Optional[Kind]:
     found: typing.Optional[Kind] = None
     if library in _MODULES:
         found = _module(library).find(value)
-    return found or plain.find(value)
+    return found or python.find(value)
 
 
 def builder(name: str) -> typing.Callable[[typing.List[typing.Any]], typing.Any]:
     """What makes a value of the kind ``name`` of its parts. Raises ``ExchangeError`` if that cannot be had here."""
     library = name.partition(".")[0]
     if library == "python":
-        kinds, package = plain.KINDS, "Python " + platform.python_version()
+        kinds, package = python.KINDS, "Python " + platform.python_version()
     elif library in _MODULES:
         try:
             version = importlib.import_module(library).__version__
@@ -63,7 +63,7 @@ def builder(name: str) -> typing.Callable[[typing.List[typing.Any]], typing.Any]
 
 def _module(library: str) -> typing.Any:
     try:
-        return importlib.import_module("tfkernels.kinds." + _MODULES[library])
+        return importlib.import_module("tfkernels.transfer.types." + _MODULES[library])
     except AttributeError as error:
         raise NotPortable(
             f"values of {library} cannot be passed here: the {library} that is installed is older than those that "

@@ -9,9 +9,9 @@ A skeleton node is ``None``, a bool, a str, an int of 64 bits, a finite float, o
     ["int", hex]  ["float", hex of 8 bytes, big-endian]  ["complex", real, imaginary]
     ["kind", name, node, …]  ["same", number]  [number of a form]
 
-The last is the next small array or scalar of that form: see ``tfkernels.stacks``. Offsets count bytes in the memory
+The last is the next small array or scalar of that form: see ``tfkernels.transfer.small_arrays``. Offsets count bytes in the memory
 that the buffers are laid out in, each at a multiple of ``ALIGNMENT``; an array may have one item more, the number of
-another memory, where it is already. "kind" is one of ``tfkernels.kinds``, by its
+another memory, where it is already. "kind" is one of ``tfkernels.transfer.types``, by its
 parts. "same" is an object that came before: the one that was complete as the number-th, counting from 0 the nodes of
 arrays, containers, bytes, kinds and forms; so what is one object here is one there.
 "texts" is an object array of mostly strings: their UTF-8 in one piece, and per item its length in characters, or the
@@ -25,14 +25,14 @@ import typing
 
 import numpy as np
 
-from tfkernels.buffers import Array, Buffer, look, nbytes, raw
-from tfkernels.dtypes import decode_dtype, encode_dtype
 from tfkernels.errors import ExchangeError, NotPortable
-from tfkernels.kinds import table
-from tfkernels.kinds.arrays import STRINGS
-from tfkernels.kinds.kind import Kind, Parts
-from tfkernels.kinds.refusal import why_not
-from tfkernels.stacks import Form, Stacker, unstack
+from tfkernels.transfer.buffers import Array, Buffer, look, nbytes, raw
+from tfkernels.transfer.dtypes import decode_dtype, encode_dtype
+from tfkernels.transfer.small_arrays import Form, Stacker, unstack
+from tfkernels.transfer.types import registry
+from tfkernels.transfer.types.kind import Kind, Parts
+from tfkernels.transfer.types.numpy import STRINGS
+from tfkernels.transfer.types.refusal import why_not
 
 Node = typing.Any
 Step = typing.Callable[[int], str]
@@ -135,7 +135,7 @@ class Encoder:
         return nodes
 
     def _kind(self, value: typing.Any) -> Node:
-        kind = table.find(value)
+        kind = registry.find(value)
         if kind is None:
             raise NotPortable(why_not(value))
         parts = _apart(kind, value)
@@ -241,7 +241,7 @@ class Decoder:
             if type(tag) is int:
                 value = next(self._stacks[tag])
             elif tag == "kind" or tag in _FROM_ITEMS:
-                start, make = (2, table.builder(node[1])) if tag == "kind" else (1, _FROM_ITEMS[tag])
+                start, make = (2, registry.builder(node[1])) if tag == "kind" else (1, _FROM_ITEMS[tag])
                 value = []
                 for part in node[start:]:  # no comprehension: before Python 3.12 that is one more call per level
                     value.append(self.decode(part))

@@ -5,7 +5,7 @@ attributes, to keep track of the variables in them. It arrives as what was assig
 import collections
 import typing
 
-from tfkernels.kinds.kind import Kind, stand_in
+from tfkernels.transfer.types.kind import Kind, stand_in
 
 _PLAIN = (list, collections.OrderedDict, dict, set)
 

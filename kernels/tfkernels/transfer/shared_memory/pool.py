@@ -5,7 +5,7 @@ A pool on each side would be twice the idle memory under two limits, in processe
 than the notebook's, and a segment that one kernel has let go could not serve the next: what goes there and what comes
 back are of the same sizes.
 A segment is *taken* for a request and *put* back when that is answered; until then no other request gets it. It is
-used again when no array looks into it any more (see ``tfkernels.segments``), and given back to the system when it has
+used again when no array looks into it any more (see ``shared_memory.segment``), and given back to the system when it has
 been idle for a while, or when the idle ones together are more than the pool's limit. One whose taker was collected is
 *dropped*, and found at the next look.
 """
@@ -20,10 +20,12 @@ import time
 import weakref
 from collections import deque
 
-from tfkernels import arrived, memory, writing
 from tfkernels.errors import UsageError
-from tfkernels.kept import idle
-from tfkernels.segments import MAP_FROM, Address, Segment, locks_last
+from tfkernels.transfer.shared_memory import limits as memory
+from tfkernels.transfer.shared_memory import reader
+from tfkernels.transfer.shared_memory import writer as writing
+from tfkernels.transfer.shared_memory.mapping_cache import idle
+from tfkernels.transfer.shared_memory.segment import MAP_FROM, Address, Segment, locks_last
 
 SHARE = 0.25
 """Of the machine's memory, the limit unless ``TFKERNELS_POOL`` says otherwise."""
@@ -207,7 +209,7 @@ class Pool:
 def _unmap(segment: Segment) -> None:
     identity = (segment.address["device"], segment.address["inode"])
     writing.kept.take(identity)
-    arrived.forget(identity)
+    reader.forget(identity)
 
 
 def parse_size(text: str) -> int:

@@ -6,9 +6,9 @@ import typing
 import numpy as np
 import pandas as pd
 
-from tfkernels.kinds import columns
-from tfkernels.kinds.kind import Kind, Parts, attributes, named
-from tfkernels.kinds.offsets import describe_offset, offset
+from tfkernels.transfer.types import pandas_columns
+from tfkernels.transfer.types.kind import Kind, Parts, attributes, named
+from tfkernels.transfer.types.pandas_time import describe_offset, offset
 
 Index = typing.Any
 
@@ -16,17 +16,17 @@ Index = typing.Any
 def _parts(index: Index) -> Parts:
     timed = isinstance(index, (pd.DatetimeIndex, pd.TimedeltaIndex))
     return [
-        (".array", columns.values(index)),
+        (".array", pandas_columns.values(index)),
         (".name", index.name),
         (".freq", describe_offset(index.freq) if timed else None),
     ]
 
 
-def _index(values: columns.Values, name: typing.Any, freq: typing.Any) -> Index:
+def _index(values: pandas_columns.Values, name: typing.Any, freq: typing.Any) -> Index:
     if not isinstance(values, np.ndarray):
         index = pd.Index(values, name=name)
     else:
-        values = columns.fitting(values)
+        values = pandas_columns.fitting(values)
         # Tuples would become a MultiIndex, and strings in pandas 3 a `str`.
         index = pd.Index(values, dtype=values.dtype, name=name, tupleize_cols=False)
     if freq is not None:

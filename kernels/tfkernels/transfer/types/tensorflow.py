@@ -10,8 +10,8 @@ import typing
 import tensorflow as tf
 
 from tfkernels.errors import NotPortable
-from tfkernels.kinds import containers, plain
-from tfkernels.kinds.kind import Kind, Parts, attributes, named, stand_in
+from tfkernels.transfer.types import containers, python
+from tfkernels.transfer.types.kind import Kind, Parts, attributes, named, stand_in
 
 Tensor = typing.Any
 
@@ -57,7 +57,7 @@ def _sparse(indices: typing.Any, values: typing.Any, shape: typing.Any) -> Tenso
 def _slices(values: typing.Any, indices: typing.Any, shape: typing.Any) -> Tensor:
     if tf.executing_eagerly():
         return tf.IndexedSlices(*[None if part is None else tf.constant(part) for part in (values, indices, shape)])
-    return plain.tuple_class("IndexedSlicesValue", ("values", "indices", "dense_shape"))(values, indices, shape)
+    return python.tuple_class("IndexedSlicesValue", ("values", "indices", "dense_shape"))(values, indices, shape)
 
 
 _SPARSE_PARTS = attributes("indices", "values", "dense_shape")

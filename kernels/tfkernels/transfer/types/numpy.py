@@ -4,9 +4,9 @@ import typing
 
 import numpy as np
 
-from tfkernels.dtypes import decode_dtype, encode_dtype
 from tfkernels.errors import ExchangeError
-from tfkernels.kinds.kind import Kind, Parts, named, stand_in
+from tfkernels.transfer.dtypes import decode_dtype, encode_dtype
+from tfkernels.transfer.types.kind import Kind, Parts, named, stand_in
 
 Array = typing.Any
 

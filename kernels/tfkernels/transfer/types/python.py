@@ -10,8 +10,8 @@ import types
 import typing
 import uuid
 
-from tfkernels.kinds.kind import Kind, Parts, attributes, named
-from tfkernels.kinds.zones import named_zone
+from tfkernels.transfer.types.kind import Kind, Parts, attributes, named
+from tfkernels.transfer.types.zones import named_zone
 
 _DATE = ("year", "month", "day")
 _TIME = ("hour", "minute", "second", "microsecond", "tzinfo", "fold")

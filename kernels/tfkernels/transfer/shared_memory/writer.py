@@ -15,11 +15,11 @@ from _thread import start_new_thread
 
 import numpy as np
 
-from tfkernels import huge, memory, temporaries
 from tfkernels.errors import ExchangeError
-from tfkernels.kept import Kept
-from tfkernels.mappings import Mapping
-from tfkernels.segments import Address, open_segment, sealed
+from tfkernels.transfer.shared_memory import huge, limits, temporaries
+from tfkernels.transfer.shared_memory.mapping import Mapping
+from tfkernels.transfer.shared_memory.mapping_cache import Kept
+from tfkernels.transfer.shared_memory.segment import Address, open_segment, sealed
 
 Pieces = typing.Sequence[typing.Tuple[int, typing.Any]]
 """Buffers of bytes with their offsets, ascending."""
@@ -49,7 +49,7 @@ if hasattr(os, "register_at_fork"):  # from Python 3.7 on
 def write(descriptor: int, pieces: Pieces, temporary: typing.Collection[int] = ()) -> None:
     """Puts the pieces into the open segment. Raises ``ExchangeError`` if there is no room.
 
-    Nobody needs those any more that begin at a ``temporary`` offset: see ``tfkernels.temporaries``.
+    Nobody needs those any more that begin at a ``temporary`` offset: see ``shared_memory.temporaries``.
     """
     end = max((offset + len(data) for offset, data in pieces), default=0)
     found = os.fstat(descriptor)
@@ -59,7 +59,7 @@ def write(descriptor: int, pieces: Pieces, temporary: typing.Collection[int] = (
         if target is not None:
             _copy(target, _parts(pieces, temporary), end)
             return
-    if missing > CHECKED_FROM and missing > memory.available():
+    if missing > CHECKED_FROM and missing > limits.available():
         raise _no_room(missing, "not enough memory is free")
     try:
         whole = -(-end // mmap.PAGESIZE) * mmap.PAGESIZE  # so that a few bytes more need no new mapping

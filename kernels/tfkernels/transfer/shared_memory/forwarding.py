@@ -1,6 +1,6 @@
 """Arrays that arrived and go on without a copy: their bytes are still in the segment that they came in.
 
-What arrives is a private mapping: who writes to it gets pages of his own, and ``tfkernels.pages`` tells which. Nobody
+What arrives is a private mapping: who writes to it gets pages of his own, and ``shared_memory.pages`` tells which. Nobody
 writes to the segment as long as a mapping looks into it. So it does not matter if somebody writes to the array after
 the look: that changes this process's pages, and what goes on is the array as it was.
 
@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tfkernels import arrived, pages
-from tfkernels.codec import ALIGNMENT
-from tfkernels.pool import shared
-from tfkernels.segments import MAP_FROM, Address
+from tfkernels.transfer.codec import ALIGNMENT
+from tfkernels.transfer.shared_memory import pages, reader
+from tfkernels.transfer.shared_memory.pool import shared
+from tfkernels.transfer.shared_memory.segment import MAP_FROM, Address
 
 
 class Loan:
@@ -33,7 +33,7 @@ class Loan:
 
     def find(self, array: np.ndarray[Any, Any]) -> tuple[int, int] | None:
         """The offset in its segment, and the number of that, of an array that is as it arrived; else ``None``."""
-        came = arrived.of(array)
+        came = reader.of(array)
         if came is None or array.nbytes < MAP_FROM or not array.flags.forc:
             return None
         start = array.__array_interface__["data"][0]

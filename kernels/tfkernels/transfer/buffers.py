@@ -4,7 +4,7 @@ import typing
 
 import numpy as np
 
-from tfkernels.stacks import LARGEST
+from tfkernels.transfer.small_arrays import LARGEST
 
 Array = typing.Any
 """A NumPy array, of any dtype."""

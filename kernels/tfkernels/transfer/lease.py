@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tfkernels import parcel
-from tfkernels.lending import Loan
-from tfkernels.pool import shared
-from tfkernels.segments import Address, Segment
+from tfkernels.transfer import message
+from tfkernels.transfer.shared_memory.forwarding import Loan
+from tfkernels.transfer.shared_memory.pool import shared
+from tfkernels.transfer.shared_memory.segment import Address, Segment
 
 if TYPE_CHECKING:
     from tfkernels.client.kernel import RemoteKernel
@@ -51,7 +51,7 @@ class Shipment:
         self._closed = False
         self._holders = 0
         self._loan: Loan | None = None
-        self.descriptor: parcel.Descriptor | None = None
+        self.descriptor: message.Descriptor | None = None
         self._segment = shared.take(size, writer)
 
     def __del__(self) -> None:
@@ -74,7 +74,7 @@ class Shipment:
         assert self.descriptor is not None
         return sum(part["buffers"] + part["skeleton"] for part in self.descriptor["parts"])
 
-    def pack(self, packed: parcel.Parcel) -> Shipment:
+    def pack(self, packed: message.Parcel) -> Shipment:
         self._loan = packed.loan
         self.descriptor = packed.write(self.segment.descriptor, self.address)
         return self
@@ -96,7 +96,7 @@ class Shipment:
             lender.hold()
         return [lender.address for lender in self._borrowed]
 
-    def accept(self, descriptor: parcel.Descriptor) -> None:
+    def accept(self, descriptor: message.Descriptor) -> None:
         """Takes over what a cell has written, and with it the memory that it was written to."""
         for lender in self._borrowed:
             if [part["segment"] for part in descriptor["parts"]] == [lender.address]:
@@ -115,7 +115,7 @@ class Shipment:
 
     def unpack(self) -> dict[str, Any]:
         assert self.descriptor is not None
-        return parcel.unpack(self.descriptor)
+        return message.unpack(self.descriptor)
 
     def close(self) -> None:
         """The segment can be used for other values as soon as no cell waits for it and no array looks into it."""
@@ -182,10 +182,10 @@ def pack(values: Mapping[str, Any]) -> Shipment:
 
     They are those of the moment of packing. Raises ``ExchangeError`` if one of them cannot travel.
     """
-    return _written(parcel.Parcel(values, Loan()))
+    return _written(message.Parcel(values, Loan()))
 
 
-def _written(packed: parcel.Parcel) -> Shipment:
+def _written(packed: message.Parcel) -> Shipment:
     shipment = Shipment(packed.size)
     try:
         return shipment.pack(packed)
@@ -218,7 +218,7 @@ def loaded(inputs: Mapping[str, Any] | Shipment | None, show: Relay) -> Iterator
         with here.held():  # its maker closes it
             yield [here]
         return
-    packed = parcel.Parcel(here, Loan())  # what cannot travel is found before anything is evaluated elsewhere
+    packed = message.Parcel(here, Loan())  # what cannot travel is found before anything is evaluated elsewhere
     with ExitStack() as shipments:
         made = [shipments.enter_context(kernel.ship(names, show)) for kernel, names in elsewhere.items()]
         if here:

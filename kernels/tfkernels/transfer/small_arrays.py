@@ -10,7 +10,7 @@ import typing
 
 import numpy as np
 
-from tfkernels.dtypes import COMMON_TYPES, common, decode_dtype
+from tfkernels.transfer.dtypes import COMMON_TYPES, common, decode_dtype
 
 LARGEST = 4096
 """Bytes. For larger arrays the copy costs more than their description."""
