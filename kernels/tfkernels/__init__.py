@@ -16,11 +16,11 @@ if typing.TYPE_CHECKING:
     from tfkernels.client.each import each as each
     from tfkernels.client.kernel import RemoteKernel
     from tfkernels.comparison import compare as compare
-    from tfkernels.models import load_weights as load_weights
-    from tfkernels.models import seed as seed
-    from tfkernels.models import trace as trace
-    from tfkernels.models import watch as watch
-    from tfkernels.models import weights as weights
+    from tfkernels.models.load_weights import load_weights as load_weights
+    from tfkernels.models.seed import seed as seed
+    from tfkernels.models.trace import trace as trace
+    from tfkernels.models.recorder import watch as watch
+    from tfkernels.models.weights import weights as weights
     from tfkernels.recording import record as record
     from tfkernels.transfer.lease import pack as pack
 
@@ -29,13 +29,13 @@ __version__ = "0.1.0"
 _ELSEWHERE = {
     "compare": "tfkernels.comparison",
     "each": "tfkernels.client.each",
-    "load_weights": "tfkernels.models",
+    "load_weights": "tfkernels.models.load_weights",
     "pack": "tfkernels.transfer.lease",
     "record": "tfkernels.recording",
-    "seed": "tfkernels.models",
-    "trace": "tfkernels.models",
-    "watch": "tfkernels.models",
-    "weights": "tfkernels.models",
+    "seed": "tfkernels.models.seed",
+    "trace": "tfkernels.models.trace",
+    "watch": "tfkernels.models.recorder",
+    "weights": "tfkernels.models.weights",
 }
 
 

@@ -15,7 +15,8 @@ import pytest
 
 from tests.kernels.comparisons import IMAGES, assert_harmless, layers
 from tfkernels.client.kernel import RemoteKernel
-from tfkernels.comparison import charts, compare
+from tfkernels.comparison import compare
+from tfkernels.comparison.render import svg as charts
 
 
 def svg(chart: str) -> ET.Element:
@@ -80,7 +81,7 @@ def test_heat_map_is_strong_where_the_errors_are() -> None:
 
 
 def test_figure_without_matplotlib_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "tfkernels.comparison.figures", raising=False)
+    monkeypatch.delitem(sys.modules, "tfkernels.comparison.render.plot", raising=False)
     monkeypatch.setitem(sys.modules, "matplotlib.colors", None)
     with pytest.raises(ImportError, match="!pip install matplotlib"):
         layers(3).plot()

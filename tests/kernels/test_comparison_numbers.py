@@ -16,8 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.kernels.comparisons import only
-from tfkernels.comparison import DEFAULTS, blocks, compare
-from tfkernels.comparison.sample import SIZE, positions
+from tfkernels.comparison import DEFAULTS, compare
+from tfkernels.comparison.statistics import blocks
+from tfkernels.comparison.statistics.sample import SIZE, positions
 
 settings.register_profile("kernels", deadline=None, suppress_health_check=list(HealthCheck))
 settings.load_profile("kernels")

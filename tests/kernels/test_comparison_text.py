@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kernels.comparisons import IMAGES, NAMES, by_hand, layers, words_of
-from tfkernels.comparison import Comparison, NonFinite, Statistics, compare, formats
+from tfkernels.comparison import Comparison, NonFinite, Statistics, compare
+from tfkernels.comparison.render import number_format
 
 
 @pytest.mark.parametrize(
@@ -81,26 +82,26 @@ def test_what_is_known_by_hand_is_told() -> None:
 
 @given(*[st.floats(width=32, allow_nan=False)] * 2)
 def test_values_have_enough_digits_to_differ(one: float, two: float) -> None:
-    shown = formats.pair(np.float32(one), np.float32(two))
+    shown = number_format.pair(np.float32(one), np.float32(two))
     assert (shown[0] != shown[1]) or one == two
 
 
 def test_values_of_two_dtypes_show_that_they_differ() -> None:
-    assert formats.pair(np.float32(0.1), np.float64(0.1)) == ("0.10000000149011612", "0.1")
-    assert formats.pair(1, True) == ("1", "True")
-    assert formats.pair("1", np.str_("1 ")) == ("'1'", "'1 '")
+    assert number_format.pair(np.float32(0.1), np.float64(0.1)) == ("0.10000000149011612", "0.1")
+    assert number_format.pair(1, True) == ("1", "True")
+    assert number_format.pair("1", np.str_("1 ")) == ("'1'", "'1 '")
 
 
 def test_long_text_is_cut_to_where_it_differs() -> None:
-    one, two = formats.pair("a" * 9000 + "b" + "c" * 9000, "a" * 9000 + "d" + "c" * 9000)
-    assert len(one) <= formats.LONGEST
+    one, two = number_format.pair("a" * 9000 + "b" + "c" * 9000, "a" * 9000 + "d" + "c" * 9000)
+    assert len(one) <= number_format.LONGEST
     assert one != two
     assert one[0] == one[-1] == "…"
 
 
 @given(st.floats(min_value=0, allow_nan=False, allow_infinity=False))
 def test_tolerance_that_is_shown_would_pass(needed: float) -> None:
-    shown = float(formats.at_least(needed))
+    shown = float(number_format.at_least(needed))
     assert shown >= needed
     assert shown <= needed * 1.01 + 1e-320
 

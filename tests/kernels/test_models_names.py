@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from tfkernels.errors import WeightsError
-from tfkernels.models.matching import pairs
-from tfkernels.models.naming import renumbered
-from tfkernels.models.report import LoadReport, Match, Mismatch, Missing
+from tfkernels.models.load_report import LoadReport, Match, Mismatch, Missing
+from tfkernels.models.match import pairs
+from tfkernels.models.names import renumbered
 
 
 def test_automatic_names_are_numbered_by_place_and_chosen_names_stay() -> None:

@@ -5,8 +5,8 @@
 ``results`` that show themselves (``text``, ``page``, ``figures``).
 """
 
-from tfkernels.comparison.comparing import compare
-from tfkernels.comparison.results import Comparison, Extreme, NonFinite, Part, Sample, Statistics
+from tfkernels.comparison.api import compare
+from tfkernels.comparison.result import Comparison, Extreme, NonFinite, Part, Sample, Statistics
 from tfkernels.comparison.tolerances import DEFAULTS, Tolerance
 
 __all__ = ["DEFAULTS", "Comparison", "Extreme", "NonFinite", "Part", "Sample", "Statistics", "Tolerance", "compare"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Iterable, Iterator
 
-from tfkernels.models.naming import SEPARATOR, claim, renumbered, unnumbered
+from tfkernels.models.names import SEPARATOR, claim, renumbered, unnumbered
 
 _KERAS = {"keras", "tf_keras", "tensorflow", "tensorflow_core"}
 """Packages whose layers are Keras's own."""

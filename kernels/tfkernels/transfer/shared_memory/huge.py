@@ -19,7 +19,7 @@ def collapse(mapping: Mapping) -> None:
 
 
 def are_told() -> typing.Optional[bool]:
-    """Whether the account of ``shared_memory.pages`` tells a file's huge pages from those that a process has written to.
+    """Whether the account in ``pages`` tells a file's huge pages from those that a process has written to.
 
     Linux before 6.11, and not every 6.1 and 6.6, says of both that they are there and not whose. ``None`` as long as no
     huge page is to be had.

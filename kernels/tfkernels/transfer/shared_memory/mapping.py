@@ -73,7 +73,7 @@ class Mapping:
             self._unmap(self.start, self._pages)
 
     def collapse(self) -> bool:
-        """Makes huge pages of the file's small ones, as many as can be had: see ``shared_memory.huge``. Whether of all."""
+        """Makes huge pages of the file's small ones, as many as can be had: see ``huge``. Whether of all."""
         return int(_library.madvise(self.start, self._pages // HUGE * HUGE, _COLLAPSE)) == 0
 
 

@@ -5,7 +5,7 @@ A pool on each side would be twice the idle memory under two limits, in processe
 than the notebook's, and a segment that one kernel has let go could not serve the next: what goes there and what comes
 back are of the same sizes.
 A segment is *taken* for a request and *put* back when that is answered; until then no other request gets it. It is
-used again when no array looks into it any more (see ``shared_memory.segment``), and given back to the system when it has
+used again when no array looks into it any more (see ``segment``), and given back to the system when it has
 been idle for a while, or when the idle ones together are more than the pool's limit. One whose taker was collected is
 *dropped*, and found at the next look.
 """

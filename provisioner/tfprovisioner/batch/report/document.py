@@ -22,7 +22,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import tfkernels
-from tfkernels.comparison import formats
+from tfkernels.comparison.render import number_format
 from tfprovisioner.batch.report.cases import Placed
 from tfprovisioner.batch.report.findings import Report
 from tfprovisioner.batch.report.verdicts import NOT_COMPARED, Verdict
@@ -105,7 +105,7 @@ def _comparison(verdict: Verdict) -> dict[str, Any]:
         "side": verdict.side,
         "verdict": verdict.state,
         "passed": None if verdict.state == NOT_COMPARED else verdict.agrees,
-        "reason": formats.line(verdict.reason, 2000),
+        "reason": number_format.line(verdict.reason, 2000),
         "value": verdict.value,
         "largest_error": _plain(verdict.error),
         "least_tolerance": verdict.least_tolerance or None,

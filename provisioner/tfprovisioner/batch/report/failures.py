@@ -4,7 +4,7 @@ import json
 import re
 from dataclasses import dataclass
 
-from tfkernels.comparison import formats
+from tfkernels.comparison.render import number_format
 from tfprovisioner.batch.output import Found
 
 LONGEST = 16_000
@@ -43,14 +43,14 @@ def tell(found: Found) -> Told | None:
 
 def line(text: str, longest: int = 400) -> str:
     """In one line, without colours."""
-    return formats.line(" ".join(_COLOURS.sub("", text[: 4 * longest]).split()), longest)
+    return number_format.line(" ".join(_COLOURS.sub("", text[: 4 * longest]).split()), longest)
 
 
 def block(text: str, lines: int | None = None) -> str:
     """In several lines, without colours; what is too long is left out in the middle."""
     if len(text) > LONGEST:
         text = f"{text[: LONGEST // 4]}\n…\n{text[-LONGEST * 3 // 4 :]}"
-    shown = [formats.line(part.expandtabs(4), 1000) for part in _COLOURS.sub("", text).splitlines()]
+    shown = [number_format.line(part.expandtabs(4), 1000) for part in _COLOURS.sub("", text).splitlines()]
     if lines is not None and len(shown) > lines:
         shown = [*shown[:lines], f"… and {len(shown) - lines} more lines"]
     return "\n".join(shown)

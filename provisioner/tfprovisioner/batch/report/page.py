@@ -16,9 +16,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 import tfkernels
-from tfkernels.comparison import formats
-from tfkernels.comparison.page import STYLE
-from tfkernels.comparison.results import CLOSE, DIFFERENT, EQUAL, EXTRA, MISSING
+from tfkernels.comparison.render import number_format
+from tfkernels.comparison.render.html import STYLE
+from tfkernels.comparison.result import CLOSE, DIFFERENT, EQUAL, EXTRA, MISSING
 from tfprovisioner.batch.report import failures
 from tfprovisioner.batch.report.cases import Placed
 from tfprovisioner.batch.report.document import relative
@@ -103,7 +103,7 @@ def render(report: Report, folder: Path, created: str) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(line=formats.line, path=formats.path, seconds=_seconds, time=_time)
+    environment.filters.update(line=number_format.line, path=number_format.path, seconds=_seconds, time=_time)
     told = _told(report)
     links = {item.found.path: _link(item.found.path, folder) for item in report.runs}
     outcomes = [item.found.outcome for item in report.runs]
@@ -153,7 +153,7 @@ def _run_cell(report: Report, case: str, side: str) -> Cell:
     if outcome.passed:
         return Cell(side, PASSED, (_seconds(outcome.seconds),) if outcome.seconds else ())
     told = failures.tell(item.found)
-    note = f"{formats.line(outcome.failure.kind, 40)}" if outcome.failure else ""
+    note = f"{number_format.line(outcome.failure.kind, 40)}" if outcome.failure else ""
     where = told.where if told else ""
     return Cell(side, FAILED, tuple(filter(None, (note, where))), f"#{_anchor(item, report)}")
 
@@ -210,7 +210,7 @@ def _notes(verdict: Verdict, values: Mapping[str, str], baseline: str) -> tuple[
     if verdict.value and verdict.value != values.get(baseline):
         notes.append(verdict.value)
     if verdict.error:
-        notes.append(f"error {formats.number(verdict.error)}")
+        notes.append(f"error {number_format.number(verdict.error)}")
     if verdict.least_tolerance:
         notes.append(f"passes with {verdict.least_tolerance}")
     return tuple(notes)
@@ -230,4 +230,4 @@ def _seconds(seconds: float) -> str:
 
 
 def _time(iso: str) -> str:
-    return f"{formats.line(iso[:10])} {formats.line(iso[11:16])} UTC"
+    return f"{number_format.line(iso[:10])} {number_format.line(iso[11:16])} UTC"

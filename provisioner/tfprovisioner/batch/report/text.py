@@ -1,9 +1,9 @@
-"""The report for a terminal, in the manner of ``tfkernels.comparison.text``: what is wrong is in capitals."""
+"""The report for a terminal, in the manner of ``tfkernels.comparison.render.text``: what is wrong is in capitals."""
 
 import textwrap
 
-from tfkernels.comparison import formats
-from tfkernels.comparison.text import WIDTH, Line, aligned
+from tfkernels.comparison.render import number_format
+from tfkernels.comparison.render.text import WIDTH, Line, aligned
 from tfprovisioner.batch.report import failures
 from tfprovisioner.batch.report.findings import Report
 from tfprovisioner.batch.report.verdicts import Result, Verdict
@@ -24,7 +24,7 @@ def text(report: Report) -> str:
     for start in range(0, max(len(others), 1), _ACROSS - 1):
         names = [side.name for side in (*report.sides[:1], *others[start : start + _ACROSS - 1])]
         if names:
-            head = ["", *(formats.line(name, 24) for name in names)]
+            head = ["", *(number_format.line(name, 24) for name in names)]
             lines += ["", *aligned(head, "<" * len(head), list(range(len(head))), _rows(report, shown, names))]
     if len(shown) < len(report.results):
         left = [result for result in report.results if id(result) not in set(map(id, shown))]
@@ -42,12 +42,12 @@ def _shown(report: Report, room: int) -> list[Result]:
 def _rows(report: Report, shown: list[Result], sides: list[str]) -> list[Line]:
     rows: list[Line] = []
     for case in report.cases:
-        rows.append([formats.path(case, 60), *(_run(report, case, side) for side in sides)])
+        rows.append([number_format.path(case, 60), *(_run(report, case, side) for side in sides)])
         for result in shown:
             if result.case == case:
-                cells = [formats.line(result.values.get(side, ""), 24) for side in sides[:1]]
+                cells = [number_format.line(result.values.get(side, ""), 24) for side in sides[:1]]
                 cells += [_verdict(result.verdicts.get(side), result.values.get(report.baseline)) for side in sides[1:]]
-                rows.append([f"  {formats.path(result.name, 58)}", *cells])
+                rows.append([f"  {number_format.path(result.name, 58)}", *cells])
     return rows
 
 
@@ -65,8 +65,8 @@ def _verdict(verdict: Verdict | None, baseline: str | None) -> str:
         return ""
     word = verdict.state.upper() if verdict.differs else verdict.state
     if verdict.error:
-        return f"{word} {formats.number(verdict.error)}"
-    return f"{word} {formats.line(verdict.value, 20)}" if verdict.value not in ("", baseline) else word
+        return f"{word} {number_format.number(verdict.error)}"
+    return f"{word} {number_format.line(verdict.value, 20)}" if verdict.value not in ("", baseline) else word
 
 
 def _failures(report: Report) -> list[str]:
@@ -75,7 +75,7 @@ def _failures(report: Report) -> list[str]:
         told = failures.tell(item.found)
         if told is not None:
             where = f" in {told.where}" if told.where else ""
-            start = f"FAILED {formats.path(item.found.outcome.run.name, 60)}{where}: "
+            start = f"FAILED {number_format.path(item.found.outcome.run.name, 60)}{where}: "
             lines += textwrap.wrap(start + told.headline, WIDTH, subsequent_indent="  ")
     return lines + _more(len(report.failed), "failed run")
 
@@ -87,11 +87,12 @@ def _differences(report: Report) -> list[str]:
     for result in differing[:TOLD]:
         found = [verdict for verdict in result.verdicts.values() if verdict.differs]
         passes = f"; passes with {found[0].least_tolerance}" if found[0].least_tolerance else ""
-        others = ", ".join(formats.line(one.side, 24) for one in found[1:6])
+        others = ", ".join(number_format.line(one.side, 24) for one in found[1:6])
         also = f"; also in {others}{f' and {len(found) - 6} more' if len(found) > 6 else ''}" if others else ""
         how = "since" if report.since(result) else "in"
-        start = f"{found[0].state.upper()} {formats.path(result.name, 40)} of {formats.path(result.case, 50)} {how} "
-        told = f"{start}{formats.line(found[0].side, 24)}: {formats.line(found[0].reason)}{passes}{also}"
+        name, case = number_format.path(result.name, 40), number_format.path(result.case, 50)
+        start = f"{found[0].state.upper()} {name} of {case} {how} "
+        told = f"{start}{number_format.line(found[0].side, 24)}: {number_format.line(found[0].reason)}{passes}{also}"
         lines += textwrap.wrap(told, WIDTH, subsequent_indent="  ")
     return lines + _more(len(differing), "difference")
 

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from tfkernels.comparison import Comparison, Part, compare, formats
-from tfkernels.comparison.page import fragment
-from tfkernels.comparison.results import CLOSE, DIFFERENT, EQUAL, EXTRA, MISSING
-from tfkernels.comparison.summary import headline
-from tfkernels.comparison.values import describe
+from tfkernels.comparison import Comparison, Part, compare
+from tfkernels.comparison.contents import describe
+from tfkernels.comparison.render import number_format
+from tfkernels.comparison.render.html import fragment
+from tfkernels.comparison.render.wording import headline
+from tfkernels.comparison.result import CLOSE, DIFFERENT, EQUAL, EXTRA, MISSING
 from tfkernels.errors import TFKernelsError
 from tfprovisioner.batch.records import Record
 from tfprovisioner.batch.report.cases import Placed
@@ -145,7 +146,7 @@ def _read(record: Record | None) -> tuple[Any, str]:
     try:
         return record.value(), ""
     except _UNREADABLE as error:
-        return None, formats.line(_said(error).replace(f"{record.file.parent.parent}{os.sep}", ""))
+        return None, number_format.line(_said(error).replace(f"{record.file.parent.parent}{os.sep}", ""))
 
 
 def _said(error: Exception) -> str:
@@ -184,7 +185,7 @@ def _compared(verdict: Verdict, baseline: str, ours: Any, theirs: Any, tolerance
         found = compare(ours, theirs, rtol=rtol, atol=atol, names=(baseline, verdict.side))
         view = fragment(found)
     except _UNREADABLE as error:
-        return replace(verdict, state=UNREADABLE, reason=f"could not be compared: {formats.line(_said(error))}")
+        return replace(verdict, state=UNREADABLE, reason=f"could not be compared: {number_format.line(_said(error))}")
     kept = _kept(found)
     return replace(
         verdict,
@@ -218,8 +219,8 @@ def _least_tolerance(found: Comparison) -> str:
     )
     # an rtol of 10 % and more says nothing but that values near zero differ
     if rtol is not None and (rtol < 0.1 or atol is None):
-        return f"rtol {formats.at_least(rtol)}"
-    return "" if atol is None else f"atol {formats.at_least(atol)}"
+        return f"rtol {number_format.at_least(rtol)}"
+    return "" if atol is None else f"atol {number_format.at_least(atol)}"
 
 
 def _largest_of(least: Sequence[float | None]) -> float | None:
@@ -248,4 +249,4 @@ def _glance(value: Any) -> str:
         value = value.item()
     if isinstance(value, float):
         return f"{value:.6g}" if math.isfinite(value) else str(value)
-    return formats.line(describe(value), 60)
+    return number_format.line(describe(value), 60)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typing
 from dataclasses import dataclass
 
-from tfkernels.comparison.results import Comparison, Part
+from tfkernels.comparison.result import Comparison, Part
 
 Row = typing.Dict[str, Part]
 """The parts of one path, by side."""

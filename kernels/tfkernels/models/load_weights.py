@@ -7,9 +7,9 @@ from typing import Any, Mapping
 import numpy as np
 
 from tfkernels.errors import WeightsError, WeightsMismatch
-from tfkernels.models.matching import Pair, pairs
-from tfkernels.models.report import LoadReport, Match, Mismatch, Missing
-from tfkernels.models.variables import Variables, variables_of
+from tfkernels.models.load_report import LoadReport, Match, Mismatch, Missing
+from tfkernels.models.match import Pair, pairs
+from tfkernels.models.weights import Variables, variables_of
 
 
 def load_weights(

@@ -11,11 +11,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from tfkernels.comparison import ulps
-from tfkernels.comparison.blocks import UNIT, in_one_order, in_stretches, index_of, slicer
 from tfkernels.comparison.dtypes import DType, narrower, working
-from tfkernels.comparison.results import Extreme, NonFinite, Statistics
-from tfkernels.comparison.tally import Largest, Tally
+from tfkernels.comparison.result import Extreme, NonFinite, Statistics
+from tfkernels.comparison.statistics import ulp
+from tfkernels.comparison.statistics.blocks import UNIT, in_one_order, in_stretches, index_of, slicer
+from tfkernels.comparison.statistics.totals import Largest, Tally
 from tfkernels.comparison.tolerances import Tolerance
 
 Array = typing.Any
@@ -61,7 +61,7 @@ def compare_floats(baseline: Array, other: Array, tolerance: Tolerance, equal_na
         mean_absolute_error=tally.mean(tally.absolute_sums),
         max_relative_error=largest(tally.relative),
         mean_relative_error=tally.mean(tally.relative_sums),
-        max_ulp=tally.max_ulp if tally.finite and ulps.unit_dtype(narrower(first.dtype, second.dtype)) else None,
+        max_ulp=tally.max_ulp if tally.finite and ulp.unit_dtype(narrower(first.dtype, second.dtype)) else None,
         min_rtol=tally.smallest(tally.min_rtol),
         min_atol=tally.smallest(tally.excess.value if tally.finite else 0.0),
         cosine_similarity=tally.cosine_similarity(),
@@ -165,11 +165,11 @@ class Errors:
         self._ulps(x, y)
 
     def _ulps(self, x: Array, y: Array) -> None:
-        real = ulps.unit_dtype(self._unit)
+        real = ulp.unit_dtype(self._unit)
         if real is not None:
             x, y = (np.ascontiguousarray(values.astype(self._unit, copy=False)).view(real) for values in (x, y))
             fits = real.itemsize == self._scratch.itemsize and len(x) <= len(self._scratch)
-            found = ulps.distances(x, y, self._scratch[: len(x)] if fits else None)
+            found = ulp.distances(x, y, self._scratch[: len(x)] if fits else None)
             self.tally.max_ulp = max(self.tally.max_ulp, int(found.max()))
 
 

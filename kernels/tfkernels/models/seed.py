@@ -16,7 +16,7 @@ import numpy as np
 from tfkernels.errors import TFKernelsError, UsageError
 
 _LARGEST = 2**32 - 1  # NumPy's
-_THERE = "__import__('tfkernels.models.seeds', fromlist=['seeds']).seed_here({})"  # binds no name in the kernel
+_THERE = "__import__('tfkernels.models.seed', fromlist=['seed']).seed_here({})"  # binds no name in the kernel
 
 
 @dataclass(frozen=True, repr=False)

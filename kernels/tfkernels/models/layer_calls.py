@@ -6,7 +6,7 @@ import contextlib
 from typing import Any, Iterator, NamedTuple
 
 from tfkernels.models.layers import counts, join, layer_classes, named_children, shows_inside, walk
-from tfkernels.models.naming import claim, renumbered
+from tfkernels.models.names import claim, renumbered
 from tfkernels.models.recorder import Recorder, active
 
 OUTPUT = "output"

@@ -9,15 +9,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tfkernels.comparison.contents import Parts, as_leaf, describe, evaluated, kind, opened, shape
 from tfkernels.comparison.dtypes import is_number, narrower, precision
-from tfkernels.comparison.exact import compare_exact, same
-from tfkernels.comparison.floats import compare_floats
-from tfkernels.comparison.logits import top_k_agreement
-from tfkernels.comparison.picture import picture
-from tfkernels.comparison.results import CLOSE, DIFFERENT, EQUAL, EXTRA, MISSING, Extreme, Part, Sample, Statistics
-from tfkernels.comparison.sample import take
+from tfkernels.comparison.result import CLOSE, DIFFERENT, EQUAL, EXTRA, MISSING, Extreme, Part, Sample, Statistics
+from tfkernels.comparison.statistics.error_image import picture
+from tfkernels.comparison.statistics.exact import compare_exact, same
+from tfkernels.comparison.statistics.floats import compare_floats
+from tfkernels.comparison.statistics.sample import take
+from tfkernels.comparison.statistics.top_k import top_k_agreement
 from tfkernels.comparison.tolerances import DEFAULTS, Tolerance, Tolerances, chosen, default
-from tfkernels.comparison.values import Parts, as_leaf, describe, evaluated, kind, opened, shape
 from tfkernels.errors import UsageError
 from tfkernels.transfer.codec import MAX_DEPTH
 

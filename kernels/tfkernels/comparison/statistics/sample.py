@@ -11,9 +11,9 @@ import typing
 
 import numpy as np
 
-from tfkernels.comparison import ulps
 from tfkernels.comparison.dtypes import narrower, working
-from tfkernels.comparison.results import Sample
+from tfkernels.comparison.result import Sample
+from tfkernels.comparison.statistics import ulp
 
 SIZE = 16384
 
@@ -40,11 +40,11 @@ def take(baseline: typing.Any, other: typing.Any) -> Sample:
     with np.errstate(over="ignore"):
         errors = np.abs(a[finite] - b[finite])
     unit = narrower(x.dtype, y.dtype)
-    real = ulps.unit_dtype(unit)
+    real = ulp.unit_dtype(unit)
     found = None
     if real is not None:
         with np.errstate(over="ignore"):
             x, y = (np.ascontiguousarray(side[finite].astype(unit)) for side in (x, y))
-        found = ulps.distances(x.view(real), y.view(real))
+        found = ulp.distances(x.view(real), y.view(real))
         found = found.reshape(len(x), -1).max(axis=1) if len(x) else found
     return Sample(a, b, errors, found, baseline.size <= SIZE)

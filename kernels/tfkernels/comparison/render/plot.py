@@ -9,9 +9,9 @@ import typing
 
 import numpy as np
 
-from tfkernels.comparison import formats
-from tfkernels.comparison.results import Comparison, Part, Sample
-from tfkernels.comparison.summary import facts, kinds
+from tfkernels.comparison.render import number_format
+from tfkernels.comparison.render.wording import facts, kinds
+from tfkernels.comparison.result import Comparison, Part, Sample
 from tfkernels.comparison.tolerances import EXACT
 
 try:
@@ -60,9 +60,9 @@ def draw(comparison: Comparison, path: str | None = None, side: str | None = Non
         axes = figure.add_subplot(grid[growing + place // columns, place % columns])
         panel(axes)
         if growing:
-            axes.set_title(_plain(f"{formats.path(part.path, 32)}: ") + axes.get_title(), fontsize="medium")
+            axes.set_title(_plain(f"{number_format.path(part.path, 32)}: ") + axes.get_title(), fontsize="medium")
     others = _name(part.side) if not growing else ", ".join(map(_name, comparison.sides[:4]))
-    whole = "" if growing else f"{formats.path(part.path, 60)}: "
+    whole = "" if growing else f"{number_format.path(part.path, 60)}: "
     figure.suptitle(_plain(f"{whole}{_name(comparison.baseline)} and {others}"))
     return figure
 
@@ -70,7 +70,7 @@ def draw(comparison: Comparison, path: str | None = None, side: str | None = Non
 def _chosen(comparison: Comparison, path: str | None) -> Part:
     parts = [part for part in comparison.parts if path in (None, part.path)]
     if not parts:
-        known = ", ".join(formats.path(part.path, 60) for part in comparison.parts[:10])
+        known = ", ".join(number_format.path(part.path, 60) for part in comparison.parts[:10])
         raise KeyError(f"there is no part {path!r} to plot" + (f"; there are: {known}" if known else ""))
 
     def worst(part: Part) -> float:
@@ -84,7 +84,10 @@ def _panels(part: Part, baseline: str) -> list[Panel]:
     found = part.statistics
     if found is None or found.sample is None:
         told = facts(part, baseline)
-        lines = [f"{part.verdict}: {formats.line(part.reason, 200) or kinds(part)}", *(f"{a}: {b}" for a, b in told)]
+        lines = [
+            f"{part.verdict}: {number_format.line(part.reason, 200) or kinds(part)}",
+            *(f"{a}: {b}" for a, b in told),
+        ]
         return [lambda axes: _say(axes, "\n".join(textwrap.fill(line, 56) for line in lines))]
     sample, picture = found.sample, found.picture
     panels: list[Panel] = [lambda axes: _errors(axes, sample), lambda axes: _values(axes, sample, part, baseline)]
@@ -194,14 +197,14 @@ def _growth(axes: Axes, comparison: Comparison) -> None:
         axes.plot(places[lost], np.full(lost.sum(), 0.98), "x", color="C3", ms=5, transform=edges)
     first = next((place for place, part in enumerate(longest) if not part.passed), None)
     if first is not None and len(comparison.sides) == 1:
-        name = _plain(formats.path(longest[first].path, 40))
+        name = _plain(number_format.path(longest[first].path, 40))
         axes.axvline(first + 1, color="C3", ls="--", lw=1, label=f"first difference: {name}")
     axes.set_yscale("log")
     axes.set_xlim(0.5, len(longest) + 0.5)
     axes.set_title("largest absolute error along the order (x: does not pass)")
     axes.legend(fontsize="small")
     if len(longest) <= _NAMED:
-        names = [_plain(formats.path(part.path, 24)) for part in longest]
+        names = [_plain(number_format.path(part.path, 24)) for part in longest]
         axes.set_xticks(np.arange(1, len(longest) + 1))
         axes.set_xticklabels(names, rotation=45, ha="right", fontsize="small")
 
@@ -222,7 +225,7 @@ def _say(axes: Axes, text: str) -> None:
 
 
 def _name(name: str) -> str:
-    return formats.line(name, 24)
+    return number_format.line(name, 24)
 
 
 def _plain(text: str) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import typing
 
-from tfkernels.comparison import formats
-from tfkernels.comparison.results import CLOSE, EQUAL, EXTRA, MISSING, Comparison, Extreme, NonFinite, Part, Statistics
-from tfkernels.comparison.rows import Row, differ, first, passes, rows
+from tfkernels.comparison.render import number_format
+from tfkernels.comparison.render.rows import Row, differ, first, passes, rows
+from tfkernels.comparison.result import CLOSE, EQUAL, EXTRA, MISSING, Comparison, Extreme, NonFinite, Part, Statistics
 from tfkernels.comparison.tolerances import EXACT
 
 Fact = typing.Tuple[str, str]
@@ -33,23 +33,23 @@ def headline(comparison: Comparison) -> str:
         return f"all {len(everything):,} parts agree between {_names(comparison)}: {how}"
     return (
         f"{len(failed):,} of {len(everything):,} parts {differ(len(failed))} between "
-        f"{_names(comparison)}; the first is {formats.path(failed[0].path, 48)}"
+        f"{_names(comparison)}; the first is {number_format.path(failed[0].path, 48)}"
     )
 
 
 def _names(comparison: Comparison) -> str:
-    names = [formats.line(name, 24) for name in (comparison.baseline, *comparison.sides)]
+    names = [number_format.line(name, 24) for name in (comparison.baseline, *comparison.sides)]
     return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) < 6 else f"{names[0]} and {len(names) - 1} others"
 
 
 def _of_one(comparison: Comparison, part: Part) -> str:
     names = _names(comparison)
-    where = "" if part.path == "value" else f"{formats.path(part.path, 40)}: "
+    where = "" if part.path == "value" else f"{number_format.path(part.path, 40)}: "
     found = part.statistics
     if part.verdict == CLOSE:
         return f"{where}{names} agree within {part.tolerance}"
     if part.passed:
-        every = f" in all {formats.count(found.size)} elements" if found is not None and found.size > 1 else ""
+        every = f" in all {number_format.count(found.size)} elements" if found is not None and found.size > 1 else ""
         return f"{where}{names} are equal{every}"
     if part.verdict in (MISSING, EXTRA):
         return f"{where}{why(part) or part.verdict}"
@@ -64,7 +64,7 @@ def _of_one(comparison: Comparison, part: Part) -> str:
 
 def _of_several(comparison: Comparison, everything: list[Row]) -> str:
     failed = sum(not passes(row) for row in everything)
-    baseline = formats.line(comparison.baseline, 24)
+    baseline = number_format.line(comparison.baseline, 24)
     if not failed:
         what = f"all {len(everything):,} parts agree" if len(everything) > 1 else "all sides agree"
         return f"{what} between {_names(comparison)}"
@@ -72,10 +72,10 @@ def _of_several(comparison: Comparison, everything: list[Row]) -> str:
     for side in comparison.sides:
         places = [place for place, row in enumerate(everything) if side in row and not row[side].passed]
         if places and len(everything) > 1:
-            path = formats.path(everything[places[0]][side].path, 32)
-            differing.append(f"{len(places):,} in {formats.line(side, 24)} (first {path})")
+            path = number_format.path(everything[places[0]][side].path, 32)
+            differing.append(f"{len(places):,} in {number_format.line(side, 24)} (first {path})")
         elif places:
-            differing.append(formats.line(side, 24))
+            differing.append(number_format.line(side, 24))
     named = ", ".join(differing[:4]) + (f", and {len(differing) - 4} more sides" if len(differing) > 4 else "")
     if len(everything) == 1:
         return f"{len(differing)} of {len(comparison.sides)} sides {differ(len(differing))} from {baseline}: {named}"
@@ -83,19 +83,19 @@ def _of_several(comparison: Comparison, everything: list[Row]) -> str:
 
 
 def why(part: Part) -> str:
-    return formats.line(part.reason)
+    return number_format.line(part.reason)
 
 
 def _mismatched(part: Part) -> str:
     found = part.statistics
     assert found is not None
-    share = formats.share(found.mismatched, found.size)
-    return f"{formats.count(found.mismatched)} of {formats.count(found.size)} elements ({share})"
+    share = number_format.share(found.mismatched, found.size)
+    return f"{number_format.count(found.mismatched)} of {number_format.count(found.size)} elements ({share})"
 
 
 def kinds(part: Part, between: str = " / ") -> str:
     """What both sides are: once, if they are alike."""
-    one, two = formats.line(part.baseline, 80), formats.line(part.other, 80)
+    one, two = number_format.line(part.baseline, 80), number_format.line(part.other, 80)
     return one if one == two else between.join(filter(None, (one, two)))
 
 
@@ -108,11 +108,11 @@ def figures(part: Part) -> list[str]:
     if found is None:
         return [""] * len(FIGURES)
     extremes = found.max_absolute_error, found.max_relative_error
-    mismatched = f"{formats.count(found.mismatched)}/{formats.count(found.size)}"
+    mismatched = f"{number_format.count(found.mismatched)}/{number_format.count(found.size)}"
     return [
-        *(formats.ABSENT if extreme is None else formats.number(extreme.error) for extreme in extremes),
-        formats.ABSENT if found.max_ulp is None else formats.count(found.max_ulp),
-        f"{mismatched} ({formats.share(found.mismatched, found.size)})" if found.mismatched else mismatched,
+        *(number_format.ABSENT if extreme is None else number_format.number(extreme.error) for extreme in extremes),
+        number_format.ABSENT if found.max_ulp is None else number_format.count(found.max_ulp),
+        f"{mismatched} ({number_format.share(found.mismatched, found.size)})" if found.mismatched else mismatched,
         would_pass(part, short=True),
     ]
 
@@ -120,12 +120,12 @@ def figures(part: Part) -> list[str]:
 def figure(part: Part) -> str:
     """The one figure of a part, if there is room for one only: the largest absolute error."""
     extreme = None if part.statistics is None else part.statistics.max_absolute_error
-    return formats.number(extreme.error) if extreme is not None and extreme.error else ""
+    return number_format.number(extreme.error) if extreme is not None and extreme.error else ""
 
 
 def facts(part: Part, baseline: str) -> list[Fact]:
     """Everything that is known of a part, the most telling first."""
-    names = formats.line(baseline, 24), formats.line(part.side, 24)
+    names = number_format.line(baseline, 24), number_format.line(part.side, 24)
     found = part.statistics
     told: list[tuple[str, str | None]] = []
     if found is not None and part.verdict == EQUAL:
@@ -151,8 +151,8 @@ def facts(part: Part, baseline: str) -> list[Fact]:
             ("same top k", _top_k(found.top_k)),
         ]
     elif part.baseline != part.other:
-        told = [(name, formats.line(value, 200)) for name, value in zip(names, (part.baseline, part.other))]
-    told += [("note", formats.line(note, 200)) for note in part.notes[:NOTES]]
+        told = [(name, number_format.line(value, 200)) for name, value in zip(names, (part.baseline, part.other))]
+    told += [("note", number_format.line(note, 200)) for note in part.notes[:NOTES]]
     if len(part.notes) > NOTES:
         told.append(("note", f"… and {len(part.notes) - NOTES} more"))
     return [(label, text) for label, text in told if text]
@@ -168,8 +168,8 @@ def _place(extreme: Extreme | None, names: tuple[str, str]) -> str | None:
     """Where it is, and what stands there."""
     if extreme is None:
         return None
-    one, two = formats.pair(extreme.baseline, extreme.other)
-    where = f"{formats.index(extreme.index)}: " if extreme.index else ""
+    one, two = number_format.pair(extreme.baseline, extreme.other)
+    where = f"{number_format.index(extreme.index)}: " if extreme.index else ""
     return f"{where}{one} in {names[0]}, {two} in {names[1]}"
 
 
@@ -179,8 +179,8 @@ def _error(extreme: Extreme | None, mean: float | None, names: tuple[str, str]) 
     if not extreme.error:
         return "none"
     if not extreme.index:
-        return f"{formats.number(extreme.error)}: {_place(extreme, names)}"
-    return f"at most {formats.number(extreme.error)}, mean {formats.number(mean)}; worst at {_place(extreme, names)}"
+        return f"{number_format.number(extreme.error)}: {_place(extreme, names)}"
+    return f"at most {number_format.number(extreme.error)}, mean {number_format.number(mean)}; worst at {_place(extreme, names)}"
 
 
 def _relative(part: Part, names: tuple[str, str]) -> str | None:
@@ -192,18 +192,16 @@ def _relative(part: Part, names: tuple[str, str]) -> str | None:
     if absolute is None or absolute.index != extreme.index:
         return _error(extreme, found.mean_relative_error, names)
     if not extreme.index:
-        return formats.number(extreme.error)
-    return (
-        f"at most {formats.number(extreme.error)}, mean {formats.number(found.mean_relative_error)}; worst there, too"
-    )
+        return number_format.number(extreme.error)
+    return f"at most {number_format.number(extreme.error)}, mean {number_format.number(found.mean_relative_error)}; worst there, too"
 
 
 def _ulps(largest: int | None, median: float | None) -> str | None:
     if not largest:
         return None
     if median is None or median == largest:
-        return formats.count(largest)
-    return f"at most {formats.count(largest)}, median {formats.count(median)}"
+        return number_format.count(largest)
+    return f"at most {number_format.count(largest)}, median {number_format.count(median)}"
 
 
 def _non_finite(found: NonFinite, names: tuple[str, str]) -> str:
@@ -214,7 +212,7 @@ def _non_finite(found: NonFinite, names: tuple[str, str]) -> str:
         (found.infinite_and_different, "infinite and different"),
         (found.infinite_and_equal, "infinite and equal"),
     ]
-    return ", ".join(f"{formats.count(number)} {what}" for number, what in counts if number)
+    return ", ".join(f"{number_format.count(number)} {what}" for number, what in counts if number)
 
 
 def would_pass(part: Part, short: bool = False) -> str:
@@ -228,9 +226,9 @@ def would_pass(part: Part, short: bool = False) -> str:
         return "none" if short else "no tolerance, because of NaN or infinity"
     options = []
     if found.min_rtol is not None:
-        options.append(("rtol", formats.at_least(found.min_rtol), f"atol={formats.at_least(given.atol)}"))
+        options.append(("rtol", number_format.at_least(found.min_rtol), f"atol={number_format.at_least(given.atol)}"))
     if found.min_atol is not None:
-        options.append(("atol", formats.at_least(found.min_atol), f"rtol={formats.at_least(given.rtol)}"))
+        options.append(("atol", number_format.at_least(found.min_atol), f"rtol={number_format.at_least(given.rtol)}"))
     if short:  # an rtol of 10 % and more says nothing but that values near zero differ
         name, value, _ = options[-1 if found.min_rtol is None or found.min_rtol >= 0.1 else 0]
         return f"{name} {value}"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import typing
 from collections.abc import Mapping, Sequence
 
-from tfkernels.comparison.parts import Walk
-from tfkernels.comparison.results import Comparison, Part
+from tfkernels.comparison.result import Comparison, Part
 from tfkernels.comparison.tolerances import Setting, Tolerances
+from tfkernels.comparison.walk import Walk
 from tfkernels.errors import UsageError
 
 _NOTHING: typing.Any = object()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import textwrap
 import typing
 
-from tfkernels.comparison import formats
-from tfkernels.comparison.results import Comparison, Part
-from tfkernels.comparison.rows import Gap, Row, described, excerpt, first, rows
-from tfkernels.comparison.summary import facts, figure, figures, headline, kinds, why
+from tfkernels.comparison.render import number_format
+from tfkernels.comparison.render.rows import Gap, Row, described, excerpt, first, rows
+from tfkernels.comparison.render.wording import facts, figure, figures, headline, kinds, why
+from tfkernels.comparison.result import Comparison, Part
 
 WIDTH = 120
 ROWS = 40
@@ -36,8 +36,8 @@ def report(comparison: Comparison) -> str:
         lines += ["", *table]
     failed = comparison.failed
     for part in failed[:BLOCKS]:
-        side = f" in {formats.line(part.side, 24)}" if len(comparison.sides) > 1 else ""
-        title = f"{formats.path(part.path, 72)}{side}{_reason(part)}"
+        side = f" in {number_format.line(part.side, 24)}" if len(comparison.sides) > 1 else ""
+        title = f"{number_format.path(part.path, 72)}{side}{_reason(part)}"
         lines += ["", *textwrap.wrap(title, WIDTH, subsequent_indent="  "), *_facts(part, comparison.baseline, "  ")]
     if len(failed) > BLOCKS:
         more = len(failed) - BLOCKS
@@ -64,7 +64,7 @@ def _tables(sides: tuple[str, ...], shown: list[Row | Gap]) -> typing.Iterator[l
         return
     for start in range(0, len(sides), _ACROSS):
         some = sides[start : start + _ACROSS]
-        head = ["", "", *(formats.line(side, 20) for side in some)]
+        head = ["", "", *(number_format.line(side, 20) for side in some)]
         body = [item if isinstance(item, Gap) else _matrix_cells(item, some) for item in shown]
         yield aligned(head, "<" * len(head), [0, 1], body)
 
@@ -85,7 +85,7 @@ def _matrix_cells(row: Row, sides: tuple[str, ...]) -> list[str]:
 def aligned(head: list[str], alignment: str, flexible: list[int], body: list[Line]) -> list[str]:
     """Columns as wide as their longest cell; the flexible ones give way if all is too wide."""
     cells = [row for row in body if not isinstance(row, Gap)]
-    widths = [max(len(formats.line(row[column])) for row in [head, *cells]) for column in range(len(head))]
+    widths = [max(len(number_format.line(row[column])) for row in [head, *cells]) for column in range(len(head))]
     while sum(widths) + len(_GAP) * (len(widths) - 1) > WIDTH:
         widest = max(flexible, key=widths.__getitem__)
         if widths[widest] <= _SHRINKABLE:
@@ -104,8 +104,8 @@ def _cut(cell: str, width: int) -> str:
     """In the middle; of what is different on both sides each, so that both ends are seen."""
     sides = cell.split(" / ")
     if len(cell) <= width or len(sides) != 2:
-        return formats.path(cell, width)
-    return " / ".join(formats.path(side, (width - 3) // 2) for side in sides)
+        return number_format.path(cell, width)
+    return " / ".join(number_format.path(side, (width - 3) // 2) for side in sides)
 
 
 def _facts(part: Part, baseline: str, indent: str) -> list[str]:

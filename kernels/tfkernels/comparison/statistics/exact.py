@@ -7,10 +7,10 @@ import typing
 
 import numpy as np
 
-from tfkernels.comparison.blocks import UNIT, in_one_order, in_stretches, index_of, slicer
 from tfkernels.comparison.dtypes import is_number
-from tfkernels.comparison.results import Extreme, Statistics
-from tfkernels.comparison.tally import Tally
+from tfkernels.comparison.result import Extreme, Statistics
+from tfkernels.comparison.statistics.blocks import UNIT, in_one_order, in_stretches, index_of, slicer
+from tfkernels.comparison.statistics.totals import Tally
 from tfkernels.comparison.tolerances import Tolerance
 
 Array = typing.Any

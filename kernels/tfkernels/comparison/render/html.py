@@ -11,10 +11,11 @@ import typing
 
 import numpy as np
 
-from tfkernels.comparison import charts, formats
-from tfkernels.comparison.results import CLOSE, DIFFERENT, EQUAL, EXTRA, MISSING, Comparison, Part
-from tfkernels.comparison.rows import Gap, Row, described, excerpt, first, passes, rows
-from tfkernels.comparison.summary import FIGURES, facts, figure, figures, headline, kinds
+from tfkernels.comparison.render import number_format
+from tfkernels.comparison.render import svg as charts
+from tfkernels.comparison.render.rows import Gap, Row, described, excerpt, first, passes, rows
+from tfkernels.comparison.render.wording import FIGURES, facts, figure, figures, headline, kinds
+from tfkernels.comparison.result import CLOSE, DIFFERENT, EQUAL, EXTRA, MISSING, Comparison, Part
 
 ROWS = 60
 """So many rows of a table."""
@@ -91,9 +92,9 @@ def _headline(comparison: Comparison) -> str:
 
 def _growth(comparison: Comparison, side: str) -> str:
     parts = comparison.against(side).parts
-    name = _escape(formats.line(side, 24))
+    name = _escape(number_format.line(side, 24))
     return _figure(
-        charts.growth(parts, formats.line(side, 24)),
+        charts.growth(parts, number_format.line(side, 24)),
         f"largest absolute error of {name} along the order: circles pass, crosses differ",
     )
 
@@ -104,7 +105,7 @@ def _table(comparison: Comparison, shown: list[Row | Gap]) -> str:
     by_need = sorted(parts, key=lambda part: part.passed)  # stable: those that failed first, in order
     told = {id(part) for part in by_need[:TOLD]}
     drawn = {id(part) for part in by_need[:DRAWN]}
-    head = ("path", "baseline", *(formats.line(side, 24) for side in comparison.sides)) if several else _HEAD
+    head = ("path", "baseline", *(number_format.line(side, 24) for side in comparison.sides)) if several else _HEAD
     body = []
     opened = False
     for row in shown:
@@ -137,9 +138,9 @@ def _attributes(column: int, several: bool) -> str:
 
 
 def _path(path: str, more: str, opening: bool) -> str:
-    name = f"<code>{_escape(formats.path(path, 48))}</code>"
+    name = f"<code>{_escape(number_format.path(path, 48))}</code>"
     if len(path) > 48:
-        name = f'<span title="{_escape(formats.path(path, 200))}">{name}</span>'
+        name = f'<span title="{_escape(number_format.path(path, 200))}">{name}</span>'
     if not more:
         return name
     return (
@@ -154,12 +155,12 @@ def _verdict(part: Part) -> str:
 
 
 def _cells(part: Part) -> str:
-    cells = [_verdict(part), *map(_escape, [formats.path(kinds(part), 48), *figures(part)])]
+    cells = [_verdict(part), *map(_escape, [number_format.path(kinds(part), 48), *figures(part)])]
     return "".join(f"<td{_attributes(place + 1, False)}>{cell}</td>" for place, cell in enumerate(cells))
 
 
 def _matrix_cells(row: Row, sides: tuple[str, ...]) -> str:
-    cells = [_escape(formats.path(described(row), 48))]
+    cells = [_escape(number_format.path(described(row), 48))]
     for side in sides:
         part = row.get(side)
         cells.append("" if part is None else f"{_verdict(part)} {_escape(figure(part))}")
@@ -167,13 +168,13 @@ def _matrix_cells(row: Row, sides: tuple[str, ...]) -> str:
 
 
 def _side(part: Part) -> str:
-    return f'<p class="tfk-side"><b>{_escape(formats.line(part.side, 24))}</b> {_verdict(part)}</p>'
+    return f'<p class="tfk-side"><b>{_escape(number_format.line(part.side, 24))}</b> {_verdict(part)}</p>'
 
 
 def _told(part: Part, comparison: Comparison, drawn: bool) -> str:
     told = facts(part, comparison.baseline)
     if part.reason and (part.statistics is None or not part.statistics.mismatched):
-        told.insert(0, ("reason", formats.line(part.reason)))
+        told.insert(0, ("reason", number_format.line(part.reason)))
     text = "".join(f"<dt>{_escape(label)}</dt><dd>{_escape(value)}</dd>" for label, value in told)
     return f"<dl>{text}</dl>{_charts(part) if drawn else ''}"
 

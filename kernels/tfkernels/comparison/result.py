@@ -46,7 +46,7 @@ class NonFinite:
 
 @dataclass(frozen=True)
 class Sample:
-    """Elements from all over two arrays, at most ``tfkernels.comparison.sample.SIZE``, for medians and plots.
+    """Elements from all over two arrays, at most ``statistics.sample.SIZE``, for medians and plots.
 
     ``baseline`` and ``other`` are 1-D, of one length, in the arrays' own dtypes; ``errors`` are the absolute errors and
     ``ulps`` the distances in units in the last place, where both values are finite. ``complete`` says that it is all.
@@ -177,12 +177,12 @@ class Comparison:
             raise AssertionError(f"\n{self}")
 
     def __repr__(self) -> str:
-        from tfkernels.comparison.text import report
+        from tfkernels.comparison.render.text import report
 
         return report(self)
 
     def _repr_html_(self) -> str:
-        from tfkernels.comparison.page import render
+        from tfkernels.comparison.render.html import render
 
         return render(self)
 
@@ -195,7 +195,7 @@ class Comparison:
         A notebook shows it as the result of a cell; ``.savefig(file)`` writes it. Raises ``KeyError`` if there is no
         such part or side, ``ImportError`` if there is no matplotlib.
         """
-        from tfkernels.comparison.figures import draw
+        from tfkernels.comparison.render.plot import draw
 
         return draw(self, path, side)
 

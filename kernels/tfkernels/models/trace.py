@@ -13,7 +13,7 @@ from typing import Any, Iterator
 import numpy as np
 
 from tfkernels.errors import TraceError
-from tfkernels.models.calls import observed
+from tfkernels.models.layer_calls import observed
 from tfkernels.models.layers import is_layer, walk
 from tfkernels.models.recorder import Recorder, recording, watched
 from tfkernels.models.sessions import initialised, is_session, keras_graph, keras_session

@@ -14,8 +14,8 @@ import zlib
 
 import numpy as np
 
-from tfkernels.comparison import formats
-from tfkernels.comparison.results import Part, Sample
+from tfkernels.comparison.render import number_format
+from tfkernels.comparison.result import Part, Sample
 
 BLUE, RED, VIOLET = "#3d85c6", "#d9534f", "#9557c7"
 POINTS = 200
@@ -40,7 +40,7 @@ def error_histogram(sample: Sample) -> str:
     counts, _ = np.histogram(logs, bins=min(decade * (high - low), 4 * _BINS), range=(low, high))
     each = len(counts) / (high - low)
     ticks = [((power - low) * each, f"1e{power}") for power in _some(low, high)]
-    said = f"absolute errors from {formats.number(errors.min())} to {formats.number(errors.max())}"
+    said = f"absolute errors from {number_format.number(errors.min())} to {number_format.number(errors.max())}"
     return _bars(counts, len(sample.errors) - len(errors), ticks, f"Histogram of {said}")
 
 
@@ -53,7 +53,7 @@ def ulp_histogram(sample: Sample) -> str:
         return ""
     counts = np.bincount(np.frexp(distances)[1] - 1)  # the power of two below
     ticks = [(float(power), str(2**power) if power < 14 else f"2^{power}") for power in _some(0, len(counts))]
-    said = f"Histogram of ULP distances up to {formats.count(float(distances.max()))}"
+    said = f"Histogram of ULP distances up to {number_format.count(float(distances.max()))}"
     return _bars(counts, len(sample.ulps) - len(distances), ticks, said)
 
 
@@ -130,7 +130,7 @@ def growth(parts: typing.Sequence[Part], name: str) -> str:
         x = left + first * apart
         anchor = "start" if x < 200 else "end" if x > 400 else "middle"
         drawn.append(f'<path stroke="{RED}" stroke-dasharray="4 3" d="M{x:.1f} 14V{zero}"/>')
-        drawn.append(_text(x, 10, f"first: {formats.path(parts[first].path, 40)}", anchor))
+        drawn.append(_text(x, 10, f"first: {number_format.path(parts[first].path, 40)}", anchor))
     drawn.append(f'<path fill="none" stroke="{BLUE}" stroke-opacity=".5" d="{"".join(line)}"/>')
     drawn.append(f'<path fill="{BLUE}" d="{"".join(circles)}"/>')
     drawn.append(f'<path fill="none" stroke="{RED}" stroke-width="2" d="{"".join(crosses)}"/>')
@@ -175,7 +175,7 @@ def heat_map(picture: typing.Any) -> str:
     height, width = picture.shape
     scale = max(1, 128 // max(height, width))
     data = base64.b64encode(_png(levels)).decode("ascii")
-    said = f"Heat map of the absolute errors, {height} by {width}, at most {formats.number(float(picture.max()))}"
+    said = f"Heat map of the absolute errors, {height} by {width}, at most {number_format.number(float(picture.max()))}"
     return (
         f'<img src="data:image/png;base64,{data}" width="{width * scale}" height="{height * scale}" '
         f'alt="{html.escape(said)}" title="{html.escape(said)}"/>'
