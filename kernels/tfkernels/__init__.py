@@ -17,9 +17,9 @@ if typing.TYPE_CHECKING:
     from tfkernels.client.kernel import RemoteKernel
     from tfkernels.comparison import compare as compare
     from tfkernels.models.load_weights import load_weights as load_weights
+    from tfkernels.models.recorder import watch as watch
     from tfkernels.models.seed import seed as seed
     from tfkernels.models.trace import trace as trace
-    from tfkernels.models.recorder import watch as watch
     from tfkernels.models.weights import weights as weights
     from tfkernels.recording import record as record
     from tfkernels.transfer.lease import pack as pack

@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from tfcatalogue import index, locking, overlays, page, verification
-from tfprovisioner import catalogue, locks, results
-from tfprovisioner.catalogue import Release
+from tfprovisioner.catalogue import locks, verified
+from tfprovisioner.catalogue import releases as catalogue
+from tfprovisioner.catalogue.releases import Release
 from tfprovisioner.errors import BuildFailed
 
 
@@ -78,7 +79,7 @@ def _tried(release: Release, python: str, resume: bool) -> bool:
     if resume and known is not None and known.ok:
         return True
     result = verification.verify(release, python, lambda check: say(f"{release.version} on Python {python}: {check}"))
-    results.store(result)
+    verified.store(result)
     page.write()
     for name, outcome in result.checks.items():
         if outcome != "ok":

@@ -9,14 +9,14 @@ from packaging.utils import parse_wheel_filename
 from packaging.version import Version
 from pypi_simple import PyPISimple
 
-from tfprovisioner import catalogue
+from tfprovisioner.catalogue import releases as catalogue
 
 FIRST = Version("1.0")
 OLDEST_PYTHON = Version("3.6")
 """What runs inside kernels does not run on older ones."""
 
 _PLATFORMS = (
-    # a pattern of wheel tags, and the name of the platform as `platform_name` in tfprovisioner.catalogue has it
+    # a pattern of wheel tags, and the name of the platform as `platform_name` of `catalogue.releases` has it
     (r"manylinux\w*_x86_64|linux_x86_64", "linux-x86_64"),
     (r"manylinux\w*_aarch64", "linux-aarch64"),
     (r"macosx_\w+_(x86_64|intel)", "macos-x86_64"),

@@ -7,8 +7,11 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from tfprovisioner import catalogue, locks, resolution, rules, survey
-from tfprovisioner.catalogue import Release
+from tfprovisioner import resolution, survey
+from tfprovisioner.catalogue import locks
+from tfprovisioner.catalogue import pins as rules
+from tfprovisioner.catalogue import releases as catalogue
+from tfprovisioner.catalogue.releases import Release
 
 
 def resolved(release: Release, keep: bool) -> tuple[list[str], dict[str, list[str]]]:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from tfprovisioner import cuda, locks, resolution
-from tfprovisioner.catalogue import Release
+from tfprovisioner import resolution
+from tfprovisioner.catalogue import locks
+from tfprovisioner.catalogue.releases import Release
+from tfprovisioner.gpu import cuda
 
 
 def resolved(release: Release) -> str:

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tfprovisioner import accelerators, catalogue, results, rules
-from tfprovisioner.catalogue import Release
-from tfprovisioner.results import Result
+from tfprovisioner.catalogue import pins, tested_cuda, verified
+from tfprovisioner.catalogue import releases as catalogue
+from tfprovisioner.catalogue.releases import Release
+from tfprovisioner.catalogue.verified import Result
 
 FILE = Path(__file__).parents[2] / "docs" / "releases.md"
 
@@ -63,11 +64,11 @@ def text() -> str:
         ),
         "## Bounds\n",
         "What a plain `pip install` of an old release gets wrong today, and what the locks do about it.\n",
-        _table(("requirement", "TensorFlow", "why"), [_rule(rule) for rule in (*rules.BOUNDS, *rules.WITH)]),
+        _table(("requirement", "TensorFlow", "why"), [_rule(rule) for rule in (*pins.BOUNDS, *pins.WITH)]),
         "Built from source, because there is no wheel; all else comes from wheels only, so that no setup code runs:\n",
-        _table(("requirement", "TensorFlow", "why"), [_rule(rule) for rule in rules.SOURCES]),
+        _table(("requirement", "TensorFlow", "why"), [_rule(rule) for rule in pins.SOURCES]),
         "Instead of what TensorFlow asks for:\n",
-        _table(("requirement", "TensorFlow", "why"), [_rule(rule) for rule in rules.INSTEAD]),
+        _table(("requirement", "TensorFlow", "why"), [_rule(rule) for rule in pins.INSTEAD]),
     ]
     return "\n".join(parts)
 
@@ -78,10 +79,10 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _line(release: Release) -> tuple[str, ...]:
     tried = _results(release)
-    toolkit = accelerators.toolkit(release.version)
+    toolkit = tested_cuda.toolkit(release.version)
     # With several Pythons the same thing is said once.
     problems = dict.fromkeys(
-        f"{name}: {outcome}" if not outcome.startswith(results.ABSENT) else f"{name} ({outcome})"
+        f"{name}: {outcome}" if not outcome.startswith(verified.ABSENT) else f"{name} ({outcome})"
         for result in tried
         for name, outcome in result.checks.items()
         if outcome != "ok"
@@ -125,5 +126,5 @@ def _content(result: Result) -> tuple[str, ...]:
     return (result.version, result.python, *versions, f"{result.size / 1e6:,.0f}", *seconds)
 
 
-def _rule(rule: rules.Rule) -> tuple[str, ...]:
+def _rule(rule: pins.Rule) -> tuple[str, ...]:
     return (f"`{rule.requirement}`", f"`{rule.releases}`" if rule.releases else "all", rule.because)

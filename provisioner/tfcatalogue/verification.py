@@ -17,12 +17,13 @@ from jupyter_client.manager import start_new_kernel
 import tfkernels
 from tfcatalogue import checks
 from tfkernels import env_vars
-from tfprovisioner import catalogue, install, locks, results
-from tfprovisioner.catalogue import Release
+from tfprovisioner import install
+from tfprovisioner.catalogue import locks, releases, verified
+from tfprovisioner.catalogue.releases import Release
+from tfprovisioner.catalogue.verified import Result
 from tfprovisioner.environments import Environment
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.order import Order
-from tfprovisioner.results import Result
 
 TIMEOUT = 300.0
 """Seconds for one check; a bad import can hang."""
@@ -43,7 +44,7 @@ slider = ipywidgets.IntSlider(7)
 slider
 """
 
-_NO_WIDGETS = f"{results.ABSENT}: ipywidgets 8 needs Python 3.7"
+_NO_WIDGETS = f"{verified.ABSENT}: ipywidgets 8 needs Python 3.7"
 
 _VIEW = "application/vnd.jupyter.widget-view+json"
 
@@ -83,8 +84,8 @@ def verify(release: Release, python: str, say: Callable[[str], None]) -> Result:
     return Result(
         version=release.version,
         python=python,
-        lock=results.fingerprint(locks.chosen(release.lock, python, catalogue.platform_name())),
-        platform=catalogue.platform_name(),
+        lock=verified.fingerprint(locks.chosen(release.lock, python, releases.platform_name())),
+        platform=releases.platform_name(),
         date=date.today().isoformat(),
         checks=outcomes,
         packages=packages,
@@ -128,7 +129,7 @@ def _check(environment: Environment, name: str) -> str:
         return "ok"
     last = ((done.stdout if done.returncode == checks.NOT_IN_THIS_RELEASE else done.stderr) or "?").strip().splitlines()
     if done.returncode == checks.NOT_IN_THIS_RELEASE:
-        return f"{results.ABSENT}: {last[-1]}"
+        return f"{verified.ABSENT}: {last[-1]}"
     return f"exit code {done.returncode}: {last[-1]}"
 
 

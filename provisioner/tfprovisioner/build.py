@@ -7,14 +7,17 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
-from tfprovisioner import bytecode, catalogue, durable, environments, interpreters, plan, resolution, trust, turns
+from tfprovisioner import bytecode, environments, interpreters, plan, resolution, trust
 from tfprovisioner.backends import BACKENDS
+from tfprovisioner.catalogue import releases
 from tfprovisioner.environments import Environment
 from tfprovisioner.errors import BrokenEnvironment, BuildFailed
 from tfprovisioner.order import Order
 from tfprovisioner.plan import Plan
 from tfprovisioner.progress import Reporter
 from tfprovisioner.recipe import Recipe
+from tfprovisioner.system import files as durable
+from tfprovisioner.system import locking
 
 
 @contextmanager
@@ -24,9 +27,9 @@ def ensured(order: Order, report: Reporter) -> Iterator[tuple[Environment, bool]
     While the context lasts nobody else builds or deletes it. Two calls at once, in any processes, do the work once.
     Raises ``UnknownRelease``, ``NoWheels``, ``NoInterpreter``, ``BuildFailed``.
     """
-    release = catalogue.find(order.release)
+    release = releases.find(order.release)
     if order.backend != "conda" or order.gpu:
-        catalogue.require_wheels(release)
+        releases.require_wheels(release)
     recipe = plan.choose(order, release)
     with _locked(recipe, report):
         existing = environments.current(recipe)
@@ -54,7 +57,7 @@ def _locked(recipe: Recipe, report: Reporter) -> Iterator[None]:
             f"The data folder {environments.root().parent} cannot be written: {error.strerror}. Choose another one "
             f"with the variable TFKERNELS_HOME."
         ) from error
-    with turns.held(lock, lambda: report.step("waiting for another tfkernels that builds the same environment")):
+    with locking.held(lock, lambda: report.step("waiting for another tfkernels that builds the same environment")):
         yield
 
 

@@ -10,11 +10,12 @@ import typer
 
 import tfkernels
 from tfkernels.client import kernelspecs
-from tfprovisioner import catalogue, listing, programs, side_by_side, sources, upkeep
 from tfprovisioner import extras as extras_module
 from tfprovisioner import install as install_module
+from tfprovisioner import listing, programs, side_by_side, sources, upkeep
 from tfprovisioner.batch import bisect_command, reporting
 from tfprovisioner.batch import command as batch_command
+from tfprovisioner.catalogue import releases as catalogue
 from tfprovisioner.order import Order, lasting
 from tfprovisioner.terminal import NO_KERNELS, JsonOption, answering, complain, megabytes, print_json, print_table
 

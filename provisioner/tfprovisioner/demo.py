@@ -9,9 +9,9 @@ from papermill.exceptions import PapermillExecutionError
 
 from tfkernels.client import kernelspecs
 from tfprovisioner.errors import ProvisionError
-from tfprovisioner.home import home
 from tfprovisioner.install import install
 from tfprovisioner.order import Order
+from tfprovisioner.system.data_dir import home
 
 NOTEBOOK = "compare_tf1_tf2.ipynb"
 KERNEL = "tf2"

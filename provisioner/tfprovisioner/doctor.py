@@ -8,10 +8,12 @@ from typing import Any
 from tfkernels.client import kernelspecs
 from tfkernels.client.kernelspecs import KernelSpec
 from tfkernels.errors import UnknownKernel
-from tfprovisioner import cards, catalogue, drift, environments, health, kernelspec, stand_in, trust
+from tfprovisioner import drift, environments, health, kernelspec, stand_in, trust
+from tfprovisioner.catalogue import releases
 from tfprovisioner.conda import channels
 from tfprovisioner.drift import Drift
 from tfprovisioner.errors import BrokenEnvironment, UnknownRelease
+from tfprovisioner.gpu import devices
 from tfprovisioner.order import EXISTING, Order, made_by
 from tfprovisioner.probe import Findings, gpus_seen, probe
 from tfprovisioner.recipe import Recipe
@@ -109,8 +111,8 @@ def _gpus(spec: KernelSpec, python: Path) -> tuple[str, ...] | None:
     if order is None or not order.gpu:
         return None
     seen = gpus_seen(python, spec.spec["env"])
-    if not seen and cards.present() and spec.spec["env"].get("CUDA_VISIBLE_DEVICES") != "-1":
-        names = ", ".join(card.name for card in cards.present())
+    if not seen and devices.present() and spec.spec["env"].get("CUDA_VISIBLE_DEVICES") != "-1":
+        names = ", ".join(card.name for card in devices.present())
         raise BrokenEnvironment(f"TensorFlow sees no GPU, though there is {names}")
     return seen
 
@@ -152,7 +154,7 @@ def _guess(name: str, folder: Path) -> str | None:
     """The command for a kernel that does not tell it any more, as far as its environment or its name does."""
     user = folder.parent == kernelspec.kernels_folder(user=True)
     try:
-        named = catalogue.find(name).version
+        named = releases.find(name).version
     except UnknownRelease:
         named = ""
     recipe = _recorded(folder)

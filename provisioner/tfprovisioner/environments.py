@@ -14,8 +14,8 @@ import psutil
 from filelock import FileLock
 
 from tfprovisioner.conda import places
-from tfprovisioner.home import home
 from tfprovisioner.recipe import Recipe
+from tfprovisioner.system.data_dir import home
 
 _RECORD = "environment.json"
 _KERNELS = "kernels.json"

@@ -13,7 +13,7 @@ from tfprovisioner import environments, kernelspec
 from tfprovisioner.batch import kernels
 from tfprovisioner.conda import pythons
 from tfprovisioner.errors import ProvisionError
-from tfprovisioner.home import home
+from tfprovisioner.system.data_dir import home
 
 _KEPT = 30 * 24 * 3600.0
 """Seconds for which a batch's kernel is kept after its last use: to build it again would take minutes."""

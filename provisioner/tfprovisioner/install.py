@@ -9,13 +9,17 @@ from filelock import Timeout
 
 from tfkernels.client import kernelspecs
 from tfkernels.client.kernelspecs import KernelSpec
-from tfprovisioner import build, cards, catalogue, credentials, cuda, environments, existing, extras, kernelspec
+from tfprovisioner import build, environments, existing, extras, kernelspec
+from tfprovisioner.catalogue import releases
 from tfprovisioner.conda import pythons
 from tfprovisioner.environments import Environment
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.existing import Existing
+from tfprovisioner.gpu import cuda
+from tfprovisioner.gpu import devices as cards
 from tfprovisioner.order import EXISTING, Addition, Order, made_by
 from tfprovisioner.progress import Reporter, reporting
+from tfprovisioner.system import redact
 
 
 @dataclass(frozen=True)
@@ -55,8 +59,8 @@ def check(order: Order) -> None:
     """
     for line in order.extras:
         extras.checked(line)
-    credentials.refuse(order.extras)
-    catalogue.find(order.release)
+    redact.refuse(order.extras)
+    releases.find(order.release)
     kernelspec.check_name(order)
     _check_gpus(order.completed(made_by(_registered(order))))
 
@@ -67,7 +71,7 @@ def _check_gpus(order: Order) -> list[str]:
         cards.check_devices(order.devices)
     if not order.gpu:
         return []
-    release = catalogue.find(order.release)
+    release = releases.find(order.release)
     conda = order.backend == "conda"
     cuda.check(release, conda)
     return cards.check(cards.present(), cuda.version(release), release.version, order.devices, wheels=not conda)

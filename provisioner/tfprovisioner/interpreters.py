@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tfprovisioner import survey, uv
-from tfprovisioner.catalogue import Release
+from tfprovisioner import survey
+from tfprovisioner.catalogue.releases import Release
 from tfprovisioner.conda import pythons
 from tfprovisioner.errors import NoInterpreter
 from tfprovisioner.order import Order
+from tfprovisioner.system import uv
 
 _UV_HAS_FROM = (3, 8)  # uv has no older interpreters to download
 

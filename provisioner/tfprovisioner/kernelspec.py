@@ -14,12 +14,14 @@ import tfkernels
 from tfkernels import env_vars
 from tfkernels.client import kernelspecs
 from tfkernels.start import JUPYTER
-from tfprovisioner import catalogue, cuda, health, stand_in
+from tfprovisioner import health, stand_in
+from tfprovisioner.catalogue import releases
 from tfprovisioner.conda.activation import activation
 from tfprovisioner.display import display_name
 from tfprovisioner.environments import Environment, note_kernel, replace_bytes, replace_text, tidy
 from tfprovisioner.errors import BadKernelName, ProvisionError
 from tfprovisioner.existing import Existing
+from tfprovisioner.gpu import cuda
 from tfprovisioner.order import EXISTING, Addition, Order, made_by
 
 PROVISIONER = "tfkernels-provisioner"
@@ -159,7 +161,7 @@ def _made_by(order: Order | Addition, described: dict[str, Any]) -> bool:
     if isinstance(order, Addition):
         return described.get("backend") == EXISTING and described.get("environment") == order.path
     made = made_by(described)
-    return made is not None and catalogue.kernel_name(made.release or order.release) == catalogue.kernel_name(
+    return made is not None and releases.kernel_name(made.release or order.release) == releases.kernel_name(
         order.release
     )
 

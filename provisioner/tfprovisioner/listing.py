@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from tfkernels.client import kernelspecs
-from tfprovisioner import catalogue, health, interpreters
-from tfprovisioner.catalogue import Release
+from tfprovisioner import health, interpreters
+from tfprovisioner.catalogue import releases as catalogue
+from tfprovisioner.catalogue.releases import Release
 from tfprovisioner.conda import channels
 from tfprovisioner.display import order_of
 from tfprovisioner.errors import NoInterpreter, NoWheels

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from tfprovisioner import catalogue, extras
+from tfprovisioner import extras
+from tfprovisioner.catalogue import releases
 from tfprovisioner.conda import channels
 
 
@@ -62,7 +63,7 @@ class Order:
     @property
     def kernel(self) -> str:
         """The name that the kernel gets."""
-        return self.name or catalogue.kernel_name(self.release)
+        return self.name or releases.kernel_name(self.release)
 
     @property
     def python_path(self) -> str | None:

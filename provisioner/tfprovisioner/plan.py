@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tfprovisioner import environments, interpreters
-from tfprovisioner.catalogue import Release
+from tfprovisioner.catalogue.releases import Release
 from tfprovisioner.interpreters import Interpreter
 from tfprovisioner.order import Order
 from tfprovisioner.recipe import Recipe, recipe_for

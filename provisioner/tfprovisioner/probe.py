@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfkernels import env_vars
-from tfprovisioner import children
 from tfprovisioner.conda import places
 from tfprovisioner.conda.activation import activation
 from tfprovisioner.errors import BrokenEnvironment
+from tfprovisioner.system import subprocesses
 
 TIMEOUT = 300.0
 """Seconds. The first import of a fresh environment compiles some thousand files."""
@@ -102,7 +102,7 @@ def _answer(python: Path, script: Sequence[str], variables: Mapping[str, str], w
     # -I: what lies in the current folder (a random.py, say) is not part of the environment
     command = [python, "-I", *([] if writing else ["-B"]), "-c", *script]
     try:
-        with children.started(command, env=variables, stderr=subprocess.PIPE) as process:
+        with subprocesses.started(command, env=variables, stderr=subprocess.PIPE) as process:
             output, complaints = process.communicate(timeout=TIMEOUT)
     except subprocess.TimeoutExpired:
         raise BrokenEnvironment(f"importing TensorFlow with {python} took longer than {TIMEOUT:.0f} s") from None

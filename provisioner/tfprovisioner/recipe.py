@@ -8,9 +8,9 @@ import sys
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tfprovisioner import cuda
-from tfprovisioner.catalogue import Release
+from tfprovisioner.catalogue.releases import Release
 from tfprovisioner.conda import channels
+from tfprovisioner.gpu import cuda
 from tfprovisioner.order import Order
 
 

@@ -8,11 +8,15 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from tfprovisioner import conflicts, cuda, extras, locks, markers, provided, rules, uv
-from tfprovisioner.catalogue import Release
+from tfprovisioner import conflicts, extras, markers, provided
+from tfprovisioner.catalogue import locks
+from tfprovisioner.catalogue import pins as rules
+from tfprovisioner.catalogue.releases import Release
 from tfprovisioner.errors import BadRequirement, BuildFailed
+from tfprovisioner.gpu import cuda
 from tfprovisioner.packages import TENSORFLOWS, normalized
 from tfprovisioner.plan import Plan
+from tfprovisioner.system import uv
 
 
 def lock(plan: Plan, python: Path, folder: Path, say: Callable[[str], None]) -> str:

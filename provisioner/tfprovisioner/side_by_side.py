@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from tfkernels.errors import TFKernelsError
-from tfprovisioner import children
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.install import Installed, carry_out, check
 from tfprovisioner.order import Order
 from tfprovisioner.progress import reporting
+from tfprovisioner.system import subprocesses
 
 Outcome = Installed | ProvisionError | TFKernelsError
 
@@ -47,7 +47,7 @@ def install_all(orders: Sequence[Order], tell: Callable[[Order, Outcome], None])
                     tell(waiting[future], _outcome(future))
                     untold.remove(waiting.pop(future))
         except KeyboardInterrupt:
-            children.stop()
+            subprocesses.stop()
             threads.shutdown(wait=True, cancel_futures=True)
             for future, order in waiting.items():
                 if not future.cancelled() and future.exception() is None:  # it was quicker than the interrupt
@@ -55,7 +55,7 @@ def install_all(orders: Sequence[Order], tell: Callable[[Order, Outcome], None])
                     untold.remove(order)
             raise Interrupted(untold) from None
         finally:
-            children.resume()
+            subprocesses.resume()
 
 
 def _outcome(future: "Future[Installed]") -> Outcome:

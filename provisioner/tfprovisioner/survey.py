@@ -18,10 +18,10 @@ import psutil
 from findpython.providers import ALL_PROVIDERS
 
 from tfkernels import env_vars
-from tfprovisioner import children
 from tfprovisioner.conda import places
 from tfprovisioner.errors import NoInterpreter
-from tfprovisioner.home import home
+from tfprovisioner.system import subprocesses
+from tfprovisioner.system.data_dir import home
 
 TIMEOUT = 10.0
 """Seconds. A shim may wait for somebody to answer a question."""
@@ -122,7 +122,7 @@ def ask(path: Path) -> Python:
     """What the interpreter at ``path`` says about itself. Raises ``NoInterpreter`` if it is none that works."""
     command = [str(path), "-I", "-S", "-c", _QUESTION]
     try:
-        with children.started(command, env=env_vars.cleaned(os.environ), stderr=subprocess.PIPE) as process:
+        with subprocesses.started(command, env=env_vars.cleaned(os.environ), stderr=subprocess.PIPE) as process:
             try:
                 out, err = process.communicate(timeout=TIMEOUT)
             except subprocess.TimeoutExpired:

@@ -15,14 +15,15 @@ import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tfprovisioner import catalogue, environments, packages
+from tfprovisioner import environments, packages
 from tfprovisioner.backends.wheels import LOCK
+from tfprovisioner.catalogue import releases as catalogue
 from tfprovisioner.errors import BrokenEnvironment
-from tfprovisioner.home import home
 from tfprovisioner.plan import Plan
 from tfprovisioner.probe import loads, probe
 from tfprovisioner.progress import Reporter
 from tfprovisioner.recipe import Recipe
+from tfprovisioner.system.data_dir import home
 
 _IMPORTED = ("import", "op", "kernel")
 """The catalogue's checks that an import in a new environment would repeat."""

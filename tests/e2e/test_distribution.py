@@ -13,7 +13,7 @@ import nbformat
 import pytest
 from uv import find_uv_bin
 
-from tfprovisioner.home import home
+from tfprovisioner.system.data_dir import home
 
 _ROOT = Path(__file__).parents[2]
 

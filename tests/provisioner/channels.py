@@ -21,7 +21,8 @@ from typing import Any
 
 from uv import find_uv_bin
 
-from tfprovisioner import locks, survey
+from tfprovisioner import survey
+from tfprovisioner.catalogue import locks
 from tfprovisioner.order import Order
 
 PLACEHOLDER = "/a_long_path_that_is_replaced_when_the_package_is_installed" * 4

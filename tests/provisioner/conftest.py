@@ -11,7 +11,8 @@ import pytest
 
 from tests.provisioner import channels, tiny
 from tests.provisioner.channels import Package, Server
-from tfprovisioner import catalogue, cli, resolution
+from tfprovisioner import cli, resolution
+from tfprovisioner.catalogue import releases
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ _PROGRAM = f"#!/bin/sh\necho {channels.PLACEHOLDER}\n".encode()
 @pytest.fixture(scope="session")
 def small_lock() -> str:
     """Of what a kernel on Python 3.7 needs, without TensorFlow: as pinned and hashed for the real release."""
-    lock = catalogue.find("tf1").lock
+    lock = releases.find("tf1").lock
     assert lock is not None
     return channels.part_of(lock, "ipykernel", "numpy", "pip", minor="3.7")
 
@@ -81,8 +82,8 @@ def server(folder: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 @pytest.fixture
 def index(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tiny.Index]:
     """The tiny release is what ``tf1`` means, and comes from an index here; uv's cache is empty."""
-    release = tiny.release(place / "wheels", catalogue.find("tf1").pythons[0])
-    monkeypatch.setattr(catalogue, "find", lambda request: release)
+    release = tiny.release(place / "wheels", releases.find("tf1").pythons[0])
+    monkeypatch.setattr(releases, "find", lambda request: release)
     variables = {"UV_CACHE_DIR": str(place / "cache"), "UV_HTTP_RETRIES": "0", "XDG_CONFIG_HOME": str(place / "config")}
     for name in [name for name in os.environ if name.startswith("UV_")]:
         monkeypatch.delenv(name)

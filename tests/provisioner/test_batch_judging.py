@@ -12,7 +12,6 @@ import pytest
 
 from tfkernels.recording import VALUE
 from tfkernels.transfer.message import Parcel
-from tfprovisioner import catalogue
 from tfprovisioner.batch import lineup
 from tfprovisioner.batch.bisecting import bisect
 from tfprovisioner.batch.bisection import BAD, GOOD, SKIPPED, most_steps
@@ -22,6 +21,7 @@ from tfprovisioner.batch.outcomes import FAILED, PASSED, Failure, Outcome
 from tfprovisioner.batch.records import Record
 from tfprovisioner.batch.runs import Run
 from tfprovisioner.batch.tasks import Executed
+from tfprovisioner.catalogue import releases as catalogue
 
 
 def recorded(name: str, value: Any, rtol: float | None = None) -> Record:

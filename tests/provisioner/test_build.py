@@ -17,14 +17,16 @@ from uv import find_uv_bin
 from tests.provisioner.commands import built, command, in_a_mount, tfkernels
 from tfkernels.client import kernelspecs
 from tfkernels.client.kernel import RemoteKernel
-from tfprovisioner import catalogue, durable, environments, garbage, install, kernelspec, locks, trust
+from tfprovisioner import environments, garbage, install, kernelspec, trust
+from tfprovisioner.catalogue import locks, releases
 from tfprovisioner.errors import BadKernelName, BuildFailed, ProvisionError
 from tfprovisioner.install import Removed
 from tfprovisioner.order import Order
 from tfprovisioner.probe import probe
 from tfprovisioner.recipe import recipe_for
+from tfprovisioner.system import files
 
-_RECIPE = recipe_for(Order("tf1"), catalogue.find("tf1"), "3.7")
+_RECIPE = recipe_for(Order("tf1"), releases.find("tf1"), "3.7")
 
 
 def test_interrupted_leaves_nothing(place: Path) -> None:
@@ -249,13 +251,13 @@ def test_an_environment_is_on_the_disk_before_its_record_is(
     light: str, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else a power cut might leave the record alone, and a kernel that points to files without their content."""
-    real, flushed = durable.flush, []
+    real, flushed = files.flush, []
 
     def watched(folder: Path) -> None:
         real(folder)
         flushed.append((folder, {path for path in folder.rglob("*") if not path.is_dir()}))
 
-    monkeypatch.setattr(durable, "flush", watched)
+    monkeypatch.setattr(files, "flush", watched)
     made = install.install(Order("1.15", user=True)).environment.folder
     (call,) = flushed
     assert call[0] == made

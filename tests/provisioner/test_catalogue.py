@@ -13,9 +13,12 @@ from packaging.version import Version
 
 from tfcatalogue import __main__ as making
 from tfcatalogue import locking, page, verification
-from tfprovisioner import accelerators, catalogue, cuda, locks, resolution, results
-from tfprovisioner.catalogue import Release
+from tfprovisioner import resolution
+from tfprovisioner.catalogue import locks, tested_cuda, verified
+from tfprovisioner.catalogue import releases as catalogue
+from tfprovisioner.catalogue.releases import Release
 from tfprovisioner.errors import BuildFailed, NoWheels, UnknownRelease
+from tfprovisioner.gpu import cuda
 from tfprovisioner.interpreters import Interpreter
 from tfprovisioner.order import Order
 from tfprovisioner.plan import Plan
@@ -157,9 +160,9 @@ def test_making_the_catalogue_makes_what_is_laid_over_it_for_gpus(
 
 def test_every_release_has_one_toolkit() -> None:
     for release in catalogue.releases():
-        accelerators.toolkit(release.version)
-    assert accelerators.toolkit("1.15.5").cuda == "10.0"
-    assert accelerators.toolkit("2.22").cudnn == accelerators.toolkit("2.21.0").cudnn
+        tested_cuda.toolkit(release.version)
+    assert tested_cuda.toolkit("1.15.5").cuda == "10.0"
+    assert tested_cuda.toolkit("2.22").cudnn == tested_cuda.toolkit("2.21.0").cudnn
 
 
 def test_a_newer_release_is_resolved_when_it_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,5 +203,5 @@ def test_an_old_patch_release_really_works() -> None:
 def test_a_result_holds_for_what_was_installed_only(monkeypatch: pytest.MonkeyPatch) -> None:
     release = catalogue.find("1.15")
     assert release.result("3.7") is not None
-    monkeypatch.setattr(results, "fingerprint", lambda pins: "another")
+    monkeypatch.setattr(verified, "fingerprint", lambda pins: "another")
     assert release.result("3.7") is None

@@ -17,7 +17,8 @@ from tests.provisioner.channels import Package, Server, order
 from tests.provisioner.commands import nothing_is_there
 from tfkernels.client import kernelspecs
 from tfkernels.client.kernel import RemoteKernel
-from tfprovisioner import catalogue, doctor, install, survey
+from tfprovisioner import doctor, install, survey
+from tfprovisioner.catalogue import releases
 from tfprovisioner.conda import channels as names
 from tfprovisioner.conda import executable, prefixes
 from tfprovisioner.conda.prefixes import Wanted
@@ -243,7 +244,7 @@ def test_what_conda_itself_cannot_be_told_is_refused(server: Server, place: Path
 def test_a_machine_that_there_are_no_wheels_for(
     light: str, server: Server, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catalogue, "platform_name", lambda: "linux-aarch64")
+    monkeypatch.setattr(releases, "platform_name", lambda: "linux-aarch64")
     with pytest.raises(NoWheels, match="--backend conda"):
         install.install(Order("tf1", user=True))
     assert install.install(order(server.url)).built, "as that said"

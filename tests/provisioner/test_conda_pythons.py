@@ -14,7 +14,8 @@ from tests.provisioner import channels
 from tests.provisioner.channels import Package, Server
 from tests.provisioner.commands import command
 from tfkernels.client.kernel import RemoteKernel
-from tfprovisioner import catalogue, doctor, garbage, install, listing, survey
+from tfprovisioner import doctor, garbage, install, listing, survey
+from tfprovisioner.catalogue import releases
 from tfprovisioner.conda import prefixes, pythons
 from tfprovisioner.order import Order
 from tfprovisioner.progress import Reporter
@@ -137,7 +138,7 @@ def test_a_python_whose_fetching_was_killed_is_fetched_again(server: Server, pla
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A channel with a Python 3.7 that needs nothing outside its prefix, and the real TensorFlow 1.15.0."""
     channel = tmp_path_factory.mktemp("whole")
-    lock = catalogue.find("1.15.0").lock
+    lock = releases.find("1.15.0").lock
     assert lock is not None
     wheels = channels.unpacked(lock, "3.7", tmp_path_factory.mktemp("wheels") / "py37")
     channels.whole_python("3.7").write(channel)

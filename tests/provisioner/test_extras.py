@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.provisioner.commands import tfkernels
-from tfprovisioner import catalogue, conflicts, environments, extras, packages, provided, resolution
+from tfprovisioner import conflicts, environments, extras, packages, provided, resolution
+from tfprovisioner.catalogue import releases
 from tfprovisioner.errors import BadRequirement
 from tfprovisioner.interpreters import Interpreter
 from tfprovisioner.order import Order
@@ -45,7 +46,7 @@ def test_markers_are_those_of_the_kernels_python() -> None:
 
 def locked(tmp_path: Path, release: str, python: str, *wanted: str, gpu: bool = False) -> str:
     """The lock for a kernel with extras; nothing of it is installed."""
-    found = catalogue.find(release)
+    found = releases.find(release)
     order = Order(release, extras=wanted, gpu=gpu)
     plan = Plan(found, recipe_for(order, found, python), Interpreter(python, None), order)
     return resolution.lock(plan, Path(python), tmp_path, print)
@@ -53,7 +54,7 @@ def locked(tmp_path: Path, release: str, python: str, *wanted: str, gpu: bool = 
 
 def test_a_requirement_for_another_python_replaces_nothing(tmp_path: Path) -> None:
     text = locked(tmp_path, "1.15.5", "3.7", "matplotlib<3.5 ; python_version >= '3.8'")
-    assert resolution.pinned(text, "3.7") == resolution.pinned(catalogue.find("1.15.5").lock or "", "3.7")
+    assert resolution.pinned(text, "3.7") == resolution.pinned(releases.find("1.15.5").lock or "", "3.7")
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,7 @@ def test_an_extra_that_asks_for_tensorflow_has_the_one_that_is_there(
     tmp_path: Path, release: str, python: str, extra: str
 ) -> None:
     text = locked(tmp_path, release, python, extra, "six")
-    before, after = resolution.pinned(catalogue.find(release).lock or "", python), resolution.pinned(text, python)
+    before, after = resolution.pinned(releases.find(release).lock or "", python), resolution.pinned(text, python)
     assert [name for name in after if name in packages.TENSORFLOWS] == ["tensorflow-cpu"]
     assert "file:" not in text
     assert {name: version for name, version in after.items() if name in before} == before, "and all else stays"
@@ -105,7 +106,7 @@ def test_the_word_for_a_tensorflow_that_is_there_already() -> None:
 
 
 def test_what_is_there_for_notebooks_only_may_be_had_in_other_versions(tmp_path: Path) -> None:
-    release = catalogue.find("1.15.5")
+    release = releases.find("1.15.5")
     order = Order("1.15.5", extras=("matplotlib<3.5", "ipywidgets", "-c tqdm<4.60"))
     plan = Plan(release, recipe_for(order, release, "3.7"), Interpreter("3.7.16", None), order)
     before = resolution.pinned(release.lock or "", "3.7.16")

@@ -14,10 +14,14 @@ import pytest
 
 from tests.provisioner.commands import tfkernels
 from tfkernels import env_vars
-from tfprovisioner import cards, catalogue, cuda, kernelspec, locks
-from tfprovisioner.cards import Card
+from tfprovisioner import kernelspec
+from tfprovisioner.catalogue import locks
+from tfprovisioner.catalogue import releases as catalogue
 from tfprovisioner.environments import Environment
 from tfprovisioner.errors import NoGPU
+from tfprovisioner.gpu import cuda
+from tfprovisioner.gpu import devices as cards
+from tfprovisioner.gpu.devices import Card
 from tfprovisioner.order import Order
 from tfprovisioner.packages import PARTS, TENSORFLOWS
 from tfprovisioner.recipe import recipe_for

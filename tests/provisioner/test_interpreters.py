@@ -13,12 +13,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tfprovisioner import catalogue, interpreters, listing, order, survey, uv
+from tfprovisioner import interpreters, listing, order, survey
+from tfprovisioner.catalogue import releases as catalogue
 from tfprovisioner.conda import places
 from tfprovisioner.errors import BuildFailed, NoInterpreter
 from tfprovisioner.interpreters import Interpreter
 from tfprovisioner.order import Order
 from tfprovisioner.survey import Python
+from tfprovisioner.system import uv
 
 _TF1, _TF2 = catalogue.find("tf1"), catalogue.find("tf2")
 

@@ -12,8 +12,8 @@ import pytest
 
 from tests.provisioner import tiny
 from tests.provisioner.commands import built, nothing_is_there
-from tfprovisioner import credentials
 from tfprovisioner.errors import ProvisionError
+from tfprovisioner.system import redact
 
 SECRET = "pass-w0rd-4711"  # noqa: S105 (to be looked for)
 USER = f"somebody:{SECRET}"
@@ -272,7 +272,7 @@ def test_a_uv_toml_that_would_put_other_packages_or_elsewhere_is_told(
 
 def test_what_is_redacted() -> None:
     told = "Failed to fetch: `https://me:a@b@host:8/simple/x/?token=abc` through http://token@proxy/, see git@host"
-    assert credentials.redacted(told) == (
+    assert redact.redacted(told) == (
         "Failed to fetch: `https://****@host:8/****?****` through http://****@proxy/, see git@host"
     )
     for url, redacted in (
@@ -282,7 +282,7 @@ def test_what_is_redacted() -> None:
         ("https://conda.anaconda.org/t/TOKEN/mine/noarch", "https://conda.anaconda.org/t/****/mine/noarch"),
         ("file:///home/me/wheels", "file:///home/me/wheels"),
     ):
-        assert credentials.redacted(f"cause: {url}.") == f"cause: {redacted}."
+        assert redact.redacted(f"cause: {url}.") == f"cause: {redacted}."
 
 
 def test_addresses_that_are_written_down() -> None:
@@ -294,7 +294,7 @@ def test_addresses_that_are_written_down() -> None:
         ("file:///home/me/a1B2c3D4e5F6g7H8", None),
         ("https://conda.anaconda.org/conda-forge", None),
     ):
-        assert credentials.public(url) == (public or url)
+        assert redact.public(url) == (public or url)
 
 
 @pytest.mark.parametrize(
@@ -307,8 +307,8 @@ def test_addresses_that_are_written_down() -> None:
 )
 def test_a_requirement_with_a_password_is_refused(address: str) -> None:
     with pytest.raises(ProvisionError, match=r"netrc") as caught:
-        credentials.refuse(["pandas<2", f"extra @ {address}"])
+        redact.refuse(["pandas<2", f"extra @ {address}"])
     assert SECRET not in str(caught.value)
     assert TOKEN not in str(caught.value)
-    credentials.refuse(["extra @ https://127.0.0.1/extra-1.0-py3-none-any.whl", "x @ git+ssh://git@host/x"])
-    credentials.refuse(["x @ git+file:///home/me/x@main#subdirectory=y", "y @ hg+file:///srv/y", "z @ file:///z.whl"])
+    redact.refuse(["extra @ https://127.0.0.1/extra-1.0-py3-none-any.whl", "x @ git+ssh://git@host/x"])
+    redact.refuse(["x @ git+file:///home/me/x@main#subdirectory=y", "y @ hg+file:///srv/y", "z @ file:///z.whl"])

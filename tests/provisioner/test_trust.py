@@ -11,11 +11,12 @@ import pytest
 
 from tests.provisioner import tiny
 from tests.provisioner.commands import built, nothing_is_there
-from tfprovisioner import catalogue, doctor, environments, install, locks, results
+from tfprovisioner import doctor, environments, install
+from tfprovisioner.catalogue import locks, releases, verified
+from tfprovisioner.catalogue.verified import Result
 from tfprovisioner.errors import BrokenEnvironment
 from tfprovisioner.order import Order
 from tfprovisioner.probe import loads
-from tfprovisioner.results import Result
 
 Build = Callable[..., tuple[int, str]]
 
@@ -32,10 +33,10 @@ def build(index: tiny.Index, install: Build) -> Build:
 @pytest.fixture
 def result(index: tiny.Index, monkeypatch: pytest.MonkeyPatch) -> Result:
     """The tiny release passed all of the catalogue's checks here."""
-    release = catalogue.find("tf1")
-    python, platform = release.pythons[0], catalogue.platform_name()
+    release = releases.find("tf1")
+    python, platform = release.pythons[0], releases.platform_name()
     assert release.lock is not None
-    lock = results.fingerprint(locks.chosen(release.lock, python, platform))
+    lock = verified.fingerprint(locks.chosen(release.lock, python, platform))
     checks = dict.fromkeys(("import", "op", "kernel"), "ok")
     result = Result(release.version, python, lock, platform, "2026-01-01", checks)
     hand_out(result, monkeypatch)
@@ -52,7 +53,7 @@ def cached(build: Build, result: Result) -> Build:
 
 
 def hand_out(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(results, "read", lambda: {(result.version, result.python): result})
+    monkeypatch.setattr(verified, "read", lambda: {(result.version, result.python): result})
 
 
 def test_what_was_verified_is_looked_at(cached: Build, place: Path) -> None:
@@ -166,7 +167,7 @@ def test_what_did_not_work_once_is_imported_until_it_does(
     build: Build, result: Result, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else the second attempt, which fetches nothing any more, would be taken on trust."""
-    python = catalogue.find("tf1").pythons[0]
+    python = releases.find("tf1").pythons[0]
     with monkeypatch.context() as here:
         here.setattr("tfprovisioner.probe._IMPORTING", "raise ImportError('here it does not')")
         for options in ((), (), ("--with", "part1"), ("--python", python)):

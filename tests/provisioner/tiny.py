@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from tfprovisioner.catalogue import Release
+from tfprovisioner.catalogue.releases import Release
 
 NUMPY = """
 __version__ = "1.0"

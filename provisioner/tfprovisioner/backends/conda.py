@@ -4,14 +4,16 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from tfprovisioner import catalogue, cuda, extras, markers, rules
+from tfprovisioner import extras, markers
 from tfprovisioner.backends import wheels
+from tfprovisioner.catalogue import pins, releases
+from tfprovisioner.catalogue.pins import Rule
 from tfprovisioner.conda import channels, installing
 from tfprovisioner.conda.prefixes import Lacking, Subject, Wanted
 from tfprovisioner.errors import BuildFailed
+from tfprovisioner.gpu import cuda
 from tfprovisioner.plan import Plan
 from tfprovisioner.progress import Reporter
-from tfprovisioner.rules import Rule
 
 _NAMES = {"matplotlib": "matplotlib-base"}
 """Where conda's name for the same thing is another one."""
@@ -26,18 +28,18 @@ def create(plan: Plan, folder: Path, report: Reporter) -> bool:
         return wheels.install(plan, folder, report)
     # In the newest versions that go together: a channel's Python 3.7 ends with other ones than the wheels for it.
     asked, limits = extras.divided(plan.recipe.extras)
-    beside = (requirement.name for requirement in _requirements(rules.WITH, plan))
+    beside = (requirement.name for requirement in _requirements(pins.WITH, plan))
     names = (_NAMES.get(name, name) for name in beside)
     specs = (python, f"tensorflow=={plan.release.version}", *names, *_specs(plan, asked))
     subject = Subject("tensorflow", plan.release.version, plan.recipe.python)
     try:
-        bounds = tuple(map(str, _requirements(rules.BOUNDS, plan)))
+        bounds = tuple(map(str, _requirements(pins.BOUNDS, plan)))
         wanted = Wanted(taken, specs, bounds, subject, _specs(plan, limits))
         installing.fill(folder, wanted, plan.order.conda, report)
     except Lacking as lack:
-        if catalogue.platform_name() not in plan.release.platforms:
+        if releases.platform_name() not in plan.release.platforms:
             raise BuildFailed(
-                f"{lack}; nor has TensorFlow {plan.release.version} wheels for {catalogue.platform_name()}. Nothing "
+                f"{lack}; nor has TensorFlow {plan.release.version} wheels for {releases.platform_name()}. Nothing "
                 f"was changed. Name a channel that has it with --channel, or take another release: tfkernels releases"
             ) from lack
         report.note(f"{lack}. It is made of conda's Python and wheels instead")
@@ -48,7 +50,7 @@ def create(plan: Plan, folder: Path, report: Reporter) -> bool:
 
 def _requirements(table: tuple[Rule, ...], plan: Plan) -> list[Requirement]:
     """What ``rules`` say of a release on its Python."""
-    applying = (Requirement(rule.requirement) for rule in rules.applying(table, plan.release.version))
+    applying = (Requirement(rule.requirement) for rule in pins.applying(table, plan.release.version))
     return [one for one in applying if markers.holds(one, plan.interpreter.version)]
 
 

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-from tfprovisioner import environments, extras, provided, resolution, uv
+from tfprovisioner import environments, extras, provided, resolution
 from tfprovisioner.conda import pythons
 from tfprovisioner.errors import BuildFailed
 from tfprovisioner.interpreters import Interpreter
 from tfprovisioner.plan import Plan
 from tfprovisioner.progress import Reporter
+from tfprovisioner.system import uv
 
 LOCK = "requirements.txt"
 """In the environment's folder: exactly what was put into it."""

@@ -4,8 +4,8 @@ import warnings
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from tfprovisioner.credentials import redacted
 from tfprovisioner.errors import Unusable
+from tfprovisioner.system.redact import redacted
 
 
 class AddressFailed(Unusable):

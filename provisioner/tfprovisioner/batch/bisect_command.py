@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from packaging.version import Version
 
-from tfprovisioner import catalogue
 from tfprovisioner.batch.bisection import most_steps
 from tfprovisioner.batch.lineup import Lineup, lines
-from tfprovisioner.catalogue import Release
+from tfprovisioner.catalogue import releases as catalogue
+from tfprovisioner.catalogue.releases import Release
 from tfprovisioner.environments import replace_text
 from tfprovisioner.errors import UnknownRelease
 from tfprovisioner.progress import Reporter, TerminalReporter, reporting

@@ -13,7 +13,7 @@ from pathlib import Path
 from tfprovisioner.batch import addresses, output
 from tfprovisioner.batch.output import OutputTaken
 from tfprovisioner.batch.runs import Run
-from tfprovisioner.credentials import public
+from tfprovisioner.system.redact import public
 
 
 def default() -> Path:

@@ -15,12 +15,13 @@ from typing import Any
 from tfkernels.client import kernelspecs
 from tfkernels.client.kernelspecs import KernelSpec
 from tfkernels.errors import UnknownKernel
-from tfprovisioner import build, catalogue, health, kernelspec, plan
+from tfprovisioner import build, health, kernelspec, plan
+from tfprovisioner.catalogue import releases
 from tfprovisioner.errors import BrokenEnvironment, ProvisionError
-from tfprovisioner.home import home
 from tfprovisioner.order import Order, made_by
 from tfprovisioner.progress import Reporter
 from tfprovisioner.recipe import Recipe, recipe_for
+from tfprovisioner.system.data_dir import home
 
 
 class KernelMissing(ProvisionError):
@@ -69,7 +70,7 @@ def wanted(name: str) -> Wanted:
 
 def wanted_of(order: Order) -> Wanted:
     """A kernel that need not be registered anywhere. Raises ``UnknownRelease``."""
-    return Wanted(order.kernel, order.to_json(), tensorflow=catalogue.find(order.release).version)
+    return Wanted(order.kernel, order.to_json(), tensorflow=releases.find(order.release).version)
 
 
 def resolve(wanted: Wanted, report: Callable[[str], None]) -> KernelSpec:
@@ -94,7 +95,7 @@ def ready(wanted: Wanted) -> bool:
         if _registered(wanted) is not None:
             return True
         order = _order(wanted)
-        return plan.existing(order, catalogue.find(order.release)) is not None
+        return plan.existing(order, releases.find(order.release)) is not None
     except ProvisionError:
         return False
 
@@ -153,7 +154,7 @@ def _check_recipe(wanted: Wanted, order: Order) -> None:
     if wanted.recipe is None:
         return
     theirs = Recipe.from_json(dict(wanted.recipe))
-    ours = recipe_for(order, catalogue.find(order.release), theirs.python)
+    ours = recipe_for(order, releases.find(order.release), theirs.python)
     if _essence(ours) != _essence(theirs):
         raise KernelMissing(
             f"The kernel {wanted.name} was made from other packages than this version of tfkernels takes, so "

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from packaging.version import Version
 
-from tfprovisioner import catalogue
-from tfprovisioner.catalogue import Release
+from tfprovisioner.catalogue import releases as catalogue
+from tfprovisioner.catalogue.releases import Release
 
 
 @dataclass(frozen=True)

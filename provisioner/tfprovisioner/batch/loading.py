@@ -12,8 +12,8 @@ from tfprovisioner.batch import addresses, output, workplaces
 from tfprovisioner.batch.kernels import Wanted
 from tfprovisioner.batch.runs import Run
 from tfprovisioner.batch.tasks import Task
-from tfprovisioner.credentials import public
 from tfprovisioner.errors import Unusable
+from tfprovisioner.system.redact import public
 
 
 class BadSource(Unusable):

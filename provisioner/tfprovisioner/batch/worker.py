@@ -22,9 +22,9 @@ from tfprovisioner.batch.capacity import Resources, resources
 from tfprovisioner.batch.kernels import Wanted
 from tfprovisioner.batch.outcomes import Failure
 from tfprovisioner.batch.tasks import Cancelled, Executed, Progress, Task
-from tfprovisioner.children import Children, Stopped
 from tfprovisioner.errors import ProvisionError
-from tfprovisioner.home import home
+from tfprovisioner.system.data_dir import home
+from tfprovisioner.system.subprocesses import Children, Stopped
 
 TOPIC = "tfkernels"
 """Under which workers tell what they do. One for all batches: a scheduler keeps the last messages of each for ever."""

@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from tfprovisioner import credentials
+from tfprovisioner.system import redact
 
 DEFAULT = ("conda-forge",)
 
@@ -36,7 +36,7 @@ def urls(channel: str) -> tuple[str, ...]:
 
 def public(channel: str) -> str:
     """A channel as it may be written down: without a password or a token."""
-    return credentials.public(channel) if "://" in channel else channel
+    return redact.public(channel) if "://" in channel else channel
 
 
 def shown(channels: tuple[str, ...]) -> str:

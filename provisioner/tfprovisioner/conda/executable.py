@@ -7,12 +7,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tfprovisioner import children, uv
 from tfprovisioner.conda import channels, places
 from tfprovisioner.conda.prefixes import Lacking, Wanted
-from tfprovisioner.credentials import redacted
 from tfprovisioner.errors import BuildFailed
 from tfprovisioner.progress import Reporter
+from tfprovisioner.system import subprocesses, uv
+from tfprovisioner.system.redact import redacted
 
 _IDENTITIES = {
     # a key of `info --json`, whose it is. Other programs have these names, too.
@@ -91,7 +91,7 @@ def _create(program: Path, prefix: Path, taken: tuple[str, ...], specs: tuple[st
     command += ["--strict-channel-priority", *(["--offline"] if uv.offline() else []), *specs]
     # The environment is ours: it is not to be among those that the user's program lists.
     variables = {**os.environ, "CONDA_REGISTER_ENVS": "false"}
-    with children.started(command, env=variables, stderr=subprocess.STDOUT) as process:
+    with subprocesses.started(command, env=variables, stderr=subprocess.STDOUT) as process:
         assert process.stdout is not None
         lines = [line.rstrip() for line in process.stdout]
     return process.returncode, "\n".join(lines)

@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tfprovisioner import children, uv
 from tfprovisioner.conda import REQUEST, channels, places
-from tfprovisioner.credentials import cleaned, redacted
 from tfprovisioner.errors import BuildFailed
 from tfprovisioner.progress import Reporter
+from tfprovisioner.system import subprocesses, uv
+from tfprovisioner.system.redact import cleaned, redacted
 
 EXPLICIT = "conda-explicit.txt"
 """In a prefix: the address and the SHA-256 of each package, as ``conda create --file`` takes them."""
@@ -104,7 +104,7 @@ def _events(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
     command = [sys.executable, "-I", "-m", f"{__package__}.child"]
     variables = {**os.environ, REQUEST: json.dumps(request)}
     last: dict[str, Any] = {}
-    with children.started(command, env=variables, stderr=subprocess.PIPE) as process:
+    with subprocesses.started(command, env=variables, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         for line in process.stdout:

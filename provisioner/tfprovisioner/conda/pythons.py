@@ -15,12 +15,13 @@ from pathlib import Path
 import psutil
 from filelock import FileLock
 
-from tfprovisioner import durable, environments, survey, turns, uv
+from tfprovisioner import environments, survey
 from tfprovisioner.conda import channels, installing, places
 from tfprovisioner.conda.prefixes import Wanted
 from tfprovisioner.errors import BuildFailed, NoInterpreter
-from tfprovisioner.home import home
 from tfprovisioner.progress import Reporter
+from tfprovisioner.system import files, locking, uv
+from tfprovisioner.system.data_dir import home
 
 _RECORD = "python.json"
 """Written last: without it there is no Python in the folder, only part of one."""
@@ -43,7 +44,7 @@ def ensured(version: str, asked: tuple[str, ...], program: str | None, report: R
     """
     taken = channels.chosen(asked)
     name = _name(version, taken)
-    with turns.held(_lock(name), lambda: report.step("waiting for another tfkernels that fetches the same Python")):
+    with locking.held(_lock(name), lambda: report.step("waiting for another tfkernels that fetches the same Python")):
         folder = _current(name)
         if folder is None:
             report.note(
@@ -96,7 +97,7 @@ def _fetch(name: str, version: str, taken: tuple[str, ...], program: str | None,
         folder.parent.mkdir(parents=True, exist_ok=True)
         installing.fill(folder, Wanted(taken, (f"python={version}",)), program, report)
         answer = survey.ask(places.python_in(folder))
-        durable.flush(folder)
+        files.flush(folder)
         environments.replace_text(
             folder / _RECORD,
             json.dumps({"version": answer.version, "channels": [channels.public(channel) for channel in taken]}),

@@ -10,10 +10,10 @@ from pathlib import Path
 from uv import find_uv_bin
 
 from tfkernels import env_vars
-from tfprovisioner import children
-from tfprovisioner.credentials import redacted
 from tfprovisioner.errors import BuildFailed
-from tfprovisioner.home import home
+from tfprovisioner.system import subprocesses
+from tfprovisioner.system.data_dir import home
+from tfprovisioner.system.redact import redacted
 
 _DECIDED = (
     # Variables that would change which interpreter and which packages are taken, or whether they are checked
@@ -110,7 +110,7 @@ def run(arguments: list[str], cwd: Path, say: Callable[[str], None]) -> None:
     variables = _variables()
     if "--managed-python" in arguments:  # it is said there, and uv refuses to be told twice
         variables.pop("UV_PYTHON_PREFERENCE", None)
-    with children.started(command, cwd=cwd, env=variables, stderr=subprocess.STDOUT) as process:
+    with subprocesses.started(command, cwd=cwd, env=variables, stderr=subprocess.STDOUT) as process:
         assert process.stdout is not None
         for line in process.stdout:
             lines.append(redacted(line.rstrip()))
@@ -173,7 +173,7 @@ def _shown(folder: Path, variables: tuple[tuple[str, str], ...]) -> str:
     """uv's settings as it shows them for debugging: nothing else knows where its files are, and which one wins."""
     command = ["--show-settings", "pip", "install", "tensorflow"]
     try:
-        with children.started(
+        with subprocesses.started(
             [find_uv_bin(), *command], cwd=folder, env=dict(variables), stderr=subprocess.DEVNULL
         ) as process:
             return process.communicate()[0]

@@ -21,7 +21,7 @@ MACHINES = {
 }
 """The platforms that there are wheels for, by the names that we give them."""
 
-_FOLDER = Path(__file__).parent / "releases"
+_FOLDER = Path(__file__).parent / "data"
 
 
 def read(version: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-_FILE = Path(__file__).parent / "releases" / "results.json"
+_FILE = Path(__file__).parent / "data" / "results.json"
 
 ABSENT = "not in this release"
 """How the outcome of a check begins that asks for what came later."""

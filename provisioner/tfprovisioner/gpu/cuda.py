@@ -10,11 +10,11 @@ from pathlib import Path
 
 from packaging.specifiers import SpecifierSet
 
-from tfprovisioner import accelerators
-from tfprovisioner.catalogue import Release, platform_name
+from tfprovisioner.catalogue import tested_cuda
+from tfprovisioner.catalogue.releases import Release, platform_name
 from tfprovisioner.errors import NoGPU
 
-OVERLAYS = Path(__file__).parent / "releases" / "gpu"
+OVERLAYS = Path(__file__).parents[1] / "catalogue" / "data" / "gpu"
 """A lock for each release, of its GPU distribution and the CUDA libraries, to be laid over the one for CPUs."""
 
 PLATFORM = "linux-x86_64"
@@ -53,7 +53,7 @@ def requirements(release: Release) -> tuple[str, ...]:
 
 def by_conda(release: Release) -> tuple[str, ...]:
     """The conda packages of a release whose CUDA has no wheels."""
-    wanted = accelerators.toolkit(release.version)
+    wanted = tested_cuda.toolkit(release.version)
     if by_wheels(release):
         return ()
     major = int(wanted.cudnn.split(".")[0])
@@ -86,7 +86,7 @@ def _entries(text: str) -> list[tuple[str, str]]:
 def version(release: Release) -> str:
     """The CUDA that a kernel of the release runs with: ``11.8``."""
     runtime = re.search(r"nvidia-cuda-runtime-cu\d+==(\d+\.\d+)", lock(release) or "")
-    return runtime[1] if runtime else accelerators.toolkit(release.version).cuda
+    return runtime[1] if runtime else tested_cuda.toolkit(release.version).cuda
 
 
 def check(release: Release, conda: bool) -> None:
@@ -96,7 +96,7 @@ def check(release: Release, conda: bool) -> None:
             f"TensorFlow with CUDA is for Linux x86-64 only here, and this is {platform_name()}. Leave --gpu out."
         )
     if not by_wheels(release) and not conda:
-        wanted = accelerators.toolkit(release.version)
+        wanted = tested_cuda.toolkit(release.version)
         raise NoGPU(
             f"TensorFlow {release.version} wants CUDA {wanted.cuda} and cuDNN {wanted.cudnn}, and there are no wheels "
             f"of these. Take a release from 2.5 on, or leave --gpu out; or add --backend conda, and perhaps a channel "

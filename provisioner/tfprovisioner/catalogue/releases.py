@@ -12,11 +12,12 @@ from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
-from tfprovisioner import locks, results, rules
+from tfprovisioner.catalogue import locks, verified
+from tfprovisioner.catalogue import pins as rules
+from tfprovisioner.catalogue.verified import Result
 from tfprovisioner.errors import NoWheels, UnknownRelease
-from tfprovisioner.results import Result
 
-INDEX = Path(__file__).parent / "releases" / "index.json"
+INDEX = Path(__file__).parent / "data" / "index.json"
 """What `make catalogue` read from the package index."""
 
 
@@ -60,11 +61,11 @@ class Release:
 
     def result(self, python: str) -> Result | None:
         """What came out when it was tried on a Python with this lock; ``None`` if it was not."""
-        result = results.read().get((self.version, python))
+        result = verified.read().get((self.version, python))
         if result is None or self.lock is None:
             return None
         pins = locks.chosen(self.lock, python, result.platform)
-        return result if result.lock == results.fingerprint(pins) else None
+        return result if result.lock == verified.fingerprint(pins) else None
 
     @property
     def build_from_source(self) -> tuple[str, ...]:
@@ -247,7 +248,7 @@ def caution(release: Release, python: str) -> str | None:
             f"TensorFlow {release.version} on Python {python} was installed by the rules of its line. It was imported "
             f"and ran an operation; nothing else was tried."
         )
-    problems = [f"{name}: {outcome}" for name, outcome in result.checks.items() if not results.is_fine(outcome)]
+    problems = [f"{name}: {outcome}" for name, outcome in result.checks.items() if not verified.is_fine(outcome)]
     return f"Not everything works in TensorFlow {release.version}: {'; '.join(problems)}" if problems else None
 
 

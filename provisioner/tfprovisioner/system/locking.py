@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from filelock import FileLock
 
-from tfprovisioner import children
+from tfprovisioner.system import subprocesses
 
 
 @contextmanager
@@ -25,7 +25,7 @@ def held(lock: FileLock, waiting: Callable[[], None]) -> Iterator[None]:
 
 def _wait(lock: FileLock) -> None:
     while True:
-        children.check()
+        subprocesses.check()
         with contextlib.suppress(TimeoutError):
             lock.acquire(timeout=0.5)
             return
