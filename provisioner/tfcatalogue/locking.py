@@ -7,11 +7,12 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from tfprovisioner import resolution, survey
+from tfprovisioner import resolution
 from tfprovisioner.catalogue import locks
 from tfprovisioner.catalogue import pins as rules
 from tfprovisioner.catalogue import releases as catalogue
 from tfprovisioner.catalogue.releases import Release
+from tfprovisioner.pythons import find
 
 
 def resolved(release: Release, keep: bool) -> tuple[list[str], dict[str, list[str]]]:
@@ -22,7 +23,7 @@ def resolved(release: Release, keep: bool) -> tuple[list[str], dict[str, list[st
     oldest = min(release.pythons, key=Version)
     options = ["--universal", "--python-version", oldest, *resolution.only_wheels(release)]
     if release.build_from_source:  # their setup code is asked for what they need
-        interpreter = survey.best(oldest)
+        interpreter = find.best(oldest)
         options += ["--python", interpreter.path if interpreter else oldest]
     newest = catalogue.lines()[release.line]
     model = release if keep and locks.comments(release.version) else None if newest == release else newest

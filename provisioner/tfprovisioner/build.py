@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
-from tfprovisioner import bytecode, environments, interpreters, plan, resolution, trust
+from tfprovisioner import bytecode, environments, plan, resolution, trust
 from tfprovisioner.backends import BACKENDS
 from tfprovisioner.catalogue import releases
 from tfprovisioner.environments import Environment
@@ -15,6 +15,7 @@ from tfprovisioner.errors import BrokenEnvironment, BuildFailed
 from tfprovisioner.order import Order
 from tfprovisioner.plan import Plan
 from tfprovisioner.progress import Reporter
+from tfprovisioner.pythons import choose as interpreters
 from tfprovisioner.recipe import Recipe
 from tfprovisioner.system import files as durable
 from tfprovisioner.system import locking

@@ -14,7 +14,7 @@ import platformdirs
 
 from tfkernels.client import kernelspecs
 from tfprovisioner import environments, existing, kinds, packages
-from tfprovisioner.conda import places
+from tfprovisioner.conda import search as places
 from tfprovisioner.packages import Package
 
 LIMIT = 10.0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tfprovisioner import packages, resolution
 from tfprovisioner.backends.wheels import LOCK
-from tfprovisioner.conda import prefixes
+from tfprovisioner.conda import solve
 from tfprovisioner.environments import Environment
 from tfprovisioner.packages import Package
 
@@ -61,10 +61,10 @@ def of(environment: Environment) -> Drift:
 
 def _of_conda(folder: Path) -> Drift:
     """Of an environment of conda's packages, by its own list of them."""
-    listed = prefixes.listed(folder)
+    listed = solve.listed(folder)
     if not listed:
         return Drift()
-    records = {record["name"]: record for record in prefixes.records(folder)}
+    records = {record["name"]: record for record in solve.records(folder)}
     described = {name: _descriptions(record["files"]) for name, record in records.items()}
     # pip takes the description of conda's package away, and conda does not notice.
     there = {name for name, paths in described.items() if not paths or any(_describes(folder / path) for path in paths)}

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 from filelock import FileLock
 
-from tfprovisioner.conda import places
+from tfprovisioner.conda import search as places
 from tfprovisioner.recipe import Recipe
 from tfprovisioner.system.data_dir import home
 

@@ -11,8 +11,8 @@ from filelock import Timeout
 from tfkernels.client import kernelspecs
 from tfprovisioner import environments, kernelspec
 from tfprovisioner.batch import kernels
-from tfprovisioner.conda import pythons
 from tfprovisioner.errors import ProvisionError
+from tfprovisioner.pythons import from_conda
 from tfprovisioner.system.data_dir import home
 
 _KEPT = 30 * 24 * 3600.0
@@ -96,8 +96,8 @@ def _environments(dry_run: bool) -> Iterator[Garbage]:
 
 def _pythons(dry_run: bool, without: set[Path]) -> Iterator[Garbage]:
     """Pythons from conda; environments that are gone, or would be, need theirs no more."""
-    found = {folder: _garbage(folder, "a Python that no environment uses") for folder in pythons.unused(without)}
-    gone = list(found) if dry_run else pythons.sweep()
+    found = {folder: _garbage(folder, "a Python that no environment uses") for folder in from_conda.unused(without)}
+    gone = list(found) if dry_run else from_conda.sweep()
     yield from (found[folder] for folder in gone if folder in found)
 
 
@@ -127,7 +127,7 @@ def _locks(dry_run: bool, without: set[Path]) -> Iterator[Garbage]:
         except Timeout:
             continue
         try:
-            folders = (environments.root(), pythons.root())
+            folders = (environments.root(), from_conda.root())
             if without.issuperset(built for folder in folders for built in folder.glob(f"{path.stem}.build-*")):
                 if not dry_run:
                     with suppress(OSError):  # Windows deletes no file that is open

@@ -11,7 +11,6 @@ from tfkernels.client import kernelspecs
 from tfkernels.client.kernelspecs import KernelSpec
 from tfprovisioner import build, environments, existing, extras, kernelspec
 from tfprovisioner.catalogue import releases
-from tfprovisioner.conda import pythons
 from tfprovisioner.environments import Environment
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.existing import Existing
@@ -19,6 +18,7 @@ from tfprovisioner.gpu import cuda
 from tfprovisioner.gpu import devices as cards
 from tfprovisioner.order import EXISTING, Addition, Order, made_by
 from tfprovisioner.progress import Reporter, reporting
+from tfprovisioner.pythons import from_conda
 from tfprovisioner.system import redact
 
 
@@ -189,7 +189,7 @@ def discard(folder: Path, specs: list[KernelSpec]) -> Removed:
                 kernelspec.remove(path)
             if not shared and environment is not None:
                 environments.sweep(environment.recipe, keep=None)
-        pythons.sweep()  # its Python, if no other environment uses that
+        from_conda.sweep()  # its Python, if no other environment uses that
     except OSError as error:
         raise ProvisionError(
             f"Kernel {specs[0].name} could not be removed completely: {error.strerror} ({error.filename}). Make that "

@@ -10,7 +10,7 @@ from pathlib import Path
 from uv import find_uv_bin
 
 from tfprovisioner import packages
-from tfprovisioner.conda import places
+from tfprovisioner.conda import search
 
 PIXI = Path(".pixi") / "envs"
 
@@ -71,7 +71,7 @@ def _of_pixi_global(folder: Path) -> bool:
 _RECOGNISED: tuple[tuple[str, Callable[[Path], bool]], ...] = (
     ("pixi global", _of_pixi_global),
     ("pixi", lambda folder: folder.parent.parts[-2:] == PIXI.parts),
-    ("conda", places.is_environment),
+    ("conda", search.is_environment),
     ("poetry", _poetrys),
     ("uv project", lambda folder: folder.name == ".venv" and (folder.parent / "uv.lock").is_file()),
     ("uv", lambda folder: _says(folder, "uv")),

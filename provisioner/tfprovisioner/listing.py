@@ -3,14 +3,15 @@
 from dataclasses import dataclass
 
 from tfkernels.client import kernelspecs
-from tfprovisioner import health, interpreters
+from tfprovisioner import health
 from tfprovisioner.catalogue import releases as catalogue
 from tfprovisioner.catalogue.releases import Release
 from tfprovisioner.conda import channels
 from tfprovisioner.display import order_of
 from tfprovisioner.errors import NoInterpreter, NoWheels
-from tfprovisioner.interpreters import Interpreter
 from tfprovisioner.order import Order
+from tfprovisioner.pythons import choose
+from tfprovisioner.pythons.choose import Interpreter
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def releases() -> list[ReleaseRow]:
 def _here(release: Release) -> tuple[str | None, str]:
     try:
         catalogue.require_wheels(release)
-        interpreter = interpreters.find(Order(release.version), release)
+        interpreter = choose.find(Order(release.version), release)
     except NoWheels:
         return None, f"no wheels for {catalogue.platform_name()}"
     except NoInterpreter:

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-from tfprovisioner import environments, interpreters
+from tfprovisioner import environments
 from tfprovisioner.catalogue.releases import Release
-from tfprovisioner.interpreters import Interpreter
 from tfprovisioner.order import Order
+from tfprovisioner.pythons import choose as interpreters
+from tfprovisioner.pythons.choose import Interpreter
 from tfprovisioner.recipe import Recipe, recipe_for
 
 

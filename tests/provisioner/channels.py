@@ -21,9 +21,9 @@ from typing import Any
 
 from uv import find_uv_bin
 
-from tfprovisioner import survey
 from tfprovisioner.catalogue import locks
 from tfprovisioner.order import Order
+from tfprovisioner.pythons import find
 
 PLACEHOLDER = "/a_long_path_that_is_replaced_when_the_package_is_installed" * 4
 
@@ -151,8 +151,8 @@ def repacked(name: str, version: str, minor: str, folder: Path) -> Package:
     return Package(name, version, (f"python {minor}.*",), files, build=f"py{minor.replace('.', '')}_0")
 
 
-def _found(minor: str) -> survey.Python:
-    return next(python for python in survey.pythons() if python.minor == minor and not python.virtual)
+def _found(minor: str) -> find.Python:
+    return next(python for python in find.pythons() if python.minor == minor and not python.virtual)
 
 
 def linked(name: str, version: str, minor: str, folder: Path, depends: tuple[str, ...]) -> Package:

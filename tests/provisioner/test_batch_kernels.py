@@ -14,13 +14,14 @@ import pytest
 
 from tfkernels.client import kernelspecs
 from tfkernels.errors import UnknownKernel
-from tfprovisioner import activated, garbage, install, interpreters
+from tfprovisioner import activated, garbage, install
 from tfprovisioner.batch import kernels
 from tfprovisioner.batch.kernels import KernelMissing, Wanted, resolve, wanted, wanted_of
 from tfprovisioner.catalogue import releases
 from tfprovisioner.errors import UnknownRelease
 from tfprovisioner.order import Order
 from tfprovisioner.progress import reporting
+from tfprovisioner.pythons import choose
 from tfprovisioner.system.subprocesses import Children, Stopped
 
 
@@ -127,7 +128,7 @@ def test_a_kernel_that_others_made_has_to_be_there(place: Path, monkeypatch: pyt
 
 
 def test_a_path_on_one_machine_means_nothing_on_another(light: str, place: Path) -> None:
-    python = str(interpreters.find(Order("tf1"), releases.find("tf1")).path)
+    python = str(choose.find(Order("tf1"), releases.find("tf1")).path)
     with reporting() as reporter_for:
         install.carry_out(Order("tf1", name="mine", user=True, python=python), reporter_for("mine"))
     order = wanted("mine").order

@@ -19,9 +19,9 @@ from tfprovisioner.catalogue import releases as catalogue
 from tfprovisioner.catalogue.releases import Release
 from tfprovisioner.errors import BuildFailed, NoWheels, UnknownRelease
 from tfprovisioner.gpu import cuda
-from tfprovisioner.interpreters import Interpreter
 from tfprovisioner.order import Order
 from tfprovisioner.plan import Plan
+from tfprovisioner.pythons.choose import Interpreter
 from tfprovisioner.recipe import recipe_for
 
 _LINES = [*(f"1.{minor}" for minor in range(16)), *(f"2.{minor}" for minor in range(22))]

@@ -17,14 +17,16 @@ from tests.provisioner.channels import Package, Server, order
 from tests.provisioner.commands import nothing_is_there
 from tfkernels.client import kernelspecs
 from tfkernels.client.kernel import RemoteKernel
-from tfprovisioner import doctor, install, survey
+from tfprovisioner import doctor, install
 from tfprovisioner.catalogue import releases
 from tfprovisioner.conda import channels as names
-from tfprovisioner.conda import executable, prefixes
-from tfprovisioner.conda.prefixes import Wanted
+from tfprovisioner.conda import solve as prefixes
+from tfprovisioner.conda import user_conda
+from tfprovisioner.conda.solve import Wanted
 from tfprovisioner.errors import BuildFailed, NoWheels
 from tfprovisioner.order import Order
 from tfprovisioner.progress import Reporter
+from tfprovisioner.pythons import find
 
 
 class Recorder(Reporter):
@@ -42,7 +44,7 @@ def test_an_environment_of_conda_packages_is_active_in_its_kernel(
     done = install.install(order(server.url))
     prefix = done.environment.folder
     assert done.built
-    assert done.environment.python_version == survey.ask(prefix / "bin" / "python").version
+    assert done.environment.python_version == find.ask(prefix / "bin" / "python").version
     assert re.search(r"fetching and linking \d conda packages", capfd.readouterr().err)
 
     explicit = (prefix / prefixes.EXPLICIT).read_text().splitlines()
@@ -272,7 +274,7 @@ def test_a_release_that_the_channel_has_for_another_python(server: Server, place
 
 _CONDA = """#!{python}
 import json, pathlib, sys
-from tfprovisioner.conda import prefixes
+from tfprovisioner.conda import solve as prefixes
 from tfprovisioner.progress import Reporter
 if sys.argv[1:] == ["info", "--json"]:
     print(json.dumps({{"conda_version": "24.11.2"}}))
@@ -301,9 +303,9 @@ def test_a_program_that_is_only_called_conda_is_refused(place: Path) -> None:
     other.write_text("#!/bin/sh\necho hello\n")
     other.chmod(0o755)
     with pytest.raises(BuildFailed, match="neither conda, mamba nor micromamba"):
-        executable.identity(other)
+        user_conda.identity(other)
     with pytest.raises(BuildFailed, match="There is no program"):
-        executable.chosen(str(place / "nothing"))
+        user_conda.chosen(str(place / "nothing"))
 
 
 def test_channels_by_name_and_by_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

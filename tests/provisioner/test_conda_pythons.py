@@ -14,11 +14,13 @@ from tests.provisioner import channels
 from tests.provisioner.channels import Package, Server
 from tests.provisioner.commands import command
 from tfkernels.client.kernel import RemoteKernel
-from tfprovisioner import doctor, garbage, install, listing, survey
+from tfprovisioner import doctor, garbage, install, listing
 from tfprovisioner.catalogue import releases
-from tfprovisioner.conda import prefixes, pythons
+from tfprovisioner.conda import solve
 from tfprovisioner.order import Order
 from tfprovisioner.progress import Reporter
+from tfprovisioner.pythons import find as survey
+from tfprovisioner.pythons import from_conda as pythons
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ def test_a_python_that_the_machine_lacks_comes_from_conda_by_itself(
     assert f"uv has none to download: {server.url} brings it" in capfd.readouterr().err
     (python,) = pythons.root().iterdir()
     assert Path(done.environment.base_python).is_relative_to(python)
-    assert (python / prefixes.EXPLICIT).exists()
+    assert (python / solve.EXPLICIT).exists()
 
     assert pythons.sweep() == [], "an environment uses it"
     with pythons.ensured("3.7", (), None, Reporter("another")) as shared:
@@ -90,7 +92,7 @@ def test_gc_says_before_what_it_removes(
 
 
 _FETCH = """
-from tfprovisioner.conda import pythons
+from tfprovisioner.pythons import from_conda as pythons
 from tfprovisioner.progress import Reporter
 with pythons.ensured("3.7", (), None, Reporter("test")) as python:
     print(python)

@@ -10,9 +10,9 @@ from tests.provisioner.commands import tfkernels
 from tfprovisioner import conflicts, environments, extras, packages, provided, resolution
 from tfprovisioner.catalogue import releases
 from tfprovisioner.errors import BadRequirement
-from tfprovisioner.interpreters import Interpreter
 from tfprovisioner.order import Order
 from tfprovisioner.plan import Plan
+from tfprovisioner.pythons.choose import Interpreter
 from tfprovisioner.recipe import recipe_for
 
 

@@ -9,7 +9,7 @@ from tfprovisioner.backends import wheels
 from tfprovisioner.catalogue import pins, releases
 from tfprovisioner.catalogue.pins import Rule
 from tfprovisioner.conda import channels, installing
-from tfprovisioner.conda.prefixes import Lacking, Subject, Wanted
+from tfprovisioner.conda.solve import Lacking, Subject, Wanted
 from tfprovisioner.errors import BuildFailed
 from tfprovisioner.gpu import cuda
 from tfprovisioner.plan import Plan

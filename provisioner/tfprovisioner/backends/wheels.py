@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from tfprovisioner import environments, extras, provided, resolution
-from tfprovisioner.conda import pythons
 from tfprovisioner.errors import BuildFailed
-from tfprovisioner.interpreters import Interpreter
 from tfprovisioner.plan import Plan
 from tfprovisioner.progress import Reporter
+from tfprovisioner.pythons import from_conda
+from tfprovisioner.pythons.choose import Interpreter
 from tfprovisioner.system import uv
 
 LOCK = "requirements.txt"
@@ -18,7 +18,7 @@ def create(plan: Plan, folder: Path, report: Reporter) -> bool:
     """Makes the environment in ``folder``. Raises ``BuildFailed``."""
     interpreter = plan.interpreter
     if interpreter.source == "conda":
-        with pythons.ensured(interpreter.version, plan.order.channels, plan.order.conda, report) as python:
+        with from_conda.ensured(interpreter.version, plan.order.channels, plan.order.conda, report) as python:
             _venv(folder, [str(python)], interpreter, report)
     elif interpreter.path is None:
         _venv(folder, [interpreter.version, "--managed-python"], interpreter, report)

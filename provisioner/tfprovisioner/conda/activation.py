@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfkernels import env_vars
-from tfprovisioner.conda import places
+from tfprovisioner.conda import search
 from tfprovisioner.errors import BrokenEnvironment
 
 TIMEOUT = 30.0
@@ -30,7 +30,7 @@ def activation(prefix: Path) -> Activation:
     The scripts of its packages in ``etc/conda/activate.d`` are run, once, as conda would. Raises
     ``BrokenEnvironment``.
     """
-    if not places.is_environment(prefix):
+    if not search.is_environment(prefix):
         return Activation({}, ())
     before = env_vars.cleaned(os.environ)
     if os.name == "nt":  # what its scripts do there is not looked at

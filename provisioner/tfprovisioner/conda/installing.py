@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from tfprovisioner.conda import channels, executable, prefixes
-from tfprovisioner.conda.prefixes import Wanted
+from tfprovisioner.conda import channels, solve, user_conda
+from tfprovisioner.conda.solve import Wanted
 from tfprovisioner.progress import Reporter
 
 
@@ -11,9 +11,9 @@ def fill(prefix: Path, wanted: Wanted, program: str | None, report: Reporter) ->
     """Installs what is wanted into a new prefix. Raises ``BuildFailed``, and ``Lacking`` before anything is written."""
     if "defaults" in wanted.channels:
         report.note(channels.TERMS)
-    own = executable.chosen(program)
+    own = user_conda.chosen(program)
     if own is None:
-        prefixes.fill(prefix, wanted, report)
+        solve.fill(prefix, wanted, report)
     else:
-        executable.fill(own, prefix, wanted, report)
-    prefixes.write_explicit(prefix)
+        user_conda.fill(own, prefix, wanted, report)
+    solve.write_explicit(prefix)

@@ -18,7 +18,7 @@ import psutil
 from findpython.providers import ALL_PROVIDERS
 
 from tfkernels import env_vars
-from tfprovisioner.conda import places
+from tfprovisioner.conda import search
 from tfprovisioner.errors import NoInterpreter
 from tfprovisioner.system import subprocesses
 from tfprovisioner.system.data_dir import home
@@ -190,7 +190,7 @@ def _names() -> Iterator[Path]:
         for python in there.find_pythons() if there is not None else ():
             real = _behind(python.executable)
             yield from real or [python.executable]
-    yield from places.pythons()
+    yield from search.pythons()
     yield from _homebrew()
     yield Path(os.path.realpath(sys.executable))  # the one that runs this may be nowhere else
 

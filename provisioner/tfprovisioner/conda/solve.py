@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tfprovisioner.conda import REQUEST, channels, places
+from tfprovisioner.conda import REQUEST, channels, search
 from tfprovisioner.errors import BuildFailed
 from tfprovisioner.progress import Reporter
 from tfprovisioner.system import subprocesses, uv
@@ -101,7 +101,7 @@ def fill(prefix: Path, wanted: Wanted, report: Reporter) -> None:
 
 def _events(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """What the child says. It is killed if whoever listens stops to."""
-    command = [sys.executable, "-I", "-m", f"{__package__}.child"]
+    command = [sys.executable, "-I", "-m", f"{__package__}.rattler_worker"]
     variables = {**os.environ, REQUEST: json.dumps(request)}
     last: dict[str, Any] = {}
     with subprocesses.started(command, env=variables, stderr=subprocess.PIPE) as process:
@@ -122,7 +122,7 @@ def records(prefix: Path) -> list[dict[str, Any]]:
 
 def write_explicit(prefix: Path) -> None:
     """Writes down what is in a prefix, so that it can be made again, and be looked at. Raises ``BuildFailed``."""
-    if not places.is_environment(prefix):
+    if not search.is_environment(prefix):
         raise BuildFailed(f"Nothing was installed into {prefix}, though nothing failed either.")
     _clean(prefix)
     lines = [_address(record) for record in records(prefix)]

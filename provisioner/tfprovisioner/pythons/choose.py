@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tfprovisioner import survey
 from tfprovisioner.catalogue.releases import Release
-from tfprovisioner.conda import pythons
 from tfprovisioner.errors import NoInterpreter
 from tfprovisioner.order import Order
+from tfprovisioner.pythons import find as survey
+from tfprovisioner.pythons import from_conda
 from tfprovisioner.system import uv
 
 _UV_HAS_FROM = (3, 8)  # uv has no older interpreters to download
@@ -51,7 +51,7 @@ def find(order: Order, release: Release) -> Interpreter:
         if _numbers(minor) >= _UV_HAS_FROM and forbidden is None:
             return Interpreter(exact or minor, None, "uv")
     for minor in wanted:
-        if pythons.available(minor, order.channels):
+        if from_conda.available(minor, order.channels):
             return Interpreter(exact or minor, None, "conda")
     raise NoInterpreter(_none_at_all(release, wanted, forbidden or "nothing has one"))
 

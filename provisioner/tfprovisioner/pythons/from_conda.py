@@ -15,11 +15,12 @@ from pathlib import Path
 import psutil
 from filelock import FileLock
 
-from tfprovisioner import environments, survey
-from tfprovisioner.conda import channels, installing, places
-from tfprovisioner.conda.prefixes import Wanted
+from tfprovisioner import environments
+from tfprovisioner.conda import channels, installing, search
+from tfprovisioner.conda.solve import Wanted
 from tfprovisioner.errors import BuildFailed, NoInterpreter
 from tfprovisioner.progress import Reporter
+from tfprovisioner.pythons import find
 from tfprovisioner.system import files, locking, uv
 from tfprovisioner.system.data_dir import home
 
@@ -52,7 +53,7 @@ def ensured(version: str, asked: tuple[str, ...], program: str | None, report: R
             )
             folder = _fetch(name, version, taken, program, report)
             _sweep(name, keep=folder)
-        yield places.python_in(folder)
+        yield search.python_in(folder)
 
 
 def sweep() -> list[Path]:
@@ -86,7 +87,7 @@ def _current(name: str) -> Path | None:
     whole = [
         folder
         for folder in root().glob(f"{name}.build-*")
-        if (folder / _RECORD).exists() and places.python_in(folder).exists()
+        if (folder / _RECORD).exists() and search.python_in(folder).exists()
     ]
     return max(whole, key=lambda folder: (folder / _RECORD).stat().st_mtime, default=None)
 
@@ -96,7 +97,7 @@ def _fetch(name: str, version: str, taken: tuple[str, ...], program: str | None,
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         installing.fill(folder, Wanted(taken, (f"python={version}",)), program, report)
-        answer = survey.ask(places.python_in(folder))
+        answer = find.ask(search.python_in(folder))
         files.flush(folder)
         environments.replace_text(
             folder / _RECORD,

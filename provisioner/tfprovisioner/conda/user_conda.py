@@ -7,8 +7,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tfprovisioner.conda import channels, places
-from tfprovisioner.conda.prefixes import Lacking, Wanted
+from tfprovisioner.conda import channels
+from tfprovisioner.conda import search as places
+from tfprovisioner.conda.solve import Lacking, Wanted
 from tfprovisioner.errors import BuildFailed
 from tfprovisioner.progress import Reporter
 from tfprovisioner.system import subprocesses, uv
