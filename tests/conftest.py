@@ -8,8 +8,8 @@ import pytest
 
 import tfkernels
 from tfkernels.client.kernel import RemoteKernel
+from tfprovisioner.environments.request import Order
 from tfprovisioner.install import Installed, install
-from tfprovisioner.order import Order
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

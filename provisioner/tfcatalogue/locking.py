@@ -7,11 +7,11 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from tfprovisioner import resolution
 from tfprovisioner.catalogue import locks
 from tfprovisioner.catalogue import pins as rules
 from tfprovisioner.catalogue import releases as catalogue
 from tfprovisioner.catalogue.releases import Release
+from tfprovisioner.environments import resolve as resolution
 from tfprovisioner.pythons import find
 
 

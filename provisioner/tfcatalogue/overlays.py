@@ -8,9 +8,9 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from tfprovisioner import resolution
 from tfprovisioner.catalogue import locks
 from tfprovisioner.catalogue.releases import Release
+from tfprovisioner.environments import resolve as resolution
 from tfprovisioner.gpu import cuda
 
 

@@ -21,9 +21,9 @@ from tfprovisioner import install
 from tfprovisioner.catalogue import locks, releases, verified
 from tfprovisioner.catalogue.releases import Release
 from tfprovisioner.catalogue.verified import Result
-from tfprovisioner.environments import Environment
+from tfprovisioner.environments.request import Order
+from tfprovisioner.environments.store import Environment
 from tfprovisioner.errors import ProvisionError
-from tfprovisioner.order import Order
 
 TIMEOUT = 300.0
 """Seconds for one check; a bad import can hang."""

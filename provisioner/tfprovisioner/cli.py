@@ -10,13 +10,14 @@ import typer
 
 import tfkernels
 from tfkernels.client import kernelspecs
-from tfprovisioner import extras as extras_module
 from tfprovisioner import install as install_module
-from tfprovisioner import listing, programs, side_by_side, sources, upkeep
+from tfprovisioner import listing, programs, side_by_side, upkeep
 from tfprovisioner.batch import bisect_command, reporting
 from tfprovisioner.batch import command as batch_command
 from tfprovisioner.catalogue import releases as catalogue
-from tfprovisioner.order import Order, lasting
+from tfprovisioner.environments import requirements as extras_module
+from tfprovisioner.environments import sources
+from tfprovisioner.environments.request import Order, lasting
 from tfprovisioner.terminal import NO_KERNELS, JsonOption, answering, complain, megabytes, print_json, print_table
 
 app = typer.Typer(

@@ -8,9 +8,9 @@ import papermill
 from papermill.exceptions import PapermillExecutionError
 
 from tfkernels.client import kernelspecs
+from tfprovisioner.environments.request import Order
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.install import install
-from tfprovisioner.order import Order
 from tfprovisioner.system.data_dir import home
 
 NOTEBOOK = "compare_tf1_tf2.ipynb"

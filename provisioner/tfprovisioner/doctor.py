@@ -8,15 +8,16 @@ from typing import Any
 from tfkernels.client import kernelspecs
 from tfkernels.client.kernelspecs import KernelSpec
 from tfkernels.errors import UnknownKernel
-from tfprovisioner import drift, environments, health, kernelspec, stand_in, trust
+from tfprovisioner import health, kernelspec, stand_in
 from tfprovisioner.catalogue import releases
 from tfprovisioner.conda import channels
-from tfprovisioner.drift import Drift
+from tfprovisioner.environments import drift, store, verify
+from tfprovisioner.environments.drift import Drift
+from tfprovisioner.environments.probe import Findings, gpus_seen, probe
+from tfprovisioner.environments.recipe import Recipe
+from tfprovisioner.environments.request import EXISTING, Order, made_by
 from tfprovisioner.errors import BrokenEnvironment, UnknownRelease
 from tfprovisioner.gpu import devices
-from tfprovisioner.order import EXISTING, Order, made_by
-from tfprovisioner.probe import Findings, gpus_seen, probe
-from tfprovisioner.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def examine(name: str) -> Diagnosis:
         gpus = _gpus(spec, python)
     except BrokenEnvironment as error:
         if environment is not None:
-            trust.doubt(environment.recipe)
+            verify.doubt(environment.recipe)
         causes = (*mixed, *drifted.deleted, *drifted.changed, *drifted.missing)
         problem = "; ".join((str(error), *causes))
         return Diagnosis(name, False, None, problem, _remedy(spec))
@@ -174,6 +175,6 @@ def _guess(name: str, folder: Path) -> str | None:
 
 def _recorded(kernel: Path) -> Recipe | None:
     """What the environment was made from that a kernelspec folder was last made to point to."""
-    noted = (folder for folder in environments.root().glob("*") if kernel in environments.noted_kernels(folder))
-    found = [environment for folder in noted if (environment := environments.load(folder)) is not None]
+    noted = (folder for folder in store.root().glob("*") if kernel in store.noted_kernels(folder))
+    found = [environment for folder in noted if (environment := store.load(folder)) is not None]
     return max(found, key=lambda environment: environment.built).recipe if found else None

@@ -9,8 +9,9 @@ from pathlib import Path
 from filelock import Timeout
 
 from tfkernels.client import kernelspecs
-from tfprovisioner import environments, kernelspec
+from tfprovisioner import kernelspec
 from tfprovisioner.batch import kernels
+from tfprovisioner.environments import store
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.pythons import from_conda
 from tfprovisioner.system.data_dir import home
@@ -55,7 +56,7 @@ def _collect(dry_run: bool) -> list[Garbage]:
 def _kernelspecs(dry_run: bool) -> Iterator[Garbage]:
     """Those that batches made for themselves."""
     for folder in _stale():
-        lock = environments.lock(folder.parent.name)
+        lock = store.lock(folder.parent.name)
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -77,19 +78,19 @@ def _stale() -> list[Path]:
 
 def _environments(dry_run: bool) -> Iterator[Garbage]:
     pointed = {Path(spec.spec["metadata"]["tfkernels"]["environment"]) for spec in kernelspecs.find().values()}
-    for folder in sorted(path for path in environments.root().glob("*") if path.is_dir()):
-        lock = environments.lock(folder.name)
+    for folder in sorted(path for path in store.root().glob("*") if path.is_dir()):
+        lock = store.lock(folder.name)
         try:
             lock.acquire(timeout=0)
         except Timeout:
             continue  # somebody builds or removes it
         try:
-            if folder in pointed or {*environments.kernels_of(folder)} - {*_stale()} or environments.runs(folder):
+            if folder in pointed or {*store.kernels_of(folder)} - {*_stale()} or store.runs(folder):
                 continue
-            whole = environments.load(folder) is not None
+            whole = store.load(folder) is not None
             why = "no kernel points to it" if whole else "a build that did not finish"
             item = _garbage(folder, why)
-            yield item if dry_run else _without(item, environments.delete)
+            yield item if dry_run else _without(item, store.delete)
         finally:
             lock.release()
 
@@ -102,7 +103,7 @@ def _pythons(dry_run: bool, without: set[Path]) -> Iterator[Garbage]:
 
 
 def _garbage(folder: Path, why: str) -> Garbage:
-    return Garbage(str(folder), why, environments.size(folder), environments.size(folder, shared=False))
+    return Garbage(str(folder), why, store.size(folder), store.size(folder, shared=False))
 
 
 def _without(item: Garbage, remove: Callable[[Path], None]) -> Garbage:
@@ -121,13 +122,13 @@ def _paths(found: Iterable[Garbage]) -> set[Path]:
 def _locks(dry_run: bool, without: set[Path]) -> Iterator[Garbage]:
     """Lock files of what is not there, or would not be."""
     for path in sorted((home() / "locks").glob("*.lock")):
-        lock = environments.lock(path.stem)
+        lock = store.lock(path.stem)
         try:
             lock.acquire(timeout=0)
         except Timeout:
             continue
         try:
-            folders = (environments.root(), from_conda.root())
+            folders = (store.root(), from_conda.root())
             if without.issuperset(built for folder in folders for built in folder.glob(f"{path.stem}.build-*")):
                 if not dry_run:
                     with suppress(OSError):  # Windows deletes no file that is open

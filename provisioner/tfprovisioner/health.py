@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from tfkernels.start import installed
-from tfprovisioner import environments, stand_in
-from tfprovisioner.environments import Environment
-from tfprovisioner.order import EXISTING
+from tfprovisioner import stand_in
+from tfprovisioner.environments import store
+from tfprovisioner.environments.request import EXISTING
+from tfprovisioner.environments.store import Environment
 
 
 def environment_of(described: Mapping[str, Any]) -> Environment | None:
@@ -17,7 +18,7 @@ def environment_of(described: Mapping[str, Any]) -> Environment | None:
     ``described`` is what its ``kernel.json`` says under ``metadata.tfkernels``.
     """
     theirs = described.get("backend") == EXISTING
-    return None if theirs else environments.load(Path(described.get("environment", "")))
+    return None if theirs else store.load(Path(described.get("environment", "")))
 
 
 def problem(argv: Sequence[str], described: Mapping[str, Any], environment: Environment | None) -> str | None:

@@ -9,14 +9,16 @@ from filelock import Timeout
 
 from tfkernels.client import kernelspecs
 from tfkernels.client.kernelspecs import KernelSpec
-from tfprovisioner import build, environments, existing, extras, kernelspec
+from tfprovisioner import kernelspec
 from tfprovisioner.catalogue import releases
-from tfprovisioner.environments import Environment
+from tfprovisioner.environments import build, requirements, store
+from tfprovisioner.environments.request import EXISTING, Addition, Order, made_by
+from tfprovisioner.environments.store import Environment
 from tfprovisioner.errors import ProvisionError
-from tfprovisioner.existing import Existing
+from tfprovisioner.existing import inspect
+from tfprovisioner.existing.inspect import Existing
 from tfprovisioner.gpu import cuda
 from tfprovisioner.gpu import devices as cards
-from tfprovisioner.order import EXISTING, Addition, Order, made_by
 from tfprovisioner.progress import Reporter, reporting
 from tfprovisioner.pythons import from_conda
 from tfprovisioner.system import redact
@@ -58,7 +60,7 @@ def check(order: Order) -> None:
     Raises ``ProvisionError``.
     """
     for line in order.extras:
-        extras.checked(line)
+        requirements.checked(line)
     redact.refuse(order.extras)
     releases.find(order.release)
     kernelspec.check_name(order)
@@ -103,11 +105,11 @@ def _registered(order: Order) -> dict[str, Any]:
 
 def _leave(before: dict[str, Any], environment: Environment) -> None:
     """Deletes the environment that a kernel pointed to until now, if nothing else needs it."""
-    former = environments.load(Path(str(before.get("environment", ""))))
+    former = store.load(Path(str(before.get("environment", ""))))
     if former is None or former.recipe == environment.recipe:
         return
-    with suppress(Timeout), environments.lock(former.recipe.name).acquire(timeout=0):
-        environments.sweep(former.recipe, keep=None)
+    with suppress(Timeout), store.lock(former.recipe.name).acquire(timeout=0):
+        store.sweep(former.recipe, keep=None)
 
 
 def add(path: Path, name: str | None = None, user: bool = False, install_ipykernel: bool = False) -> Installed:
@@ -116,7 +118,7 @@ def add(path: Path, name: str | None = None, user: bool = False, install_ipykern
     Without a name it is the one that a kernel of this environment has already, or a free one like ``tf2.11``. Raises
     ``ProvisionError``.
     """
-    found = existing.examine(path, install_ipykernel)
+    found = inspect.examine(path, install_ipykernel)
     addition = Addition(str(found.folder), name or _free_name(found, user), user)
     kernelspec.check_name(addition)
     environment = found.environment()
@@ -137,11 +139,11 @@ def _free_name(found: Existing, user: bool) -> str:
 
 def _replace_older(environment: Environment) -> None:
     """Moves other kernels of the same recipe to the new environment, and deletes what is left of older ones."""
-    for older in environments.folders(environment.recipe):
+    for older in store.folders(environment.recipe):
         if older != environment.folder:
-            for folder in environments.kernels_of(older):
+            for folder in store.kernels_of(older):
                 kernelspec.repoint(folder, environment)
-    environments.sweep(environment.recipe, keep=environment.folder)
+    store.sweep(environment.recipe, keep=environment.folder)
 
 
 @dataclass(frozen=True)
@@ -178,17 +180,17 @@ def discard(folder: Path, specs: list[KernelSpec]) -> Removed:
             for path in going:
                 kernelspec.remove(path)
             return Removed(going, None, f"{folder} is yours and stays as it is")
-        with environments.lock(folder.name):
-            shared = [path for path in environments.kernels_of(folder) if path not in going]
+        with store.lock(folder.name):
+            shared = [path for path in store.kernels_of(folder) if path not in going]
             # The environment goes first: while its kernel is there, this can be run again.
-            environment = environments.load(folder)
-            ours = environment is not None or folder.parent == environments.root()
+            environment = store.load(folder)
+            ours = environment is not None or folder.parent == store.root()
             if ours and not shared and folder.is_dir():
-                environments.delete(folder)
+                store.delete(folder)
             for path in going:
                 kernelspec.remove(path)
             if not shared and environment is not None:
-                environments.sweep(environment.recipe, keep=None)
+                store.sweep(environment.recipe, keep=None)
         from_conda.sweep()  # its Python, if no other environment uses that
     except OSError as error:
         raise ProvisionError(

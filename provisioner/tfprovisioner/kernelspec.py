@@ -18,11 +18,11 @@ from tfprovisioner import health, stand_in
 from tfprovisioner.catalogue import releases
 from tfprovisioner.conda.activation import activation
 from tfprovisioner.display import display_name
-from tfprovisioner.environments import Environment, note_kernel, replace_bytes, replace_text, tidy
+from tfprovisioner.environments.request import EXISTING, Addition, Order, made_by
+from tfprovisioner.environments.store import Environment, note_kernel, replace_bytes, replace_text, tidy
 from tfprovisioner.errors import BadKernelName, ProvisionError
-from tfprovisioner.existing import Existing
+from tfprovisioner.existing.inspect import Existing
 from tfprovisioner.gpu import cuda
-from tfprovisioner.order import EXISTING, Addition, Order, made_by
 
 PROVISIONER = "tfkernels-provisioner"
 """The name of our entry point in the group ``jupyter_client.kernel_provisioners``."""

@@ -8,8 +8,8 @@ from tfprovisioner.catalogue import releases as catalogue
 from tfprovisioner.catalogue.releases import Release
 from tfprovisioner.conda import channels
 from tfprovisioner.display import order_of
+from tfprovisioner.environments.request import Order
 from tfprovisioner.errors import NoInterpreter, NoWheels
-from tfprovisioner.order import Order
 from tfprovisioner.pythons import choose
 from tfprovisioner.pythons.choose import Interpreter
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from tfkernels.client import kernelspecs
 from tfkernels.errors import UnknownKernel
-from tfprovisioner import doctor, drift, environments
+from tfprovisioner import doctor
 from tfprovisioner.doctor import Diagnosis
-from tfprovisioner.drift import Drift
+from tfprovisioner.environments import drift, store
+from tfprovisioner.environments.drift import Drift
 
 
 def mend(sick: Diagnosis) -> Diagnosis:
@@ -44,5 +45,5 @@ def _drift(name: str) -> Drift:
         described = kernelspecs.get(name).spec["metadata"]["tfkernels"]
     except UnknownKernel:
         return Drift()
-    environment = environments.load(Path(described["environment"]))
+    environment = store.load(Path(described["environment"]))
     return Drift() if environment is None else drift.of(environment)

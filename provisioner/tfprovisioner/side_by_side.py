@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from tfkernels.errors import TFKernelsError
+from tfprovisioner.environments.request import Order
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.install import Installed, carry_out, check
-from tfprovisioner.order import Order
 from tfprovisioner.progress import reporting
 from tfprovisioner.system import subprocesses
 

@@ -58,7 +58,7 @@ def add(
 
 
 def _find(below: Path, as_json: bool) -> None:
-    from tfprovisioner import candidates
+    from tfprovisioner.existing import search as candidates
 
     found, complete = candidates.search(below)
     if not complete:

@@ -2,7 +2,7 @@
 
 pip gets a folder of wheels, which is less work than its cache: it looks nothing up and builds nothing. But it compiles
 all modules, which here the first import does, for those that it needs: that is measured as well. And ``tfkernels
-install`` looks whether what it has installed works (see ``tfprovisioner.trust``), so there is also the part of it that
+install`` looks whether what it has installed works (see ``environments.verify``), so there is also the part of it that
 does what pip does.
 """
 
@@ -21,7 +21,7 @@ from pathlib import Path
 from uv import find_uv_bin
 
 from tests.benchmarks.rows import Row
-from tfprovisioner.probe import probe
+from tfprovisioner.environments.probe import probe
 
 ROUNDS = 3
 SIBLINGS = 10

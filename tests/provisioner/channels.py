@@ -22,7 +22,7 @@ from typing import Any
 from uv import find_uv_bin
 
 from tfprovisioner.catalogue import locks
-from tfprovisioner.order import Order
+from tfprovisioner.environments.request import Order
 from tfprovisioner.pythons import find
 
 PLACEHOLDER = "/a_long_path_that_is_replaced_when_the_package_is_installed" * 4

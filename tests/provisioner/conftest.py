@@ -11,8 +11,9 @@ import pytest
 
 from tests.provisioner import channels, tiny
 from tests.provisioner.channels import Package, Server
-from tfprovisioner import cli, resolution
+from tfprovisioner import cli
 from tfprovisioner.catalogue import releases
+from tfprovisioner.environments import resolve
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def light(tmp_path: Path, small_lock: str, monkeypatch: pytest.MonkeyPatch) -> s
     """The lock of TensorFlow 1.15, but with the stand-in for TensorFlow: it installs in a second."""
     wheel = tiny.wheel(tmp_path, "tensorflow", "1.15.5", {"tensorflow/__init__.py": channels.stand_in("1.15.5")})
     text = f"{small_lock}tensorflow @ {wheel.as_uri()} \\\n    --hash=sha256:{tiny.digest(wheel)}\n"
-    monkeypatch.setattr(resolution, "lock", lambda *arguments: text)
+    monkeypatch.setattr(resolve, "lock", lambda *arguments: text)
     return text
 
 

@@ -18,8 +18,8 @@ from tfprovisioner import activated, garbage, install
 from tfprovisioner.batch import kernels
 from tfprovisioner.batch.kernels import KernelMissing, Wanted, resolve, wanted, wanted_of
 from tfprovisioner.catalogue import releases
+from tfprovisioner.environments.request import Order
 from tfprovisioner.errors import UnknownRelease
-from tfprovisioner.order import Order
 from tfprovisioner.progress import reporting
 from tfprovisioner.pythons import choose
 from tfprovisioner.system.subprocesses import Children, Stopped

@@ -23,13 +23,13 @@ from tfprovisioner.batch.cluster import Options
 from tfprovisioner.batch.kernels import wanted
 from tfprovisioner.batch.tasks import Progress
 from tfprovisioner.batch.workplaces import pack, unpack
+from tfprovisioner.environments.request import Order
 from tfprovisioner.errors import ProvisionError
-from tfprovisioner.order import Order
 from tfprovisioner.progress import reporting
 
 _LIGHT = """
 import os
-from tfprovisioner import resolution
+from tfprovisioner.environments import resolve as resolution
 
 def dask_setup(worker):
     with open(os.environ["LIGHT"]) as file:

@@ -25,9 +25,9 @@ from tfkernels.client import kernelspecs
 from tfkernels.client.kernel import RemoteKernel
 from tfkernels.errors import KernelStartError, RemoteError
 from tfprovisioner import activated, doctor, install, listing
+from tfprovisioner.environments.request import Order
 from tfprovisioner.errors import BrokenEnvironment
 from tfprovisioner.install import Installed
-from tfprovisioner.order import Order
 
 
 @pytest.fixture

@@ -17,20 +17,21 @@ from uv import find_uv_bin
 from tests.provisioner.commands import built, command, in_a_mount, tfkernels
 from tfkernels.client import kernelspecs
 from tfkernels.client.kernel import RemoteKernel
-from tfprovisioner import environments, garbage, install, kernelspec, trust
+from tfprovisioner import garbage, install, kernelspec
 from tfprovisioner.catalogue import locks, releases
+from tfprovisioner.environments import store, verify
+from tfprovisioner.environments.probe import probe
+from tfprovisioner.environments.recipe import recipe_for
+from tfprovisioner.environments.request import Order
 from tfprovisioner.errors import BadKernelName, BuildFailed, ProvisionError
 from tfprovisioner.install import Removed
-from tfprovisioner.order import Order
-from tfprovisioner.probe import probe
-from tfprovisioner.recipe import recipe_for
 from tfprovisioner.system import files
 
 _RECIPE = recipe_for(Order("tf1"), releases.find("tf1"), "3.7")
 
 
 def test_interrupted_leaves_nothing(place: Path) -> None:
-    trust.doubt(_RECIPE)  # the check takes seconds
+    verify.doubt(_RECIPE)  # the check takes seconds
     process = subprocess.Popen(command("install", "tf1", "--user"), stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     for line in process.stderr:
@@ -125,7 +126,7 @@ def test_damage_is_diagnosed_refused_and_mended(one: install.Installed, place: P
     (healthy,) = json.loads(tfkernels("doctor", "tf1", "--json").stdout)
     assert healthy["ok"], healthy
     assert healthy["findings"]["tensorflow"] == "1.15.5"
-    assert environments.current(_RECIPE) == mended.environment
+    assert store.current(_RECIPE) == mended.environment
 
 
 def test_an_environment_that_looks_whole_but_is_not(one: install.Installed) -> None:
@@ -177,7 +178,7 @@ def test_a_rebuild_moves_all_its_kernels_and_disturbs_none_that_runs(one: instal
     (removed,) = install.remove(other.name)
     assert removed.environment is None
     assert install.remove("tf1") == [Removed((one.kernelspec,), rebuilt.environment.folder)]
-    assert list(environments.root().iterdir()) == [], "and nothing of the older one stays"
+    assert list(store.root().iterdir()) == [], "and nothing of the older one stays"
 
 
 def test_somebody_elses_kernel_is_left_alone(place: Path) -> None:
@@ -310,5 +311,5 @@ def test_what_gc_cannot_delete_is_told(light: str, place: Path) -> None:
     assert "Read-only file system" in swept.stderr
     assert f"removed {folder}" not in swept.stdout
     assert swept.returncode == 1
-    assert environments.load(folder) is not None, "whole as before"
+    assert store.load(folder) is not None, "whole as before"
     assert str(folder) in [item.path for item in garbage.collect()], "for the next time"

@@ -13,16 +13,16 @@ from packaging.version import Version
 
 from tfcatalogue import __main__ as making
 from tfcatalogue import locking, page, verification
-from tfprovisioner import resolution
 from tfprovisioner.catalogue import locks, tested_cuda, verified
 from tfprovisioner.catalogue import releases as catalogue
 from tfprovisioner.catalogue.releases import Release
+from tfprovisioner.environments import resolve
+from tfprovisioner.environments.plan import Plan
+from tfprovisioner.environments.recipe import recipe_for
+from tfprovisioner.environments.request import Order
 from tfprovisioner.errors import BuildFailed, NoWheels, UnknownRelease
 from tfprovisioner.gpu import cuda
-from tfprovisioner.order import Order
-from tfprovisioner.plan import Plan
 from tfprovisioner.pythons.choose import Interpreter
-from tfprovisioner.recipe import recipe_for
 
 _LINES = [*(f"1.{minor}" for minor in range(16)), *(f"2.{minor}" for minor in range(22))]
 
@@ -171,17 +171,17 @@ def test_a_newer_release_is_resolved_when_it_is_installed(tmp_path: Path, monkey
     monkeypatch.setattr(catalogue, "lines", lambda: {release.line: release for release in older})
     release, order = catalogue.find("2.21"), Order("2.21")
     assert not release.known
-    resolution.require_published(release, "3.12")
+    resolve.require_published(release, "3.12")
     with pytest.raises(BuildFailed, match="no such release of TensorFlow"):
-        resolution.require_published(replace(release, version="2.99"), "3.12")
+        resolve.require_published(replace(release, version="2.99"), "3.12")
     plan = Plan(release, recipe_for(order, release, "3.12"), Interpreter("3.12", None), order)
-    text = resolution.lock(plan, Path("3.12"), tmp_path, print)
+    text = resolve.lock(plan, Path("3.12"), tmp_path, print)
     pins, hashes = locks.split(text)
     assert any(re.match(r"tensorflow(-cpu)?==2\.21\.\d+", pin) for pin in pins)
     assert all(hashes.values())
     more = replace(order, extras=("tf-keras",))
     plan = Plan(release, recipe_for(more, release, "3.12"), Interpreter("3.12", None), more)
-    pins, _ = locks.split(resolution.lock(plan, Path("3.12"), tmp_path, print))
+    pins, _ = locks.split(resolve.lock(plan, Path("3.12"), tmp_path, print))
     assert any(pin.startswith("tf-keras==2.21.") for pin in pins)
     assert [pin.split("==")[0] for pin in pins if pin.startswith("tensorflow")] == ["tensorflow-cpu"]
     assert list(tmp_path.iterdir()) == []

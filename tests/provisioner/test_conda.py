@@ -23,8 +23,8 @@ from tfprovisioner.conda import channels as names
 from tfprovisioner.conda import solve as prefixes
 from tfprovisioner.conda import user_conda
 from tfprovisioner.conda.solve import Wanted
+from tfprovisioner.environments.request import Order
 from tfprovisioner.errors import BuildFailed, NoWheels
-from tfprovisioner.order import Order
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons import find
 

@@ -17,7 +17,7 @@ from tfkernels.client.kernel import RemoteKernel
 from tfprovisioner import doctor, garbage, install, listing
 from tfprovisioner.catalogue import releases
 from tfprovisioner.conda import solve
-from tfprovisioner.order import Order
+from tfprovisioner.environments.request import Order
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons import find as survey
 from tfprovisioner.pythons import from_conda as pythons

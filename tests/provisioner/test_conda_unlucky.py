@@ -14,7 +14,8 @@ import pytest
 from tests.provisioner import channels
 from tests.provisioner.channels import Package, Server, order
 from tests.provisioner.commands import command, in_a_mount, nothing_is_there
-from tfprovisioner import environments, install
+from tfprovisioner import install
+from tfprovisioner.environments import store
 from tfprovisioner.errors import BuildFailed
 
 
@@ -70,13 +71,13 @@ def test_killed_in_the_middle_nothing_is_left_to_break(server: Server, place: Pa
     process.communicate(timeout=30)
     child.wait(10)  # py-rattler's process ends with the one that started it
     assert not (place / "jupyter" / "kernels").exists()
-    assert list(environments.root().glob("*/environment.json")) == []
+    assert list(store.root().glob("*/environment.json")) == []
 
     server.held = False
     server.released.set()
     done = install.install(order(server.url))
     assert done.built
-    assert list(environments.root().iterdir()) == [done.environment.folder], "and what was begun is gone"
+    assert list(store.root().iterdir()) == [done.environment.folder], "and what was begun is gone"
 
 
 @pytest.mark.parametrize("full", ["home", "cache"])

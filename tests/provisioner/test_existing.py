@@ -16,10 +16,12 @@ from uv import find_uv_bin
 
 from tests.notebooks import run_cells, text
 from tests.provisioner.commands import tfkernels
-from tfprovisioner import candidates, doctor, existing, install, kinds, listing, mending
+from tfprovisioner import doctor, install, listing, mending
 from tfprovisioner.errors import BadKernelName, UnknownEnvironment
+from tfprovisioner.existing import inspect, tools
+from tfprovisioner.existing import search as candidates
+from tfprovisioner.existing.tools import Place
 from tfprovisioner.install import Installed
-from tfprovisioner.kinds import Place
 
 PIP = "lib/python3/site-packages/pip/"
 STUB = """
@@ -174,10 +176,10 @@ def test_each_kind_has_its_command(
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content)
-    place = existing.find(folder)
-    assert kinds.kind(folder) == kind
+    place = inspect.find(folder)
+    assert tools.kind(folder) == kind
     words = {"python": place.python, "project": folder.parent, "folder": folder}
-    assert kinds.installing(place, ["ipykernel"]) == command.format(**words)
+    assert tools.installing(place, ["ipykernel"]) == command.format(**words)
 
 
 def test_pixi(tmp_path: Path) -> None:
@@ -187,10 +189,10 @@ def test_pixi(tmp_path: Path) -> None:
         (folder / "conda-meta" / "history").touch()
         (folder / "bin").mkdir()
         (folder / "bin" / "python").touch()
-    default = existing.find(tmp_path)
+    default = inspect.find(tmp_path)
     assert default == Place(tmp_path / ".pixi" / "envs" / "default", default.python, tmp_path)
-    assert kinds.installing(default, ["ipykernel"]) == f"pixi add --manifest-path {tmp_path} ipykernel"
-    assert kinds.installing(existing.find(folder), ["x"]) == f"pixi add --manifest-path {tmp_path} --feature gpu x"
+    assert tools.installing(default, ["ipykernel"]) == f"pixi add --manifest-path {tmp_path} ipykernel"
+    assert tools.installing(inspect.find(folder), ["x"]) == f"pixi add --manifest-path {tmp_path} --feature gpu x"
 
 
 def test_pixi_global(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,26 +204,26 @@ def test_pixi_global(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (folder / "conda-meta" / "history").touch()
         (folder / "bin").mkdir()
         (folder / "bin" / "python").touch()
-        assert kinds.kind(folder) == "pixi global"
-        command = kinds.installing(existing.find(folder), ["ipykernel"])
+        assert tools.kind(folder) == "pixi global"
+        command = tools.installing(inspect.find(folder), ["ipykernel"])
         assert command == "pixi global add --environment science ipykernel"
         monkeypatch.setenv("PIXI_HOME", str(tmp_path / "elsewhere"))
     monkeypatch.delenv("PIXI_HOME")
     (tmp_path / "pixi.toml").touch()
-    assert kinds.kind(tmp_path / ".pixi" / "envs" / "science") == "pixi", "the home is a project"
+    assert tools.kind(tmp_path / ".pixi" / "envs" / "science") == "pixi", "the home is a project"
 
 
 def test_poetrys_folder_of_environments_is_no_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda program: program if program == "uv" else None)
     folder = tmp_path / "pypoetry" / "virtualenvs" / "paper-x1y2-py3.11"
     venv.create(folder, with_pip=False)
-    place = existing.find(folder)
-    assert kinds.kind(folder) == "poetry"
-    assert kinds.installing(place, ["ipykernel"]) == f"uv pip install --python {place.python} ipykernel"
+    place = inspect.find(folder)
+    assert tools.kind(folder) == "poetry"
+    assert tools.installing(place, ["ipykernel"]) == f"uv pip install --python {place.python} ipykernel"
     project = tmp_path / "paper"
     project.mkdir()
     (project / "pyproject.toml").touch()
-    command = kinds.installing(Place(folder, place.python, project), ["ipykernel"])
+    command = tools.installing(Place(folder, place.python, project), ["ipykernel"])
     assert command == f"poetry --directory {project} add --group dev ipykernel", "poetry itself said where it is"
 
 
@@ -313,7 +315,7 @@ def test_find_lists_what_has_tensorflow(theirs: Path, place: Path, monkeypatch: 
 def test_environments_of_the_tools_themselves(place: Path, tool: str, arguments: list[str], command: str) -> None:
     folder = place / "made"
     subprocess.run([*arguments, str(folder)], check=True)
-    assert kinds.kind(folder) == tool
+    assert tools.kind(folder) == tool
     package = site(folder) / "tensorflow"
     package.mkdir()
     (package / "__init__.py").write_text(STUB)

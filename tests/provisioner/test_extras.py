@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from tests.provisioner.commands import tfkernels
-from tfprovisioner import conflicts, environments, extras, packages, provided, resolution
 from tfprovisioner.catalogue import releases
+from tfprovisioner.environments import conflicts, installed, provided, requirements, resolve, store
+from tfprovisioner.environments.plan import Plan
+from tfprovisioner.environments.recipe import recipe_for
+from tfprovisioner.environments.request import Order
 from tfprovisioner.errors import BadRequirement
-from tfprovisioner.order import Order
-from tfprovisioner.plan import Plan
 from tfprovisioner.pythons.choose import Interpreter
-from tfprovisioner.recipe import recipe_for
 
 
 def test_a_conflict_is_explained_and_changes_nothing(place: Path) -> None:
@@ -24,7 +24,7 @@ def test_a_conflict_is_explained_and_changes_nothing(place: Path) -> None:
         "'tensorflow-probability>=0.12,<0.15' cannot be had together with TensorFlow 1.15.5: it needs gast>=0.3.2, and "
         "TensorFlow was verified with gast==0.2.2, which wins."
     ) in said
-    assert list(environments.root().iterdir()) == []
+    assert list(store.root().iterdir()) == []
     assert not (place / "jupyter" / "kernels").exists()
 
 
@@ -49,12 +49,12 @@ def locked(tmp_path: Path, release: str, python: str, *wanted: str, gpu: bool = 
     found = releases.find(release)
     order = Order(release, extras=wanted, gpu=gpu)
     plan = Plan(found, recipe_for(order, found, python), Interpreter(python, None), order)
-    return resolution.lock(plan, Path(python), tmp_path, print)
+    return resolve.lock(plan, Path(python), tmp_path, print)
 
 
 def test_a_requirement_for_another_python_replaces_nothing(tmp_path: Path) -> None:
     text = locked(tmp_path, "1.15.5", "3.7", "matplotlib<3.5 ; python_version >= '3.8'")
-    assert resolution.pinned(text, "3.7") == resolution.pinned(releases.find("1.15.5").lock or "", "3.7")
+    assert resolve.pinned(text, "3.7") == resolve.pinned(releases.find("1.15.5").lock or "", "3.7")
 
 
 @pytest.mark.parametrize(
@@ -65,8 +65,8 @@ def test_an_extra_that_asks_for_tensorflow_has_the_one_that_is_there(
     tmp_path: Path, release: str, python: str, extra: str
 ) -> None:
     text = locked(tmp_path, release, python, extra, "six")
-    before, after = resolution.pinned(releases.find(release).lock or "", python), resolution.pinned(text, python)
-    assert [name for name in after if name in packages.TENSORFLOWS] == ["tensorflow-cpu"]
+    before, after = resolve.pinned(releases.find(release).lock or "", python), resolve.pinned(text, python)
+    assert [name for name in after if name in installed.TENSORFLOWS] == ["tensorflow-cpu"]
     assert "file:" not in text
     assert {name: version for name, version in after.items() if name in before} == before, "and all else stays"
     line = ".".join(release.split(".")[:2])
@@ -85,7 +85,7 @@ def test_an_extra_for_another_tensorflow_is_refused_with_both_versions(tmp_path:
 
 @pytest.mark.parametrize("line", ["tensorflow==2.11.0", "tensorflow-gpu==2.11.0", "tensorflow-cpu==2.11.0"])
 def test_another_tensorflow_is_another_kernel(tmp_path: Path, line: str) -> None:
-    for limit in ("", extras.LIMIT):
+    for limit in ("", requirements.LIMIT):
         with pytest.raises(BadRequirement, match=r"one of TensorFlow 2\.11\.1.*: tfkernels install 2\.11\.0"):
             locked(tmp_path, "2.11.1", "3.10", f"{limit}{line}")
     locked(tmp_path, "2.11.1", "3.10", f"{line} ; python_version < '3'")
@@ -109,8 +109,8 @@ def test_what_is_there_for_notebooks_only_may_be_had_in_other_versions(tmp_path:
     release = releases.find("1.15.5")
     order = Order("1.15.5", extras=("matplotlib<3.5", "ipywidgets", "-c tqdm<4.60"))
     plan = Plan(release, recipe_for(order, release, "3.7"), Interpreter("3.7.16", None), order)
-    before = resolution.pinned(release.lock or "", "3.7.16")
-    found = resolution.pinned(resolution.lock(plan, Path("3.7"), tmp_path, print), "3.7.16")
+    before = resolve.pinned(release.lock or "", "3.7.16")
+    found = resolve.pinned(resolve.lock(plan, Path("3.7"), tmp_path, print), "3.7.16")
     assert found["matplotlib"].startswith("3.4.")
     assert found["tqdm"].startswith("4.59.")
     assert {name for name in before if found.get(name) != before[name]} == {"matplotlib", "tqdm"}, "other pins stay"
@@ -125,34 +125,34 @@ def test_requirement_files(tmp_path: Path) -> None:
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "more.txt").write_text("tqdm\n--constraint pins.txt\npandas\n")
     (tmp_path / "more" / "pins.txt").write_text("numpy<1.19\n")
-    lines = extras.read(file)
+    lines = requirements.read(file)
     name = "name @ https://example.org/name-1.0-py3-none-any.whl"
     assert lines == ("pandas", "matplotlib<3.5", "tqdm", "-c numpy<1.19", name)
-    assert extras.divided(lines) == (["pandas", "matplotlib<3.5", "tqdm", name], ["numpy<1.19"])
+    assert requirements.divided(lines) == (["pandas", "matplotlib<3.5", "tqdm", name], ["numpy<1.19"])
     for line in ("--index-url https://me:secret@example.org/simple", "-e ."):
         file.write_text(line)
         with pytest.raises(BadRequirement, match="not taken from requirement files") as refused:
-            extras.read(file)
+            requirements.read(file)
         assert "secret" not in str(refused.value)
     file.write_text("-r requirements.txt")
     with pytest.raises(BadRequirement, match="includes itself"):
-        extras.read(file)
+        requirements.read(file)
     with pytest.raises(BadRequirement, match="cannot be read"):
-        extras.read(tmp_path / "none.txt")
+        requirements.read(tmp_path / "none.txt")
 
 
 def test_a_newer_wish_for_a_package_replaces_the_older() -> None:
-    assert extras.merged(["tqdm<4.60", "pandas"], ["TQDM>=4.66"], ["pandas"]) == ("TQDM>=4.66",)
+    assert requirements.merged(["tqdm<4.60", "pandas"], ["TQDM>=4.66"], ["pandas"]) == ("TQDM>=4.66",)
     kept = ("numpy<1.20 ; python_version < '3.8'", "numpy>=1.20 ; python_version >= '3.8'", "six")
-    assert extras.merged((), kept) == kept, "lines that are given together all hold"
-    assert extras.merged(kept, ["pandas>=1", "pandas<2"]) == (*kept, "pandas>=1", "pandas<2")
-    assert extras.merged(kept, ["numpy"]) == ("six", "numpy")
-    assert extras.merged(kept, (), ["numpy"]) == ("six",)
+    assert requirements.merged((), kept) == kept, "lines that are given together all hold"
+    assert requirements.merged(kept, ["pandas>=1", "pandas<2"]) == (*kept, "pandas>=1", "pandas<2")
+    assert requirements.merged(kept, ["numpy"]) == ("six", "numpy")
+    assert requirements.merged(kept, (), ["numpy"]) == ("six",)
     with pytest.raises(BadRequirement, match=r"--without scipy: the kernel was not made with it.*tqdm, pandas"):
-        extras.merged(["tqdm<4.60", "pandas"], [], ["scipy"])
+        requirements.merged(["tqdm<4.60", "pandas"], [], ["scipy"])
 
 
 @pytest.mark.parametrize("line", ["./folder", "git+https://example.org/x", "two words", ""])
 def test_what_is_no_requirement_is_refused(line: str) -> None:
     with pytest.raises(BadRequirement, match="!pip install"):
-        extras.checked(line)
+        requirements.checked(line)

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.provisioner.commands import command
-from tfprovisioner import environments, garbage, install
+from tfprovisioner import garbage, install
+from tfprovisioner.environments import store
+from tfprovisioner.environments.request import Order
 from tfprovisioner.install import Installed
-from tfprovisioner.order import Order
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def running(*words: str) -> Iterator[subprocess.Popen[str]]:
 
 def swept() -> list[str]:
     """The environments that ``gc`` takes away."""
-    root = str(environments.root())
+    root = str(store.root())
     return [item.path for item in garbage.collect() if item.path.startswith(root)]
 
 
@@ -61,9 +62,9 @@ def test_a_rebuild_leaves_the_environment_of_a_program_that_runs(made: Installed
     former = made.environment.folder
     with running(*words):
         assert install.install(Order("1.15", user=True, rebuild=True)).environment.folder != former
-        assert environments.load(former) is not None
+        assert store.load(former) is not None
         assert swept() == []
-        assert environments.load(former) is not None
+        assert store.load(former) is not None
     assert swept() == [str(former)]
     assert not former.exists()
 
@@ -73,7 +74,7 @@ def test_so_do_other_packages_and_the_end_of_the_kernel(made: Installed) -> None
     with running(*PROGRAMS["a shell"]):
         other = install.install(Order("1.15", user=True, extras=("tqdm",)))
         assert other.environment.folder != former
-        assert environments.load(former) is not None
+        assert store.load(former) is not None
         shutil.rmtree(made.kernelspec)
         assert swept() == [str(other.environment.folder)]
     assert swept() == [str(former)]

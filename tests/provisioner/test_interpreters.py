@@ -13,11 +13,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tfprovisioner import listing, order
+from tfprovisioner import listing
 from tfprovisioner.catalogue import releases as catalogue
 from tfprovisioner.conda import search
+from tfprovisioner.environments import request
+from tfprovisioner.environments.request import Order
 from tfprovisioner.errors import BuildFailed, NoInterpreter
-from tfprovisioner.order import Order
 from tfprovisioner.pythons import choose
 from tfprovisioner.pythons import find as survey
 from tfprovisioner.pythons.choose import Interpreter
@@ -230,9 +231,9 @@ def test_what_is_named_means_the_same_from_other_folders(tmp_path: Path, monkeyp
     monkeypatch.chdir(tmp_path)
     program(tmp_path / "bin" / "python3.12", "true")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    assert order.lasting("3.12") == "3.12"
-    assert order.lasting("bin/python3.12") == order.lasting("python3.12") == str(tmp_path / "bin" / "python3.12")
-    assert order.lasting("bin") == str(tmp_path / "bin")
+    assert request.lasting("3.12") == "3.12"
+    assert request.lasting("bin/python3.12") == request.lasting("python3.12") == str(tmp_path / "bin" / "python3.12")
+    assert request.lasting("bin") == str(tmp_path / "bin")
     assert "--python 3.12" in Order("tf2", python="3.12").command
 
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
+from tfprovisioner.environments.request import Order, made_by
 from tfprovisioner.errors import BadRequirement
-from tfprovisioner.order import Order, made_by
 
 _FULL = Order(
     "1.15", name="mine", user=True, backend="conda", extras=("pandas", "tqdm<4.60"), python="3.7",

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 
 from tfprovisioner import cli
-from tfprovisioner.backends import BACKENDS
 from tfprovisioner.catalogue import releases
 from tfprovisioner.display import display_name, order_of
-from tfprovisioner.order import Order
-from tfprovisioner.recipe import Recipe, recipe_for
+from tfprovisioner.environments.backends import BACKENDS
+from tfprovisioner.environments.recipe import Recipe, recipe_for
+from tfprovisioner.environments.request import Order
 
 
 def test_recipes_differ_in_all_that_matters() -> None:

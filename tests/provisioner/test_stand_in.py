@@ -20,9 +20,9 @@ from tests.provisioner.commands import tfkernels
 from tests.provisioner.test_existing import stub
 from tfkernels.client import kernelspecs
 from tfprovisioner import activated, doctor, health, install, kernelspec, listing, stand_in
+from tfprovisioner.environments.request import Order
 from tfprovisioner.errors import BrokenEnvironment
 from tfprovisioner.install import Installed
-from tfprovisioner.order import Order
 
 ODD = """it's a "$HOME" & `id` $(id) \\ *"""
 

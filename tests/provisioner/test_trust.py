@@ -11,12 +11,13 @@ import pytest
 
 from tests.provisioner import tiny
 from tests.provisioner.commands import built, nothing_is_there
-from tfprovisioner import doctor, environments, install
+from tfprovisioner import doctor, install
 from tfprovisioner.catalogue import locks, releases, verified
 from tfprovisioner.catalogue.verified import Result
+from tfprovisioner.environments import store
+from tfprovisioner.environments.probe import loads
+from tfprovisioner.environments.request import Order
 from tfprovisioner.errors import BrokenEnvironment
-from tfprovisioner.order import Order
-from tfprovisioner.probe import loads
 
 Build = Callable[..., tuple[int, str]]
 
@@ -62,7 +63,7 @@ def test_what_was_verified_is_looked_at(cached: Build, place: Path) -> None:
     assert _LOOK in said
     assert _IMPORT not in said
     (record,) = built(place)
-    environment = environments.load(record.parent)
+    environment = store.load(record.parent)
     assert environment is not None
     findings = doctor.examine("tf1").findings
     assert findings is not None, "which imports it"
@@ -79,7 +80,7 @@ def test_what_was_just_fetched_is_imported(build: Build, result: Result, place: 
     (first,) = built(place)
     modules = compiled(first.parent)
     assert any(name.startswith("__init__.cpython") for name in modules)
-    python = environments.python_in(first.parent).resolve()
+    python = store.python_in(first.parent).resolve()
     code, said = build("--python", str(python), "--name", "another")
     assert code == 0, said
     assert _IMPORT not in said
@@ -157,7 +158,7 @@ def test_a_library_that_cannot_be_loaded(content: bytes, tmp_path: Path) -> None
 
 def test_what_cannot_be_loaded_is_left_to_the_import(cached: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     """It says more of what is wrong."""
-    monkeypatch.setattr("tfprovisioner.probe._LOADING", "import a_part_that_this_python_lacks")
+    monkeypatch.setattr("tfprovisioner.environments.probe._LOADING", "import a_part_that_this_python_lacks")
     code, said = cached()
     assert code == 0, said
     assert said.index(_LOOK) < said.index(_IMPORT)
@@ -169,7 +170,7 @@ def test_what_did_not_work_once_is_imported_until_it_does(
     """Else the second attempt, which fetches nothing any more, would be taken on trust."""
     python = releases.find("tf1").pythons[0]
     with monkeypatch.context() as here:
-        here.setattr("tfprovisioner.probe._IMPORTING", "raise ImportError('here it does not')")
+        here.setattr("tfprovisioner.environments.probe._IMPORTING", "raise ImportError('here it does not')")
         for options in ((), (), ("--with", "part1"), ("--python", python)):
             code, said = build(*options)
             assert code == 1
@@ -187,7 +188,7 @@ def test_what_was_interrupted_is_imported(build: Build, result: Result, monkeypa
         raise KeyboardInterrupt
 
     with monkeypatch.context() as here:
-        here.setattr("tfprovisioner.trust.probe", pressed)
+        here.setattr("tfprovisioner.environments.verify.probe", pressed)
         code, said = build()
         assert code == 130
         assert "tf1: interrupted. Nothing has changed" in said

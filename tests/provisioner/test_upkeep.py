@@ -14,10 +14,11 @@ from uv import find_uv_bin
 
 from tests.provisioner import tiny
 from tests.provisioner.commands import tfkernels
-from tfprovisioner import doctor, environments, garbage, install, listing, mending
+from tfprovisioner import doctor, garbage, install, listing, mending
+from tfprovisioner.environments import store
+from tfprovisioner.environments.probe import Findings
+from tfprovisioner.environments.request import Order
 from tfprovisioner.install import Installed
-from tfprovisioner.order import Order
-from tfprovisioner.probe import Findings
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def one(place: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[In
     shutil.rmtree(made.kernelspec, ignore_errors=True)
 
 
-def pip(environment: environments.Environment, *packages: str) -> None:
+def pip(environment: store.Environment, *packages: str) -> None:
     """What ``!pip install`` in a cell does."""
     install = [find_uv_bin(), "pip", "install", "--quiet", "--python", str(environment.python)]
     subprocess.run([*install, *packages], check=True)
@@ -136,7 +137,7 @@ def test_kernels_that_point_to_nothing_are_registered_again(one: Installed) -> N
         assert sick.remedy in ("tfkernels install 1.15 --user", "tfkernels install tf1.15 --user")
         assert mending.mend(sick).ok
         assert json.loads(file.read_text())["argv"] == json.loads(whole)["argv"]
-    assert len(list(environments.root().iterdir())) == 1, "and nothing had to be built for it"
+    assert len(list(store.root().iterdir())) == 1, "and nothing had to be built for it"
 
 
 def test_a_python_that_became_another_one(one: Installed) -> None:
@@ -185,7 +186,7 @@ def test_remove_takes_a_kernel_away_everywhere(one: Installed, place: Path, monk
 def test_gc_removes_what_nothing_points_to(
     one: Installed, home: Path, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    half = environments.root() / "tensorflow-2.0.0-py3.7-0123456789ab.build-aaaaaa"
+    half = store.root() / "tensorflow-2.0.0-py3.7-0123456789ab.build-aaaaaa"
     (half / "bin").mkdir(parents=True)
     (half / "bin" / "python").write_text("x" * 1000)
     stale = home / "locks" / "tensorflow-1.0.0-py3.6-0123456789ab.lock"
@@ -213,5 +214,5 @@ def test_gc_removes_what_nothing_points_to(
         finally:
             running.kill()
     assert [item.path for item in garbage.collect() if item.size] == [str(one.environment.folder)]
-    assert list(environments.root().iterdir()) == []
+    assert list(store.root().iterdir()) == []
     assert list((home / "locks").iterdir()) == []

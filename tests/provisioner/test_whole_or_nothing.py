@@ -20,12 +20,13 @@ import pytest
 
 from tests.notebooks import run_cells, text
 from tests.provisioner.commands import built, command, in_a_mount, left, tfkernels
-from tfprovisioner import environments, side_by_side
-from tfprovisioner.backends import BACKENDS
+from tfprovisioner import side_by_side
+from tfprovisioner.environments import store
+from tfprovisioner.environments.backends import BACKENDS
+from tfprovisioner.environments.plan import Plan
+from tfprovisioner.environments.probe import probe
+from tfprovisioner.environments.request import Order
 from tfprovisioner.install import Installed
-from tfprovisioner.order import Order
-from tfprovisioner.plan import Plan
-from tfprovisioner.probe import probe
 from tfprovisioner.progress import Reporter
 from tfprovisioner.side_by_side import Interrupted, Outcome
 
@@ -66,7 +67,7 @@ def check_kernels(place: Path) -> None:
     """Each kernel in the picker points to a whole environment."""
     for kernel in registered(place):
         folder = Path(json.loads(kernel.read_text())["metadata"]["tfkernels"]["environment"])
-        environment = environments.load(folder)
+        environment = store.load(folder)
         assert environment is not None, f"{kernel} points to {os.listdir(folder) if folder.exists() else 'nothing'}"
         assert environment.problem() is None
 
@@ -100,7 +101,7 @@ def test_killed_at_any_moment(place: Path, soak: bool) -> None:
     assert tfkernels("install", "tf1", "--user").returncode == 0
     assert not kernel.with_name(".kernel.json.999999999").exists(), "what it left there, too"
     folder = Path(json.loads(kernel.read_text())["metadata"]["tfkernels"]["environment"])
-    assert probe(environments.python_in(folder)).tensorflow == "1.15.5"
+    assert probe(store.python_in(folder)).tensorflow == "1.15.5"
 
 
 def kill_a_build(place: Path, step: str, seconds: float, machine: bool) -> None:

@@ -26,11 +26,11 @@ from papermill.exceptions import PapermillExecutionError
 from tfkernels import recording
 from tfkernels.client.kernelspecs import KernelSpec
 from tfkernels.client.process import ending
-from tfprovisioner import environments
 from tfprovisioner.batch.outcomes import FAILED, METADATA, PASSED, Failure, Outcome, host, plain
 from tfprovisioner.batch.papermilling import ENGINE, CheckFailed, Launch
 from tfprovisioner.batch.tasks import Cancelled, Executed, Progress, Task
 from tfprovisioner.batch.workplaces import Workplace, private_folder
+from tfprovisioner.environments import store
 
 LOOK = 0.1
 """Seconds between two looks at whether a run is to be cancelled."""
@@ -145,7 +145,7 @@ def _execute(launch: Launch, notebook: NotebookNode, parameters: dict[str, Any])
 
 def _outcome(task: Task, spec: KernelSpec | None, failure: Failure | None) -> Outcome:
     described: dict[str, Any] = (spec.spec.get("metadata") or {}).get("tfkernels", {}) if spec else {}
-    environment = environments.load(Path(described.get("environment", ""))) if described else None
+    environment = store.load(Path(described.get("environment", ""))) if described else None
     return Outcome(
         task.run,
         FAILED if failure else PASSED,

@@ -17,7 +17,7 @@ from tfprovisioner.batch.records import Record
 from tfprovisioner.batch.runs import Run
 from tfprovisioner.batch.tasks import Executed
 from tfprovisioner.batch.workplaces import unpack
-from tfprovisioner.environments import replace_bytes, replace_text
+from tfprovisioner.environments.store import replace_bytes, replace_text
 from tfprovisioner.errors import ProvisionError, Unusable
 
 

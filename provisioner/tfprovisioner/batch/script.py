@@ -10,9 +10,10 @@ from typing import Any
 
 from tfkernels.client import kernelspecs
 from tfkernels.client.process import ending
-from tfprovisioner import activated, environments, stand_in
+from tfprovisioner import activated, stand_in
 from tfprovisioner.batch.outcomes import FAILED, PASSED, Failure, Outcome, host, plain
 from tfprovisioner.batch.runs import Run
+from tfprovisioner.environments import store
 from tfprovisioner.errors import Unusable
 
 _RAISED = re.compile(r"(?m)^(Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)+)([A-Za-z_][\w.]*)(?::[ ](.*))?$")
@@ -62,7 +63,7 @@ def _planned(run: Run, arguments: Sequence[str]) -> Script:
     except OSError as error:
         raise NoScript(f"the script {run.source} cannot be read: {error.strerror}") from error
     described: dict[str, Any] = (spec.spec.get("metadata") or {}).get("tfkernels", {})
-    environment = environments.load(Path(described.get("environment", ""))) if spec.ours else None
+    environment = store.load(Path(described.get("environment", ""))) if spec.ours else None
     lock = environment.recipe.lock if environment else ""
     exact = lock or stand_in.behind(spec.spec["argv"], described)
     kernel = [described.get("tensorflow"), described.get("python"), exact]

@@ -13,7 +13,7 @@ from tfprovisioner.batch.outcomes import Outcome
 from tfprovisioner.batch.running import Running
 from tfprovisioner.batch.screen import Screen
 from tfprovisioner.batch.script import Script
-from tfprovisioner.environments import replace_text
+from tfprovisioner.environments.store import replace_text
 from tfprovisioner.errors import ProvisionError
 
 PATIENCE = 5.0

@@ -11,7 +11,7 @@ from typing import Any
 import nbformat
 
 from tfkernels.client.kernelspecs import KernelSpec
-from tfprovisioner import environments, install, kernelspec
+from tfprovisioner import install, kernelspec
 from tfprovisioner.batch import kernels, loading, output, records
 from tfprovisioner.batch.bisection import SKIPPED
 from tfprovisioner.batch.execution import execute
@@ -20,8 +20,9 @@ from tfprovisioner.batch.kernels import Wanted
 from tfprovisioner.batch.loading import Conditions
 from tfprovisioner.batch.runs import Run, expand
 from tfprovisioner.batch.tasks import Progress, Task
+from tfprovisioner.environments import store
+from tfprovisioner.environments.request import Order
 from tfprovisioner.errors import ProvisionError
-from tfprovisioner.order import Order
 
 
 def prepared(source: str, release: str, parameters: Mapping[str, Any], conditions: Conditions) -> Task:
@@ -96,7 +97,7 @@ class Trials:
 
     def _remove(self, spec: KernelSpec, built: bool) -> None:
         environment = Path(spec.spec["metadata"]["tfkernels"]["environment"])
-        if environments.runs(environment):
+        if store.runs(environment):
             return  # somebody else has begun to use it; `tfkernels gc` takes it when nobody does
         with suppress(ProvisionError, OSError):  # as above
             if built:

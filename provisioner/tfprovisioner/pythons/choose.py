@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 from tfprovisioner.catalogue.releases import Release
+from tfprovisioner.environments.request import Order
 from tfprovisioner.errors import NoInterpreter
-from tfprovisioner.order import Order
 from tfprovisioner.pythons import find as survey
 from tfprovisioner.pythons import from_conda
 from tfprovisioner.system import uv

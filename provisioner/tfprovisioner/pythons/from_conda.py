@@ -15,9 +15,9 @@ from pathlib import Path
 import psutil
 from filelock import FileLock
 
-from tfprovisioner import environments
 from tfprovisioner.conda import channels, installing, search
 from tfprovisioner.conda.solve import Wanted
+from tfprovisioner.environments import store
 from tfprovisioner.errors import BuildFailed, NoInterpreter
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons import find
@@ -99,7 +99,7 @@ def _fetch(name: str, version: str, taken: tuple[str, ...], program: str | None,
         installing.fill(folder, Wanted(taken, (f"python={version}",)), program, report)
         answer = find.ask(search.python_in(folder))
         files.flush(folder)
-        environments.replace_text(
+        store.replace_text(
             folder / _RECORD,
             json.dumps({"version": answer.version, "channels": [channels.public(channel) for channel in taken]}),
         )
@@ -126,7 +126,7 @@ def _sweep(name: str, keep: Path | None) -> list[Path]:
 
 def _is_used(folder: Path, without: Collection[Path] = ()) -> bool:
     """Whether an environment was made from it, also one that is still being built, or a program runs from it."""
-    for configuration in environments.root().glob("*/pyvenv.cfg"):
+    for configuration in store.root().glob("*/pyvenv.cfg"):
         if configuration.parent in without:
             continue
         with contextlib.suppress(OSError):

@@ -7,7 +7,7 @@ from pathlib import Path
 from tfprovisioner.batch.report import junit, page
 from tfprovisioner.batch.report.document import FORMAT, document
 from tfprovisioner.batch.report.findings import Report
-from tfprovisioner.environments import replace_bytes
+from tfprovisioner.environments.store import replace_bytes
 from tfprovisioner.errors import ProvisionError
 
 HTML, JSON, XML = "report.html", "report.json", "junit.xml"

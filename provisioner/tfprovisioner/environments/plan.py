@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from tfprovisioner import environments
 from tfprovisioner.catalogue.releases import Release
-from tfprovisioner.order import Order
+from tfprovisioner.environments import store
+from tfprovisioner.environments.recipe import Recipe, recipe_for
+from tfprovisioner.environments.request import Order
 from tfprovisioner.pythons import choose as interpreters
 from tfprovisioner.pythons.choose import Interpreter
-from tfprovisioner.recipe import Recipe, recipe_for
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def existing(order: Order, release: Release) -> Recipe | None:
     """The recipe of an environment that is there and looks whole. Raises ``NoInterpreter``."""
     for minor in interpreters.minors(order, release):
         recipe = recipe_for(order, release, minor)
-        environment = environments.current(recipe)
+        environment = store.current(recipe)
         if environment is not None and environment.problem() is None:
             return recipe
     return None

@@ -8,14 +8,15 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from tfprovisioner import conflicts, extras, markers, provided
 from tfprovisioner.catalogue import locks
 from tfprovisioner.catalogue import pins as rules
 from tfprovisioner.catalogue.releases import Release
+from tfprovisioner.environments import conflicts, markers, provided
+from tfprovisioner.environments import requirements as extras
+from tfprovisioner.environments.installed import TENSORFLOWS, normalized
+from tfprovisioner.environments.plan import Plan
 from tfprovisioner.errors import BadRequirement, BuildFailed
 from tfprovisioner.gpu import cuda
-from tfprovisioner.packages import TENSORFLOWS, normalized
-from tfprovisioner.plan import Plan
 from tfprovisioner.system import uv
 
 

@@ -10,9 +10,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from tfprovisioner import environments, packages
-from tfprovisioner.environments import Environment
-from tfprovisioner.recipe import Recipe
+from tfprovisioner.environments import installed, store
+from tfprovisioner.environments.recipe import Recipe
+from tfprovisioner.environments.store import Environment
 
 
 def take_over(folder: Path, recipe: Recipe) -> None:
@@ -32,10 +32,10 @@ def take_over(folder: Path, recipe: Recipe) -> None:
 
 def _compiled(minor: str) -> Iterator[Environment]:
     """The whole environments with a Python (``3.7``) in which TensorFlow's modules are compiled, or some of them."""
-    for folder in environments.root().glob("*"):
-        environment = environments.load(folder)
+    for folder in store.root().glob("*"):
+        environment = store.load(folder)
         if environment is not None and environment.recipe.python == minor:
-            sites = packages.site_packages(folder)
+            sites = installed.site_packages(folder)
             if any(True for site in sites for _ in site.glob("tensorflow/__pycache__/__init__.*.pyc")):
                 yield environment
 

@@ -14,7 +14,7 @@ import psutil
 from filelock import FileLock
 
 from tfprovisioner.conda import search as places
-from tfprovisioner.recipe import Recipe
+from tfprovisioner.environments.recipe import Recipe
 from tfprovisioner.system.data_dir import home
 
 _RECORD = "environment.json"

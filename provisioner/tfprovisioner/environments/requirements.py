@@ -6,8 +6,8 @@ from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 
+from tfprovisioner.environments.installed import normalized
 from tfprovisioner.errors import BadRequirement
-from tfprovisioner.packages import normalized
 
 LIMIT = "-c "
 """Begins a requirement that installs nothing: if another one brings the package, it is to be one of these versions."""

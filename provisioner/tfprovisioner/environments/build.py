@@ -7,16 +7,16 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
-from tfprovisioner import bytecode, environments, plan, resolution, trust
-from tfprovisioner.backends import BACKENDS
 from tfprovisioner.catalogue import releases
-from tfprovisioner.environments import Environment
+from tfprovisioner.environments import bytecode, plan, resolve, store, verify
+from tfprovisioner.environments.backends import BACKENDS
+from tfprovisioner.environments.plan import Plan
+from tfprovisioner.environments.recipe import Recipe
+from tfprovisioner.environments.request import Order
+from tfprovisioner.environments.store import Environment
 from tfprovisioner.errors import BrokenEnvironment, BuildFailed
-from tfprovisioner.order import Order
-from tfprovisioner.plan import Plan
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons import choose as interpreters
-from tfprovisioner.recipe import Recipe
 from tfprovisioner.system import files as durable
 from tfprovisioner.system import locking
 
@@ -33,13 +33,13 @@ def ensured(order: Order, report: Reporter) -> Iterator[tuple[Environment, bool]
         releases.require_wheels(release)
     recipe = plan.choose(order, release)
     with _locked(recipe, report):
-        existing = environments.current(recipe)
+        existing = store.current(recipe)
         if existing is not None and existing.problem() is None and not order.rebuild:
             yield existing, False
             return
         if not release.known and recipe.backend == "uv":
             report.step(f"asking the package index for TensorFlow {release.version}")
-            resolution.require_published(release, recipe.python)
+            resolve.require_published(release, recipe.python)
         report.step("looking for a Python")
         interpreter = interpreters.find(order, release)
         if interpreter.minor != recipe.python:
@@ -50,12 +50,12 @@ def ensured(order: Order, report: Reporter) -> Iterator[tuple[Environment, bool]
 @contextmanager
 def _locked(recipe: Recipe, report: Reporter) -> Iterator[None]:
     try:
-        environments.root().mkdir(parents=True, exist_ok=True)
-        lock = environments.lock(recipe.name)
+        store.root().mkdir(parents=True, exist_ok=True)
+        lock = store.lock(recipe.name)
         Path(lock.lock_file).touch()  # where only reading is allowed, all folders may be there
     except OSError as error:
         raise BuildFailed(
-            f"The data folder {environments.root().parent} cannot be written: {error.strerror}. Choose another one "
+            f"The data folder {store.root().parent} cannot be written: {error.strerror}. Choose another one "
             f"with the variable TFKERNELS_HOME."
         ) from error
     with locking.held(lock, lambda: report.step("waiting for another tfkernels that builds the same environment")):
@@ -63,19 +63,19 @@ def _locked(recipe: Recipe, report: Reporter) -> Iterator[None]:
 
 
 def _build(plan: Plan, report: Reporter) -> Environment:
-    folder = environments.new_folder(plan.recipe)
+    folder = store.new_folder(plan.recipe)
     try:
         fetched = BACKENDS[plan.recipe.backend](plan, folder, report)
-        if not trust.is_doubted(plan.recipe):
+        if not verify.is_doubted(plan.recipe):
             bytecode.take_over(folder, plan.recipe)
-        version = trust.checked(plan, folder, fetched, report)
+        version = verify.checked(plan, folder, fetched, report)
         environment = Environment(
             folder=folder,
             recipe=plan.recipe,
             python_version=version,
-            base_python=os.path.realpath(environments.python_in(folder)),
+            base_python=os.path.realpath(store.python_in(folder)),
             built=datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
-            size=environments.size(folder),
+            size=store.size(folder),
         )
         # The record is one small file, and would survive a power cut that its environment's files do not.
         durable.flush(folder)

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from tfprovisioner import extras
 from tfprovisioner.catalogue import releases
 from tfprovisioner.conda import channels
+from tfprovisioner.environments import requirements as extras
 
 
 def lasting(named: str | None) -> str | None:

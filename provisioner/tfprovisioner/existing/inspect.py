@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from tfkernels import env_vars
-from tfprovisioner import environments, kinds, packages
-from tfprovisioner.environments import Environment
+from tfprovisioner.environments import installed, store
+from tfprovisioner.environments.probe import probe
+from tfprovisioner.environments.recipe import Recipe
+from tfprovisioner.environments.request import EXISTING
+from tfprovisioner.environments.store import Environment
 from tfprovisioner.errors import BrokenEnvironment, UnknownEnvironment
-from tfprovisioner.kinds import PIXI, Place
-from tfprovisioner.order import EXISTING
-from tfprovisioner.probe import probe
-from tfprovisioner.recipe import Recipe
+from tfprovisioner.existing import tools
+from tfprovisioner.existing.tools import PIXI, Place
 
 TIMEOUT = 30.0
 """Seconds that an interpreter has to say what it is. A shim of pyenv, or a disk far away, may never answer."""
@@ -125,7 +126,7 @@ def examine(path: Path, install_ipykernel: bool = False) -> Existing:
     ``install_ipykernel`` runs the command that puts ipykernel into it, if it has none. Raises ``UnknownEnvironment``.
     """
     place = find(path)
-    if place.folder.is_relative_to(environments.root()):
+    if place.folder.is_relative_to(store.root()):
         raise UnknownEnvironment(
             f"{place.folder} is an environment that tfkernels made and looks after. Another kernel of it is made with: "
             f"tfkernels install RELEASE --name NAME"
@@ -139,11 +140,11 @@ def examine(path: Path, install_ipykernel: bool = False) -> Existing:
     package = next((site / "tensorflow" for site in sites if (site / "tensorflow").is_dir()), None)
     if package is None:
         raise UnknownEnvironment(
-            f"There is no TensorFlow in {folder} ({kinds.kind(folder)}, Python {version}). Install one there, for "
-            f"example with: {kinds.installing(place, ['tensorflow'])}. Or let tfkernels build an environment that "
+            f"There is no TensorFlow in {folder} ({tools.kind(folder)}, Python {version}). Install one there, for "
+            f"example with: {tools.installing(place, ['tensorflow'])}. Or let tfkernels build an environment that "
             f"works: tfkernels install"
         )
-    tensorflow = packages.tensorflow_in(sites)
+    tensorflow = installed.tensorflow_in(sites)
     if not any((site / "ipykernel").is_dir() for site in sites):
         _without_ipykernel(place, tensorflow.version if tensorflow else "", install_ipykernel)
     try:
@@ -153,7 +154,7 @@ def examine(path: Path, install_ipykernel: bool = False) -> Existing:
             f"The TensorFlow in {folder} does not work, so no kernel was made of it: {error}\nMend it there, or let "
             f"tfkernels build an environment that works: tfkernels install"
         ) from error
-    return Existing(folder, python, kinds.kind(folder), findings.python, findings.tensorflow, package)
+    return Existing(folder, python, tools.kind(folder), findings.python, findings.tensorflow, package)
 
 
 def _ask(python: Path) -> dict[str, Any]:
@@ -181,7 +182,7 @@ def _without_ipykernel(place: Place, tensorflow: str, install: bool) -> None:
     names = ["ipykernel"]
     if tensorflow.startswith(("2.12.", "2.13.")):
         names.append("ipython<8.23")  # newer ones want typing_extensions that these releases do not allow
-    command = kinds.installing(place, names, unasked=install)
+    command = tools.installing(place, names, unasked=install)
     if not install:
         raise UnknownEnvironment(
             f"A kernel needs ipykernel, and there is none in {place.folder}. Put it there with: {command}. Or have "

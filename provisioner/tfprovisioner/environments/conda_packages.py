@@ -4,15 +4,15 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from tfprovisioner import extras, markers
-from tfprovisioner.backends import wheels
 from tfprovisioner.catalogue import pins, releases
 from tfprovisioner.catalogue.pins import Rule
 from tfprovisioner.conda import channels, installing
 from tfprovisioner.conda.solve import Lacking, Subject, Wanted
+from tfprovisioner.environments import markers, wheels
+from tfprovisioner.environments import requirements as extras
+from tfprovisioner.environments.plan import Plan
 from tfprovisioner.errors import BuildFailed
 from tfprovisioner.gpu import cuda
-from tfprovisioner.plan import Plan
 from tfprovisioner.progress import Reporter
 
 _NAMES = {"matplotlib": "matplotlib-base"}

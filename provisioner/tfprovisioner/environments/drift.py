@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfprovisioner import packages, resolution
-from tfprovisioner.backends.wheels import LOCK
 from tfprovisioner.conda import solve
-from tfprovisioner.environments import Environment
-from tfprovisioner.packages import Package
+from tfprovisioner.environments import installed as packages
+from tfprovisioner.environments import resolve
+from tfprovisioner.environments.installed import Package
+from tfprovisioner.environments.store import Environment
+from tfprovisioner.environments.wheels import LOCK
 
 _SEEDS = frozenset({"pip", "setuptools", "wheel"})
 _SHOWN = 3
@@ -42,7 +43,7 @@ def of(environment: Environment) -> Drift:
         text = (environment.folder / LOCK).read_text(encoding="utf-8")
     except OSError:
         return _of_conda(environment.folder)
-    locked = resolution.pinned(text, environment.python_version)
+    locked = resolve.pinned(text, environment.python_version)
     found = packages.installed(environment.folder)
     extra = [package for name, package in found.items() if name not in locked and not _foreign(package)]
     damage = {name: package.damage() for name, package in found.items()}

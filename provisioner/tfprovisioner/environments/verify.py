@@ -15,14 +15,15 @@ import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tfprovisioner import environments, packages
-from tfprovisioner.backends.wheels import LOCK
 from tfprovisioner.catalogue import releases as catalogue
+from tfprovisioner.environments import installed as packages
+from tfprovisioner.environments import store
+from tfprovisioner.environments.plan import Plan
+from tfprovisioner.environments.probe import loads, probe
+from tfprovisioner.environments.recipe import Recipe
+from tfprovisioner.environments.wheels import LOCK
 from tfprovisioner.errors import BrokenEnvironment
-from tfprovisioner.plan import Plan
-from tfprovisioner.probe import loads, probe
 from tfprovisioner.progress import Reporter
-from tfprovisioner.recipe import Recipe
 from tfprovisioner.system.data_dir import home
 
 _IMPORTED = ("import", "op", "kernel")
@@ -34,7 +35,7 @@ def checked(plan: Plan, folder: Path, fetched: bool, report: Reporter) -> str:
 
     ``fetched``: the index had to be asked for some of its files.
     """
-    python, library = environments.python_in(folder), _library(folder)
+    python, library = store.python_in(folder), _library(folder)
     trusted = not fetched and not plan.order.rebuild and not is_doubted(plan.recipe) and _verified(plan, folder)
     if trusted and library is not None:
         report.step("checking: its files, TensorFlow's libraries")

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 
 from packaging.requirements import Requirement
 
-from tfprovisioner import markers
+from tfprovisioner.environments import markers
+from tfprovisioner.environments.installed import TENSORFLOWS, normalized
 from tfprovisioner.errors import BadRequirement
-from tfprovisioner.packages import TENSORFLOWS, normalized
 
 
 def check(extras: Sequence[str], pins: Mapping[str, str], release: str, python: str) -> None:

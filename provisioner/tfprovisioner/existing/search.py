@@ -13,9 +13,10 @@ from pathlib import Path
 import platformdirs
 
 from tfkernels.client import kernelspecs
-from tfprovisioner import environments, existing, kinds, packages
 from tfprovisioner.conda import search as places
-from tfprovisioner.packages import Package
+from tfprovisioner.environments import installed, store
+from tfprovisioner.environments.installed import Package
+from tfprovisioner.existing import inspect, tools
 
 LIMIT = 10.0
 """Seconds for the whole search."""
@@ -48,7 +49,7 @@ def search(below: Path) -> tuple[list[Candidate], bool]:
     for folder in _folders(below):
         if time.monotonic() > deadline:
             return list(found.values()), False
-        if str(folder) not in found and not folder.is_relative_to(environments.root()):
+        if str(folder) not in found and not folder.is_relative_to(store.root()):
             candidate = _candidate(folder, registered.get(str(folder)))
             if candidate is not None:
                 found[candidate.path] = candidate
@@ -56,14 +57,14 @@ def search(below: Path) -> tuple[list[Candidate], bool]:
 
 
 def _candidate(folder: Path, kernel: str | None) -> Candidate | None:
-    sites = packages.site_packages(folder)
-    tensorflow = packages.tensorflow_in(sites)
-    if tensorflow is None or existing.python_of(folder) is None:
+    sites = installed.site_packages(folder)
+    tensorflow = installed.tensorflow_in(sites)
+    if tensorflow is None or inspect.python_of(folder) is None:
         return None
-    ipykernel = packages.ipykernel_in(sites)
+    ipykernel = installed.ipykernel_in(sites)
     return Candidate(
         path=str(folder),
-        kind=kinds.kind(folder),
+        kind=tools.kind(folder),
         python=_python(folder, tensorflow),
         tensorflow=tensorflow.version,
         ipykernel=ipykernel.version if ipykernel else None,
@@ -114,7 +115,7 @@ def _inside(collection: Path) -> list[Path]:
 
 
 def _below(folder: Path, depth: int) -> Iterator[Path]:
-    if kinds.is_environment(folder):
+    if tools.is_environment(folder):
         yield folder
         return
     if depth:
@@ -124,5 +125,5 @@ def _below(folder: Path, depth: int) -> Iterator[Path]:
                 hidden = child.name.startswith(".")
                 if child.name == ".pixi":
                     yield from _inside(child / "envs")
-                elif not hidden or kinds.is_environment(child):
+                elif not hidden or tools.is_environment(child):
                     yield from _below(child, depth - 1)

@@ -10,8 +10,8 @@ from typing import Any
 
 from tfprovisioner.catalogue.releases import Release
 from tfprovisioner.conda import channels
+from tfprovisioner.environments.request import Order
 from tfprovisioner.gpu import cuda
-from tfprovisioner.order import Order
 
 
 @dataclass(frozen=True)

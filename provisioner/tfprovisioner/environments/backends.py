@@ -7,8 +7,8 @@ the package index had to be asked, because not all was in uv's cache or a folder
 from collections.abc import Callable
 from pathlib import Path
 
-from tfprovisioner.backends import conda, wheels
-from tfprovisioner.plan import Plan
+from tfprovisioner.environments import conda_packages, wheels
+from tfprovisioner.environments.plan import Plan
 from tfprovisioner.progress import Reporter
 
-BACKENDS: dict[str, Callable[[Plan, Path, Reporter], bool]] = {"uv": wheels.create, "conda": conda.create}
+BACKENDS: dict[str, Callable[[Plan, Path, Reporter], bool]] = {"uv": wheels.create, "conda": conda_packages.create}

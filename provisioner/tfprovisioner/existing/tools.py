@@ -9,8 +9,8 @@ from pathlib import Path
 
 from uv import find_uv_bin
 
-from tfprovisioner import packages
 from tfprovisioner.conda import search
+from tfprovisioner.environments import installed
 
 PIXI = Path(".pixi") / "envs"
 
@@ -87,7 +87,7 @@ def _uv_program() -> str:
 
 def _pip(place: Place) -> list[str]:
     """pip, if the environment has one; ``python -m venv --without-pip`` and uv make some that have none."""
-    if any((site / "pip").is_dir() for site in packages.site_packages(place.folder)):
+    if any((site / "pip").is_dir() for site in installed.site_packages(place.folder)):
         return [str(place.python), "-m", "pip", "install"]
     return _uv(place)
 

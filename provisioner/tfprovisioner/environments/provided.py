@@ -12,8 +12,8 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from tfprovisioner import markers
-from tfprovisioner.packages import PARTS, TENSORFLOWS, normalized
+from tfprovisioner.environments import markers
+from tfprovisioner.environments.installed import PARTS, TENSORFLOWS, normalized
 
 
 def siblings(pins: Mapping[str, str]) -> dict[str, str]:

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from tfprovisioner import environments, extras, provided, resolution
+from tfprovisioner.environments import provided, requirements, resolve, store
+from tfprovisioner.environments.plan import Plan
 from tfprovisioner.errors import BuildFailed
-from tfprovisioner.plan import Plan
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons import from_conda
 from tfprovisioner.pythons.choose import Interpreter
@@ -38,18 +38,18 @@ def install(plan: Plan, folder: Path, report: Reporter) -> bool:
     Raises ``BuildFailed``.
     """
     uv.check_settings()
-    python = environments.python_in(folder)
+    python = store.python_in(folder)
     if plan.recipe.extras:
         report.step(f"resolving {', '.join(plan.recipe.extras)} together with what was verified")
     lock = folder / LOCK
-    text = resolution.lock(plan, python, folder, report.uv_says)
+    text = resolve.lock(plan, python, folder, report.uv_says)
     lock.write_text(text, encoding="utf-8")
     if plan.recipe.extras:
         version = plan.interpreter.version
-        for told in provided.told(extras.divided(plan.recipe.extras)[0], resolution.pinned(text, version), version):
+        for told in provided.told(requirements.divided(plan.recipe.extras)[0], resolve.pinned(text, version), version):
             report.note(told)
     report.step(f"installing TensorFlow {plan.release.version}")
-    arguments = ["pip", "install", "--python", str(python), "--require-hashes", *resolution.only_wheels(plan.release)]
+    arguments = ["pip", "install", "--python", str(python), "--require-hashes", *resolve.only_wheels(plan.release)]
     # The lock is complete, and in it rules have overruled what some packages say that they need.
     arguments += ["--no-deps"]
     # What is built is built with pinned and hashed tools as well.
