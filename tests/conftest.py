@@ -9,7 +9,7 @@ import pytest
 import tfkernels
 from tfkernels.client.kernel import RemoteKernel
 from tfprovisioner.environments.request import Order
-from tfprovisioner.install import Installed, install
+from tfprovisioner.kernelspecs.install import Installed, install
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -17,13 +17,13 @@ from jupyter_client.manager import start_new_kernel
 import tfkernels
 from tfcatalogue import checks
 from tfkernels import env_vars
-from tfprovisioner import install
 from tfprovisioner.catalogue import locks, releases, verified
 from tfprovisioner.catalogue.releases import Release
 from tfprovisioner.catalogue.verified import Result
 from tfprovisioner.environments.request import Order
 from tfprovisioner.environments.store import Environment
 from tfprovisioner.errors import ProvisionError
+from tfprovisioner.kernelspecs import install
 
 TIMEOUT = 300.0
 """Seconds for one check; a bad import can hang."""

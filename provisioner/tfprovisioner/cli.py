@@ -10,14 +10,15 @@ import typer
 
 import tfkernels
 from tfkernels.client import kernelspecs
-from tfprovisioner import install as install_module
-from tfprovisioner import listing, programs, side_by_side, upkeep
+from tfprovisioner import programs, upkeep
 from tfprovisioner.batch import bisect_command, reporting
 from tfprovisioner.batch import command as batch_command
 from tfprovisioner.catalogue import releases as catalogue
 from tfprovisioner.environments import requirements as extras_module
 from tfprovisioner.environments import sources
 from tfprovisioner.environments.request import Order, lasting
+from tfprovisioner.kernelspecs import install as install_module
+from tfprovisioner.kernelspecs import listing, parallel_install
 from tfprovisioner.terminal import NO_KERNELS, JsonOption, answering, complain, megabytes, print_json, print_table
 
 app = typer.Typer(
@@ -122,7 +123,7 @@ def install(
     orders = list({order.kernel: order for order in asked}.values())
     failures = []
 
-    def tell(order: Order, outcome: side_by_side.Outcome) -> None:
+    def tell(order: Order, outcome: parallel_install.Outcome) -> None:
         if isinstance(outcome, Exception):
             failures.append(outcome)
             complain(outcome, f"{order.kernel}: " if len(orders) > 1 else "")
@@ -130,8 +131,8 @@ def install(
             _print_installed(outcome)
 
     try:
-        side_by_side.install_all(orders, tell)
-    except side_by_side.Interrupted as interrupted:
+        parallel_install.install_all(orders, tell)
+    except parallel_install.Interrupted as interrupted:
         for order in interrupted.orders:
             print(f"{order.kernel}: interrupted. Nothing has changed; `{order.command}` starts again.", file=sys.stderr)
         raise typer.Exit(130) from None

@@ -10,7 +10,7 @@ from papermill.exceptions import PapermillExecutionError
 from tfkernels.client import kernelspecs
 from tfprovisioner.environments.request import Order
 from tfprovisioner.errors import ProvisionError
-from tfprovisioner.install import install
+from tfprovisioner.kernelspecs.install import install
 from tfprovisioner.system.data_dir import home
 
 NOTEBOOK = "compare_tf1_tf2.ipynb"

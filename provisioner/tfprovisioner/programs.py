@@ -9,8 +9,8 @@ from typing import Annotated, NoReturn
 import typer
 
 from tfkernels.client import kernelspecs
-from tfprovisioner import activated
 from tfprovisioner.errors import ProvisionError
+from tfprovisioner.kernelspecs import run_env
 from tfprovisioner.terminal import answering
 
 NOT_FOUND, NOT_STARTED, NO_ENVIRONMENT = 127, 126, 125
@@ -38,7 +38,7 @@ def execute(
     if not words:
         raise typer.BadParameter("say what to run: tfkernels exec tf1 -- python model.py", param_hint="COMMAND")
     with answering(NO_ENVIRONMENT):
-        variables = activated.variables(kernelspecs.get(name))
+        variables = run_env.variables(kernelspecs.get(name))
     try:
         replace_process(name, words, variables)
     except ProgramNotStarted as error:

@@ -15,8 +15,8 @@ from tfprovisioner.errors import ProvisionError
 from tfprovisioner.terminal import NO_KERNELS, JsonOption, answering, complain, megabytes, print_json, print_table
 
 if TYPE_CHECKING:
-    from tfprovisioner.doctor import Diagnosis
-    from tfprovisioner.garbage import Garbage
+    from tfprovisioner.kernelspecs.doctor import Diagnosis
+    from tfprovisioner.kernelspecs.gc import Garbage
 
 
 def add(
@@ -44,7 +44,7 @@ def add(
         return
     if path is None:
         raise typer.BadParameter("say which environment, or list them with --find", param_hint="PATH")
-    from tfprovisioner import install
+    from tfprovisioner.kernelspecs import install
 
     with answering():
         done = install.add(path, name, user, install_ipykernel)
@@ -83,7 +83,8 @@ def doctor(
     as_json: JsonOption = False,
 ) -> None:
     """Import TensorFlow and run an op in each kernel's environment; exit 1 if anything is wrong."""
-    from tfprovisioner import doctor, garbage, mending
+    from tfprovisioner.kernelspecs import doctor, mending
+    from tfprovisioner.kernelspecs import gc as garbage
 
     with answering():
         wanted = names or doctor.names()
@@ -140,7 +141,7 @@ def gc(
     as_json: JsonOption = False,
 ) -> None:
     """Remove environments that no kernel of any Jupyter points to and nothing runs from, and left-overs of builds."""
-    from tfprovisioner import garbage
+    from tfprovisioner.kernelspecs import gc as garbage
 
     with answering():
         found = garbage.collect(dry_run)

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from tests.provisioner.commands import command, tfkernels
 from tfprovisioner.cli import app
-from tfprovisioner.install import Installed
+from tfprovisioner.kernelspecs.install import Installed
 
 RESIZE = """
 import numpy as np

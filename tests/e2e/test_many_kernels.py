@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tfprovisioner.install import Installed
+from tfprovisioner.kernelspecs.install import Installed
 
 _SERVER = """
 import sys

@@ -11,7 +11,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from tests.notebooks import plain, text
-from tfprovisioner.install import Installed
+from tfprovisioner.kernelspecs.install import Installed
 
 
 def papermill(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

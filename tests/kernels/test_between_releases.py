@@ -20,7 +20,7 @@ from tests.kernels.test_remote import Answering, interrupt_soon
 from tfkernels import launcher
 from tfkernels.client.kernel import RemoteKernel
 from tfkernels.errors import ExchangeError, RemoteError, RemoteInterrupt
-from tfprovisioner.install import Installed
+from tfprovisioner.kernelspecs.install import Installed
 
 _PACKAGES = {
     "python3.6": ["ipykernel", "numpy<1.20", "pandas<1.2", "scipy<1.6"],

@@ -11,7 +11,7 @@ from tests.kernels import specimens
 from tests.kernels.test_between_releases import COMPARING, prepare
 from tfkernels.client.kernel import RemoteKernel
 from tfkernels.errors import ExchangeError, RemoteError
-from tfprovisioner.install import Installed
+from tfprovisioner.kernelspecs.install import Installed
 
 
 def _with_tensorflow(kernel: RemoteKernel) -> RemoteKernel:

@@ -12,7 +12,7 @@ import pytest
 from jupyter_client.manager import start_new_kernel
 
 from tfkernels.client.kernel import RemoteKernel
-from tfprovisioner.install import Installed
+from tfprovisioner.kernelspecs.install import Installed
 
 _COUNT = """
 import sys

@@ -14,12 +14,12 @@ import pytest
 
 from tfkernels.client import kernelspecs
 from tfkernels.errors import UnknownKernel
-from tfprovisioner import activated, garbage, install
 from tfprovisioner.batch import kernels
 from tfprovisioner.batch.kernels import KernelMissing, Wanted, resolve, wanted, wanted_of
 from tfprovisioner.catalogue import releases
 from tfprovisioner.environments.request import Order
 from tfprovisioner.errors import UnknownRelease
+from tfprovisioner.kernelspecs import gc, install, run_env
 from tfprovisioner.progress import reporting
 from tfprovisioner.pythons import choose
 from tfprovisioner.system.subprocesses import Children, Stopped
@@ -67,25 +67,25 @@ def test_elsewhere_it_is_built_once_and_registered_for_nobody(elsewhere: Wanted,
     assert kernels.ready(travelled)
     assert one.ours
     assert one.spec["argv"][0] == str(one.folder / "python")
-    assert activated.python(one).startswith(str(place / "other" / "environments"))
+    assert run_env.python(one).startswith(str(place / "other" / "environments"))
     assert kernelspecs.find() == {}
     assert not (place / "other-jupyter").exists()
 
 
 def test_gc_keeps_what_batches_use_for_a_month(elsewhere: Wanted, place: Path) -> None:
     spec = resolve(elsewhere, lambda _: None)
-    assert garbage.collect() == []
+    assert gc.collect() == []
     assert len(_environments(place)) == 1
 
     month_ago = time.time() - 31 * 24 * 3600
     os.utime(spec.folder / "kernel.json", (month_ago, month_ago))
-    assert {item.path for item in garbage.collect(dry_run=True)} > {str(spec.folder)}
+    assert {item.path for item in gc.collect(dry_run=True)} > {str(spec.folder)}
     assert len(_environments(place)) == 1
     resolve(elsewhere, lambda _: None)  # which makes it young again
-    assert garbage.collect() == []
+    assert gc.collect() == []
 
     os.utime(spec.folder / "kernel.json", (month_ago, month_ago))
-    garbage.collect()
+    gc.collect()
     assert not _environments(place)
     assert not list((place / "other" / "batch").glob("*"))
 

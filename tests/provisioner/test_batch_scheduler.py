@@ -17,7 +17,6 @@ from distributed.security import Security
 
 from tests.provisioner import clusters
 from tests.provisioner.batches import engine, gone, lasting, notes, pid, printed, start_client, task, until, wait_for
-from tfprovisioner import install
 from tfprovisioner.batch import cluster
 from tfprovisioner.batch.cluster import Options
 from tfprovisioner.batch.kernels import wanted
@@ -25,6 +24,7 @@ from tfprovisioner.batch.tasks import Progress
 from tfprovisioner.batch.workplaces import pack, unpack
 from tfprovisioner.environments.request import Order
 from tfprovisioner.errors import ProvisionError
+from tfprovisioner.kernelspecs import install
 from tfprovisioner.progress import reporting
 
 _LIGHT = """

@@ -24,10 +24,10 @@ from tfkernels import launcher
 from tfkernels.client import kernelspecs
 from tfkernels.client.kernel import RemoteKernel
 from tfkernels.errors import KernelStartError, RemoteError
-from tfprovisioner import activated, doctor, install, listing
 from tfprovisioner.environments.request import Order
 from tfprovisioner.errors import BrokenEnvironment
-from tfprovisioner.install import Installed
+from tfprovisioner.kernelspecs import doctor, install, listing, run_env
+from tfprovisioner.kernelspecs.install import Installed
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def test_a_kernel_whose_python_is_gone_says_so_to_clients_without_our_provisione
     (row,) = listing.kernels()
     assert reason in row.state
     with pytest.raises(BrokenEnvironment, match=r"tfkernels install 1\.15 --user"):
-        activated.python(kernelspecs.get("tf1.15"))
+        run_env.python(kernelspecs.get("tf1.15"))
     install.install(Order("1.15", user=True))
     assert text(run_cells("tf1.15", "1 + 1")[0]) == "2"
 

@@ -17,14 +17,15 @@ from uv import find_uv_bin
 from tests.provisioner.commands import built, command, in_a_mount, tfkernels
 from tfkernels.client import kernelspecs
 from tfkernels.client.kernel import RemoteKernel
-from tfprovisioner import garbage, install, kernelspec
 from tfprovisioner.catalogue import locks, releases
 from tfprovisioner.environments import store, verify
 from tfprovisioner.environments.probe import probe
 from tfprovisioner.environments.recipe import recipe_for
 from tfprovisioner.environments.request import Order
 from tfprovisioner.errors import BadKernelName, BuildFailed, ProvisionError
-from tfprovisioner.install import Removed
+from tfprovisioner.kernelspecs import gc, install
+from tfprovisioner.kernelspecs import write as kernelspec
+from tfprovisioner.kernelspecs.install import Removed
 from tfprovisioner.system import files
 
 _RECIPE = recipe_for(Order("tf1"), releases.find("tf1"), "3.7")
@@ -312,4 +313,4 @@ def test_what_gc_cannot_delete_is_told(light: str, place: Path) -> None:
     assert f"removed {folder}" not in swept.stdout
     assert swept.returncode == 1
     assert store.load(folder) is not None, "whole as before"
-    assert str(folder) in [item.path for item in garbage.collect()], "for the next time"
+    assert str(folder) in [item.path for item in gc.collect()], "for the next time"

@@ -17,7 +17,6 @@ from tests.provisioner.channels import Package, Server, order
 from tests.provisioner.commands import nothing_is_there
 from tfkernels.client import kernelspecs
 from tfkernels.client.kernel import RemoteKernel
-from tfprovisioner import doctor, install
 from tfprovisioner.catalogue import releases
 from tfprovisioner.conda import channels as names
 from tfprovisioner.conda import solve as prefixes
@@ -25,6 +24,7 @@ from tfprovisioner.conda import user_conda
 from tfprovisioner.conda.solve import Wanted
 from tfprovisioner.environments.request import Order
 from tfprovisioner.errors import BuildFailed, NoWheels
+from tfprovisioner.kernelspecs import doctor, install
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons import find
 

@@ -14,10 +14,10 @@ from tests.provisioner import channels
 from tests.provisioner.channels import Package, Server
 from tests.provisioner.commands import command
 from tfkernels.client.kernel import RemoteKernel
-from tfprovisioner import doctor, garbage, install, listing
 from tfprovisioner.catalogue import releases
 from tfprovisioner.conda import solve
 from tfprovisioner.environments.request import Order
+from tfprovisioner.kernelspecs import doctor, gc, install, listing
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons import find as survey
 from tfprovisioner.pythons import from_conda as pythons
@@ -82,12 +82,12 @@ def test_gc_says_before_what_it_removes(
     monkeypatch.setenv("TFKERNELS_CHANNELS", server.url)
     done = install.install(Order("tf1", user=True))
     (python,) = pythons.root().iterdir()
-    assert garbage.collect(dry_run=True) == []
+    assert gc.collect(dry_run=True) == []
     shutil.rmtree(done.kernelspec)
-    told = garbage.collect(dry_run=True)
+    told = gc.collect(dry_run=True)
     assert {str(done.environment.folder), str(python)} <= {item.path for item in told}
     assert python.exists()
-    assert garbage.collect() == told
+    assert gc.collect() == told
     assert not python.exists()
 
 

@@ -14,9 +14,9 @@ import pytest
 from tests.provisioner import channels
 from tests.provisioner.channels import Package, Server, order
 from tests.provisioner.commands import command, in_a_mount, nothing_is_there
-from tfprovisioner import install
 from tfprovisioner.environments import store
 from tfprovisioner.errors import BuildFailed
+from tfprovisioner.kernelspecs import install
 
 
 def test_a_package_that_is_not_the_one_of_the_index_is_refused(folder: Path, server: Server, place: Path) -> None:

@@ -16,12 +16,12 @@ from uv import find_uv_bin
 
 from tests.notebooks import run_cells, text
 from tests.provisioner.commands import tfkernels
-from tfprovisioner import doctor, install, listing, mending
 from tfprovisioner.errors import BadKernelName, UnknownEnvironment
 from tfprovisioner.existing import inspect, tools
 from tfprovisioner.existing import search as candidates
 from tfprovisioner.existing.tools import Place
-from tfprovisioner.install import Installed
+from tfprovisioner.kernelspecs import doctor, install, listing, mending
+from tfprovisioner.kernelspecs.install import Installed
 
 PIP = "lib/python3/site-packages/pip/"
 STUB = """

@@ -14,7 +14,6 @@ import pytest
 
 from tests.provisioner.commands import tfkernels
 from tfkernels import env_vars
-from tfprovisioner import kernelspec
 from tfprovisioner.catalogue import locks
 from tfprovisioner.catalogue import releases as catalogue
 from tfprovisioner.environments.installed import PARTS, TENSORFLOWS
@@ -25,6 +24,7 @@ from tfprovisioner.errors import NoGPU
 from tfprovisioner.gpu import cuda
 from tfprovisioner.gpu import devices as cards
 from tfprovisioner.gpu.devices import Card
+from tfprovisioner.kernelspecs import write as kernelspec
 
 TURING, AMPERE = Card(0, "Tesla T4", "535.104.05", (7, 5)), Card(1, "NVIDIA A100", "535.104.05", (8, 0))
 HOPPER, BLACKWELL = Card(0, "NVIDIA H200", "570.10", (9, 0)), Card(0, "NVIDIA B200", "580.10", (10, 0))

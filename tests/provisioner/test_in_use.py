@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.provisioner.commands import command
-from tfprovisioner import garbage, install
 from tfprovisioner.environments import store
 from tfprovisioner.environments.request import Order
-from tfprovisioner.install import Installed
+from tfprovisioner.kernelspecs import gc, install
+from tfprovisioner.kernelspecs.install import Installed
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def running(*words: str) -> Iterator[subprocess.Popen[str]]:
 def swept() -> list[str]:
     """The environments that ``gc`` takes away."""
     root = str(store.root())
-    return [item.path for item in garbage.collect() if item.path.startswith(root)]
+    return [item.path for item in gc.collect() if item.path.startswith(root)]
 
 
 WAITS = "print('here', flush=True); input(); import ipykernel.comm"

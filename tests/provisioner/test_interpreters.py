@@ -13,12 +13,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tfprovisioner import listing
 from tfprovisioner.catalogue import releases as catalogue
 from tfprovisioner.conda import search
 from tfprovisioner.environments import request
 from tfprovisioner.environments.request import Order
 from tfprovisioner.errors import BuildFailed, NoInterpreter
+from tfprovisioner.kernelspecs import listing
 from tfprovisioner.pythons import choose
 from tfprovisioner.pythons import find as survey
 from tfprovisioner.pythons.choose import Interpreter

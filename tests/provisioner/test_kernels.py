@@ -14,8 +14,8 @@ from jupyter_client.manager import KernelManager, start_new_kernel
 from jupyter_client.provisioning.factory import KernelProvisionerFactory
 
 from tests.notebooks import run_cells, text
-from tfprovisioner.install import Installed
-from tfprovisioner.kernel_provisioner import TensorFlowProvisioner
+from tfprovisioner.kernelspecs.install import Installed
+from tfprovisioner.kernelspecs.provisioner import TensorFlowProvisioner
 
 
 @pytest.fixture(params=["tf1", "tf2"])

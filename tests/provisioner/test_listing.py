@@ -10,12 +10,12 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from tfprovisioner.install import Installed
+from tfprovisioner.kernelspecs.install import Installed
 
 # What Python itself reports of all that it opens, reads as a folder, and starts.
 COUNT = """
 import collections, json, os, sys
-from tfprovisioner import listing
+from tfprovisioner.kernelspecs import listing
 counted = collections.Counter()
 names = ("open", "os.listdir", "os.scandir", "subprocess.Popen", "os.posix_spawn", "os.fork", "socket.connect")
 sys.addaudithook(lambda event, arguments: counted.update([event] if event in names else []))

@@ -16,8 +16,8 @@ import pytest
 
 from tests.provisioner.commands import command, tfkernels
 from tfkernels.client import kernelspecs
-from tfprovisioner import activated
-from tfprovisioner.install import Installed
+from tfprovisioner.kernelspecs import run_env
+from tfprovisioner.kernelspecs.install import Installed
 
 pytestmark = pytest.mark.usefixtures("installed")
 
@@ -50,11 +50,11 @@ def test_the_environment_is_active_and_of_foreign_things_only_tfkernels_can_be_i
     assert facts["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
     assert facts["TFKERNELS_KERNEL"] == name
     assert facts["MINE"] == "kept"
-    assert Path(facts["tfkernels"]).is_relative_to(activated.ALONE.parent), "the installed code, and no copy of it"
+    assert Path(facts["tfkernels"]).is_relative_to(run_env.ALONE.parent), "the installed code, and no copy of it"
     foreign = [path for path in facts["path"] if path and not path.startswith((made.base_python.rpartition("/bin/")[0],
                str(made.folder)))]  # fmt: skip
-    assert foreign == [str(activated.ALONE)]
-    assert [path.name for path in activated.ALONE.glob("*.py")] == ["tfkernels.py"]
+    assert foreign == [str(run_env.ALONE)]
+    assert [path.name for path in run_env.ALONE.glob("*.py")] == ["tfkernels.py"]
 
 
 def test_children_and_processes_of_multiprocessing_can_import_it_too(tmp_path: Path) -> None:
@@ -166,4 +166,4 @@ def test_a_kernel_that_a_wrapper_starts_is_refused(tmp_path: Path, monkeypatch: 
 def test_what_the_kernelspec_puts_on_the_import_path_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     spec = kernelspecs.get("tf1")
     changed = spec._replace(spec={**spec.spec, "env": {**spec.spec["env"], "PYTHONPATH": "/theirs"}})
-    assert activated.variables(changed)["PYTHONPATH"] == f"{activated.ALONE}{os.pathsep}/theirs"
+    assert run_env.variables(changed)["PYTHONPATH"] == f"{run_env.ALONE}{os.pathsep}/theirs"

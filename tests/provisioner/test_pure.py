@@ -6,10 +6,10 @@ from dataclasses import asdict, replace
 
 from tfprovisioner import cli
 from tfprovisioner.catalogue import releases
-from tfprovisioner.display import display_name, order_of
 from tfprovisioner.environments.backends import BACKENDS
 from tfprovisioner.environments.recipe import Recipe, recipe_for
 from tfprovisioner.environments.request import Order
+from tfprovisioner.kernelspecs.display_name import display_name, order_of
 
 
 def test_recipes_differ_in_all_that_matters() -> None:

@@ -19,10 +19,10 @@ from tests.notebooks import run_cells, text
 from tests.provisioner.commands import tfkernels
 from tests.provisioner.test_existing import stub
 from tfkernels.client import kernelspecs
-from tfprovisioner import activated, doctor, health, install, kernelspec, listing, stand_in
 from tfprovisioner.environments.request import Order
 from tfprovisioner.errors import BrokenEnvironment
-from tfprovisioner.install import Installed
+from tfprovisioner.kernelspecs import doctor, health, install, listing, python_shim, run_env, write
+from tfprovisioner.kernelspecs.install import Installed
 
 ODD = """it's a "$HOME" & `id` $(id) \\ *"""
 
@@ -72,7 +72,7 @@ def test_no_process_stays_between_a_kernel_and_who_started_it(added: Installed) 
 def test_what_is_gone_is_told_to_whoever_runs_it(added: Installed) -> None:
     argv = kernelspecs.get("mine").spec["argv"]
     python = added.environment.folder / "bin" / "python"
-    assert stand_in.behind(argv, kernelspec.described_in(added.kernelspec) or {}) == str(python)
+    assert python_shim.behind(argv, write.described_in(added.kernelspec) or {}) == str(python)
     python.unlink()
     (outputs,) = run_cells("mine", "1 + 1", allow_errors=True)
     problem = outputs[0].evalue
@@ -90,11 +90,11 @@ def test_what_is_gone_is_told_to_whoever_runs_it(added: Installed) -> None:
     assert f"names the program {str(python)!r}, which is not there" in row.state
     assert f"names the program {str(python)!r}, which is not there" in (doctor.examine("mine").problem or "")
     with pytest.raises(BrokenEnvironment, match="which is not there"):
-        activated.python(kernelspecs.get("mine"))
+        run_env.python(kernelspecs.get("mine"))
 
 
 def test_programs_are_run_by_the_python_itself(added: Installed) -> None:
-    assert activated.python(kernelspecs.get("mine")) == str(added.environment.folder / "bin" / "python")
+    assert run_env.python(kernelspecs.get("mine")) == str(added.environment.folder / "bin" / "python")
     assert doctor.examine("mine").ok
 
 
@@ -103,7 +103,7 @@ def test_the_python_that_explains_gets_none_of_the_variables_of_the_one_that_is_
     start.write_text("import json, os, sys; print(json.dumps([sys.argv[1:], dict(os.environ)]))")
     script = tmp_path / "python"
     own = ["LD_LIBRARY_PATH", "MINE", "", "no name", "x;exit"]
-    script.write_text(stand_in.text("/no/where/python", str(start), sys.executable, own, "it's gone: $HOME"))
+    script.write_text(python_shim.text("/no/where/python", str(start), sys.executable, own, "it's gone: $HOME"))
     script.chmod(0o755)
     foreign = dict.fromkeys(["PYTHONHOME", "PYTHONPATH", "PYTHONNOUSERSITE", *own[:2]], "/no/where")
     variables = {**os.environ, **foreign, "TFKERNELS_KERNEL_JUPYTER": sys.executable, "KEPT": "a  b"}
@@ -159,7 +159,7 @@ def test_where_no_script_can_be_executed_the_kernel_json_names_the_python(
         made = install.install(Order("1.15", user=True))
         spec = kernelspecs.get("tf1.15").spec
         assert spec["argv"][0] == str(made.environment.python)
-        assert stand_in.PYTHON not in spec["env"]
+        assert python_shim.PYTHON not in spec["env"]
         assert not install.install(Order("1.15", user=True)).registered
         assert doctor.examine("tf1.15").ok
         assert text(run_cells("tf1.15", "1 + 1")[0]) == "2"
@@ -172,7 +172,7 @@ def test_a_kernel_that_was_registered_before_goes_on_and_is_moved(light: str, pl
     file = made.kernelspec / "kernel.json"
     content = json.loads(file.read_text())
     content["argv"][0] = str(made.environment.python)
-    del content["env"][stand_in.PYTHON], content["metadata"]["tfkernels"][stand_in.INTERPRETER]
+    del content["env"][python_shim.PYTHON], content["metadata"]["tfkernels"][python_shim.INTERPRETER]
     file.write_text(json.dumps(content))
     (made.kernelspec / "python").unlink()
     assert doctor.examine("tf1.15").ok

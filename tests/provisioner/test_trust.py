@@ -11,13 +11,13 @@ import pytest
 
 from tests.provisioner import tiny
 from tests.provisioner.commands import built, nothing_is_there
-from tfprovisioner import doctor, install
 from tfprovisioner.catalogue import locks, releases, verified
 from tfprovisioner.catalogue.verified import Result
 from tfprovisioner.environments import store
 from tfprovisioner.environments.probe import loads
 from tfprovisioner.environments.request import Order
 from tfprovisioner.errors import BrokenEnvironment
+from tfprovisioner.kernelspecs import doctor, install
 
 Build = Callable[..., tuple[int, str]]
 

@@ -14,11 +14,11 @@ from uv import find_uv_bin
 
 from tests.provisioner import tiny
 from tests.provisioner.commands import tfkernels
-from tfprovisioner import doctor, garbage, install, listing, mending
 from tfprovisioner.environments import store
 from tfprovisioner.environments.probe import Findings
 from tfprovisioner.environments.request import Order
-from tfprovisioner.install import Installed
+from tfprovisioner.kernelspecs import doctor, gc, install, listing, mending
+from tfprovisioner.kernelspecs.install import Installed
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +202,7 @@ def test_gc_removes_what_nothing_points_to(
 
     monkeypatch.setenv("JUPYTER_PATH", str(place / "other"))
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(place / "other"))
-    assert garbage.collect() == [], "a Jupyter that is not this one has a kernel of it"
+    assert gc.collect() == [], "a Jupyter that is not this one has a kernel of it"
 
     shutil.rmtree(one.kernelspec)
     sleep = [str(one.environment.python), "-c", "import time; print(flush=True); time.sleep(100)"]
@@ -210,9 +210,9 @@ def test_gc_removes_what_nothing_points_to(
         try:
             assert running.stdout is not None
             running.stdout.readline()
-            assert garbage.collect() == [], "somebody works in it"
+            assert gc.collect() == [], "somebody works in it"
         finally:
             running.kill()
-    assert [item.path for item in garbage.collect() if item.size] == [str(one.environment.folder)]
+    assert [item.path for item in gc.collect() if item.size] == [str(one.environment.folder)]
     assert list(store.root().iterdir()) == []
     assert list((home / "locks").iterdir()) == []

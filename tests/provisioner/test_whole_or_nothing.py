@@ -20,15 +20,15 @@ import pytest
 
 from tests.notebooks import run_cells, text
 from tests.provisioner.commands import built, command, in_a_mount, left, tfkernels
-from tfprovisioner import side_by_side
 from tfprovisioner.environments import store
 from tfprovisioner.environments.backends import BACKENDS
 from tfprovisioner.environments.plan import Plan
 from tfprovisioner.environments.probe import probe
 from tfprovisioner.environments.request import Order
-from tfprovisioner.install import Installed
+from tfprovisioner.kernelspecs import parallel_install
+from tfprovisioner.kernelspecs.install import Installed
+from tfprovisioner.kernelspecs.parallel_install import Interrupted, Outcome
 from tfprovisioner.progress import Reporter
-from tfprovisioner.side_by_side import Interrupted, Outcome
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:
@@ -242,10 +242,10 @@ def test_an_interrupt_before_the_last_has_begun(light: str, place: Path, monkeyp
             raise KeyboardInterrupt
 
     monkeypatch.setitem(BACKENDS, "uv", beginning)
-    monkeypatch.setattr(side_by_side, "check", interrupted)
+    monkeypatch.setattr(parallel_install, "check", interrupted)
     orders = [Order("1.15", name=name, user=True) for name in ("first", "second", "third")]
     with pytest.raises(Interrupted) as caught:
-        side_by_side.install_all(orders, lambda order, outcome: None)
+        parallel_install.install_all(orders, lambda order, outcome: None)
     assert caught.value.orders == orders
     assert list((place / "home" / "environments").iterdir()) == []
     assert registered(place) == []
@@ -276,10 +276,10 @@ def test_two_orders_are_built_at_the_same_time(light: str, place: Path, monkeypa
         return fetched
 
     monkeypatch.setitem(BACKENDS, "uv", met)
-    monkeypatch.setattr(side_by_side, "_processors", lambda: 2)
+    monkeypatch.setattr(parallel_install, "_processors", lambda: 2)
     outcomes: dict[str, Outcome] = {}
     orders = [Order("1.15", user=True), Order("1.15", name="more", user=True, extras=("tqdm",))]
-    side_by_side.install_all(orders, lambda order, outcome: outcomes.update({order.kernel: outcome}))
+    parallel_install.install_all(orders, lambda order, outcome: outcomes.update({order.kernel: outcome}))
     assert all(isinstance(outcome, Installed) and outcome.built for outcome in outcomes.values()), outcomes
     assert len(built(place)) == len(outcomes) == 2
     check_kernels(place)

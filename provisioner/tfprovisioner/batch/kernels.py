@@ -15,12 +15,13 @@ from typing import Any
 from tfkernels.client import kernelspecs
 from tfkernels.client.kernelspecs import KernelSpec
 from tfkernels.errors import UnknownKernel
-from tfprovisioner import health, kernelspec
 from tfprovisioner.catalogue import releases
 from tfprovisioner.environments import build, plan
 from tfprovisioner.environments.recipe import Recipe, recipe_for
 from tfprovisioner.environments.request import Order, made_by
 from tfprovisioner.errors import BrokenEnvironment, ProvisionError
+from tfprovisioner.kernelspecs import health
+from tfprovisioner.kernelspecs import write as kernelspec
 from tfprovisioner.progress import Reporter
 from tfprovisioner.system.data_dir import home
 

@@ -10,11 +10,11 @@ from typing import Any
 
 from tfkernels.client import kernelspecs
 from tfkernels.client.process import ending
-from tfprovisioner import activated, stand_in
 from tfprovisioner.batch.outcomes import FAILED, PASSED, Failure, Outcome, host, plain
 from tfprovisioner.batch.runs import Run
 from tfprovisioner.environments import store
 from tfprovisioner.errors import Unusable
+from tfprovisioner.kernelspecs import python_shim, run_env
 
 _RAISED = re.compile(r"(?m)^(Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)+)([A-Za-z_][\w.]*)(?::[ ](.*))?$")
 """A traceback of Python's, the exception's name and the first line of its message."""
@@ -55,7 +55,7 @@ def planned(runs: Sequence[Run], arguments: Sequence[str]) -> list[Script]:
 
 def _planned(run: Run, arguments: Sequence[str]) -> Script:
     spec = kernelspecs.get(run.kernel)
-    variables = activated.variables(spec)
+    variables = run_env.variables(spec)
     # Lines are to appear as they are printed, and are read as UTF-8.
     variables |= {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
     try:
@@ -65,12 +65,12 @@ def _planned(run: Run, arguments: Sequence[str]) -> Script:
     described: dict[str, Any] = (spec.spec.get("metadata") or {}).get("tfkernels", {})
     environment = store.load(Path(described.get("environment", ""))) if spec.ours else None
     lock = environment.recipe.lock if environment else ""
-    exact = lock or stand_in.behind(spec.spec["argv"], described)
+    exact = lock or python_shim.behind(spec.spec["argv"], described)
     kernel = [described.get("tensorflow"), described.get("python"), exact]
     decided = [hashlib.sha256(content).hexdigest(), list(arguments), kernel]
     return Script(
         run,
-        (activated.python(spec), run.source, *arguments),
+        (run_env.python(spec), run.source, *arguments),
         variables,
         hashlib.sha256(json.dumps(decided).encode()).hexdigest(),
         described.get("tensorflow", ""),

@@ -11,7 +11,6 @@ from typing import Any
 import nbformat
 
 from tfkernels.client.kernelspecs import KernelSpec
-from tfprovisioner import install, kernelspec
 from tfprovisioner.batch import kernels, loading, output, records
 from tfprovisioner.batch.bisection import SKIPPED
 from tfprovisioner.batch.execution import execute
@@ -23,6 +22,8 @@ from tfprovisioner.batch.tasks import Progress, Task
 from tfprovisioner.environments import store
 from tfprovisioner.environments.request import Order
 from tfprovisioner.errors import ProvisionError
+from tfprovisioner.kernelspecs import install
+from tfprovisioner.kernelspecs import write as kernelspec
 
 
 def prepared(source: str, release: str, parameters: Mapping[str, Any], conditions: Conditions) -> Task:

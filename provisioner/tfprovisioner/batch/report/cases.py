@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from tfprovisioner.batch.output import Found
 from tfprovisioner.batch.records import Record
 from tfprovisioner.batch.runs import Run
-from tfprovisioner.display import order_of
 from tfprovisioner.errors import ProvisionError
+from tfprovisioner.kernelspecs.display_name import order_of
 
 
 class UnknownBaseline(ProvisionError):

@@ -7,7 +7,7 @@ from tfprovisioner.batch.output import Found
 from tfprovisioner.batch.report.cases import Placed, Side, columns, place, shortened
 from tfprovisioner.batch.report.verdicts import NOT_COMPARED, Result, Verdict, judge
 from tfprovisioner.batch.runs import Run
-from tfprovisioner.display import order_of
+from tfprovisioner.kernelspecs.display_name import order_of
 
 FINE, FAILED, DIFFERENT = 0, 1, 3
 

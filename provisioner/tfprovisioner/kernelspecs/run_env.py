@@ -8,8 +8,8 @@ from pathlib import Path
 import tfkernels
 from tfkernels import env_vars
 from tfkernels.client.kernelspecs import KernelSpec
-from tfprovisioner import health, stand_in
 from tfprovisioner.errors import BrokenEnvironment
+from tfprovisioner.kernelspecs import health, python_shim
 
 ALONE = Path(tfkernels.__file__).with_name("alone")
 """On an import path this folder adds ``tfkernels``, and nothing else."""
@@ -23,7 +23,7 @@ def python(spec: KernelSpec) -> str:
         trouble = health.problem(spec.spec["argv"], described, health.environment_of(described))
         if trouble is not None:
             raise BrokenEnvironment(f"kernel {spec.name} cannot be used: {trouble}. {health.remedy(described)}")
-        program = stand_in.behind([program], described)
+        program = python_shim.behind([program], described)
     if not re.fullmatch(r"pypy.*|python[\d.]*t?(\.exe)?", os.path.basename(program)):
         raise BrokenEnvironment(
             f"kernel {spec.name} is started by the program {program!r}, which is not a Python, so its environment is "

@@ -14,15 +14,15 @@ import tfkernels
 from tfkernels import env_vars
 from tfkernels.client import kernelspecs
 from tfkernels.start import JUPYTER
-from tfprovisioner import health, stand_in
 from tfprovisioner.catalogue import releases
 from tfprovisioner.conda.activation import activation
-from tfprovisioner.display import display_name
 from tfprovisioner.environments.request import EXISTING, Addition, Order, made_by
 from tfprovisioner.environments.store import Environment, note_kernel, replace_bytes, replace_text, tidy
 from tfprovisioner.errors import BadKernelName, ProvisionError
 from tfprovisioner.existing.inspect import Existing
 from tfprovisioner.gpu import cuda
+from tfprovisioner.kernelspecs import health, python_shim
+from tfprovisioner.kernelspecs.display_name import display_name
 
 PROVISIONER = "tfkernels-provisioner"
 """The name of our entry point in the group ``jupyter_client.kernel_provisioners``."""
@@ -107,27 +107,27 @@ def repoint(folder: Path, environment: Environment) -> None:
 def _run_by(python: Path, folder: Path, content: dict[str, Any]) -> bool:
     """Has the content of a ``kernel.json`` name a Python; returns whether the script in its place is a new one."""
     variables, described = content["env"], content["metadata"]["tfkernels"]
-    variables.pop(stand_in.PYTHON, None)
-    described.pop(stand_in.INTERPRETER, None)
+    variables.pop(python_shim.PYTHON, None)
+    described.pop(python_shim.INTERPRETER, None)
     content["argv"][0] = str(python)
     if os.name == "nt":
         return False
     name = folder.name
     told = health.told(content["display_name"], described, f"its Python {python} is not there any more")
-    text = stand_in.text(
+    text = python_shim.text(
         str(python),
         str(folder / START),
         variables.get(JUPYTER, sys.executable),
         variables.get(env_vars.OWN, "").split(","),
         f"{told} Or take the kernel away with: jupyter kernelspec remove {name}",
     ).encode("utf-8")
-    script = folder / stand_in.NAME
+    script = folder / python_shim.NAME
     changed = not script.is_file() or script.read_bytes() != text
     replace_bytes(script, text, executable=True)
-    if stand_in.works(script):
+    if python_shim.works(script):
         content["argv"][0] = str(script)
-        variables[stand_in.PYTHON] = _escaped(str(python))
-        described[stand_in.INTERPRETER] = str(python)
+        variables[python_shim.PYTHON] = _escaped(str(python))
+        described[python_shim.INTERPRETER] = str(python)
     return changed
 
 

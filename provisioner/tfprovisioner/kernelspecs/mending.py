@@ -8,10 +8,10 @@ from pathlib import Path
 
 from tfkernels.client import kernelspecs
 from tfkernels.errors import UnknownKernel
-from tfprovisioner import doctor
-from tfprovisioner.doctor import Diagnosis
 from tfprovisioner.environments import drift, store
 from tfprovisioner.environments.drift import Drift
+from tfprovisioner.kernelspecs import doctor
+from tfprovisioner.kernelspecs.doctor import Diagnosis
 
 
 def mend(sick: Diagnosis) -> Diagnosis:

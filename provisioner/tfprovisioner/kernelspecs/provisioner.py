@@ -12,7 +12,7 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 import tfkernels
 from tfkernels import env_vars
 from tfkernels.start import PROBLEM
-from tfprovisioner import health
+from tfprovisioner.kernelspecs import health
 
 
 class TensorFlowProvisioner(LocalProvisioner):

@@ -9,10 +9,10 @@ from pathlib import Path
 from filelock import Timeout
 
 from tfkernels.client import kernelspecs
-from tfprovisioner import kernelspec
 from tfprovisioner.batch import kernels
 from tfprovisioner.environments import store
 from tfprovisioner.errors import ProvisionError
+from tfprovisioner.kernelspecs import write
 from tfprovisioner.pythons import from_conda
 from tfprovisioner.system.data_dir import home
 
@@ -64,7 +64,7 @@ def _kernelspecs(dry_run: bool) -> Iterator[Garbage]:
         try:
             if folder in _stale():
                 item = _garbage(folder, "no batch has used this kernel for a month")
-                yield item if dry_run else _without(item, kernelspec.remove)
+                yield item if dry_run else _without(item, write.remove)
                 if not dry_run:
                     with suppress(OSError):  # the same environment has another one
                         folder.parent.rmdir()

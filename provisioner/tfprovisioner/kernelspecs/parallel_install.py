@@ -7,7 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from tfkernels.errors import TFKernelsError
 from tfprovisioner.environments.request import Order
 from tfprovisioner.errors import ProvisionError
-from tfprovisioner.install import Installed, carry_out, check
+from tfprovisioner.kernelspecs.install import Installed, carry_out, check
 from tfprovisioner.progress import reporting
 from tfprovisioner.system import subprocesses
 

@@ -8,7 +8,6 @@ from typing import Any
 from tfkernels.client import kernelspecs
 from tfkernels.client.kernelspecs import KernelSpec
 from tfkernels.errors import UnknownKernel
-from tfprovisioner import health, kernelspec, stand_in
 from tfprovisioner.catalogue import releases
 from tfprovisioner.conda import channels
 from tfprovisioner.environments import drift, store, verify
@@ -18,6 +17,7 @@ from tfprovisioner.environments.recipe import Recipe
 from tfprovisioner.environments.request import EXISTING, Order, made_by
 from tfprovisioner.errors import BrokenEnvironment, UnknownRelease
 from tfprovisioner.gpu import devices
+from tfprovisioner.kernelspecs import health, python_shim, write
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def examine(name: str) -> Diagnosis:
     if trouble is not None:
         return Diagnosis(name, False, None, trouble, _remedy(spec))
     drifted = Drift() if environment is None else drift.of(environment)
-    python = Path(stand_in.behind(spec.spec["argv"], described)) if environment is None else environment.python
+    python = Path(python_shim.behind(spec.spec["argv"], described)) if environment is None else environment.python
     mixed = _mixed(described)
     try:
         findings = probe(python, writing=not theirs)
@@ -145,15 +145,15 @@ def _remedy(spec: KernelSpec) -> str:
 def _damaged() -> dict[str, Path]:
     found: dict[str, Path] = {}
     for base in kernelspecs.folders():
-        for start in base.glob(f"*/{kernelspec.START}"):
-            if kernelspec.damaged(start.parent):
+        for start in base.glob(f"*/{write.START}"):
+            if write.damaged(start.parent):
                 found.setdefault(start.parent.name, start.parent)
     return {name: folder for name, folder in found.items() if name not in kernelspecs.find()}
 
 
 def _guess(name: str, folder: Path) -> str | None:
     """The command for a kernel that does not tell it any more, as far as its environment or its name does."""
-    user = folder.parent == kernelspec.kernels_folder(user=True)
+    user = folder.parent == write.kernels_folder(user=True)
     try:
         named = releases.find(name).version
     except UnknownRelease:

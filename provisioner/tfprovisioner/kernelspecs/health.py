@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from tfkernels.start import installed
-from tfprovisioner import stand_in
 from tfprovisioner.environments import store
 from tfprovisioner.environments.request import EXISTING
 from tfprovisioner.environments.store import Environment
+from tfprovisioner.kernelspecs import python_shim
 
 
 def environment_of(described: Mapping[str, Any]) -> Environment | None:
@@ -44,7 +44,7 @@ def _existing_problem(folder: Path, package: Path) -> str | None:
 
 def _registration_problem(argv: Sequence[str], described: Mapping[str, Any]) -> str | None:
     """What is wrong with how a kernel is started: the files that ``argv`` names."""
-    for program in (argv[0], stand_in.behind(argv, described)) if argv else ("",):
+    for program in (argv[0], python_shim.behind(argv, described)) if argv else ("",):
         if shutil.which(program) is None:
             return f"its kernel.json names the program {program!r}, which is not there"
     for argument in argv[1:]:

@@ -9,7 +9,6 @@ from filelock import Timeout
 
 from tfkernels.client import kernelspecs
 from tfkernels.client.kernelspecs import KernelSpec
-from tfprovisioner import kernelspec
 from tfprovisioner.catalogue import releases
 from tfprovisioner.environments import build, requirements, store
 from tfprovisioner.environments.request import EXISTING, Addition, Order, made_by
@@ -19,6 +18,7 @@ from tfprovisioner.existing import inspect
 from tfprovisioner.existing.inspect import Existing
 from tfprovisioner.gpu import cuda
 from tfprovisioner.gpu import devices as cards
+from tfprovisioner.kernelspecs import write as kernelspec
 from tfprovisioner.progress import Reporter, reporting
 from tfprovisioner.pythons import from_conda
 from tfprovisioner.system import redact

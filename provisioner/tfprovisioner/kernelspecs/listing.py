@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 
 from tfkernels.client import kernelspecs
-from tfprovisioner import health
 from tfprovisioner.catalogue import releases as catalogue
 from tfprovisioner.catalogue.releases import Release
 from tfprovisioner.conda import channels
-from tfprovisioner.display import order_of
 from tfprovisioner.environments.request import Order
 from tfprovisioner.errors import NoInterpreter, NoWheels
+from tfprovisioner.kernelspecs import health
+from tfprovisioner.kernelspecs.display_name import order_of
 from tfprovisioner.pythons import choose
 from tfprovisioner.pythons.choose import Interpreter
 
