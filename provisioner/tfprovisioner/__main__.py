@@ -1,5 +1,5 @@
 """``python -m tfprovisioner`` is the command ``tfkernels``."""
 
-from tfprovisioner.cli import app
+from tfprovisioner.cli.app import app
 
 app(prog_name="tfkernels")

@@ -17,7 +17,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from typer.testing import CliRunner
 
 from tests.provisioner.commands import command, tfkernels
-from tfprovisioner.cli import app
+from tfprovisioner.cli.app import app
 from tfprovisioner.kernelspecs.install import Installed
 
 RESIZE = """

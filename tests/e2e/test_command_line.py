@@ -72,7 +72,7 @@ def test_bad_input_gets_an_answer(installed: object, arguments: list[str], expec
 def test_every_option_has_a_help_text(command: str) -> None:
     import typer.main
 
-    from tfprovisioner.cli import app
+    from tfprovisioner.cli.app import app
 
     found = typer.main.get_group(app).commands[command]
     assert found.help

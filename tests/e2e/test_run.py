@@ -19,7 +19,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 from typer.testing import CliRunner
 
-from tfprovisioner.cli import app
+from tfprovisioner.cli.app import app
 
 pytestmark = pytest.mark.usefixtures("installed")
 

@@ -11,8 +11,8 @@ import pytest
 
 from tests.provisioner import channels, tiny
 from tests.provisioner.channels import Package, Server
-from tfprovisioner import cli
 from tfprovisioner.catalogue import releases
+from tfprovisioner.cli import app as cli
 from tfprovisioner.environments import resolve
 
 

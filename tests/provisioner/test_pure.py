@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 
-from tfprovisioner import cli
 from tfprovisioner.catalogue import releases
+from tfprovisioner.cli import app
 from tfprovisioner.environments.backends import BACKENDS
 from tfprovisioner.environments.recipe import Recipe, recipe_for
 from tfprovisioner.environments.request import Order
@@ -48,7 +48,7 @@ def test_kernels_are_listed_as_people_count() -> None:
 
 
 def test_every_backend_can_be_asked_for() -> None:
-    assert [backend.value for backend in cli.Backend] == list(BACKENDS)
+    assert [backend.value for backend in app.Backend] == list(BACKENDS)
 
 
 def test_records_of_earlier_versions_are_read() -> None:

@@ -22,7 +22,7 @@ from tfprovisioner.batch import report
 from tfprovisioner.batch.outcomes import METADATA, Failure
 from tfprovisioner.batch.output import Found
 from tfprovisioner.batch.report import page
-from tfprovisioner.cli import app
+from tfprovisioner.cli.app import app
 
 FILES = ["junit.xml", "report.html", "report.json"]
 STRANGE = f"{HOSTILE}\x1b[31m\x00\u202e\ud800ä{'long/' * 400}"

@@ -14,7 +14,7 @@ from tfprovisioner.errors import ProvisionError
 
 _WORKER = "tfprovisioner.batch.worker"
 
-_IMPORTED = ("tfprovisioner.batch.execution", "tfprovisioner.cli")
+_IMPORTED = ("tfprovisioner.batch.execution", "tfprovisioner.cli.app")
 """What workers need besides: for the runs, and because they import the program that they were started by."""
 
 _SETTINGS = {

@@ -15,8 +15,8 @@ from tfprovisioner.batch.loading import Conditions
 from tfprovisioner.batch.outcomes import Outcome
 from tfprovisioner.batch.runs import Run
 from tfprovisioner.batch.tasks import Executed, Task
+from tfprovisioner.cli.console import print_json
 from tfprovisioner.errors import ProvisionError
-from tfprovisioner.terminal import print_json
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C, as shells have it."""

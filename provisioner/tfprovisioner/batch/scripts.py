@@ -15,7 +15,7 @@ from tfprovisioner.batch.output import Found
 from tfprovisioner.batch.runs import Run
 from tfprovisioner.batch.screen import Screen
 from tfprovisioner.batch.script import planned
-from tfprovisioner.terminal import print_json, print_table
+from tfprovisioner.cli.console import print_json, print_table
 
 
 def run(

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tfprovisioner.cli.console import NO_KERNELS, JsonOption, answering, complain, megabytes, print_json, print_table
 from tfprovisioner.errors import ProvisionError
-from tfprovisioner.terminal import NO_KERNELS, JsonOption, answering, complain, megabytes, print_json, print_table
 
 if TYPE_CHECKING:
     from tfprovisioner.kernelspecs.doctor import Diagnosis

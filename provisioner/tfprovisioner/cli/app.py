@@ -10,16 +10,17 @@ import typer
 
 import tfkernels
 from tfkernels.client import kernelspecs
-from tfprovisioner import programs, upkeep
-from tfprovisioner.batch import bisect_command, reporting
-from tfprovisioner.batch import command as batch_command
 from tfprovisioner.catalogue import releases as catalogue
+from tfprovisioner.cli import bisect as bisect_command
+from tfprovisioner.cli import exec, maintain
+from tfprovisioner.cli import report as reporting
+from tfprovisioner.cli import run as batch_command
+from tfprovisioner.cli.console import NO_KERNELS, JsonOption, answering, complain, megabytes, print_json, print_table
 from tfprovisioner.environments import requirements as extras_module
 from tfprovisioner.environments import sources
 from tfprovisioner.environments.request import Order, lasting
 from tfprovisioner.kernelspecs import install as install_module
 from tfprovisioner.kernelspecs import listing, parallel_install
-from tfprovisioner.terminal import NO_KERNELS, JsonOption, answering, complain, megabytes, print_json, print_table
 
 app = typer.Typer(
     help="Every TensorFlow release as a Jupyter kernel of its own.",
@@ -189,11 +190,11 @@ def releases(as_json: JsonOption = False) -> None:
         )
 
 
-app.command()(upkeep.add)
-app.command()(upkeep.doctor)
-app.command()(upkeep.gc)
+app.command()(maintain.add)
+app.command()(maintain.doctor)
+app.command()(maintain.gc)
 # What follows the kernel's name is the program's, its options too.
-app.command("exec", context_settings={"allow_interspersed_args": False})(programs.execute)
+app.command("exec", context_settings={"allow_interspersed_args": False})(exec.execute)
 app.command(cls=batch_command.WithArguments)(batch_command.run)
 app.command()(reporting.report)
 app.command(cls=batch_command.WithArguments)(bisect_command.bisect)
@@ -219,7 +220,7 @@ def demo(
     ] = None,
 ) -> None:
     """Run the main job: one notebook, two TensorFlow releases, the same weights, and how far they agree."""
-    from tfprovisioner import demo as demo_module  # papermill takes a second to import
+    from tfprovisioner.cli import demo as demo_module  # papermill takes a second to import
 
     with answering():
         target, comparison = demo_module.run(output, lambda text: print(text, file=sys.stderr, flush=True))

@@ -9,9 +9,9 @@ from typing import Annotated, NoReturn
 import typer
 
 from tfkernels.client import kernelspecs
+from tfprovisioner.cli.console import answering
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.kernelspecs import run_env
-from tfprovisioner.terminal import answering
 
 NOT_FOUND, NOT_STARTED, NO_ENVIRONMENT = 127, 126, 125
 """Exit codes as of ``env`` and ``timeout``, so that they are told from the program's own."""

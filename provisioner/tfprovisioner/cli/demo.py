@@ -20,8 +20,8 @@ _TAG = "comparison"
 
 def notebooks() -> Path:
     """The example notebooks: inside the installed package, or at the top of a source checkout."""
-    packaged = Path(__file__).parent / "notebooks"
-    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "notebooks"
+    packaged = Path(__file__).parents[1] / "notebooks"
+    return packaged if packaged.is_dir() else Path(__file__).parents[3] / "notebooks"
 
 
 def run(output: Path | None, say: Callable[[str], None]) -> tuple[Path, str]:

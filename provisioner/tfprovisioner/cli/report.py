@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tfprovisioner.terminal import JsonOption, answering, print_json
+from tfprovisioner.cli.console import JsonOption, answering, print_json
 
 SEVERAL = Path("tfkernels-report")
 """Where the report on several outputs goes."""

@@ -15,10 +15,10 @@ from tfprovisioner.batch.bisection import most_steps
 from tfprovisioner.batch.lineup import Lineup, lines
 from tfprovisioner.catalogue import releases as catalogue
 from tfprovisioner.catalogue.releases import Release
+from tfprovisioner.cli.console import JsonOption, answering, complain, print_json
 from tfprovisioner.environments.store import replace_text
 from tfprovisioner.errors import UnknownRelease
 from tfprovisioner.progress import Reporter, TerminalReporter, reporting
-from tfprovisioner.terminal import JsonOption, answering, complain, print_json
 
 if TYPE_CHECKING:
     from tfprovisioner.batch.bisecting import Bisected

@@ -10,8 +10,8 @@ from typer.core import TyperCommand
 
 from tfkernels.errors import UnknownKernel
 from tfprovisioner.batch.runs import Run, expand
+from tfprovisioner.cli.console import JsonOption, answering, complain, print_json
 from tfprovisioner.errors import Unusable
-from tfprovisioner.terminal import JsonOption, answering, complain, print_json
 
 AFTER = "tfprovisioner.after"
 """In a command's context: the words after ``--``."""
