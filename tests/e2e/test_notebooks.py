@@ -14,8 +14,8 @@ import pytest
 from tests.notebooks import text
 from tfkernels import compare
 from tfkernels.client import kernelspecs
-from tfprovisioner.batch import execution
-from tfprovisioner.batch.records import of_notebook
+from tfprovisioner.batch.execute import notebook as execution
+from tfprovisioner.batch.recorded import of_notebook
 from tfprovisioner.batch.runs import Run
 from tfprovisioner.batch.tasks import Task
 

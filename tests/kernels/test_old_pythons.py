@@ -16,7 +16,7 @@ from uv import find_uv_bin
 from tfkernels import recording
 from tfkernels.transfer.message import Parcel, unpack
 from tfkernels.transfer.shared_memory.segment import Segment
-from tfprovisioner.batch import records
+from tfprovisioner.batch import recorded
 
 CODEC = ["test_codec.py", "test_codec_dtypes.py", "test_codec_frames.py", "test_codec_refusals.py"]
 COMPARISON = ["test_comparison_numbers.py", "test_comparison_structure.py"]
@@ -105,7 +105,7 @@ def test_a_script_records(python: Callable[..., str], tmp_path: Path, monkeypatc
     folder.mkdir()
     monkeypatch.setenv(recording.FOLDER, str(folder))
     python("-c", _SCRIPT, str(_KERNELS), str(_KERNELS / "tfkernels" / "alone"))
-    x, y = records.of_script(folder)
+    x, y = recorded.of_script(folder)
     assert np.array_equal(x.value(), np.arange(5e3))
     assert y.value() == {"a": [1, None]}
     assert oct((folder / x.sha256).stat().st_mode & 0o777) == "0o600"

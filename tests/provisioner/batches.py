@@ -15,9 +15,9 @@ import psutil
 from nbformat.v4 import new_code_cell, new_notebook
 
 from tests.notebooks import text
-from tfprovisioner.batch import cluster
-from tfprovisioner.batch.cluster import Options, Started
-from tfprovisioner.batch.kernels import Wanted, wanted
+from tfprovisioner.batch.dask import cluster
+from tfprovisioner.batch.dask.cluster import Options, Started
+from tfprovisioner.batch.kernel_ref import Wanted, wanted
 from tfprovisioner.batch.runs import Run
 from tfprovisioner.batch.tasks import Executed, Progress, Task
 
@@ -64,7 +64,7 @@ _CLIENT = """
 import sys
 from pathlib import Path
 from tests.provisioner.batches import engine, lasting, task
-from tfprovisioner.batch.cluster import Options
+from tfprovisioner.batch.dask.cluster import Options
 
 if __name__ == "__main__":
     place = Path(sys.argv[1])

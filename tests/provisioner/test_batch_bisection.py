@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfprovisioner.batch.bisection import BAD, GOOD, SKIPPED, Search, most_steps
+from tfprovisioner.batch.bisect.search import BAD, GOOD, SKIPPED, Search, most_steps
 
 
 def finished(verdicts: dict[str, str]) -> Search:

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 from rich.live import Live
 
-from tfprovisioner.batch.display import Lines, LiveTable
+from tfprovisioner.batch.live_table import Lines, LiveTable
 from tfprovisioner.batch.outcomes import Failure, Outcome
 from tfprovisioner.batch.runs import expand
 from tfprovisioner.batch.tasks import Progress

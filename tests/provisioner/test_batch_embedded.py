@@ -18,9 +18,9 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from tests.provisioner.batches import KERNEL, engine, gone, lasting, notes, pid, printed, start_client, task, until
 from tests.provisioner.commands import command
-from tfprovisioner.batch.cluster import Options
+from tfprovisioner.batch.dask.cluster import Options
+from tfprovisioner.batch.execute.workdir import pack
 from tfprovisioner.batch.tasks import Progress
-from tfprovisioner.batch.workplaces import pack
 
 
 @pytest.fixture(autouse=True)

@@ -20,8 +20,8 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from tests.notebooks import text
 from tfkernels.client import kernelspecs
-from tfprovisioner.batch import workplaces
-from tfprovisioner.batch.execution import execute, not_started
+from tfprovisioner.batch.execute import workdir
+from tfprovisioner.batch.execute.notebook import execute, not_started
 from tfprovisioner.batch.outcomes import METADATA, Failure, Outcome
 from tfprovisioner.batch.runs import Run
 from tfprovisioner.batch.tasks import Cancelled, Executed, Progress, Task
@@ -142,7 +142,7 @@ def test_what_a_cell_leaves_running_ends_with_the_run() -> None:
 def test_a_fresh_folder_has_the_inputs_and_gives_back_what_is_new(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "x.txt").write_text("7")
-    inputs = workplaces.pack({tmp_path / "data": "data"})
+    inputs = workdir.pack({tmp_path / "data": "data"})
     executed = _executed(
         _task("tf1", "x = open('data/x.txt').read()", "open('out.txt', 'w').write(x * 2)", inputs=inputs)
     )
@@ -202,6 +202,6 @@ def test_an_archive_does_not_lead_out_of_the_folder(tmp_path: Path) -> None:
         archive.writestr("../../outside", "x")
         archive.writestr("/absolute", "y")
     (tmp_path / "in").mkdir()
-    workplaces.unpack(packed.getvalue(), tmp_path / "in")
+    workdir.unpack(packed.getvalue(), tmp_path / "in")
     assert sorted(path.name for path in (tmp_path / "in").rglob("*") if path.is_file()) == ["absolute", "outside"]
     assert not (tmp_path / "outside").exists()

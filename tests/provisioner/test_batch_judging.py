@@ -12,13 +12,13 @@ import pytest
 
 from tfkernels.recording import VALUE
 from tfkernels.transfer.message import Parcel
-from tfprovisioner.batch import lineup
-from tfprovisioner.batch.bisecting import bisect
-from tfprovisioner.batch.bisection import BAD, GOOD, SKIPPED, most_steps
-from tfprovisioner.batch.judging import Judge, SeveralRecords, Trial
-from tfprovisioner.batch.lineup import Lineup
+from tfprovisioner.batch.bisect import releases as lineup
+from tfprovisioner.batch.bisect.driver import bisect
+from tfprovisioner.batch.bisect.releases import Lineup
+from tfprovisioner.batch.bisect.search import BAD, GOOD, SKIPPED, most_steps
+from tfprovisioner.batch.bisect.verdict import Judge, SeveralRecords, Trial
 from tfprovisioner.batch.outcomes import FAILED, PASSED, Failure, Outcome
-from tfprovisioner.batch.records import Record
+from tfprovisioner.batch.recorded import Record
 from tfprovisioner.batch.runs import Run
 from tfprovisioner.batch.tasks import Executed
 from tfprovisioner.catalogue import releases as catalogue

@@ -14,8 +14,8 @@ import pytest
 
 from tfkernels.client import kernelspecs
 from tfkernels.errors import UnknownKernel
-from tfprovisioner.batch import kernels
-from tfprovisioner.batch.kernels import KernelMissing, Wanted, resolve, wanted, wanted_of
+from tfprovisioner.batch import kernel_ref
+from tfprovisioner.batch.kernel_ref import KernelMissing, Wanted, resolve, wanted, wanted_of
 from tfprovisioner.catalogue import releases
 from tfprovisioner.environments.request import Order
 from tfprovisioner.errors import UnknownRelease
@@ -51,12 +51,12 @@ def test_where_it_is_registered_it_is_used_as_it_is(light: str, place: Path) -> 
     told: list[str] = []
     assert resolve(wanted("tf1"), told.append).folder == done.kernelspec
     assert not told
-    assert not kernels.folder().exists()
+    assert not kernel_ref.folder().exists()
 
 
 def test_elsewhere_it_is_built_once_and_registered_for_nobody(elsewhere: Wanted, place: Path) -> None:
     travelled = Wanted(**json.loads(json.dumps(asdict(elsewhere))))
-    assert not kernels.ready(travelled)
+    assert not kernel_ref.ready(travelled)
     told: list[str] = []
     with ThreadPoolExecutor(2) as threads:
         one, other = threads.map(lambda _: resolve(travelled, told.append), range(2))
@@ -64,7 +64,7 @@ def test_elsewhere_it_is_built_once_and_registered_for_nobody(elsewhere: Wanted,
     assert any("installing TensorFlow 1.15.5" in step for step in told)
     assert any("waiting for another tfkernels" in step for step in told)
     assert len(_environments(place)) == 1
-    assert kernels.ready(travelled)
+    assert kernel_ref.ready(travelled)
     assert one.ours
     assert one.spec["argv"][0] == str(one.folder / "python")
     assert run_env.python(one).startswith(str(place / "other" / "environments"))
@@ -122,7 +122,7 @@ def test_a_kernel_that_others_made_has_to_be_there(place: Path, monkeypatch: pyt
     assert mine.order is None
     assert resolve(mine, lambda _: None).folder == folder
     _move(place, monkeypatch)
-    assert not kernels.ready(mine)
+    assert not kernel_ref.ready(mine)
     with pytest.raises(KernelMissing, match="none of this name"):
         resolve(mine, lambda _: None)
 

@@ -11,9 +11,10 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from tfprovisioner.batch import destinations, output, workplaces
+from tfprovisioner.batch import destinations, output_dir
+from tfprovisioner.batch.execute import workdir
 from tfprovisioner.batch.outcomes import METADATA, Failure, Outcome
-from tfprovisioner.batch.output import OutputTaken
+from tfprovisioner.batch.output_dir import OutputTaken
 from tfprovisioner.batch.runs import Run
 from tfprovisioner.batch.tasks import Executed
 from tfprovisioner.errors import ProvisionError
@@ -32,7 +33,7 @@ def _packed(folder: Path, **files: str) -> bytes:
     folder.mkdir()
     for name, content in files.items():
         (folder / name).write_text(content)
-    packed = workplaces.pack({path: path.name for path in folder.iterdir()})
+    packed = workdir.pack({path: path.name for path in folder.iterdir()})
     assert packed is not None
     return packed
 
@@ -42,8 +43,8 @@ def _names(folder: Path) -> set[str]:
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
-    path = output.write(tmp_path, _executed(FAILED))
-    (found,) = output.read(tmp_path)
+    path = output_dir.write(tmp_path, _executed(FAILED))
+    (found,) = output_dir.read(tmp_path)
     assert (found.outcome, found.path, found.records) == (FAILED, path, [])
 
 
@@ -52,27 +53,27 @@ def test_another_try_leaves_nothing_of_the_one_before(tmp_path: Path) -> None:
     out.mkdir()
     (out / "mine.txt").write_text("precious")
     first = _packed(tmp_path / "first", same="1", only_first="1")
-    output.write(out, _executed(FAILED, values={"a" * 64: b"1", "b" * 64: b"2"}, files=first))
+    output_dir.write(out, _executed(FAILED, values={"a" * 64: b"1", "b" * 64: b"2"}, files=first))
     second = _packed(tmp_path / "second", same="2")
-    output.write(out, _executed(PASSED, values={"b" * 64: b"2"}, files=second))
+    output_dir.write(out, _executed(PASSED, values={"b" * 64: b"2"}, files=second))
     assert _names(out) == {"mine.txt", "nb-tf1.ipynb", f"nb-tf1.values/{'b' * 64}", "nb-tf1.files/same"}
     assert (out / "nb-tf1.files" / "same").read_text() == "2"
-    output.write(out, _executed(PASSED))
+    output_dir.write(out, _executed(PASSED))
     assert sorted(path.name for path in out.iterdir()) == ["mine.txt", "nb-tf1.ipynb"]
 
 
 def test_a_folder_that_cannot_be_written_to_is_told(tmp_path: Path) -> None:
     (tmp_path / "nb-tf1.values").write_text("a file is in the way")
     with pytest.raises(ProvisionError, match="--resume"):
-        output.write(tmp_path, _executed(PASSED, values={"a" * 64: b"1"}))
-    assert output.read(tmp_path) == []
+        output_dir.write(tmp_path, _executed(PASSED, values={"a" * 64: b"1"}))
+    assert output_dir.read(tmp_path) == []
 
 
 @pytest.mark.parametrize("name", ["report.json", "other.ipynb", "broken.ipynb"])
 def test_what_is_no_run_is_passed_over(tmp_path: Path, name: str) -> None:
     content = {"report.json": '{"runs": []}', "other.ipynb": nbformat.writes(new_notebook()), "broken.ipynb": "{"}
     (tmp_path / name).write_text(content[name])
-    assert output.read(tmp_path) == []
+    assert output_dir.read(tmp_path) == []
 
 
 def test_a_fingerprint_is_of_what_decides_on_the_result() -> None:
@@ -81,7 +82,7 @@ def test_a_fingerprint_is_of_what_decides_on_the_result() -> None:
         cells = [new_code_cell(cell, metadata={"tags": list(tags)}, outputs=shown)]
         run = replace(RUN, **options.pop("run", {}))
         given = {"kernel": {"name": "tf1", "recipe": "a"}, "inputs": None, **options}
-        return output.fingerprint(nbformat.writes(new_notebook(cells=cells)), run=run, **given)
+        return output_dir.fingerprint(nbformat.writes(new_notebook(cells=cells)), run=run, **given)
 
     same = [
         made(),
@@ -98,8 +99,8 @@ def test_a_fingerprint_is_of_what_decides_on_the_result() -> None:
 
 
 def test_a_run_is_of_one_case_before_and_after_it_was_written(tmp_path: Path) -> None:
-    output.write(tmp_path, _executed(PASSED))
-    (found,) = output.read(tmp_path)
+    output_dir.write(tmp_path, _executed(PASSED))
+    (found,) = output_dir.read(tmp_path)
     assert found.outcome.run.case == RUN.case  # nbformat sorts what is in the metadata
 
 
@@ -109,7 +110,7 @@ def test_plain_papermills_outputs_are_read(tmp_path: Path) -> None:
     metadata = {"papermill": {**done, "parameters": {"n": 1}}, "kernelspec": {"name": "tf1", "display_name": "x"}}
     cells = [new_code_cell("1"), new_code_cell("2", outputs=[error])]
     nbformat.write(new_notebook(cells=cells, metadata=metadata), tmp_path / "done.ipynb")
-    (found,) = output.read(tmp_path)
+    (found,) = output_dir.read(tmp_path)
     assert found.outcome.run == Run("done", "nb.ipynb", "tf1", {"n": 1})
     assert found.outcome.failure is not None
     assert (found.outcome.failure.kind, found.outcome.failure.cell, found.outcome.seconds) == ("ValueError", 1, 2.5)
@@ -135,7 +136,7 @@ def test_what_an_address_does_not_take_is_here(tmp_path: Path, monkeypatch: pyte
     said: list[str] = []
     with destinations.opened("http://user:secret@127.0.0.1:9/out?token=secret", False, []) as destination:
         packed = _packed(tmp_path / "work", file="1")
-        written = output.write(destination.folder, _executed(PASSED, files=packed))
+        written = output_dir.write(destination.folder, _executed(PASSED, files=packed))
         place = Path(destination.put(written, said.append))
         assert destination.folder not in place.parents
     assert json.loads(place.read_text())["metadata"][METADATA]["state"] == "passed"

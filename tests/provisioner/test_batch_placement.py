@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfprovisioner.batch.capacity import Resources, fitting
-from tfprovisioner.batch.placement import Cost, Machine, choose
+from tfprovisioner.batch.dask.capacity import Resources, fitting
+from tfprovisioner.batch.dask.placement import Cost, Machine, choose
 
 KERNELS = ("tf1", "tf2", "tf2.11")
 

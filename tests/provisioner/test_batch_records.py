@@ -24,9 +24,9 @@ from tfkernels import recording
 from tfkernels.client import kernelspecs
 from tfkernels.errors import ExchangeError, NotPortable, UsageError
 from tfkernels.transfer import message
-from tfprovisioner.batch import records
-from tfprovisioner.batch.execution import execute
-from tfprovisioner.batch.records import Record, Unreadable
+from tfprovisioner.batch import recorded
+from tfprovisioner.batch.execute.notebook import execute
+from tfprovisioner.batch.recorded import Record, Unreadable
 from tfprovisioner.batch.runs import Run
 from tfprovisioner.batch.tasks import Executed, Task
 
@@ -44,7 +44,7 @@ def _run(kernel: str, *cells: str, **options: Any) -> Executed:
 def _found(executed: Executed, folder: Path) -> dict[str, Record]:
     for digest, content in executed.values.items():
         (folder / digest).write_bytes(content)
-    return {each.name: each for each in records.of_notebook(nbformat.reads(executed.notebook, as_version=4), folder)}
+    return {each.name: each for each in recorded.of_notebook(nbformat.reads(executed.notebook, as_version=4), folder)}
 
 
 @pytest.mark.parametrize("kernel", ["tf1", "tf2"])
@@ -85,7 +85,7 @@ def test_a_script_that_was_killed_while_it_wrote_keeps_what_came_before(tmp_path
     subprocess.run([sys.executable, "-c", script], env={**os.environ, recording.FOLDER: str(tmp_path)}, check=True)
     with (tmp_path / recording.LINES).open("a") as lines:
         lines.write('{"format": 1, "name": "y"')
-    assert [each.name for each in records.of_script(tmp_path)] == ["x"]
+    assert [each.name for each in recorded.of_script(tmp_path)] == ["x"]
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_a_folder_that_is_gone_is_an_error(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_value_that_was_changed_or_lost_is_told(folder: Path) -> None:
     tfkernels.record("big", np.arange(100_000))
-    (record,) = records.of_script(folder)
+    (record,) = recorded.of_script(folder)
     content = record.file.read_bytes()
     record.file.write_bytes(content[:-1] + b"x")
     with pytest.raises(Unreadable, match="not the one that was recorded"):
@@ -151,7 +151,7 @@ def test_what_is_no_record_is_left_out(entry: Any, tmp_path: Path) -> None:
 
 def _in_a_notebook(entry: Any, folder: Path) -> list[Record]:
     output = new_output("display_data", data={recording.TYPE: entry})
-    return records.of_notebook(new_notebook(cells=[new_code_cell("", outputs=[output])]), folder)
+    return recorded.of_notebook(new_notebook(cells=[new_code_cell("", outputs=[output])]), folder)
 
 
 @settings(max_examples=300)
@@ -179,7 +179,7 @@ def test_a_value_of_another_format_says_so() -> None:
 
 def test_arrays_that_were_read_are_writable_and_aligned(folder: Path) -> None:
     tfkernels.record("x", {"small": np.arange(3), "large": np.arange(200_000.0)})
-    value = records.of_script(folder)[0].value()
+    value = recorded.of_script(folder)[0].value()
     value["large"][0] = 7
     assert value["large"].ctypes.data % 64 == 0
     assert json.loads((folder / recording.LINES).read_text())["summary"] == "dict of 2"

@@ -17,11 +17,11 @@ from distributed.security import Security
 
 from tests.provisioner import clusters
 from tests.provisioner.batches import engine, gone, lasting, notes, pid, printed, start_client, task, until, wait_for
-from tfprovisioner.batch import cluster
-from tfprovisioner.batch.cluster import Options
-from tfprovisioner.batch.kernels import wanted
+from tfprovisioner.batch.dask import cluster
+from tfprovisioner.batch.dask.cluster import Options
+from tfprovisioner.batch.execute.workdir import pack, unpack
+from tfprovisioner.batch.kernel_ref import wanted
 from tfprovisioner.batch.tasks import Progress
-from tfprovisioner.batch.workplaces import pack, unpack
 from tfprovisioner.environments.request import Order
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.kernelspecs import install

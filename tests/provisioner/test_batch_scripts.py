@@ -14,7 +14,7 @@ import pytest
 
 from tests.kernels.test_owner import within
 from tests.provisioner.commands import command
-from tfprovisioner.batch import output
+from tfprovisioner.batch import output_dir
 
 pytestmark = pytest.mark.usefixtures("installed")
 
@@ -83,7 +83,7 @@ def test_what_differs_is_told_and_a_failure_fails(tmp_path: Path) -> None:
     script(tmp_path, "import os\nassert os.environ['TFKERNELS_KERNEL'] == 'tf1', 'only there'\n")
     failed = run(tmp_path, "-o", "out")
     assert failed.returncode == 1
-    one, other = output.read(tmp_path / "out")
+    one, other = output_dir.read(tmp_path / "out")
     assert (one.outcome.exit_code, other.outcome.exit_code) == (0, 1)
     assert other.outcome.failure is not None
     assert (other.outcome.failure.kind, other.outcome.failure.message) == ("AssertionError", "only there")

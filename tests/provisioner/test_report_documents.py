@@ -20,8 +20,8 @@ from tfkernels.recording import FORMAT, TYPE, VALUE
 from tfkernels.transfer.message import Parcel
 from tfprovisioner.batch import report
 from tfprovisioner.batch.outcomes import METADATA, Failure
-from tfprovisioner.batch.output import Found
-from tfprovisioner.batch.report import page
+from tfprovisioner.batch.output_dir import Found
+from tfprovisioner.batch.report import html
 from tfprovisioner.cli.app import app
 
 FILES = ["junit.xml", "report.html", "report.json"]
@@ -169,10 +169,10 @@ def test_page_stays_small_and_says_what_it_leaves_out(tmp_path: Path, monkeypatc
         {f"tf2.{k}": {name: value + np.float32(k) for name, value in values.items()} for k in range(4)},
     )
     made = report.make(found)
-    text = page.render(made, tmp_path, "2026-11-24T02:00:00+00:00")
+    text = html.render(made, tmp_path, "2026-11-24T02:00:00+00:00")
     assert len(text) < 5_000_000
-    monkeypatch.setattr(page, "ROOM", 100_000)
-    less = page.render(made, tmp_path, "2026-11-24T02:00:00+00:00")
+    monkeypatch.setattr(html, "ROOM", 100_000)
+    less = html.render(made, tmp_path, "2026-11-24T02:00:00+00:00")
     assert len(less) < 1_000_000
     assert "here they would make the page too large" in less
 

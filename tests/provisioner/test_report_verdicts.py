@@ -12,7 +12,7 @@ import pytest
 from tests.provisioner.reports import batch, kept, usual
 from tfprovisioner.batch import report
 from tfprovisioner.batch.outcomes import FAILED, Failure
-from tfprovisioner.batch.output import Found
+from tfprovisioner.batch.output_dir import Found
 from tfprovisioner.batch.report.verdicts import PARTS
 from tfprovisioner.batch.runs import Run, expand
 
@@ -168,7 +168,7 @@ def test_values_are_read_one_pair_at_a_time(tmp_path: Path, monkeypatch: pytest.
         return made
 
     found = batch(tmp_path, {kernel: dict.fromkeys("abc", ONES) for kernel in ("tf1", "tf2.4", "tf2.11", "tf2")})
-    monkeypatch.setattr("tfprovisioner.batch.records.Record.value", value)
+    monkeypatch.setattr("tfprovisioner.batch.recorded.Record.value", value)
     made = report.make(found)
     assert set(states(made).values()) == {"equal"}
     assert len(alive) == 12

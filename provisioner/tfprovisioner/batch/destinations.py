@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
-from tfprovisioner.batch import addresses, output
-from tfprovisioner.batch.output import OutputTaken
+from tfprovisioner.batch import output_dir, remote_paths
+from tfprovisioner.batch.output_dir import OutputTaken
 from tfprovisioner.batch.runs import Run
 from tfprovisioner.system.redact import public
 
@@ -46,12 +46,12 @@ class Destination:
         if path.suffix == ".ipynb" and files.is_dir():
             say(f"What {path.stem} wrote is here, an address does not take it: {self._keep(files)}")
         try:
-            addresses.publish(path, self._address)
-        except addresses.AddressFailed as error:
+            remote_paths.publish(path, self._address)
+        except remote_paths.AddressFailed as error:
             kept = self._keep(path)
             say(f"{error} It is here instead: {kept}")
             return str(kept)
-        return public(addresses.below(self._address, path.name))
+        return public(remote_paths.below(self._address, path.name))
 
     def _keep(self, path: Path) -> Path:
         self._instead.mkdir(parents=True, exist_ok=True)
@@ -69,9 +69,9 @@ def opened(target: str, resume: bool, runs: Sequence[Run]) -> Iterator[Destinati
 
     Raises ``OutputTaken``.
     """
-    if not addresses.is_address(target):
+    if not remote_paths.is_address(target):
         folder = Path(target)
-        output.prepare(folder, resume)
+        output_dir.prepare(folder, resume)
         try:
             with alone(folder):
                 yield Destination(folder)
@@ -83,8 +83,8 @@ def opened(target: str, resume: bool, runs: Sequence[Run]) -> Iterator[Destinati
         folder = Path(name)
         for run in runs if resume else ():
             try:
-                text = addresses.read(addresses.below(target, f"{run.name}.ipynb"))
-            except addresses.AddressFailed:
+                text = remote_paths.read(remote_paths.below(target, f"{run.name}.ipynb"))
+            except remote_paths.AddressFailed:
                 continue  # it has not run
             (folder / f"{run.name}.ipynb").write_text(text, encoding="utf-8")
         yield Destination(folder, target)

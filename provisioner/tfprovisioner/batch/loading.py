@@ -8,8 +8,9 @@ from typing import Any
 
 import nbformat
 
-from tfprovisioner.batch import addresses, output, workplaces
-from tfprovisioner.batch.kernels import Wanted
+from tfprovisioner.batch import output_dir, remote_paths
+from tfprovisioner.batch.execute import workdir
+from tfprovisioner.batch.kernel_ref import Wanted
 from tfprovisioner.batch.runs import Run
 from tfprovisioner.batch.tasks import Task
 from tfprovisioner.errors import Unusable
@@ -56,9 +57,9 @@ def tasks(runs: Sequence[Run], wanted: Mapping[str, Wanted], conditions: Conditi
         kernel = asdict(wanted[run.kernel])
         made.append(
             Task(
-                replace(run, source=public(run.source)) if addresses.is_address(run.source) else run,
+                replace(run, source=public(run.source)) if remote_paths.is_address(run.source) else run,
                 notebook.text,
-                output.fingerprint(notebook.text, kernel, run, inputs),
+                output_dir.fingerprint(notebook.text, kernel, run, inputs),
                 folder=None if apart else str(notebook.folder),
                 inputs=inputs,
                 cell_timeout=conditions.cell_timeout,
@@ -127,12 +128,12 @@ def _code(notebook: str) -> str:
 
 
 def _notebook(source: str) -> _Notebook:
-    text = addresses.read(source) if addresses.is_address(source) else _text(Path(source))
+    text = remote_paths.read(source) if remote_paths.is_address(source) else _text(Path(source))
     try:
         nbformat.reads(text, as_version=4)
     except Exception as error:  # it may hold anything
         raise BadSource(f"{source} is not a notebook: {error}") from error
-    return _Notebook(text, None if addresses.is_address(source) else Path(source).resolve().parent)
+    return _Notebook(text, None if remote_paths.is_address(source) else Path(source).resolve().parent)
 
 
 def _text(path: Path) -> str:
@@ -154,6 +155,6 @@ def _packed(inputs: Sequence[Path], beside: Path | None) -> bytes | None:
         below = beside is not None and full.is_relative_to(beside) and full != beside
         places[full] = full.relative_to(beside).as_posix() if below and beside is not None else full.name
     try:
-        return workplaces.pack(places)
+        return workdir.pack(places)
     except OSError as error:
         raise BadSource(f"The input {error.filename} cannot be read: {error.strerror}.") from error

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from packaging.version import Version
 
-from tfprovisioner.batch.bisection import most_steps
-from tfprovisioner.batch.lineup import Lineup, lines
+from tfprovisioner.batch.bisect.releases import Lineup, lines
+from tfprovisioner.batch.bisect.search import most_steps
 from tfprovisioner.catalogue import releases as catalogue
 from tfprovisioner.catalogue.releases import Release
 from tfprovisioner.cli.console import JsonOption, answering, complain, print_json
@@ -21,8 +21,8 @@ from tfprovisioner.errors import UnknownRelease
 from tfprovisioner.progress import Reporter, TerminalReporter, reporting
 
 if TYPE_CHECKING:
-    from tfprovisioner.batch.bisecting import Bisected
-    from tfprovisioner.batch.judging import Trial
+    from tfprovisioner.batch.bisect.driver import Bisected
+    from tfprovisioner.batch.bisect.verdict import Trial
     from tfprovisioner.batch.tasks import Progress
 
 Say = Callable[[str], None]
@@ -86,10 +86,10 @@ def bisect(
         raise typer.BadParameter("either --record or --test decides", param_hint="--test")
     _check_output(output)
     lineup = _between(good, bad)
-    from tfprovisioner.batch import addresses, loading
-    from tfprovisioner.batch.bisecting import bisect as search
-    from tfprovisioner.batch.judging import Judge, SeveralRecords
-    from tfprovisioner.batch.trials import Trials, prepared
+    from tfprovisioner.batch import loading, remote_paths
+    from tfprovisioner.batch.bisect.driver import bisect as search
+    from tfprovisioner.batch.bisect.runner import Trials, prepared
+    from tfprovisioner.batch.bisect.verdict import Judge, SeveralRecords
 
     try:
         values = loading.parameters(parameters or ())
@@ -102,7 +102,7 @@ def bisect(
             first = prepared(
                 notebook, lineup.releases[0], values, loading.Conditions(inputs or (), cell_timeout=cell_timeout)
             )
-        except (loading.BadSource, addresses.AddressFailed) as error:
+        except (loading.BadSource, remote_paths.AddressFailed) as error:
             raise typer.BadParameter(str(error), param_hint="NOTEBOOK") from None
         with _kept(output) as folder:
             say(_plan(first.run.source, judge.criterion, lineup, exactly))
@@ -159,8 +159,8 @@ def _expression(text: str | None) -> str | None:
 @contextmanager
 def _kept(output: Path | None) -> Iterator[Path]:
     """Where the executed notebooks go: the user's folder, or one that is gone afterwards."""
-    from tfprovisioner.batch.output import prepare
-    from tfprovisioner.batch.workplaces import private_folder
+    from tfprovisioner.batch.execute.workdir import private_folder
+    from tfprovisioner.batch.output_dir import prepare
 
     if output is None:
         with private_folder() as folder:
@@ -257,7 +257,7 @@ def _interrupted(output: Path | None, keep: bool) -> str:
 def _write(document: dict[str, Any], lineup: Lineup, folder: Path, rtol: float | None, atol: float | None) -> None:
     """The report on all runs, and the answer beside it."""
     from tfprovisioner.batch import report
-    from tfprovisioner.batch.output import read
+    from tfprovisioner.batch.output_dir import read
 
     found = {item.outcome.tensorflow: item for item in read(folder)}
     ordered = [item.outcome.run.kernel for release, item in sorted(found.items(), key=lambda each: _place(each[0]))]

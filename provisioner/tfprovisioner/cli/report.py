@@ -41,7 +41,7 @@ def report(
     code 0 if all is fine, 1 if a run failed, 3 if all passed and results differ.
     """
     from tfprovisioner.batch import report as report_module
-    from tfprovisioner.batch.output import read
+    from tfprovisioner.batch.output_dir import read
     from tfprovisioner.batch.report.before import order
 
     for folder in folders:

@@ -153,7 +153,8 @@ def _script(
     source: str, kernels: list[str], arguments: list[str], output: str | None, resume: bool, dry_run: bool,
     as_json: bool, *, workers: int | None, comparison: dict[str, Any],
 ) -> int:  # fmt: skip
-    from tfprovisioner.batch import script, scripts
+    from tfprovisioner.batch.scripts import run as scripts
+    from tfprovisioner.batch.scripts import script
 
     _check(kernels, comparison, output, resume)
     runs = expand([source], kernels)
@@ -188,13 +189,14 @@ def _notebooks(
     resume: bool, dry_run: bool, as_json: bool, *,
     comparison: dict[str, Any], engine: dict[str, Any], memory: str, conditions: dict[str, Any],
 ) -> int:  # fmt: skip
-    from tfprovisioner.batch import embedded
+    from tfprovisioner.batch.dask import embedded
 
     if engine["scheduler"] is None and not dry_run:
         embedded.prepare()  # now, so that it goes on while this process imports papermill and the rest
 
-    from tfprovisioner.batch import destinations, loading, matrix
-    from tfprovisioner.batch.cluster import Options
+    from tfprovisioner.batch import destinations, loading
+    from tfprovisioner.batch import notebooks as matrix
+    from tfprovisioner.batch.dask.cluster import Options
 
     try:
         set_to = loading.parameters(parameters)

@@ -9,7 +9,7 @@ from pathlib import Path
 from filelock import Timeout
 
 from tfkernels.client import kernelspecs
-from tfprovisioner.batch import kernels
+from tfprovisioner.batch import kernel_ref
 from tfprovisioner.environments import store
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.kernelspecs import write
@@ -73,7 +73,7 @@ def _kernelspecs(dry_run: bool) -> Iterator[Garbage]:
 
 
 def _stale() -> list[Path]:
-    return list(kernels.unused(time.time() - _KEPT))
+    return list(kernel_ref.unused(time.time() - _KEPT))
 
 
 def _environments(dry_run: bool) -> Iterator[Garbage]:

@@ -5,9 +5,9 @@ exit code; ``text``, ``document`` (JSON), ``junit`` and ``page`` (HTML) show it,
 """
 
 from tfprovisioner.batch.report.cases import UnknownBaseline
-from tfprovisioner.batch.report.document import document
-from tfprovisioner.batch.report.findings import Report, make
+from tfprovisioner.batch.report.files import NotOurs, write
+from tfprovisioner.batch.report.json import document
+from tfprovisioner.batch.report.model import Report, make
 from tfprovisioner.batch.report.text import text
-from tfprovisioner.batch.report.writing import NotOurs, write
 
 __all__ = ["NotOurs", "Report", "UnknownBaseline", "document", "make", "text", "write"]

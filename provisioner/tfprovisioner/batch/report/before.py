@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from tfprovisioner.batch.report.document import FORMAT
-from tfprovisioner.batch.report.writing import JSON
+from tfprovisioner.batch.report.files import JSON
+from tfprovisioner.batch.report.json import FORMAT
 
 
 def order(folders: Iterable[Path]) -> list[str]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from tfprovisioner.batch.output import Found
-from tfprovisioner.batch.records import Record
+from tfprovisioner.batch.output_dir import Found
+from tfprovisioner.batch.recorded import Record
 from tfprovisioner.batch.runs import Run
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.kernelspecs.display_name import order_of

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 
 from tfkernels.comparison.render import number_format
-from tfprovisioner.batch.output import Found
+from tfprovisioner.batch.output_dir import Found
 
 LONGEST = 16_000
 """Characters of a traceback: its beginning and its end."""

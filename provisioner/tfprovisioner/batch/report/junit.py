@@ -11,9 +11,9 @@ from typing import Any
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from tfprovisioner.batch.report.cases import Placed
-from tfprovisioner.batch.report.document import relative
 from tfprovisioner.batch.report.failures import tell
-from tfprovisioner.batch.report.findings import Report
+from tfprovisioner.batch.report.json import relative
+from tfprovisioner.batch.report.model import Report
 from tfprovisioner.batch.report.verdicts import NOT_COMPARED, UNREADABLE, Verdict
 
 NAME = "tfkernels"

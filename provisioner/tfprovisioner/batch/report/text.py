@@ -5,7 +5,7 @@ import textwrap
 from tfkernels.comparison.render import number_format
 from tfkernels.comparison.render.text import WIDTH, Line, aligned
 from tfprovisioner.batch.report import failures
-from tfprovisioner.batch.report.findings import Report
+from tfprovisioner.batch.report.model import Report
 from tfprovisioner.batch.report.verdicts import Result, Verdict
 
 ROWS, FEW = 60, 8

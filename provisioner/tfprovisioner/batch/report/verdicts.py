@@ -20,7 +20,7 @@ from tfkernels.comparison.render.html import fragment
 from tfkernels.comparison.render.wording import headline
 from tfkernels.comparison.result import CLOSE, DIFFERENT, EQUAL, EXTRA, MISSING
 from tfkernels.errors import TFKernelsError
-from tfprovisioner.batch.records import Record
+from tfprovisioner.batch.recorded import Record
 from tfprovisioner.batch.report.cases import Placed
 from tfprovisioner.errors import ProvisionError
 

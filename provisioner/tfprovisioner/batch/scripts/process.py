@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from tfkernels import recording
-from tfprovisioner.batch import guard
-from tfprovisioner.batch.script import Script
+from tfprovisioner.batch.scripts import guard
+from tfprovisioner.batch.scripts.script import Script
 from tfprovisioner.errors import ProvisionError
 
 READ = 1 << 16

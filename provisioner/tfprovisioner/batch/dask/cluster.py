@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tfprovisioner.batch import embedded
-from tfprovisioner.batch.capacity import NEED, fitting, resources
-from tfprovisioner.batch.kernels import Wanted
+from tfprovisioner.batch.dask import embedded
+from tfprovisioner.batch.dask.capacity import NEED, fitting, resources
+from tfprovisioner.batch.kernel_ref import Wanted
 from tfprovisioner.batch.tasks import Engine, Executed, Progress, Task
 from tfprovisioner.errors import ProvisionError
 
@@ -64,8 +64,8 @@ def started(
     """
     opened = _embedded(options, runs) if options.scheduler is None else _connected(options.scheduler)
     with opened as (client, dashboard):
-        from tfprovisioner.batch.dispatch import Dispatcher
-        from tfprovisioner.batch.machines import Machines
+        from tfprovisioner.batch.dask.hosts import Machines
+        from tfprovisioner.batch.dask.scheduler import Dispatcher
 
         def say(text: str) -> None:
             tell(Progress("", "note", text=text))

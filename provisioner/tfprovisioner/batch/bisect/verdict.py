@@ -6,9 +6,9 @@ from typing import Any
 
 from tfkernels.comparison import Comparison, compare
 from tfkernels.errors import TFKernelsError
-from tfprovisioner.batch.bisection import BAD, GOOD, SKIPPED
+from tfprovisioner.batch.bisect.search import BAD, GOOD, SKIPPED
 from tfprovisioner.batch.outcomes import Failure
-from tfprovisioner.batch.records import Record
+from tfprovisioner.batch.recorded import Record
 from tfprovisioner.batch.tasks import Executed
 from tfprovisioner.errors import ProvisionError
 

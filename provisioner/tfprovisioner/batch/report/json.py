@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 import tfkernels
 from tfkernels.comparison.render import number_format
 from tfprovisioner.batch.report.cases import Placed
-from tfprovisioner.batch.report.findings import Report
+from tfprovisioner.batch.report.model import Report
 from tfprovisioner.batch.report.verdicts import NOT_COMPARED, Verdict
 from tfprovisioner.batch.runs import Run
 

@@ -26,10 +26,10 @@ from papermill.exceptions import PapermillExecutionError
 from tfkernels import recording
 from tfkernels.client.kernelspecs import KernelSpec
 from tfkernels.client.process import ending
+from tfprovisioner.batch.execute.engine import ENGINE, CheckFailed, Launch
+from tfprovisioner.batch.execute.workdir import Workplace, private_folder
 from tfprovisioner.batch.outcomes import FAILED, METADATA, PASSED, Failure, Outcome, host, plain
-from tfprovisioner.batch.papermilling import ENGINE, CheckFailed, Launch
 from tfprovisioner.batch.tasks import Cancelled, Executed, Progress, Task
-from tfprovisioner.batch.workplaces import Workplace, private_folder
 from tfprovisioner.environments import store
 
 LOOK = 0.1

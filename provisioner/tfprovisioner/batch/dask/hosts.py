@@ -4,14 +4,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tfprovisioner.batch import worker
-from tfprovisioner.batch.capacity import Resources, fitting
-from tfprovisioner.batch.kernels import Wanted
-from tfprovisioner.batch.placement import Machine
+from tfprovisioner.batch.dask import worker
+from tfprovisioner.batch.dask.capacity import Resources, fitting
+from tfprovisioner.batch.dask.placement import Machine
+from tfprovisioner.batch.kernel_ref import Wanted
 from tfprovisioner.errors import ProvisionError
 
 if TYPE_CHECKING:
-    from tfprovisioner.batch.worker import Facts
+    from tfprovisioner.batch.dask.worker import Facts
 
 _PACKAGE = "tfkernels"
 

@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from tfkernels.comparison import Comparison
-from tfprovisioner.batch.bisection import Search
-from tfprovisioner.batch.judging import Trial
-from tfprovisioner.batch.lineup import Lineup, patches
+from tfprovisioner.batch.bisect.releases import Lineup, patches
+from tfprovisioner.batch.bisect.search import Search
+from tfprovisioner.batch.bisect.verdict import Trial
 
 
 @dataclass(frozen=True)

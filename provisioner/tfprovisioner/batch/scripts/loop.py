@@ -10,9 +10,9 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from tfprovisioner.batch.outcomes import Outcome
-from tfprovisioner.batch.running import Running
-from tfprovisioner.batch.screen import Screen
-from tfprovisioner.batch.script import Script
+from tfprovisioner.batch.scripts.output import Screen
+from tfprovisioner.batch.scripts.process import Running
+from tfprovisioner.batch.scripts.script import Script
 from tfprovisioner.environments.store import replace_text
 from tfprovisioner.errors import ProvisionError
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tfprovisioner.batch import addresses, cluster, destinations, display, loading, output, report
-from tfprovisioner.batch.cluster import Options
+from tfprovisioner.batch import destinations, live_table, loading, output_dir, remote_paths, report
+from tfprovisioner.batch.dask import cluster
+from tfprovisioner.batch.dask.cluster import Options
 from tfprovisioner.batch.destinations import Destination
-from tfprovisioner.batch.kernels import Wanted, wanted
+from tfprovisioner.batch.kernel_ref import Wanted, wanted
 from tfprovisioner.batch.loading import Conditions
 from tfprovisioner.batch.outcomes import Outcome
 from tfprovisioner.batch.runs import Run
@@ -40,13 +41,13 @@ class Plan:
 def planned(runs: Sequence[Run], target: str, resume: bool, conditions: Conditions) -> Plan:
     """Looks at the kernels and reads the notebooks. Raises ``BadSource`` and ``UnknownKernel``."""
     kernels = {name: wanted(name) for name in dict.fromkeys(run.kernel for run in runs)}
-    remote = addresses.is_address(target)
+    remote = remote_paths.is_address(target)
     return Plan(loading.tasks(runs, kernels, replace(conditions, inline=remote)), kernels, target, resume)
 
 
 def left(plan: Plan) -> list[Run]:
     """The runs that there are to execute; an address is not looked at."""
-    there = plan.resume and not addresses.is_address(plan.target) and Path(plan.target).is_dir()
+    there = plan.resume and not remote_paths.is_address(plan.target) and Path(plan.target).is_dir()
     done = _finished(Path(plan.target), plan.tasks) if there else {}
     return [run for run in plan.runs if run.name not in done]
 
@@ -60,13 +61,13 @@ def run(plan: Plan, *, options: Options, comparison: Mapping[str, Any], as_json:
     with destinations.opened(plan.target, plan.resume, plan.runs) as destination:
         done = _finished(destination.folder, plan.tasks) if plan.resume else {}
         stopped: KeyboardInterrupt | ProvisionError | None = None
-        with display.showing(plan.runs, len(done)) as show:
+        with live_table.showing(plan.runs, len(done)) as show:
             _announce(show, plan, done)
             try:
                 for executed in _executed(
                     [task for task in plan.tasks if task.run.name not in done], plan, options, show
                 ):
-                    destination.put(output.write(destination.folder, executed), show.say)
+                    destination.put(output_dir.write(destination.folder, executed), show.say)
                     show.ended(executed.outcome)
             except (KeyboardInterrupt, ProvisionError) as error:
                 stopped = error
@@ -83,7 +84,7 @@ def run(plan: Plan, *, options: Options, comparison: Mapping[str, Any], as_json:
         return code
 
 
-def _executed(tasks: Sequence[Task], plan: Plan, options: Options, show: display.Lines) -> Iterator[Executed]:
+def _executed(tasks: Sequence[Task], plan: Plan, options: Options, show: live_table.Lines) -> Iterator[Executed]:
     if not tasks:
         return
     show.say("Starting the workers …" if options.scheduler is None else f"Connecting to {options.scheduler} …")
@@ -92,7 +93,7 @@ def _executed(tasks: Sequence[Task], plan: Plan, options: Options, show: display
         yield from engine.run(tasks)
 
 
-def _announce(show: display.Lines, plan: Plan, done: Mapping[str, Outcome]) -> None:
+def _announce(show: live_table.Lines, plan: Plan, done: Mapping[str, Outcome]) -> None:
     if done:
         show.say(f"{len(done)} of {len(plan.tasks)} runs are there already and stay as they are.")
     for source, names in loading.unknown_parameters(plan.tasks).items():
@@ -104,13 +105,13 @@ def _finished(folder: Path, tasks: Sequence[Task]) -> dict[str, Outcome]:
     wanted = {task.run.name: task.fingerprint for task in tasks}
     return {
         found.outcome.run.name: found.outcome
-        for found in output.read(folder)
+        for found in output_dir.read(folder)
         if found.outcome.passed and wanted.get(found.outcome.run.name) == found.outcome.fingerprint
     }
 
 
 def _conclude(destination: Destination, plan: Plan, comparison: Mapping[str, Any], as_json: bool) -> int:
-    there = {each.outcome.run.name: each for each in output.read(destination.folder)}
+    there = {each.outcome.run.name: each for each in output_dir.read(destination.folder)}
     found = [there[run.name] for run in plan.runs if run.name in there]  # in the order of the command line
     pending = [run for run in plan.runs if run.name not in there]
     made = report.make(found, kernels=list(plan.kernels), pending=pending, **comparison)

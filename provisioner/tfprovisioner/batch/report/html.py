@@ -21,8 +21,8 @@ from tfkernels.comparison.render.html import STYLE
 from tfkernels.comparison.result import CLOSE, DIFFERENT, EQUAL, EXTRA, MISSING
 from tfprovisioner.batch.report import failures
 from tfprovisioner.batch.report.cases import Placed
-from tfprovisioner.batch.report.document import relative
-from tfprovisioner.batch.report.findings import Report
+from tfprovisioner.batch.report.json import relative
+from tfprovisioner.batch.report.model import Report
 from tfprovisioner.batch.report.verdicts import NOT_COMPARED, UNREADABLE, Result, Verdict
 
 MARK = '<meta name="generator" content="tfkernels '

@@ -4,16 +4,16 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from tfprovisioner.batch.report import junit, page
-from tfprovisioner.batch.report.document import FORMAT, document
-from tfprovisioner.batch.report.findings import Report
+from tfprovisioner.batch.report import html, junit
+from tfprovisioner.batch.report.json import FORMAT, document
+from tfprovisioner.batch.report.model import Report
 from tfprovisioner.environments.store import replace_bytes
 from tfprovisioner.errors import ProvisionError
 
 HTML, JSON, XML = "report.html", "report.json", "junit.xml"
 FILES = (HTML, JSON, XML)
 
-_BEGINNINGS = {HTML: page.MARK.encode(), JSON: f'"{FORMAT}"'.encode(), XML: f'<testsuites name="{junit.NAME}"'.encode()}
+_BEGINNINGS = {HTML: html.MARK.encode(), JSON: f'"{FORMAT}"'.encode(), XML: f'<testsuites name="{junit.NAME}"'.encode()}
 """What ours have within their first bytes."""
 
 
@@ -30,7 +30,7 @@ def write(report: Report, folder: Path) -> dict[str, Path]:
     makers: dict[str, Callable[[], bytes]] = {
         JSON: lambda: json.dumps(made, indent=1, ensure_ascii=False, allow_nan=False).encode(errors="replace") + b"\n",
         XML: lambda: junit.junit(report, folder),
-        HTML: lambda: page.render(report, folder, made["created"]).encode(errors="replace"),
+        HTML: lambda: html.render(report, folder, made["created"]).encode(errors="replace"),
     }
     for name, content in [(name, make()) for name, make in makers.items()]:
         replace_bytes(folder / name, content)

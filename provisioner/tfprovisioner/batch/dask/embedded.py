@@ -12,9 +12,9 @@ from typing import Any
 from tfkernels.client import runtime_dir
 from tfprovisioner.errors import ProvisionError
 
-_WORKER = "tfprovisioner.batch.worker"
+_WORKER = "tfprovisioner.batch.dask.worker"
 
-_IMPORTED = ("tfprovisioner.batch.execution", "tfprovisioner.cli.app")
+_IMPORTED = ("tfprovisioner.batch.execute.notebook", "tfprovisioner.cli.app")
 """What workers need besides: for the runs, and because they import the program that they were started by."""
 
 _SETTINGS = {

@@ -13,13 +13,13 @@ from typing import Any
 
 import distributed
 
-from tfprovisioner.batch import placement, worker
-from tfprovisioner.batch.kernels import Wanted
-from tfprovisioner.batch.machines import Machines
+from tfprovisioner.batch.dask import placement, worker
+from tfprovisioner.batch.dask.hosts import Machines
+from tfprovisioner.batch.dask.placement import Cost, Machine
+from tfprovisioner.batch.dask.worker import Refused
+from tfprovisioner.batch.kernel_ref import Wanted
 from tfprovisioner.batch.outcomes import Failure
-from tfprovisioner.batch.placement import Cost, Machine
 from tfprovisioner.batch.tasks import Executed, Progress, Task
-from tfprovisioner.batch.worker import Refused
 from tfprovisioner.errors import ProvisionError
 
 LOOK = 1.0
@@ -297,6 +297,6 @@ class Dispatcher:
 
 
 def _failed(turn: Turn, kind: str, message: str) -> Executed:
-    from tfprovisioner.batch import execution  # papermill takes a second to import
+    from tfprovisioner.batch.execute import notebook  # papermill takes a second to import
 
-    return execution.not_started(replace(turn.task, attempt=turn.number), Failure(kind, message))
+    return notebook.not_started(replace(turn.task, attempt=turn.number), Failure(kind, message))

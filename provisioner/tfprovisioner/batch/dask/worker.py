@@ -17,9 +17,9 @@ from distributed import Worker, get_worker
 from distributed.core import Status
 
 from tfkernels.errors import TFKernelsError
-from tfprovisioner.batch import kernels
-from tfprovisioner.batch.capacity import Resources, resources
-from tfprovisioner.batch.kernels import Wanted
+from tfprovisioner.batch import kernel_ref
+from tfprovisioner.batch.dask.capacity import Resources, resources
+from tfprovisioner.batch.kernel_ref import Wanted
 from tfprovisioner.batch.outcomes import Failure
 from tfprovisioner.batch.tasks import Cancelled, Executed, Progress, Task
 from tfprovisioner.errors import ProvisionError
@@ -54,13 +54,15 @@ class Refused:
 
 def facts(wanted: Mapping[str, Wanted]) -> Facts:
     """Looks at this machine. Takes milliseconds: Dask runs it between its own work."""
-    ready = frozenset(name for name, kernel in wanted.items() if kernels.ready(kernel))
+    ready = frozenset(name for name, kernel in wanted.items() if kernel_ref.ready(kernel))
     return Facts(socket.gethostname(), str(home()), resources(), ready)
 
 
 def carry_out(batch: str, task: Task, wanted: Wanted, inputs: bytes | None) -> Executed | Refused | None:
     """Has the kernel and executes the task; ``None`` if nobody waits for it any more."""
-    from tfprovisioner.batch import execution  # papermill takes a second, in which a worker should answer its scheduler
+    from tfprovisioner.batch.execute import (
+        notebook,  # papermill takes a second, in which a worker should answer its scheduler
+    )
 
     worker = get_worker()
     children, cancelled = Children(), threading.Event()
@@ -72,7 +74,7 @@ def carry_out(batch: str, task: Task, wanted: Wanted, inputs: bytes | None) -> E
     with _Attention(worker, batch, stop) as attention:
         try:
             with children.of_this_thread():
-                spec = kernels.resolve(wanted, lambda text: attention.tell(_preparing(task, text)))
+                spec = kernel_ref.resolve(wanted, lambda text: attention.tell(_preparing(task, text)))
         except Stopped:
             return None
         except (ProvisionError, TFKernelsError) as error:
@@ -80,7 +82,7 @@ def carry_out(batch: str, task: Task, wanted: Wanted, inputs: bytes | None) -> E
         attention.tell(Progress(task.run.name, "running", text="starting the kernel", host=socket.gethostname()))
         try:
             variables = without_nanny_variables(os.environ)
-            return execution.execute(replace(task, inputs=inputs), spec, attention.tell, cancelled, variables)
+            return notebook.execute(replace(task, inputs=inputs), spec, attention.tell, cancelled, variables)
         except Cancelled:
             return None
 

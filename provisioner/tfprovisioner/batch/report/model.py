@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from tfprovisioner.batch.output import Found
+from tfprovisioner.batch.output_dir import Found
 from tfprovisioner.batch.report.cases import Placed, Side, columns, place, shortened
 from tfprovisioner.batch.report.verdicts import NOT_COMPARED, Result, Verdict, judge
 from tfprovisioner.batch.runs import Run

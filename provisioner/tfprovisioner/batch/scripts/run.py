@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from tfkernels.client import runtime_dir
-from tfprovisioner.batch import destinations, output, together
-from tfprovisioner.batch.matrix import INTERRUPTED
+from tfprovisioner.batch import destinations, output_dir
+from tfprovisioner.batch.notebooks import INTERRUPTED
 from tfprovisioner.batch.outcomes import Outcome
-from tfprovisioner.batch.output import Found
+from tfprovisioner.batch.output_dir import Found
 from tfprovisioner.batch.runs import Run
-from tfprovisioner.batch.screen import Screen
-from tfprovisioner.batch.script import planned
+from tfprovisioner.batch.scripts import loop
+from tfprovisioner.batch.scripts.output import Screen
+from tfprovisioner.batch.scripts.script import planned
 from tfprovisioner.cli.console import print_json, print_table
 
 
@@ -35,7 +36,7 @@ def run(
     """
     scripts = planned(runs, arguments)
     with _opened(target, resume, runs) as folder:
-        done = _passed(output.read(folder)) if resume else {}
+        done = _passed(output_dir.read(folder)) if resume else {}
         left = [script for script in scripts if done.get(script.run.name) != script.fingerprint]
         if len(left) < len(scripts):
             print(f"{len(scripts) - len(left)} of {len(scripts)} runs are there already.", file=sys.stderr)
@@ -43,10 +44,10 @@ def run(
         left = [replace(script, variables={**script.variables, **screen.variables()}) for script in left]
         interrupted = False
         try:
-            together.run(left, folder, screen, lambda outcome: _tell(outcome, screen), workers)
+            loop.run(left, folder, screen, lambda outcome: _tell(outcome, screen), workers)
         except KeyboardInterrupt:
             interrupted = True
-        found = [each for each in output.read(folder) if each.outcome.run in runs]
+        found = [each for each in output_dir.read(folder) if each.outcome.run in runs]
         _summarise(runs, found)
         code = _conclude(runs, found, folder, comparison, kept=target is not None, as_json=as_json)
         if interrupted:

@@ -11,12 +11,12 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
-from tfprovisioner.batch import records
+from tfprovisioner.batch import recorded
+from tfprovisioner.batch.execute.workdir import unpack
 from tfprovisioner.batch.outcomes import FAILED, METADATA, PASSED, Failure, Outcome
-from tfprovisioner.batch.records import Record
+from tfprovisioner.batch.recorded import Record
 from tfprovisioner.batch.runs import Run
 from tfprovisioner.batch.tasks import Executed
-from tfprovisioner.batch.workplaces import unpack
 from tfprovisioner.environments.store import replace_bytes, replace_text
 from tfprovisioner.errors import ProvisionError, Unusable
 
@@ -115,7 +115,7 @@ def _notebook(path: Path) -> Found | None:
         outcome = _outcome(notebook.metadata) or _of_papermill(path, notebook)
     except Exception:  # noqa: BLE001 (a file in somebody's folder may hold anything)
         return None
-    return Found(outcome, path, records.of_notebook(notebook, path.with_suffix(".values"))) if outcome else None
+    return Found(outcome, path, recorded.of_notebook(notebook, path.with_suffix(".values"))) if outcome else None
 
 
 def _script(path: Path) -> Found | None:
@@ -123,7 +123,7 @@ def _script(path: Path) -> Found | None:
         outcome = Outcome.from_json(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, KeyError):
         return None  # the report, or something else
-    return Found(outcome, path, records.of_script(path.with_suffix(".values")))
+    return Found(outcome, path, recorded.of_script(path.with_suffix(".values")))
 
 
 def _outcome(metadata: NotebookNode) -> Outcome | None:

@@ -11,11 +11,11 @@ from typing import Any
 import nbformat
 
 from tfkernels.client.kernelspecs import KernelSpec
-from tfprovisioner.batch import kernels, loading, output, records
-from tfprovisioner.batch.bisection import SKIPPED
-from tfprovisioner.batch.execution import execute
-from tfprovisioner.batch.judging import Judge, Trial
-from tfprovisioner.batch.kernels import Wanted
+from tfprovisioner.batch import kernel_ref, loading, output_dir, recorded
+from tfprovisioner.batch.bisect.search import SKIPPED
+from tfprovisioner.batch.bisect.verdict import Judge, Trial
+from tfprovisioner.batch.execute.notebook import execute
+from tfprovisioner.batch.kernel_ref import Wanted
 from tfprovisioner.batch.loading import Conditions
 from tfprovisioner.batch.runs import Run, expand
 from tfprovisioner.batch.tasks import Progress, Task
@@ -35,7 +35,7 @@ def prepared(source: str, release: str, parameters: Mapping[str, Any], condition
 
 def _wanted(release: str) -> Wanted:
     """Its kernel as ``tfkernels install`` makes it; none needs to be registered."""
-    return kernels.wanted_of(Order(release))
+    return kernel_ref.wanted_of(Order(release))
 
 
 def _run(source: str, wanted: Wanted, parameters: Mapping[str, Any]) -> Run:
@@ -79,19 +79,19 @@ class Trials:
         except ProvisionError as error:
             return Trial(release, SKIPPED, str(error))
         executed = execute(task, spec, self._tell, threading.Event())
-        path = output.write(self._folder, executed)
+        path = output_dir.write(self._folder, executed)
         notebook = nbformat.reads(executed.notebook, as_version=4)
-        return self._judge.judge(release, executed, records.of_notebook(notebook, path.with_suffix(".values")))
+        return self._judge.judge(release, executed, recorded.of_notebook(notebook, path.with_suffix(".values")))
 
     def _task(self, wanted: Wanted) -> Task:
         first = self._first
         run = _run(first.run.source, wanted, first.run.parameters)
-        fingerprint = output.fingerprint(first.notebook, asdict(wanted), run, first.inputs)
+        fingerprint = output_dir.fingerprint(first.notebook, asdict(wanted), run, first.inputs)
         return replace(first, run=run, fingerprint=fingerprint, check=self._judge.test)
 
     def _kernel(self, wanted: Wanted, run: str) -> KernelSpec:
-        before, ready = set(kernels.folder().glob("*/*")), kernels.ready(wanted)
-        spec = kernels.resolve(wanted, lambda step: self._tell(Progress(run, "preparing", text=step)))
+        before, ready = set(kernel_ref.folder().glob("*/*")), kernel_ref.ready(wanted)
+        spec = kernel_ref.resolve(wanted, lambda step: self._tell(Progress(run, "preparing", text=step)))
         if spec.folder not in before:
             self._made.append((spec, not ready))
         return spec
