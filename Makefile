@@ -38,7 +38,7 @@ bench: $(VENV)/installed-bench
 # Reads the package index, resolves all locks anew, those for GPUs, too, builds and tries every release: hours. What there is to choose:
 # make catalogue ARGUMENTS=--help, for example ARGUMENTS="--resume --only 2.21".
 catalogue: $(VENV)/installed-test
-	$(BIN)/python -m tfcatalogue $(ARGUMENTS)
+	$(BIN)/python -m catalogue_builder $(ARGUMENTS)
 
 $(VENV)/bin/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \

@@ -11,8 +11,10 @@ import typer
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from tfcatalogue import __main__ as making
-from tfcatalogue import locking, page, verification
+from catalogue_builder import __main__ as making
+from catalogue_builder import locks as locking
+from catalogue_builder import page
+from catalogue_builder import verify as verification
 from tfprovisioner.catalogue import locks, tested_cuda, verified
 from tfprovisioner.catalogue import releases as catalogue
 from tfprovisioner.catalogue.releases import Release

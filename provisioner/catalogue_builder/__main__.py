@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
-from tfcatalogue import index, locking, overlays, page, verification
+from catalogue_builder import gpu_locks, index, page
+from catalogue_builder import locks as locking
+from catalogue_builder import verify as verification
 from tfprovisioner.catalogue import locks, verified
 from tfprovisioner.catalogue import releases as catalogue
 from tfprovisioner.catalogue.releases import Release
@@ -65,9 +67,9 @@ def _locked(release: Release, resume: bool) -> bool:
             say(f"{release.version}: resolving")
             pins, hashes = locking.resolved(release, keep=resume)
             locks.store(release.version, heading, pins, hashes)
-        if not (kept and overlays.path(release).exists()):
+        if not (kept and gpu_locks.path(release).exists()):
             say(f"{release.version}: resolving, with CUDA")
-            overlays.store(release)
+            gpu_locks.store(release)
     except BuildFailed as error:
         say(f"{release.version}: {error}")
         return False

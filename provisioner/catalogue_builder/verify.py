@@ -15,7 +15,7 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import start_new_kernel
 
 import tfkernels
-from tfcatalogue import checks
+from catalogue_builder import checks
 from tfkernels import env_vars
 from tfprovisioner.catalogue import locks, releases, verified
 from tfprovisioner.catalogue.releases import Release
@@ -98,7 +98,7 @@ def verify(release: Release, python: str, say: Callable[[str], None]) -> Result:
 def _place() -> Iterator[None]:
     """A data folder and a Jupyter of their own; both are gone afterwards."""
     before = dict(os.environ)
-    with tempfile.TemporaryDirectory(prefix="tfcatalogue-") as folder:
+    with tempfile.TemporaryDirectory(prefix="catalogue_builder-") as folder:
         os.environ["TFKERNELS_HOME"] = f"{folder}/home"
         os.environ["JUPYTER_DATA_DIR"] = os.environ["JUPYTER_PATH"] = f"{folder}/jupyter"
         try:
