@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 import tfkernels
-from tfkernels.client.kernel import RemoteKernel
-from tfprovisioner.environments.request import Order
+from tfkernels.client.kernel import Kernel
+from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.kernelspecs.install import Installed, install
 
 
@@ -25,11 +25,11 @@ def soak(request: pytest.FixtureRequest) -> bool:
 @pytest.fixture(scope="session")
 def installed() -> dict[str, Installed]:
     """The two usual kernels. If they are there already, nothing is built."""
-    return {name: install(Order(name)) for name in ("tf1", "tf2")}
+    return {name: install(InstallRequest(name)) for name in ("tf1", "tf2")}
 
 
 @pytest.fixture(params=["tf1", "tf2"])
-def remote(request: pytest.FixtureRequest, installed: dict[str, Installed]) -> RemoteKernel:
+def remote(request: pytest.FixtureRequest, installed: dict[str, Installed]) -> Kernel:
     """A kernel of this process, one for all tests: starting it takes longer than most of them."""
     return tfkernels.kernel(request.param)
 

@@ -25,8 +25,8 @@ import numpy as np
 import psutil
 
 import tfkernels
-from tfkernels.client.cell import Call
-from tfkernels.client.kernel import RemoteKernel, shutdown_all
+from tfkernels.client.cell import Cell
+from tfkernels.client.kernel import Kernel, shutdown_all
 from tfkernels.errors import CellCancelled, CellsFailed, KernelDied, KernelStartError
 from tfkernels.transfer.shared_memory.pool import shared as pool
 
@@ -180,12 +180,10 @@ class Soak:
         self._inside = False
         self._killed: set[int] = set()
         self._kills = Counter[str]()
-        self._background: list[tuple[Load, Call, Output]] = []
+        self._background: list[tuple[Load, Cell, Output]] = []
 
     def run(self, cells: int, interrupts: int, kills: int) -> Report:
-        disturbances: list[Callable[[RemoteKernel], None] | None] = [self._interrupt] * interrupts + [
-            self._kill
-        ] * kills
+        disturbances: list[Callable[[Kernel], None] | None] = [self._interrupt] * interrupts + [self._kill] * kills
         disturbances += [None] * (cells - len(disturbances))
         self._random.shuffle(disturbances)
         previous = signal.signal(signal.SIGINT, self._on_interrupt)
@@ -197,7 +195,7 @@ class Soak:
             signal.signal(signal.SIGINT, previous)
         return self.report
 
-    def _cell(self, number: int, disturb: Callable[[RemoteKernel], None] | None) -> None:
+    def _cell(self, number: int, disturb: Callable[[Kernel], None] | None) -> None:
         kernel = tfkernels.kernel(self._random.choice(NAMES))
         way = self._random.choices([self._foreground, self._in_background, self._in_both], [6, 3, 1])[0]
         load = Load(number, self._random.choice(SIZES), self._random.random() < 0.5)
@@ -216,9 +214,7 @@ class Soak:
             self._settle(number)
 
     @contextmanager
-    def _disturbed(
-        self, disturb: Callable[[RemoteKernel], None] | None, kernel: RemoteKernel, delay: float
-    ) -> Iterator[None]:
+    def _disturbed(self, disturb: Callable[[Kernel], None] | None, kernel: Kernel, delay: float) -> Iterator[None]:
         """A cell during which, or soon after which, something may happen from another thread."""
         ended = threading.Event()
 
@@ -258,7 +254,7 @@ class Soak:
         if not isinstance(error, (KernelDied, KernelStartError)) or not killed:
             self.report.wrong.append(f"not because of us: {error!r}")
 
-    def _foreground(self, kernel: RemoteKernel, load: Load, code: str) -> None:
+    def _foreground(self, kernel: Kernel, load: Load, code: str) -> None:
         output, whole = Output(), False
         try:
             got = kernel.run(code, inputs=load.inputs(), outputs=OUTPUTS, show=output)
@@ -267,12 +263,12 @@ class Soak:
         finally:
             self._check(load.number, output, whole)
 
-    def _in_background(self, kernel: RemoteKernel, load: Load, code: str) -> None:
+    def _in_background(self, kernel: Kernel, load: Load, code: str) -> None:
         output = Output()
         call = kernel.submit(code, inputs=load.inputs(), outputs=OUTPUTS, show=output)
         self._background.append((load, call, output))
 
-    def _in_both(self, _: RemoteKernel, load: Load, code: str) -> None:
+    def _in_both(self, _: Kernel, load: Load, code: str) -> None:
         outputs = tfkernels.each(NAMES, code, inputs=load.inputs(), outputs=OUTPUTS, show=Output())
         for name in NAMES:
             self._look_at(load, {output: values[name] for output, values in outputs.items()})
@@ -313,11 +309,11 @@ class Soak:
             raise KeyboardInterrupt
         self.report.counts["interrupts between cells"] += 1
 
-    def _interrupt(self, _: RemoteKernel) -> None:
+    def _interrupt(self, _: Kernel) -> None:
         self.report.counts["interrupts"] += 1
         os.kill(os.getpid(), signal.SIGINT)
 
-    def _kill(self, kernel: RemoteKernel) -> None:
+    def _kill(self, kernel: Kernel) -> None:
         self.report.counts["kills"] += 1
         pid = kernel.pid
         if pid is not None:

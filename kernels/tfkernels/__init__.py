@@ -14,7 +14,7 @@ if typing.TYPE_CHECKING:
 
     from tfkernels.client.attach import AttachedKernel
     from tfkernels.client.each import each as each
-    from tfkernels.client.kernel import RemoteKernel
+    from tfkernels.client.kernel import Kernel
     from tfkernels.comparison import compare as compare
     from tfkernels.models.load_weights import load_weights as load_weights
     from tfkernels.models.recorder import watch as watch
@@ -60,7 +60,7 @@ def _check_python() -> None:
         raise UsageError("a kernel of Python 3.6 has no magics; use it from a notebook on a newer Python, with %%NAME")
 
 
-def kernel(name: str) -> "RemoteKernel":
+def kernel(name: str) -> "Kernel":
     """The kernel ``name`` that belongs to this process; it starts at first use. Any Python kernel of the machine.
 
     The same object for every call with the same name, and the one that ``%%name`` uses::

@@ -54,10 +54,10 @@ def record(
     if not folder:
         _show(value)
         return
-    from tfkernels.transfer.message import Parcel  # imports NumPy
+    from tfkernels.transfer.message import ValueMessage  # imports NumPy
 
     try:
-        content = Parcel({VALUE: value}).to_bytes()
+        content = ValueMessage({VALUE: value}).to_bytes()
     except NotPortable as error:
         raise NotPortable(f"{name!r} cannot be recorded: {error}") from None
     digest = hashlib.sha256(content).hexdigest()

@@ -4,7 +4,7 @@ A copy of this file lies in each kernelspec folder, beside ``kernel.json``, beca
 uninstalled or moved while the kernel stays in the picker. The copy only dispatches, so that after an upgrade no kernel
 runs old code. The provisioner runs it, too, with the server's own Python, where an environment is broken, and a kernel
 whose own packages are broken becomes the Python that registered it. So does the script that stands for the kernel's
-Python where that is gone (see ``tfprovisioner.kernelspecs.python_shim``), which clients without our provisioner run. What nobody can
+Python where that is gone (see ``python_shim``), which clients without our provisioner run. What nobody can
 help: both Pythons are gone, or, on Windows, the kernel's own is.
 
 Python 3.6 and newer, ipykernel 5 and newer; nothing of ``tfkernels`` is imported.

@@ -20,7 +20,7 @@ from tfkernels import env_vars
 from tfprovisioner.catalogue import locks, releases, verified
 from tfprovisioner.catalogue.releases import Release
 from tfprovisioner.catalogue.verified import Result
-from tfprovisioner.environments.request import Order
+from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.environments.store import Environment
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.kernelspecs import install
@@ -59,7 +59,7 @@ def verify(release: Release, python: str, say: Callable[[str], None]) -> Result:
     with _place():
         started = time.monotonic()
         try:
-            made = install.install(Order(release.version, user=True, python=python))
+            made = install.install(InstallRequest(release.version, user=True, python=python))
         except ProvisionError as error:
             outcomes["install"] = " ".join(str(error).split())[:500]
         else:

@@ -13,7 +13,7 @@ import tfkernels
 from tests.benchmarks import peers
 from tests.benchmarks.cells import bare, bare_client
 from tests.benchmarks.rows import Job, Row, measure
-from tfkernels.client.kernel import RemoteKernel
+from tfkernels.client.kernel import Kernel
 
 SIZES = {1: 100, 10: 20, 100: 20, 1000: 15}
 """Megabytes, and rounds."""
@@ -23,13 +23,13 @@ def local(array: np.ndarray) -> float:
     return float((array + 1).sum())
 
 
-def exchange(kernel: RemoteKernel, array: np.ndarray) -> float:
+def exchange(kernel: Kernel, array: np.ndarray) -> float:
     """Nobody keeps the sum there: this is also what ``tests.benchmarks.memory`` has the peak of."""
     back = kernel.run("", inputs={"x": array}, outputs={"y": "x + 1"})["y"]
     return float(back.sum())
 
 
-def exchange_by_cell(kernel: RemoteKernel, array: np.ndarray) -> float:
+def exchange_by_cell(kernel: Kernel, array: np.ndarray) -> float:
     """As users write it who go on with ``y`` there."""
     back = kernel.run("y = x + 1", inputs={"x": array}, outputs={"y": "y"})["y"]
     return float(back.sum())

@@ -13,10 +13,10 @@ from jupyter_client.manager import start_new_kernel
 import tfkernels
 from tests.benchmarks import reactions
 from tests.benchmarks.rows import Row, measure
-from tfkernels.client.kernel import RemoteKernel
+from tfkernels.client.kernel import Kernel
 
 
-def bare_client(kernel: RemoteKernel) -> BlockingKernelClient:
+def bare_client(kernel: Kernel) -> BlockingKernelClient:
     assert kernel._process is not None
     client = BlockingKernelClient()
     client.load_connection_file(str(kernel._process.folder / "connection.json"))

@@ -3,7 +3,7 @@
 Counted are the private pages of both processes and the shared memory of the whole machine, from before the cell, when
 ``x`` is here, until its result was summed. So what the cell makes counts as well. One that adds in place (``x += 1``)
 or lets go of its input leaves two arrays, one there and one here, and they are the peak; one that keeps its input has
-three arrays of its user's own, and again nothing besides. See ``Shipment.borrow`` for why it is not less.
+three arrays of its user's own, and again nothing besides. See ``SegmentLease.borrow`` for why it is not less.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 import tfkernels
 from tests.benchmarks.arrays import local
 from tests.benchmarks.rows import Job, Row
-from tfkernels.client.kernel import RemoteKernel
+from tfkernels.client.kernel import Kernel
 from tfkernels.transfer.shared_memory.pool import shared
 
 
@@ -60,7 +60,7 @@ CELLS = (
 """Each with its result, and what is kept of it."""
 
 
-def exchange(kernel: RemoteKernel, array: np.ndarray, code: str, result: str) -> None:
+def exchange(kernel: Kernel, array: np.ndarray, code: str, result: str) -> None:
     kernel.run(code, inputs={"x": array}, outputs={"back": result})["back"].sum()
 
 

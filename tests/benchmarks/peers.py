@@ -16,12 +16,12 @@ import execnet
 import ipyparallel
 import numpy as np
 
-from tfkernels.client.kernel import RemoteKernel
+from tfkernels.client.kernel import Kernel
 
 Exchange = Callable[[np.ndarray], float]
 
 
-def files(kernel: RemoteKernel, folder: Path) -> Exchange:
+def files(kernel: Kernel, folder: Path) -> Exchange:
     """What people do today: np.save, run, np.load."""
     there, back = folder / f"there-{os.getpid()}.npy", folder / f"back-{os.getpid()}.npy"
 
@@ -37,7 +37,7 @@ def files(kernel: RemoteKernel, folder: Path) -> Exchange:
     return exchange
 
 
-def text(kernel: RemoteKernel) -> Exchange:
+def text(kernel: Kernel) -> Exchange:
     """The array's bytes as base64 in the code of a cell, and back as text."""
 
     def exchange(array: np.ndarray) -> float:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import tfkernels
 from tests.benchmarks.rows import Job, Row, measure
-from tfkernels.client.kernel import RemoteKernel
+from tfkernels.client.kernel import Kernel
 from tfkernels.errors import KernelDied
 
 ROUNDS = 3
@@ -38,7 +38,7 @@ NAP = 2.0
 """Seconds."""
 
 
-def death(kernel: RemoteKernel, code: str, path: Path) -> float:
+def death(kernel: Kernel, code: str, path: Path) -> float:
     """Seconds from the last thing that it did until the error is here."""
     try:
         kernel.run(STAMP.format(path=str(path)) + code)
@@ -47,7 +47,7 @@ def death(kernel: RemoteKernel, code: str, path: Path) -> float:
     raise AssertionError(f"kernel {kernel.name} survived {code}")
 
 
-def stop(kernel: RemoteKernel, code: str) -> float:
+def stop(kernel: Kernel, code: str) -> float:
     """Seconds from the stop button until the cell here has ended."""
     pressed: list[float] = []
     timers: list[threading.Timer] = []
@@ -66,15 +66,15 @@ def stop(kernel: RemoteKernel, code: str) -> float:
     return time.time() - pressed[0]
 
 
-def alone(kernels: list[RemoteKernel]) -> None:
+def alone(kernels: list[Kernel]) -> None:
     kernels[0].run(f"import time; time.sleep({NAP})")
 
 
-def each(kernels: list[RemoteKernel]) -> None:
+def each(kernels: list[Kernel]) -> None:
     tfkernels.each(kernels, f"import time; time.sleep({NAP})")
 
 
-def in_background(kernels: list[RemoteKernel]) -> None:
+def in_background(kernels: list[Kernel]) -> None:
     for call in [kernel.submit(f"import time; time.sleep({NAP})") for kernel in kernels]:
         call.result()
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tfkernels
-from tfkernels.client.kernel import RemoteKernel
+from tfkernels.client.kernel import Kernel
 
 SETUP = """
 import os
@@ -107,7 +107,7 @@ WEIGHTS = {
     "subclassed": {"block_1/dense/kernel": (4, 4), "block/batch_normalization/gamma": (4,), "dense/kernel": (4, 2)},
 }
 
-Kernels = dict[str, RemoteKernel]
+Kernels = dict[str, Kernel]
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +119,7 @@ def kernels(installed: object) -> Kernels:
 
 
 @pytest.fixture(params=["tf1", "tf2"])
-def there(request: pytest.FixtureRequest, kernels: Kernels) -> RemoteKernel:
+def there(request: pytest.FixtureRequest, kernels: Kernels) -> Kernel:
     return kernels[request.param]
 
 

@@ -20,7 +20,7 @@ import tfkernels
 from tests.kernels.specimens import assert_same
 from tests.kernels.test_owner import gone, parse, started, within
 from tests.notebooks import plain, run_cells, text
-from tfkernels.client.kernel import RemoteKernel
+from tfkernels.client.kernel import Kernel
 from tfkernels.errors import ExchangeError, KernelDied, KernelStartError, RemoteError, UnknownKernel, UsageError
 
 OLDEST = [(3, 6), (3, 8), (3, 9), (3, 10)]
@@ -80,7 +80,7 @@ def _registered(bare: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def test_it_is_used_like_one_of_ours() -> None:
-    with RemoteKernel("python3") as kernel:
+    with Kernel("python3") as kernel:
         outputs = kernel.run("y = x + 1; t = (x, None)", inputs={"x": np.ones(10**5)}, outputs={"y": "y", "t": "t"})
         assert_same(outputs, {"y": np.ones(10**5) + 1, "t": (np.ones(10**5), None)})
         with pytest.raises(RemoteError, match="ZeroDivisionError in kernel python3") as caught:
@@ -113,7 +113,7 @@ def test_from_every_kind_of_notebook(installed: object, here: str) -> None:
 
 def test_what_its_children_say_is_shown_once() -> None:
     """ipykernel reads it, and writes it to its log as well, which is shown, too."""
-    with RemoteKernel("python3") as kernel:
+    with Kernel("python3") as kernel:
         seen: list[dict[str, Any]] = []
         for code in ("os.system('echo x')", "subprocess.run(['echo', 'x'], stdout=sys.stdout)"):
             kernel.run(f"import os, subprocess, sys, time\n{code}\ntime.sleep(0.5)", show=seen.append)
@@ -122,7 +122,7 @@ def test_what_its_children_say_is_shown_once() -> None:
 
 def test_nothing_is_left_in_its_environment_and_its_namespace(bare: Path) -> None:
     files = {path for path in bare.rglob("*") if "__pycache__" not in path.parts}
-    with RemoteKernel("bare") as kernel:
+    with Kernel("bare") as kernel:
         shown: list[str] = []
 
         def show(output: dict[str, object]) -> None:
@@ -160,7 +160,7 @@ REFUSED = [
 @pytest.mark.parametrize(("name", "error", "why"), REFUSED, ids=[name for name, *_ in REFUSED])
 def test_what_cannot_be_used_says_why(name: str, error: type[Exception], why: str) -> None:
     with pytest.raises(error, match=why):
-        RemoteKernel(name).run("pass")
+        Kernel(name).run("pass")
 
 
 def test_a_name_is_wanted() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfkernels.transfer.message import Parcel, unpack
+from tfkernels.transfer.message import ValueMessage, unpack
 from tfkernels.transfer.shared_memory import huge, mapping_cache, pages, reader, writer
 from tfkernels.transfer.shared_memory.mapping import HUGE, Mapping
 from tfkernels.transfer.shared_memory.pool import Pool
@@ -40,7 +40,7 @@ def segment() -> Iterator[Segment]:
 
 
 def send(segment: Segment, value: Any) -> Any:
-    return unpack(Parcel({"x": value}).write(segment.descriptor, segment.address))["x"]
+    return unpack(ValueMessage({"x": value}).write(segment.descriptor, segment.address))["x"]
 
 
 def full(number: int, size: int = SIZE) -> np.ndarray:
@@ -127,7 +127,7 @@ def test_a_longer_value_in_the_same_segment(segment: Segment) -> None:
 
 
 def test_two_values_look_into_one_segment(segment: Segment) -> None:
-    descriptor = Parcel({"x": full(1)}).write(segment.descriptor, segment.address)
+    descriptor = ValueMessage({"x": full(1)}).write(segment.descriptor, segment.address)
     one, other = unpack(descriptor)["x"], unpack(descriptor)["x"]
     one[0] = 9
     assert (one[0], other[0]) == (9, 1)

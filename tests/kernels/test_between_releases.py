@@ -18,7 +18,7 @@ from uv import find_uv_bin
 from tests.kernels import specimens
 from tests.kernels.test_remote import Answering, interrupt_soon
 from tfkernels import launcher
-from tfkernels.client.kernel import RemoteKernel
+from tfkernels.client.kernel import Kernel
 from tfkernels.errors import ExchangeError, RemoteError, RemoteInterrupt
 from tfprovisioner.kernelspecs.install import Installed
 
@@ -73,8 +73,8 @@ def _registered(name: str, folder: Path) -> str:
 
 
 @pytest.fixture(scope="module", params=["python3.7", "python3.12", "newest"])
-def notebook(request: pytest.FixtureRequest, kernels_folder: Path) -> Iterator[RemoteKernel]:
-    with RemoteKernel(_registered(request.param, kernels_folder)) as kernel:
+def notebook(request: pytest.FixtureRequest, kernels_folder: Path) -> Iterator[Kernel]:
+    with Kernel(_registered(request.param, kernels_folder)) as kernel:
         prepare(kernel)
         yield kernel
 
@@ -84,7 +84,7 @@ def other(request: pytest.FixtureRequest, kernels_folder: Path) -> str:
     return _registered(request.param, kernels_folder)
 
 
-def prepare(kernel: RemoteKernel) -> None:
+def prepare(kernel: Kernel) -> None:
     """Both sides know the specimens and how they are compared."""
     kernel["source"] = Path(specimens.__file__).read_text(encoding="utf-8")
     kernel.run(COMPARING)
@@ -105,7 +105,7 @@ def differing(arrived, own):
 """
 
 
-def test_every_kind_both_ways(notebook: RemoteKernel, other: str) -> None:
+def test_every_kind_both_ways(notebook: Kernel, other: str) -> None:
     notebook["name"] = other
     notebook.run(
         """
@@ -134,15 +134,15 @@ wrong_here = differing(back["sent"], own)
 
 
 @pytest.fixture(scope="module")
-def new(kernels_folder: Path) -> Iterator[RemoteKernel]:
+def new(kernels_folder: Path) -> Iterator[Kernel]:
     _registered("python3.7", kernels_folder)
-    with RemoteKernel(_registered("newest", kernels_folder)) as kernel:
+    with Kernel(_registered("newest", kernels_folder)) as kernel:
         prepare(kernel)
         kernel.run("import tfkernels; old = tfkernels.kernel('python3.7'); import numpy as np, pandas as pd")
         yield kernel
 
 
-def test_what_an_older_pandas_has_no_type_for_arrives_as_what_it_would_make_itself(new: RemoteKernel) -> None:
+def test_what_an_older_pandas_has_no_type_for_arrives_as_what_it_would_make_itself(new: Kernel) -> None:
     new.run("""
 old["x"] = [
     pd.Series(["a", np.nan]), pd.Index(["a", "b"]),
@@ -159,7 +159,7 @@ exact = old["x[0][0] == 'a' and x[0][1] != x[0][1] and str(x[3][1]) == '2020-01-
 def test_strings_of_arrow_with_nan_arrive_as_what_each_pandas_calls_them(kernels_folder: Path) -> None:
     for name in ("python3.7", "newest"):
         _registered(name, kernels_folder)
-    with RemoteKernel(_registered("python3.12", kernels_folder)) as kernel:
+    with Kernel(_registered("python3.12", kernels_folder)) as kernel:
         kernel.run("""
 import pandas as pd, tfkernels
 x = pd.Series(["ä", None], dtype="string[pyarrow_numpy]")
@@ -175,7 +175,7 @@ values = [(each[0], each.isna().tolist()) for each in back]
         assert kernel["values"] == [("ä", [False, True])] * 2
 
 
-def _refused(kernel: RemoteKernel, expression: str) -> str:
+def _refused(kernel: Kernel, expression: str) -> str:
     kernel["expression"] = expression
     kernel.run("""
 error = ""
@@ -199,7 +199,7 @@ except tfkernels.errors.ExchangeError as caught:
     ],
 )
 def test_what_the_other_side_cannot_have_is_an_error_that_says_what_to_do(
-    new: RemoteKernel, expression: str, says: str
+    new: Kernel, expression: str, says: str
 ) -> None:
     new.run("old['kept'] = 1")
     assert says in _refused(new, expression)
@@ -207,7 +207,7 @@ def test_what_the_other_side_cannot_have_is_an_error_that_says_what_to_do(
 
 
 def test_a_missing_library_is_named_with_the_cell_that_installs_it(
-    installed: dict[str, Installed], remote: RemoteKernel
+    installed: dict[str, Installed], remote: Kernel
 ) -> None:
     specimen = specimens.frames()["series"]
     with pytest.raises(
@@ -220,7 +220,7 @@ def test_a_missing_library_is_named_with_the_cell_that_installs_it(
 
 def test_interrupts_questions_and_output_on_python_3_6(kernels_folder: Path) -> None:
     """ipykernel 5 calls its kernel in another way than later ones do."""
-    with RemoteKernel(_registered("python3.6", kernels_folder)) as kernel:
+    with Kernel(_registered("python3.6", kernels_folder)) as kernel:
         assert kernel.run("x = input('a? ')", outputs={"x": "x"}, show=Answering()) == {"x": "a? False"}
         with pytest.raises(RemoteError, match="ZeroDivisionError in kernel python3"):
             kernel.run("import asyncio\nawait asyncio.sleep(0.01)\n1/0")

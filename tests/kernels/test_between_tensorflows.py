@@ -9,19 +9,19 @@ import pytest
 import tfkernels
 from tests.kernels import specimens
 from tests.kernels.test_between_releases import COMPARING, prepare
-from tfkernels.client.kernel import RemoteKernel
+from tfkernels.client.kernel import Kernel
 from tfkernels.errors import ExchangeError, RemoteError
 from tfprovisioner.kernelspecs.install import Installed
 
 
-def _with_tensorflow(kernel: RemoteKernel) -> RemoteKernel:
+def _with_tensorflow(kernel: Kernel) -> Kernel:
     prepare(kernel)
     kernel.run("import os; os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'; import tensorflow as tf; own = tensors()")
     return kernel
 
 
 @pytest.fixture(scope="module")
-def eager(installed: dict[str, Installed]) -> RemoteKernel:
+def eager(installed: dict[str, Installed]) -> Kernel:
     """A notebook on TensorFlow 2, that has TensorFlow 1 as ``old``."""
     kernel = _with_tensorflow(tfkernels.kernel("tf2"))
     kernel.run("import tfkernels; old = tfkernels.kernel('tf1'); old['source'] = source")
@@ -29,7 +29,7 @@ def eager(installed: dict[str, Installed]) -> RemoteKernel:
     return kernel
 
 
-def test_ragged_and_sparse_tensors_arrive_as_what_the_other_side_has(eager: RemoteKernel) -> None:
+def test_ragged_and_sparse_tensors_arrive_as_what_the_other_side_has(eager: Kernel) -> None:
     eager.run("""
 back = old.run(
     "wrong = differing(sent, tensors())", inputs={"sent": {name: own[name] for name in own if "value" in name}},
@@ -62,7 +62,7 @@ again = {name: old["sent[%r]" % name] for name in ("ragged", "sparse")}
     assert eager["type(again['sparse']).__name__"] == "SparseTensorValue"
 
 
-def test_ragged_and_sparse_tensors_stay_what_they_are_where_execution_is_eager(eager: RemoteKernel) -> None:
+def test_ragged_and_sparse_tensors_stay_what_they_are_where_execution_is_eager(eager: Kernel) -> None:
     eager.run("twin = tfkernels.kernel('tf2'); twin['source'] = source; twin['COMPARING'] = COMPARING")
     assert not eager["twin[\"'tensorflow' in __import__('sys').modules\"]"]
     eager.run("back = twin.run('exec(COMPARING)', inputs={'sent': own}, outputs={'sent': 'sent'})['sent']")
@@ -71,7 +71,7 @@ def test_ragged_and_sparse_tensors_stay_what_they_are_where_execution_is_eager(e
     eager.run("twin.shutdown()")
 
 
-def test_dense_tensors_and_variables_arrive_as_arrays(eager: RemoteKernel) -> None:
+def test_dense_tensors_and_variables_arrive_as_arrays(eager: Kernel) -> None:
     eager.run("""
 import keras
 model = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(2, name="dense")])
@@ -110,7 +110,7 @@ def holding(cls):
 """
 
 
-def test_what_was_assigned_to_a_model_arrives_as_what_it_was(eager: RemoteKernel) -> None:
+def test_what_was_assigned_to_a_model_arrives_as_what_it_was(eager: Kernel) -> None:
     """TensorFlow and Keras put containers of their own in its place."""
     eager.run("import keras\n" + _HOLDERS)
     eager.run("old.run(HOLDERS_SOURCE)", inputs={"HOLDERS_SOURCE": _HOLDERS})
@@ -128,9 +128,9 @@ wrong_there = differing(old["holding(HOLDERS[0])"], held())
 
 
 @pytest.fixture(scope="module")
-def early(installed: dict[str, Installed]) -> Iterator[RemoteKernel]:
+def early(installed: dict[str, Installed]) -> Iterator[Kernel]:
     """A notebook on TensorFlow 1 that executes eagerly, and has TensorFlow 2 as ``new``."""
-    with RemoteKernel("tf1") as kernel:
+    with Kernel("tf1") as kernel:
         kernel.run("import tensorflow as tf; tf.enable_eager_execution()")
         _with_tensorflow(kernel)
         kernel.run("import tfkernels; new = tfkernels.kernel('tf2'); new['source'] = source")
@@ -138,7 +138,7 @@ def early(installed: dict[str, Installed]) -> Iterator[RemoteKernel]:
         yield kernel
 
 
-def test_tensors_of_an_eager_tensorflow_1_stay_what_they_are_in_tensorflow_2(early: RemoteKernel) -> None:
+def test_tensors_of_an_eager_tensorflow_1_stay_what_they_are_in_tensorflow_2(early: Kernel) -> None:
     early.run("""
 back = new.run("wrong = differing(sent, tensors())", inputs={"sent": own}, outputs={"sent": "sent", "wrong": "wrong"})
 """)
@@ -149,7 +149,7 @@ back = new.run("wrong = differing(sent, tensors())", inputs={"sent": own}, outpu
     assert {"ragged of short splits", "ragged of texts", "sparse of texts"} <= set(early["list(own)"])
 
 
-def test_what_an_eager_tensorflow_1_has_a_value_of_arrives_as_an_array(early: RemoteKernel) -> None:
+def test_what_an_eager_tensorflow_1_has_a_value_of_arrives_as_an_array(early: Kernel) -> None:
     early.run("""
 model = tf.keras.Sequential([tf.keras.layers.Dense(2, input_shape=(3,))])
 given = {
@@ -166,7 +166,7 @@ there = new["{name: type(value).__name__ for name, value in given.items()}"]
     assert early["there"] == {**dict.fromkeys(["variable", "tensor", "bytes", "bfloat16"], "ndarray"), "keras": "list"}
 
 
-def test_bfloat16_both_ways(eager: RemoteKernel) -> None:
+def test_bfloat16_both_ways(eager: Kernel) -> None:
     """TensorFlow 1 has a bfloat16 of its own, and there is no ml_dtypes."""
     eager.run("""
 x = tf.cast(tf.constant([1.0, -2.5, float("nan")]), tf.bfloat16)
@@ -181,14 +181,14 @@ doubled = old["doubled"]
     assert eager["doubled.astype('f4')[:2].tolist()"] == [2.0, -5.0]
 
 
-def test_what_has_no_value_says_so(eager: RemoteKernel) -> None:
+def test_what_has_no_value_says_so(eager: Kernel) -> None:
     eager.run("old.run('t = {\"a\": [tf.constant(1.0)]}; v = tf.Variable(1.0); r = tf.sparse_placeholder(tf.float32)')")
     for expression, path in [("t", r"\['a'\]\[0\]"), ("v", ""), ("r", r"\.indices")]:
         with pytest.raises(Exception, match=rf"{path}: this \w+ has no value yet.*sess\.run"):
             eager[f"old[{expression!r}]"]
 
 
-def test_values_of_a_session_arrive_as_they_are(eager: RemoteKernel) -> None:
+def test_values_of_a_session_arrive_as_they_are(eager: Kernel) -> None:
     eager.run("old.run('own = tensors()'); arrived = old['own']")
     assert eager["differing(arrived, own)"] == {}
     with pytest.raises(ExchangeError, match=r"(?s)SparseTensorValue arrived.*lacks tensorflow.*pip install"):
@@ -207,7 +207,7 @@ def test_values_of_a_session_arrive_as_they_are(eager: RemoteKernel) -> None:
         "tf.keras.Sequential()",
     ],
 )
-def test_what_has_no_value_is_not_compared(remote: RemoteKernel, value: str) -> None:
+def test_what_has_no_value_is_not_compared(remote: Kernel, value: str) -> None:
     """Two models are no equal values because they are one object."""
     remote.run("import tensorflow as tf, tfkernels")
     with pytest.raises(RemoteError, match="has no value by itself; compare what"):

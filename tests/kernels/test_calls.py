@@ -14,8 +14,8 @@ import pytest
 
 import tfkernels
 from tests.kernels.test_remote import STUBBORN, interrupt_soon
-from tfkernels.client.cell import Call
-from tfkernels.client.kernel import RemoteKernel
+from tfkernels.client.cell import Cell
+from tfkernels.client.kernel import Kernel
 from tfkernels.errors import (
     CellCancelled,
     CellsFailed,
@@ -37,12 +37,12 @@ def until(condition: Any, seconds: float = 30) -> bool:
     return bool(condition())
 
 
-def running(call: Call) -> bool:
+def running(call: Cell) -> bool:
     """Whether an interrupt reaches the cell's own code."""
     return until(lambda: call.begun)
 
 
-def test_background_cells_queue_in_order(remote: RemoteKernel) -> None:
+def test_background_cells_queue_in_order(remote: Kernel) -> None:
     array = np.zeros(3)
     first = remote.submit("import time; time.sleep(0.5); order = ['first']", inputs={"a": array})
     array[:] = 1
@@ -63,7 +63,7 @@ def test_background_cells_queue_in_order(remote: RemoteKernel) -> None:
     assert not second.cancel()
 
 
-def test_a_background_cell_that_fails(remote: RemoteKernel, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_background_cell_that_fails(remote: Kernel, capsys: pytest.CaptureFixture[str]) -> None:
     failed = remote.submit("print('before')\n1/0")
     with pytest.raises(RemoteError, match="ZeroDivisionError"):
         failed.result()
@@ -78,7 +78,7 @@ def test_a_background_cell_that_fails(remote: RemoteKernel, capsys: pytest.Captu
     assert err.count("ZeroDivisionError\x1b[0m: ") + err.count("ZeroDivisionError\x1b[39m: ") == 1
 
 
-def test_cancel(remote: RemoteKernel) -> None:
+def test_cancel(remote: Kernel) -> None:
     remote.run("state = 5")
     first, second, third = (remote.submit(code) for code in (SLEEP, "state = 6", "state += 1"))
     assert second.cancel()
@@ -93,7 +93,7 @@ def test_cancel(remote: RemoteKernel) -> None:
     assert remote["state"] == 6
 
 
-def test_no_interrupt_is_lost_around_the_beginning_of_a_cell(remote: RemoteKernel) -> None:
+def test_no_interrupt_is_lost_around_the_beginning_of_a_cell(remote: Kernel) -> None:
     """Not in ipykernel, before the cell, and not when it comes right before the cell's first system call."""
     for delay in [0, 0.0005, 0.001, 0.002] * 10:
         call = remote.submit(SLEEP)
@@ -103,7 +103,7 @@ def test_no_interrupt_is_lost_around_the_beginning_of_a_cell(remote: RemoteKerne
             call.result(timeout=30)
 
 
-def test_a_cell_that_waits_can_be_interrupted_and_what_it_waits_for_goes_on(remote: RemoteKernel) -> None:
+def test_a_cell_that_waits_can_be_interrupted_and_what_it_waits_for_goes_on(remote: Kernel) -> None:
     first = remote.submit("import time; time.sleep(2); state = 7")
     interrupt_soon(0.5)
     with pytest.raises(KeyboardInterrupt, match="was not run"):
@@ -114,7 +114,7 @@ def test_a_cell_that_waits_can_be_interrupted_and_what_it_waits_for_goes_on(remo
 
 
 @pytest.mark.parametrize("delay", [0.01, 0.1])
-def test_an_interrupt_while_values_are_sent(remote: RemoteKernel, delay: float) -> None:
+def test_an_interrupt_while_values_are_sent(remote: Kernel, delay: float) -> None:
     array = np.ones(10**7)
 
     def send() -> None:
@@ -138,7 +138,7 @@ def test_values_of_another_kernel_for_a_background_cell(installed: object) -> No
     assert tf2["v"] == 3
 
 
-def test_a_packed_value_stays_until_the_cell_that_waits_for_it_has_run(remote: RemoteKernel) -> None:
+def test_a_packed_value_stays_until_the_cell_that_waits_for_it_has_run(remote: Kernel) -> None:
     with tfkernels.pack({"x": np.ones(10**6)}) as packed:
         remote.submit("import time; time.sleep(0.3)")
         call = remote.submit("s = x.sum()", inputs=packed, outputs={"s": "s"})
@@ -146,7 +146,7 @@ def test_a_packed_value_stays_until_the_cell_that_waits_for_it_has_run(remote: R
     assert call.result()["s"] == 10**6
 
 
-def test_a_time_limit_interrupts_and_says_so(remote: RemoteKernel) -> None:
+def test_a_time_limit_interrupts_and_says_so(remote: Kernel) -> None:
     remote.run("state = 5")
     with pytest.raises(CellTimeout, match=r"longer than 0\.5 s and was interrupted") as caught:
         remote.run(SLEEP, timeout=0.5)
@@ -157,7 +157,7 @@ def test_a_time_limit_interrupts_and_says_so(remote: RemoteKernel) -> None:
 
 
 def test_a_time_limit_that_the_cell_ignores(
-    remote: RemoteKernel, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    remote: Kernel, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("tfkernels.client.signals.REACTION", 0.5)
     with pytest.raises(CellTimeout, match=r"does not react(.|\n)*%tfkernels restart tf"):
@@ -168,7 +168,7 @@ def test_a_time_limit_that_the_cell_ignores(
     assert remote["1 + 1"] == 2
 
 
-def test_output_of_a_cells_threads_after_its_end(remote: RemoteKernel) -> None:
+def test_output_of_a_cells_threads_after_its_end(remote: Kernel) -> None:
     seen: list[dict[str, Any]] = []
     code = "import os, threading\ndef later():\n    print('late'); os.write(2, b'raw')\n"
     remote.run(code + "threading.Timer(0.3, later).start()", show=seen.append)
@@ -176,7 +176,7 @@ def test_output_of_a_cells_threads_after_its_end(remote: RemoteKernel) -> None:
     assert until(lambda: "raw" in "".join(output["text"] for output in seen if output["name"] == "stderr"))
 
 
-def test_output_goes_to_a_function(remote: RemoteKernel) -> None:
+def test_output_goes_to_a_function(remote: Kernel) -> None:
     seen: list[dict[str, Any]] = []
     remote.run(
         "from IPython.display import HTML\ndisplay(HTML('<b>x</b>'), display_id='a')\nprint(1)\n2", show=seen.append
@@ -186,7 +186,7 @@ def test_output_goes_to_a_function(remote: RemoteKernel) -> None:
     assert seen[2]["data"] == {"text/plain": "2"}
 
 
-def test_requests_between_cells(remote: RemoteKernel) -> None:
+def test_requests_between_cells(remote: Kernel) -> None:
     remote.run("bridge = 1")
     assert "bridge" in remote.request("complete_request", {"code": "bri", "cursor_pos": 3}, 30)["matches"]
     busy = remote.submit(SLEEP)
@@ -196,7 +196,7 @@ def test_requests_between_cells(remote: RemoteKernel) -> None:
     busy.cancel()
 
 
-def test_death_in_the_background(remote: RemoteKernel) -> None:
+def test_death_in_the_background(remote: Kernel) -> None:
     remote.run("import os")
     first, second = remote.submit("os._exit(3)"), remote.submit("print('never')")
     with pytest.raises(KernelDied, match="exit code 3"):
@@ -213,7 +213,7 @@ def test_death_in_the_background(remote: RemoteKernel) -> None:
 
 
 def test_a_restart_or_shutdown_ends_what_runs_and_waits(installed: object) -> None:
-    kernel = RemoteKernel("tf1")
+    kernel = Kernel("tf1")
     for end, how in ((kernel.restart, "restarted"), (kernel.shutdown, "shut down")):
         runs, waits = kernel.submit(SLEEP, outputs={"x": "1"}), kernel.submit("", outputs={"x": "1"})
         assert running(runs)
@@ -232,7 +232,7 @@ def test_a_restart_or_shutdown_ends_what_runs_and_waits(installed: object) -> No
 
 def test_a_kernel_that_is_ended_did_not_die(installed: object, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its thread may look whether it is alive before it sees that it is to end."""
-    kernel = RemoteKernel("tf1")
+    kernel = Kernel("tf1")
     runs = kernel.submit(SLEEP)
     assert running(runs)
     assert kernel._process is not None
@@ -338,7 +338,7 @@ def test_threads_and_descriptors_end_with_the_kernel(installed: object) -> None:
     def count() -> tuple[int, int]:
         return threading.active_count(), len(os.listdir("/proc/self/fd"))
 
-    with RemoteKernel("tf1") as kernel:
+    with Kernel("tf1") as kernel:
         kernel.run("x = 1")
     before = count()
     for _ in range(2):

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tests.kernels.comparisons import IMAGES, assert_harmless, layers
-from tfkernels.client.kernel import RemoteKernel
+from tfkernels.client.kernel import Kernel
 from tfkernels.comparison import compare
 from tfkernels.comparison.render import svg as charts
 
@@ -133,7 +133,7 @@ if theirs is not None:
 
 
 @pytest.mark.timeout(240)
-def test_everything_is_shown_in_both_kernels(remote: RemoteKernel) -> None:
+def test_everything_is_shown_in_both_kernels(remote: Kernel) -> None:
     remote.run(EVERYWHERE)
     shown: dict[str, Any] = remote["shown"]
     for text, page, _, picture in shown.values():

@@ -17,7 +17,7 @@ import pytest
 
 import tfkernels
 from tests.notebooks import run_cells, text
-from tfkernels.client.kernel import RemoteKernel
+from tfkernels.client.kernel import Kernel
 from tfkernels.errors import ExchangeError, KernelDied, NotPortable, RemoteError
 from tfkernels.transfer import message
 from tfkernels.transfer.codec import MAX_DEPTH, MAX_PARTS, VIEW_FROM
@@ -29,18 +29,18 @@ LARGE = np.arange(MAP_FROM, dtype="f4")
 
 
 @pytest.fixture
-def kernels(installed: object) -> tuple[RemoteKernel, RemoteKernel]:
+def kernels(installed: object) -> tuple[Kernel, Kernel]:
     return tfkernels.kernel("tf1"), tfkernels.kernel("tf2")
 
 
-def looks(kernel: RemoteKernel | None = None) -> int:
+def looks(kernel: Kernel | None = None) -> int:
     """How many segments' memory arrays look into, here or there."""
     if kernel is None:
         return len(reader._looking)
     return int(kernel["len(__import__('tfkernels.transfer.shared_memory.reader', fromlist=['arrived'])._looking)"])
 
 
-def test_from_one_kernel_to_another_without_a_look_in_here(kernels: tuple[RemoteKernel, RemoteKernel]) -> None:
+def test_from_one_kernel_to_another_without_a_look_in_here(kernels: tuple[Kernel, Kernel]) -> None:
     tf1, tf2 = kernels
     gc.collect()
     before = looks()
@@ -57,7 +57,7 @@ def test_from_one_kernel_to_another_without_a_look_in_here(kernels: tuple[Remote
     assert tf2["again[-1]"] == LARGE[-1] * 2
 
 
-def test_layers_of_a_model_look_into_one_segment_and_a_small_companion_does_not(remote: RemoteKernel) -> None:
+def test_layers_of_a_model_look_into_one_segment_and_a_small_companion_does_not(remote: Kernel) -> None:
     """Nothing large is copied when it arrives, however many parts it has; nothing small keeps the large alive."""
     layers = {f"layer{number}": np.full(1_000_000, number, "f4") for number in range(12)}
     remote.start()
@@ -95,7 +95,7 @@ def unread() -> Iterator[None]:
 
 
 def test_nothing_is_decoded_here_that_goes_from_one_kernel_to_another(
-    kernels: tuple[RemoteKernel, RemoteKernel],
+    kernels: tuple[Kernel, Kernel],
 ) -> None:
     tf1, tf2 = kernels
     tf1.run("w = {'large': x, 'small': [1, 'a', x[:3]]}", inputs={"x": LARGE})
@@ -139,7 +139,7 @@ parcel.write = write
 
 
 def test_a_value_for_several_kernels_is_written_once(
-    kernels: tuple[RemoteKernel, RemoteKernel], monkeypatch: pytest.MonkeyPatch
+    kernels: tuple[Kernel, Kernel], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
 
@@ -191,7 +191,7 @@ TOO_MUCH_THERE = {
 
 
 @pytest.mark.parametrize("why", TOO_MUCH)
-def test_limits_are_told_before_anything_is_written(kernels: tuple[RemoteKernel, RemoteKernel], why: str) -> None:
+def test_limits_are_told_before_anything_is_written(kernels: tuple[Kernel, Kernel], why: str) -> None:
     tf1, tf2 = kernels
     tf2.run("ran = 0")
     shared.close()
@@ -205,7 +205,7 @@ def test_limits_are_told_before_anything_is_written(kernels: tuple[RemoteKernel,
     tf2.run("del bad")
 
 
-def test_what_cannot_go_from_kernel_to_kernel_binds_nothing(kernels: tuple[RemoteKernel, RemoteKernel]) -> None:
+def test_what_cannot_go_from_kernel_to_kernel_binds_nothing(kernels: tuple[Kernel, Kernel]) -> None:
     tf1, tf2 = kernels
     tf1.run("ran = 0\ndef count():\n    global ran\n    ran += 1\n    return ran")
     tf2.run("a = 0")
@@ -219,7 +219,7 @@ def test_what_cannot_go_from_kernel_to_kernel_binds_nothing(kernels: tuple[Remot
     assert tf1["ran"] == 0, "what cannot travel is found first"
 
 
-def test_one_writing_for_two_kernels(kernels: tuple[RemoteKernel, RemoteKernel]) -> None:
+def test_one_writing_for_two_kernels(kernels: tuple[Kernel, Kernel]) -> None:
     tf1, tf2 = kernels
     source = LARGE.copy()
     with tfkernels.pack({"x": source, "n": 3}) as packed:
@@ -230,7 +230,7 @@ def test_one_writing_for_two_kernels(kernels: tuple[RemoteKernel, RemoteKernel])
         tf1.run("", inputs=packed)
 
 
-def test_large_outputs_take_the_place_of_inputs_that_the_cell_let_go(remote: RemoteKernel) -> None:
+def test_large_outputs_take_the_place_of_inputs_that_the_cell_let_go(remote: Kernel) -> None:
     def memory() -> int:
         return round(sum(segment.size for segment in shared._kept) / LARGE.nbytes)
 
@@ -256,7 +256,7 @@ def test_large_outputs_take_the_place_of_inputs_that_the_cell_let_go(remote: Rem
 
 def test_arrays_outlive_the_kernel_they_came_from_and_the_restart_of_one_they_went_to(installed: object) -> None:
     shared.close()
-    with RemoteKernel("tf1") as kernel:
+    with Kernel("tf1") as kernel:
         back = kernel.run("y = x", inputs={"x": LARGE}, outputs={"y": "y"})["y"]
         kept = {segment: segment.busy() for segment in shared._kept}
         assert list(kept.values()) == [True, True], "one that it looks into, and one that is looked into here"
@@ -289,7 +289,7 @@ if sleeper == 0:
 """
 
 
-def test_a_fork_in_the_users_code_keeps_its_values(remote: RemoteKernel) -> None:
+def test_a_fork_in_the_users_code_keeps_its_values(remote: Kernel) -> None:
     back = remote.run(FORKING, inputs={"x": LARGE}, outputs={"y": "x"})["y"]
     assert np.array_equal(back, LARGE)
     for number in range(3):  # the sleeping child still has the first x
@@ -304,10 +304,10 @@ def test_a_fork_in_the_users_code_keeps_its_values(remote: RemoteKernel) -> None
     assert np.array_equal(child, LARGE[: len(child)])
 
 
-def test_threads_that_send_at_the_same_time(kernels: tuple[RemoteKernel, RemoteKernel]) -> None:
+def test_threads_that_send_at_the_same_time(kernels: tuple[Kernel, Kernel]) -> None:
     wrong: list[object] = []
 
-    def exchange(kernel: RemoteKernel, number: int) -> None:
+    def exchange(kernel: Kernel, number: int) -> None:
         for size in (10, MAP_FROM):
             array = np.full(size, number, "f8")
             back = kernel.run(f"y{number} = x + 1", inputs={"x": array}, outputs={"y": f"y{number}"})["y"]
@@ -321,7 +321,7 @@ def test_threads_that_send_at_the_same_time(kernels: tuple[RemoteKernel, RemoteK
     assert not wrong
 
 
-def test_a_thousand_exchanges_leave_no_memory_file_or_descriptor(remote: RemoteKernel) -> None:
+def test_a_thousand_exchanges_leave_no_memory_file_or_descriptor(remote: Kernel) -> None:
     remote["x"] = 0
     shared.close()
     array = np.ones(MAP_FROM, "u1")
@@ -345,7 +345,7 @@ def test_a_thousand_exchanges_leave_no_memory_file_or_descriptor(remote: RemoteK
     assert len(shared._kept) <= 4
 
 
-def test_memory_comes_back_after_the_last_use(remote: RemoteKernel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_comes_back_after_the_last_use(remote: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared, "idle", 0.1)
 
     def held() -> int:
@@ -379,9 +379,7 @@ def test_memory_comes_back_after_the_last_use(remote: RemoteKernel, monkeypatch:
 
 
 @pytest.mark.parametrize("other", [message.FORMAT - 1, message.FORMAT + 1])
-def test_a_kernel_with_an_older_or_newer_tfkernels(
-    remote: RemoteKernel, other: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_kernel_with_an_older_or_newer_tfkernels(remote: Kernel, other: int, monkeypatch: pytest.MonkeyPatch) -> None:
     remote["a"] = 0
     monkeypatch.setattr(message, "FORMAT", other)
     with pytest.raises(ExchangeError, match=rf"writes format {other} .*tfkernels install"):
@@ -392,7 +390,7 @@ def test_a_kernel_with_an_older_or_newer_tfkernels(
     assert remote["a"] == 0
 
 
-def test_only_who_waits_for_the_idle_message_gets_a_reply_without_a_pause(remote: RemoteKernel) -> None:
+def test_only_who_waits_for_the_idle_message_gets_a_reply_without_a_pause(remote: Kernel) -> None:
     """Other clients go on at the reply, and ipykernel's pause lets them see what was printed before."""
     pause = "get_ipython().kernel._execute_sleep"
     remote.run(f"during = {pause}; import asyncio", inputs={"x": 1})

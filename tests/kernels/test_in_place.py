@@ -6,12 +6,12 @@ import gc
 
 import numpy as np
 
-from tfkernels.client.kernel import RemoteKernel
+from tfkernels.client.kernel import Kernel
 from tfkernels.transfer.shared_memory.pool import shared
 from tfkernels.transfer.shared_memory.segment import MAP_FROM
 
 
-def test_what_was_changed_in_place_goes_back_in_the_memory_that_it_came_in(remote: RemoteKernel) -> None:
+def test_what_was_changed_in_place_goes_back_in_the_memory_that_it_came_in(remote: Kernel) -> None:
     """``x += 1`` gives x pages of its own there, so nobody needs those of the segment: 1 GB there, + 1, and back takes
     the memory of x there and of x here."""
     large = np.arange(4 * MAP_FROM, dtype="f4")
@@ -46,7 +46,7 @@ x += 1
 """
 
 
-def test_memory_that_another_array_or_a_child_looks_into_is_not_written_to(remote: RemoteKernel) -> None:
+def test_memory_that_another_array_or_a_child_looks_into_is_not_written_to(remote: Kernel) -> None:
     ones = np.ones(4 * MAP_FROM, dtype="f4")
     for code, inputs, well in [
         ("x[:-1] += 1", {"x": ones}, "x[-1] == 1"),

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from tests.kernels.test_owner import within
-from tfkernels.client.kernel import RemoteKernel
+from tfkernels.client.kernel import Kernel
 from tfkernels.errors import KernelDied
 from tfkernels.transfer.shared_memory import reader, writer
 from tfkernels.transfer.shared_memory.pool import shared
@@ -54,7 +54,7 @@ def segments() -> list[str]:
     return [path for path in found if "memfd:tfkernels" in path]
 
 
-def holdings(remote: RemoteKernel) -> int:
+def holdings(remote: Kernel) -> int:
     """Descriptors of this process when the pool is empty. Exact: nothing is on its way."""
     remote.run("x = y = None")
     gc.collect()
@@ -71,7 +71,7 @@ def holdings(remote: RemoteKernel) -> int:
     return psutil.Process().num_fds()
 
 
-def exchange(remote: RemoteKernel, number: int) -> None:
+def exchange(remote: Kernel, number: int) -> None:
     """There and back, plus the number; all of it is looked at."""
     back = remote.run(f"y = x + {number}", inputs={"x": LARGE}, outputs={"y": "y"})["y"]
     assert np.array_equal(back, LARGE + np.float32(number))
@@ -88,7 +88,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("how", ["fresh", "used again"])
-def test_a_kernel_killed_halfway_through_its_output(remote: RemoteKernel, how: str, tmp_path: Path) -> None:
+def test_a_kernel_killed_halfway_through_its_output(remote: Kernel, how: str, tmp_path: Path) -> None:
     witness = tmp_path / "witness"
 
     def die() -> None:
@@ -110,7 +110,7 @@ def test_a_kernel_killed_halfway_through_its_output(remote: RemoteKernel, how: s
 
 
 @pytest.mark.usefixtures("alone")
-def test_a_kernel_killed_by_its_cell_while_it_has_values_and_owes_some(remote: RemoteKernel) -> None:
+def test_a_kernel_killed_by_its_cell_while_it_has_values_and_owes_some(remote: Kernel) -> None:
     exchange(remote, 1)
     before = holdings(remote)
     for number in (2, 4):
@@ -176,7 +176,7 @@ def shared_memory(pid: int) -> int:
 @pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("how", ["fresh", "used again"])
 def test_a_kernel_whose_visitor_is_killed_halfway_through_its_input_lives_on_without_it(
-    remote: RemoteKernel, how: str, tmp_path: Path
+    remote: Kernel, how: str, tmp_path: Path
 ) -> None:
     remote.run("x = 0; import os; os.environ['TFKERNELS_POOL_IDLE'] = '0.1'; get_ipython().kernel.tfkernels._tidy()")
     holdings(remote)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import tfkernels
-from tfkernels.client.kernel import RemoteKernel
+from tfkernels.client.kernel import Kernel
 from tfkernels.transfer.shared_memory.forwarding import Loan
 from tfkernels.transfer.shared_memory.pool import shared
 
@@ -25,7 +25,7 @@ EXPECTED = np.arange(SIZE, dtype="f4")
 
 
 @pytest.fixture
-def kernels(installed: object) -> Iterator[tuple[RemoteKernel, RemoteKernel]]:
+def kernels(installed: object) -> Iterator[tuple[Kernel, Kernel]]:
     """Those of all tests; they keep nothing of these."""
     both = tfkernels.kernel("tf1"), tfkernels.kernel("tf2")
     yield both
@@ -49,13 +49,13 @@ def _segments(process: object) -> dict[int, int]:
     return found
 
 
-def arrived(kernel: RemoteKernel) -> np.ndarray:
+def arrived(kernel: Kernel) -> np.ndarray:
     array: np.ndarray = kernel[MAKE]
     assert segment_of(array) is not None
     return array
 
 
-def test_from_kernel_to_kernel_through_here_it_stays_where_it_is(kernels: tuple[RemoteKernel, RemoteKernel]) -> None:
+def test_from_kernel_to_kernel_through_here_it_stays_where_it_is(kernels: tuple[Kernel, Kernel]) -> None:
     tf1, tf2 = kernels
     features = arrived(tf1)
     tf2.run("", inputs={"y": features, "z": features[SIZE // 2 :], "again": [features]})
@@ -68,7 +68,7 @@ def test_from_kernel_to_kernel_through_here_it_stays_where_it_is(kernels: tuple[
     assert np.array_equal(tf2["y"], EXPECTED + 1)
 
 
-def test_what_was_written_to_is_copied(kernels: tuple[RemoteKernel, RemoteKernel]) -> None:
+def test_what_was_written_to_is_copied(kernels: tuple[Kernel, Kernel]) -> None:
     tf1, tf2 = kernels
     features = arrived(tf1)
     features[-1] = -5
@@ -82,7 +82,7 @@ def test_what_was_written_to_is_copied(kernels: tuple[RemoteKernel, RemoteKernel
     assert not tf2["y.any()"]
 
 
-def test_a_parcel_holds_the_values_of_its_moment(kernels: tuple[RemoteKernel, RemoteKernel]) -> None:
+def test_a_parcel_holds_the_values_of_its_moment(kernels: tuple[Kernel, Kernel]) -> None:
     tf1, tf2 = kernels
     features = arrived(tf1)
     with tfkernels.pack({"y": features}) as packed:
@@ -98,7 +98,7 @@ def test_a_parcel_holds_the_values_of_its_moment(kernels: tuple[RemoteKernel, Re
 
 
 def test_the_memory_is_not_used_again_while_another_kernel_looks_into_it(
-    kernels: tuple[RemoteKernel, RemoteKernel],
+    kernels: tuple[Kernel, Kernel],
 ) -> None:
     tf1, tf2 = kernels
     features = arrived(tf1)
@@ -116,7 +116,7 @@ def test_the_memory_is_not_used_again_while_another_kernel_looks_into_it(
     assert inode in idle, "and then it is"
 
 
-def test_threads_that_write_meanwhile(kernels: tuple[RemoteKernel, RemoteKernel]) -> None:
+def test_threads_that_write_meanwhile(kernels: tuple[Kernel, Kernel]) -> None:
     """Their writes may be in what goes on or not, but never come later."""
     tf1, tf2 = kernels
     stop = threading.Event()
@@ -155,7 +155,7 @@ def test_threads_that_write_meanwhile(kernels: tuple[RemoteKernel, RemoteKernel]
         lambda a: {"a": a, "b": a[: SIZE // 2], "c": a},
     ],
 )
-def test_parts_and_views_of_what_arrived(kernels: tuple[RemoteKernel, RemoteKernel], part: Any) -> None:
+def test_parts_and_views_of_what_arrived(kernels: tuple[Kernel, Kernel], part: Any) -> None:
     tf1, tf2 = kernels
     there = f"({MAKE})"
     sent = part(arrived(tf1))
@@ -170,9 +170,7 @@ def test_parts_and_views_of_what_arrived(kernels: tuple[RemoteKernel, RemoteKern
         assert np.ma.allequal(one, other)
 
 
-def test_where_the_system_does_not_tell(
-    kernels: tuple[RemoteKernel, RemoteKernel], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_the_system_does_not_tell(kernels: tuple[Kernel, Kernel], monkeypatch: pytest.MonkeyPatch) -> None:
     tf1, tf2 = kernels
     features = arrived(tf1)
     assert Loan().find(features) is not None
@@ -189,7 +187,7 @@ def test_where_the_system_does_not_tell(
     assert np.array_equal(tf2["y"], EXPECTED)
 
 
-def test_a_forked_child_lends_nothing(kernels: tuple[RemoteKernel, RemoteKernel]) -> None:
+def test_a_forked_child_lends_nothing(kernels: tuple[Kernel, Kernel]) -> None:
     features = arrived(kernels[0])
     child = os.fork()
     if not child:

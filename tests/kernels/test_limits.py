@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tests.kernels.test_owner import within
-from tfkernels.client.kernel import RemoteKernel
+from tfkernels.client.kernel import Kernel
 from tfkernels.errors import ExchangeError, RemoteError
 
 HOG = """
@@ -39,7 +39,7 @@ def free(count):
 def test_a_kernel_that_can_open_no_more_files_answers_all_the_same(
     installed: object, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with RemoteKernel(name) as kernel:
+    with Kernel(name) as kernel:
         # With history, a thread of IPython's opens and closes files when it likes, and would leave a descriptor free.
         run = functools.partial(kernel.run, store_history=False)
         run(HOG + "hog()", inputs={"x": np.ones(10**6)})

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import tfkernels
-from tfkernels.client.kernel import RemoteKernel, running
+from tfkernels.client.kernel import Kernel, running
 from tfkernels.errors import KernelDied, UsageError
 
 DRAW = """
@@ -45,7 +45,7 @@ def drawn_here() -> list[float]:
     return [random.random(), float(np.random.rand())]  # noqa: S311 (what a seed is for)
 
 
-def draws(kernel: RemoteKernel) -> Any:
+def draws(kernel: Kernel) -> Any:
     kernel.run(DRAW)
     return kernel["draws"]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.kernels.models import INPUTS, LAYERS, SETUP, WEIGHTS, Kernels, assert_close, kernels, there
-from tfkernels.client.kernel import RemoteKernel
+from tfkernels.client.kernel import Kernel
 from tfkernels.errors import RemoteError
 from tfkernels.notebook.arguments import parse_names
 
@@ -16,7 +16,7 @@ __all__ = ["kernels", "there"]  # the fixtures
 
 
 @pytest.fixture
-def graph_cell(there: RemoteKernel) -> Iterator[RemoteKernel]:
+def graph_cell(there: Kernel) -> Iterator[Kernel]:
     """A kernel that builds a graph of its own, as TensorFlow 1 does and TensorFlow 2 can."""
     there.run("v1 = tf.compat.v1\ngraph = tf.Graph()\nscope = graph.as_default()\nscope.__enter__()")
     yield there
@@ -24,7 +24,7 @@ def graph_cell(there: RemoteKernel) -> Iterator[RemoteKernel]:
 
 
 @pytest.mark.parametrize("model", INPUTS)
-def test_layers_and_weights_have_the_same_names_in_both(there: RemoteKernel, model: str) -> None:
+def test_layers_and_weights_have_the_same_names_in_both(there: Kernel, model: str) -> None:
     code = f"model, x = models['{model}'], inputs['{model}']"
     outputs = parse_names([["trace=tfkernels.trace(model, x)"], ["weights=tfkernels.weights(model)"]], "-o")
     found = there.run(code, outputs=outputs)
@@ -33,7 +33,7 @@ def test_layers_and_weights_have_the_same_names_in_both(there: RemoteKernel, mod
     assert all(type(value) in (np.ndarray, list) for value in found["trace"].values())
 
 
-def test_the_first_layer_that_differs_is_the_one_that_was_changed(there: RemoteKernel) -> None:
+def test_the_first_layer_that_differs_is_the_one_that_was_changed(there: Kernel) -> None:
     there.run(
         "model, x = models['nested'], inputs['nested']\n"
         "before = tfkernels.trace(model, x)\nweights = tfkernels.weights(model)\n"
@@ -44,7 +44,7 @@ def test_the_first_layer_that_differs_is_the_one_that_was_changed(there: RemoteK
     assert differs == ["head/first", "head/dense", "head", "concatenate", "output"]
 
 
-def test_names_do_not_depend_on_what_was_built_before(there: RemoteKernel) -> None:
+def test_names_do_not_depend_on_what_was_built_before(there: Kernel) -> None:
     found = there.run(
         "others(); model = make_cnn(); trace = tfkernels.trace(model, inputs['cnn'])",
         outputs={"names": "list(trace)", "weights": "list(tfkernels.weights(model))", "given": "model.layers[1].name"},
@@ -54,7 +54,7 @@ def test_names_do_not_depend_on_what_was_built_before(there: RemoteKernel) -> No
     assert found["weights"][:4] == ["conv2d/kernel", "conv2d/bias", "bn/gamma", "bn/beta"]
 
 
-def test_inference_by_default_and_training_on_request(there: RemoteKernel) -> None:
+def test_inference_by_default_and_training_on_request(there: Kernel) -> None:
     found = there.run(
         "model, x = make_cnn(), inputs['cnn']",
         outputs={
@@ -71,7 +71,7 @@ def test_inference_by_default_and_training_on_request(there: RemoteKernel) -> No
     assert all(np.array_equal(found["kept"][name], array) for name, array in found["weights"].items())
 
 
-def test_a_traced_model_can_be_trained_and_used_as_before(there: RemoteKernel) -> None:
+def test_a_traced_model_can_be_trained_and_used_as_before(there: Kernel) -> None:
     there.run(
         "entry = L.Input((4,))\n"
         "model = tf.keras.Model(entry, L.BatchNormalization()(L.Dense(4, activity_regularizer='l2')(entry)))\n"
@@ -86,7 +86,7 @@ def test_a_traced_model_can_be_trained_and_used_as_before(there: RemoteKernel) -
     assert len(there["tfkernels.weights(model)"]) == 6, "those of the optimizer are none"
 
 
-def test_a_stateful_layer_keeps_its_state(there: RemoteKernel) -> None:
+def test_a_stateful_layer_keeps_its_state(there: Kernel) -> None:
     there.run(
         "entry = L.Input(batch_shape=(2, 5, 3))\n"
         "model = tf.keras.Model(entry, L.GRU(3, stateful=True)(entry))\n"
@@ -97,7 +97,7 @@ def test_a_stateful_layer_keeps_its_state(there: RemoteKernel) -> None:
     assert list(there["tfkernels.weights(model)"]) == ["gru/kernel", "gru/recurrent_kernel", "gru/bias"]
 
 
-def test_a_recurrent_layer_is_one_value_also_if_it_was_subclassed(there: RemoteKernel) -> None:
+def test_a_recurrent_layer_is_one_value_also_if_it_was_subclassed(there: Kernel) -> None:
     there.run(
         "class Own(L.LSTM):\n"
         "    def call(self, sequences, mask=None, training=None, initial_state=None):\n"
@@ -120,7 +120,7 @@ def test_autograph_translates_a_traced_layer_as_any_other(kernels: Kernels) -> N
     assert kernels["tf1"]["trace"]["positive"].tolist() == [[1, 1]]
 
 
-def test_several_outputs_of_a_layer_and_several_inputs(there: RemoteKernel) -> None:
+def test_several_outputs_of_a_layer_and_several_inputs(there: Kernel) -> None:
     there.run(
         "entry = L.Input((5, 3))\n"
         "states = tf.keras.Model(entry, L.LSTM(3, return_state=True)(entry))\n"
@@ -151,13 +151,13 @@ def test_several_outputs_of_a_layer_and_several_inputs(there: RemoteKernel) -> N
         ("trace(lambda: None, training=True)", "training=True is for Keras models"),
     ],
 )  # fmt: skip
-def test_arguments_that_nothing_takes(there: RemoteKernel, code: str, error: str) -> None:
+def test_arguments_that_nothing_takes(there: Kernel, code: str, error: str) -> None:
     there.run("x, session = inputs['subclassed'], tf.compat.v1.Session(graph=tf.Graph())")
     with pytest.raises(RemoteError, match=f"TraceError.*{error}"):
         there.run(f"tfkernels.{code}")
 
 
-def test_several_arguments_go_to_the_call_of_a_subclassed_model(there: RemoteKernel) -> None:
+def test_several_arguments_go_to_the_call_of_a_subclassed_model(there: Kernel) -> None:
     there.run(
         "class Sum(tf.keras.Model):\n"
         "    def call(self, x, y, training=False):\n"
@@ -168,7 +168,7 @@ def test_several_arguments_go_to_the_call_of_a_subclassed_model(there: RemoteKer
 
 
 def test_eager_execution_in_tensorflow_1_gives_what_graphs_give(kernels: Kernels) -> None:
-    with RemoteKernel("tf1") as eager:
+    with Kernel("tf1") as eager:
         eager.run("import tensorflow as tf\ntf.enable_eager_execution()\n" + SETUP, inputs={"inputs": INPUTS})
         for model in INPUTS:
             for kernel in (eager, kernels["tf1"]):
@@ -181,7 +181,7 @@ def test_eager_execution_in_tensorflow_1_gives_what_graphs_give(kernels: Kernels
                 assert_close(one[name], other[name], name)
 
 
-def test_watched_tensors_of_a_session(graph_cell: RemoteKernel) -> None:
+def test_watched_tensors_of_a_session(graph_cell: Kernel) -> None:
     graph_cell.run(
         "x = v1.placeholder(tf.float32, [None], name='x')\n"
         "scale = v1.get_variable('scale', [], initializer=v1.constant_initializer(3.0))\n"
@@ -202,7 +202,7 @@ def test_watched_tensors_of_a_session(graph_cell: RemoteKernel) -> None:
         graph_cell.run("tfkernels.trace(session)")
 
 
-def test_what_a_session_cannot_trace(graph_cell: RemoteKernel) -> None:
+def test_what_a_session_cannot_trace(graph_cell: Kernel) -> None:
     graph_cell.run("session = v1.Session(graph=graph)")
     with pytest.raises(RemoteError, match=r"TraceError.*nothing is watched"):
         graph_cell.run("tfkernels.trace(session)")

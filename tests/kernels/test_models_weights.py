@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.kernels.models import INPUTS, LAYERS, Kernels, assert_close, kernels, rng, there
-from tfkernels.client.kernel import RemoteKernel
+from tfkernels.client.kernel import Kernel
 from tfkernels.errors import RemoteError
 
 __all__ = ["kernels", "there"]  # the fixtures
@@ -63,7 +63,7 @@ def test_the_weights_of_common_layers_move_by_the_same_names(kernels: Kernels) -
     assert all(np.array_equal(one[name], other[name]) for one, other in zip(weights, back, strict=True) for name in one)
 
 
-def test_the_weights_that_users_name_keep_their_numbers(there: RemoteKernel) -> None:
+def test_the_weights_that_users_name_keep_their_numbers(there: Kernel) -> None:
     there.run(
         "class Pair(L.Layer):\n"
         "    def build(self, shape):\n"
@@ -134,7 +134,7 @@ def test_variable_scopes_become_a_keras_model_and_back(kernels: Kernels) -> None
     assert tf1["len(tfkernels.load_weights(session, back, partial=True).matched)"] == 4
 
 
-def test_what_does_not_fit_is_refused_and_nothing_is_set(there: RemoteKernel) -> None:
+def test_what_does_not_fit_is_refused_and_nothing_is_set(there: Kernel) -> None:
     there.run(
         "model = tf.keras.Sequential([L.GRU(3, reset_after=True), L.Dense(2)])\n"
         "tfkernels.trace(model, inputs['rnn'])\n"
@@ -161,7 +161,7 @@ def test_what_does_not_fit_is_refused_and_nothing_is_set(there: RemoteKernel) ->
     assert changed == ["gru/kernel", "gru/recurrent_kernel", "dense/kernel"]
 
 
-def test_weights_of_one_layer_that_have_the_same_name(there: RemoteKernel) -> None:
+def test_weights_of_one_layer_that_have_the_same_name(there: Kernel) -> None:
     there.run(
         "class Twice(L.Layer):\n"
         "    def build(self, shape):\n"
@@ -181,7 +181,7 @@ def test_weights_of_one_layer_that_have_the_same_name(there: RemoteKernel) -> No
     ]
 
 
-def test_a_mapping_names_the_source(there: RemoteKernel) -> None:
+def test_a_mapping_names_the_source(there: Kernel) -> None:
     there.run(
         "model = tf.keras.Sequential([L.Dense(3, input_shape=(3,)), L.Dense(3)])\n"
         if there.name == "tf1"

@@ -14,7 +14,7 @@ import pytest
 from uv import find_uv_bin
 
 from tfkernels import recording
-from tfkernels.transfer.message import Parcel, unpack
+from tfkernels.transfer.message import ValueMessage, unpack
 from tfkernels.transfer.shared_memory.segment import Segment
 from tfprovisioner.batch import recorded
 
@@ -68,13 +68,13 @@ _OTHER_SIDE = """
 import json, os, sys
 from tfkernels import arrived, segments, writing
 from tfkernels import recording
-from tfkernels.transfer.message import Parcel, unpack
+from tfkernels.transfer.message import ValueMessage, unpack
 sent, address = map(json.loads, sys.argv[1:])
 x = unpack(sent)["x"]
 assert arrived.of(x), "it was not copied"
 x += 1
 segment = segments.open_segment(address)
-parcel = Parcel({"y": x})
+parcel = ValueMessage({"y": x})
 for _ in range(2):
     descriptor = parcel.write(segment, address)
 assert writing.kept, "the second time through a mapping"
@@ -87,7 +87,7 @@ print(json.dumps(descriptor))
 def test_shared_memory(python: Callable[..., str]) -> None:
     array = np.arange(10**6, dtype="f4")
     with Segment() as there, Segment() as back:
-        sent = Parcel({"x": array}).write(there.descriptor, there.address)
+        sent = ValueMessage({"x": array}).write(there.descriptor, there.address)
         arrived = unpack(json.loads(python("-c", _OTHER_SIDE, json.dumps(sent), json.dumps(back.address))))
     assert np.array_equal(arrived["y"], array + 1)
 

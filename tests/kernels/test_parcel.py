@@ -22,10 +22,10 @@ from hypothesis import strategies as st
 from tests.kernels import specimens
 from tests.kernels.specimens import assert_same as assert_same
 from tests.kernels.test_segments import limited
-from tfkernels.client.kernel import RemoteKernel
+from tfkernels.client.kernel import Kernel
 from tfkernels.errors import ExchangeError
 from tfkernels.transfer.codec import MAX_DEPTH
-from tfkernels.transfer.message import Parcel, of_bytes, unpack
+from tfkernels.transfer.message import ValueMessage, of_bytes, unpack
 from tfkernels.transfer.shared_memory.segment import Segment
 
 VALUES = {name: [value, np.ones((2, 3)), np.float32(1)] for name, value in specimens.all_here().items()}
@@ -38,7 +38,7 @@ PLACES = st.tuples(st.sampled_from(["buffers", "skeleton"]), st.floats(0, 1), LE
 @pytest.mark.filterwarnings("ignore")
 def test_whatever_somebody_altered_is_refused_or_a_value(name: str, changes: list[tuple[str, float, int]]) -> None:
     with Segment() as segment:
-        descriptor = Parcel({"x": VALUES[name]}).write(segment.descriptor, segment.address)
+        descriptor = ValueMessage({"x": VALUES[name]}).write(segment.descriptor, segment.address)
         (part,) = descriptor["parts"]
         starts = {"buffers": 0, "skeleton": part["buffers"]}
         for area, where, letter in changes:
@@ -51,7 +51,7 @@ def test_whatever_somebody_altered_is_refused_or_a_value(name: str, changes: lis
 @pytest.mark.parametrize("key", ["buffers", "skeleton", "segment", "path", "device", "inode", "parts"])
 def test_a_damaged_descriptor_is_refused(key: str, value: Any) -> None:
     with Segment() as segment:
-        descriptor = Parcel({"x": np.ones(10_000)}).write(segment.descriptor, segment.address)
+        descriptor = ValueMessage({"x": np.ones(10_000)}).write(segment.descriptor, segment.address)
         descriptor = json.loads(json.dumps(descriptor))
         places = [descriptor, *descriptor["parts"], descriptor["parts"][0]["segment"]]
         (owner,) = [place for place in places if key in place]
@@ -71,7 +71,7 @@ def test_a_system_that_reads_less_at_a_time(monkeypatch: pytest.MonkeyPatch) -> 
     read_all = os.pread
     monkeypatch.setattr(os, "pread", lambda file, size, offset: read_all(file, min(size, 1000), offset))
     with Segment() as segment:
-        descriptor = Parcel({"x": "ä" * 5000}).write(segment.descriptor, segment.address)
+        descriptor = ValueMessage({"x": "ä" * 5000}).write(segment.descriptor, segment.address)
         assert unpack(descriptor) == {"x": "ä" * 5000}
         monkeypatch.setattr(os, "pread", lambda file, size, offset: read_all(file, min(size, 1000), offset)[:900])
         assert unpack(descriptor) == {"x": "ä" * 5000}
@@ -83,7 +83,7 @@ def test_a_system_that_reads_less_at_a_time(monkeypatch: pytest.MonkeyPatch) -> 
 def test_too_little_memory_where_it_arrives() -> None:
     """Much more than what tests before may give back meanwhile, and the C library has of smaller arrays."""
     with Segment() as segment:
-        descriptor = Parcel({"x": np.ones(300_000_000, "u1")}).write(segment.descriptor, segment.address)
+        descriptor = ValueMessage({"x": np.ones(300_000_000, "u1")}).write(segment.descriptor, segment.address)
         gc.collect()
         limit = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() + 10_000_000
         with (
@@ -123,7 +123,7 @@ def called(times: int, function: Callable[[], Any]) -> Any:
 
 
 @pytest.mark.parametrize("name", DEEP)
-def test_the_deepest_values_travel_from_deep_in_a_program(remote: RemoteKernel, name: str) -> None:
+def test_the_deepest_values_travel_from_deep_in_a_program(remote: Kernel, name: str) -> None:
     value = deep(DEEP[name])
     called(600, lambda: remote.__setitem__("deep", value))
     assert_same(called(600, lambda: remote["deep"]), value)
@@ -143,8 +143,8 @@ def test_where_the_stack_of_calls_has_no_room_the_error_says_so(room: int, name:
     value = deep(DEEP[name])
     says = r"nested deeper than the stack of calls has room for.*sys\.setrecursionlimit\(2000\)"
     with pytest.raises(ExchangeError, match="^x: it is " + says):
-        called(room - 60, lambda: Parcel({"x": value}))
-    content = bytes(Parcel({"x": value}).to_bytes())
+        called(room - 60, lambda: ValueMessage({"x": value}))
+    content = bytes(ValueMessage({"x": value}).to_bytes())
     with pytest.raises(ExchangeError, match=says):
         called(room - 60, lambda: of_bytes(content))
     assert_same(of_bytes(content)["x"], value)

@@ -18,7 +18,7 @@ import pytest
 
 from tfkernels.errors import ExchangeError, UsageError
 from tfkernels.transfer.lease import pack
-from tfkernels.transfer.message import Parcel, unpack
+from tfkernels.transfer.message import ValueMessage, unpack
 from tfkernels.transfer.shared_memory import limits
 from tfkernels.transfer.shared_memory import pool as pool_module
 from tfkernels.transfer.shared_memory.pool import Pool, parse_size
@@ -35,7 +35,7 @@ def pool() -> Iterator[Pool]:
 
 
 def send(pool: Pool, value: Any) -> Any:
-    parcel = Parcel({"x": value})
+    parcel = ValueMessage({"x": value})
     segment = pool.take(parcel.size)
     try:
         return unpack(parcel.write(segment.descriptor, segment.address))["x"]
@@ -73,7 +73,7 @@ def test_it_is_not_wasted_on_what_is_much_smaller(pool: Pool) -> None:
 def test_a_writer_gets_what_it_has_mapped(pool: Pool) -> None:
     taken = {writer: pool.take(1000, writer) for writer in ("", "tf1", "tf2")}
     for segment in taken.values():
-        segment_size = Parcel({"x": LARGE}).write(segment.descriptor, segment.address)["parts"][0]["buffers"]
+        segment_size = ValueMessage({"x": LARGE}).write(segment.descriptor, segment.address)["parts"][0]["buffers"]
         pool.put(segment)
     for writer, segment in taken.items():
         assert pool.take(segment_size, writer) is segment

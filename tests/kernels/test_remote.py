@@ -14,14 +14,14 @@ import pytest
 
 import tfkernels
 from tests.kernels.specimens import assert_same
-from tfkernels.client.kernel import RemoteKernel
+from tfkernels.client.kernel import Kernel
 from tfkernels.client.kernelspecs import KernelSpec
 from tfkernels.client.process import KernelProcess
 from tfkernels.errors import ExchangeError, KernelDied, KernelStartError, RemoteError, RemoteInterrupt, UnknownKernel
 from tfkernels.output import relay
 
 
-def test_tensorflow_works_there(remote: RemoteKernel) -> None:
+def test_tensorflow_works_there(remote: Kernel) -> None:
     assert remote["__import__('tensorflow').__version__"].startswith(remote.name[2:] + ".")
 
 
@@ -35,12 +35,12 @@ def test_tensorflow_works_there(remote: RemoteKernel) -> None:
     ],
     ids=lambda value: type(value).__name__,
 )  # fmt: skip
-def test_there_and_back(remote: RemoteKernel, value: object) -> None:
+def test_there_and_back(remote: Kernel, value: object) -> None:
     remote["value"] = value
     assert_same(remote["value"], value)
 
 
-def test_values_are_copies(remote: RemoteKernel) -> None:
+def test_values_are_copies(remote: Kernel) -> None:
     array = np.zeros(10**6)
     remote["x"] = array
     array[:] = 1
@@ -52,7 +52,7 @@ def test_values_are_copies(remote: RemoteKernel) -> None:
     assert back[0] == 3
 
 
-def test_printed_and_displayed_here(remote: RemoteKernel, capsys: pytest.CaptureFixture[str]) -> None:
+def test_printed_and_displayed_here(remote: Kernel, capsys: pytest.CaptureFixture[str]) -> None:
     remote.run(
         "import sys, os\nprint('out')\nprint('err', file=sys.stderr)\n"
         "os.write(1, b'raw\\n'); os.write(2, b'rawerr\\n')\nprint('end')"
@@ -65,13 +65,13 @@ def test_printed_and_displayed_here(remote: RemoteKernel, capsys: pytest.Capture
     assert "rawerr\n" in err
 
 
-def test_outputs_of_a_cell(remote: RemoteKernel) -> None:
+def test_outputs_of_a_cell(remote: Kernel) -> None:
     outputs = remote.run("b = a * 2", inputs={"a": np.arange(3)}, outputs={"twice": "b", "n": "len(b) + 1"})
     assert np.array_equal(outputs["twice"], [0, 2, 4])
     assert outputs["n"] == 4
 
 
-def test_the_remote_error_with_its_traceback(remote: RemoteKernel) -> None:
+def test_the_remote_error_with_its_traceback(remote: Kernel) -> None:
     with pytest.raises(RemoteError, match=f"ZeroDivisionError in kernel {remote.name}") as caught:
         remote.run("def f():\n    1/0\n\nf()")
     shown = "\n".join(caught.value._render_traceback_())
@@ -82,14 +82,14 @@ def test_the_remote_error_with_its_traceback(remote: RemoteKernel) -> None:
     assert remote["1 + 1"] == 2
 
 
-def test_an_error_that_cannot_be_shown_is_answered_all_the_same(remote: RemoteKernel) -> None:
+def test_an_error_that_cannot_be_shown_is_answered_all_the_same(remote: Kernel) -> None:
     """ipykernel sends no reply when formatting an error raises; who waits for one would wait for ever."""
     with pytest.raises(RemoteError):
         remote.run("class Odd(Exception):\n    def __str__(self):\n        raise RuntimeError('no text')\nraise Odd")
     assert remote["1 + 1"] == 2
 
 
-def test_all_or_nothing(remote: RemoteKernel) -> None:
+def test_all_or_nothing(remote: Kernel) -> None:
     remote.run("kept = 1")
     with pytest.raises(ExchangeError, match=r"bad\[0\]: objects of type"):
         remote.run("kept = 2", inputs={"kept": 3, "bad": [object()]})
@@ -100,7 +100,7 @@ def test_all_or_nothing(remote: RemoteKernel) -> None:
         remote.run("", outputs={"nowhere": "nowhere"})
 
 
-def test_a_tensor_arrives_as_its_value_or_says_how_to_get_one(remote: RemoteKernel) -> None:
+def test_a_tensor_arrives_as_its_value_or_says_how_to_get_one(remote: Kernel) -> None:
     remote.run("import tensorflow as tf\nt = tf.constant([1.0])")
     if remote.name == "tf1":
         with pytest.raises(ExchangeError, match=r"value: this Tensor has no value yet.*sess\.run"):
@@ -116,7 +116,7 @@ def interrupt_soon(delay: float = 1.0) -> None:
 @pytest.mark.parametrize(
     "code", ["import time; time.sleep(60)", "while True: pass", "import asyncio; await asyncio.sleep(60)"]
 )
-def test_interrupt_reaches_the_other_kernel(remote: RemoteKernel, code: str) -> None:
+def test_interrupt_reaches_the_other_kernel(remote: Kernel, code: str) -> None:
     remote.run("state = 5")
     interrupt_soon()
     started = time.monotonic()
@@ -128,7 +128,7 @@ def test_interrupt_reaches_the_other_kernel(remote: RemoteKernel, code: str) -> 
 
 
 def test_interrupt_while_it_starts(installed: object) -> None:
-    kernel = RemoteKernel("tf2")
+    kernel = Kernel("tf2")
     interrupt_soon(0.3)
     with pytest.raises(KeyboardInterrupt):
         kernel.start()
@@ -141,7 +141,7 @@ STUBBORN = "import time\nwhile True:\n    try:\n        time.sleep(60)\n    exce
 
 
 def test_a_second_interrupt_ends_a_kernel_that_had_time_to_react(
-    remote: RemoteKernel, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    remote: Kernel, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("tfkernels.client.signals.REACTION", 1.0)
     remote.run("pass")
@@ -153,7 +153,7 @@ def test_a_second_interrupt_ends_a_kernel_that_had_time_to_react(
     assert remote["1 + 1"] == 2
 
 
-def test_an_impatient_double_interrupt_loses_nothing(remote: RemoteKernel) -> None:
+def test_an_impatient_double_interrupt_loses_nothing(remote: Kernel) -> None:
     remote.run("state = 5")
     interrupt_soon(1)
     interrupt_soon(1.3)
@@ -162,7 +162,7 @@ def test_an_impatient_double_interrupt_loses_nothing(remote: RemoteKernel) -> No
     assert remote["state"] == 5
 
 
-def test_an_error_here_ends_the_cell_there(remote: RemoteKernel) -> None:
+def test_an_error_here_ends_the_cell_there(remote: Kernel) -> None:
     """A cell that ran on unheard would write to memory that is somebody else's by then."""
 
     class Broken(relay.Relay):
@@ -183,13 +183,13 @@ class Answering(relay.Relay):
 
 @pytest.mark.parametrize("name", ["tf1", "tf2"])
 def test_a_question_as_the_first_thing_a_kernel_does(installed: object, name: str) -> None:
-    with RemoteKernel(name) as kernel:
+    with Kernel(name) as kernel:
         kernel.run("import getpass; answers = input('a? '), getpass.getpass('b? ')", show=Answering())
         assert kernel["answers"] == ("a? False", "b? True")
         assert kernel.run("", outputs={"x": "input('c? ')"}, show=Answering()) == {"x": "c? False"}
 
 
-def test_interrupt_while_an_expression_is_evaluated(remote: RemoteKernel) -> None:
+def test_interrupt_while_an_expression_is_evaluated(remote: Kernel) -> None:
     remote.run("state = 5")
     interrupt_soon()
     with pytest.raises(RemoteInterrupt):
@@ -197,7 +197,7 @@ def test_interrupt_while_an_expression_is_evaluated(remote: RemoteKernel) -> Non
     assert remote["state"] == 5
 
 
-def test_interrupt_while_it_asks(remote: RemoteKernel) -> None:
+def test_interrupt_while_it_asks(remote: Kernel) -> None:
     class Waiting(Answering):
         def ask(self, prompt: str, password: bool) -> str:
             time.sleep(60)
@@ -211,7 +211,7 @@ def test_interrupt_while_it_asks(remote: RemoteKernel) -> None:
 
 
 def test_shutdown_from_another_thread_ends_a_busy_kernel(installed: object) -> None:
-    kernel = RemoteKernel("tf1")
+    kernel = Kernel("tf1")
     caught: list[BaseException] = []
 
     def run() -> None:
@@ -239,7 +239,7 @@ def test_shutdown_from_another_thread_ends_a_busy_kernel(installed: object) -> N
         ("os.write(2, b'WHY')\nos.abort()", "SIGABRT(.|\n)*WHY"),
     ],
 )
-def test_death_is_told_and_the_next_cell_has_a_fresh_kernel(remote: RemoteKernel, code: str, how: str) -> None:
+def test_death_is_told_and_the_next_cell_has_a_fresh_kernel(remote: Kernel, code: str, how: str) -> None:
     remote.run("state = 1; import os")
     folder = remote._process.folder if remote._process else Path()
     with pytest.raises(KernelDied, match=f"{how}(.|\n)*variables are gone"):
@@ -249,7 +249,7 @@ def test_death_is_told_and_the_next_cell_has_a_fresh_kernel(remote: RemoteKernel
         remote["state"]
 
 
-def test_death_between_two_cells_is_told_too(remote: RemoteKernel) -> None:
+def test_death_between_two_cells_is_told_too(remote: Kernel) -> None:
     remote.run("state = 1")
     assert remote.pid is not None
     os.kill(remote.pid, signal.SIGKILL)
@@ -260,7 +260,7 @@ def test_death_between_two_cells_is_told_too(remote: RemoteKernel) -> None:
 
 
 def test_restart_and_shutdown(installed: object) -> None:
-    with RemoteKernel("tf1") as kernel:
+    with Kernel("tf1") as kernel:
         kernel.run("x = 1\nimport subprocess; p = subprocess.Popen(['sleep', '1000'])")
         child = kernel["p.pid"]
         kernel.restart()
@@ -273,7 +273,7 @@ def test_restart_and_shutdown(installed: object) -> None:
     assert not folder.exists()
 
 
-def test_a_cell_may_ask_nothing_where_nobody_can_answer(remote: RemoteKernel) -> None:
+def test_a_cell_may_ask_nothing_where_nobody_can_answer(remote: Kernel) -> None:
     with pytest.raises(RemoteError, match="does not support input requests"):
         remote.run("input('name? ')")
 
@@ -282,11 +282,11 @@ def test_what_a_cell_sets_in_the_environment_stays_in_its_kernel(
     installed: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
-    with RemoteKernel("tf1") as kernel:
+    with Kernel("tf1") as kernel:
         assert kernel["__import__('os').environ.get('CUDA_VISIBLE_DEVICES')"] is None
 
 
-def test_threads_take_turns(remote: RemoteKernel) -> None:
+def test_threads_take_turns(remote: Kernel) -> None:
     results: list[int] = []
     threads = [threading.Thread(target=lambda n=n: results.append(remote[f"{n} * {n}"])) for n in range(8)]
     for thread in threads:
@@ -309,8 +309,8 @@ def test_a_kernel_without_an_interpreter(installed: object) -> None:
         KernelProcess(spec)
 
 
-def test_a_kernel_that_ends_at_once_shows_its_last_words(remote: RemoteKernel, monkeypatch: pytest.MonkeyPatch) -> None:
-    kernel = RemoteKernel(remote.name)
+def test_a_kernel_that_ends_at_once_shows_its_last_words(remote: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = Kernel(remote.name)
     broken = kernel.spec._replace(
         spec={**kernel.spec.spec, "argv": [kernel.spec.spec["argv"][0], "-c", "import nonsense"]}
     )
@@ -320,7 +320,7 @@ def test_a_kernel_that_ends_at_once_shows_its_last_words(remote: RemoteKernel, m
     assert kernel.pid is None
 
 
-def test_the_same_array_under_two_names_is_one_array_there(remote: RemoteKernel) -> None:
+def test_the_same_array_under_two_names_is_one_array_there(remote: Kernel) -> None:
     array = np.zeros(10**6)
     outputs = remote.run(
         "one = a is b and a is c[0]; a += 1",

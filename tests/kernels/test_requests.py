@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from tfkernels import protocol
-from tfkernels.client.kernel import RemoteKernel
+from tfkernels.client.kernel import Kernel
 from tfkernels.errors import ExchangeError
 
 MINE = protocol.FORMAT
 OTHERS = [MINE - 1, MINE + 1]
 
 
-def ask(remote: RemoteKernel, code: str, along: Any = None) -> dict[str, Any]:
+def ask(remote: Kernel, code: str, along: Any = None) -> dict[str, Any]:
     """The reply to a request that is made by hand. Without anything along it is one of any other client."""
     talk = remote._talk()
     talk.ready.wait(60)
@@ -38,7 +38,7 @@ def without(*names: str, **changes: Any) -> dict[str, Any]:
     return {name: value for name, value in whole(**changes).items() if name not in names}
 
 
-def test_a_request_made_by_hand(remote: RemoteKernel) -> None:
+def test_a_request_made_by_hand(remote: Kernel) -> None:
     assert ask(remote, "made = 1")["status"] == "ok"
     assert ask(remote, "made += 1", whole())["status"] == "ok"
     assert remote["made"] == 2
@@ -56,7 +56,7 @@ def test_a_request_made_by_hand(remote: RemoteKernel) -> None:
         pytest.param(without("kernel", "segment"), "damaged: the request has no kernel, segment", id="no kernel"),
     ],
 )
-def test_what_cannot_be_understood_is_answered_and_not_run(remote: RemoteKernel, along: Any, says: str) -> None:
+def test_what_cannot_be_understood_is_answered_and_not_run(remote: Kernel, along: Any, says: str) -> None:
     remote.run("made = 1")
     reply = ask(remote, "made = 2", along)
     assert (reply["status"], reply["ename"], reply["exchange_failed"]) == ("error", "ExchangeError", True)
@@ -65,7 +65,7 @@ def test_what_cannot_be_understood_is_answered_and_not_run(remote: RemoteKernel,
 
 
 @pytest.mark.parametrize("other", OTHERS, ids=["older", "newer"])
-def test_a_notebook_with_another_tfkernels(remote: RemoteKernel, other: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_notebook_with_another_tfkernels(remote: Kernel, other: int, monkeypatch: pytest.MonkeyPatch) -> None:
     remote["a"] = 0
     with monkeypatch.context() as patch:
         patch.setattr(protocol, "FORMAT", other)
@@ -78,7 +78,7 @@ def test_a_notebook_with_another_tfkernels(remote: RemoteKernel, other: int, mon
 
 
 @pytest.mark.parametrize("other", OTHERS, ids=["older", "newer"])
-def test_a_kernel_with_another_tfkernels(remote: RemoteKernel, other: int) -> None:
+def test_a_kernel_with_another_tfkernels(remote: Kernel, other: int) -> None:
     remote["a"] = 0
     remote.run(f"from tfkernels import protocol as requests; mine, requests.FORMAT = requests.FORMAT, {other}")
     try:

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from tfkernels.errors import ExchangeError, NotPortable
-from tfkernels.transfer.message import FORMAT, Parcel, join, unpack
+from tfkernels.transfer.message import FORMAT, ValueMessage, join, unpack
 from tfkernels.transfer.shared_memory import segment as segments
 from tfkernels.transfer.shared_memory import writer
 from tfkernels.transfer.shared_memory.reader import read
@@ -57,7 +57,7 @@ def descriptors() -> int:
 
 
 def send(values: dict[str, Any], segment: Segment) -> dict[str, Any]:
-    return unpack(Parcel(values).write(segment.descriptor, segment.address))
+    return unpack(ValueMessage(values).write(segment.descriptor, segment.address))
 
 
 @pytest.mark.parametrize("count", [0, 10, 200_000, 6_000_000])
@@ -115,7 +115,7 @@ def test_more_than_the_free_memory_is_refused_before_the_system_ends_a_process(
 
 
 def test_a_shortened_or_overwritten_segment_is_refused_or_read_and_never_a_signal(segment: Segment) -> None:
-    descriptor = Parcel({"x": MAPPED}).write(segment.descriptor, segment.address)
+    descriptor = ValueMessage({"x": MAPPED}).write(segment.descriptor, segment.address)
     try:
         os.ftruncate(segment.descriptor, 1000)
     except PermissionError:  # sealed: nobody can
@@ -150,16 +150,16 @@ def test_a_path_that_leads_to_another_file_by_now_is_refused(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("other", [FORMAT - 1, FORMAT + 1, None])
 def test_other_formats_are_named(segment: Segment, other: int | None) -> None:
-    descriptor = Parcel({"x": 1}).write(segment.descriptor, segment.address)
+    descriptor = ValueMessage({"x": 1}).write(segment.descriptor, segment.address)
     with pytest.raises(ExchangeError, match=rf"format {other} .*format {FORMAT};.*tfkernels install"):
         unpack({**descriptor, "format": other})
 
 
 def test_parcels_of_several_segments_are_one() -> None:
     with Segment() as one, Segment() as other:
-        parcels = [Parcel({"a": 1, "b": MAPPED, "again": MAPPED}).write(one.descriptor, one.address)]
+        parcels = [ValueMessage({"a": 1, "b": MAPPED, "again": MAPPED}).write(one.descriptor, one.address)]
         twice = [2]
-        parcels.append(Parcel({"c": twice, "d": (twice,)}).write(other.descriptor, other.address))
+        parcels.append(ValueMessage({"c": twice, "d": (twice,)}).write(other.descriptor, other.address))
         there = unpack(join(parcels))
     assert list(there) == ["a", "b", "again", "c", "d"]
     assert there["c"] == [2]
@@ -169,7 +169,7 @@ def test_parcels_of_several_segments_are_one() -> None:
 
 def test_all_or_nothing() -> None:
     with pytest.raises(NotPortable, match=r"^weights\['dense'\]\[1\]: "):
-        Parcel({"good": np.ones(3), "weights": {"dense": [1, object()]}})
+        ValueMessage({"good": np.ones(3), "weights": {"dense": [1, object()]}})
 
 
 # Busy: what the reuse of segments rests on
@@ -200,7 +200,7 @@ def test_busy_until_a_forked_child_and_a_killed_process_are_gone() -> None:
         "x = unpack(json.loads(sys.argv[1])); print('looks', flush=True); time.sleep(100)"
     )
     with Segment() as segment:
-        descriptor = Parcel({"x": MAPPED}).write(segment.descriptor, segment.address)
+        descriptor = ValueMessage({"x": MAPPED}).write(segment.descriptor, segment.address)
         command = [sys.executable, "-c", looking, __import__("json").dumps(descriptor)]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
@@ -253,7 +253,7 @@ def test_memory_comes_back_at_once_though_a_writer_keeps_its_mapping() -> None:
 
 def test_without_descriptors_values_are_copied_or_refused_and_nothing_leaks() -> None:
     with Segment() as segment:
-        descriptor = Parcel({"x": MAPPED}).write(segment.descriptor, segment.address)
+        descriptor = ValueMessage({"x": MAPPED}).write(segment.descriptor, segment.address)
         before = descriptors()
         with limited(resource.RLIMIT_NOFILE, 256):
             taken = [os.dup(0)]
@@ -275,7 +275,7 @@ def test_without_descriptors_values_are_copied_or_refused_and_nothing_leaks() ->
 
 def test_a_lock_held_by_somebody_else_means_a_copy() -> None:
     with Segment() as segment:
-        descriptor = Parcel({"x": MAPPED}).write(segment.descriptor, segment.address)
+        descriptor = ValueMessage({"x": MAPPED}).write(segment.descriptor, segment.address)
         fcntl.flock(segment.descriptor, fcntl.LOCK_EX)
         there = unpack(descriptor)
         fcntl.flock(segment.descriptor, fcntl.LOCK_UN)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from jupyter_client.manager import start_new_kernel
 
-from tfkernels.client.kernel import RemoteKernel
+from tfkernels.client.kernel import Kernel
 from tfprovisioner.kernelspecs.install import Installed
 
 _COUNT = """
@@ -29,14 +29,14 @@ for each in sys.stdout, sys.stderr:
 
 
 @pytest.fixture
-def counting(remote: RemoteKernel) -> Iterator[RemoteKernel]:
+def counting(remote: Kernel) -> Iterator[Kernel]:
     """A kernel that notes in ``flushes`` what ipykernel's thread does for its streams."""
     remote.run(_COUNT)
     yield remote
     remote.run("del sys.stdout._flush, sys.stderr._flush, flushes, counted, each")
 
 
-def test_what_was_not_written_to_is_not_flushed(counting: RemoteKernel) -> None:
+def test_what_was_not_written_to_is_not_flushed(counting: Kernel) -> None:
     counting.run("flushes.clear()")
     counting.run("sys.stdout.flush(); sys.stderr.flush()")
     assert counting["flushes"] == []
@@ -57,7 +57,7 @@ def test_what_was_not_written_to_is_not_flushed(counting: RemoteKernel) -> None:
         "import subprocess, sys\nsubprocess.run(['echo', 'x'], stdout=sys.stdout)",
     ],
 )
-def test_it_is_here_once_before_the_cell_ends(remote: RemoteKernel, code: str) -> None:
+def test_it_is_here_once_before_the_cell_ends(remote: Kernel, code: str) -> None:
     for _ in range(5):
         remote.run("pass")  # nothing is to be flushed any more
         seen: list[dict[str, Any]] = []
@@ -68,7 +68,7 @@ def test_it_is_here_once_before_the_cell_ends(remote: RemoteKernel, code: str) -
         assert [text for name, text in texts if name == "stderr" and "DeprecationWarning" not in text] == []
 
 
-def test_an_interrupted_flush_is_none(counting: RemoteKernel) -> None:
+def test_an_interrupted_flush_is_none(counting: Kernel) -> None:
     counting.run(
         "class Pressed:\n    def schedule(self, f): raise KeyboardInterrupt\n    thread = sys.stdout.pub_thread.thread"
     )
@@ -85,7 +85,7 @@ def test_an_interrupted_flush_is_none(counting: RemoteKernel) -> None:
     counting.run("del Pressed, kept, found")
 
 
-def test_a_letter_of_two_bytes_in_two_writes(remote: RemoteKernel) -> None:
+def test_a_letter_of_two_bytes_in_two_writes(remote: Kernel) -> None:
     seen: list[dict[str, Any]] = []
     remote.run(
         "import os, time\nfor byte in 'ä\\n'.encode(): os.write(1, bytes([byte])); time.sleep(0.1)", show=seen.append
@@ -130,7 +130,7 @@ def test_it_goes_on_where_nobody_reads_the_terminal_any_more(
         manager.shutdown_kernel(now=True)
 
 
-def test_a_part_of_a_letter_is_not_the_next_cells(remote: RemoteKernel) -> None:
+def test_a_part_of_a_letter_is_not_the_next_cells(remote: Kernel) -> None:
     first: list[dict[str, Any]] = []
     second: list[dict[str, Any]] = []
     remote.run("import os; os.write(1, 'ä'.encode()[:1]); None", show=first.append)
@@ -139,7 +139,7 @@ def test_a_part_of_a_letter_is_not_the_next_cells(remote: RemoteKernel) -> None:
     assert [output["text"] for output in second] == ["x"]
 
 
-def test_what_an_interrupt_stopped_from_being_sent_is_sent_at_the_end(remote: RemoteKernel) -> None:
+def test_what_an_interrupt_stopped_from_being_sent_is_sent_at_the_end(remote: Kernel) -> None:
     seen: list[dict[str, Any]] = []
     remote.run(
         "import sys\n"

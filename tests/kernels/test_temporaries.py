@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfkernels.client.kernel import RemoteKernel
+from tfkernels.client.kernel import Kernel
 from tfkernels.transfer.buffers import raw
-from tfkernels.transfer.message import Parcel, unpack
+from tfkernels.transfer.message import ValueMessage, unpack
 from tfkernels.transfer.shared_memory import temporaries
 from tfkernels.transfer.shared_memory.segment import Segment
 
@@ -74,7 +74,7 @@ def test_only_what_nobody_else_has_is_given_back(
     with Segment() as segment:
         for _ in range(times):
             ended.clear()
-            there = unpack(Parcel({"x": value()}).write(segment.descriptor, segment.address, once=True))
+            there = unpack(ValueMessage({"x": value()}).write(segment.descriptor, segment.address, once=True))
             assert sum(ended) == given_back
         assert all((array == 3).all() for array in arrays(there)), "what arrives is what it was"
         assert all((np.asarray(each) == 3).all() for each in HELD), "and so is what others have"
@@ -89,7 +89,7 @@ def arrays(value: Any) -> list[np.ndarray]:
 
 
 def test_a_parcel_that_may_be_written_again_keeps_its_arrays(ended: list[int]) -> None:
-    parcel = Parcel({"x": made()})
+    parcel = ValueMessage({"x": made()})
     for _ in range(2):
         with Segment() as segment:
             assert (unpack(parcel.write(segment.descriptor, segment.address))["x"] == 3).all()
@@ -105,7 +105,7 @@ def test_a_view_has_the_references_of_its_array() -> None:
     assert not temporaries.only_here(bytes(SIZE))
 
 
-def test_expressions_and_what_they_leave_there(remote: RemoteKernel) -> None:
+def test_expressions_and_what_they_leave_there(remote: Kernel) -> None:
     remote.run(
         f"import numpy as np; kept = []\nones = np.ones({COUNT}, 'f4')\n"
         "def twice():\n    kept.append(ones * 2)\n    return kept[-1]"

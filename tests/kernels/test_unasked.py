@@ -14,7 +14,7 @@ import pytest
 import tfkernels
 from tests.kernels.test_calls import SLEEP, running, until
 from tests.kernels.test_pool import opened
-from tfkernels.client.kernel import RemoteKernel
+from tfkernels.client.kernel import Kernel
 from tfkernels.errors import CellCancelled, CellsFailed
 from tfkernels.transfer import lease
 from tfkernels.transfer.shared_memory.pool import Pool, shared
@@ -34,7 +34,7 @@ def level() -> Iterator[int]:
     assert opened() == before
 
 
-def test_a_handle_that_is_dropped(remote: RemoteKernel, level: int) -> None:
+def test_a_handle_that_is_dropped(remote: Kernel, level: int) -> None:
     remote.run("", outputs=LARGE)  # into fresh memory; from then on the other kernel keeps it mapped
     finished = remote.submit("", outputs=LARGE)
     finished.exception()
@@ -49,20 +49,20 @@ def test_a_handle_that_is_dropped(remote: RemoteKernel, level: int) -> None:
     remote.run("")
 
 
-def test_memory_comes_back_without_another_exchange(remote: RemoteKernel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_comes_back_without_another_exchange(remote: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared, "_idle", 0.1)
     remote.submit("", outputs=LARGE)
     assert until(lambda: not shared._taken and not shared._kept)
 
 
-def test_the_result_stays_when_its_handle_goes(remote: RemoteKernel, level: int) -> None:
+def test_the_result_stays_when_its_handle_goes(remote: Kernel, level: int) -> None:
     array = remote.submit("", outputs=LARGE).result()["y"]
     remote.submit("", outputs={"y": "__import__('numpy').zeros(10**6)"}).result()
     assert array.all()
     del array
 
 
-def test_a_wait_that_is_broken_off(remote: RemoteKernel, level: int) -> None:
+def test_a_wait_that_is_broken_off(remote: Kernel, level: int) -> None:
     def exit_here(_: dict[str, Any]) -> None:
         raise SystemExit
 

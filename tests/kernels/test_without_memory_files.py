@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tfkernels.client.kernel import RemoteKernel
+from tfkernels.client.kernel import Kernel
 from tfkernels.errors import ExchangeError
 from tfkernels.transfer.shared_memory.pool import shared
 from tfkernels.transfer.shared_memory.segment import MAP_FROM, Segment
@@ -50,7 +50,7 @@ def refuse(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
         pytest.param(errno.ENOMEM, id="ENOMEM: no memory for it"),
     ],
 )
-def test_a_whole_exchange(remote: RemoteKernel, folder: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+def test_a_whole_exchange(remote: Kernel, folder: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     refuse(monkeypatch, number)
     back = remote.run("y = x + 1", inputs={"x": LARGE, "words": ["a", None]}, outputs={"y": "y", "words": "words"})
     assert np.array_equal(back["y"], LARGE + 1)

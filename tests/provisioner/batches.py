@@ -17,7 +17,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from tests.notebooks import text
 from tfprovisioner.batch.dask import cluster
 from tfprovisioner.batch.dask.cluster import Options, Started
-from tfprovisioner.batch.kernel_ref import Wanted, wanted
+from tfprovisioner.batch.kernel_ref import KernelRef, wanted
 from tfprovisioner.batch.runs import Run
 from tfprovisioner.batch.tasks import Executed, Progress, Task
 
@@ -104,7 +104,7 @@ def gone(number: int) -> bool:
 
 @contextmanager
 def engine(
-    runs: int, told: list[Progress], options: Options, kernels: Sequence[Wanted] | None = None
+    runs: int, told: list[Progress], options: Options, kernels: Sequence[KernelRef] | None = None
 ) -> Iterator[Started]:
     names = {each.name: each for each in kernels or [wanted(KERNEL)]}
     with cluster.started(options, names, runs, told.append) as started:

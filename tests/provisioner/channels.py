@@ -22,7 +22,7 @@ from typing import Any
 from uv import find_uv_bin
 
 from tfprovisioner.catalogue import locks
-from tfprovisioner.environments.request import Order
+from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.pythons import find
 
 PLACEHOLDER = "/a_long_path_that_is_replaced_when_the_package_is_installed" * 4
@@ -259,6 +259,6 @@ def recompressed(archive: Path) -> None:
     archive.write_bytes(bz2.compress(bz2.decompress(archive.read_bytes()), 9))
 
 
-def order(channel: object, **choices: object) -> Order:
+def order(channel: object, **choices: object) -> InstallRequest:
     """An order for TensorFlow 1 of a channel's packages."""
-    return replace(Order("tf1", user=True, backend="conda", channels=(str(channel),)), **choices)  # type: ignore[arg-type]
+    return replace(InstallRequest("tf1", user=True, backend="conda", channels=(str(channel),)), **choices)  # type: ignore[arg-type]

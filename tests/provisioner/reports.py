@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tfkernels.recording import VALUE
-from tfkernels.transfer.message import Parcel
+from tfkernels.transfer.message import ValueMessage
 from tfprovisioner.batch.outcomes import FAILED, PASSED, Failure, Outcome
 from tfprovisioner.batch.output_dir import Found
 from tfprovisioner.batch.recorded import Record
@@ -25,7 +25,7 @@ HOSTILE = "<script>document.title = 'run'</script><img src='http://127.0.0.1:9/x
 
 def kept(name: str, value: Any, rtol: float | None = None, atol: float | None = None) -> Record:
     """As ``tfkernels.record`` leaves it in a notebook."""
-    content = bytes(Parcel({VALUE: value}).to_bytes())
+    content = bytes(ValueMessage({VALUE: value}).to_bytes())
     digest = hashlib.sha256(content).hexdigest()
     return Record(name, "", rtol, atol, digest, len(content), b64encode(content).decode(), Path(digest))
 

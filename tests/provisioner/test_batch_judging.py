@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tfkernels.recording import VALUE
-from tfkernels.transfer.message import Parcel
+from tfkernels.transfer.message import ValueMessage
 from tfprovisioner.batch.bisect import releases as lineup
 from tfprovisioner.batch.bisect.driver import bisect
 from tfprovisioner.batch.bisect.releases import Lineup
@@ -25,7 +25,7 @@ from tfprovisioner.catalogue import releases as catalogue
 
 
 def recorded(name: str, value: Any, rtol: float | None = None) -> Record:
-    content = bytes(Parcel({VALUE: value}).to_bytes())
+    content = bytes(ValueMessage({VALUE: value}).to_bytes())
     digest = hashlib.sha256(content).hexdigest()
     return Record(name, "a value", rtol, None, digest, len(content), b64encode(content).decode(), Path("nowhere"))
 

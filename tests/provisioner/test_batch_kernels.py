@@ -15,9 +15,9 @@ import pytest
 from tfkernels.client import kernelspecs
 from tfkernels.errors import UnknownKernel
 from tfprovisioner.batch import kernel_ref
-from tfprovisioner.batch.kernel_ref import KernelMissing, Wanted, resolve, wanted, wanted_of
+from tfprovisioner.batch.kernel_ref import KernelMissing, KernelRef, resolve, wanted, wanted_of
 from tfprovisioner.catalogue import releases
-from tfprovisioner.environments.request import Order
+from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import UnknownRelease
 from tfprovisioner.kernelspecs import gc, install, run_env
 from tfprovisioner.progress import reporting
@@ -26,10 +26,10 @@ from tfprovisioner.system.subprocesses import Children, Stopped
 
 
 @pytest.fixture
-def elsewhere(light: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> Wanted:
+def elsewhere(light: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> KernelRef:
     """What ``tf1`` means on a machine that has it; after that this is another machine."""
     with reporting() as reporter_for:
-        install.carry_out(Order("tf1", user=True), reporter_for("tf1"))
+        install.carry_out(InstallRequest("tf1", user=True), reporter_for("tf1"))
     found = wanted("tf1")
     _move(place, monkeypatch)
     return found
@@ -47,15 +47,15 @@ def _environments(place: Path) -> list[Path]:
 
 def test_where_it_is_registered_it_is_used_as_it_is(light: str, place: Path) -> None:
     with reporting() as reporter_for:
-        done = install.carry_out(Order("tf1", user=True), reporter_for("tf1"))
+        done = install.carry_out(InstallRequest("tf1", user=True), reporter_for("tf1"))
     told: list[str] = []
     assert resolve(wanted("tf1"), told.append).folder == done.kernelspec
     assert not told
     assert not kernel_ref.folder().exists()
 
 
-def test_elsewhere_it_is_built_once_and_registered_for_nobody(elsewhere: Wanted, place: Path) -> None:
-    travelled = Wanted(**json.loads(json.dumps(asdict(elsewhere))))
+def test_elsewhere_it_is_built_once_and_registered_for_nobody(elsewhere: KernelRef, place: Path) -> None:
+    travelled = KernelRef(**json.loads(json.dumps(asdict(elsewhere))))
     assert not kernel_ref.ready(travelled)
     told: list[str] = []
     with ThreadPoolExecutor(2) as threads:
@@ -72,7 +72,7 @@ def test_elsewhere_it_is_built_once_and_registered_for_nobody(elsewhere: Wanted,
     assert not (place / "other-jupyter").exists()
 
 
-def test_gc_keeps_what_batches_use_for_a_month(elsewhere: Wanted, place: Path) -> None:
+def test_gc_keeps_what_batches_use_for_a_month(elsewhere: KernelRef, place: Path) -> None:
     spec = resolve(elsewhere, lambda _: None)
     assert gc.collect() == []
     assert len(_environments(place)) == 1
@@ -90,7 +90,7 @@ def test_gc_keeps_what_batches_use_for_a_month(elsewhere: Wanted, place: Path) -
     assert not list((place / "other" / "batch").glob("*"))
 
 
-def test_a_build_that_nobody_waits_for_any_more_ends_alone(elsewhere: Wanted, place: Path) -> None:
+def test_a_build_that_nobody_waits_for_any_more_ends_alone(elsewhere: KernelRef, place: Path) -> None:
     unwanted, others = Children(), Children()
 
     def stop_at_the_installation(step: str) -> None:
@@ -105,7 +105,7 @@ def test_a_build_that_nobody_waits_for_any_more_ends_alone(elsewhere: Wanted, pl
     assert len(_environments(place)) == 1
 
 
-def test_other_packages_under_the_same_name_are_refused(elsewhere: Wanted) -> None:
+def test_other_packages_under_the_same_name_are_refused(elsewhere: KernelRef) -> None:
     assert elsewhere.recipe is not None
     outdated = replace(elsewhere, recipe={**elsewhere.recipe, "lock": "0" * 64})
     with pytest.raises(KernelMissing, match=r"made from other packages.*tfkernels install 1\.15\.5 --rebuild"):
@@ -128,9 +128,9 @@ def test_a_kernel_that_others_made_has_to_be_there(place: Path, monkeypatch: pyt
 
 
 def test_a_path_on_one_machine_means_nothing_on_another(light: str, place: Path) -> None:
-    python = str(choose.find(Order("tf1"), releases.find("tf1")).path)
+    python = str(choose.find(InstallRequest("tf1"), releases.find("tf1")).path)
     with reporting() as reporter_for:
-        install.carry_out(Order("tf1", name="mine", user=True, python=python), reporter_for("mine"))
+        install.carry_out(InstallRequest("tf1", name="mine", user=True, python=python), reporter_for("mine"))
     order = wanted("mine").order
     assert order is not None
     assert (order["python"], order["release"], order["name"]) == ("3.7", "1.15.5", "mine")
@@ -139,6 +139,6 @@ def test_a_path_on_one_machine_means_nothing_on_another(light: str, place: Path)
 def test_what_cannot_be_had_is_said_before_anything_runs(place: Path) -> None:
     with pytest.raises(UnknownKernel, match="tfkernels install tf1"):
         wanted("tf1")
-    assert wanted_of(Order("1.15")).name == "tf1.15"
+    assert wanted_of(InstallRequest("1.15")).name == "tf1.15"
     with pytest.raises(UnknownRelease):
-        wanted_of(Order("7.7"))
+        wanted_of(InstallRequest("7.7"))

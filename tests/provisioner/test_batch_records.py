@@ -157,7 +157,7 @@ def _in_a_notebook(entry: Any, folder: Path) -> list[Record]:
 @settings(max_examples=300)
 @given(st.data())
 def test_bytes_from_anywhere_are_a_value_or_an_exchange_error(data: st.DataObject) -> None:
-    good = bytes(message.Parcel({"value": {"a": np.arange(40.0), "b": ["x", b"y", 3]}}).to_bytes())
+    good = bytes(message.ValueMessage({"value": {"a": np.arange(40.0), "b": ["x", b"y", 3]}}).to_bytes())
     position = data.draw(st.integers(0, len(good) - 1))
     bad = good[:position] + data.draw(st.binary(max_size=8)) + good[position + data.draw(st.integers(0, 8)) :]
     with contextlib.suppress(ExchangeError):
@@ -172,7 +172,7 @@ def test_a_skeleton_deeper_than_the_stack_is_damage() -> None:
 
 
 def test_a_value_of_another_format_says_so() -> None:
-    content = bytes(message.Parcel({"value": 1}).to_bytes())
+    content = bytes(message.ValueMessage({"value": 1}).to_bytes())
     with pytest.raises(ExchangeError, match="recorded in format 9 "):
         message.of_bytes(content.replace(b"parcel %d" % message.FORMAT, b"parcel 9", 1))
 

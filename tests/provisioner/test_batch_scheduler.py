@@ -22,7 +22,7 @@ from tfprovisioner.batch.dask.cluster import Options
 from tfprovisioner.batch.execute.workdir import pack, unpack
 from tfprovisioner.batch.kernel_ref import wanted
 from tfprovisioner.batch.tasks import Progress
-from tfprovisioner.environments.request import Order
+from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.kernelspecs import install
 from tfprovisioner.progress import reporting
@@ -74,7 +74,7 @@ def test_environments_are_built_there_on_first_use(
 ) -> None:
     (shared / "light.txt").write_text(light)
     with reporting() as reporter_for:
-        install.carry_out(Order("tf1", name="mine", user=True), reporter_for("mine"))
+        install.carry_out(InstallRequest("tf1", name="mine", user=True), reporter_for("mine"))
     (place / "data.txt").write_text("42")
     inputs = pack({place / "data.txt": "data.txt"})
     tasks = [task(f"run{number}", _USING, kernel="mine", inputs=inputs) for number in range(3)]

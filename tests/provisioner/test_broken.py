@@ -22,9 +22,9 @@ from uv import find_uv_bin
 from tests.notebooks import run_cells, text
 from tfkernels import launcher
 from tfkernels.client import kernelspecs
-from tfkernels.client.kernel import RemoteKernel
+from tfkernels.client.kernel import Kernel
 from tfkernels.errors import KernelStartError, RemoteError
-from tfprovisioner.environments.request import Order
+from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import BrokenEnvironment
 from tfprovisioner.kernelspecs import doctor, install, listing, run_env
 from tfprovisioner.kernelspecs.install import Installed
@@ -113,11 +113,11 @@ def the_base_removed(made: Installed) -> str:
 def damaged(damage: Callable[[Installed], str], command: str) -> tuple[Installed, str, str]:
     """A kernel that was installed and damaged: itself, what is the matter, and what its cells say. They and those of
     ``%%tf1.15`` name the command that mends it."""
-    made = install.install(Order("1.15", user=True))
+    made = install.install(InstallRequest("1.15", user=True))
     reason = damage(made)
     said = explanation("tf1.15")
     assert f"Make it anew with: {command};" in said
-    with RemoteKernel("tf1.15") as other, pytest.raises(RemoteError, match=re.escape(command)):
+    with Kernel("tf1.15") as other, pytest.raises(RemoteError, match=re.escape(command)):
         other.run("1 + 1")
     return made, reason, said
 
@@ -140,17 +140,17 @@ def test_a_kernel_whose_python_is_gone_says_so_to_clients_without_our_provisione
     assert reason in row.state
     with pytest.raises(BrokenEnvironment, match=r"tfkernels install 1\.15 --user"):
         run_env.python(kernelspecs.get("tf1.15"))
-    install.install(Order("1.15", user=True))
+    install.install(InstallRequest("1.15", user=True))
     assert text(run_cells("tf1.15", "1 + 1")[0]) == "2"
 
 
 def test_a_restart_after_mending_is_enough_for_clients_without_our_provisioner(light: str, place: Path) -> None:
-    made = install.install(Order("1.15", user=True))
+    made = install.install(InstallRequest("1.15", user=True))
     shutil.rmtree(made.environment.folder)
     manager, client = start_new_kernel(kernel_name="tf1.15")
     try:
         assert "tfkernels install 1.15 --user" in client.kernel_info(reply=True, timeout=30)["content"]["banner"]
-        install.install(Order("1.15", user=True))
+        install.install(InstallRequest("1.15", user=True))
         manager.restart_kernel()
         client.wait_for_ready(timeout=60)
         reply = client.execute_interactive("import tensorflow", timeout=60, output_hook=lambda message: None)
@@ -161,7 +161,7 @@ def test_a_restart_after_mending_is_enough_for_clients_without_our_provisioner(l
 
 
 def test_where_the_python_that_registered_the_kernel_is_gone_too_the_log_says_so(light: str, place: Path) -> None:
-    made = install.install(Order("1.15", user=True))
+    made = install.install(InstallRequest("1.15", user=True))
     script = made.kernelspec / "python"
     script.write_text(script.read_text().replace(shlex.quote(sys.executable), "/no/where/python"))
     shutil.rmtree(made.environment.folder)
@@ -170,15 +170,15 @@ def test_where_the_python_that_registered_the_kernel_is_gone_too_the_log_says_so
     assert done.returncode == 127
     assert "tfkernels install 1.15 --user" in done.stderr
     with pytest.raises(KernelStartError, match=r"tfkernels install 1\.15 --user"):
-        RemoteKernel("tf1.15").run("1")
+        Kernel("tf1.15").run("1")
 
 
 def test_a_kernel_whose_script_is_gone_is_told_and_mended(light: str, place: Path) -> None:
-    made = install.install(Order("1.15", user=True))
+    made = install.install(InstallRequest("1.15", user=True))
     (made.kernelspec / "python").unlink()
     diagnosis = doctor.examine("tf1.15")
     assert f"{str(made.kernelspec / 'python')!r}, which is not there" in (diagnosis.problem or "")
-    assert install.install(Order("1.15", user=True)).registered
+    assert install.install(InstallRequest("1.15", user=True)).registered
     assert doctor.examine("tf1.15").ok
 
 
@@ -199,7 +199,7 @@ def test_a_kernel_that_outlives_tfkernels_explains_itself(uninstalled: Path) -> 
     assert "/no/where/lib/python3.12/site-packages/tfkernels and is not there any more" in error.evalue
     assert "pip install tfkernels" in error.evalue
     assert "tfkernels install tf1" in error.evalue
-    with RemoteKernel("copied") as other, pytest.raises(RemoteError, match="pip install tfkernels"):
+    with Kernel("copied") as other, pytest.raises(RemoteError, match="pip install tfkernels"):
         other.run("1 + 1")
 
 
@@ -260,7 +260,7 @@ def test_a_kernel_whose_own_packages_are_damaged_says_so_in_its_cells(
     assert f"its environment {made.environment.folder} is damaged" in said
     assert reason in said
 
-    install.install(Order("1.15", user=True, rebuild=True))
+    install.install(InstallRequest("1.15", user=True, rebuild=True))
     assert text(run_cells("tf1.15", "1 + 1")[0]) == "2", "and that command mends it"
 
 

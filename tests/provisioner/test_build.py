@@ -16,19 +16,19 @@ from uv import find_uv_bin
 
 from tests.provisioner.commands import built, command, in_a_mount, tfkernels
 from tfkernels.client import kernelspecs
-from tfkernels.client.kernel import RemoteKernel
+from tfkernels.client.kernel import Kernel
 from tfprovisioner.catalogue import locks, releases
 from tfprovisioner.environments import store, verify
 from tfprovisioner.environments.probe import probe
 from tfprovisioner.environments.recipe import recipe_for
-from tfprovisioner.environments.request import Order
+from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import BadKernelName, BuildFailed, ProvisionError
 from tfprovisioner.kernelspecs import gc, install
 from tfprovisioner.kernelspecs import write as kernelspec
 from tfprovisioner.kernelspecs.install import Removed
 from tfprovisioner.system import files
 
-_RECIPE = recipe_for(Order("tf1"), releases.find("tf1"), "3.7")
+_RECIPE = recipe_for(InstallRequest("tf1"), releases.find("tf1"), "3.7")
 
 
 def test_interrupted_leaves_nothing(place: Path) -> None:
@@ -62,7 +62,7 @@ def test_a_file_that_is_not_the_verified_one_is_refused(place: Path, monkeypatch
     wrong = {pin: tuple("0" * 64 for _ in digests) for pin, digests in locks._hashes().items()}
     monkeypatch.setattr(locks, "_hashes", lambda: wrong)
     with pytest.raises(BuildFailed, match="not the one that was verified"):
-        install.install(Order("tf1", user=True))
+        install.install(InstallRequest("tf1", user=True))
     assert list((place / "home" / "environments").iterdir()) == []
 
 
@@ -105,12 +105,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def one(place: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[install.Installed]:
     """A kernel of a whole environment, built if the test before has left none; the Jupyter is the test's own."""
     monkeypatch.setenv("TFKERNELS_HOME", str(home))
-    yield install.install(Order("tf1", user=True))
+    yield install.install(InstallRequest("tf1", user=True))
     shutil.rmtree(place / "jupyter")  # with a kernel that points to it, the environment would be in use
 
 
 def test_damage_is_diagnosed_refused_and_mended(one: install.Installed, place: Path) -> None:
-    assert install.install(Order("tf1", user=True)).built is False
+    assert install.install(InstallRequest("tf1", user=True)).built is False
 
     one.environment.python.unlink()
     sick = tfkernels("doctor", "tf1", "--json")
@@ -120,7 +120,7 @@ def test_damage_is_diagnosed_refused_and_mended(one: install.Installed, place: P
     assert "interpreter" in diagnosis["problem"]
     assert diagnosis["remedy"] == "tfkernels install tf1 --user"
 
-    mended = install.install(Order("tf1", user=True))
+    mended = install.install(InstallRequest("tf1", user=True))
     assert mended.built
     assert mended.environment.folder != one.environment.folder
     assert not one.environment.folder.exists(), "nothing ran in it"
@@ -144,11 +144,11 @@ def test_deleted_by_hand(one: install.Installed) -> None:
     shutil.rmtree(one.environment.folder)
     (row,) = [row for row in json.loads(tfkernels("list", "--json").stdout) if row["name"] == "tf1"]
     assert row["state"].endswith("is broken: it is not there any more")
-    assert install.install(Order("tf1", user=True)).built
+    assert install.install(InstallRequest("tf1", user=True)).built
 
 
 def test_kernels_that_share_an_environment(one: install.Installed, place: Path) -> None:
-    second = install.install(Order("1.15", name="mine", user=True))
+    second = install.install(InstallRequest("1.15", name="mine", user=True))
     assert second.environment == one.environment
     assert (
         json.loads((second.kernelspec / "kernel.json").read_text())["display_name"]
@@ -166,14 +166,14 @@ def test_kernels_that_share_an_environment(one: install.Installed, place: Path) 
 
 
 def test_a_rebuild_moves_all_its_kernels_and_disturbs_none_that_runs(one: install.Installed) -> None:
-    other = install.install(Order("1.15", name="mine", user=True))
-    with RemoteKernel("mine") as running:
+    other = install.install(InstallRequest("1.15", name="mine", user=True))
+    with Kernel("mine") as running:
         running.run("x = 1")
-        rebuilt = install.install(Order("tf1", user=True, rebuild=True))
+        rebuilt = install.install(InstallRequest("tf1", user=True, rebuild=True))
         assert rebuilt.environment.folder != one.environment.folder
         running.run("import tensorflow as tf; x += tf.Session().run(tf.constant(1))")
         assert running["x"] == 2, "its files are still there"
-    with RemoteKernel("mine") as fresh:
+    with Kernel("mine") as fresh:
         assert fresh["__import__('sys').prefix"] == str(rebuilt.environment.folder)
     assert one.environment.folder.exists()
     (removed,) = install.remove(other.name)
@@ -187,14 +187,14 @@ def test_somebody_elses_kernel_is_left_alone(place: Path) -> None:
     other.mkdir(parents=True)
     (other / "kernel.json").write_text('{"argv": ["x"], "display_name": "mine", "language": "python"}')
     with pytest.raises(BadKernelName, match="--name"):
-        install.install(Order("tf1", user=True))
+        install.install(InstallRequest("tf1", user=True))
     assert "mine" in (other / "kernel.json").read_text()
     assert built(place) == [], "and no minutes of work before saying so"
 
 
 def test_a_kernel_of_ours_is_not_replaced_by_another_release_unasked(one: install.Installed) -> None:
     with pytest.raises(BadKernelName, match="made by: tfkernels install tf1 --user"):
-        install.install(Order("1.15", name="tf1", user=True))
+        install.install(InstallRequest("1.15", name="tf1", user=True))
 
 
 @pytest.mark.parametrize("content", ["[]", "{", '{"metadata": null}', '{"metadata": {"tfkernels": 5}}', "null"])
@@ -205,7 +205,7 @@ def test_odd_kernelspecs_of_others_break_nothing(one: install.Installed, content
     assert "tf1" in kernelspecs.find()
     assert tfkernels("list").returncode == 0
     with pytest.raises(BadKernelName):
-        install.install(Order("tf1", name="odd", user=True))
+        install.install(InstallRequest("tf1", name="odd", user=True))
 
 
 def test_what_lies_in_the_current_folder_is_not_part_of_an_environment(
@@ -226,7 +226,7 @@ def test_a_kernel_json_that_cannot_be_written_leaves_the_old_one(
 
     monkeypatch.setattr(kernelspec, "replace_text", fail)
     with pytest.raises(ProvisionError, match="No space left"):
-        kernelspec.write(Order("tf1", user=True, extras=("pandas",)), one.environment)
+        kernelspec.write(InstallRequest("tf1", user=True, extras=("pandas",)), one.environment)
     assert (one.kernelspec / "kernel.json").read_text() == before
 
 
@@ -260,7 +260,7 @@ def test_an_environment_is_on_the_disk_before_its_record_is(
         flushed.append((folder, {path for path in folder.rglob("*") if not path.is_dir()}))
 
     monkeypatch.setattr(files, "flush", watched)
-    made = install.install(Order("1.15", user=True)).environment.folder
+    made = install.install(InstallRequest("1.15", user=True)).environment.folder
     (call,) = flushed
     assert call[0] == made
     after = {path for path in made.rglob("*") if not path.is_dir()} - call[1]
@@ -273,7 +273,7 @@ _START = "from tests.notebooks import run_cells, text; print('a cell says', text
 
 def test_with_a_data_folder_that_became_read_only_kernels_work_and_the_rest_is_told(place: Path) -> None:
     """As on a shared machine, where somebody else looks after the environments."""
-    install.install(Order("1.15", user=True))
+    install.install(InstallRequest("1.15", user=True))
     home, root = place / "home", Path(__file__).parents[2]
     read_only = f"mount --bind {home} {home} && mount -o remount,bind,ro {home} && cd {root}"
 
@@ -301,7 +301,7 @@ def test_with_a_data_folder_that_became_read_only_kernels_work_and_the_rest_is_t
 
 
 def test_what_gc_cannot_delete_is_told(light: str, place: Path) -> None:
-    made = install.install(Order("1.15", user=True))
+    made = install.install(InstallRequest("1.15", user=True))
     shutil.rmtree(made.kernelspec)
     folder = made.environment.folder
     swept = in_a_mount(

@@ -21,7 +21,7 @@ from tfprovisioner.catalogue.releases import Release
 from tfprovisioner.environments import resolve
 from tfprovisioner.environments.plan import Plan
 from tfprovisioner.environments.recipe import recipe_for
-from tfprovisioner.environments.request import Order
+from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import BuildFailed, NoWheels, UnknownRelease
 from tfprovisioner.gpu import cuda
 from tfprovisioner.pythons.choose import Interpreter
@@ -171,7 +171,7 @@ def test_a_newer_release_is_resolved_when_it_is_installed(tmp_path: Path, monkey
     older = tuple(release for release in catalogue.releases() if release.line != "2.21")
     monkeypatch.setattr(catalogue, "releases", lambda: older)
     monkeypatch.setattr(catalogue, "lines", lambda: {release.line: release for release in older})
-    release, order = catalogue.find("2.21"), Order("2.21")
+    release, order = catalogue.find("2.21"), InstallRequest("2.21")
     assert not release.known
     resolve.require_published(release, "3.12")
     with pytest.raises(BuildFailed, match="no such release of TensorFlow"):

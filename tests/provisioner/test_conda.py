@@ -16,13 +16,13 @@ from tests.provisioner import channels, tiny
 from tests.provisioner.channels import Package, Server, order
 from tests.provisioner.commands import nothing_is_there
 from tfkernels.client import kernelspecs
-from tfkernels.client.kernel import RemoteKernel
+from tfkernels.client.kernel import Kernel
 from tfprovisioner.catalogue import releases
 from tfprovisioner.conda import channels as names
 from tfprovisioner.conda import solve as prefixes
 from tfprovisioner.conda import user_conda
-from tfprovisioner.conda.solve import Wanted
-from tfprovisioner.environments.request import Order
+from tfprovisioner.conda.solve import PackageRequest
+from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import BuildFailed, NoWheels
 from tfprovisioner.kernelspecs import doctor, install
 from tfprovisioner.progress import Reporter
@@ -53,7 +53,7 @@ def test_an_environment_of_conda_packages_is_active_in_its_kernel(
     expected = {f"{server.url}/{channels.subdir()}/{file}#{entry['sha256']}" for file, entry in index.items()}
     assert set(explicit[1:]) == expected
 
-    with RemoteKernel("tf1") as kernel:
+    with Kernel("tf1") as kernel:
         kernel.run("import os, sys, shutil, subprocess")
         assert kernel["sys.prefix"] == str(prefix)
         assert (
@@ -70,7 +70,7 @@ def test_an_environment_of_conda_packages_is_active_in_its_kernel(
         kernel.run("from tfkernels import env_vars as environ; handed_on = environ.cleaned(environ.AT_START)")
         assert not {"CONDA_PREFIX", "FROM_A_HOOK", "LD_LIBRARY_PATH"} & set(kernel["handed_on"])
 
-    for again in (order(server.url), Order("tf1", user=True)):
+    for again in (order(server.url), InstallRequest("tf1", user=True)):
         assert install.install(again).built is False, "and plain `tfkernels install tf1` leaves it as it was made"
     assert install.install(again).choices == ("--backend conda", f"--channel {server.url}")
     assert install.remove("tf1") == [install.Removed((done.kernelspec,), prefix)]
@@ -78,9 +78,9 @@ def test_an_environment_of_conda_packages_is_active_in_its_kernel(
 
 def test_a_conda_environment_of_the_users_is_active_in_its_kernel(server: Server, place: Path) -> None:
     theirs = place / "theirs"
-    prefixes.fill(theirs, Wanted((server.url,), ("python=3.7", "tensorflow", "ipykernel")), Recorder())
+    prefixes.fill(theirs, PackageRequest((server.url,), ("python=3.7", "tensorflow", "ipykernel")), Recorder())
     added = install.add(theirs, user=True)
-    with RemoteKernel(added.name) as kernel:
+    with Kernel(added.name) as kernel:
         kernel.run("import os, sys")
         assert kernel["sys.prefix"] == kernel["os.environ['CONDA_PREFIX']"] == str(theirs)
         assert kernel["os.environ['FROM_A_HOOK']"] == f"{theirs} costs $5"
@@ -90,7 +90,7 @@ def test_a_conda_environment_of_the_users_is_active_in_its_kernel(server: Server
 
 def test_progress_is_told_in_bytes(server: Server, place: Path) -> None:
     recorder = Recorder()
-    prefixes.fill(place / "prefix", Wanted((server.url,), ("python=3.7", "ipykernel")), recorder)
+    prefixes.fill(place / "prefix", PackageRequest((server.url,), ("python=3.7", "ipykernel")), recorder)
     (first, total), *rest = recorder.sizes
     assert first == 0
     assert total == sum(record["size"] for record in prefixes.records(place / "prefix"))
@@ -123,7 +123,7 @@ def test_offline_takes_what_is_in_the_cache(server: Server, place: Path, monkeyp
     assert nothing_is_there(place)
     assert server.requests == []
 
-    wanted = Wanted((server.url,), ("python=3.7",))
+    wanted = PackageRequest((server.url,), ("python=3.7",))
     monkeypatch.delenv("UV_OFFLINE")
     prefixes.fill(place / "first", wanted, Reporter("first"))
     seen = len(server.requests)
@@ -137,7 +137,7 @@ def test_a_package_for_gpus_is_taken_if_the_user_says_there_is_one(
     server: Server, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Package("for_gpu", "1.0", ("__cuda >=12",)).write(place / "served")
-    wanted = Wanted((server.url,), ("for_gpu",))
+    wanted = PackageRequest((server.url,), ("for_gpu",))
     monkeypatch.setenv("CONDA_OVERRIDE_CUDA", "")
     with pytest.raises(BuildFailed, match="__cuda"):
         prefixes.fill(place / "without", wanted, Reporter("without"))
@@ -207,7 +207,9 @@ def test_what_changed_in_an_environment_of_conda_packages_is_told(server: Server
     for name in ("numpy", "another"):
         Package(name, "1.19.0", ("ipykernel",)).write(place / "served")
     beside = ("tensorflow", "ipykernel", "numpy==1.19.0", "another", "pip", "setuptools", "ipywidgets", "tqdm", "small")
-    prefixes.fill(made.folder, Wanted((server.url,), ("python=3.7", *beside)), Reporter("as `conda install` does"))
+    prefixes.fill(
+        made.folder, PackageRequest((server.url,), ("python=3.7", *beside)), Reporter("as `conda install` does")
+    )
     diagnosis = doctor.examine("tf1")
     assert "numpy is 1.19.0 instead of 1.18.5" in diagnosis.warnings
     assert "matplotlib-base is missing" in diagnosis.warnings
@@ -248,7 +250,7 @@ def test_a_machine_that_there_are_no_wheels_for(
 ) -> None:
     monkeypatch.setattr(releases, "platform_name", lambda: "linux-aarch64")
     with pytest.raises(NoWheels, match="--backend conda"):
-        install.install(Order("tf1", user=True))
+        install.install(InstallRequest("tf1", user=True))
     assert install.install(order(server.url)).built, "as that said"
 
     Package("python", "3.7.99").write(place / "bare")
@@ -268,7 +270,7 @@ def test_a_release_that_the_channel_has_for_another_python(server: Server, place
     replaced.write(place / "served")
     subject = prefixes.Subject("tensorflow", "1.15.5", "3.7")
     with pytest.raises(prefixes.Lacking, match=r"is there for Python 3\.8 \(--python takes one\), not for 3\.7"):
-        prefixes.fill(place / "prefix", Wanted((server.url,), ("python=3.7",), (), subject), Reporter("test"))
+        prefixes.fill(place / "prefix", PackageRequest((server.url,), ("python=3.7",), (), subject), Reporter("test"))
     assert not (place / "prefix").exists()
 
 
@@ -283,7 +285,7 @@ else:
     value = lambda option: words[words.index(option) + 1]
     specs = tuple(words[words.index("--strict-channel-priority") + 1:])
     assert words[:2] == ["create", "--yes"] and "--override-channels" in words, words
-    prefixes.fill(pathlib.Path(value("--prefix")), prefixes.Wanted((value("--channel"),), specs), Reporter("x"))
+    prefixes.fill(pathlib.Path(value("--prefix")), prefixes.PackageRequest((value("--channel"),), specs), Reporter("x"))
 """
 
 

@@ -13,10 +13,10 @@ import pytest
 from tests.provisioner import channels
 from tests.provisioner.channels import Package, Server
 from tests.provisioner.commands import command
-from tfkernels.client.kernel import RemoteKernel
+from tfkernels.client.kernel import Kernel
 from tfprovisioner.catalogue import releases
 from tfprovisioner.conda import solve
-from tfprovisioner.environments.request import Order
+from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.kernelspecs import doctor, gc, install, listing
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons import find as survey
@@ -38,7 +38,7 @@ def test_a_python_that_the_machine_lacks_comes_from_conda_by_itself(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("TFKERNELS_CHANNELS", server.url)
-    done = install.install(Order("tf1", user=True))
+    done = install.install(InstallRequest("tf1", user=True))
     assert f"uv has none to download: {server.url} brings it" in capfd.readouterr().err
     (python,) = pythons.root().iterdir()
     assert Path(done.environment.base_python).is_relative_to(python)
@@ -50,7 +50,7 @@ def test_a_python_that_the_machine_lacks_comes_from_conda_by_itself(
     assert len([path for path in server.requests if "python-3.7" in path]) == 1
 
     monkeypatch.setenv("UV_OFFLINE", "1")
-    assert install.install(Order("tf1", user=True)).built is False
+    assert install.install(InstallRequest("tf1", user=True)).built is False
     install.remove("tf1")
     assert not python.exists(), "it goes with the last environment that used it"
 
@@ -59,7 +59,7 @@ def test_a_python_that_is_deleted_underneath_is_told_and_had_again(
     bare: None, light: str, server: Server, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TFKERNELS_CHANNELS", server.url)
-    done = install.install(Order("tf1", user=True))
+    done = install.install(InstallRequest("tf1", user=True))
     (python,) = pythons.root().iterdir()
     assert done.environment.problem() is None
     shutil.rmtree(python)
@@ -70,7 +70,7 @@ def test_a_python_that_is_deleted_underneath_is_told_and_had_again(
     diagnosis = doctor.examine("tf1")
     assert told in (diagnosis.problem or "")
     assert diagnosis.remedy == "tfkernels install tf1 --user"
-    again = install.install(Order("tf1", user=True))
+    again = install.install(InstallRequest("tf1", user=True))
     assert again.built
     assert again.environment.problem() is None
     assert not done.environment.folder.exists()
@@ -80,7 +80,7 @@ def test_gc_says_before_what_it_removes(
     bare: None, light: str, server: Server, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TFKERNELS_CHANNELS", server.url)
-    done = install.install(Order("tf1", user=True))
+    done = install.install(InstallRequest("tf1", user=True))
     (python,) = pythons.root().iterdir()
     assert gc.collect(dry_run=True) == []
     shutil.rmtree(done.kernelspec)
@@ -163,7 +163,7 @@ def test_the_real_tensorflow_from_conda_packages(whole: Path, place: Path) -> No
         arguments = ("install", "1.15.0", "--user", "--backend", "conda", "--channel", server.url)
         done = subprocess.run(command(*arguments), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    with RemoteKernel("tf1.15.0") as kernel:
+    with Kernel("tf1.15.0") as kernel:
         kernel.run(_OP)
         assert kernel["tf.__version__, answer"] == ("1.15.0", 42)
         prefix = kernel["sys.prefix"]
@@ -176,9 +176,9 @@ def test_the_real_tensorflow_from_conda_packages(whole: Path, place: Path) -> No
 
 @pytest.mark.slow
 def test_the_real_wheels_on_a_python_from_conda(bare: None, whole: Path, place: Path) -> None:
-    done = install.install(Order("tf1", user=True, channels=(str(whole),)))
+    done = install.install(InstallRequest("tf1", user=True, channels=(str(whole),)))
     assert Path(done.environment.base_python).is_relative_to(pythons.root())
-    with RemoteKernel("tf1") as kernel:
+    with Kernel("tf1") as kernel:
         kernel.run(_OP)
         assert kernel["tf.__version__, answer"] == ("1.15.5", 42)
         assert kernel["sys.base_prefix"].startswith(str(pythons.root()))

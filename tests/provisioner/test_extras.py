@@ -11,7 +11,7 @@ from tfprovisioner.catalogue import releases
 from tfprovisioner.environments import conflicts, installed, provided, requirements, resolve, store
 from tfprovisioner.environments.plan import Plan
 from tfprovisioner.environments.recipe import recipe_for
-from tfprovisioner.environments.request import Order
+from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import BadRequirement
 from tfprovisioner.pythons.choose import Interpreter
 
@@ -47,7 +47,7 @@ def test_markers_are_those_of_the_kernels_python() -> None:
 def locked(tmp_path: Path, release: str, python: str, *wanted: str, gpu: bool = False) -> str:
     """The lock for a kernel with extras; nothing of it is installed."""
     found = releases.find(release)
-    order = Order(release, extras=wanted, gpu=gpu)
+    order = InstallRequest(release, extras=wanted, gpu=gpu)
     plan = Plan(found, recipe_for(order, found, python), Interpreter(python, None), order)
     return resolve.lock(plan, Path(python), tmp_path, print)
 
@@ -107,7 +107,7 @@ def test_the_word_for_a_tensorflow_that_is_there_already() -> None:
 
 def test_what_is_there_for_notebooks_only_may_be_had_in_other_versions(tmp_path: Path) -> None:
     release = releases.find("1.15.5")
-    order = Order("1.15.5", extras=("matplotlib<3.5", "ipywidgets", "-c tqdm<4.60"))
+    order = InstallRequest("1.15.5", extras=("matplotlib<3.5", "ipywidgets", "-c tqdm<4.60"))
     plan = Plan(release, recipe_for(order, release, "3.7"), Interpreter("3.7.16", None), order)
     before = resolve.pinned(release.lock or "", "3.7.16")
     found = resolve.pinned(resolve.lock(plan, Path("3.7"), tmp_path, print), "3.7.16")

@@ -12,7 +12,7 @@ import pytest
 
 from tests.provisioner.commands import command
 from tfprovisioner.environments import store
-from tfprovisioner.environments.request import Order
+from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.kernelspecs import gc, install
 from tfprovisioner.kernelspecs.install import Installed
 
@@ -20,7 +20,7 @@ from tfprovisioner.kernelspecs.install import Installed
 @pytest.fixture
 def made(light: str, place: Path) -> Installed:
     """A kernel that takes a second to build."""
-    return install.install(Order("1.15", user=True))
+    return install.install(InstallRequest("1.15", user=True))
 
 
 @contextmanager
@@ -61,7 +61,7 @@ PROGRAMS = {
 def test_a_rebuild_leaves_the_environment_of_a_program_that_runs(made: Installed, words: tuple[str, ...]) -> None:
     former = made.environment.folder
     with running(*words):
-        assert install.install(Order("1.15", user=True, rebuild=True)).environment.folder != former
+        assert install.install(InstallRequest("1.15", user=True, rebuild=True)).environment.folder != former
         assert store.load(former) is not None
         assert swept() == []
         assert store.load(former) is not None
@@ -72,7 +72,7 @@ def test_a_rebuild_leaves_the_environment_of_a_program_that_runs(made: Installed
 def test_so_do_other_packages_and_the_end_of_the_kernel(made: Installed) -> None:
     former = made.environment.folder
     with running(*PROGRAMS["a shell"]):
-        other = install.install(Order("1.15", user=True, extras=("tqdm",)))
+        other = install.install(InstallRequest("1.15", user=True, extras=("tqdm",)))
         assert other.environment.folder != former
         assert store.load(former) is not None
         shutil.rmtree(made.kernelspec)

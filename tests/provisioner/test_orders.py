@@ -7,16 +7,16 @@ from dataclasses import replace
 
 import pytest
 
-from tfprovisioner.environments.request import Order, made_by
+from tfprovisioner.environments.request import InstallRequest, made_by
 from tfprovisioner.errors import BadRequirement
 
-_FULL = Order(
+_FULL = InstallRequest(
     "1.15", name="mine", user=True, backend="conda", extras=("pandas", "tqdm<4.60"), python="3.7",
     channels=("conda-forge", "https://example.org/mine"), conda="/opt/conda/bin/conda", gpu=True, devices="0,1",
 )  # fmt: skip
 
 
-def described(order: Order) -> object:
+def described(order: InstallRequest) -> object:
     """``metadata.tfkernels`` of its kernel, after a stay on disk."""
     return json.loads(json.dumps({"backend": order.backend, "order": order.to_json()}))
 
@@ -35,14 +35,17 @@ def test_no_password_is_kept() -> None:
 
 
 def test_what_is_not_said_is_as_the_kernel_was_made() -> None:
-    again = Order("1.15", name="mine", user=True).completed(_FULL)
+    again = InstallRequest("1.15", name="mine", user=True).completed(_FULL)
     assert again == _FULL
     assert again.command == _FULL.command
-    assert Order("1.15", name="mine", user=True).completed(None).command == "tfkernels install 1.15 --name mine --user"
+    assert (
+        InstallRequest("1.15", name="mine", user=True).completed(None).command
+        == "tfkernels install 1.15 --name mine --user"
+    )
 
 
 def test_what_is_said_replaces_it() -> None:
-    now = Order(
+    now = InstallRequest(
         "1.15", backend="uv", extras=("tqdm>=4.66",), without=("pandas",), python="usual", channels=("other",),
         conda="usual", gpu=False, devices="all",
     ).completed(_FULL)  # fmt: skip
@@ -51,20 +54,20 @@ def test_what_is_said_replaces_it() -> None:
         None, False, "tfkernels install 1.15 --backend uv --channel other --with 'tqdm>=4.66'"
     )  # fmt: skip
     with pytest.raises(BadRequirement, match="was not made with it"):
-        Order("1.15", without=("scipy",)).completed(_FULL)
+        InstallRequest("1.15", without=("scipy",)).completed(_FULL)
 
 
 def test_the_path_of_a_python_is_not_kept_for_conda_packages() -> None:
-    before = Order("1.15", python="/opt/python3.7")
-    assert Order("1.15").completed(before).python == "/opt/python3.7"
-    assert Order("1.15", backend="conda").completed(before).python is None
+    before = InstallRequest("1.15", python="/opt/python3.7")
+    assert InstallRequest("1.15").completed(before).python == "/opt/python3.7"
+    assert InstallRequest("1.15", backend="conda").completed(before).python is None
 
 
 def test_kernels_of_other_versions() -> None:
     older = {"release": "1.15", "backend": "conda", "extras": ["tqdm"], "gpu": True, "devices": "0", "command": "…"}
-    assert made_by(older) == Order("1.15", backend="conda", extras=("tqdm",), gpu=True, devices="0")
+    assert made_by(older) == InstallRequest("1.15", backend="conda", extras=("tqdm",), gpu=True, devices="0")
     newer = {"backend": "uv", "order": {"release": "1.15", "what_comes_later": 1}}
-    assert made_by(newer) == Order("1.15")
-    assert made_by({"backend": "uv", "order": "spoiled"}) == Order("", backend="uv")
+    assert made_by(newer) == InstallRequest("1.15")
+    assert made_by({"backend": "uv", "order": "spoiled"}) == InstallRequest("", backend="uv")
     assert made_by({"backend": "existing"}) is None
     assert made_by({}) is None

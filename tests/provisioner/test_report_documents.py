@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from tests.provisioner.reports import HOSTILE, batch, usual
 from tfkernels.recording import FORMAT, TYPE, VALUE
-from tfkernels.transfer.message import Parcel
+from tfkernels.transfer.message import ValueMessage
 from tfprovisioner.batch import report
 from tfprovisioner.batch.outcomes import METADATA, Failure
 from tfprovisioner.batch.output_dir import Found
@@ -57,7 +57,7 @@ def notebook(folder: Path, found: Found, **values: Any) -> None:
 
     cells = []
     for name, value in values.items():
-        content = bytes(Parcel({VALUE: value}).to_bytes())
+        content = bytes(ValueMessage({VALUE: value}).to_bytes())
         entry = {
             "format": FORMAT, "name": name, "rtol": None, "atol": None, "summary": "", "size": len(content),
             "sha256": hashlib.sha256(content).hexdigest(), "value": base64.b64encode(content).decode(),

@@ -19,7 +19,7 @@ from tests.notebooks import run_cells, text
 from tests.provisioner.commands import tfkernels
 from tests.provisioner.test_existing import stub
 from tfkernels.client import kernelspecs
-from tfprovisioner.environments.request import Order
+from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import BrokenEnvironment
 from tfprovisioner.kernelspecs import doctor, health, install, listing, python_shim, run_env, write
 from tfprovisioner.kernelspecs.install import Installed
@@ -127,14 +127,14 @@ def test_a_kernel_starts_with_the_python_of_its_kernel_json_whatever_the_script_
 
 
 def test_registering_again_changes_nothing(light: str, place: Path) -> None:
-    assert install.install(Order("1.15", user=True)).registered
-    assert not install.install(Order("1.15", user=True)).registered
+    assert install.install(InstallRequest("1.15", user=True)).registered
+    assert not install.install(InstallRequest("1.15", user=True)).registered
 
 
 def test_a_rebuilt_environment_is_run_by_all_its_kernels(light: str, place: Path) -> None:
-    old = install.install(Order("1.15", user=True)).environment
-    install.install(Order("1.15", name="mine", user=True))
-    new = install.install(Order("1.15", user=True, rebuild=True)).environment
+    old = install.install(InstallRequest("1.15", user=True)).environment
+    install.install(InstallRequest("1.15", name="mine", user=True))
+    new = install.install(InstallRequest("1.15", user=True, rebuild=True)).environment
     assert not old.folder.exists()
     for name in ("tf1.15", "mine"):
         spec = kernelspecs.get(name)
@@ -156,19 +156,19 @@ def test_where_no_script_can_be_executed_the_kernel_json_names_the_python(
     refused = place / "jupyter" / "kernels" / "tf1.15" / "python"
     with monkeypatch.context() as mounted:
         mounted.setattr(os, "access", lambda path, mode, **rest: path != refused and access(path, mode, **rest))
-        made = install.install(Order("1.15", user=True))
+        made = install.install(InstallRequest("1.15", user=True))
         spec = kernelspecs.get("tf1.15").spec
         assert spec["argv"][0] == str(made.environment.python)
         assert python_shim.PYTHON not in spec["env"]
-        assert not install.install(Order("1.15", user=True)).registered
+        assert not install.install(InstallRequest("1.15", user=True)).registered
         assert doctor.examine("tf1.15").ok
         assert text(run_cells("tf1.15", "1 + 1")[0]) == "2"
-    assert install.install(Order("1.15", user=True)).registered, "when it can be, it is"
+    assert install.install(InstallRequest("1.15", user=True)).registered, "when it can be, it is"
     assert kernelspecs.get("tf1.15").spec["argv"][0] == str(refused)
 
 
 def test_a_kernel_that_was_registered_before_goes_on_and_is_moved(light: str, place: Path) -> None:
-    made = install.install(Order("1.15", user=True))
+    made = install.install(InstallRequest("1.15", user=True))
     file = made.kernelspec / "kernel.json"
     content = json.loads(file.read_text())
     content["argv"][0] = str(made.environment.python)
@@ -179,7 +179,7 @@ def test_a_kernel_that_was_registered_before_goes_on_and_is_moved(light: str, pl
     assert text(run_cells("tf1.15", "1 + 1")[0]) == "2"
     done = tfkernels("exec", "tf1.15", "--", "python", "-c", "import sys; print(sys.prefix)")
     assert done.stdout.strip() == str(made.environment.folder)
-    install.install(Order("1.15", name="mine", user=True, rebuild=True))
+    install.install(InstallRequest("1.15", name="mine", user=True, rebuild=True))
     assert kernelspecs.get("tf1.15").spec["argv"][0] == str(made.kernelspec / "python")
     assert text(run_cells("tf1.15", "1 + 1")[0]) == "2"
 

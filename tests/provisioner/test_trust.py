@@ -15,7 +15,7 @@ from tfprovisioner.catalogue import locks, releases, verified
 from tfprovisioner.catalogue.verified import Result
 from tfprovisioner.environments import store
 from tfprovisioner.environments.probe import loads
-from tfprovisioner.environments.request import Order
+from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import BrokenEnvironment
 from tfprovisioner.kernelspecs import doctor, install
 
@@ -210,10 +210,10 @@ def test_what_doctor_found_broken_is_imported(cached: Build, place: Path) -> Non
 
 def test_the_real_release(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """After the first time its files are in uv's cache, where they may have been before."""
-    install.install(Order("tf1", user=True))
+    install.install(InstallRequest("tf1", user=True))
     install.remove("tf1")
     capfd.readouterr()
-    again = install.install(Order("tf1", user=True))
+    again = install.install(InstallRequest("tf1", user=True))
     said = capfd.readouterr().err
     assert _LOOK in said
     assert _IMPORT not in said

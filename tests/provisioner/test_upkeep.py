@@ -16,7 +16,7 @@ from tests.provisioner import tiny
 from tests.provisioner.commands import tfkernels
 from tfprovisioner.environments import store
 from tfprovisioner.environments.probe import Findings
-from tfprovisioner.environments.request import Order
+from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.kernelspecs import doctor, gc, install, listing, mending
 from tfprovisioner.kernelspecs.install import Installed
 
@@ -31,7 +31,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def one(place: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Installed]:
     """Kernel tf1.15, which no other Jupyter here has, in a Jupyter of its own."""
     monkeypatch.setenv("TFKERNELS_HOME", str(home))
-    made = install.install(Order("1.15", user=True))
+    made = install.install(InstallRequest("1.15", user=True))
     yield made
     shutil.rmtree(made.kernelspec, ignore_errors=True)
 
@@ -83,7 +83,7 @@ def test_what_was_uninstalled_is_told_and_installed_anew(one: Installed, package
     (row,) = [row for row in listing.kernels() if row.name == "tf1.15"]
     assert f"{title} is no longer in it" in row.state
     assert doctor.examine("tf1.15").remedy == "tfkernels install 1.15 --user"
-    again = install.install(Order("1.15", user=True))
+    again = install.install(InstallRequest("1.15", user=True))
     assert again.built
     assert [row.state for row in listing.kernels() if row.name == "tf1.15"] == ["ok"]
 
@@ -103,13 +103,13 @@ def test_two_tensorflows_in_one_environment_are_told(one: Installed, tmp_path: P
 
 
 def test_a_kernel_json_that_cannot_be_read_costs_no_extras(one: Installed) -> None:
-    made = install.install(Order("1.15", name="mine", user=True, extras=("colorama==0.4.5",)))
+    made = install.install(InstallRequest("1.15", name="mine", user=True, extras=("colorama==0.4.5",)))
     try:
         (made.kernelspec / "kernel.json").write_text("{")
         sick = doctor.examine("mine")
         assert sick.remedy == "tfkernels install 1.15.5 --name mine --user --with colorama==0.4.5"
         assert mending.mend(sick).ok
-        again = install.install(Order("1.15.5", name="mine", user=True))
+        again = install.install(InstallRequest("1.15.5", name="mine", user=True))
         assert (again.environment, again.built, again.kept) == (made.environment, False, ("colorama==0.4.5",))
     finally:
         install.remove("mine")
@@ -156,17 +156,17 @@ def test_a_python_that_became_another_one(one: Installed) -> None:
 
 def test_a_kernel_keeps_what_it_was_made_with(one: Installed) -> None:
     """``one`` has the plain environment all the while."""
-    first = install.install(Order("1.15", name="mine", user=True))
+    first = install.install(InstallRequest("1.15", name="mine", user=True))
     assert first.environment == one.environment
-    more = install.install(Order("1.15", name="mine", user=True, extras=("tqdm<4.60",)))
+    more = install.install(InstallRequest("1.15", name="mine", user=True, extras=("tqdm<4.60",)))
     assert more.built
     assert (more.extras, more.kept) == (("tqdm<4.60",), ())
     version = [str(more.environment.python), "-c", "import tqdm; print(tqdm.__version__ < '4.60')"]
     assert subprocess.run(version, capture_output=True, text=True, check=True).stdout == "True\n"
 
-    again = install.install(Order("1.15", name="mine", user=True))
+    again = install.install(InstallRequest("1.15", name="mine", user=True))
     assert (again.environment, again.built, again.kept) == (more.environment, False, ("tqdm<4.60",))
-    plain = install.install(Order("1.15", name="mine", user=True, without=("tqdm",)))
+    plain = install.install(InstallRequest("1.15", name="mine", user=True, without=("tqdm",)))
     assert plain.environment == one.environment
     assert not more.environment.folder.exists(), "nothing points to it any more"
     assert install.remove("mine")[0].environment is None
@@ -175,7 +175,7 @@ def test_a_kernel_keeps_what_it_was_made_with(one: Installed) -> None:
 def test_remove_takes_a_kernel_away_everywhere(one: Installed, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "prefix", str(place / "venv"))
     monkeypatch.setattr("jupyter_core.paths.ENV_JUPYTER_PATH", [str(place / "venv" / "share" / "jupyter")])
-    both = [install.install(Order("1.15", name="twice", user=user)).kernelspec for user in (True, False)]
+    both = [install.install(InstallRequest("1.15", name="twice", user=user)).kernelspec for user in (True, False)]
     (removed,) = install.remove("twice")
     assert set(removed.kernelspecs) == set(both)
     assert not any(path.exists() for path in both)

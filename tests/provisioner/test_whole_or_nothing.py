@@ -24,7 +24,7 @@ from tfprovisioner.environments import store
 from tfprovisioner.environments.backends import BACKENDS
 from tfprovisioner.environments.plan import Plan
 from tfprovisioner.environments.probe import probe
-from tfprovisioner.environments.request import Order
+from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.kernelspecs import parallel_install
 from tfprovisioner.kernelspecs.install import Installed
 from tfprovisioner.kernelspecs.parallel_install import Interrupted, Outcome
@@ -236,14 +236,14 @@ def test_an_interrupt_before_the_last_has_begun(light: str, place: Path, monkeyp
         begun.set()
         return real(plan, folder, report)
 
-    def interrupted(order: Order) -> None:
+    def interrupted(order: InstallRequest) -> None:
         if order.name == "second":
             assert begun.wait(100)
             raise KeyboardInterrupt
 
     monkeypatch.setitem(BACKENDS, "uv", beginning)
     monkeypatch.setattr(parallel_install, "check", interrupted)
-    orders = [Order("1.15", name=name, user=True) for name in ("first", "second", "third")]
+    orders = [InstallRequest("1.15", name=name, user=True) for name in ("first", "second", "third")]
     with pytest.raises(Interrupted) as caught:
         parallel_install.install_all(orders, lambda order, outcome: None)
     assert caught.value.orders == orders
@@ -278,7 +278,7 @@ def test_two_orders_are_built_at_the_same_time(light: str, place: Path, monkeypa
     monkeypatch.setitem(BACKENDS, "uv", met)
     monkeypatch.setattr(parallel_install, "_processors", lambda: 2)
     outcomes: dict[str, Outcome] = {}
-    orders = [Order("1.15", user=True), Order("1.15", name="more", user=True, extras=("tqdm",))]
+    orders = [InstallRequest("1.15", user=True), InstallRequest("1.15", name="more", user=True, extras=("tqdm",))]
     parallel_install.install_all(orders, lambda order, outcome: outcomes.update({order.kernel: outcome}))
     assert all(isinstance(outcome, Installed) and outcome.built for outcome in outcomes.values()), outcomes
     assert len(built(place)) == len(outcomes) == 2

@@ -8,8 +8,8 @@ import re
 from tfkernels.client import discovery, kernelspecs
 from tfkernels.client import kernel as remote
 from tfkernels.client.attached import AttachedProcess
-from tfkernels.client.connection import Conversation
-from tfkernels.client.visiting import Visit
+from tfkernels.client.connection import KernelConnection
+from tfkernels.client.visiting import AttachedConnection
 from tfkernels.errors import UnknownKernel, UsageError
 
 PATIENCE = 3.0
@@ -19,7 +19,7 @@ _SHORT = 4
 """Characters of a kernel's id that make a name of its own."""
 
 
-class AttachedKernel(remote.RemoteKernel):
+class AttachedKernel(remote.Kernel):
     """A kernel that somebody else started: used like one of our own, and never ended. Its variables are its notebook's.
 
     While its own notebook runs a cell, ours waits there, and an interrupt takes it back.
@@ -40,13 +40,13 @@ class AttachedKernel(remote.RemoteKernel):
                 f"lists what does"
             ) from error
 
-    def _begin(self, greeting: str) -> Conversation:
-        return Visit(self.name, AttachedProcess(self._kernel), greeting)
+    def _begin(self, greeting: str) -> KernelConnection:
+        return AttachedConnection(self.name, AttachedProcess(self._kernel), greeting)
 
     @property
     def busy(self) -> bool:
         """Whether a cell runs there, one of its own notebook's too, or one of ours waits."""
-        return super().busy or (isinstance(self._conversation, Visit) and self._conversation.engaged)
+        return super().busy or (isinstance(self._conversation, AttachedConnection) and self._conversation.engaged)
 
     @property
     def title(self) -> str:

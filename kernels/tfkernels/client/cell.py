@@ -18,8 +18,8 @@ from tfkernels.transfer.message import check, join
 
 if TYPE_CHECKING:
     from tfkernels.client.channels import Message
-    from tfkernels.client.connection import Conversation
-    from tfkernels.transfer.lease import Shipment
+    from tfkernels.client.connection import KernelConnection
+    from tfkernels.transfer.lease import SegmentLease
 
 _END_OF_FILE = "\x04"  # what ipykernel turns back into an EOFError
 
@@ -31,11 +31,11 @@ LOOK = 0.5
 class Plan:
     """What belongs to a cell besides its code."""
 
-    arrival: Shipment | None = None
+    arrival: SegmentLease | None = None
     """Where its outputs are to be written."""
     sent: ExitStack = field(default_factory=ExitStack)
     """The memory of its inputs, which is closed when it has ended."""
-    needs: Sequence[Call] = ()
+    needs: Sequence[Cell] = ()
     """Cells of other kernels whose outputs are inputs of this one."""
     timeout: float | None = None
     """Seconds that it may run."""
@@ -49,7 +49,7 @@ class Plan:
     """Gets the outputs when they are asked for, before whoever asks."""
 
 
-class Call:
+class Cell:
     """One cell for another kernel. A future for whoever submitted it; any thread may ask.
 
     Its output is shown by whoever attends to it, in that thread (see ``attend``); when nobody does, by the thread of
@@ -67,7 +67,7 @@ class Call:
         self.interrupts = 0
         self.interrupted: datetime | None = None  # the last time
         self.timed_out = False
-        self.conversation: Conversation | None = None
+        self.conversation: KernelConnection | None = None
         self._plan = plan
         self._inbox = inbox  # of who attends: (this, messages), then (this, None); a bare None only wakes
         self._submitted = time.monotonic()
@@ -213,7 +213,7 @@ class Call:
         else:
             self.finish(failure=CellCancelled(f"the cell waited for kernel {self.kernel}, and was not run"))
 
-    def _take(self, arrival: Shipment | None) -> None:
+    def _take(self, arrival: SegmentLease | None) -> None:
         if self._failure is None and arrival is not None and self._reply["status"] == "ok":
             try:
                 arrival.accept(check(self._reply.get("tfkernels")))
@@ -230,7 +230,7 @@ class Call:
             inbox.put((self, None))
         self._plan.ended()
 
-    def ship(self) -> Shipment:
+    def ship(self) -> SegmentLease:
         """The outputs as they arrived, for another kernel."""
         problem = self.exception()
         if problem is not None:

@@ -23,7 +23,7 @@ AT_ONCE = 200
 that a question or an interrupt does not wait behind all of them."""
 
 
-class Arrived(NamedTuple):
+class Received(NamedTuple):
     channel: str
     message: Message
 
@@ -64,7 +64,7 @@ class Channels:
     def send(self, channel: str, message: Message) -> None:
         self._session.send(self._sockets[channel], message)
 
-    def receive(self, timeout: float) -> list[Arrived]:
+    def receive(self, timeout: float) -> list[Received]:
         """What has arrived; empty after ``timeout`` seconds of silence, or when the doorbell rings."""
         ready = dict(self._poller.poll(int(timeout * 1000)))
         if self._doorbell.fileno() in ready:
@@ -75,7 +75,7 @@ class Channels:
                 _, message = self._session.recv(end, mode=zmq.NOBLOCK)
                 if message is None:
                     break
-                arrived.append(Arrived(channel, message))
+                arrived.append(Received(channel, message))
         return arrived
 
     def can_be_asked(self) -> bool:

@@ -13,8 +13,8 @@ from typing import Any
 from jupyter_client.session import Session
 
 from tfkernels.client import deadlines
-from tfkernels.client.cell import LOOK, Call
-from tfkernels.client.channels import Arrived, Channels, Doorbell, Message
+from tfkernels.client.cell import LOOK, Cell
+from tfkernels.client.channels import Channels, Doorbell, Message, Received
 from tfkernels.client.handshake import Closed, Opening
 from tfkernels.client.process import Process
 from tfkernels.errors import CellCancelled, ExchangeError, KernelDied, TFKernelsError
@@ -31,7 +31,7 @@ REMEMBERED = 500
 """Cells whose output is still shown under them when it comes after their end, from threads that they started."""
 
 
-class Conversation:
+class KernelConnection:
     """One process of a kernel, from its start to its end. Cells run there one at a time, in the order of submission.
 
     Owns the process and a thread. Methods may be called from any thread, unless they say otherwise.
@@ -58,8 +58,8 @@ class Conversation:
         self._lock = threading.RLock()
         self._doorbell = Doorbell()
         self._outbox: deque[tuple[str, Message]] = deque()
-        self._waiting: deque[Call] = deque()
-        self._current: Call | None = None
+        self._waiting: deque[Cell] = deque()
+        self._current: Cell | None = None
         self._last = ""  # the id of the cell that ran last
         self._reply: dict[str, Any] | None = None
         self._idle_since: float | None = None
@@ -73,12 +73,12 @@ class Conversation:
     # For everybody
 
     @property
-    def current(self) -> Call | None:
+    def current(self) -> Cell | None:
         """The cell that runs there now."""
         return self._current
 
     @property
-    def waiting(self) -> list[Call]:
+    def waiting(self) -> list[Cell]:
         """The cells that wait for their turn."""
         return list(self._waiting)
 
@@ -87,7 +87,7 @@ class Conversation:
             made: Message = self._session.msg(kind, content, metadata=metadata)
         return made
 
-    def submit(self, call: Call) -> None:
+    def submit(self, call: Cell) -> None:
         call.conversation = self
         with self._lock:
             if not self.ended.is_set():
@@ -96,7 +96,7 @@ class Conversation:
                 return
         call.finish(failure=self.failed())
 
-    def interrupt(self, call: Call) -> None:
+    def interrupt(self, call: Cell) -> None:
         """Drops a cell that waits; interrupts it if it runs, as soon as that would reach it."""
         with self._lock:
             if call in self._waiting:
@@ -110,7 +110,7 @@ class Conversation:
                 if call.begun:
                     self._interrupt(call)
 
-    def _interrupt(self, call: Call) -> None:
+    def _interrupt(self, call: Cell) -> None:
         call.interrupted = datetime.now(timezone.utc)
         self.interrupt_kernel()
         self._doorbell.ring()
@@ -186,7 +186,7 @@ class Conversation:
         if not self.ended.is_set():
             self.process.kill()  # the thread is stuck in showing something
 
-    def _stop_current(self, call: Call) -> None:  # noqa: ARG002 (another kind of conversation wants it)
+    def _stop_current(self, call: Cell) -> None:  # noqa: ARG002 (another kind of conversation wants it)
         self.process.kill()
 
     # The thread
@@ -266,7 +266,7 @@ class Conversation:
             while self._outbox:
                 channels.send(*self._outbox.popleft())
 
-    def _next(self, call: Call) -> None:
+    def _next(self, call: Cell) -> None:
         """It is a cell's turn."""
         try:
             call.load()
@@ -284,7 +284,7 @@ class Conversation:
             call.receive([self._stderr(self._greeting, call.id)])
             self._greeting = ""
 
-    def _hand_over(self, call: Call) -> None:
+    def _hand_over(self, call: Cell) -> None:
         self._reply, self._idle_since = None, None
         call.began = time.monotonic()
         self._remember(call.request, call.show.afterwards())
@@ -306,7 +306,7 @@ class Conversation:
         while len(self._places) > REMEMBERED:
             self._places.popitem(last=False)
 
-    def _sort(self, arrived: list[Arrived]) -> None:
+    def _sort(self, arrived: list[Received]) -> None:
         mine: list[Message] = []
         late: list[Message] = []
         current = self._current
@@ -327,7 +327,7 @@ class Conversation:
         for message in joined(late):
             self._show_late(message)
 
-    def _note(self, call: Call, channel: str, message: Message) -> bool:
+    def _note(self, call: Cell, channel: str, message: Message) -> bool:
         """Whether a message tells how far the cell is, and no more."""
         kind = message["header"]["msg_type"]
         if channel == "shell":
@@ -341,7 +341,7 @@ class Conversation:
     def _overhear(self, message: Message) -> None:
         """A message that is not of the cell that runs."""
 
-    def _begun(self, call: Call) -> None:
+    def _begun(self, call: Cell) -> None:
         """Until now the kernel would have ignored an interrupt."""
         with self._lock:
             call.begun = True

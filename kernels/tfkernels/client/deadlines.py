@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 
 from tfkernels.client import signals
-from tfkernels.client.cell import LOOK, Call
+from tfkernels.client.cell import LOOK, Cell
 from tfkernels.client.process import Process
 
 NUDGED = timedelta(seconds=1)
@@ -17,7 +17,7 @@ NUDGE = 0.1
 """Seconds."""
 
 
-def nudge(call: Call, process: Process) -> float:
+def nudge(call: Cell, process: Process) -> float:
     """Sees to it that an interrupt takes effect. Seconds until the next look."""
     if call.interrupted is None or datetime.now(timezone.utc) - call.interrupted > NUDGED:
         return LOOK
@@ -25,7 +25,7 @@ def nudge(call: Call, process: Process) -> float:
     return NUDGE
 
 
-def limit(call: Call, interrupt: Callable[[Call], None]) -> float:
+def limit(call: Cell, interrupt: Callable[[Cell], None]) -> float:
     """Interrupts a cell that ran for too long, gives it up when it does not react. Seconds until the next look."""
     if call.timeout is None or call.began is None:
         return LOOK

@@ -7,8 +7,8 @@ from contextlib import ExitStack
 from queue import SimpleQueue
 from typing import Any, Mapping
 
-from tfkernels.client.cell import Call
-from tfkernels.client.kernel import Inputs, RemoteKernel, shared
+from tfkernels.client.cell import Cell
+from tfkernels.client.kernel import Inputs, Kernel, shared
 from tfkernels.client.wait import attend, stoppable
 from tfkernels.errors import CellsFailed
 from tfkernels.output import relay
@@ -17,7 +17,7 @@ from tfkernels.transfer.lease import loaded
 
 
 def each(
-    kernels: Iterable[str | RemoteKernel],
+    kernels: Iterable[str | Kernel],
     code: str,
     *,
     inputs: Inputs = None,
@@ -28,7 +28,7 @@ def each(
     """Runs a cell in several kernels at the same time; an output is a dict by the kernel's name.
 
     What they print and display is shown as it comes, labelled with the kernel. Arguments are those of
-    ``RemoteKernel.run``. When all have ended, raises ``CellsFailed`` if one failed, ``KeyboardInterrupt`` if the user
+    ``Kernel.run``. When all have ended, raises ``CellsFailed`` if one failed, ``KeyboardInterrupt`` if the user
     interrupted them.
     """
     found = list(dict.fromkeys(shared(kernel) if isinstance(kernel, str) else kernel for kernel in kernels))
@@ -37,7 +37,7 @@ def each(
     names = [kernel.name for kernel in found]
     labels = Labels(relay.of(show), aligned(names, "│"))
     inbox: SimpleQueue[Any] = SimpleQueue()
-    calls: list[Call] = []
+    calls: list[Cell] = []
     with ExitStack() as stack:
         sent = stack.enter_context(loaded(inputs, labels.show))
         for shipment in sent:  # written once: no one of them may write over what the others still read
@@ -59,7 +59,7 @@ def each(
     return {name: {kernel: result[name] for kernel, result in results.items()} for name in outputs or {}}
 
 
-def _raise_if_failed(calls: Sequence[Call], labels: Labels) -> None:
+def _raise_if_failed(calls: Sequence[Cell], labels: Labels) -> None:
     problems = {call.kernel: call.exception() for call in calls}
     failed = {name: problem for name, problem in problems.items() if problem is not None}
     if failed:

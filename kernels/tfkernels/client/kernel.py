@@ -14,24 +14,24 @@ from typing import Any, Mapping, Union
 
 from tfkernels import protocol
 from tfkernels.client import kernelspecs
-from tfkernels.client.cell import LOOK, Call, Plan
-from tfkernels.client.connection import END, Conversation
+from tfkernels.client.cell import LOOK, Cell, Plan
+from tfkernels.client.connection import END, KernelConnection
 from tfkernels.client.process import KernelProcess, Process
 from tfkernels.client.signals import postponed, redirected
 from tfkernels.client.wait import attend, stoppable
 from tfkernels.errors import KernelDied
 from tfkernels.output import relay
-from tfkernels.transfer.lease import Reference, Shipment, loaded, sorted_out
+from tfkernels.transfer.lease import Reference, SegmentLease, loaded, sorted_out
 from tfkernels.transfer.message import check, join
 
-Inputs = Union[Mapping[str, Any], Shipment, None]
+Inputs = Union[Mapping[str, Any], SegmentLease, None]
 
 
 def _nowhere(_: dict[str, Any]) -> None:
     pass
 
 
-class RemoteKernel:
+class Kernel:
     """A kernel of this machine that this process starts and owns. Safe to share between threads; cells run in turn."""
 
     owned = True
@@ -40,7 +40,7 @@ class RemoteKernel:
     def __init__(self, name: str) -> None:
         self.name = name
         self._look_up()
-        self._conversation: Conversation | None = None
+        self._conversation: KernelConnection | None = None
         self._starting = threading.RLock()
         self._sizes: dict[tuple[str, ...], int] = {}  # of the last outputs, by their expressions
         _made.add(self)
@@ -65,7 +65,7 @@ class RemoteKernel:
         """What begins a cell for it."""
         return self.spec.magic
 
-    def __enter__(self) -> RemoteKernel:
+    def __enter__(self) -> Kernel:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -94,12 +94,12 @@ class RemoteKernel:
         return self.current is not None or bool(self.waiting)
 
     @property
-    def current(self) -> Call | None:
+    def current(self) -> Cell | None:
         """The cell that runs there."""
         return self._conversation.current if self._conversation is not None else None
 
     @property
-    def waiting(self) -> list[Call]:
+    def waiting(self) -> list[Cell]:
         """The cells that wait for their turn there."""
         return self._conversation.waiting if self._conversation is not None else []
 
@@ -168,7 +168,7 @@ class RemoteKernel:
         store_history: bool = True,
         show: relay.Show = None,
         deliver: Callable[[dict[str, Any]], None] | None = None,
-    ) -> Call:
+    ) -> Cell:
         """Like ``run``, in the background: returns at once, with a handle that is asked for its ``result()``.
 
         Cells run there one at a time, in the order in which they were submitted. Values that go there are those of
@@ -177,7 +177,7 @@ class RemoteKernel:
         outputs when somebody asks for them first.
         """
         place = relay.of(show).afterwards()
-        needs: list[Call] = []
+        needs: list[Cell] = []
         with ExitStack() as stack:
             here, elsewhere = sorted_out(inputs)
             sent = stack.enter_context(loaded(here, place))
@@ -195,10 +195,10 @@ class RemoteKernel:
                 raise
             return call
 
-    def _ship_later(self, outputs: Mapping[str, str], show: relay.Relay, ended: Callable[[], None]) -> Call:
+    def _ship_later(self, outputs: Mapping[str, str], show: relay.Relay, ended: Callable[[], None]) -> Cell:
         return self._submit("", [], outputs, show, Plan(tells=False, ended=ended), None, False)
 
-    def ship(self, outputs: Mapping[str, str], show: relay.Relay) -> Shipment:
+    def ship(self, outputs: Mapping[str, str], show: relay.Relay) -> SegmentLease:
         """The values of expressions there, for another kernel; nothing of them is looked at here."""
         inbox: SimpleQueue[Any] = SimpleQueue()
         with stoppable(inbox) as stop:
@@ -209,12 +209,12 @@ class RemoteKernel:
     def call(
         self,
         code: str,
-        sent: Sequence[Shipment],
+        sent: Sequence[SegmentLease],
         outputs: Mapping[str, str] | None,
         show: relay.Relay,
         inbox: SimpleQueue[Any],
         timeout: float | None,
-    ) -> Call:
+    ) -> Cell:
         """A cell that whoever owns the ``inbox`` has to attend to."""
         with ExitStack() as stack:
             for shipment in sent:
@@ -224,18 +224,18 @@ class RemoteKernel:
     def _submit(
         self,
         code: str,
-        sent: Sequence[Shipment],
+        sent: Sequence[SegmentLease],
         outputs: Mapping[str, str] | None,
         show: relay.Relay,
         plan: Plan,
         inbox: SimpleQueue[Any] | None,
         store_history: bool,
-    ) -> Call:
+    ) -> Cell:
         """Both directions' segments are ours: nothing is left if the other side dies."""
         expressions = dict(outputs or {})
         # Outputs are probably as large as last time.
         size = self._sizes.get(tuple(expressions.values()), 0)
-        arrival = Shipment(size, self.name) if expressions else None
+        arrival = SegmentLease(size, self.name) if expressions else None
         exchange = {
             "format": protocol.FORMAT,
             "kernel": self.name,
@@ -259,7 +259,7 @@ class RemoteKernel:
         kept = replace(
             plan, sent=plan.sent.pop_all(), arrival=arrival, remember=lambda size: self._keep(expressions, size)
         )
-        call = Call(self.name, request, show, kept, inbox)
+        call = Cell(self.name, request, show, kept, inbox)
         talk.submit(call)
         return call
 
@@ -278,7 +278,7 @@ class RemoteKernel:
         talk = self._running()
         return talk.request(talk.message(kind, content), timeout)
 
-    def _running(self) -> Conversation:
+    def _running(self) -> KernelConnection:
         with self._starting:
             return self._conversation or self._talk()
 
@@ -302,7 +302,7 @@ class RemoteKernel:
             self._conversation = None
             raise talk.failed()
 
-    def _talk(self) -> Conversation:
+    def _talk(self) -> KernelConnection:
         """The conversation with the running kernel, or with one that is just started.
 
         Raises ``KernelDied`` once if it has ended since it was last used and nobody knows.
@@ -322,8 +322,8 @@ class RemoteKernel:
                 self._conversation = self._begin(greeting)
             return self._conversation
 
-    def _begin(self, greeting: str) -> Conversation:
-        return Conversation(self.name, KernelProcess(self.spec), greeting)
+    def _begin(self, greeting: str) -> KernelConnection:
+        return KernelConnection(self.name, KernelProcess(self.spec), greeting)
 
     def interrupt(self) -> None:
         """Interrupts what runs there, as the stop button does."""
@@ -347,7 +347,7 @@ class RemoteKernel:
                 talk.close("restarted")
         self.start()
 
-    def _part(self) -> Conversation | None:
+    def _part(self) -> KernelConnection | None:
         with self._starting:
             talk, self._conversation = self._conversation, None
         return talk
@@ -359,23 +359,23 @@ class RemoteKernel:
         self._starting = threading.RLock()
 
 
-_parents: list[Conversation | None] = []
+_parents: list[KernelConnection | None] = []
 """In a forked child, the conversations of its parent: never collected, since they would end what is not theirs."""
 
 
-_made: weakref.WeakSet[RemoteKernel] = weakref.WeakSet()
-known: dict[str, RemoteKernel] = {}
+_made: weakref.WeakSet[Kernel] = weakref.WeakSet()
+known: dict[str, Kernel] = {}
 """This process's kernels by name, whether they run or not."""
 
 
-def shared(name: str) -> RemoteKernel:
+def shared(name: str) -> Kernel:
     """This process's kernel ``name``."""
     if name not in known:
-        known[name] = RemoteKernel(name)
+        known[name] = Kernel(name)
     return known[name]
 
 
-def running() -> list[RemoteKernel]:
+def running() -> list[Kernel]:
     """The kernels that this process started or attached, and has not shut down."""
     return [kernel for kernel in known.values() if kernel.started]
 

@@ -12,7 +12,7 @@ import fcntl
 from tfkernels.transfer.shared_memory.segment import Address, Segment
 
 
-class Ticket:
+class CancelToken:
     """For one cell."""
 
     def __init__(self) -> None:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import time
 
-from tfkernels.client.cell import Call
+from tfkernels.client.cell import Cell
 from tfkernels.client.channels import Message
-from tfkernels.client.connection import Conversation
+from tfkernels.client.connection import KernelConnection
 from tfkernels.client.process import PATIENCE
-from tfkernels.client.tickets import Ticket
+from tfkernels.client.tickets import CancelToken
 
 
-class Visit(Conversation):
+class AttachedConnection(KernelConnection):
     """Nothing but our own cells is ever interrupted, and the kernel is left and never ended."""
 
     engaged = False
     """Whether it works for its own notebook, or did so when it was last heard of."""
 
-    _ticket: Ticket | None = None
+    _ticket: CancelToken | None = None
     _leaving = 0.0
 
-    def interrupt(self, call: Call) -> None:
+    def interrupt(self, call: Cell) -> None:
         """A cell that waits there for one of the kernel's own notebook is taken back."""
         with self._lock:
             waits = call is self._current and not call.begun
@@ -40,13 +40,13 @@ class Visit(Conversation):
         self._leaving = time.monotonic() + PATIENCE
         super().close(how)
 
-    def _leave(self, call: Call) -> None:
+    def _leave(self, call: Cell) -> None:
         self._drop_current()
         call.leave()
 
     # The thread
 
-    def _stop_current(self, call: Call) -> None:
+    def _stop_current(self, call: Cell) -> None:
         self.interrupt(call)
 
     def _goes_on(self) -> bool:
@@ -57,9 +57,9 @@ class Visit(Conversation):
             self._leave(self._current)
         return False
 
-    def _hand_over(self, call: Call) -> None:
+    def _hand_over(self, call: Cell) -> None:
         if self._ticket is None and not self.unreachable:
-            self._ticket = Ticket()
+            self._ticket = CancelToken()
             call.request["metadata"]["tfkernels"]["ticket"] = self._ticket.address
         super()._hand_over(call)
         call.began = None  # it waits for its turn
@@ -70,7 +70,7 @@ class Visit(Conversation):
         if ticket is not None:
             ticket.close()
 
-    def _note(self, call: Call, channel: str, message: Message) -> bool:
+    def _note(self, call: Cell, channel: str, message: Message) -> bool:
         """When a cell of its own notebook fails, a kernel drops all that waits behind."""
         if channel == "shell" and message["content"]["status"] == "aborted" and not call.begun:
             call.request = self.message("execute_request", call.request["content"], call.request["metadata"])

@@ -9,7 +9,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from tfkernels.client import signals
-from tfkernels.client.cell import LOOK, Call
+from tfkernels.client.cell import LOOK, Cell
 from tfkernels.errors import CellCancelled
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Stop:
             self.first = time.monotonic()
         self.presses += 1
 
-    def act(self, calls: Sequence[Call]) -> None:
+    def act(self, calls: Sequence[Cell]) -> None:
         late = self.presses > 0 and time.monotonic() - self.first > signals.REACTION
         if self.pending:
             self.seen = self.presses
@@ -54,10 +54,10 @@ class Stop:
 class _Starts:
     """Says which kernels are starting, and takes it back when they are there."""
 
-    def __init__(self, calls: Sequence[Call]) -> None:
+    def __init__(self, calls: Sequence[Cell]) -> None:
         self._since = time.monotonic()
         self._waiting = [call for call in calls if not call.reachable]
-        self._told: list[Call] = []
+        self._told: list[Cell] = []
 
     def tell(self) -> None:
         if not self._waiting and not self._told:
@@ -93,7 +93,7 @@ def stoppable(inbox: SimpleQueue[Any]) -> Iterator[Stop]:
         yield stop
 
 
-def attend(calls: Sequence[Call], inbox: SimpleQueue[Any], stop: Stop) -> None:
+def attend(calls: Sequence[Cell], inbox: SimpleQueue[Any], stop: Stop) -> None:
     """Shows in this thread, in order, what comes into the ``inbox`` that the calls share, until all have ended.
 
     The stop button reaches all of them. Look at each one's ``result`` afterwards. Raises ``KeyboardInterrupt`` if one
@@ -126,9 +126,9 @@ def attend(calls: Sequence[Call], inbox: SimpleQueue[Any], stop: Stop) -> None:
         raise KeyboardInterrupt(*(str(call.exception()) for call in cancelled[:1]))
 
 
-def _next(inbox: SimpleQueue[Any]) -> list[tuple[Call, list[Message] | None]]:
+def _next(inbox: SimpleQueue[Any]) -> list[tuple[Cell, list[Message] | None]]:
     """What is there, at least one thing unless nothing comes; the messages of one call together."""
-    items: list[tuple[Call, list[Message] | None]] = []
+    items: list[tuple[Cell, list[Message] | None]] = []
     try:
         item = inbox.get(timeout=LOOK)
         while item is not None:

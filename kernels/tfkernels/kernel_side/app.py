@@ -13,7 +13,7 @@ from tfkernels import env_vars
 from tfkernels.kernel_side import execute, parent_watch
 
 
-class Kernel(IPythonKernel):
+class TensorFlowKernel(IPythonKernel):
     """ipykernel 5 to 7, IPython 7 to 9."""
 
     # Goes into the notebook's metadata: papermill leaves the name of the kernel that was asked for in the file, not of
@@ -53,7 +53,7 @@ def _need_no_files_later(app: IPKernelApp) -> None:
 def main() -> None:
     """Runs the kernel until it is shut down. Arguments are ipykernel's (``-f connection_file``)."""
     env_vars.activate()
-    app = KernelApp.instance(kernel_class=Kernel)
+    app = KernelApp.instance(kernel_class=TensorFlowKernel)
     app.initialize()
     if parent_watch.FOLDER:
         parent_watch.log_errors(parent_watch.FOLDER)

@@ -175,7 +175,9 @@ class Exchange:
         from tfkernels.transfer.shared_memory.segment import MAP_FROM
         from tfkernels.transfer.shared_memory.writer import opened
 
-        parcel = parcels.Parcel({name: self._evaluate(text, exchange["kernel"]) for name, text in outputs.items()})
+        parcel = parcels.ValueMessage(
+            {name: self._evaluate(text, exchange["kernel"]) for name, text in outputs.items()}
+        )
         large = parcel.size >= MAP_FROM
         address = next((each for each in exchange["instead"] if large and has_room(each, parcel.size)), None)
         address = address or exchange["segment"]

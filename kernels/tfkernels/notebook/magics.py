@@ -10,9 +10,9 @@ from IPython.core.magic import no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments
 
 from tfkernels.client import kernelspecs
-from tfkernels.client.cell import Call
+from tfkernels.client.cell import Cell
 from tfkernels.client.each import each
-from tfkernels.client.kernel import RemoteKernel, known, shared, shutdown_all
+from tfkernels.client.kernel import Kernel, known, shared, shutdown_all
 from tfkernels.errors import ExchangeError, UsageError
 from tfkernels.notebook import completion
 from tfkernels.notebook import help as inspection
@@ -116,7 +116,7 @@ def _each_magic(shell: Any) -> Any:
     return no_var_expand(run)
 
 
-def _value(kernel: RemoteKernel, line: str) -> Any:
+def _value(kernel: Kernel, line: str) -> Any:
     expression, magic = line.strip(), kernel.magic[1:]
     if expression.startswith(("-i ", "-o ")):
         raise UsageError(
@@ -138,7 +138,7 @@ def _names(shell: Any, arguments: Any) -> tuple[dict[str, Any], dict[str, str]]:
     return inputs, parse_names(arguments.output, "-o")
 
 
-def _cell(shell: Any, kernel: RemoteKernel, arguments: Any, cell: str) -> Call | None:
+def _cell(shell: Any, kernel: Kernel, arguments: Any, cell: str) -> Cell | None:
     inputs, outputs = _names(shell, arguments)
     show = relay.ShellRelay(shell, alone=True)
     if arguments.background is None:

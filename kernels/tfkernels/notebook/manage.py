@@ -12,12 +12,12 @@ from IPython.core.magic_arguments import argument, magic_arguments
 
 from tfkernels.client import attach as attaching
 from tfkernels.client import discovery, kernelspecs
-from tfkernels.client.kernel import RemoteKernel, known, running, shared
+from tfkernels.client.kernel import Kernel, known, running, shared
 from tfkernels.errors import TFKernelsError, UnknownKernel, UsageError
 from tfkernels.kernel_side import parent_watch
 from tfkernels.notebook.options import parse
 
-ACTIONS: dict[str, Callable[[RemoteKernel], None]] = {
+ACTIONS: dict[str, Callable[[Kernel], None]] = {
     "restart": lambda kernel: kernel.restart(),
     "stop": lambda kernel: kernel.shutdown(),
     "interrupt": lambda kernel: kernel.interrupt(),
@@ -82,7 +82,7 @@ def _title(name: str) -> str:
     return known[name].title if name in known else ""
 
 
-def _columns(kernel: RemoteKernel | None) -> tuple[str, str, str, str, str]:
+def _columns(kernel: Kernel | None) -> tuple[str, str, str, str, str]:
     if kernel is None:
         return "not running", "", "", "", ""
     state, call = kernel.state, kernel.current

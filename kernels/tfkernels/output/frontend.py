@@ -69,7 +69,7 @@ class Frontend:
         elif target == CONTROL or target in self.manager.targets or not others:
             return self._open_here(stream, ident, message)
         else:
-            stand_in = StandIn(self, content["comm_id"], target, others)
+            stand_in = ProxyComm(self, content["comm_id"], target, others)
             for comms in others:
                 comms.open(stand_in, message)
             self.tell_later()
@@ -82,7 +82,7 @@ class Frontend:
                 comms.interrupt()
 
 
-class StandIn:
+class ProxyComm:
     """A comm of other kernels among the comms of this one, with all that ipykernel wants of it."""
 
     def __init__(self, frontend: Frontend, comm_id: str, target_name: str, owners: list[Comms]) -> None:

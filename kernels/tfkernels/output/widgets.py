@@ -10,12 +10,12 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Callable
 
-from tfkernels.output.frontend import WIDGET, Frontend, StandIn
+from tfkernels.output.frontend import WIDGET, Frontend, ProxyComm
 from tfkernels.output.relay import CellRelay, Relay
 
 if TYPE_CHECKING:
     from tfkernels.client.channels import Message
-    from tfkernels.client.connection import Conversation
+    from tfkernels.client.connection import KernelConnection
 
 
 class Unseen:
@@ -28,7 +28,7 @@ class Unseen:
         """The other kernel is gone."""
 
 
-def here(conversation: Conversation) -> Unseen:
+def here(conversation: KernelConnection) -> Unseen:
     """The comms of one running kernel, as far as this process can show them."""
     ipython = sys.modules.get("IPython")
     kernel = getattr(ipython.get_ipython(), "kernel", None) if ipython else None
@@ -38,10 +38,10 @@ def here(conversation: Conversation) -> Unseen:
 class Comms(Unseen):
     """The comms of one running kernel. Its methods are called in several threads."""
 
-    def __init__(self, frontend: Frontend, conversation: Conversation) -> None:
+    def __init__(self, frontend: Frontend, conversation: KernelConnection) -> None:
         self._frontend = frontend
         self._conversation = conversation
-        self._open: dict[str, StandIn] = {}
+        self._open: dict[str, ProxyComm] = {}
         self._unanswered: dict[str, Reaction] = {}
         frontend.others.append(self)
 
@@ -51,7 +51,7 @@ class Comms(Unseen):
         kind, content = message["header"]["msg_type"], message["content"]
         comm_id = content["comm_id"]
         if kind == "comm_open" and self._conversation.caused(message):
-            self.add(StandIn(self._frontend, comm_id, content["target_name"], [self]))
+            self.add(ProxyComm(self._frontend, comm_id, content["target_name"], [self]))
         stand_in = self._open.get(comm_id)
         if stand_in is None or (kind == "comm_close" and not self._close(stand_in)):
             return
@@ -60,11 +60,11 @@ class Comms(Unseen):
         content = {**content, "data": self._named_as_here(content.get("data"))}
         self._frontend.send(kind, content, parent, message["metadata"], message["buffers"])
 
-    def add(self, stand_in: StandIn) -> None:
+    def add(self, stand_in: ProxyComm) -> None:
         self._open[stand_in.comm_id] = stand_in
         self._frontend.manager.register_comm(stand_in)
 
-    def _close(self, stand_in: StandIn) -> bool:
+    def _close(self, stand_in: ProxyComm) -> bool:
         """Whether nobody has it open any more."""
         self.forget(stand_in)
         stand_in.owners.remove(self)
@@ -97,7 +97,7 @@ class Comms(Unseen):
     def interrupt(self) -> None:
         self._conversation.interrupt_kernel()
 
-    def open(self, stand_in: StandIn, message: Message) -> None:
+    def open(self, stand_in: ProxyComm, message: Message) -> None:
         """The browser opens a comm."""
         self.add(stand_in)
         self.send(message)
@@ -113,7 +113,7 @@ class Comms(Unseen):
         if self._conversation.ended.is_set():
             self.ended()
 
-    def forget(self, stand_in: StandIn) -> None:
+    def forget(self, stand_in: ProxyComm) -> None:
         self._open.pop(stand_in.comm_id, None)
 
     # The end

@@ -9,7 +9,7 @@ A skeleton node is ``None``, a bool, a str, an int of 64 bits, a finite float, o
     ["int", hex]  ["float", hex of 8 bytes, big-endian]  ["complex", real, imaginary]
     ["kind", name, node, …]  ["same", number]  [number of a form]
 
-The last is the next small array or scalar of that form: see ``tfkernels.transfer.small_arrays``. Offsets count bytes in the memory
+The last is the next small array or scalar of that form: see ``small_arrays``. Offsets count bytes in the memory
 that the buffers are laid out in, each at a multiple of ``ALIGNMENT``; an array may have one item more, the number of
 another memory, where it is already. "kind" is one of ``tfkernels.transfer.types``, by its
 parts. "same" is an object that came before: the one that was complete as the number-th, counting from 0 the nodes of

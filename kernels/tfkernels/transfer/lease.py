@@ -14,14 +14,14 @@ from tfkernels.transfer.shared_memory.pool import shared
 from tfkernels.transfer.shared_memory.segment import Address, Segment
 
 if TYPE_CHECKING:
-    from tfkernels.client.kernel import RemoteKernel
+    from tfkernels.client.kernel import Kernel
     from tfkernels.output.relay import Relay
 
 
 class Reference(NamedTuple):
-    """A value of another kernel, which goes to a third one without coming here: see ``RemoteKernel.reference``."""
+    """A value of another kernel, which goes to a third one without coming here: see ``Kernel.reference``."""
 
-    kernel: RemoteKernel
+    kernel: Kernel
     expression: str
 
 
@@ -37,7 +37,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-class Shipment:
+class SegmentLease:
     """A parcel in a segment that is this shipment's own until it is closed. Whoever has arrays out of it keeps them."""
 
     lendable = False
@@ -47,7 +47,7 @@ class Shipment:
     """Until it is given back."""
 
     def __init__(self, size: int = 0, writer: str = "") -> None:
-        self._borrowed: list[Shipment] = []
+        self._borrowed: list[SegmentLease] = []
         self._closed = False
         self._holders = 0
         self._loan: Loan | None = None
@@ -74,12 +74,12 @@ class Shipment:
         assert self.descriptor is not None
         return sum(part["buffers"] + part["skeleton"] for part in self.descriptor["parts"])
 
-    def pack(self, packed: message.Parcel) -> Shipment:
+    def pack(self, packed: message.ValueMessage) -> SegmentLease:
         self._loan = packed.loan
         self.descriptor = packed.write(self.segment.descriptor, self.address)
         return self
 
-    def borrow(self, sent: Sequence[Shipment]) -> list[Address]:
+    def borrow(self, sent: Sequence[SegmentLease]) -> list[Address]:
         """The memory that may be written to instead of this shipment's own: that of inputs which came with the cell.
 
         Large inputs that a cell lets go of, or adds to in place, make room for its outputs: nobody looks into their
@@ -147,7 +147,7 @@ class Shipment:
         return segment
 
     @contextmanager
-    def held(self) -> Iterator[Shipment]:
+    def held(self) -> Iterator[SegmentLease]:
         """While a cell may still read it, also when its maker has closed it."""
         self.hold()
         try:
@@ -166,14 +166,14 @@ class Shipment:
         if segment is not None:
             shared.put(segment)
 
-    def __enter__(self) -> Shipment:
+    def __enter__(self) -> SegmentLease:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
 
-def pack(values: Mapping[str, Any]) -> Shipment:
+def pack(values: Mapping[str, Any]) -> SegmentLease:
     """Writes values once, to be sent to several kernels::
 
         with tfkernels.pack({"images": images}) as packed:
@@ -182,11 +182,11 @@ def pack(values: Mapping[str, Any]) -> Shipment:
 
     They are those of the moment of packing. Raises ``ExchangeError`` if one of them cannot travel.
     """
-    return _written(message.Parcel(values, Loan()))
+    return _written(message.ValueMessage(values, Loan()))
 
 
-def _written(packed: message.Parcel) -> Shipment:
-    shipment = Shipment(packed.size)
+def _written(packed: message.ValueMessage) -> SegmentLease:
+    shipment = SegmentLease(packed.size)
     try:
         return shipment.pack(packed)
     except BaseException:
@@ -195,13 +195,13 @@ def _written(packed: message.Parcel) -> Shipment:
 
 
 def sorted_out(
-    inputs: Mapping[str, Any] | Shipment | None,
-) -> tuple[Mapping[str, Any] | Shipment, dict[RemoteKernel, dict[str, str]]]:
+    inputs: Mapping[str, Any] | SegmentLease | None,
+) -> tuple[Mapping[str, Any] | SegmentLease, dict[Kernel, dict[str, str]]]:
     """The values that are here, and the expressions of each other kernel."""
-    if isinstance(inputs, Shipment):
+    if isinstance(inputs, SegmentLease):
         return inputs, {}
     here: dict[str, Any] = {}
-    elsewhere: dict[RemoteKernel, dict[str, str]] = {}
+    elsewhere: dict[Kernel, dict[str, str]] = {}
     for name, value in (inputs or {}).items():
         if isinstance(value, Reference):
             elsewhere.setdefault(value.kernel, {})[name] = value.expression
@@ -211,14 +211,14 @@ def sorted_out(
 
 
 @contextmanager
-def loaded(inputs: Mapping[str, Any] | Shipment | None, show: Relay) -> Iterator[list[Shipment]]:
+def loaded(inputs: Mapping[str, Any] | SegmentLease | None, show: Relay) -> Iterator[list[SegmentLease]]:
     """What a request takes along: the values from here in one segment, those of each other kernel in another."""
     here, elsewhere = sorted_out(inputs)
-    if isinstance(here, Shipment):
+    if isinstance(here, SegmentLease):
         with here.held():  # its maker closes it
             yield [here]
         return
-    packed = message.Parcel(here, Loan())  # what cannot travel is found before anything is evaluated elsewhere
+    packed = message.ValueMessage(here, Loan())  # what cannot travel is found before anything is evaluated elsewhere
     with ExitStack() as shipments:
         made = [shipments.enter_context(kernel.ship(names, show)) for kernel, names in elsewhere.items()]
         if here:

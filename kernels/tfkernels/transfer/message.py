@@ -34,7 +34,7 @@ _HEADER = ALIGNMENT
 """Bytes before the buffers, so that these keep their alignment."""
 
 
-class Parcel:
+class ValueMessage:
     """Values encoded and checked, not yet written: if one of them cannot travel, nothing has been touched."""
 
     def __init__(self, values: typing.Mapping[str, typing.Any], loan: typing.Optional["Loan"] = None) -> None:

@@ -18,7 +18,7 @@ from tfkernels.errors import UnknownKernel
 from tfprovisioner.catalogue import releases
 from tfprovisioner.environments import build, plan
 from tfprovisioner.environments.recipe import Recipe, recipe_for
-from tfprovisioner.environments.request import Order, made_by
+from tfprovisioner.environments.request import InstallRequest, made_by
 from tfprovisioner.errors import BrokenEnvironment, ProvisionError
 from tfprovisioner.kernelspecs import health
 from tfprovisioner.kernelspecs import write as kernelspec
@@ -31,7 +31,7 @@ class KernelMissing(ProvisionError):
 
 
 @dataclass(frozen=True)
-class Wanted:
+class KernelRef:
     """What a kernel's name means on the machine that a batch is started on. Plain data, so that it travels."""
 
     name: str
@@ -48,7 +48,7 @@ def folder() -> Path:
     return home() / "batch"
 
 
-def wanted(name: str) -> Wanted:
+def wanted(name: str) -> KernelRef:
     """What a registered kernel's name means. Raises ``UnknownKernel``, ``BrokenEnvironment``."""
     spec = kernelspecs.get(name)
     described = _described(spec)
@@ -57,7 +57,7 @@ def wanted(name: str) -> Wanted:
         raise BrokenEnvironment(health.told(str(spec.spec["display_name"]), described, trouble))
     order, environment = made_by(described), health.environment_of(described)
     if order is None or environment is None:
-        return Wanted(name, tensorflow=str(described.get("tensorflow", "")))
+        return KernelRef(name, tensorflow=str(described.get("tensorflow", "")))
     # The newest 2.x there may be another release; a path means something here only.
     exact = replace(
         order,
@@ -67,15 +67,15 @@ def wanted(name: str) -> Wanted:
         conda=None,
         user=False,
     )
-    return Wanted(name, exact.to_json(), asdict(environment.recipe), environment.recipe.tensorflow)
+    return KernelRef(name, exact.to_json(), asdict(environment.recipe), environment.recipe.tensorflow)
 
 
-def wanted_of(order: Order) -> Wanted:
+def wanted_of(order: InstallRequest) -> KernelRef:
     """A kernel that need not be registered anywhere. Raises ``UnknownRelease``."""
-    return Wanted(order.kernel, order.to_json(), tensorflow=releases.find(order.release).version)
+    return KernelRef(order.kernel, order.to_json(), tensorflow=releases.find(order.release).version)
 
 
-def resolve(wanted: Wanted, report: Callable[[str], None]) -> KernelSpec:
+def resolve(wanted: KernelRef, report: Callable[[str], None]) -> KernelSpec:
     """The wanted kernel on this machine; its environment is built if it is missing, once, whoever else wants it.
 
     ``report`` is told the steps of that. Raises ``ProvisionError``; ``Stopped`` if the thread's programs are stopped.
@@ -91,7 +91,7 @@ def resolve(wanted: Wanted, report: Callable[[str], None]) -> KernelSpec:
     return KernelSpec(wanted.name, where, json.loads((where / "kernel.json").read_text(encoding="utf-8")))
 
 
-def ready(wanted: Wanted) -> bool:
+def ready(wanted: KernelRef) -> bool:
     """Whether ``resolve`` has nothing to build here. Takes milliseconds."""
     try:
         if _registered(wanted) is not None:
@@ -109,7 +109,7 @@ def unused(before: float) -> Iterator[Path]:
             yield path.parent
 
 
-def _registered(wanted: Wanted) -> KernelSpec | None:
+def _registered(wanted: KernelRef) -> KernelSpec | None:
     """The kernel of that name which this machine has, if it is the wanted one.
 
     Raises ``KernelMissing`` if only such a one would do.
@@ -133,7 +133,7 @@ def _registered(wanted: Wanted) -> KernelSpec | None:
     return spec if same else None
 
 
-def _the_same_release(wanted: Wanted, spec: KernelSpec, described: Mapping[str, Any]) -> KernelSpec:
+def _the_same_release(wanted: KernelRef, spec: KernelSpec, described: Mapping[str, Any]) -> KernelSpec:
     theirs = str(described.get("tensorflow", ""))
     if wanted.tensorflow and theirs and theirs != wanted.tensorflow:
         raise KernelMissing(
@@ -143,15 +143,15 @@ def _the_same_release(wanted: Wanted, spec: KernelSpec, described: Mapping[str, 
     return spec
 
 
-def _order(wanted: Wanted) -> Order:
+def _order(wanted: KernelRef) -> InstallRequest:
     assert wanted.order is not None
     try:
-        return Order.from_json(wanted.order)
+        return InstallRequest.from_json(wanted.order)
     except TypeError as error:
         raise KernelMissing(f"What the kernel {wanted.name} is to be made from cannot be read: {error}") from error
 
 
-def _check_recipe(wanted: Wanted, order: Order) -> None:
+def _check_recipe(wanted: KernelRef, order: InstallRequest) -> None:
     """Raises ``KernelMissing`` if the order gives something else today than it did where the kernel was made."""
     if wanted.recipe is None:
         return

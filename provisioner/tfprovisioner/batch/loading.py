@@ -10,7 +10,7 @@ import nbformat
 
 from tfprovisioner.batch import output_dir, remote_paths
 from tfprovisioner.batch.execute import workdir
-from tfprovisioner.batch.kernel_ref import Wanted
+from tfprovisioner.batch.kernel_ref import KernelRef
 from tfprovisioner.batch.runs import Run
 from tfprovisioner.batch.tasks import Task
 from tfprovisioner.errors import Unusable
@@ -43,7 +43,7 @@ class _Notebook:
     parameters: frozenset[str] = field(default_factory=frozenset)
 
 
-def tasks(runs: Sequence[Run], wanted: Mapping[str, Wanted], conditions: Conditions) -> list[Task]:
+def tasks(runs: Sequence[Run], wanted: Mapping[str, KernelRef], conditions: Conditions) -> list[Task]:
     """A task for each run. An address in it has no secrets: it gets into outputs and reports. Raises ``BadSource``."""
     notebooks = {source: _notebook(source) for source in dict.fromkeys(run.source for run in runs)}
     packed: dict[Path | None, bytes | None] = {}

@@ -11,7 +11,7 @@ from tfprovisioner.batch import destinations, live_table, loading, output_dir, r
 from tfprovisioner.batch.dask import cluster
 from tfprovisioner.batch.dask.cluster import Options
 from tfprovisioner.batch.destinations import Destination
-from tfprovisioner.batch.kernel_ref import Wanted, wanted
+from tfprovisioner.batch.kernel_ref import KernelRef, wanted
 from tfprovisioner.batch.loading import Conditions
 from tfprovisioner.batch.outcomes import Outcome
 from tfprovisioner.batch.runs import Run
@@ -28,7 +28,7 @@ class Plan:
     """A batch of which all is read, and nothing started."""
 
     tasks: Sequence[Task]
-    kernels: Mapping[str, Wanted]
+    kernels: Mapping[str, KernelRef]
     target: str
     """A folder, or an address that papermill writes to."""
     resume: bool

@@ -12,13 +12,13 @@ import tfkernels
 from tfkernels.client import kernelspecs
 from tfprovisioner.catalogue import releases as catalogue
 from tfprovisioner.cli import bisect as bisect_command
-from tfprovisioner.cli import exec, maintain
+from tfprovisioner.cli import maintain, run_program
 from tfprovisioner.cli import report as reporting
 from tfprovisioner.cli import run as batch_command
 from tfprovisioner.cli.console import NO_KERNELS, JsonOption, answering, complain, megabytes, print_json, print_table
 from tfprovisioner.environments import requirements as extras_module
 from tfprovisioner.environments import sources
-from tfprovisioner.environments.request import Order, lasting
+from tfprovisioner.environments.request import InstallRequest, lasting
 from tfprovisioner.kernelspecs import install as install_module
 from tfprovisioner.kernelspecs import listing, parallel_install
 
@@ -115,7 +115,7 @@ def install(
     with answering():
         sources.choose(index, find_links or (), offline)
         wanted = (*(line for path in requirements or () for line in extras_module.read(path)), *(extras or ()))
-    first = Order(
+    first = InstallRequest(
         requests[0], name, user, rebuild, backend and backend.value, wanted, without=tuple(without or ()),
         python=lasting(python), channels=tuple(channels or ()), conda=lasting(conda_exe),
         gpu=gpu, devices=devices,
@@ -124,7 +124,7 @@ def install(
     orders = list({order.kernel: order for order in asked}.values())
     failures = []
 
-    def tell(order: Order, outcome: parallel_install.Outcome) -> None:
+    def tell(order: InstallRequest, outcome: parallel_install.Outcome) -> None:
         if isinstance(outcome, Exception):
             failures.append(outcome)
             complain(outcome, f"{order.kernel}: " if len(orders) > 1 else "")
@@ -194,7 +194,7 @@ app.command()(maintain.add)
 app.command()(maintain.doctor)
 app.command()(maintain.gc)
 # What follows the kernel's name is the program's, its options too.
-app.command("exec", context_settings={"allow_interspersed_args": False})(exec.execute)
+app.command("exec", context_settings={"allow_interspersed_args": False})(run_program.execute)
 app.command(cls=batch_command.WithArguments)(batch_command.run)
 app.command()(reporting.report)
 app.command(cls=batch_command.WithArguments)(bisect_command.bisect)

@@ -8,7 +8,7 @@ import papermill
 from papermill.exceptions import PapermillExecutionError
 
 from tfkernels.client import kernelspecs
-from tfprovisioner.environments.request import Order
+from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.kernelspecs.install import install
 from tfprovisioner.system.data_dir import home
@@ -30,7 +30,7 @@ def run(output: Path | None, say: Callable[[str], None]) -> tuple[Path, str]:
     Returns where the executed notebook is, and the comparison that it printed. Raises ``ProvisionError``.
     """
     for name in ("tf1", "tf2"):
-        done = install(Order(name))
+        done = install(InstallRequest(name))
         state = "built" if done.built else "ready, nothing to build"
         made = done.environment
         say(f"{name}: {state}, TensorFlow {made.recipe.tensorflow} on Python {made.python_version}")

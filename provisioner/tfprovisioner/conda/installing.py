@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from tfprovisioner.conda import channels, solve, user_conda
-from tfprovisioner.conda.solve import Wanted
+from tfprovisioner.conda.solve import PackageRequest
 from tfprovisioner.progress import Reporter
 
 
-def fill(prefix: Path, wanted: Wanted, program: str | None, report: Reporter) -> None:
+def fill(prefix: Path, wanted: PackageRequest, program: str | None, report: Reporter) -> None:
     """Installs what is wanted into a new prefix. Raises ``BuildFailed``, and ``Lacking`` before anything is written."""
     if "defaults" in wanted.channels:
         report.note(channels.TERMS)

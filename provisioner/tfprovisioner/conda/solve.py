@@ -29,7 +29,7 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class PackageRequest:
     """What a prefix is to have."""
 
     channels: tuple[str, ...]
@@ -72,7 +72,7 @@ _MEANINGS = {
 }
 
 
-def fill(prefix: Path, wanted: Wanted, report: Reporter) -> None:
+def fill(prefix: Path, wanted: PackageRequest, report: Reporter) -> None:
     """Solves and installs with py-rattler. Raises ``BuildFailed``, and ``Lacking`` before anything is written.
 
     A process that is killed leaves a prefix that the same call repairs; our callers throw it away.
@@ -163,7 +163,7 @@ def _explanation(kind: str, text: str) -> str:
     )
 
 
-def _lack(wanted: Wanted, versions: list[str], pythons: list[str]) -> str:
+def _lack(wanted: PackageRequest, versions: list[str], pythons: list[str]) -> str:
     subject, names = wanted.subject, channels.shown(wanted.channels)
     assert subject is not None
     if pythons:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tfprovisioner.conda import channels
 from tfprovisioner.conda import search as places
-from tfprovisioner.conda.solve import Lacking, Wanted
+from tfprovisioner.conda.solve import Lacking, PackageRequest
 from tfprovisioner.errors import BuildFailed
 from tfprovisioner.progress import Reporter
 from tfprovisioner.system import subprocesses, uv
@@ -63,7 +63,7 @@ def identity(program: Path) -> str:
     return f"{_IDENTITIES[key]} {facts[key]}"
 
 
-def fill(program: Path, prefix: Path, wanted: Wanted, report: Reporter) -> None:
+def fill(program: Path, prefix: Path, wanted: PackageRequest, report: Reporter) -> None:
     """Solves and installs into a new prefix. Raises ``BuildFailed``, ``Lacking``."""
     if wanted.limits:
         raise BuildFailed(

@@ -12,7 +12,7 @@ from tfprovisioner.environments import bytecode, plan, resolve, store, verify
 from tfprovisioner.environments.backends import BACKENDS
 from tfprovisioner.environments.plan import Plan
 from tfprovisioner.environments.recipe import Recipe
-from tfprovisioner.environments.request import Order
+from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.environments.store import Environment
 from tfprovisioner.errors import BrokenEnvironment, BuildFailed
 from tfprovisioner.progress import Reporter
@@ -22,7 +22,7 @@ from tfprovisioner.system import locking
 
 
 @contextmanager
-def ensured(order: Order, report: Reporter) -> Iterator[tuple[Environment, bool]]:
+def ensured(order: InstallRequest, report: Reporter) -> Iterator[tuple[Environment, bool]]:
     """The environment for an order, and whether it had to be built, because it was missing, damaged or asked for.
 
     While the context lasts nobody else builds or deletes it. Two calls at once, in any processes, do the work once.

@@ -10,7 +10,7 @@ from typing import Any
 
 from tfprovisioner.catalogue.releases import Release
 from tfprovisioner.conda import channels
-from tfprovisioner.environments.request import Order
+from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.gpu import cuda
 
 
@@ -46,7 +46,7 @@ class Recipe:
         return f"tensorflow-{self.tensorflow}-py{self.python}-{digest[:12]}"
 
 
-def recipe_for(order: Order, release: Release, python: str) -> Recipe:
+def recipe_for(order: InstallRequest, release: Release, python: str) -> Recipe:
     """The recipe of an order on a Python of the given minor version, on this machine."""
     return Recipe(
         tensorflow=release.version,
@@ -61,6 +61,6 @@ def recipe_for(order: Order, release: Release, python: str) -> Recipe:
     )
 
 
-def _decided(order: Order, release: Release) -> str:
+def _decided(order: InstallRequest, release: Release) -> str:
     known = cuda.lock(release) if order.gpu else release.lock
     return known or "\n".join(release.requirements + release.constraints)

@@ -35,7 +35,7 @@ EXISTING = "existing"
 
 
 @dataclass(frozen=True)
-class Order:
+class InstallRequest:
     """The arguments of one ``tfkernels install``. A kernel that is there keeps what is left out as it was made."""
 
     release: str
@@ -89,12 +89,12 @@ class Order:
         chosen += [("--devices", None if self.devices == "all" else self.devices)]
         return tuple((option, value) if value else (option,) for option, value in chosen if value is not None)
 
-    def completed(self, before: "Order | None") -> "Order":
+    def completed(self, before: "InstallRequest | None") -> "InstallRequest":
         """With everything that a kernel was made with ``before``: nothing of the user's is lost unasked.
 
         Raises ``BadRequirement`` for a package to leave out that the kernel was not made with.
         """
-        old = before or Order(self.release)
+        old = before or InstallRequest(self.release)
         backend = self.backend or old.backend
         # A kernel of conda's packages has its Python from there, too.
         python = None if backend == "conda" and old.python_path else old.python
@@ -115,7 +115,7 @@ class Order:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(lasting).items()}
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "Order":
+    def from_json(cls, content: Mapping[str, Any]) -> "InstallRequest":
         """What ``to_json`` made of one, here or in another version: what is not known here is left out.
 
         Raises ``TypeError``.
@@ -136,7 +136,7 @@ def _chosen(now: str | None, before: str | None) -> str | None:
     return before if now is None else None if now == USUAL else now
 
 
-def made_by(described: Mapping[str, Any]) -> Order | None:
+def made_by(described: Mapping[str, Any]) -> InstallRequest | None:
     """The order that a kernel was made by; ``None`` if it is one of an environment that the user added.
 
     ``described`` is what its ``kernel.json`` says under ``metadata.tfkernels``.
@@ -144,10 +144,12 @@ def made_by(described: Mapping[str, Any]) -> Order | None:
     if not described or described.get("backend") == EXISTING:
         return None
     try:
-        return Order.from_json(described["order"])
+        return InstallRequest.from_json(described["order"])
     except (KeyError, TypeError):  # written before orders were kept, or by somebody else
         known = ("release", "backend", "gpu", "devices", "extras")
-        return Order.from_json({"release": "", **{name: described[name] for name in known if name in described}})
+        return InstallRequest.from_json(
+            {"release": "", **{name: described[name] for name in known if name in described}}
+        )
 
 
 @dataclass(frozen=True)

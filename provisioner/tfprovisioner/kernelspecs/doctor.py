@@ -14,7 +14,7 @@ from tfprovisioner.environments import drift, store, verify
 from tfprovisioner.environments.drift import Drift
 from tfprovisioner.environments.probe import Findings, gpus_seen, probe
 from tfprovisioner.environments.recipe import Recipe
-from tfprovisioner.environments.request import EXISTING, Order, made_by
+from tfprovisioner.environments.request import EXISTING, InstallRequest, made_by
 from tfprovisioner.errors import BrokenEnvironment, UnknownRelease
 from tfprovisioner.gpu import devices
 from tfprovisioner.kernelspecs import health, python_shim, write
@@ -160,9 +160,11 @@ def _guess(name: str, folder: Path) -> str | None:
         named = ""
     recipe = _recorded(folder)
     if recipe is None:
-        return Order(name, user=user).command if named else f"tfkernels install RELEASE --name {name}"
+        return InstallRequest(name, user=user).command if named else f"tfkernels install RELEASE --name {name}"
     of_conda = recipe.backend == "conda"
-    order = Order(name, user=user) if named == recipe.tensorflow else Order(recipe.tensorflow, name, user)
+    order = (
+        InstallRequest(name, user=user) if named == recipe.tensorflow else InstallRequest(recipe.tensorflow, name, user)
+    )
     return replace(
         order,
         extras=recipe.extras,

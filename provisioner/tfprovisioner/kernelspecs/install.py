@@ -11,7 +11,7 @@ from tfkernels.client import kernelspecs
 from tfkernels.client.kernelspecs import KernelSpec
 from tfprovisioner.catalogue import releases
 from tfprovisioner.environments import build, requirements, store
-from tfprovisioner.environments.request import EXISTING, Addition, Order, made_by
+from tfprovisioner.environments.request import EXISTING, Addition, InstallRequest, made_by
 from tfprovisioner.environments.store import Environment
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.existing import inspect
@@ -43,7 +43,7 @@ class Installed:
     """What else was not asked for now, and is as the kernel was made: ``--backend conda``."""
 
 
-def install(order: Order) -> Installed:
+def install(order: InstallRequest) -> Installed:
     """Builds the environment of an order if it is missing, and registers its kernel.
 
     A kernel of that name stays as it was made, but for what is asked for now. Raises ``ProvisionError``; then nothing
@@ -54,7 +54,7 @@ def install(order: Order) -> Installed:
         return carry_out(order, reporter_for(order.kernel))
 
 
-def check(order: Order) -> None:
+def check(order: InstallRequest) -> None:
     """What can be told before minutes of work: an unknown release, a taken name, a password that would be kept, no GPU.
 
     Raises ``ProvisionError``.
@@ -67,7 +67,7 @@ def check(order: Order) -> None:
     _check_gpus(order.completed(made_by(_registered(order))))
 
 
-def _check_gpus(order: Order) -> list[str]:
+def _check_gpus(order: InstallRequest) -> list[str]:
     """What to tell of the GPUs that an order is for. Raises ``NoGPU``."""
     if order.devices is not None:
         cards.check_devices(order.devices)
@@ -79,7 +79,7 @@ def _check_gpus(order: Order) -> list[str]:
     return cards.check(cards.present(), cuda.version(release), release.version, order.devices, wheels=not conda)
 
 
-def carry_out(order: Order, report: Reporter) -> Installed:
+def carry_out(order: InstallRequest, report: Reporter) -> Installed:
     """Does what ``install`` promises for an order that was checked."""
     before = _registered(order)
     completed = order.completed(made_by(before))
@@ -98,7 +98,7 @@ def carry_out(order: Order, report: Reporter) -> Installed:
     return Installed(order.kernel, environment, folder, built, registered, completed.extras, kept, choices)
 
 
-def _registered(order: Order) -> dict[str, Any]:
+def _registered(order: InstallRequest) -> dict[str, Any]:
     """What the kernel that an order is for says of itself, if it is there already."""
     return kernelspec.described_in(kernelspec.kernels_folder(order.user) / order.kernel) or {}
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from tfkernels.errors import TFKernelsError
-from tfprovisioner.environments.request import Order
+from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.kernelspecs.install import Installed, carry_out, check
 from tfprovisioner.progress import reporting
@@ -17,12 +17,12 @@ Outcome = Installed | ProvisionError | TFKernelsError
 class Interrupted(Exception):
     """The user stopped it. ``orders`` are those that were not carried out; nothing has changed for them."""
 
-    def __init__(self, orders: Sequence[Order]) -> None:
+    def __init__(self, orders: Sequence[InstallRequest]) -> None:
         super().__init__(orders)
         self.orders = orders
 
 
-def install_all(orders: Sequence[Order], tell: Callable[[Order, Outcome], None]) -> None:
+def install_all(orders: Sequence[InstallRequest], tell: Callable[[InstallRequest, Outcome], None]) -> None:
     """Carries out all orders, as many at a time as there are processors, and tells the outcome of each as it comes.
 
     A failure does not stop the others. An interrupt (``KeyboardInterrupt``) stops all that run: raises ``Interrupted``
@@ -31,7 +31,7 @@ def install_all(orders: Sequence[Order], tell: Callable[[Order, Outcome], None])
     threads = ThreadPoolExecutor(max_workers=min(len(orders), _processors()), thread_name_prefix="install")
     with reporting() as reporter_for, threads:
         untold = list(orders)
-        waiting: dict[Future[Installed], Order] = {}
+        waiting: dict[Future[Installed], InstallRequest] = {}
         try:
             for order in orders:
                 try:

@@ -16,7 +16,7 @@ from tfkernels.client import kernelspecs
 from tfkernels.start import JUPYTER
 from tfprovisioner.catalogue import releases
 from tfprovisioner.conda.activation import activation
-from tfprovisioner.environments.request import EXISTING, Addition, Order, made_by
+from tfprovisioner.environments.request import EXISTING, Addition, InstallRequest, made_by
 from tfprovisioner.environments.store import Environment, note_kernel, replace_bytes, replace_text, tidy
 from tfprovisioner.errors import BadKernelName, ProvisionError
 from tfprovisioner.existing.inspect import Existing
@@ -40,7 +40,10 @@ def kernels_folder(user: bool) -> Path:
 
 
 def write(
-    order: Order | Addition, environment: Environment, theirs: Existing | None = None, kernels: Path | None = None
+    order: InstallRequest | Addition,
+    environment: Environment,
+    theirs: Existing | None = None,
+    kernels: Path | None = None,
 ) -> tuple[Path, bool]:
     """Registers an environment as the ordered kernel; returns the kernelspec's folder, and whether anything changed.
 
@@ -131,7 +134,7 @@ def _run_by(python: Path, folder: Path, content: dict[str, Any]) -> bool:
     return changed
 
 
-def check_name(order: Order | Addition) -> None:
+def check_name(order: InstallRequest | Addition) -> None:
     """Raises ``BadKernelName`` if an order's name is no name for a kernel, or that of one which is somebody else's."""
     name = order.kernel
     if not re.fullmatch(r"[a-z0-9._-]+", name):
@@ -156,7 +159,7 @@ def check_name(order: Order | Addition) -> None:
         )
 
 
-def _made_by(order: Order | Addition, described: dict[str, Any]) -> bool:
+def _made_by(order: InstallRequest | Addition, described: dict[str, Any]) -> bool:
     """Whether a kernel is what an order asks for, perhaps with other packages or options."""
     if isinstance(order, Addition):
         return described.get("backend") == EXISTING and described.get("environment") == order.path
@@ -185,7 +188,7 @@ def remove(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
-def _content(order: Order | Addition, environment: Environment, kernels: Path) -> dict[str, Any]:
+def _content(order: InstallRequest | Addition, environment: Environment, kernels: Path) -> dict[str, Any]:
     name = order.kernel
     release = environment.recipe.tensorflow
     metadata: dict[str, Any] = {
@@ -198,7 +201,7 @@ def _content(order: Order | Addition, environment: Environment, kernels: Path) -
         }
     }
     devices = None
-    if isinstance(order, Order):
+    if isinstance(order, InstallRequest):
         metadata["tfkernels"]["order"] = order.to_json()
         devices = order.devices
     # What its ipykernel can do (debugger, encryption) is a fact of the environment, not of the one we run in.

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from tfprovisioner.catalogue.releases import Release
-from tfprovisioner.environments.request import Order
+from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import NoInterpreter
 from tfprovisioner.pythons import find as survey
 from tfprovisioner.pythons import from_conda
@@ -31,7 +31,7 @@ class Interpreter:
         return ".".join(self.version.split(".")[:2])
 
 
-def find(order: Order, release: Release) -> Interpreter:
+def find(order: InstallRequest, release: Release) -> Interpreter:
     """The best interpreter for an order: of the preferred versions the first that is here, else one to fetch.
 
     Raises ``NoInterpreter`` with what was looked for and the ways to get one.
@@ -56,7 +56,7 @@ def find(order: Order, release: Release) -> Interpreter:
     raise NoInterpreter(_none_at_all(release, wanted, forbidden or "nothing has one"))
 
 
-def minors(order: Order, release: Release) -> tuple[str, ...]:
+def minors(order: InstallRequest, release: Release) -> tuple[str, ...]:
     """The versions that an order allows, the preferred first; of a named interpreter its own.
 
     Raises ``NoInterpreter`` if the release runs on none of them.
@@ -89,7 +89,7 @@ def _named(name: str, release: Release) -> Interpreter:
     return Interpreter(python.version, Path(python.path))
 
 
-def _of_the_channels(order: Order, release: Release) -> Interpreter:
+def _of_the_channels(order: InstallRequest, release: Release) -> Interpreter:
     if order.python_path:
         raise NoInterpreter(
             f"The conda backend takes Python from its channels, so {order.python} cannot be used. Give a version, "

@@ -16,7 +16,7 @@ import psutil
 from filelock import FileLock
 
 from tfprovisioner.conda import channels, installing, search
-from tfprovisioner.conda.solve import Wanted
+from tfprovisioner.conda.solve import PackageRequest
 from tfprovisioner.environments import store
 from tfprovisioner.errors import BuildFailed, NoInterpreter
 from tfprovisioner.progress import Reporter
@@ -96,7 +96,7 @@ def _fetch(name: str, version: str, taken: tuple[str, ...], program: str | None,
     folder = root() / f"{name}.build-{secrets.token_hex(3)}"
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        installing.fill(folder, Wanted(taken, (f"python={version}",)), program, report)
+        installing.fill(folder, PackageRequest(taken, (f"python={version}",)), program, report)
         answer = find.ask(search.python_in(folder))
         files.flush(folder)
         store.replace_text(

@@ -180,7 +180,8 @@ def _error(extreme: Extreme | None, mean: float | None, names: tuple[str, str]) 
         return "none"
     if not extreme.index:
         return f"{number_format.number(extreme.error)}: {_place(extreme, names)}"
-    return f"at most {number_format.number(extreme.error)}, mean {number_format.number(mean)}; worst at {_place(extreme, names)}"
+    most, mean_error = number_format.number(extreme.error), number_format.number(mean)
+    return f"at most {most}, mean {mean_error}; worst at {_place(extreme, names)}"
 
 
 def _relative(part: Part, names: tuple[str, str]) -> str | None:
@@ -193,7 +194,8 @@ def _relative(part: Part, names: tuple[str, str]) -> str | None:
         return _error(extreme, found.mean_relative_error, names)
     if not extreme.index:
         return number_format.number(extreme.error)
-    return f"at most {number_format.number(extreme.error)}, mean {number_format.number(found.mean_relative_error)}; worst there, too"
+    most, mean = number_format.number(extreme.error), number_format.number(found.mean_relative_error)
+    return f"at most {most}, mean {mean}; worst there, too"
 
 
 def _ulps(largest: int | None, median: float | None) -> str | None:

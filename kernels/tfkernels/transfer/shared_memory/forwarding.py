@@ -1,6 +1,6 @@
 """Arrays that arrived and go on without a copy: their bytes are still in the segment that they came in.
 
-What arrives is a private mapping: who writes to it gets pages of his own, and ``shared_memory.pages`` tells which. Nobody
+What arrives is a private mapping: who writes to it gets pages of his own, and ``pages`` tells which. Nobody
 writes to the segment as long as a mapping looks into it. So it does not matter if somebody writes to the array after
 the look: that changes this process's pages, and what goes on is the array as it was.
 

@@ -53,7 +53,7 @@ class _Opened:
             os.close(self.descriptor)
 
 
-class Arrived:
+class Received:
     """The first ``size`` bytes of a mapping, as long as an array looks into them."""
 
     def __init__(self, opened: _Opened, lock: mmap.mmap, segment: Identity, size: int) -> None:
@@ -84,7 +84,7 @@ class Arrived:
         return pages.own(self.start, 1) and pages.own(self.start, self.size) and huge.are_told() is not False
 
 
-_looking: "typing.Set[weakref.ref[Arrived]]" = set()
+_looking: "typing.Set[weakref.ref[Received]]" = set()
 """No ``WeakSet``: one that another thread adds to cannot be iterated over."""
 
 
@@ -126,14 +126,14 @@ def read(address: Address, size: int, more: int = 0) -> typing.Tuple[typing.Any,
 
 def _look(
     descriptor: int, opened: typing.Optional[_Opened], segment: Identity, size: int, whole: int
-) -> typing.Optional[Arrived]:
+) -> typing.Optional[Received]:
     try:
         if opened is None or opened.mapping.size < size:
             plenty = descriptor < MAP_WHILE * resource.getrlimit(resource.RLIMIT_NOFILE)[0]  # it is the lowest free one
             if not plenty or not sealed(descriptor):
                 return None
             opened = _Opened(descriptor, whole)
-        return Arrived(opened, opened.lock(), segment, size)
+        return Received(opened, opened.lock(), segment, size)
     except OSError:
         return None  # no descriptor is left for it, or no locks here: copy
 
@@ -174,7 +174,7 @@ def forget(segment: Identity) -> None:
         each.not_again()
 
 
-def _all_of(segment: Identity) -> typing.List[Arrived]:
+def _all_of(segment: Identity) -> typing.List[Received]:
     found = [reference() for reference in list(_looking)]
     return [each for each in found if each is not None and each.segment == segment]
 
@@ -184,11 +184,11 @@ def looking() -> bool:
     return bool(_looking)
 
 
-def of(array: typing.Any) -> typing.Optional[Arrived]:
+def of(array: typing.Any) -> typing.Optional[Received]:
     """What an array looks into, if it arrived and needs the segment."""
     while isinstance(array, np.ndarray):
         array = array.base
-    return array if isinstance(array, Arrived) and array.reference in _looking else None
+    return array if isinstance(array, Received) and array.reference in _looking else None
 
 
 def has_room(address: Address, size: int) -> bool:

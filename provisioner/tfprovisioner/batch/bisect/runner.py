@@ -15,12 +15,12 @@ from tfprovisioner.batch import kernel_ref, loading, output_dir, recorded
 from tfprovisioner.batch.bisect.search import SKIPPED
 from tfprovisioner.batch.bisect.verdict import Judge, Trial
 from tfprovisioner.batch.execute.notebook import execute
-from tfprovisioner.batch.kernel_ref import Wanted
+from tfprovisioner.batch.kernel_ref import KernelRef
 from tfprovisioner.batch.loading import Conditions
 from tfprovisioner.batch.runs import Run, expand
 from tfprovisioner.batch.tasks import Progress, Task
 from tfprovisioner.environments import store
-from tfprovisioner.environments.request import Order
+from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.kernelspecs import install
 from tfprovisioner.kernelspecs import write as kernelspec
@@ -33,12 +33,12 @@ def prepared(source: str, release: str, parameters: Mapping[str, Any], condition
     return task
 
 
-def _wanted(release: str) -> Wanted:
+def _wanted(release: str) -> KernelRef:
     """Its kernel as ``tfkernels install`` makes it; none needs to be registered."""
-    return kernel_ref.wanted_of(Order(release))
+    return kernel_ref.wanted_of(InstallRequest(release))
 
 
-def _run(source: str, wanted: Wanted, parameters: Mapping[str, Any]) -> Run:
+def _run(source: str, wanted: KernelRef, parameters: Mapping[str, Any]) -> Run:
     (run,) = expand([source], [wanted.name], parameters)
     return run
 
@@ -83,13 +83,13 @@ class Trials:
         notebook = nbformat.reads(executed.notebook, as_version=4)
         return self._judge.judge(release, executed, recorded.of_notebook(notebook, path.with_suffix(".values")))
 
-    def _task(self, wanted: Wanted) -> Task:
+    def _task(self, wanted: KernelRef) -> Task:
         first = self._first
         run = _run(first.run.source, wanted, first.run.parameters)
         fingerprint = output_dir.fingerprint(first.notebook, asdict(wanted), run, first.inputs)
         return replace(first, run=run, fingerprint=fingerprint, check=self._judge.test)
 
-    def _kernel(self, wanted: Wanted, run: str) -> KernelSpec:
+    def _kernel(self, wanted: KernelRef, run: str) -> KernelSpec:
         before, ready = set(kernel_ref.folder().glob("*/*")), kernel_ref.ready(wanted)
         spec = kernel_ref.resolve(wanted, lambda step: self._tell(Progress(run, "preparing", text=step)))
         if spec.folder not in before:

@@ -15,7 +15,7 @@ from typing import Any
 
 from tfprovisioner.batch.dask import embedded
 from tfprovisioner.batch.dask.capacity import NEED, fitting, resources
-from tfprovisioner.batch.kernel_ref import Wanted
+from tfprovisioner.batch.kernel_ref import KernelRef
 from tfprovisioner.batch.tasks import Engine, Executed, Progress, Task
 from tfprovisioner.errors import ProvisionError
 
@@ -55,7 +55,7 @@ class Started:
 
 @contextmanager
 def started(
-    options: Options, wanted: Mapping[str, Wanted], runs: int, tell: Callable[[Progress], None]
+    options: Options, wanted: Mapping[str, KernelRef], runs: int, tell: Callable[[Progress], None]
 ) -> Iterator[Started]:
     """An engine for ``runs`` runs on the ``wanted`` kernels, by their names.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tfprovisioner.batch.dask import worker
 from tfprovisioner.batch.dask.capacity import Resources, fitting
 from tfprovisioner.batch.dask.placement import Machine
-from tfprovisioner.batch.kernel_ref import Wanted
+from tfprovisioner.batch.kernel_ref import KernelRef
 from tfprovisioner.errors import ProvisionError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Site:
 class Machines:
     """What is known of a cluster's machines; ``look`` brings it up to date."""
 
-    def __init__(self, client: Any, wanted: Mapping[str, Wanted], need: int, say: Callable[[str], None]) -> None:
+    def __init__(self, client: Any, wanted: Mapping[str, KernelRef], need: int, say: Callable[[str], None]) -> None:
         self._client = client
         self._wanted = wanted
         self._need = need

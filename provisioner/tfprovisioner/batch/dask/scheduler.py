@@ -17,7 +17,7 @@ from tfprovisioner.batch.dask import placement, worker
 from tfprovisioner.batch.dask.hosts import Machines
 from tfprovisioner.batch.dask.placement import Cost, Machine
 from tfprovisioner.batch.dask.worker import Refused
-from tfprovisioner.batch.kernel_ref import Wanted
+from tfprovisioner.batch.kernel_ref import KernelRef
 from tfprovisioner.batch.outcomes import Failure
 from tfprovisioner.batch.tasks import Executed, Progress, Task
 from tfprovisioner.errors import ProvisionError
@@ -71,7 +71,7 @@ class Dispatcher:
         self,
         client: Any,
         machines: Machines,
-        wanted: Mapping[str, Wanted],
+        wanted: Mapping[str, KernelRef],
         retries: int,
         tell: Callable[[Progress], None],
         limit: int | None = None,

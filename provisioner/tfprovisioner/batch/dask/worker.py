@@ -19,7 +19,7 @@ from distributed.core import Status
 from tfkernels.errors import TFKernelsError
 from tfprovisioner.batch import kernel_ref
 from tfprovisioner.batch.dask.capacity import Resources, resources
-from tfprovisioner.batch.kernel_ref import Wanted
+from tfprovisioner.batch.kernel_ref import KernelRef
 from tfprovisioner.batch.outcomes import Failure
 from tfprovisioner.batch.tasks import Cancelled, Executed, Progress, Task
 from tfprovisioner.errors import ProvisionError
@@ -52,13 +52,13 @@ class Refused:
     failure: Failure
 
 
-def facts(wanted: Mapping[str, Wanted]) -> Facts:
+def facts(wanted: Mapping[str, KernelRef]) -> Facts:
     """Looks at this machine. Takes milliseconds: Dask runs it between its own work."""
     ready = frozenset(name for name, kernel in wanted.items() if kernel_ref.ready(kernel))
     return Facts(socket.gethostname(), str(home()), resources(), ready)
 
 
-def carry_out(batch: str, task: Task, wanted: Wanted, inputs: bytes | None) -> Executed | Refused | None:
+def carry_out(batch: str, task: Task, wanted: KernelRef, inputs: bytes | None) -> Executed | Refused | None:
     """Has the kernel and executes the task; ``None`` if nobody waits for it any more."""
     from tfprovisioner.batch.execute import (
         notebook,  # papermill takes a second, in which a worker should answer its scheduler
