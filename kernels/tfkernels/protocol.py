@@ -10,6 +10,9 @@ import typing
 
 from tfkernels.errors import ExchangeError
 
+Message = typing.Dict[str, typing.Any]
+"""A Jupyter message: header, parent_header, metadata, content, buffers."""
+
 FORMAT = 1
 """Raised when an older tfkernels could misread what this one asks for."""
 

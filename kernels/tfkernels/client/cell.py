@@ -17,8 +17,8 @@ from tfkernels.output.relay import Relay, joined
 from tfkernels.transfer.message import check, join
 
 if TYPE_CHECKING:
-    from tfkernels.client.channels import Message
     from tfkernels.client.connection import KernelConnection
+    from tfkernels.protocol import Message
     from tfkernels.transfer.lease import SegmentLease
 
 _END_OF_FILE = "\x04"  # what ipykernel turns back into an EOFError

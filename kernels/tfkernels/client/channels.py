@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from typing import Any, Dict, NamedTuple
+from typing import Any, NamedTuple
 
 import zmq
 from jupyter_client.session import Session
 
 from tfkernels.client.discovery import endpoint, secure
-
-Message = Dict[str, Any]
-"""A Jupyter message: header, parent_header, metadata, content, buffers."""
+from tfkernels.protocol import Message
 
 AT_ONCE = 200
 """Messages of one channel that are taken in one go: enough to join what a cell printed line by line, and few enough

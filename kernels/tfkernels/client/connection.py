@@ -14,12 +14,13 @@ from jupyter_client.session import Session
 
 from tfkernels.client import deadlines
 from tfkernels.client.cell import LOOK, Cell
-from tfkernels.client.channels import Channels, Doorbell, Message, Received
+from tfkernels.client.channels import Channels, Doorbell, Received
 from tfkernels.client.handshake import Closed, Opening
 from tfkernels.client.process import Process
 from tfkernels.errors import CellCancelled, ExchangeError, KernelDied, TFKernelsError
 from tfkernels.output import widgets
 from tfkernels.output.relay import Relay, joined
+from tfkernels.protocol import Message
 
 ANSWER = 2.0
 """Seconds that the reply to a cell may come later than the message that the kernel is idle again."""

@@ -8,12 +8,12 @@ from queue import SimpleQueue
 from typing import Any, Mapping
 
 from tfkernels.client.cell import Cell
-from tfkernels.client.kernel import Inputs, Kernel, shared
+from tfkernels.client.inputs import Inputs, loaded
+from tfkernels.client.kernel import Kernel, shared
 from tfkernels.client.wait import attend, stoppable
 from tfkernels.errors import CellsFailed
 from tfkernels.output import relay
 from tfkernels.output.line_prefix import Labels, aligned
-from tfkernels.transfer.lease import loaded
 
 
 def each(

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 from tfkernels.client import bootstrap
-from tfkernels.client.channels import Channels, Message
+from tfkernels.client.channels import Channels
 from tfkernels.client.process import Process
 from tfkernels.errors import KernelStartError
+from tfkernels.protocol import Message
 from tfkernels.transfer.shared_memory.segment import Segment
 
 START_TIMEOUT = 60.0

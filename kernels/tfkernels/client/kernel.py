@@ -10,21 +10,20 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from queue import SimpleQueue
-from typing import Any, Mapping, Union
+from typing import Any, Mapping
 
 from tfkernels import protocol
 from tfkernels.client import kernelspecs
 from tfkernels.client.cell import LOOK, Cell, Plan
 from tfkernels.client.connection import END, KernelConnection
+from tfkernels.client.inputs import Inputs, Reference, loaded, split_references
 from tfkernels.client.process import KernelProcess, Process
 from tfkernels.client.signals import postponed, redirected
 from tfkernels.client.wait import attend, stoppable
 from tfkernels.errors import KernelDied
 from tfkernels.output import relay
-from tfkernels.transfer.lease import Reference, SegmentLease, loaded, sorted_out
+from tfkernels.transfer.lease import SegmentLease
 from tfkernels.transfer.message import check, join
-
-Inputs = Union[Mapping[str, Any], SegmentLease, None]
 
 
 def _nowhere(_: dict[str, Any]) -> None:
@@ -179,7 +178,7 @@ class Kernel:
         place = relay.of(show).afterwards()
         needs: list[Cell] = []
         with ExitStack() as stack:
-            here, elsewhere = sorted_out(inputs)
+            here, elsewhere = split_references(inputs)
             sent = stack.enter_context(loaded(here, place))
             talk = self._talk()
             for kernel, names in elsewhere.items():

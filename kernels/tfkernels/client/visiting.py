@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 
 from tfkernels.client.cell import Cell
-from tfkernels.client.channels import Message
 from tfkernels.client.connection import KernelConnection
 from tfkernels.client.process import PATIENCE
 from tfkernels.client.tickets import CancelToken
+from tfkernels.protocol import Message
 
 
 class AttachedConnection(KernelConnection):

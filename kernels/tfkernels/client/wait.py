@@ -13,7 +13,7 @@ from tfkernels.client.cell import LOOK, Cell
 from tfkernels.errors import CellCancelled
 
 if TYPE_CHECKING:
-    from tfkernels.client.channels import Message
+    from tfkernels.protocol import Message
 
 PATIENCE = 1.0
 """Seconds until the user is told that a kernel is starting."""

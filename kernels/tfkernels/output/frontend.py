@@ -6,8 +6,8 @@ import signal
 from typing import TYPE_CHECKING, Any, Mapping
 
 if TYPE_CHECKING:
-    from tfkernels.client.channels import Message
     from tfkernels.output.widgets import Comms
+    from tfkernels.protocol import Message
 
 WIDGET = "jupyter.widget"
 CONTROL = "jupyter.widget.control"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any, Callable, Dict, Iterable, Mapping, Union
 
-from tfkernels.client.channels import Message
+from tfkernels.protocol import Message
 
 Bundle = Mapping[str, Any]
 

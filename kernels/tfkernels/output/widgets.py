@@ -14,8 +14,8 @@ from tfkernels.output.frontend import WIDGET, Frontend, ProxyComm
 from tfkernels.output.relay import CellRelay, Relay
 
 if TYPE_CHECKING:
-    from tfkernels.client.channels import Message
     from tfkernels.client.connection import KernelConnection
+    from tfkernels.protocol import Message
 
 
 class Unseen:

@@ -5,25 +5,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from contextlib import contextmanager
+from typing import Any
 
 from tfkernels.transfer import message
 from tfkernels.transfer.shared_memory.forwarding import Loan
 from tfkernels.transfer.shared_memory.pool import shared
 from tfkernels.transfer.shared_memory.segment import Address, Segment
-
-if TYPE_CHECKING:
-    from tfkernels.client.kernel import Kernel
-    from tfkernels.output.relay import Relay
-
-
-class Reference(NamedTuple):
-    """A value of another kernel, which goes to a third one without coming here: see ``Kernel.reference``."""
-
-    kernel: Kernel
-    expression: str
-
 
 _changing = threading.Lock()
 
@@ -182,47 +170,14 @@ def pack(values: Mapping[str, Any]) -> SegmentLease:
 
     They are those of the moment of packing. Raises ``ExchangeError`` if one of them cannot travel.
     """
-    return _written(message.ValueMessage(values, Loan()))
+    return write(message.ValueMessage(values, Loan()))
 
 
-def _written(packed: message.ValueMessage) -> SegmentLease:
-    shipment = SegmentLease(packed.size)
+def write(packed: message.ValueMessage) -> SegmentLease:
+    """Takes a segment of this process and writes encoded values into it."""
+    lease = SegmentLease(packed.size)
     try:
-        return shipment.pack(packed)
+        return lease.pack(packed)
     except BaseException:
-        shipment.close()
+        lease.close()
         raise
-
-
-def sorted_out(
-    inputs: Mapping[str, Any] | SegmentLease | None,
-) -> tuple[Mapping[str, Any] | SegmentLease, dict[Kernel, dict[str, str]]]:
-    """The values that are here, and the expressions of each other kernel."""
-    if isinstance(inputs, SegmentLease):
-        return inputs, {}
-    here: dict[str, Any] = {}
-    elsewhere: dict[Kernel, dict[str, str]] = {}
-    for name, value in (inputs or {}).items():
-        if isinstance(value, Reference):
-            elsewhere.setdefault(value.kernel, {})[name] = value.expression
-        else:
-            here[name] = value
-    return here, elsewhere
-
-
-@contextmanager
-def loaded(inputs: Mapping[str, Any] | SegmentLease | None, show: Relay) -> Iterator[list[SegmentLease]]:
-    """What a request takes along: the values from here in one segment, those of each other kernel in another."""
-    here, elsewhere = sorted_out(inputs)
-    if isinstance(here, SegmentLease):
-        with here.held():  # its maker closes it
-            yield [here]
-        return
-    packed = message.ValueMessage(here, Loan())  # what cannot travel is found before anything is evaluated elsewhere
-    with ExitStack() as shipments:
-        made = [shipments.enter_context(kernel.ship(names, show)) for kernel, names in elsewhere.items()]
-        if here:
-            made.append(shipments.enter_context(_written(packed)))
-        for shipment in made:
-            shipment.lendable = True
-        yield made
