@@ -1,8 +1,79 @@
-"""The environment variables that a kernel's process should and should not see."""
+"""Environment variables: those of tfkernels in one table, and those that a kernel's process may see."""
 
 import os
 import sys
 import typing
+
+HOME = "TFKERNELS_HOME"
+CHANNELS = "TFKERNELS_CHANNELS"
+CONDA_EXE = "TFKERNELS_CONDA_EXE"
+POOL = "TFKERNELS_POOL"
+POOL_IDLE = "TFKERNELS_POOL_IDLE"
+START = "TFKERNELS_START"
+LOG = "TFKERNELS_LOG"
+
+KERNEL = "TFKERNELS_KERNEL"
+COMMAND = "TFKERNELS_KERNEL_COMMAND"
+TENSORFLOW = "TFKERNELS_KERNEL_TENSORFLOW"
+CUDA = "TFKERNELS_KERNEL_CUDA"
+JUPYTER = "TFKERNELS_KERNEL_JUPYTER"
+PROBLEM = "TFKERNELS_KERNEL_PROBLEM"
+PYTHON = "TFKERNELS_KERNEL_PYTHON"
+OWN = "TFKERNELS_KERNEL_OWN"
+OWN_PATH = "TFKERNELS_KERNEL_PATH"
+KERNELS = "TFKERNELS_KERNELS"
+FOLDER = "TFKERNELS_FOLDER"
+RECORDS = "TFKERNELS_RECORDS"
+CONDA_REQUEST = "TFKERNELS_CONDA_REQUEST"
+
+
+class Setting(typing.NamedTuple):
+    """One environment variable of tfkernels."""
+
+    name: str
+    meaning: str
+    default: str
+    """What holds without it, in words."""
+
+
+SETTINGS = (
+    Setting(HOME, "The data folder: environments, Pythons from conda-forge, locks.", "the user's data folder"),
+    Setting(CHANNELS, "Channels of conda packages, with commas between.", "conda-forge"),
+    Setting(CONDA_EXE, "The conda, mamba or micromamba that builds conda environments.", "none is needed"),
+    Setting(POOL, "Shared memory that is kept for the next values, such as 2G or 512M; 0 keeps none.", "a quarter"),
+    Setting(POOL_IDLE, "Seconds after which unused shared memory is freed.", "60"),
+    Setting(START, "Kernels that start when the magics are loaded, with commas between.", "none"),
+    Setting(LOG, "The log level: debug, info or warning. The log goes to a file, and to stderr of commands.", "no log"),
+)
+"""The variables that users set. ``%tfkernels settings`` and docs/reference/settings.md show this table."""
+
+INTERNAL = (
+    Setting(KERNEL, "The name of the kernel that runs in this process.", "no kernel of tfkernels"),
+    Setting(COMMAND, "The command that installs this kernel again.", "tfkernels install"),
+    Setting(TENSORFLOW, "The TensorFlow release of this kernel.", ""),
+    Setting(CUDA, "The folder of the CUDA compiler of this kernel's environment.", "none"),
+    Setting(JUPYTER, "The Python that registered this kernel; it explains a broken environment.", ""),
+    Setting(PROBLEM, "The reason why a kernel cannot start, for the kernel that explains it.", ""),
+    Setting(PYTHON, "The Python that a kernel's start script becomes.", ""),
+    Setting(OWN, "Names of variables that an active environment sets, with commas between.", ""),
+    Setting(OWN_PATH, "Folders that an active environment puts first on PATH.", ""),
+    Setting(KERNELS, "The folder of kernelspecs that this kernel was registered in.", ""),
+    Setting(FOLDER, "The private folder of the kernel's owner; the kernel ends when it is gone.", "no owner"),
+    Setting(RECORDS, "The folder that a script's recorded results go to.", "results go to the notebook"),
+    Setting(CONDA_REQUEST, "The packages that the child process of conda installs.", ""),
+)
+"""The variables that tfkernels sets for processes of its own. Users leave them alone."""
+
+
+def current() -> typing.List[typing.Tuple[str, str, str, str]]:
+    """Name, value, meaning and origin (``set`` or ``default``) of each setting, as it is in this process."""
+    return [
+        (setting.name, os.environ[setting.name], setting.meaning, "set")
+        if os.environ.get(setting.name)
+        else (setting.name, setting.default, setting.meaning, "default")
+        for setting in SETTINGS
+    ]
+
 
 _FOREIGN = frozenset(
     {
@@ -21,13 +92,7 @@ _FOREIGN = frozenset(
         "JPY_PARENT_PID",
     }
 )
-_FOREIGN_PREFIXES = ("CONDA_", "_CONDA_", "TFKERNELS_KERNEL", "TFKERNELS_FOLDER")
-
-OWN = "TFKERNELS_KERNEL_OWN"
-"""Names, with commas between: what this kernel's environment sets when it is active, and hands on to no other one."""
-
-OWN_PATH = "TFKERNELS_KERNEL_PATH"
-"""Folders that the active environment puts before those of PATH."""
+_FOREIGN_PREFIXES = ("CONDA_", "_CONDA_", KERNEL, FOLDER)
 
 AT_START: typing.Mapping[str, str] = dict(os.environ)
 """The variables as this process began. What a cell sets is for that kernel and its children, not for other kernels."""
@@ -74,7 +139,7 @@ def activated(
     first += [part for part in active.get(OWN_PATH, "").split(os.pathsep) if part and part not in first]
     rest = [part for part in active.get("PATH", os.defpath).split(os.pathsep) if part not in first]
     active["PATH"] = os.pathsep.join(first + rest)
-    cuda = active.get("TFKERNELS_KERNEL_CUDA")
+    cuda = active.get(CUDA)
     if cuda and "--xla_gpu_cuda_data_dir" not in active.get("XLA_FLAGS", ""):
         # XLA reads a file of its compiler's, and looks for it in places of its own.
         active["XLA_FLAGS"] = f"{active.get('XLA_FLAGS', '')} --xla_gpu_cuda_data_dir={cuda}".strip()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from IPython import get_ipython
 from IPython.core.magic_arguments import argument, magic_arguments
 
+from tfkernels import env_vars, log
 from tfkernels.client import attach as attaching
 from tfkernels.client import discovery, kernelspecs
 from tfkernels.client.kernel import Kernel, known, running, shared
@@ -25,12 +26,14 @@ ACTIONS: dict[str, Callable[[Kernel], None]] = {
 
 
 @magic_arguments("%tfkernels")
-@argument("action", choices=["list", *ACTIONS, "attach"], nargs="?", default="list", help="what to do")
+@argument(
+    "action", choices=["list", *ACTIONS, "attach", "log", "settings"], nargs="?", default="list", help="what to do"
+)
 @argument(
     "names",
     nargs="*",
     help="kernels; without any: all that run. To attach: the connection file, or the beginning of the id, of a kernel "
-    "that runs already, another notebook's say; without any: which there are",
+    "that runs already, another notebook's say; without any: which there are. For log: debug, info, warning or off",
 )
 @argument("--as", dest="alias", metavar="NAME", help="what the magic of an attached kernel is called")
 def look_after(line: str) -> None:
@@ -38,6 +41,12 @@ def look_after(line: str) -> None:
     arguments = parse(look_after, line)
     if arguments.action == "attach":
         _attach(arguments.names, arguments.alias)
+        return
+    if arguments.action == "log":
+        _log(arguments.names)
+        return
+    if arguments.action == "settings":
+        print(settings())
         return
     every = [kernel for kernel in running() if kernel.owned or arguments.action != "restart"]
     for kernel in [shared(name) for name in arguments.names] or every:
@@ -64,6 +73,23 @@ def _attach(kernels: list[str], alias: str | None) -> None:
         print(f"{attached}, used with {attached.magic}", attached.remark, sep="; " if attached.remark else "")
 
 
+def _log(words: list[str]) -> None:
+    """Shows the last lines of the log, or sets its level."""
+    if not words:
+        print("\n".join(log.recent()) or "The log is empty. Record every message from now on: %tfkernels log debug")
+    elif words == ["off"]:
+        log.disable()
+    elif len(words) == 1 and words[0] in log.LEVELS:
+        print(f"Log: {log.enable(words[0])}. Show its last lines: %tfkernels log. End it: %tfkernels log off")
+    else:
+        raise UsageError(f"%tfkernels log takes one of {', '.join(log.LEVELS)}, off, or nothing.")
+
+
+def settings() -> str:
+    """A table of the environment variables of tfkernels."""
+    return _aligned([("variable", "value", "meaning"), *(setting[:3] for setting in env_vars.current())])
+
+
 def table(names: list[str]) -> str:
     """One line for each kernel."""
     ours = kernelspecs.find()
@@ -72,6 +98,10 @@ def table(names: list[str]) -> str:
     for name in names:
         release = ours[name].spec["metadata"]["tfkernels"]["tensorflow"] if name in ours else _title(name)
         rows.append((name, release, *_columns(started.get(name))))
+    return _aligned(rows)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)) for row in rows]
     return "\n".join(line.rstrip() for line in lines)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 import tfkernels
+from tfkernels import log
 from tfkernels.client import kernelspecs
 from tfprovisioner.catalogue import releases as catalogue
 from tfprovisioner.cli import bisect as bisect_command
@@ -21,6 +22,7 @@ from tfprovisioner.environments import sources
 from tfprovisioner.environments.request import InstallRequest, lasting
 from tfprovisioner.kernelspecs import install as install_module
 from tfprovisioner.kernelspecs import listing, parallel_install
+from tfprovisioner.system.command_log import record_commands
 
 app = typer.Typer(
     help="Every TensorFlow release as a Jupyter kernel of its own.",
@@ -237,8 +239,10 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def main(
-    version: Annotated[
+    _asked: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """Every TensorFlow release as a Jupyter kernel of its own."""
+    log.show_on_stderr()
+    record_commands()

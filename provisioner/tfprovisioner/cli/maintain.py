@@ -80,27 +80,23 @@ def doctor(
         bool,
         typer.Option("--fix", help="Run what mends: build anew, register anew; without names also what gc does."),
     ] = False,
+    report: Annotated[
+        bool, typer.Option("--report", help="Also write tfkernels-report.txt here, for a bug report; no secrets.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Import TensorFlow and run an op in each kernel's environment; exit 1 if anything is wrong."""
-    from tfprovisioner.kernelspecs import doctor, mending
+    from tfprovisioner.kernelspecs import doctor
     from tfprovisioner.kernelspecs import gc as garbage
 
     with answering():
         wanted = names or doctor.names()
-        for name in wanted:  # a wrong name is told before the first of them takes its time
+        for name in wanted:  # a wrong name is reported before the first of them takes its time
             doctor.known(name)
-        found = []
-        for name in wanted:
-            if not as_json:
-                print(f"{name}: importing TensorFlow …", file=sys.stderr, flush=True)
-            diagnosis = doctor.examine(name)
-            if fix and diagnosis.remedy is not None:
-                print(f"{name}: {diagnosis.problem or '; '.join(diagnosis.warnings)}", file=sys.stderr)
-                print(f"{name}: running: {diagnosis.remedy}", file=sys.stderr, flush=True)
-                diagnosis = mending.mend(diagnosis)
-            found.append(diagnosis)
+        found = [_examine(name, fix, quiet=as_json) for name in wanted]
         swept = garbage.collect() if fix and not names else []
+    if report:
+        _write_report(found)
     if as_json:
         print_json([asdict(diagnosis) for diagnosis in found])
     else:
@@ -112,6 +108,28 @@ def doctor(
             print(f"removed {item.path}: {item.why}, {megabytes(item.size)}")
     if _complained(swept) or not all(diagnosis.ok for diagnosis in found):
         raise typer.Exit(1)
+
+
+def _examine(name: str, fix: bool, quiet: bool) -> "Diagnosis":
+    from tfprovisioner.kernelspecs import doctor, mending
+
+    if not quiet:
+        print(f"{name}: importing TensorFlow …", file=sys.stderr, flush=True)
+    diagnosis = doctor.examine(name)
+    if not fix or diagnosis.remedy is None:
+        return diagnosis
+    print(f"{name}: {diagnosis.problem or '; '.join(diagnosis.warnings)}", file=sys.stderr)
+    print(f"{name}: running: {diagnosis.remedy}", file=sys.stderr, flush=True)
+    return mending.mend(diagnosis)
+
+
+def _write_report(found: Sequence["Diagnosis"]) -> None:
+    from tfprovisioner.kernelspecs import bug_report
+
+    lines = [f"{diagnosis.name}: {diagnosis.problem or 'ok'}" for diagnosis in found]
+    lines += [f"{diagnosis.name}: warning: {text}" for diagnosis in found for text in diagnosis.warnings]
+    bug_report.write(Path(bug_report.FILE), lines)
+    print(f"Report: {Path(bug_report.FILE).absolute()}. Read it before you send it.", file=sys.stderr)
 
 
 def _print(diagnosis: "Diagnosis") -> None:
