@@ -18,7 +18,7 @@ if typing.TYPE_CHECKING:
     from tfkernels.comparison import compare as compare
     from tfkernels.models.load_weights import load_weights as load_weights
     from tfkernels.models.recorder import watch as watch
-    from tfkernels.models.seed import seed as seed
+    from tfkernels.models.seed import Seeded
     from tfkernels.models.trace import trace as trace
     from tfkernels.models.weights import weights as weights
     from tfkernels.recording import record as record
@@ -32,7 +32,6 @@ _ELSEWHERE = {
     "load_weights": "tfkernels.models.load_weights",
     "pack": "tfkernels.transfer.lease",
     "record": "tfkernels.recording",
-    "seed": "tfkernels.models.seed",
     "trace": "tfkernels.models.trace",
     "watch": "tfkernels.models.recorder",
     "weights": "tfkernels.models.weights",
@@ -89,6 +88,27 @@ def attach(kernel: "typing.Union[str, os.PathLike[str]]", name: typing.Optional[
     from tfkernels.client import attach as attaching
 
     return attaching.attach(kernel, name)
+
+
+def seed(number: int) -> "Seeded":
+    """Seeds Python, NumPy and TensorFlow in this process and in the running TensorFlow kernels that it started.
+
+    TensorFlow is imported for it in TensorFlow kernels only; elsewhere it is seeded if it is imported already.
+    In graph mode the seed belongs to the default graph, and to the operations made *after* it.
+
+    Equal seeds make a run repeatable within one release. They do **not** make two releases draw equal numbers: copy
+    the weights (``load_weights``) and draw random inputs once. See docs/design/models.md.
+
+    Returns what was seeded. Raises ``UsageError`` if ``number`` is not a whole number from 0 to 2**32 - 1, before
+    anything is seeded; errors of a kernel, after all others were seeded.
+    """
+    from tfkernels.models.seed import seed_all
+
+    if "tfkernels.client.kernel" not in sys.modules:  # no kernel can have been started
+        return seed_all(number, {})
+    from tfkernels.client.kernel import running
+
+    return seed_all(number, {kernel.name: kernel for kernel in running() if kernel.owned and kernel.spec.ours})
 
 
 def load_ipython_extension(shell: typing.Any) -> None:

@@ -1,12 +1,12 @@
-"""Where, and by how much, two values differ. NumPy only, nothing of Jupyter; reads each array once.
+"""Where, and by how much, two values differ. NumPy only, nothing of Jupyter; Python 3.7 and newer.
 
-``compare`` walks through two values (``parts``, ``values``), computes ``Statistics`` of each pair of arrays
-(``floats``, ``exact``, ``ulps``, ``sample``) in stretches (``blocks``), judges them by ``tolerances``, and returns
-``results`` that show themselves (``text``, ``page``, ``figures``).
+``compare`` walks through two values and computes statistics of each pair of arrays (``statistics``); ``render`` shows
+what came out. Notebooks, ``tfkernels.compare`` and the report of a batch import it.
 """
 
 from tfkernels.comparison.api import compare
-from tfkernels.comparison.result import Comparison, Extreme, NonFinite, Part, Sample, Statistics
+from tfkernels.comparison.comparison import Comparison
+from tfkernels.comparison.result import Extreme, NonFinite, Part, Sample, Statistics
 from tfkernels.comparison.tolerances import DEFAULTS, Tolerance
 
 __all__ = ["DEFAULTS", "Comparison", "Extreme", "NonFinite", "Part", "Sample", "Statistics", "Tolerance", "compare"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import typing
 from collections.abc import Mapping, Sequence
 
-from tfkernels.comparison.result import Comparison, Part
+from tfkernels.comparison.comparison import Comparison
+from tfkernels.comparison.result import Part
 from tfkernels.comparison.tolerances import Setting, Tolerances
 from tfkernels.comparison.walk import Walk
 from tfkernels.errors import UsageError

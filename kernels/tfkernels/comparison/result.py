@@ -1,18 +1,18 @@
-"""What a comparison found: one ``Part`` for each array or plain value, and the ``Comparison`` of all of them."""
+"""What a comparison found, as frozen data: a ``Part`` for each array or plain value, and ``Findings`` with all parts.
+
+Renderers take ``Findings``; users get a ``Comparison``, which adds the ways to show them.
+"""
 
 from __future__ import annotations
 
-import json
 import math
 import typing
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 
 import numpy as np
+from typing_extensions import Self
 
 from tfkernels.comparison.tolerances import Tolerance
-
-if typing.TYPE_CHECKING:
-    from pathlib import Path
 
 Array = typing.Any  # np.ndarray; NumPy 1.18 has no generic form of it
 
@@ -136,13 +136,12 @@ class Part:
         return self.verdict in (EQUAL, CLOSE)
 
 
-@dataclass(frozen=True, repr=False)
-class Comparison:
-    """Every part of two or more values, in the order of the baseline's, and whether they agree.
+F = typing.TypeVar("F", bound="Findings")
 
-    ``baseline`` and ``sides`` are the names of the values: with several kernels there is a ``Part`` for each path and
-    each side. Shows itself as a table in a notebook and as text elsewhere; true if everything passed.
-    """
+
+@dataclass(frozen=True, repr=False)
+class Findings:
+    """The parts of two or more values in the baseline's order: one ``Part`` for each path and side."""
 
     baseline: str
     sides: tuple[str, ...]
@@ -152,82 +151,25 @@ class Comparison:
     def passed(self) -> bool:
         return all(part.passed for part in self.parts)
 
-    def __bool__(self) -> bool:
-        return self.passed
-
     @property
     def failed(self) -> tuple[Part, ...]:
         """The parts that did not pass, in order."""
         return tuple(part for part in self.parts if not part.passed)
 
-    @property
-    def first_difference(self) -> Part | None:
-        """The first part that did not pass: where two models or two lists of layers begin to diverge."""
-        return next(iter(self.failed), None)
-
-    def against(self, side: str) -> Comparison:
+    def against(self, side: str) -> Self:
         """The comparison of the baseline with one side only. Raises ``KeyError`` if there is no such side."""
         if side not in self.sides:
             raise KeyError(f"{side!r} is not one of the sides: {', '.join(self.sides)}")
-        return Comparison(self.baseline, (side,), tuple(part for part in self.parts if part.side == side))
-
-    def assert_close(self) -> None:
-        """Raises ``AssertionError`` with the text report if not everything passed."""
-        if not self.passed:
-            raise AssertionError(f"\n{self}")
-
-    def __repr__(self) -> str:
-        from tfkernels.comparison.render.text import report
-
-        return report(self)
-
-    def _repr_html_(self) -> str:
-        from tfkernels.comparison.render.html import render
-
-        return render(self)
-
-    def plot(self, path: str | None = None, side: str | None = None) -> typing.Any:
-        """A matplotlib figure of one part, of ``side`` or of the first that did not pass there.
-
-        Shows the absolute errors and the ULP distances as histograms, both values against each other, and, of an
-        image-like array, where the errors are. Without ``path``: of the first part that did not pass, or else the one
-        with the largest relative error; and above it, with more than two parts, how the errors grow along the order.
-        A notebook shows it as the result of a cell; ``.savefig(file)`` writes it. Raises ``KeyError`` if there is no
-        such part or side, ``ImportError`` if there is no matplotlib.
-        """
-        from tfkernels.comparison.render.plot import draw
-
-        return draw(self, path, side)
+        return replace(self, sides=(side,), parts=tuple(part for part in self.parts if part.side == side))
 
     def to_dict(self) -> dict[str, typing.Any]:
-        """Everything but samples and pictures, of plain values that JSON has; NaN and infinity become text."""
-        return typing.cast(
-            "dict[str, typing.Any]",
-            {
-                "passed": self.passed,
-                "baseline": self.baseline,
-                "sides": list(self.sides),
-                "parts": [_plain(part) for part in self.parts],
-            },
-        )
-
-    def to_json(self, path: str | Path | None = None) -> str:
-        """``to_dict()`` as JSON, also written to ``path`` if one is given."""
-        text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
-        if path is not None:
-            with open(path, "w", encoding="utf-8") as file:
-                file.write(text + "\n")
-        return text
-
-    def to_dataframe(self) -> typing.Any:
-        """A pandas DataFrame with a row for each part. Raises ``ImportError`` if there is no pandas."""
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise ImportError(
-                "to_dataframe() needs pandas; install it in this kernel with: !pip install pandas"
-            ) from error
-        return pd.json_normalize(self.to_dict()["parts"])
+        """Everything but samples and pictures, in JSON's own types; NaN and infinity become text."""
+        return {
+            "passed": self.passed,
+            "baseline": self.baseline,
+            "sides": list(self.sides),
+            "parts": [_plain(part) for part in self.parts],
+        }
 
 
 _LEFT_OUT = ("sample", "picture")

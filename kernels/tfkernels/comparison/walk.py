@@ -19,7 +19,9 @@ from tfkernels.comparison.statistics.sample import take
 from tfkernels.comparison.statistics.top_k import top_k_agreement
 from tfkernels.comparison.tolerances import DEFAULTS, Tolerance, Tolerances, chosen, default
 from tfkernels.errors import UsageError
-from tfkernels.transfer.codec import MAX_DEPTH
+
+MAX_DEPTH = 100
+"""Levels of nesting; as many as values have that are passed between kernels."""
 
 Notes = typing.Tuple[str, ...]
 

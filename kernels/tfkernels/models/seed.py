@@ -9,14 +9,14 @@ import os
 import random
 import sys
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Mapping
 
 import numpy as np
 
 from tfkernels.errors import TFKernelsError, UsageError
 
 _LARGEST = 2**32 - 1  # NumPy's
-_THERE = "__import__('tfkernels.models.seed', fromlist=['seed']).seed_here({})"  # binds no name in the kernel
+_THERE = "__import__('tfkernels.models.seed', fromlist=['seed_here']).seed_here({})"  # binds no name in the kernel
 
 
 @dataclass(frozen=True, repr=False)
@@ -32,32 +32,22 @@ class Seeded:
         )
 
 
-def seed(number: int) -> Seeded:
-    """Seeds Python, NumPy and TensorFlow in this process and in the TensorFlow kernels it has started and that run.
+def seed_all(number: int, kernels: Mapping[str, Any]) -> Seeded:
+    """Seeds this process, then ``kernels``: objects by name that evaluate code there, ``kernel[code]``.
 
-    TensorFlow is imported for it in TensorFlow kernels only; elsewhere it is seeded if it is imported already.
-    In graph mode the seed belongs to the default graph, and to the operations made *after* it.
-
-    Equal seeds make a run repeatable within one release. They do **not** make two releases draw equal numbers: an
-    operation without a seed of its own gets one from how many operations were made before, and Keras's initialisers
-    draw in another way. Where both the global seed and the operation's are given, the old operations of
-    ``tf.random`` do agree. To give two releases the same start, copy the weights (:func:`load_weights`), and draw
-    random inputs once.
-
-    Returns what was seeded. Raises ``UsageError`` if ``number`` is not a whole number from 0 to 2**32 - 1, before
-    anything is seeded; errors of a kernel, after all others were seeded.
+    Raises ``UsageError`` before anything is seeded; the first error of a kernel after all others were seeded.
     """
     number = _checked(number)
-    kernels = {"": seed_here(number)}
+    seeded = {"": seed_here(number)}
     failure: TFKernelsError | None = None
-    for kernel in _running():
+    for name, kernel in kernels.items():
         try:
-            kernels[kernel.name] = kernel[_THERE.format(number)]
+            seeded[name] = kernel[_THERE.format(number)]
         except TFKernelsError as error:  # a kernel that has ended is no reason to leave the next one unseeded
             failure = failure or error
     if failure is not None:
         raise failure
-    return Seeded(number, kernels)
+    return Seeded(number, seeded)
 
 
 def seed_here(number: int) -> str:
@@ -89,11 +79,3 @@ def _checked(number: int) -> int:
     if not 0 <= number <= _LARGEST:
         raise UsageError(f"a seed is a whole number from 0 to {_LARGEST}, as NumPy wants it; nothing was seeded")
     return number
-
-
-def _running() -> list[Any]:
-    if "tfkernels.client.kernel" not in sys.modules:  # nothing can have been started
-        return []
-    from tfkernels.client.kernel import running
-
-    return [kernel for kernel in running() if kernel.owned and kernel.spec.ours]

@@ -15,7 +15,7 @@ from tfkernels.comparison.render import number_format
 from tfkernels.comparison.render import svg as charts
 from tfkernels.comparison.render.rows import Gap, Row, described, excerpt, first, passes, rows
 from tfkernels.comparison.render.wording import FIGURES, facts, figure, figures, headline, kinds
-from tfkernels.comparison.result import CLOSE, DIFFERENT, EQUAL, EXTRA, MISSING, Comparison, Part
+from tfkernels.comparison.result import CLOSE, DIFFERENT, EQUAL, EXTRA, MISSING, Findings, Part
 
 ROWS = 60
 """So many rows of a table."""
@@ -63,12 +63,12 @@ box-sizing:border-box}
 """.replace("&", ".tfk.tfk.tfk").replace("\n", "")
 
 
-def render(comparison: Comparison) -> str:
+def render(comparison: Findings) -> str:
     """A fragment of HTML: the verdict, what grows along the order, and a table whose rows open."""
     return fragment(comparison, f"<style>{STYLE}</style>")
 
 
-def fragment(comparison: Comparison, style: str = "") -> str:
+def fragment(comparison: Findings, style: str = "") -> str:
     """``render`` without ``STYLE``, for pages that have it once and show many comparisons."""
     everything = rows(comparison)
     content = [_headline(comparison)]
@@ -82,7 +82,7 @@ def fragment(comparison: Comparison, style: str = "") -> str:
     return f'<div class="tfk tex2jax_ignore mathjax_ignore">{style}{"".join(content)}</div>'
 
 
-def _headline(comparison: Comparison) -> str:
+def _headline(comparison: Findings) -> str:
     passed = comparison.passed
     sign, word = ("✓", "passed") if passed else ("✗", "failed")
     return (
@@ -90,7 +90,7 @@ def _headline(comparison: Comparison) -> str:
     )
 
 
-def _growth(comparison: Comparison, side: str) -> str:
+def _growth(comparison: Findings, side: str) -> str:
     parts = comparison.against(side).parts
     name = _escape(number_format.line(side, 24))
     return _figure(
@@ -99,7 +99,7 @@ def _growth(comparison: Comparison, side: str) -> str:
     )
 
 
-def _table(comparison: Comparison, shown: list[Row | Gap]) -> str:
+def _table(comparison: Findings, shown: list[Row | Gap]) -> str:
     several = len(comparison.sides) > 1
     parts = [part for row in shown if not isinstance(row, Gap) for part in row.values()]
     by_need = sorted(parts, key=lambda part: part.passed)  # stable: those that failed first, in order
@@ -171,7 +171,7 @@ def _side(part: Part) -> str:
     return f'<p class="tfk-side"><b>{_escape(number_format.line(part.side, 24))}</b> {_verdict(part)}</p>'
 
 
-def _told(part: Part, comparison: Comparison, drawn: bool) -> str:
+def _told(part: Part, comparison: Findings, drawn: bool) -> str:
     told = facts(part, comparison.baseline)
     if part.reason and (part.statistics is None or not part.statistics.mismatched):
         told.insert(0, ("reason", number_format.line(part.reason)))

@@ -11,7 +11,7 @@ import numpy as np
 
 from tfkernels.comparison.render import number_format
 from tfkernels.comparison.render.wording import facts, kinds
-from tfkernels.comparison.result import Comparison, Part, Sample
+from tfkernels.comparison.result import Findings, Part, Sample
 from tfkernels.comparison.tolerances import EXACT
 
 try:
@@ -42,7 +42,7 @@ class Plot(Figure):  # type: ignore[misc,unused-ignore]
         return file.getvalue()
 
 
-def draw(comparison: Comparison, path: str | None = None, side: str | None = None) -> Plot:
+def draw(comparison: Findings, path: str | None = None, side: str | None = None) -> Plot:
     """The figure of one part; without ``path``, of the first that did not pass, below the growth of the errors along
     the order if there are more than two parts. Raises ``KeyError`` for an unknown path or side."""
     if side is not None:
@@ -67,7 +67,7 @@ def draw(comparison: Comparison, path: str | None = None, side: str | None = Non
     return figure
 
 
-def _chosen(comparison: Comparison, path: str | None) -> Part:
+def _chosen(comparison: Findings, path: str | None) -> Part:
     parts = [part for part in comparison.parts if path in (None, part.path)]
     if not parts:
         known = ", ".join(number_format.path(part.path, 60) for part in comparison.parts[:10])
@@ -176,7 +176,7 @@ def _picture(axes: Axes, picture: typing.Any) -> None:
         axes.legend(fontsize="small")
 
 
-def _growth(axes: Axes, comparison: Comparison) -> None:
+def _growth(axes: Axes, comparison: Findings) -> None:
     """The largest absolute error of each part; at the lower edge what has none, at the upper what has no number."""
     edges = axes.get_xaxis_transform()
     longest: tuple[Part, ...] = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typing
 from dataclasses import dataclass
 
-from tfkernels.comparison.result import Comparison, Part
+from tfkernels.comparison.result import Findings, Part
 
 Row = typing.Dict[str, Part]
 """The parts of one path, by side."""
@@ -26,7 +26,7 @@ class Gap:
         return f"… {self.rows:,} more, {self.failed:,} of which {differ(self.failed)}"
 
 
-def rows(comparison: Comparison) -> list[Row]:
+def rows(comparison: Findings) -> list[Row]:
     """One for each path, in order."""
     found: list[Row] = []
     last: dict[str, Row] = {}

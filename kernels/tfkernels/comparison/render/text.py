@@ -8,7 +8,7 @@ import typing
 from tfkernels.comparison.render import number_format
 from tfkernels.comparison.render.rows import Gap, Row, described, excerpt, first, rows
 from tfkernels.comparison.render.wording import facts, figure, figures, headline, kinds, why
-from tfkernels.comparison.result import Comparison, Part
+from tfkernels.comparison.result import Findings, Part
 
 WIDTH = 120
 ROWS = 40
@@ -24,7 +24,7 @@ _GAP = "  "
 Line = typing.Union[typing.List[str], Gap]
 
 
-def report(comparison: Comparison) -> str:
+def report(comparison: Findings) -> str:
     """The verdict, a table, and what is known of the parts that failed; at most 120 columns and some 200 lines."""
     everything = rows(comparison)
     lines = textwrap.wrap(headline(comparison), WIDTH)

@@ -6,7 +6,7 @@ import typing
 
 from tfkernels.comparison.render import number_format
 from tfkernels.comparison.render.rows import Row, differ, first, passes, rows
-from tfkernels.comparison.result import CLOSE, EQUAL, EXTRA, MISSING, Comparison, Extreme, NonFinite, Part, Statistics
+from tfkernels.comparison.result import CLOSE, EQUAL, EXTRA, MISSING, Extreme, Findings, NonFinite, Part, Statistics
 from tfkernels.comparison.tolerances import EXACT
 
 Fact = typing.Tuple[str, str]
@@ -16,7 +16,7 @@ NOTES = 4
 """So many notes on one part."""
 
 
-def headline(comparison: Comparison) -> str:
+def headline(comparison: Findings) -> str:
     """The verdict in one sentence."""
     everything = rows(comparison)
     if not everything:
@@ -37,12 +37,12 @@ def headline(comparison: Comparison) -> str:
     )
 
 
-def _names(comparison: Comparison) -> str:
+def _names(comparison: Findings) -> str:
     names = [number_format.line(name, 24) for name in (comparison.baseline, *comparison.sides)]
     return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) < 6 else f"{names[0]} and {len(names) - 1} others"
 
 
-def _of_one(comparison: Comparison, part: Part) -> str:
+def _of_one(comparison: Findings, part: Part) -> str:
     names = _names(comparison)
     where = "" if part.path == "value" else f"{number_format.path(part.path, 40)}: "
     found = part.statistics
@@ -62,7 +62,7 @@ def _of_one(comparison: Comparison, part: Part) -> str:
     )
 
 
-def _of_several(comparison: Comparison, everything: list[Row]) -> str:
+def _of_several(comparison: Findings, everything: list[Row]) -> str:
     failed = sum(not passes(row) for row in everything)
     baseline = number_format.line(comparison.baseline, 24)
     if not failed:
