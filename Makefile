@@ -51,11 +51,11 @@ $(VENV)/installed: $(VENV)/bin/uv pyproject.toml
 	@touch $@
 
 $(VENV)/installed-test: $(VENV)/installed pyproject.toml
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable . --group test
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable ".[all]" --group test
 	@touch $@
 
 $(VENV)/installed-bench: $(VENV)/installed-test pyproject.toml
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable . --group bench
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable ".[all]" --group bench
 	@touch $@
 
 clean:

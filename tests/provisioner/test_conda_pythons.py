@@ -15,8 +15,9 @@ from tests.provisioner.channels import Package, Server
 from tests.provisioner.commands import command
 from tfkernels.client.kernel import Kernel
 from tfprovisioner.catalogue import releases
-from tfprovisioner.conda import solve
+from tfprovisioner.conda import rattler_folder, solve
 from tfprovisioner.environments.request import InstallRequest
+from tfprovisioner.errors import BuildFailed
 from tfprovisioner.kernelspecs import doctor, gc, install, listing
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons import find as survey
@@ -134,6 +135,34 @@ def test_a_python_whose_fetching_was_killed_is_fetched_again(server: Server, pla
         assert list(pythons.root().iterdir()) == [python.parent.parent]
         assert pythons.sweep() == [], "it is in use"
     assert pythons.sweep() == [python.parent.parent]
+
+
+def test_py_rattler_is_installed_at_its_first_use_only(
+    server: Server, place: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    said = []
+    for _ in range(2):
+        with pythons.ensured("3.7", (server.url,), None, Reporter("test")):
+            said.append("installing py-rattler>=0.28,<0.29 with uv" in capfd.readouterr().err)
+            assert gc.collect() == [], "the Python that it brought is in use"
+        (folder,) = rattler_folder.root().iterdir()
+        assert len(pythons.sweep()) == 1
+    assert said == [True, False]
+    told = gc.collect(dry_run=True)
+    assert str(folder) in {item.path for item in told}
+    assert gc.collect() == told
+    assert not folder.exists()
+
+
+def test_without_network_and_py_rattler_the_error_names_it(
+    server: Server, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    monkeypatch.setenv("UV_CACHE_DIR", str(place / "nothing cached"))
+    wanted = solve.PackageRequest((server.url,), ("python=3.7",))
+    with pytest.raises(BuildFailed, match=r"(?s)py-rattler, which .* --offline .* --find-links"):
+        solve.fill(place / "prefix", wanted, Reporter("test"))
+    assert list(rattler_folder.root().iterdir()) == []
 
 
 @pytest.fixture(scope="module")

@@ -64,9 +64,7 @@ def test_killed_in_the_middle_nothing_is_left_to_break(server: Server, place: Pa
     arguments = command("install", "tf1", "--user", "--backend", "conda", "--channel", server.url)
     process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert server.reached.wait(30)
-    (child,) = (
-        one for one in psutil.Process(process.pid).children() if "tfprovisioner.conda.rattler_worker" in one.cmdline()
-    )
+    (child,) = (one for one in psutil.Process(process.pid).children() if "rattler_worker.py" in " ".join(one.cmdline()))
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=30)
     child.wait(10)  # py-rattler's process ends with the one that started it

@@ -1,6 +1,8 @@
 """What activating a conda environment does, as variables: a kernel has them from its start, without a wrapper."""
 
+import json
 import os
+import shlex
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -53,19 +55,17 @@ def activation(prefix: Path) -> Activation:
 
 
 def _after(prefix: Path, before: dict[str, str]) -> dict[str, str]:
-    from rattler.shell import ActivationVariables, PathModificationBehavior, Shell, activate
-
-    # It would read PATH from this process; ours is what the variables that the script starts with say.
-    variables = ActivationVariables(None, [str(prefix / "bin")], PathModificationBehavior.Prepend)
     try:
-        script = activate(prefix, variables, Shell.bash).script
-    except Exception as error:  # noqa: BLE001 - py-rattler's errors have no common base
+        own = _own_variables(prefix)
+    except (OSError, ValueError, AttributeError) as error:
         raise BrokenEnvironment(f"the conda environment {prefix} cannot be activated: {error}") from None
+    path = os.pathsep.join([str(prefix / "bin"), before.get("PATH", "")])
+    script = "\n".join(f". {shlex.quote(str(file))}" for file in sorted(prefix.glob("etc/conda/activate.d/*.sh")))
     shell = [shutil.which("bash") or "/bin/sh", *(["--noprofile", "--norc"] if shutil.which("bash") else [])]
     try:
         done = subprocess.run(
-            [*shell, "-c", f"{{ {script}\n}} >&2; exec env -0"],
-            env=before,
+            [*shell, "-c", f"{{ :\n{script}\n}} >&2; exec env -0"],
+            env={**before, "CONDA_SHLVL": "1", "CONDA_PREFIX": str(prefix), "PATH": path, **own},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=TIMEOUT,
@@ -75,3 +75,14 @@ def _after(prefix: Path, before: dict[str, str]) -> dict[str, str]:
         raise BrokenEnvironment(f"the scripts that activate {prefix} do not end well: {error}") from None
     pairs = (part.partition("=") for part in os.fsdecode(done.stdout).split("\0") if part)
     return {name: value for name, _, value in pairs}
+
+
+def _own_variables(prefix: Path) -> dict[str, str]:
+    """Variables that packages, and then the user with ``conda env config vars set``, gave to an environment."""
+    found: dict[str, str | None] = {}
+    for file in sorted(prefix.glob("etc/conda/env_vars.d/*.json")):
+        found.update(json.loads(file.read_text(encoding="utf-8")))
+    state = prefix / "conda-meta" / "state"
+    if state.is_file():
+        found.update(json.loads(state.read_text(encoding="utf-8")).get("env_vars", {}))
+    return {name: str(value) for name, value in found.items() if value not in (None, "***unset***")}

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tfprovisioner.conda import REQUEST, channels, search
+from tfprovisioner.conda import REQUEST, channels, rattler_folder, search
 from tfprovisioner.errors import BuildFailed
 from tfprovisioner.progress import Reporter
 from tfprovisioner.system import subprocesses, uv
@@ -87,7 +87,7 @@ def fill(prefix: Path, wanted: PackageRequest, report: Reporter) -> None:
         "subject": None if wanted.subject is None else asdict(wanted.subject),
         "offline": uv.offline(),
     }
-    for event in _events(request):
+    for event in _events(request, rattler_folder.ensured(report)):
         if event["event"] == "lacks":
             raise Lacking(_lack(wanted, event["versions"], event["pythons"]))
         if event["event"] == "solved":
@@ -99,9 +99,11 @@ def fill(prefix: Path, wanted: PackageRequest, report: Reporter) -> None:
             raise BuildFailed(_explanation(event["kind"], event["text"]))
 
 
-def _events(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _events(request: dict[str, Any], rattler: Path) -> Iterator[dict[str, Any]]:
     """What the child says. It is killed if whoever listens stops to."""
-    command = [sys.executable, "-I", "-m", f"{__package__}.rattler_worker"]
+    # Isolated: nothing else of the user's is imported; py-rattler is not in this Python, but in a folder of its own.
+    start = "import runpy, sys; sys.path.insert(0, sys.argv[1]); runpy.run_path(sys.argv[2], run_name='__main__')"
+    command = [sys.executable, "-I", "-c", start, rattler, Path(__file__).with_name("rattler_worker.py")]
     variables = {**os.environ, REQUEST: json.dumps(request)}
     last: dict[str, Any] = {}
     with subprocesses.started(command, env=variables, stderr=subprocess.PIPE) as process:

@@ -10,6 +10,7 @@ from filelock import Timeout
 
 from tfkernels.client import kernelspecs
 from tfprovisioner.batch import kernel_ref
+from tfprovisioner.conda import rattler_folder
 from tfprovisioner.environments import store
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.kernelspecs import write
@@ -50,6 +51,7 @@ def collect(dry_run: bool = False) -> list[Garbage]:
 def _collect(dry_run: bool) -> list[Garbage]:
     found = [*_environments(dry_run), *_kernelspecs(dry_run)]
     found += _pythons(dry_run, _paths(found))
+    found += _rattler(dry_run, _paths(found))
     return [*found, *_locks(dry_run, _paths(found))]
 
 
@@ -102,6 +104,16 @@ def _pythons(dry_run: bool, without: set[Path]) -> Iterator[Garbage]:
     yield from (found[folder] for folder in gone if folder in found)
 
 
+def _rattler(dry_run: bool, without: set[Path]) -> Iterator[Garbage]:
+    """py-rattler, if nothing here was made by it, and older versions of it."""
+    environments = (store.load(folder) for folder in store.root().glob("*") if folder not in without)
+    needed = any(path not in without for path in from_conda.root().glob("*.build-*")) or any(
+        environment is not None and environment.recipe.backend == "conda" for environment in environments
+    )
+    found = {folder: _garbage(folder, "no environment here needs it") for folder in rattler_folder.unused(needed)}
+    yield from (found[folder] for folder in (found if dry_run else rattler_folder.delete(list(found))))
+
+
 def _garbage(folder: Path, why: str) -> Garbage:
     return Garbage(str(folder), why, store.size(folder), store.size(folder, shared=False))
 
@@ -128,8 +140,9 @@ def _locks(dry_run: bool, without: set[Path]) -> Iterator[Garbage]:
         except Timeout:
             continue
         try:
-            folders = (store.root(), from_conda.root())
-            if without.issuperset(built for folder in folders for built in folder.glob(f"{path.stem}.build-*")):
+            folders = (store.root(), from_conda.root(), rattler_folder.root())
+            built = [found for folder in folders for found in folder.glob(f"{path.stem}*") if found.is_dir()]
+            if without.issuperset(built):
                 if not dry_run:
                     with suppress(OSError):  # Windows deletes no file that is open
                         path.unlink()  # who waits for this one looks whether it is still there, and makes a new one
