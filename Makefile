@@ -16,7 +16,7 @@ test: $(VENV)/installed-test lint
 
 # The long form of the tests that have one: minutes each.
 soak: $(VENV)/installed-test
-	$(BIN)/python -m pytest --soak --timeout 3600 -rP tests/provisioner/test_whole_or_nothing.py tests/kernels/test_soak.py
+	$(BIN)/python -m pytest --soak --timeout 3600 -rP tests/fault/test_install_whole_or_nothing.py tests/fault/test_soak.py
 
 # The real TensorFlow 1.15 as conda packages, made from its wheels: minutes, and 2 GB of disk for as long.
 test-slow: $(VENV)/installed-test

@@ -1,50 +1,7 @@
-"""Real environments with real TensorFlow, built once and registered beside the Python that runs the tests."""
-
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-
-import tfkernels
-from tfkernels.client.kernel import Kernel
-from tfprovisioner.environments.request import InstallRequest
-from tfprovisioner.kernelspecs.install import Installed, install
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="the long form of the tests that have one (`make soak`)")
-
-
-@pytest.fixture
-def soak(request: pytest.FixtureRequest) -> bool:
-    """Whether a test is to do what it does many times."""
-    return bool(request.config.getoption("--soak"))
-
-
-@pytest.fixture(scope="session")
-def installed() -> dict[str, Installed]:
-    """The two usual kernels. If they are there already, nothing is built."""
-    return {name: install(InstallRequest(name)) for name in ("tf1", "tf2")}
-
-
-@pytest.fixture(params=["tf1", "tf2"])
-def remote(request: pytest.FixtureRequest, installed: dict[str, Installed]) -> Kernel:
-    """A kernel of this process, one for all tests: starting it takes longer than most of them."""
-    return tfkernels.kernel(request.param)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """IPython's history and profile are these tests' own: what others run at the same time would be in it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("IPYTHONDIR", str(tmp_path_factory.mktemp("ipython")))
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _ended() -> Iterator[None]:
-    yield
-    from tfkernels.client.kernel import shutdown_all
-
-    shutdown_all()

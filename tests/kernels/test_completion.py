@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 from jupyter_client.manager import start_new_kernel
 
-from tests.notebooks import plain
+from tests.support.notebooks import plain
 
 HOSTS = [("python3", "tf1"), ("tf1", "tf2"), ("tf2", "tf1")]
 TYPES = "_jupyter_types_experimental"

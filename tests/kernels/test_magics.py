@@ -13,7 +13,7 @@ import psutil
 import pytest
 from jupyter_client.manager import start_new_kernel
 
-from tests.notebooks import Notebook, opened, plain, run_cells, text
+from tests.support.notebooks import Notebook, opened, plain, run_cells, text
 
 HOSTS = [("python3", "tf1"), ("python3", "tf2"), ("tf1", "tf2"), ("tf2", "tf1"), ("tf1", "tf1")]
 

@@ -18,9 +18,10 @@ from tfkernels.transfer.message import ValueMessage, unpack
 from tfkernels.transfer.shared_memory.segment import Segment
 from tfprovisioner.batch import recorded
 
-CODEC = ["test_codec.py", "test_codec_dtypes.py", "test_codec_frames.py", "test_codec_refusals.py"]
+CODEC = ["test_encoding.py", "test_encoding_dtypes.py", "test_encoding_frames.py", "test_encoding_refusals.py"]
 COMPARISON = ["test_comparison_numbers.py", "test_comparison_structure.py"]
 _KERNELS = Path(__file__).parents[2] / "kernels"
+_UNIT = Path(__file__).parents[1] / "unit"
 
 
 @pytest.fixture
@@ -61,7 +62,9 @@ def python(version: str, packages: str, tmp_path: Path) -> Callable[..., str]:
 )
 def test_again(tests: list[str], python: Callable[..., str]) -> None:
     options = ["-q", "-c", os.devnull, "--noconftest", "-p", "no:cacheprovider"]
-    assert " passed" in python("-m", "pytest", *options, *(str(Path(__file__).with_name(name)) for name in tests))
+    assert " passed" in python(
+        "-m", "pytest", *options, *(str(Path(__file__).parents[1] / "unit" / name) for name in tests)
+    )
 
 
 _OTHER_SIDE = """

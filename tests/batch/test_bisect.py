@@ -1,0 +1,131 @@
+"""``tfkernels bisect`` with real releases: the one that changed ``tf.image.resize``, and nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+from typer.testing import CliRunner
+
+from tests.support.commands import command, tfkernels
+from tfprovisioner.cli.app import app
+from tfprovisioner.kernelspecs.install import Installed
+
+RESIZE = """
+import numpy as np
+import tensorflow as tf
+import tfkernels
+
+v1 = tf.compat.v1
+pixels = np.arange(48, dtype="float32").reshape(1, 4, 4, 3)
+with tf.Graph().as_default(), v1.Session() as session:
+    tfkernels.record("resized", session.run(tf.image.resize(pixels, [size, size])))
+    tfkernels.record("sum", session.run(tf.reduce_sum(pixels)))
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A data folder of the test's own, with nothing in it."""
+    home = tmp_path / "home"
+    monkeypatch.setenv("TFKERNELS_HOME", str(home))
+    yield home
+    assert left(home) == []
+
+
+def left(home: Path) -> list[Path]:
+    """Environments, and kernels of environments."""
+    return [*(home / "environments").glob("*"), *(home / "batch").glob("*")]
+
+
+def write(folder: Path, *cells: str) -> str:
+    first = new_code_cell("size = 4", metadata={"tags": ["parameters"]})
+    notebook = new_notebook(cells=[first, *map(new_code_cell, cells)])
+    nbformat.write(notebook, folder / "nb.ipynb")
+    return str(folder / "nb.ipynb")
+
+
+@pytest.mark.timeout(900)  # on a new machine it downloads three releases
+def test_the_release_that_changed_resize_is_found_among_four(home: Path, tmp_path: Path) -> None:
+    notebook, output = write(tmp_path, RESIZE), tmp_path / "out"
+    done = tfkernels(
+        "bisect", notebook, "--good", "1.14", "--bad", "2.1", "--record", "resized", "-p", "size", "8",
+        "-o", str(output), "--json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["last_good"], found["first_bad"]) == ("1.15.5", "2.0.4")
+    verdicts = {trial["release"]: trial["verdict"] for trial in found["trials"]}
+    assert verdicts == {"1.14.0": "good", "2.1.4": "bad", "2.0.4": "bad", "1.15.5": "good"}
+    assert found["difference"]["baseline"] == "1.14.0"
+    assert found["difference"]["parts"][0]["baseline"] == "float32 (1, 8, 8, 3)"
+    assert {path.name for path in output.iterdir()} == {
+        "bisect.json", "junit.xml", "report.html", "report.json",
+        "nb-tf1.14.0.ipynb", "nb-tf1.15.5.ipynb", "nb-tf2.0.4.ipynb", "nb-tf2.1.4.ipynb",
+    }  # fmt: skip
+    assert json.loads((output / "bisect.json").read_text()) == found
+
+
+def test_an_interrupt_ends_it_at_once_and_leaves_nothing(home: Path, tmp_path: Path) -> None:
+    running = tmp_path / "running"
+    notebook = write(tmp_path, f"import pathlib, time\npathlib.Path({str(running)!r}).touch()\ntime.sleep(600)")
+    process = subprocess.Popen(
+        command("bisect", notebook, "--good", "1.15", "--bad", "2.0"), stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 120
+    while not running.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.kill(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "Interrupted. The environments that were built for it are gone." in said
+    assert not [one for one in psutil.process_iter(["cmdline"]) if str(home) in " ".join(one.info["cmdline"] or ())]
+
+
+def test_several_records_and_no_choice_is_wrong_usage(installed: dict[str, Installed], tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["bisect", write(tmp_path, RESIZE), "--good", "1.15", "--bad", "2.0"])
+    assert done.exit_code == 2
+    assert "Say which of them decides, with --record: 'resized', 'sum'" in done.stderr
+    assert installed["tf1"].environment.folder.is_dir()  # it was run there, and was there before
+
+
+def test_an_output_that_is_not_empty_is_left_alone(home: Path, tmp_path: Path) -> None:
+    arguments = [write(tmp_path, "1"), "--good", "1.15", "--bad", "2.0", "-o", str(tmp_path)]
+    assert "is not empty, and nothing in it is overwritten" in wrong(arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--good", "1.15", "--bad", "tf1"], "are the same release, 1.15.5"),
+        (["--good", "1.15", "--bad", "1.99"], "There is no TensorFlow release '1.99'"),
+        (["--good", "1.15", "--bad", "2.0", "--test", "loss <"], "is no expression"),
+        (["--good", "1.15", "--bad", "2.0", "--test", "a", "--record", "b"], "either --record or --test decides"),
+        (["--good", "1.15", "--bad", "2.0", "-p", "2x", "3"], "is no name of a parameter"),
+    ],
+)
+def test_wrong_usage_is_told_before_anything_is_built(
+    home: Path, tmp_path: Path, arguments: list[str], told: str
+) -> None:
+    done = wrong([write(tmp_path, "1"), *arguments])
+    assert told in done
+
+
+def test_a_notebook_that_is_not_there_is_wrong_usage(home: Path, tmp_path: Path) -> None:
+    assert "none.ipynb" in wrong([str(tmp_path / "none.ipynb"), "--good", "1.15", "--bad", "2.0"])
+
+
+def wrong(arguments: list[str]) -> str:
+    """What is said on standard error, without the frame around it."""
+    done = CliRunner(env={"COLUMNS": "1000", "TERMINAL_WIDTH": "1000"}).invoke(app, ["bisect", *arguments])
+    assert done.exit_code == 2
+    return done.stderr

@@ -1,0 +1,153 @@
+"""A batch on this machine: its own small Dask cluster, which nobody else can use and of which nothing is left."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+from tests.support.batches import KERNEL, engine, gone, lasting, notes, pid, printed, start_client, task, until
+from tests.support.commands import command
+from tfprovisioner.batch.dask.cluster import Options
+from tfprovisioner.batch.execute.workdir import pack
+from tfprovisioner.batch.tasks import Progress
+
+
+@pytest.fixture(autouse=True)
+def _of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TFKERNELS_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+
+
+def test_every_run_once_in_processes_of_their_own_and_nothing_is_left(tmp_path: Path) -> None:
+    (tmp_path / "data.txt").write_text("42")
+    inputs = pack({tmp_path / "data.txt": "data.txt"})
+    cell = "import os\nprint(open('data.txt').read(), os.getppid(), os.environ.get('OMP_NUM_THREADS'))"
+    tasks = [task(f"run{number}", cell, inputs=inputs) for number in range(3)]
+    told: list[Progress] = []
+    with engine(3, told, Options(workers=2)) as started:
+        assert started.described == "2 runs at once on this machine"
+        assert started.dashboard.startswith("http://127.0.0.1:")
+        executed = list(started.run([*tasks, task("wrong", "1/0")]))
+    outcomes = {each.outcome.run.name: each.outcome for each in executed}
+    assert {name: outcome.state for name, outcome in outcomes.items()} == {
+        "run0": "passed", "run1": "passed", "run2": "passed", "wrong": "failed",
+    }  # fmt: skip
+    assert outcomes["wrong"].failure is not None
+    assert outcomes["wrong"].failure.kind == "ZeroDivisionError"
+    said = [printed(each).split() for each in executed if each.outcome.passed]
+    assert [(data, threads) for data, _, threads in said] == [("42", "None")] * 3
+    workers = {int(worker) for _, worker, _ in said}
+    assert os.getpid() not in workers
+    assert all(map(gone, workers))
+    assert {progress.run for progress in told if progress.state == "running"} >= outcomes.keys() - {"wrong"}
+    # The process that workers are forked from stays as long as this one, with its socket.
+    assert [name for name in os.listdir(tmp_path) if not name.startswith("pymp-")] == ["data.txt"]
+
+
+def test_nobody_without_its_key_can_use_it(tmp_path: Path) -> None:
+    from distributed import Client
+    from distributed.security import Security
+
+    with engine(1, [], Options()) as started:
+        scheduler = started.scheduler
+        assert scheduler.startswith("tls://127.0.0.1:")
+        with pytest.raises(OSError, match=r"reset|Timed out|TLS"):
+            Client(scheduler.replace("tls", "tcp"), timeout=2, security=Security())
+        with pytest.raises(OSError, match=r"reset|Timed out|TLS|certificate"):
+            Client(scheduler, timeout=2, security=Security.temporary())
+
+
+def _kill_the_worker(file: Path) -> int:
+    """Kills the process that executes the kernel which writes ``file``; returns the kernel's number."""
+    kernel = psutil.Process(pid(file))
+    worker = kernel.parent()
+    assert worker is not None
+    assert worker.pid != os.getpid()
+    worker.kill()
+    return kernel.pid
+
+
+def test_a_worker_that_dies_has_its_run_executed_again(tmp_path: Path) -> None:
+    told: list[Progress] = []
+    tasks = [task("lasting", lasting(tmp_path, "lasting", 1)), task("other", "print(1)")]
+    with engine(2, told, Options(workers=2)) as started, ThreadPoolExecutor(1) as thread:
+        killed = thread.submit(_kill_the_worker, tmp_path / "lasting.1")
+        executed = {each.outcome.run.name: each for each in started.run(tasks)}
+        until(lambda: gone(killed.result()), "the kernel of a killed worker lives on")
+    assert {name: (each.outcome.state, each.outcome.attempts) for name, each in executed.items()} == {
+        "lasting": ("passed", 2), "other": ("passed", 1),
+    }  # fmt: skip
+    assert re.search(r"lasting: its worker on \S+ died; again on \S+ \(2 of 3\)", notes(told))
+    assert json.loads(executed["lasting"].notebook)["metadata"]["tfkernels"]["attempts"] == 2
+
+
+def test_a_run_that_kills_its_workers_fails_in_the_end(tmp_path: Path) -> None:
+    tasks = [task("deadly", lasting(tmp_path, "deadly"))]
+    with engine(1, [], Options(retries=1)) as started, ThreadPoolExecutor(1) as thread:
+        killed = thread.map(_kill_the_worker, [tmp_path / "deadly.1", tmp_path / "deadly.2"])
+        (executed,) = started.run(tasks)
+        until(lambda: all(map(gone, killed)), "the kernel of a killed worker lives on")
+    assert executed.outcome.failure is not None
+    assert executed.outcome.failure.kind == "WorkerDied"
+    assert "died 2 times" in executed.outcome.failure.message
+    assert executed.outcome.attempts == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_whatever_ends_the_client_ends_workers_and_kernels(tmp_path: Path, number: signal.Signals) -> None:
+    client = start_client(tmp_path)
+    try:
+        kernels = [pid(tmp_path / "one.1"), pid(tmp_path / "other.1")]
+        everything = [*psutil.Process(client.pid).children(recursive=True), *map(psutil.Process, kernels)]
+        if number == signal.SIGINT:
+            os.killpg(client.pid, number)  # as a terminal does: the workers get it, too
+        else:
+            client.kill()
+        _, said = client.communicate(timeout=60)
+        assert said.rstrip().endswith("KeyboardInterrupt" if number == signal.SIGINT else "")
+        until(lambda: all(gone(each.pid) for each in everything), "something lives on")
+    finally:
+        client.kill()
+    if number == signal.SIGINT:
+        assert sorted(os.listdir(tmp_path)) == ["client.py", "one.1", "other.1"]
+
+
+_COUNTED = """
+import os, time
+open(f"{n}.{os.getpid()}", "w").close()
+while n == 2 and not os.path.exists("go"):
+    time.sleep(0.1)
+"""
+
+
+def test_after_sigkill_only_the_rest_is_run(tmp_path: Path) -> None:
+    notebook = new_notebook(cells=[new_code_cell("n = 0", metadata={"tags": ["parameters"]}), new_code_cell(_COUNTED)])
+    nbformat.write(notebook, tmp_path / "nb.ipynb")
+    arguments = command("run", "nb.ipynb", "-k", KERNEL, "--grid", "n=1,2", "--workers", "2", "-o", "out")
+    client = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        until((tmp_path / "out" / f"nb-{KERNEL}-n=1.ipynb").exists, "the first run does not end")
+        until(lambda: list(tmp_path.glob("2.*")), "the second run does not begin")
+        (kernel,) = (int(file.suffix[1:]) for file in tmp_path.glob("2.*"))
+    finally:
+        client.kill()
+        client.communicate(timeout=60)
+    until(lambda: gone(kernel), "a kernel lives on")
+    (tmp_path / "go").touch()
+    again = subprocess.run([*arguments, "--resume"], capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert "All 2 runs passed" in again.stdout
+    assert (len(list(tmp_path.glob("1.*"))), len(list(tmp_path.glob("2.*")))) == (1, 2)

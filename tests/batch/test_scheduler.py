@@ -1,0 +1,202 @@
+"""A batch on a cluster that runs elsewhere: a scheduler and two workers that have this package and nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import dask
+import psutil
+import pytest
+from distributed.security import Security
+
+from tests.support import clusters
+from tests.support.batches import engine, gone, lasting, notes, pid, printed, start_client, task, until, wait_for
+from tfprovisioner.batch.dask import cluster
+from tfprovisioner.batch.dask.cluster import Options
+from tfprovisioner.batch.execute.workdir import pack, unpack
+from tfprovisioner.batch.kernel_ref import wanted
+from tfprovisioner.batch.tasks import Progress
+from tfprovisioner.environments.request import InstallRequest
+from tfprovisioner.errors import ProvisionError
+from tfprovisioner.kernelspecs import install
+from tfprovisioner.progress import reporting
+
+_LIGHT = """
+import os
+from tfprovisioner.environments import resolve as resolution
+
+def dask_setup(worker):
+    with open(os.environ["LIGHT"]) as file:
+        text = file.read()
+    resolution.lock = lambda *arguments: text
+"""
+"""What the fixture ``light`` does, in a worker."""
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the workers have what is theirs."""
+    return tmp_path_factory.mktemp("cluster")
+
+
+@pytest.fixture(scope="module")
+def scheduler(shared: Path) -> Iterator[str]:
+    with clusters.scheduler(shared) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def cluster_of_two(shared: Path, scheduler: str) -> Iterator[Options]:
+    (shared / "light.py").write_text(_LIGHT)
+    (shared / "light.txt").touch()
+    options = ("--preload", str(shared / "light.py"))
+    variables = {"LIGHT": str(shared / "light.txt")}
+    with clusters.worker(shared, "a", *options, **variables), clusters.worker(shared, "b", *options, **variables):
+        yield Options(scheduler=scheduler)
+
+
+_USING = """
+import os, sys
+print(open('data.txt').read(), sys.prefix, os.environ.get('OMP_NUM_THREADS'))
+with open('new', 'w') as file:
+    print('made', file=file)
+"""
+
+
+def test_environments_are_built_there_on_first_use(
+    light: str, place: Path, shared: Path, cluster_of_two: Options
+) -> None:
+    (shared / "light.txt").write_text(light)
+    with reporting() as reporter_for:
+        install.carry_out(InstallRequest("tf1", name="mine", user=True), reporter_for("mine"))
+    (place / "data.txt").write_text("42")
+    inputs = pack({place / "data.txt": "data.txt"})
+    tasks = [task(f"run{number}", _USING, kernel="mine", inputs=inputs) for number in range(3)]
+    told: list[Progress] = []
+    with engine(3, told, cluster_of_two, [wanted("mine")]) as started:
+        executed = list(started.run(tasks))
+    assert [each.outcome.state for each in executed] == ["passed"] * 3, executed[0].outcome.failure
+    built = [record.parent for record in shared.glob("*/environments/*/environment.json")]
+    assert len({folder.parents[1] for folder in built}) == len(built)  # once per machine
+    assert {printed(each) for each in executed} <= {f"42 {folder} None\n" for folder in built}
+    assert {each.outcome.tensorflow for each in executed} == {"1.15.5"}
+    assert any(each.state == "preparing" and "installing TensorFlow" in each.text for each in told)
+    assert not list(shared.glob("*-jupyter"))
+    assert executed[0].files is not None
+    unpack(executed[0].files, place / "files")
+    assert (place / "files" / "new").read_text() == "made\n"
+
+
+def test_a_worker_killed_in_the_middle(cluster_of_two: Options, tmp_path: Path) -> None:
+    def kill_one() -> int:
+        kernels = [psutil.Process(pid(tmp_path / f"{name}.1")) for name in ("one", "other")]
+        worker = kernels[0].parent()
+        assert worker is not None
+        worker.kill()
+        until(lambda: gone(kernels[0].pid), "the kernel of a killed worker lives on")
+        return kernels[1].pid
+
+    tasks = [task("one", lasting(tmp_path, "one", 1)), task("other", wait_for(tmp_path / "one.2", tmp_path, "other"))]
+    told: list[Progress] = []
+    with engine(2, told, cluster_of_two) as started, ThreadPoolExecutor(1) as thread:
+        killed = thread.submit(kill_one)
+        executed = {each.outcome.run.name: each.outcome for each in started.run(tasks)}
+        until(lambda: gone(killed.result()), "a kernel is left")
+    assert {name: (outcome.state, outcome.attempts) for name, outcome in executed.items()} == {
+        "one": ("passed", 2), "other": ("passed", 1),
+    }  # fmt: skip
+    assert re.search(r"one: its worker on \S+ died; again on \S+ \(2 of 3\)", notes(told))
+
+
+def test_a_client_that_is_killed_leaves_no_kernel_and_the_workers(cluster_of_two: Options, tmp_path: Path) -> None:
+    client = start_client(tmp_path, str(cluster_of_two.scheduler))
+    try:
+        kernels = [psutil.Process(pid(tmp_path / name)) for name in ("one.1", "other.1")]
+        workers = [kernel.parent() for kernel in kernels]
+        client.kill()
+        client.communicate(timeout=60)
+        until(lambda: all(gone(kernel.pid) for kernel in kernels), "a kernel of a client that was killed lives on")
+        assert all(worker is not None and worker.is_running() for worker in workers)
+    finally:
+        client.kill()
+
+
+def test_a_kernel_that_no_worker_has(cluster_of_two: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "kernels" / "own"
+    folder.mkdir(parents=True)
+    (folder / "kernel.json").write_text(
+        json.dumps({"argv": [sys.executable, "-m", "x"], "display_name": "Own", "language": "python"})
+    )
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    with engine(3, [], cluster_of_two, [wanted("own")]) as started:
+        executed = list(started.run([task(f"run{number}", "1", kernel="own") for number in range(3)]))
+    assert {each.outcome.failure.kind for each in executed if each.outcome.failure} == {"KernelMissing"}
+    assert len(executed) == 3
+
+
+def test_workers_of_another_version_are_not_used(tmp_path: Path) -> None:
+    other = tmp_path / "path" / "tfkernels-9.9.dist-info"
+    other.mkdir(parents=True)
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: tfkernels\nVersion: 9.9\n")
+    with (
+        clusters.scheduler(tmp_path) as address,
+        clusters.worker(tmp_path, "old", "--no-nanny", PYTHONPATH=str(other.parent)),
+        pytest.raises(ProvisionError, match=r"they have tfkernels 9\.9, .*: pip install tfkernels=="),
+        engine(1, [], Options(scheduler=address)) as started,
+    ):
+        list(started.run([task("run", "1")]))
+
+
+def test_where_no_scheduler_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "CONNECT", 1.0)
+    with (
+        pytest.raises(ProvisionError, match=r"No Dask scheduler answers at tcp://127\.0\.0\.1:1"),
+        engine(1, [], Options(scheduler="tcp://127.0.0.1:1")),
+    ):
+        pass
+
+
+def test_a_scheduler_that_dies_takes_the_kernels_with_it(tmp_path: Path) -> None:
+    def kill_the_scheduler(process: subprocess.Popen[bytes]) -> int:
+        kernel = pid(tmp_path / "lasting.1")
+        process.kill()
+        return kernel
+
+    with (
+        clusters.scheduler_process(tmp_path) as (process, address),
+        clusters.worker(tmp_path, "only", "--no-nanny"),
+        engine(1, [], Options(scheduler=address)) as started,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        killed = thread.submit(kill_the_scheduler, process)
+        with pytest.raises(ProvisionError, match=r"connection to the scheduler was lost.*--resume"):
+            list(started.run([task("lasting", lasting(tmp_path, "lasting"))]))
+        until(lambda: gone(killed.result()), "a kernel is left without its scheduler")
+
+
+def test_a_cluster_with_certificates_and_a_worker_of_two_threads(tmp_path: Path) -> None:
+    made = Security.temporary()
+    settings = {"distributed.comm.tls.ca-file": str(tmp_path / "cert")}
+    for name, content in {"cert": made.tls_client_cert, "key": made.tls_client_key}.items():
+        (tmp_path / name).write_text(content)
+        for role in ("scheduler", "worker", "client"):
+            settings[f"distributed.comm.tls.{role}.{name}"] = str(tmp_path / name)
+    variables = {f"DASK_{name.replace('.', '__').replace('-', '_').upper()}": settings[name] for name in settings}
+    with (
+        clusters.scheduler_process(tmp_path, "--protocol", "tls", **variables) as (_, address),
+        clusters.worker(tmp_path, "only", "--no-nanny", "--protocol", "tls", "--nthreads", "2", **variables),
+        dask.config.set(settings),
+        engine(2, [], Options(scheduler=address)) as started,
+    ):
+        assert address.startswith("tls://")
+        # Each ends when the other one is there.
+        cells = {"one": wait_for(tmp_path / "other.1", tmp_path, "one")}
+        cells["other"] = wait_for(tmp_path / "one.1", tmp_path, "other")
+        executed = list(started.run([task(name, cell, "print(6 * 7)") for name, cell in cells.items()]))
+    assert [printed(each) for each in executed] == ["42\n"] * 2

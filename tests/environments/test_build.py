@@ -1,0 +1,319 @@
+"""Environments are whole or not there: interrupted, no index, a full disk, damaged, deleted."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from uv import find_uv_bin
+
+from tests.support.commands import built, command, in_a_mount, tfkernels
+from tfkernels.client import kernelspecs
+from tfkernels.client.kernel import Kernel
+from tfprovisioner.catalogue import locks, releases
+from tfprovisioner.environments import store, verify
+from tfprovisioner.environments.probe import probe
+from tfprovisioner.environments.recipe import recipe_for
+from tfprovisioner.environments.request import InstallRequest
+from tfprovisioner.errors import BadKernelName, BuildFailed, ProvisionError
+from tfprovisioner.kernelspecs import gc, install
+from tfprovisioner.kernelspecs import write as kernelspec
+from tfprovisioner.kernelspecs.install import Removed
+from tfprovisioner.system import files
+
+_RECIPE = recipe_for(InstallRequest("tf1"), releases.find("tf1"), "3.7")
+
+
+def test_interrupted_leaves_nothing(place: Path) -> None:
+    verify.doubt(_RECIPE)  # the check takes seconds
+    process = subprocess.Popen(command("install", "tf1", "--user"), stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "checking" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=30)
+    assert process.returncode != 0
+    assert "Traceback" not in rest
+    assert "interrupted. Nothing has changed" in rest
+    assert list((place / "home" / "environments").iterdir()) == []
+
+
+def test_no_index_is_told_and_leaves_nothing(place: Path) -> None:
+    failed = tfkernels(
+        "install", "tf1", "--user",
+        UV_DEFAULT_INDEX="http://127.0.0.1:9/simple", UV_CACHE_DIR=str(place / "cache"), UV_HTTP_RETRIES="0",
+    )  # fmt: skip
+    assert failed.returncode == 1
+    assert "package index cannot be reached" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert list((place / "home" / "environments").iterdir()) == []
+    assert not (place / "jupyter" / "kernels").exists()
+
+
+def test_a_file_that_is_not_the_verified_one_is_refused(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = {pin: tuple("0" * 64 for _ in digests) for pin, digests in locks._hashes().items()}
+    monkeypatch.setattr(locks, "_hashes", lambda: wrong)
+    with pytest.raises(BuildFailed, match="not the one that was verified"):
+        install.install(InstallRequest("tf1", user=True))
+    assert list((place / "home" / "environments").iterdir()) == []
+
+
+def test_a_release_that_no_index_has_is_told_before_anything_is_begun(place: Path) -> None:
+    failed = tfkernels("install", "2.99", "--user")
+    assert failed.returncode == 1
+    assert "The package index has no such release of TensorFlow" in failed.stderr
+    assert "looking for a Python" not in failed.stderr
+    assert list((place / "home" / "environments").iterdir()) == []
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(place: Path) -> None:
+    (place / "home").mkdir()
+    install_it = " ".join(command("install", "tf1", "--user"))
+    look = f"code=$?; ls {place}/home/environments; exit $code"
+    script = f"mount -t tmpfs -o size=60m none {place}/home && {install_it}; {look}"
+    failed = in_a_mount(script, UV_LINK_MODE="copy")  # a hard link into the cache would take no space
+    assert failed.returncode == 1, failed.stderr
+    assert "disk is full" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert failed.stdout == "", "ls found nothing that was left"
+    assert not (place / "jupyter" / "kernels").exists()
+
+
+def test_a_data_folder_that_cannot_be_made(place: Path) -> None:
+    (place / "home").write_text("a file")
+    failed = tfkernels("install", "tf1", "--user")
+    assert failed.returncode == 1
+    assert "TFKERNELS_HOME" in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder of the tests from here on: a build takes longer than what they do with it."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture
+def one(place: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[install.Installed]:
+    """A kernel of a whole environment, built if the test before has left none; the Jupyter is the test's own."""
+    monkeypatch.setenv("TFKERNELS_HOME", str(home))
+    yield install.install(InstallRequest("tf1", user=True))
+    shutil.rmtree(place / "jupyter")  # with a kernel that points to it, the environment would be in use
+
+
+def test_damage_is_diagnosed_refused_and_mended(one: install.Installed, place: Path) -> None:
+    assert install.install(InstallRequest("tf1", user=True)).built is False
+
+    one.environment.python.unlink()
+    sick = tfkernels("doctor", "tf1", "--json")
+    assert sick.returncode == 1
+    (diagnosis,) = json.loads(sick.stdout)
+    assert diagnosis["ok"] is False
+    assert "interpreter" in diagnosis["problem"]
+    assert diagnosis["remedy"] == "tfkernels install tf1 --user"
+
+    mended = install.install(InstallRequest("tf1", user=True))
+    assert mended.built
+    assert mended.environment.folder != one.environment.folder
+    assert not one.environment.folder.exists(), "nothing ran in it"
+    (healthy,) = json.loads(tfkernels("doctor", "tf1", "--json").stdout)
+    assert healthy["ok"], healthy
+    assert healthy["findings"]["tensorflow"] == "1.15.5"
+    assert store.current(_RECIPE) == mended.environment
+
+
+def test_an_environment_that_looks_whole_but_is_not(one: install.Installed) -> None:
+    package = next(one.environment.folder.glob("lib/python*/site-packages/google/protobuf"))
+    shutil.rmtree(package)
+    sick = tfkernels("doctor", "tf1")
+    assert sick.returncode == 1
+    assert "mend it with: tfkernels install tf1 --user --rebuild" in sick.stdout
+    assert tfkernels("install", "tf1", "--user", "--rebuild").returncode == 0
+    assert tfkernels("doctor", "tf1").returncode == 0
+
+
+def test_deleted_by_hand(one: install.Installed) -> None:
+    shutil.rmtree(one.environment.folder)
+    (row,) = [row for row in json.loads(tfkernels("list", "--json").stdout) if row["name"] == "tf1"]
+    assert row["state"].endswith("is broken: it is not there any more")
+    assert install.install(InstallRequest("tf1", user=True)).built
+
+
+def test_kernels_that_share_an_environment(one: install.Installed, place: Path) -> None:
+    second = install.install(InstallRequest("1.15", name="mine", user=True))
+    assert second.environment == one.environment
+    assert (
+        json.loads((second.kernelspec / "kernel.json").read_text())["display_name"]
+        == "TensorFlow 1.15 · Python 3.7 (mine)"
+    )
+
+    (removed,) = install.remove("mine")
+    assert removed.kernelspecs == (second.kernelspec,)
+    assert removed.environment is None
+    assert str(one.kernelspec) in removed.stays, "who needs it"
+    assert one.environment.python.exists()
+    assert install.remove("tf1") == [Removed((one.kernelspec,), one.environment.folder)]
+    assert not one.kernelspec.exists()
+    assert not one.environment.folder.exists()
+
+
+def test_a_rebuild_moves_all_its_kernels_and_disturbs_none_that_runs(one: install.Installed) -> None:
+    other = install.install(InstallRequest("1.15", name="mine", user=True))
+    with Kernel("mine") as running:
+        running.run("x = 1")
+        rebuilt = install.install(InstallRequest("tf1", user=True, rebuild=True))
+        assert rebuilt.environment.folder != one.environment.folder
+        running.run("import tensorflow as tf; x += tf.Session().run(tf.constant(1))")
+        assert running["x"] == 2, "its files are still there"
+    with Kernel("mine") as fresh:
+        assert fresh["__import__('sys').prefix"] == str(rebuilt.environment.folder)
+    assert one.environment.folder.exists()
+    (removed,) = install.remove(other.name)
+    assert removed.environment is None
+    assert install.remove("tf1") == [Removed((one.kernelspec,), rebuilt.environment.folder)]
+    assert list(store.root().iterdir()) == [], "and nothing of the older one stays"
+
+
+def test_somebody_elses_kernel_is_left_alone(place: Path) -> None:
+    other = place / "jupyter" / "kernels" / "tf1"
+    other.mkdir(parents=True)
+    (other / "kernel.json").write_text('{"argv": ["x"], "display_name": "mine", "language": "python"}')
+    with pytest.raises(BadKernelName, match="--name"):
+        install.install(InstallRequest("tf1", user=True))
+    assert "mine" in (other / "kernel.json").read_text()
+    assert built(place) == [], "and no minutes of work before saying so"
+
+
+def test_a_kernel_of_ours_is_not_replaced_by_another_release_unasked(one: install.Installed) -> None:
+    with pytest.raises(BadKernelName, match="made by: tfkernels install tf1 --user"):
+        install.install(InstallRequest("1.15", name="tf1", user=True))
+
+
+@pytest.mark.parametrize("content", ["[]", "{", '{"metadata": null}', '{"metadata": {"tfkernels": 5}}', "null"])
+def test_odd_kernelspecs_of_others_break_nothing(one: install.Installed, content: str) -> None:
+    odd = one.kernelspec.with_name("odd")
+    odd.mkdir()
+    (odd / "kernel.json").write_text(content)
+    assert "tf1" in kernelspecs.find()
+    assert tfkernels("list").returncode == 0
+    with pytest.raises(BadKernelName):
+        install.install(InstallRequest("tf1", name="odd", user=True))
+
+
+def test_what_lies_in_the_current_folder_is_not_part_of_an_environment(
+    one: install.Installed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "random.py").write_text("raise SystemExit('not for you')")
+    monkeypatch.chdir(tmp_path)
+    assert probe(one.environment.python).tensorflow == "1.15.5"
+
+
+def test_a_kernel_json_that_cannot_be_written_leaves_the_old_one(
+    one: install.Installed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (one.kernelspec / "kernel.json").read_text()
+
+    def fail(path: Path, text: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(kernelspec, "replace_text", fail)
+    with pytest.raises(ProvisionError, match="No space left"):
+        kernelspec.write(InstallRequest("tf1", user=True, extras=("pandas",)), one.environment)
+    assert (one.kernelspec / "kernel.json").read_text() == before
+
+
+def test_pip_in_a_cell_goes_into_the_kernels_own_environment(one: install.Installed) -> None:
+    spec = kernelspecs.get("tf1")
+    assert spec.folder == one.kernelspec
+    pip = [str(one.environment.folder / "bin" / "pip"), "--version"]
+    done = subprocess.run(pip, capture_output=True, text=True, check=True)
+    assert str(one.environment.folder) in done.stdout
+
+
+def test_files_are_shared_with_the_cache(one: install.Installed) -> None:
+    """Hard links: another environment of the same packages costs next to nothing."""
+    cache = subprocess.run([find_uv_bin(), "cache", "dir"], capture_output=True, text=True, check=True).stdout.strip()
+    if Path(cache).stat().st_dev != one.environment.folder.stat().st_dev:
+        pytest.skip("uv's cache is on another file system here")
+    library = next(
+        one.environment.folder.glob("lib/python*/site-packages/tensorflow_core/python/*pywrap_tensorflow*.so")
+    )
+    assert library.stat().st_nlink > 1
+
+
+def test_an_environment_is_on_the_disk_before_its_record_is(
+    light: str, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a power cut might leave the record alone, and a kernel that points to files without their content."""
+    real, flushed = files.flush, []
+
+    def watched(folder: Path) -> None:
+        real(folder)
+        flushed.append((folder, {path for path in folder.rglob("*") if not path.is_dir()}))
+
+    monkeypatch.setattr(files, "flush", watched)
+    made = install.install(InstallRequest("1.15", user=True)).environment.folder
+    (call,) = flushed
+    assert call[0] == made
+    after = {path for path in made.rglob("*") if not path.is_dir()} - call[1]
+    assert made / "environment.json" in after
+    assert {path.parent for path in after} == {made}, "of what is installed nothing came after it"
+
+
+_START = """
+from tests.support.notebooks import run_cells, text
+print('a cell says', text(run_cells('tf1.15', '6 * 7')[0]))
+"""
+
+
+def test_with_a_data_folder_that_became_read_only_kernels_work_and_the_rest_is_told(place: Path) -> None:
+    """As on a shared machine, where somebody else looks after the environments."""
+    install.install(InstallRequest("1.15", user=True))
+    home, root = place / "home", Path(__file__).parents[2]
+    read_only = f"mount --bind {home} {home} && mount -o remount,bind,ro {home} && cd {root}"
+
+    def done(program: list[str]) -> subprocess.CompletedProcess[str]:
+        return in_a_mount(f"{read_only} && {shlex.join(program)}")
+
+    listed = done(command("list"))
+    assert listed.returncode == 0, listed.stderr
+    assert "tf1.15" in listed.stdout
+    examined = done(command("doctor", "tf1.15"))
+    assert "tf1.15: ok" in examined.stdout, examined.stdout + examined.stderr
+    assert "a cell says 42" in done([sys.executable, "-c", _START]).stdout
+    for arguments in (["--rebuild"], []):
+        refused = done(command("install", "1.15", "--user", *arguments))
+        assert refused.returncode == 1
+        assert f"The data folder {home} cannot be written: Read-only file system" in refused.stderr
+        assert "TFKERNELS_HOME" in refused.stderr
+        assert "Traceback" not in refused.stderr
+    for program in (command("gc"), command("remove", "tf1.15")):
+        refused = done(program)
+        assert refused.returncode == 1
+        assert "Read-only file system" in refused.stderr
+        assert "Traceback" not in refused.stderr
+    assert "a cell says 42" in done([sys.executable, "-c", _START]).stdout, "and nothing has changed"
+
+
+def test_what_gc_cannot_delete_is_told(light: str, place: Path) -> None:
+    made = install.install(InstallRequest("1.15", user=True))
+    shutil.rmtree(made.kernelspec)
+    folder = made.environment.folder
+    swept = in_a_mount(
+        f"mount --bind {folder} {folder} && mount -o remount,bind,ro {folder} && {shlex.join(command('gc'))}"
+    )
+    assert "Traceback" not in swept.stderr
+    assert str(folder) in swept.stderr
+    assert "Read-only file system" in swept.stderr
+    assert f"removed {folder}" not in swept.stdout
+    assert swept.returncode == 1
+    assert store.load(folder) is not None, "whole as before"
+    assert str(folder) in [item.path for item in gc.collect()], "for the next time"

@@ -1,0 +1,339 @@
+"""Environments from conda channels: real packages, made here, from a folder or from a server on loopback."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from uv import find_uv_bin
+
+from tests.support import channels, tiny
+from tests.support.channels import Package, Server, order
+from tests.support.commands import nothing_is_there
+from tfkernels.client import kernelspecs
+from tfkernels.client.kernel import Kernel
+from tfprovisioner.catalogue import releases
+from tfprovisioner.conda import channels as names
+from tfprovisioner.conda import solve as prefixes
+from tfprovisioner.conda import user_conda
+from tfprovisioner.conda.solve import PackageRequest
+from tfprovisioner.environments.request import InstallRequest
+from tfprovisioner.errors import BuildFailed, NoWheels
+from tfprovisioner.kernelspecs import doctor, install
+from tfprovisioner.progress import Reporter
+from tfprovisioner.pythons import find
+
+
+class Recorder(Reporter):
+    def __init__(self) -> None:
+        super().__init__("test")
+        self.sizes: list[tuple[int, int | None]] = []
+
+    def fetched(self, size: int, total: int | None = None) -> None:
+        self.sizes.append((size, total))
+
+
+def test_an_environment_of_conda_packages_is_active_in_its_kernel(
+    server: Server, place: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    done = install.install(order(server.url))
+    prefix = done.environment.folder
+    assert done.built
+    assert done.environment.python_version == find.ask(prefix / "bin" / "python").version
+    assert re.search(r"fetching and linking \d conda packages", capfd.readouterr().err)
+
+    explicit = (prefix / prefixes.EXPLICIT).read_text().splitlines()
+    assert explicit[0] == "@EXPLICIT"
+    index = json.loads((place / "served" / channels.subdir() / "repodata.json").read_text())["packages"]
+    expected = {f"{server.url}/{channels.subdir()}/{file}#{entry['sha256']}" for file, entry in index.items()}
+    assert set(explicit[1:]) == expected
+
+    with Kernel("tf1") as kernel:
+        kernel.run("import os, sys, shutil, subprocess")
+        assert kernel["sys.prefix"] == str(prefix)
+        assert (
+            kernel["[part for part in sys.path if 'site-packages' in part and not part.startswith(sys.prefix)]"] == []
+        )
+        variables = kernel["dict(os.environ)"]
+        assert variables["CONDA_PREFIX"] == variables["CONDA_DEFAULT_ENV"] == str(prefix)
+        assert variables["FROM_A_HOOK"] == f"{prefix} costs $5"
+        assert variables["LD_LIBRARY_PATH"] == f"{prefix}/special"
+        assert variables["PATH"].split(":")[:2] == [str(prefix / "bin"), str(prefix / "tools")]
+        assert kernel["shutil.which('python')"] == str(prefix / "bin" / "python")
+        assert kernel["subprocess.check_output('where').decode().strip()"] == str(prefix)
+        # What is this environment's is not handed on to the kernels that it starts.
+        kernel.run("from tfkernels import env_vars as environ; handed_on = environ.cleaned(environ.AT_START)")
+        assert not {"CONDA_PREFIX", "FROM_A_HOOK", "LD_LIBRARY_PATH"} & set(kernel["handed_on"])
+
+    for again in (order(server.url), InstallRequest("tf1", user=True)):
+        assert install.install(again).built is False, "and plain `tfkernels install tf1` leaves it as it was made"
+    assert install.install(again).choices == ("--backend conda", f"--channel {server.url}")
+    assert install.remove("tf1") == [install.Removed((done.kernelspec,), prefix)]
+
+
+def test_a_conda_environment_of_the_users_is_active_in_its_kernel(server: Server, place: Path) -> None:
+    theirs = place / "theirs"
+    prefixes.fill(theirs, PackageRequest((server.url,), ("python=3.7", "tensorflow", "ipykernel")), Recorder())
+    added = install.add(theirs, user=True)
+    with Kernel(added.name) as kernel:
+        kernel.run("import os, sys")
+        assert kernel["sys.prefix"] == kernel["os.environ['CONDA_PREFIX']"] == str(theirs)
+        assert kernel["os.environ['FROM_A_HOOK']"] == f"{theirs} costs $5"
+    assert install.remove(added.name)[0].environment is None
+    assert (theirs / "bin" / "python").exists()
+
+
+def test_progress_is_told_in_bytes(server: Server, place: Path) -> None:
+    recorder = Recorder()
+    prefixes.fill(place / "prefix", PackageRequest((server.url,), ("python=3.7", "ipykernel")), recorder)
+    (first, total), *rest = recorder.sizes
+    assert first == 0
+    assert total == sum(record["size"] for record in prefixes.records(place / "prefix"))
+    assert rest
+    assert 0 < rest[-1][0] <= (total or 0)
+
+
+@pytest.mark.parametrize("path", ["t/to-ken-4711", "a1B2c3D4e5F6g7H8"])
+def test_passwords_and_tokens_of_a_channel_stay_out_of_what_is_written(
+    server: Server, place: Path, capfd: pytest.CaptureFixture[str], path: str
+) -> None:
+    channel = place / "served" / path / "mine"
+    channel.mkdir(parents=True)
+    for subdir in (channels.subdir(), "noarch"):
+        (channel / subdir).symlink_to(place / "served" / subdir)
+    url = server.url.replace("://", "://me:s3cret@") + f"/{path}/mine"
+    done = install.install(order(url))
+    secrets = [b"s3cret", path.rpartition("/")[2].encode()]
+    files = [file for folder in ("home", "jupyter") for file in (place / folder).rglob("*") if file.is_file()]
+    assert done.kernelspec / "kernel.json" in files
+    assert [file for file in files if any(secret in file.read_bytes() for secret in secrets)] == []
+    said = "".join(capfd.readouterr())
+    assert not any(secret.decode() in said for secret in secrets)
+
+
+def test_offline_takes_what_is_in_the_cache(server: Server, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    with pytest.raises(BuildFailed, match="UV_OFFLINE is set"):
+        install.install(order(server.url))
+    assert nothing_is_there(place)
+    assert server.requests == []
+
+    wanted = PackageRequest((server.url,), ("python=3.7",))
+    monkeypatch.delenv("UV_OFFLINE")
+    prefixes.fill(place / "first", wanted, Reporter("first"))
+    seen = len(server.requests)
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    prefixes.fill(place / "second", wanted, Reporter("second"))
+    assert (place / "second" / "bin" / "python").exists()
+    assert len(server.requests) == seen
+
+
+def test_a_package_for_gpus_is_taken_if_the_user_says_there_is_one(
+    server: Server, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Package("for_gpu", "1.0", ("__cuda >=12",)).write(place / "served")
+    wanted = PackageRequest((server.url,), ("for_gpu",))
+    monkeypatch.setenv("CONDA_OVERRIDE_CUDA", "")
+    with pytest.raises(BuildFailed, match="__cuda"):
+        prefixes.fill(place / "without", wanted, Reporter("without"))
+    monkeypatch.setenv("CONDA_OVERRIDE_CUDA", "12.4")
+    prefixes.fill(place / "with", wanted, Reporter("with"))
+    assert [record["name"] for record in prefixes.records(place / "with")] == ["for_gpu"]
+
+
+def test_packages_newer_than_what_was_verified_are_taken_only_if_nothing_else_goes(server: Server, place: Path) -> None:
+    Package("numpy", "2.0.0", ("python 3.7.*",)).write(place / "served")
+    done = install.install(order(server.url))
+    assert "numpy-1.18.5" in (done.environment.folder / prefixes.EXPLICIT).read_text()
+
+
+def test_a_rebuild_activates_the_new_environment_in_all_its_kernels(server: Server, place: Path) -> None:
+    install.install(order(server.url))
+    other = install.install(order(server.url, name="mine"))
+    rebuilt = install.install(order(server.url, rebuild=True))
+    variables = json.loads((other.kernelspec / "kernel.json").read_text())["env"]
+    assert variables["CONDA_PREFIX"] == str(rebuilt.environment.folder)
+    assert str(other.environment.folder) not in json.dumps(variables)
+
+
+def test_a_release_that_the_channel_lacks_is_made_of_its_python_and_wheels(
+    light: str, server: Server, place: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for archive in (place / "served" / channels.subdir()).glob("tensorflow-*"):
+        archive.unlink()
+    index = place / "served" / channels.subdir() / "repodata.json"
+    index.write_text(index.read_text().replace("1.15.5", "1.14.0"))
+    done = install.install(order(server.url))
+    said = capfd.readouterr().err
+    assert "no tensorflow 1.15.5; there is 1.14.0. It is made of conda's Python and wheels instead" in said
+    assert done.environment.folder in Path(os.path.realpath(done.environment.python)).parents
+    assert (done.environment.folder / "requirements.txt").read_text() == light
+    assert "python-3.7" in (done.environment.folder / prefixes.EXPLICIT).read_text()
+
+
+def small(version: str, text: str) -> dict[str, str]:
+    """The files of a small package of Python's, as wheels and conda's packages have them."""
+    info = f"small-{version}.dist-info"
+    metadata = f"Metadata-Version: 2.1\nName: small\nVersion: {version}\n"
+    return {
+        "small.py": text,
+        f"{info}/METADATA": metadata,
+        f"{info}/RECORD": f"small.py,,\n{info}/METADATA,,\n{info}/RECORD,,\n",
+    }
+
+
+def test_what_changed_in_an_environment_of_conda_packages_is_told(server: Server, place: Path) -> None:
+    site = "lib/python3.7/site-packages"
+    files: dict[str, bytes | Path] = {f"{site}/{path}": text.encode() for path, text in small("1.0", "x = 1").items()}
+    Package("small", "1.0", ("python 3.7.*",), files, build="py37_0").write(place / "served")
+    made = install.install(order(server.url, extras=("small",))).environment
+    diagnosis = doctor.examine("tf1")
+    assert (diagnosis.ok, diagnosis.warnings, diagnosis.notes) == (True, (), ())
+
+    own = [
+        tiny.wheel(place, "colorama", "0.4.5", {"colorama.py": ""}),
+        tiny.wheel(place, "small", "2.0", {"small.py": ""}),
+    ]
+    pip = [find_uv_bin(), "pip", "install", "--quiet", "--python", str(made.python)]
+    subprocess.run([*pip, *map(str, own)], check=True)
+    diagnosis = doctor.examine("tf1")
+    assert (diagnosis.warnings, diagnosis.notes) == (("small is 2.0 instead of 1.0",), ("colorama==0.4.5 was added",))
+
+    for name in ("numpy", "another"):
+        Package(name, "1.19.0", ("ipykernel",)).write(place / "served")
+    beside = ("tensorflow", "ipykernel", "numpy==1.19.0", "another", "pip", "setuptools", "ipywidgets", "tqdm", "small")
+    prefixes.fill(
+        made.folder, PackageRequest((server.url,), ("python=3.7", *beside)), Reporter("as `conda install` does")
+    )
+    diagnosis = doctor.examine("tf1")
+    assert "numpy is 1.19.0 instead of 1.18.5" in diagnosis.warnings
+    assert "matplotlib-base is missing" in diagnosis.warnings
+    assert "another==1.19.0 was added" in diagnosis.notes
+
+    (made.folder / "etc" / "conda" / "activate.d" / "stub.sh").unlink()
+    diagnosis = doctor.examine("tf1")
+    assert "tensorflow: etc/conda/activate.d/stub.sh is missing" in (diagnosis.problem or "")
+    assert (
+        diagnosis.remedy
+        == f"tfkernels install tf1 --user --backend conda --channel {server.url} --with small --rebuild"
+    )
+
+
+def test_requirements_for_other_pythons_and_limits(server: Server, place: Path) -> None:
+    for version in ("1.0", "1.5", "2.0"):
+        Package("brought", version, ("python 3.7.*",)).write(place / "served")
+    Package("asked", "1.0", ("brought",)).write(place / "served")
+    lines = ("asked>=1 ; python_version >= '3.7'", "none ; python_version < '3'", "-c brought<2,!=1.5", "-c nothing<1")
+    done = install.install(order(server.url, extras=lines))
+    explicit = prefixes.listed(done.environment.folder)
+    assert (explicit["asked"], explicit["brought"]) == ("1.0", "1.0")
+    with pytest.raises(BuildFailed, match="no packages that go together"):
+        install.install(order(server.url, extras=("asked", "-c brought>2")))
+
+
+def test_what_conda_itself_cannot_be_told_is_refused(server: Server, place: Path) -> None:
+    own = place / "conda"
+    own.write_text(_CONDA.format(python=sys.executable))
+    own.chmod(0o755)
+    with pytest.raises(BuildFailed, match=r"cannot be told to limit.*numpy<2.*--conda-exe"):
+        install.install(order(server.url, conda=str(own), extras=("-c numpy<2",)))
+    assert nothing_is_there(place)
+
+
+def test_a_machine_that_there_are_no_wheels_for(
+    light: str, server: Server, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(releases, "platform_name", lambda: "linux-aarch64")
+    with pytest.raises(NoWheels, match="--backend conda"):
+        install.install(InstallRequest("tf1", user=True))
+    assert install.install(order(server.url)).built, "as that said"
+
+    Package("python", "3.7.99").write(place / "bare")
+    with pytest.raises(
+        BuildFailed, match=r"no tensorflow 1\.15\.5.*nor has TensorFlow 1\.15\.5 wheels for linux-aarch64"
+    ):
+        install.install(order(place / "bare", name="other"))
+
+
+def test_a_release_that_the_channel_has_for_another_python(server: Server, place: Path) -> None:
+    replaced = Package("tensorflow", "1.15.5", ("python >=3.8,<3.9.0a0",), build="py38_0")
+    (place / "served" / channels.subdir() / "tensorflow-1.15.5-py37_0.tar.bz2").unlink()
+    index = place / "served" / channels.subdir() / "repodata.json"
+    content = json.loads(index.read_text())
+    del content["packages"]["tensorflow-1.15.5-py37_0.tar.bz2"]
+    index.write_text(json.dumps(content))
+    replaced.write(place / "served")
+    subject = prefixes.Subject("tensorflow", "1.15.5", "3.7")
+    with pytest.raises(prefixes.Lacking, match=r"is there for Python 3\.8 \(--python takes one\), not for 3\.7"):
+        prefixes.fill(place / "prefix", PackageRequest((server.url,), ("python=3.7",), (), subject), Reporter("test"))
+    assert not (place / "prefix").exists()
+
+
+_CONDA = """#!{python}
+import json, pathlib, sys
+from tfprovisioner.conda import solve as prefixes
+from tfprovisioner.progress import Reporter
+if sys.argv[1:] == ["info", "--json"]:
+    print(json.dumps({{"conda_version": "24.11.2"}}))
+else:
+    words = sys.argv[1:]
+    value = lambda option: words[words.index(option) + 1]
+    specs = tuple(words[words.index("--strict-channel-priority") + 1:])
+    assert words[:2] == ["create", "--yes"] and "--override-channels" in words, words
+    prefixes.fill(pathlib.Path(value("--prefix")), prefixes.PackageRequest((value("--channel"),), specs), Reporter("x"))
+"""
+
+
+def test_the_users_own_conda_does_the_same(server: Server, place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A stand-in that takes conda's arguments: no real one can be installed from a package index."""
+    own = place / "conda"
+    own.write_text(_CONDA.format(python=sys.executable))
+    own.chmod(0o755)
+    done = install.install(order(server.url, conda=str(own)))
+    assert "conda 24.11.2 solves and installs" in capfd.readouterr().err
+    assert "tensorflow-1.15.5" in (done.environment.folder / prefixes.EXPLICIT).read_text()
+    assert f"--conda-exe {own}" in kernelspecs.get("tf1").install_command
+
+
+def test_a_program_that_is_only_called_conda_is_refused(place: Path) -> None:
+    other = place / "conda"
+    other.write_text("#!/bin/sh\necho hello\n")
+    other.chmod(0o755)
+    with pytest.raises(BuildFailed, match="neither conda, mamba nor micromamba"):
+        user_conda.identity(other)
+    with pytest.raises(BuildFailed, match="There is no program"):
+        user_conda.chosen(str(place / "nothing"))
+
+
+def test_channels_by_name_and_by_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TFKERNELS_CHANNELS", "CONDA_CHANNEL_ALIAS"):
+        monkeypatch.delenv(name, raising=False)
+    assert names.chosen(()) == ("conda-forge",)
+    assert names.urls("conda-forge") == ("https://conda.anaconda.org/conda-forge",)
+    assert names.urls("defaults") == ("https://repo.anaconda.com/pkgs/main", "https://repo.anaconda.com/pkgs/r")
+    assert names.urls(str(tmp_path)) == (tmp_path.as_uri(),)
+    assert names.urls("https://here/mine/") == ("https://here/mine",)
+    monkeypatch.setenv("CONDA_CHANNEL_ALIAS", "https://mirror/conda/")
+    monkeypatch.setenv("TFKERNELS_CHANNELS", "mine, conda-forge")
+    assert names.chosen(()) == ("mine", "conda-forge")
+    assert names.chosen(("other",)) == ("other",)
+    assert names.urls("mine") == ("https://mirror/conda/mine",)
+    address = "https://name:password@host:8/t/to-ken/mine"
+    assert names.public(address) == "https://host:8/mine"
+    assert "--channel https://host:8/mine" in order(address).command
+
+
+def test_defaults_is_taken_only_with_a_word_on_its_terms(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    monkeypatch.setenv("RATTLER_CACHE_DIR", str(place / "cache"))
+    for channel, told in (("defaults", True), ("conda-forge", False)):
+        with pytest.raises(BuildFailed, match="UV_OFFLINE is set"):
+            install.install(order(channel))
+        assert ("larger organisations need a licence" in capfd.readouterr().err) == told

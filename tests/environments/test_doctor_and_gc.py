@@ -1,0 +1,218 @@
+"""Environments change under their kernels: ``doctor`` tells it, ``--fix`` mends it, ``gc`` takes away the rest."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from uv import find_uv_bin
+
+from tests.support import tiny
+from tests.support.commands import tfkernels
+from tfprovisioner.environments import store
+from tfprovisioner.environments.probe import Findings
+from tfprovisioner.environments.request import InstallRequest
+from tfprovisioner.kernelspecs import doctor, gc, install, listing, mending
+from tfprovisioner.kernelspecs.install import Installed
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One data folder for all these tests: an environment that a test leaves whole is not built again."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture
+def one(place: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Installed]:
+    """Kernel tf1.15, which no other Jupyter here has, in a Jupyter of its own."""
+    monkeypatch.setenv("TFKERNELS_HOME", str(home))
+    made = install.install(InstallRequest("1.15", user=True))
+    yield made
+    shutil.rmtree(made.kernelspec, ignore_errors=True)
+
+
+def pip(environment: store.Environment, *packages: str) -> None:
+    """What ``!pip install`` in a cell does."""
+    install = [find_uv_bin(), "pip", "install", "--quiet", "--python", str(environment.python)]
+    subprocess.run([*install, *packages], check=True)
+
+
+def test_what_changed_in_an_environment_is_told_and_what_broke_it_is_mended(one: Installed) -> None:
+    pip(one.environment, "six==1.15.0", "colorama==0.4.5")
+    site = next(one.environment.folder.glob("lib/python*/site-packages"))
+    edited = (site / "absl" / "app.py").read_text() + "\n# edited\n"
+    (
+        site / "absl" / "app.py"
+    ).unlink()  # else the file in uv's cache is edited, and in all environments of this machine
+    (site / "absl" / "app.py").write_text(edited)
+    diagnosis = doctor.examine("tf1.15")
+    assert diagnosis.ok
+    assert diagnosis.warnings[0].startswith("six is 1.15.0 instead of ")
+    assert diagnosis.warnings[1:] == ("absl-py: absl/app.py was changed",)
+    assert diagnosis.notes == ("colorama==0.4.5 was added",)
+    assert diagnosis.remedy is None
+
+    (site / "markdown" / "extensions" / "toc.py").unlink()
+    diagnosis = doctor.examine("tf1.15")
+    assert not diagnosis.ok, "TensorFlow itself does not miss it, and somebody will"
+    assert "markdown/extensions/toc.py is missing" in (diagnosis.problem or "")
+    assert diagnosis.remedy == "tfkernels install 1.15 --user --rebuild"
+
+    done = tfkernels("doctor", "tf1.15", "--fix", "--json")
+    assert done.returncode == 0, done.stderr
+    (mended,) = json.loads(done.stdout)
+    assert mended["mended"] == "tfkernels install 1.15 --user --rebuild"
+    assert mended["warnings"] == []
+    (lost,) = mended["notes"]
+    assert lost.endswith("Bring it back with: tfkernels install 1.15 --user --with colorama==0.4.5")
+    assert not one.environment.folder.exists()
+
+
+@pytest.mark.parametrize(("package", "title"), [("tensorflow", "TensorFlow"), ("ipykernel", "ipykernel")])
+def test_what_was_uninstalled_is_told_and_installed_anew(one: Installed, package: str, title: str) -> None:
+    uninstall = [find_uv_bin(), "pip", "uninstall", "--quiet", "--python", str(one.environment.python), package]
+    subprocess.run(uninstall, check=True)
+    site = next(one.environment.folder.glob("lib/python*/site-packages"))
+    (site / "ipykernel-6.0.dist-info").mkdir()  # as an uninstallation that was interrupted leaves it
+    assert list(site.glob("tensorflow_estimator")), "a package whose name begins like TensorFlow's is still there"
+    (row,) = [row for row in listing.kernels() if row.name == "tf1.15"]
+    assert f"{title} is no longer in it" in row.state
+    assert doctor.examine("tf1.15").remedy == "tfkernels install 1.15 --user"
+    again = install.install(InstallRequest("1.15", user=True))
+    assert again.built
+    assert [row.state for row in listing.kernels() if row.name == "tf1.15"] == ["ok"]
+
+
+def test_two_tensorflows_in_one_environment_are_told(one: Installed, tmp_path: Path) -> None:
+    other = tiny.wheel(tmp_path, "tensorflow_cpu", "1.15.0", {"tensorflow/another.py": ""})
+    asking = tiny.wheel(tmp_path, "asking", "1.0", {"asking.py": ""})
+    pip(one.environment, "--no-deps", str(other), str(asking))
+    diagnosis = doctor.examine("tf1.15")
+    assert diagnosis.ok
+    assert diagnosis.warnings[0].startswith("tensorflow 1.15.5 and tensorflow-cpu 1.15.0 lie over each other")
+    assert "--with, not !pip install" in diagnosis.warnings[0]
+    assert diagnosis.remedy == "tfkernels install 1.15 --user --rebuild"
+    mended = mending.mend(diagnosis)
+    assert (mended.ok, mended.warnings, mended.remedy) == (True, (), None)
+    assert "asking==1.0" in mended.notes[0], "what else had been added"
+
+
+def test_a_kernel_json_that_cannot_be_read_costs_no_extras(one: Installed) -> None:
+    made = install.install(InstallRequest("1.15", name="mine", user=True, extras=("colorama==0.4.5",)))
+    try:
+        (made.kernelspec / "kernel.json").write_text("{")
+        sick = doctor.examine("mine")
+        assert sick.remedy == "tfkernels install 1.15.5 --name mine --user --with colorama==0.4.5"
+        assert mending.mend(sick).ok
+        again = install.install(InstallRequest("1.15.5", name="mine", user=True))
+        assert (again.environment, again.built, again.kept) == (made.environment, False, ("colorama==0.4.5",))
+    finally:
+        install.remove("mine")
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "told"),
+    [("2.22", "2.22.0", False), ("2.22", "2.2.2", True), ("2.15.0.post1", "2.15.0", False), ("2.15.0", "2.15.1", True)],
+)
+def test_a_release_by_another_name_is_no_upgrade(then: str, now: str, told: bool) -> None:
+    findings = Findings(tensorflow=now, python="3.13.0", numpy="2.0", ipykernel="7.0")
+    assert bool(doctor._outdated({"tensorflow": then, "python": "3.13.0"}, findings)) == told
+
+
+def test_kernels_that_point_to_nothing_are_registered_again(one: Installed) -> None:
+    file = one.kernelspec / "kernel.json"
+    whole = file.read_text()
+    content = json.loads(whole)
+    content["argv"][0] = "/no/where/python"
+    content["argv"][2] = "/no/where/launcher.py"
+    for broken in (json.dumps(content), whole.replace('"argv"', '"argv'), whole.replace(".build-", ".build-0")):
+        file.write_text(broken)
+        sick = doctor.examine("tf1.15")
+        assert not sick.ok
+        assert sick.remedy in ("tfkernels install 1.15 --user", "tfkernels install tf1.15 --user")
+        assert mending.mend(sick).ok
+        assert json.loads(file.read_text())["argv"] == json.loads(whole)["argv"]
+    assert len(list(store.root().iterdir())) == 1, "and nothing had to be built for it"
+
+
+def test_a_python_that_became_another_one(one: Installed) -> None:
+    """As where the system's python3 was upgraded under an environment."""
+    one.environment.python.unlink()
+    one.environment.python.symlink_to(Path(sys.executable).resolve())
+    try:
+        diagnosis = doctor.examine("tf1.15")
+    finally:
+        one.environment.python.unlink()
+        one.environment.python.symlink_to(one.environment.base_python)
+    here = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    assert f"has become Python {here}" in (diagnosis.problem or "")
+    assert diagnosis.remedy == "tfkernels install 1.15 --user"
+
+
+def test_a_kernel_keeps_what_it_was_made_with(one: Installed) -> None:
+    """``one`` has the plain environment all the while."""
+    first = install.install(InstallRequest("1.15", name="mine", user=True))
+    assert first.environment == one.environment
+    more = install.install(InstallRequest("1.15", name="mine", user=True, extras=("tqdm<4.60",)))
+    assert more.built
+    assert (more.extras, more.kept) == (("tqdm<4.60",), ())
+    version = [str(more.environment.python), "-c", "import tqdm; print(tqdm.__version__ < '4.60')"]
+    assert subprocess.run(version, capture_output=True, text=True, check=True).stdout == "True\n"
+
+    again = install.install(InstallRequest("1.15", name="mine", user=True))
+    assert (again.environment, again.built, again.kept) == (more.environment, False, ("tqdm<4.60",))
+    plain = install.install(InstallRequest("1.15", name="mine", user=True, without=("tqdm",)))
+    assert plain.environment == one.environment
+    assert not more.environment.folder.exists(), "nothing points to it any more"
+    assert install.remove("mine")[0].environment is None
+
+
+def test_remove_takes_a_kernel_away_everywhere(one: Installed, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "prefix", str(place / "venv"))
+    monkeypatch.setattr("jupyter_core.paths.ENV_JUPYTER_PATH", [str(place / "venv" / "share" / "jupyter")])
+    both = [install.install(InstallRequest("1.15", name="twice", user=user)).kernelspec for user in (True, False)]
+    (removed,) = install.remove("twice")
+    assert set(removed.kernelspecs) == set(both)
+    assert not any(path.exists() for path in both)
+    assert removed.environment is None
+    assert removed.stays.endswith(f"another kernel uses it: {one.kernelspec}")
+
+
+def test_gc_removes_what_nothing_points_to(
+    one: Installed, home: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half = store.root() / "tensorflow-2.0.0-py3.7-0123456789ab.build-aaaaaa"
+    (half / "bin").mkdir(parents=True)
+    (half / "bin" / "python").write_text("x" * 1000)
+    stale = home / "locks" / "tensorflow-1.0.0-py3.6-0123456789ab.lock"
+    stale.touch()
+    told = json.loads(tfkernels("gc", "--dry-run", "--json").stdout)
+    assert {item["path"]: item["size"] for item in told}.items() >= {str(half): 1000, str(stale): 0}.items()
+    assert str(one.environment.folder) not in [item["path"] for item in told]
+    assert half.exists()
+    done = tfkernels("gc")
+    assert f"removed {half}: a build that did not finish" in done.stdout
+    assert not half.exists()
+    assert not stale.exists()
+
+    monkeypatch.setenv("JUPYTER_PATH", str(place / "other"))
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(place / "other"))
+    assert gc.collect() == [], "a Jupyter that is not this one has a kernel of it"
+
+    shutil.rmtree(one.kernelspec)
+    sleep = [str(one.environment.python), "-c", "import time; print(flush=True); time.sleep(100)"]
+    with subprocess.Popen(sleep, stdout=subprocess.PIPE) as running:
+        try:
+            assert running.stdout is not None
+            running.stdout.readline()
+            assert gc.collect() == [], "somebody works in it"
+        finally:
+            running.kill()
+    assert [item.path for item in gc.collect() if item.size] == [str(one.environment.folder)]
+    assert list(store.root().iterdir()) == []
+    assert list((home / "locks").iterdir()) == []

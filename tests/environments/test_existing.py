@@ -1,0 +1,356 @@
+"""Kernels of environments that users have already. Most of these have a stub of TensorFlow; one has the real one."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+from uv import find_uv_bin
+
+from tests.support.commands import tfkernels
+from tests.support.notebooks import run_cells, text
+from tfprovisioner.errors import BadKernelName, UnknownEnvironment
+from tfprovisioner.existing import inspect, tools
+from tfprovisioner.existing import search as candidates
+from tfprovisioner.existing.tools import Place
+from tfprovisioner.kernelspecs import doctor, install, listing, mending
+from tfprovisioner.kernelspecs.install import Installed
+
+PIP = "lib/python3/site-packages/pip/"
+STUB = """
+import numpy
+__version__ = "2.11.0"
+constant = numpy.asarray
+matmul = numpy.matmul
+"""
+
+
+def site(folder: Path) -> Path:
+    return next(folder.glob("lib/python*/site-packages"))
+
+
+def stub(folder: Path, *, ipykernel: bool = True) -> Path:
+    """A virtual environment of this Python with a TensorFlow that knows one op, and, by a link, NumPy and ipykernel."""
+    venv.create(folder, with_pip=False)
+    package = site(folder) / "tensorflow"
+    package.mkdir()
+    (package / "__init__.py").write_text(STUB)
+    (site(folder) / "tensorflow-2.11.0.dist-info").mkdir()
+    if ipykernel:
+        (site(folder) / "link.pth").write_text(sysconfig.get_path("purelib"))
+    return folder
+
+
+@pytest.fixture
+def theirs(place: Path) -> Path:
+    return stub(place / "work" / "my project" / ".venv")
+
+
+def files(folder: Path) -> dict[str, tuple[int, int]]:
+    found = [path for path in folder.rglob("*") if not path.is_symlink()]
+    return {str(path): (path.stat().st_mtime_ns, path.stat().st_size) for path in found}
+
+
+def test_from_add_to_remove_nothing_is_written_into_the_environment(theirs: Path) -> None:
+    before = files(theirs)
+    added = install.add(theirs.parent, user=True)  # the project: its .venv is meant
+    assert added.name == "tf2.11"
+    spec = json.loads((added.kernelspec / "kernel.json").read_text())
+    assert spec["argv"][0] == str(added.kernelspec / "python")
+    assert spec["metadata"]["tfkernels"]["interpreter"] == str(theirs / "bin" / "python")
+    assert spec["display_name"] == f"TensorFlow 2.11 · Python {sys.version_info[0]}.{sys.version_info[1]}"
+    described = spec["metadata"]["tfkernels"]
+    assert described["backend"] == "existing"
+    assert described["command"] == f"tfkernels add '{theirs}' --name tf2.11 --user"
+    assert install.add(theirs / "bin" / "python", user=True).registered is False, "the same by its python, once"
+
+    assert tfkernels("doctor", "tf2.11").returncode == 0
+    (row,) = [row for row in json.loads(tfkernels("list", "--json").stdout) if row["name"] == "tf2.11"]
+    assert (row["backend"], row["state"], row["size"]) == ("existing", "ok", None)
+
+    done = tfkernels("remove", "tf2.11")
+    assert f"tf2.11: {theirs} is yours and stays as it is" in done.stdout
+    assert not added.kernelspec.exists()
+    assert files(theirs) == before
+
+
+def test_when_what_its_kernel_needs_breaks_the_notebook_says_so(theirs: Path) -> None:
+    install.add(theirs, user=True)
+    (site(theirs) / "tornado.py").write_text("raise RuntimeError('of another project')")
+    (outputs,) = run_cells("tf2.11", "1", allow_errors=True)
+    assert "RuntimeError: of another project" in outputs[0].evalue
+    assert f"Mend it, for example with: '{theirs}/bin/python' -m pip install" in outputs[0].evalue
+
+
+def test_upgrades_and_losses_in_it_are_told(theirs: Path) -> None:
+    install.add(theirs, "mine", user=True)
+    (site(theirs) / "tensorflow" / "__init__.py").write_text(STUB.replace("2.11.0", "2.12.1"))
+    diagnosis = doctor.examine("mine")
+    assert diagnosis.ok
+    assert diagnosis.warnings == ("TensorFlow is 2.12.1 now, it was 2.11.0",)
+    mended = mending.mend(diagnosis)
+    assert (mended.mended, mended.warnings, mended.remedy) == (diagnosis.remedy, (), None)
+    assert [row.tensorflow for row in listing.kernels()] == ["2.12.1"]
+
+    for name in ("tensorflow", "tensorflow_cpu"):
+        (info := site(theirs) / f"{name}-2.11.0.dist-info").mkdir(exist_ok=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 2.11.0\n")
+    (told,) = doctor.examine("mine").warnings
+    assert told.startswith("tensorflow 2.11.0 and tensorflow-cpu 2.11.0 lie over each other")
+    assert "uninstall them there" in told
+
+    shutil.rmtree(site(theirs) / "tensorflow")
+    assert "TensorFlow is no longer in" in (doctor.examine("mine").problem or "")
+    shutil.rmtree(theirs)
+    assert "is not there any more" in (doctor.examine("mine").problem or "")
+    assert install.remove("mine")[0].environment is None
+
+
+def test_names_are_free_and_nobody_elses(theirs: Path, place: Path) -> None:
+    assert install.add(theirs, user=True).name == "tf2.11"
+    other = stub(place / "work" / "Other Thing")
+    assert install.add(other, user=True).name == "tf2.11-other-thing"
+    with pytest.raises(BadKernelName, match="made by: tfkernels add"):
+        install.add(other, "tf2.11", user=True)
+    names = {row.display_name for row in listing.kernels()}
+    assert len(names) == 2, "and two tiles that tell apart"
+
+
+def test_ipykernel_is_missing(place: Path) -> None:
+    folder = stub(place / "bare", ipykernel=False)
+    with pytest.raises(
+        UnknownEnvironment, match=r"needs ipykernel.*uv pip install --python .*bare/bin/python ipykernel"
+    ):
+        install.add(folder)
+    # A link for the program that would install it: what counts is that exactly the named command runs.
+    programs = place / "programs"
+    programs.mkdir()
+    (programs / "uv").write_text(
+        f"#!/bin/sh\necho \"$@\"\necho '{sysconfig.get_path('purelib')}' > '{site(folder)}/link.pth'\n"
+    )
+    (programs / "uv").chmod(0o755)
+    path = f"{programs}{os.pathsep}{os.environ['PATH']}"
+    done = tfkernels("add", str(folder), "--user", "--install-ipykernel", PATH=path)
+    assert done.returncode == 0, done.stderr
+    assert f"pip install --python {folder}/bin/python ipykernel" in done.stderr
+    assert "tf2.11: added" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("files", "kind", "command"),
+    [
+        (["pyvenv.cfg"], "venv", "uv pip install --python {python} ipykernel"),
+        (["pyvenv.cfg", PIP], "venv", "{python} -m pip install ipykernel"),
+        (["pyvenv.cfg=virtualenv", PIP], "virtualenv", "{python} -m pip install ipykernel"),
+        (["pyvenv.cfg=uv = 0.9"], "uv", "uv pip install --python {python} ipykernel"),
+        (["pyvenv.cfg", "../uv.lock"], "uv project", "uv add --project {project} --dev ipykernel"),
+        (
+            ["pyvenv.cfg", "../poetry.lock", "../pyproject.toml"], "poetry",
+            "poetry --directory {project} add --group dev ipykernel",
+        ),
+        (["conda-meta/history"], "conda", "conda install --prefix {folder} ipykernel"),
+        ([], "python", "{python} -m pip install ipykernel"),
+    ],
+)  # fmt: skip
+def test_each_kind_has_its_command(
+    files: list[str], kind: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("CONDA_EXE", "MAMBA_EXE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(shutil, "which", lambda program: program if program in ("uv", "conda") else None)
+    folder = tmp_path / "project" / ".venv"
+    (folder / "bin").mkdir(parents=True)
+    (folder / "bin" / "python").touch()
+    for entry in files:
+        name, _, content = entry.partition("=")
+        path = folder / name
+        if name.endswith("/"):
+            path.mkdir(parents=True)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content)
+    place = inspect.find(folder)
+    assert tools.kind(folder) == kind
+    words = {"python": place.python, "project": folder.parent, "folder": folder}
+    assert tools.installing(place, ["ipykernel"]) == command.format(**words)
+
+
+def test_pixi(tmp_path: Path) -> None:
+    for name in ("default", "gpu"):
+        folder = tmp_path / ".pixi" / "envs" / name
+        (folder / "conda-meta").mkdir(parents=True)
+        (folder / "conda-meta" / "history").touch()
+        (folder / "bin").mkdir()
+        (folder / "bin" / "python").touch()
+    default = inspect.find(tmp_path)
+    assert default == Place(tmp_path / ".pixi" / "envs" / "default", default.python, tmp_path)
+    assert tools.installing(default, ["ipykernel"]) == f"pixi add --manifest-path {tmp_path} ipykernel"
+    assert tools.installing(inspect.find(folder), ["x"]) == f"pixi add --manifest-path {tmp_path} --feature gpu x"
+
+
+def test_pixi_global(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PIXI_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for home in (tmp_path / ".pixi", tmp_path / "elsewhere"):
+        folder = home / "envs" / "science"
+        (folder / "conda-meta").mkdir(parents=True)
+        (folder / "conda-meta" / "history").touch()
+        (folder / "bin").mkdir()
+        (folder / "bin" / "python").touch()
+        assert tools.kind(folder) == "pixi global"
+        command = tools.installing(inspect.find(folder), ["ipykernel"])
+        assert command == "pixi global add --environment science ipykernel"
+        monkeypatch.setenv("PIXI_HOME", str(tmp_path / "elsewhere"))
+    monkeypatch.delenv("PIXI_HOME")
+    (tmp_path / "pixi.toml").touch()
+    assert tools.kind(tmp_path / ".pixi" / "envs" / "science") == "pixi", "the home is a project"
+
+
+def test_poetrys_folder_of_environments_is_no_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda program: program if program == "uv" else None)
+    folder = tmp_path / "pypoetry" / "virtualenvs" / "paper-x1y2-py3.11"
+    venv.create(folder, with_pip=False)
+    place = inspect.find(folder)
+    assert tools.kind(folder) == "poetry"
+    assert tools.installing(place, ["ipykernel"]) == f"uv pip install --python {place.python} ipykernel"
+    project = tmp_path / "paper"
+    project.mkdir()
+    (project / "pyproject.toml").touch()
+    command = tools.installing(Place(folder, place.python, project), ["ipykernel"])
+    assert command == f"poetry --directory {project} add --group dev ipykernel", "poetry itself said where it is"
+
+
+def test_conda_is_not_left_waiting_for_an_answer(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = stub(place / "conda env", ipykernel=False)
+    (folder / "conda-meta").mkdir()
+    (folder / "conda-meta" / "history").touch()
+    for name in ("CONDA_EXE", "MAMBA_EXE"):
+        monkeypatch.delenv(name, raising=False)
+    programs = place / "programs"
+    programs.mkdir()
+    # As conda itself, it asks; and nobody is there to answer.
+    (programs / "conda").write_text(
+        '#!/bin/sh\ncase "$*" in *--yes*) echo "$@"; exit 3;; esac\nread answer || exit 9\n'
+    )
+    (programs / "conda").chmod(0o755)
+    path = f"{programs}{os.pathsep}{os.environ['PATH']}"
+    done = tfkernels("add", str(folder), "--user", "--install-ipykernel", PATH=path)
+    assert f"install --prefix {folder} --yes ipykernel" in done.stderr
+    assert "failed with exit code 3" in done.stderr
+
+
+def test_what_is_no_environment_gets_an_answer(place: Path) -> None:
+    (place / "empty").mkdir()
+    (place / "script").write_text("#!/bin/sh\necho no\nexit 3\n")
+    (place / "script").chmod(0o755)
+    without = place / "without"
+    venv.create(without, with_pip=False)
+    broken = stub(place / "broken")
+    (site(broken) / "tensorflow" / "__init__.py").write_text("raise ImportError('protobuf is too new')")
+    several = place / "several"
+    for name in (".venv", "env"):
+        venv.create(several / name, with_pip=False)
+    cases = {
+        place / "nowhere": "There is no .*nowhere",
+        place / "empty": "no Python environment",
+        place / "script": "is not a Python that works",
+        without: r"no TensorFlow in .*uv pip install .*tensorflow\. Or let tfkernels build",
+        broken: "does not work.*protobuf is too new",
+        several: "several environments",
+    }
+    for path, expected in cases.items():
+        with pytest.raises(UnknownEnvironment, match=f"(?s){expected}"):
+            install.add(path, user=True)
+    assert not (place / "jupyter" / "kernels").exists()
+
+
+def test_our_own_environments_are_refused(installed: dict[str, Installed]) -> None:
+    with pytest.raises(UnknownEnvironment, match=r"tfkernels made.*install RELEASE --name"):
+        install.add(installed["tf1"].environment.folder)
+
+
+def test_find_lists_what_has_tensorflow(theirs: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("VIRTUAL_ENV", "CONDA_PREFIX", "CONDA_EXE", "MAMBA_EXE", "MAMBA_ROOT_PREFIX", "PYENV_ROOT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(place / "somebody"))
+    monkeypatch.setenv("WORKON_HOME", str(place / "workon"))
+    stub(place / "workon" / "old", ipykernel=False)
+    conda = place / "conda" / "envs" / "paper"
+    stub(conda)
+    (conda / "pyvenv.cfg").unlink()
+    (conda / "conda-meta").mkdir()
+    (conda / "conda-meta" / "history").touch()
+    (conda / "conda-meta" / "python-3.7.12-h1_0.json").touch()
+    (place / "somebody" / ".conda").mkdir(parents=True)
+    (place / "somebody" / ".conda" / "environments.txt").write_text(f"{conda}\n/gone\n")
+    venv.create(place / "work" / "plain", with_pip=False)
+    install.add(theirs, "mine", user=True)
+
+    found, complete = candidates.search(place / "work")
+    assert complete
+    facts = {Path(one.path): (one.kind, one.tensorflow, one.ipykernel is not None, one.kernel) for one in found}
+    assert facts[theirs] == ("venv", "2.11.0", False, "mine"), "its ipykernel is elsewhere: files do not tell"
+    assert facts[conda] == ("conda", "2.11.0", False, None)
+    assert facts[place / "workon" / "old"] == ("venv", "2.11.0", False, None)
+    assert place / "work" / "plain" not in facts
+    assert next(one.python for one in found if one.path == str(conda)) == "3.7.12"
+    monkeypatch.setattr(candidates, "LIMIT", -1.0)
+    assert candidates.search(place / "work") == ([], False)
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "command"),
+    [
+        ("uv", [find_uv_bin(), "venv", "--quiet", "--python", sys.executable], "{uv} pip install --python {python}"),
+        ("virtualenv", [sys.executable, "-m", "virtualenv", "--quiet", "--no-download"], "{python} -m pip install"),
+    ],
+)
+def test_environments_of_the_tools_themselves(place: Path, tool: str, arguments: list[str], command: str) -> None:
+    folder = place / "made"
+    subprocess.run([*arguments, str(folder)], check=True)
+    assert tools.kind(folder) == tool
+    package = site(folder) / "tensorflow"
+    package.mkdir()
+    (package / "__init__.py").write_text(STUB)
+    (site(folder) / "tensorflow-2.11.0.dist-info").mkdir()
+    with pytest.raises(UnknownEnvironment, match=r"needs ipykernel") as refused:
+        install.add(folder, user=True)
+    uv = "uv" if shutil.which("uv") else find_uv_bin()
+    assert f"Put it there with: {command.format(uv=uv, python=folder / 'bin' / 'python')} ipykernel" in str(
+        refused.value
+    )
+
+    (site(folder) / "link.pth").write_text(sysconfig.get_path("purelib"))
+    added = install.add(folder, user=True)
+    assert listing.kernels()[0].backend == "existing"
+    *_, outputs = run_cells(added.name, "import sys, tensorflow as tf", "print(tf.__version__, sys.prefix)")
+    assert text(outputs).split() == ["2.11.0", str(folder)]
+
+
+@pytest.fixture
+def real(installed: dict[str, Installed], place: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A virtual environment that a user made with Python 3.7, with the real TensorFlow 1.15 in it by a link."""
+    made = installed["tf1"].environment
+    folder = place / "user's own"
+    subprocess.run([made.base_python, "-m", "venv", "--without-pip", folder], check=True)
+    (site(folder) / "link.pth").write_text(str(site(made.folder)))
+    return install.add(folder, user=True).name
+
+
+def test_a_kernel_of_the_real_tensorflow(real: str, place: Path) -> None:
+    assert real == "tf1.15"
+    *_, outputs = run_cells(
+        real,
+        "import sys, os, tensorflow as tf, tfkernels\n"
+        "print(tf.__version__, os.path.basename(sys.prefix), os.environ['VIRTUAL_ENV'] == sys.prefix)\n"
+        "with tf.Session() as session:\n    print(session.run(tf.constant(1) + 1))",
+        "!python -c 'import sys; print(sys.prefix)'",
+    )
+    assert text(outputs).strip() == str(place / "user's own")

@@ -1,0 +1,314 @@
+"""Where packages come from: checked whatever the source is, no code of others, no passwords in what stays."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import tiny
+from tests.support.commands import built, nothing_is_there
+from tfprovisioner.errors import ProvisionError
+from tfprovisioner.system import redact
+
+SECRET = "pass-w0rd-4711"  # noqa: S105 (to be looked for)
+USER = f"somebody:{SECRET}"
+TOKEN = "a1B2c3D4e5F6g7H8"  # noqa: S105
+
+
+def configure(place: Path, settings: str) -> None:
+    """Writes the user's ``uv.toml``."""
+    (place / "config" / "uv").mkdir(parents=True)
+    (place / "config" / "uv" / "uv.toml").write_text(settings)
+
+
+def falsified(place: Path, name: str, version: str) -> dict[str, Path]:
+    """A wheel of the same name and version that has something else in it."""
+    elsewhere = place / "elsewhere"
+    elsewhere.mkdir()
+    made = tiny.wheel(elsewhere, name, version, {f"{name}.py": "raise SystemExit('not for you')"})
+    return {made.name: made}
+
+
+Install = Callable[..., tuple[int, str]]
+
+
+def test_an_index_that_dies_in_the_middle_leaves_nothing_and_the_next_install_mends_it(
+    index: tiny.Index, install: Install, place: Path
+) -> None:
+    index.dies_after = tiny.PARTS // 2
+    code, words = install("--index", index.url)
+    assert code == 1
+    assert index.dies_after < 0, "it was in the middle"
+    assert "package index cannot be reached" in words
+    assert nothing_is_there(place)
+
+    index.dies_after = None
+    code, words = install("--index", index.url)
+    assert code == 0, words
+    assert len(built(place)) == 1
+
+
+def test_a_file_with_another_hash_is_refused_whatever_uv_was_told(
+    index: tiny.Index, install: Install, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index.wrong = falsified(place, "part3", "1.0")
+    monkeypatch.setenv("UV_NO_VERIFY_HASHES", "1")
+    configure(place, "[pip]\nverify-hashes = false\nrequire-hashes = false\n")
+    code, words = install("--index", index.url)
+    assert code == 1
+    assert "not the one that was verified" in words
+    assert nothing_is_there(place)
+
+
+def test_extras_are_locked_with_hashes_and_checked(index: tiny.Index, install: Install, place: Path) -> None:
+    extra = tiny.wheel(index.folder, "extra", "2.0", {"extra.py": "x = 1"})
+    code, words = install("--with", "extra", "--index", index.url)
+    assert code == 0, words
+    (record,) = built(place)
+    assert f"extra==2.0 \\\n    --hash=sha256:{tiny.digest(extra)}" in (record.parent / "requirements.txt").read_text()
+    shutil.rmtree(place / "home")
+    shutil.rmtree(place / "cache")
+
+    index.wrong = falsified(place, "extra", "2.0")
+    code, words = install("--with", "extra", "--index", index.url)
+    assert code == 1
+    assert "not the one that was verified" in words
+    assert list((place / "home" / "environments").glob("*")) == []
+
+
+def test_a_second_tensorflow_is_never_installed(index: tiny.Index, install: Install, place: Path) -> None:
+    code, words = install("--with", "tensorflow-cpu", "--index", index.url)
+    assert code == 0, f"the index has none of that name, and needs none: {words}"
+    assert "'tensorflow-cpu' adds nothing: TensorFlow is there already, as tensorflow 1.15.5" in words
+    (record,) = built(place)
+    assert [path.name for path in record.parent.rglob("*.dist-info") if path.name.startswith("tensorflow")] == [
+        "tensorflow-1.15.5.dist-info"
+    ]
+    code, words = install("--with", "tensorflow-cpu==1.15.0", "--index", index.url)
+    assert code == 1
+    assert "one of TensorFlow 1.15.5" in words
+
+
+def test_no_setup_code_is_run(index: tiny.Index, install: Install, place: Path) -> None:
+    mark = place / "mark"
+    setup = f"open({str(mark)!r}, 'w').close()\nfrom setuptools import setup\nsetup(name='extra', version='2.0')\n"
+    tiny.source(index.folder, "extra", "2.0", setup)
+    code, words = install("--with", "extra", "--index", index.url)
+    assert code == 1
+    assert "no wheel" in words
+    assert not mark.exists()
+    assert nothing_is_there(place)
+
+    tiny.wheel(index.folder, "extra", "1.0", {"extra.py": ""})
+    code, words = install("--with", "extra", "--index", index.url)
+    assert code == 0, words
+    assert "extra==1.0" in (built(place)[0].parent / "requirements.txt").read_text(), "the newest that has a wheel"
+    assert not mark.exists()
+
+
+def test_a_mirror_that_has_it_all_without_the_network(
+    index: tiny.Index, install: Install, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, words = install("--offline")
+    assert code == 1
+    assert "Leave --offline" in words
+    assert nothing_is_there(place)
+
+    code, words = install("--offline", "--find-links", str(index.folder))
+    assert code == 0, words
+    shutil.rmtree(place / "home")
+    monkeypatch.delenv("UV_FIND_LINKS")
+    shutil.rmtree(place / "cache")
+    monkeypatch.delenv("UV_OFFLINE")
+    assert install("--index", index.url)[0] == 0
+    shutil.rmtree(place / "home")
+    index.asked.clear()
+    code, words = install("--offline", "--index", index.url)
+    assert code == 0, f"the cache is warm, {words}"
+    assert index.asked == []
+
+    code, words = install("--find-links", str(place / "nowhere"))
+    assert code == 1
+    assert "There is no folder" in words
+
+
+def test_an_index_is_not_asked_for_what_is_in_the_cache(index: tiny.Index, install: Install, place: Path) -> None:
+    """Nor does it have to be there: a kernel that was removed comes back on a train."""
+    assert install("--index", index.url)[0] == 0
+    shutil.rmtree(place / "home")
+    index.asked.clear()
+    assert install("--index", index.url)[0] == 0
+    assert index.asked == []
+
+    shutil.rmtree(place / "home")
+    for archive in (place / "cache").glob("archive-*/*/tensorflow"):
+        shutil.rmtree(archive.parent)
+    code, words = install("--index", index.url)
+    assert code == 0, words
+    assert any(name.startswith("tensorflow-") for name in index.asked), "but for what is missing"
+
+
+@pytest.mark.parametrize("way", ["--index", "UV_DEFAULT_INDEX", "UV_INDEX", "uv.toml", "uv.toml [pip]"])
+def test_passwords_stay_out_of_everything(
+    index: tiny.Index, install: Install, place: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    index.user, index.token = USER, TOKEN
+    url = index.url_for(USER)
+    tiny.wheel(index.folder, "extra", "2.0", {"extra.py": ""})
+    arguments = ["--with", "extra", *(["--index", url] if way == "--index" else [])]
+    if way.startswith("UV_"):
+        monkeypatch.setenv(way, url)
+    elif way == "uv.toml [pip]":
+        configure(place, f'[pip]\nindex-url = "{url}"\nemit-index-annotation = true\n')
+    elif way == "uv.toml":
+        configure(place, f'[[index]]\nurl = "{url}"\ndefault = true\n[pip]\nemit-index-url = true\n')
+
+    said = []
+    index.wrong = falsified(place, "part3", "1.0")
+    said.append(install(*arguments))
+    index.wrong, index.dies_after = {}, 2
+    said.append(install(*arguments))
+    index.dies_after, index.user = None, "another:one"
+    said.append(install(*arguments))
+    index.user = USER
+    assert [code for code, _ in said] == [1, 1, 1]
+    said.append(install(*arguments))
+    assert said[-1][0] == 0, said
+    assert "wants another user or password" in said[2][1]
+
+    assert not any(secret in words for _, words in said for secret in (SECRET, TOKEN))
+    written = [path for folder in ("home", "jupyter") for path in (place / folder).rglob("*") if path.is_file()]
+    assert len(written) > tiny.PARTS
+    assert [path for path in written if {SECRET.encode(), TOKEN.encode()} & set(_words(path))] == []
+    (kernel,) = (place / "jupyter" / "kernels").glob("*/kernel.json")
+    command = json.loads(kernel.read_text())["metadata"]["tfkernels"]["command"]
+    assert command == "tfkernels install tf1 --user --with extra"
+
+
+def _words(path: Path) -> list[bytes]:
+    return re.findall(rb"[\w-]+", path.read_bytes())
+
+
+@pytest.fixture
+def proxy(index: tiny.Index, monkeypatch: pytest.MonkeyPatch) -> Iterator[tiny.Proxy]:
+    """A proxy behind which the index is; nothing else leads to the host index.test."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        for spelled in (name, name.lower()):
+            monkeypatch.delenv(spelled, raising=False)
+    with tiny.forwarding(tiny.Proxy(index)) as running:
+        yield running
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+def test_behind_a_proxy(proxy: tiny.Proxy, install: Install, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    tiny.wheel(proxy.index.folder, "extra", "2.0", {"extra.py": ""})
+    monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+    code, words = install("--with", "extra", "--index", "http://index.test/simple")
+    assert code == 0, words
+    assert "GET http://index.test/simple/extra/" in proxy.asked
+    assert any(asked.startswith("GET http://index.test/files/tensorflow-") for asked in proxy.asked)
+
+
+def test_a_proxy_that_wants_a_password(
+    proxy: tiny.Proxy, install: Install, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy.user = "somebody:else"
+    monkeypatch.setenv("HTTP_PROXY", f"http://{USER}@127.0.0.1:{proxy.port}")
+    code, words = install("--with", "extra", "--index", "http://index.test/simple")
+    assert code == 1
+    assert "or a proxy before it, wants another user or password" in words
+    assert "HTTPS_PROXY" in words
+    assert SECRET not in words
+    assert nothing_is_there(place)
+
+    proxy.user = USER
+    tiny.wheel(proxy.index.folder, "extra", "2.0", {"extra.py": ""})
+    code, words = install("--with", "extra", "--index", "http://index.test/simple")
+    assert code == 0, words
+    assert [
+        path for path in (place / "home").rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()
+    ] == []
+
+
+@pytest.mark.parametrize("user", [None, "somebody:else"])
+def test_a_proxy_that_lets_nobody_through(
+    proxy: tiny.Proxy, install: Install, place: Path, monkeypatch: pytest.MonkeyPatch, user: str | None
+) -> None:
+    proxy.user = user
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+    code, words = install("--with", "extra", "--index", "https://index.test/simple")
+    assert code == 1
+    assert "CONNECT index.test:443" in proxy.asked
+    assert "HTTPS_PROXY" in words, words
+    assert nothing_is_there(place)
+
+
+@pytest.mark.parametrize(
+    ("toml", "told"),
+    [
+        ('[pip]\ntarget = "{place}/theirs"', "`target`"),
+        ('[pip]\nprefix = "{place}/theirs"', "`prefix`"),
+        ('[pip]\npython-platform = "windows"\npython-version = "3.8"', "`python-platform`, `python-version`"),
+        ('[pip]\nno-binary = ["part3"]', "`no-binary`"),
+        ('no-binary-package = ["part3"]', "`no-binary`"),
+        ('link-mode = "symlink"', "`link-mode`"),
+    ],
+)
+def test_a_uv_toml_that_would_put_other_packages_or_elsewhere_is_told(
+    index: tiny.Index, install: Install, place: Path, toml: str, told: str
+) -> None:
+    configure(place, toml.format(place=place))
+    code, words = install("--index", index.url)
+    assert code == 1
+    assert f"uv.toml says {told}" in " ".join(words.split())
+    assert nothing_is_there(place)
+    assert not (place / "theirs").exists()
+
+
+def test_what_is_redacted() -> None:
+    told = "Failed to fetch: `https://me:a@b@host:8/simple/x/?token=abc` through http://token@proxy/, see git@host"
+    assert redact.redacted(told) == (
+        "Failed to fetch: `https://****@host:8/****?****` through http://****@proxy/, see git@host"
+    )
+    for url, redacted in (
+        ("https://host/TOKEN/simple/six/", "https://host/****"),
+        ("https://host/TOKEN/six-1.0-py3-none-any.whl#sha256=12", "https://host/****/six-1.0-py3-none-any.whl"),
+        ("https://github.com/astral-sh/uv/issues", "https://github.com/astral-sh/uv/issues"),
+        ("https://conda.anaconda.org/t/TOKEN/mine/noarch", "https://conda.anaconda.org/t/****/mine/noarch"),
+        ("file:///home/me/wheels", "file:///home/me/wheels"),
+    ):
+        assert redact.redacted(f"cause: {url}.") == f"cause: {redacted}."
+
+
+def test_addresses_that_are_written_down() -> None:
+    for url, public in (
+        ("https://me:secret@host:8/t/TOKEN/mine?x=1", "https://host:8/mine"),
+        ("https://host/a1B2c3D4e5F6g7H8/mine/linux-aarch64", "https://host/****/mine/linux-aarch64"),
+        ("https://host/0b5c2f0e-3f6a-4a8e-9f57-5d1f2b6f8c11/mine", "https://host/****/mine"),
+        ("https://host/ray/0123456789abcdef0123456789abcdef01234567/ray.whl", None),
+        ("file:///home/me/a1B2c3D4e5F6g7H8", None),
+        ("https://conda.anaconda.org/conda-forge", None),
+    ):
+        assert redact.public(url) == (public or url)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"https://{USER}@127.0.0.1/extra-1.0-py3-none-any.whl",
+        f"https://127.0.0.1/extra-1.0-py3-none-any.whl?sig={SECRET}",
+        f"https://127.0.0.1/{TOKEN}/extra-1.0-py3-none-any.whl",
+    ],
+)
+def test_a_requirement_with_a_password_is_refused(address: str) -> None:
+    with pytest.raises(ProvisionError, match=r"netrc") as caught:
+        redact.refuse(["pandas<2", f"extra @ {address}"])
+    assert SECRET not in str(caught.value)
+    assert TOKEN not in str(caught.value)
+    redact.refuse(["extra @ https://127.0.0.1/extra-1.0-py3-none-any.whl", "x @ git+ssh://git@host/x"])
+    redact.refuse(["x @ git+file:///home/me/x@main#subdirectory=y", "y @ hg+file:///srv/y", "z @ file:///z.whl"])

@@ -1,0 +1,224 @@
+"""New environments of files that the catalogue was verified with are looked at; all others are imported."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.support import tiny
+from tests.support.commands import built, nothing_is_there
+from tfprovisioner.catalogue import locks, releases, verified
+from tfprovisioner.catalogue.verified import Result
+from tfprovisioner.environments import store
+from tfprovisioner.environments.probe import loads
+from tfprovisioner.environments.request import InstallRequest
+from tfprovisioner.errors import BrokenEnvironment
+from tfprovisioner.kernelspecs import doctor, install
+
+Build = Callable[..., tuple[int, str]]
+
+_LOOK = "checking: its files, TensorFlow's libraries"
+_IMPORT = "checking: importing TensorFlow, running an op"
+
+
+@pytest.fixture
+def build(index: tiny.Index, install: Build) -> Build:
+    """``tfkernels install tf1 --user …`` from the index of the tiny release."""
+    return lambda *arguments: install(*arguments, "--index", index.url)
+
+
+@pytest.fixture
+def result(index: tiny.Index, monkeypatch: pytest.MonkeyPatch) -> Result:
+    """The tiny release passed all of the catalogue's checks here."""
+    release = releases.find("tf1")
+    python, platform = release.pythons[0], releases.platform_name()
+    assert release.lock is not None
+    lock = verified.fingerprint(locks.chosen(release.lock, python, platform))
+    checks = dict.fromkeys(("import", "op", "kernel"), "ok")
+    result = Result(release.version, python, lock, platform, "2026-01-01", checks)
+    hand_out(result, monkeypatch)
+    return result
+
+
+@pytest.fixture
+def cached(build: Build, result: Result) -> Build:
+    """The same, of a verified release whose files are all in uv's cache."""
+    code, said = build("--name", "first")
+    assert code == 0, said
+    install.remove("first")
+    return build
+
+
+def hand_out(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verified, "read", lambda: {(result.version, result.python): result})
+
+
+def test_what_was_verified_is_looked_at(cached: Build, place: Path) -> None:
+    code, said = cached()
+    assert code == 0, said
+    assert _LOOK in said
+    assert _IMPORT not in said
+    (record,) = built(place)
+    environment = store.load(record.parent)
+    assert environment is not None
+    findings = doctor.examine("tf1").findings
+    assert findings is not None, "which imports it"
+    assert environment.python_version == findings.python
+    assert environment.size > 0
+
+
+def test_what_was_just_fetched_is_imported(build: Build, result: Result, place: Path) -> None:
+    """That costs nothing beside the download, and leaves compiled modules for all that follow."""
+    code, said = build()
+    assert code == 0, said
+    assert _IMPORT in said
+    assert _LOOK not in said
+    (first,) = built(place)
+    modules = compiled(first.parent)
+    assert any(name.startswith("__init__.cpython") for name in modules)
+    python = store.python_in(first.parent).resolve()
+    code, said = build("--python", str(python), "--name", "another")
+    assert code == 0, said
+    assert _IMPORT not in said
+    (second,) = set(built(place)) - {first}
+    assert compiled(second.parent) == modules, "the same files"
+
+
+def compiled(folder: Path) -> dict[str, int]:
+    """The compiled modules of an environment, each with the file that it is."""
+    return {path.name: path.stat().st_ino for path in folder.rglob("*.pyc")}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"platform": "linux-aarch64"}, {"lock": "0123456789abcdef"}, {"checks": {"import": "ok", "op": "it hangs"}}],
+    ids=["on another platform", "in other versions", "and did not work"],
+)
+def test_what_was_not_verified_is_imported(
+    cached: Build, result: Result, changes: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hand_out(replace(result, **changes), monkeypatch)  # type: ignore[arg-type] # a field's value of any type
+    code, said = cached()
+    assert code == 0, said
+    assert _IMPORT in said
+    assert _LOOK not in said
+
+
+def test_a_lock_with_something_beside_it_is_imported(cached: Build, index: tiny.Index) -> None:
+    tiny.wheel(index.folder, "extra", "1.0", {"extra.py": ""})
+    for extra in ("extra", "numpy"):  # what the lock has already may come with other hashes
+        for number in range(2):  # the second time, it is in the cache as well
+            code, said = cached("--with", extra, "--name", "one")
+            assert code == 0, said
+            assert _IMPORT in said, (extra, number)
+            assert _LOOK not in said
+            install.remove("one")
+
+
+def test_a_rebuild_is_imported_and_takes_nothing_over(cached: Build, place: Path) -> None:
+    """Who asks for one has a reason, which may be a compiled module that a full disk has cut."""
+    assert cached()[0] == 0
+    (once,) = built(place)
+    doctor.examine("tf1")  # which compiles
+    (module,) = once.parent.glob("lib/python*/site-packages/tensorflow/__pycache__/__init__.*.pyc")
+    module.write_bytes(module.read_bytes()[:40])
+    code, said = cached("--rebuild")
+    assert code == 0, said
+    assert _IMPORT in said
+    assert doctor.examine("tf1").ok
+
+
+def test_a_file_that_was_edited_in_uvs_cache_is_not_taken_on_trust(cached: Build, place: Path) -> None:
+    """Environments share files with the cache: who edits one edits both, and a rebuild brings the edited file back."""
+    assert cached()[0] == 0
+    (once,) = built(place)
+    (module,) = once.parent.glob("lib/python*/site-packages/tensorflow/__init__.py")
+    with module.open("a") as file:
+        file.write("raise ImportError('edited')\n")
+    install.remove("tf1")
+    code, said = cached()
+    assert code == 1
+    assert "not all files are as they came, so it is imported: tensorflow/__init__.py was changed" in said
+    assert "does not work, so it was taken away again" in said
+    assert "ImportError: edited" in said
+    assert built(place) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"no library", b"\x7fELF"])
+def test_a_library_that_cannot_be_loaded(content: bytes, tmp_path: Path) -> None:
+    library = tmp_path / "library.so"
+    library.write_bytes(content)
+    with pytest.raises(BrokenEnvironment, match=r"library\.so"):
+        loads(Path(sys.executable), library)
+
+
+def test_what_cannot_be_loaded_is_left_to_the_import(cached: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says more of what is wrong."""
+    monkeypatch.setattr("tfprovisioner.environments.probe._LOADING", "import a_part_that_this_python_lacks")
+    code, said = cached()
+    assert code == 0, said
+    assert said.index(_LOOK) < said.index(_IMPORT)
+
+
+def test_what_did_not_work_once_is_imported_until_it_does(
+    build: Build, result: Result, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the second attempt, which fetches nothing any more, would be taken on trust."""
+    python = releases.find("tf1").pythons[0]
+    with monkeypatch.context() as here:
+        here.setattr("tfprovisioner.environments.probe._IMPORTING", "raise ImportError('here it does not')")
+        for options in ((), (), ("--with", "part1"), ("--python", python)):
+            code, said = build(*options)
+            assert code == 1
+            assert "here it does not" in said
+            assert nothing_is_there(place)
+    assert _IMPORT in build()[1]
+    install.remove("tf1")
+    assert _IMPORT not in build()[1]
+
+
+def test_what_was_interrupted_is_imported(build: Build, result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Perhaps because it hung."""
+
+    def pressed(python: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as here:
+        here.setattr("tfprovisioner.environments.verify.probe", pressed)
+        code, said = build()
+        assert code == 130
+        assert "tf1: interrupted. Nothing has changed" in said
+    assert _IMPORT in build()[1]
+
+
+def test_what_doctor_found_broken_is_imported(cached: Build, place: Path) -> None:
+    assert cached()[0] == 0
+    (once,) = built(place)
+    (module,) = once.parent.glob("lib/python*/site-packages/numpy/__init__.py")
+    module.unlink()
+    assert not doctor.examine("tf1").ok
+    for imported in (True, False):  # then it is known to work
+        install.remove("tf1")
+        code, said = cached()
+        assert code == 0, said
+        assert (_IMPORT in said) == imported
+
+
+def test_the_real_release(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """After the first time its files are in uv's cache, where they may have been before."""
+    install.install(InstallRequest("tf1", user=True))
+    install.remove("tf1")
+    capfd.readouterr()
+    again = install.install(InstallRequest("tf1", user=True))
+    said = capfd.readouterr().err
+    assert _LOOK in said
+    assert _IMPORT not in said
+    diagnosis = doctor.examine("tf1")
+    assert diagnosis.ok
+    assert diagnosis.warnings == ()
+    assert diagnosis.findings is not None
+    assert diagnosis.findings.python == again.environment.python_version

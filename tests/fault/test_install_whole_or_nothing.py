@@ -1,0 +1,305 @@
+"""Killed at any moment, switched off, eight at once, on a disk of its own: a kernel works or is not there.
+
+In the ordinary suite each of these is short; ``make soak`` (``pytest --soak``) does what the names promise many times.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.commands import built, command, in_a_mount, left, tfkernels
+from tests.support.notebooks import run_cells, text
+from tfprovisioner.environments import store
+from tfprovisioner.environments.backends import BACKENDS
+from tfprovisioner.environments.plan import Plan
+from tfprovisioner.environments.probe import probe
+from tfprovisioner.environments.request import InstallRequest
+from tfprovisioner.kernelspecs import parallel_install
+from tfprovisioner.kernelspecs.install import Installed
+from tfprovisioner.kernelspecs.parallel_install import Interrupted, Outcome
+from tfprovisioner.progress import Reporter
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    """An install in a process group of its own, with all that it starts."""
+    return subprocess.Popen(
+        command("install", *arguments, "--user"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+
+
+def wait_for(process: subprocess.Popen[str], word: str) -> None:
+    assert process.stderr is not None
+    for line in process.stderr:
+        if word in line:
+            return
+
+
+def kill(process: subprocess.Popen[str], machine: bool) -> None:
+    """SIGKILL for the command alone, whose uv goes on; or, as when a machine is switched off, for all at once."""
+    if machine:
+        os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    process.stderr.close()
+    process.wait(10)
+
+
+def registered(place: Path) -> list[Path]:
+    return sorted((place / "jupyter" / "kernels").glob("*/kernel.json"))
+
+
+def check_kernels(place: Path) -> None:
+    """Each kernel in the picker points to a whole environment."""
+    for kernel in registered(place):
+        folder = Path(json.loads(kernel.read_text())["metadata"]["tfkernels"]["environment"])
+        environment = store.load(folder)
+        assert environment is not None, f"{kernel} points to {os.listdir(folder) if folder.exists() else 'nothing'}"
+        assert environment.problem() is None
+
+
+_MOMENTS = [("creating", 0.01, False), ("installing", 0.3, True), ("checking", 0.5, False)]
+"""After which step, how many seconds later, and whether with all that it started."""
+
+
+def test_killed_at_any_moment(place: Path, soak: bool) -> None:
+    moments = _MOMENTS
+    if soak:
+        dice = random.Random(1)  # noqa: S311 (not for secrets)
+        steps = ["looking", "creating", "installing", "checking"]
+        moments = [(dice.choice(steps), dice.uniform(0, 4), dice.random() < 0.5) for _ in range(20)]
+    for moment in moments:
+        kill_a_build(place, *moment)
+
+    # What a power cut may leave beside that: a name without its content, and temporary files.
+    for folder in left(place):
+        (folder / "environment.json").touch()
+        (folder / ".environment.json.1234").touch()
+    done = tfkernels("install", "tf1", "--user")
+    assert done.returncode == 0, done.stderr
+    assert "tf1: installed" in done.stdout or soak
+    assert len(left(place)) == 0 or soak, "and what the killed ones left is gone"
+
+    for moment in moments[-1:]:  # a rebuild that is killed disturbs nothing
+        kill_a_build(place, *moment)
+    (kernel,) = registered(place)
+    kernel.with_name(".kernel.json.999999999").touch()
+    assert tfkernels("install", "tf1", "--user").returncode == 0
+    assert not kernel.with_name(".kernel.json.999999999").exists(), "what it left there, too"
+    folder = Path(json.loads(kernel.read_text())["metadata"]["tfkernels"]["environment"])
+    assert probe(store.python_in(folder)).tensorflow == "1.15.5"
+
+
+def kill_a_build(place: Path, step: str, seconds: float, machine: bool) -> None:
+    process = start("tf1", "--rebuild")
+    wait_for(process, step)
+    time.sleep(seconds)
+    kill(process, machine)
+    check_kernels(place)
+
+
+_AIMS = ["anywhere", "at the record", "at the kernel"]
+
+
+def test_a_rebuild_killed_at_any_moment_leaves_kernels_that_work(place: Path, soak: bool) -> None:
+    """Two kernels share an environment; both are moved to the new one, and the old one is deleted."""
+    for arguments in (["tf1"], ["1.15", "--name", "mine"]):
+        done = tfkernels("install", *arguments, "--user")
+        assert done.returncode == 0, done.stderr
+    begun = time.monotonic()
+    assert tfkernels("install", "tf1", "--user", "--rebuild").returncode == 0
+    whole = time.monotonic() - begun
+    dice = random.Random(4)  # noqa: S311 (not for secrets)
+    groups = []
+    for number in range(20 if soak else 3):
+        # In the long form also a kernel that was not there before: afterwards it is not there, or works.
+        new = soak and dice.random() < 0.3
+        aim, machine = _AIMS[number % len(_AIMS)], dice.random() < 0.5
+        arguments = ["1.15", "--name", f"new{number}"] if new else ["tf1"]
+        killed = kill_a_rebuild(place, arguments, aim, dice.uniform(0, whole), dice, machine)
+        groups.append(killed.pid)
+        there = {kernel.parent.name for kernel in registered(place)}
+        print(f"{aim}{', with all it started' if machine else ''}: {killed.returncode}, {sorted(there)}")
+        assert there >= {"tf1", "mine"}
+        check_kernels(place)
+        check_work(place)
+
+        mend = ["doctor", "tf1", "mine", "--fix"] if number % 2 else ["install", "tf1", "--user"]
+        done = tfkernels(*mend)
+        assert done.returncode == 0, done.stderr
+        check_kernels(place)
+
+    wait_for_ends(groups)
+    new_ones = [path.name for path in (place / "jupyter" / "kernels").glob("new*")]
+    for arguments in (["tf1", "--rebuild"], *(["1.15", "--name", name] for name in new_ones)):
+        done = tfkernels("install", *arguments, "--user")
+        assert done.returncode == 0, done.stderr
+    assert len(built(place)) == 1, "all kernels have the newest"
+    assert left(place) == [], "and what the killed ones left is gone"
+    assert list((place / "jupyter" / "kernels").glob("*/.*")) == []
+    check_work(place)
+
+
+def kill_a_rebuild(
+    place: Path, arguments: list[str], aim: str, seconds: float, dice: random.Random, machine: bool
+) -> subprocess.Popen[str]:
+    """``seconds`` is when, if the aim is anywhere."""
+    before = {path: path.stat().st_mtime_ns for path in [*built(place), *registered(place)]}
+    process = start(*arguments, "--rebuild")
+
+    def changed(paths: list[Path]) -> bool:
+        return any(before.get(path) != path.stat().st_mtime_ns for path in paths if path.exists())
+
+    if aim == "anywhere":
+        time.sleep(seconds)
+    else:  # what follows it takes milliseconds, and deleting the old environment some tenths of a second
+        find = built if aim == "at the record" else registered
+        while process.poll() is None and not changed(find(place)):
+            time.sleep(0.0005)
+        time.sleep(dice.choice([0, 0.002, 0.01, 0.05, 0.2]) * dice.random())
+    kill(process, machine)
+    return process
+
+
+def check_work(place: Path) -> None:
+    """Each kernel in the picker runs a cell; of those that share an environment one does."""
+    described = {kernel: json.loads(kernel.read_text())["metadata"]["tfkernels"] for kernel in registered(place)}
+    kernels = {about["environment"]: kernel.parent.name for kernel, about in described.items()}
+    for name in kernels.values():
+        (outputs,) = run_cells(name, "import tensorflow as tf; tf.compat.v1.Session().run(tf.constant(41) + 1)")
+        assert text(outputs) == "42"
+
+
+def wait_for_ends(groups: list[int]) -> None:
+    """What killed commands had started may go on, and write."""
+    for group in groups:
+        with contextlib.suppress(ProcessLookupError):
+            while True:
+                os.killpg(group, 0)
+                time.sleep(0.1)
+
+
+def test_eight_installs_at_once_do_the_work_once(place: Path, soak: bool) -> None:
+    for _ in range(5 if soak else 1):
+        processes = [start(*(["tf1", "tf2"] if soak else ["tf1"])) for _ in range(8)]
+        outputs = [process.communicate(timeout=280) for process in processes]
+        assert [process.returncode for process in processes] == [0] * 8, outputs
+        names = ["tf1", "tf2"] if soak else ["tf1"]
+        assert len(built(place)) == len(names)
+        assert left(place) == []
+        words = " ".join(out for out, _ in outputs)
+        for name in names:
+            assert words.count(f"{name}: installed.") == 1
+        assert any("waiting for another tfkernels" in err for _, err in outputs)
+        check_kernels(place)
+        files = {path.name for path in (place / "jupyter" / "kernels" / "tf1").iterdir()}
+        assert not {name for name in files if name.startswith(".")}, "no temporary file is left"
+        for folder in ("home", "jupyter"):
+            shutil.rmtree(place / folder)
+
+
+def test_an_interrupt_stops_all_and_says_what_was_not_made(place: Path) -> None:
+    process = start("tf1", "tf2")
+    wait_for(process, "installing")
+    os.kill(
+        process.pid, signal.SIGINT
+    )  # this one alone, as from a supervisor; a terminal would signal its children, too
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert "tf1: interrupted. Nothing has changed" in err
+    assert "tf2: interrupted. Nothing has changed" in err
+    assert out == ""
+    assert list((place / "home" / "environments").iterdir()) == []
+    assert registered(place) == []
+
+
+def test_an_interrupt_before_the_last_has_begun(light: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first runs already while the second is looked at, where the interrupt is raised."""
+    begun, real = threading.Event(), BACKENDS["uv"]
+
+    def beginning(plan: Plan, folder: Path, report: Reporter) -> bool:
+        begun.set()
+        return real(plan, folder, report)
+
+    def interrupted(order: InstallRequest) -> None:
+        if order.name == "second":
+            assert begun.wait(100)
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(BACKENDS, "uv", beginning)
+    monkeypatch.setattr(parallel_install, "check", interrupted)
+    orders = [InstallRequest("1.15", name=name, user=True) for name in ("first", "second", "third")]
+    with pytest.raises(Interrupted) as caught:
+        parallel_install.install_all(orders, lambda order, outcome: None)
+    assert caught.value.orders == orders
+    assert list((place / "home" / "environments").iterdir()) == []
+    assert registered(place) == []
+
+
+def test_one_that_fails_does_not_stop_the_others(place: Path) -> None:
+    somebody_elses = place / "jupyter" / "kernels" / "tf2"
+    somebody_elses.mkdir(parents=True)
+    (somebody_elses / "kernel.json").write_text('{"argv": ["x"], "display_name": "mine", "language": "python"}')
+    done = tfkernels("install", "tf2", "9.9", "tf1", "--user", UV_LINK_MODE="symlink")
+    assert done.returncode == 1
+    assert "tf2: There is already a kernel 'tf2'" in done.stderr
+    assert "tf9.9: There is no TensorFlow release" in done.stderr
+    assert "tf1: installed." in done.stdout
+    (record,) = built(place)
+    links = [path for path in record.parent.glob("lib/python*/site-packages/*/*") if path.is_symlink()]
+    assert links == [], "whatever the user prefers elsewhere: `uv cache clean` must not empty environments"
+
+
+def test_two_orders_are_built_at_the_same_time(light: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each build waits for the other in its middle: one after the other they would never end."""
+    both, real = threading.Barrier(2, timeout=100), BACKENDS["uv"]
+
+    def met(plan: Plan, folder: Path, report: Reporter) -> bool:
+        both.wait()
+        fetched = real(plan, folder, report)
+        both.wait()
+        return fetched
+
+    monkeypatch.setitem(BACKENDS, "uv", met)
+    monkeypatch.setattr(parallel_install, "_processors", lambda: 2)
+    outcomes: dict[str, Outcome] = {}
+    orders = [InstallRequest("1.15", user=True), InstallRequest("1.15", name="more", user=True, extras=("tqdm",))]
+    parallel_install.install_all(orders, lambda order, outcome: outcomes.update({order.kernel: outcome}))
+    assert all(isinstance(outcome, Installed) and outcome.built for outcome in outcomes.values()), outcomes
+    assert len(built(place)) == len(outcomes) == 2
+    check_kernels(place)
+
+
+def test_a_data_folder_that_shares_no_files_with_the_cache(place: Path) -> None:
+    (place / "home").mkdir()
+    install_it = " ".join(command("install", "tf1", "--user"))
+    find_it = f"find {place}/home/environments -name '*pywrap_tensorflow*.so' -links 1 | wc -l"
+    done = in_a_mount(f"mount -t tmpfs -o size=2g none {place}/home && {install_it} && {find_it}")
+    assert done.returncode == 0, done.stderr
+    assert "tf1: copying" in done.stderr
+    assert done.stdout.splitlines()[-1] != "0", "they are copies"
+
+
+def test_a_data_folder_that_cannot_be_written(place: Path) -> None:
+    (place / "home").mkdir()
+    install_it = " ".join(command("install", "tf1", "--user"))
+    failed = in_a_mount(f"mount -t tmpfs -o ro none {place}/home && {install_it}")
+    assert failed.returncode == 1
+    assert "TFKERNELS_HOME" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert registered(place) == []

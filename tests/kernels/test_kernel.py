@@ -1,0 +1,333 @@
+"""The Python API on real kernels with real TensorFlow: run, values, errors, interrupts, death."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tfkernels
+from tests.support.specimens import assert_same
+from tfkernels.client.kernel import Kernel
+from tfkernels.client.kernelspecs import KernelSpec
+from tfkernels.client.process import KernelProcess
+from tfkernels.errors import ExchangeError, KernelDied, KernelStartError, RemoteError, RemoteInterrupt, UnknownKernel
+from tfkernels.output import relay
+
+
+def test_tensorflow_works_there(remote: Kernel) -> None:
+    assert remote["__import__('tensorflow').__version__"].startswith(remote.name[2:] + ".")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None, True, 7, 2**80, -0.0, float("inf"), 1 + 2j, "ä\ud800", b"\0x", bytearray(b"y"), (1, [2, {"k": {3}}]),
+        np.float16(0.1), np.datetime64("2020-01-01"), np.arange(24.0).reshape(2, 3, 4)[:, ::2].T,
+        np.asfortranarray(np.ones((300, 400), ">f4")), np.zeros((0, 3), "c16"), np.array(5, "u1"),
+        np.array(["a", None], object), np.zeros(3, [("a", "<i2"), ("b", "S3")]), np.ones((1000, 1000)),
+    ],
+    ids=lambda value: type(value).__name__,
+)  # fmt: skip
+def test_there_and_back(remote: Kernel, value: object) -> None:
+    remote["value"] = value
+    assert_same(remote["value"], value)
+
+
+def test_values_are_copies(remote: Kernel) -> None:
+    array = np.zeros(10**6)
+    remote["x"] = array
+    array[:] = 1
+    back = remote["x"]
+    remote.run("x += 2")
+    back += 3
+    assert array[0] == 1
+    assert remote["x[0]"] == 2
+    assert back[0] == 3
+
+
+def test_printed_and_displayed_here(remote: Kernel, capsys: pytest.CaptureFixture[str]) -> None:
+    remote.run(
+        "import sys, os\nprint('out')\nprint('err', file=sys.stderr)\n"
+        "os.write(1, b'raw\\n'); os.write(2, b'rawerr\\n')\nprint('end')"
+    )
+    out, err = capsys.readouterr()
+    assert "out\n" in out
+    assert "raw\n" in out
+    assert "end\n" in out
+    assert "err\n" in err
+    assert "rawerr\n" in err
+
+
+def test_outputs_of_a_cell(remote: Kernel) -> None:
+    outputs = remote.run("b = a * 2", inputs={"a": np.arange(3)}, outputs={"twice": "b", "n": "len(b) + 1"})
+    assert np.array_equal(outputs["twice"], [0, 2, 4])
+    assert outputs["n"] == 4
+
+
+def test_the_remote_error_with_its_traceback(remote: Kernel) -> None:
+    with pytest.raises(RemoteError, match=f"ZeroDivisionError in kernel {remote.name}") as caught:
+        remote.run("def f():\n    1/0\n\nf()")
+    shown = "\n".join(caught.value._render_traceback_())
+    assert "ZeroDivisionError" in shown
+    assert "tfkernels" not in shown
+    with pytest.raises(RemoteError, match="ZeroDivisionError"):
+        remote["1/0"]
+    assert remote["1 + 1"] == 2
+
+
+def test_an_error_that_cannot_be_shown_is_answered_all_the_same(remote: Kernel) -> None:
+    """ipykernel sends no reply when formatting an error raises; who waits for one would wait for ever."""
+    with pytest.raises(RemoteError):
+        remote.run("class Odd(Exception):\n    def __str__(self):\n        raise RuntimeError('no text')\nraise Odd")
+    assert remote["1 + 1"] == 2
+
+
+def test_all_or_nothing(remote: Kernel) -> None:
+    remote.run("kept = 1")
+    with pytest.raises(ExchangeError, match=r"bad\[0\]: objects of type"):
+        remote.run("kept = 2", inputs={"kept": 3, "bad": [object()]})
+    assert remote["kept"] == 1, "the cell did not run, and nothing was bound"
+    with pytest.raises(ExchangeError, match=r"bad\['k'\]: objects of type"):
+        remote.run("good = 1; bad = {'k': object()}", outputs={"good": "good", "bad": "bad"})
+    with pytest.raises(ExchangeError, match="no 'nowhere' in kernel"):
+        remote.run("", outputs={"nowhere": "nowhere"})
+
+
+def test_a_tensor_arrives_as_its_value_or_says_how_to_get_one(remote: Kernel) -> None:
+    remote.run("import tensorflow as tf\nt = tf.constant([1.0])")
+    if remote.name == "tf1":
+        with pytest.raises(ExchangeError, match=r"value: this Tensor has no value yet.*sess\.run"):
+            remote["t"]
+    else:
+        assert_same(remote["t"], np.array([1.0], "f4"))
+
+
+def interrupt_soon(delay: float = 1.0) -> None:
+    threading.Timer(delay, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+
+@pytest.mark.parametrize(
+    "code", ["import time; time.sleep(60)", "while True: pass", "import asyncio; await asyncio.sleep(60)"]
+)
+def test_interrupt_reaches_the_other_kernel(remote: Kernel, code: str) -> None:
+    remote.run("state = 5")
+    interrupt_soon()
+    started = time.monotonic()
+    with pytest.raises(RemoteInterrupt) as caught:
+        remote.run(code)
+    assert time.monotonic() - started < 30
+    assert re.search("KeyboardInterrupt|CancelledError", "".join(caught.value._render_traceback_()))
+    assert remote["state"] == 5, "both are usable afterwards"
+
+
+def test_interrupt_while_it_starts(installed: object) -> None:
+    kernel = Kernel("tf2")
+    interrupt_soon(0.3)
+    with pytest.raises(KeyboardInterrupt):
+        kernel.start()
+    assert kernel.pid is None
+    assert kernel["1 + 1"] == 2
+    kernel.shutdown()
+
+
+STUBBORN = "import time\nwhile True:\n    try:\n        time.sleep(60)\n    except KeyboardInterrupt:\n        pass"
+
+
+def test_a_second_interrupt_ends_a_kernel_that_had_time_to_react(
+    remote: Kernel, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tfkernels.client.signals.REACTION", 1.0)
+    remote.run("pass")
+    interrupt_soon(1)
+    interrupt_soon(4)
+    with pytest.raises(KernelDied, match="SIGKILL"):
+        remote.run(STUBBORN)
+    assert "does not react to the interrupt" in capsys.readouterr().err
+    assert remote["1 + 1"] == 2
+
+
+def test_an_impatient_double_interrupt_loses_nothing(remote: Kernel) -> None:
+    remote.run("state = 5")
+    interrupt_soon(1)
+    interrupt_soon(1.3)
+    with pytest.raises(RemoteInterrupt):
+        remote.run("import time\ntry:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    time.sleep(60)")
+    assert remote["state"] == 5
+
+
+def test_an_error_here_ends_the_cell_there(remote: Kernel) -> None:
+    """A cell that ran on unheard would write to memory that is somebody else's by then."""
+
+    class Broken(relay.Relay):
+        def stream(self, name: str, text: str) -> None:
+            raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        remote.run("state = 5\nprint('x', flush=True)\nimport time; time.sleep(60)", show=Broken())
+    assert remote["state"] == 5
+
+
+class Answering(relay.Relay):
+    can_ask = True
+
+    def ask(self, prompt: str, password: bool) -> str:
+        return f"{prompt}{password}"
+
+
+@pytest.mark.parametrize("name", ["tf1", "tf2"])
+def test_a_question_as_the_first_thing_a_kernel_does(installed: object, name: str) -> None:
+    with Kernel(name) as kernel:
+        kernel.run("import getpass; answers = input('a? '), getpass.getpass('b? ')", show=Answering())
+        assert kernel["answers"] == ("a? False", "b? True")
+        assert kernel.run("", outputs={"x": "input('c? ')"}, show=Answering()) == {"x": "c? False"}
+
+
+def test_interrupt_while_an_expression_is_evaluated(remote: Kernel) -> None:
+    remote.run("state = 5")
+    interrupt_soon()
+    with pytest.raises(RemoteInterrupt):
+        remote["__import__('time').sleep(60)"]
+    assert remote["state"] == 5
+
+
+def test_interrupt_while_it_asks(remote: Kernel) -> None:
+    class Waiting(Answering):
+        def ask(self, prompt: str, password: bool) -> str:
+            time.sleep(60)
+            return ""
+
+    remote.run("state = 5")
+    interrupt_soon()
+    with pytest.raises(RemoteInterrupt):
+        remote.run("input()", show=Waiting())
+    assert remote["state"] == 5
+
+
+def test_shutdown_from_another_thread_ends_a_busy_kernel(installed: object) -> None:
+    kernel = Kernel("tf1")
+    caught: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            kernel.run("import time; time.sleep(100)")
+        except KernelDied as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=run)
+    kernel.start()
+    thread.start()
+    time.sleep(1)
+    kernel.shutdown()
+    thread.join(10)
+    assert caught
+    assert kernel.pid is None
+
+
+@pytest.mark.parametrize(
+    ("code", "how"),
+    [
+        ("os.kill(os.getpid(), 9)", "SIGKILL"),
+        ("os._exit(3)", "exit code 3"),
+        ("import ctypes; ctypes.string_at(0)", "SIGSEGV"),
+        ("os.write(2, b'WHY')\nos.abort()", "SIGABRT(.|\n)*WHY"),
+    ],
+)
+def test_death_is_told_and_the_next_cell_has_a_fresh_kernel(remote: Kernel, code: str, how: str) -> None:
+    remote.run("state = 1; import os")
+    folder = remote._process.folder if remote._process else Path()
+    with pytest.raises(KernelDied, match=f"{how}(.|\n)*variables are gone"):
+        remote.run(code)
+    assert not folder.exists()
+    with pytest.raises(ExchangeError, match="no 'state'"):
+        remote["state"]
+
+
+def test_death_between_two_cells_is_told_too(remote: Kernel) -> None:
+    remote.run("state = 1")
+    assert remote.pid is not None
+    os.kill(remote.pid, signal.SIGKILL)
+    time.sleep(0.5)
+    with pytest.raises(KernelDied, match=r"SIGKILL(.|\n)*this cell, which was not run"):
+        remote.run("state")
+    assert remote["1 + 1"] == 2
+
+
+def test_restart_and_shutdown(installed: object) -> None:
+    with Kernel("tf1") as kernel:
+        kernel.run("x = 1\nimport subprocess; p = subprocess.Popen(['sleep', '1000'])")
+        child = kernel["p.pid"]
+        kernel.restart()
+        assert not Path(f"/proc/{child}").exists() or "Z" in Path(f"/proc/{child}/stat").read_text()
+        with pytest.raises(ExchangeError, match="no 'x'"):
+            kernel["x"]
+        folder = kernel._process.folder if kernel._process else Path()
+        assert folder.stat().st_mode & 0o077 == 0, "nobody else gets at the sockets"
+    assert kernel.pid is None
+    assert not folder.exists()
+
+
+def test_a_cell_may_ask_nothing_where_nobody_can_answer(remote: Kernel) -> None:
+    with pytest.raises(RemoteError, match="does not support input requests"):
+        remote.run("input('name? ')")
+
+
+def test_what_a_cell_sets_in_the_environment_stays_in_its_kernel(
+    installed: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
+    with Kernel("tf1") as kernel:
+        assert kernel["__import__('os').environ.get('CUDA_VISIBLE_DEVICES')"] is None
+
+
+def test_threads_take_turns(remote: Kernel) -> None:
+    results: list[int] = []
+    threads = [threading.Thread(target=lambda n=n: results.append(remote[f"{n} * {n}"])) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(results) == [n * n for n in range(8)]
+
+
+def test_unknown_kernel_names_the_nearest(installed: object) -> None:
+    with pytest.raises(UnknownKernel, match=r"no kernel 'tf3'.*Did you mean tf[12]"):
+        tfkernels.kernel("tf3")
+
+
+def test_a_kernel_without_an_interpreter(installed: object) -> None:
+    spec = KernelSpec(
+        "tf9", Path("/nowhere"), {"argv": ["/nowhere/python"], "metadata": {"tfkernels": {"command": "MEND"}}}
+    )
+    with pytest.raises(KernelStartError, match="MEND"):
+        KernelProcess(spec)
+
+
+def test_a_kernel_that_ends_at_once_shows_its_last_words(remote: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = Kernel(remote.name)
+    broken = kernel.spec._replace(
+        spec={**kernel.spec.spec, "argv": [kernel.spec.spec["argv"][0], "-c", "import nonsense"]}
+    )
+    monkeypatch.setattr("tfkernels.client.kernelspecs.get", lambda name: broken)
+    with pytest.raises(KernelStartError, match=r"(?s)exit code 1.*No module named 'nonsense'.*tfkernels doctor"):
+        kernel.start()
+    assert kernel.pid is None
+
+
+def test_the_same_array_under_two_names_is_one_array_there(remote: Kernel) -> None:
+    array = np.zeros(10**6)
+    outputs = remote.run(
+        "one = a is b and a is c[0]; a += 1",
+        inputs={"a": array, "b": array, "c": [array]},
+        outputs={"one": "one", "x": "a", "y": "b"},
+    )
+    assert outputs["one"]
+    assert outputs["x"] is outputs["y"]
+    assert outputs["x"][0] == 1
+    assert array[0] == 0

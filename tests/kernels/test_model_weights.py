@@ -1,0 +1,218 @@
+"""Weights of the same models in both releases: they move by name, by place and by mapping, or none of them does."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.support.models import INPUTS, LAYERS, Kernels, assert_close, kernels, rng, there
+from tfkernels.client.kernel import Kernel
+from tfkernels.errors import RemoteError
+
+__all__ = ["kernels", "there"]  # the fixtures
+
+
+@pytest.mark.parametrize("model", INPUTS)
+def test_with_the_same_weights_they_compute_the_same(kernels: Kernels, model: str) -> None:
+    code = f"model, x = models['{model}'], inputs['{model}']\ntfkernels.trace(model, x)  # builds it"
+    for kernel in kernels.values():
+        kernel.run(code)
+    weights = kernels["tf1"]["tfkernels.weights(model)"]
+    weights = {name: rng.random(array.shape).astype("float32") for name, array in weights.items()}
+    for kernel in kernels.values():
+        kernel["weights"] = weights
+        assert kernel["tfkernels.load_weights(model, weights).complete"]
+        loaded = kernel["tfkernels.weights(model)"]
+        assert list(loaded) == list(weights)
+        assert all(np.array_equal(loaded[name], weights[name]) for name in weights)
+    one, other = (kernel["tfkernels.trace(model, x)"] for kernel in kernels.values())
+    for name in LAYERS[model]:
+        assert_close(one[name], other[name], name)
+
+
+COMMON_LAYERS = """
+gru = {"reset_after": True}
+image, sequence, ids = [(2, 8, 8, 2)], [(2, 6, 3)], [(2, 3)]
+layers = [
+    (image, L.Conv2DTranspose(3, 3)), (sequence, L.Conv1D(3, 3)), (ids, L.Embedding(5, 2)), (image, L.PReLU()),
+    (image, L.BatchNormalization()), (image, L.LayerNormalization()), (sequence, L.GRU(2, **gru)),
+    (image, L.DepthwiseConv2D(3)), (image, L.SeparableConv2D(3, 3)), (sequence, L.SeparableConv1D(3, 3)),
+    ([(2, 4, 8, 8, 2)], L.TimeDistributed(L.DepthwiseConv2D(3))), ([(2, 4, 8, 8, 2)], L.ConvLSTM2D(2, 3)),
+    (sequence, L.RNN([L.LSTMCell(2), L.GRUCell(3, **gru), L.LSTMCell(4)])),
+    (sequence, L.Bidirectional(L.RNN([L.SimpleRNNCell(2), L.GRUCell(3, **gru)]))),
+    (sequence * 2, L.AdditiveAttention()),
+]
+def with_layer(shapes, layer):
+    entries = [L.Input(shape[1:]) for shape in shapes]
+    return tf.keras.Model(entries, layer(entries if len(entries) > 1 else entries[0]))
+common = [with_layer(*layer) for layer in layers]
+"""
+
+
+def test_the_weights_of_common_layers_move_by_the_same_names(kernels: Kernels) -> None:
+    for kernel in kernels.values():
+        kernel.run(COMMON_LAYERS)
+    weights = kernels["tf1"]["[tfkernels.weights(model) for model in common]"]
+    names = [list(arrays) for arrays in weights]
+    assert names == kernels["tf2"]["[list(tfkernels.weights(model)) for model in common]"]
+    assert ["depthwise_conv2d/kernel", "depthwise_conv2d/bias"] in names
+    assert [f"rnn/{cell}/kernel" for cell in ("lstm_cell", "gru_cell", "lstm_cell_1")] in [n[::3] for n in names]
+    kernels["tf2"]["weights"] = weights
+    assert kernels["tf2"]["all(tfkernels.load_weights(*pair).complete for pair in zip(common, weights))"]
+    back = kernels["tf2"]["[tfkernels.weights(model) for model in common]"]
+    assert all(np.array_equal(one[name], other[name]) for one, other in zip(weights, back, strict=True) for name in one)
+
+
+def test_the_weights_that_users_name_keep_their_numbers(there: Kernel) -> None:
+    there.run(
+        "class Pair(L.Layer):\n"
+        "    def build(self, shape):\n"
+        "        self.a, self.b = [self.add_weight(name=name, shape=(1,)) for name in ('w_1', 'w_2')]\n"
+        "        self.dense = L.Dense(2)\n"
+        "        self.dense.build(shape)\n"
+        "        self.other = L.Dense(2)\n"
+        "        self.other.build(shape)\n"
+        "        self.built = True\n"
+        "    def call(self, x):\n"
+        "        return self.other(self.dense(x) * self.a * self.b)\n"
+        "model = tf.keras.Sequential([Pair()])\n"
+        "tfkernels.trace(model, np.ones((1, 2)))"
+    )
+    assert set(there["list(tfkernels.weights(model))"]) == {
+        "pair/w_1", "pair/w_2", "pair/dense/kernel", "pair/dense/bias", "pair/dense_1/kernel", "pair/dense_1/bias",
+    }  # fmt: skip
+
+
+GRAPH = """
+with tf.Graph().as_default() as graph:
+    x = tf.placeholder(tf.float32, [None, 4])
+    with tf.variable_scope("net"):
+        with tf.variable_scope("layer_1"):
+            h = tf.nn.tanh(tf.matmul(x, tf.get_variable("weights", [4, 4])) + tf.get_variable("biases", [4]))
+        with tf.variable_scope("layer_2"):
+            y = tf.matmul(h, tf.get_variable("weights", [4, 4])) + tf.get_variable("biases", [4])
+    frozen = tf.get_variable("frozen", [7, 2], trainable=False)
+    tf.train.get_or_create_global_step()
+    normal = tf.layers.batch_normalization(y)
+    with tf.variable_scope("training"):
+        tf.train.AdamOptimizer().minimize(tf.reduce_sum(normal))
+    tf.train.ExponentialMovingAverage(0.9).apply(tf.trainable_variables())
+    session = tf.Session()
+    session.run(tf.global_variables_initializer())
+"""
+
+
+def test_a_session_has_the_weights_of_its_graph_without_those_of_optimizers(kernels: Kernels) -> None:
+    kernels["tf1"].run(GRAPH)
+    assert list(kernels["tf1"]["tfkernels.weights(session)"]) == [
+        "net/layer_1/weights", "net/layer_1/biases", "net/layer_2/weights", "net/layer_2/biases", "frozen",
+        *(f"batch_normalization/{name}" for name in ("gamma", "beta", "moving_mean", "moving_variance")),
+    ]  # fmt: skip
+    with pytest.raises(RemoteError, match=r"WeightsError.*global_variables_initializer"):
+        kernels["tf1"].run("tfkernels.weights(tf.Session(graph=graph))")
+
+
+def test_variable_scopes_become_a_keras_model_and_back(kernels: Kernels) -> None:
+    tf1, tf2 = kernels["tf1"], kernels["tf2"]
+    tf1.run(GRAPH)
+    weights, expected = tf1["tfkernels.weights(session)"], tf1["session.run(y, {x: inputs['subclassed']})"]
+    tf2.run(
+        "model = tf.keras.Sequential([L.Dense(4, activation='tanh', name='layer_1'), L.Dense(4, name='layer_2')])\n"
+        "model.build((None, 4))\nreport = tfkernels.load_weights(model, weights)",
+        inputs={"weights": weights},
+    )
+    assert tf2["[(match.target, match.source) for match in report.matched]"] == [
+        (f"layer_{n}/{target}", f"net/layer_{n}/{source}")
+        for n in (1, 2)
+        for target, source in (("kernel", "weights"), ("bias", "biases"))
+    ]
+    assert_close(tf2["tfkernels.trace(model, inputs['subclassed'])['output']"], expected, "y")
+    tf1["back"] = tf2["tfkernels.weights(model)"]
+    tf1.run("graph.finalize(); session.run(frozen.initializer)")
+    with pytest.raises(RemoteError, match="WeightsMismatch in kernel tf1: 4 of 9"):
+        tf1.run("tfkernels.load_weights(session, back)")
+    assert tf1["len(tfkernels.load_weights(session, back, partial=True).matched)"] == 4
+
+
+def test_what_does_not_fit_is_refused_and_nothing_is_set(there: Kernel) -> None:
+    there.run(
+        "model = tf.keras.Sequential([L.GRU(3, reset_after=True), L.Dense(2)])\n"
+        "tfkernels.trace(model, inputs['rnn'])\n"
+        "before = tfkernels.weights(model)\n"
+        "weights = {name: array + 1 for name, array in before.items()}\n"
+        "weights['gru/bias'] = weights['gru/bias'][0]\n"
+        "del weights['dense/bias']\n"
+        "try:\n"
+        "    tfkernels.load_weights(model, weights)\n"
+        "except tfkernels.errors.WeightsMismatch as error:\n"
+        "    text, report = str(error), error.report\n"
+    )
+    assert "reset_after" in there["text"]
+    assert "2 of 5 weights" not in there["text"]
+    assert there["[missing.target for missing in report.missing]"] == ["dense/bias"]
+    assert there["[(wrong.target, wrong.wanted, wrong.given) for wrong in report.mismatched]"] == [
+        ("gru/bias", (2, 9), (9,))
+    ]
+    before, after = there["before"], there["tfkernels.weights(model)"]
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+    there.run("report = tfkernels.load_weights(model, weights, partial=True)")
+    after = there["tfkernels.weights(model)"]
+    changed = [name for name in before if not np.array_equal(before[name], after[name])]
+    assert changed == ["gru/kernel", "gru/recurrent_kernel", "dense/kernel"]
+
+
+def test_weights_of_one_layer_that_have_the_same_name(there: Kernel) -> None:
+    there.run(
+        "class Twice(L.Layer):\n"
+        "    def build(self, shape):\n"
+        "        self.a, self.b = [self.add_weight(name='scale', shape=(n,), initializer='ones') for n in (1, 1)]\n"
+        "        self.built = True\n"
+        "    def call(self, x):\n"
+        "        return x * self.a * self.b\n"
+        "model = tf.keras.Sequential([Twice()])\n"
+        "tfkernels.trace(model, np.ones((1, 2)))\n"
+        "weights = tfkernels.weights(model)\n"
+        "weights['twice/scale_1'] += 1\n"
+        "report = tfkernels.load_weights(model, weights)"
+    )
+    assert [array[0] for array in there["list(tfkernels.weights(model).values())"]] == [1, 2]
+    assert there["[match[:3] for match in report.matched]"] == [
+        (name, name, "same name") for name in ("twice/scale", "twice/scale_1")
+    ]
+
+
+def test_a_mapping_names_the_source(there: Kernel) -> None:
+    there.run(
+        "model = tf.keras.Sequential([L.Dense(3, input_shape=(3,)), L.Dense(3)])\n"
+        if there.name == "tf1"
+        else "model = tf.keras.Sequential([L.Input((3,)), L.Dense(3), L.Dense(3)])\n"
+    )
+    there.run(
+        "weights = {name: np.full((3,) * (1 + name.endswith('weights')), number, np.float64)\n"
+        "           for number, name in enumerate(['p/weights', 'p/biases', 'q/weights', 'q/biases'])}\n"
+        "mapping = {'dense/kernel': 'q/weights', 'dense/bias': 'q/biases'}\n"
+        "report = tfkernels.load_weights(model, weights, mapping=mapping)"
+    )
+    loaded = there["tfkernels.weights(model)"]
+    assert {name: array.flat[0] for name, array in loaded.items()} == {
+        "dense/kernel": 2, "dense/bias": 3, "dense_1/kernel": 0, "dense_1/bias": 1,
+    }  # fmt: skip
+    assert {array.dtype for array in loaded.values()} == {np.dtype("float32")}
+    with pytest.raises(RemoteError, match="WeightsMismatch"):
+        there.run("tfkernels.load_weights(model, weights)")
+    with pytest.raises(RemoteError, match=r"complex\d+ values do not fit into float32"):
+        there.run(
+            "tfkernels.load_weights(model, {name: array * 1j for name, array in tfkernels.weights(model).items()})"
+        )
+
+
+def test_variables_that_begin_with_the_same_tensor_are_set_each_to_its_own(kernels: Kernels) -> None:
+    kernels["tf1"].run(
+        "with tf.Graph().as_default():\n"
+        "    zero = tf.zeros(3)\n"
+        "    variables = {name: tf.Variable(zero, use_resource=True) for name in 'ab'}\n"
+        "    with tf.Session() as session:\n"
+        "        tfkernels.load_weights(variables, {'a': np.ones(3), 'b': np.full(3, 2)})\n"
+        "        values = tfkernels.weights(variables)"
+    )
+    assert {name: array.tolist() for name, array in kernels["tf1"]["values"].items()} == {"a": [1] * 3, "b": [2] * 3}

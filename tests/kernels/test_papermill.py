@@ -1,0 +1,75 @@
+"""Plain papermill, as people type it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+from tests.support.notebooks import plain, text
+from tfprovisioner.kernelspecs.install import Installed
+
+
+def papermill(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "papermill", "in.ipynb", "out.ipynb", "--no-progress-bar", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def write(folder: Path, *cells: str, kernel: str = "python3") -> None:
+    notebook = new_notebook(cells=[new_code_cell(cell) for cell in cells])
+    notebook.cells[0].metadata["tags"] = ["parameters"]
+    # The kernel that a notebook names is often not the one it is run on.
+    notebook.metadata["kernelspec"] = {"name": kernel, "display_name": kernel, "language": "python"}
+    nbformat.write(notebook, folder / "in.ipynb")
+
+
+@pytest.mark.parametrize(("kernel", "other"), [("tf1", "tf2"), ("tf2", "tf1")])
+def test_runs_on_the_kernel_with_parameters(
+    installed: dict[str, Installed], tmp_path: Path, kernel: str, other: str
+) -> None:
+    write(
+        tmp_path,
+        "n = 1\nname = 'x'",
+        "import tensorflow as tf\nprint(tf.__version__, n, name)",
+        f"%%{other} -i n -o m,there\nimport tensorflow as tf\nm = n + 1\nthere = tf.__version__",
+        "print(m, there)",
+    )
+    done = papermill(tmp_path, "-k", kernel, "-p", "n", "41", "-p", "name", "ä")
+    assert done.returncode == 0, done.stderr
+    out = nbformat.read(tmp_path / "out.ipynb", as_version=4)
+    versions = {name: made.environment.recipe.tensorflow for name, made in installed.items()}
+    assert text(out.cells[2].outputs) == f"{versions[kernel]} 41 ä\n"
+    assert text(out.cells[4].outputs) == f"42 {versions[other]}\n"
+    # papermill leaves the input's kernelspec in the output (papermill#856); the kernel says itself which one it is.
+    assert out.metadata["language_info"]["tfkernels"] == {"kernel": kernel, "tensorflow": versions[kernel]}
+
+
+def test_a_failing_cell_fails_papermill_with_the_remote_error(installed: object, tmp_path: Path) -> None:
+    write(tmp_path, "x = 1", "%%tf1 -i x\ndef f(x):\n    return x / 0\n\nf(x)", "print('never')", kernel="tf2")
+    done = papermill(tmp_path, "-k", "tf2")
+    assert done.returncode != 0
+    assert "ZeroDivisionError" in done.stderr
+    out = nbformat.read(tmp_path / "out.ipynb", as_version=4)
+    (failed,) = [cell for cell in out.cells if cell.source.startswith("%%tf1")]
+    (error,) = failed.outputs
+    assert "return x / 0" in plain("\n".join(error.traceback))
+    assert "never" not in "".join(text(cell.outputs) for cell in out.cells if cell.cell_type == "code")
+    assert out.metadata["language_info"]["tfkernels"]["kernel"] == "tf2"
+
+
+def test_input_fails_at_once_instead_of_hanging(installed: object, tmp_path: Path) -> None:
+    write(tmp_path, "x = 1", "%%tf1\ninput('name? ')", kernel="tf2")
+    done = papermill(tmp_path, "-k", "tf2")
+    assert done.returncode != 0
+    assert "does not support input requests" in done.stderr
+
+
+def test_nbconvert_execute(installed: object, tmp_path: Path) -> None:
+    write(tmp_path, "import tensorflow as tf\ntf.__version__[:2]", kernel="tf1")
+    command = [sys.executable, "-m", "nbconvert", "--execute", "--to", "notebook", "--output", "out.ipynb", "in.ipynb"]
+    subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
+    assert text(nbformat.read(tmp_path / "out.ipynb", as_version=4).cells[0].outputs) == "'1.'"

@@ -1,0 +1,399 @@
+"""Shared memory between real kernels: to one, to several, from one to another; in forks and threads, past kills."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+import tfkernels
+from tests.support.notebooks import run_cells, text
+from tfkernels.client.kernel import Kernel
+from tfkernels.errors import ExchangeError, KernelDied, NotPortable, RemoteError
+from tfkernels.transfer import message
+from tfkernels.transfer.codec import MAX_DEPTH, MAX_PARTS, VIEW_FROM
+from tfkernels.transfer.shared_memory import reader, writer
+from tfkernels.transfer.shared_memory.pool import shared
+from tfkernels.transfer.shared_memory.segment import MAP_FROM
+
+LARGE = np.arange(MAP_FROM, dtype="f4")
+
+
+@pytest.fixture
+def kernels(installed: object) -> tuple[Kernel, Kernel]:
+    return tfkernels.kernel("tf1"), tfkernels.kernel("tf2")
+
+
+def looks(kernel: Kernel | None = None) -> int:
+    """How many segments' memory arrays look into, here or there."""
+    if kernel is None:
+        return len(reader._looking)
+    return int(kernel["len(__import__('tfkernels.transfer.shared_memory.reader', fromlist=['arrived'])._looking)"])
+
+
+def test_from_one_kernel_to_another_without_a_look_in_here(kernels: tuple[Kernel, Kernel]) -> None:
+    tf1, tf2 = kernels
+    gc.collect()
+    before = looks()
+    tf1.run("w = x * 2; seen = 0", inputs={"x": LARGE})
+    tf2.run(
+        "w += y", inputs={"w": tf1.reference("w"), "first": tf1.reference("x[0]"), "y": 1, "z": tf2.reference("1 + 1")}
+    )
+    assert looks() == before
+    assert looks(tf2) >= 1
+    assert np.array_equal(tf2["w"], LARGE * 2 + 1)
+    assert tf2["first, y, z"] == (0.0, 1, 2)
+    assert tf1["w[-1]"] == LARGE[-1] * 2, "there it stays what it was"
+    tf2["again"] = tf1.reference("w")
+    assert tf2["again[-1]"] == LARGE[-1] * 2
+
+
+def test_layers_of_a_model_look_into_one_segment_and_a_small_companion_does_not(remote: Kernel) -> None:
+    """Nothing large is copied when it arrives, however many parts it has; nothing small keeps the large alive."""
+    layers = {f"layer{number}": np.full(1_000_000, number, "f4") for number in range(12)}
+    remote.start()
+    gc.collect()
+    before, there = looks(), looks(remote)
+    remote.run(
+        "views = [not w.flags.owndata and w.ctypes.data % 64 == 0 for w in layers.values()]", inputs={"layers": layers}
+    )
+    assert remote["views"] == [True] * len(layers)
+    assert looks(remote) == there + 1
+    back = remote["{**layers, 'names': __import__('numpy').array(sorted(layers) * 3000)}"]
+    assert looks() == before + 1
+    names = back.pop("names")
+    assert all(not array.flags.owndata and array.ctypes.data % 64 == 0 for array in back.values())
+    assert all(np.array_equal(back[name], layers[name]) for name in layers)
+    del back
+    gc.collect()
+    assert names.flags.owndata
+    assert names.nbytes > VIEW_FROM
+    assert looks() == before
+    remote.run("del layers")
+
+
+@contextmanager
+def unread() -> Iterator[None]:
+    """This process cannot look into anything that travels."""
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("somebody looked into it")
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name in [(message, "unpack"), (message, "Decoder"), (message, "read"), (reader, "read")]:
+            patch.setattr(module, name, refuse)
+        yield
+
+
+def test_nothing_is_decoded_here_that_goes_from_one_kernel_to_another(
+    kernels: tuple[Kernel, Kernel],
+) -> None:
+    tf1, tf2 = kernels
+    tf1.run("w = {'large': x, 'small': [1, 'a', x[:3]]}", inputs={"x": LARGE})
+    with unread():
+        with pytest.raises(AssertionError, match="looked into"):
+            tf1["w"]
+        tf2.run("now = w", inputs={"w": tf1.reference("w")})
+        tf2.submit("later = w", inputs={"w": tf1.reference("w")}).result(60)
+    for name in ("now", "later"):
+        assert np.array_equal(tf2[f"{name}['large']"], LARGE)
+        assert tf2[f"{name}['small'][:2], {name}['small'][2].tolist()"] == ([1, "a"], [0, 1, 2])
+
+
+UNREAD = """
+from tfkernels import arrived, parcel
+def refuse(*_):
+    raise AssertionError("somebody looked into it")
+parcel.unpack = parcel.Decoder = parcel.read = arrived.read = refuse
+"""
+
+
+def test_nothing_is_decoded_in_a_notebook_that_takes_a_value_from_one_kernel_to_another(installed: object) -> None:
+    *_, moved = run_cells(
+        "python3",
+        "%load_ext tfkernels",
+        "%%tf1\nimport numpy as np\nw = {'a': np.arange(1e6)}",
+        UNREAD,
+        "%%tf2 -i w=tf1:w['a']*2 -i first=tf1:w['a'][:3]\nprint(w[-1], first.tolist())",
+    )
+    assert text(moved) == "1999998.0 [0.0, 1.0, 2.0]\n"
+
+
+COUNTING = """
+from tfkernels.transfer import message as parcel
+sizes = []
+def write(segment, pieces, temporary, real=parcel.write):
+    sizes.append(sum(len(data) for _, data in pieces))
+    real(segment, pieces, temporary)
+parcel.write = write
+"""
+
+
+def test_a_value_for_several_kernels_is_written_once(
+    kernels: tuple[Kernel, Kernel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+
+    def write(segment: int, pieces: writer.Pieces, temporary: Collection[int]) -> None:
+        sizes.append(sum(len(data) for _, data in pieces))
+        writer.write(segment, pieces, temporary)
+
+    monkeypatch.setattr(message, "write", write)
+    sums = tfkernels.each(["tf1", "tf2"], "s = float(x[-1])", inputs={"x": LARGE}, outputs={"s": "s"})["s"]
+    assert sums == {"tf1": LARGE[-1], "tf2": LARGE[-1]}
+    (size,) = sizes
+    assert LARGE.nbytes <= size < LARGE.nbytes + 1000
+
+
+def test_a_value_for_several_kernels_is_written_once_in_a_notebook(installed: object) -> None:
+    *_, counted = run_cells(
+        "python3",
+        "%load_ext tfkernels",
+        COUNTING + "import numpy as np\nx = np.ones(10**6)",
+        "%%each tf1 tf2 -i x -o s\ns = float(x.sum())",
+        "print(s, [size // 1000 for size in sizes])",
+    )
+    assert text(counted) == "{'tf1': 1000000.0, 'tf2': 1000000.0} [8000]\n"
+
+
+def cycle() -> list[object]:
+    made: list[object] = [1]
+    made.append([made])
+    return made
+
+
+def deep() -> list[object]:
+    made: list[object] = []
+    for _ in range(MAX_DEPTH + 1):
+        made = [made]
+    return made
+
+
+TOO_MUCH: dict[str, Callable[[], object]] = {
+    "contains itself": cycle,
+    "nested deeper": deep,
+    "more than": lambda: [None] * (MAX_PARTS + 1),
+}
+TOO_MUCH_THERE = {
+    "contains itself": "bad = [1]; bad.append([bad])",
+    "nested deeper": f"bad = []\nfor _ in range({MAX_DEPTH} + 1): bad = [bad]",
+    "more than": f"bad = [None] * ({MAX_PARTS} + 1)",
+}
+
+
+@pytest.mark.parametrize("why", TOO_MUCH)
+def test_limits_are_told_before_anything_is_written(kernels: tuple[Kernel, Kernel], why: str) -> None:
+    tf1, tf2 = kernels
+    tf2.run("ran = 0")
+    shared.close()
+    with pytest.raises(NotPortable, match=f"^bad.*{why}"):
+        tf2.run("ran = 1", inputs={"good": LARGE, "w": tf1.reference("LARGE"), "bad": TOO_MUCH[why]()})
+    assert (shared._kept, list(shared._taken)) == ([], []), "no segment was taken"
+    with pytest.raises(ExchangeError, match=f"^bad.*{why}"):
+        tf2.run(TOO_MUCH_THERE[why], inputs={}, outputs={"good": "__import__('numpy').ones(10**6)", "bad": "bad"})
+    assert [segment.size for segment in shared._kept] == [0], "one was taken for it, and is as it was"
+    assert tf2["ran"] == 0
+    tf2.run("del bad")
+
+
+def test_what_cannot_go_from_kernel_to_kernel_binds_nothing(kernels: tuple[Kernel, Kernel]) -> None:
+    tf1, tf2 = kernels
+    tf1.run("ran = 0\ndef count():\n    global ran\n    ran += 1\n    return ran")
+    tf2.run("a = 0")
+    with pytest.raises(ExchangeError, match=r"w: objects of type builtins\.object"):
+        tf2.run("a = 1", inputs={"a": 2, "w": tf1.reference("object()")})
+    with pytest.raises(RemoteError, match="ZeroDivisionError in kernel tf1"):
+        tf2.run("a = 1", inputs={"a": 2, "w": tf1.reference("1/0")})
+    with pytest.raises(ExchangeError, match="b: objects of type"):
+        tf2.run("a = 1", inputs={"w": tf1.reference("count()"), "b": object()})
+    assert tf2["a"] == 0
+    assert tf1["ran"] == 0, "what cannot travel is found first"
+
+
+def test_one_writing_for_two_kernels(kernels: tuple[Kernel, Kernel]) -> None:
+    tf1, tf2 = kernels
+    source = LARGE.copy()
+    with tfkernels.pack({"x": source, "n": 3}) as packed:
+        source[:] = 0
+        for kernel in (tf1, tf2):
+            assert kernel.run("x *= n", inputs=packed, outputs={"s": "x[1:4]"})["s"].tolist() == [3, 6, 9]
+    with pytest.raises(ExchangeError, match="pack them again"):
+        tf1.run("", inputs=packed)
+
+
+def test_large_outputs_take_the_place_of_inputs_that_the_cell_let_go(remote: Kernel) -> None:
+    def memory() -> int:
+        return round(sum(segment.size for segment in shared._kept) / LARGE.nbytes)
+
+    remote.run("x = y = z = 0")
+    shared.close()
+    source = LARGE.copy()
+    back = remote.run("y = x + 1; del x", inputs={"x": source}, outputs={"y": "y"})["y"]
+    assert memory() == 1
+    assert np.array_equal(back, LARGE + 1)
+    again = remote.run("y += 1; del x", inputs={"x": source}, outputs={"y": "y"})["y"]
+    assert np.array_equal(again, LARGE + 2)
+    assert np.array_equal(back, LARGE + 1), "what is here stays what it was"
+    assert np.array_equal(source, LARGE)
+    assert memory() == 2
+    kept = remote.run("z = x; y = x * 2; del x", inputs={"x": source}, outputs={"y": "y"})["y"]
+    assert memory() == 4
+    assert np.array_equal(kept, LARGE * 2)
+    assert np.array_equal(remote["z"], LARGE), "what is there, too"
+    with tfkernels.pack({"x": source}) as packed:
+        for _ in range(2):
+            assert remote.run("y = x - 1; del x", inputs=packed, outputs={"y": "y"})["y"][0] == -1
+
+
+def test_arrays_outlive_the_kernel_they_came_from_and_the_restart_of_one_they_went_to(installed: object) -> None:
+    shared.close()
+    with Kernel("tf1") as kernel:
+        back = kernel.run("y = x", inputs={"x": LARGE}, outputs={"y": "y"})["y"]
+        kept = {segment: segment.busy() for segment in shared._kept}
+        assert list(kept.values()) == [True, True], "one that it looks into, and one that is looked into here"
+        kernel.restart()
+        assert sorted(segment.busy() for segment in kept) == [False, True]
+        kernel["x"] = LARGE * 3
+        assert {segment: segment.busy() for segment in shared._kept} == kept, "where the first process looked into"
+        assert np.array_equal(back, LARGE)
+        other = kernel["x"]
+        assert kernel.pid is not None
+        os.kill(kernel.pid, signal.SIGKILL)
+        with pytest.raises(KernelDied):
+            kernel.run("")
+    shared.close()
+    assert np.array_equal(back, LARGE)
+    assert np.array_equal(other, LARGE * 3)
+
+
+FORKING = """
+import os, warnings
+warnings.simplefilter("ignore")
+pid = os.fork()
+if pid == 0:
+    x[:] = 5      # of its own
+    os._exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+sleeper = os.fork()
+if sleeper == 0:
+    import time; time.sleep(100)
+"""
+
+
+def test_a_fork_in_the_users_code_keeps_its_values(remote: Kernel) -> None:
+    back = remote.run(FORKING, inputs={"x": LARGE}, outputs={"y": "x"})["y"]
+    assert np.array_equal(back, LARGE)
+    for number in range(3):  # the sleeping child still has the first x
+        remote["x"] = np.full(MAP_FROM, number, "f4")
+    child = remote.run(
+        "where = [line for line in open('/proc/%d/maps' % sleeper) if 'memfd:tfkernels' in line and 'rw-p' in line]\n"
+        "start = int(where[0].split('-')[0], 16)\nmemory = open('/proc/%d/mem' % sleeper, 'rb')\nmemory.seek(start)\n"
+        "import numpy as np\nseen = np.frombuffer(memory.read(4096), 'f4')\n"
+        "os.kill(sleeper, 9); os.waitpid(sleeper, 0)",
+        outputs={"seen": "seen"},
+    )["seen"]
+    assert np.array_equal(child, LARGE[: len(child)])
+
+
+def test_threads_that_send_at_the_same_time(kernels: tuple[Kernel, Kernel]) -> None:
+    wrong: list[object] = []
+
+    def exchange(kernel: Kernel, number: int) -> None:
+        for size in (10, MAP_FROM):
+            array = np.full(size, number, "f8")
+            back = kernel.run(f"y{number} = x + 1", inputs={"x": array}, outputs={"y": f"y{number}"})["y"]
+            wrong.extend({number + 1.0} ^ set(back.tolist()))
+
+    threads = [threading.Thread(target=exchange, args=(kernels[number % 2], number)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(100)
+    assert not wrong
+
+
+def test_a_thousand_exchanges_leave_no_memory_file_or_descriptor(remote: Kernel) -> None:
+    remote["x"] = 0
+    shared.close()
+    array = np.ones(MAP_FROM, "u1")
+
+    def exchange(count: int) -> None:
+        for number in range(count):
+            back = remote.run("", inputs={"x": array}, outputs={"y": "x"}, store_history=False)
+            assert back["y"][number] == 1
+
+    def states() -> np.ndarray:
+        assert remote.pid is not None
+        both = [psutil.Process(), psutil.Process(remote.pid)]
+        return np.array([(process.num_fds(), process.memory_info().rss) for process in both])
+
+    exchange(20)
+    before = states()
+    exchange(1000)
+    grown = states() - before
+    assert (grown[:, 0] <= 2).all(), "descriptors"
+    assert (grown[:, 1] < 30 * 2**20).all(), "an eighth of what was sent"
+    assert len(shared._kept) <= 4
+
+
+def test_memory_comes_back_after_the_last_use(remote: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared, "idle", 0.1)
+
+    def held() -> int:
+        """Bytes of shared memory that the two processes see."""
+        found = [Path(f"/proc/{pid}/status").read_text() for pid in (os.getpid(), remote.pid)]
+        return sum(int(status.split("RssShmem:")[1].split()[0]) * 1024 for status in found)
+
+    def settled(most: int) -> bool:
+        deadline = time.monotonic() + 15
+        while held() > most and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return held() <= most
+
+    # What other tests have left, or have let go of in ways that this side does not know
+    remote.run("%reset -f")
+    remote.run("from tfkernels import arrived, writing; arrived.kept.clear(); writing.kept.clear()")
+    reader.kept.clear()
+    writer.kept.clear()
+    shared.close()
+    gc.collect()
+    assert settled(2**24)
+    before = held()
+    array = np.ones(2**25, "u1")
+    for _ in range(4):
+        back = remote.run("", inputs={"x": array}, outputs={"y": "x"})["y"]
+        assert back[-1] == 1
+    assert held() > before + 2**24
+    del back
+    remote.run("del x")
+    assert settled(before + 2**22), "with what the system counts"
+
+
+@pytest.mark.parametrize("other", [message.FORMAT - 1, message.FORMAT + 1])
+def test_a_kernel_with_an_older_or_newer_tfkernels(remote: Kernel, other: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    remote["a"] = 0
+    monkeypatch.setattr(message, "FORMAT", other)
+    with pytest.raises(ExchangeError, match=rf"writes format {other} .*tfkernels install"):
+        remote["a"] = 1
+    with pytest.raises(ExchangeError, match=rf"reads format {other};.*tfkernels install"):
+        remote["a"]
+    monkeypatch.undo()
+    assert remote["a"] == 0
+
+
+def test_only_who_waits_for_the_idle_message_gets_a_reply_without_a_pause(remote: Kernel) -> None:
+    """Other clients go on at the reply, and ipykernel's pause lets them see what was printed before."""
+    pause = "get_ipython().kernel._execute_sleep"
+    remote.run(f"during = {pause}; import asyncio", inputs={"x": 1})
+    remote.run(f"asyncio.get_event_loop().call_later(0.1, lambda: globals().update(after={pause}))")
+    threading.Event().wait(0.3)
+    assert remote["during, after"] == (0, 0.0005)

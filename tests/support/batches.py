@@ -1,0 +1,115 @@
+"""Batches as tests start them: tasks of a few cells on the kernel ``python3``, which starts in a second."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import nbformat
+import psutil
+from nbformat.v4 import new_code_cell, new_notebook
+
+from tests.support.notebooks import text
+from tfprovisioner.batch.dask import cluster
+from tfprovisioner.batch.dask.cluster import Options, Started
+from tfprovisioner.batch.kernel_ref import KernelRef, wanted
+from tfprovisioner.batch.runs import Run
+from tfprovisioner.batch.tasks import Executed, Progress, Task
+
+KERNEL = "python3"
+
+PATIENCE = 120.0
+"""Seconds after which something that should happen will not."""
+
+
+def task(name: str, *cells: str, folder: Path | None = None, kernel: str = KERNEL, inputs: bytes | None = None) -> Task:
+    notebook = nbformat.writes(new_notebook(cells=[new_code_cell(cell) for cell in cells]))
+    return Task(Run(name, "nb.ipynb", kernel), notebook, "fingerprint", None if folder is None else str(folder), inputs)
+
+
+def printed(executed: Executed) -> str:
+    """What the cells printed."""
+    cells = nbformat.reads(executed.notebook, as_version=4).cells
+    return "".join(text(cell.outputs) for cell in cells)
+
+
+def lasting(place: Path, name: str, times: int = 1_000_000) -> str:
+    """A cell that leaves the number of its kernel's process in ``name.1``, and never ends; the next try in ``name.2``,
+    and so on. After so many ``times`` it ends at once."""
+    return (
+        "import os, time\n"
+        f"number = next(n for n in range(1, 99) if not os.path.exists(f'{place}/{name}.{{n}}'))\n"
+        f"open('{place}/{name}~', 'w').write(str(os.getpid()))\n"
+        f"os.rename('{place}/{name}~', f'{place}/{name}.{{number}}')\n"
+        f"time.sleep(600 if number <= {times} else 0)"
+    )
+
+
+def wait_for(file: Path, place: Path, name: str) -> str:
+    """A cell that leaves its number, too, and ends when ``file`` is there."""
+    waiting = [
+        f"for _ in range({PATIENCE:.0f} * 10):",
+        f"    if os.path.exists({str(file)!r}): break",
+        "    time.sleep(0.1)",
+    ]
+    return "\n".join([lasting(place, name, 0), *waiting, "else: raise TimeoutError"])
+
+
+_CLIENT = """
+import sys
+from pathlib import Path
+from tests.support.batches import engine, lasting, task
+from tfprovisioner.batch.dask.cluster import Options
+
+if __name__ == "__main__":
+    place = Path(sys.argv[1])
+    tasks = [task(name, lasting(place, name)) for name in ("one", "other")]
+    with engine(2, [], Options(workers=2, scheduler=sys.argv[2] if sys.argv[2:] else None)) as started:
+        list(started.run(tasks))
+"""
+
+
+def start_client(place: Path, *arguments: str) -> subprocess.Popen[str]:
+    """A process that executes two runs which last for ever; ``arguments`` may be a scheduler's address."""
+    (place / "client.py").write_text(_CLIENT)
+    return subprocess.Popen(
+        [sys.executable, "client.py", str(place), *arguments], cwd=place, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}, start_new_session=True,
+    )  # fmt: skip
+
+
+def until(condition: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+def pid(file: Path) -> int:
+    until(file.exists, f"no kernel has written {file}")
+    return int(file.read_text())
+
+
+def gone(number: int) -> bool:
+    """Whether a process has ended; one that only waits for its parent to notice has."""
+    with suppress(psutil.NoSuchProcess):
+        return psutil.Process(number).status() == psutil.STATUS_ZOMBIE
+    return True
+
+
+@contextmanager
+def engine(
+    runs: int, told: list[Progress], options: Options, kernels: Sequence[KernelRef] | None = None
+) -> Iterator[Started]:
+    names = {each.name: each for each in kernels or [wanted(KERNEL)]}
+    with cluster.started(options, names, runs, told.append) as started:
+        yield started
+
+
+def notes(told: Sequence[Progress]) -> str:
+    return "\n".join(f"{progress.run}: {progress.text}" for progress in told if progress.state == "note")

@@ -1,0 +1,70 @@
+"""The codec, dtype by dtype: what arrives is of the same dtype and type.
+
+Runs under the test suite's own Python, and (``test_old_pythons.py``) under TensorFlow's old ones: no newer syntax here.
+"""
+
+import sys
+import types
+import typing
+
+import numpy as np
+import pytest
+
+from tests.support import specimens
+from tests.support.specimens import assert_same as assert_same
+from tests.unit.test_encoding import travel
+from tfkernels.errors import MissingPackage, NotPortable
+from tfkernels.transfer.codec import Decoder
+
+
+def test_a_dtype_of_an_unknown_library_is_refused_not_passed_as_raw_bytes(monkeypatch: typing.Any) -> None:
+    if specimens.ml_dtypes is not None:  # it is on all but the oldest Pythons
+        array = np.ones(2, specimens.registered_dtypes()[0])
+        monkeypatch.setitem(sys.modules, "ml_dtypes", None)
+        with pytest.raises(NotPortable, match=str(array.dtype)):
+            travel(array)
+
+
+def test_without_ml_dtypes_the_error_says_what_to_install_and_where(monkeypatch: typing.Any) -> None:
+    monkeypatch.setitem(sys.modules, "ml_dtypes", None)
+    monkeypatch.setenv("TFKERNELS_KERNEL", "tf1")
+    node = ["array", {"registered": "bfloat16"}, [1], "C", 0]
+    with pytest.raises(
+        MissingPackage, match=r"(?s)bfloat16.*kernel tf1.*%%tf1\n!pip install ml_dtypes.*import tensorflow"
+    ):
+        Decoder(bytearray(64)).decode(node)
+
+
+def test_a_tensorflow_whose_bfloat16_is_an_integer_has_no_bfloat16(monkeypatch: typing.Any) -> None:
+    """A stand-in for the module: TensorFlow 1.0 to 1.4 have that, and Python 3.6 only."""
+    early: typing.Any = types.ModuleType("tensorflow")
+    early.bfloat16 = types.SimpleNamespace(as_numpy_dtype=np.uint16)
+    monkeypatch.setitem(sys.modules, "tensorflow", early)
+    monkeypatch.setitem(sys.modules, "ml_dtypes", None)
+    with pytest.raises(MissingPackage, match=r"(?s)bfloat16 arrived.*lacks ml_dtypes"):
+        Decoder(bytearray(64)).decode(["array", {"registered": "bfloat16"}, [1], "C", 0])
+
+
+@pytest.mark.parametrize("code", "bBhHiIlLqQpPefdgFDG")
+@pytest.mark.parametrize("order", "=<>")
+def test_numbers_are_of_the_same_type_of_c(code: typing.Any, order: typing.Any) -> None:
+    """long and long long, say, are equal as dtypes, and are two types of NumPy all the same."""
+    dtype = np.dtype(code).newbyteorder(order)
+    many = np.arange(5000).astype(dtype)
+    for value in (dtype, many, many[:3], many[5], np.zeros(2, [("a", dtype)]), [np.zeros(2, "i8"), np.zeros(2, dtype)]):
+        assert_same(travel(value), value)
+
+
+@pytest.mark.parametrize("dtype", ["S0", ">U0", "V0", [("a", "S0")], [("a", "S0"), ("b", "i4")]])
+@pytest.mark.parametrize("shape", [(), (2,), (0,), (2, 3), (0, 3)])
+@pytest.mark.parametrize("order", "CF")
+def test_text_without_characters(dtype: typing.Any, shape: typing.Any, order: typing.Any) -> None:
+    array: typing.Any = np.ndarray(shape, np.dtype(dtype), order=order)  # np.zeros would make S1 of S0
+    assert array.dtype == np.dtype(dtype)
+    assert_same(travel(array), array)
+
+
+def test_an_array_that_takes_no_memory_takes_none_on_its_way() -> None:
+    """However large; a damaged parcel may have such a thing, too."""
+    there = Decoder(bytearray(64)).decode(["array", "|S0", [2**45], "C", 0])
+    assert (there.dtype, there.shape) == (np.dtype("S0"), (2**45,))
