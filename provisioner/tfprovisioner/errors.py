@@ -21,6 +21,10 @@ class BuildFailed(ProvisionError):
     """An environment could not be built; nothing of it is left."""
 
 
+class PackageNotInChannels(ProvisionError):
+    """The conda channels have no build of a package for its Python."""
+
+
 class BrokenEnvironment(ProvisionError):
     """A kernel's environment is missing, damaged, or does not pass its check."""
 

@@ -21,9 +21,9 @@ from tfprovisioner.catalogue import releases
 from tfprovisioner.conda import channels as names
 from tfprovisioner.conda import solve as prefixes
 from tfprovisioner.conda import user_conda
-from tfprovisioner.conda.solve import PackageRequest
+from tfprovisioner.conda.channels import PackageRequest, Subject
 from tfprovisioner.environments.request import InstallRequest
-from tfprovisioner.errors import BuildFailed, NoWheels
+from tfprovisioner.errors import BuildFailed, NoWheels, PackageNotInChannels
 from tfprovisioner.kernelspecs import doctor, install
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons import find
@@ -78,7 +78,7 @@ def test_an_environment_of_conda_packages_is_active_in_its_kernel(
 
 def test_a_conda_environment_of_the_users_is_active_in_its_kernel(server: Server, place: Path) -> None:
     theirs = place / "theirs"
-    prefixes.fill(theirs, PackageRequest((server.url,), ("python=3.7", "tensorflow", "ipykernel")), Recorder())
+    prefixes.install(theirs, PackageRequest((server.url,), ("python=3.7", "tensorflow", "ipykernel")), Recorder())
     added = install.add(theirs, user=True)
     with Kernel(added.name) as kernel:
         kernel.run("import os, sys")
@@ -90,7 +90,7 @@ def test_a_conda_environment_of_the_users_is_active_in_its_kernel(server: Server
 
 def test_progress_is_told_in_bytes(server: Server, place: Path) -> None:
     recorder = Recorder()
-    prefixes.fill(place / "prefix", PackageRequest((server.url,), ("python=3.7", "ipykernel")), recorder)
+    prefixes.install(place / "prefix", PackageRequest((server.url,), ("python=3.7", "ipykernel")), recorder)
     (first, total), *rest = recorder.sizes
     assert first == 0
     assert total == sum(record["size"] for record in prefixes.records(place / "prefix"))
@@ -125,10 +125,10 @@ def test_offline_takes_what_is_in_the_cache(server: Server, place: Path, monkeyp
 
     wanted = PackageRequest((server.url,), ("python=3.7",))
     monkeypatch.delenv("UV_OFFLINE")
-    prefixes.fill(place / "first", wanted, Reporter("first"))
+    prefixes.install(place / "first", wanted, Reporter("first"))
     seen = len(server.requests)
     monkeypatch.setenv("UV_OFFLINE", "1")
-    prefixes.fill(place / "second", wanted, Reporter("second"))
+    prefixes.install(place / "second", wanted, Reporter("second"))
     assert (place / "second" / "bin" / "python").exists()
     assert len(server.requests) == seen
 
@@ -140,9 +140,9 @@ def test_a_package_for_gpus_is_taken_if_the_user_says_there_is_one(
     wanted = PackageRequest((server.url,), ("for_gpu",))
     monkeypatch.setenv("CONDA_OVERRIDE_CUDA", "")
     with pytest.raises(BuildFailed, match="__cuda"):
-        prefixes.fill(place / "without", wanted, Reporter("without"))
+        prefixes.install(place / "without", wanted, Reporter("without"))
     monkeypatch.setenv("CONDA_OVERRIDE_CUDA", "12.4")
-    prefixes.fill(place / "with", wanted, Reporter("with"))
+    prefixes.install(place / "with", wanted, Reporter("with"))
     assert [record["name"] for record in prefixes.records(place / "with")] == ["for_gpu"]
 
 
@@ -207,7 +207,7 @@ def test_what_changed_in_an_environment_of_conda_packages_is_told(server: Server
     for name in ("numpy", "another"):
         Package(name, "1.19.0", ("ipykernel",)).write(place / "served")
     beside = ("tensorflow", "ipykernel", "numpy==1.19.0", "another", "pip", "setuptools", "ipywidgets", "tqdm", "small")
-    prefixes.fill(
+    prefixes.install(
         made.folder, PackageRequest((server.url,), ("python=3.7", *beside)), Reporter("as `conda install` does")
     )
     diagnosis = doctor.examine("tf1")
@@ -240,7 +240,7 @@ def test_what_conda_itself_cannot_be_told_is_refused(server: Server, place: Path
     own = place / "conda"
     own.write_text(_CONDA.format(python=sys.executable))
     own.chmod(0o755)
-    with pytest.raises(BuildFailed, match=r"cannot be told to limit.*numpy<2.*--conda-exe"):
+    with pytest.raises(BuildFailed, match=r"cannot limit.*numpy<2.*--conda-exe"):
         install.install(order(server.url, conda=str(own), extras=("-c numpy<2",)))
     assert nothing_is_there(place)
 
@@ -268,15 +268,17 @@ def test_a_release_that_the_channel_has_for_another_python(server: Server, place
     del content["packages"]["tensorflow-1.15.5-py37_0.tar.bz2"]
     index.write_text(json.dumps(content))
     replaced.write(place / "served")
-    subject = prefixes.Subject("tensorflow", "1.15.5", "3.7")
-    with pytest.raises(prefixes.Lacking, match=r"is there for Python 3\.8 \(--python takes one\), not for 3\.7"):
-        prefixes.fill(place / "prefix", PackageRequest((server.url,), ("python=3.7",), (), subject), Reporter("test"))
+    subject = Subject("tensorflow", "1.15.5", "3.7")
+    with pytest.raises(PackageNotInChannels, match=r"is there for Python 3\.8 \(--python takes one\), not for 3\.7"):
+        prefixes.install(
+            place / "prefix", PackageRequest((server.url,), ("python=3.7",), (), subject), Reporter("test")
+        )
     assert not (place / "prefix").exists()
 
 
 _CONDA = """#!{python}
 import json, pathlib, sys
-from tfprovisioner.conda import solve as prefixes
+from tfprovisioner.conda import channels, solve as prefixes
 from tfprovisioner.progress import Reporter
 if sys.argv[1:] == ["info", "--json"]:
     print(json.dumps({{"conda_version": "24.11.2"}}))
@@ -285,7 +287,8 @@ else:
     value = lambda option: words[words.index(option) + 1]
     specs = tuple(words[words.index("--strict-channel-priority") + 1:])
     assert words[:2] == ["create", "--yes"] and "--override-channels" in words, words
-    prefixes.fill(pathlib.Path(value("--prefix")), prefixes.PackageRequest((value("--channel"),), specs), Reporter("x"))
+    wanted = channels.PackageRequest((value("--channel"),), specs)
+    prefixes.install(pathlib.Path(value("--prefix")), wanted, Reporter("x"))
 """
 
 
@@ -300,13 +303,38 @@ def test_the_users_own_conda_does_the_same(server: Server, place: Path, capfd: p
     assert f"--conda-exe {own}" in kernelspecs.get("tf1").install_command
 
 
+_COMPLAINT = """#!{python}
+import sys, json
+sys.stderr.write("x" * 300_000)
+sys.stderr.flush()
+"""
+
+
+def test_a_worker_that_complains_at_length_is_not_waited_for(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = place / "worker.py"
+    worker.write_text(f"{_COMPLAINT}print(json.dumps({{'event': 'done'}}))\n")
+    monkeypatch.setattr(prefixes, "_WORKER", worker)
+    prefixes.install(place / "prefix", PackageRequest(("conda-forge",), ("python",)), Reporter("test"))
+    worker.write_text(f"{_COMPLAINT}sys.exit('and dies')\n")
+    with pytest.raises(BuildFailed, match=r"could not be installed(?s:.*)and dies"):
+        prefixes.install(place / "prefix", PackageRequest(("conda-forge",), ("python",)), Reporter("test"))
+
+
+def test_a_conda_that_complains_at_length_is_not_waited_for(place: Path) -> None:
+    own = place / "conda"
+    own.write_text(f"{_COMPLAINT.format(python=sys.executable)}print(json.dumps({{'conda_version': '24.11.2'}}))\n")
+    own.chmod(0o755)
+    with pytest.raises(BuildFailed, match="could not make the environment"):
+        user_conda.install(own, place / "prefix", PackageRequest(("conda-forge",), ("python",)), Reporter("test"))
+
+
 def test_a_program_that_is_only_called_conda_is_refused(place: Path) -> None:
     other = place / "conda"
     other.write_text("#!/bin/sh\necho hello\n")
     other.chmod(0o755)
     with pytest.raises(BuildFailed, match="neither conda, mamba nor micromamba"):
         user_conda.identity(other)
-    with pytest.raises(BuildFailed, match="There is no program"):
+    with pytest.raises(BuildFailed, match="was not found"):
         user_conda.chosen(str(place / "nothing"))
 
 

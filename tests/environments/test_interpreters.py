@@ -60,6 +60,7 @@ def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     survey._installs.cache_clear()
     survey._answer.cache_clear()
+    survey._search.cache_clear()
     return tmp_path
 
 

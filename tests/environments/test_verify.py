@@ -80,7 +80,7 @@ def test_what_was_just_fetched_is_imported(build: Build, result: Result, place: 
     (first,) = built(place)
     modules = compiled(first.parent)
     assert any(name.startswith("__init__.cpython") for name in modules)
-    python = store.python_in(first.parent).resolve()
+    python = (first.parent / "bin" / "python").resolve()
     code, said = build("--python", str(python), "--name", "another")
     assert code == 0, said
     assert _IMPORT not in said

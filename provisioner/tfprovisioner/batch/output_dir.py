@@ -17,8 +17,8 @@ from tfprovisioner.batch.outcomes import FAILED, METADATA, PASSED, Failure, Outc
 from tfprovisioner.batch.recorded import Record
 from tfprovisioner.batch.runs import Run
 from tfprovisioner.batch.tasks import Executed
-from tfprovisioner.environments.store import replace_bytes, replace_text
 from tfprovisioner.errors import ProvisionError, Unusable
+from tfprovisioner.system.files import replace_bytes, replace_text
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from tfprovisioner.batch.bisect.search import most_steps
 from tfprovisioner.catalogue import releases as catalogue
 from tfprovisioner.catalogue.releases import Release
 from tfprovisioner.cli.console import JsonOption, answering, complain, print_json
-from tfprovisioner.environments.store import replace_text
 from tfprovisioner.errors import UnknownRelease
 from tfprovisioner.progress import Reporter, TerminalReporter, reporting
+from tfprovisioner.system.files import replace_text
 
 if TYPE_CHECKING:
     from tfprovisioner.batch.bisect.driver import Bisected

@@ -1,4 +1,4 @@
-"""The world of conda: channels, prefixes, activation, and what a user has of it. No conda is needed."""
+"""Conda without conda: channels, solving and installing, activation, and the environments that users have.
 
-REQUEST = "TFKERNELS_CONDA_REQUEST"
-"""The variable that tells the process of ``child`` what to do. Only that process imports py-rattler while it works."""
+Python 3.10 and newer. Imports ``system``. No conda is needed; only ``rattler_worker`` imports py-rattler.
+"""

@@ -1,7 +1,8 @@
-"""Conda channels: which ones an order takes from, where they are, and how they are shown."""
+"""Conda channels: which ones a request takes from, where they are, how they are shown, and what is asked of them."""
 
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from tfprovisioner.system import redact
@@ -17,14 +18,37 @@ _ALIAS = "https://conda.anaconda.org"
 _DEFAULTS = ("https://repo.anaconda.com/pkgs/main", "https://repo.anaconda.com/pkgs/r")
 
 
+@dataclass(frozen=True)
+class Subject:
+    """The package that a prefix is made for, in one version, for one Python."""
+
+    name: str
+    version: str
+    python: str
+
+
+@dataclass(frozen=True)
+class PackageRequest:
+    """The packages that a prefix gets."""
+
+    channels: tuple[str, ...]
+    specs: tuple[str, ...]
+    """Packages to install: ``python=3.7``."""
+    bounds: tuple[str, ...] = ()
+    """Limits for packages that others bring, ``numpy<=1.18``; dropped if there is no solution otherwise."""
+    subject: Subject | None = None
+    limits: tuple[str, ...] = ()
+    """The user's limits; never dropped."""
+
+
 def chosen(asked: tuple[str, ...]) -> tuple[str, ...]:
-    """The channels of an order: those it names, else those of ``TFKERNELS_CHANNELS``, else conda-forge."""
+    """The channels of a request: its own, else those of ``TFKERNELS_CHANNELS``, else conda-forge."""
     configured = tuple(name.strip() for name in os.environ.get("TFKERNELS_CHANNELS", "").split(",") if name.strip())
     return asked or configured or DEFAULT
 
 
 def urls(channel: str) -> tuple[str, ...]:
-    """Where a channel is. A name is one of anaconda.org, or of the mirror that CONDA_CHANNEL_ALIAS names."""
+    """The addresses of a channel. A name is one of anaconda.org, or of the mirror in CONDA_CHANNEL_ALIAS."""
     if channel == "defaults":
         return _DEFAULTS
     if re.match(r"[A-Za-z0-9+]+://", channel):
@@ -35,7 +59,7 @@ def urls(channel: str) -> tuple[str, ...]:
 
 
 def public(channel: str) -> str:
-    """A channel as it may be written down: without a password or a token."""
+    """A channel without password and token."""
     return redact.public(channel) if "://" in channel else channel
 
 

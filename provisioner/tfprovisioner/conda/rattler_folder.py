@@ -11,8 +11,7 @@ from filelock import FileLock
 
 from tfprovisioner.errors import BuildFailed
 from tfprovisioner.progress import Reporter
-from tfprovisioner.system import files, locking, uv
-from tfprovisioner.system.data_dir import home
+from tfprovisioner.system import data_dir, files, locking, uv
 
 REQUIREMENT = "py-rattler>=0.28,<0.29"
 """Its minor releases change the interface; before 0.24 a package could write outside its environment."""
@@ -21,7 +20,7 @@ _NAME = f"py-rattler-0.28-{sys.platform}-{platform.machine()}"
 
 
 def root() -> Path:
-    return home() / "tools"
+    return data_dir.home() / "tools"
 
 
 def ensured(report: Reporter) -> Path:
@@ -79,6 +78,4 @@ def _install(folder: Path, report: Reporter) -> None:
 
 
 def _lock() -> FileLock:
-    locks = home() / "locks"
-    locks.mkdir(parents=True, exist_ok=True)
-    return FileLock(locks / f"{_NAME}.lock")
+    return FileLock(data_dir.locks() / f"{_NAME}.lock")

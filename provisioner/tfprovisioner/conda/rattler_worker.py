@@ -1,8 +1,9 @@
-"""Solves and installs conda packages with py-rattler. Runs in a process of its own: ``python -m`` this module.
+"""Solves and installs conda packages with py-rattler, in a process of its own.
 
-The request is JSON in a variable (it may hold a channel's password, and arguments are for all to see); the answer is
-JSON lines. Their meaning is in ``prefixes``. A process of its own, because py-rattler goes on working after its task
-was cancelled, and may crash the interpreter that ends soon after: this one is killed, or leaves by ``os._exit``.
+Run by path, ``python -I rattler_worker.py FOLDER``, and imports nothing of tfprovisioner. ``FOLDER`` is where
+py-rattler is. The request is JSON in the variable ``TFKERNELS_CONDA_REQUEST``: it may hold a
+channel's password, and everybody can read arguments. The answer is JSON lines, read by ``solve``. See
+docs/design/conda.md.
 """
 
 import asyncio
@@ -19,16 +20,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+sys.path.insert(0, sys.argv[1])
+
 import rattler
 from rattler.exceptions import FetchRepoDataError, GatewayError, InvalidMatchSpecError, SolverError
-
-from tfprovisioner.conda import REQUEST
 
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and kills
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    request = json.loads(os.environ.pop(REQUEST))
+    request = json.loads(os.environ.pop("TFKERNELS_CONDA_REQUEST"))
     if request["offline"]:
         # The client has no switch for it; a proxy that is not there refuses whatever is not in the cache.
         os.environ.update(dict.fromkeys(("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "http_proxy"), "http://127.0.0.1:9"))

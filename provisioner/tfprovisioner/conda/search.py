@@ -9,38 +9,33 @@ _NAMES = ("miniforge3", "mambaforge", "miniconda3", "anaconda3", "miniconda", "a
 
 def environments() -> list[Path]:
     """The conda environments of this user and the bases they come from, each once."""
-    found: dict[Path, None] = {}
-    for folder in [*_listed(), *_roots()]:
-        for prefix in [folder, *_folders(folder / "envs")]:
-            if is_environment(prefix):
-                found.setdefault(prefix.resolve())
-    for envs in _envs_folders():
-        found.update(dict.fromkeys(prefix.resolve() for prefix in _folders(envs) if is_environment(prefix)))
-    return list(found)
+    bases = [*_listed(), *_roots()]
+    candidates = [prefix for folder in bases for prefix in [folder, *folders(folder / "envs")]]
+    candidates += [prefix for collection in _collections() for prefix in folders(collection)]
+    return list(dict.fromkeys(prefix.resolve() for prefix in candidates if is_environment(prefix)))
 
 
 def pythons() -> list[Path]:
     """The interpreters in them."""
-    candidates = (python_in(prefix) for prefix in environments())
+    candidates = (prefix / "bin" / "python" for prefix in environments())
     return [python for python in candidates if python.is_file()]
 
 
 def is_environment(folder: Path) -> bool:
-    """Whether a folder is what conda, mamba, micromamba, pixi or rattler take for an environment."""
+    """Whether a folder is an environment of conda, mamba, micromamba, pixi or rattler."""
     return (folder / "conda-meta" / "history").is_file()
 
 
-def python_in(prefix: Path) -> Path:
-    return prefix / "python.exe" if os.name == "nt" else prefix / "bin" / "python"
-
-
-def prefix_of(python: Path) -> Path:
-    """The environment that an interpreter is in."""
-    return python.parent if os.name == "nt" else python.parent.parent
+def folders(parent: Path) -> list[Path]:
+    """The folders in a folder; none if it cannot be read."""
+    try:
+        return sorted(path for path in parent.iterdir() if path.is_dir())
+    except OSError:
+        return []
 
 
 def _listed() -> Iterator[Path]:
-    """What conda itself wrote down: every environment that it made, wherever."""
+    """The list that conda itself keeps: every environment that it made, wherever."""
     try:
         text = (Path.home() / ".conda" / "environments.txt").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -64,16 +59,7 @@ def _roots() -> Iterator[Path]:
     yield Path.home() / ".local" / "share" / "mamba"
 
 
-def _envs_folders() -> Iterator[Path]:
+def _collections() -> Iterator[Path]:
     for name in ("CONDA_ENVS_PATH", "CONDA_ENVS_DIRS"):
-        for part in os.environ.get(name, "").split(os.pathsep):
-            if part:
-                yield Path(part).expanduser()
+        yield from (Path(part).expanduser() for part in os.environ.get(name, "").split(os.pathsep) if part)
     yield Path.home() / ".conda" / "envs"
-
-
-def _folders(parent: Path) -> list[Path]:
-    try:
-        return sorted(path for path in parent.iterdir() if path.is_dir())
-    except OSError:
-        return []

@@ -1,16 +1,17 @@
-"""Filling a prefix with conda packages, and the list of what was put into it."""
+"""Fills prefixes with conda packages, by py-rattler or the user's own conda, and lists what is in them."""
 
 import json
 import os
-import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tfprovisioner.conda import REQUEST, channels, rattler_folder, search
-from tfprovisioner.errors import BuildFailed
+from tfprovisioner.conda import channels, rattler_folder, search, user_conda
+from tfprovisioner.conda.channels import PackageRequest
+from tfprovisioner.errors import BuildFailed, PackageNotInChannels
 from tfprovisioner.progress import Reporter
 from tfprovisioner.system import subprocesses, uv
 from tfprovisioner.system.redact import cleaned, redacted
@@ -18,78 +19,59 @@ from tfprovisioner.system.redact import cleaned, redacted
 EXPLICIT = "conda-explicit.txt"
 """In a prefix: the address and the SHA-256 of each package, as ``conda create --file`` takes them."""
 
+_WORKER = Path(__file__).with_name("rattler_worker.py")
 
-@dataclass(frozen=True)
-class Subject:
-    """The package that a prefix is made for, in one version, for one Python."""
-
-    name: str
-    version: str
-    python: str
-
-
-@dataclass(frozen=True)
-class PackageRequest:
-    """What a prefix is to have."""
-
-    channels: tuple[str, ...]
-    specs: tuple[str, ...]
-    """What is installed: ``python=3.7``."""
-    bounds: tuple[str, ...] = ()
-    """``numpy<=1.18``, if it is installed at all; they are dropped if there is no solution otherwise."""
-    subject: Subject | None = None
-    limits: tuple[str, ...] = ()
-    """Like the bounds, but the user's, and never dropped."""
-
-
-class Lacking(Exception):
-    """The channels have no build of the subject for its Python."""
-
-
-_MEANINGS = {
-    # what the child calls it: what it means, what to do
+_CAUSES = {
+    # the worker's word for a cause: what it means, what helps
     "network": (
-        "A conda channel cannot be reached",
+        "a conda channel cannot be reached",
         "Check the network, and HTTPS_PROXY if you use a proxy; name a mirror with --channel or CONDA_CHANNEL_ALIAS",
     ),
-    "channel": ("There is no such conda channel", "Check the names given with --channel"),
+    "channel": ("there is no such conda channel", "Check the names given with --channel"),
     "hash": (
-        "A conda package is not the one that its channel's index describes",
+        "a conda package is not the one that its channel's index describes",
         "Look at the channel or mirror: it serves a different file",
     ),
-    "gone": (
-        "A conda package that the channel's index lists is not there",
-        "Try again later: a mirror may be in the middle of an update",
-    ),
-    "unsolvable": ("The conda channels have no packages that go together", "Try another --python or --channel"),
-    "specification": ("A requirement is not one that conda understands", "Check what was given with --with"),
+    "unsolvable": ("the conda channels have no packages that go together", "Try another --python or --channel"),
     "disk": (
-        "The disk is full",
-        "Free some space (an environment takes up to 2 GB), or choose places with TFKERNELS_HOME and RATTLER_CACHE_DIR",
+        "the disk is full",
+        "Free some space (an environment takes up to 2 GB), or set TFKERNELS_HOME and RATTLER_CACHE_DIR to other disks",
     ),
-    "write": ("A folder cannot be written", "Choose other places with TFKERNELS_HOME and RATTLER_CACHE_DIR"),
-    "other": ("The conda packages could not be installed", "What was said may help"),
+    "other": ("the conda packages could not be installed", "Change what the text below names"),
 }
+_OFFLINE = "UV_OFFLINE is set, or `offline` in uv.toml, and not everything is in the cache. Unset it"
 
 
-def fill(prefix: Path, wanted: PackageRequest, report: Reporter) -> None:
-    """Solves and installs with py-rattler. Raises ``BuildFailed``, and ``Lacking`` before anything is written.
+def fill(prefix: Path, request: PackageRequest, program: str | None, report: Reporter) -> None:
+    """Installs packages into a new prefix, with the user's ``program`` if one is named.
+
+    Raises ``BuildFailed``, and ``PackageNotInChannels`` before anything is written.
+    """
+    if "defaults" in request.channels:
+        report.note(channels.TERMS)
+    own = user_conda.chosen(program)
+    if own is None:
+        install(prefix, request, report)
+    else:
+        user_conda.install(own, prefix, request, report)
+    _write_explicit(prefix)
+
+
+def install(prefix: Path, request: PackageRequest, report: Reporter) -> None:
+    """Solves and installs with py-rattler. Raises as ``fill`` does.
 
     A process that is killed leaves a prefix that the same call repairs; our callers throw it away.
     """
-    report.step(f"solving, with the packages of {channels.shown(wanted.channels)}")
-    request = {
+    report.step(f"solving, with the packages of {channels.shown(request.channels)}")
+    task = {
+        **asdict(request),
         "prefix": str(prefix),
-        "channels": [url for channel in wanted.channels for url in channels.urls(channel)],
-        "specs": wanted.specs,
-        "bounds": wanted.bounds,
-        "limits": wanted.limits,
-        "subject": None if wanted.subject is None else asdict(wanted.subject),
+        "channels": [url for channel in request.channels for url in channels.urls(channel)],
         "offline": uv.offline(),
     }
-    for event in _events(request, rattler_folder.ensured(report)):
+    for event in _events(task, rattler_folder.ensured(report)):
         if event["event"] == "lacks":
-            raise Lacking(_lack(wanted, event["versions"], event["pythons"]))
+            raise PackageNotInChannels(_missing(request, event["versions"], event["pythons"]))
         if event["event"] == "solved":
             report.step(f"fetching and linking {event['packages']} conda packages, {event['bytes'] / 1e6:,.0f} MB")
             report.fetched(0, event["bytes"])
@@ -99,40 +81,31 @@ def fill(prefix: Path, wanted: PackageRequest, report: Reporter) -> None:
             raise BuildFailed(_explanation(event["kind"], event["text"]))
 
 
-def _events(request: dict[str, Any], rattler: Path) -> Iterator[dict[str, Any]]:
-    """What the child says. It is killed if whoever listens stops to."""
-    # Isolated: nothing else of the user's is imported; py-rattler is not in this Python, but in a folder of its own.
-    start = "import runpy, sys; sys.path.insert(0, sys.argv[1]); runpy.run_path(sys.argv[2], run_name='__main__')"
-    command = [sys.executable, "-I", "-c", start, rattler, Path(__file__).with_name("rattler_worker.py")]
-    variables = {**os.environ, REQUEST: json.dumps(request)}
+def _events(task: dict[str, Any], rattler: Path) -> Iterator[dict[str, Any]]:
+    """The worker's answers. It is killed if the caller stops reading."""
+    variables = {**os.environ, "TFKERNELS_CONDA_REQUEST": json.dumps(task)}
+    command = [sys.executable, "-I", _WORKER, rattler]
     last: dict[str, Any] = {}
-    with subprocesses.started(command, env=variables, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        for line in process.stdout:
-            last = json.loads(line)
-            yield last
-        complaint = process.stderr.read().strip()
-    if last.get("event") not in ("done", "lacks", "failed"):
-        yield {"event": "failed", "kind": "other", "text": complaint or f"exit code {process.returncode}"}
+    # A file for its errors: nobody would read a second pipe before the first one ends, and the worker would hang.
+    with tempfile.TemporaryFile() as complaints:
+        with subprocesses.started(command, env=variables, stderr=complaints) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                last = json.loads(line)
+                yield last
+        if last.get("event") not in ("done", "lacks", "failed"):
+            complaints.seek(0)
+            text = complaints.read().decode(errors="replace").strip()[-2000:]
+            yield {"event": "failed", "kind": "other", "text": text or f"exit code {process.returncode}"}
 
 
 def records(prefix: Path) -> list[dict[str, Any]]:
-    """What conda's world knows about the packages in a prefix, in the order of their names."""
+    """What conda records about the packages in a prefix, in the order of their names."""
     return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(prefix.glob("conda-meta/*.json"))]
 
 
-def write_explicit(prefix: Path) -> None:
-    """Writes down what is in a prefix, so that it can be made again, and be looked at. Raises ``BuildFailed``."""
-    if not search.is_environment(prefix):
-        raise BuildFailed(f"Nothing was installed into {prefix}, though nothing failed either.")
-    _clean(prefix)
-    lines = [_address(record) for record in records(prefix)]
-    (prefix / EXPLICIT).write_text("\n".join(["@EXPLICIT", *lines, ""]), encoding="utf-8")
-
-
 def listed(prefix: Path) -> dict[str, str]:
-    """The versions by name of what was put into a prefix when it was made; empty if nothing was written down."""
+    """The versions by name of the packages that a prefix was made with; empty if there is no list."""
     try:
         lines = (prefix / EXPLICIT).read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -142,31 +115,32 @@ def listed(prefix: Path) -> dict[str, str]:
     return {name: version for name, version, _ in parts}
 
 
-def _clean(prefix: Path) -> None:
-    """Takes passwords and tokens of channels out of what conda's world writes down in a prefix."""
+def _write_explicit(prefix: Path) -> None:
+    if not search.is_environment(prefix):
+        raise BuildFailed(f"Nothing was installed into {prefix}, though nothing failed either.")
+    # Passwords and tokens of channels are in what conda's programs write down.
     for path in (*prefix.glob("conda-meta/*.json"), prefix / "conda-meta" / "history"):
         text = path.read_text(encoding="utf-8")
         if cleaned(text) != text:
             path.write_text(cleaned(text), encoding="utf-8")
-
-
-def _address(record: dict[str, Any]) -> str:
-    digest = record.get("sha256") or record.get("md5")
-    return f"{channels.public(record['url'])}#{digest}"
+    lines = [
+        f"{channels.public(record['url'])}#{record.get('sha256') or record.get('md5')}" for record in records(prefix)
+    ]
+    (prefix / EXPLICIT).write_text("\n".join(["@EXPLICIT", *lines, ""]), encoding="utf-8")
 
 
 def _explanation(kind: str, text: str) -> str:
-    meaning, remedy = _MEANINGS[kind]
+    cause, remedy = _CAUSES[kind]
     if kind == "network" and uv.offline():
-        remedy = "UV_OFFLINE is set, or `offline` in uv.toml, and not everything is in the cache. Take that out"
+        remedy = _OFFLINE
     return (
-        f"{meaning}, so the environment was not built and nothing was changed. {remedy}; then run the same command "
-        f"again. What was said:\n{redacted(text)}"
+        f"Building the environment failed, and nothing was changed: {cause}. {remedy}; then run the same command "
+        f"again. The report was:\n{redacted(text)}"
     )
 
 
-def _lack(wanted: PackageRequest, versions: list[str], pythons: list[str]) -> str:
-    subject, names = wanted.subject, channels.shown(wanted.channels)
+def _missing(request: PackageRequest, versions: list[str], pythons: list[str]) -> str:
+    subject, names = request.subject, channels.shown(request.channels)
     assert subject is not None
     if pythons:
         return (

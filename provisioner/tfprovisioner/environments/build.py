@@ -73,7 +73,7 @@ def _build(plan: Plan, report: Reporter) -> Environment:
             folder=folder,
             recipe=plan.recipe,
             python_version=version,
-            base_python=os.path.realpath(store.python_in(folder)),
+            base_python=os.path.realpath(folder / "bin" / "python"),
             built=datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
             size=store.size(folder),
         )

@@ -6,12 +6,12 @@ from packaging.requirements import Requirement
 
 from tfprovisioner.catalogue import pins, releases
 from tfprovisioner.catalogue.pins import Rule
-from tfprovisioner.conda import channels, installing
-from tfprovisioner.conda.solve import Lacking, PackageRequest, Subject
+from tfprovisioner.conda import channels, solve
+from tfprovisioner.conda.channels import PackageRequest, Subject
 from tfprovisioner.environments import markers, wheels
 from tfprovisioner.environments import requirements as extras
 from tfprovisioner.environments.plan import Plan
-from tfprovisioner.errors import BuildFailed
+from tfprovisioner.errors import BuildFailed, PackageNotInChannels
 from tfprovisioner.gpu import cuda
 from tfprovisioner.progress import Reporter
 
@@ -24,7 +24,7 @@ def create(plan: Plan, folder: Path, report: Reporter) -> bool:
     taken = channels.chosen(plan.order.channels)
     python = f"python={plan.interpreter.version}"
     if plan.recipe.gpu:  # TensorFlow's own builds, and conda's CUDA where there are no wheels of it
-        installing.fill(folder, PackageRequest(taken, (python, *cuda.by_conda(plan.release))), plan.order.conda, report)
+        solve.fill(folder, PackageRequest(taken, (python, *cuda.by_conda(plan.release))), plan.order.conda, report)
         return wheels.install(plan, folder, report)
     # In the newest versions that go together: a channel's Python 3.7 ends with other ones than the wheels for it.
     asked, limits = extras.divided(plan.recipe.extras)
@@ -35,15 +35,15 @@ def create(plan: Plan, folder: Path, report: Reporter) -> bool:
     try:
         bounds = tuple(map(str, _requirements(pins.BOUNDS, plan)))
         wanted = PackageRequest(taken, specs, bounds, subject, _specs(plan, limits))
-        installing.fill(folder, wanted, plan.order.conda, report)
-    except Lacking as lack:
+        solve.fill(folder, wanted, plan.order.conda, report)
+    except PackageNotInChannels as lack:
         if releases.platform_name() not in plan.release.platforms:
             raise BuildFailed(
                 f"{lack}; nor has TensorFlow {plan.release.version} wheels for {releases.platform_name()}. Nothing "
                 f"was changed. Name a channel that has it with --channel, or take another release: tfkernels releases"
             ) from lack
         report.note(f"{lack}. It is made of conda's Python and wheels instead")
-        installing.fill(folder, PackageRequest(taken, (python,)), plan.order.conda, report)
+        solve.fill(folder, PackageRequest(taken, (python,)), plan.order.conda, report)
         return wheels.install(plan, folder, report)
     return True  # or not: its programs do not say
 

@@ -58,9 +58,8 @@ class Package:
 
 
 def site_packages(folder: Path) -> list[Path]:
-    """The folders that packages of an environment are in, on any system."""
-    found = [*folder.glob("lib/python*/site-packages"), folder / "Lib" / "site-packages"]
-    return [path for path in found if path.is_dir()]
+    """The folders that packages of an environment are in."""
+    return [path for path in folder.glob("lib/python*/site-packages") if path.is_dir()]
 
 
 def installed(folder: Path) -> dict[str, Package]:

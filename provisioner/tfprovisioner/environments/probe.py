@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfkernels import env_vars
-from tfprovisioner.conda import search
 from tfprovisioner.conda.activation import activation
 from tfprovisioner.errors import BrokenEnvironment
 from tfprovisioner.system import subprocesses
@@ -92,7 +91,7 @@ def gpus_seen(python: Path, own: Mapping[str, str], writing: bool = True) -> tup
 
 
 def _variables(python: Path) -> dict[str, str]:
-    variables = {**env_vars.cleaned(os.environ), **activation(search.prefix_of(python)).variables}
+    variables = {**env_vars.cleaned(os.environ), **activation(python.parent.parent).variables}
     variables["CUDA_VISIBLE_DEVICES"] = "-1"  # no memory of a GPU that is at work is taken
     variables["TF_CPP_MIN_LOG_LEVEL"] = "2"
     return variables

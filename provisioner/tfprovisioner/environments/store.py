@@ -13,9 +13,9 @@ from typing import Any
 import psutil
 from filelock import FileLock
 
-from tfprovisioner.conda import search as places
 from tfprovisioner.environments.recipe import Recipe
-from tfprovisioner.system.data_dir import home
+from tfprovisioner.system import data_dir
+from tfprovisioner.system.files import replace_text
 
 _RECORD = "environment.json"
 _KERNELS = "kernels.json"
@@ -36,7 +36,7 @@ class Environment:
 
     @property
     def python(self) -> Path:
-        return python_in(self.folder)
+        return self.folder / "bin" / "python"
 
     def problem(self) -> str | None:
         """What a quick look finds wrong, or ``None``. It does not start anything."""
@@ -47,7 +47,7 @@ class Environment:
         now = re.search(r"(\d+\.\d+)", os.path.basename(os.path.realpath(self.python)))
         if now is not None and now[1] != self.recipe.python:
             return f"the Python {self.base_python} that it was made from has become Python {now[1]}"
-        library = "Lib" if os.name == "nt" else f"lib/python{self.recipe.python}"
+        library = f"lib/python{self.recipe.python}"
         for package, title in (("tensorflow", "TensorFlow"), ("ipykernel", "ipykernel")):
             # In all releases; what uninstalling leaves behind is of other packages, or has no __init__.py.
             if not (self.folder / library / "site-packages" / package / "__init__.py").is_file():
@@ -61,12 +61,6 @@ class Environment:
         replace_text(self.folder / _RECORD, json.dumps(content, indent=1))
 
 
-def python_in(folder: Path) -> Path:
-    if os.name != "nt":
-        return folder / "bin" / "python"
-    return folder / "python.exe" if places.is_environment(folder) else folder / "Scripts" / "python.exe"
-
-
 def load(folder: Path) -> Environment | None:
     """The environment in ``folder``, or ``None`` if there is none, or only part of one."""
     try:
@@ -76,8 +70,7 @@ def load(folder: Path) -> Environment | None:
         return None
 
 
-def root() -> Path:
-    return home() / "environments"
+root = data_dir.environments
 
 
 def lock(folder: str) -> FileLock:
@@ -85,9 +78,7 @@ def lock(folder: str) -> FileLock:
 
     ``folder`` is the recipe's name, or the name of one of its environments.
     """
-    locks = home() / "locks"
-    locks.mkdir(parents=True, exist_ok=True)
-    return FileLock(locks / f"{folder.partition('.build-')[0]}.lock")
+    return FileLock(data_dir.locks() / f"{folder.partition('.build-')[0]}.lock")
 
 
 def current(recipe: Recipe) -> Environment | None:
@@ -172,32 +163,3 @@ def delete(folder: Path) -> None:
     """Deletes an environment, the record first: half of one never looks like a whole one. Raises ``OSError``."""
     (folder / _RECORD).unlink(missing_ok=True)
     shutil.rmtree(folder)
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Writes a file so that readers see the old content or the new one, never a part."""
-    replace_bytes(path, text.encode("utf-8"))
-
-
-def replace_bytes(path: Path, content: bytes, executable: bool = False) -> None:
-    """The same for files that are no text, and for programs."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            if executable:
-                with contextlib.suppress(OSError):  # some file systems have no modes
-                    temporary.chmod(0o755)
-            file.flush()
-            os.fsync(file.fileno())  # else a power cut may leave the new name with nothing in it
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def tidy(folder: Path) -> None:
-    """Deletes what ``replace_bytes`` left in a folder when it was killed."""
-    for path in folder.glob(".*"):
-        writer = path.suffix[1:]
-        if writer.isdigit() and not psutil.pid_exists(int(writer)):
-            path.unlink(missing_ok=True)

@@ -17,7 +17,6 @@ from pathlib import Path
 
 from tfprovisioner.catalogue import releases as catalogue
 from tfprovisioner.environments import installed as packages
-from tfprovisioner.environments import store
 from tfprovisioner.environments.plan import Plan
 from tfprovisioner.environments.probe import loads, probe
 from tfprovisioner.environments.recipe import Recipe
@@ -35,7 +34,7 @@ def checked(plan: Plan, folder: Path, fetched: bool, report: Reporter) -> str:
 
     ``fetched``: the index had to be asked for some of its files.
     """
-    python, library = store.python_in(folder), _library(folder)
+    python, library = folder / "bin" / "python", _library(folder)
     trusted = not fetched and not plan.order.rebuild and not is_doubted(plan.recipe) and _verified(plan, folder)
     if trusted and library is not None:
         report.step("checking: its files, TensorFlow's libraries")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tfprovisioner.environments import provided, requirements, resolve, store
+from tfprovisioner.environments import provided, requirements, resolve
 from tfprovisioner.environments.plan import Plan
 from tfprovisioner.errors import BuildFailed
 from tfprovisioner.progress import Reporter
@@ -38,7 +38,7 @@ def install(plan: Plan, folder: Path, report: Reporter) -> bool:
     Raises ``BuildFailed``.
     """
     uv.check_settings()
-    python = store.python_in(folder)
+    python = folder / "bin" / "python"
     if plan.recipe.extras:
         report.step(f"resolving {', '.join(plan.recipe.extras)} together with what was verified")
     lock = folder / LOCK

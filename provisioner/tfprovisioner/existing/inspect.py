@@ -72,7 +72,7 @@ def find(path: Path) -> Place:
     if not os.path.lexists(given):
         raise UnknownEnvironment(f"There is no {given}. Show the environments here with: tfkernels add --find")
     if given.is_file():
-        folder = given.parent.parent if given.parent.name in ("bin", "Scripts") else given.parent
+        folder = given.parent.parent if given.parent.name == "bin" else given.parent
         return Place(folder, given, _project(folder))
     inside = [given] if python_of(given) else [folder for folder in _in_project(given) if python_of(folder)]
     if len(inside) > 1:
@@ -89,7 +89,7 @@ def find(path: Path) -> Place:
 
 def python_of(folder: Path) -> Path | None:
     """The interpreter of an environment or an installation, if a folder is one."""
-    names = ("bin/python", "bin/python3", "python.exe", "Scripts/python.exe")
+    names = ("bin/python", "bin/python3")
     return next((folder / name for name in names if (folder / name).is_file()), None)
 
 

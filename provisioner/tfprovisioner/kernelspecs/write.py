@@ -17,12 +17,13 @@ from tfkernels.start import JUPYTER
 from tfprovisioner.catalogue import releases
 from tfprovisioner.conda.activation import activation
 from tfprovisioner.environments.request import EXISTING, Addition, InstallRequest, made_by
-from tfprovisioner.environments.store import Environment, note_kernel, replace_bytes, replace_text, tidy
+from tfprovisioner.environments.store import Environment, note_kernel
 from tfprovisioner.errors import BadKernelName, ProvisionError
 from tfprovisioner.existing.inspect import Existing
 from tfprovisioner.gpu import cuda
 from tfprovisioner.kernelspecs import health, python_shim
 from tfprovisioner.kernelspecs.display_name import display_name
+from tfprovisioner.system.files import replace_bytes, replace_text, tidy
 
 PROVISIONER = "tfkernels-provisioner"
 """The name of our entry point in the group ``jupyter_client.kernel_provisioners``."""

@@ -73,8 +73,7 @@ def _named(name: str, release: Release) -> Interpreter:
     """The interpreter that a user named, or the one in the folder of the environment."""
     path = Path(name)
     if path.is_dir():
-        inside = [path / "bin" / "python", path / "Scripts" / "python.exe", path / "python.exe"]
-        path = next((python for python in inside if python.exists()), path)
+        path = path / "bin" / "python"
     if not path.is_file():
         raise NoInterpreter(f"There is no Python at {path}. Name another one with --python, or none to have one found.")
     try:

@@ -31,17 +31,12 @@ import json, os, sys
 numbers, level, serial = list(sys.version_info[:3]), sys.version_info[3], sys.version_info[4]
 final = level == "final"
 suffix = "" if final else {"alpha": "a", "beta": "b"}.get(level, "rc") + str(serial)
-if hasattr(os, "uname"):
-    machine = os.uname()[4]
-else:
-    import platform
-    machine = platform.machine()
 above = os.path.dirname(os.path.dirname(sys.executable))
 print("tfkernels-python " + json.dumps({
     "path": sys.executable, "numbers": numbers, "final": final,
     "version": ".".join(map(str, numbers)) + suffix,
-    "implementation": sys.implementation.name, "machine": machine.lower(), "bits": 64 if sys.maxsize > 2**32 else 32,
-    "free_threaded": "free-threading" in sys.version,
+    "implementation": sys.implementation.name, "machine": os.uname()[4].lower(),
+    "bits": 64 if sys.maxsize > 2**32 else 32, "free_threaded": "free-threading" in sys.version,
     "virtual": os.path.exists(os.path.join(above, "pyvenv.cfg")),
     "conda": os.path.isdir(os.path.join(sys.base_prefix, "conda-meta"))}))
 """
@@ -109,7 +104,7 @@ def _search(minor: str | None = None) -> tuple[Python, ...]:
 
 def _says(path: Path) -> str | None:
     """The version in the name of the program that a path leads to, else ``None``: not all need be asked for one."""
-    named = re.fullmatch(r"python(\d\.\d+)(\.exe)?", path.resolve().name)
+    named = re.fullmatch(r"python(\d\.\d+)", path.resolve().name)
     return named[1] if named else None
 
 
@@ -209,6 +204,5 @@ def _installs(root: Path) -> list[Path]:
 def _homebrew() -> Iterator[Path]:
     """Homebrew links only its newest Python into PATH; the others stay in folders of their own."""
     prefixes = {os.environ.get("HOMEBREW_PREFIX"), "/opt/homebrew", "/usr/local", "/home/linuxbrew/.linuxbrew"}
-    if sys.platform != "win32":
-        for prefix in sorted(filter(None, prefixes)):
-            yield from Path(prefix).glob("opt/python@*/bin/python3.*[0-9]")
+    for prefix in sorted(filter(None, prefixes)):
+        yield from Path(prefix).glob("opt/python@*/bin/python3.*[0-9]")

@@ -15,21 +15,19 @@ from pathlib import Path
 import psutil
 from filelock import FileLock
 
-from tfprovisioner.conda import channels, installing, search
-from tfprovisioner.conda.solve import PackageRequest
-from tfprovisioner.environments import store
+from tfprovisioner.conda import channels, solve
+from tfprovisioner.conda.channels import PackageRequest
 from tfprovisioner.errors import BuildFailed, NoInterpreter
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons import find
-from tfprovisioner.system import files, locking, uv
-from tfprovisioner.system.data_dir import home
+from tfprovisioner.system import data_dir, files, locking, uv
 
 _RECORD = "python.json"
 """Written last: without it there is no Python in the folder, only part of one."""
 
 
 def root() -> Path:
-    return home() / "pythons"
+    return data_dir.home() / "pythons"
 
 
 def available(version: str, asked: tuple[str, ...]) -> bool:
@@ -53,7 +51,7 @@ def ensured(version: str, asked: tuple[str, ...], program: str | None, report: R
             )
             folder = _fetch(name, version, taken, program, report)
             _sweep(name, keep=folder)
-        yield search.python_in(folder)
+        yield folder / "bin" / "python"
 
 
 def sweep() -> list[Path]:
@@ -78,16 +76,14 @@ def _name(version: str, taken: tuple[str, ...]) -> str:
 
 
 def _lock(name: str) -> FileLock:
-    locks = home() / "locks"
-    locks.mkdir(parents=True, exist_ok=True)
-    return FileLock(locks / f"{name}.lock")
+    return FileLock(data_dir.locks() / f"{name}.lock")
 
 
 def _current(name: str) -> Path | None:
     whole = [
         folder
         for folder in root().glob(f"{name}.build-*")
-        if (folder / _RECORD).exists() and search.python_in(folder).exists()
+        if (folder / _RECORD).exists() and (folder / "bin" / "python").exists()
     ]
     return max(whole, key=lambda folder: (folder / _RECORD).stat().st_mtime, default=None)
 
@@ -96,10 +92,10 @@ def _fetch(name: str, version: str, taken: tuple[str, ...], program: str | None,
     folder = root() / f"{name}.build-{secrets.token_hex(3)}"
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        installing.fill(folder, PackageRequest(taken, (f"python={version}",)), program, report)
-        answer = find.ask(search.python_in(folder))
+        solve.fill(folder, PackageRequest(taken, (f"python={version}",)), program, report)
+        answer = find.ask(folder / "bin" / "python")
         files.flush(folder)
-        store.replace_text(
+        files.replace_text(
             folder / _RECORD,
             json.dumps({"version": answer.version, "channels": [channels.public(channel) for channel in taken]}),
         )
@@ -126,7 +122,7 @@ def _sweep(name: str, keep: Path | None) -> list[Path]:
 
 def _is_used(folder: Path, without: Collection[Path] = ()) -> bool:
     """Whether an environment was made from it, also one that is still being built, or a program runs from it."""
-    for configuration in store.root().glob("*/pyvenv.cfg"):
+    for configuration in data_dir.environments().glob("*/pyvenv.cfg"):
         if configuration.parent in without:
             continue
         with contextlib.suppress(OSError):

@@ -9,8 +9,18 @@ import platformdirs
 def home() -> Path:
     """``TFKERNELS_HOME``, or the user's data folder for applications."""
     override = os.environ.get("TFKERNELS_HOME")
-    return (
-        Path(override).expanduser().absolute()
-        if override
-        else platformdirs.user_data_path("tfkernels", appauthor=False)
-    )
+    if override:
+        return Path(override).expanduser().absolute()
+    return platformdirs.user_data_path("tfkernels", appauthor=False)
+
+
+def environments() -> Path:
+    """The folder of the built environments."""
+    return home() / "environments"
+
+
+def locks() -> Path:
+    """The folder of the lock files; made if it is missing."""
+    folder = home() / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

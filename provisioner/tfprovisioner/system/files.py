@@ -1,19 +1,50 @@
-"""What has to be on the disk before something else is: after a power cut the later of two files may be the only one."""
+"""Files that are whole or not there: written at once, and on the disk before something that refers to them."""
 
+import contextlib
 import ctypes
 import os
 import sys
 from pathlib import Path
 
+import psutil
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Writes a file so that readers see the old content or the new one, never a part."""
+    replace_bytes(path, text.encode("utf-8"))
+
+
+def replace_bytes(path: Path, content: bytes, executable: bool = False) -> None:
+    """The same for files that are no text, and for programs."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            if executable:
+                with contextlib.suppress(OSError):  # some file systems have no modes
+                    temporary.chmod(0o755)
+            file.flush()
+            os.fsync(file.fileno())  # else a power cut may leave the new name with nothing in it
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def tidy(folder: Path) -> None:
+    """Deletes what ``replace_bytes`` left in a folder when it was killed."""
+    for path in folder.glob(".*"):
+        writer = path.suffix[1:]
+        if writer.isdigit() and not psutil.pid_exists(int(writer)):
+            path.unlink(missing_ok=True)
+
 
 def flush(folder: Path) -> None:
-    """Returns when everything that was written to the file system of ``folder`` is on its disk.
+    """Returns when everything that was written to the file system of ``folder`` is on its disk. Raises ``OSError``.
 
-    One call for the whole file system, because an environment has ten thousand files. Raises ``OSError``.
+    One call for the whole file system, because an environment has ten thousand files.
     """
     if not sys.platform.startswith("linux"):
-        if hasattr(os, "sync"):
-            os.sync()
+        os.sync()
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:

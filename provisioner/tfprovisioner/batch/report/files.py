@@ -7,8 +7,8 @@ from pathlib import Path
 from tfprovisioner.batch.report import html, junit
 from tfprovisioner.batch.report.json import FORMAT, document
 from tfprovisioner.batch.report.model import Report
-from tfprovisioner.environments.store import replace_bytes
 from tfprovisioner.errors import ProvisionError
+from tfprovisioner.system.files import replace_bytes
 
 HTML, JSON, XML = "report.html", "report.json", "junit.xml"
 FILES = (HTML, JSON, XML)

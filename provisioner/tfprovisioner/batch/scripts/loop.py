@@ -13,8 +13,8 @@ from tfprovisioner.batch.outcomes import Outcome
 from tfprovisioner.batch.scripts.output import Screen
 from tfprovisioner.batch.scripts.process import Running
 from tfprovisioner.batch.scripts.script import Script
-from tfprovisioner.environments.store import replace_text
 from tfprovisioner.errors import ProvisionError
+from tfprovisioner.system.files import replace_text
 
 PATIENCE = 5.0
 """Seconds that scripts have to end after an interrupt; then they are killed."""
