@@ -16,6 +16,7 @@ from tests.support.commands import command
 from tfkernels.client.kernel import Kernel
 from tfprovisioner.catalogue import releases
 from tfprovisioner.conda import rattler_folder, solve
+from tfprovisioner.conda.channels import PackageRequest
 from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import BuildFailed
 from tfprovisioner.kernelspecs import doctor, gc, install, listing
@@ -159,9 +160,9 @@ def test_without_network_and_py_rattler_the_error_names_it(
 ) -> None:
     monkeypatch.setenv("UV_OFFLINE", "1")
     monkeypatch.setenv("UV_CACHE_DIR", str(place / "nothing cached"))
-    wanted = solve.PackageRequest((server.url,), ("python=3.7",))
+    wanted = PackageRequest((server.url,), ("python=3.7",))
     with pytest.raises(BuildFailed, match=r"(?s)py-rattler, which .* --offline .* --find-links"):
-        solve.fill(place / "prefix", wanted, Reporter("test"))
+        solve.install(place / "prefix", wanted, Reporter("test"))
     assert list(rattler_folder.root().iterdir()) == []
 
 

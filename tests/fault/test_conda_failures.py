@@ -87,7 +87,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(server: Server, place: Path, ful
     look = f"code=$?; ls {place}/home/environments; exit $code"
     failed = in_a_mount(f"mount -t tmpfs -o size=15m none {place / full} && {' '.join(command(*arguments))}; {look}")
     assert failed.returncode == 1, failed.stderr
-    assert "The disk is full" in failed.stderr
+    assert "No space left" in failed.stderr
     assert "Traceback" not in failed.stderr
     assert failed.stdout == "", "ls found nothing that was left"
     assert not (place / "jupyter" / "kernels").exists()

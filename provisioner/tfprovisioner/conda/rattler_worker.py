@@ -1,9 +1,8 @@
 """Solves and installs conda packages with py-rattler, in a process of its own.
 
 Run by path, ``python -I rattler_worker.py FOLDER``, and imports nothing of tfprovisioner. ``FOLDER`` is where
-py-rattler is. The request is JSON in the variable ``TFKERNELS_CONDA_REQUEST``: it may hold a
-channel's password, and everybody can read arguments. The answer is JSON lines, read by ``solve``. See
-docs/design/conda.md.
+py-rattler is. The request is JSON in the variable ``TFKERNELS_CONDA_REQUEST``: it may hold a channel's password, and
+everybody can read arguments. The answer is JSON lines, read by ``solve``. See docs/design/conda.md.
 """
 
 import asyncio
