@@ -112,7 +112,7 @@ def test_rows_open_and_stay_within_a_narrow_page(page: Page) -> None:
     expect(second.locator("dl")).to_be_visible()
     inside = "element => element.scrollWidth <= element.clientWidth + 1"
     assert page.locator(".tfk").evaluate(inside)
-    for told in page.locator(".tfk .tfk-told:visible").all():
+    for told in page.locator(".tfk .tfk-facts:visible").all():
         assert told.evaluate(inside)
         box, frame = told.bounding_box(), page.locator(".tfk .tfk-scroll").bounding_box()
         assert box

@@ -9,10 +9,7 @@ from __future__ import annotations
 import html
 import typing
 
-import numpy as np
-
-from tfkernels.comparison.render import number_format
-from tfkernels.comparison.render import svg as charts
+from tfkernels.comparison.render import charts, number_format, svg
 from tfkernels.comparison.render.rows import Gap, Row, described, excerpt, first, passes, rows
 from tfkernels.comparison.render.wording import FIGURES, facts, figure, figures, headline, kinds
 from tfkernels.comparison.result import CLOSE, DIFFERENT, EQUAL, EXTRA, MISSING, Findings, Part
@@ -47,7 +44,7 @@ background:none;max-width:none;border-top:1px solid rgba(128,128,128,.25)}
 & code {background:none;padding:0;white-space:pre;color:inherit;font-size:inherit}
 & summary {cursor:pointer}
 & .tfk-more {width:0}
-& .tfk-told {width:45em;width:calc(100cqw - 24px);max-width:76em;padding:4px 0 8px 14px;white-space:normal;
+& .tfk-facts {width:45em;width:calc(100cqw - 24px);max-width:76em;padding:4px 0 8px 14px;white-space:normal;
 box-sizing:border-box}
 & dl {display:grid;grid-template-columns:max-content 1fr;gap:1px 12px;margin:0}
 & dt,& dd {margin:0;padding:0;float:none;width:auto;font-weight:normal;overflow-wrap:anywhere;font-size:12px}
@@ -76,7 +73,8 @@ def fragment(comparison: Findings, style: str = "") -> str:
         content.append(_told(comparison.parts[0], comparison, drawn=True))
     elif everything:
         if len(everything) > 2:
-            content += [_growth(comparison, side) for side in comparison.sides[:GROWTHS]]
+            along = [charts.growth(comparison.against(side)) for side in comparison.sides[:GROWTHS]]
+            content += [_figure(svg.draw(chart, 572, 178), chart.title) for chart in along]
         content.append(_table(comparison, excerpt(everything, ROWS)))
     # MathJax would take names with dollar signs for formulas.
     return f'<div class="tfk tex2jax_ignore mathjax_ignore">{style}{"".join(content)}</div>'
@@ -87,15 +85,6 @@ def _headline(comparison: Findings) -> str:
     sign, word = ("✓", "passed") if passed else ("✗", "failed")
     return (
         f'<p><span class="tfk-v{"" if passed else " tfk-bad"}">{sign} {word}</span> {_escape(headline(comparison))}</p>'
-    )
-
-
-def _growth(comparison: Findings, side: str) -> str:
-    parts = comparison.against(side).parts
-    name = _escape(number_format.line(side, 24))
-    return _figure(
-        charts.growth(parts, number_format.line(side, 24)),
-        f"largest absolute error of {name} along the order: circles pass, crosses differ",
     )
 
 
@@ -145,7 +134,7 @@ def _path(path: str, more: str, opening: bool) -> str:
         return name
     return (
         f"<details{' open' if opening else ''}><summary>{name}</summary>"
-        f'<div class="tfk-more"><div class="tfk-told">{more}</div></div></details>'
+        f'<div class="tfk-more"><div class="tfk-facts">{more}</div></div></details>'
     )
 
 
@@ -185,20 +174,16 @@ def _charts(part: Part) -> str:
         return ""
     drawn = []
     if found.sample is not None:
-        some = "" if found.sample.complete else f", of {len(found.sample.baseline):,} elements from all over"
-        drawn = [
-            (charts.error_histogram(found.sample), f"elements by absolute error{some}"),
-            (charts.ulp_histogram(found.sample), f"elements by ULP distance{some}"),
-        ]
-    if found.picture is not None and (found.picture != 0).any():
-        lost = "" if np.isfinite(found.picture).all() else "; violet: NaN or infinity"
-        drawn.append((charts.heat_map(found.picture), f"where: largest error of each pixel, log scale{lost}"))
-    figures = "".join(_figure(chart, caption) for chart, caption in drawn if chart)
-    return f'<div class="tfk-charts">{figures}</div>' if figures else ""
+        histograms = (charts.error_histogram(found.sample), charts.ulp_histogram(found.sample))
+        drawn = [_figure(svg.draw(chart, 258, 102), chart.title) for chart in histograms if chart is not None]
+    heat = None if found.picture is None else charts.heat_map(found.picture)
+    if heat is not None:
+        drawn.append(_figure(svg.draw_heat_map(heat), heat.title))
+    return f'<div class="tfk-charts">{"".join(drawn)}</div>' if drawn else ""
 
 
 def _figure(chart: str, caption: str) -> str:
-    return f"<figure>{chart}<figcaption>{caption}</figcaption></figure>"
+    return f"<figure>{chart}<figcaption>{_escape(caption)}</figcaption></figure>"
 
 
 def _escape(text: typing.Any) -> str:

@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 import io
-import math
 import textwrap
 import typing
 
 import numpy as np
 
-from tfkernels.comparison.render import number_format
+from tfkernels.comparison.render import charts, number_format
+from tfkernels.comparison.render.charts import BARS, CIRCLES, CROSSES, LINE, RED, SIDES, VIOLET, Chart, HeatMap
 from tfkernels.comparison.render.wording import facts, kinds
 from tfkernels.comparison.result import Findings, Part, Sample
 from tfkernels.comparison.tolerances import EXACT
 
 try:
-    from matplotlib.colors import LogNorm
     from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
 except ImportError as error:
-    raise ImportError(
-        "plot() needs matplotlib in this kernel; install it there with: !pip install matplotlib"
-    ) from error
+    raise ImportError("plot() needs matplotlib in this kernel. Install it: !pip install matplotlib") from error
 
 Axes = typing.Any
 Panel = typing.Callable[[Axes], None]
 
-_BINS = 40
 _LARGEST = 1e300
 """Axes of twice the largest float64 overflow."""
-_NAMED = 24
-"""So many parts have their names on the axis."""
 
 
 class Plot(Figure):  # type: ignore[misc,unused-ignore]
@@ -42,35 +35,34 @@ class Plot(Figure):  # type: ignore[misc,unused-ignore]
         return file.getvalue()
 
 
-def draw(comparison: Findings, path: str | None = None, side: str | None = None) -> Plot:
-    """The figure of one part; without ``path``, of the first that did not pass, below the growth of the errors along
-    the order if there are more than two parts. Raises ``KeyError`` for an unknown path or side."""
+def draw(findings: Findings, path: str | None = None, side: str | None = None) -> Plot:
+    """The figure of one part, as ``Comparison.plot`` describes it."""
     if side is not None:
-        comparison = comparison.against(side)
-    part = _chosen(comparison, path)
-    panels = _panels(part, comparison.baseline)
-    growing = path is None and len(comparison.against(part.side).parts) > 2
+        findings = findings.against(side)
+    part = _chosen(findings, path)
+    panels = _panels(part, findings.baseline)
+    growing = path is None and len(findings.against(part.side).parts) > 2
     columns = 1 if len(panels) == 1 and not growing else 2
     rows = -(-len(panels) // columns)
     figure = Plot(figsize=(5.0 * columns, 3.4 * rows + (3.6 if growing else 0) + 0.4), layout="constrained")
     grid = figure.add_gridspec(rows + growing, columns)
     if growing:
-        _growth(figure.add_subplot(grid[0, :]), comparison)
+        _chart(figure.add_subplot(grid[0, :]), charts.growth(findings, names=True))
     for place, panel in enumerate(panels):
         axes = figure.add_subplot(grid[growing + place // columns, place % columns])
         panel(axes)
         if growing:
-            axes.set_title(_plain(f"{number_format.path(part.path, 32)}: ") + axes.get_title(), fontsize="medium")
-    others = _name(part.side) if not growing else ", ".join(map(_name, comparison.sides[:4]))
+            _title(axes, f"{number_format.path(part.path, 32)}: {axes.get_title()}")
+    others = ", ".join(map(_name, findings.sides[:4] if growing else [part.side]))
     whole = "" if growing else f"{number_format.path(part.path, 60)}: "
-    figure.suptitle(_plain(f"{whole}{_name(comparison.baseline)} and {others}"))
+    figure.suptitle(_plain(f"{whole}{_name(findings.baseline)} and {others}"))
     return figure
 
 
-def _chosen(comparison: Findings, path: str | None) -> Part:
-    parts = [part for part in comparison.parts if path in (None, part.path)]
+def _chosen(findings: Findings, path: str | None) -> Part:
+    parts = [part for part in findings.parts if path in (None, part.path)]
     if not parts:
-        known = ", ".join(number_format.path(part.path, 60) for part in comparison.parts[:10])
+        known = ", ".join(number_format.path(part.path, 60) for part in findings.parts[:10])
         raise KeyError(f"there is no part {path!r} to plot" + (f"; there are: {known}" if known else ""))
 
     def worst(part: Part) -> float:
@@ -83,47 +75,46 @@ def _chosen(comparison: Findings, path: str | None) -> Part:
 def _panels(part: Part, baseline: str) -> list[Panel]:
     found = part.statistics
     if found is None or found.sample is None:
-        told = facts(part, baseline)
-        lines = [
-            f"{part.verdict}: {number_format.line(part.reason, 200) or kinds(part)}",
-            *(f"{a}: {b}" for a, b in told),
-        ]
+        lines = [f"{part.verdict}: {number_format.line(part.reason, 200) or kinds(part)}"]
+        lines += [f"{label}: {fact}" for label, fact in facts(part, baseline)]
         return [lambda axes: _say(axes, "\n".join(textwrap.fill(line, 56) for line in lines))]
     sample, picture = found.sample, found.picture
-    panels: list[Panel] = [lambda axes: _errors(axes, sample), lambda axes: _values(axes, sample, part, baseline)]
+    none = "no differences" if np.isfinite(sample.errors).any() else "no finite pairs of values"
+    panels: list[Panel] = [
+        lambda axes: _chart(axes, charts.error_histogram(sample), none),
+        lambda axes: _values(axes, sample, part, baseline),
+    ]
     if sample.ulps is not None:
-        panels.append(lambda axes: _ulps(axes, sample))
+        panels.append(lambda axes: _chart(axes, charts.ulp_histogram(sample), none))
     if picture is not None:
-        panels.append(lambda axes: _picture(axes, np.asarray(picture).astype(np.float64)))
+        panels.append(lambda axes: _heat_map(axes, charts.heat_map(picture)))
     return panels
 
 
-def _errors(axes: Axes, sample: Sample) -> None:
-    axes.set_title("absolute errors")
-    _histogram(axes, sample.errors, np.log10, _BINS, "log10 of the absolute error")
-
-
-def _ulps(axes: Axes, sample: Sample) -> None:
-    axes.set_title("distances in units in the last place")
-    _histogram(axes, sample.ulps, np.log2, 0, "log2 of the ULP distance")
-
-
-def _histogram(axes: Axes, values: typing.Any, log: typing.Any, bars: int, label: str) -> None:
-    values = np.asarray(values).astype(np.float64)
-    values = values[np.isfinite(values)]
-    above = values[values > 0]
-    if not above.size:
-        _say(axes, "no differences" if values.size else "no finite pairs of values")
+def _chart(axes: Axes, chart: Chart | None, otherwise: str = "") -> None:
+    if chart is None:
+        _say(axes, otherwise)
         return
-    logs = log(above)
-    low, high = math.floor(logs.min()), math.floor(logs.max()) + 1
-    axes.hist(logs, bins=(high - low) * max(bars // (high - low), 1), range=(low, high), color="C0")
-    axes.set_yscale("log")  # one outlier among thousands is seen
-    axes.set_ylim(bottom=0.5)
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    axes.set_xlabel(label)
-    zeros = values.size - above.size
-    axes.set_ylabel(f"elements ({zeros:,} more are equal)" if zeros else "elements")
+    _title(axes, chart.title)
+    for mark in chart.marks:
+        if mark.kind == BARS:
+            axes.bar(mark.x, mark.y, mark.size, color=mark.colour)
+        elif mark.kind == LINE:
+            axes.plot(mark.x, mark.y, color=mark.colour, lw=1, alpha=0.6, label=_plain(mark.label))
+        elif mark.kind in (CIRCLES, CROSSES):
+            axes.plot(mark.x, mark.y, "x" if mark.kind == CROSSES else "o", color=mark.colour, ms=5)
+        else:
+            axes.axvline(mark.x[0], color=mark.colour, ls="--", lw=1, label=_plain(mark.label))
+    axes.set_xlim(chart.x.low, chart.x.high)
+    axes.set_ylim(chart.y.low, chart.y.high)
+    axes.set_yticks([y for y, _ in chart.y.ticks])
+    axes.set_yticklabels([label for _, label in chart.y.ticks])
+    axes.set_xticks([x for x, _ in chart.x.ticks])
+    slanting = {"rotation": 45, "ha": "right"} if len(chart.x.ticks) > 7 else {}
+    axes.set_xticklabels([_plain(label) for _, label in chart.x.ticks], fontsize="small", **slanting)
+    axes.grid(axis="y", alpha=0.3)
+    if axes.get_legend_handles_labels()[1]:
+        axes.legend(fontsize="small")
 
 
 def _values(axes: Axes, sample: Sample, part: Part, baseline: str) -> None:
@@ -131,7 +122,7 @@ def _values(axes: Axes, sample: Sample, part: Part, baseline: str) -> None:
     finite = np.isfinite(a) & np.isfinite(b)
     finite[finite] = np.maximum(np.abs(a[finite]), np.abs(b[finite])) < _LARGEST
     magnitude = "magnitude " if np.iscomplexobj(sample.baseline) or np.iscomplexobj(sample.other) else ""
-    axes.set_title(f"{magnitude or 'values '}side by side")
+    _title(axes, f"{magnitude or 'values '}side by side")
     if not finite.any():
         _say(axes, "no finite pairs of values")
         return
@@ -145,9 +136,9 @@ def _values(axes: Axes, sample: Sample, part: Part, baseline: str) -> None:
         band = tolerance.atol + tolerance.rtol * np.abs(ends)
         axes.fill_between(ends, ends - band, ends + band, color="C2", alpha=0.3, lw=0, label="tolerance")
     axes.plot(ends, ends, color="0.5", lw=1, label="equal")
-    for which, marker, color, label in ((~outside, ".", "C0", "within"), (outside, "x", "C3", "outside")):
+    for which, marker, colour, label in ((~outside, ".", SIDES[0], "within"), (outside, "x", RED, "outside")):
         if (finite & which).any():
-            axes.plot(a[finite & which], b[finite & which], marker, color=color, ms=4, label=label, rasterized=True)
+            axes.plot(a[finite & which], b[finite & which], marker, color=colour, ms=4, label=label, rasterized=True)
     axes.set_xlabel(_plain(f"{magnitude}{_name(baseline)}"))
     axes.set_ylabel(_plain(f"{magnitude}{_name(part.side)}"))
     axes.legend(fontsize="small")
@@ -158,64 +149,20 @@ def _real(values: typing.Any) -> typing.Any:
     return np.abs(values).astype(np.float64) if np.iscomplexobj(values) else values.astype(np.float64)
 
 
-def _picture(axes: Axes, picture: typing.Any) -> None:
-    axes.set_title("where the errors are")
-    lost = ~np.isfinite(picture)
-    above = np.where(lost, 0, picture) > 0
-    if not above.any():
-        _say(axes, "NaN or infinity only" if lost.any() else "no differences")
+def _heat_map(axes: Axes, heat: HeatMap | None) -> None:
+    if heat is None or heat.lost.all():
+        _say(axes, "no differences" if heat is None else "NaN or infinity only")
         return
-    largest = picture[above].max()
-    smallest = max(picture[above].min(), largest * 1e-8)
-    norm = LogNorm(smallest, largest) if 10 * smallest < largest else None
-    there = np.ma.masked_array(np.where(lost, 0, picture), ~above)
-    image = axes.imshow(there, norm=norm, cmap="magma_r", interpolation="nearest")
-    axes.figure.colorbar(image, ax=axes, label="absolute error")
-    if lost.any():
-        axes.plot(*np.nonzero(lost)[::-1], "s", color="C9", ms=3, label="NaN or infinity")
-        axes.legend(fontsize="small")
+    _title(axes, heat.title)
+    shown = np.ma.masked_less(np.ma.masked_invalid(heat.exponents), heat.low)
+    image = axes.imshow(shown, cmap="magma_r", interpolation="nearest")
+    axes.figure.colorbar(image, ax=axes, label="log10 of the absolute error")
+    if heat.lost.any():
+        axes.plot(*np.nonzero(heat.lost)[::-1], "s", color=VIOLET, ms=3)
 
 
-def _growth(axes: Axes, comparison: Findings) -> None:
-    """The largest absolute error of each part; at the lower edge what has none, at the upper what has no number."""
-    edges = axes.get_xaxis_transform()
-    longest: tuple[Part, ...] = ()
-    for number, side in enumerate(comparison.sides):
-        parts = comparison.against(side).parts
-        longest = max(longest, parts, key=len)
-        color = f"C{number % 10 if number < 3 else (number + 1) % 10}"  # C3 is the red of what failed
-        errors = np.array([_error(part) for part in parts], dtype=np.float64)
-        failed = np.array([not part.passed for part in parts], dtype=bool)
-        places = np.arange(1, len(parts) + 1)
-        above = errors > 0
-        axes.plot(places[above], errors[above], color=color, lw=1, alpha=0.6, label=_plain(_name(side)))
-        for which, marker, shade in ((~failed, "o", color), (failed, "x", "C3")):
-            axes.plot(places[above & which], errors[above & which], marker, color=shade, ms=5)
-            none = which & (errors == 0)
-            axes.plot(places[none], np.full(none.sum(), 0.02), marker, color=shade, ms=4, transform=edges)
-        lost = failed & (errors < 0)
-        axes.plot(places[lost], np.full(lost.sum(), 0.98), "x", color="C3", ms=5, transform=edges)
-    first = next((place for place, part in enumerate(longest) if not part.passed), None)
-    if first is not None and len(comparison.sides) == 1:
-        name = _plain(number_format.path(longest[first].path, 40))
-        axes.axvline(first + 1, color="C3", ls="--", lw=1, label=f"first difference: {name}")
-    axes.set_yscale("log")
-    axes.set_xlim(0.5, len(longest) + 0.5)
-    axes.set_title("largest absolute error along the order (x: does not pass)")
-    axes.legend(fontsize="small")
-    if len(longest) <= _NAMED:
-        names = [_plain(number_format.path(part.path, 24)) for part in longest]
-        axes.set_xticks(np.arange(1, len(longest) + 1))
-        axes.set_xticklabels(names, rotation=45, ha="right", fontsize="small")
-
-
-def _error(part: Part) -> float:
-    """Negative if there is no number, or one that does not tell why it failed."""
-    found = part.statistics
-    if found is None or found.first_mismatch is not None or found.max_absolute_error is None:
-        return -1.0
-    error = float(found.max_absolute_error.error)
-    return error if math.isfinite(error) else -1.0
+def _title(axes: Axes, title: str) -> None:
+    axes.set_title(_plain(textwrap.fill(title, 48)), fontsize="medium")
 
 
 def _say(axes: Axes, text: str) -> None:
