@@ -69,19 +69,19 @@ def test_again(tests: list[str], python: Callable[..., str]) -> None:
 
 _OTHER_SIDE = """
 import json, os, sys
-from tfkernels import arrived, segments, writing
 from tfkernels import recording
 from tfkernels.transfer.message import ValueMessage, unpack
+from tfkernels.transfer.shared_memory import reader, segment, writer
 sent, address = map(json.loads, sys.argv[1:])
 x = unpack(sent)["x"]
-assert arrived.of(x), "it was not copied"
+assert reader.of(x), "it was not copied"
 x += 1
-segment = segments.open_segment(address)
-parcel = ValueMessage({"y": x})
+memory = segment.open_segment(address)
+message = ValueMessage({"y": x})
 for _ in range(2):
-    descriptor = parcel.write(segment, address)
-assert writing.kept, "the second time through a mapping"
-assert segments.locks_last() and not segments.Segment().busy()
+    descriptor = message.write(memory, address)
+assert writer.kept, "the second time through a mapping"
+assert segment.locks_last() and not segment.Segment().busy()
 print(json.dumps(descriptor))
 """
 

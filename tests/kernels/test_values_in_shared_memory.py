@@ -37,7 +37,7 @@ def looks(kernel: Kernel | None = None) -> int:
     """How many segments' memory arrays look into, here or there."""
     if kernel is None:
         return len(reader._looking)
-    return int(kernel["len(__import__('tfkernels.transfer.shared_memory.reader', fromlist=['arrived'])._looking)"])
+    return int(kernel["len(__import__('tfkernels.transfer.shared_memory.reader', fromlist=['reader'])._looking)"])
 
 
 def test_from_one_kernel_to_another_without_a_look_in_here(kernels: tuple[Kernel, Kernel]) -> None:
@@ -110,10 +110,11 @@ def test_nothing_is_decoded_here_that_goes_from_one_kernel_to_another(
 
 
 UNREAD = """
-from tfkernels import arrived, parcel
+from tfkernels.transfer import message
+from tfkernels.transfer.shared_memory import reader
 def refuse(*_):
     raise AssertionError("somebody looked into it")
-parcel.unpack = parcel.Decoder = parcel.read = arrived.read = refuse
+message.unpack = message.Decoder = message.read = reader.read = refuse
 """
 
 
@@ -129,12 +130,12 @@ def test_nothing_is_decoded_in_a_notebook_that_takes_a_value_from_one_kernel_to_
 
 
 COUNTING = """
-from tfkernels.transfer import message as parcel
+from tfkernels.transfer import message
 sizes = []
-def write(segment, pieces, temporary, real=parcel.write):
+def write(segment, pieces, temporary, real=message.write):
     sizes.append(sum(len(data) for _, data in pieces))
     real(segment, pieces, temporary)
-parcel.write = write
+message.write = write
 """
 
 
@@ -361,7 +362,7 @@ def test_memory_comes_back_after_the_last_use(remote: Kernel, monkeypatch: pytes
 
     # What other tests have left, or have let go of in ways that this side does not know
     remote.run("%reset -f")
-    remote.run("from tfkernels import arrived, writing; arrived.kept.clear(); writing.kept.clear()")
+    remote.run("from tfkernels.transfer.shared_memory import reader, writer; reader.kept.clear(); writer.kept.clear()")
     reader.kept.clear()
     writer.kept.clear()
     shared.close()

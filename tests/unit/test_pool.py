@@ -207,14 +207,15 @@ print("done")
 def test_a_child_that_is_forked_while_another_thread_changes_something_does_not_wait_for_it() -> None:
     code = """
 import os, signal, threading, numpy as np
-from tfkernels import pool, shipments
+from tfkernels.transfer import lease
+from tfkernels.transfer.shared_memory import pool
 def send(value):
-    with shipments.pack({"x": value}) as shipment, shipment.held():
+    with lease.pack({"x": value}) as shipment, shipment.held():
         return shipment.unpack()["x"]
 send(np.zeros(10**6))
 locked, go_on = threading.Event(), threading.Event()
 def change():
-    with shipments._changing, pool.shared._changed:
+    with lease._changing, pool.shared._changed:
         locked.set()
         go_on.wait()
 thread = threading.Thread(target=change)
