@@ -75,7 +75,8 @@ def test_too_many_open_files_are_told_and_no_reason_for_another_file(
 
 def test_a_killed_maker_leaves_no_file(tmp_path: Path) -> None:
     code = (
-        "import os, signal; from tfkernels.transfer.shared_memory import segment, writer; segment._anonymous_file = lambda: None\n"
+        "import os, signal; from tfkernels.transfer.shared_memory import segment, writer\n"
+        "segment._anonymous_file = lambda: None\n"
         "made = segment.Segment(); writer.write(made.descriptor, [(0, bytes(10**7))])\n"
         "assert os.fstat(made.descriptor).st_size >= 10**7\n"
         "descriptor = segment.open_segment(made.address); os.kill(os.getpid(), signal.SIGKILL)"

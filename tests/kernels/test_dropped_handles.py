@@ -13,7 +13,7 @@ import pytest
 
 import tfkernels
 from tests.kernels.test_cells import SLEEP, running, until
-from tests.unit.test_pool import opened
+from tests.support.memory import open_segments
 from tfkernels.client.kernel import Kernel
 from tfkernels.errors import CellCancelled, CellsFailed
 from tfkernels.transfer import lease
@@ -27,11 +27,11 @@ def level() -> Iterator[int]:
     """Segments that are open while no cell runs and nobody holds an array; also at the end of the test."""
     gc.collect()
     shared.close()
-    before = opened()
+    before = open_segments()
     yield before
     assert until(lambda: not shared._taken), "nothing is out"
     shared.close()
-    assert opened() == before
+    assert open_segments() == before
 
 
 def test_a_handle_that_is_dropped(remote: Kernel, level: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -129,16 +128,3 @@ def test_a_batch_of_which_nothing_came_leaves_no_folder(tmp_path: Path) -> None:
     with pytest.raises(ProvisionError), destinations.opened(str(tmp_path / "new"), False, []):
         raise ProvisionError("no scheduler answers")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_what_an_address_does_not_take_is_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    said: list[str] = []
-    with destinations.opened("http://user:secret@127.0.0.1:9/out?token=secret", False, []) as destination:
-        packed = _packed(tmp_path / "work", file="1")
-        written = output_dir.write(destination.folder, _executed(PASSED, files=packed))
-        place = Path(destination.put(written, said.append))
-        assert destination.folder not in place.parents
-    assert json.loads(place.read_text())["metadata"][METADATA]["state"] == "passed"
-    assert (place.parent / "nb-tf1.files" / "file").read_text() == "1"
-    assert not [text for text in said if "secret" in text]

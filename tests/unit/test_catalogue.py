@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
-import typer
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from catalogue_builder import __main__ as making
 from catalogue_builder import locks as locking
 from catalogue_builder import page
-from catalogue_builder import verify as verification
 from tfprovisioner.catalogue import locks, tested_cuda, verified
 from tfprovisioner.catalogue import releases as catalogue
 from tfprovisioner.catalogue.releases import Release
-from tfprovisioner.environments import resolve
-from tfprovisioner.environments.plan import Plan
-from tfprovisioner.environments.recipe import recipe_for
-from tfprovisioner.environments.request import InstallRequest
-from tfprovisioner.errors import BuildFailed, NoWheels, UnknownRelease
-from tfprovisioner.gpu import cuda
-from tfprovisioner.pythons.choose import Interpreter
+from tfprovisioner.errors import NoWheels, UnknownRelease
 
 _LINES = [*(f"1.{minor}" for minor in range(16)), *(f"2.{minor}" for minor in range(22))]
 
@@ -146,60 +135,11 @@ def test_the_page_says_what_came_out() -> None:
     assert page.FILE.read_text(encoding="utf-8") == page.text(), "run: make catalogue ARGUMENTS=--resume"
 
 
-def test_making_the_catalogue_makes_what_is_laid_over_it_for_gpus(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stored = (cuda.OVERLAYS / "2.15.1.txt").read_text(encoding="utf-8")
-    monkeypatch.setattr(cuda, "OVERLAYS", tmp_path)
-    monkeypatch.setattr(page, "FILE", tmp_path / "page.md")
-    for content in (stored, "kept"):  # the second time there is one
-        with pytest.raises(typer.Exit) as end:
-            making.main(only=["2.15.1"], resume=True, resolve_only=True)
-        assert end.value.exit_code == 0
-        assert (tmp_path / "2.15.1.txt").read_text(encoding="utf-8") == content
-        (tmp_path / "2.15.1.txt").write_text("kept")
-
-
 def test_every_release_has_one_toolkit() -> None:
     for release in catalogue.releases():
         tested_cuda.toolkit(release.version)
     assert tested_cuda.toolkit("1.15.5").cuda == "10.0"
     assert tested_cuda.toolkit("2.22").cudnn == tested_cuda.toolkit("2.21.0").cudnn
-
-
-def test_a_newer_release_is_resolved_when_it_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    older = tuple(release for release in catalogue.releases() if release.line != "2.21")
-    monkeypatch.setattr(catalogue, "releases", lambda: older)
-    monkeypatch.setattr(catalogue, "lines", lambda: {release.line: release for release in older})
-    release, order = catalogue.find("2.21"), InstallRequest("2.21")
-    assert not release.known
-    resolve.require_published(release, "3.12")
-    with pytest.raises(BuildFailed, match="no such release of TensorFlow"):
-        resolve.require_published(replace(release, version="2.99"), "3.12")
-    plan = Plan(release, recipe_for(order, release, "3.12"), Interpreter("3.12", None), order)
-    text = resolve.lock(plan, Path("3.12"), tmp_path, print)
-    pins, hashes = locks.split(text)
-    assert any(re.match(r"tensorflow(-cpu)?==2\.21\.\d+", pin) for pin in pins)
-    assert all(hashes.values())
-    more = replace(order, extras=("tf-keras",))
-    plan = Plan(release, recipe_for(more, release, "3.12"), Interpreter("3.12", None), more)
-    pins, _ = locks.split(resolve.lock(plan, Path("3.12"), tmp_path, print))
-    assert any(pin.startswith("tf-keras==2.21.") for pin in pins)
-    assert [pin.split("==")[0] for pin in pins if pin.startswith("tensorflow")] == ["tensorflow-cpu"]
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.timeout(900)
-def test_an_old_patch_release_really_works() -> None:
-    """What `make catalogue` does to all of them, with a small one: Python 3.6, and a check that it is too old for."""
-    release = catalogue.find("1.3.0")
-    said: list[str] = []
-    result = verification.verify(release, "3.6", said.append)
-    assert said[0] == "import"
-    assert result.ok, result.checks
-    assert result.checks["data"] == "not in this release: tf.data came with 1.4"
-    assert result.checks["kernel"] == result.checks["values"] == "ok"
-    assert result.packages["numpy"].startswith("1.")
 
 
 def test_a_result_holds_for_what_was_installed_only(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import gc
 import json
 import os
 import resource
 import sys
-import types
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support import specimens
+from tests.support.deep import DEEP, called, deep
+from tests.support.memory import limited
 from tests.support.specimens import assert_same as assert_same
-from tests.unit.test_segments import limited
-from tfkernels.client.kernel import Kernel
 from tfkernels.errors import ExchangeError
-from tfkernels.transfer.codec import MAX_DEPTH
 from tfkernels.transfer.message import ValueMessage, of_bytes, unpack
 from tfkernels.transfer.shared_memory.segment import Segment
 
@@ -92,41 +88,6 @@ def test_too_little_memory_where_it_arrives() -> None:
         ):
             unpack(descriptor)
         assert len(unpack(descriptor)["x"]) == 300_000_000
-
-
-def deep(kinds: list[Callable[[Any], Any]]) -> Any:
-    """So deep that it may just be passed."""
-    value: Any = "the bottom"
-    for level in range(MAX_DEPTH - 1):
-        value = kinds[level % len(kinds)](value)
-    return value
-
-
-DEEP: dict[str, list[Callable[[Any], Any]]] = {
-    "lists": [lambda inner: [inner]],
-    "dicts": [lambda inner: {"a": inner}],
-    "namespaces": [lambda inner: types.SimpleNamespace(a=inner)],
-    "many kinds": [
-        lambda inner: [inner],
-        lambda inner: (1, inner),
-        lambda inner: {"a": inner},
-        lambda inner: collections.OrderedDict(a=inner),
-        lambda inner: specimens.Point(inner, 1),
-        lambda inner: np.array([inner, None], object),
-    ],
-}
-
-
-def called(times: int, function: Callable[[], Any]) -> Any:
-    """By so many functions, one from the other."""
-    return function() if times <= 0 else called(times - 1, function)
-
-
-@pytest.mark.parametrize("name", DEEP)
-def test_the_deepest_values_travel_from_deep_in_a_program(remote: Kernel, name: str) -> None:
-    value = deep(DEEP[name])
-    called(600, lambda: remote.__setitem__("deep", value))
-    assert_same(called(600, lambda: remote["deep"]), value)
 
 
 @pytest.fixture

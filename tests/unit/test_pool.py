@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.support.memory import open_segments
 from tfkernels.errors import ExchangeError, UsageError
 from tfkernels.transfer.lease import pack
 from tfkernels.transfer.message import ValueMessage, unpack
@@ -103,23 +101,14 @@ def test_memory_comes_back_after_a_while_by_itself(pool: Pool) -> None:
     assert within(10, lambda: pool._thread is None), "and the thread ends with the last segment"
 
 
-def opened() -> int:
-    """Descriptors of shared memory. Others come and go with the sockets of kernels that other tests use."""
-    count = 0
-    for number in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(FileNotFoundError):  # the listing's own
-            count += "memfd:tfkernels" in os.readlink(f"/proc/self/fd/{number}")
-    return count
-
-
 def test_nothing_grows_in_a_thousand_exchanges(pool: Pool) -> None:
-    before = opened()
+    before = open_segments()
     for number in range(1000):
         assert send(pool, np.full(MAP_FROM, number % 256, "u1"))[-1] == number % 256
     assert len(pool._kept) == 1
     pool.close()
     gc.collect()
-    assert opened() <= before
+    assert open_segments() <= before
 
 
 def test_threads_never_get_the_same_segment(pool: Pool) -> None:
@@ -167,75 +156,10 @@ def test_a_descriptor_that_somebody_closed_is_never_written(pool: Pool, tmp_path
 
 
 def test_a_lost_segment_takes_no_memory() -> None:
-    before = opened()
+    before = open_segments()
     segment = Segment()
     del segment
-    assert opened() <= before
-
-
-def test_a_forked_child_begins_with_an_empty_pool_and_leaves_the_parents_alone() -> None:
-    code = """
-import os, numpy as np
-from tfkernels.transfer.shared_memory.pool import shared
-from tfkernels.transfer.lease import pack
-def send(value):
-    with pack({"x": value}) as shipment:
-        return shipment.unpack()["x"]
-send(np.zeros(10**6)); send(np.zeros(10**6))
-mine = list(shared._kept)
-kept = send(np.ones(10**6))
-pid = os.fork()
-if pid == 0:
-    assert not shared._kept
-    there = send(np.full(10**6, 2.0))
-    assert there[0] == 2 and kept[-1] == 1
-    kept[:] = 3
-    os._exit(0)
-assert os.waitpid(pid, 0)[1] == 0
-assert list(shared._kept) == mine and shared._kept[0].busy() and kept[-1] == 1
-del kept
-assert not shared._kept[0].busy()
-assert send(np.full(10**6, 4.0))[-1] == 4
-print("done")
-"""
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code], capture_output=True, text=True, check=False
-    )
-    assert done.stdout == "done\n", done.stderr
-
-
-def test_a_child_that_is_forked_while_another_thread_changes_something_does_not_wait_for_it() -> None:
-    code = """
-import os, signal, threading, numpy as np
-from tfkernels.transfer import lease
-from tfkernels.transfer.shared_memory import pool
-def send(value):
-    with lease.pack({"x": value}) as shipment, shipment.held():
-        return shipment.unpack()["x"]
-send(np.zeros(10**6))
-locked, go_on = threading.Event(), threading.Event()
-def change():
-    with lease._changing, pool.shared._changed:
-        locked.set()
-        go_on.wait()
-thread = threading.Thread(target=change)
-thread.start()
-locked.wait()
-pid = os.fork()
-if pid == 0:
-    signal.alarm(30)  # ends it, if it waits for a thread that it has not
-    assert send(np.ones(10**6))[-1] == 1
-    os._exit(0)
-ended = os.waitpid(pid, 0)[1]
-go_on.set()
-thread.join()
-assert send(np.ones(10**6))[-1] == 1
-print(ended)
-"""
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code], capture_output=True, text=True, check=False
-    )
-    assert done.stdout == "0\n", done.stderr
+    assert open_segments() <= before
 
 
 def test_one_writing_for_several_readers() -> None:
@@ -259,11 +183,11 @@ def test_what_fails_in_writing_leaves_no_descriptor(monkeypatch: pytest.MonkeyPa
     pool_module.shared.close()
     monkeypatch.setattr("tfkernels.transfer.shared_memory.writer.CHECKED_FROM", 0)
     monkeypatch.setattr("tfkernels.transfer.shared_memory.limits.available", lambda: 1000)
-    before = opened()
+    before = open_segments()
     with pytest.raises(ExchangeError, match="no room"):
         pack({"x": LARGE})
     pool_module.shared.close()
-    assert opened() <= before
+    assert open_segments() <= before
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfkernels.client.kernel import Kernel
 from tfkernels.transfer.buffers import raw
 from tfkernels.transfer.message import ValueMessage, unpack
 from tfkernels.transfer.shared_memory import temporaries
@@ -103,16 +102,3 @@ def test_a_view_has_the_references_of_its_array() -> None:
     alone = temporaries.only_here(view)  # in an assertion, pytest would have it, too
     assert alone
     assert not temporaries.only_here(bytes(SIZE))
-
-
-def test_expressions_and_what_they_leave_there(remote: Kernel) -> None:
-    remote.run(
-        f"import numpy as np; kept = []\nones = np.ones({COUNT}, 'f4')\n"
-        "def twice():\n    kept.append(ones * 2)\n    return kept[-1]"
-    )
-    for _ in range(2):
-        assert (remote["ones + 1"] == 2).all()
-        assert (remote["twice()"] == 2).all()
-        assert (remote["ones"] == 1).all()
-    assert remote["bool((ones == 1).all()), [bool((each == 2).all()) for each in kept]"] == (True, [True, True])
-    remote.run("ones = kept = None")

@@ -8,8 +8,6 @@ import mmap
 import os
 import resource
 import signal
-import subprocess
-import sys
 import threading
 from _thread import start_new_thread
 from collections.abc import Callable, Iterator
@@ -19,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.support.memory import descriptors, limited, send
 from tfkernels.errors import ExchangeError, NotPortable
 from tfkernels.transfer.message import FORMAT, ValueMessage, join, unpack
 from tfkernels.transfer.shared_memory import segment as segments
@@ -40,24 +39,6 @@ def segment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr(segments, "_leads_to", lambda path, file: False)
     with Segment() as made:
         yield made
-
-
-@contextlib.contextmanager
-def limited(kind: int, value: int) -> Iterator[None]:
-    limits = resource.getrlimit(kind)
-    resource.setrlimit(kind, (value, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(kind, limits)
-
-
-def descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
-
-
-def send(values: dict[str, Any], segment: Segment) -> dict[str, Any]:
-    return unpack(ValueMessage(values).write(segment.descriptor, segment.address))
 
 
 @pytest.mark.parametrize("count", [0, 10, 200_000, 6_000_000])
@@ -194,45 +175,8 @@ def test_a_small_part_of_a_large_segment_does_not_keep_it_busy() -> None:
         assert there["x"].sum() == MAP_FROM
 
 
-def test_busy_until_a_forked_child_and_a_killed_process_are_gone() -> None:
-    looking = (
-        "import sys, json, time; from tfkernels.transfer.message import unpack\n"
-        "x = unpack(json.loads(sys.argv[1])); print('looks', flush=True); time.sleep(100)"
-    )
-    with Segment() as segment:
-        descriptor = ValueMessage({"x": MAPPED}).write(segment.descriptor, segment.address)
-        command = [sys.executable, "-c", looking, __import__("json").dumps(descriptor)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-            assert process.stdout is not None
-            process.stdout.readline()
-            assert segment.busy()
-            os.kill(process.pid, signal.SIGKILL)
-        assert not segment.busy()
-
-        forking = "import os, sys, json, time; from tfkernels.transfer.message import unpack\n"
-        forking += "x = unpack(json.loads(sys.argv[1])); pid = os.fork()\n"
-        forking += "if pid == 0: time.sleep(100)\ndel x; print(pid, flush=True); sys.stdin.read()"
-        command[2] = forking
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE) as process:
-            assert process.stdout is not None
-            child = int(process.stdout.readline())
-            assert segment.busy(), "the child still looks into it"
-            os.kill(child, signal.SIGKILL)
-            process.communicate()
-        assert not segment.busy()
-
-
 def test_this_system_keeps_a_lock_with_its_mapping() -> None:
     assert locks_last()
-
-
-def test_a_program_that_is_started_meanwhile_does_not_keep_it_busy() -> None:
-    with Segment() as segment:
-        there = send({"x": MAPPED}, segment)
-        with subprocess.Popen(["sleep", "100"]) as process:
-            del there
-            assert not segment.busy()
-            process.kill()
 
 
 def test_memory_comes_back_at_once_though_a_writer_keeps_its_mapping() -> None:

@@ -137,34 +137,6 @@ def test_two_values_look_into_one_segment(segment: Segment) -> None:
     assert not segment.busy()
 
 
-def test_a_segment_is_busy_while_a_forked_child_looks_into_it(segment: Segment) -> None:
-    value = send(segment, full(1))
-    wait, go = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.read(wait, 1)
-        os._exit(0 if np.array_equal(value, full(1)) else 1)
-    del value
-    busy = segment.busy()
-    os.write(go, b" ")
-    assert busy
-    assert os.waitpid(child, 0)[1] == 0
-    assert not segment.busy()
-    for descriptor in (wait, go):
-        os.close(descriptor)
-
-
-def test_a_forked_child_does_not_unlock_what_its_parent_looks_into(segment: Segment) -> None:
-    value = send(segment, full(1))
-    child = os.fork()
-    if child == 0:
-        del value
-        os._exit(0)
-    assert os.waitpid(child, 0)[1] == 0
-    assert segment.busy()
-    assert np.array_equal(value, full(1))
-
-
 def test_a_pool_that_gives_back_keeps_no_mapping() -> None:
     pool = Pool(limit=10**9, idle=1000)
     held = []

@@ -1,0 +1,155 @@
+"""Segments that forked children, killed processes and started programs have."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from tests.support.memory import send
+from tfkernels.transfer.message import ValueMessage
+from tfkernels.transfer.shared_memory.segment import MAP_FROM, Segment
+
+MAPPED = np.ones(MAP_FROM, np.uint8)
+"""So large that it is looked at where it lies."""
+
+
+def test_busy_until_a_forked_child_and_a_killed_process_are_gone() -> None:
+    looking = (
+        "import sys, json, time; from tfkernels.transfer.message import unpack\n"
+        "x = unpack(json.loads(sys.argv[1])); print('looks', flush=True); time.sleep(100)"
+    )
+    with Segment() as segment:
+        descriptor = ValueMessage({"x": MAPPED}).write(segment.descriptor, segment.address)
+        command = [sys.executable, "-c", looking, __import__("json").dumps(descriptor)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            assert segment.busy()
+            os.kill(process.pid, signal.SIGKILL)
+        assert not segment.busy()
+
+        forking = "import os, sys, json, time; from tfkernels.transfer.message import unpack\n"
+        forking += "x = unpack(json.loads(sys.argv[1])); pid = os.fork()\n"
+        forking += "if pid == 0: time.sleep(100)\ndel x; print(pid, flush=True); sys.stdin.read()"
+        command[2] = forking
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            child = int(process.stdout.readline())
+            assert segment.busy(), "the child still looks into it"
+            os.kill(child, signal.SIGKILL)
+            process.communicate()
+        assert not segment.busy()
+
+
+def test_a_program_that_is_started_meanwhile_does_not_keep_it_busy() -> None:
+    with Segment() as segment:
+        there = send({"x": MAPPED}, segment)
+        with subprocess.Popen(["sleep", "100"]) as process:
+            del there
+            assert not segment.busy()
+            process.kill()
+
+
+@pytest.fixture
+def segment() -> Iterator[Segment]:
+    with Segment() as made:
+        yield made
+
+
+def test_a_segment_is_busy_while_a_forked_child_looks_into_it(segment: Segment) -> None:
+    value = send({"x": MAPPED}, segment)["x"]
+    wait, go = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.read(wait, 1)
+        os._exit(0 if np.array_equal(value, MAPPED) else 1)
+    del value
+    busy = segment.busy()
+    os.write(go, b" ")
+    assert busy
+    assert os.waitpid(child, 0)[1] == 0
+    assert not segment.busy()
+    for descriptor in (wait, go):
+        os.close(descriptor)
+
+
+def test_a_forked_child_does_not_unlock_what_its_parent_looks_into(segment: Segment) -> None:
+    value = send({"x": MAPPED}, segment)["x"]
+    child = os.fork()
+    if child == 0:
+        del value
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert segment.busy()
+    assert np.array_equal(value, MAPPED)
+
+
+def test_a_forked_child_begins_with_an_empty_pool_and_leaves_the_parents_alone() -> None:
+    code = """
+import os, numpy as np
+from tfkernels.transfer.shared_memory.pool import shared
+from tfkernels.transfer.lease import pack
+def send(value):
+    with pack({"x": value}) as shipment:
+        return shipment.unpack()["x"]
+send(np.zeros(10**6)); send(np.zeros(10**6))
+mine = list(shared._kept)
+kept = send(np.ones(10**6))
+pid = os.fork()
+if pid == 0:
+    assert not shared._kept
+    there = send(np.full(10**6, 2.0))
+    assert there[0] == 2 and kept[-1] == 1
+    kept[:] = 3
+    os._exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+assert list(shared._kept) == mine and shared._kept[0].busy() and kept[-1] == 1
+del kept
+assert not shared._kept[0].busy()
+assert send(np.full(10**6, 4.0))[-1] == 4
+print("done")
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "done\n", done.stderr
+
+
+def test_a_child_that_is_forked_while_another_thread_changes_something_does_not_wait_for_it() -> None:
+    code = """
+import os, signal, threading, numpy as np
+from tfkernels.transfer import lease
+from tfkernels.transfer.shared_memory import pool
+def send(value):
+    with lease.pack({"x": value}) as shipment, shipment.held():
+        return shipment.unpack()["x"]
+send(np.zeros(10**6))
+locked, go_on = threading.Event(), threading.Event()
+def change():
+    with lease._changing, pool.shared._changed:
+        locked.set()
+        go_on.wait()
+thread = threading.Thread(target=change)
+thread.start()
+locked.wait()
+pid = os.fork()
+if pid == 0:
+    signal.alarm(30)  # ends it, if it waits for a thread that it has not
+    assert send(np.ones(10**6))[-1] == 1
+    os._exit(0)
+ended = os.waitpid(pid, 0)[1]
+go_on.set()
+thread.join()
+assert send(np.ones(10**6))[-1] == 1
+print(ended)
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "0\n", done.stderr
