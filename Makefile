@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Environments of a checkout stay in the checkout, unless told otherwise.
 export TFKERNELS_HOME ?= $(CURDIR)/build/tfkernels
 
-.PHONY: demo test test-slow soak lint format bench catalogue clean
+.PHONY: demo test test-slow soak lint format bench catalogue dist clean
 
 demo: $(VENV)/installed
 	$(BIN)/tfkernels demo
@@ -39,6 +39,12 @@ bench: $(VENV)/installed-bench
 # make catalogue ARGUMENTS=--help, for example ARGUMENTS="--resume --only 2.21".
 catalogue: $(VENV)/installed-test
 	$(BIN)/python -m catalogue_builder $(ARGUMENTS)
+
+# Wheel and sdist; the wheel is then installed into an empty environment without a compiler, and tried.
+dist: $(VENV)/installed
+	rm -rf dist
+	$(BIN)/uv build --quiet
+	$(BIN)/python -m tests.support.smoke dist/tfkernels-*.whl
 
 $(VENV)/bin/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \

@@ -1,4 +1,4 @@
-"""The page ``docs/releases.md``: what there is, what was tried and what came out."""
+"""The page ``docs/reference/releases.md``: releases, tests and results."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ from tfprovisioner.catalogue import releases as catalogue
 from tfprovisioner.catalogue.releases import Release
 from tfprovisioner.catalogue.verified import Result
 
-FILE = Path(__file__).parents[2] / "docs" / "releases.md"
+FILE = Path(__file__).parents[2] / "docs" / "reference" / "releases.md"
 
 _PLATFORMS = {
     "linux-x86_64": "Linux",
@@ -22,21 +22,30 @@ _INSTALLED = ("numpy", "protobuf", "h5py", "keras", "tensorboard", "ipykernel", 
 _INTRODUCTION = """\
 # TensorFlow releases
 
-`make catalogue` writes this page; edit nothing here.
+`make catalogue` writes this page. Do not edit it.
 
-There are {releases} releases in {lines} lines. The newest of each line was installed by `tfkernels install` on Linux
-x86-64, without a GPU, on the Pythons in bold type below. Then each of these was tried in a process of its own: import,
-an operation, gradient steps (in a session in TensorFlow 1, and with Keras where there is Keras), an LSTM, saving and
-loading a model as `.h5`, `tf.data`, Keras' TensorBoard callback; then an operation in a Jupyter kernel, an array to it
-and back, as in a `%%tf1` cell, and, from 1.13 on, a slider of ipywidgets. "All" means all of them, as far as the
-release has them. The locks are for the other Pythons, and for macOS, Windows and ARM, as well: every package in them
-has a wheel there. But nothing was tried there, nor on a GPU. Python 2.7 and 3.3 to 3.5, for which old
-releases have wheels too, are not supported.
+There are {releases} releases in {lines} lines. The newest release of each line was installed by `tfkernels install`,
+on Linux x86-64, without a GPU, on the Pythons in bold type. Each was tested in a process of its own:
+
+- the import and an operation;
+- gradient steps: in a session in TensorFlow 1, and with Keras where the release has Keras;
+- an LSTM, `tf.data`, and Keras' TensorBoard callback;
+- saving and loading a model as `.h5`;
+- an operation in a Jupyter kernel, and an array to it and back, as in a `%%tf1` cell;
+- from 1.13 on, a slider of ipywidgets.
+
+"All" means all of these that the release has.
+
+The locks also hold for the other Pythons, and for macOS, Windows and ARM. All their packages have wheels there.
+Nothing was tested there, nor on a GPU. Python 2.7 and 3.3 to 3.5 are not supported.
 """
 
 _SECONDS = """\
-Seconds were taken on two shared cores, mostly with the packages in uv's cache: `install` is the whole command, `import`
-a new process that imports TensorFlow, `kernel` from the start of a kernel to the answer of its first operation.
+Seconds were measured on two shared cores, mostly with the packages in uv's cache:
+
+- `install`: the whole command;
+- `import`: a new process that imports TensorFlow;
+- `kernel`: from the start of a kernel to the answer of its first operation.
 """
 
 
@@ -52,22 +61,22 @@ def text() -> str:
             ("line", "newest", "released", "Python", "wheels for", "CUDA, cuDNN", "works", "remarks"),
             [_line(release) for release in lines.values()],
         ),
-        "CUDA and cuDNN are what TensorFlow's documentation says each release was tested with.\n",
+        "The CUDA and cuDNN columns come from TensorFlow's documentation: each release was tested with them.\n",
         "## Patch releases\n",
-        "By exact number (`tfkernels install 1.15.0`). In bold type: tried like the above, on the preferred Python.\n",
+        "Install them by exact number: `tfkernels install 1.15.0`. Bold ones were tested as above, on the preferred Python.\n",
         _table(("line", "patch releases"), [(line, ", ".join(_patches(line))) for line in lines]),
-        "## What is in them, and what it takes\n",
+        "## Packages, sizes and times\n",
         _SECONDS,
         _table(
             ("release", "Python", *_INSTALLED, "MB", "install", "import", "kernel"),
             [_content(result) for release in lines.values() for result in _results(release)],
         ),
         "## Bounds\n",
-        "What a plain `pip install` of an old release gets wrong today, and what the locks do about it.\n",
+        "A plain `pip install` of an old release ignores these bounds. The locks keep them.\n",
         _table(("requirement", "TensorFlow", "why"), [_rule(rule) for rule in (*pins.BOUNDS, *pins.WITH)]),
-        "Built from source, because there is no wheel; all else comes from wheels only, so that no setup code runs:\n",
+        "These packages have no wheel and are built from source. All others come from wheels, so no setup code runs:\n",
         _table(("requirement", "TensorFlow", "why"), [_rule(rule) for rule in pins.SOURCES]),
-        "Instead of what TensorFlow asks for:\n",
+        "These replace requirements of TensorFlow:\n",
         _table(("requirement", "TensorFlow", "why"), [_rule(rule) for rule in pins.INSTEAD]),
     ]
     return "\n".join(parts)
