@@ -28,13 +28,22 @@ def main(wheel: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         venv = Path(folder) / "venv"
         # No checkout, no user data, and no compiler: everything must come from wheels.
-        variables = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
-        variables.update(CC="/bin/false", CXX="/bin/false", TFKERNELS_HOME=f"{folder}/home", IPYTHONDIR=f"{folder}/ipython")
+        variables = {
+            name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))
+        }
+        variables.update(
+            CC="/bin/false", CXX="/bin/false", TFKERNELS_HOME=f"{folder}/home", IPYTHONDIR=f"{folder}/ipython"
+        )
 
         def run(*command: str | Path) -> str:
             print("$", *command[:6], flush=True)
             return subprocess.run(
-                [str(word) for word in command], cwd=folder, env=variables, stdout=subprocess.PIPE, text=True, check=True
+                [str(word) for word in command],
+                cwd=folder,
+                env=variables,
+                stdout=subprocess.PIPE,
+                text=True,
+                check=True,
             ).stdout
 
         uv, tfkernels = find_uv_bin(), venv / "bin" / "tfkernels"
