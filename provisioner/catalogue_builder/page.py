@@ -63,7 +63,7 @@ def text() -> str:
         ),
         "The CUDA and cuDNN columns come from TensorFlow's documentation: each release was tested with them.\n",
         "## Patch releases\n",
-        "Install them by exact number: `tfkernels install 1.15.0`. Bold ones were tested as above, on the preferred Python.\n",
+        "Install them by number: `tfkernels install 1.15.0`. Bold ones were tested as above, on the best Python.\n",
         _table(("line", "patch releases"), [(line, ", ".join(_patches(line))) for line in lines]),
         "## Packages, sizes and times\n",
         _SECONDS,

@@ -1,0 +1,37 @@
+"""Reference pages list everything: settings, commands with their options, and public names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
+
+import tfkernels
+from tfkernels.env_vars import INTERNAL, SETTINGS, Setting
+from tfprovisioner.cli.app import app
+
+_REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+_GROUP = get_command(app)
+assert isinstance(_GROUP, TyperGroup)
+_COMMANDS = _GROUP.commands
+
+
+@pytest.mark.parametrize("setting", [*SETTINGS, *INTERNAL], ids=lambda setting: setting.name)
+def test_settings_page_has_every_variable(setting: Setting) -> None:
+    row = f"| `{setting.name}` | {setting.meaning} | {setting.default or '—'} |"
+    assert row in (_REFERENCE / "settings.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("command", sorted(_COMMANDS))
+def test_commands_page_has_every_option(command: str) -> None:
+    page = (_REFERENCE / "commands.md").read_text(encoding="utf-8")
+    options = [option for parameter in _COMMANDS[command].params for option in parameter.opts]
+    assert f"`tfkernels {command}" in page
+    assert not [option for option in options if option.startswith("-") and option not in page]
+
+
+@pytest.mark.parametrize("name", sorted({"attach", "kernel", *tfkernels._ELSEWHERE}))
+def test_python_page_has_every_public_name(name: str) -> None:
+    assert f"`{name}(" in (_REFERENCE / "python.md").read_text(encoding="utf-8")
