@@ -36,7 +36,7 @@ def main(wheel: Path) -> None:
         )
 
         def run(*command: str | Path) -> str:
-            print("$", *command[:6], flush=True)
+            print("$", Path(command[0]).name, *[word for word in command[1:] if "\n" not in str(word)], flush=True)
             return subprocess.run(
                 [str(word) for word in command],
                 cwd=folder,
