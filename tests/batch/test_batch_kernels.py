@@ -108,7 +108,9 @@ def test_a_build_that_nobody_waits_for_any_more_ends_alone(elsewhere: KernelRef,
 def test_other_packages_under_the_same_name_are_refused(elsewhere: KernelRef) -> None:
     assert elsewhere.recipe is not None
     outdated = replace(elsewhere, recipe={**elsewhere.recipe, "lock": "0" * 64})
-    with pytest.raises(KernelMissing, match=r"made from other packages.*tfkernels install 1\.15\.5 --rebuild"):
+    with pytest.raises(
+        KernelMissing, match=r"made from other packages.*Rebuild it with: tfkernels install 1\.15\.5 --rebuild"
+    ):
         resolve(outdated, lambda _: None)
 
 
@@ -119,11 +121,11 @@ def test_a_kernel_that_others_made_has_to_be_there(place: Path, monkeypatch: pyt
         json.dumps({"argv": [sys.executable, "-m", "x"], "display_name": "Mine", "language": "python"})
     )
     mine = wanted("mine")
-    assert mine.order is None
+    assert mine.request is None
     assert resolve(mine, lambda _: None).folder == folder
     _move(place, monkeypatch)
     assert not kernel_ref.ready(mine)
-    with pytest.raises(KernelMissing, match="none of this name"):
+    with pytest.raises(KernelMissing, match="has no kernel mine, and cannot build it"):
         resolve(mine, lambda _: None)
 
 
@@ -131,7 +133,7 @@ def test_a_path_on_one_machine_means_nothing_on_another(light: str, place: Path)
     python = str(choose.find(InstallRequest("tf1"), releases.find("tf1")).path)
     with reporting() as reporter_for:
         install.carry_out(InstallRequest("tf1", name="mine", user=True, python=python), reporter_for("mine"))
-    order = wanted("mine").order
+    order = wanted("mine").request
     assert order is not None
     assert (order["python"], order["release"], order["name"]) == ("3.7", "1.15.5", "mine")
 

@@ -94,7 +94,7 @@ def test_an_interrupt_ends_it_at_once_and_leaves_nothing(home: Path, tmp_path: P
 def test_several_records_and_no_choice_is_wrong_usage(installed: dict[str, Installed], tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["bisect", write(tmp_path, RESIZE), "--good", "1.15", "--bad", "2.0"])
     assert done.exit_code == 2
-    assert "Say which of them decides, with --record: 'resized', 'sum'" in done.stderr
+    assert "Choose one with --record: 'resized', 'sum'" in done.stderr
     assert installed["tf1"].environment.folder.is_dir()  # it was run there, and was there before
 
 
@@ -110,7 +110,7 @@ def test_an_output_that_is_not_empty_is_left_alone(home: Path, tmp_path: Path) -
         (["--good", "1.15", "--bad", "1.99"], "There is no TensorFlow release '1.99'"),
         (["--good", "1.15", "--bad", "2.0", "--test", "loss <"], "is no expression"),
         (["--good", "1.15", "--bad", "2.0", "--test", "a", "--record", "b"], "either --record or --test decides"),
-        (["--good", "1.15", "--bad", "2.0", "-p", "2x", "3"], "is no name of a parameter"),
+        (["--good", "1.15", "--bad", "2.0", "-p", "2x", "3"], "is not a parameter name"),
     ],
 )
 def test_wrong_usage_is_told_before_anything_is_built(

@@ -10,11 +10,10 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from tfprovisioner.batch import destinations, output_dir
+from tfprovisioner.batch import output_dir
 from tfprovisioner.batch.execute import workdir
-from tfprovisioner.batch.outcomes import METADATA, Outcome
-from tfprovisioner.batch.runs import Run
-from tfprovisioner.batch.tasks import Executed
+from tfprovisioner.batch.outcomes import METADATA, Executed, Outcome
+from tfprovisioner.batch.tasks import Run
 
 RUN = Run("nb-tf1", "nb.ipynb", "tf1", {"n": 1, "lr": 0.5})
 
@@ -39,10 +38,10 @@ def _packed(folder: Path, **files: str) -> bytes:
 def test_what_an_address_does_not_take_is_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     said: list[str] = []
-    with destinations.opened("http://user:secret@127.0.0.1:9/out?token=secret", False, []) as destination:
+    with output_dir.opened("http://user:secret@127.0.0.1:9/out?token=secret", False, []) as destination:
         packed = _packed(tmp_path / "work", file="1")
         written = output_dir.write(destination.folder, _executed(PASSED, files=packed))
-        place = Path(destination.put(written, said.append))
+        place = Path(destination.publish(written, said.append))
         assert destination.folder not in place.parents
     assert json.loads(place.read_text())["metadata"][METADATA]["state"] == "passed"
     assert (place.parent / "nb-tf1.files" / "file").read_text() == "1"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
 import signal
 import subprocess
+import sys
 import tempfile
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import nbformat
@@ -20,7 +24,7 @@ from tests.support.batches import KERNEL, engine, gone, lasting, notes, pid, pri
 from tests.support.commands import command
 from tfprovisioner.batch.dask.cluster import Options
 from tfprovisioner.batch.execute.workdir import pack
-from tfprovisioner.batch.tasks import Progress
+from tfprovisioner.batch.outcomes import Progress
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +43,7 @@ def test_every_run_once_in_processes_of_their_own_and_nothing_is_left(tmp_path: 
     told: list[Progress] = []
     with engine(3, told, Options(workers=2)) as started:
         assert started.described == "2 runs at once on this machine"
-        assert started.dashboard.startswith("http://127.0.0.1:")
+        assert not started.dashboard
         executed = list(started.run([*tasks, task("wrong", "1/0")]))
     outcomes = {each.outcome.run.name: each.outcome for each in executed}
     assert {name: outcome.state for name, outcome in outcomes.items()} == {
@@ -68,6 +72,43 @@ def test_nobody_without_its_key_can_use_it(tmp_path: Path) -> None:
             Client(scheduler.replace("tls", "tcp"), timeout=2, security=Security())
         with pytest.raises(OSError, match=r"reset|Timed out|TLS|certificate"):
             Client(scheduler, timeout=2, security=Security.temporary())
+        assert not _answering("/info/main/workers.html"), "Dask's pages have no login"
+
+
+def test_dasks_page_is_there_if_it_is_asked_for() -> None:
+    with engine(1, [], Options(dashboard=True)) as started:
+        assert started.dashboard.startswith("http://127.0.0.1:")
+        assert _answering("/info/main/workers.html")
+
+
+def _answering(path: str) -> list[int]:
+    """The ports of this process and its children where HTTP gives a page."""
+    family = {os.getpid(), *(child.pid for child in psutil.Process().children(recursive=True))}
+    listening = {
+        int(getattr(each.laddr, "port", 0))
+        for each in psutil.net_connections("tcp4")
+        if each.status == psutil.CONN_LISTEN and each.pid in family
+    }
+    found = []
+    for port in listening:
+        with (
+            suppress(OSError, http.client.HTTPException),
+            urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5),
+        ):
+            found.append(port)
+    return found
+
+
+def test_files_in_the_current_folder_are_not_imported(tmp_path: Path) -> None:
+    (tmp_path / "socket.py").write_text("open('imported', 'w')\nraise ImportError('not the socket of the library')")
+    (tmp_path / "nb").mkdir()
+    nbformat.write(new_notebook(cells=[new_code_cell("1")]), tmp_path / "nb" / "nb.ipynb")
+    program = Path(sys.executable).with_name("tfkernels")  # `python -m` has the current folder on its path itself
+    done = subprocess.run(
+        [program, "run", "nb/nb.ipynb", "-k", KERNEL, "-o", "out"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "imported").exists()
 
 
 def _kill_the_worker(file: Path) -> int:
@@ -90,7 +131,7 @@ def test_a_worker_that_dies_has_its_run_executed_again(tmp_path: Path) -> None:
     assert {name: (each.outcome.state, each.outcome.attempts) for name, each in executed.items()} == {
         "lasting": ("passed", 2), "other": ("passed", 1),
     }  # fmt: skip
-    assert re.search(r"lasting: its worker on \S+ died; again on \S+ \(2 of 3\)", notes(told))
+    assert re.search(r"lasting: its worker on \S+ died; it starts again \(2 of 3\)", notes(told))
     assert json.loads(executed["lasting"].notebook)["metadata"]["tfkernels"]["attempts"] == 2
 
 

@@ -22,9 +22,8 @@ from tests.support.notebooks import text
 from tfkernels.client import kernelspecs
 from tfprovisioner.batch.execute import workdir
 from tfprovisioner.batch.execute.notebook import execute, not_started
-from tfprovisioner.batch.outcomes import METADATA, Failure, Outcome
-from tfprovisioner.batch.runs import Run
-from tfprovisioner.batch.tasks import Cancelled, Executed, Progress, Task
+from tfprovisioner.batch.outcomes import METADATA, Cancelled, Executed, Failure, Outcome, Progress
+from tfprovisioner.batch.tasks import Run, Task
 
 pytestmark = pytest.mark.usefixtures("installed")
 

@@ -26,9 +26,9 @@ from tfkernels.errors import ExchangeError, NotPortable, UsageError
 from tfkernels.transfer import message
 from tfprovisioner.batch import recorded
 from tfprovisioner.batch.execute.notebook import execute
+from tfprovisioner.batch.outcomes import Executed
 from tfprovisioner.batch.recorded import Record, Unreadable
-from tfprovisioner.batch.runs import Run
-from tfprovisioner.batch.tasks import Executed, Task
+from tfprovisioner.batch.tasks import Run, Task
 
 LARGE = "import numpy as np; big = np.arange(100_000, dtype='f4')"
 
@@ -121,10 +121,10 @@ def test_a_value_that_was_changed_or_lost_is_told(folder: Path) -> None:
     (record,) = recorded.of_script(folder)
     content = record.file.read_bytes()
     record.file.write_bytes(content[:-1] + b"x")
-    with pytest.raises(Unreadable, match="not the one that was recorded"):
+    with pytest.raises(Unreadable, match="it was changed after it was recorded"):
         record.value()
     record.file.unlink()
-    with pytest.raises(Unreadable, match="cannot be read: No such file"):
+    with pytest.raises(Unreadable, match=r"Cannot read the value of .big.: No such file"):
         record.value()
 
 

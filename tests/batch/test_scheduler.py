@@ -21,7 +21,7 @@ from tfprovisioner.batch.dask import cluster
 from tfprovisioner.batch.dask.cluster import Options
 from tfprovisioner.batch.execute.workdir import pack, unpack
 from tfprovisioner.batch.kernel_ref import wanted
-from tfprovisioner.batch.tasks import Progress
+from tfprovisioner.batch.outcomes import Progress
 from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.kernelspecs import install
@@ -111,7 +111,7 @@ def test_a_worker_killed_in_the_middle(cluster_of_two: Options, tmp_path: Path) 
     assert {name: (outcome.state, outcome.attempts) for name, outcome in executed.items()} == {
         "one": ("passed", 2), "other": ("passed", 1),
     }  # fmt: skip
-    assert re.search(r"one: its worker on \S+ died; again on \S+ \(2 of 3\)", notes(told))
+    assert re.search(r"one: its worker on \S+ died; it starts again \(2 of 3\)", notes(told))
 
 
 def test_a_client_that_is_killed_leaves_no_kernel_and_the_workers(cluster_of_two: Options, tmp_path: Path) -> None:
@@ -154,9 +154,9 @@ def test_workers_of_another_version_are_not_used(tmp_path: Path) -> None:
 
 
 def test_where_no_scheduler_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "CONNECT", 1.0)
+    monkeypatch.setattr(cluster, "CONNECT_TIMEOUT", 1.0)
     with (
-        pytest.raises(ProvisionError, match=r"No Dask scheduler answers at tcp://127\.0\.0\.1:1"),
+        pytest.raises(ProvisionError, match=r"Cannot reach a Dask scheduler at tcp://127\.0\.0\.1:1"),
         engine(1, [], Options(scheduler="tcp://127.0.0.1:1")),
     ):
         pass

@@ -203,7 +203,7 @@ def _on_a_terminal(place: Path, **variables: str) -> str:
 def test_what_cannot_be_run_is_told_before_anything_starts(tmp_path: Path) -> None:
     missing = run(tmp_path)
     assert missing.returncode == 2
-    assert "model.py cannot be read: No such file" in missing.stderr
+    assert "Cannot read the script model.py: No such file" in missing.stderr
     script(tmp_path, "print('started')")
     unknown = run(tmp_path, "-k", "nope")
     assert unknown.returncode == 2

@@ -21,7 +21,7 @@ WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
-    return report.write(report.make(usual(folder)), folder)["report.html"]
+    return report.write(report.make(usual(folder), folder), folder)["report.html"]
 
 
 def opened(page: Page, path: Path) -> list[str]:
@@ -101,7 +101,7 @@ def test_links_lead_to_the_executed_notebooks(page: Page, written: Path) -> None
 
 
 def test_nothing_runs_and_nothing_breaks_out(page: Page, tmp_path: Path) -> None:
-    path = report.write(report.make(hostile(tmp_path)), tmp_path)["report.html"]
+    path = report.write(report.make(hostile(tmp_path), tmp_path), tmp_path)["report.html"]
     page.set_viewport_size({"width": NARROW["width"], "height": NARROW["height"]})
     assert opened(page, path) == []
     open_all(page)

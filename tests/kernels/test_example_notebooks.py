@@ -16,8 +16,7 @@ from tfkernels import compare
 from tfkernels.client import kernelspecs
 from tfprovisioner.batch.execute import notebook as execution
 from tfprovisioner.batch.recorded import of_notebook
-from tfprovisioner.batch.runs import Run
-from tfprovisioner.batch.tasks import Task
+from tfprovisioner.batch.tasks import Run, Task
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 

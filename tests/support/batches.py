@@ -18,8 +18,8 @@ from tests.support.notebooks import text
 from tfprovisioner.batch.dask import cluster
 from tfprovisioner.batch.dask.cluster import Options, Started
 from tfprovisioner.batch.kernel_ref import KernelRef, wanted
-from tfprovisioner.batch.runs import Run
-from tfprovisioner.batch.tasks import Executed, Progress, Task
+from tfprovisioner.batch.outcomes import Executed, Progress
+from tfprovisioner.batch.tasks import Run, Task
 
 KERNEL = "python3"
 

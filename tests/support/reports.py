@@ -16,7 +16,7 @@ from tfkernels.transfer.message import ValueMessage
 from tfprovisioner.batch.outcomes import FAILED, PASSED, Failure, Outcome
 from tfprovisioner.batch.output_dir import Found
 from tfprovisioner.batch.recorded import Record
-from tfprovisioner.batch.runs import expand
+from tfprovisioner.batch.tasks import expand
 
 RELEASES = {"tf1": "1.15.5", "tf2.4": "2.4.4", "tf2.11": "2.11.1", "tf2": "2.21.0"}
 

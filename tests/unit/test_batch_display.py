@@ -10,9 +10,8 @@ from rich.console import Console
 from rich.live import Live
 
 from tfprovisioner.batch.live_table import Lines, LiveTable
-from tfprovisioner.batch.outcomes import Failure, Outcome
-from tfprovisioner.batch.runs import expand
-from tfprovisioner.batch.tasks import Progress
+from tfprovisioner.batch.outcomes import Failure, Outcome, Progress
+from tfprovisioner.batch.tasks import expand
 
 RUNS = expand(["a-notebook-with-a-rather-long-name.ipynb"], ["tf1", "tf2"], grid={"seed": list(range(20))})
 PASSED = Outcome(RUNS[0], "passed", "", seconds=65.2)
@@ -72,7 +71,7 @@ def test_what_has_ended_goes_up_and_is_counted() -> None:
 def test_a_run_that_waits_again_after_its_worker_died_does_not_run() -> None:
     table, _ = _terminal()
     table.tell(_running(0))
-    table.tell(replace(_running(0), state="waiting"))
+    table.tell(Progress(RUNS[0].name, "note", text="its worker on host died"))
     assert _shown(table) == ["0 of 40 ended, 0 running, 40 waiting"]
 
 

@@ -10,12 +10,11 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from tfprovisioner.batch import destinations, output_dir
+from tfprovisioner.batch import output_dir, tasks
 from tfprovisioner.batch.execute import workdir
-from tfprovisioner.batch.outcomes import METADATA, Failure, Outcome
+from tfprovisioner.batch.outcomes import METADATA, Executed, Failure, Outcome
 from tfprovisioner.batch.output_dir import OutputTaken
-from tfprovisioner.batch.runs import Run
-from tfprovisioner.batch.tasks import Executed
+from tfprovisioner.batch.tasks import Run
 from tfprovisioner.errors import ProvisionError
 
 RUN = Run("nb-tf1", "nb.ipynb", "tf1", {"n": 1, "lr": 0.5})
@@ -81,7 +80,7 @@ def test_a_fingerprint_is_of_what_decides_on_the_result() -> None:
         cells = [new_code_cell(cell, metadata={"tags": list(tags)}, outputs=shown)]
         run = replace(RUN, **options.pop("run", {}))
         given = {"kernel": {"name": "tf1", "recipe": "a"}, "inputs": None, **options}
-        return output_dir.fingerprint(nbformat.writes(new_notebook(cells=cells)), run=run, **given)
+        return tasks.fingerprint(nbformat.writes(new_notebook(cells=cells)), run=run, **given)
 
     same = [
         made(),
@@ -116,15 +115,15 @@ def test_plain_papermills_outputs_are_read(tmp_path: Path) -> None:
 
 
 def test_two_batches_do_not_write_to_one_folder(tmp_path: Path) -> None:
-    with destinations.opened(str(tmp_path / "out"), False, []) as first:
+    with output_dir.opened(str(tmp_path / "out"), False, []) as first:
         (first.folder / "x").touch()
-        with pytest.raises(OutputTaken, match="Another batch writes"), destinations.opened(str(first.folder), True, []):
+        with pytest.raises(OutputTaken, match="Another batch writes"), output_dir.opened(str(first.folder), True, []):
             pass
-    with destinations.opened(str(tmp_path / "out"), True, []):
+    with output_dir.opened(str(tmp_path / "out"), True, []):
         pass  # the first has ended
 
 
 def test_a_batch_of_which_nothing_came_leaves_no_folder(tmp_path: Path) -> None:
-    with pytest.raises(ProvisionError), destinations.opened(str(tmp_path / "new"), False, []):
+    with pytest.raises(ProvisionError), output_dir.opened(str(tmp_path / "new"), False, []):
         raise ProvisionError("no scheduler answers")
     assert list(tmp_path.iterdir()) == []

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfprovisioner.batch.outcomes import Failure, Outcome
-from tfprovisioner.batch.runs import Run, expand
+from tfprovisioner.batch.tasks import Run, expand
 
 
 def test_every_notebook_runs_on_every_kernel_with_every_combination_the_runs_of_a_kernel_together() -> None:

@@ -15,7 +15,7 @@ def finished(verdicts: dict[str, str]) -> Search:
     """The search among releases whose verdicts are known here, and not to it."""
     search = Search(tuple(verdicts))
     while (release := search.next) is not None:
-        search = search.told(release, verdicts[release])
+        search = search.with_verdict(release, verdicts[release])
     return search
 
 

@@ -14,13 +14,12 @@ from tfkernels.recording import VALUE
 from tfkernels.transfer.message import ValueMessage
 from tfprovisioner.batch.bisect import releases as lineup
 from tfprovisioner.batch.bisect.driver import bisect
-from tfprovisioner.batch.bisect.releases import Lineup
+from tfprovisioner.batch.bisect.releases import Candidates
 from tfprovisioner.batch.bisect.search import BAD, GOOD, SKIPPED, most_steps
-from tfprovisioner.batch.bisect.verdict import Judge, SeveralRecords, Trial
-from tfprovisioner.batch.outcomes import FAILED, PASSED, Failure, Outcome
+from tfprovisioner.batch.bisect.verdict import Criterion, SeveralRecords, Trial
+from tfprovisioner.batch.outcomes import FAILED, PASSED, Executed, Failure, Outcome
 from tfprovisioner.batch.recorded import Record
-from tfprovisioner.batch.runs import Run
-from tfprovisioner.batch.tasks import Executed
+from tfprovisioner.batch.tasks import Run
 from tfprovisioner.catalogue import releases as catalogue
 
 
@@ -74,12 +73,12 @@ def test_a_line_is_what_this_machine_can_have_of_it_and_what_it_cannot_is_told(m
 
 
 def test_a_recorded_value_is_good_while_it_agrees_with_the_good_ends() -> None:
-    judge = Judge("loss")
+    criterion = Criterion("loss")
     x = np.linspace(0, 1, 100, dtype="float32")
-    assert judge.judge("1.14.0", ran(), [recorded("loss", x)]).verdict == GOOD
-    close = judge.judge("1.15.5", ran(), [recorded("other", 1), recorded("loss", x * np.float32(1 + 1e-6))])
+    assert criterion.decide("1.14.0", ran(), [recorded("loss", x)]).verdict == GOOD
+    close = criterion.decide("1.15.5", ran(), [recorded("other", 1), recorded("loss", x * np.float32(1 + 1e-6))])
     assert (close.verdict, close.why) == (GOOD, "agrees")
-    far = judge.judge("2.0.4", ran(), [recorded("loss", x + np.float32(0.5))])
+    far = criterion.decide("2.0.4", ran(), [recorded("loss", x + np.float32(0.5))])
     assert (far.verdict, far.why) == (BAD, "differs")
     assert far.largest_error == pytest.approx(0.5)
     assert far.comparison is not None
@@ -88,9 +87,9 @@ def test_a_recorded_value_is_good_while_it_agrees_with_the_good_ends() -> None:
 
 def test_the_tolerance_is_the_notebooks_else_the_options() -> None:
     def verdict(rtol: float | None, option: float | None) -> str:
-        judge = Judge("loss", rtol=option, atol=0)
-        judge.judge("1.14.0", ran(), [recorded("loss", 1.0, rtol)])
-        return judge.judge("2.0.4", ran(), [recorded("loss", 1.01, rtol)]).verdict
+        criterion = Criterion("loss", rtol=option, atol=0)
+        criterion.decide("1.14.0", ran(), [recorded("loss", 1.0, rtol)])
+        return criterion.decide("2.0.4", ran(), [recorded("loss", 1.01, rtol)]).verdict
 
     assert verdict(None, None) == BAD
     assert verdict(None, 0.1) == GOOD
@@ -99,34 +98,34 @@ def test_the_tolerance_is_the_notebooks_else_the_options() -> None:
 
 
 def test_a_release_that_records_nothing_is_skipped_and_a_later_failure_does_not_matter() -> None:
-    judge = Judge("loss")
-    assert judge.judge("1.14.0", ran(RAISED), [recorded("loss", 1.0)]).verdict == GOOD
-    failed = judge.judge("1.15.5", ran(RAISED), [])
+    criterion = Criterion("loss")
+    assert criterion.decide("1.14.0", ran(RAISED), [recorded("loss", 1.0)]).verdict == GOOD
+    failed = criterion.decide("1.15.5", ran(RAISED), [])
     assert (failed.verdict, failed.why) == (SKIPPED, "AttributeError: no attribute 'Session'")
-    assert judge.judge("2.0.4", ran(), []).why == "it records nothing as 'loss'"
+    assert criterion.decide("2.0.4", ran(), []).why == "it records nothing as 'loss'"
 
 
 def test_without_a_choice_the_only_record_decides_or_else_the_end_of_the_run() -> None:
-    only = Judge()
-    assert only.judge("1.14.0", ran(), [recorded("loss", 1.0)]).verdict == GOOD
-    assert only.criterion == "what the notebook records as 'loss'"
-    assert only.judge("2.0.4", ran(), [recorded("loss", 2.0)]).verdict == BAD
-    none = Judge()
-    assert [none.judge("1.14.0", ran(), []).verdict, none.judge("2.0.4", ran(RAISED), []).verdict] == [GOOD, BAD]
+    only = Criterion()
+    assert only.decide("1.14.0", ran(), [recorded("loss", 1.0)]).verdict == GOOD
+    assert str(only) == "what the notebook records as 'loss'"
+    assert only.decide("2.0.4", ran(), [recorded("loss", 2.0)]).verdict == BAD
+    none = Criterion()
+    assert [none.decide("1.14.0", ran(), []).verdict, none.decide("2.0.4", ran(RAISED), []).verdict] == [GOOD, BAD]
     with pytest.raises(SeveralRecords, match="'loss', 'weights'"):
-        Judge().judge("1.14.0", ran(), [recorded("loss", 1.0), recorded("weights", 1.0)])
+        Criterion().decide("1.14.0", ran(), [recorded("loss", 1.0), recorded("weights", 1.0)])
 
 
 def test_a_kernel_that_does_not_start_says_nothing_of_the_notebook() -> None:
-    assert Judge().judge("2.0.4", ran(Failure("KernelDied", "exit code 1")), []).verdict == SKIPPED
-    assert Judge().judge("2.0.4", ran(Failure("KernelDied", "signal 11", cell=3)), []).verdict == BAD
+    assert Criterion().decide("2.0.4", ran(Failure("KernelDied", "exit code 1")), []).verdict == SKIPPED
+    assert Criterion().decide("2.0.4", ran(Failure("KernelDied", "signal 11", cell=3)), []).verdict == BAD
 
 
 def test_an_expression_decides_unless_it_could_not_be_asked() -> None:
-    judge = Judge(test="loss < 1")
-    assert judge.judge("1.14.0", ran(checked=True), [recorded("loss", 1.0), recorded("b", 1)]).verdict == GOOD
-    assert judge.judge("2.0.4", ran(checked=False), []).verdict == BAD
-    assert judge.judge("2.1.4", ran(RAISED), []).verdict == SKIPPED
+    criterion = Criterion(test="loss < 1")
+    assert criterion.decide("1.14.0", ran(checked=True), [recorded("loss", 1.0), recorded("b", 1)]).verdict == GOOD
+    assert criterion.decide("2.0.4", ran(checked=False), []).verdict == BAD
+    assert criterion.decide("2.1.4", ran(RAISED), []).verdict == SKIPPED
 
 
 # From the first release to the answer
@@ -141,7 +140,7 @@ def test_patches_go_on_among_the_exact_releases_and_run_no_release_twice() -> No
         return Trial(release, verdicts.get(release, GOOD if line < 4 else BAD))
 
     told: list[str] = []
-    lines = Lineup(between("2.0", "2.8"))
+    lines = Candidates(between("2.0", "2.8"))
     found = bisect(lines, test, lambda trial: told.append(trial.release), exactly=True)
     assert (found.search.last_good, found.search.first_bad) == ("2.4.1", "2.4.2")
     assert told == [trial.release for trial in found.trials]
@@ -152,7 +151,9 @@ def test_patches_go_on_among_the_exact_releases_and_run_no_release_twice() -> No
 
 
 def test_an_end_that_cannot_be_tested_ends_it_at_once_with_the_reason() -> None:
-    found = bisect(Lineup(("2.0.4", "2.1.4")), lambda release: Trial(release, SKIPPED, "No Python."), lambda _: None)
+    found = bisect(
+        Candidates(("2.0.4", "2.1.4")), lambda release: Trial(release, SKIPPED, "No Python."), lambda _: None
+    )
     assert [trial.release for trial in found.trials] == ["2.0.4"]
     assert not found.decided
     assert found.document()["problem"] == (

@@ -74,13 +74,14 @@ def tfkernels(*arguments: object) -> tuple[int, str, str]:
 
 
 def test_document_has_every_fact(tmp_path: Path) -> None:
-    made = report.make(usual(tmp_path / "runs"), atol=1e-9)
-    found = json.loads(json.dumps(report.document(made, tmp_path / "report"), allow_nan=False))
+    made = report.make(usual(tmp_path / "runs"), tmp_path / "report", atol=1e-9)
+    found = json.loads(json.dumps(made.document, allow_nan=False))
     assert (found["format"], found["version"], found["exit_code"], found["passed"]) == ("tfkernels-report", 1, 1, False)
     assert (found["baseline"], found["tolerances"]) == ("tf1", {"atol": 1e-9})
     assert [kernel["tensorflow"] for kernel in found["kernels"]] == ["1.15.5", "2.4.4", "2.11.1", "2.21.0"]
     run = next(run for run in found["runs"] if run["name"] == "train-tf2")
     assert run["output"] == "../runs/train-tf2.ipynb"
+    assert run["failure"]["source"] == "cell_3 = 3"
     assert (run["state"], run["failure"]["cell"], run["host"], run["seconds"]) == ("failed", 3, "mill", 3.25)
     assert [record["name"] for record in run["records"]] == ["loss"]
     resize = [one for one in found["comparisons"] if one["name"] == "resize"]
@@ -106,7 +107,7 @@ def test_document_has_every_fact(tmp_path: Path) -> None:
 )
 def test_sources_tell_no_folders_and_no_secrets(tmp_path: Path, source: str, shown: str) -> None:
     (found,) = batch(tmp_path, {"tf1": {}}, sources=(source,))
-    made = report.make([found])
+    made = report.make([found], tmp_path / "out")
     written = report.write(made, tmp_path / "out")
     assert json.loads(written["report.json"].read_text())["runs"][0]["source"] == shown
     for path in written.values():
@@ -115,7 +116,7 @@ def test_sources_tell_no_folders_and_no_secrets(tmp_path: Path, source: str, sho
 
 
 def test_junit_has_a_test_for_every_run_and_every_verdict(tmp_path: Path) -> None:
-    made = report.make(usual(tmp_path))
+    made = report.make(usual(tmp_path), tmp_path)
     root = ElementTree.parse(report.write(made, tmp_path)["junit.xml"]).getroot()  # noqa: S314 (our own file)
     suites = {suite.get("name"): suite for suite in root}
     assert list(suites) == ["ops.ipynb", "train.ipynb"]
@@ -138,7 +139,7 @@ def test_junit_has_a_test_for_every_run_and_every_verdict(tmp_path: Path) -> Non
 
 
 def test_text_fits_a_terminal(tmp_path: Path) -> None:
-    said = report.text(report.make(usual(tmp_path)))
+    said = report.text(report.make(usual(tmp_path), tmp_path))
     assert said.startswith("1 of 8 runs failed.\n4 of 8 results differ from tf1, 1 not compared on every kernel.\n")
     rows = [re.split(r"\s{2,}", line.strip()) for line in said.splitlines()]
     assert ["resize", "float32 (2, 32, 32, 3)", "equal", "DIFFERENT 0.329", "DIFFERENT 0.329"] in rows
@@ -146,12 +147,12 @@ def test_text_fits_a_terminal(tmp_path: Path) -> None:
     assert "FAILED train-tf2 in cell 4: AttributeError: module 'tensorflow' has no attribute 'Session'" in said
     assert "DIFFERENT resize of ops.ipynb since tf2.11: tf1 and tf2.11 differ in" in said
     many = batch(tmp_path, {f"tf2.{minor}": {"x": minor, STRANGE: STRANGE} for minor in range(12)})
-    for text in (said, report.text(report.make(many)), report.text(report.make(hostile(tmp_path)))):
+    for text in (said, report.text(report.make(many, tmp_path)), report.text(report.make(hostile(tmp_path), tmp_path))):
         assert all(line.isprintable() and len(line) <= 120 for line in text.split("\n"))
 
 
 def test_documents_are_whole_and_harmless_whatever_is_in_them(tmp_path: Path) -> None:
-    written = report.write(report.make(hostile(tmp_path)), tmp_path)
+    written = report.write(report.make(hostile(tmp_path), tmp_path), tmp_path)
     shown = written["report.html"].read_text(encoding="utf-8")
     assert not re.search(r"<(script|img(?! alt))", shown.replace('<img alt="" src="data:image/png', ""))
     assert "&lt;script&gt;" in shown
@@ -168,18 +169,18 @@ def test_page_stays_small_and_says_what_it_leaves_out(tmp_path: Path, monkeypatc
         tmp_path,
         {f"tf2.{k}": {name: value + np.float32(k) for name, value in values.items()} for k in range(4)},
     )
-    made = report.make(found)
-    text = html.render(made, tmp_path, "2026-11-24T02:00:00+00:00")
+    made = report.make(found, tmp_path)
+    text = html.render(made, tmp_path)
     assert len(text) < 5_000_000
-    monkeypatch.setattr(html, "ROOM", 100_000)
-    less = html.render(made, tmp_path, "2026-11-24T02:00:00+00:00")
+    monkeypatch.setattr(html, "MAX_VIEWS_SIZE", 100_000)
+    less = html.render(made, tmp_path)
     assert len(less) < 1_000_000
     assert "here they would make the page too large" in less
 
 
 def test_a_report_replaces_a_report_and_nothing_else(tmp_path: Path) -> None:
-    made = report.make(batch(tmp_path / "runs", {"tf1": {"x": 1}, "tf2": {"x": 1}}))
     folder = tmp_path / "out"
+    made = report.make(batch(tmp_path / "runs", {"tf1": {"x": 1}, "tf2": {"x": 1}}), folder)
     report.write(made, folder)
     report.write(made, folder)
     assert sorted(path.name for path in folder.iterdir()) == FILES
@@ -216,7 +217,7 @@ def test_command_on_an_output(tmp_path: Path) -> None:
     [
         (["nowhere"], "is not a folder"),
         (["empty"], "no executed notebooks"),
-        (["runs", "--baseline", "tf9"], "No run is on tf9"),
+        (["runs", "--baseline", "tf9"], "Cannot compare with tf9: no run is on this kernel"),
         (["runs", "--rtol", "-1"], "--rtol"),
     ],
 )

@@ -13,26 +13,26 @@ from tests.support.reports import batch, kept, usual
 from tfprovisioner.batch import report
 from tfprovisioner.batch.outcomes import FAILED, Failure
 from tfprovisioner.batch.output_dir import Found
-from tfprovisioner.batch.report.verdicts import PARTS
-from tfprovisioner.batch.runs import Run, expand
+from tfprovisioner.batch.report.verdicts import MAX_PARTS
+from tfprovisioner.batch.tasks import Run, expand
 
 ONES = np.ones((2, 3), "float32")
 
 
 def states(made: report.Report) -> dict[tuple[str, str], str]:
-    return {(verdict.name, verdict.side): verdict.state for verdict in made.verdicts}
+    return {(one["name"], one["side"]): one["verdict"] for one in made.comparisons}
 
 
 def only(made: report.Report) -> Any:
-    (verdict,) = made.verdicts
-    return verdict
+    (comparison,) = made.comparisons
+    return comparison
 
 
 def test_every_verdict(tmp_path: Path) -> None:
     lost = replace(kept("lost", 1), inside=None, file=tmp_path / "train-tf2.values" / "00")
     one = {"same": ONES, "near": ONES, "far": ONES, "gone": 1, "lost": 1}
     two = {"same": ONES, "near": ONES * np.float32(1 + 1e-6), "far": ONES * 2, "lost": lost, "new": "x"}
-    made = report.make(batch(tmp_path, {"tf1": one, "tf2": two}))
+    made = report.make(batch(tmp_path, {"tf1": one, "tf2": two}), tmp_path)
     assert states(made) == {
         ("same", "tf2"): "equal",
         ("near", "tf2"): "close",
@@ -41,11 +41,11 @@ def test_every_verdict(tmp_path: Path) -> None:
         ("lost", "tf2"): "unreadable",
         ("new", "tf2"): "extra",
     }
-    by_name = {verdict.name: verdict for verdict in made.verdicts}
-    assert by_name["far"].error == 1.0
-    assert by_name["far"].least_tolerance == "atol 1"
-    assert by_name["lost"].reason.startswith("tf2: the file with the value of 'lost' cannot be read")
-    assert str(tmp_path) not in by_name["lost"].reason
+    by_name = {one["name"]: one for one in made.comparisons}
+    assert by_name["far"]["largest_error"] == 1.0
+    assert by_name["far"]["least_tolerance"] == "atol 1"
+    assert by_name["lost"]["reason"].startswith("tf2: Cannot read the value of 'lost': No such file")
+    assert str(tmp_path) not in by_name["lost"]["reason"]
     assert made.exit_code == 3
     assert made.headline == ("all 2 runs passed", "4 of 6 results differ from tf1")
 
@@ -67,25 +67,25 @@ def test_whose_tolerance_counts(
 ) -> None:
     far = ONES * np.float32(1 + 1e-3)
     found = batch(tmp_path, {"tf1": {"x": kept("x", ONES, ours)}, "tf2": {"x": kept("x", far, theirs)}})
-    assert only(report.make(found, rtol=rtol, atol=0.0)).state == expected
+    assert only(report.make(found, tmp_path, rtol=rtol, atol=0.0))["verdict"] == expected
 
 
 def test_each_tolerance_counts_by_itself(tmp_path: Path) -> None:
     found = batch(tmp_path, {"tf1": {"x": kept("x", ONES, rtol=1e-6)}, "tf2": {"x": ONES + np.float32(0.5)}})
-    assert only(report.make(found)).state == "different"
-    assert only(report.make(found, atol=1.0)).state == "close"
-    assert only(report.make(found, rtol=1.0)).state == "different"
+    assert only(report.make(found, tmp_path))["verdict"] == "different"
+    assert only(report.make(found, tmp_path, atol=1.0))["verdict"] == "close"
+    assert only(report.make(found, tmp_path, rtol=1.0))["verdict"] == "different"
 
 
 def test_what_a_failed_run_recorded_before_is_compared(tmp_path: Path) -> None:
     failing = {"tf2": Failure("ValueError", "no", 2)}
     found = batch(tmp_path, {"tf1": {"first": 1, "last": 2}, "tf2": {"first": 1}}, failing=failing)
-    made = report.make(found)
+    made = report.make(found, tmp_path)
     assert states(made) == {("first", "tf2"): "equal", ("last", "tf2"): "not compared"}
     assert made.exit_code == 1
-    made = report.make(found, baseline="tf2")
+    made = report.make(found, tmp_path, baseline="tf2")
     assert states(made) == {("first", "tf1"): "equal", ("last", "tf1"): "not compared"}
-    assert [verdict.reason for verdict in made.verdicts][1] == "tf2's run failed before it recorded this"
+    assert [one["reason"] for one in made.comparisons][1] == "tf2's run failed before it recorded this"
 
 
 def test_only_runs_of_one_case_are_compared(tmp_path: Path) -> None:
@@ -93,9 +93,9 @@ def test_only_runs_of_one_case_are_compared(tmp_path: Path) -> None:
         tmp_path, {"tf1": {"x": 1}, "tf2": {"x": 1}}, sources=("a/nb.ipynb", "b/nb.ipynb"), grid={"n": [1, 2]}
     )
     found = [item for item in found if item.outcome.run.name != "b-nb-tf1-n=2"]
-    made = report.make(found)
-    assert made.cases == ("a/nb.ipynb (n=1)", "a/nb.ipynb (n=2)", "b/nb.ipynb (n=1)", "b/nb.ipynb (n=2)")
-    found_states = {verdict.case: verdict.state for verdict in made.verdicts}
+    made = report.make(found, tmp_path)
+    assert made.cases == ["a/nb.ipynb (n=1)", "a/nb.ipynb (n=2)", "b/nb.ipynb (n=1)", "b/nb.ipynb (n=2)"]
+    found_states = {one["case"]: one["verdict"] for one in made.comparisons}
     assert found_states.pop("b/nb.ipynb (n=2)") == "not compared"
     assert set(found_states.values()) == {"equal"}
     assert made.exit_code == 0
@@ -109,35 +109,35 @@ def test_outputs_of_two_machines_become_one(tmp_path: Path) -> None:
 
     one = moved(batch(tmp_path / "one", {"tf1": {"x": 1}}), "/home/one")
     two = moved(batch(tmp_path / "two", {"tf2": {"x": 2}}), "/srv/two")
-    made = report.make(one + two)
-    assert [(item.case, item.side) for item in made.runs] == [("nb.ipynb", "tf1"), ("nb.ipynb", "tf2")]
-    assert only(made).state == "different"
+    made = report.make(one + two, tmp_path)
+    assert [(run["case"], run["side"]) for run in made.runs] == [("nb.ipynb", "tf1"), ("nb.ipynb", "tf2")]
+    assert only(made)["verdict"] == "different"
 
 
 def test_the_same_kernel_on_two_machines_is_two_columns(tmp_path: Path) -> None:
     found = [item for name in ("one", "two") for item in batch(tmp_path / name, {"tf1": {"x": 1}, "tf2": {"x": 1}})]
-    made = report.make(found, baseline="tf1")
-    assert [side.name for side in made.sides] == ["tf1 (one)", "tf1 (two)", "tf2 (one)", "tf2 (two)"]
-    assert report.make(found, baseline="tf2 (two)").baseline == "tf2 (two)"
-    assert {verdict.state for verdict in made.verdicts} == {"equal"}
+    made = report.make(found, tmp_path, baseline="tf1")
+    assert made.sides == ["tf1 (one)", "tf1 (two)", "tf2 (one)", "tf2 (two)"]
+    assert report.make(found, tmp_path, baseline="tf2 (two)").baseline == "tf2 (two)"
+    assert {one["verdict"] for one in made.comparisons} == {"equal"}
     again = [replace(item, path=tmp_path / "one" / f"again-{item.path.name}") for item in found[:2]]
-    sides = [side.name for side in report.make(found[:2] + again).sides]
+    sides = report.make(found[:2] + again, tmp_path).sides
     assert sides == ["tf1", "tf1 #2", "tf2", "tf2 #2"]
 
 
 def test_columns_are_in_the_order_asked_for_or_of_the_releases(tmp_path: Path) -> None:
     found = usual(tmp_path)
-    assert [side.name for side in report.make(found).sides] == ["tf1", "tf2.4", "tf2.11", "tf2"]
-    assert [side.name for side in report.make(found, baseline="tf2").sides] == ["tf2", "tf1", "tf2.4", "tf2.11"]
+    assert report.make(found, tmp_path).sides == ["tf1", "tf2.4", "tf2.11", "tf2"]
+    assert report.make(found, tmp_path, baseline="tf2").sides == ["tf2", "tf1", "tf2.4", "tf2.11"]
     given = ["tf2.11", "tf1", "tf2", "tf2.4"]
-    assert [side.name for side in report.make(found, kernels=given).sides] == given
-    with pytest.raises(report.UnknownBaseline, match=r"No run is on tf3, .* tf1, tf2\.4, tf2\.11, tf2"):
-        report.make(found, baseline="tf3")
+    assert report.make(found, tmp_path, kernels=given).sides == given
+    with pytest.raises(report.UnknownBaseline, match=r"Cannot compare with tf3: .* tf1, tf2\.4, tf2\.11, tf2"):
+        report.make(found, tmp_path, baseline="tf3")
 
 
 def test_the_release_that_changed_it_is_told(tmp_path: Path) -> None:
-    made = report.make(usual(tmp_path))
-    told = {(result.case, result.name): made.since(result) for result in made.results}
+    made = report.make(usual(tmp_path), tmp_path)
+    told = {(row.case, row.name): made.since(row) for row in made.rows}
     assert told.pop(("ops.ipynb", "resize")) == "tf2.11"
     assert set(told.values()) == {""}
 
@@ -145,10 +145,10 @@ def test_the_release_that_changed_it_is_told(tmp_path: Path) -> None:
 def test_runs_that_have_not_ended_are_not_fine(tmp_path: Path) -> None:
     found = batch(tmp_path, {"tf1": {"x": 1}, "tf2": {"x": 1}})
     pending = [run for run in expand(["train.ipynb"], ["tf1", "tf2", "tf2.4"]) if run.kernel == "tf2.4"]
-    made = report.make(found, pending=pending)
+    made = report.make(found, tmp_path, pending=pending)
     assert made.exit_code == 1
     assert made.headline[0] == "all 2 runs passed, 1 has not run"
-    assert [side.name for side in made.sides] == ["tf1", "tf2.4", "tf2"]
+    assert made.sides == ["tf1", "tf2.4", "tf2"]
 
 
 def test_values_are_read_one_pair_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,25 +169,26 @@ def test_values_are_read_one_pair_at_a_time(tmp_path: Path, monkeypatch: pytest.
 
     found = batch(tmp_path, {kernel: dict.fromkeys("abc", ONES) for kernel in ("tf1", "tf2.4", "tf2.11", "tf2")})
     monkeypatch.setattr("tfprovisioner.batch.recorded.Record.value", value)
-    made = report.make(found)
+    made = report.make(found, tmp_path)
     assert set(states(made).values()) == {"equal"}
     assert len(alive) == 12
     assert most <= 3  # the baseline's, the last one's, and the one that takes its place
 
 
 def test_values_of_many_parts_are_kept_in_excerpts(tmp_path: Path) -> None:
-    one = {f"p{place}": 1.0 for place in range(PARTS * 2)}
-    two = {**one, f"p{PARTS * 2 - 1}": 2.0}
-    verdict = only(report.make(batch(tmp_path, {"tf1": {"x": one}, "tf2": {"x": two}})))
-    assert verdict.left_out == PARTS
-    assert [part.path for part in verdict.comparison.failed] == [f"p{PARTS * 2 - 1}"]
-    assert len(verdict.comparison.parts) == PARTS
+    one = {f"p{place}": 1.0 for place in range(MAX_PARTS * 2)}
+    two = {**one, f"p{MAX_PARTS * 2 - 1}": 2.0}
+    verdict = only(report.make(batch(tmp_path, {"tf1": {"x": one}, "tf2": {"x": two}}), tmp_path))
+    assert verdict["parts_left_out"] == MAX_PARTS
+    parts = verdict["comparison"]["parts"]
+    assert [part["path"] for part in parts if not part["passed"]] == [f"p{MAX_PARTS * 2 - 1}"]
+    assert len(parts) == MAX_PARTS
 
 
 @pytest.mark.parametrize("names", [{}, {"a": 1}])
 def test_one_kernel_alone_is_fine(tmp_path: Path, names: dict[str, Any]) -> None:
-    made = report.make(batch(tmp_path, {"tf1": names}))
-    assert (made.exit_code, list(made.verdicts)) == (0, [])
+    made = report.make(batch(tmp_path, {"tf1": names}), tmp_path)
+    assert (made.exit_code, made.comparisons) == (0, [])
     assert "nothing" in made.headline[1]
 
 
@@ -197,6 +198,6 @@ def test_a_run_that_could_not_start_has_a_column(tmp_path: Path) -> None:
     gone = replace(
         found[0].outcome, run=run, state=FAILED, tensorflow="", failure=Failure("KernelMissing", "there is no tf9")
     )
-    made = report.make([*found, Found(gone, tmp_path / "train-tf9.ipynb", [])])
+    made = report.make([*found, Found(gone, tmp_path / "train-tf9.ipynb", [])], tmp_path)
     assert states(made) == {("x", "tf9"): "not compared"}
     assert "KernelMissing: there is no tf9" in report.text(made)

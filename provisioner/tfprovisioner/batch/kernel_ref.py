@@ -1,7 +1,7 @@
-"""Which kernel a name means, said so that another machine can have the same one, and having it there.
+"""A kernel's name in a form that other machines understand, and the same kernel on such a machine.
 
-What ``tfkernels install`` made travels as its order, and is built on first use where it is missing; nothing is
-registered for the user of that machine. A kernel that somebody else made has to be there under the same name.
+A kernel that ``tfkernels install`` made travels as its request; a machine that lacks it builds it on first use, and
+registers it for nobody. Any other kernel must be there under the same name. Needs no extra of the package.
 """
 
 import json
@@ -27,67 +27,66 @@ from tfprovisioner.system.data_dir import home
 
 
 class KernelMissing(ProvisionError):
-    """A machine that is to run something does not have the kernel, and cannot make it."""
+    """This machine does not have the kernel, and cannot build it."""
 
 
 @dataclass(frozen=True)
 class KernelRef:
-    """What a kernel's name means on the machine that a batch is started on. Plain data, so that it travels."""
+    """A kernel, as the machine that started the batch has it. Plain data, so that it travels."""
 
     name: str
-    order: Mapping[str, Any] | None = None
-    """What to make the kernel from; ``None`` if that is not for tfkernels to do."""
+    request: Mapping[str, Any] | None = None
+    """An ``InstallRequest``; ``None`` if tfkernels did not make the kernel."""
     recipe: Mapping[str, Any] | None = None
-    """Of the environment that it has there; ``None`` if any that the order gives will do."""
+    """Of its environment; ``None`` if any environment of the request will do."""
     tensorflow: str = ""
-    """The release, as far as it is known."""
+    """The release, if known."""
 
 
 def folder() -> Path:
-    """Where the kernelspecs are that no Jupyter sees."""
+    """Kernelspecs that no Jupyter sees."""
     return home() / "batch"
 
 
 def wanted(name: str) -> KernelRef:
-    """What a registered kernel's name means. Raises ``UnknownKernel``, ``BrokenEnvironment``."""
+    """The registered kernel ``name``. Raises ``UnknownKernel``, ``BrokenEnvironment``."""
     spec = kernelspecs.get(name)
     described = _described(spec)
     trouble = health.problem(spec.spec["argv"], described, health.environment_of(described)) if described else None
     if trouble is not None:
         raise BrokenEnvironment(health.told(str(spec.spec["display_name"]), described, trouble))
-    order, environment = made_by(described), health.environment_of(described)
-    if order is None or environment is None:
+    request, environment = made_by(described), health.environment_of(described)
+    if request is None or environment is None:
         return KernelRef(name, tensorflow=str(described.get("tensorflow", "")))
-    # The newest 2.x there may be another release; a path means something here only.
-    exact = replace(
-        order,
+    exact = replace(  # the newest 2.x may be another release there, and paths mean something here only
+        request,
         release=environment.recipe.tensorflow,
         name=name,
-        python=environment.recipe.python if order.python is None or order.python_path else order.python,
+        python=environment.recipe.python if request.python is None or request.python_path else request.python,
         conda=None,
         user=False,
     )
     return KernelRef(name, exact.to_json(), asdict(environment.recipe), environment.recipe.tensorflow)
 
 
-def wanted_of(order: InstallRequest) -> KernelRef:
+def wanted_of(request: InstallRequest) -> KernelRef:
     """A kernel that need not be registered anywhere. Raises ``UnknownRelease``."""
-    return KernelRef(order.kernel, order.to_json(), tensorflow=releases.find(order.release).version)
+    return KernelRef(request.kernel, request.to_json(), tensorflow=releases.find(request.release).version)
 
 
 def resolve(wanted: KernelRef, report: Callable[[str], None]) -> KernelSpec:
-    """The wanted kernel on this machine; its environment is built if it is missing, once, whoever else wants it.
+    """The kernel on this machine. Builds a missing environment, once for all processes.
 
-    ``report`` is told the steps of that. Raises ``ProvisionError``; ``Stopped`` if the thread's programs are stopped.
+    ``report`` gets the steps of the build. Raises ``ProvisionError``; ``Stopped`` if the thread's programs are stopped.
     """
     known = _registered(wanted)
     if known is not None:
         return known
-    order = _order(wanted)
-    _check_recipe(wanted, order)
-    with build.ensured(order, _Told(wanted.name, report)) as (environment, _):
-        where, _ = kernelspec.write(order, environment, kernels=folder() / environment.recipe.name)
-        os.utime(where / "kernel.json")  # it is used: see ``unused``
+    request = _request(wanted)
+    _check_recipe(wanted, request)
+    with build.ensured(request, _StepReporter(wanted.name, report)) as (environment, _):
+        where, _ = kernelspec.write(request, environment, kernels=folder() / environment.recipe.name)
+        os.utime(where / "kernel.json")  # its last use: see ``unused``
     return KernelSpec(wanted.name, where, json.loads((where / "kernel.json").read_text(encoding="utf-8")))
 
 
@@ -96,76 +95,71 @@ def ready(wanted: KernelRef) -> bool:
     try:
         if _registered(wanted) is not None:
             return True
-        order = _order(wanted)
-        return plan.existing(order, releases.find(order.release)) is not None
+        request = _request(wanted)
+        return plan.existing(request, releases.find(request.release)) is not None
     except ProvisionError:
         return False
 
 
 def unused(before: float) -> Iterator[Path]:
-    """The kernelspecs of ours that nothing was run with since ``before``, in seconds since 1970."""
+    """The kernelspecs in ``folder`` that no run used since ``before``, in seconds since 1970."""
     for path in sorted(folder().glob("*/*/kernel.json")):
         if path.stat().st_mtime < before:
             yield path.parent
 
 
 def _registered(wanted: KernelRef) -> KernelSpec | None:
-    """The kernel of that name which this machine has, if it is the wanted one.
-
-    Raises ``KernelMissing`` if only such a one would do.
-    """
+    """This machine's kernel of that name, if it is the same. Raises ``KernelMissing`` if no other would do."""
     try:
         spec = kernelspecs.get(wanted.name)
     except UnknownKernel as error:
-        if wanted.order is None:
+        if wanted.request is None:
             raise KernelMissing(
-                f"The kernel {wanted.name} was not made by tfkernels install, so it cannot be made on other machines, "
-                f"and {_host()} has none of this name. Register one there, or use one that tfkernels installs."
+                f"{_host()} has no kernel {wanted.name}, and cannot build it: it was not made by tfkernels install. "
+                f"Register a kernel of this name there, or use one that tfkernels installs."
             ) from error
         return None
     described = _described(spec)
-    if wanted.order is None:
-        return _the_same_release(wanted, spec, described)
+    if wanted.request is None:
+        theirs = str(described.get("tensorflow", ""))
+        if wanted.tensorflow and theirs and theirs != wanted.tensorflow:
+            raise KernelMissing(
+                f"The kernel {wanted.name} on {_host()} has TensorFlow {theirs}, not {wanted.tensorflow}. Register the "
+                f"right one there, or under another name."
+            )
+        return spec
     environment = health.environment_of(described)
     if environment is None or health.problem(spec.spec["argv"], described, environment) is not None:
         return None
-    same = wanted.recipe is not None and _essence(environment.recipe) == _essence(Recipe.from_json(dict(wanted.recipe)))
+    same = wanted.recipe is not None and _portable(environment.recipe) == _portable(
+        Recipe.from_json(dict(wanted.recipe))
+    )
     return spec if same else None
 
 
-def _the_same_release(wanted: KernelRef, spec: KernelSpec, described: Mapping[str, Any]) -> KernelSpec:
-    theirs = str(described.get("tensorflow", ""))
-    if wanted.tensorflow and theirs and theirs != wanted.tensorflow:
-        raise KernelMissing(
-            f"The kernel {wanted.name} on {_host()} has TensorFlow {theirs}, not {wanted.tensorflow}. It was not made "
-            f"by tfkernels install, so it cannot be made there. Register the right one there, or under another name."
-        )
-    return spec
-
-
-def _order(wanted: KernelRef) -> InstallRequest:
-    assert wanted.order is not None
+def _request(wanted: KernelRef) -> InstallRequest:
+    assert wanted.request is not None
     try:
-        return InstallRequest.from_json(wanted.order)
+        return InstallRequest.from_json(wanted.request)
     except TypeError as error:
-        raise KernelMissing(f"What the kernel {wanted.name} is to be made from cannot be read: {error}") from error
+        raise KernelMissing(f"Cannot read the request of the kernel {wanted.name}: {error}.") from error
 
 
-def _check_recipe(wanted: KernelRef, order: InstallRequest) -> None:
-    """Raises ``KernelMissing`` if the order gives something else today than it did where the kernel was made."""
+def _check_recipe(wanted: KernelRef, request: InstallRequest) -> None:
+    """Raises ``KernelMissing`` if the request gives another environment today than when the kernel was made."""
     if wanted.recipe is None:
         return
     theirs = Recipe.from_json(dict(wanted.recipe))
-    ours = recipe_for(order, releases.find(order.release), theirs.python)
-    if _essence(ours) != _essence(theirs):
+    ours = recipe_for(request, releases.find(request.release), theirs.python)
+    if _portable(ours) != _portable(theirs):
         raise KernelMissing(
-            f"The kernel {wanted.name} was made from other packages than this version of tfkernels takes, so "
-            f"{_host()} cannot have the same one. Make it anew with: tfkernels install {order.release} --rebuild"
+            f"{_host()} cannot build the kernel {wanted.name}: it was made from other packages than this version of "
+            f"tfkernels takes. Rebuild it with: tfkernels install {request.release} --rebuild"
         )
 
 
-def _essence(recipe: Recipe) -> Recipe:
-    """What has to be the same on another machine, which may be of another kind and have its Pythons elsewhere."""
+def _portable(recipe: Recipe) -> Recipe:
+    """Without what may differ on another machine: its kind, and the paths of its Pythons."""
     return replace(recipe, platform="", interpreter="")
 
 
@@ -177,9 +171,7 @@ def _host() -> str:
     return socket.gethostname()
 
 
-class _Told(Reporter):
-    """Tells the steps of a build to somebody else than standard error."""
-
+class _StepReporter(Reporter):
     def __init__(self, kernel: str, report: Callable[[str], None]) -> None:
         super().__init__(kernel)
         self._report = report

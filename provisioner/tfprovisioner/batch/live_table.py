@@ -1,4 +1,4 @@
-"""A batch while it runs: a live table on a terminal, plain lines elsewhere. Always on standard error."""
+"""Progress of a batch on standard error: a live table on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -10,36 +10,37 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from tfprovisioner.batch.outcomes import Outcome
-from tfprovisioner.batch.runs import Run
-from tfprovisioner.batch.tasks import Progress
+from tfprovisioner.batch.outcomes import Outcome, Progress
+from tfprovisioner.batch.tasks import Run
 
-SELDOM = 30.0
+LINE_INTERVAL = 30.0
 """Seconds between two plain lines about the cells of one run."""
 
 
 class Lines:
-    """Plain lines, for logs: what begins, what ends, and now and then the cell."""
+    """Plain lines, for logs: beginnings, ends, and now and then the cell."""
 
     def __init__(self, runs: Sequence[Run], done: int = 0) -> None:
+        """``done`` of the runs have ended before."""
         self._total = len(runs)
         self._ended = done
         self._failed = 0
-        self._told: dict[str, tuple[str, float]] = {}
+        self._shown: dict[str, tuple[str, float]] = {}
 
     def say(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
     def tell(self, progress: Progress) -> None:
-        """What a run is doing now."""
         if progress.state == "note":
             self.say(f"{progress.run}: {progress.text}" if progress.run else progress.text)
             return
-        state, since = self._told.get(progress.run, ("", 0.0))
+        state, since = self._shown.get(progress.run, ("", 0.0))
         now = time.monotonic()
-        if progress.state != state or progress.state == "preparing" or now - since > SELDOM:
-            self._told[progress.run] = (progress.state, now)
-            self.say(f"{progress.run}: {_doing(progress)}")
+        if progress.state != state or progress.state == "preparing" or now - since > LINE_INTERVAL:
+            self._shown[progress.run] = (progress.state, now)
+            where = f" on {progress.host}" if progress.host else ""
+            cell = f"cell {progress.cell} of {progress.cells}: " if progress.cells else ""
+            self.say(f"{progress.run}: " + f"{progress.state}{where}, {cell}{progress.text}".rstrip(", "))
 
     def ended(self, outcome: Outcome) -> None:
         """A run has ended, and its files are written."""
@@ -49,27 +50,26 @@ class Lines:
 
 
 class LiveTable(Lines):
-    """What runs now stays at the bottom of the screen, with a line of counts; what has ended goes up."""
+    """Running runs at the bottom of the screen, with a line of counts; ended runs scroll up."""
 
     def __init__(self, runs: Sequence[Run], live: Live, done: int = 0) -> None:
         super().__init__(runs, done)
         self._live = live
-        self._now: dict[str, tuple[Progress, float]] = {}
+        self._running: dict[str, tuple[Progress, float]] = {}
 
     def say(self, text: str) -> None:
         self._live.console.print(Text(text), soft_wrap=True)
 
     def tell(self, progress: Progress) -> None:
         if progress.state == "note":
+            self._running.pop(progress.run, None)
             super().tell(progress)
-        elif progress.state in ("waiting", "ended"):
-            self._now.pop(progress.run, None)
         else:
-            _, since = self._now.get(progress.run, (progress, time.monotonic()))
-            self._now[progress.run] = (progress, since)
+            _, since = self._running.get(progress.run, (progress, time.monotonic()))
+            self._running[progress.run] = (progress, since)
 
     def ended(self, outcome: Outcome) -> None:
-        self._now.pop(outcome.run.name, None)
+        self._running.pop(outcome.run.name, None)
         self._ended += 1
         self._failed += not outcome.passed
         mark = Text("✓ ", "green") if outcome.passed else Text("✗ ", "red")
@@ -81,11 +81,11 @@ class LiveTable(Lines):
             table.add_column(no_wrap=True, max_width=width, overflow="ellipsis")
         table.add_column(no_wrap=True, ratio=1, overflow="ellipsis")
         height = max(3, self._live.console.height - 6)
-        for progress, since in list(self._now.values())[:height]:
+        for progress, since in list(self._running.values())[:height]:
             cell = f"{progress.cell}/{progress.cells}" if progress.cells else ""
             table.add_row(progress.run, _duration(time.monotonic() - since), cell, Text(progress.text, "dim"))
-        waiting = self._total - self._ended - len(self._now)
-        counts = [f"{self._ended} of {self._total} ended", f"{len(self._now)} running", f"{waiting} waiting"]
+        waiting = self._total - self._ended - len(self._running)
+        counts = [f"{self._ended} of {self._total} ended", f"{len(self._running)} running", f"{waiting} waiting"]
         if self._failed:
             counts.insert(1, f"{self._failed} failed")
         return Group(table, Text(", ".join(counts), "bold"))
@@ -93,7 +93,7 @@ class LiveTable(Lines):
 
 @contextmanager
 def showing(runs: Sequence[Run], done: int) -> Iterator[Lines]:
-    """What fits standard error. ``done`` of the runs have ended before."""
+    """A table or lines, as standard error is."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield Lines(runs, done)
@@ -102,12 +102,6 @@ def showing(runs: Sequence[Run], done: int) -> Iterator[Lines]:
         table = LiveTable(runs, live, done)
         live.update(table)
         yield table
-
-
-def _doing(progress: Progress) -> str:
-    where = f" on {progress.host}" if progress.host else ""
-    cell = f"cell {progress.cell} of {progress.cells}: " if progress.cells else ""
-    return f"{progress.state}{where}, {cell}{progress.text}".rstrip(", ")
 
 
 def _result(outcome: Outcome) -> str:

@@ -1,25 +1,45 @@
-"""What became of a run. An executed notebook says it of itself, in its metadata."""
+"""What comes of a run: progress, outcome and files. An executed notebook has the outcome in its metadata."""
 
 import platform
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from types import UnionType
 from typing import Any, TypeVar, get_origin, get_type_hints
 
-from tfprovisioner.batch.runs import Run
+from tfprovisioner.batch.tasks import Run
 
 T = TypeVar("T", bound="Run | Failure | Outcome")
 
 PASSED, FAILED = "passed", "failed"
 
 METADATA = "tfkernels"
-"""Where an executed notebook's metadata have the outcome."""
+"""The key of the outcome in an executed notebook's metadata."""
+
+
+class Cancelled(Exception):
+    """A run was stopped before its end; its kernel is gone."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a run does at the moment."""
+
+    run: str
+    """``Run.name``; empty for a note on the whole batch."""
+    state: str
+    """``"preparing"`` (building the environment), ``"running"``, or ``"note"``: of a run, that it starts again."""
+    cell: int = 0
+    """The running cell, from 1."""
+    cells: int = 0
+    text: str = ""
+    """The first line of the cell, the step of the build, or the note."""
+    host: str = ""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a run failed: what a cell raised, or what else went wrong."""
+    """Why a run failed."""
 
     kind: str
     """The exception's name; ``KernelDied``, ``CellTimeout``, ``KernelMissing``, … if no cell raised it."""
@@ -32,27 +52,27 @@ class Failure:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run gave, without the values that it recorded: those are in its notebook's outputs."""
+    """The facts of a run that has ended, without recorded values: those are in its notebook's outputs."""
 
     run: Run
     state: str
     """``"passed"`` or ``"failed"``."""
     fingerprint: str
-    """Equal for a run that would do the same: of the notebook, the kernel's environment and the parameters."""
+    """See ``tasks.fingerprint``."""
     tensorflow: str = ""
     python: str = ""
     lock: str = ""
-    """SHA-256 of what the environment was locked to; empty for an environment that is the user's."""
+    """SHA-256 of the environment's lock; empty for an environment of the user's."""
     started: str = ""
     """ISO 8601 in UTC."""
     seconds: float = 0.0
     host: str = ""
-    """The machine that it ran on."""
+    """The machine that executed it."""
     attempts: int = 1
-    """More than one if workers died."""
+    """More than 1 after workers died."""
     failure: Failure | None = None
     exit_code: int | None = None
-    """Of a script; negative is the signal that ended it."""
+    """Of a script; a negative number is the signal that ended it."""
 
     @property
     def passed(self) -> bool:
@@ -63,34 +83,43 @@ class Outcome:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Outcome":
-        """What ``to_json`` made of one. Raises ``TypeError``, ``KeyError``: anybody may have written it."""
+        """The reverse of ``to_json``. Raises ``TypeError`` and ``KeyError``: the file may be anybody's."""
         if not isinstance(content, Mapping):
             raise TypeError(f"an outcome is a mapping, not a {type(content).__name__}")
         failure = content.get("failure")
-        made = cls(
-            **{
-                **content,
-                "run": _checked(Run(**content["run"])),
-                "failure": None if failure is None else _checked(Failure(**failure)),
-            }
-        )
-        return _checked(made)
+        run, failed = _checked(Run(**content["run"])), None if failure is None else _checked(Failure(**failure))
+        return _checked(cls(**{**content, "run": run, "failure": failed}))
+
+
+@dataclass(frozen=True)
+class Executed:
+    """Outcome and files of a task."""
+
+    outcome: Outcome
+    notebook: str
+    """The executed notebook: its JSON, the outcome in its metadata."""
+    values: Mapping[str, bytes] = field(default_factory=dict)
+    """Large recorded values by the SHA-256 of their bytes."""
+    files: bytes | None = None
+    """A zip archive of the files that the run wrote into its fresh folder."""
+    checked: bool | None = None
+    """The truth of ``Task.check``; ``None`` if it was not evaluated."""
 
 
 def host() -> str:
-    """What this machine is called in outcomes."""
+    """This machine's name in outcomes."""
     return platform.node()
 
 
 def plain(text: str) -> str:
-    """Without colours."""
+    """``text`` without colours."""
     return re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text)
 
 
 def _checked(made: T) -> T:
-    """Itself, if its texts are texts and its numbers numbers. Raises ``TypeError``."""
-    for field, hint in get_type_hints(type(made)).items():
+    """Raises ``TypeError`` if a field has a value of another type."""
+    for name, hint in get_type_hints(type(made)).items():
         expected = hint if isinstance(hint, UnionType) else get_origin(hint) or hint
-        if not isinstance(getattr(made, field), (int, float) if expected is float else expected):
-            raise TypeError(f"{field} of {type(made).__name__} is {getattr(made, field)!r}")
+        if not isinstance(getattr(made, name), (int, float) if expected is float else expected):
+            raise TypeError(f"{name} of {type(made).__name__} is {getattr(made, name)!r}")
     return made

@@ -1,24 +1,35 @@
-"""The folder that a batch writes to. A run's file appears there whole, when the run has ended, or not at all."""
+"""The folder of a batch's files, and the address that they are copied to if the user gave one.
 
-import hashlib
+A run's notebook appears there whole, when the run has ended, or not at all.
+"""
+
+import fcntl
 import json
+import os
+import shlex
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
 
-from tfprovisioner.batch import recorded
+from tfprovisioner.batch import recorded, remote_paths
 from tfprovisioner.batch.execute.workdir import unpack
-from tfprovisioner.batch.outcomes import FAILED, METADATA, PASSED, Failure, Outcome
+from tfprovisioner.batch.outcomes import FAILED, METADATA, PASSED, Executed, Failure, Outcome
 from tfprovisioner.batch.recorded import Record
-from tfprovisioner.batch.runs import Run
-from tfprovisioner.batch.tasks import Executed
+from tfprovisioner.batch.tasks import Run
 from tfprovisioner.errors import ProvisionError, Unusable
 from tfprovisioner.system.files import replace_bytes, replace_text
+from tfprovisioner.system.redact import public
+
+
+class OutputTaken(Unusable):
+    """The output folder is in use, or holds files that must stay."""
 
 
 @dataclass(frozen=True)
@@ -31,64 +42,136 @@ class Found:
     records: list[Record]
 
 
-class OutputTaken(Unusable):
-    """The folder has something in it that is not to be touched."""
+def default_folder() -> Path:
+    """The folder of a batch without ``--output``."""
+    return Path("tfkernels-runs") / datetime.now().astimezone().strftime("%Y-%m-%d-%H%M%S")
 
 
-def fingerprint(notebook: str, kernel: Mapping[str, Any], run: Run, inputs: bytes | None) -> str:
-    """Equal for runs that would do the same. ``kernel`` is what decides on its environment; outputs do not count."""
-    cells = [
-        (cell.cell_type, cell.source, cell.metadata.get("tags", []))  # a tag says where the parameters go
-        for cell in nbformat.reads(notebook, as_version=4).cells
-    ]
-    decided = [cells, kernel, dict(run.parameters), hashlib.sha256(inputs or b"").hexdigest()]
-    return hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()
+class Destination:
+    """The folder that everything is written to and, perhaps, an address that gets a copy."""
+
+    def __init__(self, folder: Path, address: str = "") -> None:
+        self.folder = folder
+        self._address = address
+        self._local = default_folder()
+        """Gets the files that the address does not take."""
+
+    @property
+    def resume_options(self) -> str:
+        """The options that continue this batch."""
+        return "--resume" if self._address else f"--resume --output {shlex.quote(str(self.folder))}"
+
+    def publish(self, path: Path, say: Callable[[str], None]) -> str:
+        """Copies a file of the folder to the address. Returns where the user finds it; ``say`` gets any trouble.
+
+        The ``.files`` folder of a run stays on this machine: papermill's writers take text only.
+        """
+        if not self._address:
+            return str(path)
+        files = path.with_suffix(".files")
+        if path.suffix == ".ipynb" and files.is_dir():
+            say(f"The address takes no files of {path.stem}. They are in {self._keep(files)}")
+        address = remote_paths.join(self._address, path.name)
+        try:
+            remote_paths.write(address, path.read_text(encoding="utf-8"))
+        except remote_paths.AddressFailed as error:
+            kept = self._keep(path)
+            say(f"{error} The file is here instead: {kept}")
+            return str(kept)
+        return public(address)
+
+    def _keep(self, path: Path) -> Path:
+        self._local.mkdir(parents=True, exist_ok=True)
+        kept = self._local / path.name
+        if path.is_dir():
+            shutil.copytree(path, kept)
+        else:
+            shutil.copy(path, kept)
+        return kept
+
+
+@contextmanager
+def opened(target: str, resume: bool, runs: Sequence[Run]) -> Iterator[Destination]:
+    """The user's folder, locked; for an address a private one, with the runs to resume. Raises ``OutputTaken``."""
+    if remote_paths.is_address(target):
+        with tempfile.TemporaryDirectory(prefix="tfkernels-") as name:
+            for run in runs if resume else ():
+                with suppress(remote_paths.AddressFailed):  # it has not run
+                    text = remote_paths.read(remote_paths.join(target, f"{run.name}.ipynb"))
+                    (Path(name) / f"{run.name}.ipynb").write_text(text, encoding="utf-8")
+            yield Destination(Path(name), target)
+        return
+    folder = Path(target)
+    prepare(folder, resume)
+    try:
+        with _locked(folder):
+            yield Destination(folder)
+    finally:
+        with suppress(OSError):
+            folder.rmdir()  # if it is empty
 
 
 def prepare(folder: Path, resume: bool) -> None:
-    """Makes the folder. Raises ``OutputTaken`` if it has anything in it, unless an earlier batch is to be resumed."""
+    """Makes the folder. Raises ``OutputTaken`` if it has anything in it, unless an earlier batch is resumed."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         taken = any(folder.iterdir())
     except OSError as error:
         raise OutputTaken(
-            f"The folder {folder} cannot be used for what comes out: {error.strerror}. Choose another "
-            f"one with --output."
+            f"Cannot use the output folder {folder}: {error.strerror}. Choose another one with --output."
         ) from error
     if taken and not resume:
         raise OutputTaken(
-            f"The folder {folder} is not empty, and nothing in it will be overwritten. Choose another one with "
-            f"--output, or go on with the batch in it with --resume."
+            f"The output folder {folder} is not empty, and tfkernels does not overwrite files. Choose another one with "
+            f"--output, or continue the batch in it with --resume."
         )
 
 
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keeps other batches out of a folder, at most as long as this process lives. Raises ``OutputTaken``."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OutputTaken(
+                f"Another batch writes to {folder}. Wait until it has ended, or choose another folder with --output."
+            ) from None
+        except OSError:
+            pass  # a file system without locks
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def write(folder: Path, executed: Executed) -> Path:
-    """Puts a run's files into the folder, and its notebook when they are there. What an earlier try of it left goes.
+    """Writes a run's files, its notebook last, and deletes those of an earlier attempt.
 
     Returns the notebook's path. Raises ``ProvisionError``.
     """
     name = executed.outcome.run.name
-    path = folder / f"{name}.ipynb"
+    path, values, files = (folder / f"{name}{suffix}" for suffix in (".ipynb", ".values", ".files"))
     try:
         for digest, content in executed.values.items():
-            (folder / f"{name}.values").mkdir(exist_ok=True)
-            replace_bytes(folder / f"{name}.values" / digest, content)
-        if (folder / f"{name}.files").exists():
-            shutil.rmtree(folder / f"{name}.files")
+            values.mkdir(exist_ok=True)
+            replace_bytes(values / digest, content)
+        if files.exists():
+            shutil.rmtree(files)
         if executed.files is not None:
-            unpack(executed.files, folder / f"{name}.files")
+            unpack(executed.files, files)
         replace_text(path, executed.notebook)
-        _keep_only(executed.values, folder / f"{name}.values")
+        _delete_others(values, executed.values)
     except OSError as error:
         raise ProvisionError(
-            f"What came of {name} could not be written to {folder}: {error.strerror}. Free some space or make the "
-            f"folder writable, and run the rest with --resume."
+            f"Cannot write the files of {name} to {folder}: {error.strerror}. Free some space or make the folder "
+            f"writable, and run the rest with --resume."
         ) from error
     return path
 
 
-def _keep_only(names: Collection[str], folder: Path) -> None:
-    """Removes the values of an earlier try of a run, and the folder if nothing is left in it."""
+def _delete_others(folder: Path, names: Collection[str]) -> None:
+    """Deletes the values of an earlier attempt, and the folder if it is empty then."""
     for path in folder.iterdir() if folder.is_dir() else ():
         if path.name not in names:
             path.unlink()
@@ -98,47 +181,47 @@ def _keep_only(names: Collection[str], folder: Path) -> None:
 
 def read(folder: Path) -> list[Found]:
     """The runs that have ended, in the order of their names; plain papermill's outputs, too."""
-    found = (_notebook(path) if path.suffix == ".ipynb" else _script(path) for path in sorted(_files(folder)))
+    try:
+        paths = sorted(path for path in folder.iterdir() if path.suffix in (".ipynb", ".json") and path.is_file())
+    except OSError as error:
+        raise ProvisionError(f"Cannot read the folder {folder}: {error.strerror}.") from error
+    found = (_read_notebook(path) if path.suffix == ".ipynb" else _read_script(path) for path in paths)
     return [each for each in found if each is not None]
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    try:
-        yield from (path for path in folder.iterdir() if path.suffix in (".ipynb", ".json") and path.is_file())
-    except OSError as error:
-        raise ProvisionError(f"The folder {folder} cannot be read: {error.strerror}.") from error
+def passed(folder: Path) -> dict[str, str]:
+    """The fingerprints of the runs that have passed, by name."""
+    outcomes = [found.outcome for found in read(folder)]
+    return {outcome.run.name: outcome.fingerprint for outcome in outcomes if outcome.passed}
 
 
-def _notebook(path: Path) -> Found | None:
+def _read_notebook(path: Path) -> Found | None:
     try:
         notebook = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
-        outcome = _outcome(notebook.metadata) or _of_papermill(path, notebook)
+        try:
+            outcome: Outcome | None = Outcome.from_json(notebook.metadata[METADATA])
+        except (TypeError, KeyError):
+            outcome = _of_papermill(path, notebook)
     except Exception:  # noqa: BLE001 (a file in somebody's folder may hold anything)
         return None
     return Found(outcome, path, recorded.of_notebook(notebook, path.with_suffix(".values"))) if outcome else None
 
 
-def _script(path: Path) -> Found | None:
+def _read_script(path: Path) -> Found | None:
     try:
         outcome = Outcome.from_json(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, KeyError):
-        return None  # the report, or something else
+        return None  # the report, or another file
     return Found(outcome, path, recorded.of_script(path.with_suffix(".values")))
 
 
-def _outcome(metadata: NotebookNode) -> Outcome | None:
-    try:
-        return Outcome.from_json(metadata[METADATA])
-    except (TypeError, KeyError):
-        return None
-
-
 def _of_papermill(path: Path, notebook: NotebookNode) -> Outcome | None:
-    """What plain papermill wrote down; ``None`` for a notebook that it did not execute."""
+    """The outcome from plain papermill's metadata; ``None`` if papermill did not execute the notebook."""
     done = notebook.metadata.get("papermill", {})
     if not done.get("start_time"):
         return None
-    described = notebook.metadata.get("language_info", {}).get("tfkernels", {})
+    language = notebook.metadata.get("language_info", {})
+    described = language.get("tfkernels", {})
     kernel = described.get("kernel") or notebook.metadata.get("kernelspec", {}).get("name", "")
     failure = _first_error(notebook) if done.get("exception") else None
     return Outcome(
@@ -146,7 +229,7 @@ def _of_papermill(path: Path, notebook: NotebookNode) -> Outcome | None:
         FAILED if failure else PASSED,
         "",
         tensorflow=described.get("tensorflow", ""),
-        python=notebook.metadata.get("language_info", {}).get("version", ""),
+        python=language.get("version", ""),
         started=done["start_time"],
         seconds=float(done.get("duration") or 0.0),
         failure=failure,
@@ -158,4 +241,4 @@ def _first_error(notebook: NotebookNode) -> Failure:
         for output in cell.get("outputs", ()):
             if output.output_type == "error":
                 return Failure(output.ename, output.evalue, position, "\n".join(output.traceback))
-    return Failure("Unknown", "papermill says that the notebook failed, and no cell of it says why")
+    return Failure("Unknown", "papermill says that the notebook failed, but no cell has an error")

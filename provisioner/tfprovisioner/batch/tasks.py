@@ -1,73 +1,256 @@
-"""What travels to where a run is executed, and what comes back: plain data, so that it can go to another machine."""
+"""What a batch runs: a run for each notebook, kernel and set of parameters, and all that a worker needs for it."""
 
+import hashlib
+import itertools
+import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
 
-from tfprovisioner.batch.outcomes import Outcome
-from tfprovisioner.batch.runs import Run
+import nbformat
+
+from tfprovisioner.batch import remote_paths
+from tfprovisioner.batch.execute import workdir
+from tfprovisioner.batch.kernel_ref import KernelRef
+from tfprovisioner.errors import Unusable
+from tfprovisioner.system.redact import public
+
+
+class BadSource(Unusable):
+    """A notebook or an input file cannot be read, or is no notebook."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One notebook, or script, on one kernel with one set of parameters."""
+
+    name: str
+    """Unique in the batch; its files have this name: ``train-tf1``, ``train-tf1-lr=0.1``."""
+    source: str
+    """The notebook or script as the user named it: a path, or an address that papermill reads."""
+    kernel: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """papermill's parameters: plain values that JSON has."""
+
+    @property
+    def case(self) -> str:
+        """The source and the parameters as text. Runs of one case are compared with each other."""
+        # Sorted, as nbformat sorts a notebook's metadata: the case is the same before and after the run.
+        chosen = ", ".join(f"{name}={_as_text(value)}" for name, value in sorted(self.parameters.items()))
+        return f"{self.source} ({chosen})" if chosen else self.source
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
 
 
 @dataclass(frozen=True)
 class Task:
-    """A run with all that it needs, the kernel's environment apart."""
+    """A run with all that it needs, except the kernel's environment. Plain data: it travels to other machines."""
 
     run: Run
     notebook: str
     """The input notebook: its JSON, without parameters."""
     fingerprint: str
     folder: str | None = None
-    """Where it runs; ``None`` is a fresh private folder, made where it is executed."""
+    """The working folder; ``None`` is a fresh private folder, made on the machine that executes the run."""
     inputs: bytes | None = None
     """A zip archive, unpacked into that fresh folder."""
     cell_timeout: float | None = None
-    """Seconds that one cell may take."""
+    """Seconds for one cell."""
     kernel_timeout: float = 120.0
-    """Seconds that the kernel may take to start."""
+    """Seconds for the start of the kernel."""
     check: str | None = None
     """An expression that the kernel evaluates after the last cell."""
     attempt: int = 1
-    """Which try this is: more than the first if workers died."""
+    """More than 1 after workers died."""
     inline: bool = False
-    """Whether recorded values stay inside the notebook, however large: where files beside it cannot be written."""
+    """Recorded values stay inside the notebook, however large: no files can be written beside it."""
 
 
 @dataclass(frozen=True)
-class Executed:
-    """What came of a task."""
+class Conditions:
+    """What all runs of a batch have in common."""
 
-    outcome: Outcome
-    notebook: str
-    """The executed notebook: its JSON, the outcome in its metadata."""
-    values: Mapping[str, bytes] = field(default_factory=dict)
-    """Large recorded values by the SHA-256 of their bytes."""
-    files: bytes | None = None
-    """A zip archive of what the run wrote into its fresh folder."""
-    checked: bool | None = None
-    """Whether ``Task.check`` was true; ``None`` if it was not evaluated."""
+    inputs: Sequence[Path] = ()
+    """Files and folders that each run gets a copy of, in a fresh folder."""
+    apart: bool = False
+    """Each run has a fresh folder, rather than its notebook's."""
+    cell_timeout: float | None = None
+    inline: bool = False
 
 
-@dataclass(frozen=True)
-class Progress:
-    """Something that is to be told of a run while it lasts."""
+def expand(
+    sources: Sequence[str],
+    kernels: Sequence[str],
+    parameters: Mapping[str, Any] | None = None,
+    grid: Mapping[str, Sequence[Any]] | None = None,
+) -> list[Run]:
+    """Every source on every kernel with every combination of the grid's values; the runs of a kernel together.
 
-    run: str
-    """``Run.name``; empty for what concerns no run in particular."""
-    state: str
-    """``"waiting"``, ``"preparing"`` (building the environment), ``"running"``, ``"ended"``, ``"note"``."""
-    cell: int = 0
-    """The cell that runs, from 1."""
-    cells: int = 0
-    text: str = ""
-    """The first line of the cell, or what is being done."""
-    host: str = ""
+    A source or kernel that is named twice runs once.
+    """
+    grid = grid or {}
+    combinations = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+    stems = {
+        source: "-".join([*parts[:-1], PurePosixPath(parts[-1]).stem]) for source, parts in shorten(sources).items()
+    }
+    taken: set[str] = set()
+    return [
+        Run(
+            _free_name(
+                "-".join([stem, kernel, *(f"{name}={_as_text(value)}" for name, value in chosen.items())]), taken
+            ),
+            source,
+            kernel,
+            {**(parameters or {}), **chosen},
+        )
+        for kernel in dict.fromkeys(kernels)
+        for source, stem in stems.items()
+        for chosen in combinations
+    ]
 
 
-class Cancelled(Exception):
-    """A run was stopped before its end; its kernel is gone."""
+def load(runs: Sequence[Run], kernels: Mapping[str, KernelRef], conditions: Conditions) -> list[Task]:
+    """A task for each run. Addresses in it have no secrets: they get into outputs and reports. Raises ``BadSource``."""
+    notebooks = {source: _read(source) for source in dict.fromkeys(run.source for run in runs)}
+    packed: dict[Path | None, bytes | None] = {}
+    tasks = []
+    for run in runs:
+        text, folder = notebooks[run.source]
+        apart = conditions.apart or bool(conditions.inputs) or folder is None
+        if apart and folder not in packed:
+            packed[folder] = _pack(conditions.inputs, folder)
+        inputs = packed[folder] if apart else None
+        tasks.append(
+            Task(
+                replace(run, source=public(run.source)) if remote_paths.is_address(run.source) else run,
+                text,
+                fingerprint(text, asdict(kernels[run.kernel]), run, inputs),
+                folder=None if apart else str(folder),
+                inputs=inputs,
+                cell_timeout=conditions.cell_timeout,
+                inline=conditions.inline,
+            )
+        )
+    return tasks
 
 
-class Engine(Protocol):
-    """What executes the tasks of a batch, and yields what came of them as it comes."""
+def fingerprint(notebook: str, kernel: Mapping[str, Any], run: Run, inputs: bytes | None) -> str:
+    """Equal for runs that would do the same. ``kernel`` is a ``KernelRef`` as a dict; outputs do not count."""
+    cells = [
+        (cell.cell_type, cell.source, cell.metadata.get("tags", []))  # a tag says where the parameters go
+        for cell in nbformat.reads(notebook, as_version=4).cells
+    ]
+    decisive = [cells, kernel, dict(run.parameters), hashlib.sha256(inputs or b"").hexdigest()]
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
-    def run(self, tasks: Sequence[Task]) -> Iterator[Executed]: ...
+
+def unknown_parameters(tasks: Sequence[Task]) -> dict[str, list[str]]:
+    """By source, the parameters that its notebook does not mention: papermill sets them, and nothing reads them."""
+    first = {task.run.source: task for task in reversed(tasks)}  # its other runs have the same
+    found = {}
+    for source, task in first.items():
+        cells = nbformat.reads(task.notebook, as_version=4).cells
+        code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+        found[source] = [name for name in task.run.parameters if not re.search(rf"\b{re.escape(name)}\b", code)]
+    return {source: names for source, names in found.items() if names}
+
+
+def parse_parameters(items: Sequence[str]) -> dict[str, Any]:
+    """``lr=0.1`` as ``{"lr": 0.1}``. Raises ``ValueError`` with a message for the user."""
+    found: dict[str, Any] = {}
+    for item in items:
+        name, _, value = item.partition("=")
+        if not name.isidentifier():
+            raise ValueError(f"{name!r} is not a parameter name")
+        found[name] = _parse_value(value)
+    return found
+
+
+def parse_grid(items: Sequence[str]) -> dict[str, list[Any]]:
+    """``lr=0.1,0.01`` as ``{"lr": [0.1, 0.01]}``. Raises ``ValueError`` with a message for the user."""
+    found: dict[str, list[Any]] = {}
+    for item in items:
+        name, equals, values = item.partition("=")
+        if not equals or not name.isidentifier() or not values:
+            raise ValueError(f"{item!r} is not of the form NAME=VALUE,VALUE")
+        if name in found:
+            raise ValueError(f"{name} is given twice")
+        found[name] = [_parse_value(value) for value in values.split(",")]
+    return found
+
+
+def _parse_value(text: str) -> Any:
+    """As ``papermill -p`` takes it: a number, True, False, None, or text."""
+    if text in ("True", "False", "None"):
+        return {"True": True, "False": False, "None": None}[text]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def shorten(paths: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The last parts of each path, as many as distinguish it from the others. Never an address's credentials."""
+    parts = {path: _parts(path) for path in paths}
+    short = {}
+    for path, own in parts.items():
+        others = [other for other in parts.values() if other != own]
+        length = next((n for n in range(1, len(own)) if not any(o[-n:] == own[-n:] for o in others)), len(own))
+        short[path] = own[-length:]
+    return short
+
+
+def _parts(path: str) -> tuple[str, ...]:
+    if re.match(r"[a-z0-9]+://", path):
+        path = re.sub(r"^[a-z0-9]+://(?:[^/]*@)?", "", path).partition("?")[0]
+    parts = PurePosixPath(path.replace("\\", "/")).parts
+    return tuple(part for part in parts if part not in ("/", ".", "..")) or ("run",)
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    """A new file name of at most 120 characters, valid on every system."""
+    safe = re.sub(r"[^\w.=+-]+", "_", name, flags=re.ASCII)[:110].strip("._") or "run"
+    numbered: Iterator[str] = (f"{safe}-{number}" for number in itertools.count(2))
+    free = next(each for each in itertools.chain([safe], numbered) if each.lower() not in taken)
+    taken.add(free.lower())
+    return free
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _read(source: str) -> tuple[str, Path | None]:
+    """A notebook's text and, if it is on this machine, its folder."""
+    remote = remote_paths.is_address(source)
+    try:
+        text = remote_paths.read(source) if remote else Path(source).read_text(encoding="utf-8")
+    except OSError as error:
+        raise BadSource(f"Cannot read the notebook {source}: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise BadSource(f"{source} is not a notebook: {error}.") from error
+    try:
+        nbformat.reads(text, as_version=4)
+    except Exception as error:  # nbformat raises whatever the content provokes
+        raise BadSource(f"{source} is not a notebook: {error}") from error
+    return text, None if remote else Path(source).resolve().parent
+
+
+def _pack(inputs: Sequence[Path], beside: Path | None) -> bytes | None:
+    """A file below the notebook's folder ``beside`` keeps its relative path; any other one has its name alone."""
+    if not inputs:
+        return None
+    places = {}
+    for path in inputs:
+        full = path.resolve()
+        below = beside is not None and full.is_relative_to(beside) and full != beside
+        places[full] = full.relative_to(beside).as_posix() if below and beside is not None else full.name
+    try:
+        return workdir.pack(places)
+    except OSError as error:
+        raise BadSource(f"Cannot read the input {error.filename}: {error.strerror}.") from error

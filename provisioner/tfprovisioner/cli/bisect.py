@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from packaging.version import Version
 
-from tfprovisioner.batch.bisect.releases import Lineup, lines
+from tfprovisioner.batch.bisect.releases import Candidates, lines
 from tfprovisioner.batch.bisect.search import most_steps
 from tfprovisioner.catalogue import releases as catalogue
 from tfprovisioner.catalogue.releases import Release
@@ -23,7 +23,7 @@ from tfprovisioner.system.files import replace_text
 if TYPE_CHECKING:
     from tfprovisioner.batch.bisect.driver import Bisected
     from tfprovisioner.batch.bisect.verdict import Trial
-    from tfprovisioner.batch.tasks import Progress
+    from tfprovisioner.batch.outcomes import Progress
 
 Say = Callable[[str], None]
 
@@ -85,40 +85,40 @@ def bisect(
     if record is not None and test is not None:
         raise typer.BadParameter("either --record or --test decides", param_hint="--test")
     _check_output(output)
-    lineup = _between(good, bad)
-    from tfprovisioner.batch import loading, remote_paths
+    candidates = _between(good, bad)
+    from tfprovisioner.batch import remote_paths, tasks
     from tfprovisioner.batch.bisect.driver import bisect as search
-    from tfprovisioner.batch.bisect.runner import Trials, prepared
-    from tfprovisioner.batch.bisect.verdict import Judge, SeveralRecords
+    from tfprovisioner.batch.bisect.runner import ReleaseRunner, prepared
+    from tfprovisioner.batch.bisect.verdict import Criterion, SeveralRecords
 
     try:
-        values = loading.parameters(parameters or ())
+        values = tasks.parse_parameters(parameters or ())
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="-p") from None
-    judge = Judge(record, _expression(test), rtol, atol)
+    criterion = Criterion(record, _expression(test), rtol, atol)
     say: Say = (lambda _: None) if as_json else _say
     with answering():
         try:
             first = prepared(
-                notebook, lineup.releases[0], values, loading.Conditions(inputs or (), cell_timeout=cell_timeout)
+                notebook, candidates.releases[0], values, tasks.Conditions(inputs or (), cell_timeout=cell_timeout)
             )
-        except (loading.BadSource, remote_paths.AddressFailed) as error:
+        except (tasks.BadSource, remote_paths.AddressFailed) as error:
             raise typer.BadParameter(str(error), param_hint="NOTEBOOK") from None
         with _kept(output) as folder:
-            say(_plan(first.run.source, judge.criterion, lineup, exactly))
+            say(_plan(first.run.source, str(criterion), candidates, exactly))
             say(_HEADING)
             try:
-                with _showing() as show, Trials(first, judge, folder, show, keep) as trials:
-                    found = search(lineup, trials.test, lambda trial: say(_line(trial)), exactly)
+                with _showing() as show, ReleaseRunner(first, criterion, folder, show, keep) as runner:
+                    found = search(candidates, runner.test, lambda trial: say(_line(trial)), exactly)
             except SeveralRecords as error:
                 complain(error)
                 raise typer.Exit(2) from None
             except KeyboardInterrupt:
                 print(_interrupted(output, keep), file=sys.stderr)
                 raise typer.Exit(130) from None
-            document = {"notebook": first.run.source, "criterion": judge.criterion, **found.document()}
+            document = {"notebook": first.run.source, "criterion": str(criterion), **found.document()}
             if output is not None:
-                _write(document, lineup, folder, rtol, atol)
+                _write(document, candidates, folder, rtol, atol)
     if as_json:
         print_json(document)
     else:
@@ -133,7 +133,7 @@ def _check_output(output: Path | None) -> None:
         raise typer.BadParameter(f"{output} is not empty, and nothing in it is overwritten", param_hint="--output")
 
 
-def _between(good: str, bad: str) -> Lineup:
+def _between(good: str, bad: str) -> Candidates:
     first, last = _release(good, "--good"), _release(bad, "--bad")
     if first.version == last.version:
         raise typer.BadParameter(f"{good} and {bad} are the same release, {first.version}", param_hint="--bad")
@@ -205,14 +205,14 @@ def _say(text: str) -> None:
     print(text, flush=True)
 
 
-def _plan(notebook: str, criterion: str, lineup: Lineup, exactly: bool) -> str:
-    good, *_, bad = lineup.releases
-    count = len(lineup.releases)
+def _plan(notebook: str, criterion: str, candidates: Candidates, exactly: bool) -> str:
+    good, *_, bad = candidates.releases
+    count = len(candidates.releases)
     runs = f"at most {most_steps(count)} are run, and one more for each that cannot be tested"
     told = [
         f"{notebook}: from {good} (good) to {bad} (bad). What decides is {criterion}.",
-        f"{count} releases, of which {runs}: {', '.join(lineup.releases)}",
-        *(f"Left out: {release}, {why}." for release, why in lineup.left_out.items()),
+        f"{count} releases, of which {runs}: {', '.join(candidates.releases)}",
+        *(f"Left out: {release}, {why}." for release, why in candidates.left_out.items()),
         *(["Then the patch releases between the last good one and the first bad one."] if exactly else []),
     ]
     return "\n".join([*(textwrap.fill(line, 120) for line in told), ""])
@@ -254,7 +254,9 @@ def _interrupted(output: Path | None, keep: bool) -> str:
     return f"Interrupted.{kept}{gone}"
 
 
-def _write(document: dict[str, Any], lineup: Lineup, folder: Path, rtol: float | None, atol: float | None) -> None:
+def _write(
+    document: dict[str, Any], candidates: Candidates, folder: Path, rtol: float | None, atol: float | None
+) -> None:
     """The report on all runs, and the answer beside it."""
     from tfprovisioner.batch import report
     from tfprovisioner.batch.output_dir import read
@@ -262,8 +264,8 @@ def _write(document: dict[str, Any], lineup: Lineup, folder: Path, rtol: float |
     found = {item.outcome.tensorflow: item for item in read(folder)}
     ordered = [item.outcome.run.kernel for release, item in sorted(found.items(), key=lambda each: _place(each[0]))]
     if found:
-        baseline = found[lineup.releases[0]].outcome.run.kernel if lineup.releases[0] in found else None
-        made = report.make(list(found.values()), baseline=baseline, kernels=ordered, rtol=rtol, atol=atol)
+        baseline = found[candidates.releases[0]].outcome.run.kernel if candidates.releases[0] in found else None
+        made = report.make(list(found.values()), folder, baseline=baseline, kernels=ordered, rtol=rtol, atol=atol)
         report.write(made, folder)
     replace_text(folder / "bisect.json", json.dumps(document, indent=1))
 

@@ -42,7 +42,7 @@ def report(
     """
     from tfprovisioner.batch import report as report_module
     from tfprovisioner.batch.output_dir import read
-    from tfprovisioner.batch.report.before import order
+    from tfprovisioner.batch.report.json import earlier_order
 
     for folder in folders:
         if not folder.is_dir():
@@ -53,12 +53,13 @@ def report(
             raise typer.BadParameter("there are no executed notebooks or scripts in it", param_hint="DIR")
         target = output or (folders[0] if len(folders) == 1 else SEVERAL)
         try:
-            made = report_module.make(found, baseline=baseline, kernels=order(folders), rtol=rtol, atol=atol)
+            order = earlier_order(folders)
+            made = report_module.make(found, target, baseline=baseline, kernels=order, rtol=rtol, atol=atol)
         except report_module.UnknownBaseline as error:
             raise typer.BadParameter(str(error), param_hint="--baseline") from None
         written = report_module.write(made, target)
     if as_json:
-        print_json(report_module.document(made, target))
+        print_json(made.document)
     else:
         print(report_module.text(made))
         print(f"\nThe report: {written['report.html']}")

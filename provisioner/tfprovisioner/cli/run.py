@@ -1,17 +1,21 @@
-"""The command ``tfkernels run``. Words and options only, as in ``cli``; ``batch.matrix`` does it."""
+"""The command ``tfkernels run``: options and output; ``batch.notebooks`` and ``batch.scripts`` do the work."""
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
 from tfkernels.errors import UnknownKernel
-from tfprovisioner.batch.runs import Run, expand
-from tfprovisioner.cli.console import JsonOption, answering, complain, print_json
+from tfprovisioner.cli.console import JsonOption, answering, complain, print_json, print_table
 from tfprovisioner.errors import Unusable
+
+if TYPE_CHECKING:
+    from tfprovisioner.batch.scripts.run import Result
+    from tfprovisioner.batch.tasks import Run
 
 AFTER = "tfprovisioner.after"
 """In a command's context: the words after ``--``."""
@@ -19,8 +23,8 @@ AFTER = "tfprovisioner.after"
 
 PARAMETER = ("-p", "--parameter")
 
-WRONG_USAGE = 2
-"""The exit code, as typer has it."""
+WRONG_USAGE, INTERRUPTED = 2, 130
+"""Exit codes, as typer and shells have them."""
 
 
 class WithArguments(TyperCommand):
@@ -106,6 +110,10 @@ def run(
         typer.Option(metavar="ADDRESS", help="A Dask cluster to run on; its workers need tfkernels only."),
     ] = None,
     retries: Annotated[int, typer.Option(min=0, help="How often a run is tried again whose worker died.")] = 2,
+    dashboard: Annotated[
+        bool,
+        typer.Option("--dashboard", help="Show Dask's page of the batch. Every user of this machine can open it."),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be run.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -140,7 +148,7 @@ def run(
                 code = _notebooks(
                     sources, kernels, parameters or (), grid or (), output, resume, dry_run, as_json,
                     comparison=comparison, memory=memory,
-                    engine={"workers": workers, "scheduler": scheduler, "retries": retries},
+                    engine={"workers": workers, "scheduler": scheduler, "retries": retries, "dashboard": dashboard},
                     conditions={"cell_timeout": cell_timeout, "inputs": tuple(inputs or ())},
                 )  # fmt: skip
         except (UnknownKernel, Unusable) as error:
@@ -153,22 +161,51 @@ def _script(
     source: str, kernels: list[str], arguments: list[str], output: str | None, resume: bool, dry_run: bool,
     as_json: bool, *, workers: int | None, comparison: dict[str, Any],
 ) -> int:  # fmt: skip
+    from tfprovisioner.batch.scripts import process
     from tfprovisioner.batch.scripts import run as scripts
-    from tfprovisioner.batch.scripts import script
+    from tfprovisioner.batch.tasks import expand
 
     _check(kernels, comparison, output, resume)
     runs = expand([source], kernels)
     if dry_run:
-        script.planned(runs, arguments)  # raises if it cannot be run
-        return _tell(runs, as_json)
-    return scripts.run(
-        runs, arguments, target=None if output is None else Path(output), resume=resume, workers=workers,
-        comparison=comparison, as_json=as_json,
-    )  # fmt: skip
+        process.planned(runs, arguments)  # raises if it cannot be run
+        return _print_plan(runs, as_json)
+    target = None if output is None else Path(output)
+    result = scripts.run(
+        runs, arguments, comparison, target=target, resume=resume, workers=workers, errors_only=as_json
+    )
+    _print_scripts(runs, result)
+    if result.report is not None and as_json:
+        print_json(result.report.document)
+    elif result.report is not None and any(each.records for each in result.found.values()):
+        from tfprovisioner.batch import report
+
+        print(report.text(result.report))
+    if result.page is not None:
+        print(f"The report: {result.page}", file=sys.stderr)
+    if result.interrupted:
+        again = f" Run the rest with the same command and --resume --output {target}" if target else ""
+        print(f"Interrupted; all scripts have ended.{again}", file=sys.stderr)
+        return INTERRUPTED
+    return result.exit_code
 
 
-def _tell(runs: Sequence[Run], as_json: bool) -> int:
-    """What a dry run is for."""
+def _print_scripts(runs: "Sequence[Run]", result: "Result") -> None:
+    from tfprovisioner.batch.scripts.run import ending
+
+    rows = []
+    for run in runs:
+        found = result.found.get(run.name)
+        if found is None:
+            rows.append((run.kernel, "", "", "not ended", "", ""))
+        else:
+            outcome = found.outcome
+            how, seconds = ending(outcome).removeprefix("exit code "), f"{outcome.seconds:.1f} s"
+            rows.append((run.kernel, outcome.tensorflow, outcome.python, how, seconds, str(len(found.records) or "")))
+    print_table(("kernel", "TensorFlow", "Python", "exit code", "time", "recorded"), rows, errors=True)
+
+
+def _print_plan(runs: "Sequence[Run]", as_json: bool) -> int:
     if as_json:
         print_json([run.to_json() for run in runs])
     else:
@@ -189,28 +226,38 @@ def _notebooks(
     resume: bool, dry_run: bool, as_json: bool, *,
     comparison: dict[str, Any], engine: dict[str, Any], memory: str, conditions: dict[str, Any],
 ) -> int:  # fmt: skip
-    from tfprovisioner.batch.dask import embedded
+    from tfprovisioner.batch.dask import cluster
 
     if engine["scheduler"] is None and not dry_run:
-        embedded.prepare()  # now, so that it goes on while this process imports papermill and the rest
+        cluster.start_worker_server(
+            "tfprovisioner.cli.app"
+        )  # now, so that it goes on while this process imports papermill and the rest
 
-    from tfprovisioner.batch import destinations, loading
-    from tfprovisioner.batch import notebooks as matrix
-    from tfprovisioner.batch.dask.cluster import Options
+    from tfprovisioner.batch import notebooks, report, tasks
+    from tfprovisioner.batch.dask.cluster import Options, parse_size
+    from tfprovisioner.batch.output_dir import default_folder
 
     try:
-        set_to = loading.parameters(parameters)
-        values, options = loading.grid(grid), Options(memory=loading.size(memory), **engine)
+        set_to = tasks.parse_parameters(parameters)
+        values, options = tasks.parse_grid(grid), Options(memory=parse_size(memory), **engine)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="-p, --grid, --memory") from None
     _check(kernels, comparison, output, resume)
-    runs = expand(sources, kernels, set_to, values)
-    plan = matrix.planned(
-        runs,
-        output or str(destinations.default()),
-        resume,
-        loading.Conditions(apart=options.scheduler is not None, **conditions),
-    )
+    runs = tasks.expand(sources, kernels, set_to, values)
+    shared = tasks.Conditions(apart=options.scheduler is not None, **conditions)
+    plan = notebooks.planned(runs, output or str(default_folder()), resume, shared)
     if dry_run:
-        return _tell(matrix.left(plan), as_json)
-    return matrix.run(plan, options=options, comparison=comparison, as_json=as_json)
+        return _print_plan(notebooks.remaining(plan), as_json)
+    result = notebooks.run(plan, options, comparison, lambda text: print(text, file=sys.stderr))
+    if as_json:
+        print_json(result.report.document)
+    else:
+        print(report.text(result.report))
+        print(f"\nThe report: {result.page}")
+    if result.failure is not None:
+        raise result.failure
+    if result.interrupted:
+        again = f"Run the rest with the same command and {result.resume_options}"
+        print(f"Interrupted; what had finished is kept. {again}", file=sys.stderr)
+        return INTERRUPTED
+    return result.report.exit_code

@@ -1,11 +1,11 @@
-"""Bisecting from the first release to the answer: first among lines, then, if wanted, among exact releases."""
+"""A bisection from the first release to the answer: among release lines, then, if wanted, among exact releases."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from tfkernels.comparison import Comparison
-from tfprovisioner.batch.bisect.releases import Lineup, patches
+from tfprovisioner.batch.bisect.releases import Candidates, patches
 from tfprovisioner.batch.bisect.search import Search
 from tfprovisioner.batch.bisect.verdict import Trial
 
@@ -15,17 +15,17 @@ class Bisected:
     """The answer, and how it was found."""
 
     ends: tuple[str, str]
-    """The good one and the bad one that were asked about."""
+    """The good and the bad release of the question."""
     search: Search
-    """The last one: of several, that among exact releases."""
+    """The last one: that among exact releases if there were two."""
     trials: tuple[Trial, ...]
-    """In the order in which they were run."""
+    """In the order of the runs."""
     left_out: Mapping[str, str]
-    """What could not even be tried, and why."""
+    """Releases that cannot be tested on this machine, and why."""
 
     @property
     def decided(self) -> bool:
-        """Whether there is one release that is the first bad one."""
+        """Whether there is exactly one first bad release."""
         return self.search.problem is None and not self.search.between
 
     @property
@@ -37,12 +37,12 @@ class Bisected:
 
     @property
     def comparison(self) -> Comparison | None:
-        """The good end's value beside that of the first bad release."""
+        """The first bad release's value beside the good end's."""
         found = {trial.release: trial.comparison for trial in self.trials}
         return None if self.problem else found[self.search.first_bad]
 
     def document(self) -> dict[str, Any]:
-        """All of it as plain values that JSON has."""
+        """Plain values that JSON has."""
         nothing = self.search.problem is not None
         return {
             "good": self.ends[0],
@@ -53,36 +53,34 @@ class Bisected:
             "first_bad": None if nothing else self.search.first_bad,
             "skipped_between": [] if nothing else list(self.search.between),
             "left_out": dict(self.left_out),
-            "trials": [_plain(trial) for trial in self.trials],
+            "trials": [
+                {**asdict(replace(trial, comparison=None)), "largest_error": trial.largest_error}
+                for trial in self.trials
+            ],
             "difference": None if self.comparison is None else self.comparison.to_dict(),
         }
 
 
 def bisect(
-    lineup: Lineup, test: Callable[[str], Trial], tell: Callable[[Trial], None], exactly: bool = False
+    candidates: Candidates, test: Callable[[str], Trial], tell: Callable[[Trial], None], exactly: bool = False
 ) -> Bisected:
-    """Tests releases until it is known which is the first bad one.
+    """Tests releases until the first bad one is known; ``tell`` gets every trial.
 
-    ``tell`` gets every trial. ``exactly`` goes on with all releases between the last good
-    and the first bad one. What ``test`` raises ends the search.
+    ``exactly`` goes on among all releases between the last good and the first bad one.
     """
     trials: list[Trial] = []
 
     def finished(search: Search) -> Search:
         while (release := search.next) is not None:
             trials.append(test(release))
-            search = search.told(release, trials[-1].verdict)
+            search = search.with_verdict(release, trials[-1].verdict)
             tell(trials[-1])
         return search
 
-    search, left_out = finished(Search(lineup.releases)), dict(lineup.left_out)
+    search, left_out = finished(Search(candidates.releases)), dict(candidates.left_out)
     if exactly and search.problem is None:
         finer = patches(search.last_good, search.first_bad)
         left_out.update(finer.left_out)
         known = {release: search.verdicts[release] for release in finer.releases if release in search.verdicts}
         search = finished(Search(finer.releases, known))
-    return Bisected((lineup.releases[0], lineup.releases[-1]), search, tuple(trials), left_out)
-
-
-def _plain(trial: Trial) -> dict[str, Any]:
-    return {**asdict(replace(trial, comparison=None)), "largest_error": trial.largest_error}
+    return Bisected((candidates.releases[0], candidates.releases[-1]), search, tuple(trials), left_out)

@@ -1,4 +1,4 @@
-"""The releases that a bisection chooses from, in order, between a good one and a bad one."""
+"""The releases that a bisection chooses from, between a good one and a bad one."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from tfprovisioner.catalogue.releases import Release
 
 
 @dataclass(frozen=True)
-class Lineup:
+class Candidates:
     """Releases by exact number, the good end first, whichever end is older."""
 
     releases: tuple[str, ...]
@@ -18,10 +18,10 @@ class Lineup:
     """Lines and releases between the ends that cannot be tested on this machine, and why."""
 
 
-def lines(good: Release, bad: Release) -> Lineup:
-    """The newest patch release of every line between two releases, which are the ends themselves.
+def lines(good: Release, bad: Release) -> Candidates:
+    """The newest patch release of every line between two releases, and these themselves.
 
-    Of one line: all of its patch releases between the two.
+    If both are of one line: its patch releases between the two.
     """
     if good.line == bad.line:
         return patches(good.version, bad.version)
@@ -30,39 +30,39 @@ def lines(good: Release, bad: Release) -> Lineup:
         if release.line not in (good.line, bad.line):
             by_line.setdefault(release.line, []).append(release)
     newest = {line: _newest(releases) for line, releases in by_line.items()}
-    here = [release for release in newest.values() if release is not None]
     low, high = sorted((Version(good.line), Version(bad.line)))
     missing = [line for line, release in newest.items() if release is None and low < Version(line) < high]
-    return Lineup(_in_order(good.version, bad.version, here), dict.fromkeys(missing, _no_wheels()))
+    available = [release.version for release in newest.values() if release is not None]
+    return Candidates(_in_order(good.version, bad.version, available), dict.fromkeys(missing, _no_wheels()))
 
 
-def patches(good: str, bad: str) -> Lineup:
-    """Every release between two. Those that were withdrawn are left out."""
+def patches(good: str, bad: str) -> Candidates:
+    """Every release between two, except withdrawn ones."""
     low, high = sorted((Version(good), Version(bad)))
     between = [release for release in catalogue.releases() if low < Version(release.version) < high]
     left_out = {
-        release.version: _no_wheels() if not _is_here(release) else f"withdrawn: {release.yanked}"
+        release.version: f"withdrawn: {release.yanked}" if _is_available(release) else _no_wheels()
         for release in between
-        if release.yanked is not None or not _is_here(release)
+        if release.yanked is not None or not _is_available(release)
     }
-    return Lineup(_in_order(good, bad, [each for each in between if each.version not in left_out]), left_out)
+    available = [release.version for release in between if release.version not in left_out]
+    return Candidates(_in_order(good, bad, available), left_out)
 
 
 def _newest(releases: Iterable[Release]) -> Release | None:
-    """The newest one that this machine can have; a withdrawn one only if there is no other."""
-    here = [release for release in releases if _is_here(release)]
-    return next((release for release in reversed(here) if release.yanked is None), here[-1] if here else None)
+    """The newest one for this machine; a withdrawn one only if there is no other."""
+    available = [release for release in releases if _is_available(release)]
+    kept = [release for release in available if release.yanked is None]
+    return next(reversed(kept or available), None)
 
 
-def _in_order(good: str, bad: str, candidates: Iterable[Release]) -> tuple[str, ...]:
+def _in_order(good: str, bad: str, available: Iterable[str]) -> tuple[str, ...]:
     low, high = sorted((Version(good), Version(bad)))
-    between = sorted(Version(each.version) for each in candidates if low < Version(each.version) < high)
-    names = {Version(each.version): each.version for each in candidates}
-    found = [names[version] for version in between]
-    return (good, *(found if Version(good) < Version(bad) else reversed(found)), bad)
+    between = sorted((each for each in available if low < Version(each) < high), key=Version)
+    return (good, *(between if Version(good) < Version(bad) else reversed(between)), bad)
 
 
-def _is_here(release: Release) -> bool:
+def _is_available(release: Release) -> bool:
     return catalogue.platform_name() in release.platforms
 
 

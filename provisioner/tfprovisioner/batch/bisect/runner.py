@@ -1,4 +1,4 @@
-"""Testing releases one after the other: an environment for each, a run in it, and nothing left of it afterwards."""
+"""Runs the notebook on one release after the other, each in an environment of its own."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -11,14 +11,13 @@ from typing import Any
 import nbformat
 
 from tfkernels.client.kernelspecs import KernelSpec
-from tfprovisioner.batch import kernel_ref, loading, output_dir, recorded
+from tfprovisioner.batch import kernel_ref, output_dir, recorded, tasks
 from tfprovisioner.batch.bisect.search import SKIPPED
-from tfprovisioner.batch.bisect.verdict import Judge, Trial
+from tfprovisioner.batch.bisect.verdict import Criterion, Trial
 from tfprovisioner.batch.execute.notebook import execute
 from tfprovisioner.batch.kernel_ref import KernelRef
-from tfprovisioner.batch.loading import Conditions
-from tfprovisioner.batch.runs import Run, expand
-from tfprovisioner.batch.tasks import Progress, Task
+from tfprovisioner.batch.outcomes import Progress
+from tfprovisioner.batch.tasks import Conditions, Task
 from tfprovisioner.environments import store
 from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import ProvisionError
@@ -29,35 +28,27 @@ from tfprovisioner.kernelspecs import write as kernelspec
 def prepared(source: str, release: str, parameters: Mapping[str, Any], conditions: Conditions) -> Task:
     """The run of a notebook on a release. Raises ``BadSource``."""
     wanted = _wanted(release)
-    (task,) = loading.tasks([_run(source, wanted, parameters)], {wanted.name: wanted}, conditions)
+    (task,) = tasks.load(tasks.expand([source], [wanted.name], parameters), {wanted.name: wanted}, conditions)
     return task
 
 
 def _wanted(release: str) -> KernelRef:
-    """Its kernel as ``tfkernels install`` makes it; none needs to be registered."""
+    """The kernel that ``tfkernels install`` would make; none needs to be registered."""
     return kernel_ref.wanted_of(InstallRequest(release))
 
 
-def _run(source: str, wanted: KernelRef, parameters: Mapping[str, Any]) -> Run:
-    (run,) = expand([source], [wanted.name], parameters)
-    return run
-
-
-class Trials:
-    """A context manager: at its end those environments go again that were built in it and that nothing else uses."""
+class ReleaseRunner:
+    """Context manager: at its end it deletes the environments that it built and that nothing else uses."""
 
     def __init__(
-        self, first: Task, judge: Judge, folder: Path, tell: Callable[[Progress], None], keep: bool = False
+        self, first: Task, criterion: Criterion, folder: Path, tell: Callable[[Progress], None], keep: bool = False
     ) -> None:
-        """``first`` is the run on any of the releases; those on the others are made from it.
-
-        ``folder`` is for the executed notebooks. ``tell`` gets what is being done.
-        """
-        self._first, self._judge, self._folder, self._tell, self._keep = first, judge, folder, tell, keep
+        """``first`` is the run on any release, ``folder`` is for the executed notebooks."""
+        self._first, self._criterion, self._folder, self._tell, self._keep = first, criterion, folder, tell, keep
         self._made: list[tuple[KernelSpec, bool]] = []
         """Kernels that no Jupyter sees, and whether their environments had to be built."""
 
-    def __enter__(self) -> "Trials":
+    def __enter__(self) -> "ReleaseRunner":
         return self
 
     def __exit__(
@@ -68,26 +59,22 @@ class Trials:
                 self._remove(spec, built)
 
     def test(self, release: str) -> Trial:
-        """Runs the notebook on a release. Raises ``SeveralRecords``, and ``ProvisionError`` if nothing can be written.
+        """Runs the notebook on a release; skips a release that cannot be had here.
 
-        A release that cannot be had here is skipped.
+        Raises ``SeveralRecords``, and ``ProvisionError`` if nothing can be written.
         """
-        wanted = _wanted(release)
-        task = self._task(wanted)
+        wanted, first = _wanted(release), self._first
+        (run,) = tasks.expand([first.run.source], [wanted.name], first.run.parameters)
+        fingerprint = tasks.fingerprint(first.notebook, asdict(wanted), run, first.inputs)
+        task = replace(first, run=run, fingerprint=fingerprint, check=self._criterion.test)
         try:
-            spec = self._kernel(wanted, task.run.name)
+            spec = self._kernel(wanted, run.name)
         except ProvisionError as error:
             return Trial(release, SKIPPED, str(error))
         executed = execute(task, spec, self._tell, threading.Event())
         path = output_dir.write(self._folder, executed)
         notebook = nbformat.reads(executed.notebook, as_version=4)
-        return self._judge.judge(release, executed, recorded.of_notebook(notebook, path.with_suffix(".values")))
-
-    def _task(self, wanted: KernelRef) -> Task:
-        first = self._first
-        run = _run(first.run.source, wanted, first.run.parameters)
-        fingerprint = output_dir.fingerprint(first.notebook, asdict(wanted), run, first.inputs)
-        return replace(first, run=run, fingerprint=fingerprint, check=self._judge.test)
+        return self._criterion.decide(release, executed, recorded.of_notebook(notebook, path.with_suffix(".values")))
 
     def _kernel(self, wanted: KernelRef, run: str) -> KernelSpec:
         before, ready = set(kernel_ref.folder().glob("*/*")), kernel_ref.ready(wanted)
@@ -99,7 +86,7 @@ class Trials:
     def _remove(self, spec: KernelSpec, built: bool) -> None:
         environment = Path(spec.spec["metadata"]["tfkernels"]["environment"])
         if store.runs(environment):
-            return  # somebody else has begun to use it; `tfkernels gc` takes it when nobody does
+            return  # another process uses it now; `tfkernels gc` deletes it later
         with suppress(ProvisionError, OSError):  # as above
             if built:
                 install.discard(environment, [spec])  # unless another kernel was made of it meanwhile

@@ -1,4 +1,4 @@
-"""Is a release good? What a bisection asks of every run, and the answer."""
+"""The verdict on one release: good or bad, or not testable."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,19 +7,19 @@ from typing import Any
 from tfkernels.comparison import Comparison, compare
 from tfkernels.errors import TFKernelsError
 from tfprovisioner.batch.bisect.search import BAD, GOOD, SKIPPED
-from tfprovisioner.batch.outcomes import Failure
+from tfprovisioner.batch.outcomes import Executed, Failure
 from tfprovisioner.batch.recorded import Record
-from tfprovisioner.batch.tasks import Executed
+from tfprovisioner.batch.report.verdicts import largest_error
 from tfprovisioner.errors import ProvisionError
 
 
 class SeveralRecords(ProvisionError):
-    """The notebook records more than one result, and nobody said which one is meant."""
+    """The notebook records several results, and the user did not choose one."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of testing one release."""
+    """The test of one release."""
 
     release: str
     verdict: str
@@ -27,22 +27,19 @@ class Trial:
     """In a few words."""
     python: str = ""
     seconds: float = 0.0
-    """Of the run, without the building of its environment."""
+    """Of the run, without the build of its environment."""
     comparison: Comparison | None = None
-    """With the good end's value, if it is values that are compared."""
+    """With the good end's value, if values are compared."""
 
     @property
     def largest_error(self) -> float | None:
-        """The largest absolute error of any part."""
-        parts = () if self.comparison is None else self.comparison.parts  # it is false if they differ
-        extremes = [part.statistics.max_absolute_error for part in parts if part.statistics is not None]
-        return max((extreme.error for extreme in extremes if extreme is not None), default=None)
+        return None if self.comparison is None else largest_error(self.comparison.parts)
 
 
-class Judge:
+class Criterion:
     """Decides by one recorded value, by an expression, or by whether the notebook runs to its end.
 
-    The first run that it sees is that of the good end: its value is the reference for all others.
+    The first run must be that of the good end: its value is the reference for all others.
     """
 
     def __init__(
@@ -54,34 +51,25 @@ class Judge:
         self._reference: tuple[str, Record, Any] | None = None
         self._begun = False
 
-    @property
-    def criterion(self) -> str:
-        """What decides, as far as it is known: without a choice of the user's the first run decides that, too."""
+    def __str__(self) -> str:
+        """In words. Without a choice of the user's, it is known after the first run."""
         if self.test is not None:
             return f"whether {self.test} is true after the last cell"
         if self.record is not None:
             return f"what the notebook records as {self.record!r}"
         return "whether the notebook runs to its end" if self._begun else "what the notebook records"
 
-    def judge(self, release: str, executed: Executed, records: Sequence[Record]) -> Trial:
-        """The verdict on a run. Tolerances that were recorded go before those of the options.
-
-        Raises ``SeveralRecords``.
-        """
+    def decide(self, release: str, executed: Executed, records: Sequence[Record]) -> Trial:
+        """The verdict on a run. Recorded tolerances take precedence. Raises ``SeveralRecords``."""
         if not self._begun and self.test is None and self.record is None:
-            self.record = self._only(records)
+            if len(records) > 1:
+                names = ", ".join(repr(record.name) for record in records)
+                raise SeveralRecords(f"The notebook records several results. Choose one with --record: {names}")
+            self.record = records[0].name if records else None
         self._begun = True
         verdict, why, comparison = self._verdict(release, executed, records)
         outcome = executed.outcome
         return Trial(release, verdict, why, outcome.python, outcome.seconds, comparison)
-
-    def _only(self, records: Sequence[Record]) -> str | None:
-        if len(records) > 1:
-            raise SeveralRecords(
-                "The notebook records more than one result. Say which of them decides, with --record: "
-                + ", ".join(repr(record.name) for record in records)
-            )
-        return records[0].name if records else None
 
     def _verdict(
         self, release: str, executed: Executed, records: Sequence[Record]
@@ -90,13 +78,14 @@ class Judge:
         if self.record is not None:
             record = next((record for record in records if record.name == self.record), None)
             if record is None:
-                return SKIPPED, told(failure) if failure else f"it records nothing as {self.record!r}", None
+                return SKIPPED, _line(failure) if failure else f"it records nothing as {self.record!r}", None
             return self._compared(release, record)
-        if failure is not None and (self.test is not None or not _cell_is_to_blame(failure)):
-            return SKIPPED, told(failure), None
+        # Without a cell, the kernel did not even start, which says nothing about the notebook.
+        if failure is not None and (self.test is not None or failure.cell is None):
+            return SKIPPED, _line(failure), None
         if self.test is not None:
             return (GOOD, "true", None) if executed.checked else (BAD, "false", None)
-        return (BAD, told(failure), None) if failure else (GOOD, "runs to its end", None)
+        return (BAD, _line(failure), None) if failure else (GOOD, "runs to its end", None)
 
     def _compared(self, release: str, record: Record) -> tuple[str, str, Comparison | None]:
         try:
@@ -118,12 +107,6 @@ class Judge:
         return BAD, f"differs in {difference.path}" if len(comparison.parts) > 1 else "differs", comparison
 
 
-def _cell_is_to_blame(failure: Failure) -> bool:
-    """Or the kernel did not even start, which says nothing of the notebook."""
-    return failure.cell is not None
-
-
-def told(failure: Failure) -> str:
-    """A failure in one line."""
+def _line(failure: Failure) -> str:
     first = next((line for line in failure.message.splitlines() if line.strip()), "")
     return f"{failure.kind}: {first}" if first else failure.kind

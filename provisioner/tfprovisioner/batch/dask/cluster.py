@@ -1,47 +1,66 @@
-"""The engine of ``tfkernels run``: tasks on the workers of a Dask cluster, one here or one that runs elsewhere.
+"""The engine of a batch: tasks on the workers of a Dask cluster, a private one on this machine or the user's.
 
-Dask carries: it connects the machines, moves tasks and results, and notices when a worker or a client is gone. Which
-run starts where and when is decided here, one by one as places get free (see ``placement``): a task given to Dask is
-for one worker and begins there at once. So a worker that dies takes no more with it than what it was executing, no
-machine has more runs than fit into its memory, and who tries again how often does not depend on a scheduler's settings.
+Imports nothing heavy: ``start_worker_server`` is called while the rest is imported.
 """
 
 import logging
+import multiprocessing
+import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from multiprocessing import forkserver
+from typing import TYPE_CHECKING, Any
 
-from tfprovisioner.batch.dask import embedded
-from tfprovisioner.batch.dask.capacity import NEED, fitting, resources
-from tfprovisioner.batch.kernel_ref import KernelRef
-from tfprovisioner.batch.tasks import Engine, Executed, Progress, Task
+from tfkernels.client import runtime_dir
 from tfprovisioner.errors import ProvisionError
 
-CONNECT = 20.0
-"""Seconds that a scheduler has to answer."""
+if TYPE_CHECKING:
+    from tfprovisioner.batch.dask.scheduler import Dispatcher
+    from tfprovisioner.batch.kernel_ref import KernelRef
+    from tfprovisioner.batch.outcomes import Executed, Progress
+    from tfprovisioner.batch.tasks import Task
+
+CONNECT_TIMEOUT = 20.0
+"""Seconds for a scheduler's answer."""
+
+_WORKER = "tfprovisioner.batch.dask.worker"
+
+_SETTINGS = {
+    # Workers fork from a server process that has imported everything: a new one starts in a tenth of a second.
+    "distributed.worker.multiprocessing-method": "forkserver",
+    "distributed.worker.profile.enabled": False,  # it samples stacks a hundred times a second
+    # One thread for OpenMP and others is right for tasks inside of workers. Ours are kernels, which would inherit it.
+    "distributed.nanny.pre-spawn-environ": {},
+    "distributed.scheduler.work-stealing": False,  # a task runs where we put it
+}
+
+_NO_PAGES: dict[str, list[str]] = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
+"""Dask's pages have no login, and every user of this machine reaches the loopback interface."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """How a batch is spread."""
+    """How a batch is distributed."""
 
     workers: int | None = None
-    """How many runs at once at most; ``None`` is as many as fit."""
-    memory: int = NEED
-    """Bytes that one run needs."""
+    """Runs at once at most; ``None`` is as many as fit."""
+    memory: int = 2_000_000_000
+    """Bytes that one run needs: TensorFlow itself and a small model."""
     scheduler: str | None = None
-    """The address of a Dask scheduler; ``None`` is a cluster of our own, on this machine."""
+    """Address of the user's Dask scheduler; ``None`` is a private cluster on this machine."""
     retries: int = 2
-    """How often a run whose worker died is tried again."""
+    """Repetitions of a run whose worker died."""
+    dashboard: bool = False
+    """Whether the private cluster has Dask's page."""
 
 
 @dataclass(frozen=True)
 class Started:
-    """An engine that can be used, and what to tell of it."""
+    """A cluster that executes tasks."""
 
-    engine: Engine
+    engine: "Dispatcher"
     scheduler: str
     """Its address."""
     described: str
@@ -49,73 +68,133 @@ class Started:
     dashboard: str
     """The address of Dask's page; empty if there is none."""
 
-    def run(self, tasks: Sequence[Task]) -> Iterator[Executed]:
+    def run(self, tasks: "Sequence[Task]") -> "Iterator[Executed]":
         return self.engine.run(tasks)
+
+
+def parse_size(text: str) -> int:
+    """``1.5GB``, ``800 MB``, or a number of bytes. Raises ``ValueError`` with a message for the user."""
+    from dask.utils import parse_bytes
+
+    try:
+        return int(parse_bytes(text))
+    except ValueError:
+        raise ValueError(f"{text!r} is not a size like 2GB or 800MB") from None
+
+
+def start_worker_server(*modules: str) -> None:
+    """Starts the process that workers fork from, once; returns at once. It imports ``modules`` too.
+
+    Python runs it with ``-c``, so that the current folder is on its path: a file ``socket.py`` there would be imported
+    instead of the standard library's. Hence another current folder, for that moment.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([_WORKER, "tfprovisioner.batch.execute.notebook", *modules])
+    here = os.open(".", os.O_RDONLY)
+    try:
+        os.chdir("/")
+        forkserver.ensure_running()
+    finally:
+        os.fchdir(here)
+        os.close(here)
 
 
 @contextmanager
 def started(
-    options: Options, wanted: Mapping[str, KernelRef], runs: int, tell: Callable[[Progress], None]
+    options: Options, wanted: "Mapping[str, KernelRef]", runs: int, tell: "Callable[[Progress], None]"
 ) -> Iterator[Started]:
     """An engine for ``runs`` runs on the ``wanted`` kernels, by their names.
 
-    ``tell`` is called in the thread that iterates over the results. Raises ``ProvisionError``. Whatever ends the
-    context, no kernel of the batch is left anywhere.
+    The iteration over results calls ``tell``. Raises ``ProvisionError``. No kernel of the batch outlives the context.
     """
-    opened = _embedded(options, runs) if options.scheduler is None else _connected(options.scheduler)
+    opened = _private_cluster(options, runs) if options.scheduler is None else _connected(options.scheduler)
     with opened as (client, dashboard):
-        from tfprovisioner.batch.dask.hosts import Machines
+        from tfprovisioner.batch.dask.hosts import Hosts
         from tfprovisioner.batch.dask.scheduler import Dispatcher
+        from tfprovisioner.batch.outcomes import Progress
 
-        def say(text: str) -> None:
-            tell(Progress("", "note", text=text))
-
-        need = 1 if options.scheduler is None else options.memory  # here it decided how many workers there are
-        machines = Machines(client, wanted, need, say)
-        machines.look()
-        machines.check()
-        dispatcher = Dispatcher(client, machines, wanted, options.retries, tell, options.workers)
+        need = 1 if options.scheduler is None else options.memory  # here the number of workers respects it already
+        hosts = Hosts(client, wanted, need, lambda text: tell(Progress("", "note", text=text)))
+        hosts.update()
+        dispatcher = Dispatcher(client, hosts, wanted, options.retries, tell, options.workers)
         try:
-            yield Started(dispatcher, client.scheduler.address, machines.described(options.scheduler), dashboard)
+            yield Started(dispatcher, client.scheduler.address, hosts.described(options.scheduler), dashboard)
         finally:
             dispatcher.stop()
 
 
 @contextmanager
-def _embedded(options: Options, runs: int) -> Iterator[tuple[Any, str]]:
-    embedded.prepare()
-    workers = options.workers or fitting(resources(), options.memory, runs)
-    with embedded.cluster(min(workers, max(1, runs))) as cluster:
-        from distributed import Client
+def _private_cluster(options: Options, runs: int) -> Iterator[tuple[Any, str]]:
+    """A ``distributed.LocalCluster`` of processes that run one task each.
 
-        with _quiet(), Client(cluster, set_as_default=False) as client:
-            yield client, embedded.dashboard(cluster)
+    Who can talk to a Dask scheduler or worker can run any code through it. So all of it is on the loopback interface
+    and accepts only connections with a certificate of a key that this process makes.
+    """
+    start_worker_server()
+    import dask
+    import distributed.utils
+    from distributed import Client, LocalCluster
+    from distributed.security import Security
+
+    from tfprovisioner.batch.dask.placement import places
+    from tfprovisioner.batch.dask.worker import free_resources
+
+    # Dask would set what the server process imports again, and import pandas for that: it takes a second longer.
+    distributed.utils._forkserver_preload_set = True  # noqa: SLF001 (there is no public name)
+
+    workers = options.workers or places(*free_resources(), options.memory)
+    folder = runtime_dir.make()  # Dask keeps a folder for each worker; elsewhere they would stay in the current one
+    settings = {**_SETTINGS, **({} if options.dashboard else _NO_PAGES), "temporary-directory": str(folder)}
+    try:
+        with dask.config.set(settings):
+            try:
+                cluster = LocalCluster(
+                    n_workers=min(workers, max(1, runs)),
+                    threads_per_worker=1,
+                    host="127.0.0.1",
+                    protocol="tls://",
+                    security=Security.temporary(),
+                    dashboard_address="127.0.0.1:0",
+                    scheduler_kwargs={"dashboard": options.dashboard},
+                    memory_limit=0,  # of the worker, which hardly needs any; its kernel is another process
+                    local_directory=str(folder),
+                    preload=[_WORKER],
+                    env=dict(os.environ),  # the server process may be older than a change
+                    # Dask logs about itself. The batch says what matters: a worker that died, a run that failed.
+                    silence_logs=logging.CRITICAL,
+                )
+            except (OSError, RuntimeError) as error:
+                raise ProvisionError(f"Cannot start the workers of the batch: {error}.") from error
+            with cluster, _silent(), Client(cluster, set_as_default=False) as client:
+                yield client, cluster.dashboard_link if options.dashboard else ""
+    finally:
+        runtime_dir.remove(folder)
 
 
 @contextmanager
 def _connected(address: str) -> Iterator[tuple[Any, str]]:
-    """A client of a scheduler. For ``tls://`` Dask's own configuration says where certificates and keys are."""
+    """A client of the user's scheduler. For ``tls://`` Dask's configuration says where certificates and keys are."""
     from distributed import Client
     from distributed.versions import VersionMismatchWarning
 
     try:
         with warnings.catch_warnings():
-            # A table of packages that tasks do not use. What matters is the version of tfkernels, and that is checked.
+            # It is about packages that tasks do not use. ``hosts`` checks the version of tfkernels.
             warnings.simplefilter("ignore", VersionMismatchWarning)
-            client = Client(address, timeout=CONNECT, set_as_default=False)
+            client = Client(address, timeout=CONNECT_TIMEOUT, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
         raise ProvisionError(
-            f"No Dask scheduler answers at {address}: {error}. Start one with: dask scheduler; or leave --scheduler "
-            f"away, to run on this machine. Certificates for tls:// are set in Dask's configuration (distributed.comm)."
+            f"Cannot reach a Dask scheduler at {address}: {error}. Start one with: dask scheduler; or omit --scheduler "
+            f"to run on this machine. Certificates for tls:// are set in Dask's configuration (distributed.comm)."
         ) from error
-    with _quiet(), client:
+    with _silent(), client:
         shown = "dashboard" in client.scheduler_info()["services"]
         yield client, client.dashboard_link if shown else ""
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """What Dask's client logs on standard error is about its connection; if that is lost, we say what it means."""
+def _silent() -> Iterator[None]:
+    """Without the log of Dask's client on standard error: the batch says itself that the connection is lost."""
     from distributed.utils import silence_logging_cmgr
 
     with silence_logging_cmgr(logging.CRITICAL), silence_logging_cmgr(logging.CRITICAL, root="distributed.client"):

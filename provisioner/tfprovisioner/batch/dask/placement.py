@@ -1,65 +1,73 @@
-"""Which machine executes a run of which kernel next.
+"""Where the next run starts. Pure decisions, nothing of Dask; see docs/design/batch.md for why Dask does not make them.
 
-Environments are built per machine, and building one takes longer than most runs. So a kernel's runs stay where its
-environment is, unless the queue there is longer than a build. Decided anew whenever a place is free: how long builds
-and runs take is only known by then. Nothing of Dask here.
+Building an environment takes longer than most runs. So a kernel's runs stay on the machines that have its environment,
+unless the queue there takes longer than a build elsewhere.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 
-@dataclass(frozen=True)
+@dataclass
 class Machine:
-    """What is to be known of a machine to give it work."""
+    """A machine of the cluster, and what it does for this batch."""
 
     name: str
     places: int
-    """How many runs it takes at once."""
+    """Runs at once."""
     running: int = 0
-    ready: frozenset[str] = frozenset()
-    """The kernels that need not be built there."""
-    building: frozenset[str] = frozenset()
-    """Those that a run there has built at the moment."""
-    refused: frozenset[str] = frozenset()
-    """Those that it cannot have."""
+    ready: set[str] = field(default_factory=set)
+    """Kernels that need no build there."""
+    building: set[str] = field(default_factory=set)
+    """Kernels that a run is building there now."""
+    refused: set[str] = field(default_factory=set)
+    """Kernels that it cannot have."""
+    workers: dict[str, int] = field(default_factory=dict)
+    """Threads by the address of the worker."""
+    host: str = ""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a kernel's work is estimated to take, in seconds."""
+    """Estimated seconds of a kernel's work."""
 
     build: float = 60.0
     run: float = 10.0
 
 
-def choose(
-    machines: Sequence[Machine], waiting: Mapping[str, int], costs: Mapping[str, Cost]
-) -> tuple[str, Machine] | None:
-    """The kernel whose run is to start next, and where; ``None`` if none should start now.
+def places(processors: int, memory: int, need: int) -> int:
+    """How many runs that need ``need`` bytes each go at the same time, with ``memory`` bytes free; at least one."""
+    return max(1, min(processors, memory // max(1, need)))
 
-    ``waiting`` has the number of runs by kernel, those that should rather come first first. If nothing runs at all, and
-    a machine with a free place has not refused all kernels, something is chosen.
+
+def choose(
+    machines: Iterable[Machine], waiting: Mapping[str, int], costs: Mapping[str, Cost]
+) -> tuple[str, Machine] | None:
+    """The kernel whose run starts next, and the machine; ``None`` if none should start now.
+
+    ``waiting`` is the number of runs by kernel. If nothing runs at all, and a machine with a free place has not refused
+    all kernels, something is chosen.
     """
+    there = list(machines)
     options = [
-        (_rank(kernel, machine, machines), kernel, machine)
+        (_rank(kernel, machine, there), kernel, machine)
         for kernel, runs in waiting.items()
-        for machine in machines
+        for machine in there
         if runs
         and machine.running < machine.places
         and kernel not in machine.refused | machine.building  # a second run would only wait for the same build
-        and (kernel in machine.ready or _worth_building(kernel, machines, runs, costs.get(kernel, Cost())))
+        and (kernel in machine.ready or _worth_building(kernel, there, runs, costs.get(kernel, Cost())))
     ]
     return min(options, key=lambda option: option[0])[1:] if options else None
 
 
 def _worth_building(kernel: str, machines: Sequence[Machine], runs: int, cost: Cost) -> bool:
-    """Whether one more machine should build a kernel: nobody else does it, or it is there before the queue is empty."""
-    places = sum(machine.places for machine in machines if kernel in machine.ready | machine.building)
-    return not places or cost.build < runs * cost.run / places
+    """Whether one more machine should build a kernel: no other has it, or the build ends before the queue does."""
+    served = sum(machine.places for machine in machines if kernel in machine.ready | machine.building)
+    return not served or cost.build < runs * cost.run / served
 
 
 def _rank(kernel: str, machine: Machine, machines: Sequence[Machine]) -> tuple[bool, int, float]:
-    """Smallest first: what is ready here; what the fewest machines have; on the machine that is the least busy."""
+    """The smallest is best: a kernel that is ready here; one that few machines have; the machine that is least busy."""
     having = sum(kernel in other.ready | other.building for other in machines)
     return kernel not in machine.ready, having, machine.running / machine.places

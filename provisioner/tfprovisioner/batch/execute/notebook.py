@@ -1,4 +1,4 @@
-"""Executing one run on this machine: papermill on the kernel of a kernelspec, and what came of it."""
+"""Execution of one run on this machine: papermill on the kernel of a kernelspec, and the outcome."""
 
 import json
 import os
@@ -8,9 +8,8 @@ import time
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import ExitStack, closing
+from contextlib import closing
 from contextvars import Context
-from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -26,45 +25,37 @@ from papermill.exceptions import PapermillExecutionError
 from tfkernels import recording
 from tfkernels.client.kernelspecs import KernelSpec
 from tfkernels.client.process import ending
+from tfprovisioner.batch import outcomes
 from tfprovisioner.batch.execute.engine import ENGINE, CheckFailed, Launch
-from tfprovisioner.batch.execute.workdir import Workplace, private_folder
-from tfprovisioner.batch.outcomes import FAILED, METADATA, PASSED, Failure, Outcome, host, plain
-from tfprovisioner.batch.tasks import Cancelled, Executed, Progress, Task
+from tfprovisioner.batch.execute.workdir import WorkDir, private_folder
+from tfprovisioner.batch.outcomes import FAILED, PASSED, Cancelled, Executed, Failure, Outcome, Progress
+from tfprovisioner.batch.tasks import Task
 from tfprovisioner.environments import store
 
-LOOK = 0.1
-"""Seconds between two looks at whether a run is to be cancelled."""
+CANCEL_POLL_INTERVAL = 0.1
+"""Seconds between two looks at whether a run was cancelled."""
 
-_TAIL = 2000
-"""Characters of a dead kernel's last words."""
-
-Tell = Callable[[Progress], None]
+_LOG_KEPT = 2000
+"""Characters at the end of a dead kernel's output, for the failure's message."""
 
 
 def execute(
     task: Task,
     spec: KernelSpec,
-    tell: Tell,
+    tell: Callable[[Progress], None],
     cancelled: threading.Event,
     variables: Mapping[str, str] | None = None,
 ) -> Executed:
-    """Runs a task's notebook on the kernel of ``spec``. Whatever goes wrong with it is in the outcome.
+    """Runs a task's notebook on the kernel of ``spec``. The outcome says whatever goes wrong with it.
 
-    ``variables`` are what the kernel's process inherits, if not those of this one.
-
-    Several at once in one process, in threads of their own, do not disturb each other. When ``cancelled`` is set the
-    kernel is ended at once, and this raises ``Cancelled``. No process of the kernel's is left.
+    The kernel's process inherits ``variables``, by default this process's. When ``cancelled`` is set, the kernel ends
+    at once, and this raises ``Cancelled``. No process of the kernel is left. Several threads may execute tasks.
     """
     started, clock = datetime.now(timezone.utc), time.monotonic()
-    with ExitStack() as stack:
-        private = stack.enter_context(private_folder())
-        records, log_file = private / "records", private / "log"
+    with private_folder() as private, (private / "log").open("wb") as log:
+        records = private / "records"
         records.mkdir(mode=0o700)
-        log = stack.enter_context(log_file.open("wb"))
-        work = None
-        if task.folder is None:
-            (private / "work").mkdir()
-            work = Workplace(private / "work", task.inputs)
+        work = WorkDir(private / "work", task.inputs) if task.folder is None else None
         notebook = _read(task.notebook)
         reached: list[int] = []
 
@@ -72,7 +63,8 @@ def execute(
             reached.append(index)
             assert launch.notebook is not None
             count = sum(cell.cell_type == "code" and bool(cell.source.strip()) for cell in launch.notebook.cells)
-            tell(Progress(task.run.name, "running", len(reached), count, _first_line(cell.source), host()))
+            first_line = next((line.strip() for line in cell.source.splitlines() if line.strip()), "")
+            tell(Progress(task.run.name, "running", len(reached), count, first_line[:200], outcomes.host()))
 
         launch = Launch(
             spec, private / "kernel.json", Path(task.folder) if task.folder else private / "work",
@@ -80,14 +72,10 @@ def execute(
             task.cell_timeout, task.kernel_timeout, task.check, begins,
         )  # fmt: skip
         error = _run(launch, notebook, dict(task.run.parameters), cancelled)
-        failure = None if error is None else _failure(error, launch, reached, log_file)
+        failure = None if error is None else _failure(error, launch, reached, private / "log")
         if cancelled.is_set():
             raise Cancelled(task.run.name)
-        outcome = replace(
-            _outcome(task, spec, failure),
-            started=started.isoformat(timespec="milliseconds"),
-            seconds=round(time.monotonic() - clock, 3),
-        )
+        outcome = _outcome(task, spec, failure, started, time.monotonic() - clock)
         executed = launch.notebook or notebook
         values = {
             file.name: file.read_bytes() for file in records.iterdir() if re.fullmatch(r"[0-9a-f]{64}", file.name)
@@ -95,17 +83,14 @@ def execute(
         if task.inline:
             _put_inside(executed, values)
             values = {}
-        return Executed(
-            outcome, _written(executed, outcome, spec), values, work.written() if work else None, launch.checked
-        )
+        files = work.changes() if work else None
+        return Executed(outcome, _to_text(executed, outcome, spec), values, files, launch.checked)
 
 
-def not_started(task: Task, failure: Failure, spec: KernelSpec | None = None) -> Executed:
-    """What came of a run whose notebook was never executed; the notebook is the input, with the reason."""
-    notebook = _read(task.notebook)
-    started = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-    outcome = replace(_outcome(task, spec, failure), started=started)
-    return Executed(outcome, _written(notebook, outcome, spec))
+def not_started(task: Task, failure: Failure) -> Executed:
+    """For a run whose notebook was never executed: the input notebook, with the reason in its metadata."""
+    outcome = _outcome(task, None, failure, datetime.now(timezone.utc), 0.0)
+    return Executed(outcome, _to_text(_read(task.notebook), outcome, None))
 
 
 def _read(text: str) -> NotebookNode:
@@ -116,17 +101,17 @@ def _read(text: str) -> NotebookNode:
 def _run(
     launch: Launch, notebook: NotebookNode, parameters: dict[str, Any], cancelled: threading.Event
 ) -> Exception | None:
-    """Executes the notebook in a thread of its own, while this one looks after it; returns what was raised."""
+    """Executes the notebook in another thread, while this one looks at ``cancelled``; returns the exception."""
     # In an empty context: there jupyter_core makes an event loop, and it is ours to close.
     with ThreadPoolExecutor(1, "tfkernels-run") as thread:
         future = thread.submit(Context().run, _execute, launch, notebook, parameters)
         try:
-            while not wait([future], LOOK).done:
+            while not wait([future], CANCEL_POLL_INTERVAL).done:
                 if cancelled.is_set():
                     launch.kill()
         finally:
             launch.kill()  # with what cells have left running: TensorBoard, workers
-            while not wait([future], LOOK).done:  # this thread was interrupted
+            while not wait([future], CANCEL_POLL_INTERVAL).done:  # this thread was interrupted
                 launch.kill()
     error = future.exception()
     if error is not None and not isinstance(error, Exception):
@@ -143,7 +128,7 @@ def _execute(launch: Launch, notebook: NotebookNode, parameters: dict[str, Any])
         )  # fmt: skip
 
 
-def _outcome(task: Task, spec: KernelSpec | None, failure: Failure | None) -> Outcome:
+def _outcome(task: Task, spec: KernelSpec | None, failure: Failure | None, started: datetime, took: float) -> Outcome:
     described: dict[str, Any] = (spec.spec.get("metadata") or {}).get("tfkernels", {}) if spec else {}
     environment = store.load(Path(described.get("environment", ""))) if described else None
     return Outcome(
@@ -153,23 +138,25 @@ def _outcome(task: Task, spec: KernelSpec | None, failure: Failure | None) -> Ou
         tensorflow=described.get("tensorflow", ""),
         python=described.get("python", ""),
         lock=environment.recipe.lock if environment else "",
-        host=host(),
+        started=started.isoformat(timespec="milliseconds"),
+        seconds=round(took, 3),
+        host=outcomes.host(),
         attempts=task.attempt,
         failure=failure,
     )
 
 
-def _written(notebook: NotebookNode, outcome: Outcome, spec: KernelSpec | None) -> str:
-    """The notebook with what became of it; papermill leaves the name of another kernel in it (papermill#856)."""
+def _to_text(notebook: NotebookNode, outcome: Outcome, spec: KernelSpec | None) -> str:
+    """The notebook's JSON with the outcome; papermill leaves the name of another kernel in it (papermill#856)."""
     if spec is not None:
         notebook.metadata["kernelspec"] = {
             "name": outcome.run.kernel,
             "display_name": spec.spec.get("display_name", outcome.run.kernel),
             "language": spec.spec.get("language", "python"),
         }
-    if "papermill" in notebook.metadata:  # where it has an address, it has the whole input
+    if "papermill" in notebook.metadata:  # in place of an address it has the whole input
         notebook.metadata["papermill"].update(input_path=outcome.run.source, output_path=None)
-    notebook.metadata[METADATA] = outcome.to_json()
+    notebook.metadata[outcomes.METADATA] = outcome.to_json()
     return str(nbformat.writes(notebook))
 
 
@@ -178,32 +165,27 @@ def _failure(error: Exception, launch: Launch, reached: list[int], log: Path) ->
     match error:
         case PapermillExecutionError():
             # papermill has put two cells of its own into the notebook since.
-            position = next((i for i, c in enumerate(launch.notebook.cells) if _raised(c)), None)  # type: ignore[union-attr]
-            return Failure(error.ename, error.evalue, position, plain("\n".join(error.traceback)))
+            position = next((i for i, c in enumerate(launch.notebook.cells) if _raised(c)), None)  # type: ignore[union-attr]  # it ran
+            return Failure(error.ename, error.evalue, position, outcomes.plain("\n".join(error.traceback)))
         case CellTimeoutError():
             return Failure("CellTimeout", f"the cell took longer than {launch.cell_timeout:g} s", cell)
         case CheckFailed():
-            return Failure(
-                error.args[0], f"{error.args[1]}, when this was evaluated after the last cell: {launch.check}"
-            )
+            name, message = error.args
+            return Failure(name, f"{message}, when this was evaluated after the last cell: {launch.check}")
         case DeadKernelError() | RuntimeError() if launch.process is not None or reached:
-            return Failure("KernelDied", _how_it_died(launch, log), cell)
+            status = launch.process.poll() if launch.process is not None else None
+            how = "the kernel does not answer" if status is None else f"the kernel's process {ending(status)}"
+            return Failure("KernelDied", _with_log(how, log), cell)
         case OSError() | RuntimeError() if not reached:
-            told = f"kernel {launch.spec.name} did not start: {error}; {launch.spec.remedy}"
-            return Failure("KernelNotStarted", _with_last_words(told, log))
+            message = f"kernel {launch.spec.name} did not start: {error}; {launch.spec.remedy}"
+            return Failure("KernelNotStarted", _with_log(message, log))
         case _:
             return Failure(type(error).__name__, str(error) or repr(error), cell)
 
 
-def _how_it_died(launch: Launch, log: Path) -> str:
-    status = launch.process.poll() if launch.process is not None else None
-    told = f"the kernel's process {ending(status)}" if status is not None else "the kernel does not answer any more"
-    return _with_last_words(told, log)
-
-
-def _with_last_words(told: str, log: Path) -> str:
-    said = plain(log.read_text(encoding="utf-8", errors="replace")).strip()[-_TAIL:]
-    return f"{told}; its last output was:\n{said}" if said else told
+def _with_log(message: str, log: Path) -> str:
+    output = outcomes.plain(log.read_text(encoding="utf-8", errors="replace")).strip()[-_LOG_KEPT:]
+    return f"{message}; its last output was:\n{output}" if output else message
 
 
 def _raised(cell: NotebookNode) -> bool:
@@ -211,17 +193,11 @@ def _raised(cell: NotebookNode) -> bool:
 
 
 def _put_inside(notebook: NotebookNode, values: dict[str, bytes]) -> None:
-    for cell in notebook.cells:
-        for output in cell.get("outputs", ()):
-            record = output.get("data", {}).get(recording.TYPE)
-            if isinstance(record, str):
-                record = json.loads(record)
-            if record and record.get("value") is None and record.get("sha256") in values:
-                output["data"][recording.TYPE] = {
-                    **record,
-                    "value": b64encode(values[record["sha256"]]).decode("ascii"),
-                }
-
-
-def _first_line(source: str) -> str:
-    return next((line.strip() for line in source.splitlines() if line.strip()), "")[:200]
+    """Moves recorded values into the notebook's outputs."""
+    for output in (output for cell in notebook.cells for output in cell.get("outputs", ())):
+        record = output.get("data", {}).get(recording.TYPE)
+        if isinstance(record, str):
+            record = json.loads(record)
+        if record and record.get("value") is None and record.get("sha256") in values:
+            value = b64encode(values[record["sha256"]]).decode("ascii")
+            output["data"][recording.TYPE] = {**record, "value": value}

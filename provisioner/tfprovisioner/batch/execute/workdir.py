@@ -1,4 +1,4 @@
-"""Folders that runs are executed in: fresh and private, with files put in, and new ones given back."""
+"""Fresh private folders for runs: input files go in, new files come back, both as zip archives."""
 
 import io
 import os
@@ -11,14 +11,14 @@ from pathlib import Path
 
 from tfkernels.client import runtime_dir
 
-_STAMP = (1980, 1, 1, 0, 0, 0)
-"""The time of every packed file: the same files are the same bytes."""
+_TIMESTAMP = (1980, 1, 1, 0, 0, 0)
+"""The time of every packed file, so that the same files give the same bytes."""
 
 
 def pack(places: Mapping[Path, str]) -> bytes:
-    """A zip archive of files and of whole folders, each under the name that it is to have.
+    """A zip archive of files and of whole folders, each under a name of its own.
 
-    Links to files are packed as the files; other kinds of files are left out. Raises ``OSError``.
+    A link is packed as its file; devices and other special files are left out. Raises ``OSError``.
     """
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -30,7 +30,7 @@ def pack(places: Mapping[Path, str]) -> bytes:
 
 
 def unpack(packed: bytes, folder: Path) -> None:
-    """Puts the files of an archive below ``folder``, wherever their names would lead them. Raises ``OSError``."""
+    """The files of an archive below ``folder``, also those whose names lead out of it. Raises ``OSError``."""
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:
         for entry in archive.infolist():
             path = Path(archive.extract(entry, folder))
@@ -38,24 +38,25 @@ def unpack(packed: bytes, folder: Path) -> None:
                 path.chmod(path.stat().st_mode | stat.S_IXUSR)
 
 
-class Workplace:
-    """A fresh folder, with what was put there before the run began."""
+class WorkDir:
+    """A fresh folder with input files."""
 
     def __init__(self, folder: Path, inputs: bytes | None) -> None:
         self.folder = folder
+        folder.mkdir()
         if inputs is not None:
             unpack(inputs, folder)
         self._before = {path: _state(path) for path in _files(folder)}
 
-    def written(self) -> bytes | None:
-        """A zip archive of the files that are new or have changed; ``None`` if there are none."""
+    def changes(self) -> bytes | None:
+        """A zip archive of new and changed files; ``None`` if there are none."""
         changed = [path for path in _files(self.folder) if _state(path) != self._before.get(path)]
         return pack({path: path.relative_to(self.folder).as_posix() for path in changed}) if changed else None
 
 
 @contextmanager
 def private_folder() -> Iterator[Path]:
-    """One that nobody else can look into; gone at the end, or, if this process is killed, when another one is made."""
+    """A folder for this user only, deleted at the end. A later call deletes what a killed process left."""
     folder = runtime_dir.make()
     try:
         yield folder
@@ -79,7 +80,7 @@ def _state(path: Path) -> tuple[int, int, int]:
 
 
 def _add(archive: zipfile.ZipFile, path: Path, name: str) -> None:
-    entry = zipfile.ZipInfo(name, _STAMP)
+    entry = zipfile.ZipInfo(name, _TIMESTAMP)
     entry.compress_type = zipfile.ZIP_DEFLATED
     entry.external_attr = (path.stat().st_mode & 0o700 | stat.S_IFREG) << 16
     with path.open("rb") as source, archive.open(entry, "w", force_zip64=True) as target:

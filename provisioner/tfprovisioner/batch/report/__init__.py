@@ -1,13 +1,12 @@
-"""From what runs recorded to verdicts and documents.
+"""The report on runs: what they recorded, compared, as JSON, HTML, JUnit's XML and text.
 
-``cases`` says which runs belong together, ``verdicts`` compares what they recorded, ``findings`` is all of it with the
-exit code; ``text``, ``document`` (JSON), ``junit`` and ``page`` (HTML) show it, ``writing`` writes the files.
+Python 3.10 and newer, NumPy, with the extra ``batch``. ``cli`` and ``batch`` import it. ``model`` is the content of
+``report.json``; everything else shows it.
 """
 
 from tfprovisioner.batch.report.cases import UnknownBaseline
 from tfprovisioner.batch.report.files import NotOurs, write
-from tfprovisioner.batch.report.json import document
 from tfprovisioner.batch.report.model import Report, make
 from tfprovisioner.batch.report.text import text
 
-__all__ = ["NotOurs", "Report", "UnknownBaseline", "document", "make", "text", "write"]
+__all__ = ["NotOurs", "Report", "UnknownBaseline", "make", "text", "write"]

@@ -1,22 +1,20 @@
-"""``junit.xml``, for continuous integration: a suite for each case, a test for each run and for each verdict.
+"""``junit.xml``, for continuous integration: a suite for each case, a test for each run and for each comparison.
 
-What a cell raised is a failure; what kept a run from running, or a value from being read, is an error.
+An exception of a cell is a failure; a run that did not start, or a value that cannot be read, is an error.
 """
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
-from tfprovisioner.batch.report.cases import Placed
-from tfprovisioner.batch.report.failures import tell
-from tfprovisioner.batch.report.json import relative
+from tfprovisioner.batch.report import failures
+from tfprovisioner.batch.report.json import Entry
 from tfprovisioner.batch.report.model import Report
-from tfprovisioner.batch.report.verdicts import NOT_COMPARED, UNREADABLE, Verdict
+from tfprovisioner.batch.report.verdicts import DIFFERING, NOT_COMPARED, UNREADABLE
 
-NAME = "tfkernels"
+SUITES_NAME = "tfkernels"
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 
@@ -24,59 +22,62 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def junit(report: Report, folder: Path) -> bytes:
-    """XML in UTF-8; paths relative to ``folder``."""
-    whole = JUnitXml(NAME)
+def to_bytes(report: Report) -> bytes:
+    """XML in UTF-8."""
+    whole = JUnitXml(SUITES_NAME)
     for case in report.cases:
         suite = TestSuite(_clean(case))
-        started = min((item.found.outcome.started for item in report.runs if item.case == case), default="")
+        started = min((run["started"] for run in report.runs if run["case"] == case and "started" in run), default="")
         if _TIME.match(started):
             suite.timestamp = started[:19]
-        suite.add_testcases(list(_tests(report, case, folder)))  # one by one it counts all of them again each time
+        suite.add_testcases(list(_tests(report, case)))  # one by one it counts all of them again each time
         whole.add_testsuite(suite)
     whole.update_statistics()
     text: bytes = whole.tostring()
     return text
 
 
-def _tests(report: Report, case: str, folder: Path) -> Iterator[TestCase]:
-    for item in report.runs:
-        if item.case == case:
-            yield _of_run(item, folder)
-    for run in report.pending:
-        if run.case == case:
-            yield _test(case, f"{run.kernel}: runs", Skipped("it has not run"))
-    for result in report.results:
-        if result.case == case:
-            for verdict in result.verdicts.values():
-                yield _of_verdict(verdict, report.baseline)
+def _tests(report: Report, case: str) -> Iterator[TestCase]:
+    for run in report.runs:
+        if run["case"] == case:
+            yield _of_run(run)
+    for row in report.rows:
+        if row.case == case:
+            for comparison in row.comparisons.values():
+                yield _of_comparison(comparison, report)
 
 
-def _of_run(item: Placed, folder: Path) -> TestCase:
-    outcome, told = item.found.outcome, tell(item.found)
+def _of_run(run: Entry) -> TestCase:
+    name = f"{run['side']}: runs"
+    if run["state"] == "pending":
+        return _test(run["case"], name, Skipped("it has not run"))
     found: Any = None
-    if told is not None:
-        where = f"{told.where}: " if told.where else ""
-        kind = Failure if told.where else Error
-        found = kind(_clean(where + told.headline), _clean(outcome.failure.kind if outcome.failure else ""))
-        found.text = _clean("\n\n".join(filter(None, (told.cell, told.traceback))))
-    test = _test(item.case, f"{item.side}: runs", found)
-    test.time = round(outcome.seconds, 3)
-    facts = [f"TensorFlow {outcome.tensorflow}", f"Python {outcome.python}", f"on {outcome.host}"]
+    headline, where = failures.headline(run), failures.where(run)
+    if headline:
+        failure = run["failure"] or {"kind": "", "source": "", "traceback": ""}
+        kind = Failure if where else Error
+        found = kind(_clean(f"{where}: {headline}" if where else headline), _clean(failure["kind"]))
+        parts = (failures.block(failure["source"], failures.MAX_CELL_LINES), failures.block(failure["traceback"]))
+        found.text = _clean("\n\n".join(filter(None, parts)))
+    test = _test(run["case"], name, found)
+    test.time = round(float(run["seconds"]), 3)
+    facts = [f"TensorFlow {run['tensorflow']}", f"Python {run['python']}", f"on {run['host']}"]
     known = [fact for fact in facts if not fact.endswith(" ")]
-    test.system_out = _clean("\n".join([", ".join(known), relative(item.found.path, folder)]).strip())
+    test.system_out = _clean("\n".join([", ".join(known), run["output"]]).strip())
     return test
 
 
-def _of_verdict(verdict: Verdict, baseline: str) -> TestCase:
+def _of_comparison(comparison: Entry, report: Report) -> TestCase:
+    case, name, side, verdict = (comparison[key] for key in ("case", "name", "side", "verdict"))
     found: Any = None
-    if verdict.state == NOT_COMPARED:
-        found = Skipped(_clean(verdict.reason))
-    elif verdict.differs:
-        kind = Error if verdict.state == UNREADABLE else Failure
-        found = kind(_clean(f"{verdict.state}: {verdict.reason}"), verdict.state)
-        found.text = _clean("" if verdict.comparison is None else repr(verdict.comparison))
-    return _test(verdict.case, f"{verdict.side}: {verdict.name} as in {baseline}", found)
+    if verdict == NOT_COMPARED:
+        found = Skipped(_clean(comparison["reason"]))
+    elif verdict in DIFFERING:
+        kind = Error if verdict == UNREADABLE else Failure
+        found = kind(_clean(f"{verdict}: {comparison['reason']}"), verdict)
+        view = report.views.get((case, name, side))
+        found.text = _clean(view.text if view else "")
+    return _test(case, f"{side}: {name} as in {report.baseline}", found)
 
 
 def _test(case: str, name: str, found: Any) -> TestCase:

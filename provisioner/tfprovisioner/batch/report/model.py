@@ -1,131 +1,214 @@
-"""All that is known of a batch when its runs have ended: the one source of every document."""
+"""The content of the report. All documents are made from it; ``report.json`` is it."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
 
+import tfkernels
 from tfprovisioner.batch.output_dir import Found
-from tfprovisioner.batch.report.cases import Placed, Side, columns, place, shortened
-from tfprovisioner.batch.report.verdicts import NOT_COMPARED, Result, Verdict, judge
-from tfprovisioner.batch.runs import Run
+from tfprovisioner.batch.report.cases import PlacedRun, columns, place, short_names
+from tfprovisioner.batch.report.failures import cell_source
+from tfprovisioner.batch.report.json import FORMAT, VERSION, Entry, plain, public_source, relative
+from tfprovisioner.batch.report.verdicts import AGREEING, DIFFERING, NOT_COMPARED, Comparer, Key, View
+from tfprovisioner.batch.tasks import Run
 from tfprovisioner.kernelspecs.display_name import order_of
 
 FINE, FAILED, DIFFERENT = 0, 1, 3
+"""Exit codes."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One recorded name of one case, on all kernels: records and comparisons by side."""
+
+    number: int
+    case: str
+    name: str
+    records: Mapping[str, Entry]
+    comparisons: Mapping[str, Entry]
+
+    @property
+    def compared(self) -> bool:
+        return any(each["verdict"] != NOT_COMPARED for each in self.comparisons.values())
+
+    @property
+    def differs(self) -> bool:
+        return any(each["verdict"] in DIFFERING for each in self.comparisons.values())
 
 
 @dataclass(frozen=True)
 class Report:
-    """Runs, results and verdicts, as rows and columns of one matrix."""
+    """See ``json`` for the entries."""
 
-    sides: tuple[Side, ...]
-    """The columns; the first is the baseline."""
-    runs: tuple[Placed, ...]
-    results: tuple[Result, ...]
-    pending: tuple[Run, ...] = ()
-    """Planned runs that have not ended; their sources are short."""
-    tolerances: Mapping[str, float] = field(default_factory=dict)
-    """Those that were asked for: ``rtol``, ``atol``."""
+    kernels: list[Entry]
+    runs: list[Entry]
+    """Those that have ended, then the pending ones."""
+    comparisons: list[Entry]
+    tolerances: Mapping[str, float]
+    created: str
+    views: Mapping[Key, View] = field(default_factory=dict)
+    """The rendered comparisons, which ``report.json`` does not have."""
+
+    @cached_property
+    def document(self) -> Entry:
+        """The content of ``report.json``."""
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "tfkernels": tfkernels.__version__,
+            "created": self.created,
+            "passed": self.exit_code == FINE,
+            "exit_code": self.exit_code,
+            "headline": list(self.headline),
+            "baseline": self.baseline,
+            "tolerances": dict(self.tolerances),
+            "kernels": self.kernels,
+            "runs": self.runs,
+            "comparisons": self.comparisons,
+        }
 
     @property
     def baseline(self) -> str:
-        return self.sides[0].name if self.sides else ""
+        return str(self.kernels[0]["name"]) if self.kernels else ""
 
     @property
-    def cases(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys([*(item.case for item in self.runs), *(run.case for run in self.pending)]))
+    def sides(self) -> list[str]:
+        return [kernel["name"] for kernel in self.kernels]
 
     @property
-    def verdicts(self) -> Iterator[Verdict]:
-        for result in self.results:
-            yield from result.verdicts.values()
+    def cases(self) -> list[str]:
+        return list(dict.fromkeys(run["case"] for run in self.runs))
+
+    @cached_property
+    def run_at(self) -> dict[tuple[str, str], Entry]:
+        """Runs by case and side."""
+        return {(run["case"], run["side"]): run for run in self.runs}
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """In the order of the cases, and then in that of the records."""
+        compared: dict[tuple[str, str], dict[str, Entry]] = {}
+        for each in self.comparisons:
+            compared.setdefault((each["case"], each["name"]), {})[each["side"]] = each
+        records: dict[tuple[str, str], dict[str, Entry]] = {}
+        for run in self.runs:
+            for record in run.get("records", ()):
+                records.setdefault((run["case"], record["name"]), {})[run["side"]] = record
+        return [Row(n, *key, of_name, compared.get(key, {})) for n, (key, of_name) in enumerate(records.items())]
+
+    def with_state(self, state: str) -> list[Entry]:
+        """Runs that are ``"passed"``, ``"failed"`` or ``"pending"``."""
+        return [run for run in self.runs if run["state"] == state]
 
     @property
-    def failed(self) -> tuple[Placed, ...]:
-        return tuple(item for item in self.runs if not item.found.outcome.passed)
-
-    @property
-    def differing(self) -> tuple[Verdict, ...]:
-        return tuple(verdict for verdict in self.verdicts if verdict.differs)
+    def differs(self) -> bool:
+        return any(row.differs for row in self.rows)
 
     @property
     def exit_code(self) -> int:
-        """0 if all is fine, 1 if a run failed or has not ended, 3 if all passed and results differ."""
-        if self.failed or self.pending:
+        """0 if all is fine, 1 if a run failed or is pending, 3 if all passed and results differ."""
+        if self.with_state("failed") or self.with_state("pending"):
             return FAILED
-        return DIFFERENT if self.differing else FINE
+        return DIFFERENT if self.differs else FINE
 
-    def run(self, case: str, side: str) -> Placed | None:
-        return next((item for item in self.runs if (item.case, item.side) == (case, side)), None)
-
-    def waits(self, case: str, side: str) -> bool:
-        """Whether the run that belongs there has not ended."""
-        return any((run.case, run.kernel) == (case, side) for run in self.pending)
-
-    def since(self, result: Result) -> str:
-        """The first release that differs, if the ones before it agree and none after it does; else empty."""
-        others = self.sides[1:]
-        in_order = list(self.sides) == sorted(self.sides, key=lambda side: order_of(side.tensorflow, side.name))
-        found = [result.verdicts.get(side.name) for side in others]
-        changed = next((place for place, verdict in enumerate(found) if verdict is not None and verdict.differs), 0)
-        told = [verdict.differs for verdict in found[changed:] if verdict is not None]
-        clear = all(verdict is not None and verdict.agrees for verdict in found[:changed])
-        return others[changed].name if changed and in_order and clear and all(told) else ""
+    def since(self, row: Row) -> str:
+        """The kernel with the first release that differs, if all before it agree and none after it does; else empty."""
+        in_order = self.kernels == sorted(self.kernels, key=lambda each: order_of(each["tensorflow"], each["name"]))
+        verdicts = [(side, row.comparisons[side]["verdict"]) for side in self.sides if side in row.comparisons]
+        changed = next((place for place, (_, verdict) in enumerate(verdicts) if verdict in DIFFERING), 0)
+        before = self.sides[1 : self.sides.index(verdicts[changed][0])] if verdicts else []
+        clear = all(side in row.comparisons and row.comparisons[side]["verdict"] in AGREEING for side in before)
+        after = all(verdict in DIFFERING for _, verdict in verdicts[changed:])
+        return verdicts[changed][0] if before and in_order and clear and after else ""
 
     @property
     def headline(self) -> tuple[str, str]:
-        """Two sentences: on the runs, and on what they recorded."""
-        return self._of_runs(), self._of_results()
+        """Two sentences: on the runs, and on the results."""
+        return self._runs_in_words(), self._results_in_words()
 
-    def _of_runs(self) -> str:
-        failed, total = len(self.failed), len(self.runs)
-        told = f"{failed} of {_number(total, 'run')} failed" if failed else f"{_all(total, 'run')} passed"
-        if not self.pending:
-            return told
-        return f"{told}, {len(self.pending)} {'has' if len(self.pending) == 1 else 'have'} not run"
+    def _runs_in_words(self) -> str:
+        failed, pending = len(self.with_state("failed")), len(self.with_state("pending"))
+        total = len(self.runs) - pending
+        text = f"{failed} of {_number(total, 'run')} failed" if failed else f"{_all(total, 'run')} passed"
+        return f"{text}, {pending} {'has' if pending == 1 else 'have'} not run" if pending else text
 
-    def _of_results(self) -> str:
-        if not self.results:
+    def _results_in_words(self) -> str:
+        if not self.rows:
             return "nothing was recorded, so there is nothing to compare"
-        compared = [result for result in self.results if result.compared]
+        compared = [row for row in self.rows if row.compared]
+        if not compared and len(self.kernels) > 1:
+            return f"nothing could be compared with {self.baseline}"
         if not compared:
-            return (
-                f"nothing could be compared with {self.baseline}" if len(self.sides) > 1 else "nothing to compare with"
-            )
-        differing = sum(result.differs for result in compared)
-        told = (
-            f"{differing} of {_number(len(compared), 'result')} {'differs' if differing == 1 else 'differ'} from "
-            f"{self.baseline}"
-            if differing
-            else f"{_all(len(compared), 'result')} {'agrees' if len(compared) == 1 else 'agree'} with {self.baseline}"
-        )
-        lacking = sum(any(one.state == NOT_COMPARED for one in r.verdicts.values()) for r in self.results)
-        return f"{told}, {lacking} not compared on every kernel" if lacking else told
+            return "nothing to compare with"
+        differing = sum(row.differs for row in compared)
+        if differing:
+            verb = "differs" if differing == 1 else "differ"
+            text = f"{differing} of {_number(len(compared), 'result')} {verb} from {self.baseline}"
+        else:
+            verb = "agrees" if len(compared) == 1 else "agree"
+            text = f"{_all(len(compared), 'result')} {verb} with {self.baseline}"
+        lacking = sum(any(one["verdict"] == NOT_COMPARED for one in row.comparisons.values()) for row in self.rows)
+        return f"{text}, {lacking} not compared on every kernel" if lacking else text
 
 
 def make(
-    found: Sequence[Found],
-    *,
-    baseline: str | None = None,
-    kernels: Sequence[str] = (),
-    rtol: float | None = None,
-    atol: float | None = None,
-    pending: Sequence[Run] = (),
-) -> Report:
-    """Compares everything that was recorded. Reads values one pair at a time, writes nothing.
+    found: Sequence[Found], folder: Path, *, baseline: str | None = None, kernels: Sequence[str] = (),
+    rtol: float | None = None, atol: float | None = None, pending: Sequence[Run] = (),
+) -> Report:  # fmt: skip
+    """Compares everything that the runs recorded. Writes nothing; paths are relative to ``folder``.
 
     ``kernels`` is the order of the columns, else it is that of the releases; the first is the baseline if none is
     named. Raises ``UnknownBaseline``.
     """
-    sources = [run.source for run in pending]
-    known = [item.outcome.run.source for item in found]
-    short = dict(zip([*sources, *known], shortened([*sources, *known]), strict=True))
-    waiting = tuple(replace(run, source=short[run.source]) for run in pending)
+    short = short_names([run.source for run in pending] + [item.outcome.run.source for item in found])
+    waiting = [replace(run, source=short[run.source]) for run in pending]
     placed = place(found)
     sides = columns(placed, waiting, kernels, baseline)
-    asked = {name: value for name, value in (("rtol", rtol), ("atol", atol)) if value is not None}
-    names = [side.name for side in sides]
-    cases = list(dict.fromkeys(item.case for item in placed))
-    placed.sort(key=lambda item: (cases.index(item.case), names.index(item.side)))
-    return Report(tuple(sides), tuple(placed), tuple(judge(placed, names, **asked)), waiting, asked)
+    comparer = Comparer(sides[0].name if sides else "", rtol, atol)
+    ended = []
+    for case in dict.fromkeys(item.case for item in placed):
+        of_case = {item.side: item for item in placed if item.case == case}
+        runs = {side.name: of_case[side.name] for side in sides if side.name in of_case}
+        comparer.compare_case(case, runs)
+        ended += [_run(item, comparer.values, folder) for item in runs.values()]
+    return Report(
+        list(map(asdict, sides)),
+        [*ended, *map(_pending, waiting)],
+        comparer.entries,
+        {name: value for name, value in (("rtol", rtol), ("atol", atol)) if value is not None},
+        datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        comparer.views,
+    )
+
+
+def _run(item: PlacedRun, values: Mapping[Key, str], folder: Path) -> Entry:
+    facts: dict[str, Any] = plain(item.found.outcome.to_json())
+    run = facts.pop("run")
+    facts["state"] = "passed" if item.found.outcome.passed else "failed"
+    failure = facts["failure"]
+    if failure is not None:
+        failure["source"] = cell_source(item.found.path, failure["cell"])
+    records = [
+        {
+            "name": record.name,
+            "summary": record.summary,
+            "value": values[item.case, record.name, item.side],
+            "sha256": record.sha256,
+            "size": record.size,
+            "rtol": plain(record.rtol),
+            "atol": plain(record.atol),
+        }
+        for record in item.records.values()
+    ]
+    placed = {"case": item.case, "side": item.side, **run, "source": public_source(run["source"])}
+    return {**placed, "output": relative(item.found.path, folder), **facts, "records": records}
+
+
+def _pending(run: Run) -> Entry:
+    return {"case": run.case, "side": run.kernel, **plain(run.to_json()), "state": "pending"}
 
 
 def _number(count: int, noun: str) -> str:

@@ -1,4 +1,4 @@
-"""What scripts that run at the same time print, each line labelled: colours and bars on a terminal only."""
+"""Output of scripts that run at the same time: labelled lines; colours and progress bars on a terminal only."""
 
 import os
 import shutil
@@ -13,8 +13,8 @@ _COLOURS = (36, 33, 35, 32, 34, 31)
 """Cyan, yellow, magenta, green, blue, red; red last, it looks like an error."""
 
 
-class Screen(Relay):
-    """Standard output for what scripts write to theirs, and standard error; or standard error for both."""
+class ScriptOutput(Relay):
+    """Standard output and standard error of the command; or standard error for both streams."""
 
     def __init__(self, names: Sequence[str], *, errors_only: bool = False) -> None:
         self._errors_only = errors_only
@@ -25,7 +25,7 @@ class Screen(Relay):
             for place, label in enumerate(labels.values())
         }
         coloured = dict(zip(names, self._colours, strict=True))
-        # The two streams of a script are not each other's middle: each has lines of its own.
+        # Each stream of a script has lines of its own.
         parts = {f"{name} {stream}": coloured[name] for name in names for stream in ("stdout", "stderr")}
         self._labels = Labels(self, parts, self.live)
 
@@ -36,15 +36,14 @@ class Screen(Relay):
         self._labels.close()
 
     def variables(self) -> dict[str, str]:
-        """How wide a progress bar may be beside a label; what writes to a pipe cannot ask."""
+        """The width beside a label, for progress bars: a program that writes to a pipe cannot ask for it."""
         if not (self.live("stdout") or self.live("stderr")):
             return {}
         return {"COLUMNS": str(max(20, shutil.get_terminal_size().columns - self._width))}
 
     def live(self, stream: str) -> bool:
-        """Whether a line is shown while it grows: a progress bar. In a file or a pipe it would be many lines."""
-        target = self._target(stream)
-        return target.isatty() and os.environ.get("TERM") != "dumb"
+        """Whether an incomplete line (a progress bar) is shown. In a file or a pipe it would become many lines."""
+        return self._target(stream).isatty() and os.environ.get("TERM") != "dumb"
 
     def stream(self, name: str, text: str) -> None:
         target = self._target(name)
@@ -52,7 +51,7 @@ class Screen(Relay):
             for coloured, label in self._colours.items():
                 text = text.replace(coloured, label)
         encoding = target.encoding or "utf-8"
-        target.write(text.encode(encoding, "replace").decode(encoding))  # whatever the terminal's encoding lacks
+        target.write(text.encode(encoding, "replace").decode(encoding))  # what the terminal's encoding lacks
         target.flush()
 
     def _target(self, name: str) -> TextIO:

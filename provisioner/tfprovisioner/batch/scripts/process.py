@@ -1,51 +1,110 @@
-"""One script while it runs: its processes, what they say, and their end."""
+"""One script on one kernel: what is started for it, its processes and their output, and its outcome."""
 
 import codecs
+import hashlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, Any
 
 from tfkernels import recording
+from tfkernels.client import kernelspecs
+from tfkernels.client.process import ending
+from tfprovisioner.batch.outcomes import FAILED, PASSED, Failure, Outcome, host, plain
 from tfprovisioner.batch.scripts import guard
-from tfprovisioner.batch.scripts.script import Script
-from tfprovisioner.errors import ProvisionError
+from tfprovisioner.batch.tasks import Run
+from tfprovisioner.environments import store
+from tfprovisioner.errors import ProvisionError, Unusable
+from tfprovisioner.kernelspecs import python_shim, run_env
 
-READ = 1 << 16
-"""Bytes at once."""
+READ_SIZE = 1 << 16
+"""Bytes of one read."""
 
-_TAIL = 8000
-"""Bytes of standard error that are kept, for a failure's description."""
+_STDERR_KEPT = 8000
+"""Bytes at the end of standard error, for the description of a failure."""
 
-_ANSWER = 5.0
-"""Seconds that the end of a process may take after it was killed."""
+_KILL_TIMEOUT = 5.0
+"""Seconds that a killed process may take to end."""
+
+_RAISED = re.compile(r"(?m)^(Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)+)([A-Za-z_][\w.]*)(?::[ ](.*))?$")
+"""A traceback of Python's, the exception's name and the first line of its message."""
+
+
+class NoScript(Unusable):
+    """The script's file cannot be read."""
 
 
 class NotStarted(ProvisionError):
-    """The system would not start the script's interpreter."""
+    """The system did not start the script's interpreter."""
 
 
-class Running:
-    """A script, with all that it starts, in a process group below a guard (see there). Raises ``OSError``."""
+@dataclass(frozen=True)
+class Script:
+    """Everything that one run of a script needs."""
+
+    run: Run
+    command: tuple[str, ...]
+    variables: Mapping[str, str]
+    fingerprint: str
+    tensorflow: str
+    python: str
+    lock: str
+
+
+def planned(runs: Sequence[Run], arguments: Sequence[str]) -> list[Script]:
+    """The scripts to start, with the same arguments each.
+
+    Raises ``NoScript``, ``UnknownKernel``, ``BrokenEnvironment``.
+    """
+    return [_planned(run, arguments) for run in runs]
+
+
+def _planned(run: Run, arguments: Sequence[str]) -> Script:
+    spec = kernelspecs.get(run.kernel)
+    # Python shall print each line at once, and as UTF-8.
+    variables = run_env.variables(spec) | {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
+    try:
+        content = Path(run.source).read_bytes()
+    except OSError as error:
+        raise NoScript(f"Cannot read the script {run.source}: {error.strerror}.") from error
+    described: dict[str, Any] = (spec.spec.get("metadata") or {}).get("tfkernels", {})
+    environment = store.load(Path(described.get("environment", ""))) if spec.ours else None
+    lock = environment.recipe.lock if environment else ""
+    exact = lock or python_shim.behind(spec.spec["argv"], described)
+    kernel = [described.get("tensorflow"), described.get("python"), exact]
+    decisive = [hashlib.sha256(content).hexdigest(), list(arguments), kernel]
+    return Script(
+        run,
+        (run_env.python(spec), run.source, *arguments),
+        variables,
+        hashlib.sha256(json.dumps(decisive).encode()).hexdigest(),
+        described.get("tensorflow", ""),
+        described.get("python", ""),
+        lock,
+    )
+
+
+class ScriptProcess:
+    """A running script, with all that it starts, in a process group led by a guard (see ``guard``)."""
 
     def __init__(self, script: Script, values: Path, log: IO[bytes]) -> None:
-        """``values`` is the folder for what it records; ``log`` gets what it prints, both streams."""
+        """``values`` is the folder for recorded values; ``log`` gets both output streams. Raises ``OSError``."""
         self.script = script
-        self.status: int | None = None
-        """Its exit code or, below 0, its signal; ``None`` while it runs."""
         self._log = log
-        self._said = b""
+        self._stderr = b""
         self._answer = b""
         self._decoders = {name: codecs.getincrementaldecoder("utf-8")("replace") for name in ("stdout", "stderr")}
-        self.started, self._clock = datetime.now(timezone.utc), time.monotonic()
-        self.seconds = 0.0
+        self._started, self._clock = datetime.now(timezone.utc), time.monotonic()
         self.guard, theirs = socket.socketpair()
         try:
             self.process = subprocess.Popen(
@@ -64,43 +123,47 @@ class Running:
         assert self.process.stdout is not None
         assert self.process.stderr is not None
         self.streams: dict[str, IO[bytes]] = {"stdout": self.process.stdout, "stderr": self.process.stderr}
-        order = {"command": script.command, "variables": {**script.variables, recording.FOLDER: str(values)}}
-        with suppress(BrokenPipeError):  # it is gone; its end is seen as that of any other
-            self.guard.sendall(json.dumps(order).encode() + b"\n")
+        request = {"command": script.command, "variables": {**script.variables, recording.FOLDER: str(values)}}
+        with suppress(BrokenPipeError):  # the guard was killed: the script ends as any other
+            self.guard.sendall(json.dumps(request).encode() + b"\n")
 
     def read(self, name: str) -> str | None:
-        """What is there of a stream; ``None`` at its end. Waits if there is nothing."""
-        content = os.read(self.streams[name].fileno(), READ)
+        """New text of a stream; ``None`` at its end. Blocks if there is none."""
+        content = os.read(self.streams[name].fileno(), READ_SIZE)
         self._log.write(content)
         self._log.flush()
         if name == "stderr":
-            self._said = (self._said + content)[-_TAIL:]
+            self._stderr = (self._stderr + content)[-_STDERR_KEPT:]
         text = self._decoders[name].decode(content, final=not content)
         return text if content or text else None
 
-    def answered(self) -> bool:
-        """Takes what the guard says; whether that was the last of it, which is when the script has ended."""
+    def read_guard(self) -> bool:
+        """Takes what the guard says; true if the script has ended."""
         try:
-            content = self.guard.recv(READ)
+            content = self.guard.recv(READ_SIZE)
         except OSError:
             content = b""
         self._answer += content
         return not content or b"\n" in self._answer
 
-    def finish(self) -> None:
-        """Ends what is left, once the script has ended. Raises ``NotStarted``."""
-        self.seconds = time.monotonic() - self._clock
+    def finish(self) -> Outcome:
+        """Kills what the script left running; its outcome. Raises ``NotStarted``."""
+        seconds = time.monotonic() - self._clock
         self.close()
         answer = self._answer.decode().strip()
-        if not answer:  # somebody has killed the guard
-            self.status = self.process.returncode
-        elif answer.lstrip("-").isdigit():
-            self.status = int(answer)
-        else:
-            raise NotStarted(f"{self.script.command[0]} cannot be started: {answer}")
+        if answer and not answer.lstrip("-").isdigit():
+            raise NotStarted(f"Cannot start {self.script.command[0]}: {answer}.")
+        status = int(answer or self.process.returncode)  # without an answer the guard was killed
+        script = self.script
+        return Outcome(
+            script.run, FAILED if status else PASSED, script.fingerprint, script.tensorflow, script.python, script.lock,
+            self._started.isoformat(timespec="milliseconds"), round(seconds, 3), host(),
+            failure=_failure(status, plain(self._stderr.decode(errors="replace"))) if status else None,
+            exit_code=status,
+        )  # fmt: skip
 
     def signal(self, number: int) -> None:
-        """Sent to the whole group. Its leader is not waited for before the end, so its number is nobody else's."""
+        """Signals the whole group. Its leader is waited for in ``close`` only, so its number is not reused before."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, number)
 
@@ -109,12 +172,16 @@ class Running:
         if self.process.returncode is None:
             self.signal(signal.SIGKILL)
             with suppress(subprocess.TimeoutExpired):
-                self.process.wait(_ANSWER)
+                self.process.wait(_KILL_TIMEOUT)
         self.guard.close()
         for stream in self.streams.values():
             stream.close()
 
-    def outcome(self) -> Any:
-        assert self.status is not None
-        said = self._said.decode(errors="replace")
-        return self.script.outcome(self.status, self.started.isoformat(timespec="milliseconds"), self.seconds, said)
+
+def _failure(status: int, stderr: str) -> Failure:
+    raised = list(_RAISED.finditer(stderr)) if status == 1 else []
+    if raised:
+        found = raised[-1]
+        return Failure(found[2].rpartition(".")[2], found[3] or "", traceback=stderr[found.start() :].rstrip())
+    kind = "ExitCode" if status > 0 else "Signal"
+    return Failure(kind, f"the script {ending(status)}", traceback="\n".join(stderr.rstrip().splitlines()[-20:]))
