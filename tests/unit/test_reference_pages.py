@@ -1,4 +1,4 @@
-"""Reference pages list everything: settings, commands with their options, and public names."""
+"""Reference pages list everything: settings, commands with their options, and public names. Indexes list every page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import tfkernels
 from tfkernels.env_vars import INTERNAL, SETTINGS, Setting
 from tfprovisioner.cli.app import app
 
-_REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+_DOCS = Path(__file__).parents[2] / "docs"
+_REFERENCE = _DOCS / "reference"
 _GROUP = get_command(app)
 assert isinstance(_GROUP, TyperGroup)
 _COMMANDS = _GROUP.commands
@@ -35,3 +36,11 @@ def test_commands_page_has_every_option(command: str) -> None:
 @pytest.mark.parametrize("name", sorted({"attach", "kernel", *tfkernels._ELSEWHERE}))
 def test_python_page_has_every_public_name(name: str) -> None:
     assert f"`{name}(" in (_REFERENCE / "python.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("index", "pages"), [("README.md", "[!d]*/*.md"), ("design/README.md", "design/*.md")])
+def test_index_links_to_every_page(index: str, pages: str) -> None:
+    path = _DOCS / index
+    text = path.read_text(encoding="utf-8")
+    others = [page.relative_to(path.parent) for page in _DOCS.glob(pages) if page != path]
+    assert not [page for page in others if f"]({page})" not in text]
