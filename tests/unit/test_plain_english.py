@@ -1,7 +1,8 @@
-"""The pages are plain English: short sentences, nouns as subjects, links that lead somewhere."""
+"""Pages and notebooks are plain English: short sentences, nouns as subjects, links that lead somewhere."""
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from statistics import mean
@@ -12,6 +13,7 @@ _ROOT = Path(__file__).parents[2]
 _PAGES = [
     *(_ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "ARCHITECTURE.md")),
     *sorted(_ROOT.glob("docs/**/*.md")),
+    *(page for page in sorted(_ROOT.glob("notebooks/*")) if page.suffix in (".ipynb", ".md")),
 ]
 _ids = [str(page.relative_to(_ROOT)) for page in _PAGES]
 
@@ -21,7 +23,7 @@ _LINK = re.compile(r"!?\[([^\]]*)\]\(([^)\s]*)\)")
 _CODE = re.compile(r"``.+?``|`[^`]*`")
 _MARK = re.compile(r"\*{1,2}")
 _BLOCK_START = re.compile(r"^\s*(?:[-*] |\d+\. |#+ |\||> )")
-_SENTENCE_END = re.compile(r"(?<=[.!?])[)\"”']*\s+(?=[\"“(A-Z0-9`%]|\w+[._])")
+_SENTENCE_END = re.compile(r"(?<=[.!?])[)\"”']*\s+(?=[\"“(A-Z0-9`%]|\w+[._]|tfkernels)")
 _WORD = re.compile(r"[\w'’%-]*\w[\w'’%-]*")
 _FORBIDDEN = re.compile(r"(?:^|[;:] )(?:what|whatever|who|whoever|that one|those)\b", re.IGNORECASE)
 
@@ -50,9 +52,19 @@ def _blocks(text: str) -> list[tuple[str, str]]:
     return found
 
 
+def _text(page: Path) -> str:
+    """Without blocks of code; of a notebook, its Markdown cells."""
+    text = page.read_text(encoding="utf-8")
+    if page.suffix == ".ipynb":
+        text = "\n\n".join(
+            "".join(cell["source"]) for cell in json.loads(text)["cells"] if cell["cell_type"] == "markdown"
+        )
+    return _FENCE.sub("", text)
+
+
 def _sentences(page: Path) -> list[tuple[str, str]]:
     """Kind and text; a piece of code is one word, and a link is its text."""
-    text = _INDENTED.sub("\n", _FENCE.sub("", page.read_text(encoding="utf-8")))
+    text = _INDENTED.sub("\n", _text(page))
     text = _CODE.sub("CODE", _LINK.sub(r"\1", text))
     return [
         (kind, sentence)
@@ -84,7 +96,7 @@ def test_subjects_are_nouns(page: Path) -> None:
 
 @pytest.mark.parametrize("page", _PAGES, ids=_ids)
 def test_links_lead_somewhere(page: Path) -> None:
-    for _, target in _LINK.findall(_FENCE.sub("", page.read_text(encoding="utf-8"))):
+    for _, target in _LINK.findall(_text(page)):
         if re.match(r"https?:|mailto:", target):
             continue
         file, _, anchor = target.partition("#")
@@ -96,5 +108,5 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def _anchors(page: Path) -> set[str]:
     """As GitHub makes them of headings."""
-    headings = re.findall(r"^#+ (.*)$", _FENCE.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
+    headings = re.findall(r"^#+ (.*)$", _text(page), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
