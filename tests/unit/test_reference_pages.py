@@ -44,3 +44,8 @@ def test_index_links_to_every_page(index: str, pages: str) -> None:
     text = path.read_text(encoding="utf-8")
     others = [page.relative_to(path.parent) for page in _DOCS.glob(pages) if page != path]
     assert not [page for page in others if f"]({page})" not in text]
+
+
+@pytest.mark.parametrize(("page", "line"), [("CHANGELOG.md", "## {}"), ("CITATION.cff", "version: {}\n")])
+def test_version_is_named(page: str, line: str) -> None:
+    assert line.format(tfkernels.__version__) in (_DOCS.parent / page).read_text(encoding="utf-8")
