@@ -56,7 +56,7 @@ def _check_python() -> None:
     if sys.version_info < (3, 7):  # noqa: UP036 (see above)
         from tfkernels.errors import UsageError
 
-        raise UsageError("a kernel of Python 3.6 has no magics; use it from a notebook on a newer Python, with %%NAME")
+        raise UsageError("A kernel of Python 3.6 has no magics. Use it from a notebook on a newer Python, with %%NAME.")
 
 
 def kernel(name: str) -> "Kernel":
@@ -73,9 +73,9 @@ def kernel(name: str) -> "Kernel":
     ``UnknownKernel`` if no kernel of that name is registered.
     """
     _check_python()
-    from tfkernels.client.kernel import shared
+    from tfkernels.client import registry
 
-    return shared(name)
+    return registry.get(name)
 
 
 def attach(kernel: "typing.Union[str, os.PathLike[str]]", name: typing.Optional[str] = None) -> "AttachedKernel":
@@ -85,9 +85,9 @@ def attach(kernel: "typing.Union[str, os.PathLike[str]]", name: typing.Optional[
     ``UnknownKernel``, with those that run, if there is none such.
     """
     _check_python()
-    from tfkernels.client import attach as attaching
+    from tfkernels.client.attach import attach as attach_kernel
 
-    return attaching.attach(kernel, name)
+    return attach_kernel(kernel, name)
 
 
 def seed(number: int) -> "Seeded":
@@ -104,9 +104,9 @@ def seed(number: int) -> "Seeded":
     """
     from tfkernels.models.seed import seed_all
 
-    if "tfkernels.client.kernel" not in sys.modules:  # no kernel can have been started
+    if "tfkernels.client.registry" not in sys.modules:  # no kernel can have been started
         return seed_all(number, {})
-    from tfkernels.client.kernel import running
+    from tfkernels.client.registry import running
 
     return seed_all(number, {kernel.name: kernel for kernel in running() if kernel.owned and kernel.spec.ours})
 

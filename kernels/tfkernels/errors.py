@@ -1,4 +1,4 @@
-"""What can go wrong inside a kernel. Each message says what happened, why, and what to do."""
+"""Errors of this package. Each message says what failed, the cause, and the command or change that helps."""
 
 import os
 import typing
@@ -18,8 +18,16 @@ class ExchangeError(TFKernelsError):
     def of_format(cls, written: typing.Any, read: int) -> "ExchangeError":
         """Between kernels with different releases of tfkernels."""
         return cls(
-            f"the other kernel's tfkernels writes format {written} and this one reads format {read}; reinstall the "
-            "kernels with the newer one (tfkernels install) and restart them"
+            f"Cannot pass values: the other kernel's tfkernels writes format {written} and this one reads format "
+            f"{read}. Reinstall the kernels with the newer one (tfkernels install) and restart them."
+        )
+
+    @classmethod
+    def unreachable(cls, kernel: str, why: str) -> "ExchangeError":
+        """For a kernel that cannot open shared memory of this process."""
+        return cls(
+            f"Cannot pass values to kernel {kernel}: it runs elsewhere ({why}), and shared memory needs one machine "
+            "and one user. Cells without values run there."
         )
 
 
@@ -39,7 +47,7 @@ class NotPortable(ExchangeError):
 
 
 class MissingPackage(ExchangeError):
-    """A value arrived for which a library is missing where it arrived."""
+    """A value needs a library that the receiving kernel lacks."""
 
     def __init__(self, package: str, what: str, why: str, instead: str = "", kernel: str = "", magic: str = "") -> None:
         super().__init__(package, what, why, instead, kernel, magic)
@@ -51,14 +59,14 @@ class MissingPackage(ExchangeError):
         self.magic = magic or f"%%{self.kernel}"
 
     def seen_from(self, kernel: str, magic: str) -> "MissingPackage":
-        """For the one who called this kernel, by the name and the magic that it has there."""
+        """For the kernel that called this one, which knows it by this name and magic."""
         return MissingPackage(self.package, self.what, self.why, self.instead, kernel, magic)
 
     def __str__(self) -> str:
-        where, cell = (f"kernel {self.kernel}", f"{self.magic}\n") if self.kernel else ("this kernel", "")
+        receiver, cell = (f"kernel {self.kernel}", f"{self.magic}\n") if self.kernel else ("this kernel", "")
         return (
-            f"{self.what} arrived, and {where} lacks {self.package} ({self.why}). Nothing was bound. Install it there "
-            f"with a cell that says:\n{cell}!pip install {self.package}\n{self.instead}"
+            f"Cannot bind {self.what}: {receiver} lacks {self.package} ({self.why}). Install it there with this cell:\n"
+            f"{cell}!pip install {self.package}\n{self.instead}"
         ).rstrip()
 
 
@@ -67,27 +75,66 @@ class UnknownKernel(TFKernelsError):
 
 
 class UsageError(TFKernelsError):
-    """The words after a magic cannot be understood."""
+    """Arguments that have no meaning, of a magic or a function."""
 
 
 class KernelStartError(TFKernelsError):
-    """A kernel's process did not come up."""
+    """A kernel's process did not start, or the kernel cannot be used."""
+
+    @classmethod
+    def of(cls, kernel: str, cause: str, command: str) -> "KernelStartError":
+        """``command`` is a whole sentence."""
+        return cls(f"Kernel {kernel} cannot start: {cause}. {command}")
+
+    @classmethod
+    def no_answer(cls, kernel: str, seconds: float, hint: str) -> "KernelStartError":
+        return cls(
+            f"Kernel {kernel} did not start: it gave no answer within {seconds:.0f} s. If the machine is busy, run the "
+            f"cell again. {hint}"
+        )
+
+    @classmethod
+    def ended(cls, kernel: str, report: str, hint: str) -> "KernelStartError":
+        return cls(f"Kernel {kernel} did not start: its process {report}\n{hint}")
+
+    @classmethod
+    def unusable(cls, kernel: str, cause: str) -> "KernelStartError":
+        return cls(f"Kernel {kernel} cannot be used from here: {cause}.")
 
 
 class KernelDied(TFKernelsError):
     """A kernel's process ended by itself; its variables are gone."""
 
     @classmethod
-    def of(cls, kernel: str, obituary: str, afterwards: str, when: str = "") -> "KernelDied":
-        return cls(f"the process of kernel {kernel} {obituary}\n{when}Its variables are gone. {afterwards}")
+    def crashed(cls, kernel: str, report: str, after_end: str, before_cell: bool = False) -> "KernelDied":
+        when = "It died before this cell, which was not run. " if before_cell else ""
+        return cls(f"Kernel {kernel} died: its process {report}\n{when}Its variables are gone. {after_end}")
+
+    @classmethod
+    def ended(cls, kernel: str, end: str, ran: bool) -> "KernelDied":
+        """``end`` is what the user did: shut down, restarted."""
+        when = "while the cell ran, and the cell ended with it" if ran else "before the cell, which was not run"
+        return cls(f"Kernel {kernel} was {end} {when}.")
+
+    @classmethod
+    def connection_failed(cls, kernel: str, error: BaseException) -> "KernelDied":
+        return cls(f"Kernel {kernel} was ended: the connection to it failed ({error!r}). Run the cell again.")
 
 
 class CellCancelled(TFKernelsError):
     """A cell was dropped before it ran, or was interrupted in the background."""
 
+    @classmethod
+    def before_start(cls, kernel: str) -> "CellCancelled":
+        return cls(f"The cell waited for kernel {kernel}, and was not run.")
+
+    @classmethod
+    def interrupted(cls, kernel: str) -> "CellCancelled":
+        return cls(f"The cell in kernel {kernel} was interrupted.")
+
 
 class CellTimeout(TFKernelsError):
-    """A cell ran longer than it was given. It renders as the other kernel's traceback, and what happened."""
+    """A cell ran longer than its time limit. It renders as the other kernel's traceback, and this message."""
 
     def __init__(self, message: str, traceback: typing.Sequence[str] = ()) -> None:
         super().__init__(message)
@@ -96,17 +143,16 @@ class CellTimeout(TFKernelsError):
     @classmethod
     def stopped(cls, kernel: str, seconds: float, traceback: typing.Sequence[str]) -> "CellTimeout":
         return cls(
-            f"the cell in kernel {kernel} ran longer than {seconds:g} s and was interrupted. The kernel goes on, with "
-            "all that the cell had set by then.",
+            f"The cell in kernel {kernel} ran longer than {seconds:g} s and was interrupted. The kernel keeps what the "
+            "cell had set.",
             traceback,
         )
 
     @classmethod
     def ignored(cls, kernel: str, seconds: float) -> "CellTimeout":
         return cls(
-            f"the cell in kernel {kernel} ran longer than {seconds:g} s and does not react to an interrupt: it still "
-            f"runs, and other cells wait for it. End it, and lose the kernel's variables, with: %tfkernels restart "
-            f"{kernel}"
+            f"The cell in kernel {kernel} ran longer than {seconds:g} s and ignores the interrupt: it still runs, and "
+            f"other cells wait for it. To end it and lose the kernel's variables, run: %tfkernels restart {kernel}"
         )
 
     def _render_traceback_(self) -> typing.List[str]:
@@ -114,7 +160,7 @@ class CellTimeout(TFKernelsError):
 
 
 class CellsFailed(TFKernelsError):
-    """A cell for several kernels failed in some; ``errors`` has what each of them raised, by kernel."""
+    """A cell for several kernels failed in some; ``errors`` has the error of each, by kernel."""
 
     def __init__(self, errors: typing.Mapping[str, BaseException], others: typing.Sequence[str]) -> None:
         super().__init__(errors, others)
@@ -122,19 +168,19 @@ class CellsFailed(TFKernelsError):
         self.others = list(others)
 
     def __str__(self) -> str:
-        said = [f"failed in {name}: {_line(error)}" for name, error in self.errors.items()]
+        parts = [f"failed in {name}: {_first_line(error)}" for name, error in self.errors.items()]
         if self.others:
-            said.append(f"ended well in {', '.join(self.others)}, whose outputs were not bound either")
-        return "the cell " + "; ".join(said)
+            parts.append(f"ended well in {', '.join(self.others)}, but no output was bound")
+        return f"The cell {'; '.join(parts)}."
 
 
-def _line(error: BaseException) -> str:
-    said = str(error).strip().splitlines()
-    return said[0] if said else type(error).__name__
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
 
 
 class TraceError(TFKernelsError):
-    """A model, a session or a function cannot be looked into."""
+    """A model, a session or a function cannot be traced."""
 
 
 class WeightsError(TFKernelsError):
@@ -142,7 +188,7 @@ class WeightsError(TFKernelsError):
 
 
 class WeightsMismatch(WeightsError):
-    """Weights do not fit where they were to go; ``report`` says which. Nothing was set."""
+    """Weights do not fit the model; ``report`` says which. Nothing was set."""
 
     def __init__(self, report: typing.Any) -> None:
         super().__init__(report)
@@ -173,11 +219,15 @@ class RemoteError(TFKernelsError):
 
 
 class RemoteInterrupt(KeyboardInterrupt):
-    """The user interrupted a cell that ran in another kernel; renders as that kernel's traceback."""
+    """The user interrupted a cell in another kernel; it renders as that kernel's traceback."""
 
     def __init__(self, message: str, traceback: typing.Sequence[str] = ()) -> None:
         super().__init__(message)
         self.traceback = list(traceback)
+
+    @classmethod
+    def of(cls, kernel: str, traceback: typing.Sequence[str]) -> "RemoteInterrupt":
+        return cls(f"The cell in kernel {kernel} was interrupted.", traceback)
 
     def _render_traceback_(self) -> typing.List[str]:
         return self.traceback or [f"KeyboardInterrupt: {self}"]

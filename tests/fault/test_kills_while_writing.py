@@ -65,9 +65,11 @@ def holdings(remote: Kernel) -> int:
         os.close(descriptor)
     assert left == [0] * len(left), "the memory is the system's again, whoever has it mapped"
     assert segments() == []
-    talk = remote._conversation
-    assert talk is not None
-    talk.request(talk.message("kernel_info_request", {}), 30, "control")  # the last of its sockets is connected
+    connection = remote._connection
+    assert connection is not None
+    connection.request(
+        connection.message("kernel_info_request", {}), 30, "control"
+    )  # the last of its sockets is connected
     return psutil.Process().num_fds()
 
 

@@ -21,7 +21,7 @@ from tests.support.notebooks import run_cells, text
 from tests.support.specimens import assert_same
 from tfkernels.client import discovery
 from tfkernels.client.attach import AttachedKernel
-from tfkernels.client.kernel import known
+from tfkernels.client.registry import known
 from tfkernels.errors import CellCancelled, ExchangeError, KernelDied, UnknownKernel, UsageError
 
 
@@ -102,10 +102,10 @@ def test_code_and_values(other: Other, attached: AttachedKernel, capsys: pytest.
 
 def test_it_is_left_and_never_ended(other: Other, attached: AttachedKernel) -> None:
     attached.run("kept = 1")
-    with pytest.raises(UsageError, match="restart it in its own notebook"):
+    with pytest.raises(UsageError, match="Restart it in its own notebook"):
         attached.restart()
     cell = attached.submit("import time\ntime.sleep(100)")
-    assert within(30, lambda: cell.begun)
+    assert within(30, lambda: cell.running)
     attached.shutdown()
     assert cell.done()
     assert other.value("kept") == "1", "it runs, and the cell that was ours does no more"
@@ -146,7 +146,7 @@ def test_an_error_of_theirs_does_not_drop_ours(other: Other, attached: AttachedK
 
 def test_an_interrupt_reaches_our_cell(other: Other, attached: AttachedKernel) -> None:
     cell = attached.submit("import time\ntime.sleep(100)", outputs={"x": "1"})
-    assert within(30, lambda: cell.begun)
+    assert within(30, lambda: cell.running)
     assert cell.cancel()
     assert isinstance(cell.exception(60), CellCancelled)
     assert attached["1 + 1"] == 2
@@ -157,7 +157,7 @@ def test_a_cell_that_does_not_react_is_left_alone(other: Other, attached: Attach
         "done = False\nfor i in range(2):\n    try:\n        time.sleep(3)\n    except KeyboardInterrupt:\n        pass"
     )
     cell = attached.submit(f"import time\n{stubborn}\ndone = True", outputs={"x": "1"})
-    assert within(30, lambda: cell.begun)
+    assert within(30, lambda: cell.running)
     cell.cancel()
     cell.kill()
     assert isinstance(cell.exception(0), CellCancelled)
@@ -201,7 +201,7 @@ def test_its_end_is_noticed(installed: object, runtime: Path) -> None:
         with pytest.raises(ExchangeError, match="no 'x' in kernel mortal"):
             kernel["x"]
         cell = kernel.submit("import time\ntime.sleep(100)")
-        assert within(30, lambda: cell.begun)
+        assert within(30, lambda: cell.running)
         os.kill(int(kernel.pid or 0), signal.SIGKILL)
         assert isinstance(cell.exception(10), KernelDied)
         other.file.unlink()

@@ -190,7 +190,7 @@ def test_a_slow_start_is_shown_and_taken_back(installed: object, here: str) -> N
     _, first, second, third = run_cells(
         here,
         "%load_ext tfkernels\nimport tfkernels.client.wait\n"
-        "tfkernels.client.wait.PATIENCE, tfkernels.client.wait.LOOK = 0, 0.01",  # however fast the machine is
+        "tfkernels.client.wait.START_NOTICE_AFTER, tfkernels.client.wait.POLL_INTERVAL = 0, 0.01",  # on any machine
         "%%tf2\nprint('first')",
         "%tfkernels stop\nprint('second')\n%tf2 1 + 1",
         "%tfkernels stop\ntfkernels.each(['tf2'], 'y = 1', outputs={'y': 'y'})",

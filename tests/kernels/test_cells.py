@@ -37,9 +37,9 @@ def until(condition: Any, seconds: float = 30) -> bool:
     return bool(condition())
 
 
-def running(call: Cell) -> bool:
+def running(cell: Cell) -> bool:
     """Whether an interrupt reaches the cell's own code."""
-    return until(lambda: call.begun)
+    return until(lambda: cell.running)
 
 
 def test_background_cells_queue_in_order(remote: Kernel) -> None:
@@ -50,7 +50,7 @@ def test_background_cells_queue_in_order(remote: Kernel) -> None:
     assert not first.done()
     assert remote.busy
     assert "waiting" in repr(second)
-    with pytest.raises(TimeoutError, match="it goes on"):
+    with pytest.raises(TimeoutError, match="It runs on"):
         second.result(timeout=0.01)
     assert remote["order"] == ["first", "second"], "a cell in the foreground waits for its turn"
     assert first.done()
@@ -159,8 +159,8 @@ def test_a_time_limit_interrupts_and_says_so(remote: Kernel) -> None:
 def test_a_time_limit_that_the_cell_ignores(
     remote: Kernel, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("tfkernels.client.signals.REACTION", 0.5)
-    with pytest.raises(CellTimeout, match=r"does not react(.|\n)*%tfkernels restart tf"):
+    monkeypatch.setattr("tfkernels.client.signals.INTERRUPT_GRACE", 0.5)
+    with pytest.raises(CellTimeout, match=r"ignores the interrupt(.|\n)*%tfkernels restart tf"):
         remote.run("print('begun')\n" + STUBBORN, timeout=0.5, inputs={"x": np.ones(10**6)})
     assert "begun" in capsys.readouterr().out
     assert remote.busy
@@ -219,9 +219,9 @@ def test_a_restart_or_shutdown_ends_what_runs_and_waits(installed: object) -> No
         assert running(runs)
         end()
         for _ in range(2):  # it stays like that
-            with pytest.raises(KernelDied, match=f"kernel tf1 was {how} while the cell ran, and the cell ended with"):
+            with pytest.raises(KernelDied, match=f"Kernel tf1 was {how} while the cell ran, and the cell ended with"):
                 runs.result(timeout=0)
-            with pytest.raises(KernelDied, match=f"kernel tf1 was {how} before the cell, which was not run"):
+            with pytest.raises(KernelDied, match=f"Kernel tf1 was {how} before the cell, which was not run"):
                 waits.result(timeout=0)
         assert not waits.cancel()
         assert kernel["1 + 1"] == 2, "a fresh one, and nobody is told again"
@@ -325,7 +325,7 @@ def test_several_kernels_ask_one_after_another(installed: object) -> None:
         for kernel in kernels:  # the other question is there, or on its way into this thread
             call = kernel.current
             assert call is not None
-            until(lambda call=call: call._inbox.qsize(), 0.5)
+            until(lambda inbox=call.inbox: inbox.qsize(), 0.5)
         raise KeyboardInterrupt
 
     show = Asked(stop)

@@ -114,6 +114,7 @@ def test_from_every_kind_of_notebook(installed: object, here: str) -> None:
 def test_what_its_children_say_is_shown_once() -> None:
     """ipykernel reads it, and writes it to its log as well, which is shown, too."""
     with Kernel("python3") as kernel:
+        kernel.start()  # on a busy machine the first output would say that it is starting
         seen: list[dict[str, Any]] = []
         for code in ("os.system('echo x')", "subprocess.run(['echo', 'x'], stdout=sys.stdout)"):
             kernel.run(f"import os, subprocess, sys, time\n{code}\ntime.sleep(0.5)", show=seen.append)
@@ -148,12 +149,12 @@ def test_without_numpy_only_values_cannot_be_passed(bare: Path) -> None:
 
 
 REFUSED = [
-    ("ruby", UnknownKernel, "'ruby' is one for ruby"),
+    ("ruby", UnknownKernel, "kernel 'ruby': it is one for ruby"),
     ("remote", UnknownKernel, "started by cluster.*%tfkernels attach"),
     ("bear", UnknownKernel, "Did you mean bare"),
-    ("lost", KernelStartError, r"/nowhere/python.*correct or remove its .*kernel\.json"),
+    ("lost", KernelStartError, r"/nowhere/python.*Correct or delete its .*kernel\.json"),
     ("broken", KernelStartError, r"(?s)exit code 1.*this is why.*jupyter console --kernel broken"),
-    ("echo", KernelStartError, "kernel echo cannot be used from here: it does not answer as a Python kernel does"),
+    ("echo", KernelStartError, "Kernel echo cannot be used from here: it does not answer as a Python kernel does"),
 ]
 
 

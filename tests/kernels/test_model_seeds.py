@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import tfkernels
-from tfkernels.client.kernel import Kernel, running
+from tfkernels.client.kernel import Kernel
+from tfkernels.client.registry import running
 from tfkernels.errors import KernelDied, UsageError
 
 DRAW = """

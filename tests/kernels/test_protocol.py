@@ -16,14 +16,14 @@ OTHERS = [MINE - 1, MINE + 1]
 
 def ask(remote: Kernel, code: str, along: Any = None) -> dict[str, Any]:
     """The reply to a request that is made by hand. Without anything along it is one of any other client."""
-    talk = remote._talk()
-    talk.ready.wait(60)
+    connection = remote._connect()
+    connection.ready.wait(60)
     content = {
         "code": code, "silent": False, "store_history": False, "user_expressions": {}, "allow_stdin": False,
         "stop_on_error": False,
     }  # fmt: skip
     metadata = {} if along is None else {"tfkernels": along}
-    return talk.request(talk.message("execute_request", content, metadata), 60)
+    return connection.request(connection.message("execute_request", content, metadata), 60)
 
 
 def whole(**changes: Any) -> dict[str, Any]:
@@ -47,8 +47,8 @@ def test_a_request_made_by_hand(remote: Kernel) -> None:
 @pytest.mark.parametrize(
     ("along", "says"),
     [
-        pytest.param(without("format"), "writes format None and this one reads format 1;", id="before there was one"),
-        pytest.param(whole(format=2), "writes format 2 and this one reads format 1;", id="newer"),
+        pytest.param(without("format"), "writes format None and this one reads format 1.", id="before there was one"),
+        pytest.param(whole(format=2), "writes format 2 and this one reads format 1.", id="newer"),
         pytest.param({"format": 2, "something": "else"}, "writes format 2 and", id="newer, and quite different"),
         pytest.param("nonsense", "writes format None and", id="no request at all"),
         pytest.param({"outputs": {"y": "made"}}, "writes format None and", id="outputs only"),
@@ -71,7 +71,7 @@ def test_a_notebook_with_another_tfkernels(remote: Kernel, other: int, monkeypat
         patch.setattr(protocol, "FORMAT", other)
         for exchange in (lambda: remote["a"], lambda: remote.run("a = 1"), lambda: remote.run("", inputs={"a": 1})):
             with pytest.raises(
-                ExchangeError, match=rf"writes format {other} and this one reads format {MINE};.*install"
+                ExchangeError, match=rf"writes format {other} and this one reads format {MINE}\..*install"
             ):
                 exchange()
     assert remote["a"] == 0
@@ -83,7 +83,7 @@ def test_a_kernel_with_another_tfkernels(remote: Kernel, other: int) -> None:
     remote.run(f"from tfkernels import protocol as requests; mine, requests.FORMAT = requests.FORMAT, {other}")
     try:
         for exchange in (lambda: remote["a"], lambda: remote.run("a = 1"), lambda: remote.run("", inputs={"a": 1})):
-            with pytest.raises(ExchangeError, match=rf"reads format {other}; .*tfkernels install"):
+            with pytest.raises(ExchangeError, match=rf"reads format {other}\. .*tfkernels install"):
                 exchange()
     finally:
         assert ask(remote, "requests.FORMAT = mine")["status"] == "ok", "what asks for nothing is run by any"

@@ -27,8 +27,13 @@ def installed() -> dict[str, Installed]:
 
 @pytest.fixture(params=["tf1", "tf2"])
 def remote(request: pytest.FixtureRequest, installed: dict[str, Installed]) -> Kernel:
-    """A kernel of this process, one for all tests: starting it takes longer than most of them."""
-    return tfkernels.kernel(request.param)
+    """A kernel of this process, one for all tests: starting it takes longer than most of them.
+
+    It has started, so that no notice that it is starting is among a cell's output on a busy machine.
+    """
+    kernel = tfkernels.kernel(request.param)
+    kernel.start()
+    return kernel
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -42,6 +47,6 @@ def _history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def _ended() -> Iterator[None]:
     yield
-    from tfkernels.client.kernel import shutdown_all
+    from tfkernels.client.registry import shutdown_all
 
     shutdown_all()

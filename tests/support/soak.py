@@ -26,7 +26,9 @@ import psutil
 
 import tfkernels
 from tfkernels.client.cell import Cell
-from tfkernels.client.kernel import Kernel, shutdown_all
+from tfkernels.client.connection import KernelConnection
+from tfkernels.client.kernel import Kernel
+from tfkernels.client.registry import shutdown_all
 from tfkernels.errors import CellCancelled, CellsFailed, KernelDied, KernelStartError
 from tfkernels.transfer.shared_memory.pool import shared as pool
 
@@ -289,8 +291,9 @@ class Soak:
             except TimeoutError:
                 self.report.wrong.append(f"{load} in the background was stuck at cell {number}: {call}")
                 call.kill()
-            talk = call.conversation
-            killed = isinstance(problem, (KernelDied, KernelStartError)) and talk and talk.process.pid in self._killed
+            connection = call.connection
+            assert isinstance(connection, KernelConnection)
+            killed = isinstance(problem, (KernelDied, KernelStartError)) and connection.process.pid in self._killed
             if problem is not None and not killed and not isinstance(problem, CellCancelled):
                 self.report.wrong.append(f"{load} in the background: {problem!r}")
             if call.done() and problem is None and self._random.random() < 0.8:  # others are never asked for

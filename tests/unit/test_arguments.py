@@ -30,12 +30,12 @@ def test_understood(words: list[list[str]], expected: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("words", ["x[0]", "1a", "a==b", "a b", "f(x)=3"])
 def test_refused_with_the_way_to_write_it(words: str) -> None:
-    with pytest.raises(UsageError, match="write a name"):
+    with pytest.raises(UsageError, match="it is no name"):
         parse_names([[words]], "-o")
 
 
 def test_names_of_other_kernels_are_inputs_only() -> None:
-    with pytest.raises(UsageError, match="write a name"):
+    with pytest.raises(UsageError, match="it is no name"):
         parse_names([["tf1:w"]], "-o")
 
 

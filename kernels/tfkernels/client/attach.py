@@ -1,26 +1,69 @@
-"""Kernels that run already, another notebook's, under a name of this process."""
+"""Kernels that another program started, such as another notebook's. They are used from here and never ended."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
+import threading
+import time
+from pathlib import Path
 
-from tfkernels.client import discovery, kernelspecs
-from tfkernels.client import kernel as remote
-from tfkernels.client.attached import AttachedProcess
+import zmq
+
+from tfkernels.client import discovery, kernelspecs, registry
+from tfkernels.client.cell import Cell
+from tfkernels.client.channels import Channels
 from tfkernels.client.connection import KernelConnection
-from tfkernels.client.visiting import AttachedConnection
+from tfkernels.client.kernel import Kernel
+from tfkernels.client.process import EXIT_TIMEOUT, KernelInfo, Process
 from tfkernels.errors import UnknownKernel, UsageError
+from tfkernels.protocol import Message
+from tfkernels.transfer.shared_memory.segment import Address, Segment
 
-PATIENCE = 3.0
-"""Seconds that a kernel has to answer at once."""
+ANSWER_TIMEOUT = 3.0
+"""Seconds that ``attach`` waits for an answer."""
 
-_SHORT = 4
-"""Characters of a kernel's id that make a name of its own."""
+HEARTBEAT_TIMEOUT = 5.0
+"""Seconds without a heartbeat after which a kernel on another machine counts as dead."""
+
+SHORT_ID = 4
+"""Characters of a kernel's id in the name that it gets by default."""
+
+_MAGIC_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
 
-class AttachedKernel(remote.Kernel):
-    """A kernel that somebody else started: used like one of our own, and never ended. Its variables are its notebook's.
+def attach(kernel: str | os.PathLike[str], name: str | None = None) -> AttachedKernel:
+    """A running kernel, by its connection file, its id, or the beginning of that.
+
+    ``name`` is the name of its magic, and its name in ``tfkernels.kernel``. Raises ``UnknownKernel`` if no such kernel
+    runs, ``UsageError`` if the name is taken, or the kernel is this notebook's own.
+    """
+    found = discovery.find(os.fspath(kernel))
+    if discovery.own() == found.file:
+        raise UsageError("Cannot attach this notebook's own kernel. Its cells need no magic.")
+    name = name or f"{_plain(found.kernel)}-{_plain(found.id)[:SHORT_ID]}"
+    if not _MAGIC_NAME.fullmatch(name):
+        raise UsageError(f"{name!r} cannot be a magic's name. Use letters, digits and . _ -")
+    known = registry.known.get(name)
+    if isinstance(known, AttachedKernel) and known.file == str(found.file):
+        known.check()
+        return known
+    free = known is None or (isinstance(known, AttachedKernel) and not known.started)
+    if not free or name in kernelspecs.find():
+        raise UsageError(f"There is a kernel {name!r} already. Choose another name: --as NAME, or name=…")
+    attached = AttachedKernel(name, found)
+    attached.check()
+    registry.add(attached)
+    return attached
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._]+", "", text) or "kernel"
+
+
+class AttachedKernel(Kernel):
+    """A kernel that another program started. Its variables are those of its own notebook.
 
     While its own notebook runs a cell, ours waits there, and an interrupt takes it back.
     """
@@ -36,22 +79,22 @@ class AttachedKernel(remote.Kernel):
             self._kernel = discovery.find(str(self._kernel.file))
         except UnknownKernel as error:
             raise UnknownKernel(
-                f"kernel {self.name} was attached to {self._kernel.file}, and that runs no more; %tfkernels attach "
-                f"lists what does"
+                f"Kernel {self.name} runs no more: it was attached to {self._kernel.file}. List those that run with: "
+                "%tfkernels attach"
             ) from error
 
-    def _begin(self, greeting: str) -> KernelConnection:
-        return AttachedConnection(self.name, AttachedProcess(self._kernel), greeting)
+    def _open(self, notice: str) -> KernelConnection:
+        return AttachedConnection(self.name, AttachedProcess(self._kernel), notice)
 
     @property
     def busy(self) -> bool:
-        """Whether a cell runs there, one of its own notebook's too, or one of ours waits."""
-        return super().busy or (isinstance(self._conversation, AttachedConnection) and self._conversation.engaged)
+        """Whether a cell runs there, its own notebook's too, or one of ours waits."""
+        return super().busy or (isinstance(self._connection, AttachedConnection) and self._connection.runs_other_cell)
 
     @property
     def title(self) -> str:
-        what = " ".join(part for part in (self._kernel.kernel, self._kernel.notebook) if part)
-        return f"attached to {what}, {self._kernel.id}"
+        name = " ".join(part for part in (self._kernel.kernel, self._kernel.notebook) if part)
+        return f"attached to {name}, {self._kernel.id}"
 
     @property
     def magic(self) -> str:
@@ -61,53 +104,190 @@ class AttachedKernel(remote.Kernel):
     def file(self) -> str:
         return str(self._kernel.file)
 
-    def meet(self) -> None:
-        """Finds out whether it can be used. One whose notebook runs a cell cannot say so now."""
+    def check(self) -> None:
+        """Raises if the kernel answers that it cannot be used. A busy one does not answer now."""
         self.begin()
-        talk = self._conversation
-        if talk is not None and talk.ready.wait(PATIENCE) and talk.failure is not None:
-            self._conversation = None
-            raise talk.failed()
+        connection = self._connection
+        if connection is not None and connection.ready.wait(ANSWER_TIMEOUT) and connection.failure is not None:
+            self._connection = None
+            raise connection.failure_of()
 
     @property
     def remark(self) -> str:
-        """What to know before the first cell; mostly nothing."""
+        """A limit that the user has to know, or nothing."""
         if self.state == "starting":
             return "its own notebook runs a cell; yours wait for it"
-        why = self._conversation.unreachable if self._conversation is not None else ""
+        why = self._connection.unreachable if self._connection is not None else ""
         return f"no values can be passed: it runs {why}" if why else ""
 
     def restart(self) -> None:
-        """Raises ``UsageError``: its own notebook's user would lose the variables."""
-        raise UsageError(
-            f"kernel {self.name} was not started here, so it is not restarted from here; restart it in its own notebook"
-        )
+        """Raises ``UsageError``: the user of its own notebook would lose the variables."""
+        raise UsageError(f"Kernel {self.name} was not started here. Restart it in its own notebook.")
 
 
-def attach(kernel: str | os.PathLike[str], name: str | None = None) -> AttachedKernel:
-    """A kernel that runs already, by its connection file, its id, or the beginning of that.
+class AttachedProcess(Process):
+    """A process that is observed only."""
 
-    ``name`` is what its magic is called from now on, and what ``tfkernels.kernel`` finds it by. Raises
-    ``UnknownKernel`` if none such runs, ``UsageError`` if the name is somebody else's or the kernel this one itself.
+    start_hint = "Look at its own notebook."
+    after_end = "If its notebook restarted it, the next cell runs in the new one."
+    second_interrupt = "stop waiting; its cell may run on"
+
+    def __init__(self, kernel: discovery.Running) -> None:
+        self.connection = kernel.connection
+        self.folder = kernel.file.parent
+        self._start_time: str | None = None
+        self._lock = threading.Lock()
+        self._context = zmq.Context()
+        self._heartbeat = self._context.socket(zmq.DEALER)
+        self._heartbeat.linger = 0
+        discovery.secure(self._heartbeat, self.connection)
+        self._heartbeat.connect(discovery.endpoint(self.connection, "hb_port"))
+        self._heartbeat.send_multipart([b"", b"ping"])
+        self._last_beat = self._last_look = time.monotonic()
+
+    def set_info(self, info: KernelInfo) -> None:
+        """The number of a process means something on this machine only."""
+        self.pid = info.pid
+        self._start_time = None if info.unreachable else _start_time(info.pid)
+
+    def alive(self) -> bool:
+        """Whether it is the same process as before; on another machine, whether its heart beats."""
+        if self._start_time is not None and self.pid is not None:
+            return _start_time(self.pid) == self._start_time
+        with self._lock:
+            return not self._context.closed and self._beats(time.monotonic())
+
+    def _beats(self, now: float) -> bool:
+        beat = False
+        while self._heartbeat.poll(0):
+            self._heartbeat.recv_multipart()
+            beat = True
+        if beat or now - self._last_look > HEARTBEAT_TIMEOUT:  # after no look for so long, its silence means nothing
+            self._last_beat = now
+            self._heartbeat.send_multipart([b"", b"ping"])
+        self._last_look = now
+        return now - self._last_beat < HEARTBEAT_TIMEOUT
+
+    def close(self) -> None:
+        with self._lock:
+            self._context.destroy(linger=0)
+
+    def crash_report(self) -> str:
+        return "has ended, or was restarted by its own notebook."
+
+
+def _start_time(pid: int) -> str | None:
+    """The start of a process, in the system's ticks; ``None`` if it has ended."""
+    try:
+        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return None if state in "ZX" else fields[18]
+    except OSError:
+        pass
+    if os.path.isdir("/proc/self"):
+        return None
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return None
+    return "unknown"
+
+
+class CancelToken:
+    """Right to take a cell back that waits in the queue of an attached kernel.
+
+    The request names a file of this process, and the kernel runs the cell only if it can lock that file (see
+    ``kernel_side.execute``). The first lock decides. When this process ends, the file is gone, and the cell is not run.
     """
-    found = discovery.find(os.fspath(kernel))
-    if discovery.own() == found.file:
-        raise UsageError("that is this notebook's own kernel; its cells need no magic")
-    name = name or f"{_plain(found.kernel)}-{_plain(found.id)[:_SHORT]}"
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name):
-        raise UsageError(f"{name!r} cannot be a magic's name; take letters, digits and . _ -")
-    known = remote.known.get(name)
-    if isinstance(known, AttachedKernel) and known.file == str(found.file):
-        known.meet()
-        return known
-    free = known is None or (isinstance(known, AttachedKernel) and not known.started)
-    if not free or name in kernelspecs.find():
-        raise UsageError(f"there is a kernel {name!r} already; give this one another name: --as NAME, or name=…")
-    made = AttachedKernel(name, found)
-    made.meet()
-    remote.known[name] = made
-    return made
+
+    def __init__(self) -> None:
+        self._segment = Segment()
+
+    @property
+    def address(self) -> Address:
+        return self._segment.address
+
+    def cancel(self) -> bool:
+        """Whether the cell has not begun, and never will."""
+        try:
+            fcntl.flock(self._segment.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
+
+    def close(self) -> None:
+        self._segment.close()
 
 
-def _plain(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._]+", "", text) or "kernel"
+class AttachedConnection(KernelConnection):
+    """Connection to an attached kernel: only our own cells are interrupted, and the kernel is never ended."""
+
+    runs_other_cell = False
+    """Whether it ran a cell of its own notebook when it last reported."""
+
+    _token: CancelToken | None = None
+    _close_deadline = 0.0
+
+    def interrupt(self, cell: Cell) -> None:
+        """Takes back a cell that waits there behind one of the kernel's own notebook."""
+        with self._lock:
+            waits = cell is self._current and not cell.running
+            if waits and (self._token is None or self._token.cancel()):
+                self._abandon(cell)
+                return
+        super().interrupt(cell)
+
+    def kill(self) -> None:
+        """Leaves the cell in the kernel."""
+        with self._lock:
+            if self._current is not None:
+                self._abandon(self._current)
+
+    def close(self, end: str = "left") -> None:
+        self._close_deadline = time.monotonic() + EXIT_TIMEOUT
+        super().close(end)
+
+    def _abandon(self, cell: Cell) -> None:
+        self._release_current()
+        cell.abandon()
+
+    # The thread
+
+    def _stop(self, cell: Cell) -> None:
+        self.interrupt(cell)
+
+    def _end_kernel(self, channels: Channels) -> None:
+        """Gives the cell that runs there a moment to end."""
+        while self._current is not None and time.monotonic() < self._close_deadline:
+            self._exchange(channels)
+        if self._current is not None:
+            self._abandon(self._current)
+
+    def _send_cell(self, cell: Cell) -> None:
+        if self._token is None and not self.unreachable:
+            self._token = CancelToken()
+            cell.request["metadata"]["tfkernels"]["ticket"] = self._token.address
+        super()._send_cell(cell)
+        cell.began = None  # it waits for its turn there
+
+    def _release_current(self) -> None:
+        super()._release_current()
+        token, self._token = self._token, None
+        if token is not None:
+            token.close()
+
+    def _note_progress(self, cell: Cell, channel: str, message: Message) -> bool:
+        """Sends a cell again that the kernel dropped because a cell of its own notebook failed."""
+        if channel == "shell" and message["content"]["status"] == "aborted" and not cell.running:
+            cell.request = self.message("execute_request", cell.request["content"], cell.request["metadata"])
+            self._send_cell(cell)
+            return True
+        return super()._note_progress(cell, channel, message)
+
+    def _note_other(self, message: Message) -> None:
+        """Notes whether it works for its own notebook; raises if it was restarted behind the same sockets."""
+        if message["header"]["msg_type"] == "status":
+            state = message["content"]["execution_state"]
+            if message["parent_header"].get("session") != self._session.session:
+                self.runs_other_cell = state == "busy"
+            if state == "starting":
+                raise self._died()

@@ -1,95 +1,121 @@
-"""A cell on its way through another kernel: waiting for its turn, running there, finished."""
+"""Future of one cell in another kernel: it waits for its turn, runs there, and ends."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
 from datetime import datetime
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from tfkernels.client.signals import raising
 from tfkernels.errors import CellCancelled, CellTimeout, ExchangeError, RemoteError, RemoteInterrupt
-from tfkernels.output.relay import Relay, joined
+from tfkernels.output.relay import Relay
+from tfkernels.protocol import Message
+from tfkernels.transfer.lease import SegmentLease
 from tfkernels.transfer.message import check, join
 
 if TYPE_CHECKING:
-    from tfkernels.client.connection import KernelConnection
-    from tfkernels.protocol import Message
-    from tfkernels.transfer.lease import SegmentLease
-
-_END_OF_FILE = "\x04"  # what ipykernel turns back into an EOFError
-
-LOOK = 0.5
-"""Seconds between two looks while nothing comes."""
+    from typing import Protocol
+else:
+    Protocol = object  # Python 3.7 has none
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What belongs to a cell besides its code."""
+class Connection(Protocol):
+    """The connection to a cell's kernel, as far as the cell and its caller use it."""
 
-    arrival: SegmentLease | None = None
-    """Where its outputs are to be written."""
-    sent: ExitStack = field(default_factory=ExitStack)
-    """The memory of its inputs, which is closed when it has ended."""
-    needs: Sequence[Cell] = ()
-    """Cells of other kernels whose outputs are inputs of this one."""
-    timeout: float | None = None
-    """Seconds that it may run."""
-    tells: bool = True
-    """Whether its failure is shown when it runs in the background."""
-    remember: Callable[[int], None] = lambda size: None  # noqa: ARG005
-    """Gets the size of the outputs, in bytes."""
-    ended: Callable[[], None] = lambda: None
-    """Is called at its end, in any thread."""
-    deliver: Callable[[dict[str, Any]], None] = lambda outputs: None  # noqa: ARG005
-    """Gets the outputs when they are asked for, before whoever asks."""
+    name: str
+    ready: threading.Event
+
+    @property
+    def second_interrupt(self) -> str:
+        """The effect of a second interrupt, when the first had none."""
+
+    def submit(self, cell: Cell) -> None: ...
+    def interrupt(self, cell: Cell) -> None: ...
+    def kill(self) -> None: ...
+
+    def show(self, cell: Cell, messages: list[Message]) -> bool:
+        """Shows output of the cell. Returns whether the user pressed stop instead of answering a question."""
+
+    def show_end(self, cell: Cell) -> None:
+        """Shows what a native cell shows at its end, besides the error."""
 
 
 class Cell:
-    """One cell for another kernel. A future for whoever submitted it; any thread may ask.
+    """One cell for another kernel, with the interface of a future. Any thread may call it.
 
-    Its output is shown by whoever attends to it, in that thread (see ``attend``); when nobody does, by the thread of
-    the conversation, as it comes.
+    The thread that waits for it shows its output (see ``run_in_foreground``); in the background, the thread of the
+    connection.
     """
 
-    def __init__(self, kernel: str, request: Message, show: Relay, plan: Plan, inbox: SimpleQueue[Any] | None) -> None:
-        self.kernel = kernel
+    def __init__(
+        self,
+        connection: Connection,
+        request: Message,
+        relay: Relay,
+        *,
+        inputs: Sequence[SegmentLease] = (),
+        outputs: SegmentLease | None = None,
+        needs: Sequence[Cell] = (),
+        timeout: float | None = None,
+        shows_failure: bool = True,
+        on_size: Callable[[int], None] | None = None,
+        on_end: Callable[[], None] | None = None,
+        on_result: Callable[[dict[str, Any]], None] | None = None,
+    ) -> None:
+        """
+        Args:
+            inputs: memory that is held until the cell has ended.
+            outputs: memory that its outputs are written to.
+            needs: cells of other kernels whose outputs are inputs of this one.
+            timeout: seconds that it may run.
+            shows_failure: whether its failure is shown if it runs in the background.
+            on_size: gets the size of the outputs, in bytes.
+            on_end: is called at its end, in any thread.
+            on_result: gets the outputs when ``result`` is first called, before the caller.
+        """
+        self.connection = connection
+        self.kernel = connection.name
         self.request = request
-        self.show = show
-        self.timeout = plan.timeout
+        self.relay = relay
+        self.inbox: SimpleQueue[Any] | None = None
+        """Queue of the thread that waits: ``(cell, messages)``, at the end ``(cell, None)``. ``None``: background."""
+        self.timeout = timeout
+        self.shows_failure = shows_failure
         self.began: float | None = None
         self.ended: float | None = None
-        self.begun = False  # whether an interrupt would reach the cell by now
+        self.running = False
+        """Whether its code runs, so that an interrupt reaches it."""
         self.interrupts = 0
-        self.interrupted: datetime | None = None  # the last time
+        self.interrupted_at: datetime | None = None
         self.timed_out = False
-        self.conversation: KernelConnection | None = None
-        self._plan = plan
-        self._inbox = inbox  # of who attends: (this, messages), then (this, None); a bare None only wakes
+        self.reply: dict[str, Any] = {}
+        self.failure: BaseException | None = None
+        self.held_traceback: Message | None = None
+        """A traceback that is shown only if the cell goes on; the reply probably has the same one."""
+        self._inputs = list(inputs)
+        for lease in self._inputs:
+            lease.hold()
+        self._outputs = outputs
+        self._needs = needs
+        self._on_size, self._on_end, self._on_result = on_size, on_end, on_result
         self._submitted = time.monotonic()
-        self._finished = threading.Event()
-        self._heard_out = False  # nothing there looks at its memory any more; it may have been given up before
-        self._unasked = False
-        self._settling = threading.Lock()
-        self._reply: dict[str, Any] = {}
-        self._failure: BaseException | None = None
-        self._outputs: dict[str, Any] | None = None
-        self._traceback: Message | None = None  # that was shown there; probably the one that the reply brings, too
+        self._done = threading.Event()
+        self._memory_free = False  # the kernel does not use the cell's memory any more
+        self._dropped = False
+        self._unpacking = threading.Lock()
+        self._values: dict[str, Any] | None = None
 
     def __repr__(self) -> str:
         now = time.monotonic()
         if self.began is None:
-            ended = "cancelled" if isinstance(self._failure, CellCancelled) else "not run"
-            state = ended if self.done() else f"waiting for {now - self._submitted:.1f} s"
+            end = "cancelled" if isinstance(self.failure, CellCancelled) else "not run"
+            state = end if self.done() else f"waiting for {now - self._submitted:.1f} s"
         elif self.ended is None:
             state = f"running for {now - self.began:.1f} s"
         else:
-            how = "failed" if self._problem() is not None else "done"
-            state = f"{how} after {self.ended - self.began:.1f} s"
+            state = f"{'done' if self.failure is None else 'failed'} after {self.ended - self.began:.1f} s"
         return f"<cell in kernel {self.kernel}, {state}: {self.title}>"
 
     @property
@@ -103,23 +129,20 @@ class Cell:
         return lines[0].strip()[:60] if lines else ""
 
     @property
-    def takes_values(self) -> bool:
+    def has_values(self) -> bool:
         exchange = self.request["metadata"]["tfkernels"]
         return bool(exchange["inputs"] or exchange["outputs"])
 
-    @property
-    def last_resort(self) -> str:
-        """What another press of the stop button does when the first had no effect."""
-        return self.conversation.process.last_resort if self.conversation is not None else ""
+    # The caller's side
 
-    @property
-    def reachable(self) -> bool:
-        """Whether its kernel has started."""
-        return self.conversation is None or self.conversation.ready.is_set()
+    def submit(self, inbox: SimpleQueue[Any] | None = None) -> None:
+        """Queues the cell; ``inbox`` is that of the thread that will show its output."""
+        self.inbox = inbox
+        self.connection.submit(self)
 
     def done(self) -> bool:
-        """Whether it has ended, in whatever way."""
-        return self._finished.is_set()
+        """Whether it has ended, with success or not."""
+        return self._done.is_set()
 
     def result(self, timeout: float | None = None) -> dict[str, Any]:
         """Its outputs, a dict by name. Waits at most ``timeout`` seconds; then ``TimeoutError``, and it runs on.
@@ -130,18 +153,27 @@ class Cell:
         problem = self.exception(timeout)
         if problem is not None:
             raise problem
-        with self._settling:
-            if self._outputs is None:
-                self._outputs = self._plan.arrival.unpack() if self._plan.arrival is not None else {}
-                self._close_arrival()
-                self._plan.deliver(self._outputs)
-            return self._outputs
+        with self._unpacking:
+            if self._values is None:
+                self._values = self._outputs.unpack() if self._outputs is not None else {}
+                self._release_outputs()
+                if self._on_result is not None:
+                    self._on_result(self._values)
+            return self._values
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
-        """What ``result`` would raise, or ``None``. Waits like it."""
-        if not self._finished.wait(timeout):
-            raise TimeoutError(f"{self!r} has not ended within {timeout} s; it goes on")
-        return self._problem()
+        """The error that ``result`` would raise, or ``None``. Waits like it."""
+        if not self._done.wait(timeout):
+            raise TimeoutError(f"{self!r} has not ended within {timeout} s. It runs on.")
+        return self.failure
+
+    def memory(self) -> SegmentLease:
+        """Its outputs in shared memory, for another kernel. Waits, and raises, like ``result``."""
+        problem = self.exception()
+        if problem is not None:
+            raise problem
+        assert self._outputs is not None
+        return self._outputs
 
     def cancel(self) -> bool:
         """Drops it if it waits for its turn, interrupts it if it runs. ``False`` if it has ended already."""
@@ -151,200 +183,118 @@ class Cell:
         return True
 
     def interrupt(self) -> None:
-        if self.conversation is not None:
-            self.conversation.interrupt(self)
+        self.connection.interrupt(self)
 
     def kill(self) -> None:
         """Ends the kernel that it runs in."""
-        if self.conversation is not None:
-            self.conversation.kill()
+        self.connection.kill()
 
-    # What the conversation tells it
-
-    def receive(self, messages: list[Message]) -> None:
-        inbox = self._inbox
-        if inbox is not None:
-            inbox.put((self, messages))
-        else:
-            self.handle(messages)
-
-    def ready(self) -> bool:
-        """Whether it can be sent: the other kernels have delivered what it needs."""
-        return all(need.done() for need in self._plan.needs)
-
-    def load(self) -> None:
-        """Takes along what other kernels delivered. Raises what kept them from it."""
-        sent = [need.ship() for need in self._plan.needs]
-        if sent:
-            inputs = self.request["metadata"]["tfkernels"]
-            parts = [check(shipment.descriptor) for shipment in sent]
-            inputs["inputs"] = join(([inputs["inputs"]] if inputs["inputs"] else []) + parts)
-
-    def finish(self, reply: dict[str, Any] | None = None, failure: BaseException | None = None) -> None:
-        """It has been heard out, or will never be answered: nothing there looks at its memory any more."""
-        self.ended = time.monotonic()
-        self._plan.sent.close()
-        for need in self._plan.needs:
-            need.close()
-        if not self._finished.is_set():  # it may have been given up
-            self._reply = reply or {}
-            self._failure = self._failure or failure
-            self._take(self._plan.arrival)
-        self._heard_out = True
-        if self._unasked or self._problem() is not None:
-            self._close_arrival()
-        if not self._finished.is_set():
-            self._tell()
-
-    def give_up(self) -> None:
-        """It ran longer than it may, and does not react. It is heard out by the conversation's thread."""
-        self._failure = CellTimeout.ignored(self.kernel, self.timeout or 0)
-        self._tell()
-        self._inbox = None
-        self.show = self.show.afterwards()
-
-    def leave(self) -> None:
-        """Its kernel, which is not ours, will not run it, or runs on with it and may write to its memory."""
-        if self._plan.arrival is not None:
-            self._plan.arrival.abandon()
-        if self.begun:
-            text = f"it was left behind in kernel {self.kernel}, and may run on there"
-            self.finish({"status": "error", "ename": "KeyboardInterrupt", "evalue": text, "traceback": [text]})
-        else:
-            self.finish(failure=CellCancelled(f"the cell waited for kernel {self.kernel}, and was not run"))
-
-    def _take(self, arrival: SegmentLease | None) -> None:
-        if self._failure is None and arrival is not None and self._reply["status"] == "ok":
-            try:
-                arrival.accept(check(self._reply.get("tfkernels")))
-                self._plan.remember(arrival.size)
-            except ExchangeError as error:
-                self._failure = error
-
-    def _tell(self) -> None:
-        inbox = self._inbox
-        if inbox is None:
-            self._show_end()
-        self._finished.set()
-        if inbox is not None:
-            inbox.put((self, None))
-        self._plan.ended()
-
-    def ship(self) -> SegmentLease:
-        """The outputs as they arrived, for another kernel."""
-        problem = self.exception()
-        if problem is not None:
-            raise problem
-        assert self._plan.arrival is not None
-        return self._plan.arrival
-
-    def close(self) -> None:
-        """Nobody will ask for its outputs: they go when it has ended."""
-        self._unasked = True
-        if self._heard_out:
-            self._close_arrival()
-
-    def _close_arrival(self) -> None:
-        if self._plan.arrival is not None:
-            self._plan.arrival.close()
-
-    def _problem(self) -> BaseException | None:
-        if self._failure is not None or not self._reply:
-            return self._failure
-        reply, attended = self._reply, self._inbox is not None
-        traceback = reply.get("traceback", ())
-        if self.timed_out:
-            self._failure = CellTimeout.stopped(self.kernel, self.timeout or 0, traceback)
-        elif reply["status"] == "ok":
-            return None
-        elif reply.get("exchange_failed"):
-            self._failure = ExchangeError(reply["evalue"])
-        elif self.interrupts and attended:
-            self._failure = RemoteInterrupt(f"the cell in kernel {self.kernel} was interrupted", traceback)
-        elif self.interrupts:
-            self._failure = CellCancelled(f"the cell in kernel {self.kernel} was interrupted")
-        else:
-            ename = reply.get("ename", reply["status"])
-            self._failure = RemoteError(self.kernel, ename, reply.get("evalue", ""), traceback)
-        return self._failure
-
-    # What is shown
-
-    def handle(self, messages: list[Message]) -> bool:
-        """Shows messages, in the thread of whoever attends. Whether the user pressed stop instead of answering.
-
-        If something here fails meanwhile (a display, a closed standard output), the cell is interrupted and heard out
-        before the error goes on: a cell that runs unheard would write to memory that is somebody else's by then.
-        """
-        stopped = False
-        for message in joined(messages):
-            try:
-                self._show(message)
-            except KeyboardInterrupt:
-                stopped = True
-            except BaseException as error:
-                if self._inbox is not None and not isinstance(error, Exception):
-                    raise  # a ``SystemExit``, to whoever attends; the conversation's thread must not end by it
-                self._failure = self._failure or error
-                self.interrupt()
-        return stopped
-
-    def _show(self, message: Message) -> None:
-        assert self.conversation is not None
-        kind = message["header"]["msg_type"]
-        # What comes after it tells that it did not end the cell; matplotlib's figures, and what we read from file
-        # descriptor 2 ourselves, come after the one that did, too.
-        if kind != "display_data" and "msg_id" in message["header"]:
-            self._show_traceback()
-        if kind == "error":
-            self._traceback = message
-        elif kind == "input_request" and self._stopped_since(message):
-            pass  # the kernel does not wait for an answer any more
-        elif kind == "input_request":
-            answer = self._ask(message["content"]) if self._inbox is not None else _END_OF_FILE
-            self.conversation.post("stdin", self.conversation.message("input_reply", {"value": answer}))
-        elif kind.startswith("comm_"):
-            self.conversation.on_comm(message)
-        elif self._failure is None or self.done():
-            self.show.handle(message)
-
-    def _show_traceback(self) -> None:
-        message, self._traceback = self._traceback, None
-        if message is not None:
-            self.show.handle(message)
-
-    def _stopped_since(self, message: Message) -> bool:
-        """Several kernels ask one after another, and the stop button is for all of them."""
-        return self.interrupted is not None and message["header"]["date"] < self.interrupted
-
-    def _ask(self, question: dict[str, Any]) -> str:
-        try:
-            with raising():
-                return self.show.ask(question["prompt"], question["password"])
-        except EOFError:
-            return _END_OF_FILE
-
-    def _show_end(self) -> None:
-        try:
-            self.show_last()
-            problem = self._problem()
-            if problem is not None and self._plan.tells:
-                self.show.error(problem)
-        except BaseException as error:  # noqa: BLE001 (`result` raises it)
-            self._failure = self._failure or error
-
-    def show_last(self) -> None:
-        """What a native cell shows at its end: a traceback that did not end it, help in the pager."""
-        if self._reply.get("status") == "ok":
-            self._show_traceback()
-        for payload in self._reply.get("payload", ()):
-            if payload.get("source") == "page":
-                self.show.stream("stdout", payload["data"].get("text/plain", "") + "\n")
+    def drop(self) -> None:
+        """Frees its outputs, at the latest when it has ended: ``result`` will not be called."""
+        self._dropped = True
+        if self._memory_free:
+            self._release_outputs()
 
     def detach(self) -> None:
-        """Nobody attends any more, nor will ask. It is interrupted, and heard out by the conversation's thread."""
-        if self._inbox is not None:
-            self.show = self.show.afterwards()
-            self._inbox = None
-            self.close()
+        """Interrupts it and leaves the rest of its output to the thread of the connection."""
+        if self.inbox is not None:
+            self.relay = self.relay.afterwards()
+            self.inbox = None
+            self.drop()
             self.interrupt()
+
+    # The connection's side
+
+    def can_run(self) -> bool:
+        """Whether the cells of other kernels that it needs have ended."""
+        return all(need.done() for need in self._needs)
+
+    def add_needed_inputs(self) -> None:
+        """Adds the outputs of the cells that it needs to the request. Raises what they raised."""
+        parts = [check(need.memory().descriptor) for need in self._needs]
+        if parts:
+            exchange = self.request["metadata"]["tfkernels"]
+            exchange["inputs"] = join(([exchange["inputs"]] if exchange["inputs"] else []) + parts)
+
+    def fail(self, error: BaseException) -> None:
+        """Fails the cell for a reason in this process."""
+        self.failure = self.failure or error
+
+    def finish(self, reply: dict[str, Any] | None = None, failure: BaseException | None = None) -> None:
+        """Ends the cell, with its reply or an error. The kernel does not use its memory any more."""
+        self.ended = time.monotonic()
+        for lease in self._inputs:
+            lease.let_go()
+        self._inputs.clear()
+        for need in self._needs:
+            need.drop()
+        if not self.done():  # `give_up` may have been called
+            self.reply = reply or {}
+            self.failure = self.failure or failure or self._failure_in_reply()
+            self._accept_outputs()
+        self._memory_free = True
+        if self._dropped or self.failure is not None:
+            self._release_outputs()
+        if not self.done():
+            self._set_done()
+
+    def give_up(self) -> None:
+        """Fails a cell that ignores the interrupt at its time limit. ``finish`` follows when the kernel replies."""
+        self.failure = CellTimeout.ignored(self.kernel, self.timeout or 0)
+        self._set_done()
+        self.inbox = None
+        self.relay = self.relay.afterwards()
+
+    def abandon(self) -> None:
+        """Ends a cell in an attached kernel, which may run it further and write to its memory."""
+        if self._outputs is not None:
+            self._outputs.abandon()
+        if self.running:
+            text = f"The cell was left in kernel {self.kernel}, where it may run on."
+            self.finish({"status": "error", "ename": "KeyboardInterrupt", "evalue": text, "traceback": [text]})
+        else:
+            self.finish(failure=CellCancelled.before_start(self.kernel))
+
+    def _accept_outputs(self) -> None:
+        if self.failure is None and self._outputs is not None:
+            try:
+                self._outputs.accept(check(self.reply.get("tfkernels")))
+            except ExchangeError as error:
+                self.failure = error
+                return
+            if self._on_size is not None:
+                self._on_size(self._outputs.size)
+
+    def _set_done(self) -> None:
+        inbox = self.inbox
+        if inbox is None:
+            try:
+                self.connection.show_end(self)
+                if self.failure is not None and self.shows_failure:
+                    self.relay.error(self.failure)
+            except BaseException as error:  # noqa: BLE001 (`result` raises it)
+                self.fail(error)
+        self._done.set()
+        if inbox is not None:
+            inbox.put((self, None))
+        if self._on_end is not None:
+            self._on_end()
+
+    def _release_outputs(self) -> None:
+        if self._outputs is not None:
+            self._outputs.close()
+
+    def _failure_in_reply(self) -> BaseException | None:
+        reply = self.reply
+        traceback = reply.get("traceback", ())
+        if self.timed_out:
+            return CellTimeout.stopped(self.kernel, self.timeout or 0, traceback)
+        if reply["status"] == "ok":
+            return None
+        if reply.get("exchange_failed"):
+            return ExchangeError(reply["evalue"])
+        if self.interrupts and self.inbox is not None:
+            return RemoteInterrupt.of(self.kernel, traceback)
+        if self.interrupts:
+            return CellCancelled.interrupted(self.kernel)
+        return RemoteError(self.kernel, reply.get("ename", reply["status"]), reply.get("evalue", ""), traceback)

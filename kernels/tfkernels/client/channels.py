@@ -16,9 +16,9 @@ from jupyter_client.session import Session
 from tfkernels.client.discovery import endpoint, secure
 from tfkernels.protocol import Message
 
-AT_ONCE = 200
-"""Messages of one channel that are taken in one go: enough to join what a cell printed line by line, and few enough
-that a question or an interrupt does not wait behind all of them."""
+BATCH_SIZE = 200
+"""Messages of one channel that are received together: enough to join lines that a cell printed one by one, and few
+enough that a question or an interrupt does not wait behind them."""
 
 
 class Received(NamedTuple):
@@ -27,14 +27,16 @@ class Received(NamedTuple):
 
 
 class Channels:
-    """The client's ends of a kernel's shell, iopub, stdin and control channels. Made and used by one thread; only
-    ``wake`` is for the others."""
+    """The client's ends of a kernel's shell, iopub, stdin and control channels. One thread makes and uses them.
+
+    Every message to the kernel passes ``send``, and every message from it ``receive``.
+    """
 
     def __init__(self, connection: dict[str, Any], session: Session, doorbell: Doorbell) -> None:
         self._session = session
         self._doorbell = doorbell
         self._context = zmq.Context()
-        # In the order in which what has arrived is to be looked at: a cell's output before the reply that ends it.
+        # In the order in which messages are handled: a cell's output before the reply that ends it.
         self._sockets = {
             "iopub": self._connect(zmq.SUB, connection, "iopub_port"),
             "stdin": self._connect(zmq.DEALER, connection, "stdin_port", immediate=True),
@@ -50,7 +52,7 @@ class Channels:
     def _connect(self, kind: int, connection: dict[str, Any], port: str, immediate: bool = False) -> zmq.Socket[bytes]:
         end = self._context.socket(kind)
         end.linger = 0
-        # Output that nobody has read yet waits in memory instead of being thrown away at 1,000 messages.
+        # Output that is not read yet waits in memory; by default zmq drops it at 1,000 messages.
         end.set_hwm(0)
         # A kernel's replies are routed by identity; stdin must have the one of shell.
         end.identity = self._session.bsession
@@ -63,21 +65,21 @@ class Channels:
         self._session.send(self._sockets[channel], message)
 
     def receive(self, timeout: float) -> list[Received]:
-        """What has arrived; empty after ``timeout`` seconds of silence, or when the doorbell rings."""
+        """The messages that have arrived; none after ``timeout`` seconds of silence, or when the doorbell rings."""
         ready = dict(self._poller.poll(int(timeout * 1000)))
         if self._doorbell.fileno() in ready:
-            self._doorbell.answer()
-        arrived = []
+            self._doorbell.clear()
+        received = []
         for channel, end in self._sockets.items():
-            for _ in range(AT_ONCE if end in ready else 0):
+            for _ in range(BATCH_SIZE if end in ready else 0):
                 _, message = self._session.recv(end, mode=zmq.NOBLOCK)
                 if message is None:
                     break
-                arrived.append(Received(channel, message))
-        return arrived
+                received.append(Received(channel, message))
+        return received
 
     def can_be_asked(self) -> bool:
-        """Whether the stdin channel stands; a question that comes before is thrown away by the kernel."""
+        """Whether the stdin channel is connected; the kernel drops a question that comes before."""
         return bool(self._sockets["stdin"].poll(0, zmq.POLLOUT))
 
     def close(self) -> None:
@@ -85,7 +87,7 @@ class Channels:
 
 
 class Doorbell:
-    """Wakes the thread that waits for messages; any thread may ring."""
+    """Wakes the thread that waits for messages. Any thread may ring."""
 
     def __init__(self) -> None:
         self._inside, self._outside = socket.socketpair()
@@ -96,10 +98,10 @@ class Doorbell:
         return self._inside.fileno()
 
     def ring(self) -> None:
-        with contextlib.suppress(OSError):  # it is ringing already, or nobody lives there any more
+        with contextlib.suppress(OSError):  # it is ringing already, or is closed
             self._outside.send(b"\0")
 
-    def answer(self) -> None:
+    def clear(self) -> None:
         with contextlib.suppress(BlockingIOError):
             self._inside.recv(4096)
 

@@ -1,4 +1,4 @@
-"""Kernels that run already, by the connection files that Jupyter wrote when it started them."""
+"""Running kernels, by the connection files that Jupyter wrote when it started them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from jupyter_core.paths import jupyter_runtime_dir
 
 from tfkernels.errors import UnknownKernel
 
-ANSWER = 1.0
-"""Seconds that a kernel has to answer a heartbeat; it does so in its own thread, also while a cell runs."""
+HEARTBEAT_TIMEOUT = 1.0
+"""Seconds that a kernel has to answer a heartbeat. A thread of it answers, also while a cell runs."""
 
 _NEEDED = (
     "key",
@@ -39,12 +39,12 @@ class Running(NamedTuple):
 
     @property
     def kernel(self) -> str:
-        """The name of its kernelspec, as far as it is known."""
+        """The name of its kernelspec, if it is known."""
         return str(self.connection.get("kernel_name") or "kernel")
 
     @property
     def notebook(self) -> str:
-        """The path of its notebook, or what Jupyter says instead."""
+        """The path of its notebook, or Jupyter's name for the session."""
         return str(self.connection.get("jupyter_session") or "")
 
 
@@ -61,8 +61,8 @@ def secure(socket: zmq.Socket[bytes], connection: dict[str, Any]) -> None:
         socket.curve_serverkey = connection["curve_publickey"].encode()
 
 
-def alive(found: list[Running], patience: float = ANSWER) -> list[Running]:
-    """Those that answer now; asked all at once. ``patience`` in seconds."""
+def alive(found: list[Running], timeout: float = HEARTBEAT_TIMEOUT) -> list[Running]:
+    """The kernels that answer within ``timeout`` seconds. All are asked at once."""
     context = zmq.Context()
     poller = zmq.Poller()
     asked: dict[Any, Running] = {}
@@ -75,7 +75,7 @@ def alive(found: list[Running], patience: float = ANSWER) -> list[Running]:
             socket.send(b"ping")
             poller.register(socket, zmq.POLLIN)
             asked[socket] = kernel
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + timeout
         while asked and time.monotonic() < deadline:
             for socket, _ in poller.poll(max(0, int((deadline - time.monotonic()) * 1000))):
                 poller.unregister(socket)
@@ -85,9 +85,9 @@ def alive(found: list[Running], patience: float = ANSWER) -> list[Running]:
     return [kernel for kernel in found if kernel in answered]
 
 
-def candidates(patience: float = ANSWER) -> list[Running]:
-    """The kernels that run for this user and could be attached, the youngest first; not this process's own."""
-    return alive([kernel for kernel in _written() if kernel.file != own()], patience)
+def candidates(timeout: float = HEARTBEAT_TIMEOUT) -> list[Running]:
+    """The running kernels of this user that could be attached, the youngest first."""
+    return alive([kernel for kernel in _read_all() if kernel.file != own()], timeout)
 
 
 def find(name: str) -> Running:
@@ -96,18 +96,18 @@ def find(name: str) -> Running:
     if file.is_file():
         kernel = _read(file.absolute())
         if kernel is None:
-            raise UnknownKernel(f"{file} is not a kernel's connection file")
+            raise UnknownKernel(f"{file} is not a kernel's connection file.")
         found = [kernel]
     else:
-        found = [kernel for kernel in _written() if kernel.id.startswith(name) or kernel.file.name == name]
+        found = [kernel for kernel in _read_all() if kernel.id.startswith(name) or kernel.file.name == name]
     running = alive(found)
     if len(running) == 1:
         return running[0]
     if running:
-        raise UnknownKernel(f"{name!r} begins the id of {len(running)} kernels; write more of it:\n{listed(running)}")
-    what = "does not answer any more" if found else "is neither a connection file nor the id of a kernel"
-    others = listed(candidates()) or "none runs"
-    raise UnknownKernel(f"{name!r} {what}. Kernels that can be attached:\n{others}")
+        raise UnknownKernel(f"{name!r} begins the id of {len(running)} kernels. Write more of it:\n{listed(running)}")
+    cause = "does not answer any more" if found else "is neither a connection file nor the id of a kernel"
+    others = listed(candidates()) or "  none"
+    raise UnknownKernel(f"Cannot attach: {name!r} {cause}. Kernels that can be attached:\n{others}")
 
 
 def listed(kernels: list[Running]) -> str:
@@ -121,12 +121,12 @@ def own() -> Path | None:
     return Path(file) if file else None
 
 
-def _written() -> list[Running]:
+def _read_all() -> list[Running]:
     folder = Path(jupyter_runtime_dir())
     try:
         files = sorted(folder.glob("*.json"), key=lambda file: -os.stat(file).st_mtime)
     except OSError:
-        files = list(folder.glob("*.json"))  # one has just gone
+        files = list(folder.glob("*.json"))  # one was deleted meanwhile
     return [kernel for kernel in map(_read, files) if kernel is not None]
 
 
@@ -136,5 +136,5 @@ def _read(file: Path) -> Running | None:
     except (OSError, ValueError):
         return None
     if not isinstance(content, dict) or not set(_NEEDED) <= set(content):
-        return None  # the server's own, and others
+        return None  # another file, such as the server's
     return Running(file.stem.replace("kernel-", "", 1), file, content)

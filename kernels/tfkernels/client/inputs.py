@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Mapping, NamedTuple, Union
 
+from tfkernels.client.cell import Cell
 from tfkernels.output.relay import Relay
 from tfkernels.transfer.lease import SegmentLease, write
 from tfkernels.transfer.message import ValueMessage
@@ -17,14 +18,17 @@ else:
     Protocol = object  # Python 3.7 has none
 
 Inputs = Union[Mapping[str, Any], SegmentLease, None]
-"""Values and references by name, or what ``tfkernels.pack`` returned."""
+"""Values and references by name, or the result of ``tfkernels.pack``."""
 
 
 class Source(Protocol):
-    """A kernel that evaluates expressions whose values another kernel gets."""
+    """A kernel whose values become inputs of another. They stay in shared memory, unread by this process."""
 
-    def ship(self, outputs: Mapping[str, str], show: Relay) -> SegmentLease:
-        """Evaluates expressions by name; returns their values in shared memory, unread."""
+    def evaluate(self, expressions: Mapping[str, str], relay: Relay) -> SegmentLease:
+        """The values of expressions, by name."""
+
+    def evaluate_later(self, expressions: Mapping[str, str], relay: Relay, wake: Any) -> Cell:
+        """A queued cell that evaluates expressions, and calls ``wake`` at its end."""
 
 
 class Reference(NamedTuple):
@@ -34,12 +38,12 @@ class Reference(NamedTuple):
     expression: str
 
 
-def split_references(inputs: Inputs) -> tuple[Mapping[str, Any] | SegmentLease, dict[Any, dict[str, str]]]:
+def split_references(inputs: Inputs) -> tuple[Mapping[str, Any] | SegmentLease, dict[Source, dict[str, str]]]:
     """The values of this process, and the expressions of each other kernel."""
     if isinstance(inputs, SegmentLease):
         return inputs, {}
     values: dict[str, Any] = {}
-    expressions: dict[Any, dict[str, str]] = {}
+    expressions: dict[Source, dict[str, str]] = {}
     for name, value in (inputs or {}).items():
         if isinstance(value, Reference):
             expressions.setdefault(value.kernel, {})[name] = value.expression
@@ -49,19 +53,19 @@ def split_references(inputs: Inputs) -> tuple[Mapping[str, Any] | SegmentLease, 
 
 
 @contextmanager
-def loaded(inputs: Inputs, show: Relay) -> Iterator[list[SegmentLease]]:
+def loaded(inputs: Inputs, relay: Relay) -> Iterator[list[SegmentLease]]:
     """Inputs in shared memory: one segment for the values of this process, one for each other kernel.
 
-    Raises ``ExchangeError`` before any other kernel is asked, if a value cannot travel.
+    A cell that is made meanwhile holds them until it has ended. Raises ``ExchangeError`` before any other kernel is
+    asked, if a value cannot be passed.
     """
     values, expressions = split_references(inputs)
     if isinstance(values, SegmentLease):
-        with values.held():  # the caller of ``pack`` closes it
-            yield [values]
+        yield [values]  # the caller of ``pack`` closes it
         return
     packed = ValueMessage(values, Loan())
     with ExitStack() as stack:
-        leases = [stack.enter_context(kernel.ship(names, show)) for kernel, names in expressions.items()]
+        leases = [stack.enter_context(kernel.evaluate(names, relay)) for kernel, names in expressions.items()]
         if values:
             leases.append(stack.enter_context(write(packed)))
         for lease in leases:

@@ -1,4 +1,4 @@
-"""The private folders that other kernels' sockets lie in."""
+"""Private folders for the sockets of other kernels."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import zmq
 
 _PREFIX = "tfkernels-"
 _LOCK = "owner"
-_SETTLED = 60.0
-"""Seconds. A younger folder may not have been locked by its owner yet."""
+_LOCKED_AFTER = 60.0
+"""Seconds. The owner of a younger folder may not have locked it yet."""
 
 _locks: dict[Path, int] = {}
 
@@ -22,8 +22,7 @@ _locks: dict[Path, int] = {}
 def make() -> Path:
     """A new folder, mode 700, in the first place whose path is short enough for a socket's.
 
-    It is locked as long as this process lives; what was left by processes that were killed together with the kernel
-    that should have cleaned up is deleted on the occasion.
+    It is locked as long as this process lives. Folders whose owner was killed are deleted at the same time.
     """
     for base in (tempfile.gettempdir(), os.environ.get("XDG_RUNTIME_DIR", ""), "/tmp"):  # noqa: S108 (mode 700 inside)
         if base and len(f"{base}/{_PREFIX}12345678/s-5") < zmq.IPC_PATH_MAX_LEN and os.access(base, os.W_OK):
@@ -43,7 +42,7 @@ def remove(folder: Path) -> None:
 
 
 def _disown() -> None:
-    """After a fork: a lock is held as long as anybody has the descriptor, and the child is not the owner."""
+    """After a fork: the child is not the owner, and its copy of the descriptor would keep the lock."""
     for descriptor in _locks.values():
         os.close(descriptor)
     _locks.clear()
@@ -56,11 +55,11 @@ def _sweep(base: Path) -> None:
     for folder in base.glob(f"{_PREFIX}*"):
         try:
             found = folder.stat()
-            if found.st_uid != os.geteuid() or time.time() - found.st_mtime < _SETTLED:
+            if found.st_uid != os.geteuid() or time.time() - found.st_mtime < _LOCKED_AFTER:
                 continue
             descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC)
         except OSError:
-            continue  # somebody else's, or just being deleted
+            continue  # another user's, or just being deleted
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(folder, ignore_errors=True)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-REACTION = 5.0
+INTERRUPT_GRACE = 5.0
 """Seconds that a cell has to react to an interrupt before another one ends its kernel."""
 
 
@@ -36,7 +36,7 @@ def redirected(action: Callable[[], None]) -> Iterator[None]:
 
 @contextmanager
 def postponed() -> Iterator[None]:
-    """SIGINT takes effect at the end, so that a process is not started whose number nobody keeps."""
+    """SIGINT takes effect at the end: a process that is being started is not lost."""
     pressed: list[bool] = []
     try:
         with redirected(lambda: pressed.append(True)):
@@ -48,7 +48,7 @@ def postponed() -> Iterator[None]:
 
 @contextmanager
 def raising() -> Iterator[None]:
-    """SIGINT raises ``KeyboardInterrupt`` again, while somebody here waits for the user."""
+    """SIGINT raises ``KeyboardInterrupt`` again, while this thread waits for the user."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,143 +1,141 @@
-"""Waiting for cells of other kernels: their output in this thread, and the stop button for all of them."""
+"""Running cells in the foreground: their output in this thread, and the stop button for all of them."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tfkernels.client import signals
-from tfkernels.client.cell import LOOK, Cell
+from tfkernels.client.cell import Cell
 from tfkernels.errors import CellCancelled
+from tfkernels.protocol import Message
 
-if TYPE_CHECKING:
-    from tfkernels.protocol import Message
+START_NOTICE_AFTER = 1.0
+"""Seconds until the user reads that a kernel is starting."""
 
-PATIENCE = 1.0
-"""Seconds until the user is told that a kernel is starting."""
+POLL_INTERVAL = 0.5
+"""Seconds between two looks at the clock while no output comes."""
 
-
-class Stop:
-    """How often the user pressed the stop button, and what is still to be done about it."""
-
-    def __init__(self) -> None:
-        self.presses = self.seen = 0
-        self.first = 0.0
-        self.warned = False
-
-    @property
-    def pending(self) -> bool:
-        return self.seen < self.presses
-
-    def press(self) -> None:
-        if self.presses == 0:
-            self.first = time.monotonic()
-        self.presses += 1
-
-    def act(self, calls: Sequence[Cell]) -> None:
-        late = self.presses > 0 and time.monotonic() - self.first > signals.REACTION
-        if self.pending:
-            self.seen = self.presses
-            for call in calls:
-                call.kill() if late else call.interrupt()
-        elif late and not self.warned:
-            self.warned = True
-            for call in calls:
-                call.show.stream(
-                    "stderr",
-                    f"kernel {call.kernel} does not react to the interrupt; another one {call.last_resort}\n",
-                )
+INTERRUPT_IGNORED = "Kernel {kernel} ignored the interrupt. Interrupt again to {effect}.\n"
 
 
-class _Starts:
-    """Says which kernels are starting, and takes it back when they are there."""
+def run_in_foreground(cells: Iterable[Cell]) -> list[Cell]:
+    """Submits cells and shows their output in this thread until all have ended. Call ``result`` of each afterwards.
 
-    def __init__(self, calls: Sequence[Cell]) -> None:
-        self._since = time.monotonic()
-        self._waiting = [call for call in calls if not call.reachable]
-        self._told: list[Cell] = []
-
-    def tell(self) -> None:
-        if not self._waiting and not self._told:
-            return
-        for call in [call for call in self._told if call.reachable]:
-            self._told.remove(call)
-            call.show.started(call.kernel)
-        self._waiting = [call for call in self._waiting if not call.reachable]
-        if time.monotonic() - self._since > PATIENCE:
-            for call in self._waiting:
-                call.show.starting(call.kernel)
-            self._told += self._waiting
-            self._waiting = []
-
-    def close(self) -> None:
-        for call in self._told:
-            call.show.started(call.kernel)
-
-
-@contextmanager
-def stoppable(inbox: SimpleQueue[Any]) -> Iterator[Stop]:
-    """Here the stop button raises nothing; it counts, and wakes whoever attends to the ``inbox``.
-
-    Begin it before a cell is submitted: an interrupt in between would leave one that nobody attends to.
+    Meanwhile the stop button raises nothing here; it interrupts all of them. Raises ``KeyboardInterrupt`` if one was
+    stopped before it ran, or if the stop button came too late for all. After an error here, none is left running.
     """
-    stop = Stop()
+    inbox: SimpleQueue[Any] = SimpleQueue()
+    stop = StopButton(inbox)
+    submitted: list[Cell] = []
+    with signals.redirected(stop.press):  # before the first is submitted: no interrupt can lose a cell that runs
+        try:
+            for cell in cells:
+                submitted.append(cell)
+                cell.submit(inbox)
+            _show_until_ended(submitted, inbox, stop)
+        except BaseException:
+            for cell in submitted:
+                cell.detach()
+            raise
+    cancelled = [cell for cell in submitted if cell.began is None and isinstance(cell.exception(), CellCancelled)]
+    if cancelled or stop.pending:
+        for cell in submitted:
+            cell.drop()
+        raise KeyboardInterrupt(*(str(cell.exception()) for cell in cancelled[:1]))
+    return submitted
 
-    def press() -> None:  # in a signal handler: no lock may be wanted here
-        stop.press()
-        inbox.put(None)
 
-    with signals.redirected(press):
-        yield stop
-
-
-def attend(calls: Sequence[Cell], inbox: SimpleQueue[Any], stop: Stop) -> None:
-    """Shows in this thread, in order, what comes into the ``inbox`` that the calls share, until all have ended.
-
-    The stop button reaches all of them. Look at each one's ``result`` afterwards. Raises ``KeyboardInterrupt`` if one
-    was stopped before its turn came, or if the stop button came too late for all of them.
-    """
-    running = list(calls)
-    starts = _Starts(calls)
+def _show_until_ended(cells: Sequence[Cell], inbox: SimpleQueue[Any], stop: StopButton) -> None:
+    running = list(cells)
+    notices = StartNotices(cells)
     try:
         while running:
             stop.act(running)
-            items = _next(inbox)
-            starts.tell()
-            for call, messages in items:
+            items = _take(inbox)
+            notices.update()
+            for cell, messages in items:
                 if messages is None:
-                    running.remove(call)
-                    call.show_last()
-                elif call.handle(messages):
+                    running.remove(cell)
+                    cell.connection.show_end(cell)
+                elif cell.connection.show(cell, messages):
                     stop.press()
                     stop.act(running)  # before another one asks
-    except BaseException:
-        for call in calls:
-            call.detach()
-        raise
     finally:
-        starts.close()
-    cancelled = [call for call in calls if call.began is None and isinstance(call.exception(), CellCancelled)]
-    if cancelled or stop.pending:
-        for call in calls:
-            call.close()  # nobody will ask for what it brought
-        raise KeyboardInterrupt(*(str(call.exception()) for call in cancelled[:1]))
+        notices.close()
 
 
-def _next(inbox: SimpleQueue[Any]) -> list[tuple[Cell, list[Message] | None]]:
-    """What is there, at least one thing unless nothing comes; the messages of one call together."""
+def _take(inbox: SimpleQueue[Any]) -> list[tuple[Cell, list[Message] | None]]:
+    """The items that are there, at least one unless nothing comes; neighbours of one cell are joined."""
     items: list[tuple[Cell, list[Message] | None]] = []
     try:
-        item = inbox.get(timeout=LOOK)
+        item = inbox.get(timeout=POLL_INTERVAL)
         while item is not None:
-            call, messages = item
-            if messages is not None and items and items[-1][0] is call and items[-1][1] is not None:
-                items[-1] = (call, items[-1][1] + messages)
+            cell, messages = item
+            if messages is not None and items and items[-1][0] is cell and items[-1][1] is not None:
+                items[-1] = (cell, items[-1][1] + messages)
             else:
                 items.append(item)
             item = inbox.get_nowait()
     except Empty:
         pass
     return items
+
+
+class StopButton:
+    """Presses of the stop button: the first interrupts; one that comes after the grace period kills the kernels."""
+
+    def __init__(self, inbox: SimpleQueue[Any]) -> None:
+        self._inbox = inbox
+        self._presses = self._handled = 0
+        self._first = 0.0
+        self._warned = False
+
+    @property
+    def pending(self) -> bool:
+        return self._handled < self._presses
+
+    def press(self) -> None:
+        """Runs in a signal handler: it may take no lock."""
+        if self._presses == 0:
+            self._first = time.monotonic()
+        self._presses += 1
+        self._inbox.put(None)  # wakes the thread that waits
+
+    def act(self, cells: Sequence[Cell]) -> None:
+        late = self._presses > 0 and time.monotonic() - self._first > signals.INTERRUPT_GRACE
+        if self.pending:
+            self._handled = self._presses
+            for cell in cells:
+                cell.kill() if late else cell.interrupt()
+        elif late and not self._warned:
+            self._warned = True
+            for cell in cells:
+                effect = cell.connection.second_interrupt
+                cell.relay.stream("stderr", INTERRUPT_IGNORED.format(kernel=cell.kernel, effect=effect))
+
+
+class StartNotices:
+    """Notices that kernels are starting; each is taken back when its kernel is ready."""
+
+    def __init__(self, cells: Sequence[Cell]) -> None:
+        self._since = time.monotonic()
+        self._waiting = [cell for cell in cells if not cell.connection.ready.is_set()]
+        self._shown: list[Cell] = []
+
+    def update(self) -> None:
+        for cell in [cell for cell in self._shown if cell.connection.ready.is_set()]:
+            self._shown.remove(cell)
+            cell.relay.started(cell.kernel)
+        self._waiting = [cell for cell in self._waiting if not cell.connection.ready.is_set()]
+        if self._waiting and time.monotonic() - self._since > START_NOTICE_AFTER:
+            for cell in self._waiting:
+                cell.relay.starting(cell.kernel)
+            self._shown += self._waiting
+            self._waiting = []
+
+    def close(self) -> None:
+        for cell in self._shown:
+            cell.relay.started(cell.kernel)

@@ -1,11 +1,20 @@
-"""The words after ``-i`` and ``-o``: ``a,b``, ``dest=EXPRESSION``, and, after ``-i``, ``dest=KERNEL:EXPRESSION``."""
+"""Arguments of the magics, and the grammar of ``-i`` and ``-o``.
+
+``a,b``, ``dest=EXPRESSION`` and, after ``-i``, ``dest=KERNEL:EXPRESSION``.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Any
+
+from IPython.core.error import UsageError as IPythonUsageError
+from IPython.core.magic_arguments import argument, parse_argstring
 
 from tfkernels.errors import UsageError
+
+_COMMENT = re.compile(r"""(^|\s)#[^'"]*$""")
 
 _ASSIGNMENT = re.compile(r"\s*([^\W\d]\w*)\s*=(?!=)\s*(.+)", re.DOTALL)
 
@@ -13,8 +22,51 @@ _ASSIGNMENT = re.compile(r"\s*([^\W\d]\w*)\s*=(?!=)\s*(.+)", re.DOTALL)
 _ELSEWHERE = re.compile(r"(?!lambda:)([A-Za-z0-9._-]+):(?!=)\s*(.+)", re.DOTALL)
 
 
+def cell_options(magic: Any) -> Any:
+    """Decorator: adds the options that all cell magics have."""
+    for option in (
+        argument(
+            "-i",
+            "--input",
+            nargs="+",
+            action="append",
+            default=[],
+            metavar="NAME",
+            help="bind values of this kernel there before the cell runs: -i a,b or -i dest=EXPR; of another kernel: "
+            "-i dest=KERNEL:EXPR; repeatable",
+        ),
+        argument(
+            "-o",
+            "--output",
+            nargs="+",
+            action="append",
+            default=[],
+            metavar="NAME",
+            help="bind values of that kernel here after the cell ran: -o c,d or -o dest=EXPR; repeatable",
+        ),
+        argument("--timeout", type=_seconds, metavar="S", help="interrupt the cell after S seconds, and fail"),
+    ):
+        magic = option(magic)
+    return magic
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not seconds > 0:
+        raise ValueError
+    return seconds
+
+
+def parse(magic: Any, line: str) -> Any:
+    """The arguments of a magic. Raises ``UsageError``; IPython's own leaves papermill without a message."""
+    try:
+        return parse_argstring(magic, _COMMENT.sub("", line))
+    except IPythonUsageError as error:
+        raise UsageError(str(error)) from None
+
+
 def parse_names(values: Iterable[list[str]], option: str) -> dict[str, str]:
-    """Expressions by the name that their value gets. ``values`` holds, per option, the words that followed it.
+    """Expressions by the name that their value gets. ``values`` has the words after each use of the option.
 
     Raises ``UsageError`` for a part that is neither a name nor ``dest=EXPRESSION``.
     """
@@ -30,26 +82,26 @@ def parse_names(values: Iterable[list[str]], option: str) -> dict[str, str]:
                 names[elsewhere(part)[1]] = part.strip()
             elif part.strip():
                 raise UsageError(
-                    f"{option} {part.strip()}: write a name ({option} a,b), or a new name and an expression "
-                    f"({option} a={part.strip()})"
+                    f"Cannot read {option} {part.strip()}: it is no name. Write names ({option} a,b), or a new name "
+                    f"and an expression ({option} a={part.strip()})."
                 )
     return names
 
 
 def elsewhere(expression: str) -> tuple[str | None, str]:
-    """Kernel and expression of ``KERNEL:EXPRESSION``; no kernel, if the expression is one of this notebook."""
+    """Kernel and expression of ``KERNEL:EXPRESSION``; the kernel is ``None`` for an expression of this notebook."""
     found = _ELSEWHERE.fullmatch(expression.strip())
     return (found[1], found[2]) if found else (None, expression)
 
 
 def _unquoted(text: str) -> str:
-    """Users of a shell put quotes around the whole."""
+    """Removes quotes around the whole, which users of a shell write."""
     quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" and text[0] not in text[1:-1]
     return text[1:-1] if quoted else text
 
 
 def split(text: str) -> list[str]:
-    """At the commas that stand outside of brackets and strings."""
+    """Splits at the commas outside of brackets and strings."""
     parts, depth, quote, start = [], 0, "", 0
     for index, character in enumerate(text):
         if quote:

@@ -1,6 +1,6 @@
-"""What the cursor stands on in a cell: code of another kernel, the words after a magic, or nothing of ours.
+"""Parser of the cell around the cursor: code of another kernel, a word of a magic's line, or nothing of ours.
 
-Pure text. Positions count characters (code points), as Jupyter's messages do.
+Works on text only. Positions count characters (code points), as Jupyter's messages do.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from tfkernels.notebook.arguments import elsewhere, split
 
 
 class Code(NamedTuple):
-    """Code of ``kernel`` (``None``: of the notebook's own), which begins at ``start`` of the cell.
+    """Code of ``kernel`` (``None``: of the notebook's own), from ``start`` of the cell on.
 
-    ``passed``: it is an expression whose value goes from kernel to kernel, after ``-i`` or ``-o``.
+    ``passed``: it is an expression after ``-i`` or ``-o``.
     """
 
     kernel: str | None
@@ -25,7 +25,7 @@ class Code(NamedTuple):
 
 
 class Word(NamedTuple):
-    """A word of a magic's line that is not code, as far as it is written: ``kind`` says what it can become."""
+    """A word of a magic's line that is not code, up to the cursor."""
 
     kind: str
     magic: str
@@ -53,7 +53,7 @@ _FROM_HERE = frozenset({"-i", "--input"})
 
 
 def find(cell: str, cursor: int, is_kernel: IsKernel) -> Found:
-    """What of ours the cursor stands on. ``is_kernel`` says which names are magics of kernels."""
+    """The part of the cell at the cursor, if it is ours. ``is_kernel`` says which names are magics of kernels."""
     if "%" not in cell:
         return None
     start = len(cell) - len(cell.lstrip("\n"))
@@ -62,9 +62,9 @@ def find(cell: str, cursor: int, is_kernel: IsKernel) -> Found:
         line = cell[start : end if end >= 0 else len(cell)]
         magic = _CELL_MAGIC.match(line)
         if magic is None:
-            return _in_a_line(cell, cursor, is_kernel)
+            return _in_line_magic(cell, cursor, is_kernel)
         if cursor <= start + len(line):
-            return _after_the_magic(magic[1], line, cursor - start, start, is_kernel)
+            return _on_magic_line(magic[1], line, cursor - start, start, is_kernel)
         kernel = _kernel(magic[1], line[magic.end() :].split(), is_kernel)
         if kernel is not None:
             return Code(kernel, cell[end + 1 :], cursor - end - 1, end + 1)
@@ -74,14 +74,13 @@ def find(cell: str, cursor: int, is_kernel: IsKernel) -> Found:
 
 
 def _kernel(magic: str, words: list[str], is_kernel: IsKernel) -> str | None:
-    """Which kernel runs the cell, of several the first."""
+    """The kernel that runs the cell; of several, the first."""
     if magic in ("in", "each"):
         return words[0] if words and not words[0].startswith("-") else None
     return magic if is_kernel(magic) else None
 
 
-def _after_the_magic(magic: str, line: str, column: int, start: int, is_kernel: IsKernel) -> Found:
-    """On the line of a cell magic."""
+def _on_magic_line(magic: str, line: str, column: int, start: int, is_kernel: IsKernel) -> Found:
     before = line[2 + len(magic) : column]
     if column <= 2 + len(magic) or not (magic in ("in", "each") or is_kernel(magic)):
         return None
@@ -102,7 +101,7 @@ def _after_the_magic(magic: str, line: str, column: int, start: int, is_kernel: 
 
 
 def _value(kernel: str | None, line: str, begin: int, column: int, start: int) -> Code:
-    """After ``-i`` or ``-o``: the expression that the cursor is in, ``EXPR`` of ``a,dest=EXPR``."""
+    """The expression around the cursor after ``-i`` or ``-o``: ``EXPR`` of ``a,dest=EXPR``."""
     part = split(line[begin:column].lstrip("'\" "))[-1]
     expression = re.sub(r"^\s*\w+\s*=(?!=)\s*", "", part).lstrip()
     if kernel is None:
@@ -112,7 +111,7 @@ def _value(kernel: str | None, line: str, begin: int, column: int, start: int) -
     return Code(kernel, expression + rest[0], len(expression), start + column - len(expression), passed=True)
 
 
-def _in_a_line(cell: str, cursor: int, is_kernel: IsKernel) -> Found:
+def _in_line_magic(cell: str, cursor: int, is_kernel: IsKernel) -> Found:
     """``%NAME EXPRESSION`` and ``%tfkernels …``, anywhere in a cell."""
     start = cell.rfind("\n", 0, cursor) + 1
     end = cell.find("\n", cursor)
@@ -122,7 +121,7 @@ def _in_a_line(cell: str, cursor: int, is_kernel: IsKernel) -> Found:
         return None
     name, begin = magic[1], magic.end()
     if name == "tfkernels":
-        return _of_the_management(line[begin : cursor - start], cursor)
+        return _in_management_magic(line[begin : cursor - start], cursor)
     if name == "in":
         kernel = _NAME.match(line, begin)
         if kernel is None or cursor < start + kernel.end():
@@ -133,7 +132,7 @@ def _in_a_line(cell: str, cursor: int, is_kernel: IsKernel) -> Found:
     return Code(name, line[begin:], cursor - start - begin, start + begin)
 
 
-def _of_the_management(before: str, cursor: int) -> Word:
+def _in_management_magic(before: str, cursor: int) -> Word:
     *earlier, word = ["", *before.split()] if before[-1:].strip() else ["", *before.split(), ""]
     actions = [action for action in earlier[1:] if not action.startswith("-")]
     if word.startswith("-"):

@@ -9,41 +9,40 @@ from typing import Any
 from IPython.core.magic import no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments
 
-from tfkernels.client import kernelspecs
+from tfkernels.client import kernelspecs, registry
 from tfkernels.client.cell import Cell
 from tfkernels.client.each import each
-from tfkernels.client.kernel import Kernel, known, shared, shutdown_all
+from tfkernels.client.kernel import Kernel
 from tfkernels.errors import ExchangeError, UsageError
 from tfkernels.notebook import completion
-from tfkernels.notebook import help as inspection
-from tfkernels.notebook.arguments import elsewhere, parse_names
-from tfkernels.notebook.manage import look_after, start_early
-from tfkernels.notebook.options import exchange, parse
-from tfkernels.output import relay
+from tfkernels.notebook import help as help_of_kernels
+from tfkernels.notebook.arguments import cell_options, elsewhere, parse, parse_names
+from tfkernels.notebook.manage import manage, start_early
+from tfkernels.output.relay import ShellRelay
 
 # Names that look like one of ours get our error, with the nearest names, instead of IPython's "not found".
 _LOOKS_LIKE_OURS = re.compile(r"^\s*(?:\w+\s*=\s*)?%%?(tf\d[a-z0-9._-]*)", re.MULTILINE)
 
 
 class Extension:
-    """What ``%load_ext tfkernels`` adds to one IPython shell."""
+    """The additions of ``%load_ext tfkernels`` to one IPython shell."""
 
     def __init__(self, shell: Any) -> None:
         self._shell = shell
         self._magics: set[str] = set()
-        self._take_back: list[Callable[[], None]] = []
+        self._undo: list[Callable[[], None]] = []
 
     def load(self) -> None:
-        self._shell.register_magic_function(look_after, "line", "tfkernels")
+        self._shell.register_magic_function(manage, "line", "tfkernels")
         self._add("each", _each_magic(self._shell), "cell")
         self._add("in", _any_kernel_magic(self._shell), "line_cell")
         self.refresh()
         self._shell.events.register("pre_run_cell", self.refresh)
-        self._take_back = [completion.put_on(self._shell), inspection.put_on(self._shell)]
+        self._undo = [completion.install(self._shell), help_of_kernels.install(self._shell)]
         start_early()
 
     def _add(self, name: str, magic: Any, kind: str) -> None:
-        """Never in the place of somebody else's."""
+        """Registers a magic, unless the user has another one of that name."""
         table = self._shell.magics_manager.magics
         if name not in table["cell"] and name not in table["line"]:
             self._shell.register_magic_function(magic, kind, name)
@@ -51,17 +50,17 @@ class Extension:
 
     def unload(self) -> None:
         self._shell.events.unregister("pre_run_cell", self.refresh)
-        for take_back in self._take_back:
-            take_back()
+        for undo in self._undo:
+            undo()
         table = self._shell.magics_manager.magics
-        table["line"].pop("tfkernels", None)
-        for name in self._magics:
+        for name in {"tfkernels", *self._magics}:
             table["line"].pop(name, None)
             table["cell"].pop(name, None)
-        shutdown_all()
+        registry.shutdown_all()
 
     def refresh(self, info: Any = None) -> None:
-        """Before every cell: magics for the kernels that were installed or attached since."""
+        """Before every cell: adds magics for the kernels that were installed or attached since."""
+        known = registry.known
         names = {*kernelspecs.find(), *(name for name in known if known[name].magic == f"%%{name}")}
         if info is not None:
             names.update(_LOOKS_LIKE_OURS.findall(info.raw_cell or ""))
@@ -71,7 +70,7 @@ class Extension:
 
 def _kernel_magic(shell: Any, name: str) -> Any:
     @magic_arguments(f"%%{name}")
-    @exchange
+    @cell_options
     @argument(
         "--background",
         nargs="?",
@@ -81,9 +80,8 @@ def _kernel_magic(shell: Any, name: str) -> Any:
         "given. -o binds what it names when .result() is called",
     )
     def run(line: str, cell: str | None = None) -> Any:
-        if cell is None:
-            return _value(shared(name), line)
-        return _cell(shell, shared(name), parse(run, line), cell)
+        kernel = registry.get(name)
+        return _evaluate_there(kernel, line) if cell is None else _run_cell(shell, kernel, parse(run, line), cell)
 
     run.__doc__ = f"Run the cell in kernel {name}. `y = %{name} EXPR` takes one value from there.\n\n{run.__doc__}"
     return no_var_expand(run)
@@ -93,7 +91,7 @@ def _any_kernel_magic(shell: Any) -> Any:
     def run(line: str, cell: str | None = None) -> Any:
         words = line.strip().split(None, 1)
         if not words or words[0].startswith("-"):
-            raise UsageError("write which kernel: %%in NAME; `jupyter kernelspec list` shows what there is")
+            raise UsageError("Write which kernel: %%in NAME. List the names with: jupyter kernelspec list")
         return _kernel_magic(shell, words[0])(words[1] if words[1:] else "", cell)
 
     model = _kernel_magic(shell, "in NAME")
@@ -105,64 +103,66 @@ def _any_kernel_magic(shell: Any) -> Any:
 def _each_magic(shell: Any) -> Any:
     @magic_arguments("%%each")
     @argument("kernels", nargs="+", metavar="KERNEL", help="where the cell runs, at the same time")
-    @exchange
+    @cell_options
     def run(line: str, cell: str) -> None:
         """Run the cell in several kernels at the same time; an output is a dict by the kernel's name."""
         arguments = parse(run, line)
-        inputs, outputs = _names(shell, arguments)
-        kernels = [shared(name) for name in arguments.kernels]
+        inputs, outputs = _inputs_and_outputs(shell, arguments)
+        kernels = [registry.get(name) for name in arguments.kernels]
         shell.push(each(kernels, cell, inputs=inputs, outputs=outputs, timeout=arguments.timeout))
 
     return no_var_expand(run)
 
 
-def _value(kernel: Kernel, line: str) -> Any:
-    expression, magic = line.strip(), kernel.magic[1:]
-    if expression.startswith(("-i ", "-o ")):
-        raise UsageError(
-            f"{magic} takes an expression and no options; options go with a cell, whose first line is: "
-            f"%{magic} {expression}"
-        )
-    if not expression:
-        raise UsageError(f"{magic} wants an expression to evaluate in kernel {kernel.name}: y = {magic} x + 1")
-    if expression.startswith("?") or expression.endswith("?"):
-        kernel.run(expression, store_history=False)  # help
+def _run_cell(shell: Any, kernel: Kernel, arguments: Any, code: str) -> Cell | None:
+    inputs, outputs = _inputs_and_outputs(shell, arguments)
+    relay = ShellRelay(shell, alone=True)
+    if arguments.background is None:
+        shell.push(kernel.run(code, inputs=inputs, outputs=outputs, timeout=arguments.timeout, show=relay))
         return None
-    return kernel[expression]
+    if arguments.background and not arguments.background.isidentifier():
+        raise UsageError(f"Cannot use --background {arguments.background}: the handle must be a Python name.")
+    cell = kernel.submit(
+        code, inputs=inputs, outputs=outputs, timeout=arguments.timeout, show=relay, deliver=shell.push
+    )
+    if arguments.background:
+        shell.push({arguments.background: cell})
+    return cell
 
 
-def _names(shell: Any, arguments: Any) -> tuple[dict[str, Any], dict[str, str]]:
+def _inputs_and_outputs(shell: Any, arguments: Any) -> tuple[dict[str, Any], dict[str, str]]:
     """Inputs with their values, and the expressions of outputs."""
     names = parse_names(arguments.input, "-i")
-    inputs = {name: _evaluate(shell, expression) for name, expression in names.items()}
+    inputs = {name: _evaluate_here(shell, expression) for name, expression in names.items()}
     return inputs, parse_names(arguments.output, "-o")
 
 
-def _cell(shell: Any, kernel: Kernel, arguments: Any, cell: str) -> Cell | None:
-    inputs, outputs = _names(shell, arguments)
-    show = relay.ShellRelay(shell, alone=True)
-    if arguments.background is None:
-        shell.push(kernel.run(cell, inputs=inputs, outputs=outputs, timeout=arguments.timeout, show=show))
-        return None
-    if arguments.background and not arguments.background.isidentifier():
-        raise UsageError(f"--background {arguments.background}: the handle wants a name, or none")
-    call = kernel.submit(cell, inputs=inputs, outputs=outputs, timeout=arguments.timeout, show=show, deliver=shell.push)
-    if arguments.background:
-        shell.push({arguments.background: call})
-    return call
-
-
-def _evaluate(shell: Any, expression: str) -> Any:
-    name, there = elsewhere(expression)
-    if name is not None:
-        return shared(name).reference(there)
+def _evaluate_here(shell: Any, expression: str) -> Any:
+    """The value of an input, or a reference to another kernel's value."""
+    kernel, expression_there = elsewhere(expression)
+    if kernel is not None:
+        return registry.get(kernel).reference(expression_there)
     try:
         return shell.ev(expression)
     except NameError as error:
         raise ExchangeError(
-            f"-i {expression}: {error} in this notebook, so the cell was not run; define it in an earlier cell, or "
-            f"check the spelling"
+            f"Cannot pass -i {expression}: {error} in this notebook. The cell was not run. Define the name in an "
+            "earlier cell, or check its spelling."
         ) from None
+
+
+def _evaluate_there(kernel: Kernel, line: str) -> Any:
+    expression, magic = line.strip(), kernel.magic[1:]
+    if expression.startswith(("-i ", "-o ")):
+        raise UsageError(
+            f"{magic} takes an expression and no options. For options, begin a cell with: %{magic} {expression}"
+        )
+    if not expression:
+        raise UsageError(f"{magic} needs an expression to evaluate in kernel {kernel.name}: y = {magic} x + 1")
+    if expression.startswith("?") or expression.endswith("?"):
+        kernel.run(expression, store_history=False)  # help
+        return None
+    return kernel[expression]
 
 
 _extensions: dict[int, Extension] = {}

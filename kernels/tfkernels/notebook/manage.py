@@ -1,4 +1,4 @@
-"""``%tfkernels``: looks after the other kernels of a notebook."""
+"""``%tfkernels``: lists, restarts, stops, interrupts and attaches the other kernels of a notebook."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from IPython import get_ipython
 from IPython.core.magic_arguments import argument, magic_arguments
 
 from tfkernels import env_vars, log
-from tfkernels.client import attach as attaching
-from tfkernels.client import discovery, kernelspecs
-from tfkernels.client.kernel import Kernel, known, running, shared
+from tfkernels.client import discovery, kernelspecs, registry
+from tfkernels.client.attach import attach
+from tfkernels.client.kernel import Kernel
 from tfkernels.errors import TFKernelsError, UnknownKernel, UsageError
 from tfkernels.kernel_side import parent_watch
-from tfkernels.notebook.options import parse
+from tfkernels.notebook.arguments import parse
 
 ACTIONS: dict[str, Callable[[Kernel], None]] = {
     "restart": lambda kernel: kernel.restart(),
@@ -36,9 +36,9 @@ ACTIONS: dict[str, Callable[[Kernel], None]] = {
     "that runs already, another notebook's say; without any: which there are. For log: debug, info, warning or off",
 )
 @argument("--as", dest="alias", metavar="NAME", help="what the magic of an attached kernel is called")
-def look_after(line: str) -> None:
-    """Looks after the kernels that this notebook started or attached."""
-    arguments = parse(look_after, line)
+def manage(line: str) -> None:
+    """Lists and controls the kernels that this notebook started or attached."""
+    arguments = parse(manage, line)
     if arguments.action == "attach":
         _attach(arguments.names, arguments.alias)
         return
@@ -48,15 +48,15 @@ def look_after(line: str) -> None:
     if arguments.action == "settings":
         print(settings())
         return
-    every = [kernel for kernel in running() if kernel.owned or arguments.action != "restart"]
-    for kernel in [shared(name) for name in arguments.names] or every:
+    every = [kernel for kernel in registry.running() if kernel.owned or arguments.action != "restart"]
+    for kernel in [registry.get(name) for name in arguments.names] or every:
         if arguments.action in ACTIONS:
             ACTIONS[arguments.action](kernel)
-    names = set(arguments.names) or {*kernelspecs.find(), *(kernel.name for kernel in running())}
+    names = set(arguments.names) or {*kernelspecs.find(), *(kernel.name for kernel in registry.running())}
     if names:
         print(table(sorted(names)))
     else:
-        print("No kernels are registered. Make the two usual ones with: tfkernels install")
+        print("No kernels are registered. Install the two usual ones with: tfkernels install")
 
 
 def _attach(kernels: list[str], alias: str | None) -> None:
@@ -64,12 +64,12 @@ def _attach(kernels: list[str], alias: str | None) -> None:
         print(discovery.listed(discovery.candidates()) or "No other kernel of yours runs.")
         return
     if alias is not None and len(kernels) > 1:
-        raise UsageError("--as NAME is for one kernel; attach the others in lines of their own")
+        raise UsageError("--as NAME is for one kernel. Attach the others in lines of their own.")
     shell = get_ipython()
-    if alias is not None and alias not in known and alias in shell.magics_manager.magics["cell"]:
-        raise UsageError(f"there is a magic %%{alias} already; give the kernel another name: --as NAME")
+    if alias is not None and alias not in registry.known and alias in shell.magics_manager.magics["cell"]:
+        raise UsageError(f"There is a magic %%{alias} already. Choose another name: --as NAME")
     for kernel in kernels:
-        attached = attaching.attach(kernel, alias)
+        attached = attach(kernel, alias)
         print(f"{attached}, used with {attached.magic}", attached.remark, sep="; " if attached.remark else "")
 
 
@@ -93,7 +93,7 @@ def settings() -> str:
 def table(names: list[str]) -> str:
     """One line for each kernel."""
     ours = kernelspecs.find()
-    started = {kernel.name: kernel for kernel in running()}
+    started = {kernel.name: kernel for kernel in registry.running()}
     rows = [("kernel", "TensorFlow", "state", "process", "memory", "cell", "since")]
     for name in names:
         release = ours[name].spec["metadata"]["tfkernels"]["tensorflow"] if name in ours else _title(name)
@@ -103,29 +103,29 @@ def table(names: list[str]) -> str:
 
 def _aligned(rows: Sequence[Sequence[str]]) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)) for row in rows]
+    lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths)) for row in rows]
     return "\n".join(line.rstrip() for line in lines)
 
 
 def _title(name: str) -> str:
-    """Of a kernel that is not one of ours."""
-    return known[name].title if name in known else ""
+    """Column for a kernel without a TensorFlow release of ours."""
+    return registry.known[name].title if name in registry.known else ""
 
 
 def _columns(kernel: Kernel | None) -> tuple[str, str, str, str, str]:
     if kernel is None:
         return "not running", "", "", "", ""
-    state, call = kernel.state, kernel.current
-    title, since = (call.title, call.began) if call is not None else ("", None)
+    state, cell = kernel.state, kernel.current
+    title, since = (cell.title, cell.began) if cell is not None else ("", None)
     waiting = len(kernel.waiting)
     if waiting:
         title += f" (and {waiting} waiting)" if title else f"({waiting} waiting)"
-    for_so_long = f"{time.monotonic() - since:.0f} s" if since is not None else ""
-    return state, str(kernel.pid or ""), _memory(kernel.pid), title, for_so_long
+    duration = f"{time.monotonic() - since:.0f} s" if since is not None else ""
+    return state, str(kernel.pid or ""), _memory(kernel.pid), title, duration
 
 
 def _memory(pid: int | None) -> str:
-    """Of a process and the ones that it started."""
+    """Of a process and its children."""
     import psutil
 
     try:
@@ -145,7 +145,7 @@ def start_early() -> None:
         return
     for name in os.environ.get("TFKERNELS_START", "").replace(",", " ").split():
         try:
-            shared(name).begin()
+            registry.get(name).begin()
         except UnknownKernel as error:
             print(f"TFKERNELS_START: {error}", file=sys.stderr)
         except TFKernelsError as error:  # the first cell that uses it raises the same

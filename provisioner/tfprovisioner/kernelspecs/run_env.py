@@ -31,7 +31,9 @@ def python(spec: KernelSpec) -> str:
         )
     found = shutil.which(program)
     if found is None:
-        raise BrokenEnvironment(f"kernel {spec.name} names the program {program!r}, which is not there; {spec.remake}")
+        raise BrokenEnvironment(
+            f"kernel {spec.name} names the program {program!r}, which does not exist. {spec.rebuild_hint}"
+        )
     return os.path.abspath(found)
 
 

@@ -177,7 +177,7 @@ def _failure(error: Exception, launch: Launch, reached: list[int], log: Path) ->
             how = "the kernel does not answer" if status is None else f"the kernel's process {ending(status)}"
             return Failure("KernelDied", _with_log(how, log), cell)
         case OSError() | RuntimeError() if not reached:
-            message = f"kernel {launch.spec.name} did not start: {error}; {launch.spec.remedy}"
+            message = f"kernel {launch.spec.name} did not start: {error}. {launch.spec.diagnose_hint}"
             return Failure("KernelNotStarted", _with_log(message, log))
         case _:
             return Failure(type(error).__name__, str(error) or repr(error), cell)

@@ -1,0 +1,52 @@
+"""The kernels of this process by name, one object for each; they end with this process, and not with its forks."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+
+from tfkernels.client.kernel import Kernel, instances
+
+known: dict[str, Kernel] = {}
+"""Kernels by name, whether they run or not, attached ones too."""
+
+_lock = threading.RLock()
+
+
+def get(name: str) -> Kernel:
+    """The kernel ``name``, the same object in every thread. Raises ``UnknownKernel``."""
+    with _lock:
+        if name not in known:
+            known[name] = Kernel(name)
+        return known[name]
+
+
+def add(kernel: Kernel) -> None:
+    """Registers an attached kernel, instead of one of the same name."""
+    with _lock:
+        known[kernel.name] = kernel
+
+
+def running() -> list[Kernel]:
+    """The kernels that this process started or attached, and has not shut down."""
+    return [kernel for kernel in list(known.values()) if kernel.started]
+
+
+@atexit.register
+def shutdown_all() -> None:
+    """Ends the kernels that this process started."""
+    for kernel in list(instances):
+        kernel.shutdown()
+
+
+def _after_fork() -> None:
+    """In the child: the kernels are the parent's, and the thread that held the lock does not exist."""
+    global _lock
+    _lock = threading.RLock()
+    for kernel in instances:
+        kernel.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,50 @@
+"""Kernels of this process by name."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+import tfkernels
+from tfkernels.client import registry
+from tfkernels.client.kernel import Kernel
+from tfkernels.errors import UnknownKernel
+
+
+@pytest.fixture(autouse=True)
+def _empty(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Threads change often, and no kernel is known."""
+    monkeypatch.setattr(registry, "known", {})
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+
+
+def test_eight_threads_get_one_kernel_object() -> None:
+    for _ in range(20):
+        registry.known.clear()
+        together = threading.Barrier(8)
+        got: list[Kernel] = []
+
+        def get(together: threading.Barrier = together, got: list[Kernel] = got) -> None:
+            together.wait(10)
+            got.append(tfkernels.kernel("python3"))
+
+        threads = [threading.Thread(target=get) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(10)
+        assert len(got) == 8
+        assert len(set(map(id, got))) == 1
+
+
+def test_an_unknown_name_leaves_nothing_in_the_registry() -> None:
+    with pytest.raises(UnknownKernel, match="no kernel 'nonsense'"):
+        tfkernels.kernel("nonsense")
+    assert not registry.known
+    assert not registry.running()
