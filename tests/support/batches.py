@@ -16,7 +16,8 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from tests.support.notebooks import text
 from tfprovisioner.batch.dask import cluster
-from tfprovisioner.batch.dask.cluster import Options, Started
+from tfprovisioner.batch.dask.cluster import Options
+from tfprovisioner.batch.dask.scheduler import Dispatcher
 from tfprovisioner.batch.kernel_ref import KernelRef, wanted
 from tfprovisioner.batch.outcomes import Executed, Progress
 from tfprovisioner.batch.tasks import Run, Task
@@ -105,7 +106,7 @@ def gone(number: int) -> bool:
 @contextmanager
 def engine(
     runs: int, told: list[Progress], options: Options, kernels: Sequence[KernelRef] | None = None
-) -> Iterator[Started]:
+) -> Iterator[Dispatcher]:
     names = {each.name: each for each in kernels or [wanted(KERNEL)]}
     with cluster.started(options, names, runs, told.append) as started:
         yield started

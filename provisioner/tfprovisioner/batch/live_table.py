@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from tfprovisioner.batch.outcomes import Outcome, Progress
+from tfprovisioner.batch.outcomes import Outcome, Progress, duration
 from tfprovisioner.batch.tasks import Run
 
 LINE_INTERVAL = 30.0
@@ -83,7 +83,7 @@ class LiveTable(Lines):
         height = max(3, self._live.console.height - 6)
         for progress, since in list(self._running.values())[:height]:
             cell = f"{progress.cell}/{progress.cells}" if progress.cells else ""
-            table.add_row(progress.run, _duration(time.monotonic() - since), cell, Text(progress.text, "dim"))
+            table.add_row(progress.run, duration(time.monotonic() - since), cell, Text(progress.text, "dim"))
         waiting = self._total - self._ended - len(self._running)
         counts = [f"{self._ended} of {self._total} ended", f"{len(self._running)} running", f"{waiting} waiting"]
         if self._failed:
@@ -105,13 +105,9 @@ def showing(runs: Sequence[Run], done: int) -> Iterator[Lines]:
 
 
 def _result(outcome: Outcome) -> str:
-    took = f" ({_duration(outcome.seconds)})"
+    took = f" ({duration(outcome.seconds)})"
     if outcome.failure is None:
         return f"passed{took}"
     where = "" if outcome.failure.cell is None else f"cell {outcome.failure.cell + 1}: "
     lines = outcome.failure.message.strip().splitlines() or [""]
     return f"failed{took}: {where}{outcome.failure.kind}: {lines[0][:200]}"
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds) // 60} min {int(seconds) % 60} s"

@@ -111,6 +111,15 @@ def host() -> str:
     return platform.node()
 
 
+def duration(seconds: float | str) -> str:
+    """``12.3 s``, ``2 min 5 s`` or ``1 h 7 min``; of text, too, which NaN is in ``report.json``."""
+    seconds = float(seconds)
+    if not seconds >= 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(min(seconds, 1e9)), 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min {rest} s"
+
+
 def plain(text: str) -> str:
     """``text`` without colours."""
     return re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text)

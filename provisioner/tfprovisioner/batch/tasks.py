@@ -158,42 +158,6 @@ def unknown_parameters(tasks: Sequence[Task]) -> dict[str, list[str]]:
     return {source: names for source, names in found.items() if names}
 
 
-def parse_parameters(items: Sequence[str]) -> dict[str, Any]:
-    """``lr=0.1`` as ``{"lr": 0.1}``. Raises ``ValueError`` with a message for the user."""
-    found: dict[str, Any] = {}
-    for item in items:
-        name, _, value = item.partition("=")
-        if not name.isidentifier():
-            raise ValueError(f"{name!r} is not a parameter name")
-        found[name] = _parse_value(value)
-    return found
-
-
-def parse_grid(items: Sequence[str]) -> dict[str, list[Any]]:
-    """``lr=0.1,0.01`` as ``{"lr": [0.1, 0.01]}``. Raises ``ValueError`` with a message for the user."""
-    found: dict[str, list[Any]] = {}
-    for item in items:
-        name, equals, values = item.partition("=")
-        if not equals or not name.isidentifier() or not values:
-            raise ValueError(f"{item!r} is not of the form NAME=VALUE,VALUE")
-        if name in found:
-            raise ValueError(f"{name} is given twice")
-        found[name] = [_parse_value(value) for value in values.split(",")]
-    return found
-
-
-def _parse_value(text: str) -> Any:
-    """As ``papermill -p`` takes it: a number, True, False, None, or text."""
-    if text in ("True", "False", "None"):
-        return {"True": True, "False": False, "None": None}[text]
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
-
-
 def shorten(paths: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """The last parts of each path, as many as distinguish it from the others. Never an address's credentials."""
     parts = {path: _parts(path) for path in paths}

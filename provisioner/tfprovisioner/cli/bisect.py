@@ -16,6 +16,7 @@ from tfprovisioner.batch.bisect.search import most_steps
 from tfprovisioner.catalogue import releases as catalogue
 from tfprovisioner.catalogue.releases import Release
 from tfprovisioner.cli.console import JsonOption, answering, complain, print_json
+from tfprovisioner.cli.parameters import parse_parameters
 from tfprovisioner.errors import UnknownRelease
 from tfprovisioner.progress import Reporter, TerminalReporter, reporting
 from tfprovisioner.system.files import replace_text
@@ -92,7 +93,7 @@ def bisect(
     from tfprovisioner.batch.bisect.verdict import Criterion, SeveralRecords
 
     try:
-        values = tasks.parse_parameters(parameters or ())
+        values = parse_parameters(parameters or ())
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="-p") from None
     criterion = Criterion(record, _expression(test), rtol, atol)

@@ -11,6 +11,7 @@ from typer.core import TyperCommand
 
 from tfkernels.errors import UnknownKernel
 from tfprovisioner.cli.console import JsonOption, answering, complain, print_json, print_table
+from tfprovisioner.cli.parameters import parse_grid, parse_parameters, parse_size
 from tfprovisioner.errors import Unusable
 
 if TYPE_CHECKING:
@@ -234,12 +235,12 @@ def _notebooks(
         )  # now, so that it goes on while this process imports papermill and the rest
 
     from tfprovisioner.batch import notebooks, report, tasks
-    from tfprovisioner.batch.dask.cluster import Options, parse_size
+    from tfprovisioner.batch.dask.cluster import Options
     from tfprovisioner.batch.output_dir import default_folder
 
     try:
-        set_to = tasks.parse_parameters(parameters)
-        values, options = tasks.parse_grid(grid), Options(memory=parse_size(memory), **engine)
+        set_to = parse_parameters(parameters)
+        values, options = parse_grid(grid), Options(memory=parse_size(memory), **engine)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="-p, --grid, --memory") from None
     _check(kernels, comparison, output, resume)

@@ -7,7 +7,7 @@ import logging
 import multiprocessing
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import forkserver
@@ -19,8 +19,7 @@ from tfprovisioner.errors import ProvisionError
 if TYPE_CHECKING:
     from tfprovisioner.batch.dask.scheduler import Dispatcher
     from tfprovisioner.batch.kernel_ref import KernelRef
-    from tfprovisioner.batch.outcomes import Executed, Progress
-    from tfprovisioner.batch.tasks import Task
+    from tfprovisioner.batch.outcomes import Progress
 
 CONNECT_TIMEOUT = 20.0
 """Seconds for a scheduler's answer."""
@@ -56,32 +55,6 @@ class Options:
     """Whether the private cluster has Dask's page."""
 
 
-@dataclass(frozen=True)
-class Started:
-    """A cluster that executes tasks."""
-
-    engine: "Dispatcher"
-    scheduler: str
-    """Its address."""
-    described: str
-    """``2 runs at once on this machine``."""
-    dashboard: str
-    """The address of Dask's page; empty if there is none."""
-
-    def run(self, tasks: "Sequence[Task]") -> "Iterator[Executed]":
-        return self.engine.run(tasks)
-
-
-def parse_size(text: str) -> int:
-    """``1.5GB``, ``800 MB``, or a number of bytes. Raises ``ValueError`` with a message for the user."""
-    from dask.utils import parse_bytes
-
-    try:
-        return int(parse_bytes(text))
-    except ValueError:
-        raise ValueError(f"{text!r} is not a size like 2GB or 800MB") from None
-
-
 def start_worker_server(*modules: str) -> None:
     """Starts the process that workers fork from, once; returns at once. It imports ``modules`` too.
 
@@ -102,7 +75,7 @@ def start_worker_server(*modules: str) -> None:
 @contextmanager
 def started(
     options: Options, wanted: "Mapping[str, KernelRef]", runs: int, tell: "Callable[[Progress], None]"
-) -> Iterator[Started]:
+) -> "Iterator[Dispatcher]":
     """An engine for ``runs`` runs on the ``wanted`` kernels, by their names.
 
     The iteration over results calls ``tell``. Raises ``ProvisionError``. No kernel of the batch outlives the context.
@@ -116,9 +89,9 @@ def started(
         need = 1 if options.scheduler is None else options.memory  # here the number of workers respects it already
         hosts = Hosts(client, wanted, need, lambda text: tell(Progress("", "note", text=text)))
         hosts.update()
-        dispatcher = Dispatcher(client, hosts, wanted, options.retries, tell, options.workers)
+        dispatcher = Dispatcher(client, hosts, options, tell, dashboard)
         try:
-            yield Started(dispatcher, client.scheduler.address, hosts.described(options.scheduler), dashboard)
+            yield dispatcher
         finally:
             dispatcher.stop()
 

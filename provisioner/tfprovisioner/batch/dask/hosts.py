@@ -16,7 +16,7 @@ class Hosts:
     def __init__(self, client: Any, wanted: Mapping[str, KernelRef], need: int, say: Callable[[str], None]) -> None:
         """``need`` is the memory of a run in bytes."""
         self._client = client
-        self._wanted = wanted
+        self.wanted = wanted
         self._need = need
         self._say = say
         self._unusable: set[str] = set()
@@ -40,7 +40,7 @@ class Hosts:
                 del machine.workers[address]
         self._unusable &= threads.keys()
         new = self._of_our_version(threads.keys() - self._unusable.union(*(each.workers for each in self.machines)))
-        for address, facts in self._run(new, worker.facts, dict(self._wanted)).items():
+        for address, facts in self._run(new, worker.facts, dict(self.wanted)).items():
             if isinstance(facts, Exception):  # it has ended since, or lacks a package
                 self._refuse({address}, f"The worker {address} cannot be used: {facts!r}")
             else:

@@ -6,8 +6,8 @@ Each task that Dask gets is for one worker, and starts there at once. See docs/d
 import queue
 import time
 import uuid
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -16,10 +16,10 @@ from typing import Any
 import distributed
 
 from tfprovisioner.batch.dask import worker
+from tfprovisioner.batch.dask.cluster import Options
 from tfprovisioner.batch.dask.hosts import Hosts
 from tfprovisioner.batch.dask.placement import Cost, Machine, choose
 from tfprovisioner.batch.dask.worker import Refused
-from tfprovisioner.batch.kernel_ref import KernelRef
 from tfprovisioner.batch.outcomes import Executed, Failure, Progress
 from tfprovisioner.batch.tasks import Task
 from tfprovisioner.errors import ProvisionError
@@ -59,19 +59,20 @@ class Attempt:
 
 
 class Dispatcher:
-    """Executes the tasks of one batch."""
+    """Executes the tasks of one batch: ``run`` them, and ``stop`` in any case."""
 
     def __init__(
-        self, client: Any, hosts: Hosts, wanted: Mapping[str, KernelRef], retries: int,
-        tell: Callable[[Progress], None], limit: int | None = None,
-    ) -> None:  # fmt: skip
-        """``limit`` is how many runs there are at once, on all machines together."""
+        self, client: Any, hosts: Hosts, options: Options, tell: Callable[[Progress], None], dashboard: str
+    ) -> None:
         self._client = client
         self._hosts = hosts
-        self._wanted = wanted
-        self._retries = retries
+        self._options = options
         self._tell = tell
-        self._limit = limit
+        self.scheduler = str(client.scheduler.address)
+        self.described = hosts.described(options.scheduler)
+        """``2 runs at once on this machine``."""
+        self.dashboard = dashboard
+        """The address of Dask's page; empty if there is none."""
         self._batch = uuid.uuid4().hex
         self._waiting: dict[str, deque[Task]] = {}
         """By kernel."""
@@ -79,7 +80,7 @@ class Dispatcher:
         """By the name of the run."""
         self._events: queue.SimpleQueue[Progress | tuple[Attempt, Any]] = queue.SimpleQueue()
         self._inputs: dict[str, Any] = {}
-        self._costs: dict[str, Cost] = {}
+        self._costs: defaultdict[str, Cost] = defaultdict(Cost)
         self._refusals: dict[str, Failure] = {}
         self._updated = 0.0
         self._workers_seen = time.monotonic()
@@ -138,7 +139,7 @@ class Dispatcher:
 
     def _start(self) -> None:
         """Submits tasks until nothing more fits or is worth it."""
-        while self._limit is None or len(self._running) < self._limit:
+        while self._options.workers is None or len(self._running) < self._options.workers:
             waiting = {kernel: len(tasks) for kernel, tasks in self._waiting.items()}
             chosen = choose(self._hosts.machines, waiting, self._costs)
             if chosen is None:
@@ -158,7 +159,7 @@ class Dispatcher:
             worker.carry_out,
             self._batch,
             replace(task, inputs=None),
-            self._wanted[run.kernel],
+            self._hosts.wanted[run.kernel],
             self._shared_inputs(task.inputs),
             key=f"{run.name}-{self._batch[:8]}-{task.attempt}-{uuid.uuid4().hex[:8]}",
             workers=[address],
@@ -205,7 +206,8 @@ class Dispatcher:
         match result:
             case Executed():
                 self._note_prepared(attempt)
-                self._note_seconds(attempt.kernel, result.outcome.seconds)
+                cost = self._costs[attempt.kernel]
+                self._costs[attempt.kernel] = replace(cost, run=(cost.run + result.outcome.seconds) / 2)
                 self._end(attempt)
                 yield result
             case Refused():
@@ -232,12 +234,8 @@ class Dispatcher:
             attempt.prepared = True
             attempt.machine.ready.add(attempt.kernel)
             attempt.machine.building.discard(attempt.kernel)
-            cost = self._costs.get(attempt.kernel, Cost())
-            self._costs[attempt.kernel] = replace(cost, build=time.monotonic() - attempt.started)
-
-    def _note_seconds(self, kernel: str, seconds: float) -> None:
-        cost = self._costs.get(kernel)
-        self._costs[kernel] = Cost(run=seconds) if cost is None else replace(cost, run=(cost.run + seconds) / 2)
+            took = time.monotonic() - attempt.started
+            self._costs[attempt.kernel] = replace(self._costs[attempt.kernel], build=took)
 
     def _end(self, attempt: Attempt) -> None:
         del self._running[attempt.task.run.name]
@@ -259,8 +257,8 @@ class Dispatcher:
         self._client.cancel([attempt.future])
         self._end(attempt)
         task, host = attempt.task, attempt.machine.host
-        if task.attempt <= self._retries:
-            text = f"its worker on {host} died; it starts again ({task.attempt + 1} of {self._retries + 1})"
+        if task.attempt <= self._options.retries:
+            text = f"its worker on {host} died; it starts again ({task.attempt + 1} of {self._options.retries + 1})"
             self._tell(Progress(task.run.name, "note", text=text, host=host))
             self._waiting[attempt.kernel].appendleft(replace(task, attempt=task.attempt + 1))
             return

@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import threading
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -117,13 +116,12 @@ def carry_out(batch: str, task: Task, wanted: KernelRef, inputs: bytes | None) -
             return None
 
 
-_running: Counter[str] = Counter()
-_running_lock = threading.Lock()
+_monitors: "set[_Monitor]" = set()
 
 
 def running(batch: str) -> int:
     """How many runs of a batch this process has not ended yet."""
-    return _running[batch]
+    return sum(monitor.batch == batch for monitor in list(_monitors))
 
 
 class _Monitor:
@@ -135,15 +133,14 @@ class _Monitor:
     def __init__(self, worker: Worker, batch: str, stop: Callable[[], None]) -> None:
         self._worker = worker
         self._key = worker.get_current_task()
-        self._batch = batch
+        self.batch = batch
         self._stop = stop
         self._latest: Progress | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="tfkernels-monitor", daemon=True)
 
     def __enter__(self) -> "_Monitor":
-        with _running_lock:
-            _running[self._batch] += 1
+        _monitors.add(self)
         self._thread.start()
         return self
 
@@ -151,8 +148,7 @@ class _Monitor:
         self._ended.set()
         self._thread.join()
         self._send()
-        with _running_lock:
-            _running[self._batch] -= 1
+        _monitors.discard(self)
 
     def tell(self, progress: Progress) -> None:
         """Keeps the newest for the next message: the runs of a large batch must not flood the scheduler."""
@@ -176,7 +172,7 @@ class _Monitor:
     def _send(self) -> None:
         latest, self._latest = self._latest, None
         if latest is not None:
-            self._worker.log_event(TOPIC, {"batch": self._batch, "progress": asdict(latest)})
+            self._worker.log_event(TOPIC, {"batch": self.batch, "progress": asdict(latest)})
 
 
 def without_nanny_variables(variables: Mapping[str, str]) -> dict[str, str]:

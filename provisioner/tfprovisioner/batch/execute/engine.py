@@ -16,6 +16,7 @@ from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 
 from tfkernels.client.kernelspecs import KernelSpec
+from tfprovisioner.batch.tasks import Task
 
 ENGINE = "tfkernels-batch"
 """The engine's name in papermill. It needs a ``Launch``, so papermill's command line cannot use it."""
@@ -25,16 +26,14 @@ ENGINE = "tfkernels-batch"
 class Launch:
     """One execution of a notebook: its settings, and its state while it runs."""
 
+    task: Task
     spec: KernelSpec
-    connection_file: Path
-    """In a private folder; the kernel's sockets are made beside it."""
+    folder: Path
+    """Private; the kernel's sockets are made in it."""
     cwd: Path
     variables: Mapping[str, str]
     log: IO[bytes]
     """Gets standard output and error of the kernel's process."""
-    cell_timeout: float | None
-    kernel_timeout: float
-    check: str | None
     begins: Callable[[int, NotebookNode], None]
     """Called with the position of each code cell before it is executed."""
     notebook: NotebookNode | None = None
@@ -63,7 +62,7 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]  # papermill has n
         self.km = AsyncKernelManager(
             kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(spec.folder.parent)], ensure_native_kernel=False),
             kernel_name=spec.folder.name,
-            connection_file=str(self._launch.connection_file),
+            connection_file=str(self._launch.folder / "kernel.json"),
             transport="ipc",
         )
         if spec.ours:  # as nbclient does for kernels whose command it knows: nothing goes into the user's history
@@ -75,8 +74,9 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]  # papermill has n
         self._launch.process = self._launch.manager.provisioner.process
         super().papermill_execute_cells()
         failed = any(cell.get("metadata", {}).get("papermill", {}).get("exception") for cell in self.nb.cells)
-        if self._launch.check is not None and not failed:
-            self._launch.checked = self._evaluate(self._launch.check)
+        check = self._launch.task.check
+        if check is not None and not failed:
+            self._launch.checked = self._evaluate(check)
 
     def _begins(self, cell: NotebookNode, cell_index: int) -> None:
         self._launch.begins(cell_index, cell)
@@ -90,16 +90,15 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]  # papermill has n
 
 
 class CheckFailed(Exception):
-    """``Launch.check`` raised: the exception's name and message."""
+    """``Task.check`` raised: the exception's name and message."""
 
 
 class _Engine(NBClientEngine):  # type: ignore[misc]  # papermill has no types
     @classmethod
     def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, *, launch: Launch, **options: Any) -> Any:  # noqa: ARG003 (papermill's signature)
         launch.notebook = nb_man.nb  # papermill raises, and returns nothing, if a cell failed
-        client = _Client(
-            nb_man, launch, kernel_name=kernel_name, timeout=launch.cell_timeout, startup_timeout=launch.kernel_timeout
-        )
+        timeouts = {"timeout": launch.task.cell_timeout, "startup_timeout": launch.task.kernel_timeout}
+        client = _Client(nb_man, launch, kernel_name=kernel_name, **timeouts)
         return client.execute(cwd=str(launch.cwd), env=dict(launch.variables), stdout=launch.log, stderr=launch.log)
 
 

@@ -66,12 +66,9 @@ def execute(
             first_line = next((line.strip() for line in cell.source.splitlines() if line.strip()), "")
             tell(Progress(task.run.name, "running", len(reached), count, first_line[:200], outcomes.host()))
 
-        launch = Launch(
-            spec, private / "kernel.json", Path(task.folder) if task.folder else private / "work",
-            {**(os.environ if variables is None else variables), recording.FOLDER: str(records)}, log,
-            task.cell_timeout, task.kernel_timeout, task.check, begins,
-        )  # fmt: skip
-        error = _run(launch, notebook, dict(task.run.parameters), cancelled)
+        inherited = {**(os.environ if variables is None else variables), recording.FOLDER: str(records)}
+        launch = Launch(task, spec, private, work.folder if work else Path(str(task.folder)), inherited, log, begins)
+        error = _run(launch, notebook, cancelled)
         failure = None if error is None else _failure(error, launch, reached, private / "log")
         if cancelled.is_set():
             raise Cancelled(task.run.name)
@@ -98,13 +95,11 @@ def _read(text: str) -> NotebookNode:
     return from_dict(nbformat.reads(text, as_version=4))
 
 
-def _run(
-    launch: Launch, notebook: NotebookNode, parameters: dict[str, Any], cancelled: threading.Event
-) -> Exception | None:
+def _run(launch: Launch, notebook: NotebookNode, cancelled: threading.Event) -> Exception | None:
     """Executes the notebook in another thread, while this one looks at ``cancelled``; returns the exception."""
     # In an empty context: there jupyter_core makes an event loop, and it is ours to close.
     with ThreadPoolExecutor(1, "tfkernels-run") as thread:
-        future = thread.submit(Context().run, _execute, launch, notebook, parameters)
+        future = thread.submit(Context().run, _execute, launch, notebook)
         try:
             while not wait([future], CANCEL_POLL_INTERVAL).done:
                 if cancelled.is_set():
@@ -119,12 +114,12 @@ def _run(
     return error
 
 
-def _execute(launch: Launch, notebook: NotebookNode, parameters: dict[str, Any]) -> None:
+def _execute(launch: Launch, notebook: NotebookNode) -> None:
     with closing(ensure_event_loop()):
         # papermill's `cwd` is that of the process, which all its threads share: the kernel gets its own.
         papermill.execute_notebook(
-            notebook, None, parameters=parameters, engine_name=ENGINE, kernel_name=launch.spec.name, language="python",
-            progress_bar=False, launch=launch,
+            notebook, None, parameters=dict(launch.task.run.parameters), kernel_name=launch.spec.name,
+            engine_name=ENGINE, language="python", progress_bar=False, launch=launch,
         )  # fmt: skip
 
 
@@ -168,10 +163,10 @@ def _failure(error: Exception, launch: Launch, reached: list[int], log: Path) ->
             position = next((i for i, c in enumerate(launch.notebook.cells) if _raised(c)), None)  # type: ignore[union-attr]  # it ran
             return Failure(error.ename, error.evalue, position, outcomes.plain("\n".join(error.traceback)))
         case CellTimeoutError():
-            return Failure("CellTimeout", f"the cell took longer than {launch.cell_timeout:g} s", cell)
+            return Failure("CellTimeout", f"the cell took longer than {launch.task.cell_timeout:g} s", cell)
         case CheckFailed():
             name, message = error.args
-            return Failure(name, f"{message}, when this was evaluated after the last cell: {launch.check}")
+            return Failure(name, f"{message}, when this was evaluated after the last cell: {launch.task.check}")
         case DeadKernelError() | RuntimeError() if launch.process is not None or reached:
             status = launch.process.poll() if launch.process is not None else None
             how = "the kernel does not answer" if status is None else f"the kernel's process {ending(status)}"

@@ -16,6 +16,7 @@ import tfkernels
 from tfkernels.comparison.render import number_format
 from tfkernels.comparison.render.html import STYLE
 from tfkernels.comparison.result import CLOSE, DIFFERENT, EQUAL, EXTRA, MISSING
+from tfprovisioner.batch.outcomes import duration
 from tfprovisioner.batch.report import failures
 from tfprovisioner.batch.report.json import Entry
 from tfprovisioner.batch.report.model import Report, Row
@@ -51,7 +52,7 @@ def render(report: Report, folder: Path) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        line=number_format.line, path=number_format.path, seconds=_seconds, time=_time, counts=_counts, notes=_notes,
+        line=number_format.line, path=number_format.path, seconds=duration, time=_time, counts=_counts, notes=_notes,
         where=failures.where, headline=failures.headline, block=failures.block, link=lambda run: _link(run, folder),
     )  # fmt: skip
     ended = [run for run in report.runs if run["state"] != "pending"]
@@ -126,14 +127,6 @@ def _link(run: Entry, folder: Path) -> str:
     output = Path(run["output"])
     log = output.with_suffix(".log")
     return f"./{quote((log if output.suffix == '.json' and (folder / log).exists() else output).as_posix())}"
-
-
-def _seconds(value: float | str) -> str:
-    seconds = float(value)
-    if not seconds >= 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(min(seconds, 1e9)), 60)
-    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min {rest} s"
 
 
 def _time(iso: str) -> str:

@@ -1,14 +1,13 @@
 """A script on several kernels at the same time, from its start to the report on what it recorded."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfkernels.client import runtime_dir
 from tfprovisioner.batch import output_dir
+from tfprovisioner.batch.execute.workdir import private_folder
 from tfprovisioner.batch.outcomes import Outcome
 from tfprovisioner.batch.output_dir import Found
 from tfprovisioner.batch.scripts import loop
@@ -49,7 +48,8 @@ def run(
     starts.
     """
     scripts = planned(runs, arguments)
-    with _opened(target, resume, runs) as folder:
+    with private_folder() if target is None else output_dir.opened(str(target), resume, runs) as opened:
+        folder = opened if isinstance(opened, Path) else opened.folder
         done = output_dir.passed(folder) if resume else {}
         left = [script for script in scripts if done.get(script.run.name) != script.fingerprint]
         if len(left) < len(scripts):
@@ -76,19 +76,6 @@ def run(
             made = report.make(list(found.values()), folder, kernels=kernels, pending=pending, **comparison)
             page = report.write(made, folder)["report.html"] if target is not None else None
         return Result(found, made, page, interrupted)
-
-
-@contextmanager
-def _opened(target: Path | None, resume: bool, runs: Sequence[Run]) -> Iterator[Path]:
-    if target is not None:
-        with output_dir.opened(str(target), resume, runs) as destination:
-            yield destination.folder
-        return
-    folder = runtime_dir.make()  # the next command sweeps what a killed one leaves
-    try:
-        yield folder
-    finally:
-        runtime_dir.remove(folder)
 
 
 def ending(outcome: Outcome) -> str:
