@@ -12,7 +12,7 @@ import numpy as np
 from tfkernels.comparison.contents import Parts, as_leaf, describe, evaluated, kind, opened, shape
 from tfkernels.comparison.dtypes import is_number, narrower, precision
 from tfkernels.comparison.result import CLOSE, DIFFERENT, EQUAL, EXTRA, MISSING, Extreme, Part, Sample, Statistics
-from tfkernels.comparison.statistics.error_image import picture
+from tfkernels.comparison.statistics.error_image import error_image
 from tfkernels.comparison.statistics.exact import compare_exact, same
 from tfkernels.comparison.statistics.floats import compare_floats
 from tfkernels.comparison.statistics.sample import take
@@ -109,7 +109,7 @@ class Walk:
             sample=sample,
             median_ulp=float(np.median(ulps)) if ulps is not None and ulps.size else None,
             top_k=top_k_agreement(x, y, chosen(self.top_k, path)),
-            picture=picture(x, y),
+            picture=error_image(x, y),
         )
 
 

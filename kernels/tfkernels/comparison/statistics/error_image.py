@@ -17,7 +17,7 @@ LIMIT = 1 << 20
 _CHANNELS = 4
 
 
-def picture(baseline: typing.Any, other: typing.Any) -> typing.Any:
+def error_image(baseline: typing.Any, other: typing.Any) -> typing.Any:
     """The absolute errors of image-like arrays as a float32 array (height, width), each the largest of its cell, of all
     channels and images. ``None`` for other arrays.
 

@@ -2,86 +2,64 @@
 
 from __future__ import annotations
 
-import math
+import functools
 import typing
 
 import numpy as np
 
 from tfkernels.comparison.dtypes import is_number
-from tfkernels.comparison.result import Extreme, Statistics
-from tfkernels.comparison.statistics.blocks import UNIT, in_one_order, in_stretches, index_of, slicer
-from tfkernels.comparison.statistics.totals import Tally
+from tfkernels.comparison.result import Array, Statistics
+from tfkernels.comparison.statistics.blocks import UNIT, in_one_order, map_blocks
+from tfkernels.comparison.statistics.totals import Totals
 from tfkernels.comparison.tolerances import Tolerance
-
-Array = typing.Any
 
 
 def compare_exact(baseline: Array, other: Array, tolerance: Tolerance, equal_nan: bool) -> Statistics:
-    """Statistics of two arrays of one shape whose elements are the same or not; integers may be apart by the
-    tolerance. Missing times (NaT), and NaN among objects, are equal to each other with ``equal_nan``."""
-    first, second, order = in_one_order(baseline, other)
-    take_first, take_second = slicer(first), slicer(second)
-    numbers = is_number(first.dtype) and is_number(second.dtype)
+    """Statistics of two arrays of one shape; integers may be apart by the tolerance.
 
-    def look(span: range) -> Tally:
-        tally = Tally()
+    With ``equal_nan`` missing times (NaT), and NaN among objects, are equal to each other.
+    """
+    take, order = in_one_order(baseline, other)
+    numbers = is_number(baseline.dtype) and is_number(other.dtype)
+
+    def look(span: range) -> Totals:
+        totals = Totals()
         for start in range(span.start, span.stop, UNIT):
-            stop = min(start + UNIT, span.stop)
-            x, y = take_first(start, stop), take_second(start, stop)
-            tally.finite += len(x)
+            x, y = take(start, min(start + UNIT, span.stop))
             if numbers:
-                _count(tally, x, y, tolerance, start)
+                _count(totals, x, y, tolerance, start)
                 continue
             differs = _differs(x, y, equal_nan)
-            tally.mismatched += int(np.count_nonzero(differs))
-            if tally.irreconcilable is None and differs.any():
-                tally.irreconcilable = start + int(differs.argmax())
-        return tally
+            totals.mismatched += int(np.count_nonzero(differs))
+            if totals.irreconcilable is None and differs.any():
+                totals.irreconcilable = start + int(differs.argmax())
+        return totals
 
-    tally = Tally()
-    for part in in_stretches(first.size, max(first.dtype.itemsize, 1), look):
-        tally.add(part)
-
-    def extreme(error: float, position: int) -> Extreme:
-        index = index_of(position, baseline.shape, order)
-        return Extreme(error, index, baseline[index], other[index])
-
-    if not numbers or not baseline.size:
-        first_mismatch = None if tally.irreconcilable is None else extreme(math.nan, tally.irreconcilable)
-        return Statistics(int(baseline.size), tally.mismatched, first_mismatch=first_mismatch)
-    furthest = tally.excess.position
-    return Statistics(
-        size=int(baseline.size),
-        mismatched=tally.mismatched,
-        max_absolute_error=extreme(tally.absolute.value, tally.absolute.position),
-        mean_absolute_error=tally.mean(tally.absolute_sums),
-        max_relative_error=extreme(tally.relative.value, tally.relative.position),
-        mean_relative_error=tally.mean(tally.relative_sums),
-        min_rtol=tally.smallest(tally.min_rtol),
-        min_atol=tally.smallest(tally.excess.value),
-        furthest=extreme(_apart(baseline, other, index_of(furthest, baseline.shape, order)), furthest)
-        if tally.mismatched
-        else None,
-    )
+    totals = functools.reduce(Totals.add, map_blocks(baseline.size, baseline.dtype.itemsize, look))
+    found = totals.statistics(baseline, other, order, _error)
+    if numbers and baseline.size:
+        return found
+    return Statistics(found.size, found.mismatched, first_mismatch=found.first_mismatch)
 
 
-def _count(tally: Tally, x: Array, y: Array, tolerance: Tolerance, start: int) -> None:
+def _count(totals: Totals, x: Array, y: Array, tolerance: Tolerance, start: int) -> None:
+    totals.finite += len(x)
     error = _errors(x, y)
-    tally.absolute.offer(error, error.max(), start)
-    tally.absolute_sums.append(float(np.add.reduce(error, dtype=np.float64)))
+    totals.absolute.offer(error, error.max(), start)
+    totals.absolute_sums.append(float(np.add.reduce(error, dtype=np.float64)))
     magnitude = np.maximum(np.abs(x.astype(np.float64)), np.abs(y.astype(np.float64)))
     relative = error / np.maximum(magnitude, 1)
-    tally.relative.offer(relative, relative.max(), start)
-    tally.relative_sums.append(float(np.add.reduce(relative)))
+    totals.relative.offer(relative, relative.max(), start)
+    totals.relative_sums.append(float(np.add.reduce(relative)))
     excess = error - tolerance.rtol * magnitude
-    tally.excess.offer(excess, excess.max(), start)
-    tally.mismatched += int(np.count_nonzero(excess > tolerance.atol))
+    totals.excess.offer(excess, excess.max(), start)
+    totals.mismatched += int(np.count_nonzero(excess > tolerance.atol))
     slope = (error - tolerance.atol) / np.maximum(magnitude, 1)
-    tally.min_rtol = max(tally.min_rtol, float(slope.max()) * (1 + 8 * np.finfo(np.float64).eps))
+    totals.min_rtol = max(totals.min_rtol, float(slope.max()) * (1 + 8 * np.finfo(np.float64).eps))
 
 
-def _apart(baseline: Array, other: Array, index: tuple[int, ...]) -> float:
-    return float(_errors(*(np.atleast_1d(np.asarray(array[index])) for array in (baseline, other)))[0])
+def _error(x: typing.Any, y: typing.Any) -> float:
+    return float(_errors(np.atleast_1d(np.asarray(x)), np.atleast_1d(np.asarray(y)))[0])
 
 
 def _errors(x: Array, y: Array) -> Array:

@@ -1,14 +1,20 @@
-"""How far a pass over two arrays has come. Tallies of neighbouring stretches merge into one.
+"""The totals of a pass over two arrays, and the ``Statistics`` that they make.
 
-Neither the size of the blocks nor the number of cores changes what they say: extremes and counts are exact, and sums
-are of fixed units, added without rounding.
+Totals of neighbouring stretches merge. The size of blocks and the number of cores do not change them: extremes and
+counts are exact, sums are of fixed units and added without rounding.
 """
 
 from __future__ import annotations
 
 import math
 import typing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from tfkernels.comparison.dtypes import narrower
+from tfkernels.comparison.result import Array, Extreme, NonFinite, Statistics
+from tfkernels.comparison.statistics import ulp
 
 
 @dataclass
@@ -18,7 +24,7 @@ class Largest:
     value: float = -math.inf
     position: int = 0
 
-    def offer(self, values: typing.Any, largest: float, positions: typing.Any) -> None:
+    def offer(self, values: Array, largest: float, positions: int | Array) -> None:
         """``largest`` is the maximum of ``values``; ``positions`` is where the first of them is, or each of them."""
         if largest > self.value:
             found = int(values.argmax())
@@ -31,7 +37,7 @@ class Largest:
 
 
 @dataclass
-class Tally:
+class Totals:
     finite: int = 0
     mismatched: int = 0
     absolute: Largest = field(default_factory=Largest)
@@ -43,9 +49,9 @@ class Tally:
     relative_sums: list[float] = field(default_factory=list)
     products: list[tuple[float, float, float]] = field(default_factory=list)  # a * a, b * b, a * b
     non_finite: list[int] = field(default_factory=lambda: [0] * 5)  # in the order of NonFinite's fields
-    irreconcilable: int | None = None  # where NaN or infinity stands against something else for the first time
+    irreconcilable: int | None = None  # the first position of NaN or infinity against something else, or of other text
 
-    def add(self, later: Tally) -> None:
+    def add(self, later: Totals) -> Totals:
         self.finite += later.finite
         self.mismatched += later.mismatched
         self.absolute.add(later.absolute)
@@ -59,15 +65,49 @@ class Tally:
         self.non_finite = [one + two for one, two in zip(self.non_finite, later.non_finite)]
         if self.irreconcilable is None:
             self.irreconcilable = later.irreconcilable
+        return self
 
-    def smallest(self, needed: float) -> float | None:
+    def statistics(
+        self, baseline: Array, other: Array, order: typing.Any, error: typing.Callable[[Array, Array], float]
+    ) -> Statistics:
+        """Statistics of the arrays, whose elements were counted in ``order``; ``error`` is that of two elements."""
+
+        def extreme(found: float, position: int) -> Extreme:
+            index = tuple(int(item) for item in np.unravel_index(position, baseline.shape, order=order))
+            return Extreme(found, index, baseline[index], other[index])
+
+        def largest(found: Largest) -> Extreme | None:
+            return extreme(found.value, found.position) if self.finite else None
+
+        first_mismatch = None if self.irreconcilable is None else extreme(math.nan, self.irreconcilable)
+        furthest = None
+        if self.mismatched and first_mismatch is None:
+            furthest = extreme(math.nan, self.excess.position)
+            furthest = replace(furthest, error=error(furthest.baseline, furthest.other))
+        return Statistics(
+            size=int(baseline.size),
+            mismatched=self.mismatched,
+            max_absolute_error=largest(self.absolute),
+            mean_absolute_error=self._mean(self.absolute_sums),
+            max_relative_error=largest(self.relative),
+            mean_relative_error=self._mean(self.relative_sums),
+            max_ulp=self.max_ulp if self.finite and ulp.unit_dtype(narrower(baseline.dtype, other.dtype)) else None,
+            min_rtol=self._smallest(self.min_rtol),
+            min_atol=self._smallest(self.excess.value if self.finite else 0.0),
+            cosine_similarity=self._cosine_similarity(),
+            non_finite=NonFinite(*self.non_finite),
+            first_mismatch=first_mismatch,
+            furthest=furthest,
+        )
+
+    def _smallest(self, needed: float) -> float | None:
         """A tolerance that must be at least ``needed``; ``None`` if no finite one would pass."""
         return max(needed, 0.0) if self.irreconcilable is None and needed < math.inf else None
 
-    def mean(self, sums: list[float]) -> float | None:
+    def _mean(self, sums: list[float]) -> float | None:
         return _sum(sums) / self.finite if self.finite else None
 
-    def cosine_similarity(self) -> float | None:
+    def _cosine_similarity(self) -> float | None:
         """``None`` if one of the arrays is zero, or the products are too large for float64."""
         aa, bb, ab = (_sum(list(sums)) for sums in zip(*self.products)) if self.products else (0.0, 0.0, 0.0)
         if not (0 < aa < math.inf and 0 < bb < math.inf and math.isfinite(ab)):
