@@ -16,10 +16,10 @@ if typing.TYPE_CHECKING:
     from tfkernels.client.each import each as each
     from tfkernels.client.kernel import Kernel
     from tfkernels.comparison import compare as compare
-    from tfkernels.models.load_weights import load_weights as load_weights
     from tfkernels.models.recorder import watch as watch
     from tfkernels.models.seed import Seeded
     from tfkernels.models.trace import trace as trace
+    from tfkernels.models.weights import load_weights as load_weights
     from tfkernels.models.weights import weights as weights
     from tfkernels.recording import record as record
     from tfkernels.transfer.lease import pack as pack
@@ -29,7 +29,7 @@ __version__ = "0.1.0"
 _ELSEWHERE = {
     "compare": "tfkernels.comparison",
     "each": "tfkernels.client.each",
-    "load_weights": "tfkernels.models.load_weights",
+    "load_weights": "tfkernels.models.weights",
     "pack": "tfkernels.transfer.lease",
     "record": "tfkernels.recording",
     "trace": "tfkernels.models.trace",

@@ -6,7 +6,7 @@ import contextlib
 from typing import Any, Iterator, NamedTuple
 
 from tfkernels.models.layers import counts, join, layer_classes, named_children, shows_inside, walk
-from tfkernels.models.names import claim, renumbered
+from tfkernels.models.names import renumbered, take_name
 from tfkernels.models.recorder import Recorder, active
 
 OUTPUT = "output"
@@ -23,25 +23,26 @@ class _Frame(NamedTuple):
 
 
 @contextlib.contextmanager
-def observed(model: Any, recorder: Recorder) -> Iterator[None]:
+def layers_recorded(model: Any, recorder: Recorder) -> Iterator[None]:
     """Meanwhile a call of ``model`` in this thread leaves its layers' outputs and its own in ``recorder``."""
-    kinds: list[Any] = [kind for kind in layer_classes(model) if "__call__" in vars(kind)]
-    originals = [kind.__call__ for kind in kinds]
+    originals: list[Any] = [(kind, kind.__call__) for kind in layer_classes(model) if "__call__" in vars(kind)]
     frames: list[_Frame] = []
-    for kind, original in zip(kinds, originals):
-        kind.__call__ = _observing(original, model, recorder, frames)
+    for kind, original in originals:
+        kind.__call__ = _recording_call(original, model, recorder, frames)
     try:
         yield
     finally:
-        for kind, original in zip(kinds, originals):
+        for kind, original in originals:
             kind.__call__ = original
 
 
-def _observing(original: Any, model: Any, recorder: Recorder, frames: list[_Frame]) -> Any:
+def _recording_call(original: Any, model: Any, recorder: Recorder, frames: list[_Frame]) -> Any:
     outputs_so_called: list[Any] = []  # of a layer that is called what the model's own output is called
 
     def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
-        if active() is not recorder or not counts(layer) or not _is_of_interest(layer, model, frames):
+        # The same layer again is the older class's __call__, which a newer one has called.
+        wanted = frames[-1].names is not None and frames[-1].layer is not layer if frames else layer is model
+        if active() is not recorder or not counts(layer) or not wanted:
             return original(layer, *args, **kwargs)
         path = join(frames[-1].path, _name(frames[-1], layer)) if frames else ""
         frames.append(_Frame(layer, path, _names(layer) if not frames or shows_inside(layer) else None, []))
@@ -59,15 +60,8 @@ def _observing(original: Any, model: Any, recorder: Recorder, frames: list[_Fram
     return call
 
 
-def _is_of_interest(layer: Any, model: Any, frames: list[_Frame]) -> bool:
-    if not frames:
-        return layer is model
-    # The same layer again is the older class's __call__, which a newer one has called.
-    return frames[-1].names is not None and frames[-1].layer is not layer
-
-
 def _names(layer: Any) -> dict[int, str]:
-    """What the layers in ``layer`` are called from there, by id."""
+    """The names of the layers in ``layer`` as seen from it, by id."""
     names = {id(child): name for name, child in named_children(layer)}
     for path, child in walk(layer):
         names.setdefault(id(child), path)
@@ -79,6 +73,6 @@ def _name(frame: _Frame, layer: Any) -> str:
     assert frame.names is not None
     if id(layer) not in frame.names:
         (stem,) = renumbered([(layer.name, type(layer).__name__)])
-        frame.names[id(layer)] = claim(stem, set(frame.names.values()), "_")
+        frame.names[id(layer)] = take_name(stem, set(frame.names.values()), "_")
         frame.strangers.append(layer)
     return frame.names[id(layer)]

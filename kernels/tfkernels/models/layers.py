@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Iterable, Iterator
 
-from tfkernels.models.names import SEPARATOR, claim, renumbered, unnumbered
+from tfkernels.models.names import SEPARATOR, renumbered, take_name, unnumbered
 
 _KERAS = {"keras", "tf_keras", "tensorflow", "tensorflow_core"}
 """Packages whose layers are Keras's own."""
@@ -67,10 +67,10 @@ def named_weights(model: Any) -> dict[str, Any]:
     for path, layer in walk(model):
         taken: set[str] = set()
         for variable in _own_weights(layer):
-            name = claim(_weight_name(layer, variable), taken, "_")
+            name = take_name(_weight_name(layer, variable), taken, "_")
             if id(variable) not in seen and name != "rnn_state":  # Keras 3 counts what a stateful RNN remembers
                 seen.add(id(variable))
-                found[claim(join(path, name), set(found), "_")] = variable
+                found[take_name(join(path, name), set(found), "_")] = variable
     return found
 
 

@@ -1,4 +1,4 @@
-"""What ``load_weights`` did, or would not do."""
+"""What ``load_weights`` did, or refused to do."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ Shape = Tuple[int, ...]
 
 
 class Match(NamedTuple):
-    """A target that has its source, and how it was found: by ``mapping``, ``same name``, ``other spelling``,
-    ``other scope``, ``same place`` or ``only one of its shape``."""
+    """A target with its source, and how it was found: ``match.pairs`` lists the ways."""
 
     target: str
     source: str
@@ -35,6 +34,11 @@ class Missing(NamedTuple):
     target: str
     shape: Shape
     candidates: tuple[str, ...]
+
+    @property
+    def remark(self) -> str:
+        more = f" and {len(self.candidates) - 3} more" if len(self.candidates) > 3 else ""
+        return f"no source; of its shape: {', '.join(self.candidates[:3])}{more}" if self.candidates else "no source"
 
 
 @dataclass(frozen=True, repr=False)
@@ -75,19 +79,14 @@ class LoadReport:
 
     def _rows(self) -> list[tuple[str, str, str, str]]:
         """Target, source, shape, remark; what needs attention comes first."""
+        bad = self.mismatched
         return [
-            *(
-                (row.target, row.source, f"{row.wanted} from {row.given}", f"does not fit: {row.reason}".rstrip(": "))
-                for row in self.mismatched
-            ),
-            *((row.target, "-", str(row.shape), _missing(row)) for row in self.missing),
+            *((row.target, row.source, f"{row.wanted} from {row.given}", _misfit(row.reason)) for row in bad),
+            *((row.target, "-", str(row.shape), row.remark) for row in self.missing),
             *(("-", name, "", "left over") for name in self.unused),
             *((row.target, row.source, str(row.shape), row.how) for row in self.matched),
         ]
 
 
-def _missing(row: Missing) -> str:
-    if not row.candidates:
-        return "no source"
-    more = f" and {len(row.candidates) - 3} more" if len(row.candidates) > 3 else ""
-    return f"no source; of its shape: {', '.join(row.candidates[:3])}{more}"
+def _misfit(reason: str) -> str:
+    return f"does not fit: {reason}".rstrip(": ")

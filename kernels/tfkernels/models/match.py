@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter, defaultdict
-from typing import Callable, Collection, Hashable, Iterable, Mapping, NamedTuple, Tuple
+from typing import Collection, Hashable, Iterable, Mapping, NamedTuple, Tuple
 
 from tfkernels.errors import WeightsError
 
@@ -43,10 +43,7 @@ def pairs(targets: Shapes, sources: Shapes, mapping: Mapping[str, str]) -> list[
     In turn, on what is left each time: the ``mapping``; equal names; equal names in one spelling (:data:`SYNONYMS`,
     without ``:0`` and cells); names of which one has scopes in front of the other; layers that differ in their
     numbers only and are equally many; weights that are the only ones of their kind and shape on both sides. Only
-    the last looks at shapes.
-
-    If ``dense_1`` and ``dense_2`` are to become ``dense`` and ``dense_1``, equal names and equal places contradict
-    each other; then neither counts.
+    the last looks at shapes. See docs/design/models.md.
     """
     for name in (*targets, *sources, *mapping, *mapping.values()):
         if not isinstance(name, str):
@@ -54,9 +51,14 @@ def pairs(targets: Shapes, sources: Shapes, mapping: Mapping[str, str]) -> list[
                 f"names of weights are text, such as 'dense/kernel'; {name!r} is a {type(name).__name__}. "
                 "tfkernels.weights(model) gives the weights of a model by name"
             )
-    found = _mapped(targets, sources, mapping)
-    left_targets = _spelled(name for name in targets if name not in {pair.target for pair in found})
-    left_sources = _spelled(name for name in sources if name not in {pair.source for pair in found})
+    found = [
+        Pair(_find(target, targets, "target"), _find(source, sources, "source"), "mapping")
+        for target, source in mapping.items()
+    ]
+    if len({pair.target for pair in found}) < len(found):
+        raise WeightsError("the mapping names a target twice, with and without :0. Keep one of the two")
+    left_targets = _keys(name for name in targets if name not in {pair.target for pair in found})
+    left_sources = _keys(name for name in sources if name not in {pair.source for pair in found})
     doubtful = {
         family
         for family, target_layers, source_layers in _families(left_targets, left_sources)
@@ -69,27 +71,18 @@ def pairs(targets: Shapes, sources: Shapes, mapping: Mapping[str, str]) -> list[
                 found.append(Pair(target, source, how))
                 del left_targets[target], left_sources[source]
 
-    take("same name", _only_ones(_by(_plain, left_targets), _by(_plain, left_sources)))
-    take("other spelling", _only_ones(left_targets, left_sources))
+    plain = ({name: _plain(name) for name in left} for left in (left_targets, left_sources))
+    take("same name", _unique_pairs(*plain))
+    take("other spelling", _unique_pairs(left_targets, left_sources))
     take("other scope", _in_scopes(left_targets, left_sources))
     take("same place", _in_order(left_targets, left_sources))
-    kinds = [{name: (key[-1], shapes[name]) for name, key in left.items()}
-             for left, shapes in ((left_targets, targets), (left_sources, sources))]  # fmt: skip
-    take(ONLY_ONE, _only_ones(*kinds))
+    kinds = ({name: (key[-1], shapes[name]) for name, key in left.items()}
+             for left, shapes in ((left_targets, targets), (left_sources, sources)))  # fmt: skip
+    take(ONLY_ONE, _unique_pairs(*kinds))
     return found
 
 
-def _mapped(targets: Shapes, sources: Shapes, mapping: Mapping[str, str]) -> list[Pair]:
-    found = [
-        Pair(_known(target, targets, "target"), _known(source, sources, "source"), "mapping")
-        for target, source in mapping.items()
-    ]
-    if len({pair.target for pair in found}) < len(found):
-        raise WeightsError("the mapping names a target twice, with and without :0; keep one of the two")
-    return found
-
-
-def _known(name: str, names: Iterable[str], side: str) -> str:
+def _find(name: str, names: Iterable[str], side: str) -> str:
     plain = {_plain(known): known for known in names}
     if _plain(name) in plain:
         return plain[_plain(name)]
@@ -102,7 +95,7 @@ def _plain(name: str) -> str:
     return name.split(":")[0] if re.search(r":\d+$", name) else name
 
 
-def _spelled(names: Iterable[str]) -> dict[str, Key]:
+def _keys(names: Iterable[str]) -> dict[str, Key]:
     """The parts of names, in the spelling of Keras."""
     keys = {}
     for name in names:
@@ -111,59 +104,47 @@ def _spelled(names: Iterable[str]) -> dict[str, Key]:
     return keys
 
 
-def _by(key: Callable[[str], Hashable], names: Iterable[str]) -> dict[str, Hashable]:
-    return {name: key(name) for name in names}
-
-
-def _only_ones(targets: Mapping[str, Hashable], sources: Mapping[str, Hashable]) -> list[tuple[str, str]]:
+def _unique_pairs(targets: Mapping[str, Hashable], sources: Mapping[str, Hashable]) -> list[tuple[str, str]]:
     """Targets and sources with the same key, which no other target and no other source has."""
     target_of, source_of = _unambiguous(targets), _unambiguous(sources)
     return [(target, source_of[key]) for key, target in target_of.items() if key in source_of]
 
 
 def _unambiguous(keys: Mapping[str, Hashable]) -> dict[Hashable, str]:
-    names: dict[Hashable, list[str]] = defaultdict(list)
-    for name, key in keys.items():
-        names[key].append(name)
-    return {key: same[0] for key, same in names.items() if len(same) == 1}
+    counts = Counter(keys.values())
+    return {key: name for name, key in keys.items() if counts[key] == 1}
 
 
 def _in_scopes(targets: Mapping[str, Key], sources: Mapping[str, Key]) -> list[tuple[str, str]]:
     target_of, source_of = _unambiguous(targets), _unambiguous(sources)
     nested = _nested({*targets.values()}, {*sources.values()}, least=2)  # a weight's own name does not say enough
-    return [
-        (target_of[target], source_of[source])
-        for target, source in nested
-        if target in target_of and source in source_of
-    ]
+    return [(target_of[one], source_of[two]) for one, two in nested if one in target_of and two in source_of]
 
 
 def _nested(targets: Collection[Key], sources: Collection[Key], least: int) -> list[tuple[Key, Key]]:
     """Keys of which one is the end of the other, with at least so many parts, if neither has a second such partner."""
+
+    def ends(key: Key) -> list[Key]:
+        return [key[start:] for start in range(len(key) - least + 1)]
+
     whole_of: dict[Key, list[Key]] = defaultdict(list)
     for source in sources:
-        for end in _ends(source, least):
+        for end in ends(source):
             whole_of[end].append(source)
     sources_of = {
-        target: [*whole_of.get(target, ()), *(end for end in _ends(target, least)[1:] if end in sources)]
-        for target in targets
+        target: [*whole_of.get(target, ()), *(end for end in ends(target)[1:] if end in sources)] for target in targets
     }
-    claims = Counter(source for found in sources_of.values() for source in found)
-    return [(target, found[0]) for target, found in sources_of.items() if len(found) == 1 and claims[found[0]] == 1]
-
-
-def _ends(key: Key, least: int) -> list[Key]:
-    """The key itself, and what is left without its first parts."""
-    return [key[start:] for start in range(len(key) - least + 1)]
+    wanted = Counter(source for found in sources_of.values() for source in found)
+    return [(target, found[0]) for target, found in sources_of.items() if len(found) == 1 and wanted[found[0]] == 1]
 
 
 def _families(targets: Mapping[str, Key], sources: Mapping[str, Key]) -> list[tuple[Key, list[Key], list[Key]]]:
     """Layers that differ in their numbers only, in the order of these: families that both sides have, equally large."""
-    target_layers, source_layers = _by_family(targets), _by_family(sources)
+    of_targets, of_sources = _by_family(targets), _by_family(sources)
     return [
-        (target, target_layers[target], source_layers[source])
-        for target, source in _nested(target_layers, source_layers, least=1)
-        if len(target_layers[target]) == len(source_layers[source])
+        (target, of_targets[target], of_sources[source])
+        for target, source in _nested(of_targets, of_sources, least=1)
+        if len(of_targets[target]) == len(of_sources[source])
     ]
 
 
@@ -175,20 +156,20 @@ def _by_family(keys: Mapping[str, Key]) -> dict[Key, list[Key]]:
 
 
 def _contradict(targets: list[Key], sources: list[Key]) -> bool:
-    """Whether some, but not all, layers of a family have the same numbers on both sides."""
+    """Whether some, but not all, layers of a family have the same numbers on both sides.
+
+    If ``dense_1`` and ``dense_2`` are to become ``dense`` and ``dense_1``, equal names and equal places contradict
+    each other; then neither counts.
+    """
     length = min(len(targets[0]), len(sources[0]))
     same = {layer[-length:] for layer in targets} & {layer[-length:] for layer in sources}
     return 0 < len(same) < len(targets)
 
 
 def _in_order(targets: Mapping[str, Key], sources: Mapping[str, Key]) -> list[tuple[str, str]]:
-    partner = {
-        target: source
-        for _, target_layers, source_layers in _families(targets, sources)
-        for target, source in zip(target_layers, source_layers)
-    }
+    partner = {one: two for _, *layers in _families(targets, sources) for one, two in zip(*layers)}
     wanted = {name: (*partner[key[:-1]], key[-1]) for name, key in targets.items() if key[:-1] in partner}
-    return _only_ones(wanted, sources)
+    return _unique_pairs(wanted, sources)
 
 
 def _unnumbered(layer: Key) -> Key:

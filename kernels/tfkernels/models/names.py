@@ -22,10 +22,10 @@ def renumbered(layers: Iterable[tuple[str, str]]) -> list[str]:
     """
     given = [(name, _automatic(name, kind)) for name, kind in layers]
     taken = {name for name, stem in given if stem is None}
-    return [name if stem is None else claim(stem, taken, "_") for name, stem in given]
+    return [name if stem is None else take_name(stem, taken, "_") for name, stem in given]
 
 
-def claim(name: str, taken: set[str], mark: str = ":") -> str:
+def take_name(name: str, taken: set[str], mark: str = ":") -> str:
     """``name``, or with the first number that is free: ``name:1``, ``name:2``, …; it is taken from then on."""
     free, number = name, 0
     while free in taken:

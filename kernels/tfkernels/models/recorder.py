@@ -11,7 +11,7 @@ from typing import Any, Callable, Iterator
 import numpy as np
 
 from tfkernels.errors import TraceError
-from tfkernels.models.names import claim
+from tfkernels.models.names import take_name
 
 COLLECTION = "tfkernels/watched"
 """A graph's collection of watched tensors, as texts ``tensor's name, space, watched name``: so it can be saved too."""
@@ -35,7 +35,7 @@ class Recorder:
 
     def add(self, name: str, value: Any) -> None:
         """Keeps ``value``: a tensor, or lists, tuples and dicts of tensors. A name that is taken gets a number."""
-        self._records[claim(name, self._names)] = value if self.graph is not None else transform(value, _array)
+        self._records[take_name(name, self._names)] = value if self.graph is not None else transform(value, _array)
 
     def values(self, evaluate: Callable[[list[Any]], list[Any]] | None = None) -> dict[str, Any]:
         """The trace. ``evaluate`` computes the values of a graph's tensors, all at once."""
@@ -83,14 +83,15 @@ def watch(name: str, tensor: Any) -> Any:
     if recorder is not None:
         value = tensor if graph is None else _readable(tensor)
         if not recorder.takes(value):
-            raise TraceError(f"watch({name!r}, …) got a {type(tensor).__name__}{_WITHOUT_VALUE}")
+            raise _refusal(name, tensor, _WITHOUT_VALUE)
         recorder.add(name, value)
     elif hasattr(graph, "outer_graph"):
         pass  # a tf.function that TensorFlow translates now; during a trace it runs eagerly
-    elif graph is not None:
-        _register(graph, name, _readable(tensor))
-    elif _in_graph_mode():
-        raise TraceError(f"watch({name!r}, …) got a {type(tensor).__name__}{_NO_TENSOR}")
+    elif graph is not None or in_graph_mode():
+        symbolic = _readable(tensor)
+        if not _is_symbolic(symbolic):
+            raise _refusal(name, tensor, _NO_TENSOR)
+        graph.add_to_collection(COLLECTION, f"{symbolic.name} {name}")
     return tensor
 
 
@@ -100,19 +101,25 @@ def watched(graph: Any) -> dict[str, Any]:
     found = {}
     for entry in graph.get_collection(COLLECTION):
         tensor, name = entry.split(" ", 1)
-        found[claim(name, taken)] = graph.get_tensor_by_name(tensor)
+        found[take_name(name, taken)] = graph.get_tensor_by_name(tensor)
     return found
 
 
 def graph_of(value: Any) -> Any:
     """The graph of a symbolic tensor or variable; ``None`` for what has a value now."""
-    if hasattr(value, "numpy") and not _in_graph_mode():
-        return None
-    return getattr(value, "graph", None)
+    return None if hasattr(value, "numpy") and not in_graph_mode() else getattr(value, "graph", None)
+
+
+def in_graph_mode() -> bool:
+    tensorflow = sys.modules.get("tensorflow")
+    return tensorflow is not None and not tensorflow.executing_eagerly()
 
 
 def transform(value: Any, leaf: Callable[[Any], Any]) -> Any:
-    """The same nesting in plain lists, tuples and dicts, with ``leaf`` applied to every tensor in it."""
+    """The same nesting in plain lists, tuples and dicts, with ``leaf`` applied to every tensor in it.
+
+    Sparse and ragged tensors become lists of the tensors that they consist of.
+    """
     if value is None or isinstance(value, (bool, int, float, str, bytes)):
         return value
     if isinstance(value, (list, tuple)):
@@ -120,20 +127,13 @@ def transform(value: Any, leaf: Callable[[Any], Any]) -> Any:
         return tuple(items) if isinstance(value, tuple) else items
     if isinstance(value, Mapping):
         return {key: transform(item, leaf) for key, item in value.items()}
-    parts = _parts(value)
-    return leaf(value) if parts is None else [leaf(part) for part in parts]
+    if type(value).__name__ in ("SparseTensor", "RaggedTensor"):
+        return [leaf(part) for part in sys.modules["tensorflow"].nest.flatten(value, expand_composites=True)]
+    return leaf(value)
 
 
 def _array(value: Any) -> Any:
     return value.numpy() if hasattr(value, "numpy") else np.array(value)
-
-
-def _parts(value: Any) -> list[Any] | None:
-    """The tensors that a sparse or ragged tensor consists of."""
-    if type(value).__name__ not in ("SparseTensor", "RaggedTensor"):
-        return None
-    parts: list[Any] = sys.modules["tensorflow"].nest.flatten(value, expand_composites=True)
-    return parts
 
 
 def _readable(tensor: Any) -> Any:
@@ -145,22 +145,15 @@ def _is_symbolic(value: Any) -> bool:
     return hasattr(value, "value_index") and graph_of(value) is not None
 
 
-def _register(graph: Any, name: str, tensor: Any) -> None:
-    if not _is_symbolic(tensor):
-        raise TraceError(f"watch({name!r}, …) got a {type(tensor).__name__}{_NO_TENSOR}")
-    graph.add_to_collection(COLLECTION, f"{tensor.name} {name}")
-
-
-def _in_graph_mode() -> bool:
-    tensorflow = sys.modules.get("tensorflow")
-    return tensorflow is not None and not tensorflow.executing_eagerly()
+def _refusal(name: str, tensor: Any, reason: str) -> TraceError:
+    return TraceError(f"watch({name!r}, …) got a {type(tensor).__name__}{reason}")
 
 
 _NO_TENSOR = (
-    ", which is no tensor of a graph. Watch a tensor or a variable: one of an operation's outputs, or the values of a "
+    ", which is no tensor of a graph. Watch a tensor or a variable: an output of the operation, or the values of the "
     "sparse tensor"
 )
 _WITHOUT_VALUE = (
     " that has no value here. Code in tf.data, in a compiled function (jit_compile), in a loop of a graph or in the "
-    "building of a Keras model is translated, not run: watch what comes out of it instead"
+    "building of a Keras model is translated, not run. Watch what comes out of it instead"
 )

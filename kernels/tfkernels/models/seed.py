@@ -1,4 +1,4 @@
-"""Seeds for Python, NumPy and TensorFlow, here and in the kernels of this process."""
+"""Seeds for Python, NumPy and TensorFlow, in this process and in other kernels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import numpy as np
 from tfkernels.errors import TFKernelsError, UsageError
 
 _LARGEST = 2**32 - 1  # NumPy's
-_THERE = "__import__('tfkernels.models.seed', fromlist=['seed_here']).seed_here({})"  # binds no name in the kernel
+_IN_KERNEL = "__import__('tfkernels.models.seed', fromlist=['seed_here']).seed_here({})"  # binds no name there
 
 
 @dataclass(frozen=True, repr=False)
@@ -37,12 +37,17 @@ def seed_all(number: int, kernels: Mapping[str, Any]) -> Seeded:
 
     Raises ``UsageError`` before anything is seeded; the first error of a kernel after all others were seeded.
     """
-    number = _checked(number)
+    try:
+        number = operator.index(number)
+    except TypeError:
+        number = -1
+    if not 0 <= number <= _LARGEST:
+        raise UsageError(f"a seed is a whole number from 0 to {_LARGEST}, as NumPy wants it; nothing was seeded")
     seeded = {"": seed_here(number)}
     failure: TFKernelsError | None = None
     for name, kernel in kernels.items():
         try:
-            seeded[name] = kernel[_THERE.format(number)]
+            seeded[name] = kernel[_IN_KERNEL.format(number)]
         except TFKernelsError as error:  # a kernel that has ended is no reason to leave the next one unseeded
             failure = failure or error
     if failure is not None:
@@ -51,31 +56,17 @@ def seed_all(number: int, kernels: Mapping[str, Any]) -> Seeded:
 
 
 def seed_here(number: int) -> str:
-    """Seeds this process alone, not the kernels it started; says what was seeded."""
+    """Seeds this process alone; returns what was seeded.
+
+    TensorFlow is, if it is imported, or if this process is one of its kernels, which will import it.
+    """
     random.seed(number)
     np.random.seed(number)
-    tensorflow = _tensorflow()
-    if tensorflow is None:
+    ours = bool(os.environ.get("TFKERNELS_KERNEL"))
+    if "tensorflow" not in sys.modules and not (ours and importlib.util.find_spec("tensorflow")):
         return "Python, NumPy"
+    tensorflow = importlib.import_module("tensorflow")
     tensorflow.compat.v1.set_random_seed(number)
     if hasattr(tensorflow.keras.utils, "set_random_seed"):  # since 2.7; Keras 3 draws from a seed of its own too
         tensorflow.keras.utils.set_random_seed(number)
     return f"Python, NumPy, TensorFlow {tensorflow.__version__}"
-
-
-def _tensorflow() -> Any:
-    """TensorFlow, if this process uses it: it is imported, or this is one of its kernels, which will import it."""
-    ours = bool(os.environ.get("TFKERNELS_KERNEL"))
-    if "tensorflow" not in sys.modules and not (ours and importlib.util.find_spec("tensorflow")):
-        return None
-    return importlib.import_module("tensorflow")
-
-
-def _checked(number: int) -> int:
-    try:
-        number = operator.index(number)
-    except TypeError:
-        number = -1
-    if not 0 <= number <= _LARGEST:
-        raise UsageError(f"a seed is a whole number from 0 to {_LARGEST}, as NumPy wants it; nothing was seeded")
-    return number

@@ -1,4 +1,4 @@
-"""The ordered values inside a model, a session or a function."""
+"""The values inside a model, a session or a function, in the order of computation."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import Any, Iterator
 import numpy as np
 
 from tfkernels.errors import TraceError
-from tfkernels.models.layer_calls import observed
+from tfkernels.models.layer_calls import layers_recorded
 from tfkernels.models.layers import is_layer, walk
-from tfkernels.models.recorder import Recorder, recording, watched
+from tfkernels.models.recorder import Recorder, in_graph_mode, recording, watched
 from tfkernels.models.sessions import initialised, is_session, keras_graph, keras_session
 
 
@@ -30,14 +30,14 @@ def trace(target: Any, *inputs: Any, training: bool = False, feed_dict: Any = No
     * ``trace(function, *inputs)``: what ``watch`` names while the function runs eagerly.
 
     A layer is named as in its model, in an inner model ``inner/conv1``, and at its second call ``conv1:1``. Automatic
-    names are numbered anew within each model (``dense``, ``dense_1``, …), whatever else was built before, so that
-    they are equal in two releases. That holds for any name that looks automatic: a ``Dense`` called ``dense_5`` too.
-    Inputs, and operations that are no layers, are left out; Keras's own layers are one value each, without their
-    cells. A layer with several outputs gives a list (or tuple, or dict) of arrays.
+    names are numbered anew within each model (``dense``, ``dense_1``, …), so that they are equal in two releases; so
+    is any name that looks automatic, such as a ``Dense`` called ``dense_5``. Inputs, and operations that are no
+    layers, are left out; Keras's own layers are one value each, without their cells. A layer with several outputs
+    gives a list (or tuple, or dict) of arrays.
 
-    Variables keep their values, moving averages too. A ``tf.function`` runs eagerly meanwhile. In graph mode the
-    model is called once more on its graph, which grows by one copy of it with each trace, and runs in the session
-    that Keras uses: ``with session.as_default():`` makes that yours.
+    Variables keep their values, moving averages too. A ``tf.function`` runs eagerly meanwhile. In graph mode each
+    trace adds a copy of the model to its graph; it runs in the session that Keras uses, or in yours after
+    ``with session.as_default():``.
 
     Raises ``TraceError`` if the target cannot be traced, or if nothing was watched.
     """
@@ -48,12 +48,12 @@ def trace(target: Any, *inputs: Any, training: bool = False, feed_dict: Any = No
     if is_layer(target):
         _check_arguments(target, inputs)
         eager = sys.modules["tensorflow"].executing_eagerly()
-        prepared = tuple(_prepared(target, value) for value in inputs)
+        prepared = tuple(_prepare(target, value) for value in inputs)
         return (_trace_eagerly if eager else _trace_in_graph)(target, prepared, training)
     if training:
         raise TraceError(
-            "training=True is for Keras models. A session is told by its feed_dict whether it trains, and a function "
-            "by an argument of its own: trace(lambda: function(x, training=True))"
+            "training=True is for Keras models. A session trains if its feed_dict says so, and a function if you give "
+            "it an argument of its own: trace(lambda: function(x, training=True))"
         )
     if is_session(target):
         return _trace_session(target, *inputs)
@@ -70,10 +70,10 @@ def _check_arguments(model: Any, inputs: tuple[Any, ...]) -> None:
     if not inputs:
         raise TraceError("a model needs an input to be traced: trace(model, x) with an array, or a list or dict")
     try:
-        taken = inspect.signature(model.call).bind_partial(*inputs).arguments
+        unfit = "training" in inspect.signature(model.call).bind_partial(*inputs).arguments
     except TypeError:
-        taken = None
-    if taken is None or "training" in taken:
+        unfit = True
+    if unfit:
         raise TraceError(
             f"the model {model.name} does not take {len(inputs)} arguments as inputs. Several inputs are one list or "
             "dict, trace(model, [x1, x2]), and training is an option, trace(model, x, training=True)"
@@ -87,7 +87,7 @@ def _trace_eagerly(model: Any, inputs: tuple[Any, ...], training: bool) -> dict[
     with _functions_run_eagerly():
         if not model.built:
             model(*tensors, training=False)  # makes the variables, whose state is kept from here on
-        with _state_kept(model, training), recording(recorder), observed(model, recorder):
+        with _state_kept(model, training), recording(recorder), layers_recorded(model, recorder):
             model(*tensors, training=training)
     return recorder.values()
 
@@ -99,13 +99,13 @@ def _trace_in_graph(model: Any, inputs: tuple[Any, ...], training: bool) -> dict
     graph = keras_graph(list(model.weights) if model.built else [])
     if graph.finalized:
         raise TraceError(
-            "the model's graph is finalized, and tracing a model adds operations to it. Name the tensors of interest "
-            "with tfkernels.watch(name, tensor) while the graph is built, and trace the session"
+            "the model's graph is finalized, and a trace of a model adds operations to it. Name tensors with "
+            "tfkernels.watch(name, tensor) while the graph is built, and trace the session"
         )
     recorder = Recorder(graph)
     with graph.as_default():
         places = tensorflow.nest.map_structure(lambda array: placeholder(array.dtype, array.shape), inputs)
-        with _lists_kept(model), recording(recorder), observed(model, recorder):
+        with _lists_kept(model), recording(recorder), layers_recorded(model, recorder):
             model(*places, training=training)
     feed = dict(zip(tensorflow.nest.flatten(places), tensorflow.nest.flatten(inputs)))
     with keras_session(list(model.weights)) as session:
@@ -114,13 +114,11 @@ def _trace_in_graph(model: Any, inputs: tuple[Any, ...], training: bool) -> dict
 
 def _trace_session(session: Any, *feed_dicts: Any) -> dict[str, Any]:
     if len(feed_dicts) > 1 or not all(feed is None or isinstance(feed, Mapping) for feed in feed_dicts):
-        raise TraceError(
-            "a session takes one dict of values by placeholder, as session.run does: trace(session, {x: array, y: 1})"
-        )
+        raise TraceError("a session takes one dict of values by placeholder: trace(session, {x: array, y: 1})")
     tensors = watched(session.graph)
     if not tensors:
         raise TraceError(
-            "nothing is watched in the session's graph. Name the tensors of interest where the graph is built: "
+            "nothing is watched in the session's graph. Name tensors where the graph is built: "
             'hidden = tfkernels.watch("hidden", hidden)'
         )
     lost = [name for name, tensor in tensors.items() if not session.graph.is_fetchable(tensor)]
@@ -137,16 +135,15 @@ def _trace_session(session: Any, *feed_dicts: Any) -> dict[str, Any]:
         if not unfed:
             raise
         raise TraceError(
-            f"the placeholder {unfed[1]!r} has no value. All watched tensors are computed at once "
-            f"({', '.join(tensors)}), so feed_dict must have what each of them needs. If some are from an earlier run "
-            "of the cell that builds the graph, begin that cell with tf.reset_default_graph()"
+            f"the placeholder {unfed[1]!r} has no value: feed_dict must have what every watched tensor needs "
+            f"({', '.join(tensors)}). If some are from an earlier run of the cell that builds the graph, begin that "
+            "cell with tf.reset_default_graph()"
         ) from error
     return {name: values[name] for name in tensors}  # session.run sorts the keys in some releases
 
 
 def _trace_function(function: Any, inputs: tuple[Any, ...]) -> dict[str, Any]:
-    tensorflow = sys.modules.get("tensorflow")
-    if tensorflow is not None and not tensorflow.executing_eagerly():
+    if in_graph_mode():
         raise TraceError(
             "a function is traced while it runs eagerly, and this kernel builds graphs. Call the function once to "
             "build its graph, and trace the session: tfkernels.trace(session, feed_dict)"
@@ -157,33 +154,34 @@ def _trace_function(function: Any, inputs: tuple[Any, ...]) -> dict[str, Any]:
     values = recorder.values()
     if not values:
         raise TraceError(
-            f"{getattr(function, '__name__', 'the function')} watched nothing. Name the values of interest in it: "
+            f"{getattr(function, '__name__', 'the function')} watched nothing. Name values in it: "
             'hidden = tfkernels.watch("hidden", hidden)'
         )
     return values
 
 
-def _prepared(model: Any, inputs: Any) -> Any:
+def _prepare(model: Any, inputs: Any) -> Any:
     """Arrays of the dtypes that the model takes, as ``model.predict`` makes them; a list where old releases want it."""
-    tensorflow = sys.modules["tensorflow"]
-    places = _declared(model)
-    if isinstance(inputs, dict) and getattr(model, "_is_graph_network", False) and set(inputs) == set(places):
-        inputs = [inputs[name] for name in places]  # before 2.2, Keras took a dict's values in the order of its keys
+    nest = sys.modules["tensorflow"].nest
+    dtypes = _input_dtypes(model)
+    if isinstance(inputs, dict) and getattr(model, "_is_graph_network", False) and set(inputs) == set(dtypes):
+        inputs = [inputs[name] for name in dtypes]  # before 2.2, Keras took a dict's values in the order of its keys
     if isinstance(inputs, dict):
-        return {name: _array(value, places.get(name)) for name, value in inputs.items()}
-    flat = tensorflow.nest.flatten(inputs)
-    dtypes = list(places.values()) if len(places) == len(flat) else [None] * len(flat)
-    return tensorflow.nest.pack_sequence_as(inputs, [_array(*pair) for pair in zip(flat, dtypes)])
+        return {name: _array(value, dtypes.get(name)) for name, value in inputs.items()}
+    flat = nest.flatten(inputs)
+    by_place = list(dtypes.values()) if len(dtypes) == len(flat) else [None] * len(flat)
+    return nest.pack_sequence_as(inputs, [_array(*pair) for pair in zip(flat, by_place)])
 
 
-def _declared(model: Any) -> dict[str, Any]:
+def _input_dtypes(model: Any) -> dict[str, Any]:
     """The dtypes of a model's inputs, by name and in order, as far as it has declared them."""
     try:
         places = model.inputs or ()
     except (AttributeError, ValueError):
         return {}
     names = getattr(model, "input_names", None) or [place.name for place in places]
-    return {name: _numpy_dtype(place.dtype) for name, place in zip(names, places)}
+    as_dtype = sys.modules["tensorflow"].as_dtype
+    return {name: np.dtype(as_dtype(place.dtype).as_numpy_dtype) for name, place in zip(names, places)}
 
 
 def _array(value: Any, dtype: Any) -> Any:
@@ -193,10 +191,6 @@ def _array(value: Any, dtype: Any) -> Any:
     if dtype is None and array.dtype.kind == "f":
         dtype = sys.modules["tensorflow"].keras.backend.floatx()
     return array if dtype is None else array.astype(dtype, copy=False)
-
-
-def _numpy_dtype(dtype: Any) -> Any:
-    return np.dtype(sys.modules["tensorflow"].as_dtype(dtype).as_numpy_dtype)
 
 
 @contextlib.contextmanager
@@ -240,12 +234,8 @@ def _state_kept(model: Any, training: bool) -> Iterator[None]:
 @contextlib.contextmanager
 def _lists_kept(model: Any) -> Iterator[None]:
     """In graph mode each call leaves losses and updates in the layers, which training would then evaluate."""
-    before = {
-        (id(layer), name): (getattr(layer, name), len(getattr(layer, name)))
-        for _, layer in walk(model)
-        for name in ("_losses", "_updates")
-        if isinstance(getattr(layer, name, None), list)
-    }
+    lists = [getattr(layer, name, None) for _, layer in walk(model) for name in ("_losses", "_updates")]
+    before = {id(entries): (entries, len(entries)) for entries in lists if isinstance(entries, list)}
     try:
         yield
     finally:

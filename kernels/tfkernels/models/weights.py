@@ -6,21 +6,66 @@ import contextlib
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Callable, ContextManager, Iterator
+from typing import Any, Callable, ContextManager
 
 import numpy as np
 
-from tfkernels.errors import WeightsError
+from tfkernels.errors import WeightsError, WeightsMismatch
 from tfkernels.models.layers import is_layer, named_weights
+from tfkernels.models.load_report import LoadReport, Match, Mismatch, Missing
+from tfkernels.models.match import pairs
+from tfkernels.models.recorder import in_graph_mode
 from tfkernels.models.sessions import initialised, is_session, keras_session
 
 
+def weights(target: Any) -> dict[str, Any]:
+    """The weights of a model as a dict of NumPy arrays by name, in the model's order.
+
+    Those of a Keras model are named after its layers as in :func:`trace`: ``inner/conv1/kernel``,
+    ``lstm/recurrent_kernel``. Those of a session have the names of its graph's variables without ``:0``. Variables of
+    optimizers, untrained scalars (``global_step``) and moving averages of variables are no weights. A dict of
+    variables keeps its names.
+
+    In graph mode the values are those of Keras's session, which initialises what nobody has initialised. Raises
+    ``WeightsError`` if there are none yet: the model is not built, or the variables are not initialised.
+    """
+    return _variables_of(target).read()
+
+
+def load_weights(
+    target: Any, weights: Mapping[str, Any], mapping: Mapping[str, str] | None = None, partial: bool = False
+) -> LoadReport:
+    """Sets the weights of a Keras model, of a session or of a dict of variables from a dict of arrays by name.
+
+    ``weights`` is what :func:`weights` gave in any release, or any dict with names of variables. A target finds its
+    source, in this order: by ``mapping`` (``{target: source}``); by its name; by its name in another spelling
+    (``conv1/weights:0`` for ``conv1/kernel``); by the same with scopes in front (``net/conv1/weights``); by its place
+    among layers that differ in their numbers only (``dense_4``, ``dense_7`` for ``dense``, ``dense_1``); as the only
+    one left of its kind and shape. Nothing is guessed between two candidates. Values take the variable's dtype.
+
+    Returns a report of what came from where. Raises ``WeightsMismatch``, which carries the report, if a weight of the
+    target has no source or one of another shape; then nothing is set. ``partial=True`` sets what fits.
+    """
+    if not isinstance(weights, Mapping):
+        raise WeightsError(
+            "weights are a dict of arrays by name, as tfkernels.weights(model) gives it; a list, as from "
+            "model.get_weights(), has no names, and its order differs between releases"
+        )
+    variables = _variables_of(target)
+    arrays = {name: np.asarray(value) for name, value in weights.items()}
+    report = _report(variables, arrays, mapping or {})
+    if not (report.complete or partial):
+        raise WeightsMismatch(report)
+    variables.write({match.target: arrays[match.source] for match in report.matched})
+    return report
+
+
 @dataclass(frozen=True)
-class Variables:
-    """Variables by name, and the session that holds their values (``None`` inside: they hold them themselves)."""
+class _Variables:
+    """Variables by name. ``session`` opens the session that holds their values, or ``None`` if they do themselves."""
 
     by_name: dict[str, Any]
-    session: Callable[[], ContextManager[Any]]
+    session: Callable[[], ContextManager[Any]] = contextlib.nullcontext
 
     def read(self) -> dict[str, Any]:
         with self.session() as session:
@@ -30,13 +75,14 @@ class Variables:
                 return dict(zip(self.by_name, session.run(list(self.by_name.values()))))
 
     def write(self, values: Mapping[str, Any]) -> None:
-        """Sets the variables of these names. Shapes and dtypes were checked before."""
+        """Sets the variables of these names to arrays of their shapes."""
+        cast = {name: array.astype(self.dtype(name), copy=False) for name, array in values.items()}
         with self.session() as session:
             if session is None:
-                for name, value in values.items():
+                for name, value in cast.items():
                     self.by_name[name].assign(value)
             else:
-                _initialise(session, {self.by_name[name]: value for name, value in values.items()}.items())
+                _initialise(session, [(self.by_name[name], value) for name, value in cast.items()])
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         shape = sys.modules["tensorflow"].TensorShape  # whose sizes are no numbers in 1.15
@@ -48,41 +94,33 @@ class Variables:
         return found
 
 
-def variables_of(target: Any) -> Variables:
-    """What ``target`` consists of. Raises ``WeightsError`` if that is nothing, or not known yet."""
+def _variables_of(target: Any) -> _Variables:
+    """Raises ``WeightsError`` if ``target`` has no variables, or none yet."""
     if is_layer(target):
         if not target.built:
             raise WeightsError(
-                f"the model {target.name} has no weights before it is built: call it once on an input, or say "
+                f"the model {target.name} has no weights before it is built. Call it once on an input, or call "
                 "model.build(input_shape)"
             )
         found = named_weights(target)
-        return Variables(found, lambda: _model_session(list(found.values())))
+        return _Variables(found, lambda: keras_session(list(found.values()))) if in_graph_mode() else _Variables(found)
     if is_session(target):
         with target.graph.as_default():
             variables = sys.modules["tensorflow"].compat.v1.global_variables()
-        return Variables(_without_bookkeeping(variables), lambda: contextlib.nullcontext(target))
+        return _Variables(_without_bookkeeping(variables), lambda: contextlib.nullcontext(target))
     if isinstance(target, Mapping) and all(hasattr(variable, "assign") for variable in target.values()):
-        return Variables(dict(target), lambda: _default_session(list(target.values())))
+        return _Variables(dict(target), _default_session) if target and in_graph_mode() else _Variables(dict(target))
     raise WeightsError(
-        f"a {type(target).__name__} has no weights that can be named. Give a Keras model, a session, or a dict of "
-        "variables by name"
+        f"a {type(target).__name__} has no weights with names. Give a Keras model, a session, or a dict of variables "
+        "by name"
     )
 
 
-def weights(target: Any) -> dict[str, Any]:
-    """The weights of a model as a dict of NumPy arrays by name, in the model's order.
-
-    Of a Keras model they are named after their layers as in :func:`trace`: ``inner/conv1/kernel``,
-    ``lstm/recurrent_kernel``. Of a session they have the names of its graph's variables without ``:0``; optimizers'
-    variables and untrained scalars (``global_step``) are no weights, nor are the copies that an
-    ``ExponentialMovingAverage`` keeps.
-    A dict of variables keeps its names.
-
-    Raises ``WeightsError`` if there are none yet: the model is not built, or the variables are not initialised. In
-    graph mode the values are those of the session that Keras uses, which initialises what nobody has initialised.
-    """
-    return variables_of(target).read()
+def _default_session() -> ContextManager[Any]:
+    session = sys.modules["tensorflow"].compat.v1.get_default_session()
+    if session is None:
+        raise WeightsError("variables of a graph have values in a session only. Enter it: with session.as_default():")
+    return contextlib.nullcontext(session)
 
 
 def _without_bookkeeping(variables: list[Any]) -> dict[str, Any]:
@@ -92,15 +130,13 @@ def _without_bookkeeping(variables: list[Any]) -> dict[str, Any]:
     endings = tuple(f"/{name}" for name in trainable)
 
     def is_weight(name: str) -> bool:
-        if name in trainable:
-            return True
         owner = f"/{name.rpartition('/')[0]}"  # of a slot: conv1/kernel/Adam, train/conv1/kernel/Momentum
-        return not owner.endswith(endings) and by_name[name].shape.ndims != 0
+        return name in trainable or (not owner.endswith(endings) and by_name[name].shape.ndims != 0)
 
     return {name: variable for name, variable in by_name.items() if is_weight(name)}
 
 
-def _initialise(session: Any, values: Any) -> None:
+def _initialise(session: Any, values: list[tuple[Any, Any]]) -> None:
     """Runs the variables' own initialisers on other values: that adds nothing to the graph, which may be finalized."""
     operations: list[Any] = []
     feed: dict[Any, Any] = {}
@@ -116,22 +152,36 @@ def _initialise(session: Any, values: Any) -> None:
     session.run(operations, feed)
 
 
-@contextlib.contextmanager
-def _model_session(variables: list[Any]) -> Iterator[Any]:
-    if sys.modules["tensorflow"].executing_eagerly():
-        yield None
-    else:
-        with keras_session(variables) as session:
-            yield session
+def _report(variables: _Variables, arrays: dict[str, Any], mapping: Mapping[str, str]) -> LoadReport:
+    targets = variables.shapes()
+    sources = {name: array.shape for name, array in arrays.items()}
+    found = {pair.target: pair for pair in pairs(targets, sources, mapping)}
+    used = {pair.source for pair in found.values()}
+    unused = tuple(name for name in sources if name not in used)
+    matched, mismatched, missing = [], [], []
+    for name, shape in targets.items():
+        if name not in found:
+            missing.append(Missing(name, shape, tuple(source for source in unused if sources[source] == shape)))
+            continue
+        source = found[name].source
+        reason = _reason(shape, variables.dtype(name), arrays[source])
+        if reason is None:
+            matched.append(Match(*found[name], shape=shape))
+        else:
+            mismatched.append(Mismatch(name, source, shape, sources[source], reason))
+    return LoadReport(tuple(matched), tuple(mismatched), tuple(missing), unused)
 
 
-@contextlib.contextmanager
-def _default_session(variables: list[Any]) -> Iterator[Any]:
-    tensorflow = sys.modules["tensorflow"]
-    if tensorflow.executing_eagerly() or not variables:
-        yield None
-        return
-    session = tensorflow.compat.v1.get_default_session()
-    if session is None:
-        raise WeightsError("variables of a graph have values in a session only: enter it, with session.as_default():")
-    yield session
+def _reason(wanted: tuple[int, ...], dtype: np.dtype[Any], array: Any) -> str | None:
+    """Why a variable cannot be set to an array, empty if nothing explains it; ``None`` if it can."""
+    given = array.shape
+    if wanted == given:
+        if np.can_cast(array.dtype, dtype, "same_kind") or dtype.kind == "V":  # bfloat16 is of no kind NumPy knows
+            return None
+        return f"{array.dtype} values do not fit into {dtype}"
+    for one, other in ((wanted, given), (given, wanted)):
+        if len(one) == 2 and one[0] == 2 and other == one[1:]:
+            return "a GRU's bias: give both layers the same reset_after, which is True by default only in TensorFlow 2"
+    if len(wanted) > 1 and wanted == given[::-1]:
+        return "the same axes in the opposite order: transpose the source"
+    return "the same axes in another order" if sorted(wanted) == sorted(given) else ""

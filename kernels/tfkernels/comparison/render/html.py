@@ -1,7 +1,7 @@
 """A comparison as HTML, to stand in a notebook: nothing runs in it, and nothing is fetched for it.
 
-Colours of text and lines are those of the notebook around it, so that every theme fits; verdicts are told by sign,
-word and tint. What comes from the values and their names is cut to one bounded line (``formats``) and escaped.
+Text and lines have the colours of the notebook around it; verdicts have a sign, a word and a tint. What comes from
+the values and their names is cut to one bounded line (``number_format``) and escaped.
 """
 
 from __future__ import annotations
@@ -10,21 +10,23 @@ import html
 import typing
 
 from tfkernels.comparison.render import charts, number_format, svg
-from tfkernels.comparison.render.rows import Gap, Row, described, excerpt, first, passes, rows
+from tfkernels.comparison.render.rows import Gap, Row, described, first, limit_rows, passes, rows
 from tfkernels.comparison.render.wording import FIGURES, facts, figure, figures, headline, kinds
 from tfkernels.comparison.result import CLOSE, DIFFERENT, EQUAL, EXTRA, MISSING, Findings, Part
 
-ROWS = 60
-"""So many rows of a table."""
-TOLD = 100
-"""So many parts are told in full."""
-DRAWN = 8
-"""So many parts have charts."""
-GROWTHS = 4
-"""So many sides have a chart along the order."""
+# At most so many
+ROWS = 60  # of a table
+DETAILED = 100  # parts whose facts are listed
+DRAWN = 8  # parts with charts
+GROWTHS = 4  # sides with a chart along the order
 
 _SIGNS = {EQUAL: "=", CLOSE: "≈", DIFFERENT: "≠", MISSING: "−", EXTRA: "+"}
 _HEAD = ("path", "verdict", "values", *FIGURES)
+# Figures stand to the right; on a narrow page some columns go, and that of the values is cut.
+_CLASSES = [
+    f' class="{name}"' if name else ""
+    for name in ("", "", "tfk-values", "tfk-n", "tfk-n tfk-minor", "tfk-n tfk-minor", "tfk-n", "")
+]
 
 # The class thrice outweighs the tables' styles of JupyterLab and nbconvert. Widths in cqw: of the scrolling box.
 STYLE = """
@@ -60,70 +62,65 @@ box-sizing:border-box}
 """.replace("&", ".tfk.tfk.tfk").replace("\n", "")
 
 
-def render(comparison: Findings) -> str:
+def render(findings: Findings) -> str:
     """A fragment of HTML: the verdict, what grows along the order, and a table whose rows open."""
-    return fragment(comparison, f"<style>{STYLE}</style>")
+    return fragment(findings, f"<style>{STYLE}</style>")
 
 
-def fragment(comparison: Findings, style: str = "") -> str:
+def fragment(findings: Findings, style: str = "") -> str:
     """``render`` without ``STYLE``, for pages that have it once and show many comparisons."""
-    everything = rows(comparison)
-    content = [_headline(comparison)]
-    if len(comparison.parts) == 1:
-        content.append(_told(comparison.parts[0], comparison, drawn=True))
+    everything = rows(findings)
+    sign = "✓ passed" if findings.passed else "✗ failed"
+    content = [f"<p>{_tinted(sign, findings.passed)} {_escape(headline(findings))}</p>"]
+    if len(findings.parts) == 1:
+        content.append(_details(findings.parts[0], findings, drawn=True))
     elif everything:
         if len(everything) > 2:
-            along = [charts.growth(comparison.against(side)) for side in comparison.sides[:GROWTHS]]
+            along = [charts.growth(findings.against(side)) for side in findings.sides[:GROWTHS]]
             content += [_figure(svg.draw(chart, 572, 178), chart.title) for chart in along]
-        content.append(_table(comparison, excerpt(everything, ROWS)))
+        content.append(_table(findings, limit_rows(everything, ROWS)))
     # MathJax would take names with dollar signs for formulas.
     return f'<div class="tfk tex2jax_ignore mathjax_ignore">{style}{"".join(content)}</div>'
 
 
-def _headline(comparison: Findings) -> str:
-    passed = comparison.passed
-    sign, word = ("✓", "passed") if passed else ("✗", "failed")
-    return (
-        f'<p><span class="tfk-v{"" if passed else " tfk-bad"}">{sign} {word}</span> {_escape(headline(comparison))}</p>'
-    )
-
-
-def _table(comparison: Findings, shown: list[Row | Gap]) -> str:
-    several = len(comparison.sides) > 1
+def _table(findings: Findings, shown: list[Row | Gap]) -> str:
+    several = len(findings.sides) > 1
     parts = [part for row in shown if not isinstance(row, Gap) for part in row.values()]
     by_need = sorted(parts, key=lambda part: part.passed)  # stable: those that failed first, in order
-    told = {id(part) for part in by_need[:TOLD]}
-    drawn = {id(part) for part in by_need[:DRAWN]}
-    head = ("path", "baseline", *(number_format.line(side, 24) for side in comparison.sides)) if several else _HEAD
+    detailed, drawn = ({id(part) for part in by_need[:most]} for most in (DETAILED, DRAWN))
+    head = ("path", "baseline", *(number_format.line(side, 24) for side in findings.sides)) if several else _HEAD
     body = []
     opened = False
     for row in shown:
         if isinstance(row, Gap):
             body.append(f'<tr><td class="tfk-gap" colspan="{len(head)}">{_escape(str(row))}</td></tr>')
             continue
-        more = "".join(
-            (_side(part) if several else "") + _told(part, comparison, id(part) in drawn)
-            for part in row.values()
-            if id(part) in told
-        )
+        details = ""
+        for part in row.values():
+            if several and id(part) in detailed:
+                side = _escape(number_format.line(part.side, 24))
+                details += f'<p class="tfk-side"><b>{side}</b> {_verdict(part)}</p>'
+            if id(part) in detailed:
+                details += _details(part, findings, id(part) in drawn)
         opening = not opened and not passes(row)
         opened = opened or opening
-        cells = _matrix_cells(row, comparison.sides) if several else _cells(first(row))
-        body.append(f"<tr><td>{_path(first(row).path, more, opening)}</td>{cells}</tr>")
-    titles = "".join(
-        f'<th scope="col"{_attributes(place, several)}>{_escape(name)}</th>' for place, name in enumerate(head)
-    )
-    return (
-        f'<div class="tfk-scroll"><table><thead><tr>{titles}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
-    )
+        if several:
+            cells = [_escape(number_format.path(described(row), 48))]
+            cells += [
+                f"{_verdict(row[side])} {_escape(figure(row[side]))}" if side in row else "" for side in findings.sides
+            ]
+        else:
+            part = first(row)
+            cells = [_verdict(part), *map(_escape, [number_format.path(kinds(part), 48), *figures(part)])]
+        body.append(_cells("td", [_path(first(row).path, details, opening), *cells], several))
+    titles = _cells('th scope="col"', [_escape(title) for title in head], several)
+    return f'<div class="tfk-scroll"><table><thead>{titles}</thead><tbody>{"".join(body)}</tbody></table></div>'
 
 
-def _attributes(column: int, several: bool) -> str:
-    """Figures stand to the right; on a narrow page some columns go, and that of the values is cut."""
-    classes = (
-        "" if several else ("", "", "tfk-values", "tfk-n", "tfk-n tfk-minor", "tfk-n tfk-minor", "tfk-n", "")[column]
-    )
-    return f' class="{classes}"' if classes else ""
+def _cells(tag: str, cells: typing.Sequence[str], several: bool) -> str:
+    classes = [""] * len(cells) if several else _CLASSES
+    shown = (f"<{tag}{kind}>{cell}</{tag[:2]}>" for kind, cell in zip(classes, cells))
+    return f"<tr>{''.join(shown)}</tr>"
 
 
 def _path(path: str, more: str, opening: bool) -> str:
@@ -139,32 +136,18 @@ def _path(path: str, more: str, opening: bool) -> str:
 
 
 def _verdict(part: Part) -> str:
-    style = "tfk-v" if part.passed else "tfk-v tfk-bad"
-    return f'<span class="{style}"><span aria-hidden="true">{_SIGNS[part.verdict]}</span> {part.verdict}</span>'
+    return _tinted(f'<span aria-hidden="true">{_SIGNS[part.verdict]}</span> {part.verdict}', part.passed)
 
 
-def _cells(part: Part) -> str:
-    cells = [_verdict(part), *map(_escape, [number_format.path(kinds(part), 48), *figures(part)])]
-    return "".join(f"<td{_attributes(place + 1, False)}>{cell}</td>" for place, cell in enumerate(cells))
+def _tinted(text: str, passed: bool) -> str:
+    return f'<span class="tfk-v{"" if passed else " tfk-bad"}">{text}</span>'
 
 
-def _matrix_cells(row: Row, sides: tuple[str, ...]) -> str:
-    cells = [_escape(number_format.path(described(row), 48))]
-    for side in sides:
-        part = row.get(side)
-        cells.append("" if part is None else f"{_verdict(part)} {_escape(figure(part))}")
-    return "".join(f"<td>{cell}</td>" for cell in cells)
-
-
-def _side(part: Part) -> str:
-    return f'<p class="tfk-side"><b>{_escape(number_format.line(part.side, 24))}</b> {_verdict(part)}</p>'
-
-
-def _told(part: Part, comparison: Findings, drawn: bool) -> str:
-    told = facts(part, comparison.baseline)
+def _details(part: Part, findings: Findings, drawn: bool) -> str:
+    known = facts(part, findings.baseline)
     if part.reason and (part.statistics is None or not part.statistics.mismatched):
-        told.insert(0, ("reason", number_format.line(part.reason)))
-    text = "".join(f"<dt>{_escape(label)}</dt><dd>{_escape(value)}</dd>" for label, value in told)
+        known.insert(0, ("reason", number_format.line(part.reason)))
+    text = "".join(f"<dt>{_escape(label)}</dt><dd>{_escape(value)}</dd>" for label, value in known)
     return f"<dl>{text}</dl>{_charts(part) if drawn else ''}"
 
 

@@ -26,11 +26,11 @@ class Gap:
         return f"… {self.rows:,} more, {self.failed:,} of which {differ(self.failed)}"
 
 
-def rows(comparison: Findings) -> list[Row]:
+def rows(findings: Findings) -> list[Row]:
     """One for each path, in order."""
     found: list[Row] = []
     last: dict[str, Row] = {}
-    for part in comparison.parts:
+    for part in findings.parts:
         row = last.get(part.path)
         if row is None or part.side in row:
             row = last[part.path] = {}
@@ -48,7 +48,7 @@ def first(row: Row) -> Part:
     return next(iter(row.values()))
 
 
-def excerpt(everything: list[Row], room: int) -> list[Row | Gap]:
+def limit_rows(everything: list[Row], room: int) -> list[Row | Gap]:
     """At most ``room`` rows in their order: those that failed, then the neighbours of the first that did."""
     failed = [place for place, row in enumerate(everything) if not passes(row)]
     start = failed[0] if failed else 0

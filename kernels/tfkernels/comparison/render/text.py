@@ -6,15 +6,15 @@ import textwrap
 import typing
 
 from tfkernels.comparison.render import number_format
-from tfkernels.comparison.render.rows import Gap, Row, described, excerpt, first, rows
-from tfkernels.comparison.render.wording import facts, figure, figures, headline, kinds, why
+from tfkernels.comparison.render.rows import Gap, Row, described, first, limit_rows, rows
+from tfkernels.comparison.render.wording import facts, figure, figures, headline, kinds
 from tfkernels.comparison.result import Findings, Part
 
 WIDTH = 120
 ROWS = 40
-"""So many lines of a table."""
+"""Lines of a table, at most."""
 BLOCKS = 3
-"""So many parts are told in full."""
+"""Parts whose facts are listed."""
 
 _HEAD = ["", "", "", "max abs", "max rel", "max ULP", "mismatched", "would pass"]
 _SHRINKABLE = 12
@@ -24,43 +24,43 @@ _GAP = "  "
 Line = typing.Union[typing.List[str], Gap]
 
 
-def report(comparison: Findings) -> str:
+def report(findings: Findings) -> str:
     """The verdict, a table, and what is known of the parts that failed; at most 120 columns and some 200 lines."""
-    everything = rows(comparison)
-    lines = textwrap.wrap(headline(comparison), WIDTH)
+    everything = rows(findings)
+    lines = textwrap.wrap(headline(findings), WIDTH)
     if not everything:
         return "\n".join(lines)
-    if len(comparison.parts) == 1:
-        return "\n".join(lines + _facts(comparison.parts[0], comparison.baseline, ""))
-    for table in _tables(comparison.sides, excerpt(everything, ROWS)):
+    if len(findings.parts) == 1:
+        return "\n".join(lines + _facts(findings.parts[0], findings.baseline, ""))
+    for table in _tables(findings.sides, limit_rows(everything, ROWS)):
         lines += ["", *table]
-    failed = comparison.failed
+    failed = findings.failed
     for part in failed[:BLOCKS]:
-        side = f" in {number_format.line(part.side, 24)}" if len(comparison.sides) > 1 else ""
-        title = f"{number_format.path(part.path, 72)}{side}{_reason(part)}"
-        lines += ["", *textwrap.wrap(title, WIDTH, subsequent_indent="  "), *_facts(part, comparison.baseline, "  ")]
+        side = f" in {number_format.line(part.side, 24)}" if len(findings.sides) > 1 else ""
+        said = part.statistics is not None and part.statistics.mismatched  # the figures say it better than the reason
+        reason = "" if said else f": {number_format.line(part.reason) or part.verdict}"
+        title = f"{number_format.path(part.path, 72)}{side}{reason}"
+        lines += ["", *textwrap.wrap(title, WIDTH, subsequent_indent="  "), *_facts(part, findings.baseline, "  ")]
     if len(failed) > BLOCKS:
         more = len(failed) - BLOCKS
         lines += ["", f"{Gap(more, more)}; .failed has them all"]
     return "\n".join(lines)
 
 
-def _reason(part: Part) -> str:
-    """Unless the figures that follow say it better."""
-    return "" if part.statistics is not None and part.statistics.mismatched else f": {why(part) or part.verdict}"
-
-
-def verdict(part: Part) -> str:
-    """What failed is in capitals, since there are no colours."""
+def _verdict(part: Part) -> str:
+    """In capitals if it failed, since there are no colours."""
     return part.verdict if part.passed else part.verdict.upper()
 
 
 def _tables(sides: tuple[str, ...], shown: list[Row | Gap]) -> typing.Iterator[list[str]]:
     """The figures of one side, or the verdicts of several: with many of them in several tables, one below the other."""
     if len(sides) == 1:
-        yield aligned(
-            _HEAD, "<<<>>>><", [0, 2], [item if isinstance(item, Gap) else _cells(first(item)) for item in shown]
-        )
+        parts = [item if isinstance(item, Gap) else first(item) for item in shown]
+        cells = [
+            item if isinstance(item, Gap) else [item.path, _verdict(item), kinds(item), *figures(item)]
+            for item in parts
+        ]
+        yield aligned(_HEAD, "<<<>>>><", [0, 2], cells)
         return
     for start in range(0, len(sides), _ACROSS):
         some = sides[start : start + _ACROSS]
@@ -69,17 +69,9 @@ def _tables(sides: tuple[str, ...], shown: list[Row | Gap]) -> typing.Iterator[l
         yield aligned(head, "<" * len(head), [0, 1], body)
 
 
-def _cells(part: Part) -> list[str]:
-    return [part.path, verdict(part), kinds(part), *figures(part)]
-
-
 def _matrix_cells(row: Row, sides: tuple[str, ...]) -> list[str]:
-    parts = [row.get(side) for side in sides]
-    return [
-        first(row).path,
-        described(row),
-        *("" if part is None else f"{verdict(part)} {figure(part)}".rstrip() for part in parts),
-    ]
+    verdicts = (f"{_verdict(row[side])} {figure(row[side])}".rstrip() if side in row else "" for side in sides)
+    return [first(row).path, described(row), *verdicts]
 
 
 def aligned(head: list[str], alignment: str, flexible: list[int], body: list[Line]) -> list[str]:
@@ -109,10 +101,10 @@ def _cut(cell: str, width: int) -> str:
 
 
 def _facts(part: Part, baseline: str, indent: str) -> list[str]:
-    told = facts(part, baseline)
-    width = max((len(label) for label, _ in told), default=0)
+    known = facts(part, baseline)
+    width = max((len(label) for label, _ in known), default=0)
     lines = []
-    for label, text in told:
+    for label, text in known:
         start = f"{indent}{label:{width}}  "
         lines += textwrap.wrap(text, WIDTH, initial_indent=start, subsequent_indent=" " * len(start))
     return lines

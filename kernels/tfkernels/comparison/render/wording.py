@@ -6,44 +6,44 @@ import typing
 
 from tfkernels.comparison.render import number_format
 from tfkernels.comparison.render.rows import Row, differ, first, passes, rows
-from tfkernels.comparison.result import CLOSE, EQUAL, EXTRA, MISSING, Extreme, Findings, NonFinite, Part, Statistics
+from tfkernels.comparison.result import CLOSE, EQUAL, EXTRA, MISSING, Extreme, Findings, NonFinite, Part
 from tfkernels.comparison.tolerances import EXACT
 
 Fact = typing.Tuple[str, str]
-"""A label, and what is said under it."""
+"""A label, and its text."""
 
 NOTES = 4
-"""So many notes on one part."""
+"""Notes on one part, at most."""
 
 
-def headline(comparison: Findings) -> str:
+def headline(findings: Findings) -> str:
     """The verdict in one sentence."""
-    everything = rows(comparison)
+    everything = rows(findings)
     if not everything:
-        return f"{_names(comparison)} agree: they are empty"
-    if len(comparison.sides) > 1:
-        return _of_several(comparison, everything)
+        return f"{_names(findings)} agree: they are empty"
+    if len(findings.sides) > 1:
+        return _of_several(findings, everything)
     if len(everything) == 1:
-        return _of_one(comparison, first(everything[0]))
-    failed = comparison.failed
+        return _of_one(findings, first(everything[0]))
+    failed = findings.failed
     if not failed:
-        equal = sum(part.verdict == EQUAL for part in comparison.parts)
-        close = len(comparison.parts) - equal
+        equal = sum(part.verdict == EQUAL for part in findings.parts)
+        close = len(findings.parts) - equal
         how = "all of them equal" if not close else f"{equal:,} equal, {close:,} within the tolerance"
-        return f"all {len(everything):,} parts agree between {_names(comparison)}: {how}"
+        return f"all {len(everything):,} parts agree between {_names(findings)}: {how}"
     return (
         f"{len(failed):,} of {len(everything):,} parts {differ(len(failed))} between "
-        f"{_names(comparison)}; the first is {number_format.path(failed[0].path, 48)}"
+        f"{_names(findings)}; the first is {number_format.path(failed[0].path, 48)}"
     )
 
 
-def _names(comparison: Findings) -> str:
-    names = [number_format.line(name, 24) for name in (comparison.baseline, *comparison.sides)]
+def _names(findings: Findings) -> str:
+    names = [number_format.line(name, 24) for name in (findings.baseline, *findings.sides)]
     return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) < 6 else f"{names[0]} and {len(names) - 1} others"
 
 
-def _of_one(comparison: Findings, part: Part) -> str:
-    names = _names(comparison)
+def _of_one(findings: Findings, part: Part) -> str:
+    names = _names(findings)
     where = "" if part.path == "value" else f"{number_format.path(part.path, 40)}: "
     found = part.statistics
     if part.verdict == CLOSE:
@@ -52,24 +52,22 @@ def _of_one(comparison: Findings, part: Part) -> str:
         every = f" in all {number_format.count(found.size)} elements" if found is not None and found.size > 1 else ""
         return f"{where}{names} are equal{every}"
     if part.verdict in (MISSING, EXTRA):
-        return f"{where}{why(part) or part.verdict}"
+        return f"{where}{number_format.line(part.reason) or part.verdict}"
     if found is None:
         return f"{where}{names} differ: {kinds(part, ' against ')}"
-    if found.size == 1:
-        return f"{where}{names} differ"
-    return (
-        f"{where}{names} differ in {_mismatched(part)}" if found.mismatched else f"{where}{names} differ: {why(part)}"
-    )
+    if not found.mismatched:
+        return f"{where}{names} differ: {number_format.line(part.reason)}"
+    return f"{where}{names} differ" + (f" in {_mismatched(part)}" if found.size > 1 else "")
 
 
-def _of_several(comparison: Findings, everything: list[Row]) -> str:
+def _of_several(findings: Findings, everything: list[Row]) -> str:
     failed = sum(not passes(row) for row in everything)
-    baseline = number_format.line(comparison.baseline, 24)
+    baseline = number_format.line(findings.baseline, 24)
     if not failed:
         what = f"all {len(everything):,} parts agree" if len(everything) > 1 else "all sides agree"
-        return f"{what} between {_names(comparison)}"
+        return f"{what} between {_names(findings)}"
     differing = []
-    for side in comparison.sides:
+    for side in findings.sides:
         places = [place for place, row in enumerate(everything) if side in row and not row[side].passed]
         if places and len(everything) > 1:
             path = number_format.path(everything[places[0]][side].path, 32)
@@ -78,12 +76,8 @@ def _of_several(comparison: Findings, everything: list[Row]) -> str:
             differing.append(number_format.line(side, 24))
     named = ", ".join(differing[:4]) + (f", and {len(differing) - 4} more sides" if len(differing) > 4 else "")
     if len(everything) == 1:
-        return f"{len(differing)} of {len(comparison.sides)} sides {differ(len(differing))} from {baseline}: {named}"
+        return f"{len(differing)} of {len(findings.sides)} sides {differ(len(differing))} from {baseline}: {named}"
     return f"{failed:,} of {len(everything):,} parts {differ(failed)} from {baseline}: {named}"
-
-
-def why(part: Part) -> str:
-    return number_format.line(part.reason)
 
 
 def _mismatched(part: Part) -> str:
@@ -127,45 +121,50 @@ def facts(part: Part, baseline: str) -> list[Fact]:
     """Everything that is known of a part, the most telling first."""
     names = number_format.line(baseline, 24), number_format.line(part.side, 24)
     found = part.statistics
-    told: list[tuple[str, str | None]] = []
-    if found is not None and part.verdict == EQUAL:
-        told = [
-            ("values", kinds(part)),
-            ("NaN, infinity", _non_finite(found.non_finite, names)),
-            ("same top k", _top_k(found.top_k)),
-        ]
-    elif found is not None:
+    known: list[tuple[str, str | None]] = []
+    if found is not None:
+        absolute, relative = found.max_absolute_error, found.max_relative_error
+        same_place = absolute is not None and relative is not None and absolute.index == relative.index
+        furthest = found.furthest
+        if furthest is not None and absolute is not None and furthest.index == absolute.index:
+            furthest = None  # it is the largest error, which follows
         tolerance = str(part.tolerance or EXACT)
-        told = [
+        known = [
             ("values", kinds(part)),
-            ("mismatched", f"{_mismatched(part)}, tolerance {tolerance}" if found.size > 1 else None),
-            ("tolerance", None if found.size > 1 else tolerance),
+            ("mismatched", f"{_mismatched(part)}, tolerance {tolerance}")
+            if found.size > 1
+            else ("tolerance", tolerance),
             ("first mismatch", _place(found.first_mismatch, names)),
-            ("furthest out", None if _is_largest(found) else _place(found.furthest, names)),
-            ("absolute error", _error(found.max_absolute_error, found.mean_absolute_error, names)),
-            ("relative error", _relative(part, names)),
+            ("furthest out", _place(furthest, names)),
+            ("absolute error", _error(absolute, found.mean_absolute_error, names)),
+            (
+                "relative error",
+                _error(relative, found.mean_relative_error, names, same_place) if relative and relative.error else None,
+            ),
             ("ULP distance", _ulps(found.max_ulp, found.median_ulp)),
             ("NaN, infinity", _non_finite(found.non_finite, names)),
             ("would pass", would_pass(part)),
-            ("cosine", _cosine(found.cosine_similarity) if found.size > 1 else None),
-            ("same top k", _top_k(found.top_k)),
+            (
+                "cosine",
+                f"{found.cosine_similarity:.5f}" if found.cosine_similarity is not None and found.size > 1 else None,
+            ),
+            (
+                "same top k",
+                ", ".join(f"top {k} in {100 * share:.4g}% of rows" for k, share in sorted(found.top_k.items())),
+            ),
         ]
+        if part.verdict == EQUAL:
+            known = [fact for fact in known if fact[0] in ("values", "NaN, infinity", "same top k")]
     elif part.baseline != part.other:
-        told = [(name, number_format.line(value, 200)) for name, value in zip(names, (part.baseline, part.other))]
-    told += [("note", number_format.line(note, 200)) for note in part.notes[:NOTES]]
+        known = [(name, number_format.line(value, 200)) for name, value in zip(names, (part.baseline, part.other))]
+    known += [("note", number_format.line(note, 200)) for note in part.notes[:NOTES]]
     if len(part.notes) > NOTES:
-        told.append(("note", f"… and {len(part.notes) - NOTES} more"))
-    return [(label, text) for label, text in told if text]
-
-
-def _is_largest(found: Statistics) -> bool:
-    """Whether the mismatch furthest outside the tolerance is the largest error, which is told anyway."""
-    largest = found.max_absolute_error
-    return found.furthest is not None and largest is not None and found.furthest.index == largest.index
+        known.append(("note", f"… and {len(part.notes) - NOTES} more"))
+    return [(label, text) for label, text in known if text]
 
 
 def _place(extreme: Extreme | None, names: tuple[str, str]) -> str | None:
-    """Where it is, and what stands there."""
+    """Where it is, and both values."""
     if extreme is None:
         return None
     one, two = number_format.pair(extreme.baseline, extreme.other)
@@ -173,29 +172,16 @@ def _place(extreme: Extreme | None, names: tuple[str, str]) -> str | None:
     return f"{where}{one} in {names[0]}, {two} in {names[1]}"
 
 
-def _error(extreme: Extreme | None, mean: float | None, names: tuple[str, str]) -> str | None:
+def _error(extreme: Extreme | None, mean: float | None, names: tuple[str, str], same_place: bool = False) -> str | None:
     if extreme is None:
         return None
     if not extreme.error:
         return "none"
+    most = number_format.number(extreme.error)
     if not extreme.index:
-        return f"{number_format.number(extreme.error)}: {_place(extreme, names)}"
-    most, mean_error = number_format.number(extreme.error), number_format.number(mean)
-    return f"at most {most}, mean {mean_error}; worst at {_place(extreme, names)}"
-
-
-def _relative(part: Part, names: tuple[str, str]) -> str | None:
-    found = part.statistics
-    assert found is not None
-    extreme, absolute = found.max_relative_error, found.max_absolute_error
-    if extreme is None or not extreme.error:
-        return None
-    if absolute is None or absolute.index != extreme.index:
-        return _error(extreme, found.mean_relative_error, names)
-    if not extreme.index:
-        return number_format.number(extreme.error)
-    most, mean = number_format.number(extreme.error), number_format.number(found.mean_relative_error)
-    return f"at most {most}, mean {mean}; worst there, too"
+        return most if same_place else f"{most}: {_place(extreme, names)}"
+    worst = "there, too" if same_place else f"at {_place(extreme, names)}"
+    return f"at most {most}, mean {number_format.number(mean)}; worst {worst}"
 
 
 def _ulps(largest: int | None, median: float | None) -> str | None:
@@ -235,12 +221,3 @@ def would_pass(part: Part, short: bool = False) -> str:
         name, value, _ = options[-1 if found.min_rtol is None or found.min_rtol >= 0.1 else 0]
         return f"{name} {value}"
     return ", or ".join(f"{name}={value} with {rest}" for name, value, rest in options)
-
-
-def _cosine(similarity: float | None) -> str | None:
-    """To as many digits as sums in float32 have."""
-    return None if similarity is None else f"{similarity:.5f}"
-
-
-def _top_k(agreement: dict[int, float]) -> str:
-    return ", ".join(f"top {k} in {100 * agreed:.4g}% of rows" for k, agreed in sorted(agreement.items()))
