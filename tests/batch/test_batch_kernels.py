@@ -16,12 +16,10 @@ from tfkernels.client import kernelspecs
 from tfkernels.errors import UnknownKernel
 from tfprovisioner.batch import kernel_ref
 from tfprovisioner.batch.kernel_ref import KernelMissing, KernelRef, resolve, wanted, wanted_of
-from tfprovisioner.catalogue import releases
 from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import UnknownRelease
 from tfprovisioner.kernelspecs import gc, install, run_env
 from tfprovisioner.progress import reporting
-from tfprovisioner.pythons import choose
 from tfprovisioner.system.subprocesses import Children, Stopped
 
 
@@ -130,7 +128,7 @@ def test_a_kernel_that_others_made_has_to_be_there(place: Path, monkeypatch: pyt
 
 
 def test_a_path_on_one_machine_means_nothing_on_another(light: str, place: Path) -> None:
-    python = str(choose.find(InstallRequest("tf1"), releases.find("tf1")).path)
+    python = str(InstallRequest("tf1").choose_interpreter().path)
     with reporting() as reporter_for:
         install.carry_out(InstallRequest("tf1", name="mine", user=True, python=python), reporter_for("mine"))
     order = wanted("mine").request

@@ -21,7 +21,7 @@ from pathlib import Path
 from uv import find_uv_bin
 
 from tests.benchmarks.rows import Row
-from tfprovisioner.environments.probe import probe
+from tfprovisioner.environments.verify import probe
 
 ROUNDS = 3
 SIBLINGS = 10
@@ -136,7 +136,7 @@ class _Place:
     def _uv(self, name: str) -> None:
         _do([find_uv_bin(), "venv", "--quiet", "--no-project", "--python", self._base, self._folder / name])
         command = [find_uv_bin(), "pip", "install", "--quiet", "--python", self._folder / name, "--require-hashes"]
-        # As ``backends.wheels`` does it; the tools that a package is built with decide whether the built one is used.
+        # As ``wheels`` does it; the tools that a package is built with decide whether the built one is used.
         _do([*command, "--no-deps", "--build-constraints", self._lock, "--requirement", self._lock])
 
 

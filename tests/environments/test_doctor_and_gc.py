@@ -15,8 +15,8 @@ from uv import find_uv_bin
 from tests.support import tiny
 from tests.support.commands import tfkernels
 from tfprovisioner.environments import store
-from tfprovisioner.environments.probe import Findings
 from tfprovisioner.environments.request import InstallRequest
+from tfprovisioner.environments.verify import Findings
 from tfprovisioner.kernelspecs import doctor, gc, install, listing, mending
 from tfprovisioner.kernelspecs.install import Installed
 

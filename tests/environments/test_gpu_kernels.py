@@ -12,8 +12,7 @@ import pytest
 
 from tests.support.commands import tfkernels
 from tfkernels import env_vars
-from tfprovisioner.catalogue import releases as catalogue
-from tfprovisioner.environments.recipe import recipe_for
+from tfprovisioner.environments.recipe import Recipe
 from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.environments.store import Environment
 from tfprovisioner.kernelspecs import write as kernelspec
@@ -32,14 +31,14 @@ def environment(tmp_path: Path) -> Environment:
     packages = tmp_path / "lib" / "python3.13" / "site-packages" / "nvidia"
     for folder in ("cublas/lib", "cudnn/lib", "cudnn/include", "cuda_nvcc/bin", "cuda_nvcc/nvvm/libdevice"):
         (packages / folder).mkdir(parents=True)
-    recipe = recipe_for(InstallRequest("tf2", gpu=True), catalogue.find("tf2"), "3.13")
+    recipe = Recipe.of(InstallRequest("tf2", gpu=True), "3.13")
     return Environment(tmp_path, recipe, "3.13.0", "/usr/bin/python3.13", "2026-01-01", 1)
 
 
 def test_the_libraries_and_gpus_of_a_kernel_are_its_own(environment: Environment, place: Path) -> None:
     order = InstallRequest("tf2", user=True, gpu=True, devices="0,1")
     assert order.command == "tfkernels install tf2 --user --gpu --devices 0,1"
-    assert environment.recipe != recipe_for(InstallRequest("tf2"), catalogue.find("tf2"), "3.13")
+    assert environment.recipe != Recipe.of(InstallRequest("tf2"), "3.13")
     folder, _ = kernelspec.write(order, environment)
     told = json.loads((folder / "kernel.json").read_text())["env"]
     packages = environment.folder / "lib" / "python3.13" / "site-packages" / "nvidia"

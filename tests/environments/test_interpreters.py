@@ -19,7 +19,6 @@ from tfprovisioner.environments import request
 from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import BuildFailed, NoInterpreter
 from tfprovisioner.kernelspecs import listing
-from tfprovisioner.pythons import choose
 from tfprovisioner.pythons import find as survey
 from tfprovisioner.pythons.choose import Interpreter
 from tfprovisioner.pythons.find import Python
@@ -115,7 +114,7 @@ def test_pythons_without_wheels_are_passed_over_and_refused_if_named(
     assert survey.ask(odd).objection() is not None
     assert found() == [_HERE.path]
     with pytest.raises(NoInterpreter, match=told):
-        choose.find(InstallRequest("tf2", python=str(odd)), _TF2)
+        InstallRequest("tf2", python=str(odd)).choose_interpreter()
 
 
 def test_of_several_the_final_and_newest_that_nobody_deletes() -> None:
@@ -189,7 +188,7 @@ def test_all_are_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     survey.pythons()
     monkeypatch.setattr(subprocess, "Popen", None)
     for release in catalogue.releases():
-        choose.find(InstallRequest(release.line), release)
+        InstallRequest(release.line).choose_interpreter()
 
 
 def test_only_those_are_asked_for_a_version_that_may_be_of_it(nobody: Path) -> None:
@@ -204,11 +203,11 @@ def test_a_named_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(survey, "pythons", lambda minor=None: (python("3.13.2"), python("3.12.1"), python("3.10.5")))
 
     def version(text: str) -> str:
-        return choose.find(InstallRequest("tf2", python=text), _TF2).version
+        return InstallRequest("tf2", python=text).choose_interpreter().version
 
     assert version("3") == "3.13.2"
     assert version("3.12") == version("3.12.1") == "3.12.1"
-    assert choose.find(InstallRequest("tf2", python="3.12.7"), _TF2) == Interpreter("3.12.7", None, "uv")
+    assert InstallRequest("tf2", python="3.12.7").choose_interpreter() == Interpreter("3.12.7", None, "uv")
     for wrong in ("3.7", "3.1", "2"):
         with pytest.raises(NoInterpreter, match=rf"no wheels for Python {wrong}; it has for Python 3\.13, 3\.12"):
             version(wrong)
@@ -223,9 +222,9 @@ def test_an_environments_folder_names_its_python(tmp_path: Path) -> None:
     folder = tmp_path / "env"
     folder.joinpath("bin").mkdir(parents=True)
     program(folder / "bin" / "python", claiming(version="3.12.9", numbers=[3, 12, 9]))
-    chosen = choose.find(InstallRequest("tf2", python=str(folder)), _TF2)
+    chosen = InstallRequest("tf2", python=str(folder)).choose_interpreter()
     assert chosen == Interpreter("3.12.9", Path(_HERE.path))
-    assert choose.minors(InstallRequest("tf2", python=str(folder)), _TF2) == ("3.12",)
+    assert InstallRequest("tf2", python=str(folder)).python_minors() == ("3.12",)
 
 
 def test_what_is_named_means_the_same_from_other_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,10 +251,10 @@ def unset(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def test_what_the_machine_lacks_is_fetched(unset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(survey, "pythons", lambda minor=None: (python("3.11.1"),))
-    assert choose.find(InstallRequest("tf2"), _TF2).version == "3.11.1", "what is here goes before what is preferred"
+    assert InstallRequest("tf2").choose_interpreter().version == "3.11.1", "what is here goes before what is preferred"
     monkeypatch.setattr(survey, "pythons", lambda minor=None: ())
-    assert choose.find(InstallRequest("tf2"), _TF2) == Interpreter("3.13", None, "uv")
-    assert choose.find(InstallRequest("tf1"), _TF1) == Interpreter("3.7", None, "conda"), "uv has none before 3.8"
+    assert InstallRequest("tf2").choose_interpreter() == Interpreter("3.13", None, "uv")
+    assert InstallRequest("tf1").choose_interpreter() == Interpreter("3.7", None, "conda"), "uv has none before 3.8"
 
 
 @pytest.mark.parametrize(
@@ -278,11 +277,11 @@ def test_nothing_is_fetched_if_uv_may_not(
     if variable:
         monkeypatch.setenv(*variable.split("="))
     (unset / "uv.toml").write_text(toml)
-    for name, release, minor in (("tf1", _TF1, r"3\.7"), ("tf2", _TF2, r"3\.13")):
+    for name, minor in (("tf1", r"3\.7"), ("tf2", r"3\.13")):
         expected = rf"needs Python {minor}.*neither by uv nor from conda-forge, because.*{told}.*pyenv install {minor}"
         with pytest.raises(NoInterpreter, match=expected):
-            choose.find(InstallRequest(name), release)
-    in_conda = choose.find(InstallRequest("tf1", backend="conda"), _TF1)
+            InstallRequest(name).choose_interpreter()
+    in_conda = InstallRequest("tf1", backend="conda").choose_interpreter()
     assert in_conda.source == "conda", "whoever asks for conda's packages asks for its Python"
 
 
@@ -296,7 +295,7 @@ def test_a_preference_for_pythons_is_no_obstacle_to_fetching_one(
         monkeypatch.setenv("UV_PYTHON_PREFERENCE", preference)
     else:
         (unset / "uv.toml").write_text(f'python-preference = "{preference}"')
-    assert choose.find(InstallRequest("tf2"), _TF2) == Interpreter("3.13", None, "uv")
+    assert InstallRequest("tf2").choose_interpreter() == Interpreter("3.13", None, "uv")
     monkeypatch.setenv("UV_OFFLINE", "1")  # as far as without the network
     monkeypatch.setenv("UV_PYTHON_INSTALL_DIR", str(unset / "none"))
     with pytest.raises(BuildFailed, match="offline mode"):
@@ -319,10 +318,10 @@ def test_releases_say_why_one_cannot_be_had(unset: Path, monkeypatch: pytest.Mon
 
 
 def test_the_conda_backend_takes_versions_only(tmp_path: Path) -> None:
-    assert choose.find(InstallRequest("tf2", backend="conda"), _TF2) == Interpreter("3.13", None, "conda")
-    assert choose.find(InstallRequest("tf2", backend="conda", python="3.11.4"), _TF2).version == "3.11.4"
+    assert InstallRequest("tf2", backend="conda").choose_interpreter() == Interpreter("3.13", None, "conda")
+    assert InstallRequest("tf2", backend="conda", python="3.11.4").choose_interpreter().version == "3.11.4"
     with pytest.raises(NoInterpreter, match="takes Python from its channels"):
-        choose.find(InstallRequest("tf2", backend="conda", python=str(tmp_path)), _TF2)
+        InstallRequest("tf2", backend="conda", python=str(tmp_path)).choose_interpreter()
 
 
 def test_releases_say_how_each_can_be_had() -> None:

@@ -44,7 +44,7 @@ def test_an_index_that_dies_in_the_middle_leaves_nothing_and_the_next_install_me
     code, words = install("--index", index.url)
     assert code == 1
     assert index.dies_after < 0, "it was in the middle"
-    assert "package index cannot be reached" in words
+    assert "Check the network, or UV_DEFAULT_INDEX" in words
     assert nothing_is_there(place)
 
     index.dies_after = None
@@ -61,7 +61,7 @@ def test_a_file_with_another_hash_is_refused_whatever_uv_was_told(
     configure(place, "[pip]\nverify-hashes = false\nrequire-hashes = false\n")
     code, words = install("--index", index.url)
     assert code == 1
-    assert "not the one that was verified" in words
+    assert "another file than the one that was verified" in words
     assert nothing_is_there(place)
 
 
@@ -77,7 +77,7 @@ def test_extras_are_locked_with_hashes_and_checked(index: tiny.Index, install: I
     index.wrong = falsified(place, "extra", "2.0")
     code, words = install("--with", "extra", "--index", index.url)
     assert code == 1
-    assert "not the one that was verified" in words
+    assert "another file than the one that was verified" in words
     assert list((place / "home" / "environments").glob("*")) == []
 
 
@@ -91,7 +91,7 @@ def test_a_second_tensorflow_is_never_installed(index: tiny.Index, install: Inst
     ]
     code, words = install("--with", "tensorflow-cpu==1.15.0", "--index", index.url)
     assert code == 1
-    assert "one of TensorFlow 1.15.5" in words
+    assert "already has TensorFlow 1.15.5" in words
 
 
 def test_no_setup_code_is_run(index: tiny.Index, install: Install, place: Path) -> None:
@@ -100,7 +100,7 @@ def test_no_setup_code_is_run(index: tiny.Index, install: Install, place: Path) 
     tiny.source(index.folder, "extra", "2.0", setup)
     code, words = install("--with", "extra", "--index", index.url)
     assert code == 1
-    assert "no wheel" in words
+    assert "does not build from source" in words
     assert not mark.exists()
     assert nothing_is_there(place)
 
@@ -116,7 +116,7 @@ def test_a_mirror_that_has_it_all_without_the_network(
 ) -> None:
     code, words = install("--offline")
     assert code == 1
-    assert "Leave --offline" in words
+    assert "Omit --offline" in words
     assert nothing_is_there(place)
 
     code, words = install("--offline", "--find-links", str(index.folder))

@@ -14,8 +14,8 @@ from tests.support.commands import built, nothing_is_there
 from tfprovisioner.catalogue import locks, releases, verified
 from tfprovisioner.catalogue.verified import Result
 from tfprovisioner.environments import store
-from tfprovisioner.environments.probe import loads
 from tfprovisioner.environments.request import InstallRequest
+from tfprovisioner.environments.verify import load_library
 from tfprovisioner.errors import BrokenEnvironment
 from tfprovisioner.kernelspecs import doctor, install
 
@@ -142,8 +142,8 @@ def test_a_file_that_was_edited_in_uvs_cache_is_not_taken_on_trust(cached: Build
     install.remove("tf1")
     code, said = cached()
     assert code == 1
-    assert "not all files are as they came, so it is imported: tensorflow/__init__.py was changed" in said
-    assert "does not work, so it was taken away again" in said
+    assert "some files differ from the installed ones, so it is imported: tensorflow/__init__.py was changed" in said
+    assert "does not work, so it was deleted" in said
     assert "ImportError: edited" in said
     assert built(place) == []
 
@@ -153,12 +153,12 @@ def test_a_library_that_cannot_be_loaded(content: bytes, tmp_path: Path) -> None
     library = tmp_path / "library.so"
     library.write_bytes(content)
     with pytest.raises(BrokenEnvironment, match=r"library\.so"):
-        loads(Path(sys.executable), library)
+        load_library(Path(sys.executable), library)
 
 
 def test_what_cannot_be_loaded_is_left_to_the_import(cached: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     """It says more of what is wrong."""
-    monkeypatch.setattr("tfprovisioner.environments.probe._LOADING", "import a_part_that_this_python_lacks")
+    monkeypatch.setattr("tfprovisioner.environments.verify._LOADING", "import a_part_that_this_python_lacks")
     code, said = cached()
     assert code == 0, said
     assert said.index(_LOOK) < said.index(_IMPORT)
@@ -170,7 +170,7 @@ def test_what_did_not_work_once_is_imported_until_it_does(
     """Else the second attempt, which fetches nothing any more, would be taken on trust."""
     python = releases.find("tf1").pythons[0]
     with monkeypatch.context() as here:
-        here.setattr("tfprovisioner.environments.probe._IMPORTING", "raise ImportError('here it does not')")
+        here.setattr("tfprovisioner.environments.verify._IMPORTING", "raise ImportError('here it does not')")
         for options in ((), (), ("--with", "part1"), ("--python", python)):
             code, said = build(*options)
             assert code == 1

@@ -21,14 +21,14 @@ import pytest
 from tests.support.commands import built, command, in_a_mount, left, tfkernels
 from tests.support.notebooks import run_cells, text
 from tfprovisioner.environments import store
-from tfprovisioner.environments.backends import BACKENDS
-from tfprovisioner.environments.plan import Plan
-from tfprovisioner.environments.probe import probe
+from tfprovisioner.environments.build import BACKENDS
 from tfprovisioner.environments.request import InstallRequest
+from tfprovisioner.environments.verify import probe
 from tfprovisioner.kernelspecs import parallel_install
 from tfprovisioner.kernelspecs.install import Installed
 from tfprovisioner.kernelspecs.parallel_install import Interrupted, Outcome
 from tfprovisioner.progress import Reporter
+from tfprovisioner.pythons.choose import Interpreter
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:
@@ -232,9 +232,9 @@ def test_an_interrupt_before_the_last_has_begun(light: str, place: Path, monkeyp
     """The first runs already while the second is looked at, where the interrupt is raised."""
     begun, real = threading.Event(), BACKENDS["uv"]
 
-    def beginning(plan: Plan, folder: Path, report: Reporter) -> bool:
+    def beginning(order: InstallRequest, interpreter: Interpreter, folder: Path, report: Reporter) -> bool:
         begun.set()
-        return real(plan, folder, report)
+        return real(order, interpreter, folder, report)
 
     def interrupted(order: InstallRequest) -> None:
         if order.name == "second":
@@ -269,9 +269,9 @@ def test_two_orders_are_built_at_the_same_time(light: str, place: Path, monkeypa
     """Each build waits for the other in its middle: one after the other they would never end."""
     both, real = threading.Barrier(2, timeout=100), BACKENDS["uv"]
 
-    def met(plan: Plan, folder: Path, report: Reporter) -> bool:
+    def met(order: InstallRequest, interpreter: Interpreter, folder: Path, report: Reporter) -> bool:
         both.wait()
-        fetched = real(plan, folder, report)
+        fetched = real(order, interpreter, folder, report)
         both.wait()
         return fetched
 

@@ -11,7 +11,7 @@ import pytest
 from tfprovisioner.catalogue import locks
 from tfprovisioner.catalogue import releases as catalogue
 from tfprovisioner.environments.installed import PARTS, TENSORFLOWS
-from tfprovisioner.environments.recipe import recipe_for
+from tfprovisioner.environments.recipe import Recipe
 from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.environments.store import Environment
 from tfprovisioner.errors import NoGPU
@@ -167,7 +167,7 @@ def environment(tmp_path: Path) -> Environment:
     packages = tmp_path / "lib" / "python3.13" / "site-packages" / "nvidia"
     for folder in ("cublas/lib", "cudnn/lib", "cudnn/include", "cuda_nvcc/bin", "cuda_nvcc/nvvm/libdevice"):
         (packages / folder).mkdir(parents=True)
-    recipe = recipe_for(InstallRequest("tf2", gpu=True), catalogue.find("tf2"), "3.13")
+    recipe = Recipe.of(InstallRequest("tf2", gpu=True), "3.13")
     return Environment(tmp_path, recipe, "3.13.0", "/usr/bin/python3.13", "2026-01-01", 1)
 
 

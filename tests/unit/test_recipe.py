@@ -4,32 +4,31 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 
-from tfprovisioner.catalogue import releases
 from tfprovisioner.cli import app
-from tfprovisioner.environments.backends import BACKENDS
-from tfprovisioner.environments.recipe import Recipe, recipe_for
+from tfprovisioner.environments.build import BACKENDS
+from tfprovisioner.environments.recipe import Recipe
 from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.kernelspecs.display_name import display_name, order_of
 
 
 def test_recipes_differ_in_all_that_matters() -> None:
-    recipe = recipe_for(InstallRequest("tf2"), releases.find("tf2"), "3.13")
+    recipe = Recipe.of(InstallRequest("tf2"), "3.13")
     names = {
         recipe.name,
-        recipe_for(InstallRequest("tf2"), releases.find("tf2"), "3.12").name,
-        recipe_for(InstallRequest("tf1"), releases.find("tf1"), "3.7").name,
+        Recipe.of(InstallRequest("tf2"), "3.12").name,
+        Recipe.of(InstallRequest("tf1"), "3.7").name,
         replace(recipe, lock="other").name,
         replace(recipe, platform="other").name,
         replace(recipe, backend="conda").name,
-        recipe_for(InstallRequest("tf2", backend="conda"), releases.find("tf2"), "3.13").name,
-        recipe_for(InstallRequest("tf2", backend="conda", channels=("mine",)), releases.find("tf2"), "3.13").name,
-        recipe_for(InstallRequest("tf2", python="3.13.1"), releases.find("tf2"), "3.13").name,
-        recipe_for(InstallRequest("tf2", python="/opt/python3.13"), releases.find("tf2"), "3.13").name,
+        Recipe.of(InstallRequest("tf2", backend="conda"), "3.13").name,
+        Recipe.of(InstallRequest("tf2", backend="conda", channels=("mine",)), "3.13").name,
+        Recipe.of(InstallRequest("tf2", python="3.13.1"), "3.13").name,
+        Recipe.of(InstallRequest("tf2", python="/opt/python3.13"), "3.13").name,
     }
     assert len(names) == 10
     same = InstallRequest("2.21", python="3.13", channels=("mine",))
-    assert recipe_for(same, releases.find("tf2"), "3.13").name == recipe.name, "the same packages on the same Python"
-    assert recipe_for(InstallRequest("2.21"), releases.find("2.21"), "3.13").name == recipe.name
+    assert Recipe.of(same, "3.13").name == recipe.name, "the same packages on the same Python"
+    assert Recipe.of(InstallRequest("2.21"), "3.13").name == recipe.name
 
 
 def test_display_names() -> None:
@@ -52,6 +51,6 @@ def test_every_backend_can_be_asked_for() -> None:
 
 
 def test_records_of_earlier_versions_are_read() -> None:
-    recipe = recipe_for(InstallRequest("tf2"), releases.find("tf2"), "3.13")
+    recipe = Recipe.of(InstallRequest("tf2"), "3.13")
     content = {name: value for name, value in asdict(recipe).items() if name not in ("interpreter", "channels")}
     assert Recipe.from_json(content) == recipe

@@ -6,31 +6,31 @@ from pathlib import Path
 
 import pytest
 
-from tfprovisioner.environments import conflicts, provided, requirements
+from tfprovisioner.environments import requirements, resolve
 from tfprovisioner.errors import BadRequirement
 
 
 def test_a_pinned_package_is_not_taken_in_another_version() -> None:
     pins = {"numpy": "1.18.5", "h5py": "2.10.0"}
-    conflicts.check(["numpy>=1.16", "pandas", "h5py>=3 ; python_version < '3'"], pins, "1.15.5", "3.7.16")
+    resolve.check(["numpy>=1.16", "pandas", "h5py>=3 ; python_version < '3'"], pins, "1.15.5", "3.7.16")
     with pytest.raises(BadRequirement, match=r"'H5Py>=3'.*verified together with H5Py==2\.10\.0"):
-        conflicts.check(["H5Py>=3"], pins, "1.15.5", "3.7.16")
+        resolve.check(["H5Py>=3"], pins, "1.15.5", "3.7.16")
 
 
 def test_markers_are_those_of_the_kernels_python() -> None:
     pins = {"numpy": "1.18.5"}
     lines = ["numpy>=1.20 ; python_version >= '3.8'", "numpy<1.19 ; python_full_version < '3.7.17'"]
-    conflicts.check(lines, pins, "1.15.5", "3.7.16")
+    resolve.check(lines, pins, "1.15.5", "3.7.16")
     with pytest.raises(BadRequirement, match=r"numpy>=1\.20 ; .*numpy==1\.18\.5"):
-        conflicts.check(lines, pins, "2.4.4", "3.8.2")
-    conflicts.check(["numpy<1.19 ; sys_platform != 'linux'"], {"numpy": "1.21"}, "2.4.4", "3.8")
+        resolve.check(lines, pins, "2.4.4", "3.8.2")
+    resolve.check(["numpy<1.19 ; sys_platform != 'linux'"], {"numpy": "1.21"}, "2.4.4", "3.8")
 
 
 def test_the_word_for_a_tensorflow_that_is_there_already() -> None:
     lines = ["tensorflow==2.11.1", "tensorflow-gpu", "tensorflow-cpu", "tensorflow ; python_version < '3'", "numpy"]
-    assert list(provided.told(lines, {"tensorflow-cpu": "2.11.1", "numpy": "1.2"}, "3.10")) == [
+    assert list(resolve.redundant(lines, {"tensorflow-cpu": "2.11.1", "numpy": "1.2"}, "3.10")) == [
         "'tensorflow==2.11.1' adds nothing: TensorFlow is there already, as tensorflow-cpu 2.11.1",
-        "'tensorflow-gpu' adds nothing: TensorFlow is there already, as tensorflow-cpu 2.11.1; for GPUs say --gpu",
+        "'tensorflow-gpu' adds nothing: TensorFlow is there already, as tensorflow-cpu 2.11.1; for GPUs use --gpu",
     ]
 
 

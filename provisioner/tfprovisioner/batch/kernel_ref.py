@@ -16,8 +16,8 @@ from tfkernels.client import kernelspecs
 from tfkernels.client.kernelspecs import KernelSpec
 from tfkernels.errors import UnknownKernel
 from tfprovisioner.catalogue import releases
-from tfprovisioner.environments import build, plan
-from tfprovisioner.environments.recipe import Recipe, recipe_for
+from tfprovisioner.environments import build, store
+from tfprovisioner.environments.recipe import Recipe
 from tfprovisioner.environments.request import InstallRequest, made_by
 from tfprovisioner.errors import BrokenEnvironment, ProvisionError
 from tfprovisioner.kernelspecs import health
@@ -96,7 +96,7 @@ def ready(wanted: KernelRef) -> bool:
         if _registered(wanted) is not None:
             return True
         request = _request(wanted)
-        return plan.existing(request, releases.find(request.release)) is not None
+        return store.whole(request) is not None
     except ProvisionError:
         return False
 
@@ -150,7 +150,7 @@ def _check_recipe(wanted: KernelRef, request: InstallRequest) -> None:
     if wanted.recipe is None:
         return
     theirs = Recipe.from_json(dict(wanted.recipe))
-    ours = recipe_for(request, releases.find(request.release), theirs.python)
+    ours = Recipe.of(request, theirs.python)
     if _portable(ours) != _portable(theirs):
         raise KernelMissing(
             f"{_host()} cannot build the kernel {wanted.name}: it was made from other packages than this version of "

@@ -17,11 +17,11 @@ from tfprovisioner.cli import maintain, run_program
 from tfprovisioner.cli import report as reporting
 from tfprovisioner.cli import run as batch_command
 from tfprovisioner.cli.console import NO_KERNELS, JsonOption, answering, complain, megabytes, print_json, print_table
-from tfprovisioner.environments import requirements as extras_module
-from tfprovisioner.environments import sources
+from tfprovisioner.environments import requirements as requirement_files
 from tfprovisioner.environments.request import InstallRequest, lasting
 from tfprovisioner.kernelspecs import install as install_module
 from tfprovisioner.kernelspecs import listing, parallel_install
+from tfprovisioner.system import uv
 from tfprovisioner.system.command_log import record_commands
 
 app = typer.Typer(
@@ -33,7 +33,7 @@ app = typer.Typer(
 
 
 class Backend(str, Enum):
-    """What ``--backend`` takes: the names in ``backends.BACKENDS``."""
+    """What ``--backend`` takes: the names in ``build.BACKENDS``."""
 
     uv = "uv"
     conda = "conda"
@@ -115,8 +115,8 @@ def install(
     if name and len(requests) != 1:
         raise typer.BadParameter("--name goes with exactly one release")
     with answering():
-        sources.choose(index, find_links or (), offline)
-        wanted = (*(line for path in requirements or () for line in extras_module.read(path)), *(extras or ()))
+        uv.set_sources(index, find_links or (), offline)
+        wanted = (*(line for path in requirements or () for line in requirement_files.read(path)), *(extras or ()))
     first = InstallRequest(
         requests[0], name, user, rebuild, backend and backend.value, wanted, without=tuple(without or ()),
         python=lasting(python), channels=tuple(channels or ()), conda=lasting(conda_exe),

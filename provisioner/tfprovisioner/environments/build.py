@@ -2,49 +2,62 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
 from tfprovisioner.catalogue import releases
-from tfprovisioner.environments import bytecode, plan, resolve, store, verify
-from tfprovisioner.environments.backends import BACKENDS
-from tfprovisioner.environments.plan import Plan
+from tfprovisioner.environments import bytecode, conda_packages, resolve, store, verify, wheels
 from tfprovisioner.environments.recipe import Recipe
 from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.environments.store import Environment
 from tfprovisioner.errors import BrokenEnvironment, BuildFailed
 from tfprovisioner.progress import Reporter
-from tfprovisioner.pythons import choose as interpreters
-from tfprovisioner.system import files as durable
-from tfprovisioner.system import locking
+from tfprovisioner.pythons.choose import Interpreter
+from tfprovisioner.system import files, locking
+
+BACKENDS: dict[str, Callable[[InstallRequest, Interpreter, Path, Reporter], bool]] = {
+    "uv": wheels.create,
+    "conda": conda_packages.create,
+}
+"""Each fills an empty folder with a Python, TensorFlow and what a kernel needs, and need not clean up.
+
+Returns whether the package index had to be asked, because not all was in uv's cache or a folder of wheels.
+Raises ``BuildFailed``.
+"""
 
 
 @contextmanager
-def ensured(order: InstallRequest, report: Reporter) -> Iterator[tuple[Environment, bool]]:
-    """The environment for an order, and whether it had to be built, because it was missing, damaged or asked for.
+def ensured(request: InstallRequest, report: Reporter) -> Iterator[tuple[Environment, bool]]:
+    """The environment for a request, and whether it had to be built, because it was missing, damaged or asked for.
 
     While the context lasts nobody else builds or deletes it. Two calls at once, in any processes, do the work once.
     Raises ``UnknownRelease``, ``NoWheels``, ``NoInterpreter``, ``BuildFailed``.
     """
-    release = releases.find(order.release)
-    if order.backend != "conda" or order.gpu:
+    release = request.catalogue_entry
+    if request.backend != "conda" or request.gpu:
         releases.require_wheels(release)
-    recipe = plan.choose(order, release)
+    interpreter: Interpreter | None = None
+    found = None if request.rebuild else store.whole(request)
+    if found is not None:
+        recipe = found.recipe
+    else:
+        report.step("looking for a Python")
+        interpreter = request.choose_interpreter()
+        if not release.known and request.backend != "conda":
+            report.step(f"asking the package index for TensorFlow {release.version}")
+            resolve.require_published(release, interpreter.minor)
+        recipe = Recipe.of(request, interpreter.minor)
     with _locked(recipe, report):
         existing = store.current(recipe)
-        if existing is not None and existing.problem() is None and not order.rebuild:
+        if existing is not None and existing.problem() is None and not request.rebuild:
             yield existing, False
             return
-        if not release.known and recipe.backend == "uv":
-            report.step(f"asking the package index for TensorFlow {release.version}")
-            resolve.require_published(release, recipe.python)
-        report.step("looking for a Python")
-        interpreter = interpreters.find(order, release)
+        interpreter = interpreter or request.choose_interpreter()
         if interpreter.minor != recipe.python:
             raise BuildFailed("The environment was removed while this command began to use it. Run the command again.")
-        yield _build(Plan(release, recipe, interpreter, order), report), True
+        yield _build(request, recipe, interpreter, report), True
 
 
 @contextmanager
@@ -62,30 +75,27 @@ def _locked(recipe: Recipe, report: Reporter) -> Iterator[None]:
         yield
 
 
-def _build(plan: Plan, report: Reporter) -> Environment:
-    folder = store.new_folder(plan.recipe)
+def _build(request: InstallRequest, recipe: Recipe, interpreter: Interpreter, report: Reporter) -> Environment:
+    folder = store.new_folder(recipe)
     try:
-        fetched = BACKENDS[plan.recipe.backend](plan, folder, report)
-        if not verify.is_doubted(plan.recipe):
-            bytecode.take_over(folder, plan.recipe)
-        version = verify.checked(plan, folder, fetched, report)
+        fetched = BACKENDS[recipe.backend](request, interpreter, folder, report)
+        if not verify.needs_import_check(recipe):
+            bytecode.take_over(folder, recipe)
         environment = Environment(
             folder=folder,
-            recipe=plan.recipe,
-            python_version=version,
+            recipe=recipe,
+            python_version=verify.check(request, recipe, folder, fetched, report),
             base_python=os.path.realpath(folder / "bin" / "python"),
             built=datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
             size=store.size(folder),
         )
         # The record is one small file, and would survive a power cut that its environment's files do not.
-        durable.flush(folder)
+        files.flush(folder)
         environment.save()
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
         if isinstance(error, BrokenEnvironment):
-            raise BuildFailed(
-                f"The environment was built but does not work, so it was taken away again: {error}"
-            ) from error
+            raise BuildFailed(f"The environment was built but does not work, so it was deleted: {error}") from error
         if isinstance(error, OSError):
             raise BuildFailed(
                 f"The environment could not be written to {folder.parent}: {error.strerror}. Nothing was changed. Free "

@@ -1,6 +1,6 @@
-"""What a user asks for: one order makes one kernel."""
+"""What a user asks for: one request makes one kernel."""
 
-import re
+import functools
 import shlex
 import shutil
 from collections.abc import Mapping
@@ -9,13 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from tfprovisioner.catalogue import releases
+from tfprovisioner.catalogue.releases import Release
 from tfprovisioner.conda import channels
-from tfprovisioner.environments import requirements as extras
+from tfprovisioner.environments import requirements
+from tfprovisioner.gpu import cuda
+from tfprovisioner.pythons import choose
+from tfprovisioner.pythons.choose import Interpreter, is_version
+
+USUAL = "usual"
+"""In place of an interpreter or a conda program: forget the one that the kernel was made with."""
+
+EXISTING = "existing"
+"""The backend of environments that users made themselves."""
 
 
 def lasting(named: str | None) -> str | None:
-    """A version as it is; a program or a folder by its absolute path, for the order may be repeated from elsewhere."""
-    if named is None or _is_version(named) or named == USUAL:
+    """A version as it is; a program or a folder by its absolute path: the request may be repeated from elsewhere."""
+    if named is None or is_version(named) or named == USUAL:
         return named
     path = Path(named).expanduser()
     if path.exists() or path.name != named:
@@ -23,20 +33,9 @@ def lasting(named: str | None) -> str | None:
     return shutil.which(named) or named
 
 
-def _is_version(named: str) -> bool:
-    return re.fullmatch(r"\d+(\.\d+){0,2}", named) is not None
-
-
-USUAL = "usual"
-"""In place of an interpreter or a conda program: none of the user's choice, though the kernel was made with one."""
-
-EXISTING = "existing"
-"""The backend of environments that users made themselves."""
-
-
 @dataclass(frozen=True)
 class InstallRequest:
-    """The arguments of one ``tfkernels install``. A kernel that is there keeps what is left out as it was made."""
+    """The arguments of one ``tfkernels install``. An existing kernel keeps its values for those that are left out."""
 
     release: str
     """As typed: ``tf1``, ``1.15``, ``2.11.0``."""
@@ -44,7 +43,7 @@ class InstallRequest:
     user: bool = False
     rebuild: bool = False
     backend: str | None = None
-    """``uv``, which is also what a new kernel is made by if nothing is said, or ``conda``."""
+    """``uv``, the default of a new kernel, or ``conda``."""
     extras: tuple[str, ...] = ()
     """Requirements beside TensorFlow's, ``matplotlib<3.5``."""
     python: str | None = None
@@ -54,7 +53,7 @@ class InstallRequest:
     conda: str | None = None
     """The user's own conda, mamba or micromamba."""
     without: tuple[str, ...] = ()
-    """Packages that the kernel was made with and is not to have any more."""
+    """Packages to remove that the kernel was made with."""
     gpu: bool | None = None
     """With the GPU distribution and CUDA's libraries."""
     devices: str | None = None
@@ -65,24 +64,43 @@ class InstallRequest:
         """The name that the kernel gets."""
         return self.name or releases.kernel_name(self.release)
 
+    @functools.cached_property
+    def catalogue_entry(self) -> Release:
+        """What the catalogue knows of the release. Raises ``UnknownRelease``."""
+        return releases.find(self.release)
+
+    @property
+    def verified_lock(self) -> str | None:
+        """The catalogue's lock; ``None`` for a release that it does not know yet."""
+        return cuda.lock(self.catalogue_entry) if self.gpu else self.catalogue_entry.lock
+
     @property
     def python_path(self) -> str | None:
-        """What ``python`` says if that is no version."""
-        return None if self.python is None or _is_version(self.python) else self.python
+        """``python``, if it is no version."""
+        return None if self.python is None or is_version(self.python) else self.python
+
+    def python_minors(self) -> tuple[str, ...]:
+        """The Pythons (``3.7``) that it can have, the preferred first. Raises ``NoInterpreter``."""
+        return choose.minors(self.catalogue_entry, self.python)
+
+    def choose_interpreter(self) -> Interpreter:
+        """The Python that it gets; the search takes seconds. Raises ``NoInterpreter``."""
+        return choose.choose(self.catalogue_entry, self.python, self.channels, self.backend == "conda")
 
     @property
     def command(self) -> str:
-        """What a user types to make this kernel again; error messages show it."""
+        """The command that makes this kernel again; error messages show it."""
         words = ["tfkernels", "install", self.release]
         if self.name:
             words += ["--name", self.name]
         if self.user:
             words += ["--user"]
-        return shlex.join([*words, *(word for choice in self.choices for word in choice), *_with(self.extras)])
+        extras = [word for requirement in self.extras for word in ("--with", requirement)]
+        return shlex.join([*words, *(word for choice in self.choices for word in choice), *extras])
 
     @property
     def choices(self) -> tuple[tuple[str, ...], ...]:
-        """What was chosen of how the kernel is made, as options of the command line."""
+        """How the kernel is made, as options of the command line."""
         chosen = [("--backend", self.backend), ("--python", self.python)]
         chosen += [("--channel", channels.public(channel)) for channel in self.channels]
         chosen += [("--conda-exe", self.conda), ("--gpu", "" if self.gpu else None)]
@@ -92,7 +110,7 @@ class InstallRequest:
     def completed(self, before: "InstallRequest | None") -> "InstallRequest":
         """With everything that a kernel was made with ``before``: nothing of the user's is lost unasked.
 
-        Raises ``BadRequirement`` for a package to leave out that the kernel was not made with.
+        Raises ``BadRequirement`` for a package to remove that the kernel was not made with.
         """
         old = before or InstallRequest(self.release)
         backend = self.backend or old.backend
@@ -101,7 +119,7 @@ class InstallRequest:
         return replace(
             self,
             backend=backend,
-            extras=extras.merged(old.extras, self.extras, self.without),
+            extras=requirements.merged(old.extras, self.extras, self.without),
             python=_chosen(self.python, python),
             channels=self.channels or old.channels,
             conda=_chosen(self.conda, old.conda),
@@ -110,26 +128,20 @@ class InstallRequest:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON to make the same kernel from, without passwords and without what was for once only."""
+        """Plain JSON to make the same kernel from, without passwords and without what holds once only."""
         lasting = replace(self, channels=tuple(map(channels.public, self.channels)), rebuild=False, without=())
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(lasting).items()}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "InstallRequest":
-        """What ``to_json`` made of one, here or in another version: what is not known here is left out.
+        """The request that ``to_json`` wrote, perhaps of another version: unknown fields are left out.
 
         Raises ``TypeError``.
         """
-        known: dict[str, Any] = {}
-        for field in fields(cls):
-            if field.name in content:
-                value = content[field.name]
-                known[field.name] = tuple(value) if isinstance(value, list) else value
+        known: dict[str, Any] = {field.name: content[field.name] for field in fields(cls) if field.name in content}
+        for name, value in known.items():
+            known[name] = tuple(value) if isinstance(value, list) else value
         return cls(**known)
-
-
-def _with(requirements: tuple[str, ...]) -> list[str]:
-    return [word for requirement in requirements for word in ("--with", requirement)]
 
 
 def _chosen(now: str | None, before: str | None) -> str | None:
@@ -137,30 +149,28 @@ def _chosen(now: str | None, before: str | None) -> str | None:
 
 
 def made_by(described: Mapping[str, Any]) -> InstallRequest | None:
-    """The order that a kernel was made by; ``None`` if it is one of an environment that the user added.
+    """The request that a kernel was made by; ``None`` if it is one of an environment that the user added.
 
-    ``described`` is what its ``kernel.json`` says under ``metadata.tfkernels``.
+    ``described`` is ``metadata.tfkernels`` of its ``kernel.json``.
     """
     if not described or described.get("backend") == EXISTING:
         return None
     try:
         return InstallRequest.from_json(described["order"])
-    except (KeyError, TypeError):  # written before orders were kept, or by somebody else
-        known = ("release", "backend", "gpu", "devices", "extras")
-        return InstallRequest.from_json(
-            {"release": "", **{name: described[name] for name in known if name in described}}
-        )
+    except (KeyError, TypeError):  # written before requests were kept, or by somebody else
+        known = ("backend", "gpu", "devices", "extras")
+        parts = {name: described[name] for name in known if name in described}
+        return InstallRequest.from_json({"release": described.get("release", ""), **parts})
 
 
 @dataclass(frozen=True)
-class Addition:
+class AddRequest:
     """The arguments of one ``tfkernels add``: a kernel of an environment that the user has."""
 
     path: str
     """The environment's folder, absolute."""
     name: str
     user: bool = False
-    extras: tuple[str, ...] = ()
 
     @property
     def kernel(self) -> str:
@@ -169,5 +179,5 @@ class Addition:
 
     @property
     def command(self) -> str:
-        """What a user types to make this kernel again."""
+        """The command that makes this kernel again."""
         return shlex.join(["tfkernels", "add", self.path, "--name", self.name, *(["--user"] if self.user else [])])

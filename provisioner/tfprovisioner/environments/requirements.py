@@ -10,7 +10,7 @@ from tfprovisioner.environments.installed import normalized
 from tfprovisioner.errors import BadRequirement
 
 LIMIT = "-c "
-"""Begins a requirement that installs nothing: if another one brings the package, it is to be one of these versions."""
+"""Begins a requirement that installs nothing: it limits the versions of a package that another one brings."""
 
 _INCLUDE = re.compile(r"(-r|-c|--requirement|--constraint)[ =]?\s*(.+)")
 
@@ -21,17 +21,32 @@ def checked(line: str) -> str:
         Requirement(line.removeprefix(LIMIT))
     except InvalidRequirement as error:
         raise BadRequirement(
-            f"{line!r} is no requirement that can be resolved together with TensorFlow's: write a package's name and, "
-            f"if you like, versions ('pandas', 'matplotlib<3.5', 'name @ https://…/name.whl'). What is built from a "
-            f"folder or from version control goes into a kernel with a cell that says: !pip install …"
+            f"{line!r} is no requirement that can be resolved together with TensorFlow's. Write a package's name and, "
+            f"if you like, versions: 'pandas', 'matplotlib<3.5', 'name @ https://…/name.whl'. To build from a folder "
+            f"or from version control, use a cell in the kernel: !pip install …"
         ) from error
     return line
 
 
-def read(path: Path) -> tuple[str, ...]:
-    """The requirements in a file, and in those that it includes; without comments and hashes, which the lock has anew.
+def holds(requirement: Requirement, python: str) -> bool:
+    """Whether a requirement's marker holds for a CPython version (``3.7.16``, or a minor one) on this machine."""
+    if requirement.marker is None:
+        return True
+    full = python if python.count(".") > 1 else f"{python}.0"
+    marks = {"python_version": ".".join(python.split(".")[:2]), "python_full_version": full}
+    marks.update(implementation_name="cpython", platform_python_implementation="CPython", implementation_version=full)
+    return requirement.marker.evaluate(marks)
 
-    What stands in a file of constraints begins with ``-c``. Raises ``BadRequirement``.
+
+def name_of(requirement: str) -> str:
+    """The normalized name of the package."""
+    return normalized(Requirement(requirement).name)
+
+
+def read(path: Path) -> tuple[str, ...]:
+    """The requirements in a file and in those that it includes, without comments and hashes: the lock has new ones.
+
+    Lines of a file of constraints begin with ``-c``. Raises ``BadRequirement``.
     """
     return tuple(dict.fromkeys(_read(path, "", ())))
 
@@ -51,37 +66,36 @@ def _read(path: Path, prefix: str, within: tuple[Path, ...]) -> Iterator[str]:
             yield from _read(path.parent / included[2].strip(), limits, (*within, path))
         elif line.startswith("-"):
             raise BadRequirement(
-                f"{path} says {line.split()[0]!r}, which is not taken from requirement files: an index is chosen with "
-                f"--index or UV_DEFAULT_INDEX, so that no password gets into a record. Take that line out."
+                f"{path} has {line.split()[0]!r}, which is not taken from requirement files, so that no password gets "
+                f"into a record. Delete that line, and choose an index with --index or UV_DEFAULT_INDEX."
             )
         elif line:
             yield prefix + checked(line)
 
 
 def divided(lines: Iterable[str]) -> tuple[list[str], list[str]]:
-    """What is to be installed, and what only limits versions."""
+    """The lines that install packages, and those that only limit versions."""
     lines = list(lines)
-    wanted = [line for line in lines if not line.startswith(LIMIT)]
-    return wanted, [line.removeprefix(LIMIT) for line in lines if line.startswith(LIMIT)]
+    packages = [line for line in lines if not line.startswith(LIMIT)]
+    return packages, [line.removeprefix(LIMIT) for line in lines if line.startswith(LIMIT)]
 
 
 def merged(kept: Iterable[str], asked: Iterable[str], without: Iterable[str] = ()) -> tuple[str, ...]:
-    """What a kernel was made with and what is asked for now.
+    """The requirements that a kernel was made with, and those that are asked for now.
 
-    What is asked for now replaces the older wishes for the same package; of several lines given together all hold.
+    The new ones replace older ones for the same package; of several lines given together all hold.
     """
     asked = tuple(asked)
-    newer = {_name(line) for line in asked}
-    lines = list(dict.fromkeys([*(line for line in kept if _name(line) not in newer), *asked]))
+    newer = {_key(line) for line in asked}
+    lines = list(dict.fromkeys([*(line for line in kept if _key(line) not in newer), *asked]))
     for name in without:
-        left = [line for line in lines if _name(line) != normalized(name)]
+        left = [line for line in lines if _key(line) != normalized(name)]
         if left == lines:
-            present = ", ".join(dict.fromkeys(map(_name, lines))) or "nothing"
+            present = ", ".join(dict.fromkeys(map(_key, lines))) or "nothing"
             raise BadRequirement(f"--without {name}: the kernel was not made with it. It was made with: {present}.")
         lines = left
     return tuple(lines)
 
 
-def _name(line: str) -> str:
-    limits = LIMIT if line.startswith(LIMIT) else ""
-    return limits + normalized(Requirement(line.removeprefix(LIMIT)).name)
+def _key(line: str) -> str:
+    return (LIMIT if line.startswith(LIMIT) else "") + name_of(line.removeprefix(LIMIT))

@@ -14,6 +14,7 @@ import psutil
 from filelock import FileLock
 
 from tfprovisioner.environments.recipe import Recipe
+from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.system import data_dir
 from tfprovisioner.system.files import replace_text
 
@@ -85,6 +86,15 @@ def current(recipe: Recipe) -> Environment | None:
     """The environment of a recipe that new kernels should use: the one built last."""
     found = [environment for folder in folders(recipe) if (environment := load(folder)) is not None]
     return max(found, key=lambda environment: environment.built, default=None)
+
+
+def whole(request: InstallRequest) -> Environment | None:
+    """The environment of a request that is there and looks whole. Raises ``UnknownRelease``, ``NoInterpreter``."""
+    for minor in request.python_minors():
+        environment = current(Recipe.of(request, minor))
+        if environment is not None and environment.problem() is None:
+            return environment
+    return None
 
 
 def new_folder(recipe: Recipe) -> Path:

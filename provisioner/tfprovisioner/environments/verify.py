@@ -1,87 +1,184 @@
-"""Whether a new environment works: by importing TensorFlow in it, or by less where that was done before.
+"""The check of a new environment: TensorFlow is imported in it, or less is done if that was done before.
 
-To import TensorFlow takes longer than to put its files in place, and the first time it compiles some thousand modules.
-Of the very files that the catalogue was verified with, on this platform, only what differs between machines can be
-wrong: an interpreter that was built without some of its parts, a processor without AVX, an older C library, a disk that
-nothing may be executed from; and files that were changed in uv's cache, which environments share. All that takes
-tenths of a second to see. (A few packages of old releases are built here. They are small, and of Python alone.)
-
-The import decides wherever more has to be known: of what nobody verified, if somebody asks for a rebuild, and if the
-last import of the release here did not pass. And if files were just fetched: beside the download it costs little, and
-it leaves compiled modules.
+An environment that is the catalogue's verified one to the last hash is not imported: its files are compared and its
+libraries loaded. See docs/design/environments.md for what that can miss, and what is imported in any case.
 """
 
 import contextlib
+import json
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
-from tfprovisioner.catalogue import releases as catalogue
-from tfprovisioner.environments import installed as packages
-from tfprovisioner.environments.plan import Plan
-from tfprovisioner.environments.probe import loads, probe
+from tfkernels import env_vars
+from tfprovisioner.catalogue import releases
+from tfprovisioner.conda.activation import activation
+from tfprovisioner.environments import installed
 from tfprovisioner.environments.recipe import Recipe
+from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.environments.wheels import LOCK
 from tfprovisioner.errors import BrokenEnvironment
 from tfprovisioner.progress import Reporter
-from tfprovisioner.system.data_dir import home
+from tfprovisioner.system import data_dir, subprocesses
 
-_IMPORTED = ("import", "op", "kernel")
+TIMEOUT = 300.0
+"""Seconds. The first import of a fresh environment compiles some thousand files."""
+
+_CATALOGUE_CHECKS = ("import", "op", "kernel")
 """The catalogue's checks that an import in a new environment would repeat."""
 
+_IMPORTING = """
+import json, platform, sys
+import ipykernel.ipkernel
+import tensorflow as tf
+import numpy as np
+x = np.arange(6, dtype="float32").reshape(2, 3)
+product = tf.matmul(tf.constant(x), tf.constant(x.T))
+if tf.__version__.startswith("1."):
+    with tf.Session() as session:
+        product = session.run(product)
+assert np.array_equal(np.asarray(product), x.dot(x.T)), product
+print("tfkernels-probe " + json.dumps({
+    "tensorflow": tf.__version__, "python": platform.python_version(), "numpy": np.__version__,
+    "ipykernel": ipykernel.ipkernel.__name__ and __import__("ipykernel").__version__}))
+"""
 
-def checked(plan: Plan, folder: Path, fetched: bool, report: Reporter) -> str:
+_LOADING = """
+import bz2, ctypes, hashlib, json, lzma, multiprocessing.synchronize, os, platform, sqlite3, ssl, sys, zlib
+ctypes.PyDLL(sys.argv[1], mode=os.RTLD_NOW)
+print("tfkernels-probe " + json.dumps(platform.python_version()), flush=True)
+os._exit(0)  # nothing in it was begun, and to take it apart takes as long
+"""
+"""The modules are those that Pythons are built without if the system lacks a library."""
+
+_GPU_SCRIPT = """
+import json
+import tensorflow as tf
+try:
+    devices = [device.name for device in tf.config.experimental.list_physical_devices("GPU")]
+except AttributeError:  # before 1.14
+    from tensorflow.python.client import device_lib
+    devices = [device.physical_device_desc for device in device_lib.list_local_devices() if device.device_type == "GPU"]
+print("tfkernels-probe " + json.dumps(devices))
+"""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The versions that an environment reports."""
+
+    tensorflow: str
+    python: str
+    numpy: str
+    ipykernel: str
+
+
+def check(request: InstallRequest, recipe: Recipe, folder: Path, fetched: bool, report: Reporter) -> str:
     """The version of the Python of an environment that works. Raises ``BrokenEnvironment``.
 
     ``fetched``: the index had to be asked for some of its files.
     """
     python, library = folder / "bin" / "python", _library(folder)
-    trusted = not fetched and not plan.order.rebuild and not is_doubted(plan.recipe) and _verified(plan, folder)
-    if trusted and library is not None:
+    verified = not fetched and not request.rebuild and not needs_import_check(recipe)
+    if verified and library is not None and _is_verified_lock(request, recipe, folder):
         report.step("checking: its files, TensorFlow's libraries")
         with ThreadPoolExecutor(1) as beside, contextlib.suppress(BrokenEnvironment):  # the import says more of it
-            looking = beside.submit(_damage, folder)
-            version = loads(python, library)
-            damage = looking.result()
+            comparing = beside.submit(_damage, folder)
+            version = load_library(python, library)
+            damage = comparing.result()
             if not damage:
                 return version
-            report.note(f"not all files are as they came, so it is imported: {', '.join(damage[:3])}")
+            report.note(f"some files differ from the installed ones, so it is imported: {', '.join(damage[:3])}")
     report.step("checking: importing TensorFlow, running an op")
-    doubt(plan.recipe)  # an interrupt does not say that it would have passed
+    require_import_check(recipe)  # an interrupt does not say that it would have passed
     version = probe(python).python
-    _doubted(plan.recipe).unlink(missing_ok=True)
+    _import_check_mark(recipe).unlink(missing_ok=True)
     return version
 
 
-def doubt(recipe: Recipe) -> None:
-    """Environments of this release and Python are imported, whatever the catalogue says, until one passes."""
+def require_import_check(recipe: Recipe) -> None:
+    """Has environments of this release and Python imported, whatever the catalogue says, until one passes."""
     with contextlib.suppress(OSError):  # where nothing can be written, nothing can be installed
-        _doubted(recipe).parent.mkdir(parents=True, exist_ok=True)
-        _doubted(recipe).touch()
+        _import_check_mark(recipe).parent.mkdir(parents=True, exist_ok=True)
+        _import_check_mark(recipe).touch()
 
 
-def is_doubted(recipe: Recipe) -> bool:
-    return _doubted(recipe).exists()
+def needs_import_check(recipe: Recipe) -> bool:
+    """Whether the last import of this release and Python failed, or was interrupted."""
+    return _import_check_mark(recipe).exists()
 
 
-def _doubted(recipe: Recipe) -> Path:
-    return home() / "doubted" / f"{recipe.tensorflow}-py{recipe.python}"
+def _import_check_mark(recipe: Recipe) -> Path:
+    return data_dir.home() / "import-check" / f"{recipe.tensorflow}-py{recipe.python}"
 
 
-def _verified(plan: Plan, folder: Path) -> bool:
-    """Whether what was installed is to the last hash what the catalogue has seen working on this platform."""
-    result, lock = plan.release.result(plan.recipe.python), folder / LOCK
-    if plan.recipe.backend != "uv" or result is None or result.platform != catalogue.platform_name():
+def _is_verified_lock(request: InstallRequest, recipe: Recipe, folder: Path) -> bool:
+    """Whether the installed lock is the one that the catalogue has seen working on this platform."""
+    result = request.catalogue_entry.result(recipe.python)
+    if recipe.backend != "uv" or result is None or result.platform != releases.platform_name():
         return False
-    passed = all(result.checks.get(name) == "ok" for name in _IMPORTED)
-    return passed and lock.read_text(encoding="utf-8") == plan.release.lock
+    passed = all(result.checks.get(name) == "ok" for name in _CATALOGUE_CHECKS)
+    return passed and (folder / LOCK).read_text(encoding="utf-8") == request.catalogue_entry.lock
 
 
 def _library(folder: Path) -> Path | None:
-    """The library that brings in all others of TensorFlow."""
-    found = (site.glob("tensorflow*/python/_pywrap_tensorflow*.so") for site in packages.site_packages(folder))
+    """TensorFlow's library that loads all its others."""
+    found = (site.glob("tensorflow*/python/_pywrap_tensorflow*.so") for site in installed.site_packages(folder))
     return next((path for paths in found for path in sorted(paths)), None)
 
 
 def _damage(folder: Path) -> list[str]:
     """The files that do not have the size that they came with."""
-    return [file for package in packages.installed(folder).values() for file in package.damage()]
+    return [file for package in installed.installed(folder).values() for file in package.damage()]
+
+
+def probe(python: Path, writing: bool = True) -> Findings:
+    """Imports TensorFlow with ``python`` and multiplies two matrices. Raises ``BrokenEnvironment`` with the reason.
+
+    ``writing=False`` leaves an environment as it is, bytecode included: it is the user's.
+    """
+    variables = _variables(python)
+    variables.pop("PYTHONDONTWRITEBYTECODE", None)  # this first import makes all later ones fast
+    return Findings(**json.loads(_answer(python, [_IMPORTING], variables, writing)))
+
+
+def load_library(python: Path, library: Path) -> str:
+    """The version of ``python``, if it has all of its parts, and TensorFlow's libraries can be loaded with it.
+
+    ``library`` is the one that needs all others. Raises ``BrokenEnvironment``.
+    """
+    return str(json.loads(_answer(python, [_LOADING, str(library)], _variables(python), writing=False)))
+
+
+def gpus_seen(python: Path, own: Mapping[str, str], writing: bool = True) -> tuple[str, ...]:
+    """The GPUs that TensorFlow sees with the variables of a kernelspec. Raises ``BrokenEnvironment``."""
+    variables = {**env_vars.cleaned(os.environ), **own}
+    variables.update(TF_FORCE_GPU_ALLOW_GROWTH="true", TF_CPP_MIN_LOG_LEVEL="2")
+    return tuple(json.loads(_answer(python, [_GPU_SCRIPT], variables, writing)))
+
+
+def _variables(python: Path) -> dict[str, str]:
+    variables = {**env_vars.cleaned(os.environ), **activation(python.parent.parent).variables}
+    variables["CUDA_VISIBLE_DEVICES"] = "-1"  # no memory of a GPU that is at work is taken
+    variables["TF_CPP_MIN_LOG_LEVEL"] = "2"
+    return variables
+
+
+def _answer(python: Path, script: Sequence[str], variables: Mapping[str, str], writing: bool) -> str:
+    # -I: what lies in the current folder (a random.py, say) is not part of the environment
+    command = [python, "-I", *([] if writing else ["-B"]), "-c", *script]
+    try:
+        with subprocesses.started(command, env=variables, stderr=subprocess.PIPE) as process:
+            output, complaints = process.communicate(timeout=TIMEOUT)
+    except subprocess.TimeoutExpired:
+        raise BrokenEnvironment(f"importing TensorFlow with {python} took longer than {TIMEOUT:.0f} s") from None
+    except OSError as error:
+        raise BrokenEnvironment(f"{python} cannot be started: {error.strerror}") from None
+    for line in output.splitlines():
+        if line.startswith("tfkernels-probe "):
+            return line.partition(" ")[2]
+    last = "\n".join((complaints or output).strip().splitlines()[-6:])
+    raise BrokenEnvironment(f"importing TensorFlow and running an op failed (exit code {process.returncode}):\n{last}")

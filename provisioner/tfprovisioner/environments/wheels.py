@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from tfprovisioner.environments import provided, requirements, resolve
-from tfprovisioner.environments.plan import Plan
+from tfprovisioner.environments import resolve
+from tfprovisioner.environments.request import InstallRequest
+from tfprovisioner.environments.requirements import divided
 from tfprovisioner.errors import BuildFailed
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons import from_conda
@@ -14,17 +15,16 @@ LOCK = "requirements.txt"
 """In the environment's folder: exactly what was put into it."""
 
 
-def create(plan: Plan, folder: Path, report: Reporter) -> bool:
+def create(request: InstallRequest, interpreter: Interpreter, folder: Path, report: Reporter) -> bool:
     """Makes the environment in ``folder``. Raises ``BuildFailed``."""
-    interpreter = plan.interpreter
     if interpreter.source == "conda":
-        with from_conda.ensured(interpreter.version, plan.order.channels, plan.order.conda, report) as python:
+        with from_conda.ensured(interpreter.version, request.channels, request.conda, report) as python:
             _venv(folder, [str(python)], interpreter, report)
     elif interpreter.path is None:
         _venv(folder, [interpreter.version, "--managed-python"], interpreter, report)
     else:
         _venv(folder, [str(interpreter.path)], interpreter, report)
-    return install(plan, folder, report)
+    return install(request, interpreter, folder, report)
 
 
 def _venv(folder: Path, python: list[str], interpreter: Interpreter, report: Reporter) -> None:
@@ -32,24 +32,23 @@ def _venv(folder: Path, python: list[str], interpreter: Interpreter, report: Rep
     uv.run(["venv", "--no-project", str(folder), "--python", *python], folder.parent, report.uv_says)
 
 
-def install(plan: Plan, folder: Path, report: Reporter) -> bool:
+def install(request: InstallRequest, interpreter: Interpreter, folder: Path, report: Reporter) -> bool:
     """Puts the packages into an environment that has a Python, and says whether the index had to be asked.
 
     Raises ``BuildFailed``.
     """
     uv.check_settings()
-    python = folder / "bin" / "python"
-    if plan.recipe.extras:
-        report.step(f"resolving {', '.join(plan.recipe.extras)} together with what was verified")
-    lock = folder / LOCK
-    text = resolve.lock(plan, python, folder, report.uv_says)
+    release, python, lock = request.catalogue_entry, folder / "bin" / "python", folder / LOCK
+    if request.extras:
+        report.step(f"resolving {', '.join(sorted(request.extras))} together with what was verified")
+    text = resolve.lock(request, interpreter, python, folder, report.uv_says)
     lock.write_text(text, encoding="utf-8")
-    if plan.recipe.extras:
-        version = plan.interpreter.version
-        for told in provided.told(requirements.divided(plan.recipe.extras)[0], resolve.pinned(text, version), version):
-            report.note(told)
-    report.step(f"installing TensorFlow {plan.release.version}")
-    arguments = ["pip", "install", "--python", str(python), "--require-hashes", *resolve.only_wheels(plan.release)]
+    if request.extras:
+        versions = resolve.pinned(text, interpreter.version)
+        for note in resolve.redundant(divided(request.extras)[0], versions, interpreter.version):
+            report.note(note)
+    report.step(f"installing TensorFlow {release.version}")
+    arguments = ["pip", "install", "--python", str(python), "--require-hashes", *resolve.only_wheels(release)]
     # The lock is complete, and in it rules have overruled what some packages say that they need.
     arguments += ["--no-deps"]
     # What is built is built with pinned and hashed tools as well.

@@ -15,10 +15,10 @@ from typing import Any
 
 from tfkernels import env_vars
 from tfprovisioner.environments import installed, store
-from tfprovisioner.environments.probe import probe
 from tfprovisioner.environments.recipe import Recipe
 from tfprovisioner.environments.request import EXISTING
 from tfprovisioner.environments.store import Environment
+from tfprovisioner.environments.verify import probe
 from tfprovisioner.errors import BrokenEnvironment, UnknownEnvironment
 from tfprovisioner.existing import tools
 from tfprovisioner.existing.tools import PIXI, Place

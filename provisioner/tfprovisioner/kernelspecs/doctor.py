@@ -12,9 +12,9 @@ from tfprovisioner.catalogue import releases
 from tfprovisioner.conda import channels
 from tfprovisioner.environments import drift, store, verify
 from tfprovisioner.environments.drift import Drift
-from tfprovisioner.environments.probe import Findings, gpus_seen, probe
 from tfprovisioner.environments.recipe import Recipe
 from tfprovisioner.environments.request import EXISTING, InstallRequest, made_by
+from tfprovisioner.environments.verify import Findings, gpus_seen, probe
 from tfprovisioner.errors import BrokenEnvironment, UnknownRelease
 from tfprovisioner.gpu import devices
 from tfprovisioner.kernelspecs import health, python_shim, write
@@ -74,7 +74,7 @@ def examine(name: str) -> Diagnosis:
         gpus = _gpus(spec, python)
     except BrokenEnvironment as error:
         if environment is not None:
-            verify.doubt(environment.recipe)
+            verify.require_import_check(environment.recipe)
         causes = (*mixed, *drifted.deleted, *drifted.changed, *drifted.missing)
         problem = "; ".join((str(error), *causes))
         return Diagnosis(name, False, None, problem, _remedy(spec))

@@ -11,7 +11,7 @@ from tfkernels.client import kernelspecs
 from tfkernels.client.kernelspecs import KernelSpec
 from tfprovisioner.catalogue import releases
 from tfprovisioner.environments import build, requirements, store
-from tfprovisioner.environments.request import EXISTING, Addition, InstallRequest, made_by
+from tfprovisioner.environments.request import EXISTING, AddRequest, InstallRequest, made_by
 from tfprovisioner.environments.store import Environment
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.existing import inspect
@@ -119,7 +119,7 @@ def add(path: Path, name: str | None = None, user: bool = False, install_ipykern
     ``ProvisionError``.
     """
     found = inspect.examine(path, install_ipykernel)
-    addition = Addition(str(found.folder), name or _free_name(found, user), user)
+    addition = AddRequest(str(found.folder), name or _free_name(found, user), user)
     kernelspec.check_name(addition)
     environment = found.environment()
     folder, registered = kernelspec.write(addition, environment, found)

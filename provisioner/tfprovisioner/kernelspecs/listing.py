@@ -6,7 +6,6 @@ from tfkernels.client import kernelspecs
 from tfprovisioner.catalogue import releases as catalogue
 from tfprovisioner.catalogue.releases import Release
 from tfprovisioner.conda import channels
-from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import NoInterpreter, NoWheels
 from tfprovisioner.kernelspecs import health
 from tfprovisioner.kernelspecs.display_name import order_of
@@ -97,7 +96,7 @@ def releases() -> list[ReleaseRow]:
 def _here(release: Release) -> tuple[str | None, str]:
     try:
         catalogue.require_wheels(release)
-        interpreter = choose.find(InstallRequest(release.version), release)
+        interpreter = choose.choose(release)
     except NoWheels:
         return None, f"no wheels for {catalogue.platform_name()}"
     except NoInterpreter:

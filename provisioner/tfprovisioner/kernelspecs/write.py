@@ -16,7 +16,7 @@ from tfkernels.client import kernelspecs
 from tfkernels.start import JUPYTER
 from tfprovisioner.catalogue import releases
 from tfprovisioner.conda.activation import activation
-from tfprovisioner.environments.request import EXISTING, Addition, InstallRequest, made_by
+from tfprovisioner.environments.request import EXISTING, AddRequest, InstallRequest, made_by
 from tfprovisioner.environments.store import Environment, note_kernel
 from tfprovisioner.errors import BadKernelName, ProvisionError
 from tfprovisioner.existing.inspect import Existing
@@ -41,7 +41,7 @@ def kernels_folder(user: bool) -> Path:
 
 
 def write(
-    order: InstallRequest | Addition,
+    order: InstallRequest | AddRequest,
     environment: Environment,
     theirs: Existing | None = None,
     kernels: Path | None = None,
@@ -135,7 +135,7 @@ def _run_by(python: Path, folder: Path, content: dict[str, Any]) -> bool:
     return changed
 
 
-def check_name(order: InstallRequest | Addition) -> None:
+def check_name(order: InstallRequest | AddRequest) -> None:
     """Raises ``BadKernelName`` if an order's name is no name for a kernel, or that of one which is somebody else's."""
     name = order.kernel
     if not re.fullmatch(r"[a-z0-9._-]+", name):
@@ -160,9 +160,9 @@ def check_name(order: InstallRequest | Addition) -> None:
         )
 
 
-def _made_by(order: InstallRequest | Addition, described: dict[str, Any]) -> bool:
+def _made_by(order: InstallRequest | AddRequest, described: dict[str, Any]) -> bool:
     """Whether a kernel is what an order asks for, perhaps with other packages or options."""
-    if isinstance(order, Addition):
+    if isinstance(order, AddRequest):
         return described.get("backend") == EXISTING and described.get("environment") == order.path
     made = made_by(described)
     return made is not None and releases.kernel_name(made.release or order.release) == releases.kernel_name(
@@ -189,7 +189,7 @@ def remove(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
-def _content(order: InstallRequest | Addition, environment: Environment, kernels: Path) -> dict[str, Any]:
+def _content(order: InstallRequest | AddRequest, environment: Environment, kernels: Path) -> dict[str, Any]:
     name = order.kernel
     release = environment.recipe.tensorflow
     metadata: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Where the Python for an order comes from: found here, else from uv, else from conda-forge."""
+"""Where the Python of an environment comes from: found here, else from uv, else from conda-forge."""
 
 import re
 from dataclasses import dataclass
@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 from tfprovisioner.catalogue.releases import Release
-from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import NoInterpreter
-from tfprovisioner.pythons import find as survey
-from tfprovisioner.pythons import from_conda
+from tfprovisioner.pythons import find, from_conda
 from tfprovisioner.system import uv
 
 _UV_HAS_FROM = (3, 8)  # uv has no older interpreters to download
@@ -28,103 +26,99 @@ class Interpreter:
 
     @property
     def minor(self) -> str:
-        return ".".join(self.version.split(".")[:2])
+        return _minor_of(self.version)
 
 
-def find(order: InstallRequest, release: Release) -> Interpreter:
-    """The best interpreter for an order: of the preferred versions the first that is here, else one to fetch.
+def is_version(text: str) -> bool:
+    """Whether ``--python`` got a version, and not a path."""
+    return re.fullmatch(r"\d+(\.\d+){0,2}", text) is not None
 
-    Raises ``NoInterpreter`` with what was looked for and the ways to get one.
+
+def choose(
+    release: Release, asked: str | None = None, channels: tuple[str, ...] = (), of_channels: bool = False
+) -> Interpreter:
+    """The best interpreter for a release: of the preferred versions the first that is here, else one to fetch.
+
+    ``asked`` is a version or a path. ``of_channels``: the Python comes from conda's ``channels``, as all else does.
+    Raises ``NoInterpreter`` with the places that were searched and the ways to get one.
     """
-    if order.backend == "conda":
-        return _of_the_channels(order, release)
-    if order.python_path:
-        return _named(order.python_path, release)
-    wanted = minors(order, release)
-    for minor in wanted:
-        for python in survey.pythons(minor):
-            if python.minor == minor and _fits(python.version, order.python):
+    if asked is not None and not is_version(asked):
+        if of_channels:
+            raise NoInterpreter(
+                f"{asked} cannot be used: the conda backend takes Python from its channels. Give a version, "
+                f"--python {release.pythons[0]}, or omit --backend conda."
+            )
+        return _named(asked, release)
+    candidates = minors(release, asked)
+    exact = asked if asked is not None and asked.count(".") == 2 else None
+    if of_channels:
+        return Interpreter(exact or candidates[0], None, "conda")
+    for minor in candidates:
+        for python in find.pythons(minor):
+            if python.minor == minor and _fits(python.version, asked):
                 return Interpreter(python.version, Path(python.path))
-    exact = order.python if order.python and order.python.count(".") == 2 else None
     forbidden = uv.forbidden()
-    for minor in wanted:
-        if _numbers(minor) >= _UV_HAS_FROM and forbidden is None:
-            return Interpreter(exact or minor, None, "uv")
-    for minor in wanted:
-        if from_conda.available(minor, order.channels):
+    of_uv = [minor for minor in candidates if tuple(map(int, minor.split("."))) >= _UV_HAS_FROM]
+    if of_uv and forbidden is None:
+        return Interpreter(exact or of_uv[0], None, "uv")
+    for minor in candidates:
+        if from_conda.available(minor, channels):
             return Interpreter(exact or minor, None, "conda")
-    raise NoInterpreter(_none_at_all(release, wanted, forbidden or "nothing has one"))
+    raise NoInterpreter(_none_at_all(release, candidates, forbidden or "nothing has one"))
 
 
-def minors(order: InstallRequest, release: Release) -> tuple[str, ...]:
-    """The versions that an order allows, the preferred first; of a named interpreter its own.
+def minors(release: Release, asked: str | None = None) -> tuple[str, ...]:
+    """The minor versions that a release runs on and ``asked`` allows, the preferred first; of a path its own.
 
-    Raises ``NoInterpreter`` if the release runs on none of them.
+    Raises ``NoInterpreter`` if there is none.
     """
-    if order.python_path and order.backend != "conda":
-        return (_named(order.python_path, release).minor,)
-    wanted = tuple(minor for minor in release.pythons if _fits(minor, order.python and _cut(order.python)))
-    if not wanted:
-        raise NoInterpreter(f"{_no_wheels(release, f'Python {order.python}')}")
-    return wanted
+    if asked is not None and not is_version(asked):
+        return (_named(asked, release).minor,)
+    allowed = tuple(minor for minor in release.pythons if _fits(minor, asked and _minor_of(asked)))
+    if not allowed:
+        raise NoInterpreter(_no_wheels(release, f"Python {asked}"))
+    return allowed
 
 
 def _named(name: str, release: Release) -> Interpreter:
-    """The interpreter that a user named, or the one in the folder of the environment."""
-    path = Path(name)
-    if path.is_dir():
-        path = path / "bin" / "python"
+    """The interpreter at a path, or the one in the folder of an environment."""
+    path = Path(name) / "bin" / "python" if Path(name).is_dir() else Path(name)
     if not path.is_file():
-        raise NoInterpreter(f"There is no Python at {path}. Name another one with --python, or none to have one found.")
+        raise NoInterpreter(f"There is no Python at {name}. Correct --python, or omit it to have one found.")
     try:
-        python = survey.ask(path)
+        python = find.ask(path)
     except NoInterpreter as error:
-        raise NoInterpreter(f"{error} Name another one with --python, or none to have one found.") from None
+        raise NoInterpreter(f"{error} Correct --python, or omit it to have one found.") from None
     objection = python.objection()
     if objection:
-        raise NoInterpreter(f"{path} cannot be used: {objection}. Name another one with --python.")
+        raise NoInterpreter(f"{path} cannot be used: {objection}. Give another one with --python.")
     if python.minor not in release.pythons:
         raise NoInterpreter(_no_wheels(release, f"Python {python.version} ({path})"))
     return Interpreter(python.version, Path(python.path))
 
 
-def _of_the_channels(order: InstallRequest, release: Release) -> Interpreter:
-    if order.python_path:
-        raise NoInterpreter(
-            f"The conda backend takes Python from its channels, so {order.python} cannot be used. Give a version, "
-            f"--python {release.pythons[0]}, or leave --backend conda out."
-        )
-    minor = minors(order, release)[0]
-    return Interpreter(order.python if order.python and order.python.count(".") == 2 else minor, None, "conda")
-
-
-def _no_wheels(release: Release, what: str) -> str:
+def _no_wheels(release: Release, python: str) -> str:
     return (
-        f"TensorFlow {release.version} has no wheels for {what}; it has for Python {', '.join(release.pythons)}. "
+        f"TensorFlow {release.version} has no wheels for {python}; it has for Python {', '.join(release.pythons)}. "
         f"Choose one of these: --python {release.pythons[0]}"
     )
 
 
-def _none_at_all(release: Release, wanted: tuple[str, ...], forbidden: str) -> str:
-    first = wanted[0]
+def _none_at_all(release: Release, candidates: tuple[str, ...], forbidden: str) -> str:
+    first = candidates[0]
     return (
-        f"TensorFlow {release.version} needs Python {' or '.join(wanted)}, and there is none on this machine: neither "
-        f"on PATH, nor from pyenv, asdf, rye, uv, conda, Homebrew or the system; and none may be fetched, neither by "
+        f"TensorFlow {release.version} needs Python {' or '.join(candidates)}, and there is none on this machine: not "
+        f"on PATH, nor from pyenv, asdf, rye, uv, conda, Homebrew or the system. None may be fetched, neither by "
         f"uv nor from conda-forge, because {forbidden}. Allow that, or install one, for example with `pyenv install "
-        f"{first}` or `conda create -n python{first} python={first}`, or name one with --python, or take all of it "
+        f"{first}` or `conda create -n python{first} python={first}`, or give one with --python, or take everything "
         f"from conda with --backend conda; then run the same command again."
     )
 
 
-def _fits(version: str, wanted: str | None) -> bool:
+def _fits(version: str, asked: str | None) -> bool:
     """``3.7.16`` fits ``3.7``; ``3.10`` does not fit ``3.1``."""
-    return not wanted or version == wanted or version.startswith(f"{wanted}.")
+    return not asked or version == asked or version.startswith(f"{asked}.")
 
 
-def _cut(version: str) -> str:
+def _minor_of(version: str) -> str:
     return ".".join(version.split(".")[:2])
-
-
-def _numbers(minor: str) -> tuple[int, int]:
-    first, second = re.findall(r"\d+", minor)[:2]
-    return int(first), int(second)

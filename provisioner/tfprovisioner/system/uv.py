@@ -1,86 +1,53 @@
-"""Running uv: its binary, its progress, and what its failures mean."""
+"""Running uv: its binary, its settings, its progress, and what helps when it fails."""
 
 import functools
 import os
 import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from uv import find_uv_bin
 
 from tfkernels import env_vars
-from tfprovisioner.errors import BuildFailed
+from tfprovisioner.errors import BuildFailed, ProvisionError
 from tfprovisioner.system import subprocesses
 from tfprovisioner.system.data_dir import home
 from tfprovisioner.system.redact import redacted
 
 _DECIDED = (
     # Variables that would change which interpreter and which packages are taken, or whether they are checked
-    "UV_PYTHON",
-    "UV_SYSTEM_PYTHON",
-    "UV_CONSTRAINT",
-    "UV_OVERRIDE",
-    "UV_BUILD_CONSTRAINT",
-    "UV_EXCLUDE_NEWER",
-    "UV_NO_BINARY",
-    "UV_ONLY_BINARY",
-    "UV_NO_BUILD",
-    "UV_NO_BUILD_ISOLATION",
-    "UV_NO_VERIFY_HASHES",
-    "UV_RESOLUTION",
+    "UV_PYTHON", "UV_SYSTEM_PYTHON", "UV_CONSTRAINT", "UV_OVERRIDE", "UV_BUILD_CONSTRAINT", "UV_EXCLUDE_NEWER",
+    "UV_NO_BINARY", "UV_ONLY_BINARY", "UV_NO_BUILD", "UV_NO_BUILD_ISOLATION", "UV_NO_VERIFY_HASHES", "UV_RESOLUTION",
     "UV_PRERELEASE",
-)
+)  # fmt: skip
 
-_CAUSES = (
-    # a pattern in uv's output, what it means, what to do
-    (
-        r"No space left on device|os error 28|Disk quota exceeded",
-        "The disk is full",
-        "Free some space (an environment takes up to 2 GB), or set TFKERNELS_HOME and UV_CACHE_DIR to other places",
+_HINTS = {
+    # a pattern in uv's output: what helps; each has a test in which uv really says so
+    r"No space left on device|os error 28|Disk quota exceeded": (
+        "Free some space (an environment takes up to 2 GB), or set TFKERNELS_HOME and UV_CACHE_DIR to other disks"
     ),
-    (
-        r"[Hh]ash mismatch",
-        "A downloaded file is not the one that was verified for this release",
-        "Look at the index or mirror that uv is configured to use: it serves a different file",
+    r"[Hh]ash mismatch": (
+        "The index or mirror serves another file than the one that was verified for this release. Check --index, "
+        "UV_DEFAULT_INDEX and uv.toml"
     ),
-    (
-        r"there is no version of tensorflow|only tensorflow\S* .*is available",
-        "The package index has no such release of TensorFlow",
-        "Choose one that `tfkernels releases` shows",
+    r"there is no version of tensorflow|only tensorflow\S* .*is available": (
+        "Choose a release that `tfkernels releases` shows"
     ),
-    (
-        r"[Nn]etwork (connectivity )?(was|is) disabled",
-        "A package is neither in uv's cache nor in a folder given with --find-links, and the network is not to be used",
-        "Leave --offline (or UV_OFFLINE) out once, or fill a folder with the wheels and name it with --find-links",
+    r"[Nn]etwork (connectivity )?(was|is) disabled": (
+        "Omit --offline (or UV_OFFLINE) once, or fill a folder with the wheels and name it with --find-links"
     ),
-    (
-        r"401 Unauthorized|403 Forbidden|407 Proxy",
-        "The package index, or a proxy before it, wants another user or password",
-        "Check the URL in --index, UV_DEFAULT_INDEX or uv.toml, ~/.netrc and HTTPS_PROXY",
+    r"401 Unauthorized|403 Forbidden|407 Proxy": (
+        "The index, or a proxy before it, wants another user or password. Check the URL in --index, UV_DEFAULT_INDEX "
+        "or uv.toml, ~/.netrc and HTTPS_PROXY"
     ),
-    (
-        r"no usable wheels|building from source is disabled|no compatible wheel",
-        "There is a package that has no wheel for this Python and machine, and setup code of others is not run here",
-        "Ask for a version that has one, or install it in a notebook with !pip install",
+    r"no usable wheels|building from source is disabled|no compatible wheel": (
+        "tfkernels does not build from source. Ask for a version that has a wheel for this Python and platform"
     ),
-    (
-        r"dns error|error sending request|[Cc]onnection (refused|reset)|timed out|tcp connect error|Request failed",
-        "The package index cannot be reached",
-        "Check the network, or UV_DEFAULT_INDEX and HTTPS_PROXY if you use a mirror or a proxy",
+    r"dns error|error sending request|[Cc]onnection (refused|reset)|timed out|tcp connect error|Request failed": (
+        "Check the network, or UV_DEFAULT_INDEX and HTTPS_PROXY if you use a mirror or a proxy"
     ),
-    (
-        r"failed to symlink",
-        "The disk of the data folder has no symbolic links, which environments need",
-        "Choose a folder on another disk with TFKERNELS_HOME",
-    ),
-    (
-        r"Permission denied|Read-only file system",
-        "A folder cannot be written",
-        "Choose other places with TFKERNELS_HOME and UV_CACHE_DIR",
-    ),
-)
-
+}
 
 _MISLEADING = {
     # settings in a uv.toml, as uv shows them, with which an environment would not be what was verified, or elsewhere
@@ -91,6 +58,17 @@ _MISLEADING = {
     "no-binary": r"\bno_binary: (Packages|All)",  # code of others would be run
     "link-mode": r"\blink_mode: Symlink",  # `uv cache clean` would empty all environments
 }
+
+
+class UvFailed(BuildFailed):
+    """uv ended with an error. ``output`` is all that it said, without secrets."""
+
+    def __init__(self, output: str) -> None:
+        self.output = output
+        words = " ".join(output.split())  # uv breaks its lines where it likes
+        hint = next((f"\n{hint}." for pattern, hint in _HINTS.items() if re.search(pattern, words)), "")
+        tail = "\n".join(output.splitlines()[-12:])
+        super().__init__(f"Building the environment failed, and nothing was changed. uv reported:\n{tail}{hint}")
 
 
 def run(arguments: list[str], cwd: Path, say: Callable[[str], None]) -> None:
@@ -116,13 +94,33 @@ def run(arguments: list[str], cwd: Path, say: Callable[[str], None]) -> None:
             lines.append(redacted(line.rstrip()))
             say(lines[-1])
     if process.returncode:
-        raise BuildFailed(_explanation("\n".join(lines)))
+        raise UvFailed("\n".join(lines))
+
+
+def set_sources(index: str | None = None, find_links: Iterable[Path] = (), offline: bool = False) -> None:
+    """Sets uv's variables for the rest of this process. Values that are not given stay as the user has them.
+
+    Variables and not arguments: everybody on a machine can read a program's arguments, and a URL may hold a password.
+    Nothing of it is recorded; the hashes hold for every source. Raises ``ProvisionError`` if a folder is missing.
+    """
+    if index is not None:
+        os.environ["UV_DEFAULT_INDEX"] = index
+        for name in ("UV_INDEX_URL", "UV_NO_INDEX"):  # older and contrary ways to say it
+            os.environ.pop(name, None)
+    folders = [folder.expanduser().absolute() for folder in find_links]
+    for folder in folders:
+        if not folder.is_dir():
+            raise ProvisionError(f"There is no folder {folder} to take packages from. Correct --find-links.")
+    if folders:
+        os.environ["UV_FIND_LINKS"] = ",".join(str(folder) for folder in folders)
+    if offline:
+        os.environ["UV_OFFLINE"] = "1"
 
 
 def offline() -> bool:
-    """Whether uv, and with it everything here, was told to stay off the network."""
-    told = os.environ.get("UV_OFFLINE", "").strip().lower() in ("1", "true", "t", "yes", "y", "on")
-    return told or _setting("offline") == "Enabled"
+    """Whether the user keeps uv, and with it everything here, off the network."""
+    variable = os.environ.get("UV_OFFLINE", "").strip().lower() in ("1", "true", "t", "yes", "y", "on")
+    return variable or _setting("offline") == "Enabled"
 
 
 def forbidden() -> str | None:
@@ -143,15 +141,15 @@ def forbidden() -> str | None:
 def check_settings() -> None:
     """Raises ``BuildFailed`` if the user's ``uv.toml`` would put packages elsewhere, or others.
 
-    What it says of indexes, the network and the cache holds.
+    Its settings of indexes, the network and the cache hold.
     """
     shown = _settings()
     found = [name for name, pattern in _MISLEADING.items() if re.search(pattern, shown)]
     if found:
         raise BuildFailed(
             f"uv.toml says {', '.join(f'`{name}`' for name in found)}: with that, packages would not get into the "
-            f"environment as they were verified, so it was not built and nothing was changed. Take that out, or name "
-            f"another file with UV_CONFIG_FILE; then run the same command again."
+            f"environment as they were verified, so it was not built and nothing was changed. Delete that setting, or "
+            f"name another file with UV_CONFIG_FILE; then run the same command again."
         )
 
 
@@ -161,7 +159,7 @@ def _setting(name: str) -> str | None:
 
 
 def _settings() -> str:
-    """What uv makes of its variables and all its uv.toml; empty if it does not say."""
+    """uv's settings, from its variables and all its uv.toml; empty if it does not show them."""
     folder = next(folder for folder in (home(), *home().parents) if folder.is_dir())
     # Without certificates, which no setting here depends on: uv would read all of them, and show them
     variables = {name: value for name, value in _variables().items() if not name.startswith("SSL_CERT_")}
@@ -183,21 +181,7 @@ def _shown(folder: Path, variables: tuple[tuple[str, str], ...]) -> str:
 
 def _variables() -> dict[str, str]:
     """The variables that uv is started with."""
-    variables = env_vars.cleaned(os.environ)
-    for name in _DECIDED:
-        variables.pop(name, None)
+    variables = {name: value for name, value in env_vars.cleaned(os.environ).items() if name not in _DECIDED}
     if variables.get("UV_LINK_MODE") == "symlink":  # `uv cache clean` would empty all environments
         del variables["UV_LINK_MODE"]
     return variables
-
-
-def _explanation(output: str) -> str:
-    tail = "\n".join(output.splitlines()[-12:])
-    words = " ".join(output.split())  # uv breaks its lines where it likes
-    for pattern, meaning, remedy in _CAUSES:
-        if re.search(pattern, words):
-            return (
-                f"{meaning}, so the environment was not built and nothing was changed. {remedy}; then run the same "
-                f"command again. uv said:\n{tail}"
-            )
-    return f"uv could not build the environment, and nothing was changed. It said:\n{tail}"
