@@ -20,6 +20,7 @@ from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import UnknownRelease
 from tfprovisioner.kernelspecs import gc, install, run_env
 from tfprovisioner.progress import reporting
+from tfprovisioner.system import data_dir
 from tfprovisioner.system.subprocesses import Children, Stopped
 
 
@@ -49,7 +50,7 @@ def test_where_it_is_registered_it_is_used_as_it_is(light: str, place: Path) -> 
     told: list[str] = []
     assert resolve(wanted("tf1"), told.append).folder == done.kernelspec
     assert not told
-    assert not kernel_ref.folder().exists()
+    assert not data_dir.batch_kernels().exists()
 
 
 def test_elsewhere_it_is_built_once_and_registered_for_nobody(elsewhere: KernelRef, place: Path) -> None:

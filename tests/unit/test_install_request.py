@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 
 import pytest
 
+from tfprovisioner.environments import build
 from tfprovisioner.environments.request import InstallRequest, made_by
-from tfprovisioner.errors import BadRequirement
+from tfprovisioner.errors import BadRequirement, NoWheels
+from tfprovisioner.progress import Reporter
 
 _FULL = InstallRequest(
     "1.15", name="mine", user=True, backend="conda", extras=("pandas", "tqdm<4.60"), python="3.7",
@@ -71,3 +74,11 @@ def test_kernels_of_other_versions() -> None:
     assert made_by({"backend": "uv", "order": "spoiled"}) == InstallRequest("", backend="uv")
     assert made_by({"backend": "existing"}) is None
     assert made_by({}) is None
+
+
+def test_windows_is_refused_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the name of the platform is patched; this runs on no Windows."""
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "platform", "win32")
+        with pytest.raises(NoWheels, match="not on Windows"), build.ensured(InstallRequest("tf1"), Reporter("tf1")):
+            pass

@@ -7,9 +7,8 @@ registers it for nobody. Any other kernel must be there under the same name. Nee
 import json
 import os
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from tfkernels.client import kernelspecs
@@ -23,7 +22,7 @@ from tfprovisioner.errors import BrokenEnvironment, ProvisionError
 from tfprovisioner.kernelspecs import health
 from tfprovisioner.kernelspecs import write as kernelspec
 from tfprovisioner.progress import Reporter
-from tfprovisioner.system.data_dir import home
+from tfprovisioner.system import data_dir
 
 
 class KernelMissing(ProvisionError):
@@ -41,11 +40,6 @@ class KernelRef:
     """Of its environment; ``None`` if any environment of the request will do."""
     tensorflow: str = ""
     """The release, if known."""
-
-
-def folder() -> Path:
-    """Kernelspecs that no Jupyter sees."""
-    return home() / "batch"
 
 
 def wanted(name: str) -> KernelRef:
@@ -85,8 +79,8 @@ def resolve(wanted: KernelRef, report: Callable[[str], None]) -> KernelSpec:
     request = _request(wanted)
     _check_recipe(wanted, request)
     with build.ensured(request, _StepReporter(wanted.name, report)) as (environment, _):
-        where, _ = kernelspec.write(request, environment, kernels=folder() / environment.recipe.name)
-        os.utime(where / "kernel.json")  # its last use: see ``unused``
+        where, _ = kernelspec.write(request, environment, kernels=data_dir.batch_kernels() / environment.recipe.name)
+        os.utime(where / "kernel.json")  # its last use: see kernelspecs/gc
     return KernelSpec(wanted.name, where, json.loads((where / "kernel.json").read_text(encoding="utf-8")))
 
 
@@ -99,13 +93,6 @@ def ready(wanted: KernelRef) -> bool:
         return store.whole(request) is not None
     except ProvisionError:
         return False
-
-
-def unused(before: float) -> Iterator[Path]:
-    """The kernelspecs in ``folder`` that no run used since ``before``, in seconds since 1970."""
-    for path in sorted(folder().glob("*/*/kernel.json")):
-        if path.stat().st_mtime < before:
-            yield path.parent
 
 
 def _registered(wanted: KernelRef) -> KernelSpec | None:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -12,7 +13,7 @@ from tfprovisioner.environments import bytecode, conda_packages, resolve, store,
 from tfprovisioner.environments.recipe import Recipe
 from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.environments.store import Environment
-from tfprovisioner.errors import BrokenEnvironment, BuildFailed
+from tfprovisioner.errors import BrokenEnvironment, BuildFailed, NoWheels
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons.choose import Interpreter
 from tfprovisioner.system import files, locking
@@ -35,6 +36,8 @@ def ensured(request: InstallRequest, report: Reporter) -> Iterator[tuple[Environ
     While the context lasts nobody else builds or deletes it. Two calls at once, in any processes, do the work once.
     Raises ``UnknownRelease``, ``NoWheels``, ``NoInterpreter``, ``BuildFailed``.
     """
+    if sys.platform == "win32":
+        raise NoWheels("tfkernels runs on Linux and macOS, not on Windows.")
     release = request.catalogue_entry
     if request.backend != "conda" or request.gpu:
         releases.require_wheels(release)

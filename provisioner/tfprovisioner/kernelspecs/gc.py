@@ -9,13 +9,12 @@ from pathlib import Path
 from filelock import Timeout
 
 from tfkernels.client import kernelspecs
-from tfprovisioner.batch import kernel_ref
 from tfprovisioner.conda import rattler_folder
 from tfprovisioner.environments import store
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.kernelspecs import write
 from tfprovisioner.pythons import from_conda
-from tfprovisioner.system.data_dir import home
+from tfprovisioner.system import data_dir
 
 _KEPT = 30 * 24 * 3600.0
 """Seconds for which a batch's kernel is kept after its last use: to build it again would take minutes."""
@@ -43,8 +42,8 @@ def collect(dry_run: bool = False) -> list[Garbage]:
         return _collect(dry_run)
     except OSError as error:
         raise ProvisionError(
-            f"The data folder {home()} cannot be cleaned up: {error.strerror} ({error.filename}). Make it writable and "
-            f"run the same command again."
+            f"The data folder {data_dir.home()} cannot be cleaned up: {error.strerror} ({error.filename}). Make it "
+            f"writable and run the same command again."
         ) from error
 
 
@@ -75,7 +74,8 @@ def _kernelspecs(dry_run: bool) -> Iterator[Garbage]:
 
 
 def _stale() -> list[Path]:
-    return list(kernel_ref.unused(time.time() - _KEPT))
+    found = sorted(data_dir.batch_kernels().glob("*/*/kernel.json"))
+    return [path.parent for path in found if path.stat().st_mtime < time.time() - _KEPT]
 
 
 def _environments(dry_run: bool) -> Iterator[Garbage]:
@@ -133,7 +133,7 @@ def _paths(found: Iterable[Garbage]) -> set[Path]:
 
 def _locks(dry_run: bool, without: set[Path]) -> Iterator[Garbage]:
     """Lock files of what is not there, or would not be."""
-    for path in sorted((home() / "locks").glob("*.lock")):
+    for path in sorted(data_dir.locks().glob("*.lock")):
         lock = store.lock(path.stem)
         try:
             lock.acquire(timeout=0)

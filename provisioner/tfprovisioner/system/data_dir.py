@@ -19,6 +19,11 @@ def environments() -> Path:
     return home() / "environments"
 
 
+def batch_kernels() -> Path:
+    """The folder of the kernelspecs that batches make, and no Jupyter sees."""
+    return home() / "batch"
+
+
 def locks() -> Path:
     """The folder of the lock files; made if it is missing."""
     folder = home() / "locks"

@@ -23,6 +23,7 @@ from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.kernelspecs import install
 from tfprovisioner.kernelspecs import write as kernelspec
+from tfprovisioner.system import data_dir
 
 
 def prepared(source: str, release: str, parameters: Mapping[str, Any], conditions: Conditions) -> Task:
@@ -77,7 +78,7 @@ class ReleaseRunner:
         return self._criterion.decide(release, executed, recorded.of_notebook(notebook, path.with_suffix(".values")))
 
     def _kernel(self, wanted: KernelRef, run: str) -> KernelSpec:
-        before, ready = set(kernel_ref.folder().glob("*/*")), kernel_ref.ready(wanted)
+        before, ready = set(data_dir.batch_kernels().glob("*/*")), kernel_ref.ready(wanted)
         spec = kernel_ref.resolve(wanted, lambda step: self._tell(Progress(run, "preparing", text=step)))
         if spec.folder not in before:
             self._made.append((spec, not ready))
