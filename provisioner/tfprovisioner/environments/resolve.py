@@ -223,8 +223,9 @@ def _explained(output: str, extras: Sequence[str], versions: Mapping[str, str], 
     if not re.search(r"No solution found|requirements are unsatisfiable", output):
         return None
     met = [name for name, pin in versions.items() if _met(name, pin, output)]
-    if not met:
-        return None
+    unknown = re.search(r"(\S+) was not found in the package registry", output)
+    if not met or (unknown is not None and normalized(unknown[1]) in versions):
+        return None  # uv says enough of a package that has no wheel, or of an index that lacks TensorFlow's own
     words = {normalized(word) for word in re.findall(r"[A-Za-z0-9][\w.-]*", output)}
     asked = " and ".join(repr(line) for line in [line for line in extras if name_of(line) in words] or extras)
     needs = "; ".join(_need(name, output) or f"another {name}" for name in met)
