@@ -191,7 +191,7 @@ def test_requests_between_cells(remote: Kernel) -> None:
     assert "bridge" in remote.request("complete_request", {"code": "bri", "cursor_pos": 3}, 30)["matches"]
     busy = remote.submit(SLEEP)
     assert running(busy)
-    with pytest.raises(TimeoutError, match="no reply to complete_request"):
+    with pytest.raises(TimeoutError, match="No reply to complete_request"):
         remote.request("complete_request", {"code": "bri", "cursor_pos": 3}, 0.1)
     busy.cancel()
 
@@ -245,7 +245,7 @@ def test_a_kernel_that_is_ended_did_not_die(installed: object, monkeypatch: pyte
 
     monkeypatch.setattr(process, "kill", and_wait)
     kernel.shutdown()
-    with pytest.raises(KernelDied, match="kernel tf1 was shut down while the cell ran"):
+    with pytest.raises(KernelDied, match="Kernel tf1 was shut down while the cell ran"):
         runs.result(timeout=10)
 
 

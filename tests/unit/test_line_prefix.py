@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tfkernels.output import line_prefix
-from tfkernels.output.line_prefix import Labels, aligned
+from tfkernels.output.line_prefix import PrefixedRelays, aligned
 from tfkernels.output.relay import FunctionRelay, Relay
 
 
@@ -17,7 +17,7 @@ class Page:
     def __init__(self) -> None:
         self.streams = ""
         self.displays: dict[str, Any] = {}
-        self.labels = Labels(FunctionRelay(self.take), aligned(["tf1", "tf2"], "│"))
+        self.labels = PrefixedRelays(FunctionRelay(self.take), aligned(["tf1", "tf2"], "│"))
 
     def take(self, output: dict[str, Any]) -> None:
         if output["output_type"] == "stream":
@@ -57,7 +57,7 @@ def test_an_incomplete_line_keeps_others_waiting_for_a_while(page: Page, monkeyp
     other.stream("stderr", " 20%")
     one.stream("stderr", "\r 30%")
     assert page.streams == "tf1 │  10%\rtf1 │  30%"
-    monkeypatch.setattr(line_prefix, "TURN", 0)
+    monkeypatch.setattr(line_prefix, "LINE_TIMEOUT", 0)
     other.stream("stderr", "\r 40%")
     page.labels.close()
     assert page.streams == "tf1 │  10%\rtf1 │  30%\ntf2 │  40%\ntf1 │  30%\ntf2 │  40%\n"
@@ -99,7 +99,7 @@ def test_a_kernel_clears_its_own_displays(page: Page) -> None:
 
 
 def test_where_nothing_can_be_replaced_nothing_is_taken_back(capsys: pytest.CaptureFixture[str]) -> None:
-    one = Labels(Relay(), {"tf1": "tf1 │ "}).of("tf1")
+    one = PrefixedRelays(Relay(), {"tf1": "tf1 │ "}).of("tf1")
     html(one, "first")
     one.clear(wait=False)
     html(one, "second")
@@ -113,7 +113,7 @@ def test_questions_are_labelled() -> None:
         def ask(self, prompt: str, password: bool) -> str:
             return f"{prompt}{password}"
 
-    one = Labels(Answering(), {"tf1": "tf1 │ "}).of("tf1")
+    one = PrefixedRelays(Answering(), {"tf1": "tf1 │ "}).of("tf1")
     assert one.can_ask
     assert one.ask("a? ", True) == "tf1 │ a? True"
-    assert not Labels(FunctionRelay(print), {"tf1": "tf1 │ "}).of("tf1").can_ask
+    assert not PrefixedRelays(FunctionRelay(print), {"tf1": "tf1 │ "}).of("tf1").can_ask

@@ -19,7 +19,7 @@ from tfkernels.client.kernel import Kernel
 from tfkernels.client.process import EXIT_TIMEOUT, KernelInfo, Process
 from tfkernels.errors import UnknownKernel, UsageError
 from tfkernels.protocol import Message
-from tfkernels.transfer.shared_memory.segment import Address, Segment
+from tfkernels.transfer.shared_memory.segment import Segment
 
 ANSWER_TIMEOUT = 3.0
 """Seconds that ``attach`` waits for an answer."""
@@ -192,30 +192,16 @@ def _start_time(pid: int) -> str | None:
     return "unknown"
 
 
-class CancelToken:
-    """Right to take a cell back that waits in the queue of an attached kernel.
-
-    The request names a file of this process, and the kernel runs the cell only if it can lock that file (see
-    ``kernel_side.execute``). The first lock decides. When this process ends, the file is gone, and the cell is not run.
-    """
-
-    def __init__(self) -> None:
-        self._segment = Segment()
-
-    @property
-    def address(self) -> Address:
-        return self._segment.address
+class CancelToken(Segment):
+    """File that the kernel has to lock before it runs a cell of ours (see ``kernel_side.execute``)."""
 
     def cancel(self) -> bool:
         """Whether the cell has not begun, and never will."""
         try:
-            fcntl.flock(self._segment.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return False
         return True
-
-    def close(self) -> None:
-        self._segment.close()
 
 
 class AttachedConnection(KernelConnection):

@@ -1,8 +1,4 @@
-"""The sockets to a kernel, spoken to with Jupyter's own ``Session``.
-
-Not ``BlockingKernelClient``: up to jupyter_client 7 its blocking calls patch the running event loop (nest_asyncio),
-which loses cells in the kernel that we live in; and a plain socket costs less per cell.
-"""
+"""Sockets to a kernel, with Jupyter's ``Session``. See docs/design/cells-in-other-kernels.md."""
 
 from __future__ import annotations
 

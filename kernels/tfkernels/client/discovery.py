@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -17,17 +16,9 @@ from tfkernels.errors import UnknownKernel
 HEARTBEAT_TIMEOUT = 1.0
 """Seconds that a kernel has to answer a heartbeat. A thread of it answers, also while a cell runs."""
 
-_NEEDED = (
-    "key",
-    "signature_scheme",
-    "transport",
-    "ip",
-    "shell_port",
-    "iopub_port",
-    "stdin_port",
-    "control_port",
-    "hb_port",
-)
+_NEEDED = {"key", "signature_scheme", "transport", "ip"} | {
+    f"{channel}_port" for channel in ("shell", "iopub", "stdin", "control", "hb")
+}
 
 
 class Running(NamedTuple):
@@ -36,6 +27,8 @@ class Running(NamedTuple):
     id: str
     file: Path
     connection: dict[str, Any]
+    written: float
+    """The time when the file was written."""
 
     @property
     def kernel(self) -> str:
@@ -122,19 +115,17 @@ def own() -> Path | None:
 
 
 def _read_all() -> list[Running]:
-    folder = Path(jupyter_runtime_dir())
-    try:
-        files = sorted(folder.glob("*.json"), key=lambda file: -os.stat(file).st_mtime)
-    except OSError:
-        files = list(folder.glob("*.json"))  # one was deleted meanwhile
-    return [kernel for kernel in map(_read, files) if kernel is not None]
+    """Kernels by all connection files, the youngest first."""
+    found = [kernel for kernel in map(_read, Path(jupyter_runtime_dir()).glob("*.json")) if kernel is not None]
+    return sorted(found, key=lambda kernel: -kernel.written)
 
 
 def _read(file: Path) -> Running | None:
     try:
+        written = file.stat().st_mtime
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    if not isinstance(content, dict) or not set(_NEEDED) <= set(content):
+    if not isinstance(content, dict) or not set(content) >= _NEEDED:
         return None  # another file, such as the server's
-    return Running(file.stem.replace("kernel-", "", 1), file, content)
+    return Running(file.stem.replace("kernel-", "", 1), file, content, written)

@@ -11,8 +11,8 @@ from tfkernels.client.inputs import Inputs, loaded
 from tfkernels.client.kernel import Kernel
 from tfkernels.client.wait import run_in_foreground
 from tfkernels.errors import CellsFailed
-from tfkernels.output import relay as relays
-from tfkernels.output.line_prefix import Labels, aligned
+from tfkernels.output.line_prefix import PrefixedRelays, aligned
+from tfkernels.output.relay import Show, relay_for
 
 
 def each(
@@ -22,7 +22,7 @@ def each(
     inputs: Inputs = None,
     outputs: Mapping[str, str] | None = None,
     timeout: float | None = None,
-    show: relays.Show = None,
+    show: Show = None,
 ) -> dict[str, dict[str, Any]]:
     """Runs a cell in several kernels at the same time; an output is a dict by the kernel's name.
 
@@ -32,22 +32,22 @@ def each(
     found = list(dict.fromkeys(registry.get(kernel) if isinstance(kernel, str) else kernel for kernel in kernels))
     for kernel in found:
         kernel.begin()  # they start at the same time
-    labels = Labels(relays.of(show), aligned([kernel.name for kernel in found], "│"))
-    with loaded(inputs, labels.show) as leases:
+    relays = PrefixedRelays(relay_for(show), aligned([kernel.name for kernel in found], "│"))
+    with loaded(inputs, relays.relay) as leases:
         for lease in leases:
             lease.lendable = False  # a kernel may not write its outputs over inputs that others still read
         try:
             cells = run_in_foreground(
-                kernel.make_cell(code, leases, outputs, labels.of(kernel.name), timeout=timeout) for kernel in found
+                kernel.make_cell(code, leases, outputs, relays.of(kernel.name), timeout=timeout) for kernel in found
             )
         finally:
-            labels.close()
-    _raise_if_failed(cells, labels)
+            relays.close()
+    _raise_if_failed(cells, relays)
     results = {cell.kernel: cell.result() for cell in cells}
     return {name: {kernel: result[name] for kernel, result in results.items()} for name in outputs or {}}
 
 
-def _raise_if_failed(cells: Sequence[Cell], labels: Labels) -> None:
+def _raise_if_failed(cells: Sequence[Cell], relays: PrefixedRelays) -> None:
     problems = {cell.kernel: cell.exception() for cell in cells}
     failed = {name: problem for name, problem in problems.items() if problem is not None}
     if not failed:
@@ -58,6 +58,6 @@ def _raise_if_failed(cells: Sequence[Cell], labels: Labels) -> None:
         if isinstance(problem, KeyboardInterrupt):
             raise problem
     for name, problem in failed.items():
-        labels.of(name).error(problem)
-    labels.close()
+        relays.of(name).error(problem)
+    relays.close()
     raise CellsFailed(failed, [name for name in problems if name not in failed])

@@ -16,8 +16,7 @@ from tfkernels.client.process import KernelProcess, Process
 from tfkernels.client.signals import postponed, redirected
 from tfkernels.client.wait import run_in_foreground
 from tfkernels.errors import KernelDied
-from tfkernels.output import relay as relays
-from tfkernels.output.relay import Relay
+from tfkernels.output.relay import Relay, Show, relay_for
 from tfkernels.transfer.lease import SegmentLease
 from tfkernels.transfer.message import check, join
 
@@ -140,7 +139,7 @@ class Kernel:
         outputs: Mapping[str, str] | None = None,
         timeout: float | None = None,
         store_history: bool = True,
-        show: relays.Show = None,
+        show: Show = None,
     ) -> dict[str, Any]:
         """Runs a cell there and returns its outputs, a dict by name.
 
@@ -153,7 +152,7 @@ class Kernel:
         ``CellTimeout``, ``KernelDied`` if the kernel's process ends (the next cell gets a fresh one),
         ``KernelStartError``.
         """
-        relay = relays.of(show)
+        relay = relay_for(show)
         self.begin()  # before memory is taken: a kernel that cannot start takes none
         with loaded(inputs, relay) as leases:
             cell = self.make_cell(code, leases, outputs, relay, timeout=timeout, store_history=store_history)
@@ -168,7 +167,7 @@ class Kernel:
         outputs: Mapping[str, str] | None = None,
         timeout: float | None = None,
         store_history: bool = True,
-        show: relays.Show = None,
+        show: Show = None,
         deliver: Callable[[dict[str, Any]], None] | None = None,
     ) -> Cell:
         """Like ``run``, in the background: returns at once, with a future whose ``result()`` has the outputs.
@@ -178,7 +177,7 @@ class Kernel:
         another thread; in a notebook, under the cell that this was called in. ``deliver`` gets the outputs when
         ``result`` is first called.
         """
-        relay = relays.of(show).afterwards()
+        relay = relay_for(show).afterwards()
         self.begin()
         values, references = split_references(inputs)
         with loaded(values, relay) as leases:

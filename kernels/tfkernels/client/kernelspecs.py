@@ -147,30 +147,26 @@ def _look_for_files_left(name: str) -> None:
 
 
 def _other(name: str, folder: Path) -> KernelSpec:
+    """A kernel that tfkernels did not register. Raises ``UnknownKernel`` if it cannot be used from here."""
+    from traitlets import TraitError
+
     try:
-        found = _manager().get_kernel_spec(name).to_dict()
-    except Exception:  # noqa: BLE001 (the file may hold anything)
-        found = _anything(folder / "kernel.json")
-    metadata = found.get("metadata") or {}
+        spec = _manager().get_kernel_spec(name).to_dict()
+    except (OSError, LookupError, TypeError, ValueError, AttributeError, TraitError) as error:
+        why = f"{folder / 'kernel.json'} is damaged ({error})"
+        raise UnknownKernel(f"Cannot use kernel {name!r}: {why}. Correct or delete it.") from error
+    metadata = spec.get("metadata") or {}
     provisioner = (metadata.get("kernel_provisioner") or {}).get("provisioner_name", "local-provisioner")
-    if str(found.get("language", "")).lower() != "python":
+    if str(spec.get("language", "")).lower() != "python":
         raise UnknownKernel(
-            f"Cannot use kernel {name!r}: it is one for {found.get('language') or 'no language'}, not for Python."
+            f"Cannot use kernel {name!r}: it is one for {spec.get('language') or 'no language'}, not for Python."
         )
     if provisioner != "local-provisioner":
         raise UnknownKernel(
             f"Cannot start kernel {name!r}: it is started by {provisioner}, which only Jupyter can do. Open it in a "
             f"notebook, then use it from here with: %tfkernels attach"
         )
-    return KernelSpec(name, folder, found)
-
-
-def _anything(path: Path) -> typing.Dict[str, typing.Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+    return KernelSpec(name, folder, spec)
 
 
 def _names(folder: Path) -> typing.List[str]:

@@ -130,8 +130,10 @@ class OutputRouter:
                     relay.handle(message)
 
     def _show_comm(self, message: Message) -> None:
-        self._comms.receive(message, self.relay_of(message["parent_header"].get("msg_id")))
+        if self._comms is not None:
+            self._comms.receive(message, self.relay_of(message["parent_header"].get("msg_id")))
 
     def close(self) -> None:
-        with contextlib.suppress(Exception):  # when this process ends, the notebook may be gone already
-            self._comms.close()
+        if self._comms is not None:
+            with contextlib.suppress(Exception):  # when this process ends, the notebook may be gone already
+                self._comms.close()

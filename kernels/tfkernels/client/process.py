@@ -159,11 +159,7 @@ class KernelProcess(Process):
         self._signal(signal.SIGINT)
 
     def wake_system_call(self) -> None:
-        """Python notes SIGINT and acts on it after the system call: one right before ``time.sleep(60)`` acts after it.
-
-        A second SIGINT would hit code that cleans up. SIGURG ends the call and is ignored otherwise (see
-        ``tfkernels.kernel_side.interrupt``).
-        """
+        """By SIGURG: a second SIGINT would hit code that cleans up. See ``tfkernels.kernel_side.interrupt``."""
         if os.name == "posix":
             self._signal(signal.SIGURG)
 

@@ -7,31 +7,36 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ContextManager
 
 INTERRUPT_GRACE = 5.0
 """Seconds that a cell has to react to an interrupt before another one ends its kernel."""
 
 
 @contextmanager
-def redirected(action: Callable[[], None]) -> Iterator[None]:
-    """SIGINT calls ``action`` instead of raising ``KeyboardInterrupt`` in the middle of whatever runs here.
-
-    An exception between the receipt of a message and its handling would lose the message. Only the main thread may
-    set signal handlers; in another one nothing changes, and SIGINT does not arrive there either.
-    """
+def _handled_by(handler: Any) -> Iterator[None]:
+    """Only the main thread may set signal handlers; in another one nothing changes, and SIGINT does not arrive."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-
-    def handler(*_: Any) -> None:
-        action()
-
     previous = signal.signal(signal.SIGINT, handler)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, previous)
+
+
+def redirected(action: Callable[[], None]) -> ContextManager[None]:
+    """SIGINT calls ``action`` instead of raising ``KeyboardInterrupt`` in the middle of the code here.
+
+    An exception between the receipt of a message and its handling would lose the message.
+    """
+    return _handled_by(lambda *_: action())
+
+
+def raising() -> ContextManager[None]:
+    """SIGINT raises ``KeyboardInterrupt`` again, while this thread waits for the user."""
+    return _handled_by(signal.default_int_handler)
 
 
 @contextmanager
@@ -44,16 +49,3 @@ def postponed() -> Iterator[None]:
     finally:
         if pressed:
             os.kill(os.getpid(), signal.SIGINT)
-
-
-@contextmanager
-def raising() -> Iterator[None]:
-    """SIGINT raises ``KeyboardInterrupt`` again, while this thread waits for the user."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)

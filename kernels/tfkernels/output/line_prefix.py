@@ -1,4 +1,4 @@
-"""The output of several kernels in one place, each line labelled with where it comes from."""
+"""Output of several kernels in one place, each line with the name of its kernel before it."""
 
 from __future__ import annotations
 
@@ -7,161 +7,160 @@ import uuid
 from collections import deque
 from typing import Callable, Mapping, Sequence
 
-from tfkernels.output.relay import Bundle, Relay, shown
+from tfkernels.output.relay import Bundle, Relay
 
-TURN = 1.0
-"""Seconds that a line which is not complete (a progress bar) keeps the others' incomplete ones waiting."""
+LINE_TIMEOUT = 1.0
+"""Seconds that an incomplete line (a progress bar) keeps incomplete lines of other kernels waiting."""
 
-LONGEST = 100_000
+MAX_LINE_LENGTH = 100_000
 """Characters. A line that has not ended by then is shown in pieces."""
 
 
 def aligned(names: Sequence[str], end: str) -> dict[str, str]:
-    """Labels as long as each other."""
+    """Prefixes of one width, by name."""
     width = max(len(name) for name in names)
     return {name: f"{name.ljust(width)} {end} " for name in names}
 
 
-class Labels:
-    """Shares out one relay. One incomplete line can be on the screen: the floor is that kernel's until the line is
-    complete, or another one has waited for its turn; complete lines are shown at once."""
+class PrefixedRelays:
+    """Relays of several kernels that share one.
 
-    def __init__(self, show: Relay, labels: Mapping[str, str], live: Callable[[str], bool] = lambda _: True) -> None:
-        """``labels`` by kernel; ``live`` says of a stream whether lines are shown that have not ended."""
-        self.show = show
+    One incomplete line can be on the screen. It stays that kernel's until it is complete, or its time is over and
+    another kernel has one. Complete lines are shown at once.
+    """
+
+    def __init__(self, relay: Relay, prefixes: Mapping[str, str], live: Callable[[str], bool] = lambda _: True) -> None:
+        """``prefixes`` by kernel; ``live`` says of a stream whether incomplete lines are shown."""
+        self.relay = relay
         self.live = live
-        self._relays = {name: LabelledRelay(self, name, label) for name, label in labels.items()}
-        self._floor: LabelledRelay | None = None
+        self._relays = {name: PrefixedRelay(self, name, prefix) for name, prefix in prefixes.items()}
+        self._owner: PrefixedRelay | None = None  # of the incomplete line on the screen
         self._since = 0.0
-        self._owners: dict[str, str] = {}  # of the displays, by their ids
+        self._display_owners: dict[str, str] = {}  # kernels by the ids of their displays
 
-    def of(self, name: str) -> LabelledRelay:
+    def of(self, name: str) -> PrefixedRelay:
         return self._relays[name]
 
     def close(self) -> None:
-        """Shows what is not complete."""
-        for one in self._relays.values():
-            one.complete()
+        """Shows the incomplete lines."""
+        for relay in self._relays.values():
+            relay.end_line()
 
-    def take(self, one: LabelledRelay, always: bool = False) -> bool:
-        """Whether the line that is begun may now be this one's."""
+    def acquire_line(self, relay: PrefixedRelay, force: bool = False) -> bool:
+        """Whether the incomplete line on the screen is now this relay's."""
         now = time.monotonic()
-        if self._floor is not one:
-            if self._floor is not None and not always and now - self._since < TURN:
+        if self._owner is not relay:
+            if self._owner is not None and not force and now - self._since < LINE_TIMEOUT:
                 return False
-            if self._floor is not None:
-                self._floor.interrupted()
-            self._floor, self._since = one, now
+            if self._owner is not None:
+                self._owner.leave_line()
+            self._owner, self._since = relay, now
         return True
 
-    def identity(self, kernel: str, wanted: str) -> str:
-        """Of a display. The same code gives several kernels' displays the same id: the second gets another one."""
-        return wanted if self._owners.setdefault(wanted, kernel) == kernel else f"{wanted}-{kernel}"
+    def release_line(self, relay: PrefixedRelay) -> None:
+        if self._owner is relay:
+            self._owner = None
 
-    def leave(self, one: LabelledRelay) -> None:
-        if self._floor is one:
-            self._floor = None
+    def display_id(self, kernel: str, wanted: str) -> str:
+        """The same code gives displays of several kernels the same id: the second gets another one."""
+        return wanted if self._display_owners.setdefault(wanted, kernel) == kernel else f"{wanted}-{kernel}"
 
 
-class LabelledRelay(Relay):
-    """One kernel's part of the output.
+class PrefixedRelay(Relay):
+    """Output of one of the kernels.
 
-    What the cell clears are its own displays: the next ones take their places. Lines are among those of the others, and
-    stay.
+    A cell clears its own displays: its next ones take their places. Its lines stay among those of the others.
     """
 
-    def __init__(self, labels: Labels, kernel: str, label: str) -> None:
-        self._labels = labels
+    def __init__(self, shared: PrefixedRelays, kernel: str, prefix: str) -> None:
+        self._shared = shared
         self._kernel = kernel
-        self._label = label
-        self._places: dict[str, str] = {}  # of its displays: what their ids are here, by those that they have there
-        self._cleared: deque[str] = deque()
-        self._waits = False  # whether those are seen until something else comes
+        self._prefix = prefix
+        self._display_ids: dict[str, str] = {}  # ids of its displays here, by their ids in the kernel
+        self._cleared: deque[str] = deque()  # ids of cleared displays, for the next ones
+        self._blank_later = False  # whether they are visible until the next output
         self._stream = "stdout"
-        self._line = ""  # that is not complete; what was before its last carriage return is gone
+        self._line = ""  # the incomplete line, from its last carriage return on
         self._on_screen = False
 
     def stream(self, name: str, text: str) -> None:
         if name != self._stream:
-            self.complete()
+            self.end_line()
             self._stream = name
-        self._blank()
+        self._blank_cleared()
         *lines, rest = (self._line + text.replace("\r\n", "\n")).split("\n")
         if lines:
-            self._labels.take(self, always=True)
+            self._shared.acquire_line(self, force=True)
             begin = "\r" if self._on_screen else ""
-            whole = "".join(f"{self._label}{_last(line)}\n" for line in lines)
-            self._labels.show.stream(self._stream, begin + whole)
+            whole = "".join(f"{self._prefix}{_visible(line)}\n" for line in lines)
+            self._shared.relay.stream(self._stream, begin + whole)
             self._on_screen = False
-            self._labels.leave(self)
-        self._line = _last(rest, keep=True)
-        if len(self._line) > LONGEST:
-            self.complete()
-        elif self._line and self._labels.live(name) and self._labels.take(self):
+            self._shared.release_line(self)
+        self._line = _visible(rest, keep_return=True)
+        if len(self._line) > MAX_LINE_LENGTH:
+            self.end_line()
+        elif self._line and self._shared.live(name) and self._shared.acquire_line(self):
             begin = "\r" if self._on_screen else ""
-            self._labels.show.stream(self._stream, begin + self._label + _last(self._line))
+            self._shared.relay.stream(self._stream, begin + self._prefix + _visible(self._line))
             self._on_screen = True
 
-    def interrupted(self) -> None:
-        """Somebody else takes the floor: what is on the screen stays there, and is written again later."""
+    def leave_line(self) -> None:
+        """Another kernel's line follows: the incomplete line stays on the screen, and is written again later."""
         if self._on_screen:
-            self._labels.show.stream(self._stream, "\n")
+            self._shared.relay.stream(self._stream, "\n")
             self._on_screen = False
 
-    def complete(self) -> None:
+    def end_line(self) -> None:
         if self._line:
             self.stream(self._stream, "\n")
 
     def display(self, data: Bundle, metadata: Bundle, transient: Bundle, update: bool) -> None:
-        self.complete()
+        self.end_line()
         wanted: str = transient.get("display_id") or ""
         if set(data) == {"text/plain"}:
             if not wanted:
                 self.stream("stdout", f"{data['text/plain']}\n")
                 return
-            data = {"text/plain": "\n".join(self._label + line for line in data["text/plain"].split("\n"))}
+            data = {"text/plain": "\n".join(self._prefix + line for line in data["text/plain"].split("\n"))}
         elif not update and not self._cleared:
             self.stream("stdout", "\n")
         if update:
-            place = self._places.get(wanted, wanted)
+            display_id = self._display_ids.get(wanted, wanted)
         elif self._cleared:
-            place, update = self._cleared.popleft(), True
+            display_id, update = self._cleared.popleft(), True
         else:
-            place = self._labels.identity(self._kernel, wanted or f"tfkernels-{uuid.uuid4().hex}")
-        self._places[wanted or place] = place
-        self._labels.show.display(data, metadata, {**transient, "display_id": place}, update)
-        self._blank()
+            display_id = self._shared.display_id(self._kernel, wanted or f"tfkernels-{uuid.uuid4().hex}")
+        self._display_ids[wanted or display_id] = display_id
+        self._shared.relay.display(data, metadata, {**transient, "display_id": display_id}, update)
+        self._blank_cleared()
 
     def clear(self, wait: bool) -> None:
-        self.complete()
-        if self._labels.show.replaces:
-            self._cleared.extend(place for place in self._places.values() if place not in self._cleared)
-            self._places.clear()
-            self._waits = True
+        self.end_line()
+        if self._shared.relay.replaces:
+            self._cleared.extend(found for found in self._display_ids.values() if found not in self._cleared)
+            self._display_ids.clear()
+            self._blank_later = True
             if not wait:
-                self._blank()
+                self._blank_cleared()
 
-    def _blank(self) -> None:
-        """What was cleared is not seen any more; its places are kept for what comes."""
-        if self._waits:
-            self._waits = False
-            for place in self._cleared:
-                self._labels.show.display({"text/plain": ""}, {}, {"display_id": place}, update=True)
+    def _blank_cleared(self) -> None:
+        """Makes cleared displays invisible; their places are kept for the next ones."""
+        if self._blank_later:
+            self._blank_later = False
+            for display_id in self._cleared:
+                self._shared.relay.display({"text/plain": ""}, {}, {"display_id": display_id}, update=True)
 
     def value(self, data: Bundle, metadata: Bundle) -> None:
         self.display(data, metadata, {}, update=False)
 
-    def error(self, error: BaseException) -> None:
-        self.stream("stderr", "\n".join(shown(error)) + "\n")
-
     @property
     def can_ask(self) -> bool:
-        return self._labels.show.can_ask
+        return self._shared.relay.can_ask
 
     def ask(self, prompt: str, password: bool) -> str:
-        """They ask one after another: whoever attends to the cells handles one message at a time."""
-        self.complete()
-        return self._labels.show.ask(self._label + prompt, password)
+        """Kernels ask one after another: the thread that waits for their cells handles one message at a time."""
+        self.end_line()
+        return self._shared.relay.ask(self._prefix + prompt, password)
 
     def starting(self, kernel: str) -> None:
         self.stream("stderr", f"kernel {kernel} is starting\n")
@@ -170,11 +169,11 @@ class LabelledRelay(Relay):
         self.stream("stderr", f"kernel {kernel} has started\n")
 
     def afterwards(self) -> Relay:
-        return self._labels.show.afterwards()
+        return self._shared.relay.afterwards()
 
 
-def _last(line: str, keep: bool = False) -> str:
-    """What is seen of a line with carriage returns; one at its end takes effect with what comes after it."""
+def _visible(line: str, keep_return: bool = False) -> str:
+    """The visible part of a line with carriage returns. One at its end takes effect with the next text."""
     ended = line.endswith("\r")
-    seen = line.rstrip("\r").rsplit("\r", 1)[-1]
-    return seen + "\r" if keep and ended else seen
+    visible = line.rstrip("\r").rsplit("\r", 1)[-1]
+    return visible + "\r" if keep_return and ended else visible

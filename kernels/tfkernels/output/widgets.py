@@ -1,8 +1,6 @@
-"""Widgets of another kernel in this kernel's notebook: their messages are forwarded in both directions.
+"""Widgets of another kernel in this kernel's notebook: a proxy for each comm forwards messages in both directions.
 
-The two halves of a widget, in a kernel and in the browser, talk through a *comm*. The browser knows the notebook's
-kernel only. So this kernel has a proxy for each comm of the other one, which forwards the browser's messages to the
-other kernel, and the other kernel's messages to the browser in this kernel's name.
+See docs/design/cells-in-other-kernels.md.
 """
 
 from __future__ import annotations
@@ -44,24 +42,14 @@ class Connection(Protocol):
     def interrupt_kernel(self) -> None: ...
 
 
-def comms_of(connection: Connection) -> NoComms:
-    """The comms of a running kernel, as far as this process can show them."""
+def comms_of(connection: Connection) -> Comms | None:
+    """The comms of a running kernel; ``None`` if this process is no notebook's kernel, so that no widget is visible."""
     ipython = sys.modules.get("IPython")
     kernel = getattr(ipython.get_ipython(), "kernel", None) if ipython else None
-    return NoComms() if kernel is None else Comms(Frontend.of(kernel), connection)
+    return None if kernel is None else Comms(Frontend.of(kernel), connection)
 
 
-class NoComms:
-    """The comms of a running kernel where nobody sees widgets: this process is no notebook's kernel."""
-
-    def receive(self, message: Message, relay: Relay | None) -> None:
-        """Gets a comm message of the other kernel; ``relay`` shows the output of the same cell."""
-
-    def close(self) -> None:
-        """The other kernel has ended."""
-
-
-class Comms(NoComms):
+class Comms:
     """The comms of a running kernel. Its methods are called in several threads."""
 
     def __init__(self, frontend: Frontend, connection: Connection) -> None:
@@ -74,6 +62,7 @@ class Comms(NoComms):
     # From the kernel to the browser
 
     def receive(self, message: Message, relay: Relay | None) -> None:
+        """Gets a comm message of the other kernel; ``relay`` shows the output of the same cell."""
         kind, content = message["header"]["msg_type"], message["content"]
         comm_id = content["comm_id"]
         if kind == "comm_open" and self._connection.caused(message):
@@ -143,7 +132,7 @@ class Comms(NoComms):
         self._proxies.pop(proxy.comm_id, None)
 
     def close(self) -> None:
-        """Widgets stay visible and are disabled where they can be: closed ones would vanish from the notebook."""
+        """The kernel has ended. Its widgets are disabled where possible; closed ones would vanish from the notebook."""
         if self in self._frontend.others:
             self._frontend.others.remove(self)
         for relay in list(self._unanswered.values()):

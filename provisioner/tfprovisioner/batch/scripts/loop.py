@@ -124,7 +124,7 @@ class _Loop:
         for stream_name, stream in process.streams.items():
             with suppress(KeyError):
                 self._selector.unregister(stream)
-            self._output.of(kernel, stream_name).complete()
+            self._output.of(kernel, stream_name).end_line()
         del self._closing[process]
         with self._running.pop(process):
             outcome = process.finish()

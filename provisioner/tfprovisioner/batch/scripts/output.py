@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
-from tfkernels.output.line_prefix import LabelledRelay, Labels, aligned
+from tfkernels.output.line_prefix import PrefixedRelay, PrefixedRelays, aligned
 from tfkernels.output.relay import Relay
 
 _COLOURS = (36, 33, 35, 32, 34, 31)
@@ -27,9 +27,9 @@ class ScriptOutput(Relay):
         coloured = dict(zip(names, self._colours, strict=True))
         # Each stream of a script has lines of its own.
         parts = {f"{name} {stream}": coloured[name] for name in names for stream in ("stdout", "stderr")}
-        self._labels = Labels(self, parts, self.live)
+        self._labels = PrefixedRelays(self, parts, self.live)
 
-    def of(self, name: str, stream: str) -> LabelledRelay:
+    def of(self, name: str, stream: str) -> PrefixedRelay:
         return self._labels.of(f"{name} {stream}")
 
     def close(self) -> None:
