@@ -19,7 +19,6 @@ from tfprovisioner.batch.kernel_ref import KernelMissing, KernelRef, resolve, wa
 from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import UnknownRelease
 from tfprovisioner.kernelspecs import gc, install, run_env
-from tfprovisioner.progress import reporting
 from tfprovisioner.system import data_dir
 from tfprovisioner.system.subprocesses import Children, Stopped
 
@@ -27,8 +26,7 @@ from tfprovisioner.system.subprocesses import Children, Stopped
 @pytest.fixture
 def elsewhere(light: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> KernelRef:
     """What ``tf1`` means on a machine that has it; after that this is another machine."""
-    with reporting() as reporter_for:
-        install.carry_out(InstallRequest("tf1", user=True), reporter_for("tf1"))
+    install.install(InstallRequest("tf1", user=True))
     found = wanted("tf1")
     _move(place, monkeypatch)
     return found
@@ -45,8 +43,7 @@ def _environments(place: Path) -> list[Path]:
 
 
 def test_where_it_is_registered_it_is_used_as_it_is(light: str, place: Path) -> None:
-    with reporting() as reporter_for:
-        done = install.carry_out(InstallRequest("tf1", user=True), reporter_for("tf1"))
+    done = install.install(InstallRequest("tf1", user=True))
     told: list[str] = []
     assert resolve(wanted("tf1"), told.append).folder == done.kernelspec
     assert not told
@@ -130,8 +127,7 @@ def test_a_kernel_that_others_made_has_to_be_there(place: Path, monkeypatch: pyt
 
 def test_a_path_on_one_machine_means_nothing_on_another(light: str, place: Path) -> None:
     python = str(InstallRequest("tf1").choose_interpreter().path)
-    with reporting() as reporter_for:
-        install.carry_out(InstallRequest("tf1", name="mine", user=True, python=python), reporter_for("mine"))
+    install.install(InstallRequest("tf1", name="mine", user=True, python=python))
     order = wanted("mine").request
     assert order is not None
     assert (order["python"], order["release"], order["name"]) == ("3.7", "1.15.5", "mine")

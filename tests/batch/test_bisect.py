@@ -108,8 +108,8 @@ def test_an_output_that_is_not_empty_is_left_alone(home: Path, tmp_path: Path) -
     [
         (["--good", "1.15", "--bad", "tf1"], "are the same release, 1.15.5"),
         (["--good", "1.15", "--bad", "1.99"], "There is no TensorFlow release '1.99'"),
-        (["--good", "1.15", "--bad", "2.0", "--test", "loss <"], "is no expression"),
-        (["--good", "1.15", "--bad", "2.0", "--test", "a", "--record", "b"], "either --record or --test decides"),
+        (["--good", "1.15", "--bad", "2.0", "--test", "loss <"], "is not an expression"),
+        (["--good", "1.15", "--bad", "2.0", "--test", "a", "--record", "b"], "use either --record or --test"),
         (["--good", "1.15", "--bad", "2.0", "-p", "2x", "3"], "is not a parameter name"),
     ],
 )

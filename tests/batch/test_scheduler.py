@@ -25,7 +25,6 @@ from tfprovisioner.batch.outcomes import Progress
 from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.kernelspecs import install
-from tfprovisioner.progress import reporting
 
 _LIGHT = """
 import os
@@ -73,8 +72,7 @@ def test_environments_are_built_there_on_first_use(
     light: str, place: Path, shared: Path, cluster_of_two: Options
 ) -> None:
     (shared / "light.txt").write_text(light)
-    with reporting() as reporter_for:
-        install.carry_out(InstallRequest("tf1", name="mine", user=True), reporter_for("mine"))
+    install.install(InstallRequest("tf1", name="mine", user=True))
     (place / "data.txt").write_text("42")
     inputs = pack({place / "data.txt": "data.txt"})
     tasks = [task(f"run{number}", _USING, kernel="mine", inputs=inputs) for number in range(3)]

@@ -42,7 +42,7 @@ def test_interrupted_leaves_nothing(place: Path) -> None:
     _, rest = process.communicate(timeout=30)
     assert process.returncode != 0
     assert "Traceback" not in rest
-    assert "interrupted. Nothing has changed" in rest
+    assert "interrupted, nothing changed" in rest
     assert list((place / "home" / "environments").iterdir()) == []
 
 
@@ -135,7 +135,7 @@ def test_an_environment_that_looks_whole_but_is_not(one: install.Installed) -> N
     shutil.rmtree(package)
     sick = tfkernels("doctor", "tf1")
     assert sick.returncode == 1
-    assert "mend it with: tfkernels install tf1 --user --rebuild" in sick.stdout
+    assert "fix it with: tfkernels install tf1 --user --rebuild" in sick.stdout
     assert tfkernels("install", "tf1", "--user", "--rebuild").returncode == 0
     assert tfkernels("doctor", "tf1").returncode == 0
 

@@ -54,7 +54,7 @@ def test_a_second_install_builds_nothing(installed: object) -> None:
     [
         (["install", "1.99"], "Did you mean"),
         (["install", "tf1", "nonsense"], "no TensorFlow release 'nonsense'"),
-        (["install", "tf1", "tf2", "--name", "x"], "--name goes with exactly one release"),
+        (["install", "tf1", "tf2", "--name", "x"], "--name needs exactly one release"),
         (["install", "tf1", "--name", "With Blank"], "letters, digits"),
         (["doctor", "tf11"], "Did you mean"),
         (["remove", "tf1", "nothing"], "no kernel 'nothing'"),

@@ -106,7 +106,7 @@ def test_the_main_job_from_the_wheel_in_an_empty_environment(wheel: Path, instal
     run(uv, "pip", "install", "--quiet", "--python", str(venv), str(wheel))
     tfkernels = str(venv / "bin" / "tfkernels")
     assert run(tfkernels, "--version").stdout.strip()
-    assert run(tfkernels, "install").stdout.count("registered, its environment was there") == 2
+    assert run(tfkernels, "install").stdout.count("registered, environment reused") == 2
     kernelspec = (venv / "share" / "jupyter" / "kernels" / "tf1" / "kernel.json").read_text()
     assert str(_ROOT / "kernels") not in kernelspec, "the kernels run the installed code"
 

@@ -17,7 +17,7 @@ from tests.support.commands import tfkernels
 from tfprovisioner.environments import store
 from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.environments.verify import Findings
-from tfprovisioner.kernelspecs import doctor, gc, install, listing, mending
+from tfprovisioner.kernelspecs import doctor, gc, install, listing
 from tfprovisioner.kernelspecs.install import Installed
 
 
@@ -66,10 +66,10 @@ def test_what_changed_in_an_environment_is_told_and_what_broke_it_is_mended(one:
     done = tfkernels("doctor", "tf1.15", "--fix", "--json")
     assert done.returncode == 0, done.stderr
     (mended,) = json.loads(done.stdout)
-    assert mended["mended"] == "tfkernels install 1.15 --user --rebuild"
+    assert mended["fixed_with"] == "tfkernels install 1.15 --user --rebuild"
     assert mended["warnings"] == []
     (lost,) = mended["notes"]
-    assert lost.endswith("Bring it back with: tfkernels install 1.15 --user --with colorama==0.4.5")
+    assert lost.endswith("Add it with: tfkernels install 1.15 --user --with colorama==0.4.5")
     assert not one.environment.folder.exists()
 
 
@@ -94,10 +94,12 @@ def test_two_tensorflows_in_one_environment_are_told(one: Installed, tmp_path: P
     pip(one.environment, "--no-deps", str(other), str(asking))
     diagnosis = doctor.examine("tf1.15")
     assert diagnosis.ok
-    assert diagnosis.warnings[0].startswith("tensorflow 1.15.5 and tensorflow-cpu 1.15.0 lie over each other")
-    assert "--with, not !pip install" in diagnosis.warnings[0]
+    assert diagnosis.warnings[0].startswith(
+        "tensorflow 1.15.5 and tensorflow-cpu 1.15.0 are both installed and overwrite each other's files"
+    )
+    assert "--with, not with !pip install" in diagnosis.warnings[0]
     assert diagnosis.remedy == "tfkernels install 1.15 --user --rebuild"
-    mended = mending.mend(diagnosis)
+    mended = doctor.fix(diagnosis)
     assert (mended.ok, mended.warnings, mended.remedy) == (True, (), None)
     assert "asking==1.0" in mended.notes[0], "what else had been added"
 
@@ -108,7 +110,7 @@ def test_a_kernel_json_that_cannot_be_read_costs_no_extras(one: Installed) -> No
         (made.kernelspec / "kernel.json").write_text("{")
         sick = doctor.examine("mine")
         assert sick.remedy == "tfkernels install 1.15.5 --name mine --user --with colorama==0.4.5"
-        assert mending.mend(sick).ok
+        assert doctor.fix(sick).ok
         again = install.install(InstallRequest("1.15.5", name="mine", user=True))
         assert (again.environment, again.built, again.kept) == (made.environment, False, ("colorama==0.4.5",))
     finally:
@@ -121,7 +123,7 @@ def test_a_kernel_json_that_cannot_be_read_costs_no_extras(one: Installed) -> No
 )
 def test_a_release_by_another_name_is_no_upgrade(then: str, now: str, told: bool) -> None:
     findings = Findings(tensorflow=now, python="3.13.0", numpy="2.0", ipykernel="7.0")
-    assert bool(doctor._outdated({"tensorflow": then, "python": "3.13.0"}, findings)) == told
+    assert bool(doctor._upgraded({"tensorflow": then, "python": "3.13.0"}, findings)) == told
 
 
 def test_kernels_that_point_to_nothing_are_registered_again(one: Installed) -> None:
@@ -135,7 +137,7 @@ def test_kernels_that_point_to_nothing_are_registered_again(one: Installed) -> N
         sick = doctor.examine("tf1.15")
         assert not sick.ok
         assert sick.remedy in ("tfkernels install 1.15 --user", "tfkernels install tf1.15 --user")
-        assert mending.mend(sick).ok
+        assert doctor.fix(sick).ok
         assert json.loads(file.read_text())["argv"] == json.loads(whole)["argv"]
     assert len(list(store.root().iterdir())) == 1, "and nothing had to be built for it"
 

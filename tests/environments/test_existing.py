@@ -20,7 +20,7 @@ from tfprovisioner.errors import BadKernelName, UnknownEnvironment
 from tfprovisioner.existing import inspect, tools
 from tfprovisioner.existing import search as candidates
 from tfprovisioner.existing.tools import Place
-from tfprovisioner.kernelspecs import doctor, install, listing, mending
+from tfprovisioner.kernelspecs import doctor, install, listing
 from tfprovisioner.kernelspecs.install import Installed
 
 PIP = "lib/python3/site-packages/pip/"
@@ -76,7 +76,7 @@ def test_from_add_to_remove_nothing_is_written_into_the_environment(theirs: Path
     assert (row["backend"], row["state"], row["size"]) == ("existing", "ok", None)
 
     done = tfkernels("remove", "tf2.11")
-    assert f"tf2.11: {theirs} is yours and stays as it is" in done.stdout
+    assert f"tf2.11: {theirs} is yours and is not changed" in done.stdout
     assert not added.kernelspec.exists()
     assert files(theirs) == before
 
@@ -95,16 +95,18 @@ def test_upgrades_and_losses_in_it_are_told(theirs: Path) -> None:
     diagnosis = doctor.examine("mine")
     assert diagnosis.ok
     assert diagnosis.warnings == ("TensorFlow is 2.12.1 now, it was 2.11.0",)
-    mended = mending.mend(diagnosis)
-    assert (mended.mended, mended.warnings, mended.remedy) == (diagnosis.remedy, (), None)
+    mended = doctor.fix(diagnosis)
+    assert (mended.fixed_with, mended.warnings, mended.remedy) == (diagnosis.remedy, (), None)
     assert [row.tensorflow for row in listing.kernels()] == ["2.12.1"]
 
     for name in ("tensorflow", "tensorflow_cpu"):
         (info := site(theirs) / f"{name}-2.11.0.dist-info").mkdir(exist_ok=True)
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 2.11.0\n")
     (told,) = doctor.examine("mine").warnings
-    assert told.startswith("tensorflow 2.11.0 and tensorflow-cpu 2.11.0 lie over each other")
-    assert "uninstall them there" in told
+    assert told.startswith(
+        "tensorflow 2.11.0 and tensorflow-cpu 2.11.0 are both installed and overwrite each other's files"
+    )
+    assert "Uninstall both there" in told
 
     shutil.rmtree(site(theirs) / "tensorflow")
     assert "TensorFlow is no longer in" in (doctor.examine("mine").problem or "")

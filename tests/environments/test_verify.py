@@ -191,7 +191,7 @@ def test_what_was_interrupted_is_imported(build: Build, result: Result, monkeypa
         here.setattr("tfprovisioner.environments.verify.probe", pressed)
         code, said = build()
         assert code == 130
-        assert "tf1: interrupted. Nothing has changed" in said
+        assert "tf1: interrupted, nothing changed" in said
     assert _IMPORT in build()[1]
 
 

@@ -25,7 +25,7 @@ from tfprovisioner.environments.build import BACKENDS
 from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.environments.verify import probe
 from tfprovisioner.kernelspecs import parallel_install
-from tfprovisioner.kernelspecs.install import Installed
+from tfprovisioner.kernelspecs.install import Checked, Installed, check
 from tfprovisioner.kernelspecs.parallel_install import Interrupted, Outcome
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons.choose import Interpreter
@@ -221,8 +221,8 @@ def test_an_interrupt_stops_all_and_says_what_was_not_made(place: Path) -> None:
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "Traceback" not in err
-    assert "tf1: interrupted. Nothing has changed" in err
-    assert "tf2: interrupted. Nothing has changed" in err
+    assert "tf1: interrupted, nothing changed" in err
+    assert "tf2: interrupted, nothing changed" in err
     assert out == ""
     assert list((place / "home" / "environments").iterdir()) == []
     assert registered(place) == []
@@ -236,17 +236,18 @@ def test_an_interrupt_before_the_last_has_begun(light: str, place: Path, monkeyp
         begun.set()
         return real(order, interpreter, folder, report)
 
-    def interrupted(order: InstallRequest) -> None:
-        if order.name == "second":
+    def interrupted(request: InstallRequest) -> Checked:
+        if request.name == "second":
             assert begun.wait(100)
             raise KeyboardInterrupt
+        return check(request)
 
     monkeypatch.setitem(BACKENDS, "uv", beginning)
     monkeypatch.setattr(parallel_install, "check", interrupted)
     orders = [InstallRequest("1.15", name=name, user=True) for name in ("first", "second", "third")]
     with pytest.raises(Interrupted) as caught:
         parallel_install.install_all(orders, lambda order, outcome: None)
-    assert caught.value.orders == orders
+    assert caught.value.requests == orders
     assert list((place / "home" / "environments").iterdir()) == []
     assert registered(place) == []
 

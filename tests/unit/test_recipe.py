@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 
-from tfprovisioner.cli import app
+from tfprovisioner.cli import install
 from tfprovisioner.environments.build import BACKENDS
 from tfprovisioner.environments.recipe import Recipe
 from tfprovisioner.environments.request import InstallRequest
@@ -47,7 +47,7 @@ def test_kernels_are_listed_as_people_count() -> None:
 
 
 def test_every_backend_can_be_asked_for() -> None:
-    assert [backend.value for backend in app.Backend] == list(BACKENDS)
+    assert [backend.value for backend in install.Backend] == list(BACKENDS)
 
 
 def test_records_of_earlier_versions_are_read() -> None:

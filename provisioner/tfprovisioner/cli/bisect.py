@@ -1,4 +1,4 @@
-"""The command ``bisect``. Words only, as in ``cli``; what does the work is imported when it is needed."""
+"""The command ``bisect``."""
 
 import json
 import sys
@@ -9,82 +9,77 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from packaging.version import Version
 
-from tfprovisioner.batch.bisect.releases import Candidates, lines
-from tfprovisioner.batch.bisect.search import most_steps
-from tfprovisioner.catalogue import releases as catalogue
-from tfprovisioner.catalogue.releases import Release
-from tfprovisioner.cli.console import JsonOption, answering, complain, print_json
+from tfprovisioner.cli.console import WRONG_USAGE, JsonOption, answering, complain, print_json, require_batch
 from tfprovisioner.cli.parameters import parse_parameters
 from tfprovisioner.errors import UnknownRelease
 from tfprovisioner.progress import Reporter, TerminalReporter, reporting
-from tfprovisioner.system.files import replace_text
 
 if TYPE_CHECKING:
     from tfprovisioner.batch.bisect.driver import Bisected
+    from tfprovisioner.batch.bisect.releases import Candidates
     from tfprovisioner.batch.bisect.verdict import Trial
     from tfprovisioner.batch.outcomes import Progress
-
-Say = Callable[[str], None]
+    from tfprovisioner.catalogue.releases import Release
 
 
 def bisect(
-    notebook: Annotated[str, typer.Argument(help="A path, or an address that papermill reads.")],
+    notebook: Annotated[str, typer.Argument(help="A path, or a URL that papermill can read.")],
     good: Annotated[
-        str, typer.Option(metavar="RELEASE", help="One that is as it should be: 2.3, 1.15.5, tf1. Older or newer.")
+        str, typer.Option(metavar="RELEASE", help="Release with the right result: 2.3, 1.15.5, tf1. Older or newer.")
     ],
-    bad: Annotated[str, typer.Option(metavar="RELEASE", help="One that is not.")],
+    bad: Annotated[str, typer.Option(metavar="RELEASE", help="Release with the wrong result.")],
     record: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="A result that the notebook records: good is what agrees with that of the good end.",
+            help="Name of a recorded result. A release is good if its result agrees with the good release's.",
             show_default="the only one",
         ),
     ] = None,
     test: Annotated[
         str | None,
-        typer.Option(metavar="EXPR", help="An expression, evaluated after the last cell: good is where it is true."),
+        typer.Option(
+            metavar="EXPR", help="Expression, evaluated after the last cell. A release is good where it is true."
+        ),
     ] = None,
     parameters: Annotated[
         list[str] | None,
-        typer.Option("--parameter", "-p", metavar="NAME VALUE", help="A parameter, as papermill takes it; repeatable."),
+        typer.Option("--parameter", "-p", metavar="NAME VALUE", help="Parameter, as in papermill; repeatable."),
     ] = None,
     rtol: Annotated[float | None, typer.Option(min=0, help="Relative tolerance, if none was recorded.")] = None,
     atol: Annotated[float | None, typer.Option(min=0, help="Absolute tolerance, if none was recorded.")] = None,
     exactly: Annotated[
-        bool, typer.Option("--patches", help="Then go on among the patch releases of the line that was found.")
+        bool, typer.Option("--patches", help="Continue among the patch releases of the line that was found.")
     ] = False,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="DIR", help="Where the executed notebooks and a report are to stay."),
+        typer.Option("--output", "-o", metavar="DIR", help="Folder for the executed notebooks and a report."),
     ] = None,
     keep: Annotated[
         bool,
-        typer.Option(
-            "--keep", help="Keep the environments that are built for this. After a month tfkernels gc takes them."
-        ),
+        typer.Option("--keep", help="Keep the environments that are built. tfkernels gc removes them after a month."),
     ] = False,
-    cell_timeout: Annotated[float | None, typer.Option(min=0.1, help="Seconds that one cell may take.")] = None,
+    cell_timeout: Annotated[float | None, typer.Option(min=0.1, help="Time limit of one cell, in seconds.")] = None,
     inputs: Annotated[
         list[Path] | None,
         typer.Option(
             "--input",
-            help="A file or folder that the runs need: each gets a copy in a fresh folder of its own; repeatable. "
-            "Without, the notebook runs where it lies.",
+            help="File or folder that the runs need; repeatable. Each run gets copies in a new folder. "
+            "Without --input, the notebook runs in its own folder.",
         ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Find the release that changed what a notebook computes, in as few runs as bisection takes.
+    """Find the release that changed what a notebook computes, by bisection.
 
-    Between the two ends the newest patch release of each line is tried. What decides is a recorded result (--record),
-    an expression (--test), or, if the notebook records nothing, whether it runs to its end. A release that cannot be
-    tested is skipped. Exit code 0 if one release was found, 1 if there is no such answer, 2 for wrong usage.
+    It tries the newest patch release of each line between --good and --bad. A recorded result decides (--record), or an
+    expression (--test), or, if the notebook records nothing, whether it runs without an error. Releases that cannot
+    be tested are skipped. Exit code: 0 one release was found, 1 none was found, 2 wrong usage.
     """
+    require_batch("bisect")
     if record is not None and test is not None:
-        raise typer.BadParameter("either --record or --test decides", param_hint="--test")
+        raise typer.BadParameter("use either --record or --test", param_hint="--test")
     _check_output(output)
     candidates = _between(good, bad)
     from tfprovisioner.batch import remote_paths, tasks
@@ -97,7 +92,7 @@ def bisect(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="-p") from None
     criterion = Criterion(record, _expression(test), rtol, atol)
-    say: Say = (lambda _: None) if as_json else _say
+    say: Callable[[str], None] = (lambda _: None) if as_json else _say
     with answering():
         try:
             first = prepared(
@@ -113,7 +108,7 @@ def bisect(
                     found = search(candidates, runner.test, lambda trial: say(_line(trial)), exactly)
             except SeveralRecords as error:
                 complain(error)
-                raise typer.Exit(2) from None
+                raise typer.Exit(WRONG_USAGE) from None
             except KeyboardInterrupt:
                 print(_interrupted(output, keep), file=sys.stderr)
                 raise typer.Exit(130) from None
@@ -131,19 +126,23 @@ def bisect(
 
 def _check_output(output: Path | None) -> None:
     if output is not None and output.is_dir() and any(output.iterdir()):
-        raise typer.BadParameter(f"{output} is not empty, and nothing in it is overwritten", param_hint="--output")
+        raise typer.BadParameter(f"{output} is not empty, and its files are not overwritten", param_hint="--output")
 
 
-def _between(good: str, bad: str) -> Candidates:
+def _between(good: str, bad: str) -> "Candidates":
+    from tfprovisioner.batch.bisect.releases import lines
+
     first, last = _release(good, "--good"), _release(bad, "--bad")
     if first.version == last.version:
         raise typer.BadParameter(f"{good} and {bad} are the same release, {first.version}", param_hint="--bad")
     return lines(first, last)
 
 
-def _release(request: str, option: str) -> Release:
+def _release(request: str, option: str) -> "Release":
+    from tfprovisioner.catalogue import releases
+
     try:
-        return catalogue.find(request)
+        return releases.find(request)
     except UnknownRelease as error:
         raise typer.BadParameter(str(error), param_hint=option) from None
 
@@ -153,13 +152,13 @@ def _expression(text: str | None) -> str | None:
         try:
             compile(text, "--test", "eval")
         except SyntaxError as error:
-            raise typer.BadParameter(f"{text!r} is no expression: {error.msg}", param_hint="--test") from None
+            raise typer.BadParameter(f"{text!r} is not an expression: {error.msg}", param_hint="--test") from None
     return text
 
 
 @contextmanager
 def _kept(output: Path | None) -> Iterator[Path]:
-    """Where the executed notebooks go: the user's folder, or one that is gone afterwards."""
+    """The folder of the executed notebooks: the user's, or a temporary one."""
     from tfprovisioner.batch.execute.workdir import private_folder
     from tfprovisioner.batch.output_dir import prepare
 
@@ -178,7 +177,7 @@ def _showing() -> "Iterator[_Shown]":
 
 
 class _Shown:
-    """Shows what is being done: on a terminal every cell, in one line, elsewhere only that the notebook runs."""
+    """Progress of the runs: on a terminal every cell, in one line; elsewhere one line for each run."""
 
     def __init__(self, reporter_for: Callable[[str], Reporter]) -> None:
         self._reporter_for = reporter_for
@@ -206,17 +205,19 @@ def _say(text: str) -> None:
     print(text, flush=True)
 
 
-def _plan(notebook: str, criterion: str, candidates: Candidates, exactly: bool) -> str:
+def _plan(notebook: str, criterion: str, candidates: "Candidates", exactly: bool) -> str:
+    from tfprovisioner.batch.bisect.search import most_steps
+
     good, *_, bad = candidates.releases
     count = len(candidates.releases)
     runs = f"at most {most_steps(count)} are run, and one more for each that cannot be tested"
-    told = [
-        f"{notebook}: from {good} (good) to {bad} (bad). What decides is {criterion}.",
+    paragraphs = [
+        f"{notebook}: from {good} (good) to {bad} (bad). Criterion: {criterion}.",
         f"{count} releases, of which {runs}: {', '.join(candidates.releases)}",
         *(f"Left out: {release}, {why}." for release, why in candidates.left_out.items()),
         *(["Then the patch releases between the last good one and the first bad one."] if exactly else []),
     ]
-    return "\n".join([*(textwrap.fill(line, 120) for line in told), ""])
+    return "\n".join([*(textwrap.fill(line, 120) for line in paragraphs), ""])
 
 
 _HEADING = f"{'release':<10}{'Python':<9}{'verdict':<9}{'largest error':>14}{'seconds':>9}"
@@ -230,7 +231,7 @@ def _line(trial: "Trial") -> str:
 
 
 def _sentence(text: str) -> str:
-    """The first one of a message: the rest says what to do."""
+    """The first sentence of a message: the others say what to do."""
     return " ".join(text.split()).partition(". ")[0]
 
 
@@ -240,36 +241,35 @@ def _conclusion(found: "Bisected") -> str:
         return f"\n{found.problem}"
     if search.between:
         answer = (
-            f"The first that is bad is {search.first_bad} or one of those before it that could not be tested: "
+            f"The first bad release is {search.first_bad}, or one before it that could not be tested: "
             f"{', '.join(search.between)}. {search.last_good} is still good."
         )
     else:
-        answer = f"{search.first_bad} is the first that is bad; {search.last_good} is still good."
+        answer = f"{search.first_bad} is the first bad release; {search.last_good} is still good."
     difference = found.comparison
     return f"\n{answer}" + (f"\n\n{difference}" if difference is not None else "")
 
 
 def _interrupted(output: Path | None, keep: bool) -> str:
-    kept = f" What was run until then is in {output}." if output is not None else ""
-    gone = "" if keep else " The environments that were built for it are gone."
+    kept = f" The notebooks executed until then are in {output}." if output is not None else ""
+    gone = "" if keep else " The environments that were built for it were removed."
     return f"Interrupted.{kept}{gone}"
 
 
 def _write(
-    document: dict[str, Any], candidates: Candidates, folder: Path, rtol: float | None, atol: float | None
+    document: dict[str, Any], candidates: "Candidates", folder: Path, rtol: float | None, atol: float | None
 ) -> None:
-    """The report on all runs, and the answer beside it."""
+    """Writes the report on all runs, and the answer as ``bisect.json``."""
+    from packaging.version import Version
+
     from tfprovisioner.batch import report
     from tfprovisioner.batch.output_dir import read
+    from tfprovisioner.system.files import replace_text
 
     found = {item.outcome.tensorflow: item for item in read(folder)}
-    ordered = [item.outcome.run.kernel for release, item in sorted(found.items(), key=lambda each: _place(each[0]))]
+    ordered = [found[release].outcome.run.kernel for release in sorted(found, key=lambda name: Version(name or "0"))]
     if found:
         baseline = found[candidates.releases[0]].outcome.run.kernel if candidates.releases[0] in found else None
         made = report.make(list(found.values()), folder, baseline=baseline, kernels=ordered, rtol=rtol, atol=atol)
         report.write(made, folder)
     replace_text(folder / "bisect.json", json.dumps(document, indent=1))
-
-
-def _place(release: str) -> Version:
-    return Version(release or "0")

@@ -1,5 +1,6 @@
-"""What the commands say, and how: tables and words on standard output, errors on standard error, one JSON document."""
+"""Output of the commands: tables and text on standard output, errors on standard error, or one JSON document."""
 
+import importlib.util
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -13,12 +14,30 @@ from tfprovisioner.errors import ProvisionError
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
-NO_KERNELS = "No kernels yet. Make the two usual ones with: tfkernels install"
+UserOption = Annotated[
+    bool, typer.Option("--user", help="Register for all Jupyters of this user, not only the one with tfkernels.")
+]
+
+NO_KERNELS = "No kernels yet. Install TensorFlow 1.15 and the newest 2.x with: tfkernels install"
+
+WRONG_USAGE = 2
+"""Exit code, as in typer."""
+
+_BATCH = ("distributed", "cryptography", "jinja2", "junitparser")
+
+
+def require_batch(command: str) -> None:
+    """Ends ``tfkernels <command>`` with one line if the packages of the extra ``batch`` are missing."""
+    missing = next((name for name in _BATCH if importlib.util.find_spec(name) is None), None)
+    if missing:
+        problem = f"tfkernels {command} needs more packages: {missing!r} is not installed."
+        complain(ProvisionError(f"{problem} pip install 'tfkernels[batch]'."))
+        raise typer.Exit(WRONG_USAGE)
 
 
 @contextmanager
 def answering(code: int = 1) -> Iterator[None]:
-    """Turns what a user can mend into one paragraph on standard error, and an exit code."""
+    """Prints our errors as one paragraph on standard error, and exits with ``code``."""
     try:
         yield
     except (ProvisionError, TFKernelsError) as error:
@@ -39,7 +58,7 @@ def print_json(document: Any) -> None:
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, errors: bool = False) -> None:
     """On standard output; with ``errors`` on standard error."""
-    from rich.console import Console  # not for every command: it takes a quarter of the start
+    from rich.console import Console  # a quarter of a command's start
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)

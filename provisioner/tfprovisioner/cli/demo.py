@@ -1,4 +1,4 @@
-"""``tfkernels demo``: the shipped notebook, executed with papermill on both kernels."""
+"""``tfkernels demo``: executes the example notebook with papermill on both kernels."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +19,7 @@ _TAG = "comparison"
 
 
 def notebooks() -> Path:
-    """The example notebooks: inside the installed package, or at the top of a source checkout."""
+    """The folder of the example notebooks: in the installed package, or at the top of a source checkout."""
     packaged = Path(__file__).parents[1] / "notebooks"
     return packaged if packaged.is_dir() else Path(__file__).parents[3] / "notebooks"
 
@@ -27,7 +27,7 @@ def notebooks() -> Path:
 def run(output: Path | None, say: Callable[[str], None]) -> tuple[Path, str]:
     """Installs ``tf1`` and ``tf2`` if they are missing and executes the notebook.
 
-    Returns where the executed notebook is, and the comparison that it printed. Raises ``ProvisionError``.
+    Returns the path of the executed notebook and the comparison that it printed. Raises ``ProvisionError``.
     """
     for name in ("tf1", "tf2"):
         done = install(InstallRequest(name))
@@ -49,13 +49,13 @@ def run(output: Path | None, say: Callable[[str], None]) -> tuple[Path, str]:
         raise ProvisionError(f"The notebook failed: {error.ename}: {error.evalue}. See {target}.") from error
     except (RuntimeError, OSError) as error:  # the kernel died or did not start; the target cannot be written
         raise ProvisionError(
-            f"The notebook could not be run: {error}. Look at the kernels: tfkernels doctor"
+            f"The notebook could not be run: {error}. Check the kernels with: tfkernels doctor"
         ) from error
     return target, _finish(target)
 
 
 def _finish(target: Path) -> str:
-    """Names the kernel that ran in the notebook's metadata (papermill#856), and returns what it compared."""
+    """Writes the kernel into the notebook's metadata (papermill#856), and returns the comparison it printed."""
     notebook = nbformat.read(target, as_version=4)
     spec = kernelspecs.get(KERNEL)
     notebook.metadata["kernelspec"] = {

@@ -1,7 +1,4 @@
-"""The commands that look after kernels and environments: ``add``, ``doctor`` and ``gc``. Words only, as in ``cli``.
-
-What does the work is imported when it is needed: ``tfkernels --help`` and ``list`` do not wait for it.
-"""
+"""The commands ``add``, ``doctor`` and ``gc``."""
 
 import sys
 from collections.abc import Sequence
@@ -11,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tfprovisioner.cli.console import NO_KERNELS, JsonOption, answering, complain, megabytes, print_json, print_table
+from tfprovisioner.cli.console import (
+    NO_KERNELS,
+    JsonOption,
+    UserOption,
+    answering,
+    complain,
+    megabytes,
+    print_json,
+    print_table,
+)
 from tfprovisioner.errors import ProvisionError
 
 if TYPE_CHECKING:
@@ -25,25 +31,26 @@ def add(
         typer.Argument(help="The environment's folder, its python, or a project with a .venv or .pixi folder."),
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="The kernel's name.", show_default="its TensorFlow's, like tf2.11")
+        str | None, typer.Option(help="Name of the kernel.", show_default="its TensorFlow's, like tf2.11")
     ] = None,
-    user: Annotated[
-        bool, typer.Option("--user", help="For all Jupyters of this user, not only the one this is installed in.")
-    ] = False,
+    user: UserOption = False,
     install_ipykernel: Annotated[
-        bool, typer.Option("--install-ipykernel", help="Put ipykernel into the environment, if it has none.")
+        bool, typer.Option("--install-ipykernel", help="Install ipykernel into the environment if it has none.")
     ] = False,
     find: Annotated[
         bool, typer.Option("--find", help="List the environments with TensorFlow; with PATH, below it.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a kernel of an environment that you have: venv, virtualenv, uv, conda, pixi, poetry. It stays as it is."""
+    """Register an environment that you have as a kernel: venv, virtualenv, uv, conda, pixi, poetry.
+
+    The environment is not changed.
+    """
     if find:
         _find(path or Path(), as_json)
         return
     if path is None:
-        raise typer.BadParameter("say which environment, or list them with --find", param_hint="PATH")
+        raise typer.BadParameter("name an environment, or list them with --find", param_hint="PATH")
     from tfprovisioner.kernelspecs import install
 
     with answering():
@@ -58,11 +65,11 @@ def add(
 
 
 def _find(below: Path, as_json: bool) -> None:
-    from tfprovisioner.existing import search as candidates
+    from tfprovisioner.existing import search
 
-    found, complete = candidates.search(below)
+    found, complete = search.search(below)
     if not complete:
-        print(f"The search was ended after {candidates.LIMIT:.0f} s; there may be more.", file=sys.stderr)
+        print(f"The search stopped after {search.LIMIT:.0f} s; there may be more environments.", file=sys.stderr)
     if as_json:
         print_json([asdict(candidate) for candidate in found])
     elif found:
@@ -78,23 +85,25 @@ def doctor(
     names: Annotated[list[str] | None, typer.Argument(help="Kernels.", show_default="all")] = None,
     fix: Annotated[
         bool,
-        typer.Option("--fix", help="Run what mends: build anew, register anew; without names also what gc does."),
+        typer.Option(
+            "--fix",
+            help="Fix problems: rebuild environments, re-register kernels. Without names, also run gc.",
+        ),
     ] = False,
     report: Annotated[
         bool, typer.Option("--report", help="Also write tfkernels-report.txt here, for a bug report; no secrets.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Import TensorFlow and run an op in each kernel's environment; exit 1 if anything is wrong."""
-    from tfprovisioner.kernelspecs import doctor
-    from tfprovisioner.kernelspecs import gc as garbage
+    """Import TensorFlow and run an op in each kernel's environment. Exit code 1 if anything is wrong."""
+    from tfprovisioner.kernelspecs import doctor, gc
 
     with answering():
-        wanted = names or doctor.names()
-        for name in wanted:  # a wrong name is reported before the first of them takes its time
-            doctor.known(name)
-        found = [_examine(name, fix, quiet=as_json) for name in wanted]
-        swept = garbage.collect() if fix and not names else []
+        examined = names or doctor.names()
+        for name in examined:  # all names are checked before the first import takes its time
+            doctor.check_name(name)
+        found = [_examine(name, fix, quiet=as_json) for name in examined]
+        removed = gc.collect() if fix and not names else []
     if report:
         _write_report(found)
     if as_json:
@@ -104,14 +113,14 @@ def doctor(
             print(NO_KERNELS)
         for diagnosis in found:
             _print(diagnosis)
-        for item in [item for item in swept if not item.stays]:
+        for item in [item for item in removed if not item.stays]:
             print(f"removed {item.path}: {item.why}, {megabytes(item.size)}")
-    if _complained(swept) or not all(diagnosis.ok for diagnosis in found):
+    if _complain_of_left(removed) or not all(diagnosis.ok for diagnosis in found):
         raise typer.Exit(1)
 
 
 def _examine(name: str, fix: bool, quiet: bool) -> "Diagnosis":
-    from tfprovisioner.kernelspecs import doctor, mending
+    from tfprovisioner.kernelspecs import doctor
 
     if not quiet:
         print(f"{name}: importing TensorFlow …", file=sys.stderr, flush=True)
@@ -120,7 +129,7 @@ def _examine(name: str, fix: bool, quiet: bool) -> "Diagnosis":
         return diagnosis
     print(f"{name}: {diagnosis.problem or '; '.join(diagnosis.warnings)}", file=sys.stderr)
     print(f"{name}: running: {diagnosis.remedy}", file=sys.stderr, flush=True)
-    return mending.mend(diagnosis)
+    return doctor.fix(diagnosis)
 
 
 def _write_report(found: Sequence["Diagnosis"]) -> None:
@@ -134,8 +143,8 @@ def _write_report(found: Sequence["Diagnosis"]) -> None:
 
 def _print(diagnosis: "Diagnosis") -> None:
     name = diagnosis.name
-    if diagnosis.mended is not None and diagnosis.ok:
-        print(f"{name}: mended with: {diagnosis.mended}")
+    if diagnosis.fixed_with is not None and diagnosis.ok:
+        print(f"{name}: fixed with: {diagnosis.fixed_with}")
     if diagnosis.findings is not None:
         print(f"{name}: ok ({', '.join(f'{key} {value}' for key, value in asdict(diagnosis.findings).items())})")
     else:
@@ -145,40 +154,40 @@ def _print(diagnosis: "Diagnosis") -> None:
     for text in diagnosis.warnings:
         print(f"{name}: warning: {text}")
     if diagnosis.ok and any("instead of" in text or "is missing" in text for text in diagnosis.warnings):
-        print(f"{name}: it works, but not as it was verified; a clean one is made with --rebuild")
+        print(f"{name}: it works, but differs from the tested environment; --rebuild restores that")
     if any("that share it" in text for text in diagnosis.warnings):
         print(f"{name}: uv's cache has the changed files, too; empty it with: uv cache clean, then use --rebuild")
     for text in diagnosis.notes:
         print(f"{name}: note: {text}")
     if diagnosis.remedy is not None:
-        print(f"{name}: mend it with: {diagnosis.remedy}")
+        print(f"{name}: fix it with: {diagnosis.remedy}")
 
 
 def gc(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove environments that no kernel of any Jupyter points to and nothing runs from, and left-overs of builds."""
-    from tfprovisioner.kernelspecs import gc as garbage
+    """Remove environments that no kernel of any Jupyter uses and no program runs from, and unfinished builds."""
+    from tfprovisioner.kernelspecs import gc
 
     with answering():
-        found = garbage.collect(dry_run)
-    stays = _complained(found)
+        found = gc.collect(dry_run)
+    left = _complain_of_left(found)
     if as_json:
         print_json([asdict(item) for item in found])
     else:
         _print_removed([item for item in found if not item.stays], "would remove" if dry_run else "removed")
-    if stays:
+    if left:
         raise typer.Exit(1)
 
 
-def _complained(found: Sequence["Garbage"]) -> bool:
-    stays = [item for item in found if item.stays]
-    for item in stays:
+def _complain_of_left(found: Sequence["Garbage"]) -> bool:
+    left = [item for item in found if item.stays]
+    for item in left:
         complain(
             ProvisionError(f"{item.path} could not be removed: {item.stays}. Make that place writable and try again.")
         )
-    return bool(stays)
+    return bool(left)
 
 
 def _print_removed(found: Sequence["Garbage"], verb: str) -> None:
@@ -189,5 +198,5 @@ def _print_removed(found: Sequence["Garbage"], verb: str) -> None:
     print(
         f"{megabytes(total)}, of which {megabytes(freed)} are freed; uv's cache keeps the rest (uv cache clean)."
         if found
-        else "There is nothing to remove."
+        else "Nothing to remove."
     )

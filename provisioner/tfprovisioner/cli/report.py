@@ -1,14 +1,14 @@
-"""The command ``tfkernels report``. Words only, as in ``cli``."""
+"""The command ``report``."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tfprovisioner.cli.console import JsonOption, answering, print_json
+from tfprovisioner.cli.console import JsonOption, answering, print_json, require_batch
 
 SEVERAL = Path("tfkernels-report")
-"""Where the report on several outputs goes."""
+"""Folder of a report on several outputs."""
 
 
 def report(
@@ -17,29 +17,30 @@ def report(
         str | None,
         typer.Option(
             metavar="KERNEL",
-            help="The kernel that the others are compared with.",
-            show_default="as before, or the oldest",
+            help="Kernel that the others are compared with.",
+            show_default="as in the batch, or the oldest",
         ),
     ] = None,
     rtol: Annotated[
-        float | None, typer.Option(min=0, help="Relative tolerance of what was recorded without one.")
+        float | None, typer.Option(min=0, help="Relative tolerance of results recorded without one.")
     ] = None,
     atol: Annotated[
-        float | None, typer.Option(min=0, help="Absolute tolerance of what was recorded without one.")
+        float | None, typer.Option(min=0, help="Absolute tolerance of results recorded without one.")
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="DIR", help="Where it goes.", show_default=f"DIR; of several: {SEVERAL}"
+            "--output", "-o", metavar="DIR", help="Folder of the report.", show_default=f"DIR; for several: {SEVERAL}"
         ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare what runs recorded, across kernels: report.html, report.json and junit.xml.
+    """Compare recorded results across kernels. Writes report.html, report.json and junit.xml.
 
-    Several outputs become one report; runs of one notebook, by its file name and parameters, stand in one row. Exit
-    code 0 if all is fine, 1 if a run failed, 3 if all passed and results differ.
+    Several outputs become one report, with one row for each notebook and its parameters. Exit code: 0 all results
+    agree, 1 a run failed, 3 all runs passed and results differ.
     """
+    require_batch("report")
     from tfprovisioner.batch import report as report_module
     from tfprovisioner.batch.output_dir import read
     from tfprovisioner.batch.report.json import earlier_order
@@ -50,7 +51,7 @@ def report(
     with answering():
         found = [item for folder in dict.fromkeys(path.resolve() for path in folders) for item in read(folder)]
         if not found:
-            raise typer.BadParameter("there are no executed notebooks or scripts in it", param_hint="DIR")
+            raise typer.BadParameter("it has no executed notebooks or scripts", param_hint="DIR")
         target = output or (folders[0] if len(folders) == 1 else SEVERAL)
         try:
             order = earlier_order(folders)

@@ -1,4 +1,4 @@
-"""The command ``tfkernels run``: options and output; ``batch.notebooks`` and ``batch.scripts`` do the work."""
+"""The command ``run``; and ``-p NAME VALUE`` and ``-- WORDS``, which ``bisect`` takes, too."""
 
 import json
 import sys
@@ -10,7 +10,15 @@ import typer
 from typer.core import TyperCommand
 
 from tfkernels.errors import UnknownKernel
-from tfprovisioner.cli.console import JsonOption, answering, complain, print_json, print_table
+from tfprovisioner.cli.console import (
+    WRONG_USAGE,
+    JsonOption,
+    answering,
+    complain,
+    print_json,
+    print_table,
+    require_batch,
+)
 from tfprovisioner.cli.parameters import parse_grid, parse_parameters, parse_size
 from tfprovisioner.errors import Unusable
 
@@ -18,38 +26,37 @@ if TYPE_CHECKING:
     from tfprovisioner.batch.scripts.run import Result
     from tfprovisioner.batch.tasks import Run
 
-AFTER = "tfprovisioner.after"
-"""In a command's context: the words after ``--``."""
+_AFTER = "tfprovisioner.after"
+"""Key in a command's context: the words after ``--``."""
 
+_PARAMETER = ("-p", "--parameter")
 
-PARAMETER = ("-p", "--parameter")
-
-WRONG_USAGE, INTERRUPTED = 2, 130
-"""Exit codes, as typer and shells have them."""
+INTERRUPTED = 130
+"""Exit code, as in shells."""
 
 
 class WithArguments(TyperCommand):
-    """A command whose words after ``--`` are somebody else's, and that takes ``-p NAME VALUE``, as papermill does."""
+    """A command that keeps words after ``--`` for a script, and takes ``-p NAME VALUE``, as papermill does."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if "--" in args:
             position = args.index("--")
-            ctx.meta[AFTER] = args[position + 1 :]
+            ctx.meta[_AFTER] = args[position + 1 :]
             args = args[:position]
         return list(super().parse_args(ctx, _joined(args)))
 
 
 def _joined(args: list[str]) -> list[str]:
-    """``-p NAME VALUE`` as ``-p NAME=VALUE``: typer knows no repeatable options with two words."""
+    """``-p NAME VALUE`` as ``-p NAME=VALUE``: typer has no repeatable options with two words."""
     joined: list[str] = []
     words = iter(args)
     for word in words:
         joined.append(word)
-        if word in PARAMETER:
+        if word in _PARAMETER:
             name = next(words, "")
             value = "" if "=" in name else next(words, None)
             if value is None:
-                raise typer.BadParameter("it takes two words: a name and a value", param_hint=word)
+                raise typer.BadParameter("it needs two words: a name and a value", param_hint=word)
             joined.append(name if "=" in name else f"{name}={value}")
     return joined
 
@@ -59,17 +66,17 @@ def run(
     sources: Annotated[
         list[str],
         typer.Argument(
-            metavar="NOTEBOOK…|SCRIPT", help="Paths, or addresses that papermill reads. Words after -- go to a script."
+            metavar="NOTEBOOK…|SCRIPT", help="Paths, or URLs that papermill can read. Words after -- go to a script."
         ),
     ],
-    kernels: Annotated[list[str], typer.Option("--kernel", "-k", help="A kernel to run on; repeatable.")],
+    kernels: Annotated[list[str], typer.Option("--kernel", "-k", help="Kernel to run on; repeatable.")],
     parameters: Annotated[
         list[str] | None,
-        typer.Option("--parameter", "-p", metavar="NAME VALUE", help="A parameter, as papermill takes it; repeatable."),
+        typer.Option("--parameter", "-p", metavar="NAME VALUE", help="Parameter, as in papermill; repeatable."),
     ] = None,
     grid: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=V1,V2", help="A parameter with several values: all combinations; repeatable."),
+        typer.Option(metavar="NAME=V1,V2", help="Parameter with several values. All combinations run; repeatable."),
     ] = None,
     output: Annotated[
         str | None,
@@ -77,58 +84,59 @@ def run(
             "--output",
             "-o",
             metavar="DIR",
-            help="Where everything goes.",
+            help="Output folder.",
             show_default="tfkernels-runs/<date and time>",
         ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the batch in the output folder: run what is missing or failed.")
+        bool, typer.Option("--resume", help="Continue the batch in the output folder: only missing and failed runs.")
     ] = False,
     baseline: Annotated[
-        str | None, typer.Option(help="The kernel that the others are compared with.", show_default="the first")
+        str | None, typer.Option(help="Kernel that the others are compared with.", show_default="the first")
     ] = None,
     rtol: Annotated[
-        float | None, typer.Option(min=0, help="Relative tolerance of what is recorded without one.")
+        float | None, typer.Option(min=0, help="Relative tolerance of results recorded without one.")
     ] = None,
     atol: Annotated[
-        float | None, typer.Option(min=0, help="Absolute tolerance of what is recorded without one.")
+        float | None, typer.Option(min=0, help="Absolute tolerance of results recorded without one.")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="How many runs at once at most.", show_default="as many as fit")
+        int | None, typer.Option(min=1, help="Maximum number of runs at the same time.", show_default="as many as fit")
     ] = None,
-    memory: Annotated[str, typer.Option(help="What one run needs: that many fit at once.")] = "2GB",
-    cell_timeout: Annotated[float | None, typer.Option(min=0.1, help="Seconds that one cell may take.")] = None,
+    memory: Annotated[str, typer.Option(help="Memory of one run. It limits how many run at the same time.")] = "2GB",
+    cell_timeout: Annotated[float | None, typer.Option(min=0.1, help="Time limit of one cell, in seconds.")] = None,
     inputs: Annotated[
         list[Path] | None,
         typer.Option(
             "--input",
-            help="A file or folder that runs need: each gets a copy in a fresh folder of its own, and what it writes "
-            "there comes back; repeatable. Without, a notebook runs where it lies.",
+            help="File or folder that the runs need; repeatable. Each run gets copies in a new folder, and the "
+            "files it writes there are copied back. Without --input, a notebook runs in its own folder.",
         ),
     ] = None,
     scheduler: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="A Dask cluster to run on; its workers need tfkernels only."),
+        typer.Option(metavar="ADDRESS", help="Dask cluster to run on. Its workers need tfkernels[batch] only."),
     ] = None,
-    retries: Annotated[int, typer.Option(min=0, help="How often a run is tried again whose worker died.")] = 2,
+    retries: Annotated[int, typer.Option(min=0, help="How often a run is repeated after its worker died.")] = 2,
     dashboard: Annotated[
         bool,
         typer.Option("--dashboard", help="Show Dask's page of the batch. Every user of this machine can open it."),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be run.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the runs.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Run notebooks on several kernels, with every set of parameters, and compare what they record; or a script.
+    """Run notebooks, or one script, on several kernels and compare their recorded results.
 
-    Writes the executed notebooks, report.html, report.json and junit.xml. One run that fails stops no other. Exit
-    code: 0 all fine, 1 a run failed, 2 wrong usage, 3 results differ.
+    Writes the executed notebooks, report.html, report.json and junit.xml. A run that fails does not stop the others.
+    Exit code: 0 all results agree, 1 a run failed, 2 wrong usage, 3 results differ.
     """
+    require_batch("run")
     scripts = [source for source in sources if source.endswith(".py")]
     if scripts and len(sources) > 1:
-        raise typer.BadParameter("a script is run by itself, without others or notebooks", param_hint="SCRIPT")
-    arguments: list[str] = context.meta.get(AFTER, [])
+        raise typer.BadParameter("a script runs alone, without notebooks or other scripts", param_hint="SCRIPT")
+    arguments: list[str] = context.meta.get(_AFTER, [])
     if arguments and not scripts:
-        raise typer.BadParameter("words after -- go to a script; a notebook has parameters (-p)", param_hint="--")
+        raise typer.BadParameter("words after -- are for scripts; a notebook has parameters (-p)", param_hint="--")
     comparison = {"baseline": baseline, "rtol": rtol, "atol": atol}
     with answering():
         try:
@@ -138,9 +146,7 @@ def run(
                     (cell_timeout, "--cell-timeout"),
                 ):  # fmt: skip
                     if value:
-                        raise typer.BadParameter(
-                            "this is for notebooks; a script gets words after --", param_hint=option
-                        )
+                        raise typer.BadParameter("only for notebooks; a script gets words after --", param_hint=option)
                 code = _script(
                     sources[0], kernels, arguments, output, resume, dry_run, as_json,
                     workers=workers, comparison=comparison,
@@ -219,7 +225,7 @@ def _check(kernels: list[str], comparison: dict[str, Any], output: str | None, r
     if comparison["baseline"] is not None and comparison["baseline"] not in kernels:
         raise typer.BadParameter("it is not one of the kernels (-k)", param_hint="--baseline")
     if resume and output is None:
-        raise typer.BadParameter("name the folder to go on with: --output DIR", param_hint="--resume")
+        raise typer.BadParameter("name the folder to continue in: --output DIR", param_hint="--resume")
 
 
 def _notebooks(
@@ -230,9 +236,7 @@ def _notebooks(
     from tfprovisioner.batch.dask import cluster
 
     if engine["scheduler"] is None and not dry_run:
-        cluster.start_worker_server(
-            "tfprovisioner.cli.app"
-        )  # now, so that it goes on while this process imports papermill and the rest
+        cluster.start_worker_server("tfprovisioner.cli.app")  # first: it works while this process imports papermill
 
     from tfprovisioner.batch import notebooks, report, tasks
     from tfprovisioner.batch.dask.cluster import Options
@@ -259,6 +263,6 @@ def _notebooks(
         raise result.failure
     if result.interrupted:
         again = f"Run the rest with the same command and {result.resume_options}"
-        print(f"Interrupted; what had finished is kept. {again}", file=sys.stderr)
+        print(f"Interrupted; finished runs are kept. {again}", file=sys.stderr)
         return INTERRUPTED
     return result.report.exit_code

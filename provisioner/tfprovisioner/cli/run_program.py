@@ -1,4 +1,4 @@
-"""The command ``exec``: any program in a kernel's environment, in place of this one."""
+"""The command ``exec``: runs any program in a kernel's environment. (A module cannot be named ``exec``.)"""
 
 import os
 import shutil
@@ -8,17 +8,15 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from tfkernels.client import kernelspecs
 from tfprovisioner.cli.console import answering
 from tfprovisioner.errors import ProvisionError
-from tfprovisioner.kernelspecs import run_env
 
 NOT_FOUND, NOT_STARTED, NO_ENVIRONMENT = 127, 126, 125
-"""Exit codes as of ``env`` and ``timeout``, so that they are told from the program's own."""
+"""Exit codes, as of ``env`` and ``timeout``: different from the program's own."""
 
 
 class ProgramNotStarted(ProvisionError):
-    """There is no such program, or it is one that the system cannot start."""
+    """The program was not found, or the system cannot start it."""
 
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
@@ -31,12 +29,15 @@ def execute(
 ) -> None:
     """Run a program in a kernel's environment: tfkernels exec tf1 -- python model.py
 
-    Its terminal, standard input, signals and exit code are the program's own. Exit code 125: the environment cannot be
-    used; 126: the program cannot be started; 127: there is none of that name.
+    The program gets the terminal, standard input and signals, and its exit code is returned. Exit code 125: the
+    environment cannot be used; 126: the program cannot be started; 127: the program was not found.
     """
+    from tfkernels.client import kernelspecs
+    from tfprovisioner.kernelspecs import run_env
+
     words = command[1:] if command[0] == "--" else command
     if not words:
-        raise typer.BadParameter("say what to run: tfkernels exec tf1 -- python model.py", param_hint="COMMAND")
+        raise typer.BadParameter("name a program: tfkernels exec tf1 -- python model.py", param_hint="COMMAND")
     with answering(NO_ENVIRONMENT):
         variables = run_env.variables(kernelspecs.get(name))
     try:
@@ -47,22 +48,22 @@ def execute(
 
 
 def replace_process(kernel: str, command: list[str], variables: dict[str, str]) -> NoReturn:
-    """Becomes the program: no wrapper is between it and its terminal or its parent. Raises ``ProgramNotStarted``."""
+    """Replaces this process with the program: no wrapper stays. Raises ``ProgramNotStarted``."""
     sys.stdout.flush()
     sys.stderr.flush()
-    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and what is ignored stays so
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and the program would inherit that
         signal.signal(number, signal.SIG_DFL)
     program = command[0]
     try:
-        os.execvpe(program, [_named(program, variables), *command[1:]], variables)  # noqa: S606 (that is what it is for)
+        os.execvpe(program, [_named(program, variables), *command[1:]], variables)  # noqa: S606 (the purpose)
     except FileNotFoundError as error:
         if shutil.which(program, path=variables["PATH"]):
             raise ProgramNotStarted(
-                f"{program} cannot be started: the interpreter that its first line names is not there.", NOT_STARTED
+                f"{program} cannot be started: the interpreter in its first line does not exist.", NOT_STARTED
             ) from error
         raise ProgramNotStarted(
-            f"there is no program {program!r} in the environment of kernel {kernel}, nor elsewhere on PATH. What a "
-            f"Python package brings is had with: tfkernels exec {kernel} -- pip install PACKAGE",
+            f"{program!r} was not found: neither in the environment of kernel {kernel}, nor elsewhere on PATH. Install "
+            f"the Python package that brings it with: tfkernels exec {kernel} -- pip install PACKAGE",
             NOT_FOUND,
         ) from error
     except OSError as error:
@@ -70,9 +71,9 @@ def replace_process(kernel: str, command: list[str], variables: dict[str, str]) 
 
 
 def _named(program: str, variables: dict[str, str]) -> str:
-    """What a program is told that it is called: those of the environment by their paths.
+    """The program's ``argv[0]``: the full path if it lies in the environment.
 
-    Who deletes environments looks there, and may be another user, who sees nothing else of this process.
+    ``gc`` of another user, which can read nothing else of this process, sees there that the environment is in use.
     """
     found = shutil.which(program, path=variables["PATH"])
     own = variables["PATH"].partition(os.pathsep)[0]

@@ -1,6 +1,9 @@
-"""``tfkernels doctor``: what is really the matter with a kernel, and the command that mends it."""
+"""``tfkernels doctor``: checks that TensorFlow works in a kernel, and with ``--fix`` runs the command that fixes it."""
 
 import re
+import shlex
+import subprocess
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +25,7 @@ from tfprovisioner.kernelspecs import health, python_shim, write
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """One kernel's health. ``problem`` and ``remedy`` (a command) are ``None`` if it is well."""
+    """One kernel's health. ``problem`` is ``None`` if it works, ``remedy`` (a command) if there is nothing to fix."""
 
     name: str
     ok: bool
@@ -30,22 +33,22 @@ class Diagnosis:
     problem: str | None
     remedy: str | None
     warnings: tuple[str, ...] = ()
-    """What may matter: versions that are not the verified ones, files that were edited."""
+    """Possible causes of trouble: versions that differ from the tested ones, edited files."""
     notes: tuple[str, ...] = ()
-    """What is only told: packages that were added."""
-    mended: str | None = None
+    """Harmless facts: packages that were added."""
+    fixed_with: str | None = None
     """The command that ``--fix`` ran."""
     gpus: tuple[str, ...] | None = None
     """Those that TensorFlow sees in a kernel that was installed with --gpu."""
 
 
 def names() -> list[str]:
-    """All that can be examined: kernels, and kernelspec folders of ours that no Jupyter can read any more."""
+    """All kernels, and our kernelspec folders that no Jupyter can read any more."""
     return sorted({*kernelspecs.find(), *_damaged()})
 
 
-def known(name: str) -> None:
-    """Raises ``UnknownKernel`` if there is nothing to examine under a name."""
+def check_name(name: str) -> None:
+    """Raises ``UnknownKernel`` if nothing has this name."""
     if name not in _damaged():
         kernelspecs.get(name)
 
@@ -58,88 +61,108 @@ def examine(name: str) -> Diagnosis:
         damaged = _damaged()
         if name not in damaged:
             raise
-        problem = f"{damaged[name] / 'kernel.json'} cannot be read, so no Jupyter shows the kernel"
-        return Diagnosis(name, False, None, problem, _guess(name, damaged[name]))
+        unreadable = f"{damaged[name] / 'kernel.json'} cannot be read, so no Jupyter shows the kernel"
+        return Diagnosis(name, False, None, unreadable, _guessed_command(name, damaged[name]))
     described = spec.spec["metadata"]["tfkernels"]
-    theirs = described["backend"] == EXISTING
     environment = health.environment_of(described)
-    trouble = health.problem(spec.spec["argv"], described, environment)
-    if trouble is not None:
-        return Diagnosis(name, False, None, trouble, _remedy(spec))
-    drifted = Drift() if environment is None else drift.of(environment)
+    problem = health.problem(spec.spec["argv"], described, environment)
+    if problem is not None:
+        return Diagnosis(name, False, None, problem, spec.install_command)
+    existing = described["backend"] == EXISTING
+    rebuild = spec.install_command if existing else f"{spec.install_command} --rebuild"
+    changes = Drift() if environment is None else drift.of(environment)
     python = Path(python_shim.behind(spec.spec["argv"], described)) if environment is None else environment.python
     mixed = _mixed(described)
     try:
-        findings = probe(python, writing=not theirs)
+        findings = probe(python, writing=not existing)
         gpus = _gpus(spec, python)
     except BrokenEnvironment as error:
         if environment is not None:
             verify.require_import_check(environment.recipe)
-        causes = (*mixed, *drifted.deleted, *drifted.changed, *drifted.missing)
-        problem = "; ".join((str(error), *causes))
-        return Diagnosis(name, False, None, problem, _remedy(spec))
-    if drifted.deleted:
-        problem = f"files of its environment were deleted: {'; '.join(drifted.deleted)}"
-        return Diagnosis(name, False, None, problem, _remedy(spec))
-    warnings = [*mixed, *drifted.changed, *drifted.missing, *drifted.edited]
-    notes = [f"{added} was added" for added in drifted.added]
-    outdated = _outdated(described, findings)
-    return Diagnosis(
-        name,
-        True,
-        findings,
-        None,
-        _remedy(spec) if (outdated if theirs else mixed) else None,
-        tuple(warnings + outdated if theirs else warnings),
-        tuple(notes if theirs else notes + outdated),
-        gpus=gpus,
-    )
+        problem = "; ".join((str(error), *mixed, *changes.deleted, *changes.changed, *changes.missing))
+        return Diagnosis(name, False, None, problem, rebuild)
+    if changes.deleted:
+        problem = f"files of its environment were deleted: {'; '.join(changes.deleted)}"
+        return Diagnosis(name, False, None, problem, rebuild)
+    warnings = [*mixed, *changes.changed, *changes.missing, *changes.edited]
+    notes = [f"{added} was added" for added in changes.added]
+    upgraded = _upgraded(described, findings)
+    (warnings if existing else notes).extend(upgraded)
+    remedy = rebuild if (upgraded if existing else mixed) else None
+    return Diagnosis(name, True, findings, None, remedy, tuple(warnings), tuple(notes), gpus=gpus)
+
+
+def fix(sick: Diagnosis) -> Diagnosis:
+    """Runs the command of a diagnosis; its output goes to standard error. Returns the diagnosis afterwards.
+
+    Packages that were added by hand are not in a rebuilt environment: a note has the command that adds them.
+    """
+    words = shlex.split(sick.remedy or "")
+    # The words come from a kernel.json, which anybody may have written.
+    if words[:2] not in (["tfkernels", "install"], ["tfkernels", "add"]) or "RELEASE" in words:
+        return sick
+    before = _added(sick.name)
+    # A process of its own: exactly what a user would type.
+    command = [sys.executable, "-m", "tfprovisioner", *words[1:]]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)
+    after = replace(examine(sick.name), fixed_with=sick.remedy)
+    now = _added(sick.name)
+    lost = [added for added in before if added not in now]
+    if lost and done.returncode == 0:
+        options = [word for added in lost for word in ("--with", added)]
+        again = shlex.join([*(word for word in words if word != "--rebuild"), *options])
+        note = f"not in the rebuilt environment, because it was added by hand: {', '.join(lost)}. Add it with: {again}"
+        after = replace(after, notes=(*after.notes, note))
+    return after
+
+
+def _added(name: str) -> tuple[str, ...]:
+    try:
+        described = kernelspecs.get(name).spec["metadata"]["tfkernels"]
+    except UnknownKernel:
+        return ()
+    environment = store.load(Path(described["environment"]))
+    return () if environment is None else drift.of(environment).added
 
 
 def _mixed(described: dict[str, Any]) -> list[str]:
-    """What to say of two TensorFlows in one environment: ``!pip install`` of what asks for the other name brings it."""
+    """A warning about two TensorFlows in one environment; ``!pip install`` of a package brings the second."""
     found = drift.tensorflows(Path(described["environment"]))
     if not found:
         return []
-    told = f"{' and '.join(found)} lie over each other, so what is imported is a mixture"
+    problem = f"{' and '.join(found)} are both installed and overwrite each other's files"
     if described["backend"] == EXISTING:
-        return [f"{told}: uninstall them there, and install the one that you want again"]
-    return [f"{told}: have the environment made anew, and name what brought the other with --with, not !pip install"]
+        return [f"{problem}. Uninstall both there, and install the one that you want again"]
+    return [f"{problem}. Rebuild, and add the package that pulled in the other one with --with, not with !pip install"]
 
 
 def _gpus(spec: KernelSpec, python: Path) -> tuple[str, ...] | None:
-    order = made_by(spec.spec["metadata"]["tfkernels"])
-    if order is None or not order.gpu:
+    request = made_by(spec.spec["metadata"]["tfkernels"])
+    if request is None or not request.gpu:
         return None
     seen = gpus_seen(python, spec.spec["env"])
     if not seen and devices.present() and spec.spec["env"].get("CUDA_VISIBLE_DEVICES") != "-1":
         names = ", ".join(card.name for card in devices.present())
-        raise BrokenEnvironment(f"TensorFlow sees no GPU, though there is {names}")
+        raise BrokenEnvironment(f"TensorFlow sees no GPU, though this machine has {names}")
     return seen
 
 
-def _outdated(described: dict[str, Any], findings: Findings) -> list[str]:
-    """Upgrades underneath a kernel that works all the same."""
-    registered = {"TensorFlow": (described["tensorflow"], findings.tensorflow)}
-    registered["Python"] = (described["python"], findings.python)
-    return [f"{title} is {now} now, it was {then}" for title, (then, now) in registered.items() if not _is(now, then)]
+def _upgraded(described: dict[str, Any], findings: Findings) -> list[str]:
+    """Upgrades since the kernel was registered; it works all the same."""
+    versions = {
+        "TensorFlow": (described["tensorflow"], findings.tensorflow),
+        "Python": (described["python"], findings.python),
+    }
+    return [f"{title} is {now} now, it was {then}" for title, (then, now) in versions.items() if not _is(now, then)]
 
 
 def _is(now: str, registered: str) -> bool:
-    """Whether a version is the one that was registered: of a newer line that is its first two numbers, ``2.22``.
+    """Whether a version is the registered one; for releases that the catalogue lacks that is a line, ``2.22``.
 
-    TensorFlow leaves the end of its own ``2.15.0.post1`` out.
+    TensorFlow omits the end of its own ``2.15.0.post1``.
     """
     line = registered.count(".") == 1 and now.startswith(f"{registered}.")
     return line or now == re.sub(r"\.post\d+$", "", registered)
-
-
-def _remedy(spec: KernelSpec) -> str:
-    """An environment that looks whole is not built again by installing alone."""
-    described = spec.spec["metadata"]["tfkernels"]
-    environment = health.environment_of(described)
-    whole = environment is not None and health.problem(spec.spec["argv"], described, environment) is None
-    return f"{spec.install_command} --rebuild" if whole else spec.install_command
 
 
 def _damaged() -> dict[str, Path]:
@@ -151,8 +174,8 @@ def _damaged() -> dict[str, Path]:
     return {name: folder for name, folder in found.items() if name not in kernelspecs.find()}
 
 
-def _guess(name: str, folder: Path) -> str | None:
-    """The command for a kernel that does not tell it any more, as far as its environment or its name does."""
+def _guessed_command(name: str, folder: Path) -> str | None:
+    """The command for a kernel whose ``kernel.json`` is damaged, from its environment's record, or from its name."""
     user = folder.parent == write.kernels_folder(user=True)
     try:
         named = releases.find(name).version
@@ -161,22 +184,21 @@ def _guess(name: str, folder: Path) -> str | None:
     recipe = _recorded(folder)
     if recipe is None:
         return InstallRequest(name, user=user).command if named else f"tfkernels install RELEASE --name {name}"
-    of_conda = recipe.backend == "conda"
-    order = (
-        InstallRequest(name, user=user) if named == recipe.tensorflow else InstallRequest(recipe.tensorflow, name, user)
-    )
+    conda = recipe.backend == "conda"
+    by_name = named == recipe.tensorflow
+    request = InstallRequest(name, user=user) if by_name else InstallRequest(recipe.tensorflow, name, user)
     return replace(
-        order,
+        request,
         extras=recipe.extras,
         python=recipe.interpreter or None,
-        backend=recipe.backend if of_conda else None,
-        channels=recipe.channels if of_conda and recipe.channels != channels.chosen(()) else (),
+        backend=recipe.backend if conda else None,
+        channels=recipe.channels if conda and recipe.channels != channels.chosen(()) else (),
         gpu=recipe.gpu or None,
     ).command
 
 
 def _recorded(kernel: Path) -> Recipe | None:
-    """What the environment was made from that a kernelspec folder was last made to point to."""
+    """The recipe of the environment that a kernelspec folder pointed to last."""
     noted = (folder for folder in store.root().glob("*") if kernel in store.noted_kernels(folder))
     found = [environment for folder in noted if (environment := store.load(folder)) is not None]
     return max(found, key=lambda environment: environment.built).recipe if found else None

@@ -1,24 +1,22 @@
-"""``tfkernels install``, ``add`` and ``remove``: an environment and the kernels that point to it, together."""
+"""``tfkernels install``, ``add`` and ``remove``: environments together with their kernels."""
 
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from filelock import Timeout
 
 from tfkernels.client import kernelspecs
 from tfkernels.client.kernelspecs import KernelSpec
-from tfprovisioner.catalogue import releases
+from tfprovisioner.catalogue.releases import Release
 from tfprovisioner.environments import build, requirements, store
 from tfprovisioner.environments.request import EXISTING, AddRequest, InstallRequest, made_by
 from tfprovisioner.environments.store import Environment
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.existing import inspect
 from tfprovisioner.existing.inspect import Existing
-from tfprovisioner.gpu import cuda
-from tfprovisioner.gpu import devices as cards
-from tfprovisioner.kernelspecs import write as kernelspec
+from tfprovisioner.gpu import cuda, devices
+from tfprovisioner.kernelspecs import write
 from tfprovisioner.progress import Reporter, reporting
 from tfprovisioner.pythons import from_conda
 from tfprovisioner.system import redact
@@ -26,86 +24,101 @@ from tfprovisioner.system import redact
 
 @dataclass(frozen=True)
 class Installed:
-    """What an installation did."""
+    """The result of an installation."""
 
     name: str
     environment: Environment
     kernelspec: Path
     built: bool
-    """False if the environment was there already."""
+    """False if the environment existed already."""
     registered: bool
-    """False if the kernel was there already, too."""
+    """False if the kernel existed already, too."""
     extras: tuple[str, ...] = ()
-    """The requirements that the environment has beside TensorFlow's."""
+    """The environment's requirements beside TensorFlow's."""
     kept: tuple[str, ...] = ()
-    """Those of them that were not asked for now: the kernel had them already."""
+    """Those of ``extras`` that were requested in earlier installs only."""
     choices: tuple[str, ...] = ()
-    """What else was not asked for now, and is as the kernel was made: ``--backend conda``."""
+    """Options of earlier installs that still apply: ``--backend conda``."""
 
 
-def install(order: InstallRequest) -> Installed:
-    """Builds the environment of an order if it is missing, and registers its kernel.
+@dataclass(frozen=True)
+class Checked:
+    """A request that passed ``check``. ``completed`` has what earlier installs of the kernel requested, too."""
 
-    A kernel of that name stays as it was made, but for what is asked for now. Raises ``ProvisionError``; then nothing
+    request: InstallRequest
+    completed: InstallRequest
+    former: Path
+    """The environment that the kernel points to until now; ``.`` if there is no such kernel."""
+    cautions: tuple[str, ...]
+
+
+def install(request: InstallRequest) -> Installed:
+    """Builds the environment of a request if it is missing, and registers its kernel.
+
+    Options that are left out keep the values of the kernel's last install. Raises ``ProvisionError``; then nothing
     has changed.
     """
-    check(order)
+    checked = check(request)
     with reporting() as reporter_for:
-        return carry_out(order, reporter_for(order.kernel))
+        return carry_out(checked, reporter_for(request.kernel))
 
 
-def check(order: InstallRequest) -> None:
-    """What can be told before minutes of work: an unknown release, a taken name, a password that would be kept, no GPU.
+def check(request: InstallRequest) -> Checked:
+    """Refuses, before minutes of work, unknown releases, taken names, passwords that would be stored, missing GPUs.
 
     Raises ``ProvisionError``.
     """
-    for line in order.extras:
+    for line in request.extras:
         requirements.checked(line)
-    redact.refuse(order.extras)
-    releases.find(order.release)
-    kernelspec.check_name(order)
-    _check_gpus(order.completed(made_by(_registered(order))))
+    redact.refuse(request.extras)
+    described = write.described_in(write.kernels_folder(request.user) / request.kernel) or {}
+    completed = request.completed(made_by(described))
+    cautions = _check_gpus(completed, completed.catalogue_entry)
+    write.check_name(request)
+    return Checked(request, completed, Path(str(described.get("environment", ""))), tuple(cautions))
 
 
-def _check_gpus(order: InstallRequest) -> list[str]:
-    """What to tell of the GPUs that an order is for. Raises ``NoGPU``."""
-    if order.devices is not None:
-        cards.check_devices(order.devices)
-    if not order.gpu:
+def _check_gpus(request: InstallRequest, release: Release) -> list[str]:
+    """Cautions about the requested GPUs. Raises ``NoGPU``."""
+    if request.devices is not None:
+        devices.check_devices(request.devices)
+    if not request.gpu:
         return []
-    release = releases.find(order.release)
-    conda = order.backend == "conda"
+    conda = request.backend == "conda"
     cuda.check(release, conda)
-    return cards.check(cards.present(), cuda.version(release), release.version, order.devices, wheels=not conda)
+    return devices.check(devices.present(), cuda.version(release), release.version, request.devices, wheels=not conda)
 
 
-def carry_out(order: InstallRequest, report: Reporter) -> Installed:
-    """Does what ``install`` promises for an order that was checked."""
-    before = _registered(order)
-    completed = order.completed(made_by(before))
-    for caution in _check_gpus(completed):
+def carry_out(checked: Checked, report: Reporter) -> Installed:
+    """Does what ``install`` promises. Raises ``ProvisionError``."""
+    request, completed = checked.request, checked.completed
+    for caution in checked.cautions:
         report.step(caution)
     try:
         with build.ensured(completed, report) as (environment, built):
-            folder, registered = kernelspec.write(completed, environment)
+            folder, registered = write.write(completed, environment)
             if built:
                 _replace_older(environment)
-        _leave(before, environment)
+        _delete_former(checked.former, environment)
     finally:
         report.end()
-    kept = tuple(line for line in completed.extras if line not in order.extras)
-    choices = tuple(" ".join(choice) for choice in completed.choices if choice not in order.choices)
-    return Installed(order.kernel, environment, folder, built, registered, completed.extras, kept, choices)
+    kept = tuple(line for line in completed.extras if line not in request.extras)
+    choices = tuple(" ".join(choice) for choice in completed.choices if choice not in request.choices)
+    return Installed(request.kernel, environment, folder, built, registered, completed.extras, kept, choices)
 
 
-def _registered(order: InstallRequest) -> dict[str, Any]:
-    """What the kernel that an order is for says of itself, if it is there already."""
-    return kernelspec.described_in(kernelspec.kernels_folder(order.user) / order.kernel) or {}
+def _replace_older(environment: Environment) -> None:
+    """Moves other kernels of the same recipe to the new environment, and deletes older environments."""
+    for older in store.folders(environment.recipe):
+        if older != environment.folder:
+            for folder in store.kernels_of(older):
+                write.repoint(folder, environment)
+    store.sweep(environment.recipe, keep=environment.folder)
 
 
-def _leave(before: dict[str, Any], environment: Environment) -> None:
-    """Deletes the environment that a kernel pointed to until now, if nothing else needs it."""
-    former = store.load(Path(str(before.get("environment", ""))))
+def _delete_former(folder: Path, environment: Environment) -> None:
+    """Deletes the environment that a kernel pointed to until now, if nothing else uses it."""
+    former = store.load(folder)
     if former is None or former.recipe == environment.recipe:
         return
     with suppress(Timeout), store.lock(former.recipe.name).acquire(timeout=0):
@@ -113,21 +126,21 @@ def _leave(before: dict[str, Any], environment: Environment) -> None:
 
 
 def add(path: Path, name: str | None = None, user: bool = False, install_ipykernel: bool = False) -> Installed:
-    """Registers an environment that the user has; nothing is written to it.
+    """Registers an environment of the user's as a kernel; the environment is not changed.
 
-    Without a name it is the one that a kernel of this environment has already, or a free one like ``tf2.11``. Raises
+    The default name is that of the environment's present kernel, else a free one like ``tf2.11``. Raises
     ``ProvisionError``.
     """
     found = inspect.examine(path, install_ipykernel)
     addition = AddRequest(str(found.folder), name or _free_name(found, user), user)
-    kernelspec.check_name(addition)
+    write.check_name(addition)
     environment = found.environment()
-    folder, registered = kernelspec.write(addition, environment, found)
+    folder, registered = write.write(addition, environment, found)
     return Installed(addition.kernel, environment, folder, False, registered)
 
 
 def _free_name(found: Existing, user: bool) -> str:
-    folder = kernelspec.kernels_folder(user)
+    folder = write.kernels_folder(user)
     registered = {spec.name: spec.spec["metadata"]["tfkernels"] for spec in kernelspecs.every()}
     for name, described in registered.items():
         if described["backend"] == EXISTING and described["environment"] == str(found.folder):
@@ -137,18 +150,9 @@ def _free_name(found: Existing, user: bool) -> str:
     return next(name for name in candidates if name not in registered and not (folder / name).exists())
 
 
-def _replace_older(environment: Environment) -> None:
-    """Moves other kernels of the same recipe to the new environment, and deletes what is left of older ones."""
-    for older in store.folders(environment.recipe):
-        if older != environment.folder:
-            for folder in store.kernels_of(older):
-                kernelspec.repoint(folder, environment)
-    store.sweep(environment.recipe, keep=environment.folder)
-
-
 @dataclass(frozen=True)
 class Removed:
-    """Kernelspecs that are gone. ``environment`` is ``None`` if theirs stays, because of what ``stays`` says."""
+    """Deleted kernelspecs and their environment; it is ``None`` if the environment stays, and ``stays`` says why."""
 
     kernelspecs: tuple[Path, ...]
     environment: Path | None
@@ -156,9 +160,9 @@ class Removed:
 
 
 def remove(name: str) -> list[Removed]:
-    """Deletes a kernel wherever this Jupyter sees it, and its environments unless other kernels use them.
+    """Deletes a kernel in all folders of this Jupyter, and its environments unless other kernels use them.
 
-    An environment that the user added stays. Raises ``UnknownKernel``.
+    Environments that the user added stay. Raises ``UnknownKernel``, ``ProvisionError``.
     """
     kernelspecs.get(name)
     by_environment: dict[Path, list[KernelSpec]] = {}
@@ -170,16 +174,13 @@ def remove(name: str) -> list[Removed]:
 
 
 def discard(folder: Path, specs: list[KernelSpec]) -> Removed:
-    """Deletes kernelspecs of one environment, and the environment, unless it is the user's or others point to it.
-
-    Raises ``ProvisionError``.
-    """
+    """Deletes kernelspecs of one environment, and the environment. Raises ``ProvisionError``."""
     going = tuple(spec.folder for spec in specs)
     try:
         if any(spec.spec["metadata"]["tfkernels"]["backend"] == EXISTING for spec in specs):
             for path in going:
-                kernelspec.remove(path)
-            return Removed(going, None, f"{folder} is yours and stays as it is")
+                write.remove(path)
+            return Removed(going, None, f"{folder} is yours and is not changed")
         with store.lock(folder.name):
             shared = [path for path in store.kernels_of(folder) if path not in going]
             # The environment goes first: while its kernel is there, this can be run again.
@@ -188,7 +189,7 @@ def discard(folder: Path, specs: list[KernelSpec]) -> Removed:
             if ours and not shared and folder.is_dir():
                 store.delete(folder)
             for path in going:
-                kernelspec.remove(path)
+                write.remove(path)
             if not shared and environment is not None:
                 store.sweep(environment.recipe, keep=None)
         from_conda.sweep()  # its Python, if no other environment uses that
@@ -198,5 +199,7 @@ def discard(folder: Path, specs: list[KernelSpec]) -> Removed:
             f"place writable and run the same command again."
         ) from error
     if shared:
-        return Removed(going, None, f"its environment stays, another kernel uses it: {', '.join(map(str, shared))}")
+        return Removed(
+            going, None, f"its environment stays, because another kernel uses it: {', '.join(map(str, shared))}"
+        )
     return Removed(going, folder)

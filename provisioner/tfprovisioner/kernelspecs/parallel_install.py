@@ -1,4 +1,4 @@
-"""Several orders at the same time: while one is downloaded another is unpacked and a third is checked."""
+"""Parallel installation of several kernels: one is downloaded while another is unpacked."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -15,45 +15,45 @@ Outcome = Installed | ProvisionError | TFKernelsError
 
 
 class Interrupted(Exception):
-    """The user stopped it. ``orders`` are those that were not carried out; nothing has changed for them."""
+    """The user pressed Ctrl-C. ``requests`` are those that were not carried out; nothing has changed for them."""
 
-    def __init__(self, orders: Sequence[InstallRequest]) -> None:
-        super().__init__(orders)
-        self.orders = orders
+    def __init__(self, requests: Sequence[InstallRequest]) -> None:
+        super().__init__(requests)
+        self.requests = requests
 
 
-def install_all(orders: Sequence[InstallRequest], tell: Callable[[InstallRequest, Outcome], None]) -> None:
-    """Carries out all orders, as many at a time as there are processors, and tells the outcome of each as it comes.
+def install_all(requests: Sequence[InstallRequest], report: Callable[[InstallRequest, Outcome], None]) -> None:
+    """Installs all, as many at a time as there are processors; ``report`` gets the outcome of each as it comes.
 
-    A failure does not stop the others. An interrupt (``KeyboardInterrupt``) stops all that run: raises ``Interrupted``
-    when they have cleaned up.
+    A failure does not stop the others. An interrupt stops all; raises ``Interrupted`` when they have cleaned up.
     """
-    threads = ThreadPoolExecutor(max_workers=min(len(orders), _processors()), thread_name_prefix="install")
+    threads = ThreadPoolExecutor(max_workers=min(len(requests), _processors()), thread_name_prefix="install")
     with reporting() as reporter_for, threads:
-        untold = list(orders)
+        pending = list(requests)
         waiting: dict[Future[Installed], InstallRequest] = {}
         try:
-            for order in orders:
+            for request in requests:
                 try:
-                    check(order)
+                    checked = check(request)
                 except (ProvisionError, TFKernelsError) as error:
-                    tell(order, error)
-                    untold.remove(order)
+                    report(request, error)
+                    pending.remove(request)
                 else:
-                    waiting[threads.submit(lambda order: carry_out(order, reporter_for(order.kernel)), order)] = order
+                    future = threads.submit(lambda one: carry_out(one, reporter_for(one.request.kernel)), checked)
+                    waiting[future] = request
             while waiting:
                 done, _ = wait(waiting, return_when=FIRST_COMPLETED)
                 for future in done:
-                    tell(waiting[future], _outcome(future))
-                    untold.remove(waiting.pop(future))
+                    report(waiting[future], _outcome(future))
+                    pending.remove(waiting.pop(future))
         except KeyboardInterrupt:
             subprocesses.stop()
             threads.shutdown(wait=True, cancel_futures=True)
-            for future, order in waiting.items():
-                if not future.cancelled() and future.exception() is None:  # it was quicker than the interrupt
-                    tell(order, future.result())
-                    untold.remove(order)
-            raise Interrupted(untold) from None
+            for future, request in waiting.items():
+                if not future.cancelled() and future.exception() is None:  # it ended before the interrupt
+                    report(request, future.result())
+                    pending.remove(request)
+            raise Interrupted(pending) from None
         finally:
             subprocesses.resume()
 
@@ -66,5 +66,5 @@ def _outcome(future: "Future[Installed]") -> Outcome:
 
 
 def _processors() -> int:
-    """Those that this process may use, which in a container or on a shared machine are fewer than there are."""
+    """Those that this process may use: in containers fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
