@@ -60,7 +60,8 @@ def batch(
         folder.mkdir(parents=True, exist_ok=True)
         cells = [{"cell_type": "code", "source": f"cell_{place} = {place}"} for place in range(6)]
         path.write_text(json.dumps({"cells": cells}), encoding="utf-8")
-        found.append(Found(outcome, path, records))
+        source = f"cell_{failure.cell} = {failure.cell}" if failure else ""
+        found.append(Found(outcome, path, records, source))
     return found
 
 

@@ -76,7 +76,7 @@ def resolve(wanted: KernelRef, report: Callable[[str], None]) -> KernelSpec:
     known = _registered(wanted)
     if known is not None:
         return known
-    request = _request(wanted)
+    request = InstallRequest.from_json(wanted.request or {})
     _check_recipe(wanted, request)
     with build.ensured(request, _StepReporter(wanted.name, report)) as (environment, _):
         where, _ = kernelspec.write(request, environment, kernels=data_dir.batch_kernels() / environment.recipe.name)
@@ -89,8 +89,7 @@ def ready(wanted: KernelRef) -> bool:
     try:
         if _registered(wanted) is not None:
             return True
-        request = _request(wanted)
-        return store.whole(request) is not None
+        return store.whole(InstallRequest.from_json(wanted.request or {})) is not None
     except ProvisionError:
         return False
 
@@ -102,34 +101,24 @@ def _registered(wanted: KernelRef) -> KernelSpec | None:
     except UnknownKernel as error:
         if wanted.request is None:
             raise KernelMissing(
-                f"{_host()} has no kernel {wanted.name}, and cannot build it: it was not made by tfkernels install. "
-                f"Register a kernel of this name there, or use one that tfkernels installs."
+                f"{socket.gethostname()} has no kernel {wanted.name}, and cannot build it: it was not made by "
+                f"tfkernels install. Register a kernel of this name there, or use one that tfkernels installs."
             ) from error
         return None
     described = _described(spec)
     if wanted.request is None:
-        theirs = str(described.get("tensorflow", ""))
-        if wanted.tensorflow and theirs and theirs != wanted.tensorflow:
+        there = str(described.get("tensorflow", ""))
+        if wanted.tensorflow and there and there != wanted.tensorflow:
             raise KernelMissing(
-                f"The kernel {wanted.name} on {_host()} has TensorFlow {theirs}, not {wanted.tensorflow}. Register the "
-                f"right one there, or under another name."
+                f"The kernel {wanted.name} on {socket.gethostname()} has TensorFlow {there}, not {wanted.tensorflow}. "
+                f"Register the right one there, or under another name."
             )
         return spec
     environment = health.environment_of(described)
     if environment is None or health.problem(spec.spec["argv"], described, environment) is not None:
         return None
-    same = wanted.recipe is not None and _portable(environment.recipe) == _portable(
-        Recipe.from_json(dict(wanted.recipe))
-    )
-    return spec if same else None
-
-
-def _request(wanted: KernelRef) -> InstallRequest:
-    assert wanted.request is not None
-    try:
-        return InstallRequest.from_json(wanted.request)
-    except TypeError as error:
-        raise KernelMissing(f"Cannot read the request of the kernel {wanted.name}: {error}.") from error
+    theirs = Recipe.from_json(dict(wanted.recipe)) if wanted.recipe else None
+    return spec if theirs is not None and _portable(environment.recipe) == _portable(theirs) else None
 
 
 def _check_recipe(wanted: KernelRef, request: InstallRequest) -> None:
@@ -140,8 +129,8 @@ def _check_recipe(wanted: KernelRef, request: InstallRequest) -> None:
     ours = Recipe.of(request, theirs.python)
     if _portable(ours) != _portable(theirs):
         raise KernelMissing(
-            f"{_host()} cannot build the kernel {wanted.name}: it was made from other packages than this version of "
-            f"tfkernels takes. Rebuild it with: tfkernels install {request.release} --rebuild"
+            f"{socket.gethostname()} cannot build the kernel {wanted.name}: it was made from other packages than this "
+            f"version of tfkernels takes. Rebuild it with: tfkernels install {request.release} --rebuild"
         )
 
 
@@ -152,10 +141,6 @@ def _portable(recipe: Recipe) -> Recipe:
 
 def _described(spec: KernelSpec) -> Mapping[str, Any]:
     return dict(spec.spec["metadata"]["tfkernels"]) if spec.ours else {}
-
-
-def _host() -> str:
-    return socket.gethostname()
 
 
 class _StepReporter(Reporter):

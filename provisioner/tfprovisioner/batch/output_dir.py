@@ -40,6 +40,8 @@ class Found:
     path: Path
     """The executed notebook, or a script's outcome."""
     records: list[Record]
+    failed_cell: str = ""
+    """The source of the cell that raised."""
 
 
 def default_folder() -> Path:
@@ -204,7 +206,11 @@ def _read_notebook(path: Path) -> Found | None:
             outcome = _of_papermill(path, notebook)
     except Exception:  # noqa: BLE001 (a file in somebody's folder may hold anything)
         return None
-    return Found(outcome, path, recorded.of_notebook(notebook, path.with_suffix(".values"))) if outcome else None
+    if outcome is None:
+        return None
+    cell = outcome.failure.cell if outcome.failure else None
+    source = notebook.cells[cell].source if cell is not None and 0 <= cell < len(notebook.cells) else ""
+    return Found(outcome, path, recorded.of_notebook(notebook, path.with_suffix(".values")), source)
 
 
 def _read_script(path: Path) -> Found | None:

@@ -1,12 +1,14 @@
 """The row (case) and the column (kernel) of each run in the report."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from tfprovisioner.batch.output_dir import Found
 from tfprovisioner.batch.recorded import Record
+from tfprovisioner.batch.report.json import Entry
 from tfprovisioner.batch.tasks import Run, shorten
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.kernelspecs.display_name import order_of
@@ -14,16 +16,6 @@ from tfprovisioner.kernelspecs.display_name import order_of
 
 class UnknownBaseline(ProvisionError):
     """No run is on the kernel that the others are to be compared with."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """A kernel. If two outputs have runs on kernels of one name, the kernel of one output."""
-
-    name: str
-    kernel: str
-    tensorflow: str = ""
-    python: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,29 +64,34 @@ def short_names(sources: Sequence[str]) -> dict[str, str]:
 
 def columns(
     placed: Sequence[PlacedRun], pending: Sequence[Run], kernels: Sequence[str], baseline: str | None
-) -> list[Column]:
-    """The baseline's first, the others in the order of ``kernels``, else by release. Raises ``UnknownBaseline``."""
-    known: dict[str, Column] = {}
+) -> list[Entry]:
+    """``kernels`` of ``report.json``: the baseline first, then in the order of ``kernels``, else by release.
+
+    If two outputs have runs on kernels of one name, each output has a column. Raises ``UnknownBaseline``.
+    """
+    known: dict[str, Entry] = {}
     for item in placed:
         outcome = item.found.outcome
-        if item.side not in known or not known[item.side].tensorflow:  # a run that did not start has no release
-            known[item.side] = Column(item.side, outcome.run.kernel, outcome.tensorflow, outcome.python)
+        if item.side not in known or not known[item.side]["tensorflow"]:  # a run that did not start has no release
+            known[item.side] = _column(item.side, outcome.run.kernel, outcome.tensorflow, outcome.python)
     for run in pending:
-        if not any(column.kernel == run.kernel for column in known.values()):
-            known[run.kernel] = Column(run.kernel, run.kernel)
-    positions: Mapping[str, int] = {name: number for number, name in reversed(list(enumerate(kernels)))}
-    ordered = sorted(
-        known.values(),
-        key=lambda column: (
-            positions.get(column.kernel, len(positions)),
-            order_of(column.tensorflow or column.kernel, column.name),
-        ),
-    )
+        if not any(column["kernel"] == run.kernel for column in known.values()):
+            known[run.kernel] = _column(run.kernel, run.kernel, "", "")
+    positions = {name: number for number, name in reversed(list(enumerate(kernels)))}
+
+    def position(column: Entry) -> Any:
+        release = order_of(column["tensorflow"] or column["kernel"], column["name"])
+        return positions.get(column["kernel"], len(positions)), release
+
+    ordered = sorted(known.values(), key=position)
     if baseline is None:
         return ordered
-    candidates = [column for column in ordered if column.name == baseline]
-    candidates += [column for column in ordered if column.kernel == baseline]
+    candidates = [column for key in ("name", "kernel") for column in ordered if column[key] == baseline]
     if not candidates:
-        there = ", ".join(column.name for column in ordered) or "none"
+        there = ", ".join(column["name"] for column in ordered) or "none"
         raise UnknownBaseline(f"Cannot compare with {baseline}: no run is on this kernel. There are runs on: {there}.")
     return [candidates[0], *(column for column in ordered if column is not candidates[0])]
+
+
+def _column(name: str, kernel: str, tensorflow: str, python: str) -> Entry:
+    return {"name": name, "kernel": kernel, "tensorflow": tensorflow, "python": python}

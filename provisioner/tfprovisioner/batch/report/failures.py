@@ -1,9 +1,7 @@
 """Why runs failed, as text that is safe in a terminal and in a page: without colours and control characters."""
 
-import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from tfkernels.comparison.render import number_format
@@ -28,17 +26,6 @@ def where(run: Mapping[str, Any]) -> str:
     """``"cell 3"``; empty if no cell raised."""
     cell = run["failure"] and run["failure"]["cell"]
     return "" if cell is None else f"cell {cell + 1}"
-
-
-def cell_source(path: Path, cell: int | None) -> str:
-    """A cell of an executed notebook; empty if it cannot be read."""
-    if cell is None or path.suffix != ".ipynb":
-        return ""
-    try:
-        source = json.loads(path.read_text(encoding="utf-8"))["cells"][cell]["source"]
-    except (OSError, ValueError, LookupError, TypeError):
-        return ""
-    return source if isinstance(source, str) else "".join(map(str, source))
 
 
 def line(text: str, longest: int = 400) -> str:

@@ -2,7 +2,7 @@
 
 import datetime
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,6 @@ from typing import Any
 import tfkernels
 from tfprovisioner.batch.output_dir import Found
 from tfprovisioner.batch.report.cases import PlacedRun, columns, place, short_names
-from tfprovisioner.batch.report.failures import cell_source
 from tfprovisioner.batch.report.json import FORMAT, VERSION, Entry, plain, public_source, relative
 from tfprovisioner.batch.report.verdicts import AGREEING, DIFFERING, NOT_COMPARED, Comparer, Key, View
 from tfprovisioner.batch.tasks import Run
@@ -167,15 +166,15 @@ def make(
     waiting = [replace(run, source=short[run.source]) for run in pending]
     placed = place(found)
     sides = columns(placed, waiting, kernels, baseline)
-    comparer = Comparer(sides[0].name if sides else "", rtol, atol)
+    comparer = Comparer(sides[0]["name"] if sides else "", rtol, atol)
     ended = []
     for case in dict.fromkeys(item.case for item in placed):
         of_case = {item.side: item for item in placed if item.case == case}
-        runs = {side.name: of_case[side.name] for side in sides if side.name in of_case}
+        runs = {side["name"]: of_case[side["name"]] for side in sides if side["name"] in of_case}
         comparer.compare_case(case, runs)
         ended += [_run(item, comparer.values, folder) for item in runs.values()]
     return Report(
-        list(map(asdict, sides)),
+        sides,
         [*ended, *map(_pending, waiting)],
         comparer.entries,
         {name: value for name, value in (("rtol", rtol), ("atol", atol)) if value is not None},
@@ -190,7 +189,7 @@ def _run(item: PlacedRun, values: Mapping[Key, str], folder: Path) -> Entry:
     facts["state"] = "passed" if item.found.outcome.passed else "failed"
     failure = facts["failure"]
     if failure is not None:
-        failure["source"] = cell_source(item.found.path, failure["cell"])
+        failure["source"] = item.found.failed_cell
     records = [
         {
             "name": record.name,
