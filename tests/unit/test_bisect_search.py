@@ -13,9 +13,9 @@ from tfprovisioner.batch.bisect.search import BAD, GOOD, SKIPPED, Search, most_s
 
 def finished(verdicts: dict[str, str]) -> Search:
     """The search among releases whose verdicts are known here, and not to it."""
-    search = Search(tuple(verdicts))
+    search = Search(tuple(verdicts), {})
     while (release := search.next) is not None:
-        search = search.with_verdict(release, verdicts[release])
+        search = Search(search.releases, {**search.verdicts, release: verdicts[release]})
     return search
 
 

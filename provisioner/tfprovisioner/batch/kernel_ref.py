@@ -84,6 +84,14 @@ def resolve(wanted: KernelRef, report: Callable[[str], None]) -> KernelSpec:
     return KernelSpec(wanted.name, where, json.loads((where / "kernel.json").read_text(encoding="utf-8")))
 
 
+def facts(spec: KernelSpec) -> dict[str, Any]:
+    """``tensorflow``, ``python`` and ``lock`` of an ``Outcome``."""
+    described = _described(spec)
+    environment = store.load(Path(described["environment"])) if "environment" in described else None
+    lock = environment.recipe.lock if environment else ""
+    return {"tensorflow": described.get("tensorflow", ""), "python": described.get("python", ""), "lock": lock}
+
+
 def ready(wanted: KernelRef) -> bool:
     """Whether ``resolve`` has nothing to build here. Takes milliseconds."""
     try:

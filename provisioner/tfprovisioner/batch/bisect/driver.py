@@ -68,19 +68,20 @@ def bisect(
 
     ``exactly`` goes on among all releases between the last good and the first bad one.
     """
-    trials: list[Trial] = []
+    trials: dict[str, Trial] = {}
 
-    def finished(search: Search) -> Search:
-        while (release := search.next) is not None:
-            trials.append(test(release))
-            search = search.with_verdict(release, trials[-1].verdict)
-            tell(trials[-1])
-        return search
+    def finished(releases: tuple[str, ...]) -> Search:
+        while True:
+            search = Search(releases, {name: trial.verdict for name, trial in trials.items()})
+            release = search.next
+            if release is None:
+                return search
+            trials[release] = test(release)
+            tell(trials[release])
 
-    search, left_out = finished(Search(candidates.releases)), dict(candidates.left_out)
+    search, left_out = finished(candidates.releases), dict(candidates.left_out)
     if exactly and search.problem is None:
         finer = patches(search.last_good, search.first_bad)
         left_out.update(finer.left_out)
-        known = {release: search.verdicts[release] for release in finer.releases if release in search.verdicts}
-        search = finished(Search(finer.releases, known))
-    return Bisected((candidates.releases[0], candidates.releases[-1]), search, tuple(trials), left_out)
+        search = finished(finer.releases)
+    return Bisected((candidates.releases[0], candidates.releases[-1]), search, tuple(trials.values()), left_out)

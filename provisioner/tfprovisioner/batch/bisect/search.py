@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 GOOD, BAD, SKIPPED = "good", "bad", "skipped"
 """The verdict on a release: as the good end, as the bad end, or impossible to test."""
@@ -15,15 +15,15 @@ def most_steps(count: int) -> int:
 
 @dataclass(frozen=True)
 class Search:
-    """The verdicts so far. Test ``next`` and go on with ``with_verdict``, until ``next`` is ``None``.
+    """The verdicts so far. Test ``next`` and search again with its verdict, until it is ``None``.
 
     The ends come first. Then the middle of the releases that may still be the first bad one, without skipped ones.
     """
 
     releases: tuple[str, ...]
     """The good end first and the bad end last, whichever is older. Two at least, each once."""
-    verdicts: Mapping[str, str] = field(default_factory=dict)
-    """In the order of the tests."""
+    verdicts: Mapping[str, str]
+    """Of these releases, and perhaps of others."""
 
     @property
     def next(self) -> str | None:
@@ -35,9 +35,6 @@ class Search:
                 return end
         untested = [release for release in self.between if release not in self.verdicts]
         return untested[len(untested) // 2] if untested else None
-
-    def with_verdict(self, release: str, verdict: str) -> "Search":
-        return replace(self, verdicts={**self.verdicts, release: verdict})
 
     @property
     def problem(self) -> str | None:

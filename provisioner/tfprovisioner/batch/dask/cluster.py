@@ -63,13 +63,12 @@ def start_worker_server(*modules: str) -> None:
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([_WORKER, "tfprovisioner.batch.execute.notebook", *modules])
-    here = os.open(".", os.O_RDONLY)
+    here = os.getcwd()
     try:
         os.chdir("/")
         forkserver.ensure_running()
     finally:
-        os.fchdir(here)
-        os.close(here)
+        os.chdir(here)
 
 
 @contextmanager

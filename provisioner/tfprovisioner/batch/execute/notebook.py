@@ -12,7 +12,6 @@ from contextlib import closing
 from contextvars import Context
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 import nbformat
 import papermill
@@ -25,12 +24,11 @@ from papermill.exceptions import PapermillExecutionError
 from tfkernels import recording
 from tfkernels.client.kernelspecs import KernelSpec
 from tfkernels.client.process import ending
-from tfprovisioner.batch import outcomes
+from tfprovisioner.batch import kernel_ref, outcomes
 from tfprovisioner.batch.execute.engine import ENGINE, CheckFailed, Launch
 from tfprovisioner.batch.execute.workdir import WorkDir, private_folder
 from tfprovisioner.batch.outcomes import FAILED, PASSED, Cancelled, Executed, Failure, Outcome, Progress
 from tfprovisioner.batch.tasks import Task
-from tfprovisioner.environments import store
 
 CANCEL_POLL_INTERVAL = 0.1
 """Seconds between two looks at whether a run was cancelled."""
@@ -124,15 +122,11 @@ def _execute(launch: Launch, notebook: NotebookNode) -> None:
 
 
 def _outcome(task: Task, spec: KernelSpec | None, failure: Failure | None, started: datetime, took: float) -> Outcome:
-    described: dict[str, Any] = (spec.spec.get("metadata") or {}).get("tfkernels", {}) if spec else {}
-    environment = store.load(Path(described.get("environment", ""))) if described else None
     return Outcome(
         task.run,
         FAILED if failure else PASSED,
         task.fingerprint,
-        tensorflow=described.get("tensorflow", ""),
-        python=described.get("python", ""),
-        lock=environment.recipe.lock if environment else "",
+        **(kernel_ref.facts(spec) if spec else {}),
         started=started.isoformat(timespec="milliseconds"),
         seconds=round(took, 3),
         host=outcomes.host(),

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, Any
@@ -20,10 +20,10 @@ from typing import IO, Any
 from tfkernels import recording
 from tfkernels.client import kernelspecs
 from tfkernels.client.process import ending
+from tfprovisioner.batch import kernel_ref
 from tfprovisioner.batch.outcomes import FAILED, PASSED, Failure, Outcome, host, plain
 from tfprovisioner.batch.scripts import guard
 from tfprovisioner.batch.tasks import Run
-from tfprovisioner.environments import store
 from tfprovisioner.errors import ProvisionError, Unusable
 from tfprovisioner.kernelspecs import python_shim, run_env
 
@@ -52,13 +52,14 @@ class NotStarted(ProvisionError):
 class Script:
     """Everything that one run of a script needs."""
 
-    run: Run
+    outcome: Outcome
+    """What is known of it before the start."""
     command: tuple[str, ...]
     variables: Mapping[str, str]
-    fingerprint: str
-    tensorflow: str
-    python: str
-    lock: str
+
+    @property
+    def run(self) -> Run:
+        return self.outcome.run
 
 
 def planned(runs: Sequence[Run], arguments: Sequence[str]) -> list[Script]:
@@ -78,20 +79,13 @@ def _planned(run: Run, arguments: Sequence[str]) -> Script:
     except OSError as error:
         raise NoScript(f"Cannot read the script {run.source}: {error.strerror}.") from error
     described: dict[str, Any] = (spec.spec.get("metadata") or {}).get("tfkernels", {})
-    environment = store.load(Path(described.get("environment", ""))) if spec.ours else None
-    lock = environment.recipe.lock if environment else ""
-    exact = lock or python_shim.behind(spec.spec["argv"], described)
+    facts = kernel_ref.facts(spec)
+    exact = facts["lock"] or python_shim.behind(spec.spec["argv"], described)
     kernel = [described.get("tensorflow"), described.get("python"), exact]
     decisive = [hashlib.sha256(content).hexdigest(), list(arguments), kernel]
-    return Script(
-        run,
-        (run_env.python(spec), run.source, *arguments),
-        variables,
-        hashlib.sha256(json.dumps(decisive).encode()).hexdigest(),
-        described.get("tensorflow", ""),
-        described.get("python", ""),
-        lock,
-    )
+    fingerprint = hashlib.sha256(json.dumps(decisive).encode()).hexdigest()
+    outcome = Outcome(run, PASSED, fingerprint, host=host(), **facts)
+    return Script(outcome, (run_env.python(spec), run.source, *arguments), variables)
 
 
 class ScriptProcess:
@@ -154,13 +148,11 @@ class ScriptProcess:
         if answer and not answer.lstrip("-").isdigit():
             raise NotStarted(f"Cannot start {self.script.command[0]}: {answer}.")
         status = int(answer or self.process.returncode)  # without an answer the guard was killed
-        script = self.script
-        return Outcome(
-            script.run, FAILED if status else PASSED, script.fingerprint, script.tensorflow, script.python, script.lock,
-            self._started.isoformat(timespec="milliseconds"), round(seconds, 3), host(),
-            failure=_failure(status, plain(self._stderr.decode(errors="replace"))) if status else None,
-            exit_code=status,
-        )  # fmt: skip
+        started = self._started.isoformat(timespec="milliseconds")
+        outcome = replace(self.script.outcome, started=started, seconds=round(seconds, 3), exit_code=status)
+        if not status:
+            return outcome
+        return replace(outcome, state=FAILED, failure=_failure(status, plain(self._stderr.decode(errors="replace"))))
 
     def signal(self, number: int) -> None:
         """Signals the whole group. Its leader is waited for in ``close`` only, so its number is not reused before."""

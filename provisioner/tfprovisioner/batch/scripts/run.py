@@ -51,7 +51,7 @@ def run(
     with private_folder() if target is None else output_dir.opened(str(target), resume, runs) as opened:
         folder = opened if isinstance(opened, Path) else opened.folder
         done = output_dir.passed(folder) if resume else {}
-        left = [script for script in scripts if done.get(script.run.name) != script.fingerprint]
+        left = [script for script in scripts if done.get(script.run.name) != script.outcome.fingerprint]
         if len(left) < len(scripts):
             print(f"{len(scripts) - len(left)} of {len(scripts)} runs are there already.", file=sys.stderr)
         output = ScriptOutput([run.kernel for run in runs], errors_only=errors_only)
