@@ -190,18 +190,10 @@ def _run(item: PlacedRun, values: Mapping[Key, str], folder: Path) -> Entry:
     failure = facts["failure"]
     if failure is not None:
         failure["source"] = item.found.failed_cell
-    records = [
-        {
-            "name": record.name,
-            "summary": record.summary,
-            "value": values[item.case, record.name, item.side],
-            "sha256": record.sha256,
-            "size": record.size,
-            "rtol": plain(record.rtol),
-            "atol": plain(record.atol),
-        }
-        for record in item.records.values()
-    ]
+    records = []
+    for record in item.records.values():
+        entry = {name: plain(getattr(record, name)) for name in ("name", "summary", "sha256", "size", "rtol", "atol")}
+        records.append({**entry, "value": values[item.case, record.name, item.side]})
     placed = {"case": item.case, "side": item.side, **run, "source": public_source(run["source"])}
     return {**placed, "output": relative(item.found.path, folder), **facts, "records": records}
 
