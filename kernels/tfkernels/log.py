@@ -102,6 +102,11 @@ def show_on_stderr() -> None:
         _root.addHandler(handler)
 
 
+def short_id(message_id: str) -> str:
+    """A message's id for the log: the session's first letters and the message's number."""
+    return f"{message_id[:4]}-{message_id.rpartition('_')[2][:6]}"
+
+
 def configure(level: str) -> None:
     """Sets the log up as ``TFKERNELS_LOG`` says. A wrong level is recorded and ignored."""
     _recent.setFormatter(_formatter())

@@ -9,6 +9,7 @@ from datetime import datetime
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+from tfkernels import log
 from tfkernels.errors import CellCancelled, CellTimeout, ExchangeError, RemoteError, RemoteInterrupt
 from tfkernels.output.relay import Relay
 from tfkernels.protocol import Message
@@ -40,6 +41,9 @@ class Connection(Protocol):
 
     def show_end(self, cell: Cell) -> None:
         """Shows what a native cell shows at its end, besides the error."""
+
+
+_log = log.logger("client.cell")
 
 
 class Cell:
@@ -262,6 +266,7 @@ class Cell:
             except ExchangeError as error:
                 self.failure = error
                 return
+            _log.debug("%s: cell %s has outputs of %d bytes", self.kernel, log.short_id(self.id), self._outputs.size)
             if self._on_size is not None:
                 self._on_size(self._outputs.size)
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import logging
 import socket
 from typing import Any, NamedTuple
 
 import zmq
 from jupyter_client.session import Session
 
+from tfkernels import log
 from tfkernels.client.discovery import endpoint, secure
 from tfkernels.protocol import Message
+
+_log = log.logger("client.channels")
 
 BATCH_SIZE = 200
 """Messages of one channel that are received together: enough to join lines that a cell printed one by one, and few
@@ -28,7 +33,9 @@ class Channels:
     Every message to the kernel passes ``send``, and every message from it ``receive``.
     """
 
-    def __init__(self, connection: dict[str, Any], session: Session, doorbell: Doorbell) -> None:
+    def __init__(self, kernel: str, connection: dict[str, Any], session: Session, doorbell: Doorbell) -> None:
+        """``kernel`` is the name that the log uses."""
+        self._kernel = kernel
         self._session = session
         self._doorbell = doorbell
         self._context = zmq.Context()
@@ -58,6 +65,8 @@ class Channels:
         return end
 
     def send(self, channel: str, message: Message) -> None:
+        if _log.isEnabledFor(logging.DEBUG):
+            _log.debug("%s < %s %s", self._kernel, channel, summary(message))
         self._session.send(self._sockets[channel], message)
 
     def receive(self, timeout: float) -> list[Received]:
@@ -71,6 +80,8 @@ class Channels:
                 _, message = self._session.recv(end, mode=zmq.NOBLOCK)
                 if message is None:
                     break
+                if _log.isEnabledFor(logging.DEBUG):
+                    _log.debug("%s > %s %s", self._kernel, channel, summary(message))
                 received.append(Received(channel, message))
         return received
 
@@ -80,6 +91,17 @@ class Channels:
 
     def close(self) -> None:
         self._context.destroy(linger=0)
+
+
+def summary(message: Message) -> str:
+    """A message in one line for the log: its kind, ids, state and size. No value, no code, no output."""
+    content, header = message["content"], message["header"]
+    parent = message["parent_header"].get("msg_id", "")
+    words = [header["msg_type"], log.short_id(header["msg_id"])]
+    words += [f"of {log.short_id(parent)}"] if parent else []
+    words += [content[key] for key in ("execution_state", "status", "ename") if isinstance(content.get(key), str)]
+    words.append(f"{len(json.dumps(content, default=repr)):,} bytes")
+    return " ".join(words)
 
 
 class Doorbell:

@@ -208,7 +208,7 @@ class KernelConnection:
     def _main(self) -> None:
         failure: TFKernelsError | None = None
         try:
-            channels = Channels(self.process.connection, self._session, self._doorbell)
+            channels = Channels(self.name, self.process.connection, self._session, self._doorbell)
             try:
                 handshake = Handshake(self.name, self.process, channels, self.message, lambda: self.closing)
                 self.unreachable = handshake.run()

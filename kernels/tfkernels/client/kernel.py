@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, Mapping
 
-from tfkernels import protocol
+from tfkernels import log, protocol
 from tfkernels.client import kernelspecs
 from tfkernels.client.cell import Cell
 from tfkernels.client.connection import THREAD_END_TIMEOUT, KernelConnection
@@ -33,6 +33,9 @@ instances: weakref.WeakSet[Kernel] = weakref.WeakSet()
 
 _of_the_parent: list[KernelConnection | None] = []
 """In a forked child, the connections of its parent: never collected, since they would end the parent's kernels."""
+
+
+_log = log.logger("client.kernel")
 
 
 class Kernel:
@@ -260,6 +263,10 @@ class Kernel:
                 "instead": memory.borrow(inputs) if memory is not None else [],
             }
             request = connection.message("execute_request", content, {"tfkernels": exchange})
+            sent = sum(lease.size for lease in inputs)
+            _log.debug(
+                "%s: cell %s with inputs of %d bytes", self.name, log.short_id(request["header"]["msg_id"]), sent
+            )
             return Cell(
                 connection,
                 request,

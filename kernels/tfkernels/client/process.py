@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 
 from jupyter_client.connect import write_connection_file
 
-from tfkernels import env_vars
+from tfkernels import env_vars, log
 from tfkernels.client import runtime_dir
 from tfkernels.client.kernelspecs import KernelSpec
 from tfkernels.errors import KernelStartError
@@ -25,6 +26,9 @@ FILES_NEEDED = 32
 
 _CRASH_LOG_SIZE = 4000  # bytes of standard error that are kept
 _CRASH_LOG_LINES = 10
+
+
+_log = log.logger("client.process")
 
 
 class KernelInfo(NamedTuple):
@@ -118,6 +122,8 @@ class KernelProcess(Process):
             runtime_dir.remove(self.folder)
             raise
         self.pid: int = self._process.pid
+        _log.info("kernel %s started, process %d", spec.name, self.pid)
+        _log.debug("kernel %s: command %s, folder %s", spec.name, self._process.args, self.folder)
 
     def _start(self, spec: KernelSpec) -> None:
         """Starts the process; its sockets and its standard error lie in the private folder."""
@@ -167,6 +173,8 @@ class KernelProcess(Process):
         self._signal(signal.SIGKILL)
 
     def _signal(self, number: int) -> None:
+        level = logging.DEBUG if number == signal.SIGURG else logging.INFO
+        _log.log(level, "process group %d gets %s", self.pid, signal.Signals(number).name)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
 
@@ -175,7 +183,7 @@ class KernelProcess(Process):
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(EXIT_TIMEOUT)
         self.kill()
-        self._process.wait()
+        _log.info("process %d %s", self.pid, ending(self._process.wait()))
         self._stderr.close()
         runtime_dir.remove(self.folder)
 
