@@ -1,4 +1,4 @@
-"""The maintainer's side of the catalogue: `make catalogue` reads the index, resolves the locks, tries every release.
+"""``make catalogue``: reads the package index, resolves the locks, tries every release; not in the wheel.
 
-Nothing of this is in the wheel. It writes ``tfprovisioner/catalogue/data`` and ``docs/reference/releases.md``.
+It writes ``tfprovisioner/catalogue/data`` and ``docs/releases.md``. Python 3.10 and newer; nobody imports it.
 """

@@ -1,4 +1,4 @@
-"""``make catalogue``: the catalogue made anew and tried, one release after the other."""
+"""``make catalogue``: reads the index, resolves the locks, tries the releases one after the other."""
 
 import sys
 from typing import Annotated
@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from catalogue_builder import gpu_locks, index, page
-from catalogue_builder import locks as locking
-from catalogue_builder import verify as verification
+from catalogue_builder.locks import heading_of, resolve_lock
+from catalogue_builder.verify import verify
 from tfprovisioner.catalogue import locks, verified
 from tfprovisioner.catalogue import releases as catalogue
 from tfprovisioner.catalogue.releases import Release
@@ -40,47 +40,43 @@ def main(
     if not resume:
         say("reading the package index")
         index.store(index.releases())
-    newest = list(catalogue.lines().values())
-    wanted = [catalogue.find(name) for name in only] if only else newest
-    if not only or patches:
-        chosen = {release.line for release in wanted}
-        others = [release for release in catalogue.releases() if release.line in chosen and release not in wanted]
-    else:
-        others = []
-    failed = [release.version for release in [*wanted, *others] if not _locked(release, resume)]
+    wanted = [catalogue.find(name) for name in only] if only else list(catalogue.lines().values())
+    lines = {release.line for release in wanted} if not only or patches else set()
+    others = [release for release in catalogue.releases() if release.line in lines and release not in wanted]
+    failed = [release.version for release in [*wanted, *others] if not _ensure_locks(release, resume)]
     if not resolve_only:
         for release in [*wanted, *(others if patches else [])]:
             for minor in [minor for minor in release.pythons if minor in python] if python else release.pythons[:1]:
-                if release.version not in failed and not _tried(release, minor, resume):
+                if release.version not in failed and not _try_release(release, minor, resume):
                     failed.append(f"{release.version} on Python {minor}")
     page.write()
     say(f"failed: {', '.join(failed)}" if failed else "everything that was tried works")
     raise typer.Exit(bool(failed))
 
 
-def _locked(release: Release, resume: bool) -> bool:
-    """Whether a release has its locks, that for CPUs and what is laid over it for GPUs; they are made if need be."""
-    heading = locking.heading(release)
+def _ensure_locks(release: Release, resume: bool) -> bool:
+    """Resolves the lock of a release and its overlay for GPUs if need be; whether it has both."""
+    heading = heading_of(release)
     kept = resume and locks.comments(release.version) == heading
     try:
         if not kept:
             say(f"{release.version}: resolving")
-            pins, hashes = locking.resolved(release, keep=resume)
+            pins, hashes = resolve_lock(release, keep=resume)
             locks.store(release.version, heading, pins, hashes)
         if not (kept and gpu_locks.path(release).exists()):
             say(f"{release.version}: resolving, with CUDA")
-            gpu_locks.store(release)
+            gpu_locks.path(release).write_text(gpu_locks.resolve_gpu(release), encoding="utf-8")
     except BuildFailed as error:
         say(f"{release.version}: {error}")
         return False
     return True
 
 
-def _tried(release: Release, python: str, resume: bool) -> bool:
+def _try_release(release: Release, python: str, resume: bool) -> bool:
     known = release.result(python)
     if resume and known is not None and known.ok:
         return True
-    result = verification.verify(release, python, lambda check: say(f"{release.version} on Python {python}: {check}"))
+    result = verify(release, python, lambda check: say(f"{release.version} on Python {python}: {check}"))
     verified.store(result)
     page.write()
     for name, outcome in result.checks.items():

@@ -63,6 +63,12 @@ def first(kind: Any, *arguments: Any) -> Any:
     return [kind(*arguments, input_shape=(5, 3))]
 
 
+def dense() -> Any:
+    """The smallest model for the data."""
+    layers = keras().layers
+    return model(*first(layers.Flatten), layers.Dense(1))
+
+
 def check_import() -> None:
     print(tensorflow().__version__)
 
@@ -95,9 +101,7 @@ def check_fit() -> None:
             assert session.run(loss) < before
         if not hasattr(tf, "keras") and not hasattr(tf.contrib, "keras"):
             return
-    layers = keras().layers
-    made = model(*first(layers.Flatten), layers.Dense(1))
-    history = made.fit(x, y, epochs=3, verbose=0).history["loss"]
+    history = dense().fit(x, y, epochs=3, verbose=0).history["loss"]
     assert history[-1] < history[0], history
 
 
@@ -121,9 +125,8 @@ def check_lstm() -> None:
 def check_h5() -> None:
     import numpy as np
 
-    layers = keras().layers
+    made = dense()
     x, y = data()
-    made = model(*first(layers.Flatten), layers.Dense(1))
     made.fit(x, y, epochs=1, verbose=0)
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "model.h5")
@@ -150,23 +153,16 @@ def check_tensorboard() -> None:
     callback = getattr(keras().callbacks, "TensorBoard", None)
     if callback is None:
         absent("its Keras has no TensorBoard callback")
-    layers = keras().layers
     x, y = data()
-    made = model(*first(layers.Flatten), layers.Dense(1))
     with tempfile.TemporaryDirectory() as folder:
-        made.fit(x, y, epochs=1, verbose=0, callbacks=[callback(log_dir=folder)])
+        dense().fit(x, y, epochs=1, verbose=0, callbacks=[callback(log_dir=folder)])
         files = [name for _, _, names in os.walk(folder) for name in names]
     assert any("tfevents" in name for name in files), files
 
 
 CHECKS = {
-    "import": check_import,
-    "op": check_op,
-    "fit": check_fit,
-    "lstm": check_lstm,
-    "h5": check_h5,
-    "data": check_data,
-    "tensorboard": check_tensorboard,
+    check.__name__[len("check_") :]: check
+    for check in (check_import, check_op, check_fit, check_lstm, check_h5, check_data, check_tensorboard)
 }
 
 if __name__ == "__main__":

@@ -1,7 +1,4 @@
-"""Resolving what each release is installed with to use GPUs.
-
-Only metadata is read; nothing of it was tried on a GPU.
-"""
+"""Resolves the lock of a release for GPUs, from metadata only: nothing of it was tried on a GPU."""
 
 import tempfile
 from pathlib import Path
@@ -10,11 +7,11 @@ from packaging.version import Version
 
 from tfprovisioner.catalogue import locks
 from tfprovisioner.catalogue.releases import Release
-from tfprovisioner.environments import resolve as resolution
+from tfprovisioner.environments.resolve import resolve
 from tfprovisioner.gpu import cuda
 
 
-def resolved(release: Release) -> str:
+def resolve_gpu(release: Release) -> str:
     """The GPU distribution and the CUDA libraries, pinned and hashed. The rest is in the release's lock.
 
     Raises ``BuildFailed``.
@@ -25,7 +22,7 @@ def resolved(release: Release) -> str:
     if not any("[and-cuda]" in requirement for requirement in cuda.requirements(release)):
         options.append("--no-deps")  # all libraries are named, and TensorFlow's own requirements are in its lock
     with tempfile.TemporaryDirectory() as folder:
-        text = resolution.resolve(
+        text = resolve(
             cuda.requirements(release),
             release.constraints,
             [*release.overrides, *cuda.NEVER],
@@ -40,11 +37,6 @@ def resolved(release: Release) -> str:
         " \\\n    ".join([name, *(f"--hash=sha256:{digest}" for digest in sorted(hashes[name]))]) + "\n"
         for name in chosen
     )
-
-
-def store(release: Release) -> None:
-    """Stores the overlay of a release. Raises ``BuildFailed``."""
-    path(release).write_text(resolved(release), encoding="utf-8")
 
 
 def path(release: Release) -> Path:

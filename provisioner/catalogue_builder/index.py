@@ -30,7 +30,7 @@ Wheels = dict[str, dict[str, dict[str, int]]]
 
 
 def releases() -> list[dict[str, Any]]:
-    """Every release from 1.0 on, the oldest version first, as ``releases/index.json`` has them."""
+    """Every release from 1.0 on, the oldest version first, as ``catalogue/data/index.json`` has them."""
     found: dict[str, Wheels] = defaultdict(lambda: defaultdict(lambda: defaultdict(dict)))
     dates: dict[str, str] = {}
     yanked: dict[str, str] = {}
@@ -55,14 +55,14 @@ def releases() -> list[dict[str, Any]]:
                     if platform and python and Version(f"{python[1]}.{python[2]}") >= OLDEST_PYTHON:
                         found[name][distribution][platform][f"{python[1]}.{python[2]}"] = package.size or 0
     return [
-        {"version": name, "released": dates[name], **_described(found[name])}
+        {"version": name, "released": dates[name], **_describe(found[name])}
         | ({"yanked": yanked[name]} if name in yanked else {})
         for name in sorted(dates, key=Version)
     ]
 
 
 def store(entries: list[dict[str, Any]]) -> None:
-    """Writes ``releases/index.json``, a release in each line."""
+    """Writes ``catalogue/data/index.json``, a release in each line."""
     lines = ",\n".join(f" {json.dumps(entry)}" for entry in entries)
     catalogue.INDEX.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
     catalogue.releases.cache_clear()
@@ -70,24 +70,17 @@ def store(entries: list[dict[str, Any]]) -> None:
 
 
 def _platform(tag: str) -> str | None:
-    for pattern, name in _PLATFORMS:
-        if re.fullmatch(pattern, tag):
-            return name
-    return None
+    return next((name for pattern, name in _PLATFORMS if re.fullmatch(pattern, tag)), None)
 
 
-def _described(wheels: Wheels) -> dict[str, Any]:
+def _describe(wheels: Wheels) -> dict[str, Any]:
     plain, small, large = (wheels[distribution] for distribution in _DISTRIBUTIONS)
-    linux = "linux-x86_64"
+    gpu_size, plain_size = (max(found["linux-x86_64"].values(), default=0) for found in (large, plain))
     return {
         "pythons": sorted({python for pythons in plain.values() for python in pythons}, key=Version, reverse=True),
         "platforms": sorted(plain),
         # Elsewhere it lacks Pythons, or is the same as the plain one.
         "cpu_on": [name for name in sorted(small) if set(small[name]) >= set(plain[name]) and "macos" not in name],
         # From 2.1 on, and in 1.15.0, the plain one can use GPUs itself; the other is an empty shell or the same.
-        "gpu": "tensorflow-gpu" if _size(large[linux]) > 1.3 * _size(plain[linux]) else "tensorflow",
+        "gpu": "tensorflow-gpu" if gpu_size > 1.3 * plain_size else "tensorflow",
     }
-
-
-def _size(pythons: dict[str, int]) -> int:
-    return max(pythons.values(), default=0)

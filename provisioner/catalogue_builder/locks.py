@@ -15,7 +15,7 @@ from tfprovisioner.environments import resolve as resolution
 from tfprovisioner.pythons import find
 
 
-def resolved(release: Release, keep: bool) -> tuple[list[str], dict[str, list[str]]]:
+def resolve_lock(release: Release, keep: bool) -> tuple[list[str], dict[str, list[str]]]:
     """The pins of a release, and the hashes of each. Raises ``BuildFailed``.
 
     A patch release takes the versions of its line's lock wherever it can, and with ``keep`` those of the lock it has.
@@ -47,7 +47,7 @@ def resolved(release: Release, keep: bool) -> tuple[list[str], dict[str, list[st
     return simplified(pins, release), hashes
 
 
-def heading(release: Release) -> list[str]:
+def heading_of(release: Release) -> list[str]:
     """The comments above its lock: what its versions follow from."""
     applying = rules.applying((*rules.BOUNDS, *rules.SOURCES, *rules.INSTEAD), release.version)
     beside = (rule.requirement for rule in rules.applying(rules.WITH, release.version))

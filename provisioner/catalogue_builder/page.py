@@ -55,6 +55,7 @@ def write() -> None:
 
 def text() -> str:
     lines = catalogue.lines()
+    patches = {line: ", ".join(_patch(patch) for patch in catalogue.releases() if patch.line == line) for line in lines}
     parts = [
         _INTRODUCTION.format(releases=len(catalogue.releases()), lines=len(lines)),
         _table(
@@ -64,7 +65,7 @@ def text() -> str:
         "The CUDA and cuDNN columns come from TensorFlow's documentation: each release was tested with them.\n",
         "## Patch releases\n",
         "Install them by number: `tfkernels install 1.15.0`. Bold ones were tested as above, on the best Python.\n",
-        _table(("line", "patch releases"), [(line, ", ".join(_patches(line))) for line in lines]),
+        _table(("line", "patch releases"), patches.items()),
         "## Packages, sizes and times\n",
         _SECONDS,
         _table(
@@ -118,13 +119,9 @@ def _bold(text: str, result: Result | None) -> str:
     return f"**{text}**" if result is not None and result.ok else text
 
 
-def _patches(line: str) -> list[str]:
-    return [
-        _bold(release.version, release.result(release.pythons[0]))
-        + (f" (withdrawn: {release.yanked})" if release.yanked else "")
-        for release in catalogue.releases()
-        if release.line == line
-    ]
+def _patch(release: Release) -> str:
+    withdrawn = f" (withdrawn: {release.yanked})" if release.yanked else ""
+    return _bold(release.version, release.result(release.pythons[0])) + withdrawn
 
 
 def _content(result: Result) -> tuple[str, ...]:

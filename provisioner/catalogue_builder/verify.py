@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
-from jupyter_client.blocking.client import BlockingKernelClient
-from jupyter_client.manager import start_new_kernel
+from jupyter_client.manager import run_kernel
 
 import tfkernels
 from catalogue_builder import checks
@@ -20,6 +21,7 @@ from tfkernels import env_vars
 from tfprovisioner.catalogue import locks, releases, verified
 from tfprovisioner.catalogue.releases import Release
 from tfprovisioner.catalogue.verified import Result
+from tfprovisioner.environments.installed import installed
 from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.environments.store import Environment
 from tfprovisioner.errors import ProvisionError
@@ -50,13 +52,21 @@ _VIEW = "application/vnd.jupyter.widget-view+json"
 
 
 def verify(release: Release, python: str, say: Callable[[str], None]) -> Result:
-    """Builds a release on a Python, tries it, and takes it away again."""
+    """Builds a release on a Python, tries it, and deletes it again."""
     assert release.lock is not None
     outcomes: dict[str, str] = {}
     seconds: dict[str, float] = {}
     packages: dict[str, str] = {}
     size = 0
-    with _place():
+
+    def attempt(name: str, check: Callable[[], str]) -> None:
+        say(name)
+        started = time.monotonic()
+        outcomes[name] = check()
+        if name in ("import", "kernel"):
+            seconds[name] = round(time.monotonic() - started, 1)
+
+    with _own_folders():
         started = time.monotonic()
         try:
             made = install.install(InstallRequest(release.version, user=True, python=python))
@@ -65,22 +75,14 @@ def verify(release: Release, python: str, say: Callable[[str], None]) -> Result:
         else:
             outcomes["install"] = "ok"
             seconds["install"] = round(time.monotonic() - started, 1)
-            size, packages = made.environment.size, _packages(made.environment)
+            size, found = made.environment.size, installed(made.environment.folder)
+            packages = {name: found[name].version for name in sorted(found) if name in _PACKAGES}
             for name in checks.CHECKS:
-                say(name)
-                started = time.monotonic()
-                outcomes[name] = _check(made.environment, name)
-                if name == "import":
-                    seconds[name] = round(time.monotonic() - started, 1)
-            say("kernel")
-            started = time.monotonic()
-            outcomes["kernel"] = _outcome(lambda: _kernel(made.name))
-            seconds["kernel"] = round(time.monotonic() - started, 1)
-            say("values")
-            outcomes["values"] = _outcome(lambda: _values(made.name))
-            say("widgets")
+                attempt(name, partial(_check, made.environment, name))
+            attempt("kernel", partial(_outcome, _kernel, made.name))
+            attempt("values", partial(_outcome, _values, made.name))
             there = "ipywidgets" in packages
-            outcomes["widgets"] = _outcome(lambda: _widgets(made.name)) if there else _NO_WIDGETS
+            attempt("widgets", partial(_outcome, _widgets, made.name) if there else lambda: _NO_WIDGETS)
     return Result(
         version=release.version,
         python=python,
@@ -95,56 +97,36 @@ def verify(release: Release, python: str, say: Callable[[str], None]) -> Result:
 
 
 @contextmanager
-def _place() -> Iterator[None]:
-    """A data folder and a Jupyter of their own; both are gone afterwards."""
-    before = dict(os.environ)
+def _own_folders() -> Iterator[None]:
+    """A data folder and a Jupyter of their own; both are deleted afterwards."""
     with tempfile.TemporaryDirectory(prefix="catalogue_builder-") as folder:
-        os.environ["TFKERNELS_HOME"] = f"{folder}/home"
-        os.environ["JUPYTER_DATA_DIR"] = os.environ["JUPYTER_PATH"] = f"{folder}/jupyter"
-        try:
+        jupyter = f"{folder}/jupyter"
+        variables = {"TFKERNELS_HOME": f"{folder}/home", "JUPYTER_DATA_DIR": jupyter, "JUPYTER_PATH": jupyter}
+        with patch.dict(os.environ, variables):
             yield
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
 
 
 def _check(environment: Environment, name: str) -> str:
     command = [str(environment.python), "-I", str(Path(checks.__file__)), name]
+    variables = env_vars.cleaned(os.environ)
     with tempfile.TemporaryDirectory() as folder:
         try:
             done = subprocess.run(
-                command,
-                cwd=folder,
-                env=env_vars.cleaned(os.environ),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=TIMEOUT,
-                check=False,
-            )
+                command, cwd=folder, env=variables, stdin=subprocess.DEVNULL, capture_output=True,
+                text=True, errors="replace", timeout=TIMEOUT, check=False,
+            )  # fmt: skip
         except subprocess.TimeoutExpired:
             return f"no answer within {TIMEOUT:.0f} s"
     if done.returncode == 0:
         return "ok"
-    last = ((done.stdout if done.returncode == checks.NOT_IN_THIS_RELEASE else done.stderr) or "?").strip().splitlines()
-    if done.returncode == checks.NOT_IN_THIS_RELEASE:
-        return f"{verified.ABSENT}: {last[-1]}"
-    return f"exit code {done.returncode}: {last[-1]}"
+    absent = done.returncode == checks.NOT_IN_THIS_RELEASE
+    last = ((done.stdout if absent else done.stderr) or "?").strip().splitlines()[-1]
+    return f"{verified.ABSENT}: {last}" if absent else f"exit code {done.returncode}: {last}"
 
 
-def _packages(environment: Environment) -> dict[str, str]:
-    found = {}
-    for folder in environment.folder.glob("lib/python*/site-packages/*.dist-info"):
-        name, _, version = folder.name.removesuffix(".dist-info").partition("-")
-        if name.lower() in _PACKAGES:
-            found[name.lower()] = version
-    return dict(sorted(found.items()))
-
-
-def _outcome(check: Callable[[], None]) -> str:
+def _outcome(check: Callable[[str], None], kernel: str) -> str:
     try:
-        check()
+        check(kernel)
     except Exception as error:  # noqa: BLE001 (whatever it is, it is the result)
         return " ".join(f"{type(error).__name__}: {error}".split())[:500]
     return "ok"
@@ -152,42 +134,32 @@ def _outcome(check: Callable[[], None]) -> str:
 
 def _kernel(name: str) -> None:
     """As a notebook's own kernel, through the kernelspec and our launcher."""
-    with _started(name) as client:
-        text = _said(_run(client, _OP))
+    with run_kernel(kernel_name=name, startup_timeout=120) as client:
+        text = _text(_run(client, _OP))
     assert "product 11.0" in text, text[-300:]
 
 
 def _widgets(name: str) -> None:
     """A slider is shown, and is moved as a page moves it."""
-    with _started(name) as client:
+    with run_kernel(kernel_name=name, startup_timeout=120) as client:
         contents = _run(client, _SLIDER)
         views = [content["data"][_VIEW] for content in contents if _VIEW in content.get("data", {})]
-        assert len(views) == 1, _said(contents)[-300:]
+        assert len(views) == 1, _text(contents)[-300:]
         moved = {"method": "update", "state": {"value": 9}, "buffer_paths": []}
         content = {"comm_id": views[0]["model_id"], "data": moved}
         client.shell_channel.send(client.session.msg("comm_msg", content))
-        text = _said(_run(client, "print('slider at', slider.value)"))
+        text = _text(_run(client, "print('slider at', slider.value)"))
     assert "slider at 9" in text, text[-300:]
 
 
-@contextmanager
-def _started(name: str) -> Iterator[BlockingKernelClient]:
-    manager, client = start_new_kernel(kernel_name=name, startup_timeout=120)
-    try:
-        yield client
-    finally:
-        client.stop_channels()
-        manager.shutdown_kernel(now=True)
-
-
-def _run(client: BlockingKernelClient, code: str) -> list[dict[str, Any]]:
-    """What all messages say that a cell leads to."""
+def _run(client: Any, code: str) -> list[dict[str, Any]]:
+    """The contents of all messages that a cell leads to."""
     contents: list[dict[str, Any]] = []
     client.execute_interactive(code, timeout=TIMEOUT, output_hook=lambda message: contents.append(message["content"]))
     return contents
 
 
-def _said(contents: Iterable[dict[str, Any]]) -> str:
+def _text(contents: Iterable[dict[str, Any]]) -> str:
     return "".join(content.get("text") or "\n".join(content.get("traceback", [])) for content in contents)
 
 

@@ -8,8 +8,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from catalogue_builder import locks as locking
 from catalogue_builder import page
+from catalogue_builder.locks import heading_of
 from tfprovisioner.catalogue import locks, tested_cuda, verified
 from tfprovisioner.catalogue import releases as catalogue
 from tfprovisioner.catalogue.releases import Release
@@ -90,7 +90,7 @@ def test_a_release_without_wheels_for_this_machine_is_refused(monkeypatch: pytes
 @pytest.mark.parametrize("release", catalogue.releases(), ids=lambda release: release.version)
 def test_locks(release: Release) -> None:
     """Pinned, hashed, within the bounds of the table, and made from the table as it is now."""
-    assert locks.comments(release.version) == locking.heading(release), "run: make catalogue ARGUMENTS=--resume"
+    assert locks.comments(release.version) == heading_of(release), "run: make catalogue ARGUMENTS=--resume"
     text = release.lock
     assert text is not None
     assert "http" not in text, "which index is used is the user's choice"

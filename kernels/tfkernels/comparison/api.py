@@ -1,4 +1,4 @@
-"""The one function that people call."""
+"""``compare``."""
 
 from __future__ import annotations
 
@@ -26,23 +26,21 @@ def compare(
     check_dtype: bool = False,
     top_k: int | Mapping[str, int] | None = None,
 ) -> Comparison:
-    """Where, and by how much, do two values differ? Or several, by the names of their kernels::
+    """Where, and by how much, two values differ. Or several, by the names of their kernels::
 
         tfkernels.compare(logits_tf1, logits_tf2, names=("tf1", "tf2"))
         tfkernels.compare({"tf1": weights, "tf2": weights_tf2, "tf2.11": weights_tf211}, baseline="tf1")
 
-    Values are everything that travels between kernels. Nested ones are compared element by element; what only one side
-    has is a difference. Elements may be apart by ``atol + rtol * max(|a|, |b|)``; integers, bools, text and times not
-    at all. By default ``rtol`` depends on the dtype, and ``atol`` is the same number of the largest magnitude in the
-    arrays (``tfkernels.comparison.DEFAULTS``).
+    Nested values are compared element by element; what only one side has is a difference. Elements may be apart by
+    ``atol + rtol * max(|a|, |b|)``; integers, bools, text and times not at all.
 
     ``rtol``, ``atol``: numbers for all floats and complex numbers, or dicts of numbers by patterns of paths, in which
     ``*`` is any text and ``?`` any character: ``rtol={"*bias*": 1e-3, "*": 1e-6}``. The first pattern that matches
-    counts, for integers as well (but not ``*`` alone); what none matches has its default.
+    counts, for integers as well (but not ``*`` alone). Else ``tfkernels.comparison.DEFAULTS`` has the tolerance.
     ``names``: of the two values, for the report. ``baseline``: the name of the value that the others are compared
-    with; the first one's if it is not given. ``equal_nan``: whether NaN is equal to NaN. ``check_dtype``: whether a
-    difference in dtype alone is a failure and not only noted. ``top_k``: for logits, also say how often both sides
-    choose the same class, and the same ``k`` classes; a number, or a dict of numbers by patterns of paths.
+    with, by default the first. ``equal_nan``: whether NaN is equal to NaN. ``check_dtype``: whether a difference in
+    dtype alone is a failure and not only noted. ``top_k``: for logits, also say how often both sides choose the same
+    class, and the same ``k`` classes; a number, or a dict of numbers by patterns of paths.
 
     Raises ``UsageError`` for values that cannot be compared, such as tensors of a graph.
     """
@@ -60,8 +58,8 @@ def _sides(
     if b is _NOTHING:
         if not isinstance(a, Mapping) or len(a) < 2 or names is not None:
             raise UsageError(
-                "compare wants two values, compare(a, b, names=('tf1', 'tf2')), or a dict of several by the names of "
-                "their kernels, compare({'tf1': a, 'tf2': b})"
+                "compare wants two values, compare(a, b, names=('tf1', 'tf2')), or a dict of several by kernel, "
+                "compare({'tf1': a, 'tf2': b})"
             )
         values = {str(name): value for name, value in a.items()}
         if len(values) < len(a):

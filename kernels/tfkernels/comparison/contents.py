@@ -1,4 +1,4 @@
-"""Compound values taken apart: what the parts of a dict, a DataFrame, a sparse matrix are, and what they are called."""
+"""The parts of compound values: of a dict, a DataFrame, a sparse matrix; and what a value is, in a few words."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _BARE = re.compile(r"[\w/:-]+")
 _CONTAINERS = (Mapping, list, tuple, set, frozenset, np.ndarray)
 
 
-def opened(value: typing.Any, root: bool = False) -> Parts | None:
+def parts_of(value: typing.Any, root: bool = False) -> Parts | None:
     """The parts of a compound value in order, or ``None`` if it is an array or a plain value.
 
     The simple names among the keys of the outermost dict stand without brackets: ``weights['conv1'][0]``.
     """
-    opener = _OPENERS.get(library(value))
-    parts = opener(value) if opener else None
+    reader = _READERS.get(_library(value))
+    parts = reader(value) if reader else None
     if parts is not None:
         return parts
     if isinstance(value, Mapping):
-        return _opened_mapping(value, root)
+        return _mapping_parts(value, root)
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return {f".{name}": item for name, item in zip(value._fields, value)}
     if isinstance(value, types.SimpleNamespace):
@@ -41,28 +41,26 @@ def opened(value: typing.Any, root: bool = False) -> Parts | None:
         return {f"{{{item!r}}}": item for item in sorted(value, key=repr)}
     if isinstance(value, np.void):
         value = np.asarray(value)
-    return _opened_array(value) if isinstance(value, np.ndarray) else None
+    return _array_parts(value) if isinstance(value, np.ndarray) else None
 
 
 def kind(value: typing.Any) -> str:
     """Compound values of one kind can be compared part by part."""
-    if library(value) in _OPENERS:
-        return "record"  # also scipy's dictionary of keys
-    for name, classes in _KINDS.items():
-        if isinstance(value, classes):
-            return name
+    if _library(value) not in _READERS:  # scipy's dictionary of keys is a dict
+        for name, classes in _KINDS.items():
+            if isinstance(value, classes):
+                return name
     return "record"
 
 
 _KINDS: dict[str, typing.Any] = {"dict": Mapping, "list": (list, tuple, collections.deque), "set": (set, frozenset)}
 
 
-def library(value: typing.Any) -> str:
-    """Which library its class comes from."""
+def _library(value: typing.Any) -> str:
     return str(type(value).__module__).split(".")[0]
 
 
-def _opened_mapping(mapping: Mapping[typing.Any, typing.Any], root: bool) -> Parts:
+def _mapping_parts(mapping: Mapping[typing.Any, typing.Any], root: bool) -> Parts:
     parts: Parts = {}
     for key, item in mapping.items():
         key = key.item() if isinstance(key, np.generic) else key  # equal to Python's own, but written otherwise
@@ -73,12 +71,10 @@ def _opened_mapping(mapping: Mapping[typing.Any, typing.Any], root: bool) -> Par
     return parts
 
 
-def _opened_array(array: typing.Any) -> Parts | None:
+def _array_parts(array: typing.Any) -> Parts | None:
     if isinstance(array, np.ma.MaskedArray):
-        return {
-            ".mask": np.ma.getmaskarray(array),
-            ".data": array.filled(typing.cast(typing.Any, np.zeros((), array.dtype)[()])),
-        }
+        zero = typing.cast(typing.Any, np.zeros((), array.dtype)[()])
+        return {".mask": np.ma.getmaskarray(array), ".data": array.filled(zero)}
     if array.dtype.names is not None:
         return {f"[{name!r}]": array[name] for name in array.dtype.names}
     if array.dtype.hasobject and any(isinstance(item, _CONTAINERS) for item in array.flat):
@@ -86,14 +82,14 @@ def _opened_array(array: typing.Any) -> Parts | None:
     return None
 
 
-def _opened_pandas(value: typing.Any) -> Parts | None:
+def _pandas_parts(value: typing.Any) -> Parts | None:
     name = type(value).__name__
     if name == "DataFrame":
         keys = [f"[{key!r}]" for key in value.columns]
         if len(set(keys)) < len(keys):  # two columns of one name
             keys = [f".iloc[:, {place}]" for place in range(len(keys))]
-        columns = [_column(value.iloc[:, place]) for place in range(len(keys))]
-        return {".index": _column(value.index), **dict(zip(keys, columns))}
+        columns = {key: _column(value.iloc[:, place]) for place, key in enumerate(keys)}
+        return {".index": _column(value.index), **columns}
     if name == "Series":
         return {".index": _column(value.index), ".values": _column(value)}
     return {".values": _column(value)} if hasattr(value, "dtype") and hasattr(value, "__len__") else None
@@ -111,7 +107,7 @@ _DENSE = 1 << 22
 """Elements. A sparse matrix of up to so many is compared as an ordinary one."""
 
 
-def _opened_scipy(matrix: typing.Any) -> Parts | None:
+def _scipy_parts(matrix: typing.Any) -> Parts | None:
     if not hasattr(matrix, "toarray"):
         return None
     if np.prod(matrix.shape, dtype=np.float64) <= _DENSE:
@@ -124,37 +120,37 @@ def _opened_scipy(matrix: typing.Any) -> Parts | None:
     return {".shape": found.shape, **coordinates, ".data": found.data}
 
 
-def _opened_tensor(tensor: typing.Any) -> Parts | None:
-    """Ragged and sparse tensors, and what a session returns for them, by their components."""
+def _tensor_parts(tensor: typing.Any) -> Parts | None:
+    """The components of ragged and sparse tensors, and of what a session returns for them."""
     for names in (("flat_values", "nested_row_splits"), ("indices", "values", "dense_shape")):
         if all(hasattr(tensor, name) for name in names):
             return {f".{name}": getattr(tensor, name) for name in names}
     return None
 
 
-_OPENERS: dict[str, typing.Callable[[typing.Any], Parts | None]] = {
-    "pandas": _opened_pandas,
-    "scipy": _opened_scipy,
-    "tensorflow": _opened_tensor,
+_READERS: dict[str, typing.Callable[[typing.Any], Parts | None]] = {
+    "pandas": _pandas_parts,
+    "scipy": _scipy_parts,
+    "tensorflow": _tensor_parts,
 }
 
 
-def evaluated(path: str, value: typing.Any) -> typing.Any:
+def evaluate(path: str, value: typing.Any) -> typing.Any:
     """The array of an eager tensor or variable; anything else as it is.
 
     Raises ``UsageError`` for what has no value to compare, such as a tensor of a graph, or a model.
     """
-    if isinstance(value, _KNOWN) or opened(value) is not None:
+    if isinstance(value, _PLAIN) or parts_of(value) is not None:
         return value
-    if library(value) in ("tensorflow", "keras") or hasattr(value, "__array__"):
+    if _library(value) in ("tensorflow", "keras") or hasattr(value, "__array__"):
         array = _array_of(value)
         if array is not None:
             return array
     elif any("__eq__" in vars(kind) for kind in type(value).__mro__[:-1]):
         return value
     raise UsageError(
-        f"{path}: a {type(value).__module__}.{type(value).__qualname__} has no value by itself; compare what "
-        "sess.run(tensor), model.get_weights() or tfkernels.trace(model, inputs) give, or the object's parts"
+        f"{path}: a {type(value).__module__}.{type(value).__qualname__} has no value by itself. Compare "
+        "sess.run(tensor), model.get_weights(), tfkernels.trace(model, inputs), or the object's parts"
     )
 
 
@@ -167,18 +163,18 @@ def _array_of(value: typing.Any) -> typing.Any:
     return None if array.dtype == object and array.ndim == 0 else array
 
 
-_KNOWN = (type(None), type(...), bool, int, float, complex, str, bytes, bytearray, np.generic, np.ndarray)
+_PLAIN = (type(None), type(...), bool, int, float, complex, str, bytes, bytearray, np.generic, np.ndarray)
 
 
 def as_leaf(value: typing.Any) -> typing.Any:
     """An ndarray of a number or an array; other plain values as they are."""
     if isinstance(value, (bool, int, float, complex, np.generic, np.ndarray)):
         array = np.asarray(value)
-        return _whole(value) if isinstance(value, int) and array.dtype.hasobject else array  # beyond 64 bits
+        return _hex(value) if isinstance(value, int) and array.dtype.hasobject else array  # beyond 64 bits
     return value
 
 
-def _whole(value: typing.Any) -> typing.Any:
+def _hex(value: typing.Any) -> typing.Any:
     """Integers of thousands of digits in hexadecimal: Python refuses to write them in decimal."""
     return hex(value) if isinstance(value, int) and value.bit_length() > 10_000 else value
 
@@ -187,12 +183,12 @@ def describe(value: typing.Any) -> str:
     """A few words: dtype and shape of an array, a short plain value itself, the size of a compound one."""
     if isinstance(value, np.ndarray) and value.dtype.names is None:
         return f"{value.dtype} {shape(value.shape)}"
-    parts = opened(value)
+    parts = parts_of(value)
     if parts is not None:
         return f"{type(value).__name__} of {len(parts)}"
-    if library(value) in ("tensorflow", "keras"):
+    if _library(value) in ("tensorflow", "keras"):
         return type(value).__name__
-    text = repr(_whole(value))
+    text = repr(_hex(value))
     return text if len(text) <= 60 else f"{text[:40]} … {text[-16:]}"
 
 

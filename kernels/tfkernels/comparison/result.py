@@ -72,14 +72,15 @@ class Sample:
 class Statistics:
     """Numbers on two arrays of one shape. ``None`` where the dtype has no such number.
 
-    Errors are of the pairs in which both values are finite. ``mismatched`` counts the elements outside the tolerance,
-    and NaN or infinity on one side only; the count is exact. ``max_ulp`` is exact too, ``median_ulp`` comes from
-    ``sample``. ``min_rtol`` is the smallest rtol that would pass with the atol that was given, ``min_atol`` the
-    smallest atol with the rtol; both are ``None`` if none would. ``top_k`` maps each k to the share of rows in which
-    both sides have the same k largest values, in any order. ``first_mismatch`` is the first element that differs
-    without an error (NaN or infinity against something else, text), ``furthest`` the one furthest outside the
-    tolerance. Relative errors are of the larger magnitude, and of no less than atol. ``picture`` is the absolute error
-    of image-like arrays, its largest values pooled to at most 64 x 64.
+    * Errors are of the pairs in which both values are finite; relative ones are of the larger magnitude, and of no
+      less than atol.
+    * ``mismatched`` counts elements outside the tolerance, and NaN or infinity on one side only.
+    * ``max_ulp`` is exact, ``median_ulp`` is that of ``sample``.
+    * ``min_rtol`` is the smallest rtol that would pass with the given atol, ``min_atol`` the smallest atol.
+    * ``top_k`` maps each k to the share of rows in which both sides have the same k largest values, in any order.
+    * ``first_mismatch`` is the first element that differs without an error (NaN or infinity against something else,
+      text), ``furthest`` the one furthest outside the tolerance.
+    * ``picture`` is the absolute error of image-like arrays, its largest values pooled to at most 64 x 64.
     """
 
     size: int

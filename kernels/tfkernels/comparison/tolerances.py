@@ -1,7 +1,7 @@
 """How far two numbers may be apart: ``|a - b| <= atol + rtol * max(|a|, |b|)``.
 
-As ``numpy.isclose``, but relative to the larger of the two, as in ``math.isclose``: it does not matter which side comes
-first. Computed in the arrays' own precision; in float32 for narrower ones.
+Relative to the larger of the two, as ``math.isclose``: it does not matter which side comes first. Computed in the
+arrays' own precision; in float32 for narrower ones.
 """
 
 from __future__ import annotations
@@ -34,20 +34,17 @@ class Tolerance:
 EXACT = Tolerance(0.0, 0.0)
 
 DEFAULTS = {
-    # Two releases add the same products in another order. Sums of n terms then part by about sqrt(n) units in the last
-    # place of their largest terms: this allows 80 units of float32, n of about 7,000. A wrong padding, epsilon or axis
-    # exceeds it by far.
     "float32": 1e-5,
-    "float64": 1e-7,  # because it was often float32 on the way
-    "float": 1e-5,  # Python's: losses and metrics, computed in float32
-    # TensorFlow adds narrower types in float32 and rounds once: two units of rounding.
+    "float64": 1e-7,
+    "float": 1e-5,  # Python's
     "float16": 2e-3,
     "bfloat16": 1.6e-2,
 }
-"""By dtype: ``rtol``, and ``atol`` as a share of the largest magnitude in both arrays (in their sample), because a sum
-whose terms cancel is as inexact as its terms and not as itself. A single number has no such scale; its ``atol`` is
-``rtol`` itself. complex64 and complex128 are as their parts, narrower floats get two units of rounding, everything else
-is exact."""
+"""By dtype: ``rtol``, and ``atol`` as a share of the largest magnitude in both arrays (in their sample).
+
+The ``atol`` of a single number is ``rtol`` itself. complex64 and complex128 are as their parts, narrower floats get two
+units of rounding, everything else is exact. See docs/design/comparison.md for the reasons.
+"""
 
 _BY_PRECISION = {53: "float64", 24: "float32", 11: "float16", 8: "bfloat16"}
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tfkernels.comparison.contents import Parts, as_leaf, describe, evaluated, kind, opened, shape
+from tfkernels.comparison.contents import Parts, as_leaf, describe, evaluate, kind, parts_of, shape
 from tfkernels.comparison.dtypes import is_number, narrower, precision
 from tfkernels.comparison.result import CLOSE, DIFFERENT, EQUAL, EXTRA, MISSING, Extreme, Part, Sample, Statistics
 from tfkernels.comparison.statistics.error_image import error_image
 from tfkernels.comparison.statistics.exact import compare_exact, same
 from tfkernels.comparison.statistics.floats import compare_floats
-from tfkernels.comparison.statistics.sample import take
+from tfkernels.comparison.statistics.sample import take_sample
 from tfkernels.comparison.statistics.top_k import top_k_agreement
 from tfkernels.comparison.tolerances import DEFAULTS, Tolerance, Tolerances, chosen, default
 from tfkernels.errors import UsageError
@@ -43,14 +43,14 @@ class Walk:
         name = path or "value"
         if depth > MAX_DEPTH:
             raise UsageError(f"{name[:60]} … is nested deeper than {MAX_DEPTH} levels; does it contain itself?")
-        a, b = evaluated(name, a), evaluated(name, b)
+        a, b = evaluate(name, a), evaluate(name, b)
         if isinstance(a, np.ndarray) != isinstance(b, np.ndarray):
-            a, b, notes = _listed(a, b, notes)
-        parts_a, parts_b = opened(a, root=not path), opened(b, root=not path)
+            a, b, notes = _as_arrays(a, b, notes)
+        parts_a, parts_b = parts_of(a, root=not path), parts_of(b, root=not path)
         if parts_a is None and parts_b is None:
             yield self._leaf(name, a, b, notes)
         elif parts_a is not None and parts_b is not None and kind(a) == kind(b):
-            notes = (*notes, *_noted(type(a).__name__, type(b).__name__))
+            notes = (*notes, *_note(type(a).__name__, type(b).__name__))
             yield from self._inside(path, parts_a, parts_b, notes, depth)
         else:
             yield Part(name, self.side, DIFFERENT, describe(a), describe(b), "they are of different kinds", notes)
@@ -72,7 +72,7 @@ class Walk:
         x, y = as_leaf(a), as_leaf(b)
         part = Part(path, self.side, DIFFERENT, describe(a), describe(b), notes=notes)
         if not isinstance(x, np.ndarray) or not isinstance(y, np.ndarray):
-            part = replace(part, notes=(*notes, *_noted(type(a).__name__, type(b).__name__)))
+            part = replace(part, notes=(*notes, *_note(type(a).__name__, type(b).__name__)))
             if same(_item(x), _item(y), self.equal_nan):
                 return replace(part, verdict=EQUAL)
             found = Statistics(1, 1, first_mismatch=Extreme(math.nan, (), x, y))
@@ -81,8 +81,8 @@ class Walk:
             return replace(part, reason=f"shape {shape(x.shape)} against {shape(y.shape)}")
         if is_number(x.dtype) != is_number(y.dtype):
             return replace(part, reason=f"{x.dtype} against {y.dtype}")
-        dtypes = _noted(_dtype_name(a, x), _dtype_name(b, y))
-        sample = take(x, y) if is_number(x.dtype) else None
+        dtypes = _note(_dtype_name(a, x), _dtype_name(b, y))
+        sample = take_sample(x, y) if is_number(x.dtype) else None
         tolerance = self.tolerances.at(path, _default(a, b, x, y), 1.0 if sample is None else sample.scale)
         statistics = self._statistics(path, x, y, tolerance, sample)
         part = replace(part, notes=(*notes, *dtypes), tolerance=tolerance, statistics=statistics)
@@ -97,12 +97,10 @@ class Walk:
     def _statistics(
         self, path: str, x: typing.Any, y: typing.Any, tolerance: Tolerance, sample: Sample | None
     ) -> Statistics:
+        exact = precision(x.dtype) is None and precision(y.dtype) is None
+        found = (compare_exact if exact else compare_floats)(x, y, tolerance, self.equal_nan)
         if sample is None:
-            return compare_exact(x, y, tolerance, self.equal_nan)
-        if precision(x.dtype) is None and precision(y.dtype) is None:
-            found = compare_exact(x, y, tolerance, self.equal_nan)
-        else:
-            found = compare_floats(x, y, tolerance, self.equal_nan)
+            return found
         ulps = sample.ulps
         return replace(
             found,
@@ -113,7 +111,7 @@ class Walk:
         )
 
 
-def _listed(a: typing.Any, b: typing.Any, notes: Notes) -> tuple[typing.Any, typing.Any, Notes]:
+def _as_arrays(a: typing.Any, b: typing.Any, notes: Notes) -> tuple[typing.Any, typing.Any, Notes]:
     """A list of plain values against an array of them is compared as an array."""
     listed = b if isinstance(a, np.ndarray) else a
     if not isinstance(listed, (list, tuple)) or hasattr(listed, "_fields"):
@@ -126,11 +124,11 @@ def _listed(a: typing.Any, b: typing.Any, notes: Notes) -> tuple[typing.Any, typ
         return a, b, notes
     if array.dtype.hasobject:
         return a, b, notes
-    notes = (*notes, *_noted(type(a).__name__, type(b).__name__))
+    notes = (*notes, *_note(type(a).__name__, type(b).__name__))
     return (a, array, notes) if listed is b else (array, b, notes)
 
 
-def _noted(a: str, b: str) -> Notes:
+def _note(a: str, b: str) -> Notes:
     return () if a == b else (f"{a} against {b}",)
 
 

@@ -1,8 +1,6 @@
 """Elements from all over two arrays, for medians and plots: one from each of ``SIZE`` equal stretches.
 
-Where in its stretch an element is taken jumps by the golden ratio, so that no regular pattern of the data (channels,
-padding) is met in step. With 16,384 of them the share of elements below any value is off by at most 1.6 percentage
-points (99.9 % confidence, Dvoretzky-Kiefer-Wolfowitz). Up to that many elements the sample is everything.
+The place within a stretch jumps by the golden ratio: no regular pattern of the data is met in step.
 """
 
 from __future__ import annotations
@@ -16,6 +14,7 @@ from tfkernels.comparison.result import Sample
 from tfkernels.comparison.statistics import ulp
 
 SIZE = 16384
+"""See docs/design/comparison.md. Arrays of up to so many elements are their own sample."""
 
 _GOLDEN = (5**0.5 - 1) / 2
 
@@ -29,7 +28,7 @@ def positions(size: int) -> typing.Any:
     return starts[:-1] + (jumps * np.diff(starts)).astype(starts.dtype)
 
 
-def take(baseline: typing.Any, other: typing.Any) -> Sample:
+def take_sample(baseline: typing.Any, other: typing.Any) -> Sample:
     """A sample of two arrays of numbers and of one shape."""
     baseline, other = np.atleast_1d(baseline), np.atleast_1d(other)
     where = np.unravel_index(positions(baseline.size), baseline.shape)
