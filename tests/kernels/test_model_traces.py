@@ -212,7 +212,7 @@ def test_what_a_session_cannot_trace(graph_cell: Kernel) -> None:
         graph_cell.run("tfkernels.watch('x', tf.constant(1.0).op)")
     with pytest.raises(RemoteError, match=r"TraceError.*ndarray, which is no tensor"):
         graph_cell.run("tfkernels.watch('x', np.ones(3))")
-    with pytest.raises(RemoteError, match=r"TraceError.*wants a name"):
+    with pytest.raises(RemoteError, match=r"TraceError.*needs a name"):
         graph_cell.run("tfkernels.watch(tf.constant(1.0), 'x')")
 
 
@@ -273,7 +273,7 @@ def test_watched_values_of_a_function(kernels: Kernels) -> None:
     ("code", "error"),
     [
         ("tfkernels.trace(lambda: None)", "watched nothing"),
-        ("tfkernels.trace(3)", "wants a Keras model, a session or a function; this is a int"),
+        ("tfkernels.trace(3)", "needs a Keras model, a session or a function, got int"),
         ("tfkernels.trace(lambda: tfkernels.watch('x', L.Input((3,))))", "KerasTensor that has no value here"),
         ("tfkernels.trace(tf.vectorized_map, lambda i: tfkernels.watch('i', i), tf.ones(2))", "has no value here"),
         ("tfkernels.weights(tf.keras.Sequential([L.Dense(2)]))", "no weights before it is built"),

@@ -160,7 +160,7 @@ def test_several_sides_against_a_baseline() -> None:
 
 
 def test_wrong_usage() -> None:
-    with pytest.raises(UsageError, match="wants two values"):
+    with pytest.raises(UsageError, match="needs two values"):
         compare([1, 2])
     with pytest.raises(UsageError, match="not one of the values"):
         compare(1, 1, baseline="tf1")

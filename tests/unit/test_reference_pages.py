@@ -33,7 +33,7 @@ def test_commands_page_has_every_option(command: str) -> None:
     assert not [option for option in options if option.startswith("-") and option not in page]
 
 
-@pytest.mark.parametrize("name", sorted({"attach", "kernel", *tfkernels._ELSEWHERE}))
+@pytest.mark.parametrize("name", sorted({"attach", "kernel", "seed", *tfkernels._ELSEWHERE}))
 def test_python_page_has_every_public_name(name: str) -> None:
     assert f"`{name}(" in (_REFERENCE / "python.md").read_text(encoding="utf-8")
 

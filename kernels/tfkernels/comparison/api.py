@@ -58,7 +58,7 @@ def _sides(
     if b is _NOTHING:
         if not isinstance(a, Mapping) or len(a) < 2 or names is not None:
             raise UsageError(
-                "compare wants two values, compare(a, b, names=('tf1', 'tf2')), or a dict of several by kernel, "
+                "compare() needs two values, compare(a, b, names=('tf1', 'tf2')), or a dict of several by kernel, "
                 "compare({'tf1': a, 'tf2': b})"
             )
         values = {str(name): value for name, value in a.items()}

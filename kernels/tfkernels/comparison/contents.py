@@ -1,4 +1,4 @@
-"""The parts of compound values: of a dict, a DataFrame, a sparse matrix; and what a value is, in a few words."""
+"""The parts of compound values (a dict, a DataFrame, a sparse matrix), and a short description of any value."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _column(column: typing.Any) -> typing.Any:
 
 
 _DENSE = 1 << 22
-"""Elements. A sparse matrix of up to so many is compared as an ordinary one."""
+"""Elements. A sparse matrix with fewer is compared as an ordinary one."""
 
 
 def _scipy_parts(matrix: typing.Any) -> Parts | None:

@@ -32,7 +32,7 @@ def shows_inside(layer: Any) -> bool:
 
     Keras's own are taken as a whole. An LSTM calls its cell at every time step in one release and not in another.
     """
-    if _is(layer, "RNN") or _is(layer, "Wrapper") or _is(layer, "Bidirectional"):
+    if any(_is(layer, name) for name in ("RNN", "Wrapper", "Bidirectional")):
         return False
     author = next(kind for kind in type(layer).__mro__ if "call" in vars(kind))
     return _is(layer, "Model") or not _is_of_keras(author)
@@ -44,7 +44,9 @@ def named_children(layer: Any) -> list[tuple[str, Any]]:
         return [("", layer.cell)] if is_layer(getattr(layer, "cell", None)) else []
     if _is(layer, "Bidirectional"):
         return [("forward", layer.forward_layer), ("backward", layer.backward_layer)]
-    children = [layer.layer] if _is(layer, "Wrapper") else _unique(_children(layer))
+    children = (
+        [layer.layer] if _is(layer, "Wrapper") else list({id(child): child for child in _children(layer)}.values())
+    )
     names = renumbered((child.name, type(child).__name__) for child in children)
     return list(zip(names, children))
 
@@ -66,17 +68,13 @@ def named_weights(model: Any) -> dict[str, Any]:
     seen: set[int] = set()
     for path, layer in walk(model):
         taken: set[str] = set()
-        for variable in _own_weights(layer):
+        inside = {id(variable) for _, child in named_children(layer) for variable in child.weights}
+        for variable in (variable for variable in layer.weights if id(variable) not in inside):
             name = take_name(_weight_name(layer, variable), taken, "_")
             if id(variable) not in seen and name != "rnn_state":  # Keras 3 counts what a stateful RNN remembers
                 seen.add(id(variable))
                 found[take_name(join(path, name), set(found), "_")] = variable
     return found
-
-
-def _own_weights(layer: Any) -> list[Any]:
-    inside = {id(variable) for _, child in named_children(layer) for variable in child.weights}
-    return [variable for variable in layer.weights if id(variable) not in inside]
 
 
 def _weight_name(layer: Any, variable: Any) -> str:
@@ -85,8 +83,8 @@ def _weight_name(layer: Any, variable: Any) -> str:
     if not _is_of_keras(type(layer)):
         return name
     name = unnumbered(name)
-    is_depthwise = _is(layer, "DepthwiseConv2D") or _is(layer, "DepthwiseConv1D")
-    return "kernel" if is_depthwise and name == "depthwise_kernel" else name  # as Keras 3 calls it
+    depthwise = name == "depthwise_kernel" and (_is(layer, "DepthwiseConv2D") or _is(layer, "DepthwiseConv1D"))
+    return "kernel" if depthwise else name  # as Keras 3 calls it
 
 
 def _children(layer: Any) -> Iterator[Any]:
@@ -103,10 +101,6 @@ def _flat(layers: Iterable[Any]) -> Iterator[Any]:
             yield layer
         elif not is_layer(layer):  # what stands for a list or dict of layers in older releases
             yield from _flat(getattr(layer, "layers", ()))
-
-
-def _unique(layers: Iterable[Any]) -> list[Any]:
-    return list({id(layer): layer for layer in layers}.values())
 
 
 def _is(layer: Any, name: str) -> bool:

@@ -26,7 +26,7 @@ def renumbered(layers: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def take_name(name: str, taken: set[str], mark: str = ":") -> str:
-    """``name``, or with the first number that is free: ``name:1``, ``name:2``, …; it is taken from then on."""
+    """``name``, or with the first number that is free: ``name:1``, ``name:2``, …; it is added to ``taken``."""
     free, number = name, 0
     while free in taken:
         number += 1
@@ -44,8 +44,7 @@ def _automatic(name: str, kind: str) -> str | None:
     stem = unnumbered(name)
     if kind in _MODELS:
         return "model" if stem in ("model", "functional") else None
-    newest = _snake_case(_KERAS_3, kind)
-    older = _snake_case(_KERAS_2, kind)
+    newest, older = (_snake_case(step, kind) for step in (_KERAS_3, _KERAS_2))
     return newest if stem in (newest, older, "private" + older) else None
 
 

@@ -1,4 +1,4 @@
-"""Values as they are computed, in order and by name: what a trace consists of, and ``watch``, which adds to it."""
+"""The values of a trace, by name in the order of computation; and ``watch``, which adds to them."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def watch(name: str, tensor: Any) -> Any:
     Raises ``TraceError`` for what can have no value there, such as a tensor in a function that ``tf.data`` translates.
     """
     if not isinstance(name, str) or not name:
-        raise TraceError(f'watch wants a name and a tensor, watch("hidden", tensor); the name was {name!r}')
+        raise TraceError(f'watch() needs a name and a tensor, watch("hidden", tensor); the name was {name!r}')
     recorder = active()
     graph = graph_of(tensor)
     if recorder is not None:

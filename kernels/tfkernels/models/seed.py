@@ -42,7 +42,7 @@ def seed_all(number: int, kernels: Mapping[str, Any]) -> Seeded:
     except TypeError:
         number = -1
     if not 0 <= number <= _LARGEST:
-        raise UsageError(f"a seed is a whole number from 0 to {_LARGEST}, as NumPy wants it; nothing was seeded")
+        raise UsageError(f"seed() needs a whole number from 0 to {_LARGEST}; nothing was seeded")
     seeded = {"": seed_here(number)}
     failure: TFKernelsError | None = None
     for name, kernel in kernels.items():

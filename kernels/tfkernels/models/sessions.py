@@ -16,7 +16,7 @@ def is_session(value: Any) -> bool:
 
 @contextlib.contextmanager
 def initialised(error_class: type[TFKernelsError]) -> Iterator[None]:
-    """Says what to do, as an ``error_class``, if what is evaluated meanwhile has not been initialised."""
+    """Raises an ``error_class`` with the remedy if a value that is read meanwhile has not been initialised."""
     try:
         yield
     except sys.modules["tensorflow"].errors.FailedPreconditionError as error:

@@ -60,8 +60,8 @@ def trace(target: Any, *inputs: Any, training: bool = False, feed_dict: Any = No
     if callable(target):
         return _trace_function(target, inputs)
     raise TraceError(
-        f"trace wants a Keras model, a session or a function; this is a {type(target).__name__}. For example "
-        "trace(model, x), trace(session, feed_dict) or trace(function, x)"
+        f"trace() needs a Keras model, a session or a function, got {type(target).__name__}. Examples: "
+        "trace(model, x), trace(session, feed_dict), trace(function, x)"
     )
 
 

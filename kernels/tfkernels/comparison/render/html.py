@@ -14,7 +14,7 @@ from tfkernels.comparison.render.rows import Gap, Row, described, first, limit_r
 from tfkernels.comparison.render.wording import FIGURES, facts, figure, figures, headline, kinds
 from tfkernels.comparison.result import CLOSE, DIFFERENT, EQUAL, EXTRA, MISSING, Findings, Part
 
-# At most so many
+# At most
 ROWS = 60  # of a table
 DETAILED = 100  # parts whose facts are listed
 DRAWN = 8  # parts with charts

@@ -1,5 +1,4 @@
-"""How a comparison writes numbers, values, indices and paths: in one line, bounded in length, with nothing to act on
-in a terminal."""
+"""Numbers, values, indices and paths as text: in one line, of bounded length, without control characters."""
 
 from __future__ import annotations
 

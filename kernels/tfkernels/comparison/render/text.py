@@ -37,8 +37,8 @@ def report(findings: Findings) -> str:
     failed = findings.failed
     for part in failed[:BLOCKS]:
         side = f" in {number_format.line(part.side, 24)}" if len(findings.sides) > 1 else ""
-        said = part.statistics is not None and part.statistics.mismatched  # the figures say it better than the reason
-        reason = "" if said else f": {number_format.line(part.reason) or part.verdict}"
+        counted = part.statistics is not None and part.statistics.mismatched  # the facts have more than the reason
+        reason = "" if counted else f": {number_format.line(part.reason) or part.verdict}"
         title = f"{number_format.path(part.path, 72)}{side}{reason}"
         lines += ["", *textwrap.wrap(title, WIDTH, subsequent_indent="  "), *_facts(part, findings.baseline, "  ")]
     if len(failed) > BLOCKS:

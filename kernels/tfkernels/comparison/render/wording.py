@@ -1,4 +1,4 @@
-"""What a comparison says in words and figures: the same in text and in HTML."""
+"""Verdicts, figures and facts of a comparison in words, for text and HTML."""
 
 from __future__ import annotations
 

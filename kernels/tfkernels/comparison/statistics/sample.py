@@ -14,7 +14,7 @@ from tfkernels.comparison.result import Sample
 from tfkernels.comparison.statistics import ulp
 
 SIZE = 16384
-"""See docs/design/comparison.md. Arrays of up to so many elements are their own sample."""
+"""Elements. Smaller arrays are their own sample. See docs/design/comparison.md."""
 
 _GOLDEN = (5**0.5 - 1) / 2
 
