@@ -23,6 +23,7 @@ if typing.TYPE_CHECKING:
     from tfkernels.models.weights import weights as weights
     from tfkernels.recording import record as record
     from tfkernels.transfer.lease import pack as pack
+    from tfkernels.transfer.shared_memory.pool import set_memory_limit as set_memory_limit
 
 __version__ = "0.1.0"
 
@@ -32,6 +33,7 @@ _ELSEWHERE = {
     "load_weights": "tfkernels.models.weights",
     "pack": "tfkernels.transfer.lease",
     "record": "tfkernels.recording",
+    "set_memory_limit": "tfkernels.transfer.shared_memory.pool",
     "trace": "tfkernels.models.trace",
     "watch": "tfkernels.models.recorder",
     "weights": "tfkernels.models.weights",

@@ -1,9 +1,31 @@
-"""What goes along with an execute request from one kernel to another, in ``metadata["tfkernels"]``::
+"""Wire format between two kernels, and its versions. Python 3.6, no NumPy.
+
+An execute request carries this in ``metadata["tfkernels"]``; ``kernel_side.execute`` handles it::
 
     {"format": number, "kernel": name, "magic": "%%name", "inputs": descriptor or None, "outputs": {name: expression},
-     "segment": address or None, "instead": [address, …], "ticket": address (not always)}
+     "segment": address or None, "reuse_input_segments": [address, …], "cancel_token": address (optional)}
 
-The reply has the descriptor of the outputs in ``content["tfkernels"]``. See ``kernel_side.execute`` for what is done.
+Its reply has the descriptor of the outputs in ``content["tfkernels"]``. A descriptor names where values lie::
+
+    {"format": number, "parts": [
+        {"segment": address, "buffers": size, "skeleton": size, "forwarded": [[address, size], …]}, …]}
+
+A segment holds buffers, each at a multiple of ``ALIGNMENT``, then the skeleton: JSON with ``forms`` (see
+``transfer.small_arrays``), ``views`` (the size from which arrays are not copied) and ``values``, a node per name.
+A node is ``None``, a bool, a str, an int of 64 bits, a finite float, or a list whose first item is a tag::
+
+    ["list", node, …]  ["tuple", …]  ["set", …]  ["frozenset", …]  ["dict", key, value, key, value, …]  ["odict", …]
+    ["array", dtype, shape, "C"|"F", offset(, number of a forwarded segment)]
+    ["objects", shape, "C"|"F", node, …]  ["scalar", dtype, offset]
+    ["texts", shape, "C"|"F", offset, length, offset of the lengths, node, …]
+    ["bytes"|"bytearray"|"npbytes", offset, length]  ["npstr", text]
+    ["int", hex]  ["float", hex of 8 bytes, big-endian]  ["complex", real, imaginary]
+    ["kind", name, node, …]  ["same", number]  [number of a form]
+
+"kind" is one of ``transfer.types``, by its parts. "same" is an object that came before: the number-th that was
+complete, counting nodes of arrays, containers, bytes, kinds and forms from 0. So one object here is one object there.
+"texts" is an object array of mostly strings: their UTF-8 in one piece, and per item its length in characters, or the
+number of one of the few other objects as -1, -2, …. ``[number of a form]`` is the next small array or scalar of it.
 """
 
 import typing
@@ -13,17 +35,42 @@ from tfkernels.errors import ExchangeError
 Message = typing.Dict[str, typing.Any]
 """A Jupyter message: header, parent_header, metadata, content, buffers."""
 
-FORMAT = 1
-"""Raised when an older tfkernels could misread what this one asks for."""
+PROTOCOL = 2
+"""Version of what a foreign kernel is asked (``kernel_side.inject``). Raised when an older one would misread it."""
 
-_NEEDED = ("kernel", "magic", "inputs", "outputs", "segment", "instead")
+REQUEST_FORMAT = 2
+"""Version of the metadata of an execute request."""
+
+MESSAGE_FORMAT = 4
+"""Version of descriptors, skeletons and recorded values."""
+
+COMPLETE_MODE = "tfkernels"
+"""Key in the content of a ``complete_request`` that wants fast completions: ``"code"``, or ``"value"`` for an
+expression that can be passed."""
+
+MATCH_TYPES = "_jupyter_types_experimental"
+"""Key in the metadata of ipykernel's ``complete_reply`` with the type of each match."""
+
+ALIGNMENT = 64
+"""Bytes. TensorFlow takes over memory without a copy only at such multiples."""
+
+MIN_VIEW_BYTES = 64 * 1024
+"""Size of the smallest array that looks into the memory it arrived in. Smaller ones are copied out."""
+
+MAX_DEPTH = 100
+"""Nested containers. Deeper values come from cycles through foreign code more often than from users."""
+
+MAX_PARTS = 10_000_000
+"""Items of all containers together. Each costs some hundred bytes on both sides; in one array it would cost eight."""
+
+_REQUIRED = ("kernel", "magic", "inputs", "outputs", "segment", "reuse_input_segments")
 
 
-def check(request: typing.Any) -> typing.Dict[str, typing.Any]:
-    """The request, if it is one that this tfkernels understands; else raises ``ExchangeError``."""
-    if not isinstance(request, dict) or request.get("format") != FORMAT:
-        raise ExchangeError.of_format(request.get("format") if isinstance(request, dict) else None, FORMAT)
-    missing = [key for key in _NEEDED if key not in request]
+def check_request(request: typing.Any) -> typing.Dict[str, typing.Any]:
+    """The request. Raises ``ExchangeError`` if it is damaged, or of another version of tfkernels."""
+    if not isinstance(request, dict) or request.get("format") != REQUEST_FORMAT:
+        raise ExchangeError.of_format(request.get("format") if isinstance(request, dict) else None, REQUEST_FORMAT)
+    missing = [key for key in _REQUIRED if key not in request]
     if missing:
         raise ExchangeError(f"what was asked for is damaged: the request has no {', '.join(missing)}")
     return request

@@ -23,6 +23,7 @@ from tests.support.notebooks import run_cells, text
 from tfkernels import recording
 from tfkernels.client import kernelspecs
 from tfkernels.errors import ExchangeError, NotPortable, UsageError
+from tfkernels.protocol import MESSAGE_FORMAT
 from tfkernels.transfer import message
 from tfprovisioner.batch import recorded
 from tfprovisioner.batch.execute.notebook import execute
@@ -161,20 +162,20 @@ def test_bytes_from_anywhere_are_a_value_or_an_exchange_error(data: st.DataObjec
     position = data.draw(st.integers(0, len(good) - 1))
     bad = good[:position] + data.draw(st.binary(max_size=8)) + good[position + data.draw(st.integers(0, 8)) :]
     with contextlib.suppress(ExchangeError):
-        message.of_bytes(bad)
+        message.from_bytes(bad)
 
 
 def test_a_skeleton_deeper_than_the_stack_is_damage() -> None:
     skeleton = b'{"forms": [], "values": {"value": ' + b'["list", ' * 100_000 + b"1" + b"]" * 100_000 + b"}}"
-    header = f"tfkernels parcel {message.FORMAT} 0 {len(skeleton)}".ljust(63).encode() + b"\n"
+    header = f"tfkernels values {MESSAGE_FORMAT} 0 {len(skeleton)}".ljust(63).encode() + b"\n"
     with pytest.raises(ExchangeError, match="damaged"):
-        message.of_bytes(header + skeleton)
+        message.from_bytes(header + skeleton)
 
 
 def test_a_value_of_another_format_says_so() -> None:
     content = bytes(message.ValueMessage({"value": 1}).to_bytes())
-    with pytest.raises(ExchangeError, match="recorded in format 9 "):
-        message.of_bytes(content.replace(b"parcel %d" % message.FORMAT, b"parcel 9", 1))
+    with pytest.raises(ExchangeError, match="recorded in format 9,"):
+        message.from_bytes(content.replace(b"values %d" % MESSAGE_FORMAT, b"values 9", 1))
 
 
 def test_arrays_that_were_read_are_writable_and_aligned(folder: Path) -> None:

@@ -68,9 +68,8 @@ def wait_until_idle() -> None:
     """Until the pool has given back what it can, as it does by itself; ten seconds at most."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
-        with shared._changed:  # it is giving back a whole segment at a time
-            if not shared._kept:
-                return
+        if not shared.stats().kept:
+            return
         time.sleep(0.1)
 
 

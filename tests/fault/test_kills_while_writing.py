@@ -58,7 +58,7 @@ def holdings(remote: Kernel) -> int:
     """Descriptors of this process when the pool is empty. Exact: nothing is on its way."""
     remote.run("x = y = None")
     gc.collect()
-    mine = [os.dup(segment.descriptor) for segment in shared._kept]
+    mine = [os.dup(segment.descriptor) for segment in shared.stats().kept]
     shared.close()
     left = [os.fstat(descriptor).st_blocks for descriptor in mine]
     for descriptor in mine:
@@ -84,8 +84,8 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is left from tests before, neither in the pool nor mapped for writing, and nothing is given back."""
     monkeypatch.setattr(shared, "idle", 1000.0)
     shared.close()
-    writer.kept.clear()
-    reader.kept.clear()
+    writer.cache.clear()
+    reader.cache.clear()
 
 
 @pytest.mark.usefixtures("alone")

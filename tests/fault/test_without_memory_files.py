@@ -17,9 +17,9 @@ import pytest
 from tfkernels.client.kernel import Kernel
 from tfkernels.errors import ExchangeError
 from tfkernels.transfer.shared_memory.pool import shared
-from tfkernels.transfer.shared_memory.segment import MAP_FROM, Segment
+from tfkernels.transfer.shared_memory.segment import MIN_MAPPED_BYTES, Segment
 
-LARGE = np.arange(MAP_FROM, dtype="f4")
+LARGE = np.arange(MIN_MAPPED_BYTES, dtype="f4")
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_a_whole_exchange(remote: Kernel, folder: Path, monkeypatch: pytest.Monk
     swapped = remote.run("z = x * 2; del x", inputs={"x": LARGE}, outputs={"z": "z"})["z"]
     assert np.array_equal(swapped, LARGE * 2), "where the input was"
     assert [path for path in folder.iterdir() if path.is_file()] == [], "a folder is the kernel's, for its sockets"
-    assert shared._kept == [], "what takes room in a folder does not wait for its next use"
+    assert shared.stats().kept == [], "what takes room in a folder does not wait for its next use"
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE], ids=["EMFILE", "ENFILE"])
@@ -68,7 +68,7 @@ def test_too_many_open_files_are_told_and_no_reason_for_another_file(
     folder: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     refuse(monkeypatch, number)
-    with pytest.raises(ExchangeError, match=r"no shared memory can be made .*too many files open"):
+    with pytest.raises(ExchangeError, match=r"Cannot make shared memory: .*too many files open"):
         Segment()
     assert list(folder.iterdir()) == []
 

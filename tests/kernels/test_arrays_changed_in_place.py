@@ -8,20 +8,19 @@ import numpy as np
 
 from tfkernels.client.kernel import Kernel
 from tfkernels.transfer.shared_memory.pool import shared
-from tfkernels.transfer.shared_memory.segment import MAP_FROM
+from tfkernels.transfer.shared_memory.segment import MIN_MAPPED_BYTES
 
 
 def test_what_was_changed_in_place_goes_back_in_the_memory_that_it_came_in(remote: Kernel) -> None:
     """``x += 1`` gives x pages of its own there, so nobody needs those of the segment: 1 GB there, + 1, and back takes
     the memory of x there and of x here."""
-    large = np.arange(4 * MAP_FROM, dtype="f4")
+    large = np.arange(4 * MIN_MAPPED_BYTES, dtype="f4")
     remote.run("x = y = z = 0")
     shared.close()
-    with shared._changed:
-        others = set(shared._taken)
+    others = set(shared.stats().taken)
     back = remote.run("x += 1", inputs={"x": large}, outputs={"x": "x"})["x"]
-    with shared._changed:
-        used = [segment for segment in [*shared._kept, *shared._taken] if segment not in others]
+    stats = shared.stats()
+    used = [segment for segment in [*stats.kept, *stats.taken] if segment not in others]
     assert sum(segment.size >= large.nbytes for segment in used) == 1
     assert np.array_equal(back, large + 1)
     remote.run("x += 1")
@@ -47,7 +46,7 @@ x += 1
 
 
 def test_memory_that_another_array_or_a_child_looks_into_is_not_written_to(remote: Kernel) -> None:
-    ones = np.ones(4 * MAP_FROM, dtype="f4")
+    ones = np.ones(4 * MIN_MAPPED_BYTES, dtype="f4")
     for code, inputs, well in [
         ("x[:-1] += 1", {"x": ones}, "x[-1] == 1"),
         ("x += 1", {"x": ones, "w": ones.copy()}, "bool((w == 1).all())"),

@@ -29,7 +29,7 @@ def level() -> Iterator[int]:
     shared.close()
     before = open_segments()
     yield before
-    assert until(lambda: not shared._taken), "nothing is out"
+    assert until(lambda: not shared.stats().taken), "nothing is out"
     shared.close()
     assert open_segments() == before
 
@@ -38,7 +38,7 @@ def test_a_handle_that_is_dropped(remote: Kernel, level: int) -> None:
     remote.run("", outputs=LARGE)  # into fresh memory; from then on the other kernel keeps it mapped
     finished = remote.submit("", outputs=LARGE)
     finished.exception()
-    (segment,) = shared._taken
+    (segment,) = shared.stats().taken
     memory = os.dup(segment.descriptor)
     del finished, segment
     shared.close()
@@ -52,7 +52,7 @@ def test_a_handle_that_is_dropped(remote: Kernel, level: int) -> None:
 def test_memory_comes_back_without_another_exchange(remote: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared, "_idle", 0.1)
     remote.submit("", outputs=LARGE)
-    assert until(lambda: not shared._taken and not shared._kept)
+    assert until(lambda: not shared.stats().taken and not shared.stats().kept)
 
 
 def test_the_result_stays_when_its_handle_goes(remote: Kernel, level: int) -> None:
@@ -71,7 +71,7 @@ def test_a_wait_that_is_broken_off(remote: Kernel, level: int) -> None:
     with pytest.raises(SystemExit) as late:
         remote.run("print('begun')", outputs=LARGE, show=exit_here)
     remote.run("")
-    assert until(lambda: not shared._taken), "although the errors are held"
+    assert until(lambda: not shared.stats().taken), "although the errors are held"
     assert kept
     assert late
 
@@ -79,7 +79,7 @@ def test_a_wait_that_is_broken_off(remote: Kernel, level: int) -> None:
 def test_one_of_several_that_failed(installed: object, level: int, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(CellsFailed) as kept:
         tfkernels.each(["tf1", "tf2"], "import sys\nassert sys.version_info > (3, 8)", outputs=LARGE)
-    assert until(lambda: not shared._taken), "although the error is held"
+    assert until(lambda: not shared.stats().taken), "although the error is held"
     assert kept
     assert "AssertionError" in capsys.readouterr().err
 
@@ -89,12 +89,12 @@ def test_what_a_cancelled_cell_waited_for_keeps_its_memory_until_it_has_ended(in
     slow = tf1.submit(SLEEP)
     assert running(slow)
     waits = tf2.submit("", inputs={"x": tf1.reference("__import__('numpy').ones(10**6)")})
-    taken = set(shared._taken)
+    taken = set(shared.stats().taken)
     assert taken
     waits.cancel()
     with pytest.raises(CellCancelled):
         waits.result(timeout=30)
-    assert set(shared._taken) == taken, "nobody else gets what kernel tf1 is going to write to"
+    assert set(shared.stats().taken) == taken, "nobody else gets what kernel tf1 is going to write to"
     taken.clear()
     slow.cancel()
 
@@ -107,7 +107,7 @@ def test_a_finalizer_wants_no_lock(monkeypatch: pytest.MonkeyPatch) -> None:
     held, go_on = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with pool._changed, lease._changing:
+        with pool._changed, lease._lock:
             held.set()
             go_on.wait(30)
 
@@ -121,7 +121,7 @@ def test_a_finalizer_wants_no_lock(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not dropping.is_alive()
     go_on.set()
     holder.join()
-    assert pool.held == 0
+    assert pool.stats().idle_bytes == 0
     assert until(lambda: pool._thread is None)
 
 
@@ -130,4 +130,4 @@ def test_a_forked_child_leaves_its_parents_segments_alone(monkeypatch: pytest.Mo
     segment = pool.take(10)
     monkeypatch.setattr(segment, "_maker", segment._maker + 1)
     pool.put(segment)
-    assert not pool._kept
+    assert not pool.stats().kept

@@ -16,7 +16,7 @@ import pytest
 
 import tfkernels
 from tfkernels.client.kernel import Kernel
-from tfkernels.transfer.shared_memory.forwarding import Loan
+from tfkernels.transfer.shared_memory.forwarding import ForwardedArrays
 from tfkernels.transfer.shared_memory.pool import shared
 
 SIZE = 1_000_000
@@ -72,8 +72,8 @@ def test_what_was_written_to_is_copied(kernels: tuple[Kernel, Kernel]) -> None:
     tf1, tf2 = kernels
     features = arrived(tf1)
     features[-1] = -5
-    assert Loan().find(features) is None
-    assert Loan().find(features[: SIZE // 2]) is not None, "of that half no page was written to"
+    assert ForwardedArrays().find(features) is None
+    assert ForwardedArrays().find(features[: SIZE // 2]) is not None, "of that half no page was written to"
     tf2["y"] = features
     assert tf2["y[-1]"] == -5
     assert np.array_equal(tf2["y[:-1]"], EXPECTED[:-1])
@@ -111,8 +111,7 @@ def test_the_memory_is_not_used_again_while_another_kernel_looks_into_it(
     assert np.array_equal(tf2["y"], EXPECTED)
     assert inode in _segments(tf2.pid).values()
     tf2.run("y = 0")
-    with shared._changed:
-        idle = {segment.address["inode"] for segment in shared._look()}
+    idle = {segment.address["inode"] for segment in shared.stats().idle}
     assert inode in idle, "and then it is"
 
 
@@ -173,7 +172,7 @@ def test_parts_and_views_of_what_arrived(kernels: tuple[Kernel, Kernel], part: A
 def test_where_the_system_does_not_tell(kernels: tuple[Kernel, Kernel], monkeypatch: pytest.MonkeyPatch) -> None:
     tf1, tf2 = kernels
     features = arrived(tf1)
-    assert Loan().find(features) is not None
+    assert ForwardedArrays().find(features) is not None
 
     def refuse(path: Any, *arguments: Any, **options: Any) -> Any:
         if path == "/proc/self/pagemap":
@@ -182,7 +181,7 @@ def test_where_the_system_does_not_tell(kernels: tuple[Kernel, Kernel], monkeypa
 
     original = open
     monkeypatch.setattr(builtins, "open", refuse)
-    assert Loan().find(features) is None
+    assert ForwardedArrays().find(features) is None
     tf2["y"] = features
     assert np.array_equal(tf2["y"], EXPECTED)
 
@@ -191,10 +190,10 @@ def test_a_forked_child_lends_nothing(kernels: tuple[Kernel, Kernel]) -> None:
     features = arrived(kernels[0])
     child = os.fork()
     if not child:
-        os._exit(0 if Loan().find(features) is None else 1)
+        os._exit(0 if ForwardedArrays().find(features) is None else 1)
     assert os.waitpid(child, 0)[1] == 0, "the segments are its parent's"
 
 
 def test_ordinary_arrays_are_not_lent() -> None:
-    assert Loan().find(EXPECTED) is None
-    assert Loan().find(np.memmap("/proc/self/exe", mode="r")) is None
+    assert ForwardedArrays().find(EXPECTED) is None
+    assert ForwardedArrays().find(np.memmap("/proc/self/exe", mode="r")) is None

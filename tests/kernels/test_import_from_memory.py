@@ -7,18 +7,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tfkernels.kernel_side import archive
+from tfkernels.kernel_side import inject
 
 _THERE = """
 import base64, os, sys
-scope = {"__name__": "tfkernels.kernel_side.archive"}
+scope = {"__name__": "tfkernels.kernel_side.inject"}
 exec(sys.argv[1], scope)
 scope["install"](base64.b64decode(sys.stdin.read()))
 import tfkernels, tfkernels.kernel_side.inject, tfkernels.transfer.types.python, tfkernels.errors
-import tfkernels.kernel_side.archive
+import tfkernels.kernel_side.inject
 assert tfkernels.__version__ == sys.argv[2]
-assert tfkernels.kernel_side.archive.source() == sys.argv[1]
-assert tfkernels.kernel_side.archive.pack() == scope["pack"]() == tfkernels.__spec__.loader.content, "it can be sent on"
+assert tfkernels.kernel_side.inject.source() == sys.argv[1]
+assert tfkernels.kernel_side.inject.pack() == scope["pack"]() == tfkernels.__spec__.loader.content, "it can be sent on"
 try:
     import tfkernels.nonsense
 except ImportError as error:
@@ -34,12 +34,12 @@ except AttributeError:
 
 
 def test_it_is_imported_without_touching_the_disk(tmp_path: Path) -> None:
-    content = archive.pack()
-    assert content == archive.pack()
+    content = inject.pack()
+    assert content == inject.pack()
     from tfkernels import __version__
 
     subprocess.run(
-        [sys.executable, "-I", "-S", "-c", _THERE, archive.source(), __version__],
+        [sys.executable, "-I", "-S", "-c", _THERE, inject.source(), __version__],
         input=base64.b64encode(content),
         cwd=tmp_path,
         check=True,

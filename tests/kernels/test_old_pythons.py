@@ -74,14 +74,14 @@ from tfkernels.transfer.message import ValueMessage, unpack
 from tfkernels.transfer.shared_memory import reader, segment, writer
 sent, address = map(json.loads, sys.argv[1:])
 x = unpack(sent)["x"]
-assert reader.of(x), "it was not copied"
+assert reader.find_received(x), "it was not copied"
 x += 1
 memory = segment.open_segment(address)
 message = ValueMessage({"y": x})
 for _ in range(2):
     descriptor = message.write(memory, address)
-assert writer.kept, "the second time through a mapping"
-assert segment.locks_last() and not segment.Segment().busy()
+assert writer.cache, "the second time through a mapping"
+assert segment.mappings_keep_locks() and not segment.Segment().is_busy()
 print(json.dumps(descriptor))
 """
 

@@ -10,7 +10,7 @@ from tfkernels import protocol
 from tfkernels.client.kernel import Kernel
 from tfkernels.errors import ExchangeError
 
-MINE = protocol.FORMAT
+MINE = protocol.REQUEST_FORMAT
 OTHERS = [MINE - 1, MINE + 1]
 
 
@@ -28,8 +28,8 @@ def ask(remote: Kernel, code: str, along: Any = None) -> dict[str, Any]:
 
 def whole(**changes: Any) -> dict[str, Any]:
     request: dict[str, Any] = {
-        "format": protocol.FORMAT, "kernel": "x", "magic": "%%x", "inputs": None, "outputs": {}, "segment": None,
-        "instead": [],
+        "format": protocol.REQUEST_FORMAT, "kernel": "x", "magic": "%%x", "inputs": None, "outputs": {},
+        "segment": None, "reuse_input_segments": [],
     }  # fmt: skip
     return {**request, **changes}
 
@@ -52,7 +52,11 @@ def test_a_request_made_by_hand(remote: Kernel) -> None:
         pytest.param({"format": 2, "something": "else"}, "writes format 2 and", id="newer, and quite different"),
         pytest.param("nonsense", "writes format None and", id="no request at all"),
         pytest.param({"outputs": {"y": "made"}}, "writes format None and", id="outputs only"),
-        pytest.param(without("instead", outputs={"y": "made"}), "damaged: the request has no instead", id="no instead"),
+        pytest.param(
+            without("reuse_input_segments", outputs={"y": "made"}),
+            "has no reuse_input_segments",
+            id="no segments to reuse",
+        ),
         pytest.param(without("kernel", "segment"), "damaged: the request has no kernel, segment", id="no kernel"),
     ],
 )
@@ -68,7 +72,7 @@ def test_what_cannot_be_understood_is_answered_and_not_run(remote: Kernel, along
 def test_a_notebook_with_another_tfkernels(remote: Kernel, other: int, monkeypatch: pytest.MonkeyPatch) -> None:
     remote["a"] = 0
     with monkeypatch.context() as patch:
-        patch.setattr(protocol, "FORMAT", other)
+        patch.setattr(protocol, "REQUEST_FORMAT", other)
         for exchange in (lambda: remote["a"], lambda: remote.run("a = 1"), lambda: remote.run("", inputs={"a": 1})):
             with pytest.raises(
                 ExchangeError, match=rf"writes format {other} and this one reads format {MINE}\..*install"
@@ -80,11 +84,11 @@ def test_a_notebook_with_another_tfkernels(remote: Kernel, other: int, monkeypat
 @pytest.mark.parametrize("other", OTHERS, ids=["older", "newer"])
 def test_a_kernel_with_another_tfkernels(remote: Kernel, other: int) -> None:
     remote["a"] = 0
-    remote.run(f"from tfkernels import protocol as requests; mine, requests.FORMAT = requests.FORMAT, {other}")
+    remote.run(f"from tfkernels import protocol; mine, protocol.REQUEST_FORMAT = protocol.REQUEST_FORMAT, {other}")
     try:
         for exchange in (lambda: remote["a"], lambda: remote.run("a = 1"), lambda: remote.run("", inputs={"a": 1})):
             with pytest.raises(ExchangeError, match=rf"reads format {other}\. .*tfkernels install"):
                 exchange()
     finally:
-        assert ask(remote, "requests.FORMAT = mine")["status"] == "ok", "what asks for nothing is run by any"
+        assert ask(remote, "protocol.REQUEST_FORMAT = mine")["status"] == "ok", "what asks for nothing is run by any"
     assert remote["a"] == 0

@@ -13,9 +13,9 @@ import pytest
 
 from tests.support.memory import send
 from tfkernels.transfer.message import ValueMessage
-from tfkernels.transfer.shared_memory.segment import MAP_FROM, Segment
+from tfkernels.transfer.shared_memory.segment import MIN_MAPPED_BYTES, Segment
 
-MAPPED = np.ones(MAP_FROM, np.uint8)
+MAPPED = np.ones(MIN_MAPPED_BYTES, np.uint8)
 """So large that it is looked at where it lies."""
 
 
@@ -30,9 +30,9 @@ def test_busy_until_a_forked_child_and_a_killed_process_are_gone() -> None:
         with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
             process.stdout.readline()
-            assert segment.busy()
+            assert segment.is_busy()
             os.kill(process.pid, signal.SIGKILL)
-        assert not segment.busy()
+        assert not segment.is_busy()
 
         forking = "import os, sys, json, time; from tfkernels.transfer.message import unpack\n"
         forking += "x = unpack(json.loads(sys.argv[1])); pid = os.fork()\n"
@@ -41,10 +41,10 @@ def test_busy_until_a_forked_child_and_a_killed_process_are_gone() -> None:
         with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE) as process:
             assert process.stdout is not None
             child = int(process.stdout.readline())
-            assert segment.busy(), "the child still looks into it"
+            assert segment.is_busy(), "the child still looks into it"
             os.kill(child, signal.SIGKILL)
             process.communicate()
-        assert not segment.busy()
+        assert not segment.is_busy()
 
 
 def test_a_program_that_is_started_meanwhile_does_not_keep_it_busy() -> None:
@@ -52,7 +52,7 @@ def test_a_program_that_is_started_meanwhile_does_not_keep_it_busy() -> None:
         there = send({"x": MAPPED}, segment)
         with subprocess.Popen(["sleep", "100"]) as process:
             del there
-            assert not segment.busy()
+            assert not segment.is_busy()
             process.kill()
 
 
@@ -70,11 +70,11 @@ def test_a_segment_is_busy_while_a_forked_child_looks_into_it(segment: Segment) 
         os.read(wait, 1)
         os._exit(0 if np.array_equal(value, MAPPED) else 1)
     del value
-    busy = segment.busy()
+    busy = segment.is_busy()
     os.write(go, b" ")
     assert busy
     assert os.waitpid(child, 0)[1] == 0
-    assert not segment.busy()
+    assert not segment.is_busy()
     for descriptor in (wait, go):
         os.close(descriptor)
 
@@ -86,7 +86,7 @@ def test_a_forked_child_does_not_unlock_what_its_parent_looks_into(segment: Segm
         del value
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
-    assert segment.busy()
+    assert segment.is_busy()
     assert np.array_equal(value, MAPPED)
 
 
@@ -99,19 +99,19 @@ def send(value):
     with pack({"x": value}) as shipment:
         return shipment.unpack()["x"]
 send(np.zeros(10**6)); send(np.zeros(10**6))
-mine = list(shared._kept)
+mine = list(shared.stats().kept)
 kept = send(np.ones(10**6))
 pid = os.fork()
 if pid == 0:
-    assert not shared._kept
+    assert not shared.stats().kept
     there = send(np.full(10**6, 2.0))
     assert there[0] == 2 and kept[-1] == 1
     kept[:] = 3
     os._exit(0)
 assert os.waitpid(pid, 0)[1] == 0
-assert list(shared._kept) == mine and shared._kept[0].busy() and kept[-1] == 1
+assert list(shared.stats().kept) == mine and shared.stats().kept[0].is_busy() and kept[-1] == 1
 del kept
-assert not shared._kept[0].busy()
+assert not shared.stats().kept[0].is_busy()
 assert send(np.full(10**6, 4.0))[-1] == 4
 print("done")
 """
@@ -127,12 +127,12 @@ import os, signal, threading, numpy as np
 from tfkernels.transfer import lease
 from tfkernels.transfer.shared_memory import pool
 def send(value):
-    with lease.pack({"x": value}) as shipment, shipment.held():
+    with lease.pack({"x": value}) as shipment, shipment.retained():
         return shipment.unpack()["x"]
 send(np.zeros(10**6))
 locked, go_on = threading.Event(), threading.Event()
 def change():
-    with lease._changing, pool.shared._changed:
+    with lease._lock, pool.shared._changed:
         locked.set()
         go_on.wait()
 thread = threading.Thread(target=change)

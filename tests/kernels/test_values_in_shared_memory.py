@@ -17,15 +17,16 @@ import pytest
 
 import tfkernels
 from tests.support.notebooks import run_cells, text
+from tfkernels import protocol
 from tfkernels.client.kernel import Kernel
 from tfkernels.errors import ExchangeError, KernelDied, NotPortable, RemoteError
+from tfkernels.protocol import MAX_DEPTH, MAX_PARTS, MESSAGE_FORMAT, MIN_VIEW_BYTES
 from tfkernels.transfer import message
-from tfkernels.transfer.codec import MAX_DEPTH, MAX_PARTS, VIEW_FROM
 from tfkernels.transfer.shared_memory import reader, writer
 from tfkernels.transfer.shared_memory.pool import shared
-from tfkernels.transfer.shared_memory.segment import MAP_FROM
+from tfkernels.transfer.shared_memory.segment import MIN_MAPPED_BYTES
 
-LARGE = np.arange(MAP_FROM, dtype="f4")
+LARGE = np.arange(MIN_MAPPED_BYTES, dtype="f4")
 
 
 @pytest.fixture
@@ -36,8 +37,8 @@ def kernels(installed: object) -> tuple[Kernel, Kernel]:
 def looks(kernel: Kernel | None = None) -> int:
     """How many segments' memory arrays look into, here or there."""
     if kernel is None:
-        return len(reader._looking)
-    return int(kernel["len(__import__('tfkernels.transfer.shared_memory.reader', fromlist=['reader'])._looking)"])
+        return reader.views()
+    return int(kernel["__import__('tfkernels.transfer.shared_memory.reader', fromlist=['reader']).views()"])
 
 
 def test_from_one_kernel_to_another_without_a_look_in_here(kernels: tuple[Kernel, Kernel]) -> None:
@@ -76,7 +77,7 @@ def test_layers_of_a_model_look_into_one_segment_and_a_small_companion_does_not(
     del back
     gc.collect()
     assert names.flags.owndata
-    assert names.nbytes > VIEW_FROM
+    assert names.nbytes > MIN_VIEW_BYTES
     assert looks() == before
     remote.run("del layers")
 
@@ -198,10 +199,10 @@ def test_limits_are_told_before_anything_is_written(kernels: tuple[Kernel, Kerne
     shared.close()
     with pytest.raises(NotPortable, match=f"^bad.*{why}"):
         tf2.run("ran = 1", inputs={"good": LARGE, "w": tf1.reference("LARGE"), "bad": TOO_MUCH[why]()})
-    assert (shared._kept, list(shared._taken)) == ([], []), "no segment was taken"
+    assert (shared.stats().kept, shared.stats().taken) == ([], []), "no segment was taken"
     with pytest.raises(ExchangeError, match=f"^bad.*{why}"):
         tf2.run(TOO_MUCH_THERE[why], inputs={}, outputs={"good": "__import__('numpy').ones(10**6)", "bad": "bad"})
-    assert [segment.size for segment in shared._kept] == [0], "one was taken for it, and is as it was"
+    assert [segment.size for segment in shared.stats().kept] == [0], "one was taken for it, and is as it was"
     assert tf2["ran"] == 0
     tf2.run("del bad")
 
@@ -233,7 +234,7 @@ def test_one_writing_for_two_kernels(kernels: tuple[Kernel, Kernel]) -> None:
 
 def test_large_outputs_take_the_place_of_inputs_that_the_cell_let_go(remote: Kernel) -> None:
     def memory() -> int:
-        return round(sum(segment.size for segment in shared._kept) / LARGE.nbytes)
+        return round(sum(segment.size for segment in shared.stats().kept) / LARGE.nbytes)
 
     remote.run("x = y = z = 0")
     shared.close()
@@ -259,12 +260,14 @@ def test_arrays_outlive_the_kernel_they_came_from_and_the_restart_of_one_they_we
     shared.close()
     with Kernel("tf1") as kernel:
         back = kernel.run("y = x", inputs={"x": LARGE}, outputs={"y": "y"})["y"]
-        kept = {segment: segment.busy() for segment in shared._kept}
+        kept = {segment: segment.is_busy() for segment in shared.stats().kept}
         assert list(kept.values()) == [True, True], "one that it looks into, and one that is looked into here"
         kernel.restart()
-        assert sorted(segment.busy() for segment in kept) == [False, True]
+        assert sorted(segment.is_busy() for segment in kept) == [False, True]
         kernel["x"] = LARGE * 3
-        assert {segment: segment.busy() for segment in shared._kept} == kept, "where the first process looked into"
+        assert {segment: segment.is_busy() for segment in shared.stats().kept} == kept, (
+            "where the first process looked into"
+        )
         assert np.array_equal(back, LARGE)
         other = kernel["x"]
         assert kernel.pid is not None
@@ -294,7 +297,7 @@ def test_a_fork_in_the_users_code_keeps_its_values(remote: Kernel) -> None:
     back = remote.run(FORKING, inputs={"x": LARGE}, outputs={"y": "x"})["y"]
     assert np.array_equal(back, LARGE)
     for number in range(3):  # the sleeping child still has the first x
-        remote["x"] = np.full(MAP_FROM, number, "f4")
+        remote["x"] = np.full(MIN_MAPPED_BYTES, number, "f4")
     child = remote.run(
         "where = [line for line in open('/proc/%d/maps' % sleeper) if 'memfd:tfkernels' in line and 'rw-p' in line]\n"
         "start = int(where[0].split('-')[0], 16)\nmemory = open('/proc/%d/mem' % sleeper, 'rb')\nmemory.seek(start)\n"
@@ -309,7 +312,7 @@ def test_threads_that_send_at_the_same_time(kernels: tuple[Kernel, Kernel]) -> N
     wrong: list[object] = []
 
     def exchange(kernel: Kernel, number: int) -> None:
-        for size in (10, MAP_FROM):
+        for size in (10, MIN_MAPPED_BYTES):
             array = np.full(size, number, "f8")
             back = kernel.run(f"y{number} = x + 1", inputs={"x": array}, outputs={"y": f"y{number}"})["y"]
             wrong.extend({number + 1.0} ^ set(back.tolist()))
@@ -325,7 +328,7 @@ def test_threads_that_send_at_the_same_time(kernels: tuple[Kernel, Kernel]) -> N
 def test_a_thousand_exchanges_leave_no_memory_file_or_descriptor(remote: Kernel) -> None:
     remote["x"] = 0
     shared.close()
-    array = np.ones(MAP_FROM, "u1")
+    array = np.ones(MIN_MAPPED_BYTES, "u1")
 
     def exchange(count: int) -> None:
         for number in range(count):
@@ -343,7 +346,7 @@ def test_a_thousand_exchanges_leave_no_memory_file_or_descriptor(remote: Kernel)
     grown = states() - before
     assert (grown[:, 0] <= 2).all(), "descriptors"
     assert (grown[:, 1] < 30 * 2**20).all(), "an eighth of what was sent"
-    assert len(shared._kept) <= 4
+    assert len(shared.stats().kept) <= 4
 
 
 def test_memory_comes_back_after_the_last_use(remote: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -362,9 +365,11 @@ def test_memory_comes_back_after_the_last_use(remote: Kernel, monkeypatch: pytes
 
     # What other tests have left, or have let go of in ways that this side does not know
     remote.run("%reset -f")
-    remote.run("from tfkernels.transfer.shared_memory import reader, writer; reader.kept.clear(); writer.kept.clear()")
-    reader.kept.clear()
-    writer.kept.clear()
+    remote.run(
+        "from tfkernels.transfer.shared_memory import reader, writer; reader.cache.clear(); writer.cache.clear()"
+    )
+    reader.cache.clear()
+    writer.cache.clear()
     shared.close()
     gc.collect()
     assert settled(2**24)
@@ -379,13 +384,13 @@ def test_memory_comes_back_after_the_last_use(remote: Kernel, monkeypatch: pytes
     assert settled(before + 2**22), "with what the system counts"
 
 
-@pytest.mark.parametrize("other", [message.FORMAT - 1, message.FORMAT + 1])
+@pytest.mark.parametrize("other", [MESSAGE_FORMAT - 1, MESSAGE_FORMAT + 1])
 def test_a_kernel_with_an_older_or_newer_tfkernels(remote: Kernel, other: int, monkeypatch: pytest.MonkeyPatch) -> None:
     remote["a"] = 0
-    monkeypatch.setattr(message, "FORMAT", other)
+    monkeypatch.setattr(protocol, "MESSAGE_FORMAT", other)
     with pytest.raises(ExchangeError, match=rf"writes format {other} .*tfkernels install"):
         remote["a"] = 1
-    with pytest.raises(ExchangeError, match=rf"reads format {other};.*tfkernels install"):
+    with pytest.raises(ExchangeError, match=rf"reads format {other}\..*tfkernels install"):
         remote["a"]
     monkeypatch.undo()
     assert remote["a"] == 0

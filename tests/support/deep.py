@@ -11,7 +11,7 @@ import numpy as np
 
 from tests.support import specimens
 from tests.support.specimens import assert_same as assert_same
-from tfkernels.transfer.codec import MAX_DEPTH
+from tfkernels.protocol import MAX_DEPTH
 
 
 def deep(kinds: list[Callable[[Any], Any]]) -> Any:

@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 
 from tests.support import specimens
 from tests.support.specimens import assert_same as assert_same
-from tfkernels.transfer.codec import ALIGNMENT, FEW_OTHERS, VIEW_FROM, Decoder, Encoder
+from tfkernels.protocol import ALIGNMENT, MIN_VIEW_BYTES
+from tfkernels.transfer.decoder import Decoder
+from tfkernels.transfer.encoder import MAX_NON_STRINGS, Encoder
 
 settings.register_profile("kernels", deadline=None, suppress_health_check=list(HealthCheck))
 settings.load_profile("kernels")
@@ -36,7 +38,7 @@ def travel(value: typing.Any) -> typing.Any:
         assert offset % ALIGNMENT == 0
         memory[offset : offset + len(buffer)] = bytes(buffer)
     node, forms = json.loads(text)
-    return Decoder(memory, forms, encoder.views_from()).decode(node)
+    return Decoder(memory, forms, encoder.min_view_bytes()).decode(node)
 
 
 plain_dtypes = st.one_of(
@@ -113,7 +115,7 @@ registered = arrays(registered_dtypes)
 def large_arrays(draw: typing.Any) -> typing.Any:
     """Some that are looked at where they arrived, and some that are just too small for that."""
     dtype = draw(st.sampled_from([np.dtype(code) for code in ("u1", ">f4", "c16", "M8[s]", "S7", "V3")]))
-    rows = max(1, VIEW_FROM // dtype.itemsize // 4 + draw(st.integers(min_value=-1, max_value=30)))
+    rows = max(1, MIN_VIEW_BYTES // dtype.itemsize // 4 + draw(st.integers(min_value=-1, max_value=30)))
     bits = np.random.RandomState(draw(st.integers(min_value=0, max_value=9))).bytes(rows * 4 * dtype.itemsize)
     array = np.frombuffer(bytearray(bits), dtype).reshape(rows, 4)
     return draw(st.sampled_from([array, array.T, array[::-1], array[:, :3], array.reshape(-1)]))
@@ -200,7 +202,7 @@ def test_structured_dtypes_keep_offsets_titles_alignment_and_subarrays() -> None
 
 
 def test_sharing_nothing() -> None:
-    array = np.arange(VIEW_FROM, dtype="f8")
+    array = np.arange(MIN_VIEW_BYTES, dtype="f8")
     there = travel([array, array[:20_000]])
     there[0][:] = 0
     there[1][:] = 7
@@ -282,5 +284,5 @@ def test_a_few_other_objects_among_many_texts() -> None:
     assert_same(there, array.reshape(4, 25).T)
     encoder = Encoder()
     assert len(json.dumps(encoder.encode(array))) < 150
-    many = np.array([str(i) if i % 2 else [i] for i in range(2 * FEW_OTHERS + 10)] + [None], object)
+    many = np.array([str(i) if i % 2 else [i] for i in range(2 * MAX_NON_STRINGS + 10)] + [None], object)
     assert_same(travel(many), many)

@@ -14,7 +14,7 @@ from tests.support import specimens
 from tests.support.specimens import assert_same as assert_same
 from tests.unit.test_encoding import travel
 from tfkernels.errors import MissingPackage, NotPortable
-from tfkernels.transfer.codec import Decoder
+from tfkernels.transfer.decoder import Decoder
 
 
 def test_a_dtype_of_an_unknown_library_is_refused_not_passed_as_raw_bytes(monkeypatch: typing.Any) -> None:

@@ -14,7 +14,8 @@ from tests.support import specimens
 from tests.support.specimens import assert_same as assert_same
 from tests.unit.test_encoding import travel
 from tfkernels.errors import ExchangeError, NotPortable
-from tfkernels.transfer.codec import MAX_DEPTH, MAX_PARTS, Decoder
+from tfkernels.protocol import MAX_DEPTH, MAX_PARTS
+from tfkernels.transfer.decoder import Decoder
 
 
 class Unportable:

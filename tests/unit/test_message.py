@@ -21,7 +21,7 @@ from tests.support.deep import DEEP, called, deep
 from tests.support.memory import limited
 from tests.support.specimens import assert_same as assert_same
 from tfkernels.errors import ExchangeError
-from tfkernels.transfer.message import ValueMessage, of_bytes, unpack
+from tfkernels.transfer.message import ValueMessage, from_bytes, unpack
 from tfkernels.transfer.shared_memory.segment import Segment
 
 VALUES = {name: [value, np.ones((2, 3)), np.float32(1)] for name, value in specimens.all_here().items()}
@@ -107,5 +107,5 @@ def test_where_the_stack_of_calls_has_no_room_the_error_says_so(room: int, name:
         called(room - 60, lambda: ValueMessage({"x": value}))
     content = bytes(ValueMessage({"x": value}).to_bytes())
     with pytest.raises(ExchangeError, match=says):
-        called(room - 60, lambda: of_bytes(content))
-    assert_same(of_bytes(content)["x"], value)
+        called(room - 60, lambda: from_bytes(content))
+    assert_same(from_bytes(content)["x"], value)

@@ -20,14 +20,14 @@ from tfkernels.transfer.message import ValueMessage, unpack
 from tfkernels.transfer.shared_memory import limits
 from tfkernels.transfer.shared_memory import pool as pool_module
 from tfkernels.transfer.shared_memory.pool import Pool, parse_size
-from tfkernels.transfer.shared_memory.segment import MAP_FROM, Segment
+from tfkernels.transfer.shared_memory.segment import MIN_MAPPED_BYTES, Segment
 
-LARGE = np.ones(MAP_FROM * 4, np.uint8)
+LARGE = np.ones(MIN_MAPPED_BYTES * 4, np.uint8)
 
 
 @pytest.fixture
 def pool() -> Iterator[Pool]:
-    made = Pool(limit=100 * MAP_FROM, idle=100)
+    made = Pool(limit=100 * MIN_MAPPED_BYTES, idle=100)
     yield made
     made.close()
 
@@ -52,20 +52,20 @@ def test_a_segment_is_used_again_when_its_array_is_gone(pool: Pool) -> None:
     one = send(pool, LARGE)
     other = send(pool, LARGE * 2)
     assert (one[0], other[0]) == (1, 2), "and not before"
-    kept = list(pool._kept)
+    kept = list(pool.stats().kept)
     assert len(kept) == 2
     del one
     third = send(pool, LARGE * 3)
     assert (other[-1], third[-1]) == (2, 3)
-    assert set(pool._kept) == set(kept), "no new one was made"
+    assert set(pool.stats().kept) == set(kept), "no new one was made"
 
 
 def test_it_is_not_wasted_on_what_is_much_smaller(pool: Pool) -> None:
     send(pool, LARGE)
-    small = send(pool, LARGE[:MAP_FROM])
-    assert len(pool._kept) == 2
-    assert send(pool, LARGE[: MAP_FROM * 3])[0] == small[0]
-    assert len(pool._kept) == 2
+    small = send(pool, LARGE[:MIN_MAPPED_BYTES])
+    assert len(pool.stats().kept) == 2
+    assert send(pool, LARGE[: MIN_MAPPED_BYTES * 3])[0] == small[0]
+    assert len(pool.stats().kept) == 2
 
 
 def test_a_writer_gets_what_it_has_mapped(pool: Pool) -> None:
@@ -78,20 +78,20 @@ def test_a_writer_gets_what_it_has_mapped(pool: Pool) -> None:
 
 
 def test_the_limit_counts_what_lies_idle(pool: Pool) -> None:
-    pool.limit = 10 * MAP_FROM
+    pool.limit = 10 * MIN_MAPPED_BYTES
     arrays = [send(pool, LARGE) for _ in range(5)]
-    assert pool.held == 0
+    assert pool.stats().idle_bytes == 0
     arrays.clear()
-    assert 0 < pool.held <= pool.limit
+    assert 0 < pool.stats().idle_bytes <= pool.limit
     pool.limit = 0
-    assert pool.held == 0
+    assert pool.stats().idle_bytes == 0
     assert send(pool, LARGE)[0] == 1
 
 
 def test_memory_comes_back_after_a_while_by_itself(pool: Pool) -> None:
     pool.idle = 0.1
     array = send(pool, LARGE)
-    kept = pool._kept[0]
+    kept = pool.stats().kept[0]
     duplicate = os.dup(kept.descriptor)
     time.sleep(0.3)
     assert os.fstat(duplicate).st_blocks, "not while an array looks into it"
@@ -104,8 +104,8 @@ def test_memory_comes_back_after_a_while_by_itself(pool: Pool) -> None:
 def test_nothing_grows_in_a_thousand_exchanges(pool: Pool) -> None:
     before = open_segments()
     for number in range(1000):
-        assert send(pool, np.full(MAP_FROM, number % 256, "u1"))[-1] == number % 256
-    assert len(pool._kept) == 1
+        assert send(pool, np.full(MIN_MAPPED_BYTES, number % 256, "u1"))[-1] == number % 256
+    assert len(pool.stats().kept) == 1
     pool.close()
     gc.collect()
     assert open_segments() <= before
@@ -116,7 +116,10 @@ def test_threads_never_get_the_same_segment(pool: Pool) -> None:
 
     def exchange(number: int) -> None:
         wrong.extend(
-            value for _ in range(30) for value in send(pool, np.full(MAP_FROM, number, "u1"))[::999] if value != number
+            value
+            for _ in range(30)
+            for value in send(pool, np.full(MIN_MAPPED_BYTES, number, "u1"))[::999]
+            if value != number
         )
 
     threads = [threading.Thread(target=exchange, args=(number,)) for number in range(8)]
@@ -125,28 +128,28 @@ def test_threads_never_get_the_same_segment(pool: Pool) -> None:
     for thread in threads:
         thread.join()
     assert not wrong
-    assert len(pool._kept) <= 8
+    assert len(pool.stats().kept) <= 8
 
 
 def test_more_arrays_than_the_pool_has_places(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "MOST", 3)
-    arrays = [send(pool, np.full(MAP_FROM, number, "u1")) for number in range(10)]
+    monkeypatch.setattr(pool_module, "MAX_SEGMENTS", 3)
+    arrays = [send(pool, np.full(MIN_MAPPED_BYTES, number, "u1")) for number in range(10)]
     assert [array[-1] for array in arrays] == list(range(10))
-    assert len(pool._kept) == 3
+    assert len(pool.stats().kept) == 3
 
 
 def test_idle_segments_make_room_when_memory_is_short(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tfkernels.transfer.shared_memory.writer.CHECKED_FROM", 0)
+    monkeypatch.setattr("tfkernels.transfer.shared_memory.writer.MIN_CHECKED_BYTES", 0)
     send(pool, LARGE)
     monkeypatch.setattr("tfkernels.transfer.shared_memory.limits.available", lambda: len(LARGE))
-    segment = pool.take(2 * len(LARGE) + MAP_FROM)
-    assert pool.held == 0
+    segment = pool.take(2 * len(LARGE) + MIN_MAPPED_BYTES)
+    assert pool.stats().idle_bytes == 0
     pool.put(segment)
 
 
 def test_a_descriptor_that_somebody_closed_is_never_written(pool: Pool, tmp_path: Path) -> None:
     send(pool, LARGE)
-    number = pool._kept[0].descriptor
+    number = pool.stats().kept[0].descriptor
     with (tmp_path / "precious").open("w+b") as file:
         os.dup2(file.fileno(), number)  # as when all descriptors were closed, and files opened since
         assert send(pool, LARGE)[0] == 1
@@ -172,16 +175,16 @@ def test_one_writing_for_several_readers() -> None:
 
 def test_a_shipment_that_a_cell_waits_for_is_not_used_again_before_it_has_run() -> None:
     with pack({"x": LARGE}) as shipment:
-        waiting, segment = shipment.held(), shipment.segment
+        waiting, segment = shipment.retained(), shipment.segment
         waiting.__enter__()
-    assert segment not in pool_module.shared._kept
+    assert segment not in pool_module.shared.stats().kept
     waiting.__exit__(None, None, None)
-    assert segment in pool_module.shared._kept
+    assert segment in pool_module.shared.stats().kept
 
 
 def test_what_fails_in_writing_leaves_no_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
     pool_module.shared.close()
-    monkeypatch.setattr("tfkernels.transfer.shared_memory.writer.CHECKED_FROM", 0)
+    monkeypatch.setattr("tfkernels.transfer.shared_memory.writer.MIN_CHECKED_BYTES", 0)
     monkeypatch.setattr("tfkernels.transfer.shared_memory.limits.available", lambda: 1000)
     before = open_segments()
     with pytest.raises(ExchangeError, match="no room"):
@@ -208,7 +211,7 @@ def test_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         _ = Pool().limit
     for text in ("long", "nan", "-1"):
         monkeypatch.setenv("TFKERNELS_POOL_IDLE", text)
-        with pytest.raises(UsageError, match=f"TFKERNELS_POOL_IDLE is '{text}'; write a number of seconds"):
+        with pytest.raises(UsageError, match=f"TFKERNELS_POOL_IDLE is '{text}'. Write a number of seconds"):
             _ = Pool().idle
 
 

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfkernels.transfer.buffers import raw
+from tfkernels.transfer.dtypes import as_buffer
 from tfkernels.transfer.message import ValueMessage, unpack
-from tfkernels.transfer.shared_memory import temporaries
+from tfkernels.transfer.shared_memory import writer
+from tfkernels.transfer.shared_memory.mapping import release_pages
 from tfkernels.transfer.shared_memory.segment import Segment
 
 COUNT = 20_000_000
@@ -23,15 +24,15 @@ def made(number: int = 3) -> np.ndarray:
 
 @pytest.fixture
 def ended(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The sizes of the parts that were given back."""
+    """The sizes of the parts that were released."""
     sizes: list[int] = []
-    real = temporaries.end
+    real = release_pages
 
-    def end(part: np.ndarray) -> None:
-        sizes.append(part.nbytes)
-        real(part)
+    def release(start: int, size: int) -> None:
+        sizes.append(size)
+        real(start, size)
 
-    monkeypatch.setattr(temporaries, "end", end)
+    monkeypatch.setattr(writer, "release_pages", release)
     return sizes
 
 
@@ -97,8 +98,8 @@ def test_a_parcel_that_may_be_written_again_keeps_its_arrays(ended: list[int]) -
 
 def test_a_view_has_the_references_of_its_array() -> None:
     array = made()
-    assert not temporaries.only_here(raw(array))
-    view = raw(made())
-    alone = temporaries.only_here(view)  # in an assertion, pytest would have it, too
+    assert not writer.is_temporary(as_buffer(array))
+    view = as_buffer(made())
+    alone = writer.is_temporary(view)  # in an assertion, pytest would have it, too
     assert alone
-    assert not temporaries.only_here(bytes(SIZE))
+    assert not writer.is_temporary(bytes(SIZE))

@@ -19,14 +19,15 @@ import pytest
 
 from tests.support.memory import descriptors, limited, send
 from tfkernels.errors import ExchangeError, NotPortable
-from tfkernels.transfer.message import FORMAT, ValueMessage, join, unpack
+from tfkernels.protocol import MESSAGE_FORMAT
+from tfkernels.transfer.message import ValueMessage, join, unpack
 from tfkernels.transfer.shared_memory import segment as segments
 from tfkernels.transfer.shared_memory import writer
 from tfkernels.transfer.shared_memory.reader import read
-from tfkernels.transfer.shared_memory.segment import MAP_FROM, Segment, locks_last, open_segment
+from tfkernels.transfer.shared_memory.segment import MIN_MAPPED_BYTES, Segment, mappings_keep_locks, open_segment
 from tfkernels.transfer.shared_memory.writer import write
 
-MAPPED = np.ones(MAP_FROM, np.uint8)
+MAPPED = np.ones(MIN_MAPPED_BYTES, np.uint8)
 """So large that it is looked at where it lies."""
 
 
@@ -64,7 +65,7 @@ def test_values_arrive_independent_and_outlive_the_segment(segment: Segment, cou
 
 
 def test_memory_is_aligned_for_tensorflow(segment: Segment) -> None:
-    for size in (100_000, MAP_FROM):
+    for size in (100_000, MIN_MAPPED_BYTES):
         write(segment.descriptor, [(0, bytes(size))])
         assert read(segment.address, size)[0].ctypes.data % 64 == 0
 
@@ -87,7 +88,7 @@ def test_no_room_is_an_error_and_no_signal(segment: Segment) -> None:
 def test_more_than_the_free_memory_is_refused_before_the_system_ends_a_process(
     segment: Segment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "CHECKED_FROM", 10_000)
+    monkeypatch.setattr(writer, "MIN_CHECKED_BYTES", 10_000)
     monkeypatch.setattr("tfkernels.transfer.shared_memory.limits.available", lambda: 15_000)
     write(segment.descriptor, [(0, bytes(10_000))])
     with pytest.raises(ExchangeError, match="not enough memory is free"):
@@ -125,14 +126,14 @@ def test_a_path_that_leads_to_another_file_by_now_is_refused(tmp_path: Path) -> 
     (tmp_path / "precious").write_text("precious")
     with (tmp_path / "precious").open() as file:
         address["path"] = f"/proc/self/fd/{file.fileno()}"
-        with pytest.raises(ExchangeError, match="not any more"):
+        with pytest.raises(ExchangeError, match="gone or was replaced"):
             open_segment(address)
 
 
-@pytest.mark.parametrize("other", [FORMAT - 1, FORMAT + 1, None])
+@pytest.mark.parametrize("other", [MESSAGE_FORMAT - 1, MESSAGE_FORMAT + 1, None])
 def test_other_formats_are_named(segment: Segment, other: int | None) -> None:
     descriptor = ValueMessage({"x": 1}).write(segment.descriptor, segment.address)
-    with pytest.raises(ExchangeError, match=rf"format {other} .*format {FORMAT};.*tfkernels install"):
+    with pytest.raises(ExchangeError, match=rf"format {other} .*format {MESSAGE_FORMAT}\..*tfkernels install"):
         unpack({**descriptor, "format": other})
 
 
@@ -160,23 +161,23 @@ def test_busy_as_long_as_an_array_looks_into_it() -> None:
     with Segment() as segment:
         there = send({"x": MAPPED, "y": 1}, segment)
         part = there.pop("x")[5:10]
-        assert segment.busy()
+        assert segment.is_busy()
         del part
-        assert not segment.busy()
+        assert not segment.is_busy()
         assert send({"x": np.ones(1000)}, segment)["x"].sum() == 1000
-        assert not segment.busy(), "what is small was copied out"
+        assert not segment.is_busy(), "what is small was copied out"
 
 
 def test_a_small_part_of_a_large_segment_does_not_keep_it_busy() -> None:
     with Segment() as segment:
-        send({"x": np.ones(MAP_FROM * 5, np.uint8)}, segment)
+        send({"x": np.ones(MIN_MAPPED_BYTES * 5, np.uint8)}, segment)
         there = send({"x": MAPPED}, segment)
-        assert not segment.busy()
-        assert there["x"].sum() == MAP_FROM
+        assert not segment.is_busy()
+        assert there["x"].sum() == MIN_MAPPED_BYTES
 
 
 def test_this_system_keeps_a_lock_with_its_mapping() -> None:
-    assert locks_last()
+    assert mappings_keep_locks()
 
 
 def test_memory_comes_back_at_once_though_a_writer_keeps_its_mapping() -> None:
@@ -184,9 +185,9 @@ def test_memory_comes_back_at_once_though_a_writer_keeps_its_mapping() -> None:
         for _ in range(2):
             send({"x": MAPPED}, segment)
         descriptor = open_segment(segment.address)
-        mapping = mmap.mmap(descriptor, MAP_FROM)
+        mapping = mmap.mmap(descriptor, MIN_MAPPED_BYTES)
         assert os.fstat(descriptor).st_blocks > 0
-        segment.give_back()
+        segment.free()
         assert os.fstat(descriptor).st_blocks == 0
         mapping.close()
         os.close(descriptor)
@@ -204,7 +205,7 @@ def test_without_descriptors_values_are_copied_or_refused_and_nothing_leaks() ->
             while taken[-1] < 200:
                 taken.append(os.dup(0))
             there = unpack(descriptor)
-            assert not segment.busy(), "many descriptors are in use: it was copied"
+            assert not segment.is_busy(), "many descriptors are in use: it was copied"
             with contextlib.suppress(OSError):
                 while True:
                     taken.append(os.dup(0))
@@ -214,7 +215,7 @@ def test_without_descriptors_values_are_copied_or_refused_and_nothing_leaks() ->
         for number in taken:
             os.close(number)
         assert descriptors() == before
-        assert there["x"].sum() == MAP_FROM
+        assert there["x"].sum() == MIN_MAPPED_BYTES
 
 
 def test_a_lock_held_by_somebody_else_means_a_copy() -> None:
@@ -223,8 +224,8 @@ def test_a_lock_held_by_somebody_else_means_a_copy() -> None:
         fcntl.flock(segment.descriptor, fcntl.LOCK_EX)
         there = unpack(descriptor)
         fcntl.flock(segment.descriptor, fcntl.LOCK_UN)
-        assert not segment.busy()
-        assert there["x"].sum() == MAP_FROM
+        assert not segment.is_busy()
+        assert there["x"].sum() == MIN_MAPPED_BYTES
 
 
 # Copies that several threads share

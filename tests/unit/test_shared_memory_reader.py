@@ -16,20 +16,20 @@ import numpy as np
 import pytest
 
 from tfkernels.transfer.message import ValueMessage, unpack
-from tfkernels.transfer.shared_memory import huge, mapping_cache, pages, reader, writer
-from tfkernels.transfer.shared_memory.mapping import HUGE, Mapping
+from tfkernels.transfer.shared_memory import mapping, mapping_cache, reader, writer
+from tfkernels.transfer.shared_memory.mapping import HUGE_PAGE, Mapping
 from tfkernels.transfer.shared_memory.pool import Pool
-from tfkernels.transfer.shared_memory.segment import MAP_FROM, Segment
+from tfkernels.transfer.shared_memory.segment import MIN_MAPPED_BYTES, Segment
 
-SIZE = 4 * MAP_FROM
+SIZE = 4 * MIN_MAPPED_BYTES
 
 
 @pytest.fixture(autouse=True)
 def none_kept() -> Iterator[None]:
-    for each in (reader.kept, writer.kept):
+    for each in (reader.cache, writer.cache):
         each.clear()
     yield
-    for each in (reader.kept, writer.kept):
+    for each in (reader.cache, writer.cache):
         each.clear()
 
 
@@ -54,13 +54,13 @@ def address(array: np.ndarray) -> int:
 def test_the_mapping_stays_for_the_next_value(segment: Segment) -> None:
     first = send(segment, full(1))
     place = address(first)
-    assert len(reader.kept) == 0
+    assert len(reader.cache) == 0
     del first
-    assert not segment.busy()
-    assert len(reader.kept) == 1
+    assert not segment.is_busy()
+    assert len(reader.cache) == 1
     for number, size in ((2, SIZE), (3, SIZE // 2), (4, SIZE)):
         value = send(segment, full(number, size))
-        assert (address(value), segment.busy(), len(reader.kept)) == (place, True, 0)
+        assert (address(value), segment.is_busy(), len(reader.cache)) == (place, True, 0)
         assert np.array_equal(value, full(number, size))
         del value
 
@@ -70,20 +70,20 @@ def test_what_was_written_to_is_not_seen_again(segment: Segment) -> None:
         value = send(segment, full(1))
         value[position] = 7
         del value
-        assert not segment.busy()
-        assert len(reader.kept) == 0, "its own page went with it"
+        assert not segment.is_busy()
+        assert len(reader.cache) == 0, "its own page went with it"
         assert np.array_equal(send(segment, full(2)), full(2))
-        reader.kept.clear()
+        reader.cache.clear()
 
 
 def test_where_nobody_can_know_what_was_written_to_nothing_stays(
     segment: Segment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pages, "_states", lambda start, size: None)
+    monkeypatch.setattr(mapping, "_page_states", lambda start, size: None)
     del_me = send(segment, full(1))
     del del_me
-    assert len(reader.kept) == 0
-    assert not segment.busy()
+    assert len(reader.cache) == 0
+    assert not segment.is_busy()
 
 
 @pytest.mark.parametrize("during", ["a look at the pages", "unmapping"])
@@ -100,14 +100,14 @@ def test_no_interrupt_is_lost_where_an_array_ends(
     value = send(segment, full(1))
     if during == "unmapping":
         value[0] = 7
-        found = reader.of(value)
+        found = reader.find_received(value)
         assert found is not None
         real = found._opened.mapping._unmap
         found._opened.mapping._unmap = interrupted  # type: ignore[assignment]  # it is called in the same way
         del found
     else:
-        real = pages.untouched
-        monkeypatch.setattr(pages, "untouched", interrupted)
+        real = mapping.is_unmodified
+        monkeypatch.setattr(reader, "is_unmodified", interrupted)
     values = [value]
     del value
 
@@ -117,13 +117,13 @@ def test_no_interrupt_is_lost_where_an_array_ends(
 
     with pytest.raises(KeyboardInterrupt):
         wait()
-    assert not segment.busy()
+    assert not segment.is_busy()
 
 
 def test_a_longer_value_in_the_same_segment(segment: Segment) -> None:
     send(segment, full(1))
     assert np.array_equal(send(segment, full(2, 3 * SIZE)), full(2, 3 * SIZE))
-    assert len(reader.kept) == 1
+    assert len(reader.cache) == 1
 
 
 def test_two_values_look_into_one_segment(segment: Segment) -> None:
@@ -132,9 +132,9 @@ def test_two_values_look_into_one_segment(segment: Segment) -> None:
     one[0] = 9
     assert (one[0], other[0]) == (9, 1)
     del one
-    assert segment.busy()
+    assert segment.is_busy()
     del other
-    assert not segment.busy()
+    assert not segment.is_busy()
 
 
 def test_a_pool_that_gives_back_keeps_no_mapping() -> None:
@@ -146,27 +146,27 @@ def test_a_pool_that_gives_back_keeps_no_mapping() -> None:
         pool.put(made)
         if end == "idle":
             del value
-            assert len(reader.kept) == 1
+            assert len(reader.cache) == 1
         else:
             held.append(value)
         pool.close()
-        assert len(reader.kept) == 0
+        assert len(reader.cache) == 0
     assert np.array_equal(held.pop(), full(1))
     gc.collect()
-    assert len(reader.kept) == 0, "nothing will come in it any more"
+    assert len(reader.cache) == 0, "nothing will come in it any more"
 
 
 def test_few_are_kept_and_not_for_long() -> None:
-    made = [Segment() for _ in range(mapping_cache.MOST + 3)]
+    made = [Segment() for _ in range(mapping_cache.MAX_MAPPINGS + 3)]
     before = len(os.listdir("/proc/self/fd"))
     for number, each in enumerate(made):
         send(each, full(number))
-    assert len(reader.kept) == mapping_cache.MOST
-    assert len(os.listdir("/proc/self/fd")) == before + mapping_cache.MOST
-    reader.kept.expire(1000)
-    assert len(reader.kept) == mapping_cache.MOST
-    reader.kept.expire(0)
-    assert len(reader.kept) == 0
+    assert len(reader.cache) == mapping_cache.MAX_MAPPINGS
+    assert len(os.listdir("/proc/self/fd")) == before + mapping_cache.MAX_MAPPINGS
+    reader.cache.expire(1000)
+    assert len(reader.cache) == mapping_cache.MAX_MAPPINGS
+    reader.cache.expire(0)
+    assert len(reader.cache) == 0
     assert len(os.listdir("/proc/self/fd")) == before
     for each in made:
         each.close()
@@ -181,7 +181,7 @@ def test_whatever_happens_to_the_arrays_each_is_what_it_was_or_was_made(seed: in
     for step in range(400):
         what = chance.choice(["send", "send", "send on", "write", "view", "drop", "drop"])
         if what == "send" or not held:
-            expected = full(step, chance.choice([1000, MAP_FROM, SIZE, 3 * SIZE]))
+            expected = full(step, chance.choice([1000, MIN_MAPPED_BYTES, SIZE, 3 * SIZE]))
         elif what == "send on":
             expected = chance.choice(held)[1]
         if what.startswith("send") or not held:
@@ -202,9 +202,9 @@ def test_whatever_happens_to_the_arrays_each_is_what_it_was_or_was_made(seed: in
         assert all(np.array_equal(*pair) for pair in held)
         held = [pair for pair in held if len(pair[0])]
     held.clear()
-    assert all(not each.busy() for each in pool._kept)
+    assert all(not each.is_busy() for each in pool.stats().kept)
     pool.close()
-    assert len(reader.kept) == 0
+    assert len(reader.cache) == 0
 
 
 # Huge pages
@@ -219,26 +219,26 @@ def huge_bytes(start: int) -> int:
 
 def can_collapse() -> bool:
     with Segment() as probe:
-        os.pwrite(probe.descriptor, bytes(HUGE), 0)
-        mapping = Mapping(probe.descriptor, HUGE, shared=True)
+        os.pwrite(probe.descriptor, bytes(HUGE_PAGE), 0)
+        mapping = Mapping(probe.descriptor, HUGE_PAGE, shared=True)
         mapping.collapse()
-        return huge_bytes(mapping.start) == HUGE
+        return huge_bytes(mapping.start) == HUGE_PAGE
 
 
 def test_what_is_used_again_lies_in_huge_pages_on_both_sides(segment: Segment) -> None:
     if not can_collapse():
         pytest.skip("this system has no huge pages for memory files, or none left: Linux has them from 6.1 on")
-    size = 3 * HUGE + 5000
+    size = 3 * HUGE_PAGE + 5000
     for number in (1, 2):
         value = send(segment, full(number, size))
-    target = writer.kept.take((segment.address["device"], segment.address["inode"]))
+    target = writer.cache.take((segment.address["device"], segment.address["inode"]))
     assert np.array_equal(value, full(2, size))
-    assert huge_bytes(address(value)) == huge_bytes(target.mapping.start) == 3 * HUGE
-    assert pages.untouched(address(value), size)
-    value[HUGE] = 7
-    assert not pages.untouched(address(value), size)
+    assert huge_bytes(address(value)) == huge_bytes(target.mapping.start) == 3 * HUGE_PAGE
+    assert mapping.is_unmodified(address(value), size)
+    value[HUGE_PAGE] = 7
+    assert not mapping.is_unmodified(address(value), size)
     assert target.mapping.start != address(value)
-    assert np.asarray(target.mapping)[HUGE] == 2, "it is the value's own"
+    assert np.asarray(target.mapping)[HUGE_PAGE] == 2, "it is the value's own"
 
 
 def test_a_mapping_is_aligned_and_leaves_nothing(segment: Segment) -> None:
@@ -247,7 +247,7 @@ def test_a_mapping_is_aligned_and_leaves_nothing(segment: Segment) -> None:
         before = Path("/proc/self/maps").read_text().count("memfd:tfkernels")
         mapping = Mapping(segment.descriptor, size, shared=False)
         array = np.asarray(mapping)
-        assert mapping.start % HUGE == 0
+        assert mapping.start % HUGE_PAGE == 0
         assert bytes(array) == (b"seen" * 3000)[:size]
         del mapping
         assert array[0] == ord("s"), "the array keeps it"
@@ -267,20 +267,20 @@ def test_where_a_files_huge_pages_look_like_own_ones_there_are_none(
     segment: Segment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As Linux before 6.11 tells them: an untouched array would be taken for one whose segment nobody needs."""
-    real = pages._states
+    real = mapping._page_states
 
     def older(start: int, size: int) -> bytes | None:
         found = real(start, size)
         return None if found is None else found.replace(b"\xa1", b"\x81").replace(b"\xa0", b"\x80")
 
-    monkeypatch.setattr(pages, "_states", older)
-    huge._told.cache_clear()
+    monkeypatch.setattr(mapping, "_page_states", older)
+    mapping._huge_pages_tracked.cache_clear()
     try:
         for number in (1, 2, 3):
-            value = send(segment, full(number, 2 * HUGE))
-        found = reader.of(value)
+            value = send(segment, full(number, 2 * HUGE_PAGE))
+        found = reader.find_received(value)
         assert found is not None
-        assert not found.needless
+        assert not found.is_detached
         assert huge_bytes(address(value)) == 0
     finally:
-        huge._told.cache_clear()
+        mapping._huge_pages_tracked.cache_clear()

@@ -251,7 +251,7 @@ class AttachedConnection(KernelConnection):
     def _send_cell(self, cell: Cell) -> None:
         if self._token is None and not self.unreachable:
             self._token = CancelToken()
-            cell.request["metadata"]["tfkernels"]["ticket"] = self._token.address
+            cell.request["metadata"]["tfkernels"]["cancel_token"] = self._token.address
         super()._send_cell(cell)
         cell.began = None  # it waits for its turn there
 

@@ -100,7 +100,7 @@ class Cell:
         """A traceback that is shown only if the cell goes on; the reply probably has the same one."""
         self._inputs = list(inputs)
         for lease in self._inputs:
-            lease.hold()
+            lease.retain()
         self._outputs = outputs
         self._needs = needs
         self._on_size, self._on_end, self._on_result = on_size, on_end, on_result
@@ -228,7 +228,7 @@ class Cell:
         """Ends the cell, with its reply or an error. The kernel does not use its memory any more."""
         self.ended = time.monotonic()
         for lease in self._inputs:
-            lease.let_go()
+            lease.release()
         self._inputs.clear()
         for need in self._needs:
             need.drop()
@@ -252,7 +252,7 @@ class Cell:
     def abandon(self) -> None:
         """Ends a cell in an attached kernel, which may run it further and write to its memory."""
         if self._outputs is not None:
-            self._outputs.abandon()
+            self._outputs.discard()
         if self.running:
             text = f"The cell was left in kernel {self.kernel}, where it may run on."
             self.finish({"status": "error", "ename": "KeyboardInterrupt", "evalue": text, "traceback": [text]})

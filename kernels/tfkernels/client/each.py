@@ -35,7 +35,7 @@ def each(
     relays = PrefixedRelays(relay_for(show), aligned([kernel.name for kernel in found], "│"))
     with loaded(inputs, relays.relay) as leases:
         for lease in leases:
-            lease.lendable = False  # a kernel may not write its outputs over inputs that others still read
+            lease.reusable = False  # a kernel may not write its outputs over inputs that others still read
         try:
             cells = run_in_foreground(
                 kernel.make_cell(code, leases, outputs, relays.of(kernel.name), timeout=timeout) for kernel in found

@@ -18,9 +18,8 @@ from typing import Any
 from tfkernels.client.channels import Channels
 from tfkernels.client.process import KernelInfo, Process
 from tfkernels.errors import KernelStartError
-from tfkernels.kernel_side import archive
-from tfkernels.kernel_side.inject import PROTOCOL
-from tfkernels.protocol import Message
+from tfkernels.kernel_side import inject
+from tfkernels.protocol import PROTOCOL, Message
 from tfkernels.transfer.shared_memory.segment import Segment
 
 START_TIMEOUT = 60.0
@@ -40,15 +39,15 @@ _QUESTIONS = {
     "python": "__import__('sys').version_info[:2]",
     "ipykernel": "'ipykernel' in __import__('sys').modules",
     "protocol": (
-        "__import__('importlib').import_module('tfkernels.kernel_side.inject').PROTOCOL "
+        "__import__('importlib').import_module('tfkernels.protocol').PROTOCOL "
         "if 'tfkernels' in __import__('sys').modules else None"
     ),
 }
-_SETTLE = "__import__('importlib').import_module('tfkernels.kernel_side.inject').settle({order!r})"
+_PREPARE = "__import__('importlib').import_module('tfkernels.kernel_side.inject').prepare({order!r})"
 _SEND = (
     "(lambda scope: (exec({source!r}, scope), "
-    "scope['install'](__import__('base64').b64decode({content!r})), {settle}))"
-    "({{'__name__': 'tfkernels.kernel_side.archive'}})[-1]"
+    "scope['install'](__import__('base64').b64decode({content!r})), {prepare}))"
+    "({{'__name__': 'tfkernels.kernel_side.inject'}})[-1]"
 )
 
 
@@ -108,10 +107,10 @@ class Handshake:
         send_package = self._needs_package(self._ask(_QUESTIONS))
         with Segment() as segment:
             order = json.dumps({"segment": segment.address, "owned": self._process.parent_watch()})
-            expression = _SETTLE.format(order=order)
+            expression = _PREPARE.format(order=order)
             if send_package:
-                content = base64.b64encode(archive.pack()).decode("ascii")
-                expression = _SEND.format(source=archive.source(), content=content, settle=expression)
+                content = base64.b64encode(inject.pack()).decode("ascii")
+                expression = _SEND.format(source=inject.source(), content=content, prepare=expression)
             reply = self._ask({"info": expression})
         info = self._info(reply)
         self._process.set_info(info)

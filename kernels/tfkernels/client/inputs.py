@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any, Mapping, NamedTuple, Union
 
 from tfkernels.client.cell import Cell
 from tfkernels.output.relay import Relay
-from tfkernels.transfer.lease import SegmentLease, write
-from tfkernels.transfer.message import ValueMessage
-from tfkernels.transfer.shared_memory.forwarding import Loan
+from tfkernels.transfer.lease import SegmentLease, encode, write
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -63,11 +61,11 @@ def loaded(inputs: Inputs, relay: Relay) -> Iterator[list[SegmentLease]]:
     if isinstance(values, SegmentLease):
         yield [values]  # the caller of ``pack`` closes it
         return
-    packed = ValueMessage(values, Loan())
+    packed = encode(values)
     with ExitStack() as stack:
         leases = [stack.enter_context(kernel.evaluate(names, relay)) for kernel, names in expressions.items()]
         if values:
             leases.append(stack.enter_context(write(packed)))
         for lease in leases:
-            lease.lendable = True
+            lease.reusable = True
         yield leases

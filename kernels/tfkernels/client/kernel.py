@@ -254,13 +254,13 @@ class Kernel:
                 "stop_on_error": False,
             }
             exchange = {
-                "format": protocol.FORMAT,
+                "format": protocol.REQUEST_FORMAT,
                 "kernel": self.name,
                 "magic": self.magic,
                 "inputs": descriptor,
                 "outputs": expressions,
                 "segment": memory.address if memory is not None else None,
-                "instead": memory.borrow(inputs) if memory is not None else [],
+                "reuse_input_segments": memory.reuse(inputs) if memory is not None else [],
             }
             request = connection.message("execute_request", content, {"tfkernels": exchange})
             sent = sum(lease.size for lease in inputs)

@@ -37,7 +37,7 @@ class KernelApp(IPKernelApp):
 
     def init_kernel(self) -> None:
         super().init_kernel()
-        execute.put_on(self.kernel)
+        execute.install_hooks(self.kernel)
 
 
 def _need_no_files_later(app: IPKernelApp) -> None:

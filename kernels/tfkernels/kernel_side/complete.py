@@ -13,12 +13,7 @@ import re
 import types
 import typing
 
-MARK = "tfkernels"
-"""In the content of a ``complete_request`` that is to be answered so: ``"code"``, or ``"value"`` for an expression that
-can be passed. Others are answered as ever."""
-
-TYPES = "_jupyter_types_experimental"
-"""Where ipykernel puts, in a reply's metadata, what kind of thing each match is."""
+from tfkernels.protocol import COMPLETE_MODE, MATCH_TYPES
 
 Reply = typing.Dict[str, typing.Any]
 
@@ -28,18 +23,18 @@ _NAME = re.compile(r"(?<![\w.\])}'\"])[^\W\d]\w*$")
 _ATTRIBUTE = re.compile(r"(?<![\w.\])}'\"])([^\W\d]\w*(?:\.[^\W\d]\w*)*)\.(\w*)$")
 
 
-def put_on(kernel: typing.Any) -> None:
+def install_hook(kernel: typing.Any) -> None:
     native = kernel.do_complete
 
     def do_complete(code: str, cursor_pos: int) -> typing.Any:
-        mark = (kernel.shell.get_parent().get("content") or {}).get(MARK)
+        mode = (kernel.shell.get_parent().get("content") or {}).get(COMPLETE_MODE)
         before = code[:cursor_pos]
-        found = _attributes(kernel.shell.user_ns, before) if mark else None
-        if mark == "value" and not found:
+        found = _attributes(kernel.shell.user_ns, before) if mode else None
+        if mode == "value" and not found:
             found = _reply(before, variables(kernel.shell, before))
-        if mark and not found:
+        if mode and not found:
             found = _names(kernel.shell, before)
-        if mark and not found and _NAME.search(before):
+        if mode and not found and _NAME.search(before):
             found = _without_jedi(kernel.shell, native, code, cursor_pos)
         return found or native(code, cursor_pos)
 
@@ -101,7 +96,7 @@ def _without_jedi(
         completer.use_jedi = jedi
     if jedi and not reply["matches"]:
         return None
-    for match in reply["metadata"].get(TYPES, ()):
+    for match in reply["metadata"].get(MATCH_TYPES, ()):
         if match["text"] in shell.user_ns:
             match["type"] = type_of(shell.user_ns[match["text"]])
     return reply
@@ -118,7 +113,7 @@ def _reply(before: str, types: typing.Dict[str, str]) -> typing.Optional[Reply]:
         "matches": list(types),
         "cursor_start": start,
         "cursor_end": end,
-        "metadata": {TYPES: matches},
+        "metadata": {MATCH_TYPES: matches},
         "status": "ok",
     }
 

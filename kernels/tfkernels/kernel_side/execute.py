@@ -1,12 +1,8 @@
-"""Values that come and go with an execute request: what the kernel on the other side of a magic does.
+"""Hooks around execute requests in the kernel that is called: inputs are bound before the cell, outputs sent after it.
 
-``tfkernels.protocol`` says what comes. Inputs are bound before the cell runs. Outputs are evaluated after it, in the
-same request, and written to the requesting side's segment, or, if they are large, to one "instead" that inputs came in
-and that nothing looks into any more. A request with a ticket is dropped if that cannot be had any more: its sender has
-withdrawn it, or is gone.
-
-It is put on a kernel that is there: on the TensorFlow environments' own when it starts, on any other ipykernel when a
-notebook first uses it. Python 3.6 and newer, ipykernel 5 to 7, IPython 7 to 9. NumPy is imported with the first value.
+``protocol`` has the format of requests. Outputs are written to the caller's segment; large ones go to a segment of the
+inputs that no array uses any more. A request with a cancel token is dropped if its caller has withdrawn it, or is gone.
+Python 3.6 and newer, ipykernel 5 to 7, IPython 7 to 9; NumPy is imported with the first value.
 """
 
 import asyncio
@@ -22,9 +18,9 @@ import ipykernel
 
 from tfkernels import protocol
 from tfkernels.errors import ExchangeError, MissingPackage, TFKernelsError
-from tfkernels.kernel_side import complete, rawoutput
+from tfkernels.kernel_side import complete, stdout
 from tfkernels.kernel_side.interrupt import StopButton
-from tfkernels.transfer.shared_memory.mapping_cache import IDLE, idle
+from tfkernels.transfer.shared_memory.mapping_cache import DEFAULT_IDLE_SECONDS, idle_seconds
 
 if typing.TYPE_CHECKING:
     from tfkernels.transfer.message import Descriptor
@@ -33,16 +29,16 @@ if typing.TYPE_CHECKING:
 Reply = typing.Dict[str, typing.Any]
 
 
-def put_on(kernel: typing.Any, guest: bool = False) -> None:
+def install_hooks(kernel: typing.Any, foreign: bool = False) -> None:
     """From now on ``kernel`` takes values along. A second time nothing changes.
 
-    In a ``guest``, a kernel that is not one of tfkernels, requests of others are answered as ever.
+    In a ``foreign``, a kernel that is not one of tfkernels, requests of others are answered as ever.
     """
     if not isinstance(getattr(kernel, "tfkernels", None), Exchange):
-        kernel.tfkernels = Exchange(kernel, guest)
+        kernel.tfkernels = Exchange(kernel, foreign)
         kernel.shell_handlers["execute_request"] = kernel.tfkernels.execute_request
         kernel.do_execute = kernel.tfkernels.do_execute
-        complete.put_on(kernel)
+        complete.install_hook(kernel)
 
 
 def _awaited(method: typing.Any) -> typing.Any:
@@ -60,13 +56,13 @@ async def _result(returned: typing.Any) -> typing.Any:
 class Exchange:
     """Belongs to one kernel and stands before its ``execute_request`` and ``do_execute``."""
 
-    def __init__(self, kernel: typing.Any, guest: bool) -> None:
+    def __init__(self, kernel: typing.Any, foreign: bool) -> None:
         self._kernel = kernel
-        self._guest = guest
+        self._foreign = foreign
         self._shell = kernel.shell
         self._handle = kernel.shell_handlers["execute_request"]
         self._native = kernel.do_execute
-        self._ticket: typing.Optional[int] = None
+        self._cancel_token: typing.Optional[int] = None
         self._pause = kernel._execute_sleep  # noqa: SLF001 (a setting, under that name)
         self._tidying: typing.Optional[asyncio.TimerHandle] = None
         self._stop_button = StopButton(kernel.shell)
@@ -75,7 +71,7 @@ class Exchange:
     async def execute_request(self, *message: typing.Any) -> None:
         """Once it has published the cell, its sender knows that an interrupt is for that cell."""
         asked = self._request()
-        if self._guest and not asked:
+        if self._foreign and not asked:
             await _result(self._handle(*message))
             return
         self._stop_button.listen(asyncio.get_event_loop())
@@ -102,11 +98,11 @@ class Exchange:
         allow_stdin: bool = False,
         **options: typing.Any,
     ) -> Reply:
-        if self._guest and not self._request():
+        if self._foreign and not self._request():
             native = self._native(code, silent, store_history, user_expressions, allow_stdin, **options)
             return typing.cast(Reply, await _result(native))
         reply = await self._do_execute(code, silent, store_history, user_expressions, allow_stdin, **options)
-        rawoutput.settle()
+        stdout.drain()
         return reply
 
     def _request(self) -> typing.Dict[str, typing.Any]:
@@ -125,8 +121,8 @@ class Exchange:
         exchange: typing.Dict[str, typing.Any] = {}
         try:
             asked = self._request()
-            exchange = protocol.check(asked) if asked else {}
-            if exchange.get("ticket") and not self._take(exchange["ticket"]):
+            exchange = protocol.check_request(asked) if asked else {}
+            if exchange.get("cancel_token") and not self._take(exchange["cancel_token"]):
                 raise ExchangeError("the cell was withdrawn while it waited here")
             if exchange.get("inputs") or exchange.get("outputs"):
                 self._tidy_later()
@@ -147,41 +143,43 @@ class Exchange:
             return self._failed(error, exchange)
         return typing.cast(Reply, reply)
 
-    def _take(self, ticket: "Address") -> bool:
+    def _take(self, cancel_token: "Address") -> bool:
         """Whether the sender's file is still there, and its lock free. It stays taken until the next one is: who sent
         the cell may hear later than it ends that it ever began."""
-        if self._ticket is not None:
-            os.close(self._ticket)
-            self._ticket = None
+        if self._cancel_token is not None:
+            os.close(self._cancel_token)
+            self._cancel_token = None
         try:
-            descriptor = os.open(ticket["path"], os.O_RDWR)
+            descriptor = os.open(cancel_token["path"], os.O_RDWR)
         except OSError:
             return False
         found = os.fstat(descriptor)
         try:
-            if (found.st_dev, found.st_ino) != (ticket["device"], ticket["inode"]):
+            if (found.st_dev, found.st_ino) != (cancel_token["device"], cancel_token["inode"]):
                 raise OSError("another file has its name by now")
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(descriptor)
             return False
-        self._ticket = descriptor
+        self._cancel_token = descriptor
         return True
 
     def _collect(self, exchange: typing.Dict[str, typing.Any]) -> "Descriptor":
         outputs: typing.Dict[str, str] = exchange["outputs"]
         parcels = _parcel()
-        from tfkernels.transfer.shared_memory.reader import has_room
-        from tfkernels.transfer.shared_memory.segment import MAP_FROM
-        from tfkernels.transfer.shared_memory.writer import opened
+        from tfkernels.transfer.shared_memory.reader import can_be_overwritten
+        from tfkernels.transfer.shared_memory.segment import MIN_MAPPED_BYTES
+        from tfkernels.transfer.shared_memory.writer import open_for_writing
 
         parcel = parcels.ValueMessage(
             {name: self._evaluate(text, exchange["kernel"]) for name, text in outputs.items()}
         )
-        large = parcel.size >= MAP_FROM
-        address = next((each for each in exchange["instead"] if large and has_room(each, parcel.size)), None)
+        large = parcel.size >= MIN_MAPPED_BYTES
+        address = next(
+            (each for each in exchange["reuse_input_segments"] if large and can_be_overwritten(each, parcel.size)), None
+        )
         address = address or exchange["segment"]
-        with opened(address) as descriptor:
+        with open_for_writing(address) as descriptor:
             written: Descriptor = parcel.write(descriptor, address, once=True)
         return written
 
@@ -194,9 +192,9 @@ class Exchange:
         from tfkernels.transfer.shared_memory import reader, writer
 
         self._tidying = None
-        for kept in (reader.kept, writer.kept):
+        for kept in (reader.cache, writer.cache):
             kept.expire(_idle())
-        if reader.kept or writer.kept or reader.looking():
+        if reader.cache or writer.cache or reader.views():
             self._tidy_later()
 
     def _evaluate(self, expression: str, kernel: str) -> typing.Any:
@@ -239,9 +237,9 @@ class Exchange:
 
 def _idle() -> float:
     try:
-        return idle()
+        return idle_seconds()
     except ValueError:  # the side that called says so
-        return IDLE
+        return DEFAULT_IDLE_SECONDS
 
 
 def _parcel() -> typing.Any:

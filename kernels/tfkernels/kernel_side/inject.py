@@ -1,40 +1,108 @@
-"""What a kernel does once that another kernel wants to use and that was not started by our launcher.
+"""Injection of this package into a kernel that our launcher did not start, from memory.
 
-It runs there, by request (see ``tfkernels.client.bootstrap``), on Python 3.6 and newer, also without NumPy.
+``client.handshake`` sends the source of this module first, so it imports nothing of the package. Then it sends the
+package as a zip and calls ``prepare``. Nothing is written to a disk there.
 """
 
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import io
 import json
 import os
 import platform
+import sys
 import typing
+import zipfile
 
-PROTOCOL = 1
-"""Raised when a kernel of another tfkernels would misread what is asked of it."""
+PACKAGE = "tfkernels"
+ORIGIN = "<sent by another kernel>"
 
 
-def settle(order: str) -> str:
-    """Takes values along from now on, and ends with its owner if it has one.
+def pack() -> bytes:
+    """The package of this process as a zip; reproducible."""
+    content = getattr(getattr(sys.modules[PACKAGE].__spec__, "loader", None), "content", None)
+    if content is not None:  # it came as an archive itself
+        return typing.cast(bytes, content)
+    folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for place, folders, files in os.walk(folder):
+            folders.sort()
+            for file in sorted(files):
+                if file.endswith(".py"):
+                    path = os.path.join(place, file)
+                    name = os.path.relpath(path, os.path.dirname(folder)).replace(os.sep, "/")
+                    with open(path, "rb") as source:
+                        archive.writestr(zipfile.ZipInfo(name), source.read(), zipfile.ZIP_DEFLATED)
+    return target.getvalue()
 
-    ``order``, JSON: ``segment``, the address of memory of the kernel that asks; ``owned``, folder and process group,
-    if that one started this kernel. The answer, JSON: ``pid``, ``python``, and ``unreachable``: why that memory cannot
-    be opened from here, or nothing. Or only ``problem``: why nothing can be done.
+
+def source() -> str:
+    """The text of this module."""
+    name = PACKAGE + ".kernel_side.inject"
+    found: str = sys.modules[name].__spec__.loader.get_source(name)  # type: ignore[union-attr]
+    return found
+
+
+def install(content: bytes) -> None:
+    """Makes the package importable in this process; it comes before one that is installed."""
+    sys.meta_path.insert(0, Archive(content))
+
+
+class Archive(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
+    """Finds and loads the modules of one zip."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            self._sources = {name: archive.read(name) for name in archive.namelist()}
+
+    def find_spec(self, fullname: str, *_: typing.Any) -> typing.Optional[importlib.machinery.ModuleSpec]:
+        if self._file(fullname) is None:
+            return None
+        return importlib.util.spec_from_loader(fullname, self, origin=ORIGIN, is_package=self.is_package(fullname))
+
+    def get_source(self, fullname: str) -> str:
+        file = self._file(fullname)
+        if file is None:
+            raise ImportError(fullname, name=fullname)
+        return self._sources[file].decode("utf-8")
+
+    def get_code(self, fullname: str) -> typing.Any:
+        return compile(self.get_source(fullname), f"{ORIGIN}/{self._file(fullname)}", "exec", dont_inherit=True)
+
+    def is_package(self, fullname: str) -> bool:
+        return (self._file(fullname) or "").endswith("/__init__.py")
+
+    def _file(self, fullname: str) -> typing.Optional[str]:
+        path = fullname.replace(".", "/")
+        return next((file for file in (path + ".py", path + "/__init__.py") if file in self._sources), None)
+
+
+def prepare(order: str) -> str:
+    """Installs the hooks in this process's kernel; if the kernel that asks started it, it ends with that one.
+
+    ``order`` is JSON: ``segment`` (an address in the memory of the kernel that asks), and ``owned`` (``folder`` and
+    process ``group``, if that one started this kernel). So is the answer: ``pid``, ``python``, and ``unreachable`` (why
+    the segment cannot be opened, or empty); or only ``problem``.
     """
-    wanted = json.loads(order)
-    problem = _put_on()
+    requested = json.loads(order)
+    problem = _install_hooks()
     if problem:
         return json.dumps({"problem": problem})
-    if wanted.get("owned") is not None:
-        from tfkernels.kernel_side import parent_watch, rawoutput
+    if requested.get("owned") is not None:
+        from tfkernels.kernel_side import parent_watch, stdout
 
-        parent_watch.watch_folder(wanted["owned"]["folder"], wanted["owned"]["group"])
-        parent_watch.log_errors(wanted["owned"]["folder"])
-        rawoutput.show_once()
-    why = _unreachable(wanted["segment"])
+        parent_watch.watch_folder(requested["owned"]["folder"], requested["owned"]["group"])
+        parent_watch.log_errors(requested["owned"]["folder"])
+        stdout.stop_echo()
+    why = _unreachable(requested["segment"])
     return json.dumps({"pid": os.getpid(), "python": platform.python_version(), "unreachable": why})
 
 
-def _put_on() -> str:
-    """Why it cannot be done, or nothing."""
+def _install_hooks() -> str:
+    """Returns why that is impossible, or nothing."""
     import ipykernel
     from ipykernel.ipkernel import IPythonKernel
     from IPython import get_ipython
@@ -46,7 +114,7 @@ def _put_on() -> str:
         return f"its ipykernel is {ipykernel.__version__}, and 5 is the oldest that works"
     from tfkernels.kernel_side import execute
 
-    execute.put_on(kernel, guest=True)
+    execute.install_hooks(kernel, foreign=True)
     return ""
 
 

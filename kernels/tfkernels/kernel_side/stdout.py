@@ -1,26 +1,26 @@
-"""Standard output and standard error of a kernel: ipykernel's, which know what is still on its way.
+"""Standard output and error of a kernel: what is written reaches the notebook before the cell's end, and once.
 
-ipykernel flushes both twice for each request, and each time waits for the thread that sends: a fifth of what an empty
-cell takes. What has to be out before the message of a cell's end is what was written, and that message goes through
-the same thread. So where nothing was written, nothing is waited for.
-
-What programs and the C++ runtime write to descriptor 1 itself comes through a pipe that a thread reads. It would come
-after the end of the cell now and then, so it is waited for. And it is shown once: ipykernel writes it to where the
-descriptor led before, too, which in a kernel that another one started is the log of its errors, and shown as well.
+``OutStream`` is that of our own kernels; the functions do the same in foreign ones, as far as possible. Programs and
+the C++ runtime write to file descriptor 1, which ipykernel reads through a pipe. See docs/design/kernel-side.md.
 """
 
 import codecs
 import contextlib
+import fcntl
 import os
 import select
 import sys
+import termios
 import threading
 import time
 import typing
 
 from ipykernel import iostream
 
-from tfkernels.kernel_side import parent_watch, rawoutput
+from tfkernels.kernel_side import parent_watch
+
+MAX_DRAIN_SECONDS = 0.2
+"""A server that a cell started may write all the time."""
 
 
 class OutStream(iostream.OutStream):  # type: ignore[misc] # ipykernel is untyped for this Python
@@ -49,15 +49,15 @@ class OutStream(iostream.OutStream):  # type: ignore[misc] # ipykernel is untype
         """Of ``subprocess.run(…, stdout=sys.stdout)``."""
         return 1 if self._led_to_log() else int(super().fileno())
 
-    def settle(self) -> None:
-        """Waits until the thread has passed on what is in the pipe, but not for somebody who writes all the time."""
+    def drain(self) -> None:
+        """Waits until the thread has passed on the content of the pipe, at most ``MAX_DRAIN_SECONDS``."""
         if getattr(self, "_fid", None) is None or self._in_child():
             return
-        deadline = time.monotonic() + rawoutput.PATIENCE
+        deadline = time.monotonic() + MAX_DRAIN_SECONDS
         while time.monotonic() < deadline:
-            if self._reading.acquire(timeout=rawoutput.PATIENCE):
+            if self._reading.acquire(timeout=MAX_DRAIN_SECONDS):
                 try:
-                    if not rawoutput.unread(self._fid):
+                    if not _unread(self._fid):
                         self._pass_on(self._decoder.decode(b"", final=True))  # the rest is not of the next cell
                         return
                 finally:
@@ -94,3 +94,40 @@ class OutStream(iostream.OutStream):  # type: ignore[misc] # ipykernel is untype
     def _in_child(self) -> bool:
         """Whether this is a forked process: it writes by another way, and nobody here unlocks what was locked then."""
         return bool(os.getpid() != self._master_pid)
+
+
+def drain() -> None:
+    """Waits until the pipe of descriptor 1 is read. On a busy machine its content would come after the cell's end."""
+    stream: typing.Any = sys.stdout
+    if isinstance(stream, OutStream):
+        stream.drain()
+        return
+    pipe: typing.Optional[int] = getattr(stream, "_fid", None)  # no public name; not there in ipykernel 5
+    if pipe is None:
+        return
+    deadline = time.monotonic() + MAX_DRAIN_SECONDS
+    while _unread(pipe) and time.monotonic() < deadline:
+        time.sleep(0.001)
+
+
+def stop_echo() -> None:
+    """Stops ipykernel's copy of the pipe's content to where descriptor 1 led before.
+
+    In a kernel that another one started that is the log of its errors, which is shown as well.
+    """
+    stream: typing.Any = sys.stdout
+    before: typing.Optional[int] = getattr(stream, "_original_stdstream_copy", None)  # no public name
+    if before is None:
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, before)
+    os.close(nowhere)
+    stream.fileno = lambda: 1  # `subprocess.run(…, stdout=sys.stdout)`: it was the same
+
+
+def _unread(pipe: int) -> int:
+    """How many bytes are in it."""
+    try:
+        return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
+    except OSError:
+        return 0

@@ -13,8 +13,9 @@ from IPython.core.completer import Completion, provisionalcompleter
 
 from tfkernels.client import discovery, kernelspecs, registry
 from tfkernels.errors import TFKernelsError
-from tfkernels.kernel_side.complete import MARK, TYPES, variables
+from tfkernels.kernel_side.complete import variables
 from tfkernels.notebook import cell_parser
+from tfkernels.protocol import COMPLETE_MODE, MATCH_TYPES
 
 ANSWER_TIMEOUT = 1.0
 """Seconds to wait for another kernel. Answers take milliseconds; TensorFlow 1's first one loads lazy modules."""
@@ -108,11 +109,11 @@ def _words(word: cell_parser.Word, shell: Any) -> list[str]:
 
 def _complete_code(kernel: str, code: cell_parser.Code) -> list[Completion] | None:
     """``None`` if the kernel cannot answer now."""
-    content = {"code": code.text, "cursor_pos": code.cursor, MARK: "value" if code.passed else "code"}
+    content = {"code": code.text, "cursor_pos": code.cursor, COMPLETE_MODE: "value" if code.passed else "code"}
     reply = ask(kernel, "complete_request", content)
     if reply is None:
         return None
     start, end = reply["cursor_start"] + code.start, reply["cursor_end"] + code.start
-    described = {match["text"]: match for match in reply["metadata"].get(TYPES, ())}
+    described = {match["text"]: match for match in reply["metadata"].get(MATCH_TYPES, ())}
     matches = [(text, described.get(text, {})) for text in reply["matches"]]
     return [_completion(start, end, text, about.get("type"), about.get("signature") or "") for text, about in matches]

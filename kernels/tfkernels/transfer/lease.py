@@ -1,49 +1,50 @@
-"""Values in a segment of this process, on their way to other kernels or from one."""
+"""Lease of a pooled segment that holds one message, on its way to other kernels or from one.
 
-from __future__ import annotations
+The segment goes back to the pool when its lease is closed and no cell retains it.
+"""
 
+import contextlib
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+import typing
 
 from tfkernels.transfer import message
-from tfkernels.transfer.shared_memory.forwarding import Loan
+from tfkernels.transfer.shared_memory.forwarding import ForwardedArrays
 from tfkernels.transfer.shared_memory.pool import shared
 from tfkernels.transfer.shared_memory.segment import Address, Segment
 
-_changing = threading.Lock()
+_lock = threading.Lock()
 
 
 def _after_fork() -> None:
-    global _changing  # another thread may have had it, and there is no such thread in the child
-    _changing = threading.Lock()
+    global _lock  # another thread may have held it, and the child has no such thread
+    _lock = threading.Lock()
 
 
-if hasattr(os, "register_at_fork"):
+if hasattr(os, "register_at_fork"):  # from Python 3.7 on
     os.register_at_fork(after_in_child=_after_fork)
 
 
 class SegmentLease:
-    """A parcel in a segment that is this shipment's own until it is closed. Whoever has arrays out of it keeps them."""
+    """A message in a segment of its own. Arrays that were unpacked from it stay valid after ``close``."""
 
-    lendable = False
-    """Whether it was made for one cell: that may write its outputs into the memory when it has let go of the inputs."""
+    reusable = False
+    """Whether the cell that it was made for may write its outputs into the segment once nothing uses the inputs."""
 
-    _segment: Segment | None = None
-    """Until it is given back."""
+    _segment: typing.Optional[Segment] = None
+    """Until it goes back to the pool."""
 
     def __init__(self, size: int = 0, writer: str = "") -> None:
-        self._borrowed: list[SegmentLease] = []
+        """``writer`` is the name of the kernel that writes to it, or empty for this process."""
+        self._reused: typing.List[SegmentLease] = []
         self._closed = False
-        self._holders = 0
-        self._loan: Loan | None = None
-        self.descriptor: message.Descriptor | None = None
+        self._users = 0
+        self._forwarded: typing.Optional[ForwardedArrays] = None
+        self.descriptor: typing.Optional[message.Descriptor] = None
         self._segment = shared.take(size, writer)
 
     def __del__(self) -> None:
-        """Of outputs that nobody can ask for any more. Nobody writes to them: a cell that runs keeps its shipment."""
+        """Puts back outputs that were dropped. No kernel writes to them: a cell that runs keeps its lease."""
         if self._segment is not None:
             shared.dropped.append(self._segment)
 
@@ -58,126 +59,125 @@ class SegmentLease:
 
     @property
     def size(self) -> int:
-        """Bytes of the parcel."""
+        """Bytes of the message."""
         assert self.descriptor is not None
         return sum(part["buffers"] + part["skeleton"] for part in self.descriptor["parts"])
 
-    def pack(self, packed: message.ValueMessage) -> SegmentLease:
-        self._loan = packed.loan
-        self.descriptor = packed.write(self.segment.descriptor, self.address)
-        return self
+    def write(self, values: message.ValueMessage) -> None:
+        self._forwarded = values.forwarded
+        self.descriptor = values.write(self.segment.descriptor, self.address)
 
-    def borrow(self, sent: Sequence[SegmentLease]) -> list[Address]:
-        """The memory that may be written to instead of this shipment's own: that of inputs which came with the cell.
+    def reuse(self, inputs: typing.Iterable["SegmentLease"]) -> typing.List[Address]:
+        """The segments of a cell's inputs that its outputs may be written to in place of this one's.
 
-        Large inputs that a cell lets go of, or adds to in place, make room for its outputs: nobody looks into their
-        memory any more. Else both would be there at the same time.
-
-        There is never more memory than for what the user keeps: with ``x`` and ``y`` there and ``y`` here, three arrays
-        for one that was sent. ``y`` there cannot lie in the pages of ``y`` here: NumPy made it elsewhere, and views,
-        tensors and other libraries hold its address. To bind its name to a new array in the segment would be seen by
-        none of them, would lose what a thread writes meanwhile, and would come after the peak: until the last byte is
-        written both have to be whole, because an exchange that fails must leave ``y`` as it was.
+        Large inputs that a cell drops, or changes in place, make room for its outputs: else both would be there at the
+        same time. See docs/design/shared-memory.md for why there is not less memory than that.
         """
-        self._borrowed = [shipment for shipment in sent if shipment.lendable]
-        for lender in self._borrowed:
-            lender.hold()
-        return [lender.address for lender in self._borrowed]
+        self._reused = [lease for lease in inputs if lease.reusable]
+        for lease in self._reused:
+            lease.retain()
+        return [lease.address for lease in self._reused]
 
     def accept(self, descriptor: message.Descriptor) -> None:
-        """Takes over what a cell has written, and with it the memory that it was written to."""
-        for lender in self._borrowed:
-            if [part["segment"] for part in descriptor["parts"]] == [lender.address]:
-                self._segment = lender.swap(self.segment)
-        self._give_back()
+        """Takes over what a cell has written, with the segment that it wrote to."""
+        for lease in self._reused:
+            if [part["segment"] for part in descriptor["parts"]] == [lease.address]:
+                self._segment = lease.exchange(self.segment)
+        self._release_reused()
         self.descriptor = descriptor
 
-    def swap(self, segment: Segment) -> Segment:
+    def exchange(self, segment: Segment) -> Segment:
         mine, self._segment = self.segment, segment
         return mine
 
-    def _give_back(self) -> None:
-        lenders, self._borrowed = self._borrowed, []
-        for lender in lenders:
-            lender.let_go()
+    def _release_reused(self) -> None:
+        reused, self._reused = self._reused, []
+        for lease in reused:
+            lease.release()
 
-    def unpack(self) -> dict[str, Any]:
+    def unpack(self) -> typing.Dict[str, typing.Any]:
         assert self.descriptor is not None
         return message.unpack(self.descriptor)
 
     def close(self) -> None:
-        """The segment can be used for other values as soon as no cell waits for it and no array looks into it."""
-        with _changing:
+        """Lets the pool use the segment again, once no cell retains it and no array uses it."""
+        with _lock:
             self._closed = True
-            segment = self._unneeded()
+            segment = self._take_unused()
         self.descriptor = None
-        self._give_back()
+        self._release_reused()
         if segment is not None:
             shared.put(segment)
 
-    def abandon(self) -> None:
-        """Instead of ``close``, while somebody may still write to it: nobody else ever gets the segment."""
-        lenders, self._borrowed = self._borrowed, []
-        for lender in lenders:
-            lender.abandon()
-        with _changing:
+    def discard(self) -> None:
+        """Closes it while a kernel may still write to the segment, so that no request gets that again."""
+        reused, self._reused = self._reused, []
+        for lease in reused:
+            lease.discard()
+        with _lock:
             self._closed = True
-            segment, self._segment, self._loan = self._segment, None, None
+            segment, self._segment, self._forwarded = self._segment, None, None
         self.descriptor = None
         if segment is not None:
             shared.discard(segment)
 
-    def _unneeded(self) -> Segment | None:
-        """The segment, once, when it is closed and no cell waits for it. Under the lock."""
-        if not self._closed or self._holders:
+    def _take_unused(self) -> typing.Optional[Segment]:
+        """The segment, once, if it is closed and no cell retains it. Needs the lock."""
+        if not self._closed or self._users:
             return None
-        segment, self._segment, self._loan = self._segment, None, None
+        segment, self._segment, self._forwarded = self._segment, None, None
         return segment
 
-    @contextmanager
-    def held(self) -> Iterator[SegmentLease]:
-        """While a cell may still read it, also when its maker has closed it."""
-        self.hold()
+    @contextlib.contextmanager
+    def retained(self) -> typing.Iterator["SegmentLease"]:
+        """Keeps the segment while a cell may read it, even after ``close``."""
+        self.retain()
         try:
             yield self
         finally:
-            self.let_go()
+            self.release()
 
-    def hold(self) -> None:
-        with _changing:
-            self._holders += 1
+    def retain(self) -> None:
+        with _lock:
+            self._users += 1
 
-    def let_go(self) -> None:
-        with _changing:
-            self._holders -= 1
-            segment = self._unneeded()
+    def release(self) -> None:
+        with _lock:
+            self._users -= 1
+            segment = self._take_unused()
         if segment is not None:
             shared.put(segment)
 
-    def __enter__(self) -> SegmentLease:
+    def __enter__(self) -> "SegmentLease":
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
 
-def pack(values: Mapping[str, Any]) -> SegmentLease:
+def pack(values: typing.Mapping[str, typing.Any]) -> SegmentLease:
     """Writes values once, to be sent to several kernels::
 
         with tfkernels.pack({"images": images}) as packed:
             tf1.run(code, inputs=packed)
             tf2.run(code, inputs=packed)
 
-    They are those of the moment of packing. Raises ``ExchangeError`` if one of them cannot travel.
+    Later changes of the values are not sent. Raises ``ExchangeError`` if one of them cannot be passed.
     """
-    return write(message.ValueMessage(values, Loan()))
+    return write(encode(values))
 
 
-def write(packed: message.ValueMessage) -> SegmentLease:
-    """Takes a segment of this process and writes encoded values into it."""
-    lease = SegmentLease(packed.size)
+def encode(values: typing.Mapping[str, typing.Any]) -> message.ValueMessage:
+    """Values checked and encoded, not yet written; arrays that arrived and are unmodified are forwarded."""
+    return message.ValueMessage(values, ForwardedArrays())
+
+
+def write(values: message.ValueMessage) -> SegmentLease:
+    """Takes a segment from this process's pool and writes encoded values into it."""
+    lease = SegmentLease(values.size)
     try:
-        return lease.pack(packed)
+        lease.write(values)
     except BaseException:
         lease.close()
         raise
+    return lease

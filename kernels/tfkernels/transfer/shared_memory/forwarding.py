@@ -1,62 +1,54 @@
-"""Arrays that arrived and go on without a copy: their bytes are still in the segment that they came in.
+"""Forwarding of arrays that arrived: they go on without a copy, in the segment that they came in.
 
-What arrives is a private mapping: who writes to it gets pages of his own, and ``pages`` tells which. Nobody
-writes to the segment as long as a mapping looks into it. So it does not matter if somebody writes to the array after
-the look: that changes this process's pages, and what goes on is the array as it was.
-
-Only the owner of the segments lends: the other side could not tell it how long it has to keep them.
+That holds while no page of theirs was written to. Later writes do not matter: they change pages of this process only.
+Only the owner of segments forwards, because the other side cannot tell it how long to keep them.
 """
 
-from __future__ import annotations
+import typing
 
-from typing import Any, NamedTuple
-
-import numpy as np
-
-from tfkernels.transfer.codec import ALIGNMENT
-from tfkernels.transfer.shared_memory import pages, reader
+from tfkernels.protocol import ALIGNMENT
+from tfkernels.transfer.dtypes import Array
+from tfkernels.transfer.shared_memory import reader
+from tfkernels.transfer.shared_memory.mapping import is_unmodified
 from tfkernels.transfer.shared_memory.pool import shared
-from tfkernels.transfer.shared_memory.segment import MAP_FROM, Address
+from tfkernels.transfer.shared_memory.segment import MIN_MAPPED_BYTES, Address
+
+_Ranges = typing.List[typing.Tuple[int, int]]
 
 
-class Loan:
-    """What the arrays of one parcel lie in already. It keeps that as it is for as long as it lives."""
+class ForwardedArrays:
+    """The arrays of one message that lie in segments already. It keeps them alive."""
 
     def __init__(self) -> None:
-        self._mappings: list[_Lent] = []
-        self._arrays: list[np.ndarray[Any, Any]] = []
+        self._segments: typing.List[typing.Tuple[Address, _Ranges]] = []
+        self._arrays: typing.List[Array] = []
 
     @property
-    def segments(self) -> list[tuple[Address, int]]:
-        """Those to be mapped on the other side, each with the number of bytes. One may occur several times."""
-        return [(lent.address, max(end for _, end in lent.ranges)) for lent in self._mappings]
+    def segments(self) -> typing.List[typing.Tuple[Address, int]]:
+        """The segments that the other side maps, each with the number of bytes. One may occur several times."""
+        return [(address, max(end for _, end in ranges)) for address, ranges in self._segments]
 
-    def find(self, array: np.ndarray[Any, Any]) -> tuple[int, int] | None:
-        """The offset in its segment, and the number of that, of an array that is as it arrived; else ``None``."""
-        came = reader.of(array)
-        if came is None or array.nbytes < MAP_FROM or not array.flags.forc:
+    def find(self, array: Array) -> typing.Optional[typing.Tuple[int, int]]:
+        """Offset and number of the segment, of an array that is as it arrived; else ``None``."""
+        received = reader.find_received(array)
+        if received is None or array.nbytes < MIN_MAPPED_BYTES or not array.flags.forc:
             return None
         start = array.__array_interface__["data"][0]
-        offset = start - came.start
-        # A part of what came is copied, if it is small: the other side would keep all of it, or copy more than that.
-        if offset % ALIGNMENT or 4 * array.nbytes < came.size or not pages.untouched(start, array.nbytes):
+        offset = start - received.start
+        # A small part of it is copied: the other side would keep all of it, or copy more than that.
+        if offset % ALIGNMENT or 4 * array.nbytes < received.size or not is_unmodified(start, array.nbytes):
             return None
-        address = shared.address(*came.segment)
+        address = shared.address(*received.segment)
         if address is None:
             return None
         self._arrays.append(array)
         return offset, self._number(address, offset, offset + array.nbytes)
 
     def _number(self, address: Address, start: int, end: int) -> int:
-        """Views of one array are arrays of their own there, so what overlaps gets another mapping."""
-        for number, lent in enumerate(self._mappings):
-            if lent.address == address and all(end <= first or last <= start for first, last in lent.ranges):
-                lent.ranges.append((start, end))
+        """The number of a mapping without overlap: views of one array are separate arrays on the other side."""
+        for number, (known, ranges) in enumerate(self._segments):
+            if known == address and all(end <= first or last <= start for first, last in ranges):
+                ranges.append((start, end))
                 return number
-        self._mappings.append(_Lent(address, [(start, end)]))
-        return len(self._mappings) - 1
-
-
-class _Lent(NamedTuple):
-    address: Address
-    ranges: list[tuple[int, int]]
+        self._segments.append((address, [(start, end)]))
+        return len(self._segments) - 1

@@ -1,9 +1,6 @@
-"""Segments in this process's memory, in huge pages where the system can.
+"""Mappings of segments at aligned addresses, their huge pages, and which of their pages were written to.
 
-Small pages (4 KiB) make a large segment slow: to map them takes as long as to copy what they hold, and what reads them
-is slower, too. The system makes huge ones (2 MiB) of a memory file's if it is asked to (``MADV_COLLAPSE``, Linux 6.1
-and newer), and shows them as such only at addresses that are multiples of that. Python's ``mmap`` takes no address, so
-this is the C library's.
+Python's ``mmap`` takes no address, so this is the C library's. See docs/design/shared-memory.md.
 """
 
 import ctypes
@@ -11,13 +8,19 @@ import functools
 import mmap
 import os
 import signal
+import sys
 import threading
 import typing
 
-HUGE = 2 * 1024 * 1024
+import numpy as np
+
+from tfkernels.errors import ExchangeError
+from tfkernels.transfer.shared_memory.segment import Segment
+
+HUGE_PAGE = 2 * 1024 * 1024
 """Bytes of a huge page on x86-64, and on ARM with small pages of 4 KiB."""
 
-_NONE, _FIXED, _DONTNEED, _COLLAPSE = 0, 0x10, 4, 25  # PROT_NONE, MAP_FIXED, MADV_… of <linux/mman.h>
+_NO_ACCESS, _FIXED, _DONTNEED, _COLLAPSE = 0, 0x10, 4, 25  # PROT_NONE, MAP_FIXED, MADV_… of <linux/mman.h>
 _FAILED = ctypes.c_void_p(-1).value
 
 _library = ctypes.CDLL(None, use_errno=True)
@@ -28,8 +31,7 @@ _library.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 
 
 def finalizer(method: typing.Callable[..., None]) -> typing.Callable[..., None]:
-    """For what takes long when an object ends: a ``KeyboardInterrupt`` in there would be printed and forgotten, so the
-    interrupt comes again a moment later."""
+    """Decorates a finalizer that takes long: an interrupt in it, which Python would drop, is sent again afterwards."""
 
     @functools.wraps(method)
     def run(*args: typing.Any) -> None:
@@ -42,16 +44,16 @@ def finalizer(method: typing.Callable[..., None]) -> typing.Callable[..., None]:
 
 
 class Mapping:
-    """The first ``size`` bytes of an open file as long as this object is there; NumPy makes an array of it.
+    """The first ``size`` bytes of an open file, mapped as long as this object lives; NumPy makes an array of it.
 
-    What is written to a ``shared`` one is the file's, else the mapping's own. Raises ``OSError`` if the system refuses.
+    Writes to a ``shared`` one go to the file, else to private pages. Raises ``OSError`` if the system refuses.
     """
 
     def __init__(self, descriptor: int, size: int, shared: bool) -> None:
         pages = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
-        reserved = pages + HUGE
-        beginning = _map(None, reserved, _NONE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1)
-        start = -(-beginning // HUGE) * HUGE
+        reserved = pages + HUGE_PAGE
+        beginning = _map(None, reserved, _NO_ACCESS, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1)
+        start = -(-beginning // HUGE_PAGE) * HUGE_PAGE
         kind = mmap.MAP_SHARED if shared else mmap.MAP_PRIVATE
         try:
             _map(start, pages, mmap.PROT_READ | mmap.PROT_WRITE, kind | _FIXED, descriptor)
@@ -65,7 +67,7 @@ class Mapping:
         self.__array_interface__ = {"version": 3, "typestr": "|u1", "shape": (size,), "data": (start, False)}
         if start > beginning:
             _library.munmap(beginning, start - beginning)
-        _library.munmap(start + pages, beginning + HUGE - start)
+        _library.munmap(start + pages, beginning + HUGE_PAGE - start)
 
     @finalizer
     def __del__(self) -> None:
@@ -73,8 +75,8 @@ class Mapping:
             self._unmap(self.start, self._pages)
 
     def collapse(self) -> bool:
-        """Makes huge pages of the file's small ones, as many as can be had: see ``huge``. Whether of all."""
-        return int(_library.madvise(self.start, self._pages // HUGE * HUGE, _COLLAPSE)) == 0
+        """Turns the file's small pages into huge ones, as many as there are; whether all."""
+        return int(_library.madvise(self.start, self._pages // HUGE_PAGE * HUGE_PAGE, _COLLAPSE)) == 0
 
 
 def _map(address: typing.Optional[int], size: int, protection: int, kind: int, descriptor: int) -> int:
@@ -85,8 +87,78 @@ def _map(address: typing.Optional[int], size: int, protection: int, kind: int, d
     return int(found)
 
 
-def discard(start: int, size: int) -> None:
-    """Gives back the pages that lie within a range of memory. Nobody may need what is in them."""
+def release_pages(start: int, size: int) -> None:
+    """Returns the whole pages in a range of private memory to the system; their content is lost."""
     first, end = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE, (start + size) // mmap.PAGESIZE * mmap.PAGESIZE
     if first < end:
         _library.madvise(first, end - first, _DONTNEED)
+
+
+# The system's account of each page, in /proc/self/pagemap
+_ENTRY_BYTES = 8
+_STATE_BYTES = slice(7 if sys.byteorder == "little" else 0, None, _ENTRY_BYTES)
+"""Which bytes of the entries hold the state."""
+
+
+def _state_bytes(*states: int) -> bytes:
+    return bytes(byte for byte in range(256) if byte >> 5 in states)
+
+
+# The state's bits are, from the left: present, swapped, of a file. A page of the file that was swapped out or never
+# read has none of them; one that the system is just moving to other memory has the last two.
+_UNMODIFIED = _state_bytes(0b000, 0b101, 0b011)
+_MODIFIED = _state_bytes(0b100, 0b010)
+
+
+def is_unmodified(start: int, size: int) -> bool:
+    """Whether nobody wrote to ``size`` bytes of a private mapping; ``False`` where the system does not say."""
+    return _all_are(_UNMODIFIED, start, size)
+
+
+def is_fully_modified(start: int, size: int) -> bool:
+    """Whether every page was written to, so that the mapping never reads its file again."""
+    return _all_are(_MODIFIED, start, size)
+
+
+def _all_are(states: bytes, start: int, size: int) -> bool:
+    found = _page_states(start, size)
+    return found is not None and not found.translate(None, states)
+
+
+def _page_states(start: int, size: int) -> typing.Optional[bytes]:
+    first, end = start // mmap.PAGESIZE, -(-(start + size) // mmap.PAGESIZE)
+    try:
+        with open("/proc/self/pagemap", "rb", buffering=0) as file:
+            file.seek(first * _ENTRY_BYTES)
+            content = file.read((end - first) * _ENTRY_BYTES)
+    except OSError:
+        return None
+    return content[_STATE_BYTES] if len(content) == (end - first) * _ENTRY_BYTES else None
+
+
+def use_huge_pages(mapping: Mapping) -> None:
+    """Turns a segment's small pages into huge ones, if the system's account of modified pages stays right."""
+    if mapping.size >= HUGE_PAGE and huge_pages_tracked():
+        mapping.collapse()
+
+
+def huge_pages_tracked() -> typing.Optional[bool]:
+    """Whether the system tells a file's huge pages from pages that a process wrote to; ``None`` without huge pages.
+
+    Linux before 6.11, and not every 6.1 and 6.6, says of both only that they are there.
+    """
+    try:
+        return _huge_pages_tracked()
+    except (OSError, ExchangeError):
+        return None
+
+
+@functools.lru_cache(maxsize=None)
+def _huge_pages_tracked() -> bool:
+    with Segment() as probe:
+        os.pwrite(probe.descriptor, b"x" * HUGE_PAGE, 0)
+        if not Mapping(probe.descriptor, HUGE_PAGE, shared=True).collapse():
+            raise OSError("no huge pages")
+        private = Mapping(probe.descriptor, HUGE_PAGE, shared=False)
+        np.asarray(private)[0].item()  # now it is there
+        return not is_fully_modified(private.start, HUGE_PAGE)

@@ -1,4 +1,4 @@
-"""Mappings of segments that stay for the next use, since most of what a first one costs is mapping the pages."""
+"""Cache of mappings of segments, least recently used first: most of what a new one costs is mapping the pages."""
 
 import collections
 import math
@@ -6,19 +6,18 @@ import os
 import time
 import typing
 
-MOST = 8
-"""Mappings of one kind."""
+MAX_MAPPINGS = 8
 
-IDLE = 60.0
-"""Seconds, unless ``TFKERNELS_POOL_IDLE`` says otherwise."""
+DEFAULT_IDLE_SECONDS = 60.0
+"""Used unless ``TFKERNELS_POOL_IDLE`` is set."""
 
 Identity = typing.Tuple[int, int]
 """Device and inode of a segment. As long as a mapping of it stays, no other file gets them."""
 
 
-def idle() -> float:
-    """Seconds after its last use until memory is given back. Raises ``ValueError`` if the setting cannot be read."""
-    text = os.environ.get("TFKERNELS_POOL_IDLE") or str(IDLE)
+def idle_seconds() -> float:
+    """Time from the last use of memory to its release. Raises ``ValueError`` for a bad ``TFKERNELS_POOL_IDLE``."""
+    text = os.environ.get("TFKERNELS_POOL_IDLE") or str(DEFAULT_IDLE_SECONDS)
     try:
         seconds = float(text)
     except ValueError:
@@ -28,43 +27,42 @@ def idle() -> float:
     return seconds
 
 
-class Kept:
-    """The mappings that were used last.
+class MappingCache:
+    """Keeps the mappings that were used last.
 
-    It needs no lock, and may not have one: mappings come when an array is gone, which may be in the middle of anything.
-    Each step is one that CPython does at once.
+    It must not use a lock: finalizers of arrays call ``put`` in the middle of anything. Each step is atomic in CPython.
     """
 
     def __init__(self) -> None:
-        self._kept: collections.OrderedDict[Identity, typing.Tuple[float, typing.Any]] = collections.OrderedDict()
-        self.clear = self._kept.clear
+        self._mappings: collections.OrderedDict[Identity, typing.Tuple[float, typing.Any]] = collections.OrderedDict()
+        self.clear = self._mappings.clear
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._mappings)
 
     def put(self, segment: Identity, mapping: typing.Any) -> None:
-        self._kept.pop(segment, None)
-        self._kept[segment] = (time.monotonic(), mapping)
-        while len(self._kept) > MOST:
+        self._mappings.pop(segment, None)
+        self._mappings[segment] = (time.monotonic(), mapping)
+        while len(self._mappings) > MAX_MAPPINGS:
             self._pop_oldest()
 
     def take(self, segment: Identity) -> typing.Any:
-        """The mapping of a segment, which is not kept from now on; ``None`` if there is none."""
-        return self._kept.pop(segment, (0, None))[1]
+        """Removes and returns the mapping of a segment; ``None`` if there is none."""
+        return self._mappings.pop(segment, (0, None))[1]
 
     def expire(self, seconds: float) -> None:
-        """Lets go of what was not used for so long."""
+        """Drops mappings that were not used for so long."""
         limit = time.monotonic() - seconds
         while True:
             segment, (used, mapping) = self._pop_oldest()
             if mapping is None or used > limit:
                 break
         if mapping is not None:
-            self._kept[segment] = (used, mapping)
-            self._kept.move_to_end(segment, last=False)
+            self._mappings[segment] = (used, mapping)
+            self._mappings.move_to_end(segment, last=False)
 
     def _pop_oldest(self) -> typing.Tuple[Identity, typing.Tuple[float, typing.Any]]:
         try:
-            return self._kept.popitem(last=False)
+            return self._mappings.popitem(last=False)
         except KeyError:  # another thread was faster
             return (0, 0), (float("inf"), None)

@@ -1,10 +1,7 @@
-"""What arrived: memory that looks into a segment, as arrays see it, and what is known of it.
+"""Reader of segments: copy-on-write views that keep the segment busy, or copies of little.
 
-It is a private mapping, copy-on-write, with a lock beside it that tells the segment's owner that it is busy (see
-``shared_memory.segment``). When the last array is gone, so is the lock, and the mapping stays for the next value
-that comes in the same segment, unless somebody wrote to it: what was not written to shows what the segment holds by
-then. Mapping anew costs 0.1 s for 1 GB, as much as a copy. So those that stay are populated as far as they were looked
-at; a new one is not: that was measured to save a tenth, of those who look at everything.
+A view is a private mapping with a lock beside it (see ``segment``). When its last array is gone, the lock ends, and the
+mapping is cached for the next value in the same segment, unless it was written to. See docs/design/shared-memory.md.
 """
 
 import fcntl
@@ -17,30 +14,43 @@ import weakref
 import numpy as np
 
 from tfkernels.errors import ExchangeError
-from tfkernels.transfer.shared_memory import huge, pages
-from tfkernels.transfer.shared_memory.mapping import Mapping, finalizer
-from tfkernels.transfer.shared_memory.mapping_cache import Identity, Kept
-from tfkernels.transfer.shared_memory.segment import MAP_FROM, Address, busy, locks_last, open_segment, sealed
+from tfkernels.protocol import ALIGNMENT
+from tfkernels.transfer.shared_memory.mapping import (
+    Mapping,
+    finalizer,
+    huge_pages_tracked,
+    is_fully_modified,
+    is_unmodified,
+)
+from tfkernels.transfer.shared_memory.mapping_cache import Identity, MappingCache
+from tfkernels.transfer.shared_memory.segment import (
+    MIN_MAPPED_BYTES,
+    Address,
+    is_busy,
+    is_sealed,
+    mappings_keep_locks,
+    open_segment,
+)
 
-MAP_WHILE = 0.5
-"""Of the descriptors that this process may have: when more are in use, nothing is mapped. The rest is the user's."""
+MAX_DESCRIPTOR_SHARE = 0.5
+"""Of the descriptors that this process may have. When more are in use, nothing is mapped: the rest is the user's."""
 
-_ALIGNMENT = 64
-
-kept = Kept()
-"""Mappings that no array looks into."""
+cache = MappingCache()
+"""Mappings that no array uses."""
 
 
 class _Opened:
-    """An opening of a segment, and a mapping of all of it. Closed when it is collected."""
+    """A descriptor of a segment and a mapping of all of it; closed when it is collected."""
 
     def __init__(self, descriptor: int, size: int) -> None:
         self.mapping = Mapping(descriptor, size, shared=False)
         self.descriptor = os.dup(descriptor)
 
     def lock(self) -> mmap.mmap:
-        """What keeps the segment busy until it is closed, also in every forked child that has a copy: a small mapping
-        keeps its opening, and that its lock, whoever forks, and whatever a daemon closes."""
+        """A small mapping that keeps the segment busy until it is closed, also in forked children that have a copy.
+
+        It keeps its own open file, and that keeps its lock, even if a daemon closes all descriptors.
+        """
         opening = os.open(f"/proc/self/fd/{self.descriptor}", os.O_RDWR | os.O_CLOEXEC)
         try:
             fcntl.flock(opening, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -54,7 +64,7 @@ class _Opened:
 
 
 class Received:
-    """The first ``size`` bytes of a mapping, as long as an array looks into them."""
+    """The first ``size`` bytes of a mapping, as long as an array uses them."""
 
     def __init__(self, opened: _Opened, lock: mmap.mmap, segment: Identity, size: int) -> None:
         self.segment = segment
@@ -62,51 +72,54 @@ class Received:
         self.size = size
         self._opened, self._lock = opened, lock
         self.__array_interface__ = {**opened.mapping.__array_interface__, "shape": (size,)}
-        self._end = weakref.finalize(self, _keep, opened, lock, segment, size)
-        self._end.atexit = False  # the system does it
-        self.reference = weakref.ref(self, _looking.discard)
-        _looking.add(self.reference)
+        self._finalizer = weakref.finalize(self, _end, opened, lock, segment, size)
+        self._finalizer.atexit = False  # the system frees it
+        self.reference = weakref.ref(self, _in_use.discard)
+        _in_use.add(self.reference)
 
-    def not_again(self) -> None:
-        """The mapping ends with the last array."""
-        self._end.detach()
+    def do_not_cache(self) -> None:
+        """Ends the mapping with its last array."""
+        self._finalizer.detach()
 
-    def let_go(self) -> None:
-        """When every page was written to: arrays stay as they are, and the segment is not busy for them."""
-        self.not_again()
-        _looking.discard(self.reference)
+    def unlock(self) -> None:
+        """Makes the segment free. Call it if ``is_detached``: arrays keep the private pages."""
+        self.do_not_cache()
+        _in_use.discard(self.reference)
         self._lock.close()
 
     @property
-    def needless(self) -> bool:
-        """Whether no array here needs the segment, because all of its own pages were written to (``x += 1``)."""
-        # Most often the first page tells.
-        return pages.own(self.start, 1) and pages.own(self.start, self.size) and huge.are_told() is not False
+    def is_detached(self) -> bool:
+        """Whether no array reads the segment any more, because all pages were written to (``x += 1``)."""
+        return (
+            is_fully_modified(self.start, 1)  # most often the first page is enough
+            and is_fully_modified(self.start, self.size)
+            and huge_pages_tracked() is not False
+        )
 
 
-_looking: "typing.Set[weakref.ref[Received]]" = set()
+_in_use: "typing.Set[weakref.ref[Received]]" = set()
 """No ``WeakSet``: one that another thread adds to cannot be iterated over."""
 
 
 @finalizer
-def _keep(opened: _Opened, lock: mmap.mmap, segment: Identity, size: int) -> None:
-    if pages.untouched(opened.mapping.start, size):
+def _end(opened: _Opened, lock: mmap.mmap, segment: Identity, size: int) -> None:
+    if is_unmodified(opened.mapping.start, size):
         lock.close()
-        kept.put(segment, opened)
+        cache.put(segment, opened)
 
 
 if hasattr(os, "register_at_fork"):  # from Python 3.7 on
-    os.register_at_fork(after_in_child=kept.clear)  # they would keep the parent's memory
+    os.register_at_fork(after_in_child=cache.clear)  # they would keep the parent's memory
 
 
 def read(address: Address, size: int, more: int = 0) -> typing.Tuple[typing.Any, bytes]:
-    """The first ``size`` bytes of another process's segment as private, writable memory at a multiple of 64 (an array),
-    and the ``more`` bytes behind them. Raises ``ExchangeError`` if there are fewer.
+    """The first ``size`` bytes of another process's segment as a private, writable array, and the ``more`` behind them.
 
-    Much of a sealed segment is looked into, and not copied.
+    The array is a view if it is much of a sealed segment, else a copy; it begins at a multiple of ``ALIGNMENT``.
+    Raises ``ExchangeError`` if there are fewer bytes.
     """
     segment = (address["device"], address["inode"])
-    known: typing.Optional[_Opened] = kept.take(segment) if size >= MAP_FROM else None
+    known: typing.Optional[_Opened] = cache.take(segment) if size >= MIN_MAPPED_BYTES else None
     descriptor = open_segment(address) if known is None else known.descriptor
     try:
         found = os.fstat(descriptor)
@@ -114,23 +127,23 @@ def read(address: Address, size: int, more: int = 0) -> typing.Tuple[typing.Any,
             raise _too_short()
         rest = _bytes(descriptor, more, size)
         # A small part is copied out, so that it does not keep the whole from being used again.
-        if size >= max(MAP_FROM, found.st_size // 4):
-            looked = _look(descriptor, known, segment, size, found.st_size)
-            if looked is not None:
-                return np.asarray(looked), rest
+        if size >= max(MIN_MAPPED_BYTES, found.st_size // 4):
+            received = _receive(descriptor, known, segment, size, found.st_size)
+            if received is not None:
+                return np.asarray(received), rest
         return _copied(descriptor, size), rest
     finally:
         if known is None:
             os.close(descriptor)
 
 
-def _look(
+def _receive(
     descriptor: int, opened: typing.Optional[_Opened], segment: Identity, size: int, whole: int
 ) -> typing.Optional[Received]:
     try:
         if opened is None or opened.mapping.size < size:
-            plenty = descriptor < MAP_WHILE * resource.getrlimit(resource.RLIMIT_NOFILE)[0]  # it is the lowest free one
-            if not plenty or not sealed(descriptor):
+            limit = MAX_DESCRIPTOR_SHARE * resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+            if descriptor >= limit or not is_sealed(descriptor):  # a new descriptor is the lowest free one
                 return None
             opened = _Opened(descriptor, whole)
         return Received(opened, opened.lock(), segment, size)
@@ -139,8 +152,8 @@ def _look(
 
 
 def _copied(descriptor: int, size: int) -> typing.Any:
-    memory: np.ndarray[typing.Any, typing.Any] = np.empty(size + _ALIGNMENT, np.uint8)
-    start = -memory.ctypes.data % _ALIGNMENT
+    memory: np.ndarray[typing.Any, typing.Any] = np.empty(size + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
     memory = memory[start : start + size]
     with open(descriptor, "rb", buffering=0, closefd=False) as file:
         file.seek(0)
@@ -168,40 +181,40 @@ def _too_short() -> ExchangeError:
 
 
 def forget(segment: Identity) -> None:
-    """Nothing will come in it any more."""
-    kept.take(segment)
-    for each in _all_of(segment):
-        each.not_again()
+    """Drops the mappings of a segment in which no further value comes."""
+    cache.take(segment)
+    for received in _received_from(segment):
+        received.do_not_cache()
 
 
-def _all_of(segment: Identity) -> typing.List[Received]:
-    found = [reference() for reference in list(_looking)]
-    return [each for each in found if each is not None and each.segment == segment]
+def _received_from(segment: Identity) -> typing.List[Received]:
+    found = [reference() for reference in list(_in_use)]
+    return [received for received in found if received is not None and received.segment == segment]
 
 
-def looking() -> bool:
-    """Whether any array looks into a segment."""
-    return bool(_looking)
+def views() -> int:
+    """How many views of segments arrays use now."""
+    return len(_in_use)
 
 
-def of(array: typing.Any) -> typing.Optional[Received]:
-    """What an array looks into, if it arrived and needs the segment."""
+def find_received(array: typing.Any) -> typing.Optional[Received]:
+    """The view of a segment that an array lies in, if it arrived and still reads the segment."""
     while isinstance(array, np.ndarray):
         array = array.base
-    return array if isinstance(array, Received) and array.reference in _looking else None
+    return array if isinstance(array, Received) and array.reference in _in_use else None
 
 
-def has_room(address: Address, size: int) -> bool:
-    """Whether another process's segment has so many bytes of memory, and nothing needs it."""
-    here = _all_of((address["device"], address["inode"]))
-    if not locks_last() or not all(each.needless for each in here):
+def can_be_overwritten(address: Address, size: int) -> bool:
+    """Whether another process's segment has so many bytes of memory and no array needs its content."""
+    here = _received_from((address["device"], address["inode"]))
+    if not mappings_keep_locks() or not all(received.is_detached for received in here):
         return False
     descriptor = open_segment(address)
     try:
         if os.fstat(descriptor).st_blocks * 512 < size:
             return False
-        for each in here:
-            each.let_go()
-        return not busy(descriptor)
+        for received in here:
+            received.unlock()
+        return not is_busy(descriptor)
     finally:
         os.close(descriptor)

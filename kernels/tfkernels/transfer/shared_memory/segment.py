@@ -1,16 +1,10 @@
-"""Shared memory that two processes of one user can both open, and that leaves nothing behind.
+"""Segment: shared memory that two processes of one user can open, and that leaves nothing behind.
 
-On Linux a segment is an anonymous memory file: it has no name in any folder, so when the last process that holds it
-ends, however it ends, it is gone. Another process of the same user opens it as ``/proc/<pid>/fd/<number>``. It is
-sealed against shrinking: whoever maps it cannot be ended by a truncation.
+On Linux it is an anonymous memory file, sealed against shrinking; another process opens it as ``/proc/<pid>/fd/<n>``.
+Elsewhere it is a private temporary file, which is read and never mapped.
 
-A segment is *busy* as long as memory anywhere looks into it. The operating system keeps that account: a receiver takes
-a shared lock (``flock``) on its own opening of the segment before it maps it. The mapping keeps the opening, and with
-it the lock, until it is gone in every process that has it: after ``del``, a kernel's restart, SIGKILL; a forked
-child's copy counts too.
-
-Where the system makes no such file, or forbids it, a segment is a private temporary file, read and never mapped. It
-loses its name at once where ``/proc`` leads to it; elsewhere the side that made it removes it.
+A segment is *busy* as long as a mapping anywhere uses it. The receiver takes a shared lock (``flock``) on its own open
+file before it maps; the mapping keeps the file open, and with it the lock. See docs/design/shared-memory.md.
 """
 
 import ctypes
@@ -25,20 +19,20 @@ import typing
 
 from tfkernels.errors import ExchangeError
 
-MAP_FROM = 256 * 1024
-"""Bytes. Less is read into ordinary memory: a mapping holds a file descriptor as long as it lives."""
+MIN_MAPPED_BYTES = 256 * 1024
+"""Less is read into ordinary memory: a mapping holds a file descriptor as long as it lives."""
 
 _ADD_SEALS, _GET_SEALS, _SEAL_SHRINK = 1033, 1034, 2  # of <linux/fcntl.h>; the fcntl module has them from 3.8 on
 _CLOSE_ON_EXEC, _ALLOW_SEALING = 1, 2  # of memfd_create
 _KEEP_SIZE, _PUNCH_HOLE = 1, 2  # of fallocate
 
 Address = typing.Dict[str, typing.Any]
-"""How another process opens a segment: its path, and the file's device and inode, because a path of a closed segment
-may lead to another file of the user by then."""
+"""How another process opens a segment: ``path``, and ``device`` and ``inode`` of the file, because the path of a closed
+segment may lead to another file of the user by then."""
 
 
 class Segment:
-    """A segment of our own making. Another process opens it by its ``address`` while this one keeps it open."""
+    """A segment made by this process. Others open it by its ``address`` while this one keeps it open."""
 
     def __init__(self) -> None:
         self._name: typing.Optional[str] = None  # until it is closed
@@ -46,13 +40,13 @@ class Segment:
         try:
             anonymous = _anonymous_file()
             self.named = anonymous is None
-            """Whether it takes room in a folder instead of memory."""
+            """Whether it is a file in a folder instead of memory."""
             if anonymous is None:
                 self.descriptor, self._name = tempfile.mkstemp(prefix="tfkernels-")
             else:
                 self.descriptor = anonymous
         except OSError as error:
-            raise _cannot_be_opened("no shared memory can be made", error) from error
+            raise _cannot_open("Cannot make shared memory", error) from error
         self._closed = False
         self._maker = os.getpid()
         found = os.fstat(self.descriptor)
@@ -66,17 +60,19 @@ class Segment:
 
     @property
     def inherited(self) -> bool:
-        """Whether this process is a forked child of the one that it belongs to."""
+        """Whether this process is a forked child of the one that made it."""
         return os.getpid() != self._maker
 
     @property
     def size(self) -> int:
-        """Bytes of memory that it takes."""
+        """Bytes of memory that it takes up."""
         return os.fstat(self.descriptor).st_blocks * 512
 
-    def lost(self) -> bool:
-        """Whether somebody closed the descriptor, as daemons do with all of them: its number may be a file of the
-        user's by now, and must never be written or closed."""
+    def is_lost(self) -> bool:
+        """Whether other code closed the descriptor, as daemons do with all of them.
+
+        Its number may be a file of the user's by now, so it must never be written or closed.
+        """
         try:
             found = os.fstat(self.descriptor)
         except OSError:
@@ -86,18 +82,18 @@ class Segment:
             self._closed = True
         return self._closed
 
-    def busy(self) -> bool:
-        """Whether memory of any process looks into it."""
-        return busy(self.descriptor)
+    def is_busy(self) -> bool:
+        """Whether a mapping of any process uses it."""
+        return is_busy(self.descriptor)
 
-    def give_back(self) -> None:
-        """Frees the memory of a segment that is not busy, also where a writer still has it mapped; closes it."""
+    def free(self) -> None:
+        """Closes a segment that is not busy, and frees its memory even if a writer still has it mapped."""
         if not self._closed and not self.named:
             _punch(self.descriptor)
         self.close()
 
     def close(self) -> None:
-        """Arrays that look into the segment stay valid: their mapping keeps the memory."""
+        """Closes it. Arrays in it stay valid: their mapping keeps the memory."""
         if not self._closed:
             self._closed = True
             os.close(self.descriptor)
@@ -143,7 +139,7 @@ def _memory_file(flags: int) -> int:
 
 
 def _leads_to(path: str, file: os.stat_result) -> bool:
-    """Whether that path is a way to the open file, as it is on Linux also when the file has no name."""
+    """Whether the path opens that file. On Linux it does even when the file has no name."""
     try:
         found = os.stat(path)
     except OSError:
@@ -151,8 +147,8 @@ def _leads_to(path: str, file: os.stat_result) -> bool:
     return (found.st_dev, found.st_ino) == (file.st_dev, file.st_ino)
 
 
-def sealed(descriptor: int) -> bool:
-    """Whether nobody can make the segment shorter, so that memory that looks into it stays there."""
+def is_sealed(descriptor: int) -> bool:
+    """Whether no process can shorten the segment, so that it is safe to map."""
     try:
         return bool(fcntl.fcntl(descriptor, _GET_SEALS) & _SEAL_SHRINK)
     except OSError:
@@ -169,33 +165,34 @@ def _punch(descriptor: int) -> None:
 
 
 def open_segment(address: Address) -> int:
-    """A file descriptor for another process's segment; no other file is ever accepted."""
+    """A descriptor of another process's segment. Raises ``ExchangeError`` if the path leads to any other file."""
     path, announced = address["path"], (address["device"], address["inode"])
     try:
         descriptor = os.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
     except OSError as error:
-        raise _cannot_be_opened(
-            f"the shared memory {path} of the other kernel cannot be opened", error, "is its process still there, and "
-            "on this machine?"
+        raise _cannot_open(
+            f"Cannot open the other kernel's shared memory {path}", error,
+            "Check that its process still runs, on this machine."
         ) from error  # fmt: skip
     found = os.fstat(descriptor)
     same = (found.st_dev, found.st_ino) == announced
     if not same or not stat.S_ISREG(found.st_mode) or (hasattr(os, "geteuid") and found.st_uid != os.geteuid()):
         os.close(descriptor)
-        raise ExchangeError(f"refused: {path} is not, or not any more, the shared memory that was announced")
+        raise ExchangeError(f"The other kernel's shared memory {path} is gone or was replaced. Run the cell again.")
     return descriptor
 
 
-def _cannot_be_opened(what: str, error: OSError, otherwise: str = "") -> ExchangeError:
+def _cannot_open(failed: str, error: OSError, remedy: str = "") -> ExchangeError:
+    cause = error.strerror
     if error.errno in (errno.EMFILE, errno.ENFILE):
         kernel = os.environ.get("TFKERNELS_KERNEL", "")
-        who = f"kernel {kernel}" if kernel else "this process"
-        otherwise = f"{who} has too many files open: close some, or raise the limit (ulimit -n)"
-    return ExchangeError(f"{what} ({error.strerror}); {otherwise}" if otherwise else f"{what}: {error.strerror}")
+        cause = f"{f'kernel {kernel}' if kernel else 'this process'} has too many files open"
+        remedy = "Close some, or raise the limit (ulimit -n)."
+    return ExchangeError(f"{failed}: {cause}. {remedy}".rstrip())
 
 
-def busy(descriptor: int) -> bool:
-    """Whether memory of any process looks into an open segment."""
+def is_busy(descriptor: int) -> bool:
+    """Whether a mapping of any process uses an open segment."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         fcntl.flock(descriptor, fcntl.LOCK_UN)
@@ -205,12 +202,12 @@ def busy(descriptor: int) -> bool:
 
 
 @functools.lru_cache(maxsize=None)
-def locks_last() -> bool:
-    """Whether this system keeps a lock as long as the mapping, as Linux does; an emulation of it may not."""
+def mappings_keep_locks() -> bool:
+    """Whether a mapping keeps the lock of its file, as on Linux; an emulation of it may not."""
     with Segment() as probe:
         os.pwrite(probe.descriptor, bytes(mmap.PAGESIZE), 0)
-        if not sealed(probe.descriptor):
-            return True  # nothing is ever mapped here
+        if not is_sealed(probe.descriptor):
+            return True  # segments are never mapped here
         descriptor = open_segment(probe.address)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -219,6 +216,6 @@ def locks_last() -> bool:
             return False
         finally:
             os.close(descriptor)
-        lasted = probe.busy()
+        kept = probe.is_busy()
         mapping.close()
-        return lasted and not probe.busy()
+        return kept and not probe.is_busy()

@@ -1,14 +1,14 @@
-"""Bytes into a segment: written where memory may be missing, copied where it cannot.
+"""Writer of bytes into segments: ``pwrite`` into a fresh one, a copy through a cached mapping into a used one.
 
-Writing raises if there is no room; a store through a mapping would end the process. But once every page is there,
-nothing can be missing, and a copy through a mapping that stays is more than twice as fast as a write. So a fresh
-segment is written, and one that is used again is copied into.
+``pwrite`` raises if memory is missing, where a store through a mapping would end the process. Once all pages are there,
+none can be missing, and the copy is more than twice as fast. See docs/design/shared-memory.md.
 """
 
 import contextlib
 import errno
 import mmap
 import os
+import sys
 import threading
 import typing
 from _thread import start_new_thread
@@ -16,50 +16,53 @@ from _thread import start_new_thread
 import numpy as np
 
 from tfkernels.errors import ExchangeError
-from tfkernels.transfer.shared_memory import huge, limits, temporaries
-from tfkernels.transfer.shared_memory.mapping import Mapping
-from tfkernels.transfer.shared_memory.mapping_cache import Kept
-from tfkernels.transfer.shared_memory.segment import Address, open_segment, sealed
+from tfkernels.transfer.shared_memory import limits
+from tfkernels.transfer.shared_memory.mapping import Mapping, release_pages, use_huge_pages
+from tfkernels.transfer.shared_memory.mapping_cache import MappingCache
+from tfkernels.transfer.shared_memory.segment import Address, is_sealed, open_segment
 
 Pieces = typing.Sequence[typing.Tuple[int, typing.Any]]
 """Buffers of bytes with their offsets, ascending."""
 
-COPY_FROM = 256 * 1024
-"""Bytes. For less, a mapping is not worth its upkeep."""
+MIN_COPY_BYTES = 256 * 1024
+"""For less, a mapping is not worth its upkeep."""
 
-SPLIT_FROM = 8 * 1024 * 1024
-"""Bytes. From here on several threads copy: one does not saturate the memory."""
+MIN_THREADED_BYTES = 8 * 1024 * 1024
+"""From here on several threads copy: one does not saturate the memory."""
 
-CHECKED_FROM = 64 * 1024 * 1024
-"""Bytes. More fresh memory than this is asked for first: Linux promises it all and then ends a process."""
+MIN_CHECKED_BYTES = 64 * 1024 * 1024
+"""For more fresh memory, ask first whether it is free: Linux promises it all and then ends a process."""
 
-_PART = 4 * 1024 * 1024
-"""Bytes that a thread copies at once. Halves of 1 GB take a third longer: one thread is done before the other."""
+MIN_RELEASED_BYTES = 64 * 1024 * 1024
+"""Smaller arrays may be memory that the C library keeps for the next array."""
 
-_GATHERED = 256 * 1024
+_PART_BYTES = 4 * 1024 * 1024
+"""What a thread copies at once. Halves of 1 GB take a third longer: one thread is done before the other."""
+
+_MAX_JOINED_BYTES = 256 * 1024
 _PADDING = bytes(4096)
 
-kept = Kept()
-"""What stays mapped for writing."""
+cache = MappingCache()
+"""Mappings for writing."""
 
 if hasattr(os, "register_at_fork"):  # from Python 3.7 on
-    os.register_at_fork(after_in_child=kept.clear)  # they would keep the parent's memory
+    os.register_at_fork(after_in_child=cache.clear)  # they would keep the parent's memory
 
 
 def write(descriptor: int, pieces: Pieces, temporary: typing.Collection[int] = ()) -> None:
     """Puts the pieces into the open segment. Raises ``ExchangeError`` if there is no room.
 
-    Nobody needs those any more that begin at a ``temporary`` offset: see ``shared_memory.temporaries``.
+    The memory of pieces at a ``temporary`` offset is released as they are written (see ``is_temporary``).
     """
     end = max((offset + len(data) for offset, data in pieces), default=0)
     found = os.fstat(descriptor)
     missing = end - found.st_blocks * 512
-    if missing <= 0 and COPY_FROM <= end <= found.st_size and sealed(descriptor):
+    if missing <= 0 and MIN_COPY_BYTES <= end <= found.st_size and is_sealed(descriptor):
         target = _mapping(descriptor, found)
         if target is not None:
             _copy(target, _parts(pieces, temporary), end)
             return
-    if missing > CHECKED_FROM and missing > limits.available():
+    if missing > MIN_CHECKED_BYTES and missing > limits.available():
         raise _no_room(missing, "not enough memory is free")
     try:
         whole = -(-end // mmap.PAGESIZE) * mmap.PAGESIZE  # so that a few bytes more need no new mapping
@@ -67,7 +70,7 @@ def write(descriptor: int, pieces: Pieces, temporary: typing.Collection[int] = (
             os.ftruncate(descriptor, whole)
         for part in _parts(pieces, temporary):
             _write(descriptor, part.offset, part.data)
-            part.end()
+            part.release()
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.ENOMEM, errno.EFBIG, errno.EDQUOT):
             raise _no_room(end, str(error.strerror)) from error
@@ -79,25 +82,25 @@ class _Part(typing.NamedTuple):
     data: typing.Any
     temporary: bool
 
-    def end(self) -> None:
+    def release(self) -> None:
         if self.temporary:
-            temporaries.end(self.data)
+            release_pages(self.data.__array_interface__["data"][0], self.data.nbytes)
 
 
 def _parts(pieces: Pieces, temporary: typing.Collection[int]) -> typing.Iterator[_Part]:
     for offset, data in _gather(pieces):
         content: np.ndarray[typing.Any, typing.Any] = np.frombuffer(data, np.uint8)
-        first = -content.ctypes.data % _PART  # a huge page of which a part is given back has to be split
+        first = -content.ctypes.data % _PART_BYTES  # a huge page of which a part is given back has to be split
         for start, end in _ranges(first, len(data)):
             yield _Part(offset + start, content[start:end], offset in temporary)
 
 
 def _ranges(first: int, size: int) -> typing.Iterator[typing.Tuple[int, int]]:
     """From 0 to ``size``, in steps that end at ``first`` and at each part after it."""
-    start, end = 0, first or _PART
+    start, end = 0, first or _PART_BYTES
     while start < size:
         yield start, min(end, size)
-        start, end = end, end + _PART
+        start, end = end, end + _PART_BYTES
 
 
 def _write(descriptor: int, offset: int, data: typing.Any) -> None:
@@ -119,10 +122,10 @@ def _gather(pieces: Pieces) -> typing.Iterator[typing.Tuple[int, typing.Any]]:
     run, start, end = bytearray(), 0, 0
     for offset, data in pieces:
         size = len(data)
-        if run and offset + size - start > _GATHERED:
+        if run and offset + size - start > _MAX_JOINED_BYTES:
             yield start, run
             run = bytearray()
-        if size > _GATHERED:
+        if size > _MAX_JOINED_BYTES:
             yield offset, data
             continue
         if not run:
@@ -135,7 +138,7 @@ def _gather(pieces: Pieces) -> typing.Iterator[typing.Tuple[int, typing.Any]]:
 
 
 def _copy(target: typing.Any, parts: typing.Iterator[_Part], end: int) -> None:
-    count = min(4, _processors()) if end >= SPLIT_FROM else 1
+    count = min(4, _processors()) if end >= MIN_THREADED_BYTES else 1
     if count > 1:
         shared = _Shared(target, parts)
         if shared.start(count):
@@ -210,7 +213,7 @@ class _Shared:
 
 def _copy_part(target: typing.Any, part: _Part) -> None:
     target[part.offset : part.offset + len(part.data)] = part.data
-    part.end()
+    part.release()
 
 
 def _processors() -> int:
@@ -232,24 +235,24 @@ class _Target:
 def _mapping(descriptor: int, found: os.stat_result) -> typing.Any:
     """All of the segment as an array that writes to it."""
     segment = (found.st_dev, found.st_ino)
-    target = kept.take(segment)
+    target = cache.take(segment)
     if target is None or target.mapping.size < found.st_size:
         try:
             target = _Target(descriptor, found.st_size)
         except OSError:
             return None  # no descriptor is left for it
-        huge.collapse(target.mapping)  # now, and not when it is written for the first time: not all are used again
-    kept.put(segment, target)
+        use_huge_pages(target.mapping)  # now, and not when it is written for the first time: not all are used again
+    cache.put(segment, target)
     return np.asarray(target.mapping)
 
 
 @contextlib.contextmanager
-def opened(address: Address) -> typing.Iterator[int]:
+def open_for_writing(address: Address) -> typing.Iterator[int]:
     """A descriptor for another process's segment, to be written to."""
     segment = (address["device"], address["inode"])
-    target = kept.take(segment)
+    target = cache.take(segment)
     if target is not None:
-        kept.put(segment, target)
+        cache.put(segment, target)
         yield target.opening
         return
     descriptor = open_segment(address)
@@ -257,3 +260,21 @@ def opened(address: Address) -> typing.Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def is_temporary(buffer: typing.Any) -> bool:
+    """Whether a large array has no other reference, as the value of ``tf1["x + 1"]``: it ends once it is written."""
+    return _is_whole(buffer) and _references(buffer) == _ONLY_REFERENCE
+
+
+def _is_whole(buffer: typing.Any) -> bool:
+    owner = buffer.base if isinstance(buffer, np.ndarray) else None
+    return type(owner) is np.ndarray and owner.flags.owndata and buffer.nbytes == owner.nbytes >= MIN_RELEASED_BYTES
+
+
+def _references(buffer: typing.Any) -> int:
+    return sys.getrefcount(buffer.base)
+
+
+_ONLY_REFERENCE = _references(np.empty(8).view(np.uint8))
+"""How many references such an array has: Pythons count differently."""

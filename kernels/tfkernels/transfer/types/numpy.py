@@ -6,7 +6,7 @@ import numpy as np
 
 from tfkernels.errors import ExchangeError
 from tfkernels.transfer.dtypes import decode_dtype, encode_dtype
-from tfkernels.transfer.types.kind import Kind, Parts, named, stand_in
+from tfkernels.transfer.types.registry import Kind, Parts, named, stand_in
 
 Array = typing.Any
 

@@ -1,20 +1,21 @@
-"""pandas: frames, series, scalars; ``types.pandas_columns`` and ``indexes`` are the rest of it.
+"""pandas: frames, series, indexes and scalars; ``pandas_columns`` has what they hold.
 
 Described by values, labels and names, so that it passes between pandas 1.1 and 3. What a pandas has no type for arrives
 as what that pandas itself would have made of it: see ``columns``.
 """
 
+import contextlib
 import typing
 
 import numpy as np
 import pandas as pd
 
-from tfkernels.transfer.types import pandas_columns, pandas_indexes
-from tfkernels.transfer.types.kind import Kind, Parts, attributes, named
-from tfkernels.transfer.types.pandas_time import describe_offset, offset
-from tfkernels.transfer.types.zones import Zone, describe
+from tfkernels.transfer.types import pandas_columns
+from tfkernels.transfer.types.pandas_time import Zone, describe_offset, describe_zone, offset
+from tfkernels.transfer.types.registry import Kind, Parts, attributes, named
 
 Frame = typing.Any
+Index = typing.Any
 Values = typing.Any
 
 
@@ -58,6 +59,47 @@ def _frame(index: typing.Any, labels: typing.Any, attrs: typing.Dict[typing.Any,
     return frame
 
 
+def _index_parts(index: Index) -> Parts:
+    timed = isinstance(index, (pd.DatetimeIndex, pd.TimedeltaIndex))
+    return [
+        (".array", pandas_columns.values(index)),
+        (".name", index.name),
+        (".freq", describe_offset(index.freq) if timed else None),
+    ]
+
+
+def _index(values: Values, name: typing.Any, freq: typing.Any) -> Index:
+    if not isinstance(values, np.ndarray):
+        index = pd.Index(values, name=name)
+    else:
+        values = pandas_columns.fitting(values)
+        # Tuples would become a MultiIndex, and strings in pandas 3 a `str`.
+        index = pd.Index(values, dtype=values.dtype, name=name, tupleize_cols=False)
+    if freq is not None:
+        # What is a day where clocks change is another thing in pandas 3. It leaves a frequency that does not fit out
+        # when it converts times; so do we.
+        with contextlib.suppress(ValueError):
+            index.freq = offset(freq)
+    return index
+
+
+_LABELS = Kind("pandas.Index", _index_parts, _index)
+_RANGE = Kind(
+    "pandas.RangeIndex",
+    attributes("start", "stop", "step", "name"),
+    lambda start, stop, step, name: pd.RangeIndex(start, stop, step, name=name),
+)
+_LEVELS = Kind(
+    "pandas.MultiIndex",
+    lambda index: [
+        (".levels", [level.rename(None) for level in index.levels]),
+        (".codes", [np.array(codes) for codes in index.codes]),
+        (".names", list(index.names)),
+    ],
+    lambda levels, codes, names: pd.MultiIndex(levels=levels, codes=codes, names=names),
+)
+
+
 def _timestamp(moment: np.datetime64, zone: Zone) -> typing.Any:
     return pandas_columns.local(pd.Timestamp(pandas_columns.fitting(np.array([moment]))[0]), zone)
 
@@ -67,7 +109,10 @@ _BY_TYPE: typing.Dict[type, Kind] = {
     pd.Series: Kind("pandas.Series", _series_parts, _series),
     pd.Timestamp: Kind(
         "pandas.Timestamp",
-        lambda t: [("", t.tz_convert(None).to_datetime64() if t.tz else t.to_datetime64()), (".tz", describe(t.tz))],
+        lambda t: [
+            ("", t.tz_convert(None).to_datetime64() if t.tz else t.to_datetime64()),
+            (".tz", describe_zone(t.tz)),
+        ],
         _timestamp,
     ),
     pd.Timedelta: Kind(
@@ -97,10 +142,18 @@ def _unique(value: Frame) -> Frame:
 _UNIQUE = Kind("pandas.unique_labels", lambda f: [("", f.set_flags(allows_duplicate_labels=True))], _unique)
 """A frame or series that does not take a label twice."""
 
-KINDS = {**named(*_BY_TYPE.values(), _UNIQUE), **pandas_columns.KINDS, **pandas_indexes.KINDS}
+KINDS = {**named(*_BY_TYPE.values(), _UNIQUE, _LABELS, _RANGE, _LEVELS), **pandas_columns.KINDS}
 
 
 def find(value: typing.Any) -> typing.Optional[Kind]:
     if type(value) in (pd.DataFrame, pd.Series) and _FLAGGED and not value.flags.allows_duplicate_labels:
         return _UNIQUE
-    return _BY_TYPE.get(type(value)) or pandas_columns.find(value) or pandas_indexes.find(value)
+    return _BY_TYPE.get(type(value)) or pandas_columns.find(value) or _find_index(value)
+
+
+def _find_index(value: typing.Any) -> typing.Optional[Kind]:
+    if type(value) is pd.MultiIndex:
+        return _LEVELS
+    if type(value) is pd.RangeIndex:
+        return _RANGE
+    return _LABELS if isinstance(value, pd.Index) else None

@@ -12,9 +12,8 @@ import numpy as np
 import pandas as pd
 
 from tfkernels.errors import ExchangeError, NotPortable
-from tfkernels.transfer.types.kind import Kind, Parts, named
-from tfkernels.transfer.types.pandas_time import describe_offset, offset
-from tfkernels.transfer.types.zones import Zone, describe
+from tfkernels.transfer.types.pandas_time import Zone, describe_offset, describe_zone, offset
+from tfkernels.transfer.types.registry import Kind, Parts, named
 
 Values = typing.Any
 """A NumPy array or one of pandas' own."""
@@ -103,7 +102,7 @@ _EARLY = "pyarrow_numpy"
 def _datetimes_parts(array: Values) -> Parts:
     zone = getattr(array.dtype, "tz", None)
     naive = pd.DatetimeIndex(array)
-    return [("", (naive if zone is None else naive.tz_convert(None)).to_numpy()), (".tz", describe(zone))]
+    return [("", (naive if zone is None else naive.tz_convert(None)).to_numpy()), (".tz", describe_zone(zone))]
 
 
 def _datetimes(moments: Values, zone: Zone) -> Values:

@@ -1,11 +1,14 @@
-"""pandas: frequencies, by class and arguments; their names ("M", "ME") changed with pandas 2.2."""
+"""pandas: frequencies, by class and arguments, and time zones, by name or distance from UTC.
+
+Names of frequencies ("M", "ME") changed with pandas 2.2; objects of zones differ between Pythons and pandas releases.
+"""
 
 import typing
 
 import numpy as np
 import pandas as pd
 
-from tfkernels.errors import ExchangeError
+from tfkernels.errors import ExchangeError, NotPortable
 
 Offset = typing.Any
 
@@ -36,3 +39,20 @@ def offset(described: typing.Any) -> Offset:
     if name not in _CLASSES or not hasattr(pd.offsets, name):
         raise ExchangeError(f"a time series of frequency {name} arrived, which pandas {pd.__version__} here has not")
     return getattr(pd.offsets, name)(count, normalize=normalize, **options)
+
+
+Zone = typing.Union[None, str, float]
+"""None, a name of the time zone database, or seconds east of UTC."""
+
+
+def describe_zone(zone: typing.Any) -> Zone:
+    """Raises ``NotPortable`` for a zone that has no name."""
+    if zone is None:
+        return None
+    name = getattr(zone, "key", None) or getattr(zone, "zone", None)  # zoneinfo's, pytz's
+    if isinstance(name, str):
+        return name
+    offset = zone.utcoffset(None)
+    if offset is None:
+        raise NotPortable(f"time zone {zone!r} has no name; convert to a zone of zoneinfo, or to UTC")
+    return float(offset.total_seconds()) or "UTC"

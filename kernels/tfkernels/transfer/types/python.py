@@ -10,8 +10,8 @@ import types
 import typing
 import uuid
 
-from tfkernels.transfer.types.kind import Kind, Parts, attributes, named
-from tfkernels.transfer.types.zones import named_zone
+from tfkernels.errors import ExchangeError
+from tfkernels.transfer.types.registry import Kind, Parts, attributes, named
 
 _DATE = ("year", "month", "day")
 _TIME = ("hour", "minute", "second", "microsecond", "tzinfo", "fold")
@@ -72,8 +72,19 @@ def _fields(value: typing.Any) -> Parts:
     return [("", cls.__name__), ("", tuple(cls._fields)), *parts]
 
 
+def _zone_info(name: str) -> typing.Any:
+    try:
+        from zoneinfo import ZoneInfo
+    except ImportError:
+        raise ExchangeError(
+            f"a time in the zone {name} arrived, and this Python has no zoneinfo (it came with 3.9); pass the time in "
+            f"UTC: value.astimezone(datetime.timezone.utc)"
+        ) from None
+    return ZoneInfo(name)
+
+
 _NAMED_TUPLE = Kind("python.namedtuple", _fields, lambda name, fields, *items: tuple_class(name, fields)(*items))
-_ZONE_INFO = Kind("python.ZoneInfo", attributes("key"), named_zone)
+_ZONE_INFO = Kind("python.ZoneInfo", attributes("key"), _zone_info)
 
 KINDS = named(*_BY_TYPE.values(), _NAMED_TUPLE, _ZONE_INFO)
 

@@ -1,24 +1,53 @@
-"""Which module knows the kinds of which library. Nothing else is ever looked up by a name that arrived."""
+"""Kinds of values, and the module that defines those of each library. Only names in this table are ever looked up."""
 
+import functools
 import importlib
 import platform
 import typing
 
 from tfkernels.errors import ExchangeError, MissingPackage, NotPortable
-from tfkernels.transfer.types import python
-from tfkernels.transfer.types.kind import Kind
+
+Parts = typing.List[typing.Tuple[str, typing.Any]]
+"""Simpler values, each with the way to it as an error message shows it: ``.indices``, ``.iloc[:, 3]``."""
+
+
+class Kind(typing.NamedTuple):
+    """A type of values that is sent as parts; ``put_together`` makes it of them, in their order.
+
+    ``name`` begins with the library's and goes into the skeleton. Without a name, the single part arrives in place of
+    the value.
+    """
+
+    name: str
+    take_apart: typing.Callable[[typing.Any], Parts]
+    put_together: typing.Callable[..., typing.Any]
+
+
+def stand_in(convert: typing.Callable[[typing.Any], typing.Any]) -> Kind:
+    """The kind of values that arrive as what ``convert`` makes of them."""
+    return Kind("", lambda value: [("", convert(value))], lambda part: part)
+
+
+def attributes(*names: str) -> typing.Callable[[typing.Any], Parts]:
+    """Takes a value apart into some of its attributes."""
+    return lambda value: [("." + name, getattr(value, name)) for name in names]
+
+
+def named(*kinds: Kind) -> typing.Dict[str, Kind]:
+    return {kind.name: kind for kind in kinds}
+
 
 _MODULES = {
+    "python": "python",
     "numpy": "numpy",
     "pandas": "pandas",
     "scipy": "scipy_sparse",
     "tensorflow": "tensorflow",
     "keras": "keras",
 }
-"""By library, that is by the first word of a type's module and of a kind's name. Each has ``find`` and ``KINDS``."""
+"""By library: the first word of a type's module and of a kind's name. Each has ``find`` and ``KINDS``."""
 
-
-_INSTEAD = {
+_ALTERNATIVES = {
     "tensorflow": "Or pass its parts as arrays: (x.indices, x.values, x.dense_shape), (x.values, x.row_splits)."
 }
 
@@ -26,27 +55,25 @@ _INSTEAD = {
 def find(value: typing.Any) -> typing.Optional[Kind]:
     """The kind of a value, or ``None``. No library is imported for it: who has a value of it has imported it."""
     library = type(value).__module__.partition(".")[0]
-    found: typing.Optional[Kind] = None
-    if library in _MODULES:
-        found = _module(library).find(value)
-    return found or python.find(value)
+    found: typing.Optional[Kind] = _module(library).find(value) if library in _MODULES else None
+    return found or _module("python").find(value)
 
 
 def builder(name: str) -> typing.Callable[[typing.List[typing.Any]], typing.Any]:
-    """What makes a value of the kind ``name`` of its parts. Raises ``ExchangeError`` if that cannot be had here."""
+    """The function that makes a value of the kind ``name`` of its parts. Raises ``ExchangeError`` if none is here."""
     library = name.partition(".")[0]
     if library == "python":
-        kinds, package = python.KINDS, "Python " + platform.python_version()
+        package = "Python " + platform.python_version()
     elif library in _MODULES:
         try:
-            version = importlib.import_module(library).__version__
+            package = f"{library} {importlib.import_module(library).__version__}"
         except RecursionError:
             raise
         except Exception as error:  # a damaged TensorFlow raises whatever it likes
-            raise MissingPackage(library, f"a {name}", str(error), _INSTEAD.get(library, "")) from error
-        kinds, package = _module(library).KINDS, f"{library} {version}"
+            raise MissingPackage(library, f"a {name}", str(error), _ALTERNATIVES.get(library, "")) from error
     else:
         raise ExchangeError(f"what arrived is damaged, or from another version of tfkernels: {name!r}")
+    kinds = _module(library).KINDS
     if name not in kinds:
         raise ExchangeError(f"a {name} arrived, and {package} here has none such; pass a value of another type")
 
@@ -61,6 +88,7 @@ def builder(name: str) -> typing.Callable[[typing.List[typing.Any]], typing.Any]
     return build
 
 
+@functools.lru_cache(maxsize=None)
 def _module(library: str) -> typing.Any:
     try:
         return importlib.import_module("tfkernels.transfer.types." + _MODULES[library])

@@ -6,7 +6,7 @@ import scipy
 import scipy.sparse
 
 from tfkernels.errors import ExchangeError
-from tfkernels.transfer.types.kind import Kind, Parts, attributes, named
+from tfkernels.transfer.types.registry import Kind, Parts, attributes, named
 
 Sparse = typing.Any
 

@@ -1,8 +1,7 @@
-"""TensorFlow. A dense tensor or variable with a value arrives as that value, an array: it is the exact counterpart that
-every kernel has, TensorFlow 1's without eager execution and those without TensorFlow included.
+"""TensorFlow's tensors and variables.
 
-Ragged and sparse ones have none. They arrive as what they are where TensorFlow executes eagerly, and elsewhere as the
-``…Value`` that ``Session.run`` gives.
+Dense ones that have a value arrive as an array, in every kernel. Ragged and sparse ones arrive as themselves where
+TensorFlow executes eagerly, and elsewhere as the ``…Value`` that ``Session.run`` gives.
 """
 
 import typing
@@ -10,8 +9,8 @@ import typing
 import tensorflow as tf
 
 from tfkernels.errors import NotPortable
-from tfkernels.transfer.types import containers, python
-from tfkernels.transfer.types.kind import Kind, Parts, attributes, named, stand_in
+from tfkernels.transfer.types import keras, python
+from tfkernels.transfer.types.registry import Kind, Parts, attributes, named, stand_in
 
 Tensor = typing.Any
 
@@ -77,4 +76,4 @@ KINDS = named(*[kind for cls, kind in _KINDS if cls is not None and kind.name])
 
 def find(value: typing.Any) -> typing.Optional[Kind]:
     found = next((kind for cls, kind in _KINDS if cls is not None and isinstance(value, cls)), None)
-    return found or containers.find(value)
+    return found or keras.find_container(value)
