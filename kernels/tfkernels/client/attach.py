@@ -82,6 +82,8 @@ class AttachedKernel(Kernel):
                 f"Kernel {self.name} runs no more: it was attached to {self._kernel.file}. List those that run with: "
                 "%tfkernels attach"
             ) from error
+        self.title = f"attached to {self._kernel.kernel} {self._kernel.notebook}".rstrip() + f", {self._kernel.id}"
+        self.magic = f"%%{self.name}"
 
     def _open(self, notice: str) -> KernelConnection:
         return AttachedConnection(self.name, AttachedProcess(self._kernel), notice)
@@ -90,15 +92,6 @@ class AttachedKernel(Kernel):
     def busy(self) -> bool:
         """Whether a cell runs there, its own notebook's too, or one of ours waits."""
         return super().busy or (isinstance(self._connection, AttachedConnection) and self._connection.runs_other_cell)
-
-    @property
-    def title(self) -> str:
-        name = " ".join(part for part in (self._kernel.kernel, self._kernel.notebook) if part)
-        return f"attached to {name}, {self._kernel.id}"
-
-    @property
-    def magic(self) -> str:
-        return f"%%{self.name}"
 
     @property
     def file(self) -> str:
@@ -216,7 +209,7 @@ class AttachedConnection(KernelConnection):
     def interrupt(self, cell: Cell) -> None:
         """Takes back a cell that waits there behind one of the kernel's own notebook."""
         with self._lock:
-            waits = cell is self._current and not cell.running
+            waits = cell is self.current and not cell.running
             if waits and (self._token is None or self._token.cancel()):
                 self._abandon(cell)
                 return
@@ -225,8 +218,8 @@ class AttachedConnection(KernelConnection):
     def kill(self) -> None:
         """Leaves the cell in the kernel."""
         with self._lock:
-            if self._current is not None:
-                self._abandon(self._current)
+            if self.current is not None:
+                self._abandon(self.current)
 
     def close(self, end: str = "left") -> None:
         self._close_deadline = time.monotonic() + EXIT_TIMEOUT
@@ -243,10 +236,10 @@ class AttachedConnection(KernelConnection):
 
     def _end_kernel(self, channels: Channels) -> None:
         """Gives the cell that runs there a moment to end."""
-        while self._current is not None and time.monotonic() < self._close_deadline:
+        while self.current is not None and time.monotonic() < self._close_deadline:
             self._exchange(channels)
-        if self._current is not None:
-            self._abandon(self._current)
+        if self.current is not None:
+            self._abandon(self.current)
 
     def _send_cell(self, cell: Cell) -> None:
         if self._token is None and not self.unreachable:

@@ -27,10 +27,8 @@ class Connection(Protocol):
 
     name: str
     ready: threading.Event
-
-    @property
-    def second_interrupt(self) -> str:
-        """The effect of a second interrupt, when the first had none."""
+    second_interrupt: str
+    """The effect of a second interrupt, when the first had none."""
 
     def submit(self, cell: Cell) -> None: ...
     def interrupt(self, cell: Cell) -> None: ...

@@ -47,6 +47,7 @@ class KernelConnection:
         """``notice`` is shown on standard error before the output of the first cell."""
         self.name = name
         self.process = process
+        self.second_interrupt = process.second_interrupt
         self.ready = threading.Event()
         self.ended = threading.Event()
         self.closing = False
@@ -66,8 +67,10 @@ class KernelConnection:
         self._lock = threading.RLock()
         self._doorbell = Doorbell()
         self._outbox: deque[tuple[str, Message]] = deque()
-        self._waiting: deque[Cell] = deque()
-        self._current: Cell | None = None
+        self.waiting: deque[Cell] = deque()
+        """The cells that wait for their turn."""
+        self.current: Cell | None = None
+        """The cell that runs there."""
         self._reply: dict[str, Any] | None = None
         self._idle_since: float | None = None
         self._requests: dict[str, SimpleQueue[dict[str, Any]]] = {}
@@ -78,24 +81,10 @@ class KernelConnection:
 
     # Cells
 
-    @property
-    def current(self) -> Cell | None:
-        """The cell that runs there."""
-        return self._current
-
-    @property
-    def waiting(self) -> list[Cell]:
-        """The cells that wait for their turn."""
-        return list(self._waiting)
-
-    @property
-    def second_interrupt(self) -> str:
-        return self.process.second_interrupt
-
     def submit(self, cell: Cell) -> None:
         with self._lock:
             if not self.ended.is_set():
-                self._waiting.append(cell)
+                self.waiting.append(cell)
                 self.wake()
                 return
         cell.finish(failure=self.failure_of(cell))
@@ -103,13 +92,13 @@ class KernelConnection:
     def interrupt(self, cell: Cell) -> None:
         """Drops a cell that waits; interrupts one that runs, as soon as an interrupt reaches its code."""
         with self._lock:
-            if cell in self._waiting:
-                self._waiting.remove(cell)
-                if not self.ready.is_set() and not self._waiting:  # no other cell needs the kernel that starts
+            if cell in self.waiting:
+                self.waiting.remove(cell)
+                if not self.ready.is_set() and not self.waiting:  # no other cell needs the kernel that starts
                     self.closing = True
                     self.wake()
                 cell.finish(failure=CellCancelled.before_start(self.name))
-            elif cell is self._current:
+            elif cell is self.current:
                 cell.interrupts += 1
                 if cell.running:
                     self._interrupt(cell)
@@ -134,8 +123,8 @@ class KernelConnection:
         """Ends the kernel and the thread. A cell that runs fails with ``KernelDied``: the kernel "was ``end``"."""
         with self._lock:
             self.closing, self._end = True, end
-            if self._current is not None:
-                self._stop(self._current)
+            if self.current is not None:
+                self._stop(self.current)
             self.wake()
         if threading.current_thread() is not self._thread:
             self._thread.join(THREAD_END_TIMEOUT)
@@ -232,8 +221,8 @@ class KernelConnection:
         with self._lock:
             self.failure = failure
             self.ended.set()
-            cells = [*([self._current] if self._current else []), *self._waiting]
-            self._waiting.clear()
+            cells = [*([self.current] if self.current else []), *self.waiting]
+            self.waiting.clear()
             self._release_current()
         self.ready.set()
         for cell in cells:
@@ -253,7 +242,7 @@ class KernelConnection:
 
     def _end_kernel(self, channels: Channels) -> None:
         """Asks an idle kernel to end by itself; one that runs a cell is killed."""
-        if self._current is None:
+        if self.current is None:
             channels.send("control", self.message("shutdown_request", {"restart": False}))
 
     def _stop(self, cell: Cell) -> None:  # noqa: ARG002 (AttachedConnection interrupts only the cell)
@@ -261,8 +250,8 @@ class KernelConnection:
 
     def _send(self, channels: Channels) -> None:
         with self._lock:
-            while self._current is None and self._waiting and self._waiting[0].can_run() and not self.closing:
-                self._start_cell(self._waiting.popleft())
+            while self.current is None and self.waiting and self.waiting[0].can_run() and not self.closing:
+                self._start_cell(self.waiting.popleft())
             while self._outbox:
                 channels.send(*self._outbox.popleft())
 
@@ -274,7 +263,7 @@ class KernelConnection:
         except Exception as error:  # noqa: BLE001 (`result` raises it)
             cell.finish(failure=error)
             return
-        self._current = cell
+        self.current = cell
         self._send_cell(cell)
         if self._notice:
             self._output.deliver_stderr(self._notice, cell)
@@ -287,12 +276,12 @@ class KernelConnection:
         self._outbox.append(("shell", cell.request))
 
     def _release_current(self) -> None:
-        with self._lock:
-            self._current = None
+        with self._lock:  # an interrupt that is just being sent is meant for this cell
+            self.current = None
 
     def _check_times(self) -> float:
         """Looks after interrupts and the time limit. Returns the seconds until the next look."""
-        cell = self._current
+        cell = self.current
         if cell is None or cell.done():
             return POLL_INTERVAL
         interval = POLL_INTERVAL
@@ -313,7 +302,7 @@ class KernelConnection:
     def _sort(self, received: list[Received]) -> None:
         mine: list[Message] = []
         late: list[Message] = []
-        cell = self._current
+        cell = self.current
         for channel, message in received:
             parent = message["parent_header"].get("msg_id")
             if cell is not None and parent == cell.id:
@@ -353,7 +342,7 @@ class KernelConnection:
                 self._interrupt(cell)
 
     def _finish_cell(self) -> None:
-        cell = self._current
+        cell = self.current
         if cell is None or self._idle_since is None:
             return
         if self._reply is None:  # ipykernel sends none after an interrupt between the cell and its reply
@@ -368,4 +357,4 @@ class KernelConnection:
         """Text that TensorFlow's C++ runtime and child processes wrote to file descriptor 2."""
         text = self.process.new_stderr()
         if text:
-            self._output.deliver_stderr(text, self._current)
+            self._output.deliver_stderr(text, self.current)

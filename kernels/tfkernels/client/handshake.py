@@ -150,14 +150,8 @@ class Handshake:
 
         An attached kernel may be busy for as long as its notebook likes; it only has to live.
         """
-        content = {
-            "code": "",
-            "silent": True,
-            "store_history": False,
-            "user_expressions": expressions,
-            "allow_stdin": False,
-            "stop_on_error": False,
-        }
+        flags = {"silent": True, "store_history": False, "allow_stdin": False, "stop_on_error": False}
+        content = {"code": "", "user_expressions": expressions, **flags}
         while True:
             request = self._message("execute_request", content)
             self._channels.send("shell", request)

@@ -61,10 +61,10 @@ def loaded(inputs: Inputs, relay: Relay) -> Iterator[list[SegmentLease]]:
     if isinstance(values, SegmentLease):
         yield [values]  # the caller of ``pack`` closes it
         return
-    packed = encode(values)
+    packed = encode(values) if values else None
     with ExitStack() as stack:
         leases = [stack.enter_context(kernel.evaluate(names, relay)) for kernel, names in expressions.items()]
-        if values:
+        if packed is not None:
             leases.append(stack.enter_context(write(packed)))
         for lease in leases:
             lease.reusable = True

@@ -61,16 +61,8 @@ class Kernel:
     def _look_up(self) -> None:
         """Before each start: its environment may have been rebuilt since. Raises ``UnknownKernel``."""
         self.spec = kernelspecs.get(self.name)
-
-    @property
-    def title(self) -> str:
-        """Its name in Jupyter's picker."""
-        return str(self.spec.spec.get("display_name", ""))
-
-    @property
-    def magic(self) -> str:
-        """The beginning of a cell for it."""
-        return self.spec.magic
+        self.title = str(self.spec.spec.get("display_name", ""))  # in Jupyter's picker
+        self.magic = self.spec.magic  # the beginning of a cell for it
 
     def __enter__(self) -> Kernel:
         return self
@@ -105,7 +97,7 @@ class Kernel:
     @property
     def waiting(self) -> list[Cell]:
         """The cells that wait for their turn there."""
-        return self._connection.waiting if self._connection is not None else []
+        return list(self._connection.waiting) if self._connection is not None else []
 
     @property
     def state(self) -> str:
@@ -152,8 +144,7 @@ class Kernel:
         gets every output as a notebook would store it.
 
         Raises ``RemoteError`` if the cell does, ``ExchangeError`` if a value cannot be passed (then nothing is bound),
-        ``CellTimeout``, ``KernelDied`` if the kernel's process ends (the next cell gets a fresh one),
-        ``KernelStartError``.
+        ``CellTimeout``, ``KernelDied`` (the next cell gets a fresh kernel), ``KernelStartError``.
         """
         relay = relay_for(show)
         self.begin()  # before memory is taken: a kernel that cannot start takes none
@@ -189,17 +180,9 @@ class Kernel:
                 with postponed():
                     for kernel, expressions in references.items():
                         submitted.append(kernel.evaluate_later(expressions, relay, self._connect().wake))
-                    cell = self.make_cell(
-                        code,
-                        leases,
-                        outputs,
-                        relay,
-                        needs=tuple(submitted),
-                        foreground=False,
-                        timeout=timeout,
-                        store_history=store_history,
-                        on_result=deliver,
-                    )
+                    options: dict[str, Any] = {"timeout": timeout, "store_history": store_history, "on_result": deliver}
+                    needs = tuple(submitted)
+                    cell = self.make_cell(code, leases, outputs, relay, foreground=False, needs=needs, **options)
                     cell.submit()
                     submitted.append(cell)
             except BaseException:
@@ -217,9 +200,8 @@ class Kernel:
 
     def evaluate_later(self, expressions: Mapping[str, str], relay: Relay, wake: Callable[[], None]) -> Cell:
         """A queued cell that evaluates expressions for another kernel, and calls ``wake`` at its end."""
-        cell = self.make_cell(
-            "", [], expressions, relay, foreground=False, store_history=False, shows_failure=False, on_end=wake
-        )
+        options: dict[str, Any] = {"store_history": False, "shows_failure": False, "on_end": wake}
+        cell = self.make_cell("", [], expressions, relay, foreground=False, **options)
         cell.submit()
         return cell
 
@@ -250,7 +232,7 @@ class Kernel:
                 "store_history": store_history,
                 "user_expressions": {},
                 "allow_stdin": foreground and relay.can_ask,
-                # There is one request at a time and no queue to abort; aborting would swallow the next cell.
+                # There is no queue to abort: aborting would swallow the next cell.
                 "stop_on_error": False,
             }
             exchange = {
@@ -262,20 +244,11 @@ class Kernel:
                 "segment": memory.address if memory is not None else None,
                 "reuse_input_segments": memory.reuse(inputs) if memory is not None else [],
             }
+            options["on_size"] = lambda size: self._remember_size(expressions, size)
             request = connection.message("execute_request", content, {"tfkernels": exchange})
-            sent = sum(lease.size for lease in inputs)
-            _log.debug(
-                "%s: cell %s with inputs of %d bytes", self.name, log.short_id(request["header"]["msg_id"]), sent
-            )
-            return Cell(
-                connection,
-                request,
-                relay,
-                inputs=inputs,
-                outputs=memory,
-                on_size=lambda size: self._remember_size(expressions, size),
-                **options,
-            )
+            size, cell_id = sum(lease.size for lease in inputs), log.short_id(request["header"]["msg_id"])
+            _log.debug("%s: cell %s with inputs of %d bytes", self.name, cell_id, size)
+            return Cell(connection, request, relay, inputs=inputs, outputs=memory, **options)
         except BaseException:
             if memory is not None:
                 memory.close()

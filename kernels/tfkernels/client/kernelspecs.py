@@ -120,22 +120,22 @@ def get(name: str) -> KernelSpec:
     known = find()
     if name in known:
         return known[name]
-    _look_for_files_left(name)
+    _check_free_files(name)
     others = python_kernels()
     if name in others:
         return _other(name, others[name])
-    if name in ("tf1", "tf2"):
-        listed = f" Registered are: {', '.join(sorted(known))}." if known else ""
-        raise UnknownKernel(f"There is no kernel {name!r}. Install it with: tfkernels install {name}.{listed}")
-    near = difflib.get_close_matches(name, sorted({*known, *others}), n=3, cutoff=0.4)
+    usual = name in ("tf1", "tf2")
+    names = sorted({*known, *others})
+    near = [] if usual else difflib.get_close_matches(name, names, n=3, cutoff=0.4)
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
-    listed = f" Registered are: {', '.join(sorted({*known, *others}))}." if known or others else ""
+    listed = f" Registered are: {', '.join(names)}." if names else ""
+    release, install = ("it", name) if usual else ("a release of TensorFlow", "RELEASE")
     raise UnknownKernel(
-        f"There is no kernel {name!r}.{hint}{listed} Install a release of TensorFlow with: tfkernels install RELEASE"
+        f"There is no kernel {name!r}.{hint}{listed} Install {release} with: tfkernels install {install}"
     )
 
 
-def _look_for_files_left(name: str) -> None:
+def _check_free_files(name: str) -> None:
     """A process that can open no more files finds no kernel, and would advise to install one that is there."""
     try:
         os.close(os.open(os.devnull, os.O_RDONLY))

@@ -41,24 +41,17 @@ class KernelInfo(NamedTuple):
 
 
 class Process:
-    """A kernel's process, as far as every kernel has one. The defaults do nothing to it."""
+    """A kernel's process, with the interface that the connection uses. The defaults leave it alone."""
 
-    owned = False
-    """Whether this process started it and ends it."""
-    needs_setup = True
-    """Whether the kernel has to be prepared for values."""
+    owned = False  # whether this process started it and ends it
+    needs_setup = True  # whether the kernel has to be prepared for values
     interrupt_by_message = True
     pid: int | None = None
-    connection: dict[str, Any]
-    """The content of its connection file."""
-    folder: Path
-    """The folder of its connection file."""
-    start_hint = ""
-    """The command for a kernel that does not start."""
-    after_end = ""
-    """What happens to the next cell after its end."""
-    second_interrupt = ""
-    """The effect of a second interrupt, when the first had none."""
+    connection: dict[str, Any]  # the content of its connection file
+    folder: Path  # the folder of its connection file
+    start_hint = ""  # the command for a kernel that does not start
+    after_end = ""  # what happens to the next cell after its end
+    second_interrupt = ""  # the effect of a second interrupt, when the first had none
 
     def parent_watch(self) -> dict[str, Any] | None:
         """Folder and process group for ``kernel_side.parent_watch``, for a kernel that needs setup."""
@@ -104,10 +97,9 @@ class KernelProcess(Process):
         try:
             self.folder = runtime_dir.make()
         except OSError as error:
+            command = "Free some space, or set TMPDIR to a folder that you can write."
             cause = f"its socket folder cannot be created ({error})"
-            raise KernelStartError.of(
-                spec.name, cause, "Free some space, or set TMPDIR to a folder that you can write."
-            ) from error
+            raise KernelStartError.of(spec.name, cause, command) from error
         try:
             self._start(spec)
         except OSError as error:
@@ -115,9 +107,8 @@ class KernelProcess(Process):
             if error.filename is not None and error.filename == spec.command("")[0]:
                 cause = f"{error.strerror} ({error.filename}); its environment may be deleted or damaged"
                 raise KernelStartError.of(spec.name, cause, spec.rebuild_hint) from error
-            raise KernelStartError.of(
-                spec.name, str(error.strerror or error), "Free that resource and run the cell again."
-            ) from error
+            cause = str(error.strerror or error)
+            raise KernelStartError.of(spec.name, cause, "Free that resource and run the cell again.") from error
         except BaseException:
             runtime_dir.remove(self.folder)
             raise
@@ -212,11 +203,8 @@ def _check_free_files(name: str) -> None:
         while len(opened) < FILES_NEEDED:
             opened.append(os.open(os.devnull, os.O_RDONLY))
     except OSError as error:
-        raise KernelStartError.of(
-            name,
-            f"this process has too many files open ({error.strerror})",
-            "Close some, or raise the limit (ulimit -n).",
-        ) from error
+        cause = f"this process has too many files open ({error.strerror})"
+        raise KernelStartError.of(name, cause, "Close some, or raise the limit (ulimit -n).") from error
     finally:
         for descriptor in opened:
             os.close(descriptor)
