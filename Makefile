@@ -1,16 +1,20 @@
-# Two commands for newcomers: `make demo` and `make test`. Both set up everything they need, and are safe to repeat.
+# Two commands for newcomers: `make demo` and `make check`. Both set up everything they need, and are safe to repeat.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # Environments of a checkout stay in the checkout, unless told otherwise.
 export TFKERNELS_HOME ?= $(CURDIR)/build/tfkernels
 
-.PHONY: demo test test-slow soak lint format bench catalogue dist clean
+.PHONY: demo check test test-slow soak lint format bench catalogue dist clean
 
 demo: $(VENV)/installed
 	$(BIN)/tfkernels demo
 
-# Two at once, whole files each: the tests of a file share kernels.
+# What to run after each change: half a minute.
+check: $(VENV)/installed-test lint
+	$(BIN)/python -m pytest -n 2 tests/unit
+
+# All rings. Two files at once, and whole files each: the tests of a file share kernels.
 test: $(VENV)/installed-test lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from typer.testing import CliRunner
 
 from tests.support.commands import command, tfkernels
+from tests.support.waiting import eventually
 from tfprovisioner.cli.app import app
 from tfprovisioner.kernelspecs.install import Installed
 
@@ -81,9 +81,7 @@ def test_an_interrupt_ends_it_at_once_and_leaves_nothing(home: Path, tmp_path: P
     process = subprocess.Popen(
         command("bisect", notebook, "--good", "1.15", "--bad", "2.0"), stderr=subprocess.PIPE, text=True
     )
-    deadline = time.monotonic() + 120
-    while not running.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.1)
+    eventually(lambda: running.exists() or process.poll() is not None, timeout=200)
     os.kill(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said

@@ -20,8 +20,10 @@ import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from tests.support.batches import KERNEL, engine, gone, lasting, notes, pid, printed, start_client, task, until
+from tests.support.batches import KERNEL, engine, lasting, notes, pid, printed, start_client, task
 from tests.support.commands import command
+from tests.support.processes import alive
+from tests.support.waiting import eventually
 from tfprovisioner.batch.dask.cluster import Options
 from tfprovisioner.batch.execute.workdir import pack
 from tfprovisioner.batch.outcomes import Progress
@@ -55,7 +57,7 @@ def test_every_run_once_in_processes_of_their_own_and_nothing_is_left(tmp_path: 
     assert [(data, threads) for data, _, threads in said] == [("42", "None")] * 3
     workers = {int(worker) for _, worker, _ in said}
     assert os.getpid() not in workers
-    assert all(map(gone, workers))
+    assert not any(map(alive, workers))
     assert {progress.run for progress in told if progress.state == "running"} >= outcomes.keys() - {"wrong"}
     # The process that workers are forked from stays as long as this one, with its socket.
     assert [name for name in os.listdir(tmp_path) if not name.startswith("pymp-")] == ["data.txt"]
@@ -127,7 +129,7 @@ def test_a_worker_that_dies_has_its_run_executed_again(tmp_path: Path) -> None:
     with engine(2, told, Options(workers=2)) as started, ThreadPoolExecutor(1) as thread:
         killed = thread.submit(_kill_the_worker, tmp_path / "lasting.1")
         executed = {each.outcome.run.name: each for each in started.run(tasks)}
-        until(lambda: gone(killed.result()), "the kernel of a killed worker lives on")
+        eventually(lambda: not alive(killed.result()))
     assert {name: (each.outcome.state, each.outcome.attempts) for name, each in executed.items()} == {
         "lasting": ("passed", 2), "other": ("passed", 1),
     }  # fmt: skip
@@ -140,7 +142,7 @@ def test_a_run_that_kills_its_workers_fails_in_the_end(tmp_path: Path) -> None:
     with engine(1, [], Options(retries=1)) as started, ThreadPoolExecutor(1) as thread:
         killed = thread.map(_kill_the_worker, [tmp_path / "deadly.1", tmp_path / "deadly.2"])
         (executed,) = started.run(tasks)
-        until(lambda: all(map(gone, killed)), "the kernel of a killed worker lives on")
+        eventually(lambda: not any(map(alive, killed)))
     assert executed.outcome.failure is not None
     assert executed.outcome.failure.kind == "WorkerDied"
     assert "died 2 times" in executed.outcome.failure.message
@@ -159,7 +161,7 @@ def test_whatever_ends_the_client_ends_workers_and_kernels(tmp_path: Path, numbe
             client.kill()
         _, said = client.communicate(timeout=60)
         assert said.rstrip().endswith("KeyboardInterrupt" if number == signal.SIGINT else "")
-        until(lambda: all(gone(each.pid) for each in everything), "something lives on")
+        eventually(lambda: not any(alive(each.pid) for each in everything))
     finally:
         client.kill()
     if number == signal.SIGINT:
@@ -180,13 +182,13 @@ def test_after_sigkill_only_the_rest_is_run(tmp_path: Path) -> None:
     arguments = command("run", "nb.ipynb", "-k", KERNEL, "--grid", "n=1,2", "--workers", "2", "-o", "out")
     client = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
-        until((tmp_path / "out" / f"nb-{KERNEL}-n=1.ipynb").exists, "the first run does not end")
-        until(lambda: list(tmp_path.glob("2.*")), "the second run does not begin")
+        eventually((tmp_path / "out" / f"nb-{KERNEL}-n=1.ipynb").exists)
+        eventually(lambda: list(tmp_path.glob("2.*")))
         (kernel,) = (int(file.suffix[1:]) for file in tmp_path.glob("2.*"))
     finally:
         client.kill()
         client.communicate(timeout=60)
-    until(lambda: gone(kernel), "a kernel lives on")
+    eventually(lambda: not alive(kernel))
     (tmp_path / "go").touch()
     again = subprocess.run([*arguments, "--resume"], capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr

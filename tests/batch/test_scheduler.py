@@ -16,7 +16,9 @@ import pytest
 from distributed.security import Security
 
 from tests.support import clusters
-from tests.support.batches import engine, gone, lasting, notes, pid, printed, start_client, task, until, wait_for
+from tests.support.batches import engine, lasting, notes, pid, printed, start_client, task, wait_for
+from tests.support.processes import alive
+from tests.support.waiting import eventually
 from tfprovisioner.batch.dask import cluster
 from tfprovisioner.batch.dask.cluster import Options
 from tfprovisioner.batch.execute.workdir import pack, unpack
@@ -97,7 +99,7 @@ def test_a_worker_killed_in_the_middle(cluster_of_two: Options, tmp_path: Path) 
         worker = kernels[0].parent()
         assert worker is not None
         worker.kill()
-        until(lambda: gone(kernels[0].pid), "the kernel of a killed worker lives on")
+        eventually(lambda: not alive(kernels[0].pid))
         return kernels[1].pid
 
     tasks = [task("one", lasting(tmp_path, "one", 1)), task("other", wait_for(tmp_path / "one.2", tmp_path, "other"))]
@@ -105,7 +107,7 @@ def test_a_worker_killed_in_the_middle(cluster_of_two: Options, tmp_path: Path) 
     with engine(2, told, cluster_of_two) as started, ThreadPoolExecutor(1) as thread:
         killed = thread.submit(kill_one)
         executed = {each.outcome.run.name: each.outcome for each in started.run(tasks)}
-        until(lambda: gone(killed.result()), "a kernel is left")
+        eventually(lambda: not alive(killed.result()))
     assert {name: (outcome.state, outcome.attempts) for name, outcome in executed.items()} == {
         "one": ("passed", 2), "other": ("passed", 1),
     }  # fmt: skip
@@ -119,7 +121,7 @@ def test_a_client_that_is_killed_leaves_no_kernel_and_the_workers(cluster_of_two
         workers = [kernel.parent() for kernel in kernels]
         client.kill()
         client.communicate(timeout=60)
-        until(lambda: all(gone(kernel.pid) for kernel in kernels), "a kernel of a client that was killed lives on")
+        eventually(lambda: not any(alive(kernel.pid) for kernel in kernels))
         assert all(worker is not None and worker.is_running() for worker in workers)
     finally:
         client.kill()
@@ -175,7 +177,7 @@ def test_a_scheduler_that_dies_takes_the_kernels_with_it(tmp_path: Path) -> None
         killed = thread.submit(kill_the_scheduler, process)
         with pytest.raises(ProvisionError, match=r"connection to the scheduler was lost.*--resume"):
             list(started.run([task("lasting", lasting(tmp_path, "lasting"))]))
-        until(lambda: gone(killed.result()), "a kernel is left without its scheduler")
+        eventually(lambda: not alive(killed.result()))
 
 
 def test_a_cluster_with_certificates_and_a_worker_of_two_threads(tmp_path: Path) -> None:

@@ -9,11 +9,11 @@ import subprocess
 import textwrap
 from pathlib import Path
 
-import psutil
 import pytest
 
-from tests.fault.test_killed_owner import within
 from tests.support.commands import command
+from tests.support.processes import alive
+from tests.support.waiting import eventually
 from tfprovisioner.batch import output_dir
 
 pytestmark = pytest.mark.usefixtures("installed")
@@ -130,23 +130,17 @@ def pids(place: Path) -> list[int]:
     return [int(word) for path in place.glob("*.pids") for word in path.read_text().split()]
 
 
-def alive(place: Path) -> list[int]:
-    return [
-        pid for pid in pids(place) if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    ]
-
-
 @pytest.mark.parametrize("handler", ["", "signal.signal(signal.SIGINT, signal.SIG_IGN)"], ids=["", "deaf"])
 def test_ctrl_c_ends_all_of_them(tmp_path: Path, handler: str) -> None:
     script(tmp_path, _LASTING.replace("HANDLER", handler))
     with _started(tmp_path, "-o", "out") as process:
-        assert within(60, lambda: len(pids(tmp_path)) == 4)
+        eventually(lambda: len(pids(tmp_path)) == 4)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert ("KeyboardInterrupt" in errors) is not bool(handler)
     assert "--resume --output out" in errors
-    assert within(10, lambda: not alive(tmp_path))
+    eventually(lambda: not any(map(alive, pids(tmp_path))))
     assert not list((tmp_path / "out").glob("model*.json")), "a run that was interrupted has no outcome"
 
 
@@ -154,10 +148,10 @@ def test_ctrl_c_ends_all_of_them(tmp_path: Path, handler: str) -> None:
 def test_nothing_outlives_a_command_that_is_killed(tmp_path: Path, number: int) -> None:
     script(tmp_path, _LASTING.replace("HANDLER", ""))
     with _started(tmp_path) as process:
-        assert within(60, lambda: len(pids(tmp_path)) == 4)
+        eventually(lambda: len(pids(tmp_path)) == 4)
         process.send_signal(number)
         process.communicate(timeout=30)
-    assert within(10, lambda: not alive(tmp_path)), alive(tmp_path)
+    eventually(lambda: not any(map(alive, pids(tmp_path))))
 
 
 def _started(place: Path, *arguments: str) -> subprocess.Popen[str]:

@@ -1,5 +1,6 @@
 """What a user sees: the kernels in JupyterLab's picker, and a notebook that uses both, in a real browser."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -7,7 +8,6 @@ import secrets
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,8 @@ from typing import Any
 import nbformat
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
+
+from tests.support.waiting import eventually
 
 NAMES = {"tf1": "TensorFlow 1.15 · Python 3.7", "tf2": "TensorFlow 2.21 · Python 3.13"}
 LOGOS = {"logo-svg": "image/svg+xml", "logo-32x32": "image/png", "logo-64x64": "image/png"}
@@ -104,16 +106,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def _wait_until_ready(process: "subprocess.Popen[bytes]", runtime: Path, token: str, root: Path, log: Path) -> Server:
     info = runtime / f"jpserver-{process.pid}.json"
-    deadline = time.monotonic() + START_TIMEOUT
-    while process.poll() is None and time.monotonic() < deadline:
-        try:
+
+    def ready() -> Server | None:
+        assert process.poll() is None, f"JupyterLab did not start:\n{log.read_text(encoding='utf-8', errors='replace')}"
+        with contextlib.suppress(OSError, ValueError):  # not written yet, half written, or not listening yet
             server = Server(json.loads(info.read_text(encoding="utf-8"))["port"], token, root)
-            if server.get("/api/status")[0] == 200:
-                return server
-        except (OSError, ValueError):
-            pass  # not written yet, half written, or not listening yet
-        time.sleep(0.1)
-    raise AssertionError(f"JupyterLab did not start:\n{log.read_text(encoding='utf-8', errors='replace')}")
+            return server if server.get("/api/status")[0] == 200 else None
+        return None
+
+    started = eventually(ready, START_TIMEOUT)
+    assert started is not None
+    return started
 
 
 def _write_notebook(path: Path) -> None:

@@ -8,7 +8,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.waiting import eventually
 from tfprovisioner.kernelspecs.install import Installed
 
 _SERVER = """
@@ -45,13 +45,15 @@ def server(folder: Path, kernels: Path) -> Iterator[tuple[HTTPConnection, Path]]
         process = subprocess.Popen(command, env=variables, stdout=log, stderr=log)
     try:
         info = runtime / f"jpserver-{process.pid}.json"
-        while not (info.exists() and info.read_text().endswith("}")):
+
+        def ready() -> bool:
             assert process.poll() is None, (folder / "log").read_text()
-            time.sleep(0.1)
+            if not (info.exists() and info.read_text().endswith("}")):
+                return False
+            return listens(json.loads(info.read_text())["port"])  # it says where before it does
+
+        eventually(ready)
         port = json.loads(info.read_text())["port"]
-        while not listens(port):  # it says where before it does
-            assert process.poll() is None, (folder / "log").read_text()
-            time.sleep(0.1)
         with closing(HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
             yield connection, opened
     finally:

@@ -11,6 +11,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -20,6 +21,7 @@ import pytest
 
 from tests.support.commands import built, command, in_a_mount, left, tfkernels
 from tests.support.notebooks import run_cells, text
+from tests.support.waiting import eventually
 from tfprovisioner.environments import store
 from tfprovisioner.environments.build import BACKENDS
 from tfprovisioner.environments.request import InstallRequest
@@ -31,11 +33,11 @@ from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons.choose import Interpreter
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
+def start(*arguments: str, **variables: str) -> subprocess.Popen[str]:
     """An install in a process group of its own, with all that it starts."""
     return subprocess.Popen(
-        command("install", *arguments, "--user"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        start_new_session=True,
+        command("install", *arguments, "--user"), env={**os.environ, **variables}, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
 
 
@@ -107,7 +109,8 @@ def test_killed_at_any_moment(place: Path, soak: bool) -> None:
 def kill_a_build(place: Path, step: str, seconds: float, machine: bool) -> None:
     process = start("tf1", "--rebuild")
     wait_for(process, step)
-    time.sleep(seconds)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
     kill(process, machine)
     check_kernels(place)
 
@@ -164,13 +167,14 @@ def kill_a_rebuild(
     def changed(paths: list[Path]) -> bool:
         return any(before.get(path) != path.stat().st_mtime_ns for path in paths if path.exists())
 
-    if aim == "anywhere":
-        time.sleep(seconds)
-    else:  # what follows it takes milliseconds, and deleting the old environment some tenths of a second
+    if (
+        aim != "anywhere"
+    ):  # what follows it takes milliseconds, and deleting the old environment some tenths of a second
         find = built if aim == "at the record" else registered
-        while process.poll() is None and not changed(find(place)):
-            time.sleep(0.0005)
-        time.sleep(dice.choice([0, 0.002, 0.01, 0.05, 0.2]) * dice.random())
+        eventually(lambda: process.poll() is not None or changed(find(place)), interval=0.0005)
+        seconds = dice.choice([0, 0.002, 0.01, 0.05, 0.2]) * dice.random()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
     kill(process, machine)
     return process
 
@@ -186,11 +190,14 @@ def check_work(place: Path) -> None:
 
 def wait_for_ends(groups: list[int]) -> None:
     """What killed commands had started may go on, and write."""
-    for group in groups:
+
+    def runs(group: int) -> bool:
         with contextlib.suppress(ProcessLookupError):
-            while True:
-                os.killpg(group, 0)
-                time.sleep(0.1)
+            os.killpg(group, 0)
+            return True
+        return False
+
+    eventually(lambda: not any(map(runs, groups)), timeout=200)
 
 
 def test_eight_installs_at_once_do_the_work_once(place: Path, soak: bool) -> None:
@@ -213,12 +220,14 @@ def test_eight_installs_at_once_do_the_work_once(place: Path, soak: bool) -> Non
 
 
 def test_an_interrupt_stops_all_and_says_what_was_not_made(place: Path) -> None:
-    process = start("tf1", "tf2")
-    wait_for(process, "installing")
-    os.kill(
-        process.pid, signal.SIGINT
-    )  # this one alone, as from a supervisor; a terminal would signal its children, too
-    out, err = process.communicate(timeout=30)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # an index that never answers: nothing can be finished
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
+        process = start("tf1", "tf2", UV_DEFAULT_INDEX=address, UV_CACHE_DIR=str(place / "cache"))
+        silent.settimeout(200)
+        connection, _ = silent.accept()
+        with connection:
+            process.send_signal(signal.SIGINT)  # for this one alone; a terminal would send it to its children, too
+            out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in err
     assert "tf1: interrupted, nothing changed" in err

@@ -9,14 +9,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.support.processes import gone, parse, started
+from tests.support.waiting import eventually
 from tfkernels.client import runtime_dir as folders_module
 
 _OWNER = """
@@ -28,6 +27,8 @@ for name in ("tf1", "tf2"):
 END
 """
 
+_BUSY = 'kernel.run("print(1, flush=True)\\nwhile True: pass", show=lambda output: print("busy", flush=True))'
+
 # Adopts orphans, as systemd and container supervisors do; then a parent's number is never 1.
 _SUPERVISOR = """
 import ctypes, subprocess, sys, time
@@ -37,31 +38,6 @@ owner = subprocess.Popen([sys.executable, "-c", sys.argv[1]])
 print(owner.pid, flush=True)
 time.sleep(300)
 """
-
-
-@contextmanager
-def started(command: list[str], lines: int) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
-    """A process, and the first lines that it prints."""
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield process, [process.stdout.readline().strip() for _ in range(lines)]
-        finally:
-            process.kill()
-
-
-def within(seconds: float, condition: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return condition()
-
-
-def gone(pids: list[int], folders: list[Path]) -> bool:
-    alive = [pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE]
-    return not alive and not any(folder.exists() for folder in folders)
 
 
 def memory(pid: int) -> set[str]:
@@ -82,26 +58,20 @@ def held(files: set[str]) -> bool:
     return any(memory(pid) & files for pid in psutil.pids())
 
 
-def parse(lines: list[str]) -> tuple[list[int], list[Path]]:
-    words = [line.split() for line in lines]
-    return [int(number) for word in words for number in word[:2]], [Path(word[2]) for word in words]
-
-
 @pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGTERM])
 @pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])
 def test_killed_owner(installed: object, signal_number: int, busy: bool) -> None:
-    ending = "kernel.run('import time\\nwhile True: pass')" if busy else "time.sleep(300)"
-    with started([sys.executable, "-c", _OWNER.replace("END", ending)], 2) as (owner, lines):
-        pids, folders = parse(lines)
+    ending = _BUSY if busy else "print('idle', flush=True)\ntime.sleep(300)"
+    with started([sys.executable, "-c", _OWNER.replace("END", ending)], 3) as (owner, lines):
+        pids, folders = parse(lines[:2])
         assert all(folder.exists() for folder in folders)
-        time.sleep(0.5)
         files = memory(owner.pid)
         assert files & memory(pids[0]), "values are in memory of the owner, and the kernel looks into it"
         assert held(files)
         owner.send_signal(signal_number)
-        owner.wait(10)
-        assert within(30, lambda: gone(pids, folders)), f"{pids} or {folders} are still there"
-        assert within(30, lambda: not held(files))
+        owner.wait(60)
+        eventually(lambda: gone(pids, folders))
+        eventually(lambda: not held(files))
 
 
 def test_killed_owner_under_a_supervisor_that_adopts_orphans(installed: object) -> None:
@@ -109,18 +79,19 @@ def test_killed_owner_under_a_supervisor_that_adopts_orphans(installed: object) 
     with started([sys.executable, "-c", _SUPERVISOR, code], 3) as (_, lines):
         pids, folders = parse(lines[1:])
         os.kill(int(lines[0]), signal.SIGKILL)
-        assert within(30, lambda: gone(pids, folders)), f"{pids} or {folders} are still there"
+        eventually(lambda: gone(pids, folders))
 
 
 @pytest.mark.parametrize("delay", [0.05, 0.3, 0.6])
 def test_owner_killed_while_the_kernel_starts(installed: object, delay: float, tmp_path: Path) -> None:
     code = "import tfkernels, threading, time\nk = tfkernels.kernel('tf2')\nthreading.Thread(target=k.start).start()\n"
     code += "while k.pid is None: time.sleep(0.01)\nprint(k.pid, 0, k._process.folder, flush=True)\ntime.sleep(100)"
-    with started([sys.executable, "-c", _SUPERVISOR, code], 2) as (_, lines):
+    with started([sys.executable, "-c", _SUPERVISOR, code], 2) as (supervisor, lines):
         pids, folders = parse(lines[1:])
-        time.sleep(delay)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            supervisor.wait(delay)
         os.kill(int(lines[0]), signal.SIGKILL)
-        assert within(30, lambda: gone(pids[:1], folders)), f"{pids} or {folders} are still there"
+        eventually(lambda: gone(pids[:1], folders))
 
 
 def test_what_two_killed_processes_left_is_swept_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,7 +115,7 @@ def test_what_two_killed_processes_left_is_swept_by_the_next(monkeypatch: pytest
 def test_an_owner_that_simply_ends_takes_it_along(installed: object) -> None:
     with started([sys.executable, "-c", _OWNER.replace("END", "")], 2) as (owner, lines):
         pids, folders = parse(lines)
-        owner.wait(30)
+        owner.wait(60)
         assert gone(pids, folders)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 import pytest
 
-from tests.fault.test_killed_owner import within
+from tests.support.waiting import eventually
 from tfkernels.client.kernel import Kernel
 from tfkernels.errors import KernelDied
 from tfkernels.transfer.shared_memory import reader, writer
@@ -165,8 +165,8 @@ def test_an_owner_killed_halfway_through_its_input_leaves_nothing(
         monkeypatch.setenv("TMPDIR", temporary)
         pid, folder = killed_owner("tf2", how, folder=tmp_path).split()
         assert Path(folder).parent == Path(temporary)
-        assert within(30, lambda: not psutil.pid_exists(int(pid))), "nobody holds its memory any more"
-        assert within(30, lambda: list(Path(temporary).iterdir()) == [])
+        eventually(lambda: not psutil.pid_exists(int(pid)))
+        eventually(lambda: list(Path(temporary).iterdir()) == [])
 
 
 def shared_memory(pid: int) -> int:
@@ -190,7 +190,7 @@ def test_a_kernel_whose_visitor_is_killed_halfway_through_its_input_lives_on_wit
         killed_owner("", how, str(folder / "connection.json"), folder=tmp_path)
         assert remote["x, visited"] == (0, 0), "what was written by half was never bound"
         # The one more is the ticket of the last cell, an empty file; it stays until the next visitor's.
-        assert within(10, lambda: process.num_fds() <= before + 1)
-        assert within(10, lambda: shared_memory(process.pid) <= seen), "of the visitor's memory nothing is left"
+        eventually(lambda: process.num_fds() <= before + 1)
+        eventually(lambda: shared_memory(process.pid) <= seen)
     exchange(remote, 5)
     remote.run("del os.environ['TFKERNELS_POOL_IDLE']")

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.fault.test_killed_owner import within
+from tests.support.waiting import eventually
 from tfkernels.client.kernel import Kernel
 from tfkernels.errors import ExchangeError, RemoteError
 
@@ -181,7 +181,7 @@ def a_group(root: Path, limit: str) -> Iterator[Path]:
         try:
             yield made
         finally:
-            assert within(30, lambda: removed(made))
+            eventually(lambda: removed(made))
 
 
 @contextlib.contextmanager

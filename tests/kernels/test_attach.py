@@ -16,9 +16,10 @@ import pytest
 from jupyter_client.manager import KernelManager
 
 import tfkernels
-from tests.fault.test_killed_owner import started, within
 from tests.support.notebooks import run_cells, text
+from tests.support.processes import started
 from tests.support.specimens import assert_same
+from tests.support.waiting import eventually
 from tfkernels.client import discovery
 from tfkernels.client.attach import AttachedKernel
 from tfkernels.client.registry import known
@@ -105,7 +106,7 @@ def test_it_is_left_and_never_ended(other: Other, attached: AttachedKernel) -> N
     with pytest.raises(UsageError, match="Restart it in its own notebook"):
         attached.restart()
     cell = attached.submit("import time\ntime.sleep(100)")
-    assert within(30, lambda: cell.running)
+    eventually(lambda: cell.running)
     attached.shutdown()
     assert cell.done()
     assert other.value("kept") == "1", "it runs, and the cell that was ours does no more"
@@ -115,13 +116,13 @@ def test_it_is_left_and_never_ended(other: Other, attached: AttachedKernel) -> N
 def test_our_cells_wait_for_theirs_and_can_be_taken_back(other: Other, attached: AttachedKernel) -> None:
     attached.run("order = []")
     request = other.begin("order.append('theirs')")
-    assert within(30, lambda: attached.busy)
+    eventually(lambda: attached.busy)
     first = attached.submit("order.append('first')")
     second = attached.submit("order.append('second')")
-    assert within(30, lambda: attached.current is first)
+    eventually(lambda: attached.current is first)
     assert first.cancel()
     assert isinstance(first.exception(0), CellCancelled), "at once"
-    assert within(30, lambda: attached.current is second)
+    eventually(lambda: attached.current is second)
     assert other.go_on(request) == "ok", "an interrupt of ours is not theirs"
     second.result(60)
     assert attached["order"] == ["theirs", "second"]
@@ -130,7 +131,7 @@ def test_our_cells_wait_for_theirs_and_can_be_taken_back(other: Other, attached:
 def test_an_error_of_theirs_does_not_drop_ours(other: Other, attached: AttachedKernel) -> None:
     request = other.begin("1 / 0")
     cell = attached.submit("survived = 1")
-    assert within(30, lambda: attached.current is cell)
+    eventually(lambda: attached.current is cell)
     assert other.go_on(request) == "error"
     cell.result(60)
     assert attached["survived"] == 1
@@ -146,7 +147,7 @@ def test_an_error_of_theirs_does_not_drop_ours(other: Other, attached: AttachedK
 
 def test_an_interrupt_reaches_our_cell(other: Other, attached: AttachedKernel) -> None:
     cell = attached.submit("import time\ntime.sleep(100)", outputs={"x": "1"})
-    assert within(30, lambda: cell.running)
+    eventually(lambda: cell.running)
     assert cell.cancel()
     assert isinstance(cell.exception(60), CellCancelled)
     assert attached["1 + 1"] == 2
@@ -157,7 +158,7 @@ def test_a_cell_that_does_not_react_is_left_alone(other: Other, attached: Attach
         "done = False\nfor i in range(2):\n    try:\n        time.sleep(3)\n    except KeyboardInterrupt:\n        pass"
     )
     cell = attached.submit(f"import time\n{stubborn}\ndone = True", outputs={"x": "1"})
-    assert within(30, lambda: cell.running)
+    eventually(lambda: cell.running)
     cell.cancel()
     cell.kill()
     assert isinstance(cell.exception(0), CellCancelled)
@@ -195,13 +196,13 @@ def test_its_end_is_noticed(installed: object, runtime: Path) -> None:
         kernel.run("x = 1")
         other.manager.restart_kernel(now=True)
         assert other.value("'x' in globals()") == "False"
-        assert within(30, lambda: "ended" in kernel.state)
+        eventually(lambda: "ended" in kernel.state)
         with pytest.raises(KernelDied, match="restarted"):
             kernel.run("pass")
         with pytest.raises(ExchangeError, match="no 'x' in kernel mortal"):
             kernel["x"]
         cell = kernel.submit("import time\ntime.sleep(100)")
-        assert within(30, lambda: cell.running)
+        eventually(lambda: cell.running)
         os.kill(int(kernel.pid or 0), signal.SIGKILL)
         assert isinstance(cell.exception(10), KernelDied)
         other.file.unlink()

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import tfkernels
-from tests.kernels.test_kernel import STUBBORN, interrupt_soon
-from tfkernels.client.cell import Cell
+from tests.support.cells import SLEEP, begun, interrupt_when, stubborn
+from tests.support.waiting import eventually
+from tfkernels.client import signals
 from tfkernels.client.kernel import Kernel
 from tfkernels.errors import (
     CellCancelled,
@@ -26,20 +27,6 @@ from tfkernels.errors import (
     RemoteInterrupt,
 )
 from tfkernels.output import relay
-
-SLEEP = "import time; time.sleep(60)"
-
-
-def until(condition: Any, seconds: float = 30) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return bool(condition())
-
-
-def running(cell: Cell) -> bool:
-    """Whether an interrupt reaches the cell's own code."""
-    return until(lambda: cell.running)
 
 
 def test_background_cells_queue_in_order(remote: Kernel) -> None:
@@ -85,7 +72,7 @@ def test_cancel(remote: Kernel) -> None:
     assert "cancelled" in repr(second)
     with pytest.raises(CellCancelled, match="was not run"):
         second.result(timeout=0)
-    assert running(first)
+    eventually(lambda: first.running)
     assert first.cancel()
     with pytest.raises(CellCancelled, match="was interrupted"):
         first.result(timeout=30)
@@ -103,12 +90,14 @@ def test_no_interrupt_is_lost_around_the_beginning_of_a_cell(remote: Kernel) -> 
             call.result(timeout=30)
 
 
-def test_a_cell_that_waits_can_be_interrupted_and_what_it_waits_for_goes_on(remote: Kernel) -> None:
-    first = remote.submit("import time; time.sleep(2); state = 7")
-    interrupt_soon(0.5)
+def test_a_cell_that_waits_can_be_interrupted_and_what_it_waits_for_goes_on(remote: Kernel, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    first = remote.submit(f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.01)\nstate = 7")
+    interrupt_when(lambda: remote.waiting)
     with pytest.raises(KeyboardInterrupt, match="was not run"):
         remote.run("state = 8")
     assert not first.done()
+    gate.touch()
     first.result()
     assert remote["state"] == 7
 
@@ -118,7 +107,8 @@ def test_an_interrupt_while_values_are_sent(remote: Kernel, delay: float) -> Non
     array = np.ones(10**7)
 
     def send() -> None:
-        interrupt_soon(delay)  # on a busy machine it comes before the timer's start has returned
+        # At any moment; on a busy machine before the timer's start has returned.
+        threading.Timer(delay, os.kill, (os.getpid(), signal.SIGINT)).start()
         remote.run(SLEEP, inputs={"x": array})
 
     with pytest.raises(KeyboardInterrupt):
@@ -157,11 +147,11 @@ def test_a_time_limit_interrupts_and_says_so(remote: Kernel) -> None:
 
 
 def test_a_time_limit_that_the_cell_ignores(
-    remote: Kernel, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    remote: Kernel, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("tfkernels.client.signals.INTERRUPT_GRACE", 0.5)
+    monkeypatch.setattr(signals, "INTERRUPT_GRACE", 0.5)
     with pytest.raises(CellTimeout, match=r"ignores the interrupt(.|\n)*%tfkernels restart tf"):
-        remote.run("print('begun')\n" + STUBBORN, timeout=0.5, inputs={"x": np.ones(10**6)})
+        remote.run("print('begun')\n" + stubborn(tmp_path / "begun"), timeout=0.5, inputs={"x": np.ones(10**6)})
     assert "begun" in capsys.readouterr().out
     assert remote.busy
     remote.restart()
@@ -172,8 +162,8 @@ def test_output_of_a_cells_threads_after_its_end(remote: Kernel) -> None:
     seen: list[dict[str, Any]] = []
     code = "import os, threading\ndef later():\n    print('late'); os.write(2, b'raw')\n"
     remote.run(code + "threading.Timer(0.3, later).start()", show=seen.append)
-    assert until(lambda: {"late", "late\n", "raw"} & {output["text"] for output in seen})
-    assert until(lambda: "raw" in "".join(output["text"] for output in seen if output["name"] == "stderr"))
+    eventually(lambda: {"late", "late\n", "raw"} & {output["text"] for output in seen})
+    eventually(lambda: "raw" in "".join(output["text"] for output in seen if output["name"] == "stderr"))
 
 
 def test_output_goes_to_a_function(remote: Kernel) -> None:
@@ -190,7 +180,7 @@ def test_requests_between_cells(remote: Kernel) -> None:
     remote.run("bridge = 1")
     assert "bridge" in remote.request("complete_request", {"code": "bri", "cursor_pos": 3}, 30)["matches"]
     busy = remote.submit(SLEEP)
-    assert running(busy)
+    eventually(lambda: busy.running)
     with pytest.raises(TimeoutError, match="No reply to complete_request"):
         remote.request("complete_request", {"code": "bri", "cursor_pos": 3}, 0.1)
     busy.cancel()
@@ -216,7 +206,7 @@ def test_a_restart_or_shutdown_ends_what_runs_and_waits(installed: object) -> No
     kernel = Kernel("tf1")
     for end, how in ((kernel.restart, "restarted"), (kernel.shutdown, "shut down")):
         runs, waits = kernel.submit(SLEEP, outputs={"x": "1"}), kernel.submit("", outputs={"x": "1"})
-        assert running(runs)
+        eventually(lambda: begun(kernel))
         end()
         for _ in range(2):  # it stays like that
             with pytest.raises(KernelDied, match=f"Kernel tf1 was {how} while the cell ran, and the cell ended with"):
@@ -234,14 +224,13 @@ def test_a_kernel_that_is_ended_did_not_die(installed: object, monkeypatch: pyte
     """Its thread may look whether it is alive before it sees that it is to end."""
     kernel = Kernel("tf1")
     runs = kernel.submit(SLEEP)
-    assert running(runs)
+    eventually(lambda: runs.running)
     assert kernel._process is not None
     process, kill = kernel._process, kernel._process.kill
 
     def and_wait() -> None:
         kill()
-        while process.alive():
-            time.sleep(0.01)
+        eventually(lambda: not process.alive())
 
     monkeypatch.setattr(process, "kill", and_wait)
     kernel.shutdown()
@@ -296,7 +285,7 @@ def test_one_that_fails_fails_the_cell_after_all_have_ended(
 def test_an_interrupt_reaches_all_of_them(installed: object) -> None:
     for name in ("tf1", "tf2"):
         tfkernels.kernel(name).run("state = 5")
-    interrupt_soon()
+    interrupt_when(lambda: begun(*map(tfkernels.kernel, ("tf1", "tf2"))))
     with pytest.raises(RemoteInterrupt):
         tfkernels.each(["tf1", "tf2"], SLEEP)
     assert tfkernels.each(["tf1", "tf2"], "", outputs={"state": "state"}) == {"state": {"tf1": 5, "tf2": 5}}
@@ -322,10 +311,11 @@ def test_several_kernels_ask_one_after_another(installed: object) -> None:
     assert answers == {prompt[:3]: f"answer {number}" for number, prompt in enumerate(show.prompts, 1)}
 
     def stop() -> str:
-        for kernel in kernels:  # the other question is there, or on its way into this thread
-            call = kernel.current
-            assert call is not None
-            until(lambda inbox=call.inbox: inbox.qsize(), 0.5)
+        (other,) = (kernel.current for kernel in kernels if not show.prompts[0].startswith(kernel.name))
+        assert other is not None
+        inbox = other.inbox
+        assert inbox is not None
+        eventually(lambda: not inbox.empty())  # its question is there, too
         raise KeyboardInterrupt
 
     show = Asked(stop)

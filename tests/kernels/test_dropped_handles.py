@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 import tfkernels
-from tests.kernels.test_cells import SLEEP, running, until
+from tests.support.cells import SLEEP
 from tests.support.memory import open_segments
+from tests.support.waiting import eventually
 from tfkernels.client.kernel import Kernel
 from tfkernels.errors import CellCancelled, CellsFailed
 from tfkernels.transfer import lease
@@ -29,7 +30,7 @@ def level() -> Iterator[int]:
     shared.close()
     before = open_segments()
     yield before
-    assert until(lambda: not shared.stats().taken), "nothing is out"
+    eventually(lambda: not shared.stats().taken)
     shared.close()
     assert open_segments() == before
 
@@ -52,7 +53,7 @@ def test_a_handle_that_is_dropped(remote: Kernel, level: int) -> None:
 def test_memory_comes_back_without_another_exchange(remote: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared, "_idle", 0.1)
     remote.submit("", outputs=LARGE)
-    assert until(lambda: not shared.stats().taken and not shared.stats().kept)
+    eventually(lambda: not shared.stats().taken and not shared.stats().kept)
 
 
 def test_the_result_stays_when_its_handle_goes(remote: Kernel, level: int) -> None:
@@ -71,7 +72,7 @@ def test_a_wait_that_is_broken_off(remote: Kernel, level: int) -> None:
     with pytest.raises(SystemExit) as late:
         remote.run("print('begun')", outputs=LARGE, show=exit_here)
     remote.run("")
-    assert until(lambda: not shared.stats().taken), "although the errors are held"
+    eventually(lambda: not shared.stats().taken)
     assert kept
     assert late
 
@@ -79,7 +80,7 @@ def test_a_wait_that_is_broken_off(remote: Kernel, level: int) -> None:
 def test_one_of_several_that_failed(installed: object, level: int, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(CellsFailed) as kept:
         tfkernels.each(["tf1", "tf2"], "import sys\nassert sys.version_info > (3, 8)", outputs=LARGE)
-    assert until(lambda: not shared.stats().taken), "although the error is held"
+    eventually(lambda: not shared.stats().taken)
     assert kept
     assert "AssertionError" in capsys.readouterr().err
 
@@ -87,7 +88,7 @@ def test_one_of_several_that_failed(installed: object, level: int, capsys: pytes
 def test_what_a_cancelled_cell_waited_for_keeps_its_memory_until_it_has_ended(installed: object, level: int) -> None:
     tf1, tf2 = tfkernels.kernel("tf1"), tfkernels.kernel("tf2")
     slow = tf1.submit(SLEEP)
-    assert running(slow)
+    eventually(lambda: slow.running)
     waits = tf2.submit("", inputs={"x": tf1.reference("__import__('numpy').ones(10**6)")})
     taken = set(shared.stats().taken)
     assert taken
@@ -122,7 +123,7 @@ def test_a_finalizer_wants_no_lock(monkeypatch: pytest.MonkeyPatch) -> None:
     go_on.set()
     holder.join()
     assert pool.stats().idle_bytes == 0
-    assert until(lambda: pool._thread is None)
+    eventually(lambda: pool._thread is None)
 
 
 def test_a_forked_child_leaves_its_parents_segments_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,9 +17,10 @@ import pytest
 from uv import find_uv_bin
 
 import tfkernels
-from tests.fault.test_killed_owner import gone, parse, started, within
 from tests.support.notebooks import plain, run_cells, text
+from tests.support.processes import gone, parse, started
 from tests.support.specimens import assert_same
+from tests.support.waiting import eventually
 from tfkernels.client.kernel import Kernel
 from tfkernels.errors import ExchangeError, KernelDied, KernelStartError, RemoteError, UnknownKernel, UsageError
 
@@ -185,4 +186,4 @@ def test_it_ends_with_its_owner_also_when_a_program_stands_between() -> None:
         pids, folders = parse(lines)
         assert all(folder.exists() for folder in folders)
         os.kill(owner.pid, signal.SIGKILL)
-        assert within(5, lambda: gone(pids, folders)), f"{pids} or {folders} are still there"
+        eventually(lambda: gone(pids, folders))

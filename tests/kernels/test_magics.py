@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import re
 import signal
-import time
 from collections.abc import Iterator
 from typing import Any
 
-import psutil
 import pytest
 from jupyter_client.manager import start_new_kernel
 
 from tests.support.notebooks import Notebook, opened, plain, run_cells, text
+from tests.support.processes import alive
+from tests.support.waiting import eventually
 
 HOSTS = [("python3", "tf1"), ("python3", "tf2"), ("tf1", "tf2"), ("tf2", "tf1"), ("tf1", "tf1")]
 
@@ -202,21 +202,19 @@ def test_the_stop_button_reaches_the_other_kernel(installed: object, here: str) 
             client.execute_interactive(code, timeout=60)
         request = client.execute(f"%%{there}\nimport time\nprint('begun', flush=True)\ntime.sleep(100)")
         while True:
-            message = client.get_iopub_msg(timeout=30)
+            message = client.get_iopub_msg(timeout=60)
             if message["msg_type"] == "stream" and "begun" in message["content"]["text"]:
                 break
         manager.interrupt_kernel()
-        started = time.monotonic()
         while True:
-            reply = client.get_shell_msg(timeout=30)
+            reply = client.get_shell_msg(timeout=60)
             if reply["parent_header"].get("msg_id") == request:
                 break
-        assert time.monotonic() - started < 20
         assert reply["content"]["status"] == "error"
         assert "KeyboardInterrupt" in "".join(reply["content"]["traceback"])
         expressions = {"state": f"get_ipython().run_line_magic('{there}', 'state')"}
         while reply["content"]["status"] != "ok":  # after an error, a kernel sends back what is already waiting
-            reply = client.execute_interactive("", user_expressions=expressions, timeout=30)
+            reply = client.execute_interactive("", user_expressions=expressions, timeout=60)
         assert reply["content"]["user_expressions"]["state"]["data"]["text/plain"] == "5", "both are usable"
     finally:
         client.stop_channels()
@@ -232,10 +230,7 @@ def test_a_notebooks_kernel_that_is_killed_takes_the_other_one_along(installed: 
         os.kill(pid, 0)
         assert manager.provisioner is not None
         os.kill(manager.provisioner.pid, signal.SIGKILL)  # type: ignore[attr-defined]
-        deadline = time.monotonic() + 30
-        while psutil.pid_exists(pid) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        eventually(lambda: not alive(pid))
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import random
 import signal
-import time
 from typing import Any
 
 import numpy as np
 import pytest
 
 import tfkernels
+from tests.support.waiting import eventually
 from tfkernels.client.kernel import Kernel
 from tfkernels.client.registry import running
 from tfkernels.errors import KernelDied, UsageError
@@ -92,7 +92,7 @@ def test_a_kernel_that_has_ended_leaves_no_other_unseeded(installed: object) -> 
     ended, other = kernels
     assert ended.pid is not None
     os.kill(ended.pid, signal.SIGKILL)
-    time.sleep(0.5)
+    eventually(lambda: ended.state == "ended by itself")
     with pytest.raises(KernelDied):
         tfkernels.seed(3)
     first = other["__import__('random').random()"]

@@ -15,8 +15,8 @@ import findpython
 import pytest
 from uv import find_uv_bin
 
-from tests.kernels.test_kernel import Answering, interrupt_soon
 from tests.support import specimens
+from tests.support.cells import SLEEP, Answering, begun, interrupt_when
 from tfkernels import launcher
 from tfkernels.client.kernel import Kernel
 from tfkernels.errors import ExchangeError, RemoteError, RemoteInterrupt
@@ -226,12 +226,10 @@ def test_interrupts_questions_and_output_on_python_3_6(kernels_folder: Path) -> 
             kernel.run("import asyncio\nawait asyncio.sleep(0.01)\n1/0")
         with pytest.raises(ExchangeError, match=r"value\[0\]: objects of type"):
             kernel["[object()]"]
-        interrupt_soon()
-        with pytest.raises(RemoteInterrupt):
-            kernel.run("import time; time.sleep(60)")
-        interrupt_soon()
-        with pytest.raises(RemoteInterrupt):
-            kernel["__import__('time').sleep(60)"]
+        for evaluated in (f"exec({SLEEP!r})", None):
+            interrupt_when(lambda: begun(kernel))
+            with pytest.raises(RemoteInterrupt):
+                kernel.run("" if evaluated else SLEEP, outputs={"x": evaluated} if evaluated else None)
         with pytest.raises(RemoteError, match="newer Python"):
             kernel.run("%load_ext tfkernels\nimport tfkernels; tfkernels.kernel('python3.6')")
         assert kernel["1 + 1"] == 2

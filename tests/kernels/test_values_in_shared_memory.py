@@ -6,7 +6,6 @@ import gc
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 
 import tfkernels
 from tests.support.notebooks import run_cells, text
+from tests.support.waiting import eventually
 from tfkernels import protocol
 from tfkernels.client.kernel import Kernel
 from tfkernels.errors import ExchangeError, KernelDied, NotPortable, RemoteError
@@ -357,12 +357,6 @@ def test_memory_comes_back_after_the_last_use(remote: Kernel, monkeypatch: pytes
         found = [Path(f"/proc/{pid}/status").read_text() for pid in (os.getpid(), remote.pid)]
         return sum(int(status.split("RssShmem:")[1].split()[0]) * 1024 for status in found)
 
-    def settled(most: int) -> bool:
-        deadline = time.monotonic() + 15
-        while held() > most and time.monotonic() < deadline:
-            time.sleep(0.1)
-        return held() <= most
-
     # What other tests have left, or have let go of in ways that this side does not know
     remote.run("%reset -f")
     remote.run(
@@ -372,7 +366,7 @@ def test_memory_comes_back_after_the_last_use(remote: Kernel, monkeypatch: pytes
     writer.cache.clear()
     shared.close()
     gc.collect()
-    assert settled(2**24)
+    eventually(lambda: held() <= 2**24)
     before = held()
     array = np.ones(2**25, "u1")
     for _ in range(4):
@@ -381,7 +375,7 @@ def test_memory_comes_back_after_the_last_use(remote: Kernel, monkeypatch: pytes
     assert held() > before + 2**24
     del back
     remote.run("del x")
-    assert settled(before + 2**22), "with what the system counts"
+    eventually(lambda: held() <= before + 2**22)
 
 
 @pytest.mark.parametrize("other", [MESSAGE_FORMAT - 1, MESSAGE_FORMAT + 1])

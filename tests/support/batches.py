@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
-import psutil
 from nbformat.v4 import new_code_cell, new_notebook
 
 from tests.support.notebooks import text
+from tests.support.waiting import eventually
 from tfprovisioner.batch.dask import cluster
 from tfprovisioner.batch.dask.cluster import Options
 from tfprovisioner.batch.dask.scheduler import Dispatcher
@@ -84,23 +83,9 @@ def start_client(place: Path, *arguments: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
-
-
 def pid(file: Path) -> int:
-    until(file.exists, f"no kernel has written {file}")
+    eventually(file.exists)
     return int(file.read_text())
-
-
-def gone(number: int) -> bool:
-    """Whether a process has ended; one that only waits for its parent to notice has."""
-    with suppress(psutil.NoSuchProcess):
-        return psutil.Process(number).status() == psutil.STATUS_ZOMBIE
-    return True
 
 
 @contextmanager

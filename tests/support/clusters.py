@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.batches import until
+from tests.support.waiting import eventually
 
 
 def _start(
@@ -30,7 +30,7 @@ def scheduler_process(place: Path, *arguments: str, **variables: str) -> Iterato
     process = _start("scheduler", place, ["--port", "0", "--no-dashboard", *arguments], variables)
     file = place / "scheduler.json"
     try:
-        until(file.exists, "the scheduler does not start")
+        eventually(file.exists)
         yield process, str(json.loads(file.read_text())["address"])
     finally:
         process.terminate()

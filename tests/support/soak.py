@@ -25,6 +25,7 @@ import numpy as np
 import psutil
 
 import tfkernels
+from tests.support.waiting import eventually
 from tfkernels.client.cell import Cell
 from tfkernels.client.connection import KernelConnection
 from tfkernels.client.kernel import Kernel
@@ -340,12 +341,10 @@ def run(cells: int, interrupts: int, kills: int, seed: int) -> Report:
     report = Soak(seed).run(cells, interrupts, kills)
     shutdown_all()
     pool.close()
-    deadline = time.monotonic() + 5
-    while Footprint.now().exceeds(before) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    after = Footprint.now()
-    if after.exceeds(before):
-        report.wrong.append(f"left behind: {before} before, {after} after")
+    try:
+        eventually(lambda: not Footprint.now().exceeds(before))
+    except AssertionError:
+        report.wrong.append(f"left behind: {before} before, {Footprint.now()} after")
     return report
 
 

@@ -12,10 +12,10 @@ POLL_INTERVAL = 0.02
 """Seconds."""
 
 
-def eventually(condition: Callable[[], T], timeout: float = 60) -> T:
+def eventually(condition: Callable[[], T], timeout: float = 60, interval: float = POLL_INTERVAL) -> T:
     """The first true value of a condition, which is asked again and again for so many seconds."""
     deadline = time.monotonic() + timeout
     while not (value := condition()):
         assert time.monotonic() < deadline, f"not in {timeout} s; the last value was {value!r}"
-        time.sleep(POLL_INTERVAL)
+        time.sleep(interval)
     return value

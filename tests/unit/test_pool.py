@@ -5,8 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests.support.memory import open_segments
+from tests.support.waiting import eventually
 from tfkernels.errors import ExchangeError, UsageError
 from tfkernels.transfer.lease import pack
 from tfkernels.transfer.message import ValueMessage, unpack
@@ -39,13 +39,6 @@ def send(pool: Pool, value: Any) -> Any:
         return unpack(parcel.write(segment.descriptor, segment.address))["x"]
     finally:
         pool.put(segment)
-
-
-def within(seconds: float, condition: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and not condition():
-        time.sleep(0.02)
-    return condition()
 
 
 def test_a_segment_is_used_again_when_its_array_is_gone(pool: Pool) -> None:
@@ -90,15 +83,16 @@ def test_the_limit_counts_what_lies_idle(pool: Pool) -> None:
 
 def test_memory_comes_back_after_a_while_by_itself(pool: Pool) -> None:
     pool.idle = 0.1
-    array = send(pool, LARGE)
-    kept = pool.stats().kept[0]
-    duplicate = os.dup(kept.descriptor)
-    time.sleep(0.3)
+    array, other = send(pool, LARGE), send(pool, LARGE)
+    duplicate, of_other = (os.dup(segment.descriptor) for segment in pool.stats().kept)
+    del other
+    eventually(lambda: os.fstat(of_other).st_blocks == 0)
     assert os.fstat(duplicate).st_blocks, "not while an array looks into it"
     del array
-    assert within(10, lambda: os.fstat(duplicate).st_blocks == 0)
+    eventually(lambda: os.fstat(duplicate).st_blocks == 0)
     os.close(duplicate)
-    assert within(10, lambda: pool._thread is None), "and the thread ends with the last segment"
+    os.close(of_other)
+    eventually(lambda: pool._thread is None)
 
 
 def test_nothing_grows_in_a_thousand_exchanges(pool: Pool) -> None:
