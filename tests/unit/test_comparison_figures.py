@@ -49,7 +49,7 @@ def test_growth_marks_what_failed_by_shape_and_names_the_first() -> None:
 
 
 def test_growth_of_many_parts_keeps_every_kind() -> None:
-    many = svg.draw(charts.growth(layers(10_000, (6_001,))), 572, 178)
+    many = svg.draw(charts.growth(layers(3_000, (1_801,))), 572, 178)
     assert len(many) < 20_000
     assert "l7 7m0-7l-7 7" in many
     drawn(charts.growth(compare(["a", "b", None], ["a", "c", None])))  # nothing has an error
