@@ -26,11 +26,17 @@ soak: $(VENV)/installed-test
 test-slow: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m slow --timeout 1200
 
+# Runs in a kernel that is called, on Python 3.6; the rest of kernels on 3.7. Ruff knows syntax from 3.7 on, vermin also that of 3.6 and
+# the standard library. "# novm" marks what is guarded; typing.Protocol is there for mypy only.
+PYTHON_36 := transfer kernel_side alone __init__.py env_vars.py errors.py launcher.py log.py protocol.py recording.py start.py
+
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/vermin --quiet --no-tips --violations --target=3.6- $(addprefix kernels/tfkernels/, $(PYTHON_36))
+	$(BIN)/vermin --quiet --no-tips --violations --target=3.7- --exclude typing.Protocol kernels
 
 format: $(VENV)/installed-test
 	$(BIN)/ruff check --fix

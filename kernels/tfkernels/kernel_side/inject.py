@@ -18,24 +18,32 @@ import zipfile
 PACKAGE = "tfkernels"
 ORIGIN = "<sent by another kernel>"
 
+SENT = ("__init__.py", "env_vars.py", "errors.py", "protocol.py", "recording.py", "kernel_side", "transfer")
+"""The files and folders of the package that a kernel needs to be called."""
+
 
 def pack() -> bytes:
-    """The package of this process as a zip; reproducible."""
+    """What ``SENT`` names, as a zip; reproducible."""
     content = getattr(getattr(sys.modules[PACKAGE].__spec__, "loader", None), "content", None)
     if content is not None:  # it came as an archive itself
         return typing.cast(bytes, content)
     folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-        for place, folders, files in os.walk(folder):
-            folders.sort()
-            for file in sorted(files):
-                if file.endswith(".py"):
-                    path = os.path.join(place, file)
-                    name = os.path.relpath(path, os.path.dirname(folder)).replace(os.sep, "/")
-                    with open(path, "rb") as source:
-                        archive.writestr(zipfile.ZipInfo(name), source.read(), zipfile.ZIP_DEFLATED)
+        for path in sorted(_files(folder)):
+            name = os.path.relpath(path, os.path.dirname(folder)).replace(os.sep, "/")
+            with open(path, "rb") as source:
+                archive.writestr(zipfile.ZipInfo(name), source.read(), zipfile.ZIP_DEFLATED)
     return target.getvalue()
+
+
+def _files(folder: str) -> typing.Iterator[str]:
+    for name in SENT:
+        path = os.path.join(folder, name)
+        if os.path.isfile(path):
+            yield path
+        for place, _, files in os.walk(path):  # nothing, of a file
+            yield from (os.path.join(place, file) for file in files if file.endswith(".py"))
 
 
 def source() -> str:
@@ -51,7 +59,10 @@ def install(content: bytes) -> None:
 
 
 class Archive(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
-    """Finds and loads the modules of one zip."""
+    """Finds and loads the modules of one zip.
+
+    Modules that were not sent come from an installed package of the same release, if there is one.
+    """
 
     def __init__(self, content: bytes) -> None:
         self.content = content
@@ -61,7 +72,19 @@ class Archive(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
     def find_spec(self, fullname: str, *_: typing.Any) -> typing.Optional[importlib.machinery.ModuleSpec]:
         if self._file(fullname) is None:
             return None
-        return importlib.util.spec_from_loader(fullname, self, origin=ORIGIN, is_package=self.is_package(fullname))
+        spec = importlib.util.spec_from_loader(fullname, self, origin=ORIGIN, is_package=self.is_package(fullname))
+        if fullname == PACKAGE and spec is not None:
+            spec.submodule_search_locations = self._installed()
+        return spec
+
+    def _installed(self) -> typing.List[str]:
+        """The folder of an installed package that is of the same release."""
+        found = importlib.machinery.PathFinder.find_spec(PACKAGE)
+        if found is None or found.origin is None or not os.path.isfile(found.origin):
+            return []
+        with open(found.origin, encoding="utf-8") as file:
+            same = file.read() == self.get_source(PACKAGE)
+        return list(found.submodule_search_locations or ()) if same else []
 
     def get_source(self, fullname: str) -> str:
         file = self._file(fullname)

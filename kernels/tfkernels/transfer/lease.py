@@ -22,7 +22,7 @@ def _after_fork() -> None:
 
 
 if hasattr(os, "register_at_fork"):  # from Python 3.7 on
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(after_in_child=_after_fork)  # novm
 
 
 class SegmentLease:

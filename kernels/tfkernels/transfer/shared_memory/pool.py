@@ -232,7 +232,7 @@ shared = Pool()
 
 atexit.register(shared.close)
 if hasattr(os, "register_at_fork"):  # from Python 3.7 on
-    os.register_at_fork(after_in_child=shared.disown)
+    os.register_at_fork(after_in_child=shared.disown)  # novm
 
 
 def set_memory_limit(size: int) -> None:

@@ -109,7 +109,7 @@ def _end(opened: _Opened, lock: mmap.mmap, segment: Identity, size: int) -> None
 
 
 if hasattr(os, "register_at_fork"):  # from Python 3.7 on
-    os.register_at_fork(after_in_child=cache.clear)  # they would keep the parent's memory
+    os.register_at_fork(after_in_child=cache.clear)  # novm (mappings keep the memory of the parent)
 
 
 def read(address: Address, size: int, more: int = 0) -> typing.Tuple[typing.Any, bytes]:

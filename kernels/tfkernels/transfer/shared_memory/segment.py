@@ -129,7 +129,7 @@ def _anonymous_file() -> typing.Optional[int]:
 
 def _memory_file(flags: int) -> int:
     if hasattr(os, "memfd_create"):
-        return os.memfd_create("tfkernels", flags)
+        return os.memfd_create("tfkernels", flags)  # novm
     # Python 3.7 has no os.memfd_create; the C library does
     libc = ctypes.CDLL(None, use_errno=True)
     descriptor = int(libc.memfd_create(b"tfkernels", flags))

@@ -46,7 +46,7 @@ cache = MappingCache()
 """Mappings for writing."""
 
 if hasattr(os, "register_at_fork"):  # from Python 3.7 on
-    os.register_at_fork(after_in_child=cache.clear)  # they would keep the parent's memory
+    os.register_at_fork(after_in_child=cache.clear)  # novm (mappings keep the memory of the parent)
 
 
 def write(descriptor: int, pieces: Pieces, temporary: typing.Collection[int] = ()) -> None:

@@ -74,7 +74,7 @@ def _fields(value: typing.Any) -> Parts:
 
 def _zone_info(name: str) -> typing.Any:
     try:
-        from zoneinfo import ZoneInfo
+        from zoneinfo import ZoneInfo  # novm
     except ImportError:
         raise ExchangeError(
             f"a time in the zone {name} arrived, and this Python has no zoneinfo (it came with 3.9); pass the time in "
