@@ -1,4 +1,4 @@
-# Two commands for newcomers: `make demo` and `make check`. Both set up everything they need, and are safe to repeat.
+# Two commands for newcomers: `make demo` and `make test`. Both set up everything they need, and are safe to repeat.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
