@@ -42,7 +42,7 @@ def _environments(place: Path) -> list[Path]:
     return sorted((place / "other" / "environments").glob("*/environment.json"))
 
 
-def test_where_it_is_registered_it_is_used_as_it_is(light: str, place: Path) -> None:
+def test_a_registered_kernel_is_used_unchanged(light: str, place: Path) -> None:
     done = install.install(InstallRequest("tf1", user=True))
     told: list[str] = []
     assert resolve(wanted("tf1"), told.append).folder == done.kernelspec
@@ -50,7 +50,7 @@ def test_where_it_is_registered_it_is_used_as_it_is(light: str, place: Path) -> 
     assert not data_dir.batch_kernels().exists()
 
 
-def test_elsewhere_it_is_built_once_and_registered_for_nobody(elsewhere: KernelRef, place: Path) -> None:
+def test_missing_kernels_are_built_once_and_not_registered(elsewhere: KernelRef, place: Path) -> None:
     travelled = KernelRef(**json.loads(json.dumps(asdict(elsewhere))))
     assert not kernel_ref.ready(travelled)
     told: list[str] = []
@@ -86,7 +86,7 @@ def test_gc_keeps_what_batches_use_for_a_month(elsewhere: KernelRef, place: Path
     assert not list((place / "other" / "batch").glob("*"))
 
 
-def test_a_build_that_nobody_waits_for_any_more_ends_alone(elsewhere: KernelRef, place: Path) -> None:
+def test_a_build_without_waiters_still_finishes(elsewhere: KernelRef, place: Path) -> None:
     unwanted, others = Children(), Children()
 
     def stop_at_the_installation(step: str) -> None:
@@ -110,7 +110,7 @@ def test_other_packages_under_the_same_name_are_refused(elsewhere: KernelRef) ->
         resolve(outdated, lambda _: None)
 
 
-def test_a_kernel_that_others_made_has_to_be_there(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_foreign_kernels_must_exist_on_the_worker(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = place / "jupyter" / "kernels" / "mine"
     folder.mkdir(parents=True)
     (folder / "kernel.json").write_text(
@@ -125,7 +125,7 @@ def test_a_kernel_that_others_made_has_to_be_there(place: Path, monkeypatch: pyt
         resolve(mine, lambda _: None)
 
 
-def test_a_path_on_one_machine_means_nothing_on_another(light: str, place: Path) -> None:
+def test_local_paths_are_refused_on_other_machines(light: str, place: Path) -> None:
     python = str(InstallRequest("tf1").choose_interpreter().path)
     install.install(InstallRequest("tf1", name="mine", user=True, python=python))
     order = wanted("mine").request
@@ -133,7 +133,7 @@ def test_a_path_on_one_machine_means_nothing_on_another(light: str, place: Path)
     assert (order["python"], order["release"], order["name"]) == ("3.7", "1.15.5", "mine")
 
 
-def test_what_cannot_be_had_is_said_before_anything_runs(place: Path) -> None:
+def test_unavailable_kernels_are_reported_before_any_run(place: Path) -> None:
     with pytest.raises(UnknownKernel, match="tfkernels install tf1"):
         wanted("tf1")
     assert wanted_of(InstallRequest("1.15")).name == "tf1.15"

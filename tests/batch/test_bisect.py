@@ -55,7 +55,7 @@ def write(folder: Path, *cells: str) -> str:
 
 
 @pytest.mark.timeout(900)  # on a new machine it downloads three releases
-def test_the_release_that_changed_resize_is_found_among_four(home: Path, tmp_path: Path) -> None:
+def test_bisect_finds_the_release_that_changed_resize(home: Path, tmp_path: Path) -> None:
     notebook, output = write(tmp_path, RESIZE), tmp_path / "out"
     done = tfkernels(
         "bisect", notebook, "--good", "1.14", "--bad", "2.1", "--record", "resized", "-p", "size", "8",
@@ -75,7 +75,7 @@ def test_the_release_that_changed_resize_is_found_among_four(home: Path, tmp_pat
     assert json.loads((output / "bisect.json").read_text()) == found
 
 
-def test_an_interrupt_ends_it_at_once_and_leaves_nothing(home: Path, tmp_path: Path) -> None:
+def test_an_interrupt_ends_bisect_and_leaves_nothing(home: Path, tmp_path: Path) -> None:
     running = tmp_path / "running"
     notebook = write(tmp_path, f"import pathlib, time\npathlib.Path({str(running)!r}).touch()\ntime.sleep(600)")
     process = subprocess.Popen(
@@ -96,7 +96,7 @@ def test_several_records_and_no_choice_is_wrong_usage(installed: dict[str, Insta
     assert installed["tf1"].environment.folder.is_dir()  # it was run there, and was there before
 
 
-def test_an_output_that_is_not_empty_is_left_alone(home: Path, tmp_path: Path) -> None:
+def test_a_nonempty_output_is_left_alone(home: Path, tmp_path: Path) -> None:
     arguments = [write(tmp_path, "1"), "--good", "1.15", "--bad", "2.0", "-o", str(tmp_path)]
     assert "is not empty, and nothing in it is overwritten" in wrong(arguments)
 
@@ -118,7 +118,7 @@ def test_wrong_usage_is_told_before_anything_is_built(
     assert told in done
 
 
-def test_a_notebook_that_is_not_there_is_wrong_usage(home: Path, tmp_path: Path) -> None:
+def test_a_missing_notebook_is_wrong_usage(home: Path, tmp_path: Path) -> None:
     assert "none.ipynb" in wrong([str(tmp_path / "none.ipynb"), "--good", "1.15", "--bad", "2.0"])
 
 

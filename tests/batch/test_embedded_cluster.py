@@ -37,7 +37,7 @@ def _of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_every_run_once_in_processes_of_their_own_and_nothing_is_left(tmp_path: Path) -> None:
+def test_each_run_has_its_own_process(tmp_path: Path) -> None:
     (tmp_path / "data.txt").write_text("42")
     inputs = pack({tmp_path / "data.txt": "data.txt"})
     cell = "import os\nprint(open('data.txt').read(), os.getppid(), os.environ.get('OMP_NUM_THREADS'))"
@@ -77,7 +77,7 @@ def test_nobody_without_its_key_can_use_it(tmp_path: Path) -> None:
         assert not _answering("/info/main/workers.html"), "Dask's pages have no login"
 
 
-def test_dasks_page_is_there_if_it_is_asked_for() -> None:
+def test_dashboard_is_started_on_request() -> None:
     with engine(1, [], Options(dashboard=True)) as started:
         assert started.dashboard.startswith("http://127.0.0.1:")
         assert _answering("/info/main/workers.html")
@@ -123,7 +123,7 @@ def _kill_the_worker(file: Path) -> int:
     return kernel.pid
 
 
-def test_a_worker_that_dies_has_its_run_executed_again(tmp_path: Path) -> None:
+def test_a_run_is_repeated_when_its_worker_dies(tmp_path: Path) -> None:
     told: list[Progress] = []
     tasks = [task("lasting", lasting(tmp_path, "lasting", 1)), task("other", "print(1)")]
     with engine(2, told, Options(workers=2)) as started, ThreadPoolExecutor(1) as thread:
@@ -137,7 +137,7 @@ def test_a_worker_that_dies_has_its_run_executed_again(tmp_path: Path) -> None:
     assert json.loads(executed["lasting"].notebook)["metadata"]["tfkernels"]["attempts"] == 2
 
 
-def test_a_run_that_kills_its_workers_fails_in_the_end(tmp_path: Path) -> None:
+def test_a_run_that_kills_workers_fails(tmp_path: Path) -> None:
     tasks = [task("deadly", lasting(tmp_path, "deadly"))]
     with engine(1, [], Options(retries=1)) as started, ThreadPoolExecutor(1) as thread:
         killed = thread.map(_kill_the_worker, [tmp_path / "deadly.1", tmp_path / "deadly.2"])

@@ -43,7 +43,7 @@ def _cells(executed: Executed) -> list[Any]:
     return list(nbformat.reads(executed.notebook, as_version=4).cells)
 
 
-def test_parameters_reach_the_notebook_and_the_notebook_says_what_ran_it() -> None:
+def test_parameters_and_provenance_are_in_the_notebook() -> None:
     executed = _executed(_task("tf1", "print(2 * n)", parameters={"n": 3}))
     assert executed.outcome.state == "passed"
     assert text(_cells(executed)[-1].outputs) == "6\n"
@@ -67,7 +67,7 @@ def test_progress_is_told_cell_by_cell() -> None:
     ]
 
 
-def test_a_cell_that_raises_fails_the_run_and_says_where() -> None:
+def test_a_failing_cell_is_named() -> None:
     executed = _executed(_task("tf1", "1", "raise ValueError('no')", "2"))
     failure = executed.outcome.failure
     assert failure is not None
@@ -132,13 +132,13 @@ def test_a_run_that_is_cancelled_leaves_nothing(tmp_path: Path) -> None:
     assert not [process for process in psutil.Process().children(recursive=True) if "sleep" in process.name()]
 
 
-def test_what_a_cell_leaves_running_ends_with_the_run() -> None:
+def test_processes_of_cells_end_with_the_run() -> None:
     executed = _executed(_task("tf1", "import subprocess; print(subprocess.Popen(['sleep', '600']).pid)"))
     child = int(text(_cells(executed)[0].outputs))
     assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
 
 
-def test_a_fresh_folder_has_the_inputs_and_gives_back_what_is_new(tmp_path: Path) -> None:
+def test_fresh_folders_take_inputs_and_return_files(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "x.txt").write_text("7")
     inputs = workdir.pack({tmp_path / "data": "data"})
@@ -151,7 +151,7 @@ def test_a_fresh_folder_has_the_inputs_and_gives_back_what_is_new(tmp_path: Path
         assert {name: archive.read(name) for name in archive.namelist()} == {"out.txt": b"77"}
 
 
-def test_a_run_in_the_notebooks_own_folder_imports_from_there(tmp_path: Path) -> None:
+def test_runs_in_the_notebooks_folder_import_from_it(tmp_path: Path) -> None:
     (tmp_path / "beside.py").write_text("x = 5")
     here = os.getcwd()
     executed = _executed(_task("tf1", "import beside; print(beside.x)", folder=str(tmp_path)))
@@ -159,7 +159,7 @@ def test_a_run_in_the_notebooks_own_folder_imports_from_there(tmp_path: Path) ->
     assert os.getcwd() == here
 
 
-def test_several_in_one_process_do_not_disturb_each_other(tmp_path: Path) -> None:
+def test_runs_in_one_process_do_not_interfere(tmp_path: Path) -> None:
     folders = [tmp_path / str(number) for number in range(3)]
     for folder in folders:
         folder.mkdir()
@@ -180,7 +180,7 @@ def test_an_expression_that_raises_fails_the_run() -> None:
     assert (failure.kind, "last cell: y" in failure.message) == ("NameError", True)
 
 
-def test_a_notebook_of_an_old_format_without_a_kernel_runs_with_parameters() -> None:
+def test_old_notebook_formats_run_with_parameters() -> None:
     old = nbformat.v3.new_notebook(
         worksheets=[nbformat.v3.new_worksheet(cells=[nbformat.v3.new_code_cell(input="print(n)")])]
     )
@@ -188,14 +188,14 @@ def test_a_notebook_of_an_old_format_without_a_kernel_runs_with_parameters() -> 
     assert text(_cells(_executed(task))[-1].outputs) == "4\n"
 
 
-def test_a_run_that_never_started_has_its_input_and_the_reason() -> None:
+def test_an_unstarted_run_keeps_input_and_reason() -> None:
     executed = not_started(_task("tf9", "1"), Failure("KernelMissing", "there is no kernel tf9"))
     assert [cell.source for cell in _cells(executed)] == ["1"]
     assert executed.outcome.failure is not None
     nbformat.validate(nbformat.reads(executed.notebook, as_version=4))
 
 
-def test_an_archive_does_not_lead_out_of_the_folder(tmp_path: Path) -> None:
+def test_archives_cannot_write_outside_their_folder(tmp_path: Path) -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("../../outside", "x")

@@ -49,9 +49,7 @@ def _found(executed: Executed, folder: Path) -> dict[str, Record]:
 
 
 @pytest.mark.parametrize("kernel", ["tf1", "tf2"])
-def test_a_notebook_holds_small_values_and_files_beside_it_large_ones(
-    installed: object, kernel: str, tmp_path: Path
-) -> None:
+def test_small_records_are_inline_large_ones_are_files(installed: object, kernel: str, tmp_path: Path) -> None:
     first = "import tfkernels; tfkernels.record('loss', np.float32(0.5), rtol=1e-3)"
     executed = _run(kernel, LARGE, first, "tfkernels.record('big', big); tfkernels.record('loss', 0.25)")
     found = _found(executed, tmp_path)
@@ -64,13 +62,13 @@ def test_a_notebook_holds_small_values_and_files_beside_it_large_ones(
     assert "recorded big: float32 (100000,)" in shown
 
 
-def test_what_another_kernels_cell_records_is_in_the_notebook_too(installed: object, tmp_path: Path) -> None:
+def test_records_of_other_kernels_reach_the_notebook(installed: object, tmp_path: Path) -> None:
     cell = f"%%tf1\nimport tfkernels\n{LARGE}\ntfkernels.record('there', big)"
     found = _found(_run("tf2", cell), tmp_path)
     assert found["there"].value()[-1] == 99_999
 
 
-def test_where_no_files_can_be_written_large_values_are_inside(installed: object, tmp_path: Path) -> None:
+def test_large_records_are_inline_without_a_folder(installed: object, tmp_path: Path) -> None:
     executed = _run("tf1", "import tfkernels", LARGE, "tfkernels.record('big', big)", inline=True)
     assert executed.values == {}
     assert _found(executed, tmp_path)["big"].value().size == 100_000
@@ -81,7 +79,7 @@ def test_outside_of_a_batch_the_value_is_shown(installed: object) -> None:
     assert text(shown) == "0.25"
 
 
-def test_a_script_that_was_killed_while_it_wrote_keeps_what_came_before(tmp_path: Path) -> None:
+def test_a_killed_script_keeps_earlier_records(tmp_path: Path) -> None:
     script = "import tfkernels; tfkernels.record('x', 1)"
     subprocess.run([sys.executable, "-c", script], env={**os.environ, recording.FOLDER: str(tmp_path)}, check=True)
     with (tmp_path / recording.LINES).open("a") as lines:
@@ -117,7 +115,7 @@ def test_a_folder_that_is_gone_is_an_error(tmp_path: Path, monkeypatch: pytest.M
         tfkernels.record("x", 1)
 
 
-def test_a_value_that_was_changed_or_lost_is_told(folder: Path) -> None:
+def test_changed_and_lost_records_are_reported(folder: Path) -> None:
     tfkernels.record("big", np.arange(100_000))
     (record,) = recorded.of_script(folder)
     content = record.file.read_bytes()
@@ -157,7 +155,7 @@ def _in_a_notebook(entry: Any, folder: Path) -> list[Record]:
 
 @settings(max_examples=300)
 @given(st.data())
-def test_bytes_from_anywhere_are_a_value_or_an_exchange_error(data: st.DataObject) -> None:
+def test_arbitrary_bytes_never_crash_the_reader(data: st.DataObject) -> None:
     good = bytes(message.ValueMessage({"value": {"a": np.arange(40.0), "b": ["x", b"y", 3]}}).to_bytes())
     position = data.draw(st.integers(0, len(good) - 1))
     bad = good[:position] + data.draw(st.binary(max_size=8)) + good[position + data.draw(st.integers(0, 8)) :]

@@ -49,7 +49,7 @@ def _started(folder: Path) -> dict[str, str]:
     return {path.stem: nbformat.read(path, 4).metadata.tfkernels.started for path in folder.glob("*.ipynb")}
 
 
-def test_twelve_runs_of_which_one_fails_and_then_the_rest(tmp_path: Path) -> None:
+def test_resume_runs_only_what_failed(tmp_path: Path) -> None:
     one = _notebook(tmp_path / "one.ipynb", "n = 0", RECORD, "tfkernels.record('square', np.float32(n) ** 2)")
     fails = "import sys; assert not (n == 2 and sys.version_info < (3, 8)), 'planned'"
     two = _notebook(tmp_path / "two.ipynb", "n = 0", RECORD, fails, "tfkernels.record('twice', 2 * n)")
@@ -77,7 +77,7 @@ def test_twelve_runs_of_which_one_fails_and_then_the_rest(tmp_path: Path) -> Non
     assert one.exists()
 
 
-def test_results_that_differ_are_exit_code_3_and_a_tolerance_makes_them_agree(tmp_path: Path) -> None:
+def test_differences_exit_with_3_unless_tolerated(tmp_path: Path) -> None:
     _notebook(
         tmp_path / "nb.ipynb", "import sys", RECORD, "tfkernels.record('x', 1.0 + 0.01 * (sys.version_info < (3, 8)))"
     )
@@ -89,7 +89,7 @@ def test_results_that_differ_are_exit_code_3_and_a_tolerance_makes_them_agree(tm
     assert "are there already" in second.stderr
 
 
-def test_inputs_come_along_and_what_a_run_writes_comes_back(tmp_path: Path) -> None:
+def test_input_files_travel_and_outputs_return(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "x.txt").write_text("7")
     _notebook(tmp_path / "nb.ipynb", "k = ''", "open('out.txt', 'w').write(open('data/x.txt').read() + k)")
@@ -135,7 +135,7 @@ def test_wrong_usage_is_told_before_anything_runs(
     assert (tmp_path / "full" / "mine").read_text() == "precious"
 
 
-def test_what_it_says_is_its_own_and_said_once(tmp_path: Path) -> None:
+def test_messages_appear_once(tmp_path: Path) -> None:
     _notebook(tmp_path / "nb.ipynb", "n = 1", "print(n)")
     done = _run(tmp_path, "nb.ipynb", "-k", "python3", "--grid", "m=1,2,3", "-o", "out")
     assert done.returncode == 0, done.stderr
@@ -155,7 +155,7 @@ def test_a_dry_run_prints_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert sorted(path.name for path in tmp_path.iterdir()) == ["nb.ipynb"]
 
 
-def test_an_interrupt_ends_the_kernels_and_keeps_what_had_finished(tmp_path: Path) -> None:
+def test_an_interrupt_keeps_finished_runs(tmp_path: Path) -> None:
     _notebook(tmp_path / "quick.ipynb", "1")
     _notebook(tmp_path / "long.ipynb", "import os, time", "open('pid', 'w').write(str(os.getpid()))", "time.sleep(600)")
     command = _command("quick.ipynb", "long.ipynb", "-k", "python3", "-o", "out", "--workers", "1")
@@ -173,7 +173,7 @@ def test_an_interrupt_ends_the_kernels_and_keeps_what_had_finished(tmp_path: Pat
     assert [run["name"] for run in _report(tmp_path / "out")["runs"] if run["state"] == "passed"] == ["quick-python3"]
 
 
-def test_after_a_sigkill_of_the_command_the_rest_is_run(tmp_path: Path) -> None:
+def test_resume_after_sigkill_runs_the_rest(tmp_path: Path) -> None:
     _notebook(tmp_path / "quick.ipynb", "1")
     cells = (
         "import os, time",

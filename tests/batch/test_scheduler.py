@@ -114,7 +114,7 @@ def test_a_worker_killed_in_the_middle(cluster_of_two: Options, tmp_path: Path) 
     assert re.search(r"one: its worker on \S+ died; it starts again \(2 of 3\)", notes(told))
 
 
-def test_a_client_that_is_killed_leaves_no_kernel_and_the_workers(cluster_of_two: Options, tmp_path: Path) -> None:
+def test_workers_survive_a_killed_client_kernels_do_not(cluster_of_two: Options, tmp_path: Path) -> None:
     client = start_client(tmp_path, str(cluster_of_two.scheduler))
     try:
         kernels = [psutil.Process(pid(tmp_path / name)) for name in ("one.1", "other.1")]
@@ -162,7 +162,7 @@ def test_where_no_scheduler_answers(monkeypatch: pytest.MonkeyPatch) -> None:
         pass
 
 
-def test_a_scheduler_that_dies_takes_the_kernels_with_it(tmp_path: Path) -> None:
+def test_kernels_end_with_their_scheduler(tmp_path: Path) -> None:
     def kill_the_scheduler(process: subprocess.Popen[bytes]) -> int:
         kernel = pid(tmp_path / "lasting.1")
         process.kill()
@@ -180,7 +180,7 @@ def test_a_scheduler_that_dies_takes_the_kernels_with_it(tmp_path: Path) -> None
         eventually(lambda: not alive(killed.result()))
 
 
-def test_a_cluster_with_certificates_and_a_worker_of_two_threads(tmp_path: Path) -> None:
+def test_certificates_and_two_threads_per_worker(tmp_path: Path) -> None:
     made = Security.temporary()
     settings = {"distributed.comm.tls.ca-file": str(tmp_path / "cert")}
     for name, content in {"cert": made.tls_client_cert, "key": made.tls_client_key}.items():

@@ -55,7 +55,7 @@ def run(place: Path, *arguments: str, **variables: str) -> subprocess.CompletedP
     )  # fmt: skip
 
 
-def test_both_run_at_the_same_time_and_every_line_says_whose_it_is(tmp_path: Path) -> None:
+def test_scripts_run_in_parallel_with_prefixed_lines(tmp_path: Path) -> None:
     script(tmp_path, _MEETING)
     done = run(tmp_path, "--", "--lr", "0.1")
     assert done.returncode == 0, done.stderr
@@ -93,7 +93,7 @@ def test_what_differs_is_told_and_a_failure_fails(tmp_path: Path) -> None:
     assert not list((tmp_path / "out").glob("*.values")), "nothing was recorded"
 
 
-def test_only_what_is_missing_is_run_again_and_json_is_all_there_is_on_standard_output(tmp_path: Path) -> None:
+def test_resume_reruns_missing_scripts_and_prints_json(tmp_path: Path) -> None:
     script(
         tmp_path,
         "import os\nprint('ran')\nassert not os.environ.get('BREAK_' + os.environ['TFKERNELS_KERNEL'])\n",
@@ -116,7 +116,7 @@ def test_a_script_that_a_signal_ends_says_so(tmp_path: Path) -> None:
     assert done.stderr.count("was ended by signal SIGSEGV after") == 2
 
 
-def test_a_daemon_that_keeps_the_pipes_open_keeps_nobody_waiting(tmp_path: Path) -> None:
+def test_daemons_with_open_pipes_do_not_block(tmp_path: Path) -> None:
     script(
         tmp_path,
         "import pathlib, subprocess, sys\nlater = 'import time; time.sleep(20)'\n"
@@ -194,7 +194,7 @@ def _on_a_terminal(place: Path, **variables: str) -> str:
     return content.decode()
 
 
-def test_what_cannot_be_run_is_told_before_anything_starts(tmp_path: Path) -> None:
+def test_unusable_kernels_are_reported_before_any_start(tmp_path: Path) -> None:
     missing = run(tmp_path)
     assert missing.returncode == 2
     assert "Cannot read the script model.py: No such file" in missing.stderr

@@ -73,7 +73,7 @@ def test_it_says_first_whether_all_is_well(page: Page, written: Path) -> None:
     expect(page.locator("details.failure pre")).to_have_text(["cell_3 = 3", told])
 
 
-def test_a_cell_of_the_matrix_leads_to_its_comparison(page: Page, written: Path) -> None:
+def test_matrix_cells_link_to_comparisons(page: Page, written: Path) -> None:
     opened(page, written)
     row = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name="weights", exact=True))
     link = row.get_by_role("link").first

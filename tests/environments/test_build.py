@@ -58,7 +58,7 @@ def test_no_index_is_told_and_leaves_nothing(place: Path) -> None:
     assert not (place / "jupyter" / "kernels").exists()
 
 
-def test_a_file_that_is_not_the_verified_one_is_refused(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unverified_files_are_refused(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = {pin: tuple("0" * 64 for _ in digests) for pin, digests in locks._hashes().items()}
     monkeypatch.setattr(locks, "_hashes", lambda: wrong)
     with pytest.raises(BuildFailed, match="another file than the one that was verified"):
@@ -66,7 +66,7 @@ def test_a_file_that_is_not_the_verified_one_is_refused(place: Path, monkeypatch
     assert list((place / "home" / "environments").iterdir()) == []
 
 
-def test_a_release_that_no_index_has_is_told_before_anything_is_begun(place: Path) -> None:
+def test_unpublished_releases_are_refused_before_the_build(place: Path) -> None:
     failed = tfkernels("install", "2.99", "--user")
     assert failed.returncode == 1
     assert "Choose a release that `tfkernels releases` shows" in failed.stderr
@@ -165,7 +165,7 @@ def test_kernels_that_share_an_environment(one: install.Installed, place: Path) 
     assert not one.environment.folder.exists()
 
 
-def test_a_rebuild_moves_all_its_kernels_and_disturbs_none_that_runs(one: install.Installed) -> None:
+def test_a_rebuild_moves_kernels_and_spares_running_ones(one: install.Installed) -> None:
     other = install.install(InstallRequest("1.15", name="mine", user=True))
     with Kernel("mine") as running:
         running.run("x = 1")
@@ -192,7 +192,7 @@ def test_somebody_elses_kernel_is_left_alone(place: Path) -> None:
     assert built(place) == [], "and no minutes of work before saying so"
 
 
-def test_a_kernel_of_ours_is_not_replaced_by_another_release_unasked(one: install.Installed) -> None:
+def test_another_release_replaces_no_kernel_unasked(one: install.Installed) -> None:
     with pytest.raises(BadKernelName, match="made by: tfkernels install tf1 --user"):
         install.install(InstallRequest("1.15", name="tf1", user=True))
 
@@ -208,7 +208,7 @@ def test_odd_kernelspecs_of_others_break_nothing(one: install.Installed, content
         install.install(InstallRequest("tf1", name="odd", user=True))
 
 
-def test_what_lies_in_the_current_folder_is_not_part_of_an_environment(
+def test_the_current_folder_is_not_imported(
     one: install.Installed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "random.py").write_text("raise SystemExit('not for you')")
@@ -216,9 +216,7 @@ def test_what_lies_in_the_current_folder_is_not_part_of_an_environment(
     assert probe(one.environment.python).tensorflow == "1.15.5"
 
 
-def test_a_kernel_json_that_cannot_be_written_leaves_the_old_one(
-    one: install.Installed, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unwritable_kernel_json_keeps_the_old_one(one: install.Installed, monkeypatch: pytest.MonkeyPatch) -> None:
     before = (one.kernelspec / "kernel.json").read_text()
 
     def fail(path: Path, text: str) -> None:
@@ -230,7 +228,7 @@ def test_a_kernel_json_that_cannot_be_written_leaves_the_old_one(
     assert (one.kernelspec / "kernel.json").read_text() == before
 
 
-def test_pip_in_a_cell_goes_into_the_kernels_own_environment(one: install.Installed) -> None:
+def test_pip_in_a_cell_uses_the_kernels_environment(one: install.Installed) -> None:
     spec = kernelspecs.get("tf1")
     assert spec.folder == one.kernelspec
     pip = [str(one.environment.folder / "bin" / "pip"), "--version"]
@@ -249,9 +247,7 @@ def test_files_are_shared_with_the_cache(one: install.Installed) -> None:
     assert library.stat().st_nlink > 1
 
 
-def test_an_environment_is_on_the_disk_before_its_record_is(
-    light: str, place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_records_are_synced_after_their_environment(light: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else a power cut might leave the record alone, and a kernel that points to files without their content."""
     real, flushed = files.flush, []
 
@@ -274,7 +270,7 @@ print('a cell says', text(run_cells('tf1.15', '6 * 7')[0]))
 """
 
 
-def test_with_a_data_folder_that_became_read_only_kernels_work_and_the_rest_is_told(place: Path) -> None:
+def test_kernels_work_with_a_readonly_data_folder(place: Path) -> None:
     """As on a shared machine, where somebody else looks after the environments."""
     install.install(InstallRequest("1.15", user=True))
     home, root = place / "home", Path(__file__).parents[2]

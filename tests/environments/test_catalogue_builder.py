@@ -14,9 +14,7 @@ from tfprovisioner.catalogue import releases as catalogue
 from tfprovisioner.gpu import cuda
 
 
-def test_making_the_catalogue_makes_what_is_laid_over_it_for_gpus(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_catalogue_builder_writes_gpu_overlays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stored = (cuda.OVERLAYS / "2.15.1.txt").read_text(encoding="utf-8")
     monkeypatch.setattr(cuda, "OVERLAYS", tmp_path)
     monkeypatch.setattr(page, "FILE", tmp_path / "page.md")

@@ -38,7 +38,7 @@ class Recorder(Reporter):
         self.sizes.append((size, total))
 
 
-def test_an_environment_of_conda_packages_is_active_in_its_kernel(
+def test_conda_environment_is_active_in_its_kernel(
     server: Server, place: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     done = install.install(order(server.url))
@@ -76,7 +76,7 @@ def test_an_environment_of_conda_packages_is_active_in_its_kernel(
     assert install.remove("tf1") == [install.Removed((done.kernelspec,), prefix)]
 
 
-def test_a_conda_environment_of_the_users_is_active_in_its_kernel(server: Server, place: Path) -> None:
+def test_users_conda_environment_is_active_in_its_kernel(server: Server, place: Path) -> None:
     theirs = place / "theirs"
     prefixes.install(theirs, PackageRequest((server.url,), ("python=3.7", "tensorflow", "ipykernel")), Recorder())
     added = install.add(theirs, user=True)
@@ -99,7 +99,7 @@ def test_progress_is_told_in_bytes(server: Server, place: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["t/to-ken-4711", "a1B2c3D4e5F6g7H8"])
-def test_passwords_and_tokens_of_a_channel_stay_out_of_what_is_written(
+def test_channel_secrets_are_never_written(
     server: Server, place: Path, capfd: pytest.CaptureFixture[str], path: str
 ) -> None:
     channel = place / "served" / path / "mine"
@@ -133,9 +133,7 @@ def test_offline_takes_what_is_in_the_cache(server: Server, place: Path, monkeyp
     assert len(server.requests) == seen
 
 
-def test_a_package_for_gpus_is_taken_if_the_user_says_there_is_one(
-    server: Server, place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_gpu_packages_are_taken_on_request(server: Server, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Package("for_gpu", "1.0", ("__cuda >=12",)).write(place / "served")
     wanted = PackageRequest((server.url,), ("for_gpu",))
     monkeypatch.setenv("CONDA_OVERRIDE_CUDA", "")
@@ -146,13 +144,13 @@ def test_a_package_for_gpus_is_taken_if_the_user_says_there_is_one(
     assert [record["name"] for record in prefixes.records(place / "with")] == ["for_gpu"]
 
 
-def test_packages_newer_than_what_was_verified_are_taken_only_if_nothing_else_goes(server: Server, place: Path) -> None:
+def test_unverified_conda_packages_are_the_last_choice(server: Server, place: Path) -> None:
     Package("numpy", "2.0.0", ("python 3.7.*",)).write(place / "served")
     done = install.install(order(server.url))
     assert "numpy-1.18.5" in (done.environment.folder / prefixes.EXPLICIT).read_text()
 
 
-def test_a_rebuild_activates_the_new_environment_in_all_its_kernels(server: Server, place: Path) -> None:
+def test_a_conda_rebuild_activates_in_all_kernels(server: Server, place: Path) -> None:
     install.install(order(server.url))
     other = install.install(order(server.url, name="mine"))
     rebuilt = install.install(order(server.url, rebuild=True))
@@ -161,7 +159,7 @@ def test_a_rebuild_activates_the_new_environment_in_all_its_kernels(server: Serv
     assert str(other.environment.folder) not in json.dumps(variables)
 
 
-def test_a_release_that_the_channel_lacks_is_made_of_its_python_and_wheels(
+def test_releases_missing_from_conda_use_wheels(
     light: str, server: Server, place: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     for archive in (place / "served" / channels.subdir()).glob("tensorflow-*"):
@@ -187,7 +185,7 @@ def small(version: str, text: str) -> dict[str, str]:
     }
 
 
-def test_what_changed_in_an_environment_of_conda_packages_is_told(server: Server, place: Path) -> None:
+def test_doctor_reports_changed_conda_packages(server: Server, place: Path) -> None:
     site = "lib/python3.7/site-packages"
     files: dict[str, bytes | Path] = {f"{site}/{path}": text.encode() for path, text in small("1.0", "x = 1").items()}
     Package("small", "1.0", ("python 3.7.*",), files, build="py37_0").write(place / "served")
@@ -260,7 +258,7 @@ def test_a_machine_that_there_are_no_wheels_for(
         install.install(order(place / "bare", name="other"))
 
 
-def test_a_release_that_the_channel_has_for_another_python(server: Server, place: Path) -> None:
+def test_conda_releases_for_another_python_are_explained(server: Server, place: Path) -> None:
     replaced = Package("tensorflow", "1.15.5", ("python >=3.8,<3.9.0a0",), build="py38_0")
     (place / "served" / channels.subdir() / "tensorflow-1.15.5-py37_0.tar.bz2").unlink()
     index = place / "served" / channels.subdir() / "repodata.json"
@@ -310,7 +308,7 @@ sys.stderr.flush()
 """
 
 
-def test_a_worker_that_complains_at_length_is_not_waited_for(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_verbose_solver_worker_does_not_block(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     worker = place / "worker.py"
     worker.write_text(f"{_COMPLAINT}print(json.dumps({{'event': 'done'}}))\n")
     monkeypatch.setattr(prefixes, "_WORKER", worker)
@@ -320,7 +318,7 @@ def test_a_worker_that_complains_at_length_is_not_waited_for(place: Path, monkey
         prefixes.install(place / "prefix", PackageRequest(("conda-forge",), ("python",)), Reporter("test"))
 
 
-def test_a_conda_that_complains_at_length_is_not_waited_for(place: Path) -> None:
+def test_a_verbose_conda_does_not_block(place: Path) -> None:
     own = place / "conda"
     own.write_text(f"{_COMPLAINT.format(python=sys.executable)}print(json.dumps({{'conda_version': '24.11.2'}}))\n")
     own.chmod(0o755)
@@ -328,7 +326,7 @@ def test_a_conda_that_complains_at_length_is_not_waited_for(place: Path) -> None
         user_conda.install(own, place / "prefix", PackageRequest(("conda-forge",), ("python",)), Reporter("test"))
 
 
-def test_a_program_that_is_only_called_conda_is_refused(place: Path) -> None:
+def test_a_fake_conda_is_refused(place: Path) -> None:
     other = place / "conda"
     other.write_text("#!/bin/sh\necho hello\n")
     other.chmod(0o755)
@@ -356,7 +354,7 @@ def test_channels_by_name_and_by_address(tmp_path: Path, monkeypatch: pytest.Mon
     assert "--channel https://host:8/mine" in order(address).command
 
 
-def test_defaults_is_taken_only_with_a_word_on_its_terms(
+def test_defaults_channel_comes_with_a_licence_note(
     place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("UV_OFFLINE", "1")

@@ -31,7 +31,7 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(survey, "pythons", lambda minor=None: ())
 
 
-def test_a_python_that_the_machine_lacks_comes_from_conda_by_itself(
+def test_a_missing_python_comes_from_conda(
     bare: None,
     light: str,
     server: Server,
@@ -57,7 +57,7 @@ def test_a_python_that_the_machine_lacks_comes_from_conda_by_itself(
     assert not python.exists(), "it goes with the last environment that used it"
 
 
-def test_a_python_that_is_deleted_underneath_is_told_and_had_again(
+def test_a_deleted_conda_python_is_reported_and_refetched(
     bare: None, light: str, server: Server, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TFKERNELS_CHANNELS", server.url)
@@ -101,7 +101,7 @@ with pythons.ensured("3.7", (), None, Reporter("test")) as python:
 """
 
 
-def test_two_that_need_the_same_python_fetch_it_once(server: Server, place: Path) -> None:
+def test_parallel_installs_fetch_a_python_once(server: Server, place: Path) -> None:
     server.held = True
     variables = {**os.environ, "TFKERNELS_CHANNELS": server.url}
     both = [
@@ -122,7 +122,7 @@ def test_two_that_need_the_same_python_fetch_it_once(server: Server, place: Path
     assert len([path for path in server.requests if path.endswith(".tar.bz2")]) == 1
 
 
-def test_a_python_whose_fetching_was_killed_is_fetched_again(server: Server, place: Path) -> None:
+def test_a_killed_python_fetch_is_repeated(server: Server, place: Path) -> None:
     server.held = True
     variables = {**os.environ, "TFKERNELS_CHANNELS": server.url}
     process = subprocess.Popen([sys.executable, "-c", _FETCH], env=variables, stderr=subprocess.DEVNULL)
@@ -138,9 +138,7 @@ def test_a_python_whose_fetching_was_killed_is_fetched_again(server: Server, pla
     assert pythons.sweep() == [python.parent.parent]
 
 
-def test_py_rattler_is_installed_at_its_first_use_only(
-    server: Server, place: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_py_rattler_is_installed_at_first_use(server: Server, place: Path, capfd: pytest.CaptureFixture[str]) -> None:
     said = []
     for _ in range(2):
         with pythons.ensured("3.7", (server.url,), None, Reporter("test")):
@@ -155,9 +153,7 @@ def test_py_rattler_is_installed_at_its_first_use_only(
     assert not folder.exists()
 
 
-def test_without_network_and_py_rattler_the_error_names_it(
-    server: Server, place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_offline_without_py_rattler_is_explained(server: Server, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UV_OFFLINE", "1")
     monkeypatch.setenv("UV_CACHE_DIR", str(place / "nothing cached"))
     wanted = PackageRequest((server.url,), ("python=3.7",))

@@ -26,7 +26,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-def test_the_wheel_has_both_packages_and_what_they_need(wheel: Path) -> None:
+def test_the_wheel_has_both_packages(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     tracked = subprocess.run(
         ["git", "ls-files", "kernels", "provisioner", "notebooks"],
@@ -89,7 +89,7 @@ def test_after_pip_uninstall_no_kernel_fails_without_words(wheel: Path, installe
 
 
 @pytest.mark.timeout(600)
-def test_the_main_job_from_the_wheel_in_an_empty_environment(wheel: Path, installed: object, tmp_path: Path) -> None:
+def test_the_wheel_works_in_an_empty_environment(wheel: Path, installed: object, tmp_path: Path) -> None:
     """Environments are shared by all of a user's Jupyters, so nothing is built here a second time."""
     uv = find_uv_bin()
     venv = tmp_path / "venv"

@@ -42,7 +42,7 @@ def pip(environment: store.Environment, *packages: str) -> None:
     subprocess.run([*install, *packages], check=True)
 
 
-def test_what_changed_in_an_environment_is_told_and_what_broke_it_is_mended(one: Installed) -> None:
+def test_doctor_reports_changes_and_fixes_breakage(one: Installed) -> None:
     pip(one.environment, "six==1.15.0", "colorama==0.4.5")
     site = next(one.environment.folder.glob("lib/python*/site-packages"))
     edited = (site / "absl" / "app.py").read_text() + "\n# edited\n"
@@ -104,7 +104,7 @@ def test_two_tensorflows_in_one_environment_are_told(one: Installed, tmp_path: P
     assert "asking==1.0" in mended.notes[0], "what else had been added"
 
 
-def test_a_kernel_json_that_cannot_be_read_costs_no_extras(one: Installed) -> None:
+def test_an_unreadable_kernel_json_keeps_extras(one: Installed) -> None:
     made = install.install(InstallRequest("1.15", name="mine", user=True, extras=("colorama==0.4.5",)))
     try:
         (made.kernelspec / "kernel.json").write_text("{")

@@ -58,7 +58,7 @@ PROGRAMS = {
 
 
 @pytest.mark.parametrize("words", PROGRAMS.values(), ids=PROGRAMS)
-def test_a_rebuild_leaves_the_environment_of_a_program_that_runs(made: Installed, words: tuple[str, ...]) -> None:
+def test_a_rebuild_keeps_environments_in_use(made: Installed, words: tuple[str, ...]) -> None:
     former = made.environment.folder
     with running(*words):
         assert install.install(InstallRequest("1.15", user=True, rebuild=True)).environment.folder != former
@@ -69,7 +69,7 @@ def test_a_rebuild_leaves_the_environment_of_a_program_that_runs(made: Installed
     assert not former.exists()
 
 
-def test_so_do_other_packages_and_the_end_of_the_kernel(made: Installed) -> None:
+def test_changes_and_removal_keep_environments_in_use(made: Installed) -> None:
     former = made.environment.folder
     with running(*PROGRAMS["a shell"]):
         other = install.install(InstallRequest("1.15", user=True, extras=("tqdm",)))

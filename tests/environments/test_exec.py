@@ -32,9 +32,7 @@ print(json.dumps({
 
 
 @pytest.mark.parametrize("name", ["tf1", "tf2"])
-def test_the_environment_is_active_and_of_foreign_things_only_tfkernels_can_be_imported(
-    name: str, installed: dict[str, Installed]
-) -> None:
+def test_exec_activates_the_environment_and_isolates_imports(name: str, installed: dict[str, Installed]) -> None:
     done = tfkernels(
         "exec", name, "--", "python", "-c", _FACTS,
         PYTHONPATH=str(Path(__file__).parent), VIRTUAL_ENV="/foreign", CONDA_PREFIX="/foreign", MINE="kept",
@@ -57,7 +55,7 @@ def test_the_environment_is_active_and_of_foreign_things_only_tfkernels_can_be_i
     assert [path.name for path in run_env.ALONE.glob("*.py")] == ["tfkernels.py"]
 
 
-def test_children_and_processes_of_multiprocessing_can_import_it_too(tmp_path: Path) -> None:
+def test_children_and_multiprocessing_can_import_tfkernels(tmp_path: Path) -> None:
     script = tmp_path / "pool.py"
     script.write_text(
         "import multiprocessing, subprocess, sys\n"
@@ -70,7 +68,7 @@ def test_children_and_processes_of_multiprocessing_can_import_it_too(tmp_path: P
     assert (done.returncode, done.stdout) == (0, "tfkernels.recording\ntfkernels\n"), done.stderr
 
 
-def test_another_python_kernel_of_the_machine_can_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exec_accepts_other_python_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     done = tfkernels("exec", "python3", "--", "python", "-c", "import sys, tfkernels; print(sys.prefix)")
     assert (done.returncode, done.stdout.strip()) == (0, sys.prefix), done.stderr
 
@@ -90,7 +88,7 @@ def test_it_becomes_the_program_and_reads_standard_input() -> None:
         assert output == f"{process.pid} FROM A PIPE\n"
 
 
-def test_a_pipe_that_is_closed_ends_the_program_quietly() -> None:
+def test_a_closed_pipe_ends_exec_quietly() -> None:
     arguments = subprocess.list2cmdline(command("exec", "tf1", "--", "yes"))
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", f"{arguments} | head -1"], capture_output=True, text=True, check=False
@@ -98,7 +96,7 @@ def test_a_pipe_that_is_closed_ends_the_program_quietly() -> None:
     assert (done.stdout, done.stderr, done.returncode) == ("y\n", "", 128 + signal.SIGPIPE)
 
 
-def test_the_terminal_is_the_programs_and_ctrl_c_reaches_it() -> None:
+def test_the_program_owns_terminal_and_ctrl_c() -> None:
     code = (
         "import os, time\ntry: print(os.isatty(0), os.isatty(1), flush=True); time.sleep(100)\n"
         "except KeyboardInterrupt: print('interrupted once', flush=True); raise SystemExit(3)"
@@ -125,7 +123,7 @@ def _read_until(descriptor: int, end: bytes) -> bytes:
     return content
 
 
-def test_what_cannot_be_started_has_the_exit_codes_of_a_shell(tmp_path: Path) -> None:
+def test_exec_failures_have_shell_exit_codes(tmp_path: Path) -> None:
     missing = tfkernels("exec", "tf1", "--", "no-such-program")
     assert missing.returncode == 127
     assert "tfkernels exec tf1 -- pip install" in missing.stderr
@@ -163,7 +161,7 @@ def test_a_kernel_that_a_wrapper_starts_is_refused(tmp_path: Path, monkeypatch: 
     assert "'conda', which is not a Python" in done.stderr
 
 
-def test_what_the_kernelspec_puts_on_the_import_path_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_kernelspecs_import_path_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     spec = kernelspecs.get("tf1")
     changed = spec._replace(spec={**spec.spec, "env": {**spec.spec["env"], "PYTHONPATH": "/theirs"}})
     assert run_env.variables(changed)["PYTHONPATH"] == f"{run_env.ALONE}{os.pathsep}/theirs"

@@ -58,7 +58,7 @@ def files(folder: Path) -> dict[str, tuple[int, int]]:
     return {str(path): (path.stat().st_mtime_ns, path.stat().st_size) for path in found}
 
 
-def test_from_add_to_remove_nothing_is_written_into_the_environment(theirs: Path) -> None:
+def test_add_and_remove_leave_the_environment_untouched(theirs: Path) -> None:
     before = files(theirs)
     added = install.add(theirs.parent, user=True)  # the project: its .venv is meant
     assert added.name == "tf2.11"
@@ -81,7 +81,7 @@ def test_from_add_to_remove_nothing_is_written_into_the_environment(theirs: Path
     assert files(theirs) == before
 
 
-def test_when_what_its_kernel_needs_breaks_the_notebook_says_so(theirs: Path) -> None:
+def test_notebooks_explain_a_broken_added_kernel(theirs: Path) -> None:
     install.add(theirs, user=True)
     (site(theirs) / "tornado.py").write_text("raise RuntimeError('of another project')")
     (outputs,) = run_cells("tf2.11", "1", allow_errors=True)

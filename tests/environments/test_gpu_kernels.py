@@ -18,7 +18,7 @@ from tfprovisioner.environments.store import Environment
 from tfprovisioner.kernelspecs import write as kernelspec
 
 
-def test_a_release_without_wheels_of_its_cuda_is_refused(place: Path) -> None:
+def test_gpu_releases_without_cuda_wheels_are_refused(place: Path) -> None:
     failed = tfkernels("install", "tf1", "--gpu", "--user")
     assert failed.returncode == 1
     assert "wants CUDA 10.0 and cuDNN 7.4, and there are no wheels" in failed.stderr
@@ -35,7 +35,7 @@ def environment(tmp_path: Path) -> Environment:
     return Environment(tmp_path, recipe, "3.13.0", "/usr/bin/python3.13", "2026-01-01", 1)
 
 
-def test_the_libraries_and_gpus_of_a_kernel_are_its_own(environment: Environment, place: Path) -> None:
+def test_gpu_libraries_and_devices_stay_in_their_kernel(environment: Environment, place: Path) -> None:
     order = InstallRequest("tf2", user=True, gpu=True, devices="0,1")
     assert order.command == "tfkernels install tf2 --user --gpu --devices 0,1"
     assert environment.recipe != Recipe.of(InstallRequest("tf2"), "3.13")

@@ -86,7 +86,7 @@ def test_what_only_looks_like_a_python(tmp_path: Path, text: str, told: str) -> 
         survey.ask(program(tmp_path / "python3.7", text))
 
 
-def test_a_shim_that_waits_is_ended_with_what_it_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hanging_python_is_killed_with_its_children(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(survey, "TIMEOUT", 0.5)
     shim = program(tmp_path / "python3.7", f"echo $$ > {tmp_path}/pid; sleep 60; true")
     started = time.monotonic()
@@ -105,9 +105,7 @@ def test_a_shim_that_waits_is_ended_with_what_it_started(tmp_path: Path, monkeyp
         ({"free_threaded": True}, "free-threaded"),
     ],
 )
-def test_pythons_without_wheels_are_passed_over_and_refused_if_named(
-    nobody: Path, facts: dict[str, object], told: str
-) -> None:
+def test_pythons_without_wheels_are_never_chosen(nobody: Path, facts: dict[str, object], told: str) -> None:
     odd = program(nobody / "bin" / "python3.13", f"PATH=/usr/bin:/bin\n{claiming(**facts)}")
     good = program(nobody / "bin" / "python3.12", f"PATH=/usr/bin:/bin\n{claiming(virtual=False)}")
     assert survey.ask(good).objection() is None
@@ -117,7 +115,7 @@ def test_pythons_without_wheels_are_passed_over_and_refused_if_named(
         InstallRequest("tf2", python=str(odd)).choose_interpreter()
 
 
-def test_of_several_the_final_and_newest_that_nobody_deletes() -> None:
+def test_the_newest_final_lasting_python_wins() -> None:
     several = [
         python("3.13.1"),
         python("3.13.10", path="/a/venv/python", virtual=True),
@@ -137,7 +135,7 @@ def test_of_several_the_final_and_newest_that_nobody_deletes() -> None:
     ]
 
 
-def test_shims_of_version_managers_lead_to_the_real_ones(nobody: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_version_manager_shims_are_resolved(nobody: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = nobody / "manager"
     marker = nobody / "was_run"
     program(root / "shims" / "python3.7", f"touch {marker}")
@@ -191,7 +189,7 @@ def test_all_are_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
         InstallRequest(release.line).choose_interpreter()
 
 
-def test_only_those_are_asked_for_a_version_that_may_be_of_it(nobody: Path) -> None:
+def test_only_plausible_pythons_are_started(nobody: Path) -> None:
     asked = nobody / "asked"
     for name in ("python3.7", "python3.9", "python3", "python"):
         program(nobody / "bin" / name, f"echo {name} >> {asked}\n{claiming(version='3.9.1', numbers=[3, 9, 1])}")
@@ -227,7 +225,7 @@ def test_an_environments_folder_names_its_python(tmp_path: Path) -> None:
     assert InstallRequest("tf2", python=str(folder)).python_minors() == ("3.12",)
 
 
-def test_what_is_named_means_the_same_from_other_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_named_pythons_do_not_depend_on_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     program(tmp_path / "bin" / "python3.12", "true")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
@@ -287,7 +285,7 @@ def test_nothing_is_fetched_if_uv_may_not(
 
 @pytest.mark.parametrize("way", ["variable", "uv.toml"])
 @pytest.mark.parametrize("preference", ["system", "managed", "only-managed"])
-def test_a_preference_for_pythons_is_no_obstacle_to_fetching_one(
+def test_uvs_python_preference_does_not_prevent_fetching(
     unset: Path, monkeypatch: pytest.MonkeyPatch, way: str, preference: str
 ) -> None:
     monkeypatch.setattr(survey, "pythons", lambda minor=None: ())

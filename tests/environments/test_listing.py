@@ -50,7 +50,7 @@ def test_listing_costs_the_reading_of_what_is_listed(installed: dict[str, Instal
     assert not dear["subprocess.Popen"] + dear["os.posix_spawn"] + dear["os.fork"] + dear["socket.connect"]
 
 
-def test_the_command_line_waits_for_nothing_that_it_does_not_need() -> None:
+def test_the_command_line_imports_only_what_it_needs() -> None:
     look = "import sys, tfprovisioner.cli.app; print([name for name in sys.argv[1:] if name in sys.modules])"
     slow = ["jupyter_client", "zmq", "IPython", "nbformat", "papermill", "rattler", "numpy"]
     done = subprocess.run([sys.executable, "-c", look, *slow], capture_output=True, text=True, check=True)

@@ -37,9 +37,7 @@ def falsified(place: Path, name: str, version: str) -> dict[str, Path]:
 Install = Callable[..., tuple[int, str]]
 
 
-def test_an_index_that_dies_in_the_middle_leaves_nothing_and_the_next_install_mends_it(
-    index: tiny.Index, install: Install, place: Path
-) -> None:
+def test_a_dying_index_leaves_nothing_behind(index: tiny.Index, install: Install, place: Path) -> None:
     index.dies_after = tiny.PARTS // 2
     code, words = install("--index", index.url)
     assert code == 1
@@ -53,7 +51,7 @@ def test_an_index_that_dies_in_the_middle_leaves_nothing_and_the_next_install_me
     assert len(built(place)) == 1
 
 
-def test_a_file_with_another_hash_is_refused_whatever_uv_was_told(
+def test_wrong_hashes_are_refused_whatever_uvs_settings(
     index: tiny.Index, install: Install, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index.wrong = falsified(place, "part3", "1.0")
@@ -111,7 +109,7 @@ def test_no_setup_code_is_run(index: tiny.Index, install: Install, place: Path) 
     assert not mark.exists()
 
 
-def test_a_mirror_that_has_it_all_without_the_network(
+def test_a_local_mirror_suffices_offline(
     index: tiny.Index, install: Install, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code, words = install("--offline")
@@ -137,7 +135,7 @@ def test_a_mirror_that_has_it_all_without_the_network(
     assert "There is no folder" in words
 
 
-def test_an_index_is_not_asked_for_what_is_in_the_cache(index: tiny.Index, install: Install, place: Path) -> None:
+def test_cached_files_are_not_requested(index: tiny.Index, install: Install, place: Path) -> None:
     """Nor does it have to be there: a kernel that was removed comes back on a train."""
     assert install("--index", index.url)[0] == 0
     shutil.rmtree(place / "home")
@@ -259,7 +257,7 @@ def test_a_proxy_that_lets_nobody_through(
         ('link-mode = "symlink"', "`link-mode`"),
     ],
 )
-def test_a_uv_toml_that_would_put_other_packages_or_elsewhere_is_told(
+def test_harmful_uv_settings_are_refused(
     index: tiny.Index, install: Install, place: Path, toml: str, told: str
 ) -> None:
     configure(place, toml.format(place=place))

@@ -42,7 +42,7 @@ def said(command: list[str], variables: Mapping[str, str] = os.environ) -> str:
     return done.stdout
 
 
-def test_it_is_used_as_the_interpreter_it_stands_for(added: Installed) -> None:
+def test_the_shim_behaves_like_its_python(added: Installed) -> None:
     script = kernelspecs.get("mine").spec["argv"][0]
     assert Path(script) == added.kernelspec / "python"
     python = str(added.environment.folder / "bin" / "python")
@@ -53,7 +53,7 @@ def test_it_is_used_as_the_interpreter_it_stands_for(added: Installed) -> None:
     assert subprocess.run([script], input="print(6 * 7)", capture_output=True, text=True, check=False).stdout == "42\n"
 
 
-def test_no_process_stays_between_a_kernel_and_who_started_it(added: Installed) -> None:
+def test_the_shim_leaves_no_process_in_between(added: Installed) -> None:
     manager, client = start_new_kernel(kernel_name="mine")
     try:
         client.execute_interactive("import os, sys", timeout=60)
@@ -69,7 +69,7 @@ def test_no_process_stays_between_a_kernel_and_who_started_it(added: Installed) 
         manager.shutdown_kernel(now=True)
 
 
-def test_what_is_gone_is_told_to_whoever_runs_it(added: Installed) -> None:
+def test_the_shim_reports_a_missing_python(added: Installed) -> None:
     argv = kernelspecs.get("mine").spec["argv"]
     python = added.environment.folder / "bin" / "python"
     assert python_shim.behind(argv, write.described_in(added.kernelspec) or {}) == str(python)
@@ -98,7 +98,7 @@ def test_programs_are_run_by_the_python_itself(added: Installed) -> None:
     assert doctor.examine("mine").ok
 
 
-def test_the_python_that_explains_gets_none_of_the_variables_of_the_one_that_is_gone(tmp_path: Path) -> None:
+def test_the_explaining_python_gets_clean_variables(tmp_path: Path) -> None:
     start = tmp_path / "start.py"
     start.write_text("import json, os, sys; print(json.dumps([sys.argv[1:], dict(os.environ)]))")
     script = tmp_path / "python"
@@ -114,7 +114,7 @@ def test_the_python_that_explains_gets_none_of_the_variables_of_the_one_that_is_
     assert not {*foreign, "TFKERNELS_KERNEL_JUPYTER"} & set(seen)
 
 
-def test_a_kernel_starts_with_the_python_of_its_kernel_json_whatever_the_script_was_written_for(place: Path) -> None:
+def test_kernel_json_decides_which_python_starts(place: Path) -> None:
     """Both are files: who is killed between them, or two who write at once, leave one of each."""
     for name in ("one", "other"):
         install.add(stub(place / name), name, user=True)
@@ -131,7 +131,7 @@ def test_registering_again_changes_nothing(light: str, place: Path) -> None:
     assert not install.install(InstallRequest("1.15", user=True)).registered
 
 
-def test_a_rebuilt_environment_is_run_by_all_its_kernels(light: str, place: Path) -> None:
+def test_all_kernels_run_a_rebuilt_environment(light: str, place: Path) -> None:
     old = install.install(InstallRequest("1.15", user=True)).environment
     install.install(InstallRequest("1.15", name="mine", user=True))
     new = install.install(InstallRequest("1.15", user=True, rebuild=True)).environment
@@ -149,9 +149,7 @@ def test_a_rebuilt_environment_is_run_by_all_its_kernels(light: str, place: Path
     assert "tfkernels install 1.15 --name mine --user" in outputs[0].evalue, "its own command"
 
 
-def test_where_no_script_can_be_executed_the_kernel_json_names_the_python(
-    light: str, place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_kernel_json_names_python_on_noexec_mounts(light: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     access = os.access
     refused = place / "jupyter" / "kernels" / "tf1.15" / "python"
     with monkeypatch.context() as mounted:
@@ -167,7 +165,7 @@ def test_where_no_script_can_be_executed_the_kernel_json_names_the_python(
     assert kernelspecs.get("tf1.15").spec["argv"][0] == str(refused)
 
 
-def test_a_kernel_that_was_registered_before_goes_on_and_is_moved(light: str, place: Path) -> None:
+def test_kernels_of_earlier_registrations_are_moved(light: str, place: Path) -> None:
     made = install.install(InstallRequest("1.15", user=True))
     file = made.kernelspec / "kernel.json"
     content = json.loads(file.read_text())

@@ -44,9 +44,7 @@ def test_a_requirement_for_another_python_replaces_nothing(tmp_path: Path) -> No
     ("release", "python", "extra"),
     [("2.21.0", "3.13", "tf-keras"), ("2.15.1", "3.11", "tensorflow-text"), ("2.11.1", "3.10", "tensorflow>=2.11,<3")],
 )
-def test_an_extra_that_asks_for_tensorflow_has_the_one_that_is_there(
-    tmp_path: Path, release: str, python: str, extra: str
-) -> None:
+def test_extras_use_the_installed_tensorflow(tmp_path: Path, release: str, python: str, extra: str) -> None:
     text = locked(tmp_path, release, python, extra, "six")
     before, after = resolve.pinned(releases.find(release).lock or "", python), resolve.pinned(text, python)
     assert [name for name in after if name in installed.TENSORFLOWS] == ["tensorflow-cpu"]
@@ -57,7 +55,7 @@ def test_an_extra_that_asks_for_tensorflow_has_the_one_that_is_there(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_extra_for_another_tensorflow_is_refused_with_both_versions(tmp_path: Path) -> None:
+def test_extras_for_another_tensorflow_name_both_versions(tmp_path: Path) -> None:
     with pytest.raises(BadRequirement) as refused:
         locked(tmp_path, "2.15.1", "3.11", "tf-keras>=2.17")
     words = str(refused.value).partition("uv reported:")[0]
@@ -75,12 +73,12 @@ def test_another_tensorflow_is_another_kernel(tmp_path: Path, line: str) -> None
 
 
 @pytest.mark.parametrize("line", ["tf-nightly", "tensorflow @ https://127.0.0.1/tensorflow-2.11.1-py3-none-any.whl"])
-def test_what_may_be_any_tensorflow_is_none_of_the_release(tmp_path: Path, line: str) -> None:
+def test_tensorflows_without_a_version_are_refused(tmp_path: Path, line: str) -> None:
     with pytest.raises(BadRequirement, match=r"already has TensorFlow 2\.11\.1.*tfkernels releases"):
         locked(tmp_path, "2.11.1", "3.10", line)
 
 
-def test_what_is_there_for_notebooks_only_may_be_had_in_other_versions(tmp_path: Path) -> None:
+def test_notebook_packages_may_have_other_versions(tmp_path: Path) -> None:
     release = releases.find("1.15.5")
     order = InstallRequest("1.15.5", extras=("matplotlib<3.5", "ipywidgets", "-c tqdm<4.60"))
     before = resolve.pinned(release.lock or "", "3.7.16")
@@ -90,7 +88,7 @@ def test_what_is_there_for_notebooks_only_may_be_had_in_other_versions(tmp_path:
     assert {name for name in before if found.get(name) != before[name]} == {"matplotlib", "tqdm"}, "other pins stay"
 
 
-def test_a_newer_release_is_resolved_when_it_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_newer_releases_are_resolved_at_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     older = tuple(release for release in catalogue.releases() if release.line != "2.21")
     monkeypatch.setattr(catalogue, "releases", lambda: older)
     monkeypatch.setattr(catalogue, "lines", lambda: {release.line: release for release in older})

@@ -132,7 +132,7 @@ def test_a_rebuild_is_imported_and_takes_nothing_over(cached: Build, place: Path
     assert doctor.examine("tf1").ok
 
 
-def test_a_file_that_was_edited_in_uvs_cache_is_not_taken_on_trust(cached: Build, place: Path) -> None:
+def test_edited_cache_files_are_import_checked(cached: Build, place: Path) -> None:
     """Environments share files with the cache: who edits one edits both, and a rebuild brings the edited file back."""
     assert cached()[0] == 0
     (once,) = built(place)
@@ -156,7 +156,7 @@ def test_a_library_that_cannot_be_loaded(content: bytes, tmp_path: Path) -> None
         load_library(Path(sys.executable), library)
 
 
-def test_what_cannot_be_loaded_is_left_to_the_import(cached: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unloadable_libraries_are_left_to_the_import_check(cached: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     """It says more of what is wrong."""
     monkeypatch.setattr("tfprovisioner.environments.verify._LOADING", "import a_part_that_this_python_lacks")
     code, said = cached()
@@ -164,7 +164,7 @@ def test_what_cannot_be_loaded_is_left_to_the_import(cached: Build, monkeypatch:
     assert said.index(_LOOK) < said.index(_IMPORT)
 
 
-def test_what_did_not_work_once_is_imported_until_it_does(
+def test_failed_releases_are_import_checked_until_they_work(
     build: Build, result: Result, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else the second attempt, which fetches nothing any more, would be taken on trust."""

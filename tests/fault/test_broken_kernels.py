@@ -48,7 +48,7 @@ def change(folder: Path, **described: str) -> dict[str, Any]:
     return unchanged
 
 
-def test_every_cell_of_a_broken_kernel_fails_with_the_command_that_mends_it(copied: Path) -> None:
+def test_cells_of_broken_kernels_name_the_fix(copied: Path) -> None:
     change(copied, environment="/no/where", command="tfkernels install tf1")
     cells = run_cells("copied", "import tensorflow", "1 + 1", allow_errors=True)
     for (error,) in cells:
@@ -83,7 +83,7 @@ def test_a_restart_after_mending_is_enough(copied: Path) -> None:
         manager.shutdown_kernel(now=True)
 
 
-def test_a_kernel_json_that_names_a_program_that_is_gone(copied: Path) -> None:
+def test_a_kernel_json_with_a_missing_program(copied: Path) -> None:
     content = json.loads((copied / "kernel.json").read_text())
     content["argv"][0] = "/no/where/python"
     (copied / "kernel.json").write_text(json.dumps(content))
@@ -123,9 +123,7 @@ def damaged(damage: Callable[[Installed], str], command: str) -> tuple[Installed
 
 
 @pytest.mark.parametrize("lose", [the_folder_deleted, the_base_removed])
-def test_a_kernel_whose_python_is_gone_says_so_to_clients_without_our_provisioner(
-    lose: Callable[[Installed], str], light: str, place: Path
-) -> None:
+def test_plain_clients_learn_that_python_is_missing(lose: Callable[[Installed], str], light: str, place: Path) -> None:
     """A kernel of ``--user`` has none: a Jupyter without tfkernels would not show it."""
     made, reason, said = damaged(lose, "tfkernels install 1.15 --user")
     assert said == (
@@ -144,7 +142,7 @@ def test_a_kernel_whose_python_is_gone_says_so_to_clients_without_our_provisione
     assert text(run_cells("tf1.15", "1 + 1")[0]) == "2"
 
 
-def test_a_restart_after_mending_is_enough_for_clients_without_our_provisioner(light: str, place: Path) -> None:
+def test_plain_clients_recover_by_restarting(light: str, place: Path) -> None:
     made = install.install(InstallRequest("1.15", user=True))
     shutil.rmtree(made.environment.folder)
     manager, client = start_new_kernel(kernel_name="tf1.15")
@@ -160,7 +158,7 @@ def test_a_restart_after_mending_is_enough_for_clients_without_our_provisioner(l
         manager.shutdown_kernel(now=True)
 
 
-def test_where_the_python_that_registered_the_kernel_is_gone_too_the_log_says_so(light: str, place: Path) -> None:
+def test_the_log_reports_two_missing_pythons(light: str, place: Path) -> None:
     made = install.install(InstallRequest("1.15", user=True))
     script = made.kernelspec / "python"
     script.write_text(script.read_text().replace(shlex.quote(sys.executable), "/no/where/python"))
@@ -173,7 +171,7 @@ def test_where_the_python_that_registered_the_kernel_is_gone_too_the_log_says_so
         Kernel("tf1.15").run("1")
 
 
-def test_a_kernel_whose_script_is_gone_is_told_and_mended(light: str, place: Path) -> None:
+def test_a_missing_kernel_script_is_fixed(light: str, place: Path) -> None:
     made = install.install(InstallRequest("1.15", user=True))
     (made.kernelspec / "python").unlink()
     diagnosis = doctor.examine("tf1.15")
@@ -203,7 +201,7 @@ def test_a_kernel_that_outlives_tfkernels_explains_itself(uninstalled: Path) -> 
         other.run("1 + 1")
 
 
-def test_an_environment_that_has_lost_ipykernel_says_so_where_no_cell_can(tmp_path: Path) -> None:
+def test_a_missing_ipykernel_is_logged(tmp_path: Path) -> None:
     venv.create(tmp_path / "bare", with_pip=False)
     folder = Path(launcher.__file__).parent
     python = tmp_path / "bare" / "bin" / "python"
@@ -252,9 +250,7 @@ def replace(file: Path, content: str) -> None:
     "damage",
     [an_older_traitlets, half_of_zmq, a_tornado_that_raises_something, a_tornado_that_fails_at_the_start_only],
 )
-def test_a_kernel_whose_own_packages_are_damaged_says_so_in_its_cells(
-    damage: Callable[[Installed], str], light: str, place: Path
-) -> None:
+def test_damaged_packages_are_reported_in_cells(damage: Callable[[Installed], str], light: str, place: Path) -> None:
     """By another Python, the one that registered it; this kernel has no provisioner that could look before."""
     made, reason, said = damaged(damage, "tfkernels install 1.15 --user --rebuild")
     assert f"its environment {made.environment.folder} is damaged" in said
@@ -264,7 +260,7 @@ def test_a_kernel_whose_own_packages_are_damaged_says_so_in_its_cells(
     assert text(run_cells("tf1.15", "1 + 1")[0]) == "2", "and that command mends it"
 
 
-def test_tfkernels_that_moved_to_another_python_of_the_same_prefix_is_found(uninstalled: Path, tmp_path: Path) -> None:
+def test_tfkernels_is_found_after_a_python_upgrade(uninstalled: Path, tmp_path: Path) -> None:
     moved = tmp_path / "lib" / "python3.13" / "site-packages"
     moved.mkdir(parents=True)
     shutil.copytree(Path(launcher.__file__).parent, moved / "tfkernels")

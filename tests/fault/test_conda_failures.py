@@ -19,7 +19,7 @@ from tfprovisioner.errors import BuildFailed
 from tfprovisioner.kernelspecs import install
 
 
-def test_a_package_that_is_not_the_one_of_the_index_is_refused(folder: Path, server: Server, place: Path) -> None:
+def test_conda_packages_with_wrong_checksums_are_refused(folder: Path, server: Server, place: Path) -> None:
     served = place / "served"
     channels.recompressed(next((served / channels.subdir()).glob("tensorflow-*")))
     for channel in (server.url, served):
@@ -59,7 +59,7 @@ def test_what_goes_wrong_is_told_and_leaves_nothing(
     assert nothing_is_there(place)
 
 
-def test_killed_in_the_middle_nothing_is_left_to_break(server: Server, place: Path) -> None:
+def test_a_killed_conda_build_leaves_nothing_broken(server: Server, place: Path) -> None:
     server.held = True
     arguments = command("install", "tf1", "--user", "--backend", "conda", "--channel", server.url)
     process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -106,7 +106,7 @@ def test_interrupted_nothing_is_left(server: Server, place: Path) -> None:
     assert nothing_is_there(place)
 
 
-def test_a_package_in_a_folder_that_has_only_an_old_checksum_is_checked(server: Server, place: Path) -> None:
+def test_md5_only_packages_of_a_folder_are_checked(server: Server, place: Path) -> None:
     index = place / "served" / channels.subdir() / "repodata.json"
     content = json.loads(index.read_text())
     for entry in content["packages"].values():

@@ -118,7 +118,7 @@ def kill_a_build(place: Path, step: str, seconds: float, machine: bool) -> None:
 _AIMS = ["anywhere", "at the record", "at the kernel"]
 
 
-def test_a_rebuild_killed_at_any_moment_leaves_kernels_that_work(place: Path, soak: bool) -> None:
+def test_kernels_survive_killed_rebuilds(place: Path, soak: bool) -> None:
     """Two kernels share an environment; both are moved to the new one, and the old one is deleted."""
     for arguments in (["tf1"], ["1.15", "--name", "mine"]):
         done = tfkernels("install", *arguments, "--user")
@@ -219,7 +219,7 @@ def test_eight_installs_at_once_do_the_work_once(place: Path, soak: bool) -> Non
             shutil.rmtree(place / folder)
 
 
-def test_an_interrupt_stops_all_and_says_what_was_not_made(place: Path) -> None:
+def test_an_interrupt_stops_all_installs(place: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:  # an index that never answers: nothing can be finished
         address = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
         process = start("tf1", "tf2", UV_DEFAULT_INDEX=address, UV_CACHE_DIR=str(place / "cache"))
@@ -295,7 +295,7 @@ def test_two_orders_are_built_at_the_same_time(light: str, place: Path, monkeypa
     check_kernels(place)
 
 
-def test_a_data_folder_that_shares_no_files_with_the_cache(place: Path) -> None:
+def test_a_data_folder_on_another_disk_gets_copies(place: Path) -> None:
     (place / "home").mkdir()
     install_it = " ".join(command("install", "tf1", "--user"))
     find_it = f"find {place}/home/environments -name '*pywrap_tensorflow*.so' -links 1 | wc -l"

@@ -94,7 +94,7 @@ def test_owner_killed_while_the_kernel_starts(installed: object, delay: float, t
         eventually(lambda: gone(pids[:1], folders))
 
 
-def test_what_two_killed_processes_left_is_swept_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folders_of_killed_processes_are_swept(monkeypatch: pytest.MonkeyPatch) -> None:
     with tempfile.TemporaryDirectory() as base:  # a path that is short enough for sockets; pytest's may not be
         monkeypatch.setattr("tempfile.tempdir", base)
         left, alive = Path(base, "tfkernels-left"), Path(base, "tfkernels-alive")
@@ -119,7 +119,7 @@ def test_an_owner_that_simply_ends_takes_it_along(installed: object) -> None:
         assert gone(pids, folders)
 
 
-def test_a_forked_child_does_not_end_the_kernels_of_its_parent(installed: object) -> None:
+def test_forked_children_do_not_end_kernels(installed: object) -> None:
     code = _OWNER.replace("END", "import os\nif os.fork() == 0: sys.exit()\nos.wait(); print(kernel['1 + 1'])")
     done = subprocess.run(
         [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code], capture_output=True, text=True, check=True

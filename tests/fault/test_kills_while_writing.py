@@ -112,7 +112,7 @@ def test_a_kernel_killed_halfway_through_its_output(remote: Kernel, how: str, tm
 
 
 @pytest.mark.usefixtures("alone")
-def test_a_kernel_killed_by_its_cell_while_it_has_values_and_owes_some(remote: Kernel) -> None:
+def test_a_kernel_that_kills_itself_frees_its_values(remote: Kernel) -> None:
     exchange(remote, 1)
     before = holdings(remote)
     for number in (2, 4):
@@ -158,7 +158,7 @@ def killed_owner(*arguments: str, folder: Path) -> str:
 
 
 @pytest.mark.parametrize("how", ["fresh", "used again"])
-def test_an_owner_killed_halfway_through_its_input_leaves_nothing(
+def test_an_owner_killed_while_writing_leaves_nothing(
     installed: object, how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with tempfile.TemporaryDirectory(dir="/tmp") as temporary:  # short, as the paths of sockets have to be
@@ -177,9 +177,7 @@ def shared_memory(pid: int) -> int:
 
 @pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("how", ["fresh", "used again"])
-def test_a_kernel_whose_visitor_is_killed_halfway_through_its_input_lives_on_without_it(
-    remote: Kernel, how: str, tmp_path: Path
-) -> None:
+def test_kernels_survive_an_attached_client_killed_while_writing(remote: Kernel, how: str, tmp_path: Path) -> None:
     remote.run("x = 0; import os; os.environ['TFKERNELS_POOL_IDLE'] = '0.1'; get_ipython().kernel.tfkernels._tidy()")
     holdings(remote)
     assert remote._process is not None

@@ -66,7 +66,7 @@ def test_another_user_opens_no_segment(public: Path, monkeypatch: pytest.MonkeyP
 
 @as_root
 @pytest.mark.parametrize("kind", ["anonymous", "unlinked"])
-def test_a_program_of_another_user_that_was_handed_a_segment_to_read_cannot_write_to_it(
+def test_other_users_cannot_write_to_received_segments(
     public: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     """``/proc`` lets everybody open anew what he has open already: only the file's own mode stands before that."""
@@ -100,7 +100,7 @@ def plant(kind: str, place: Path) -> Path:
     "kind",
     ["a fifo", "a directory", "a socket", "a device", pytest.param("a file of another user", marks=as_root)],
 )
-def test_what_somebody_planted_is_not_opened_though_it_is_announced_as_it_is(public: Path, kind: str) -> None:
+def test_planted_files_are_not_opened(public: Path, kind: str) -> None:
     path = plant(kind, public)
     found = path.stat()
     before = len(os.listdir("/proc/self/fd"))
@@ -111,7 +111,7 @@ def test_what_somebody_planted_is_not_opened_though_it_is_announced_as_it_is(pub
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_a_file_of_this_user_is_opened_if_it_is_announced_as_it_is(public: Path) -> None:
+def test_own_files_are_opened(public: Path) -> None:
     path = public / "mine"
     path.touch()
     found = path.stat()

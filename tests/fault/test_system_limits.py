@@ -36,9 +36,7 @@ def free(count):
 
 
 @pytest.mark.parametrize("name", ["tf1", "tf2"])
-def test_a_kernel_that_can_open_no_more_files_answers_all_the_same(
-    installed: object, name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_kernel_without_descriptors_answers(installed: object, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with Kernel(name) as kernel:
         # With history, a thread of IPython's opens and closes files when it likes, and would leave a descriptor free.
         run = functools.partial(kernel.run, store_history=False)
@@ -89,7 +87,7 @@ print("done")
 """
 
 
-def test_a_process_that_can_open_no_more_files_is_told_and_lives_on(installed: object) -> None:
+def test_a_process_without_descriptors_survives(installed: object) -> None:
     done = subprocess.run([sys.executable, "-c", HERE], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
@@ -117,7 +115,7 @@ print("done")
 """
 
 
-def test_a_full_file_system_is_told_and_nothing_is_left_on_it(installed: object, tmp_path: Path) -> None:
+def test_a_full_file_system_is_reported(installed: object, tmp_path: Path) -> None:
     unshared = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--mount"]
     if subprocess.run([*unshared, "true"], capture_output=True, check=False).returncode:
         pytest.skip("this system lets nobody mount a small file system to fill")
@@ -204,9 +202,7 @@ def removed(group: Path) -> bool:
     return not group.exists()
 
 
-def test_more_than_a_container_may_use_is_refused_before_the_system_ends_a_process(
-    installed: object, group: Path
-) -> None:
+def test_container_memory_limits_are_respected(installed: object, group: Path) -> None:
     done = subprocess.run([sys.executable, "-c", GROUPED, str(group)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     *refused, last = done.stdout.splitlines()

@@ -64,9 +64,7 @@ def test_a_whole_exchange(remote: Kernel, folder: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE], ids=["EMFILE", "ENFILE"])
-def test_too_many_open_files_are_told_and_no_reason_for_another_file(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
+def test_too_many_open_files_are_reported(folder: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     refuse(monkeypatch, number)
     with pytest.raises(ExchangeError, match=r"Cannot make shared memory: .*too many files open"):
         Segment()

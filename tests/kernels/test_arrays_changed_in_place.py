@@ -11,7 +11,7 @@ from tfkernels.transfer.shared_memory.pool import shared
 from tfkernels.transfer.shared_memory.segment import MIN_MAPPED_BYTES
 
 
-def test_what_was_changed_in_place_goes_back_in_the_memory_that_it_came_in(remote: Kernel) -> None:
+def test_changed_arrays_return_in_their_own_memory(remote: Kernel) -> None:
     """``x += 1`` gives x pages of its own there, so nobody needs those of the segment: 1 GB there, + 1, and back takes
     the memory of x there and of x here."""
     large = np.arange(4 * MIN_MAPPED_BYTES, dtype="f4")
@@ -45,7 +45,7 @@ x += 1
 """
 
 
-def test_memory_that_another_array_or_a_child_looks_into_is_not_written_to(remote: Kernel) -> None:
+def test_memory_in_use_is_not_written_to(remote: Kernel) -> None:
     ones = np.ones(4 * MIN_MAPPED_BYTES, dtype="f4")
     for code, inputs, well in [
         ("x[:-1] += 1", {"x": ones}, "x[-1] == 1"),

@@ -113,7 +113,7 @@ def test_it_is_left_and_never_ended(other: Other, attached: AttachedKernel) -> N
     assert attached["kept"] == 1, "and it can be used again"
 
 
-def test_our_cells_wait_for_theirs_and_can_be_taken_back(other: Other, attached: AttachedKernel) -> None:
+def test_our_cells_queue_and_can_be_cancelled(other: Other, attached: AttachedKernel) -> None:
     attached.run("order = []")
     request = other.begin("order.append('theirs')")
     eventually(lambda: attached.busy)
@@ -153,7 +153,7 @@ def test_an_interrupt_reaches_our_cell(other: Other, attached: AttachedKernel) -
     assert attached["1 + 1"] == 2
 
 
-def test_a_cell_that_does_not_react_is_left_alone(other: Other, attached: AttachedKernel) -> None:
+def test_an_unresponsive_cell_is_left_alone(other: Other, attached: AttachedKernel) -> None:
     stubborn = (
         "done = False\nfor i in range(2):\n    try:\n        time.sleep(3)\n    except KeyboardInterrupt:\n        pass"
     )
@@ -178,7 +178,7 @@ time.sleep(100)
 """
 
 
-def test_the_cells_of_a_process_that_is_gone_are_not_run(other: Other) -> None:
+def test_cells_of_killed_clients_are_not_run(other: Other) -> None:
     with started([sys.executable, "-c", _LEAVER, str(other.file)], 1) as (process, _):
         request = other.begin()
         assert process.stdout is not None

@@ -145,7 +145,7 @@ handle.update(HTML("new"))
 x = input("which? ")"""
 
 
-def test_several_kernels_display_clear_and_ask_in_one_cell(installed: object) -> None:
+def test_several_kernels_display_clear_and_ask(installed: object) -> None:
     manager, client = start_new_kernel(kernel_name="python3")
     asked: list[str] = []
     page: dict[str, str] = {}

@@ -80,7 +80,7 @@ def test_cancel(remote: Kernel) -> None:
     assert remote["state"] == 6
 
 
-def test_no_interrupt_is_lost_around_the_beginning_of_a_cell(remote: Kernel) -> None:
+def test_interrupts_around_a_cells_start_are_kept(remote: Kernel) -> None:
     """Not in ipykernel, before the cell, and not when it comes right before the cell's first system call."""
     for delay in [0, 0.0005, 0.001, 0.002] * 10:
         call = remote.submit(SLEEP)
@@ -90,7 +90,7 @@ def test_no_interrupt_is_lost_around_the_beginning_of_a_cell(remote: Kernel) -> 
             call.result(timeout=30)
 
 
-def test_a_cell_that_waits_can_be_interrupted_and_what_it_waits_for_goes_on(remote: Kernel, tmp_path: Path) -> None:
+def test_interrupting_a_waiting_cell_spares_the_running_one(remote: Kernel, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     first = remote.submit(f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.01)\nstate = 7")
     interrupt_when(lambda: remote.waiting)
@@ -128,7 +128,7 @@ def test_values_of_another_kernel_for_a_background_cell(installed: object) -> No
     assert tf2["v"] == 3
 
 
-def test_a_packed_value_stays_until_the_cell_that_waits_for_it_has_run(remote: Kernel) -> None:
+def test_packed_values_stay_until_their_cell_ran(remote: Kernel) -> None:
     with tfkernels.pack({"x": np.ones(10**6)}) as packed:
         remote.submit("import time; time.sleep(0.3)")
         call = remote.submit("s = x.sum()", inputs=packed, outputs={"s": "s"})
@@ -202,7 +202,7 @@ def test_death_in_the_background(remote: Kernel) -> None:
     assert [output["text"] for output in seen] == ["fresh\n"], "once"
 
 
-def test_a_restart_or_shutdown_ends_what_runs_and_waits(installed: object) -> None:
+def test_restart_and_shutdown_end_all_cells(installed: object) -> None:
     kernel = Kernel("tf1")
     for end, how in ((kernel.restart, "restarted"), (kernel.shutdown, "shut down")):
         runs, waits = kernel.submit(SLEEP, outputs={"x": "1"}), kernel.submit("", outputs={"x": "1"})
@@ -251,7 +251,7 @@ def test_the_same_cell_in_several_kernels(installed: object, capsys: pytest.Capt
     assert sorted(shown) == ["tf1 │ in tf1", "tf2 │ in tf2"]
 
 
-def test_large_values_for_several_kernels_stay_whole_until_all_have_them(installed: object) -> None:
+def test_shared_inputs_stay_until_all_kernels_read_them(installed: object) -> None:
     array = np.arange(2.0**20)
     outputs = tfkernels.each(["tf1", "tf2"], "y = x + 1; del x", inputs={"x": array}, outputs={"y": "y"})["y"]
     for got in outputs.values():
@@ -270,9 +270,7 @@ def test_they_run_at_the_same_time(installed: object, tmp_path: Any) -> None:
     tfkernels.each(["tf1", "tf2"], MEETING, inputs={"folder": str(tmp_path)}, timeout=60)
 
 
-def test_one_that_fails_fails_the_cell_after_all_have_ended(
-    installed: object, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_each_fails_after_all_kernels_ended(installed: object, capsys: pytest.CaptureFixture[str]) -> None:
     code = "import sys, time\nif sys.version_info < (3, 8):\n    1/0\ntime.sleep(0.5)\nprint('end')"
     with pytest.raises(CellsFailed, match=r"failed in tf1: ZeroDivisionError.*ended well in tf2") as caught:
         tfkernels.each(["tf1", "tf2"], code, outputs={"x": "1"})

@@ -164,7 +164,7 @@ def test_nothing_changes_elsewhere(notebook: Notebook) -> None:
         notebook.run("%load_ext tfkernels")
 
 
-def test_a_busy_or_absent_kernel_is_not_waited_for(notebook: Notebook) -> None:
+def test_completion_does_not_wait_for_busy_kernels(notebook: Notebook) -> None:
     assert notebook.words("%%{T}\ntf.capi|") == {"capitalize"}, "it was ended, and nobody starts it for a Tab"
     assert "not running" in notebook.value(f"repr(__import__('tfkernels').kernel('{notebook.there}'))")
     notebook.run(f"import tfkernels\ncall = tfkernels.kernel('{notebook.there}').submit('import time; time.sleep(60)')")

@@ -85,7 +85,7 @@ def test_one_of_several_that_failed(installed: object, level: int, capsys: pytes
     assert "AssertionError" in capsys.readouterr().err
 
 
-def test_what_a_cancelled_cell_waited_for_keeps_its_memory_until_it_has_ended(installed: object, level: int) -> None:
+def test_inputs_of_cancelled_cells_are_kept_until_written(installed: object, level: int) -> None:
     tf1, tf2 = tfkernels.kernel("tf1"), tfkernels.kernel("tf2")
     slow = tf1.submit(SLEEP)
     eventually(lambda: slow.running)

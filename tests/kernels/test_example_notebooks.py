@@ -39,13 +39,13 @@ def test_the_first_difference_is_found_and_corrected(installed: object, tmp_path
     assert "comparison" in cells["compare"].metadata.tags
 
 
-def test_where_the_port_has_no_mistake_none_is_found(installed: object, tmp_path: Path) -> None:
+def test_no_difference_is_found_in_a_correct_port(installed: object, tmp_path: Path) -> None:
     cells = execute("find_the_first_difference.ipynb", tmp_path / "out.ipynb", "-p", "use_explicit_padding", "False")
     assert text(cells["compare"].outputs).startswith("all 12 parts agree between tf1 and tf2")
     assert text(cells["first"].outputs) == "the first difference: none\n"
 
 
-def test_the_matrix_of_results_is_equal_close_and_different_where_it_says_so(installed: object) -> None:
+def test_the_parity_matrix_shows_the_stated_verdicts(installed: object) -> None:
     path = NOTEBOOKS / "parity_matrix.ipynb"
     found = {}
     for name in ("tf1", "tf2"):

@@ -122,7 +122,7 @@ def test_what_its_children_say_is_shown_once() -> None:
     assert "".join(f"{output['name']}: {output['text']}" for output in seen) == "stdout: x\nstdout: x\n"
 
 
-def test_nothing_is_left_in_its_environment_and_its_namespace(bare: Path) -> None:
+def test_nothing_is_left_in_foreign_kernels(bare: Path) -> None:
     files = {path for path in bare.rglob("*") if "__pycache__" not in path.parts}
     with Kernel("bare") as kernel:
         shown: list[str] = []
@@ -181,7 +181,7 @@ time.sleep(300)
 """
 
 
-def test_it_ends_with_its_owner_also_when_a_program_stands_between() -> None:
+def test_foreign_kernels_behind_a_wrapper_end_too() -> None:
     with started([sys.executable, "-c", _OWNER], 1) as (owner, lines):
         pids, folders = parse(lines)
         assert all(folder.exists() for folder in folders)

@@ -55,7 +55,7 @@ def arrived(kernel: Kernel) -> np.ndarray:
     return array
 
 
-def test_from_kernel_to_kernel_through_here_it_stays_where_it_is(kernels: tuple[Kernel, Kernel]) -> None:
+def test_forwarded_arrays_are_not_copied(kernels: tuple[Kernel, Kernel]) -> None:
     tf1, tf2 = kernels
     features = arrived(tf1)
     tf2.run("", inputs={"y": features, "z": features[SIZE // 2 :], "again": [features]})
@@ -97,7 +97,7 @@ def test_a_parcel_holds_the_values_of_its_moment(kernels: tuple[Kernel, Kernel])
     assert tf1["same"] == EXPECTED[-1]
 
 
-def test_the_memory_is_not_used_again_while_another_kernel_looks_into_it(
+def test_forwarded_memory_is_not_reused_while_read(
     kernels: tuple[Kernel, Kernel],
 ) -> None:
     tf1, tf2 = kernels

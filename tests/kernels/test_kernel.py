@@ -85,7 +85,7 @@ def test_the_remote_error_with_its_traceback(remote: Kernel) -> None:
     assert remote["1 + 1"] == 2
 
 
-def test_an_error_that_cannot_be_shown_is_answered_all_the_same(remote: Kernel) -> None:
+def test_errors_that_cannot_be_shown_are_answered(remote: Kernel) -> None:
     """ipykernel sends no reply when formatting an error raises; who waits for one would wait for ever."""
     with pytest.raises(RemoteError):
         remote.run("class Odd(Exception):\n    def __str__(self):\n        raise RuntimeError('no text')\nraise Odd")
@@ -103,7 +103,7 @@ def test_all_or_nothing(remote: Kernel) -> None:
         remote.run("", outputs={"nowhere": "nowhere"})
 
 
-def test_a_tensor_arrives_as_its_value_or_says_how_to_get_one(remote: Kernel) -> None:
+def test_tensors_arrive_as_values_or_explain(remote: Kernel) -> None:
     remote.run("import tensorflow as tf\nt = tf.constant([1.0])")
     if remote.name == "tf1":
         with pytest.raises(ExchangeError, match=r"value: this Tensor has no value yet.*sess\.run"):
@@ -134,7 +134,7 @@ def test_interrupt_while_it_starts(installed: object) -> None:
     kernel.shutdown()
 
 
-def test_a_second_interrupt_ends_a_kernel_that_had_time_to_react(
+def test_a_late_second_interrupt_ends_the_kernel(
     remote: Kernel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(signals, "INTERRUPT_GRACE", 0.1)
@@ -174,7 +174,7 @@ def test_an_error_here_ends_the_cell_there(remote: Kernel) -> None:
 
 
 @pytest.mark.parametrize("name", ["tf1", "tf2"])
-def test_a_question_as_the_first_thing_a_kernel_does(installed: object, name: str) -> None:
+def test_input_works_as_the_first_cell(installed: object, name: str) -> None:
     with Kernel(name) as kernel:
         kernel.run("import getpass; answers = input('a? '), getpass.getpass('b? ')", show=Answering())
         assert kernel["answers"] == ("a? False", "b? True")
@@ -235,7 +235,7 @@ def test_shutdown_from_another_thread_ends_a_busy_kernel(installed: object) -> N
         ("os.write(2, b'WHY')\nos.abort()", "SIGABRT(.|\n)*WHY"),
     ],
 )
-def test_death_is_told_and_the_next_cell_has_a_fresh_kernel(remote: Kernel, code: str, how: str) -> None:
+def test_a_dead_kernel_is_reported_and_replaced(remote: Kernel, code: str, how: str) -> None:
     remote.run("state = 1; import os")
     folder = remote._process.folder if remote._process else Path()
     with pytest.raises(KernelDied, match=f"{how}(.|\n)*variables are gone"):
@@ -269,14 +269,12 @@ def test_restart_and_shutdown(installed: object) -> None:
     assert not folder.exists()
 
 
-def test_a_cell_may_ask_nothing_where_nobody_can_answer(remote: Kernel) -> None:
+def test_input_fails_without_a_frontend(remote: Kernel) -> None:
     with pytest.raises(RemoteError, match="does not support input requests"):
         remote.run("input('name? ')")
 
 
-def test_what_a_cell_sets_in_the_environment_stays_in_its_kernel(
-    installed: object, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_environment_variables_stay_in_their_kernel(installed: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
     with Kernel("tf1") as kernel:
         assert kernel["__import__('os').environ.get('CUDA_VISIBLE_DEVICES')"] is None
@@ -305,7 +303,7 @@ def test_a_kernel_without_an_interpreter(installed: object) -> None:
         KernelProcess(spec)
 
 
-def test_a_kernel_that_ends_at_once_shows_its_last_words(remote: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kernel_that_ends_at_once_shows_stderr(remote: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
     kernel = Kernel(remote.name)
     broken = kernel.spec._replace(
         spec={**kernel.spec.spec, "argv": [kernel.spec.spec["argv"][0], "-c", "import nonsense"]}
@@ -316,7 +314,7 @@ def test_a_kernel_that_ends_at_once_shows_its_last_words(remote: Kernel, monkeyp
     assert kernel.pid is None
 
 
-def test_the_same_array_under_two_names_is_one_array_there(remote: Kernel) -> None:
+def test_one_array_under_two_names_stays_one(remote: Kernel) -> None:
     array = np.zeros(10**6)
     outputs = remote.run(
         "one = a is b and a is c[0]; a += 1",

@@ -67,7 +67,7 @@ result = model.predict(x)
 """
 
 
-def test_lstm_agrees_with_the_same_activation_and_not_with_the_defaults(kernels: dict[str, Any]) -> None:
+def test_lstm_agrees_only_with_equal_activations(kernels: dict[str, Any]) -> None:
     inputs = {"x": random(4, 7, 3), "weights": [random(3, 20), random(5, 20), random(20)]}
     in_both(kernels, LSTM, {**inputs, "activation": "sigmoid"}, atol=1e-5).assert_close()
     values = {}
@@ -169,7 +169,7 @@ def test_the_layer_that_differs_on_purpose_is_named(kernels: dict[str, Any]) -> 
     assert found.first_difference.path == found.parts[6].path == "dense_6"
 
 
-def test_eager_and_sparse_values_of_a_kernel_compare_there(kernels: dict[str, Any]) -> None:
+def test_eager_and_sparse_values_are_compared(kernels: dict[str, Any]) -> None:
     code = """
 ragged = tf.ragged.constant([[1.0, 2.0], [3.0]])
 sparse = tf.sparse.from_dense([[0.0, 1.0]])

@@ -101,7 +101,7 @@ def test_output_is_that_of_a_native_cell(pair: tuple[Notebook, str], native: dic
     assert captured == []
 
 
-def test_errors_fail_the_cell_once_with_the_remote_traceback(pair: tuple[Notebook, str]) -> None:
+def test_errors_show_the_remote_traceback_once(pair: tuple[Notebook, str]) -> None:
     here, there = pair
     *_, failed, after = here.run(f"%%{there}\ndef f():\n    return 1 / 0\n\nf()", f"%{there} 1 + 1", allow_errors=True)
     assert [output.output_type for output in failed] == ["error"]
@@ -221,7 +221,7 @@ def test_the_stop_button_reaches_the_other_kernel(installed: object, here: str) 
         manager.shutdown_kernel(now=True)
 
 
-def test_a_notebooks_kernel_that_is_killed_takes_the_other_one_along(installed: object) -> None:
+def test_other_kernels_end_with_a_killed_notebook(installed: object) -> None:
     manager, client = start_new_kernel(kernel_name="tf2")
     try:
         expressions = {"pid": "__import__('tfkernels').kernel('tf1')['__import__(\"os\").getpid()']"}

@@ -51,7 +51,7 @@ def draws(kernel: Kernel) -> Any:
     return kernel["draws"]
 
 
-def test_a_seed_makes_runs_repeatable_here_and_in_every_running_kernel(installed: object) -> None:
+def test_seed_makes_all_kernels_repeatable(installed: object) -> None:
     kernels = [tfkernels.kernel(name) for name in ("tf1", "tf2")]
     for kernel in kernels:
         kernel.run("import tensorflow as tf; tf.compat.v1.reset_default_graph()")
@@ -85,7 +85,7 @@ def test_a_seed_that_not_all_take_seeds_nothing(number: Any) -> None:
     assert drawn_here()[0] == drawn[0]
 
 
-def test_a_kernel_that_has_ended_leaves_no_other_unseeded(installed: object) -> None:
+def test_an_ended_kernel_leaves_no_other_unseeded(installed: object) -> None:
     kernels = [tfkernels.kernel(name) for name in ("tf1", "tf2")]
     for kernel in kernels:
         kernel.start()

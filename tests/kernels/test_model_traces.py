@@ -24,7 +24,7 @@ def graph_cell(there: Kernel) -> Iterator[Kernel]:
 
 
 @pytest.mark.parametrize("model", INPUTS)
-def test_layers_and_weights_have_the_same_names_in_both(there: Kernel, model: str) -> None:
+def test_layers_and_weights_have_equal_names(there: Kernel, model: str) -> None:
     code = f"model, x = models['{model}'], inputs['{model}']"
     outputs = parse_names([["trace=tfkernels.trace(model, x)"], ["weights=tfkernels.weights(model)"]], "-o")
     found = there.run(code, outputs=outputs)
@@ -33,7 +33,7 @@ def test_layers_and_weights_have_the_same_names_in_both(there: Kernel, model: st
     assert all(type(value) in (np.ndarray, list) for value in found["trace"].values())
 
 
-def test_the_first_layer_that_differs_is_the_one_that_was_changed(there: Kernel) -> None:
+def test_the_changed_layer_is_the_first_difference(there: Kernel) -> None:
     there.run(
         "model, x = models['nested'], inputs['nested']\n"
         "before = tfkernels.trace(model, x)\nweights = tfkernels.weights(model)\n"
@@ -44,7 +44,7 @@ def test_the_first_layer_that_differs_is_the_one_that_was_changed(there: Kernel)
     assert differs == ["head/first", "head/dense", "head", "concatenate", "output"]
 
 
-def test_names_do_not_depend_on_what_was_built_before(there: Kernel) -> None:
+def test_names_do_not_depend_on_earlier_models(there: Kernel) -> None:
     found = there.run(
         "others(); model = make_cnn(); trace = tfkernels.trace(model, inputs['cnn'])",
         outputs={"names": "list(trace)", "weights": "list(tfkernels.weights(model))", "given": "model.layers[1].name"},
@@ -71,7 +71,7 @@ def test_inference_by_default_and_training_on_request(there: Kernel) -> None:
     assert all(np.array_equal(found["kept"][name], array) for name, array in found["weights"].items())
 
 
-def test_a_traced_model_can_be_trained_and_used_as_before(there: Kernel) -> None:
+def test_traced_models_can_still_be_trained(there: Kernel) -> None:
     there.run(
         "entry = L.Input((4,))\n"
         "model = tf.keras.Model(entry, L.BatchNormalization()(L.Dense(4, activity_regularizer='l2')(entry)))\n"
@@ -97,7 +97,7 @@ def test_a_stateful_layer_keeps_its_state(there: Kernel) -> None:
     assert list(there["tfkernels.weights(model)"]) == ["gru/kernel", "gru/recurrent_kernel", "gru/bias"]
 
 
-def test_a_recurrent_layer_is_one_value_also_if_it_was_subclassed(there: Kernel) -> None:
+def test_recurrent_layers_are_one_value(there: Kernel) -> None:
     there.run(
         "class Own(L.LSTM):\n"
         "    def call(self, sequences, mask=None, training=None, initial_state=None):\n"
@@ -157,7 +157,7 @@ def test_arguments_that_nothing_takes(there: Kernel, code: str, error: str) -> N
         there.run(f"tfkernels.{code}")
 
 
-def test_several_arguments_go_to_the_call_of_a_subclassed_model(there: Kernel) -> None:
+def test_subclassed_models_take_several_arguments(there: Kernel) -> None:
     there.run(
         "class Sum(tf.keras.Model):\n"
         "    def call(self, x, y, training=False):\n"
@@ -167,7 +167,7 @@ def test_several_arguments_go_to_the_call_of_a_subclassed_model(there: Kernel) -
     assert there["trace"]["output"].tolist() == [[2, 2]]
 
 
-def test_eager_execution_in_tensorflow_1_gives_what_graphs_give(kernels: Kernels) -> None:
+def test_eager_tensorflow_1_traces_like_graphs(kernels: Kernels) -> None:
     with Kernel("tf1") as eager:
         eager.run("import tensorflow as tf\ntf.enable_eager_execution()\n" + SETUP, inputs={"inputs": INPUTS})
         for model in INPUTS:
@@ -216,7 +216,7 @@ def test_what_a_session_cannot_trace(graph_cell: Kernel) -> None:
         graph_cell.run("tfkernels.watch(tf.constant(1.0), 'x')")
 
 
-def test_a_loop_of_a_graph_cannot_be_looked_into(kernels: Kernels) -> None:
+def test_loops_of_graphs_are_not_traced(kernels: Kernels) -> None:
     kernels["tf1"].run(
         "with tf.Graph().as_default():\n"
         "    tf.while_loop(lambda i: i < 3, lambda i: tfkernels.watch('inside', i + 1), [0])\n"
@@ -226,7 +226,7 @@ def test_a_loop_of_a_graph_cannot_be_looked_into(kernels: Kernels) -> None:
         kernels["tf1"].run("tfkernels.trace(session)")
 
 
-def test_a_model_on_a_finalized_graph_says_what_to_do(kernels: Kernels) -> None:
+def test_finalized_graphs_are_explained(kernels: Kernels) -> None:
     with pytest.raises(RemoteError, match=r"TraceError.*finalized.*tfkernels\.watch"):
         kernels["tf1"].run(
             "with tf.Graph().as_default() as graph:\n"
@@ -238,7 +238,7 @@ def test_a_model_on_a_finalized_graph_says_what_to_do(kernels: Kernels) -> None:
 
 @pytest.mark.parametrize("call", ["trace(model, np.ones((1, 3)))", "weights(model)", "load_weights(model, {})"])
 @pytest.mark.parametrize("place", ["inside", "outside"])
-def test_a_model_of_keras_3_has_no_values_in_a_graph(kernels: Kernels, call: str, place: str) -> None:
+def test_keras_3_in_a_graph_is_refused(kernels: Kernels, call: str, place: str) -> None:
     build = "model = tf.keras.Sequential([L.Input((3,)), L.Dense(2)])"
     partial = call.replace("{}", "{}, partial=True")
     with pytest.raises(RemoteError, match=r"TraceError.*Keras 3 work eagerly only.*disable_v2_behavior"):

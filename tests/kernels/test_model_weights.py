@@ -49,7 +49,7 @@ common = [with_layer(*layer) for layer in layers]
 """
 
 
-def test_the_weights_of_common_layers_move_by_the_same_names(kernels: Kernels) -> None:
+def test_weights_of_common_layers_move_by_name(kernels: Kernels) -> None:
     for kernel in kernels.values():
         kernel.run(COMMON_LAYERS)
     weights = kernels["tf1"]["[tfkernels.weights(model) for model in common]"]
@@ -102,7 +102,7 @@ with tf.Graph().as_default() as graph:
 """
 
 
-def test_a_session_has_the_weights_of_its_graph_without_those_of_optimizers(kernels: Kernels) -> None:
+def test_session_weights_exclude_optimizers(kernels: Kernels) -> None:
     kernels["tf1"].run(GRAPH)
     assert list(kernels["tf1"]["tfkernels.weights(session)"]) == [
         "net/layer_1/weights", "net/layer_1/biases", "net/layer_2/weights", "net/layer_2/biases", "frozen",
@@ -134,7 +134,7 @@ def test_variable_scopes_become_a_keras_model_and_back(kernels: Kernels) -> None
     assert tf1["len(tfkernels.load_weights(session, back, partial=True).matched)"] == 4
 
 
-def test_what_does_not_fit_is_refused_and_nothing_is_set(there: Kernel) -> None:
+def test_unfitting_weights_set_nothing(there: Kernel) -> None:
     there.run(
         "model = tf.keras.Sequential([L.GRU(3, reset_after=True), L.Dense(2)])\n"
         "tfkernels.trace(model, inputs['rnn'])\n"
@@ -161,7 +161,7 @@ def test_what_does_not_fit_is_refused_and_nothing_is_set(there: Kernel) -> None:
     assert changed == ["gru/kernel", "gru/recurrent_kernel", "dense/kernel"]
 
 
-def test_weights_of_one_layer_that_have_the_same_name(there: Kernel) -> None:
+def test_equal_weight_names_in_one_layer(there: Kernel) -> None:
     there.run(
         "class Twice(L.Layer):\n"
         "    def build(self, shape):\n"
@@ -206,7 +206,7 @@ def test_a_mapping_names_the_source(there: Kernel) -> None:
         )
 
 
-def test_variables_that_begin_with_the_same_tensor_are_set_each_to_its_own(kernels: Kernels) -> None:
+def test_variables_with_one_initializer_stay_apart(kernels: Kernels) -> None:
     kernels["tf1"].run(
         "with tf.Graph().as_default():\n"
         "    zero = tf.zeros(3)\n"

@@ -48,7 +48,7 @@ def test_runs_on_the_kernel_with_parameters(
     assert out.metadata["language_info"]["tfkernels"] == {"kernel": kernel, "tensorflow": versions[kernel]}
 
 
-def test_a_failing_cell_fails_papermill_with_the_remote_error(installed: object, tmp_path: Path) -> None:
+def test_papermill_fails_with_the_remote_error(installed: object, tmp_path: Path) -> None:
     write(tmp_path, "x = 1", "%%tf1 -i x\ndef f(x):\n    return x / 0\n\nf(x)", "print('never')", kernel="tf2")
     done = papermill(tmp_path, "-k", "tf2")
     assert done.returncode != 0

@@ -60,7 +60,7 @@ def test_a_request_made_by_hand(remote: Kernel) -> None:
         pytest.param(without("kernel", "segment"), "damaged: the request has no kernel, segment", id="no kernel"),
     ],
 )
-def test_what_cannot_be_understood_is_answered_and_not_run(remote: Kernel, along: Any, says: str) -> None:
+def test_malformed_requests_are_answered_and_not_run(remote: Kernel, along: Any, says: str) -> None:
     remote.run("made = 1")
     reply = ask(remote, "made = 2", along)
     assert (reply["status"], reply["ename"], reply["exchange_failed"]) == ("error", "ExchangeError", True)

@@ -82,7 +82,7 @@ def test_foreign_variables_do_not_get_in(
     assert lines == ["[]", "[]", "True", str(folder), str(folder / "bin" / "pip")]
 
 
-def test_nothing_but_tfkernels_of_the_jupyter_environment_can_be_imported(kernel: str) -> None:
+def test_only_tfkernels_comes_from_jupyters_environment(kernel: str) -> None:
     (outputs,) = run_cells(
         kernel,
         "import importlib.util, sys, tfkernels\n"

@@ -19,7 +19,7 @@ MAPPED = np.ones(MIN_MAPPED_BYTES, np.uint8)
 """So large that it is looked at where it lies."""
 
 
-def test_busy_until_a_forked_child_and_a_killed_process_are_gone() -> None:
+def test_a_segment_is_busy_until_all_readers_end() -> None:
     looking = (
         "import sys, json, time; from tfkernels.transfer.message import unpack\n"
         "x = unpack(json.loads(sys.argv[1])); print('looks', flush=True); time.sleep(100)"
@@ -47,7 +47,7 @@ def test_busy_until_a_forked_child_and_a_killed_process_are_gone() -> None:
         assert not segment.is_busy()
 
 
-def test_a_program_that_is_started_meanwhile_does_not_keep_it_busy() -> None:
+def test_started_programs_do_not_keep_segments_busy() -> None:
     with Segment() as segment:
         there = send({"x": MAPPED}, segment)
         with subprocess.Popen(["sleep", "100"]) as process:
@@ -62,7 +62,7 @@ def segment() -> Iterator[Segment]:
         yield made
 
 
-def test_a_segment_is_busy_while_a_forked_child_looks_into_it(segment: Segment) -> None:
+def test_a_segment_is_busy_while_forked_children_read(segment: Segment) -> None:
     value = send({"x": MAPPED}, segment)["x"]
     wait, go = os.pipe()
     child = os.fork()
@@ -79,7 +79,7 @@ def test_a_segment_is_busy_while_a_forked_child_looks_into_it(segment: Segment) 
         os.close(descriptor)
 
 
-def test_a_forked_child_does_not_unlock_what_its_parent_looks_into(segment: Segment) -> None:
+def test_forked_children_do_not_unlock_segments(segment: Segment) -> None:
     value = send({"x": MAPPED}, segment)["x"]
     child = os.fork()
     if child == 0:
@@ -90,7 +90,7 @@ def test_a_forked_child_does_not_unlock_what_its_parent_looks_into(segment: Segm
     assert np.array_equal(value, MAPPED)
 
 
-def test_a_forked_child_begins_with_an_empty_pool_and_leaves_the_parents_alone() -> None:
+def test_forked_children_start_with_an_empty_pool() -> None:
     code = """
 import os, numpy as np
 from tfkernels.transfer.shared_memory.pool import shared
@@ -121,7 +121,7 @@ print("done")
     assert done.stdout == "done\n", done.stderr
 
 
-def test_a_child_that_is_forked_while_another_thread_changes_something_does_not_wait_for_it() -> None:
+def test_fork_during_a_change_does_not_deadlock() -> None:
     code = """
 import os, signal, threading, numpy as np
 from tfkernels.transfer import lease

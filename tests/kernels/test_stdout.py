@@ -93,7 +93,7 @@ def test_a_letter_of_two_bytes_in_two_writes(remote: Kernel) -> None:
     assert "".join(output["text"] for output in seen) == "ä\n"
 
 
-def test_a_kernel_in_a_server_writes_it_to_the_servers_terminal_as_well(
+def test_output_also_reaches_the_servers_terminal(
     installed: dict[str, Installed], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PYTEST_CURRENT_TEST")  # with which ipykernel leaves the descriptors alone
@@ -111,9 +111,7 @@ def test_a_kernel_in_a_server_writes_it_to_the_servers_terminal_as_well(
         assert b"x\n" in terminal.read()
 
 
-def test_it_goes_on_where_nobody_reads_the_terminal_any_more(
-    installed: dict[str, Installed], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_output_survives_a_closed_terminal(installed: dict[str, Installed], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PYTEST_CURRENT_TEST")  # see above
     reading, writing = os.pipe()
     manager, client = start_new_kernel(kernel_name="tf2", stdout=writing, stderr=writing)
@@ -130,7 +128,7 @@ def test_it_goes_on_where_nobody_reads_the_terminal_any_more(
         manager.shutdown_kernel(now=True)
 
 
-def test_a_part_of_a_letter_is_not_the_next_cells(remote: Kernel) -> None:
+def test_a_cut_letter_stays_with_its_cell(remote: Kernel) -> None:
     first: list[dict[str, Any]] = []
     second: list[dict[str, Any]] = []
     remote.run("import os; os.write(1, 'ä'.encode()[:1]); None", show=first.append)
@@ -139,7 +137,7 @@ def test_a_part_of_a_letter_is_not_the_next_cells(remote: Kernel) -> None:
     assert [output["text"] for output in second] == ["x"]
 
 
-def test_what_an_interrupt_stopped_from_being_sent_is_sent_at_the_end(remote: Kernel) -> None:
+def test_output_stopped_by_an_interrupt_is_sent_later(remote: Kernel) -> None:
     seen: list[dict[str, Any]] = []
     remote.run(
         "import sys\n"

@@ -142,7 +142,7 @@ def new(kernels_folder: Path) -> Iterator[Kernel]:
         yield kernel
 
 
-def test_what_an_older_pandas_has_no_type_for_arrives_as_what_it_would_make_itself(new: Kernel) -> None:
+def test_types_unknown_to_older_pandas_are_converted(new: Kernel) -> None:
     new.run("""
 old["x"] = [
     pd.Series(["a", np.nan]), pd.Index(["a", "b"]),
@@ -156,7 +156,7 @@ exact = old["x[0][0] == 'a' and x[0][1] != x[0][1] and str(x[3][1]) == '2020-01-
     assert new["exact"]
 
 
-def test_strings_of_arrow_with_nan_arrive_as_what_each_pandas_calls_them(kernels_folder: Path) -> None:
+def test_arrow_strings_with_nan_are_converted(kernels_folder: Path) -> None:
     for name in ("python3.7", "newest"):
         _registered(name, kernels_folder)
     with Kernel(_registered("python3.12", kernels_folder)) as kernel:
@@ -198,17 +198,13 @@ except tfkernels.errors.ExchangeError as caught:
         ("np.ones(1, __import__('ml_dtypes').float8_e4m3)", "%%python3.7\n!pip install ml_dtypes"),
     ],
 )
-def test_what_the_other_side_cannot_have_is_an_error_that_says_what_to_do(
-    new: Kernel, expression: str, says: str
-) -> None:
+def test_untransferable_values_are_explained(new: Kernel, expression: str, says: str) -> None:
     new.run("old['kept'] = 1")
     assert says in _refused(new, expression)
     assert new["old['kept']"] == 1
 
 
-def test_a_missing_library_is_named_with_the_cell_that_installs_it(
-    installed: dict[str, Installed], remote: Kernel
-) -> None:
+def test_missing_libraries_name_the_installing_cell(installed: dict[str, Installed], remote: Kernel) -> None:
     specimen = specimens.frames()["series"]
     with pytest.raises(
         ExchangeError, match=rf"(?s)pandas.Series.*kernel {remote.name} lacks.*%%{remote.name}\n!pip install pandas"

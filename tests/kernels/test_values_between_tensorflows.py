@@ -29,7 +29,7 @@ def eager(installed: dict[str, Installed]) -> Kernel:
     return kernel
 
 
-def test_ragged_and_sparse_tensors_arrive_as_what_the_other_side_has(eager: Kernel) -> None:
+def test_ragged_and_sparse_tensors_are_converted_without_eager(eager: Kernel) -> None:
     eager.run("""
 back = old.run(
     "wrong = differing(sent, tensors())", inputs={"sent": {name: own[name] for name in own if "value" in name}},
@@ -62,7 +62,7 @@ again = {name: old["sent[%r]" % name] for name in ("ragged", "sparse")}
     assert eager["type(again['sparse']).__name__"] == "SparseTensorValue"
 
 
-def test_ragged_and_sparse_tensors_stay_what_they_are_where_execution_is_eager(eager: Kernel) -> None:
+def test_ragged_and_sparse_tensors_stay_with_eager(eager: Kernel) -> None:
     eager.run("twin = tfkernels.kernel('tf2'); twin['source'] = source; twin['COMPARING'] = COMPARING")
     assert not eager["twin[\"'tensorflow' in __import__('sys').modules\"]"]
     eager.run("back = twin.run('exec(COMPARING)', inputs={'sent': own}, outputs={'sent': 'sent'})['sent']")
@@ -110,7 +110,7 @@ def holding(cls):
 """
 
 
-def test_what_was_assigned_to_a_model_arrives_as_what_it_was(eager: Kernel) -> None:
+def test_tracked_containers_arrive_as_plain_ones(eager: Kernel) -> None:
     """TensorFlow and Keras put containers of their own in its place."""
     eager.run("import keras\n" + _HOLDERS)
     eager.run("old.run(HOLDERS_SOURCE)", inputs={"HOLDERS_SOURCE": _HOLDERS})
@@ -138,7 +138,7 @@ def early(installed: dict[str, Installed]) -> Iterator[Kernel]:
         yield kernel
 
 
-def test_tensors_of_an_eager_tensorflow_1_stay_what_they_are_in_tensorflow_2(early: Kernel) -> None:
+def test_eager_tensorflow_1_tensors_stay_in_tensorflow_2(early: Kernel) -> None:
     early.run("""
 back = new.run("wrong = differing(sent, tensors())", inputs={"sent": own}, outputs={"sent": "sent", "wrong": "wrong"})
 """)
@@ -149,7 +149,7 @@ back = new.run("wrong = differing(sent, tensors())", inputs={"sent": own}, outpu
     assert {"ragged of short splits", "ragged of texts", "sparse of texts"} <= set(early["list(own)"])
 
 
-def test_what_an_eager_tensorflow_1_has_a_value_of_arrives_as_an_array(early: Kernel) -> None:
+def test_eager_tensorflow_1_values_arrive_as_arrays(early: Kernel) -> None:
     early.run("""
 model = tf.keras.Sequential([tf.keras.layers.Dense(2, input_shape=(3,))])
 given = {

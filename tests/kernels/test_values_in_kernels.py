@@ -10,7 +10,7 @@ from tfkernels.client.kernel import Kernel
 
 
 @pytest.mark.parametrize("name", DEEP)
-def test_the_deepest_values_travel_from_deep_in_a_program(remote: Kernel, name: str) -> None:
+def test_deep_values_travel_from_deep_calls(remote: Kernel, name: str) -> None:
     value = deep(DEEP[name])
     called(600, lambda: remote.__setitem__("deep", value))
     assert_same(called(600, lambda: remote["deep"]), value)

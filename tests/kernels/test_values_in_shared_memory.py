@@ -41,7 +41,7 @@ def looks(kernel: Kernel | None = None) -> int:
     return int(kernel["__import__('tfkernels.transfer.shared_memory.reader', fromlist=['reader']).views()"])
 
 
-def test_from_one_kernel_to_another_without_a_look_in_here(kernels: tuple[Kernel, Kernel]) -> None:
+def test_values_go_between_kernels_without_decoding(kernels: tuple[Kernel, Kernel]) -> None:
     tf1, tf2 = kernels
     gc.collect()
     before = looks()
@@ -58,7 +58,7 @@ def test_from_one_kernel_to_another_without_a_look_in_here(kernels: tuple[Kernel
     assert tf2["again[-1]"] == LARGE[-1] * 2
 
 
-def test_layers_of_a_model_look_into_one_segment_and_a_small_companion_does_not(remote: Kernel) -> None:
+def test_large_layers_share_one_segment(remote: Kernel) -> None:
     """Nothing large is copied when it arrives, however many parts it has; nothing small keeps the large alive."""
     layers = {f"layer{number}": np.full(1_000_000, number, "f4") for number in range(12)}
     remote.start()
@@ -95,7 +95,7 @@ def unread() -> Iterator[None]:
         yield
 
 
-def test_nothing_is_decoded_here_that_goes_from_one_kernel_to_another(
+def test_references_are_not_decoded_here(
     kernels: tuple[Kernel, Kernel],
 ) -> None:
     tf1, tf2 = kernels
@@ -119,7 +119,7 @@ message.unpack = message.Decoder = message.read = reader.read = refuse
 """
 
 
-def test_nothing_is_decoded_in_a_notebook_that_takes_a_value_from_one_kernel_to_another(installed: object) -> None:
+def test_references_are_not_decoded_in_notebooks(installed: object) -> None:
     *_, moved = run_cells(
         "python3",
         "%load_ext tfkernels",
@@ -156,7 +156,7 @@ def test_a_value_for_several_kernels_is_written_once(
     assert LARGE.nbytes <= size < LARGE.nbytes + 1000
 
 
-def test_a_value_for_several_kernels_is_written_once_in_a_notebook(installed: object) -> None:
+def test_each_writes_a_value_once_in_notebooks(installed: object) -> None:
     *_, counted = run_cells(
         "python3",
         "%load_ext tfkernels",
@@ -207,7 +207,7 @@ def test_limits_are_told_before_anything_is_written(kernels: tuple[Kernel, Kerne
     tf2.run("del bad")
 
 
-def test_what_cannot_go_from_kernel_to_kernel_binds_nothing(kernels: tuple[Kernel, Kernel]) -> None:
+def test_untransferable_references_bind_nothing(kernels: tuple[Kernel, Kernel]) -> None:
     tf1, tf2 = kernels
     tf1.run("ran = 0\ndef count():\n    global ran\n    ran += 1\n    return ran")
     tf2.run("a = 0")
@@ -232,7 +232,7 @@ def test_one_writing_for_two_kernels(kernels: tuple[Kernel, Kernel]) -> None:
         tf1.run("", inputs=packed)
 
 
-def test_large_outputs_take_the_place_of_inputs_that_the_cell_let_go(remote: Kernel) -> None:
+def test_outputs_reuse_memory_of_dropped_inputs(remote: Kernel) -> None:
     def memory() -> int:
         return round(sum(segment.size for segment in shared.stats().kept) / LARGE.nbytes)
 
@@ -256,7 +256,7 @@ def test_large_outputs_take_the_place_of_inputs_that_the_cell_let_go(remote: Ker
             assert remote.run("y = x - 1; del x", inputs=packed, outputs={"y": "y"})["y"][0] == -1
 
 
-def test_arrays_outlive_the_kernel_they_came_from_and_the_restart_of_one_they_went_to(installed: object) -> None:
+def test_arrays_outlive_their_kernel(installed: object) -> None:
     shared.close()
     with Kernel("tf1") as kernel:
         back = kernel.run("y = x", inputs={"x": LARGE}, outputs={"y": "y"})["y"]
@@ -293,7 +293,7 @@ if sleeper == 0:
 """
 
 
-def test_a_fork_in_the_users_code_keeps_its_values(remote: Kernel) -> None:
+def test_forks_in_user_code_keep_values(remote: Kernel) -> None:
     back = remote.run(FORKING, inputs={"x": LARGE}, outputs={"y": "x"})["y"]
     assert np.array_equal(back, LARGE)
     for number in range(3):  # the sleeping child still has the first x
@@ -325,7 +325,7 @@ def test_threads_that_send_at_the_same_time(kernels: tuple[Kernel, Kernel]) -> N
     assert not wrong
 
 
-def test_a_thousand_exchanges_leave_no_memory_file_or_descriptor(remote: Kernel) -> None:
+def test_a_thousand_exchanges_leak_nothing(remote: Kernel) -> None:
     remote["x"] = 0
     shared.close()
     array = np.ones(MIN_MAPPED_BYTES, "u1")
@@ -390,7 +390,7 @@ def test_a_kernel_with_an_older_or_newer_tfkernels(remote: Kernel, other: int, m
     assert remote["a"] == 0
 
 
-def test_only_who_waits_for_the_idle_message_gets_a_reply_without_a_pause(remote: Kernel) -> None:
+def test_replies_skip_the_pause_only_for_tfkernels(remote: Kernel) -> None:
     """Other clients go on at the reply, and ipykernel's pause lets them see what was printed before."""
     pause = "get_ipython().kernel._execute_sleep"
     remote.run(f"during = {pause}; import asyncio", inputs={"x": 1})

@@ -164,7 +164,7 @@ def test_comms_that_the_browser_opens(notebook: tuple[Browser, str]) -> None:
     assert browser.comms() == {}
 
 
-def test_a_widget_from_its_birth_to_the_end_of_its_kernel(notebook: tuple[Browser, str]) -> None:
+def test_a_widget_lives_as_long_as_its_kernel(notebook: tuple[Browser, str]) -> None:
     browser, there = notebook
     slider, other = opened(browser, there)
     assert browser.comms() == {slider: {"target_name": "jupyter.widget"}, other: {"target_name": "other"}}

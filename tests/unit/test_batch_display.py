@@ -38,7 +38,7 @@ def _running(number: int, cell: int = 3) -> Progress:
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])
-def test_forty_runs_at_once_fit_a_terminal_of_24_lines(width: int) -> None:
+def test_forty_runs_fit_a_small_terminal(width: int) -> None:
     table, _ = _terminal(width)
     for number in range(len(RUNS)):
         table.tell(_running(number))
@@ -48,7 +48,7 @@ def test_forty_runs_at_once_fit_a_terminal_of_24_lines(width: int) -> None:
     assert "0 of 40 ended, 40 running, 0 waiting" in " ".join(shown)
 
 
-def test_a_run_is_one_line_with_its_cell_and_what_that_begins_with() -> None:
+def test_a_run_is_one_line_with_its_cell() -> None:
     table, _ = _terminal(160)
     table.tell(_running(0, 2))
     table.tell(_running(0, 3))
@@ -68,14 +68,14 @@ def test_what_has_ended_goes_up_and_is_counted() -> None:
     assert f"✗ {RUNS[1].name}: failed (2.0 s): cell 7: ValueError: [red]no" in written.getvalue()
 
 
-def test_a_run_that_waits_again_after_its_worker_died_does_not_run() -> None:
+def test_a_requeued_run_is_shown_as_waiting() -> None:
     table, _ = _terminal()
     table.tell(_running(0))
     table.tell(Progress(RUNS[0].name, "note", text="its worker on host died"))
     assert _shown(table) == ["0 of 40 ended, 0 running, 40 waiting"]
 
 
-def test_a_log_has_beginnings_and_ends_and_not_every_cell(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_shows_starts_and_ends_only(capsys: pytest.CaptureFixture[str]) -> None:
     lines = Lines(RUNS, done=38)
     for cell in range(1, 8):
         lines.tell(_running(0, cell))

@@ -60,7 +60,7 @@ def test_another_try_leaves_nothing_of_the_one_before(tmp_path: Path) -> None:
     assert sorted(path.name for path in out.iterdir()) == ["mine.txt", "nb-tf1.ipynb"]
 
 
-def test_a_folder_that_cannot_be_written_to_is_told(tmp_path: Path) -> None:
+def test_an_unwritable_output_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "nb-tf1.values").write_text("a file is in the way")
     with pytest.raises(ProvisionError, match="--resume"):
         output_dir.write(tmp_path, _executed(PASSED, values={"a" * 64: b"1"}))
@@ -74,7 +74,7 @@ def test_what_is_no_run_is_passed_over(tmp_path: Path, name: str) -> None:
     assert output_dir.read(tmp_path) == []
 
 
-def test_a_fingerprint_is_of_what_decides_on_the_result() -> None:
+def test_fingerprints_cover_what_decides_the_result() -> None:
     def made(cell: str = "1", tags: tuple[str, ...] = (), outputs: bool = False, **options: Any) -> str:
         shown = [new_output("stream", text="1")] if outputs else []
         cells = [new_code_cell(cell, metadata={"tags": list(tags)}, outputs=shown)]
@@ -96,7 +96,7 @@ def test_a_fingerprint_is_of_what_decides_on_the_result() -> None:
     assert len({*same, *other}) == 1 + len(other)
 
 
-def test_a_run_is_of_one_case_before_and_after_it_was_written(tmp_path: Path) -> None:
+def test_a_run_keeps_its_case_when_written(tmp_path: Path) -> None:
     output_dir.write(tmp_path, _executed(PASSED))
     (found,) = output_dir.read(tmp_path)
     assert found.outcome.run.case == RUN.case  # nbformat sorts what is in the metadata
@@ -123,7 +123,7 @@ def test_two_batches_do_not_write_to_one_folder(tmp_path: Path) -> None:
         pass  # the first has ended
 
 
-def test_a_batch_of_which_nothing_came_leaves_no_folder(tmp_path: Path) -> None:
+def test_a_failed_batch_leaves_no_folder(tmp_path: Path) -> None:
     with pytest.raises(ProvisionError), output_dir.opened(str(tmp_path / "new"), False, []):
         raise ProvisionError("no scheduler answers")
     assert list(tmp_path.iterdir()) == []

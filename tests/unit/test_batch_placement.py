@@ -88,7 +88,7 @@ def test_everything_is_executed_and_nothing_is_built_twice(batch: Simulation) ->
 
 
 @given(batches())
-def test_a_kernel_that_cannot_be_had_anywhere_stays_and_holds_up_nothing_else(batch: Simulation) -> None:
+def test_unavailable_kernels_do_not_block_others(batch: Simulation) -> None:
     batch.machines = [replace(machine, refused={"tf1"}) for machine in batch.machines]
     stays = batch.waiting["tf1"]
     batch.machines = [replace(machine, ready=machine.ready - {"tf1"}) for machine in batch.machines]
@@ -96,7 +96,7 @@ def test_a_kernel_that_cannot_be_had_anywhere_stays_and_holds_up_nothing_else(ba
     assert batch.waiting == {"tf1": stays, "tf2": 0, "tf2.11": 0}
 
 
-def test_a_kernels_runs_stay_where_its_environment_is_while_that_is_cheaper() -> None:
+def test_runs_stay_with_their_environment_while_cheaper() -> None:
     machines = [Machine("a", 1, ready={"tf1"}, running=1), Machine("b", 1)]
     cheap = {"tf1": Cost(build=60, run=5)}
     assert choose(machines, {"tf1": 3}, cheap) is None
@@ -105,13 +105,13 @@ def test_a_kernels_runs_stay_where_its_environment_is_while_that_is_cheaper() ->
     assert chosen[1].name == "b"
 
 
-def test_two_machines_share_the_kernels_of_a_new_batch() -> None:
+def test_two_machines_share_new_kernels() -> None:
     batch = Simulation([Machine("a", 2), Machine("b", 2)], {"tf1": 4, "tf2": 4}, dict.fromkeys(KERNELS, Cost()))
     batch.run()
     assert sorted(batch.builds) == [("a", "tf1"), ("b", "tf2")]
 
 
-def test_as_many_runs_as_fit_and_at_least_one() -> None:
+def test_capacity_is_at_least_one_run() -> None:
     assert places(8, 64 * 10**9, 2 * 10**9) == 8
     assert places(8, 5 * 10**9, 2 * 10**9) == 2
     assert places(8, 10**9, 2 * 10**9) == 1

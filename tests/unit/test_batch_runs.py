@@ -11,7 +11,7 @@ from tfprovisioner.batch.outcomes import Failure, Outcome
 from tfprovisioner.batch.tasks import Run, expand
 
 
-def test_every_notebook_runs_on_every_kernel_with_every_combination_the_runs_of_a_kernel_together() -> None:
+def test_all_combinations_run_grouped_by_kernel() -> None:
     runs = expand(["a.ipynb", "b.ipynb"], ["tf1", "tf2"], {"steps": 3}, {"lr": [0.1, 0.01], "seed": [1, 2]})
     assert len({(run.source, run.kernel, tuple(run.parameters.items())) for run in runs}) == len(runs) == 2 * 2 * 4
     assert [run.kernel for run in runs] == ["tf1"] * 8 + ["tf2"] * 8
@@ -22,12 +22,12 @@ def test_what_is_named_twice_runs_once() -> None:
     assert len(expand(["a.ipynb", "a.ipynb"], ["tf1", "tf1"])) == 1
 
 
-def test_a_name_has_as_many_folders_as_tell_it_from_the_others() -> None:
+def test_run_names_use_the_fewest_folders() -> None:
     runs = expand(["one/train.ipynb", "two/train.ipynb", "s3://bucket/eval.ipynb"], ["tf1"])
     assert [run.name for run in runs] == ["one-train-tf1", "two-train-tf1", "eval-tf1"]
 
 
-def test_runs_of_one_case_are_those_that_differ_in_their_kernel_only() -> None:
+def test_runs_of_one_case_differ_in_kernel_only() -> None:
     runs = expand(["a.ipynb"], ["tf1", "tf2"], {}, {"lr": [0.1, 0.2]})
     assert [run.case for run in runs] == ["a.ipynb (lr=0.1)", "a.ipynb (lr=0.2)"] * 2
 
@@ -36,7 +36,7 @@ def test_runs_of_one_case_are_those_that_differ_in_their_kernel_only() -> None:
     st.lists(st.text(min_size=1, max_size=200), min_size=1, max_size=4),
     st.lists(st.text(max_size=200), max_size=3, unique=True),
 )
-def test_names_are_names_of_files_and_no_two_are_the_same(sources: list[str], values: list[str]) -> None:
+def test_run_names_are_unique_file_names(sources: list[str], values: list[str]) -> None:
     runs = expand(sources, ["tf1", "tf2"], {}, {"value": values} if values else {})
     names = [run.name for run in runs]
     assert len({name.lower() for name in names}) == len(names)  # on a file system that does not tell case either

@@ -44,7 +44,7 @@ def between(good: str, bad: str) -> tuple[str, ...]:
     return lineup.lines(catalogue.find(good), catalogue.find(bad)).releases
 
 
-def test_the_newest_of_each_line_stands_between_the_ends_whichever_is_older() -> None:
+def test_the_newest_of_each_line_is_a_candidate() -> None:
     assert between("1.14", "2.2") == ("1.14.0", "1.15.5", "2.0.4", "2.1.4", "2.2.3")
     assert between("2.2", "1.14") == ("2.2.3", "2.1.4", "2.0.4", "1.15.5", "1.14.0")
     assert between("2.9", "2.12")[1:-1] == ("2.10.1", "2.11.1")  # as numbers, not as text
@@ -54,11 +54,11 @@ def test_an_exact_release_is_an_end_itself() -> None:
     assert between("1.15.0", "2.0.0") == ("1.15.0", "2.0.0")
 
 
-def test_within_a_line_its_patch_releases_are_what_there_is() -> None:
+def test_within_a_line_patches_are_candidates() -> None:
     assert between("2.4.0", "2.4.4") == ("2.4.0", "2.4.1", "2.4.2", "2.4.3", "2.4.4")
 
 
-def test_a_line_is_what_this_machine_can_have_of_it_and_what_it_cannot_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_without_wheels_here_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalogue, "platform_name", lambda: "windows-x86_64")
     found = lineup.lines(catalogue.find("1.9"), catalogue.find("1.11"))
     assert found.releases == ("1.9.0", "1.10.0", "1.11.0")  # 1.10.1 is for Linux and macOS only
@@ -72,7 +72,7 @@ def test_a_line_is_what_this_machine_can_have_of_it_and_what_it_cannot_is_told(m
 # Verdicts
 
 
-def test_a_recorded_value_is_good_while_it_agrees_with_the_good_ends() -> None:
+def test_a_record_is_good_if_close_to_good() -> None:
     criterion = Criterion("loss")
     x = np.linspace(0, 1, 100, dtype="float32")
     assert criterion.decide("1.14.0", ran(), [recorded("loss", x)]).verdict == GOOD
@@ -97,7 +97,7 @@ def test_the_tolerance_is_the_notebooks_else_the_options() -> None:
     assert verdict(1e-3, 0.1) == BAD
 
 
-def test_a_release_that_records_nothing_is_skipped_and_a_later_failure_does_not_matter() -> None:
+def test_missing_records_skip_the_release() -> None:
     criterion = Criterion("loss")
     assert criterion.decide("1.14.0", ran(RAISED), [recorded("loss", 1.0)]).verdict == GOOD
     failed = criterion.decide("1.15.5", ran(RAISED), [])
@@ -105,7 +105,7 @@ def test_a_release_that_records_nothing_is_skipped_and_a_later_failure_does_not_
     assert criterion.decide("2.0.4", ran(), []).why == "it records nothing as 'loss'"
 
 
-def test_without_a_choice_the_only_record_decides_or_else_the_end_of_the_run() -> None:
+def test_the_only_record_or_the_exit_decides() -> None:
     only = Criterion()
     assert only.decide("1.14.0", ran(), [recorded("loss", 1.0)]).verdict == GOOD
     assert str(only) == "what the notebook records as 'loss'"
@@ -116,12 +116,12 @@ def test_without_a_choice_the_only_record_decides_or_else_the_end_of_the_run() -
         Criterion().decide("1.14.0", ran(), [recorded("loss", 1.0), recorded("weights", 1.0)])
 
 
-def test_a_kernel_that_does_not_start_says_nothing_of_the_notebook() -> None:
+def test_unstarted_kernels_have_no_verdict() -> None:
     assert Criterion().decide("2.0.4", ran(Failure("KernelDied", "exit code 1")), []).verdict == SKIPPED
     assert Criterion().decide("2.0.4", ran(Failure("KernelDied", "signal 11", cell=3)), []).verdict == BAD
 
 
-def test_an_expression_decides_unless_it_could_not_be_asked() -> None:
+def test_an_evaluated_expression_decides() -> None:
     criterion = Criterion(test="loss < 1")
     assert criterion.decide("1.14.0", ran(checked=True), [recorded("loss", 1.0), recorded("b", 1)]).verdict == GOOD
     assert criterion.decide("2.0.4", ran(checked=False), []).verdict == BAD
@@ -131,7 +131,7 @@ def test_an_expression_decides_unless_it_could_not_be_asked() -> None:
 # From the first release to the answer
 
 
-def test_patches_go_on_among_the_exact_releases_and_run_no_release_twice() -> None:
+def test_patch_bisection_runs_no_release_twice() -> None:
     # 2.4.0 and 2.4.1 are as 2.3 was
     verdicts = {f"2.4.{patch}": GOOD if patch < 2 else BAD for patch in range(5)}
 
@@ -150,7 +150,7 @@ def test_patches_go_on_among_the_exact_releases_and_run_no_release_twice() -> No
     assert (document["decided"], document["last_good"], document["first_bad"]) == (True, "2.4.1", "2.4.2")
 
 
-def test_an_end_that_cannot_be_tested_ends_it_at_once_with_the_reason() -> None:
+def test_an_untestable_end_stops_with_the_reason() -> None:
     found = bisect(
         Candidates(("2.0.4", "2.1.4")), lambda release: Trial(release, SKIPPED, "No Python."), lambda _: None
     )

@@ -63,7 +63,7 @@ def test_what_there_is_not_names_the_nearest(request_: str, hint: str) -> None:
 
 
 @pytest.mark.parametrize("request_", ["2.22", "2.22.0", "2.99.1", "2.21.1"])
-def test_a_release_that_came_after_the_catalogue_goes_by_the_rules_of_its_newest(request_: str) -> None:
+def test_later_releases_use_the_newest_rules(request_: str) -> None:
     newest, release = catalogue.find("tf2"), catalogue.find(request_)
     assert not release.known
     assert release.lock is None
@@ -80,7 +80,7 @@ def test_a_release_that_came_after_the_catalogue_goes_by_the_rules_of_its_newest
     )
 
 
-def test_a_release_without_wheels_for_this_machine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_releases_without_wheels_here_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     catalogue.require_wheels(catalogue.find("2.21"))
     monkeypatch.setattr(catalogue, "platform_name", lambda: "windows-x86_64")
     with pytest.raises(NoWheels, match=r"1\.4\.1 cannot be installed on windows-x86_64.*Of the same line, 1\.4\.0 has"):
@@ -111,7 +111,7 @@ def test_locks(release: Release) -> None:
 
 
 @pytest.mark.parametrize("release", catalogue.lines().values(), ids=lambda release: release.version)
-def test_every_machine_gets_tensorflow_once_and_what_a_kernel_needs(release: Release) -> None:
+def test_every_lock_has_one_tensorflow_and_ipykernel(release: Release) -> None:
     text = release.lock
     assert text is not None
     for platform in release.platforms:
@@ -122,7 +122,7 @@ def test_every_machine_gets_tensorflow_once_and_what_a_kernel_needs(release: Rel
             assert len({"tensorflow", "tensorflow-cpu"} & set(names)) == 1, (platform, python)
 
 
-def test_every_line_was_tried_with_the_lock_that_it_has() -> None:
+def test_every_line_was_verified_with_its_lock() -> None:
     for release in catalogue.lines().values():
         result = release.result(release.pythons[0])
         assert result is not None, f"run: make catalogue ARGUMENTS='--resume --only {release.line}'"

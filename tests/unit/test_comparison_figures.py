@@ -39,7 +39,7 @@ def test_histograms_say_what_they_show() -> None:
     assert charts.error_histogram(same.sample) is charts.ulp_histogram(same.sample) is None
 
 
-def test_growth_marks_what_failed_by_shape_and_names_the_first() -> None:
+def test_growth_marks_failures_and_names_the_first() -> None:
     found = drawn(charts.growth(layers(10, (4, 7))))
     assert "first: layer_4" in [text.text for text in found.iter("text")]
     marks = [path.get("d") or "" for path in found.iter("path")]

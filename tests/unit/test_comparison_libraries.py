@@ -38,7 +38,7 @@ def test_a_frame_by_its_columns_and_its_index() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["Int64", "Float64", "string", "Sparse[float]"])
-def test_a_series_with_missing_values_is_equal_to_itself(dtype: str) -> None:
+def test_series_with_missing_values_equal_themselves(dtype: str) -> None:
     values: list[Any] = ["a", None] if dtype == "string" else [1, None]
     series = pd.Series(values, dtype=dtype)
     assert compare(series, series.copy()).passed

@@ -99,9 +99,7 @@ def test_statistics_of_floats(dtype: str, data: typing.Any, rtol: float, atol: f
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @given(data=st.data(), rtol=st.sampled_from([0, 1e-6, 1e-3]), atol=st.sampled_from([0, 1e-8, 1e-3]))
-def test_the_smallest_tolerances_pass_and_smaller_ones_do_not(
-    dtype: str, data: typing.Any, rtol: float, atol: float
-) -> None:
+def test_reported_minimum_tolerances_are_exact(dtype: str, data: typing.Any, rtol: float, atol: float) -> None:
     a, b = data.draw(pairs(dtype))
     found = only(a, b, rtol=rtol, atol=atol).statistics
     if found.first_mismatch is not None:
@@ -326,7 +324,7 @@ def test_real_against_complex() -> None:
         assert only(x, y).statistics.max_ulp == only(y, x).statistics.max_ulp > 10**6
 
 
-def test_the_default_tolerance_goes_with_the_size_of_the_values() -> None:
+def test_default_tolerance_scales_with_the_values() -> None:
     """Sums whose terms cancel are as inexact as their terms."""
     a = np.array([1000, 1e-4], np.float32)
     assert only(a, a + np.array([0, 1e-3], np.float32)).passed

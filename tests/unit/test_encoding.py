@@ -247,7 +247,7 @@ def test_the_same_array_travels_once() -> None:
     assert not there[2].any()
 
 
-def test_small_arrays_of_one_form_travel_together_and_arrive_apart() -> None:
+def test_small_arrays_travel_together_and_arrive_apart() -> None:
     twice = np.full((2, 3), 7, "f4")
     here = [
         {"kernel": np.full((2, 3), n, "f4"), "bias": np.full(3, n, "i8"), "step": np.float32(n)} for n in range(500)
@@ -270,7 +270,7 @@ def test_small_arrays_of_one_form_travel_together_and_arrive_apart() -> None:
     assert_same(there[4], here[4])
 
 
-def test_a_scalar_and_an_array_of_no_dimensions_stay_apart() -> None:
+def test_scalars_and_0d_arrays_stay_apart() -> None:
     for here in ([np.float32(1), np.array(2, "f4")], [np.array(2, "f4"), np.float32(1)]):
         assert_same(travel(here), here)
 

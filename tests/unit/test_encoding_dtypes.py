@@ -17,7 +17,7 @@ from tfkernels.errors import MissingPackage, NotPortable
 from tfkernels.transfer.decoder import Decoder
 
 
-def test_a_dtype_of_an_unknown_library_is_refused_not_passed_as_raw_bytes(monkeypatch: typing.Any) -> None:
+def test_dtypes_of_unknown_libraries_are_refused(monkeypatch: typing.Any) -> None:
     if specimens.ml_dtypes is not None:  # it is on all but the oldest Pythons
         array = np.ones(2, specimens.registered_dtypes()[0])
         monkeypatch.setitem(sys.modules, "ml_dtypes", None)
@@ -25,7 +25,7 @@ def test_a_dtype_of_an_unknown_library_is_refused_not_passed_as_raw_bytes(monkey
             travel(array)
 
 
-def test_without_ml_dtypes_the_error_says_what_to_install_and_where(monkeypatch: typing.Any) -> None:
+def test_missing_ml_dtypes_names_the_installing_cell(monkeypatch: typing.Any) -> None:
     monkeypatch.setitem(sys.modules, "ml_dtypes", None)
     monkeypatch.setenv("TFKERNELS_KERNEL", "tf1")
     node = ["array", {"registered": "bfloat16"}, [1], "C", 0]
@@ -35,7 +35,7 @@ def test_without_ml_dtypes_the_error_says_what_to_install_and_where(monkeypatch:
         Decoder(bytearray(64)).decode(node)
 
 
-def test_a_tensorflow_whose_bfloat16_is_an_integer_has_no_bfloat16(monkeypatch: typing.Any) -> None:
+def test_integer_bfloat16_of_old_tensorflow_is_refused(monkeypatch: typing.Any) -> None:
     """A stand-in for the module: TensorFlow 1.0 to 1.4 have that, and Python 3.6 only."""
     early: typing.Any = types.ModuleType("tensorflow")
     early.bfloat16 = types.SimpleNamespace(as_numpy_dtype=np.uint16)
@@ -64,7 +64,7 @@ def test_text_without_characters(dtype: typing.Any, shape: typing.Any, order: ty
     assert_same(travel(array), array)
 
 
-def test_an_array_that_takes_no_memory_takes_none_on_its_way() -> None:
+def test_arrays_without_memory_take_none() -> None:
     """However large; a damaged parcel may have such a thing, too."""
     there = Decoder(bytearray(64)).decode(["array", "|S0", [2**45], "C", 0])
     assert (there.dtype, there.shape) == (np.dtype("S0"), (2**45,))

@@ -16,7 +16,7 @@ def test_what_belongs_to_another_environment_is_taken_away() -> None:
     assert cleaned({**foreign, **kept}) == kept
 
 
-def test_what_the_kernelspec_sets_and_what_the_user_wishes_stays() -> None:
+def test_kernelspec_and_user_variables_stay() -> None:
     assert cleaned({"PYTHONPATH": "", "MPLBACKEND": "Agg"}, keep={"PYTHONPATH"}) == {
         "PYTHONPATH": "",
         "MPLBACKEND": "Agg",

@@ -45,7 +45,7 @@ def test_what_cannot_work(card: Card, versions: list[str], words: str | None) ->
         assert (told is None) if words is None else re.search(words, told or ""), (version, told)
 
 
-def test_cards_that_are_newer_than_their_cuda_get_a_caution() -> None:
+def test_gpus_newer_than_cuda_get_a_caution() -> None:
     assert "may take minutes, or fail" in (cards.caution(BLACKWELL, "12.5") or "")
     assert cards.caution(BLACKWELL, "12.9") is None
     assert "may take minutes" in (cards.caution(HOPPER, "11.2") or "")
@@ -53,7 +53,7 @@ def test_cards_that_are_newer_than_their_cuda_get_a_caution() -> None:
     assert cards.caution(AMPERE, "10.0") is None, "that is refused"
 
 
-def test_one_card_that_works_is_enough_but_it_must_be_among_those_asked_for() -> None:
+def test_one_working_requested_gpu_is_enough() -> None:
     (told,) = cards.check([TURING, AMPERE], "10.0", "1.15.5")
     assert "NVIDIA A100" in told
     assert cards.check([TURING, AMPERE], "10.0", "1.15.5", "0") == []
@@ -81,7 +81,7 @@ def test_cards_may_be_named_by_their_ids() -> None:
     assert "A100" in told, "nor what a card is called whose driver does not tell"
 
 
-def test_wheels_that_have_no_code_for_a_card_that_their_cuda_knows() -> None:
+def test_wheels_without_code_for_the_gpu() -> None:
     maxwell = Card(0, "GeForce GTX 980", "550.54", (5, 2))
     for release in ("2.17.0", "2.18.1", "2.21.0"):
         with pytest.raises(NoGPU, match=rf"GTX 980: .* is 5\.2, and TensorFlow {release} was made for 6\.0 or more"):
@@ -115,7 +115,7 @@ WITH_CUDA = [release for release in catalogue.releases() if cuda.by_wheels(relea
 
 
 @pytest.mark.parametrize("release", catalogue.releases(), ids=lambda release: release.version)
-def test_every_release_has_a_lock_with_its_gpu_distribution(release: catalogue.Release) -> None:
+def test_every_release_has_a_gpu_lock(release: catalogue.Release) -> None:
     text = cuda.lock(release)
     assert text is not None
     assert release.lock is not None

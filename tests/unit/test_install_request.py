@@ -37,7 +37,7 @@ def test_no_password_is_kept() -> None:
     assert secret.to_json()["channels"] == ["https://example.org/mine"]
 
 
-def test_what_is_not_said_is_as_the_kernel_was_made() -> None:
+def test_omitted_options_keep_their_values() -> None:
     again = InstallRequest("1.15", name="mine", user=True).completed(_FULL)
     assert again == _FULL
     assert again.command == _FULL.command
@@ -60,7 +60,7 @@ def test_what_is_said_replaces_it() -> None:
         InstallRequest("1.15", without=("scipy",)).completed(_FULL)
 
 
-def test_the_path_of_a_python_is_not_kept_for_conda_packages() -> None:
+def test_python_paths_are_not_kept_for_conda() -> None:
     before = InstallRequest("1.15", python="/opt/python3.7")
     assert InstallRequest("1.15").completed(before).python == "/opt/python3.7"
     assert InstallRequest("1.15", backend="conda").completed(before).python is None

@@ -51,7 +51,7 @@ def test_lines_are_whole_and_labelled(page: Page) -> None:
     assert page.streams == "tf1 │ a\ntf1 │ b\ntf2 │ c\ntf1 │ bd\n"
 
 
-def test_an_incomplete_line_keeps_others_waiting_for_a_while(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_incomplete_lines_delay_other_kernels_briefly(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     one, other = page.labels.of("tf1"), page.labels.of("tf2")
     one.stream("stderr", " 10%")
     other.stream("stderr", " 20%")
@@ -63,7 +63,7 @@ def test_an_incomplete_line_keeps_others_waiting_for_a_while(page: Page, monkeyp
     assert page.streams == "tf1 │  10%\rtf1 │  30%\ntf2 │  40%\ntf1 │  30%\ntf2 │  40%\n"
 
 
-def test_the_same_id_in_two_kernels_is_two_displays(page: Page) -> None:
+def test_equal_display_ids_stay_apart(page: Page) -> None:
     for name in ("tf1", "tf2"):
         html(page.labels.of(name), f"{name} begins", "progress")
     html(page.labels.of("tf1"), "tf1 ends", "progress", update=True)
@@ -98,7 +98,7 @@ def test_a_kernel_clears_its_own_displays(page: Page) -> None:
     assert page.seen == []
 
 
-def test_where_nothing_can_be_replaced_nothing_is_taken_back(capsys: pytest.CaptureFixture[str]) -> None:
+def test_output_stays_where_nothing_can_be_replaced(capsys: pytest.CaptureFixture[str]) -> None:
     one = PrefixedRelays(Relay(), {"tf1": "tf1 │ "}).of("tf1")
     html(one, "first")
     one.clear(wait=False)

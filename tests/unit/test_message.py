@@ -100,7 +100,7 @@ def room() -> int:
 
 
 @pytest.mark.parametrize("name", DEEP)
-def test_where_the_stack_of_calls_has_no_room_the_error_says_so(room: int, name: str) -> None:
+def test_a_full_call_stack_is_explained(room: int, name: str) -> None:
     value = deep(DEEP[name])
     says = r"nested deeper than the stack of calls has room for.*sys\.setrecursionlimit\(2000\)"
     with pytest.raises(ExchangeError, match="^x: it is " + says):

@@ -12,7 +12,7 @@ from tfkernels.models.match import pairs
 from tfkernels.models.names import renumbered
 
 
-def test_automatic_names_are_numbered_by_place_and_chosen_names_stay() -> None:
+def test_automatic_names_are_numbered_by_place() -> None:
     layers = [
         ("dense_7", "Dense"),
         ("logits", "Dense"),
@@ -27,7 +27,7 @@ def test_automatic_names_are_numbered_by_place_and_chosen_names_stay() -> None:
     ("name", "kind"),
     [("model_3", "Model"), ("functional_5", "Functional"), ("model_1", "Functional")],
 )
-def test_a_model_has_one_automatic_name_in_all_releases(name: str, kind: str) -> None:
+def test_automatic_names_are_equal_in_all_releases(name: str, kind: str) -> None:
     assert renumbered([(name, kind)]) == ["model"]
 
 
@@ -93,7 +93,7 @@ def test_one_may_have_scopes_in_front() -> None:
     }
 
 
-def test_nothing_is_guessed_if_two_scopes_have_the_layer() -> None:
+def test_ambiguous_scopes_are_not_guessed() -> None:
     assert found(["conv1/kernel"], ["generator/conv1/kernel", "discriminator/conv1/kernel"]) == {}
     assert found(["conv1/kernel"], ["conv1/kernel", "net/conv1/kernel"]) == {
         "conv1/kernel": ("conv1/kernel", "same name")
@@ -104,18 +104,18 @@ def test_a_name_without_a_layer_says_too_little() -> None:
     assert found(["kernel"], ["a/kernel", "b/kernel"]) == {}
 
 
-def test_layers_that_differ_in_numbers_only_belong_together_in_their_order() -> None:
+def test_numbered_layers_match_in_order() -> None:
     assert found(["dense/kernel", "dense_1/kernel"], ["net/dense_12/kernel", "net/dense_4/kernel"]) == {
         "dense/kernel": ("net/dense_4/kernel", "same place"),
         "dense_1/kernel": ("net/dense_12/kernel", "same place"),
     }
 
 
-def test_nothing_is_guessed_if_there_are_more_of_them_on_one_side() -> None:
+def test_unequal_counts_are_not_guessed() -> None:
     assert found(["dense/kernel", "dense_1/kernel"], ["dense_2/kernel", "dense_3/kernel", "dense_4/kernel"]) == {}
 
 
-def test_nothing_is_guessed_if_names_and_places_contradict_each_other() -> None:
+def test_contradicting_names_and_places_are_not_guessed() -> None:
     assert found(["dense/kernel", "dense_1/kernel"], ["dense_1/kernel", "dense_2/kernel"]) == {}
 
 
@@ -128,7 +128,7 @@ def test_a_mapping_comes_first_and_decides() -> None:
 
 
 @pytest.mark.parametrize("mapping", [{"a/kernl": "b/kernel"}, {"a/kernel": "b/kernl"}])
-def test_a_mapping_of_what_is_not_there_names_the_nearest(mapping: dict[str, str]) -> None:
+def test_unknown_names_in_mappings_suggest_the_nearest(mapping: dict[str, str]) -> None:
     with pytest.raises(WeightsError, match=r"[ab]/kernl.*Did you mean [ab]/kernel"):
         found(["a/kernel"], ["b/kernel"], **mapping)
 
@@ -146,7 +146,7 @@ def test_the_only_one_of_its_shape() -> None:
     assert pairs({"a/kernel": (3,)}, {"x/bias": (3,)}, {}) == [], "a bias is no kernel"
 
 
-def test_a_weight_of_the_same_name_and_another_shape_is_no_candidate_for_others() -> None:
+def test_same_name_with_another_shape_is_taken() -> None:
     assert [pair[:2] for pair in pairs({"a/kernel": (2,), "b/kernel": (3,)}, {"a/kernel": (3,)}, {})] == [
         ("a/kernel", "a/kernel")
     ]

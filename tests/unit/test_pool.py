@@ -41,7 +41,7 @@ def send(pool: Pool, value: Any) -> Any:
         pool.put(segment)
 
 
-def test_a_segment_is_used_again_when_its_array_is_gone(pool: Pool) -> None:
+def test_segments_are_reused_when_their_array_ends(pool: Pool) -> None:
     one = send(pool, LARGE)
     other = send(pool, LARGE * 2)
     assert (one[0], other[0]) == (1, 2), "and not before"
@@ -53,7 +53,7 @@ def test_a_segment_is_used_again_when_its_array_is_gone(pool: Pool) -> None:
     assert set(pool.stats().kept) == set(kept), "no new one was made"
 
 
-def test_it_is_not_wasted_on_what_is_much_smaller(pool: Pool) -> None:
+def test_large_segments_are_not_used_for_small_values(pool: Pool) -> None:
     send(pool, LARGE)
     small = send(pool, LARGE[:MIN_MAPPED_BYTES])
     assert len(pool.stats().kept) == 2
@@ -167,7 +167,7 @@ def test_one_writing_for_several_readers() -> None:
     assert shipment.descriptor is None
 
 
-def test_a_shipment_that_a_cell_waits_for_is_not_used_again_before_it_has_run() -> None:
+def test_leased_segments_are_not_reused_before_their_cell() -> None:
     with pack({"x": LARGE}) as shipment:
         waiting, segment = shipment.retained(), shipment.segment
         waiting.__enter__()

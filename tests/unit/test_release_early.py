@@ -89,7 +89,7 @@ def arrays(value: Any) -> list[np.ndarray]:
     return [array for each in values for array in arrays(each)]
 
 
-def test_a_parcel_that_may_be_written_again_keeps_its_arrays(ended: list[int]) -> None:
+def test_rewritable_messages_keep_their_arrays(ended: list[int]) -> None:
     parcel = ValueMessage({"x": made()})
     for _ in range(2):
         with Segment() as segment:

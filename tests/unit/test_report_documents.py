@@ -115,7 +115,7 @@ def test_sources_tell_no_folders_and_no_secrets(tmp_path: Path, source: str, sho
         assert "/home/me" not in path.read_text()
 
 
-def test_junit_has_a_test_for_every_run_and_every_verdict(tmp_path: Path) -> None:
+def test_junit_has_every_run_and_verdict(tmp_path: Path) -> None:
     made = report.make(usual(tmp_path), tmp_path)
     root = ElementTree.parse(report.write(made, tmp_path)["junit.xml"]).getroot()  # noqa: S314 (our own file)
     suites = {suite.get("name"): suite for suite in root}
@@ -151,7 +151,7 @@ def test_text_fits_a_terminal(tmp_path: Path) -> None:
         assert all(line.isprintable() and len(line) <= 120 for line in text.split("\n"))
 
 
-def test_documents_are_whole_and_harmless_whatever_is_in_them(tmp_path: Path) -> None:
+def test_hostile_values_are_harmless_in_documents(tmp_path: Path) -> None:
     written = report.write(report.make(hostile(tmp_path), tmp_path), tmp_path)
     shown = written["report.html"].read_text(encoding="utf-8")
     assert not re.search(r"<(script|img(?! alt))", shown.replace('<img alt="" src="data:image/png', ""))
@@ -162,7 +162,7 @@ def test_documents_are_whole_and_harmless_whatever_is_in_them(tmp_path: Path) ->
     json.loads(written["report.json"].read_text(encoding="utf-8"))
 
 
-def test_page_stays_small_and_says_what_it_leaves_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_pages_are_cut_and_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.RandomState(0)
     values = {f"layer_{place:03}": random.normal(size=(8, 8)).astype("float32") for place in range(200)}
     found = batch(
@@ -232,7 +232,7 @@ def test_wrong_usage_is_told(tmp_path: Path, monkeypatch: Any, arguments: list[s
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["train-tf1.ipynb"]
 
 
-def test_files_of_others_in_the_folder_do_no_harm(tmp_path: Path) -> None:
+def test_foreign_files_in_the_folder_are_ignored(tmp_path: Path) -> None:
     (found,) = batch(tmp_path / "in", {"tf1": {}})
     (tmp_path / "runs").mkdir()
     notebook(tmp_path / "runs", found, loss=1)

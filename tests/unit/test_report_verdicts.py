@@ -114,7 +114,7 @@ def test_outputs_of_two_machines_become_one(tmp_path: Path) -> None:
     assert only(made)["verdict"] == "different"
 
 
-def test_the_same_kernel_on_two_machines_is_two_columns(tmp_path: Path) -> None:
+def test_one_kernel_on_two_machines_has_two_columns(tmp_path: Path) -> None:
     found = [item for name in ("one", "two") for item in batch(tmp_path / name, {"tf1": {"x": 1}, "tf2": {"x": 1}})]
     made = report.make(found, tmp_path, baseline="tf1")
     assert made.sides == ["tf1 (one)", "tf1 (two)", "tf2 (one)", "tf2 (two)"]
@@ -125,7 +125,7 @@ def test_the_same_kernel_on_two_machines_is_two_columns(tmp_path: Path) -> None:
     assert sides == ["tf1", "tf1 #2", "tf2", "tf2 #2"]
 
 
-def test_columns_are_in_the_order_asked_for_or_of_the_releases(tmp_path: Path) -> None:
+def test_columns_follow_the_request_or_the_releases(tmp_path: Path) -> None:
     found = usual(tmp_path)
     assert report.make(found, tmp_path).sides == ["tf1", "tf2.4", "tf2.11", "tf2"]
     assert report.make(found, tmp_path, baseline="tf2").sides == ["tf2", "tf1", "tf2.4", "tf2.11"]
@@ -192,7 +192,7 @@ def test_one_kernel_alone_is_fine(tmp_path: Path, names: dict[str, Any]) -> None
     assert "nothing" in made.headline[1]
 
 
-def test_a_run_that_could_not_start_has_a_column(tmp_path: Path) -> None:
+def test_unstarted_runs_have_a_column(tmp_path: Path) -> None:
     found = batch(tmp_path, {"tf1": {"x": 1}})
     run = Run("train-tf9", "train.ipynb", "tf9")
     gone = replace(

@@ -10,7 +10,7 @@ from tfprovisioner.environments import requirements, resolve
 from tfprovisioner.errors import BadRequirement
 
 
-def test_a_pinned_package_is_not_taken_in_another_version() -> None:
+def test_pinned_packages_keep_their_version() -> None:
     pins = {"numpy": "1.18.5", "h5py": "2.10.0"}
     resolve.check(["numpy>=1.16", "pandas", "h5py>=3 ; python_version < '3'"], pins, "1.15.5", "3.7.16")
     with pytest.raises(BadRequirement, match=r"'H5Py>=3'.*verified together with H5Py==2\.10\.0"):
@@ -26,7 +26,7 @@ def test_markers_are_those_of_the_kernels_python() -> None:
     resolve.check(["numpy<1.19 ; sys_platform != 'linux'"], {"numpy": "1.21"}, "2.4.4", "3.8")
 
 
-def test_the_word_for_a_tensorflow_that_is_there_already() -> None:
+def test_redundant_tensorflow_requirements_are_noted() -> None:
     lines = ["tensorflow==2.11.1", "tensorflow-gpu", "tensorflow-cpu", "tensorflow ; python_version < '3'", "numpy"]
     assert list(resolve.redundant(lines, {"tensorflow-cpu": "2.11.1", "numpy": "1.2"}, "3.10")) == [
         "'tensorflow==2.11.1' adds nothing: TensorFlow is there already, as tensorflow-cpu 2.11.1",
@@ -59,7 +59,7 @@ def test_requirement_files(tmp_path: Path) -> None:
         requirements.read(tmp_path / "none.txt")
 
 
-def test_a_newer_wish_for_a_package_replaces_the_older() -> None:
+def test_newer_requirements_replace_older_ones() -> None:
     assert requirements.merged(["tqdm<4.60", "pandas"], ["TQDM>=4.66"], ["pandas"]) == ("TQDM>=4.66",)
     kept = ("numpy<1.20 ; python_version < '3.8'", "numpy>=1.20 ; python_version >= '3.8'", "six")
     assert requirements.merged((), kept) == kept, "lines that are given together all hold"

@@ -70,7 +70,7 @@ def test_memory_is_aligned_for_tensorflow(segment: Segment) -> None:
         assert read(segment.address, size)[0].ctypes.data % 64 == 0
 
 
-def test_it_has_a_name_only_where_there_is_no_other_way_and_leaves_none(segment: Segment) -> None:
+def test_segments_are_nameless_where_possible(segment: Segment) -> None:
     path = segment.address["path"]
     if path.startswith("/proc"):
         assert os.readlink(path).endswith("(deleted)"), "it has no name that could be left behind"
@@ -85,9 +85,7 @@ def test_no_room_is_an_error_and_no_signal(segment: Segment) -> None:
         write(segment.descriptor, [(0, bytes(8192))])
 
 
-def test_more_than_the_free_memory_is_refused_before_the_system_ends_a_process(
-    segment: Segment, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_more_than_the_free_memory_is_refused(segment: Segment, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "MIN_CHECKED_BYTES", 10_000)
     monkeypatch.setattr("tfkernels.transfer.shared_memory.limits.available", lambda: 15_000)
     write(segment.descriptor, [(0, bytes(10_000))])
@@ -96,7 +94,7 @@ def test_more_than_the_free_memory_is_refused_before_the_system_ends_a_process(
     assert segment.size <= 12_288, "nothing was written"
 
 
-def test_a_shortened_or_overwritten_segment_is_refused_or_read_and_never_a_signal(segment: Segment) -> None:
+def test_damaged_segments_never_raise_signals(segment: Segment) -> None:
     descriptor = ValueMessage({"x": MAPPED}).write(segment.descriptor, segment.address)
     try:
         os.ftruncate(segment.descriptor, 1000)
@@ -111,14 +109,14 @@ def test_a_shortened_or_overwritten_segment_is_refused_or_read_and_never_a_signa
         unpack(descriptor)
 
 
-def test_a_segment_that_is_shortened_while_it_is_looked_at(segment: Segment) -> None:
+def test_shortening_a_segment_while_read_is_harmless(segment: Segment) -> None:
     there = send({"x": MAPPED}, segment)
     with contextlib.suppress(PermissionError):
         os.ftruncate(segment.descriptor, 0)
     assert there["x"].sum() == len(MAPPED)
 
 
-def test_a_path_that_leads_to_another_file_by_now_is_refused(tmp_path: Path) -> None:
+def test_a_replaced_path_is_refused(tmp_path: Path) -> None:
     """A closed segment's number is given to the next file that the owner opens."""
     segment = Segment()
     address = segment.address
@@ -157,7 +155,7 @@ def test_all_or_nothing() -> None:
 # Busy: what the reuse of segments rests on
 
 
-def test_busy_as_long_as_an_array_looks_into_it() -> None:
+def test_a_segment_is_busy_while_arrays_read_it() -> None:
     with Segment() as segment:
         there = send({"x": MAPPED, "y": 1}, segment)
         part = there.pop("x")[5:10]
@@ -168,7 +166,7 @@ def test_busy_as_long_as_an_array_looks_into_it() -> None:
         assert not segment.is_busy(), "what is small was copied out"
 
 
-def test_a_small_part_of_a_large_segment_does_not_keep_it_busy() -> None:
+def test_small_values_do_not_keep_segments_busy() -> None:
     with Segment() as segment:
         send({"x": np.ones(MIN_MAPPED_BYTES * 5, np.uint8)}, segment)
         there = send({"x": MAPPED}, segment)
@@ -180,7 +178,7 @@ def test_this_system_keeps_a_lock_with_its_mapping() -> None:
     assert mappings_keep_locks()
 
 
-def test_memory_comes_back_at_once_though_a_writer_keeps_its_mapping() -> None:
+def test_give_back_frees_memory_despite_mappings() -> None:
     with Segment() as segment:
         for _ in range(2):
             send({"x": MAPPED}, segment)
@@ -196,7 +194,7 @@ def test_memory_comes_back_at_once_though_a_writer_keeps_its_mapping() -> None:
 # Few descriptors
 
 
-def test_without_descriptors_values_are_copied_or_refused_and_nothing_leaks() -> None:
+def test_scarce_descriptors_mean_copies_or_errors() -> None:
     with Segment() as segment:
         descriptor = ValueMessage({"x": MAPPED}).write(segment.descriptor, segment.address)
         before = descriptors()
@@ -218,7 +216,7 @@ def test_without_descriptors_values_are_copied_or_refused_and_nothing_leaks() ->
         assert there["x"].sum() == MIN_MAPPED_BYTES
 
 
-def test_a_lock_held_by_somebody_else_means_a_copy() -> None:
+def test_a_foreign_lock_means_a_copy() -> None:
     with Segment() as segment:
         descriptor = ValueMessage({"x": MAPPED}).write(segment.descriptor, segment.address)
         fcntl.flock(segment.descriptor, fcntl.LOCK_EX)
@@ -234,9 +232,7 @@ LONG = np.arange(6_000_000, dtype="f4")
 
 
 @pytest.mark.parametrize("problem", [KeyboardInterrupt, TimeoutError])
-def test_no_thread_writes_any_more_when_a_copy_was_broken_off(
-    problem: type[BaseException], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_threads_stop_when_a_copy_is_interrupted(problem: type[BaseException], monkeypatch: pytest.MonkeyPatch) -> None:
     """Else it would write into the next value."""
     begun, go_on, copying = threading.Event(), threading.Event(), []
     real = writer._copy_part
@@ -269,7 +265,7 @@ def test_no_thread_writes_any_more_when_a_copy_was_broken_off(
 
 
 @pytest.mark.parametrize("there", [0, 1])
-def test_where_no_more_threads_are_to_be_had_fewer_copy(there: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_copies_work_with_fewer_threads(there: int, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[int] = []
 
     def start(work: Callable[[], None], arguments: tuple[()]) -> None:

@@ -76,9 +76,7 @@ def test_what_was_written_to_is_not_seen_again(segment: Segment) -> None:
         reader.cache.clear()
 
 
-def test_where_nobody_can_know_what_was_written_to_nothing_stays(
-    segment: Segment, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_mappings_are_dropped_without_pagemap(segment: Segment, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mapping, "_page_states", lambda start, size: None)
     del_me = send(segment, full(1))
     del del_me
@@ -173,7 +171,7 @@ def test_few_are_kept_and_not_for_long() -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_whatever_happens_to_the_arrays_each_is_what_it_was_or_was_made(seed: int) -> None:
+def test_random_operations_never_change_other_arrays(seed: int) -> None:
     """Values come through a pool, are kept, written to, viewed, sent on, and let go of, in any order."""
     chance = random.Random(seed)  # noqa: S311 (nothing secret)
     pool = Pool(limit=10**9, idle=1000)
@@ -225,7 +223,7 @@ def can_collapse() -> bool:
         return huge_bytes(mapping.start) == HUGE_PAGE
 
 
-def test_what_is_used_again_lies_in_huge_pages_on_both_sides(segment: Segment) -> None:
+def test_reused_segments_have_huge_pages(segment: Segment) -> None:
     if not can_collapse():
         pytest.skip("this system has no huge pages for memory files, or none left: Linux has them from 6.1 on")
     size = 3 * HUGE_PAGE + 5000
@@ -255,7 +253,7 @@ def test_a_mapping_is_aligned_and_leaves_nothing(segment: Segment) -> None:
         assert Path("/proc/self/maps").read_text().count("memfd:tfkernels") == before
 
 
-def test_a_mapping_that_the_system_refuses_is_an_error() -> None:
+def test_a_refused_mapping_is_an_error() -> None:
     before = len(Path("/proc/self/maps").read_text().splitlines())
     for descriptor, size in ((-1, 4096), (0, 2**60)):
         with pytest.raises(OSError, match=r"Bad file|Cannot allocate"):
@@ -263,9 +261,7 @@ def test_a_mapping_that_the_system_refuses_is_an_error() -> None:
     assert len(Path("/proc/self/maps").read_text().splitlines()) <= before + 1
 
 
-def test_where_a_files_huge_pages_look_like_own_ones_there_are_none(
-    segment: Segment, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_huge_pages_on_older_linux(segment: Segment, monkeypatch: pytest.MonkeyPatch) -> None:
     """As Linux before 6.11 tells them: an untouched array would be taken for one whose segment nobody needs."""
     real = mapping._page_states
 
