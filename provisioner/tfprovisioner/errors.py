@@ -1,4 +1,4 @@
-"""What can go wrong while kernels are made. Each message says what happened, why, and what to do."""
+"""Errors of making kernels. Each message says what failed, why, and the command or change that helps."""
 
 
 class ProvisionError(Exception):
@@ -6,7 +6,7 @@ class ProvisionError(Exception):
 
 
 class UnknownRelease(ProvisionError):
-    """What was asked for is not in the catalogue."""
+    """The catalogue has no such release."""
 
 
 class NoWheels(ProvisionError):
@@ -34,16 +34,16 @@ class BadKernelName(ProvisionError):
 
 
 class BadRequirement(ProvisionError):
-    """A package that was asked for beside TensorFlow cannot be understood, or not be had together with it."""
+    """A package beside TensorFlow cannot be understood, or conflicts with it."""
 
 
 class UnknownEnvironment(ProvisionError):
-    """A folder is no environment that a kernel can be made of; nothing was written to it."""
+    """No kernel can be made of a folder; nothing was written to it."""
 
 
 class NoGPU(ProvisionError):
-    """TensorFlow with CUDA cannot be had, or cannot work, on this machine."""
+    """TensorFlow with CUDA does not exist for this machine, or cannot work on it."""
 
 
 class Unusable(ProvisionError):
-    """What a command was given cannot be used; nothing was started."""
+    """A command cannot use its arguments; nothing was started."""

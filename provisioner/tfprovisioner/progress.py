@@ -1,4 +1,4 @@
-"""Progress of long steps: a bar for each kernel on a terminal, plain lines elsewhere. Always on standard error."""
+"""Progress of long steps on standard error: a bar for each kernel on a terminal, plain lines elsewhere."""
 
 import re
 import sys
@@ -14,7 +14,7 @@ _SIZES = {"KiB": 1 / 1024, "MiB": 1.0, "GiB": 1024.0}
 
 
 class Reporter:
-    """Plain lines, for logs. The lines of kernels that are made side by side begin with the kernel's name."""
+    """Plain lines that begin with the kernel's name."""
 
     def __init__(self, kernel: str) -> None:
         self._kernel = kernel
@@ -25,21 +25,19 @@ class Reporter:
         print(f"{self._kernel}: {text} ({time.monotonic() - self._started:.0f} s)", file=sys.stderr, flush=True)
 
     def note(self, text: str) -> None:
-        """Something that the user should still be able to read when all is done."""
+        """A text that stays on the screen when all is done."""
         self.step(text)
 
     def uv_says(self, line: str) -> None:
         """A line of uv's output."""
         if "falling back to full copy" in line:
-            self.step(
-                "copying, since uv's cache (UV_CACHE_DIR) and the environments (TFKERNELS_HOME) cannot share files"
-            )
+            self.step("copying: uv's cache (UV_CACHE_DIR) and the environments (TFKERNELS_HOME) cannot share files")
 
     def end(self) -> None:
         """No step follows."""
 
     def fetched(self, size: int, total: int | None = None) -> None:
-        """So many bytes of the step's ``total`` are here."""
+        """``size`` bytes of the step's ``total`` have arrived."""
 
 
 class TerminalReporter(Reporter):
@@ -73,15 +71,12 @@ class TerminalReporter(Reporter):
         self._progress.remove_task(self._task)
 
     def fetched(self, size: int, total: int | None = None) -> None:
-        if total is None:
-            self._progress.update(self._task, completed=size)
-        else:
-            self._progress.update(self._task, total=total, completed=size)
+        self._progress.update(self._task, total=total, completed=size)
 
 
 @contextmanager
 def reporting() -> Iterator[Callable[[str], Reporter]]:
-    """Makes the reporters that fit standard error, one for each kernel."""
+    """A function that makes a kernel's reporter, of the kind that fits standard error."""
     if not sys.stderr.isatty():
         yield Reporter
         return

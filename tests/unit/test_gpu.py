@@ -57,7 +57,7 @@ def test_one_working_requested_gpu_is_enough() -> None:
     (told,) = cards.check([TURING, AMPERE], "10.0", "1.15.5")
     assert "NVIDIA A100" in told
     assert cards.check([TURING, AMPERE], "10.0", "1.15.5", "0") == []
-    with pytest.raises(NoGPU, match=r"TensorFlow 1\.15\.5 runs with CUDA 10\.0.*A100.*leave --gpu out"):
+    with pytest.raises(NoGPU, match=r"TensorFlow 1\.15\.5 runs with CUDA 10\.0.*A100.*omit --gpu"):
         cards.check([TURING, AMPERE], "10.0", "1.15.5", "1")
     with pytest.raises(NoGPU, match=r"0 to 1, and not all of --devices 0,7"):
         cards.check([TURING, AMPERE], "11.8", "2.11.0", "0,7")

@@ -1,8 +1,6 @@
-"""The locks as they are stored: pins per release, and the hashes of all of them once.
+"""The stored locks: pins per release, ``name==version ; marker``, and in ``hashes.txt`` the hashes of all of them once.
 
-The locks of a hundred releases share most of their packages, and hashes are nine tenths of a lock. So a lock here is
-what a person wants to read in a diff, ``name==version ; marker`` by the line, and ``hashes.txt`` has each version of
-each package in one line.
+See docs/design/environments.md.
 """
 
 import functools
@@ -19,13 +17,13 @@ MACHINES = {
     "macos-arm64": {"sys_platform": "darwin", "platform_system": "Darwin", "platform_machine": "arm64"},
     "windows-x86_64": {"sys_platform": "win32", "platform_system": "Windows", "platform_machine": "AMD64"},
 }
-"""The platforms that there are wheels for, by the names that we give them."""
+"""The platforms that there are wheels for, by our names."""
 
 _FOLDER = Path(__file__).parent / "data"
 
 
 def read(version: str) -> str:
-    """The lock of a release, as ``pip install --require-hashes`` takes it."""
+    """The lock of a release, for ``pip install --require-hashes``."""
     known = _hashes()
     requirements = []
     for line in (_FOLDER / "locks" / f"{version}.txt").read_text(encoding="utf-8").splitlines():
@@ -36,7 +34,7 @@ def read(version: str) -> str:
 
 
 def chosen(text: str, python: str, platform: str) -> list[str]:
-    """What of a lock goes onto a Python (minor version) and a platform (as in ``MACHINES``), as ``name==version``."""
+    """The pins of a lock for a Python (minor version) and a platform (as in ``MACHINES``), as ``name==version``."""
     machine = {
         **MACHINES[platform],
         "python_version": python,
@@ -55,7 +53,7 @@ def _marker(text: str) -> Marker:
 
 
 def comments(version: str) -> list[str]:
-    """What is written above the pins of a release; nothing if it has no lock."""
+    """The comments above the pins of a release; none if it has no lock."""
     path = _FOLDER / "locks" / f"{version}.txt"
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     return [line[2:] for line in lines if line.startswith("#")]
@@ -82,7 +80,7 @@ def split(text: str) -> tuple[list[str], dict[str, list[str]]]:
 
 
 def store(version: str, heading: Iterable[str], pins: Iterable[str], hashes: Mapping[str, Iterable[str]]) -> None:
-    """Stores the lock of a release, with ``heading`` above it, and forgets hashes that no lock needs any more."""
+    """Stores the lock of a release, with ``heading`` above it, and drops hashes that no lock needs any more."""
     pins = list(pins)
     names = {pin.partition(" ;")[0] for pin in pins}
     for path in (_FOLDER / "locks").glob("*.txt"):

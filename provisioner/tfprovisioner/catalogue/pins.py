@@ -1,8 +1,7 @@
-"""What each TensorFlow release has to be installed with to work today: the one table that all locks are made from.
+"""Pins that each TensorFlow release needs to work today: the one table that all locks are made from.
 
-A release says which packages it needs, but not which later ones will break it. Each row here mends one such thing, for
-the releases that it matters for, and says why. Exact patch releases, and releases newer than this table, go by the same
-rows.
+A release says which packages it needs, but not which later ones break it. Each row fixes one such break, and says why.
+Releases newer than this table go by the same rows.
 """
 
 from collections.abc import Iterable
@@ -19,11 +18,11 @@ class Rule:
     releases: str
     because: str
     replaceable: bool = False
-    """Whether somebody who asks for another version gets that one. For that no other pin may depend on its version."""
+    """Whether the user's own version wins. No other pin may depend on its version."""
 
 
 WITH = (
-    # What is installed besides TensorFlow and its dependencies.
+    # Packages beside TensorFlow and its dependencies
     Rule("ipykernel", "", "it is to be a kernel"),
     Rule("matplotlib", "", "%matplotlib inline is what notebooks begin with", replaceable=True),
     Rule("pip", "", "!pip install must go into this environment"),
@@ -44,7 +43,7 @@ WITH = (
 )
 
 BOUNDS = (
-    # What must not be newer, whoever asks for it.
+    # Limits for packages, whoever asks for them
     Rule("setuptools<81", "<2.20", "82 has no pkg_resources any more"),
     Rule("protobuf<4", "<2.10", "4 removed what TensorFlow's generated code calls: importing it raises TypeError"),
     Rule("numpy<1.20", "<2.5", "1.20 refuses to make an array of a symbolic tensor: building an LSTM raises"),
@@ -57,7 +56,7 @@ BOUNDS = (
 )
 
 SOURCES = (
-    # Versions that have no wheel and cannot be avoided: the only ones whose setup code runs.
+    # Versions without a wheel that cannot be avoided: the only ones whose setup code runs
     Rule("html5lib==0.9999999", ">=1.2,<1.9", "TensorBoard, or TensorFlow 1.2 itself, wants this very version"),
     Rule("markdown==2.2.0", "==1.2.0", "TensorFlow wants this very version"),
     Rule("termcolor==1.1.0", ">=1.6,<2.7", "the last for Python 3.6, and the only one that 2.4 to 2.6 allow"),
@@ -68,7 +67,7 @@ SOURCES = (
 )
 
 INSTEAD = (
-    # What takes the place of a package's own wishes.
+    # Requirements in place of a package's own
     Rule("setuptools>=40.8", ">=1.9,<1.12", "TensorFlow wants at most 39.1, with which no wheel can be built any more"),
     Rule(
         "tensorflow-intel ; sys_platform == 'never'",

@@ -1,4 +1,4 @@
-"""The TensorFlow releases: what there is, what each runs on, and what a user may call it."""
+"""The TensorFlow releases: their Pythons and platforms, and their names for users."""
 
 import difflib
 import functools
@@ -7,13 +7,13 @@ import platform
 import re
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
-from tfprovisioner.catalogue import locks, verified
-from tfprovisioner.catalogue import pins as rules
+from tfprovisioner.catalogue import locks, pins, verified
+from tfprovisioner.catalogue.pins import Rule
 from tfprovisioner.catalogue.verified import Result
 from tfprovisioner.errors import NoWheels, UnknownRelease
 
@@ -32,7 +32,7 @@ class Release:
     pythons: tuple[str, ...]
     """The Pythons it has wheels for, the preferred one first."""
     platforms: tuple[str, ...]
-    """What it has wheels for, ``linux-x86_64``."""
+    """The platforms it has wheels for, ``linux-x86_64``."""
     cpu_on: tuple[str, ...]
     """The platforms where the smaller ``tensorflow-cpu`` is the same without GPUs."""
     gpu: str
@@ -51,7 +51,7 @@ class Release:
 
     @property
     def known(self) -> bool:
-        """False for one that is newer than the catalogue, and goes by the rules of the newest that it knows."""
+        """False for one that is newer than the catalogue, and goes by the rules of the newest known one."""
         return self.released is not None
 
     @property
@@ -60,40 +60,39 @@ class Release:
         return locks.read(self.version) if self.known else None
 
     def result(self, python: str) -> Result | None:
-        """What came out when it was tried on a Python with this lock; ``None`` if it was not."""
+        """The result of trying it on a Python with this lock; ``None`` if it was not tried."""
         result = verified.read().get((self.version, python))
         if result is None or self.lock is None:
             return None
-        pins = locks.chosen(self.lock, python, result.platform)
-        return result if result.lock == verified.fingerprint(pins) else None
+        installed = locks.chosen(self.lock, python, result.platform)
+        return result if result.lock == verified.fingerprint(installed) else None
 
     @property
     def build_from_source(self) -> tuple[str, ...]:
-        """Packages that have no wheel. Everything else is installed from wheels only, so that no foreign code runs."""
-        return tuple(rule.requirement.split("==")[0] for rule in rules.applying(rules.SOURCES, self.version))
+        """Packages that have no wheel. All others are installed from wheels only, so that no foreign code runs."""
+        return tuple(requirement.split("==")[0] for requirement in _rules(pins.SOURCES, self.version))
 
     @property
     def requirements(self) -> tuple[str, ...]:
-        """What its lock is resolved from: TensorFlow itself, without GPUs, and what is installed with it."""
+        """The requirements of its lock: TensorFlow itself, without GPUs, and the packages beside it."""
         rest = [name for name in self.platforms if name not in self.cpu_on]
         exactly = self.version if self.version.count(".") > 1 else f"{self.version}.*"
         small, plain = f"tensorflow-cpu=={exactly}", f"tensorflow=={exactly}"
         if not rest or not self.cpu_on:
-            wanted = [plain if rest else small]
+            own = [plain if rest else small]
         else:
-            wanted = [f"{small} ; {_marker(self.cpu_on)}", f"{plain} ; {_marker(rest)}"]
-        return (*wanted, *(rule.requirement for rule in rules.applying(rules.WITH, self.version)))
+            own = [f"{small} ; {_marker(self.cpu_on)}", f"{plain} ; {_marker(rest)}"]
+        return (*own, *_rules(pins.WITH, self.version))
 
     @property
     def constraints(self) -> tuple[str, ...]:
-        """What nothing in the lock may be newer than."""
-        applying = rules.applying((*rules.BOUNDS, *rules.SOURCES), self.version)
-        return tuple(rule.requirement for rule in applying)
+        """Limits for the packages of the lock."""
+        return _rules((*pins.BOUNDS, *pins.SOURCES), self.version)
 
     @property
     def overrides(self) -> tuple[str, ...]:
-        """What takes the place of a package's own requirements."""
-        return tuple(rule.requirement for rule in rules.applying(rules.INSTEAD, self.version))
+        """Requirements in place of a package's own."""
+        return _rules(pins.INSTEAD, self.version)
 
     @property
     def marker(self) -> str:
@@ -107,6 +106,10 @@ class Release:
     def machines(self) -> list[str]:
         """Its platforms, as environment markers."""
         return [_marker([name]) for name in self.platforms]
+
+
+def _rules(table: tuple[Rule, ...], version: str) -> tuple[str, ...]:
+    return tuple(rule.requirement for rule in pins.applying(table, version))
 
 
 def _marker(platforms: Iterable[str]) -> str:
@@ -128,18 +131,8 @@ def platform_name() -> str:
 def releases() -> tuple[Release, ...]:
     """All known releases, patch releases included, in the order of their versions."""
     entries = json.loads(INDEX.read_text(encoding="utf-8"))
-    return tuple(
-        Release(
-            version=entry["version"],
-            released=entry["released"],
-            pythons=tuple(entry["pythons"]),
-            platforms=tuple(entry["platforms"]),
-            cpu_on=tuple(entry["cpu_on"]),
-            gpu=entry["gpu"],
-            yanked=entry.get("yanked"),
-        )
-        for entry in entries
-    )
+    lists = ("pythons", "platforms", "cpu_on")
+    return tuple(Release(**{**entry, **{name: tuple(entry[name]) for name in lists}}) for entry in entries)
 
 
 @functools.cache
@@ -153,7 +146,7 @@ def lines() -> dict[str, Release]:
 
 
 def find(request: str) -> Release:
-    """The release that ``tf1``, ``tf2``, a line (``1.15``) or an exact version (``1.15.0``) means.
+    """The release of ``tf1``, ``tf2``, a line (``1.15``) or an exact version (``1.15.0``).
 
     A release that is newer than the catalogue comes back as not ``known``. Raises ``UnknownRelease`` with the nearest
     names.
@@ -161,15 +154,13 @@ def find(request: str) -> Release:
     names = {release.version: release for release in releases()} | lines()
     for release in lines().values():
         names[f"tf{release.major}"] = release  # the newest of its generation comes last and stays
-    wanted = request.strip().lower()
-    if wanted.startswith("tf") and wanted not in names:
-        wanted = wanted[2:].lstrip("-=")
-    if wanted in names:
-        return names[wanted]
-    newer = _newer(wanted)
-    if newer is not None:
-        return newer
-    hint = " or ".join(_near(wanted, list(names)))
+    name = request.strip().lower()
+    if name.startswith("tf") and name not in names:
+        name = name[2:].lstrip("-=")
+    found = names.get(name) or _newer(name)
+    if found is not None:
+        return found
+    hint = " or ".join(_near(name, list(names)))
     question = f" Did you mean {hint}?" if hint else ""
     raise UnknownRelease(
         f"There is no TensorFlow release {request!r}.{question} There are tf1, tf2, the lines {next(iter(lines()))} to "
@@ -177,11 +168,11 @@ def find(request: str) -> Release:
     )
 
 
-def _near(wanted: str, names: list[str]) -> list[str]:
-    """What somebody who typed ``wanted`` may have meant."""
-    number = re.fullmatch(r"(\d+)(?:\.(\d+)[\d.]*)?", wanted)
+def _near(typed: str, names: list[str]) -> list[str]:
+    """Names that may be meant by ``typed``."""
+    number = re.fullmatch(r"(\d+)(?:\.(\d+)[\d.]*)?", typed)
     if number is None:
-        return difflib.get_close_matches(wanted, names, n=3, cutoff=0.5)
+        return difflib.get_close_matches(typed, names, n=3, cutoff=0.5)
     line = f"{number[1]}.{number[2] or 0}"
     patches = [release.version for release in releases() if release.line == line]
     if patches:
@@ -195,32 +186,22 @@ def _near(wanted: str, names: list[str]) -> list[str]:
 
 
 def _base(line: str) -> Release:
-    """The release that a newer one of a line probably is like: the newest of the line, or of all."""
+    """The known release that a newer one of a line is probably like: the newest of the line, or of all."""
     return lines().get(line) or list(lines().values())[-1]
 
 
-def _newer(wanted: str) -> Release | None:
-    """What a release that came after this catalogue probably is like: the newest one that it knows."""
-    if not re.fullmatch(r"\d+\.\d+(\.\d+(\.post\d+)?)?", wanted):
+def _newer(typed: str) -> Release | None:
+    """A release that came after this catalogue, by the rules of the newest known one."""
+    if not re.fullmatch(r"\d+\.\d+(\.\d+(\.post\d+)?)?", typed):
         return None
-    try:
-        version = Version(wanted)
-    except InvalidVersion:
-        return None
+    version = Version(typed)
     newest = list(lines().values())[-1]
     base = _base(f"{version.major}.{version.minor}")
-    exact = wanted.count(".") >= 2
+    exact = typed.count(".") >= 2
     later = version > Version(base.version) if exact else (version > Version(newest.line))
     if version.major != newest.major or not later:
         return None
-    return Release(
-        version=wanted,
-        released=None,
-        pythons=base.pythons,
-        platforms=base.platforms,
-        cpu_on=base.cpu_on,
-        gpu=base.gpu,
-    )
+    return replace(base, version=typed, released=None, yanked=None)
 
 
 def require_wheels(release: Release) -> None:
@@ -236,7 +217,7 @@ def require_wheels(release: Release) -> None:
 
 
 def caution(release: Release, python: str) -> str | None:
-    """What somebody who installed a release on a Python should know, if it did not pass everything in the catalogue."""
+    """A warning for a release on a Python that did not pass all of the catalogue's checks, or ``None``."""
     if not release.known:
         return (
             f"TensorFlow {release.version} is newer than this tfkernels, and was installed by the rules of "
@@ -253,6 +234,6 @@ def caution(release: Release, python: str) -> str | None:
 
 
 def kernel_name(request: str) -> str:
-    """The name that a kernel gets if it is asked for as ``request``: ``tf1``, ``tf1.15``, ``tf1.15.5``."""
-    wanted = request.strip().lower()
-    return wanted if wanted.startswith("tf") else f"tf{wanted}"
+    """The name of the kernel for a request: ``tf1``, ``tf1.15``, ``tf1.15.5``."""
+    name = request.strip().lower()
+    return name if name.startswith("tf") else f"tf{name}"

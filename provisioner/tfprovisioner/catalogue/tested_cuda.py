@@ -1,8 +1,6 @@
-"""Which CUDA and cuDNN a release was built and tested with: TensorFlow's own table of tested build configurations.
+"""The CUDA and cuDNN that a release was built and tested with.
 
-It is in https://www.tensorflow.org/install/source#gpu, whose text is ``site/en/install/source.md`` in the repository
-tensorflow/docs. All rows here were compared with it as it was when it ended with 2.18. Later releases go by their
-wheels: ``tensorflow[and-cuda]`` of 2.19 to 2.21 asks for CUDA 12.5 and cuDNN 9.3 or newer.
+From https://www.tensorflow.org/install/source#gpu; see docs/design/gpu.md for later releases.
 """
 
 from dataclasses import dataclass
@@ -36,5 +34,5 @@ TOOLKITS = (
 
 
 def toolkit(version: str) -> Toolkit:
-    """What a release wants; one that is newer than the table goes by the last row."""
+    """The toolkit of a release; one that is newer than the table goes by the last row."""
     return next(row for row in TOOLKITS if SpecifierSet(row.releases).contains(version, prereleases=True))

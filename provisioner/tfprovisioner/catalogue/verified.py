@@ -1,4 +1,4 @@
-"""What came out when a release was really built and tried: written by `make catalogue`, read by everybody."""
+"""Results of building and trying releases, written by `make catalogue`."""
 
 import functools
 import hashlib
@@ -10,7 +10,7 @@ from pathlib import Path
 _FILE = Path(__file__).parent / "data" / "results.json"
 
 ABSENT = "not in this release"
-"""How the outcome of a check begins that asks for what came later."""
+"""The beginning of the outcome of a check for a later feature."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Result:
     python: str
     """Minor version, ``3.7``."""
     lock: str
-    """The fingerprint of what was installed. Of anything else this says nothing."""
+    """The fingerprint of the installed lock; the result holds for no other."""
     platform: str
     date: str
     checks: dict[str, str]
@@ -31,7 +31,7 @@ class Result:
     size: int = 0
     """Bytes on disk."""
     seconds: dict[str, float] = field(default_factory=dict)
-    """How long installing, importing in a fresh process and starting a kernel took, on the machine that tried it."""
+    """Of installing, importing in a fresh process and starting a kernel, on the machine that tried it."""
 
     @property
     def ok(self) -> bool:
@@ -43,7 +43,7 @@ def is_fine(outcome: str) -> bool:
 
 
 def fingerprint(pins: Iterable[str]) -> str:
-    """Of what a lock installs on one Python and platform: what it has for others does not matter to a result."""
+    """Of the pins of a lock for one Python and platform."""
     return hashlib.sha256("\n".join(pins).encode()).hexdigest()[:16]
 
 

@@ -22,11 +22,11 @@ from urllib.parse import unquote, urlsplit
 sys.path.insert(0, sys.argv[1])
 
 import rattler
-from rattler.exceptions import FetchRepoDataError, GatewayError, InvalidMatchSpecError, SolverError
+from rattler.exceptions import FetchRepoDataError, GatewayError, SolverError
 
 
 def main() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and kills
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and kills
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     request = json.loads(os.environ.pop("TFKERNELS_CONDA_REQUEST"))
     if request["offline"]:
@@ -71,7 +71,7 @@ async def _work(request: dict[str, Any]) -> None:
 async def _what_is_there(
     gateway: rattler.Gateway, sources: list[rattler.Channel], subject: dict[str, str]
 ) -> tuple[list[str], list[str]]:
-    """The versions of a package in the channels, and the Pythons that the wanted one was built for."""
+    """The versions of a package in the channels, and the Pythons that the requested one was built for."""
     found = await gateway.query(sources, [rattler.Subdir.current(), "noarch"], [subject["name"]], recursive=False)
     records = [record for channel in found for record in channel]
     builds = [record for record in records if fnmatch.fnmatch(str(record.version), subject["version"])]
@@ -81,10 +81,10 @@ async def _what_is_there(
 
 
 def _minors(record: Any) -> list[str]:
-    """The Python that a build is for, as its requirements or its build string tell."""
-    told = [re.match(r"python(?:_abi)? (?:>=)?(\d\.\d+)", depends) for depends in map(str, record.depends)]
+    """The Python that a build is for, by its requirements or its build string."""
+    required = [re.match(r"python(?:_abi)? (?:>=)?(\d\.\d+)", depends) for depends in map(str, record.depends)]
     from_build = re.search(r"py(\d)(\d+)", str(record.build))
-    return [match[1] for match in told if match] or ([f"{from_build[1]}.{from_build[2]}"] if from_build else [])
+    return [match[1] for match in required if match] or ([f"{from_build[1]}.{from_build[2]}"] if from_build else [])
 
 
 async def _solved(
@@ -102,7 +102,7 @@ async def _solved(
 
 
 def _check(record: Any) -> None:
-    """A file of this machine is not checked by the library; one without a hash nobody can check."""
+    """Checks what py-rattler does not: files of this machine, and that there is a hash at all."""
     expected = record.sha256 or record.md5
     if expected is None:
         raise _Refused("hash", f"{record.file_name} has no checksum in its channel's index")
@@ -110,7 +110,7 @@ def _check(record: Any) -> None:
     if parts.scheme == "file":
         path = Path(unquote(parts.path))
         if not path.is_file():
-            raise _Refused("gone", f"there is no {path}")
+            raise _Refused("other", f"there is no {path}")
         # All that an old channel has is MD5.
         known = hashlib.sha256 if record.sha256 else hashlib.md5
         actual = known(path.read_bytes()).digest()
@@ -119,7 +119,7 @@ def _check(record: Any) -> None:
 
 
 class _Reporter(rattler.InstallerReporter):
-    """Hands on what is fetched, ten times a second at most."""
+    """Reports the fetched bytes, ten times a second at most."""
 
     def __init__(self) -> None:
         self._sizes: dict[int, int] = {}
@@ -141,23 +141,14 @@ def _kind(error: Exception) -> str:
     text = f"{type(error).__name__}: {error}"
     if isinstance(error, SolverError):
         return "unsolvable"
-    if isinstance(error, InvalidMatchSpecError):
-        return "specification"
     if re.search(r"hash mismatch|mismatch(ed)? (sha256|md5|hash)|checksum", text, re.IGNORECASE):
         return "hash"
     if re.search(r"No space left|os error 28|quota exceeded", text):
         return "disk"
-    if re.search(r"Permission denied|Read-only file system|os error 13|os error 30", text):
-        return "write"
     if "could not find subdir" in text:
         return "channel"
-    if re.search(r"HTTP status|No such file", text) and "failed to fetch" in text:
-        return "gone"
-    if isinstance(error, GatewayError | FetchRepoDataError) or re.search(
-        r"error sending request|connect|timed out", text
-    ):
-        return "network"
-    return "other"
+    unreachable = isinstance(error, GatewayError | FetchRepoDataError)
+    return "network" if unreachable or re.search(r"error sending request|connect|timed out", text) else "other"
 
 
 def _say(event: str, **facts: Any) -> None:
@@ -165,7 +156,7 @@ def _say(event: str, **facts: Any) -> None:
 
 
 def _end_with(parent: int) -> None:
-    """A parent that was killed tells nobody; its child gets another one."""
+    """Ends this process when its parent was killed: it has another parent then."""
     while os.getppid() == parent:
         time.sleep(0.2)
     os._exit(1)

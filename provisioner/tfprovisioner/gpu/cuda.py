@@ -1,8 +1,6 @@
-"""CUDA for a release: which libraries it is installed with, and how its kernel finds them.
+"""CUDA for a release: the libraries that it is installed with, and how its kernel finds them.
 
-From 2.14 on TensorFlow names the wheels itself (``and-cuda``). 2.5 to 2.13 ask for CUDA 11.2 to 11.8 and find the
-libraries of 11.8, which have the same names; there are wheels of these. For older ones there are none: 2.4 looks for
-libraries of 11.0 that 11.8 has no more, and before that it was CUDA 8 to 10. Conda has packages of these.
+See docs/design/gpu.md for the CUDA of each release and where its libraries come from.
 """
 
 import re
@@ -15,10 +13,10 @@ from tfprovisioner.catalogue.releases import Release, platform_name
 from tfprovisioner.errors import NoGPU
 
 OVERLAYS = Path(__file__).parents[1] / "catalogue" / "data" / "gpu"
-"""A lock for each release, of its GPU distribution and the CUDA libraries, to be laid over the one for CPUs."""
+"""A lock for each release, of its GPU distribution and the CUDA libraries, to lay over the one for CPUs."""
 
 PLATFORM = "linux-x86_64"
-"""Where NVIDIA has the wheels for all of these releases."""
+"""The platform that NVIDIA has wheels for, of all these releases."""
 
 WITH_EXTRA = SpecifierSet(">=2.14")
 WITH_CUDA_11 = SpecifierSet(">=2.5,<2.14")
@@ -35,7 +33,7 @@ CUDA_11 = (
     "nvidia-cusparse-cu11==11.7.5.86",
 )
 NEVER = tuple(f"{name} ; sys_platform == 'never'" for name in ("tensorrt", "tensorrt-libs", "tensorrt-bindings"))
-"""What 2.14 and 2.15 ask for as well. It is optional, has no wheels on the index, and 2.15.0's version is gone."""
+"""2.14 and 2.15 ask for them. They are optional, have no wheels on the index, and 2.15.0's version is gone."""
 
 
 def by_wheels(release: Release) -> bool:
@@ -44,7 +42,7 @@ def by_wheels(release: Release) -> bool:
 
 
 def requirements(release: Release) -> tuple[str, ...]:
-    """What the lock with CUDA is resolved from, instead of TensorFlow itself."""
+    """The requirements of the lock with CUDA, in place of TensorFlow itself."""
     exactly = release.version if release.version.count(".") > 1 else f"{release.version}.*"
     if _in(WITH_EXTRA, release):
         return (f"{release.gpu}[and-cuda]=={exactly}",)
@@ -53,11 +51,11 @@ def requirements(release: Release) -> tuple[str, ...]:
 
 def by_conda(release: Release) -> tuple[str, ...]:
     """The conda packages of a release whose CUDA has no wheels."""
-    wanted = tested_cuda.toolkit(release.version)
     if by_wheels(release):
         return ()
-    major = int(wanted.cudnn.split(".")[0])
-    return (f"cudatoolkit={wanted.cuda}", f"cudnn>={wanted.cudnn},<{major + 1}")
+    toolkit = tested_cuda.toolkit(release.version)
+    major = int(toolkit.cudnn.split(".")[0])
+    return (f"cudatoolkit={toolkit.cuda}", f"cudnn>={toolkit.cudnn},<{major + 1}")
 
 
 def lock(release: Release) -> str | None:
@@ -90,17 +88,15 @@ def version(release: Release) -> str:
 
 
 def check(release: Release, conda: bool) -> None:
-    """Raises ``NoGPU`` if CUDA for the release cannot be had on this machine, by wheels or from conda's channels."""
+    """Raises ``NoGPU`` if this machine can get CUDA for the release neither by wheels nor from conda's channels."""
     if platform_name() != PLATFORM:
-        raise NoGPU(
-            f"TensorFlow with CUDA is for Linux x86-64 only here, and this is {platform_name()}. Leave --gpu out."
-        )
+        raise NoGPU(f"--gpu is for Linux x86-64 only, and this is {platform_name()}. Omit --gpu.")
     if not by_wheels(release) and not conda:
-        wanted = tested_cuda.toolkit(release.version)
+        toolkit = tested_cuda.toolkit(release.version)
         raise NoGPU(
-            f"TensorFlow {release.version} wants CUDA {wanted.cuda} and cuDNN {wanted.cudnn}, and there are no wheels "
-            f"of these. Take a release from 2.5 on, or leave --gpu out; or add --backend conda, and perhaps a channel "
-            f"that has cudatoolkit={wanted.cuda}: --channel CHANNEL"
+            f"TensorFlow {release.version} wants CUDA {toolkit.cuda} and cuDNN {toolkit.cudnn}, and there are no "
+            f"wheels of these. Take a release from 2.5 on, or omit --gpu; or add --backend conda, and perhaps a "
+            f"channel that has cudatoolkit={toolkit.cuda}: --channel CHANNEL"
         )
 
 
@@ -111,19 +107,22 @@ def libraries(environment: Path) -> tuple[Path, ...]:
 
 
 def variables(environment: Path | None, devices: str | None) -> dict[str, str]:
-    """What a kernel is started with, for CUDA's libraries in an environment, if it has any, and for its GPUs (``0,1``).
+    """The variables that a kernel is started with, for CUDA's libraries in an environment and for its GPUs (``0,1``).
 
     A loader reads its variable when a process begins, not later.
     """
-    told = {}
+    found = {}
     if environment is not None:
-        told["LD_LIBRARY_PATH"] = ":".join(str(folder) for folder in libraries(environment))
+        found["LD_LIBRARY_PATH"] = ":".join(str(folder) for folder in libraries(environment))
         for compiler in _compilers(environment):
-            told["TFKERNELS_KERNEL_CUDA"] = str(compiler)
+            found["TFKERNELS_KERNEL_CUDA"] = str(compiler)
     if devices not in (None, "all"):
         # CUDA's own order is by speed; everybody counts as nvidia-smi does.
-        told |= {"CUDA_VISIBLE_DEVICES": "-1" if devices == "none" else str(devices), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
-    return told
+        found |= {
+            "CUDA_VISIBLE_DEVICES": "-1" if devices == "none" else str(devices),
+            "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+        }
+    return found
 
 
 def programs(environment: Path | None) -> list[str]:

@@ -1,4 +1,4 @@
-"""The GPUs of this machine, and whether a CUDA version can work on them. What decides is a function of facts."""
+"""The GPUs of this machine, and whether a CUDA version can work on them."""
 
 import functools
 import re
@@ -42,14 +42,13 @@ GENERATIONS = {
 OLDEST = ((">=2.17", (6, 0)),)
 """The first compute capability that TensorFlow's wheels have code for, where that is not the first of their CUDA.
 
-It is in the wheels: ``cuda_compute_capabilities`` in ``tensorflow/python/platform/build_info.py`` begins with ``sm_60``
-in 2.17.0, 2.18.0 and 2.21.0; with ``sm_50`` in 2.16.1, and with ``sm_35`` in 2.14.0, 2.11.0 and 2.5.0.
+See docs/design/gpu.md for the source.
 """
 
 
 @dataclass(frozen=True)
 class Card:
-    """What the driver says of one GPU."""
+    """One GPU, as the driver describes it."""
 
     index: int
     name: str
@@ -91,10 +90,10 @@ def read(table: str) -> tuple[Card, ...]:
 
 def objection(card: Card, cuda: str, wheels_of: str | None = None) -> str | None:
     """Why a CUDA version (``11.8``), or TensorFlow's wheels of a release, cannot work on a card, or ``None``."""
-    oldest = _row(DRIVERS, cuda)
-    if _numbers(card.driver) < oldest:
-        wanted = ".".join(f"{number:02d}" if place else str(number) for place, number in enumerate(oldest))
-        return f"its driver {card.driver} is too old for CUDA {cuda}, which needs {wanted} or newer"
+    driver = _row(DRIVERS, cuda)
+    if tuple(int(part) for part in re.findall(r"\d+", card.driver)) < driver:
+        needed = ".".join(f"{number:02d}" if place else str(number) for place, number in enumerate(driver))
+        return f"its driver {card.driver} is too old for CUDA {cuda}, which needs {needed} or newer"
     first, last = _row(GENERATIONS, cuda)
     if card.capability is None:
         return None
@@ -111,7 +110,7 @@ def objection(card: Card, cuda: str, wheels_of: str | None = None) -> str | None
 
 
 def caution(card: Card, cuda: str) -> str | None:
-    """What may go wrong on a card that is newer than its CUDA, or ``None``."""
+    """A warning for a card that is newer than its CUDA, or ``None``."""
     _, last = _row(GENERATIONS, cuda)
     if card.capability is not None and card.capability[0] > last and objection(card, cuda) is None:
         return f"{card.name} is newer than CUDA {cuda}: the first use of each operation may take minutes, or fail"
@@ -119,47 +118,47 @@ def caution(card: Card, cuda: str) -> str | None:
 
 
 def check(cards: Sequence[Card], cuda: str, release: str, devices: str | None = None, wheels: bool = True) -> list[str]:
-    """What to tell before a kernel is made for these cards, or for those of them that are in ``devices`` (``0,1``).
+    """Warnings before a kernel is made for these cards, or for those of them that are in ``devices`` (``0,1``).
 
-    ``wheels`` says whether TensorFlow itself is from its wheels. Raises ``NoGPU`` if none of the cards can work.
+    ``wheels``: TensorFlow itself is from its wheels. Raises ``NoGPU`` if none of the cards can work.
     """
     if not cards:
         return [f"no NVIDIA driver answers here, so nobody knows whether CUDA {cuda} will work where the kernel runs"]
-    meant = _meant(cards, devices)
-    objections = {card: objection(card, cuda, release if wheels else None) for card in meant}
-    told = [f"{card.name}: {reason}" for card, reason in objections.items() if reason]
-    if len(told) == len(meant):
+    chosen = _chosen(cards, devices)
+    objections = {card: objection(card, cuda, release if wheels else None) for card in chosen}
+    warnings = [f"{card.name}: {reason}" for card, reason in objections.items() if reason]
+    if len(warnings) == len(chosen):
         raise NoGPU(
             f"TensorFlow {release} runs with CUDA {cuda}, which does not work on any GPU of this machine. "
-            f"{'; '.join(told)}. Update the driver, take another release, or leave --gpu out."
+            f"{'; '.join(warnings)}. Update the driver, take another release, or omit --gpu."
         )
-    return told + [text for card in meant if (text := caution(card, cuda))]
+    return warnings + [text for card in chosen if (text := caution(card, cuda))]
 
 
-def _meant(cards: Sequence[Card], devices: str | None) -> list[Card]:
-    """Those that ``--devices`` names: by number, or by the beginning of an id that no other one has, as CUDA has it.
+def _chosen(cards: Sequence[Card], devices: str | None) -> list[Card]:
+    """The cards that ``--devices`` names: by number, or by the unambiguous beginning of an id, as CUDA does.
 
-    All, if nothing is known of these names: parts of a card (MIG-…), or a driver that told no ids.
+    All cards, for names that cannot be looked up: parts of a card (MIG-…), or a driver that reports no ids.
     """
     names = [] if devices in (None, "all", "none") else str(devices).split(",")
     if not names or any(name.startswith("MIG-") or (name[0] == "G" and not cards[0].uuid) for name in names):
         return list(cards)
-    found = [[card for card in cards if name == str(card.index) or _is_id(name, card)] for name in names]
-    meant = list(dict.fromkeys(some[0] for some in found if len(some) == 1))
-    if len(meant) < len(names):
+    found = [[card for card in cards if name == str(card.index) or _begins_id(name, card)] for name in names]
+    chosen = list(dict.fromkeys(matching[0] for matching in found if len(matching) == 1))
+    if len(chosen) < len(names):
         ids = f" ({', '.join(card.uuid for card in cards)})" if "GPU-" in str(devices) else ""
         raise NoGPU(
             f"There are {len(cards)} GPUs here, 0 to {len(cards) - 1}{ids}, and not all of --devices {devices}."
         )
-    return meant
+    return chosen
 
 
-def _is_id(name: str, card: Card) -> bool:
+def _begins_id(name: str, card: Card) -> bool:
     return name.startswith("GPU-") and card.uuid.lower().startswith(name.lower())
 
 
 def check_devices(devices: str) -> None:
-    """Raises ``NoGPU`` if that is no value for ``--devices``."""
+    """Raises ``NoGPU`` for a wrong value of ``--devices``."""
     one = r"(?:\d+|GPU-[0-9a-fA-F-]+|MIG-[0-9A-Za-z/-]+)"
     if not re.fullmatch(rf"all|none|{one}(?:,{one})*", devices):
         raise NoGPU(
@@ -168,9 +167,4 @@ def check_devices(devices: str) -> None:
 
 
 def _row(table: dict[str, _Entry], cuda: str) -> _Entry:
-    newest = list(table)[-1]
-    return table.get(cuda) or table.get(cuda.split(".")[0]) or table[newest]
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version))
+    return table.get(cuda) or table.get(cuda.split(".")[0]) or list(table.values())[-1]

@@ -1,4 +1,4 @@
-"""One at a time: what several programs want to make is made by the first, and the others wait for it."""
+"""Waiting for a lock: the first program does the work, and the others wait for it."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -11,21 +11,16 @@ from tfprovisioner.system import subprocesses
 
 @contextmanager
 def held(lock: FileLock, waiting: Callable[[], None]) -> Iterator[None]:
-    """Holds a lock; calls ``waiting`` first if another has it. Raises ``Stopped`` if this thread's work is given up."""
+    """Holds a lock; calls ``waiting`` first if another program has it. Raises ``Stopped`` as ``subprocesses`` do."""
     try:
         lock.acquire(timeout=0)
     except TimeoutError:
         waiting()
-        _wait(lock)
+        while not lock.is_locked:
+            subprocesses.check()
+            with contextlib.suppress(TimeoutError):
+                lock.acquire(timeout=0.5)
     try:
         yield
     finally:
         lock.release()
-
-
-def _wait(lock: FileLock) -> None:
-    while True:
-        subprocesses.check()
-        with contextlib.suppress(TimeoutError):
-            lock.acquire(timeout=0.5)
-            return

@@ -1,4 +1,4 @@
-"""Passwords and tokens in URLs: they get into no record, no log and no message."""
+"""Removes passwords and tokens from URLs: they get into no record, no log and no message."""
 
 import re
 from collections.abc import Iterable
@@ -6,16 +6,8 @@ from urllib.parse import urlsplit
 
 from tfprovisioner.errors import ProvisionError
 
-_PUBLIC = frozenset(
-    {
-        "",
-        "conda.anaconda.org",
-        "repo.anaconda.com",
-        "github.com",
-        "docs.astral.sh",
-    }
-)
-"""Hosts, and no host at all, whose paths say something that is wanted in a message and have no secrets in them."""
+_PUBLIC = frozenset({"", "conda.anaconda.org", "repo.anaconda.com", "github.com", "docs.astral.sh"})
+"""Hosts, and no host at all, whose paths are useful in a message and have no secrets in them."""
 
 _URL = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9.+-]*://)(?P<user>[^\s/?#]*@)?(?P<host>[^\s/?#`'\"<>)]*)"
@@ -27,19 +19,18 @@ _TOKEN = re.compile(
     r"(?![0-9a-f]*$)(?=\D*\d)(?=[^A-Za-z]*[A-Za-z])[A-Za-z0-9_]{16,}"
     r"|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 )
-"""A part of a path that nobody would call a folder: letters and digits in one piece, or a UUID. What is hexadecimal
-throughout is a commit or the hash of a file."""
+"""Letters and digits in one piece, or a UUID. Hexadecimal throughout is a commit or the hash of a file."""
 
 
 def redacted(text: str) -> str:
-    """A text in which URLs have neither user nor password nor query, nor, on hosts that are not public, a path.
+    """A text whose URLs have no user, password and query, and on other than public hosts no path.
 
-    A token may be any part of a path. The name of a file is left.
+    A token may be any part of a path. File names stay.
     """
-    return _URL.sub(_told, text)
+    return _URL.sub(_redacted_url, text)
 
 
-def _told(url: re.Match[str]) -> str:
+def _redacted_url(url: re.Match[str]) -> str:
     path, mark, _ = (url["rest"] or "").partition("?")
     if url["host"] not in _PUBLIC and path.strip("/"):
         name = path.partition("#")[0].rpartition("/")[2]
@@ -49,15 +40,12 @@ def _told(url: re.Match[str]) -> str:
 
 
 def cleaned(text: str) -> str:
-    """A text whose URLs can still be used, as far as they go without what is secret in them."""
+    """A text whose URLs have no secrets, and can still be used as far as they work without."""
     return _URL.sub(lambda url: public(url[0]), text)
 
 
 def public(url: str) -> str:
-    """An address as it may be written down to be used again: without user, password, query and what looks like a token.
-
-    On conda's servers, where a token follows ``/t/``, it still leads there.
-    """
+    """A URL without user, password, query and anything like a token; of conda's servers it still works."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     path = _OF_CONDA.sub("", parts.path)
@@ -73,7 +61,6 @@ def refuse(requirements: Iterable[str]) -> None:
         without = requirement.replace("://git@", "://")  # everybody's name there
         if cleaned(without) != without:
             raise ProvisionError(
-                f"The requirement {redacted(requirement)} has a user, a password or a token in its address, which "
-                f"would be written to the kernel's files. Leave it out, and put it into ~/.netrc or a keyring, which "
-                f"uv reads."
+                f"The requirement {redacted(requirement)} has a user, a password or a token in its address, and would "
+                f"be written to the kernel's files. Put them into ~/.netrc or a keyring instead: uv reads these."
             )

@@ -1,4 +1,4 @@
-"""The programs that threads of this process wait for, so that one interrupt ends all of them."""
+"""Child processes that threads wait for, so that one interrupt ends all of them."""
 
 import subprocess
 import threading
@@ -9,11 +9,11 @@ from typing import Any
 
 
 class Stopped(BaseException):
-    """Raised where a program was waited for when ``stop`` was called. No ``Exception``: it is nobody's to handle."""
+    """Raised in threads that wait for a program when ``stop`` is called. No ``Exception``: nothing handles it."""
 
 
 class Children:
-    """The programs of some threads, so that they can be ended without those of others."""
+    """The programs of some threads, which can be ended without those of others."""
 
     def __init__(self) -> None:
         self._running: set[subprocess.Popen[str]] = set()
@@ -22,7 +22,7 @@ class Children:
 
     @contextmanager
     def of_this_thread(self) -> Iterator[None]:
-        """What this thread starts in the context is one of them."""
+        """Programs that this thread starts in the context are among them."""
         token = _own.set(self)
         try:
             yield
@@ -35,12 +35,8 @@ class Children:
             self.check()
             process = subprocess.Popen(
                 [str(argument) for argument in arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                text=True,
-                errors="replace",
-                **options,
-            )
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace", **options,
+            )  # fmt: skip
             self._running.add(process)
         try:
             with process:
@@ -76,16 +72,17 @@ _own: ContextVar[Children] = ContextVar("children", default=_every)
 
 @contextmanager
 def started(arguments: Sequence[object], **options: Any) -> Iterator["subprocess.Popen[str]"]:
-    """A program that is waited for when the context ends, and killed if that is by an exception.
+    """A program that is waited for when the context ends, or killed if an exception ends it.
 
-    It reads nothing and writes text; ``options`` are more of ``subprocess.Popen``. Raises ``OSError``, ``Stopped``.
+    It reads nothing and writes text. Do not read two pipes one after the other: use ``communicate``, or a file for one
+    of them. ``options`` are those of ``subprocess.Popen``. Raises ``OSError``, ``Stopped``.
     """
     with _own.get().started(arguments, **options) as process:
         yield process
 
 
 def check() -> None:
-    """Raises ``Stopped`` after ``stop``. Whoever waits for something else calls it now and then."""
+    """Raises ``Stopped`` after ``stop``. Call it in loops that wait for something else."""
     _own.get().check()
 
 
