@@ -1,8 +1,4 @@
-"""Compiled modules of other environments, taken over where the source is the same file.
-
-Compiling what ``import tensorflow`` needs takes twice as long as importing it, and is most of what an environment costs
-on disk: the rest are links into uv's cache.
-"""
+"""Compiled modules of other environments, taken over where the source is the same. See docs/design/environments.md."""
 
 import contextlib
 import filecmp
@@ -16,12 +12,9 @@ from tfprovisioner.environments.store import Environment
 
 
 def take_over(folder: Path, recipe: Recipe) -> None:
-    """Links compiled modules of whole environments with the same Python into the new one of a recipe.
+    """Links compiled modules of environments with the same Python into the new one of a recipe.
 
-    Those of one environment of the same release are nearly all; without one, what all others have is taken. One of the
-    same recipe is rebuilt because something is wrong with it, perhaps with these files.
-    A compiled module belongs to its source by time and size only, and wheels of two versions may agree in both. So it
-    is taken only if the sources are one file (a hard link), or the same byte by byte. Python checks the rest.
+    One environment of the same release has nearly all; without one, all others give theirs.
     """
     used = [environment for environment in _compiled(recipe.python) if environment.recipe != recipe]
     alike = [environment for environment in used if environment.recipe.tensorflow == recipe.tensorflow]
@@ -31,7 +24,7 @@ def take_over(folder: Path, recipe: Recipe) -> None:
 
 
 def _compiled(minor: str) -> Iterator[Environment]:
-    """The whole environments with a Python (``3.7``) in which TensorFlow's modules are compiled, or some of them."""
+    """The environments with a Python (``3.7``) in which modules of TensorFlow are compiled."""
     for folder in store.root().glob("*"):
         environment = store.load(folder)
         if environment is not None and environment.recipe.python == minor:
@@ -41,12 +34,12 @@ def _compiled(minor: str) -> Iterator[Environment]:
 
 
 def _link(environment: Environment, folder: Path) -> None:
-    # Package folders that the new one has as well, and no others. Thousands of files: without objects for their paths.
+    # Package folders that the new one has as well, and no others. Thousands of files: no objects for their paths.
     for parent, folders, names in os.walk(environment.folder / "lib"):
         here = os.path.join(folder, os.path.relpath(parent, environment.folder))
         if os.path.basename(parent) == "__pycache__":
             sources = os.path.dirname(parent), os.path.dirname(here)
-            # What does not end like this was left by a process that was killed.
+            # Other names were left by a process that was killed.
             compiled = [
                 name for name in names if name.endswith(".pyc") and _same(f"{name.partition('.')[0]}.py", *sources)
             ]

@@ -1,4 +1,4 @@
-"""What is installed in an environment, read from its files: nothing of it is started."""
+"""The packages of an environment, read from its files; nothing is started."""
 
 import csv
 import os
@@ -15,7 +15,7 @@ TENSORFLOWS = (
 """The distributions that bring the package ``tensorflow``, the usual one first. Names are normalized."""
 
 PARTS = frozenset({"tensorflow-intel", "tensorflow-macos", "tensorflow-cpu-aws", "tensorflow-base"})
-"""Those that another distribution of TensorFlow asks for itself on some machines, and has its content in."""
+"""Distributions that another one of TensorFlow asks for on some machines, and has its content in."""
 
 
 @dataclass(frozen=True)
@@ -30,26 +30,26 @@ class Package:
 
     @property
     def installer(self) -> str:
-        """``uv``, ``pip``, ``conda``; empty if it does not say."""
+        """``uv``, ``pip``, ``conda``; empty if it is not recorded."""
         return _text(self.record / "INSTALLER").strip()
 
     @property
     def asked_for(self) -> bool:
-        """Whether somebody named it, rather than another package that needs it."""
+        """Whether a user named it; others came because a package needs them."""
         return (self.record / "REQUESTED").exists()
 
     def damage(self) -> list[str]:
-        """The files that are missing or whose size is not the one at installation; bytecode does not count."""
+        """The files that are missing or have another size than at installation, without bytecode."""
         site = self.record.parent
         found = []
         for row in csv.reader(_text(self.record / "RECORD").splitlines()):
             if len(row) < 3 or not row[2].isdigit() or row[0].endswith(".pyc"):
-                continue  # what has no size is what installation itself wrote
+                continue  # installation itself wrote the files without a size
             path = os.path.join(site, row[0])
             try:
                 file = os.stat(path)
                 if file.st_size != int(row[2]):
-                    # A hard link into uv's cache: whoever has the package from there has the change.
+                    # A hard link into uv's cache: all environments with the package from there have the change.
                     shared = " in all environments that share it" if file.st_nlink > 1 else ""
                     found.append(f"{row[0]} was changed{shared}")
             except OSError:
@@ -68,7 +68,7 @@ def installed(folder: Path) -> dict[str, Package]:
 
 
 def tensorflow_in(sites: Iterable[Path]) -> Package | None:
-    """The distribution that brings TensorFlow, by a look at the names in folders of packages."""
+    """The distribution that brings TensorFlow, by the names in folders of packages."""
     return _first(sites, TENSORFLOWS)
 
 

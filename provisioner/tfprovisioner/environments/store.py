@@ -1,4 +1,4 @@
-"""Built environments on disk. One exists if, and only if, its record file does: that is written last."""
+"""Built environments on disk. One exists if, and only if, its record file does; the record is written last."""
 
 import contextlib
 import json
@@ -40,7 +40,7 @@ class Environment:
         return self.folder / "bin" / "python"
 
     def problem(self) -> str | None:
-        """What a quick look finds wrong, or ``None``. It does not start anything."""
+        """The first problem that a quick look finds, or ``None``. It starts nothing."""
         if not self.python.exists():
             if os.path.lexists(self.python):
                 return f"the Python {self.base_python} that it was made from is gone"
@@ -50,7 +50,7 @@ class Environment:
             return f"the Python {self.base_python} that it was made from has become Python {now[1]}"
         library = f"lib/python{self.recipe.python}"
         for package, title in (("tensorflow", "TensorFlow"), ("ipykernel", "ipykernel")):
-            # In all releases; what uninstalling leaves behind is of other packages, or has no __init__.py.
+            # In all releases; uninstalling leaves nothing behind that has an __init__.py.
             if not (self.folder / library / "site-packages" / package / "__init__.py").is_file():
                 return f"{title} is no longer in it"
         return None
@@ -63,7 +63,7 @@ class Environment:
 
 
 def load(folder: Path) -> Environment | None:
-    """The environment in ``folder``, or ``None`` if there is none, or only part of one."""
+    """The environment in ``folder``, or ``None`` if there is none or it is incomplete."""
     try:
         content: dict[str, Any] = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
         return Environment(folder=folder, recipe=Recipe.from_json(content.pop("recipe")), **content)
@@ -75,7 +75,7 @@ root = data_dir.environments
 
 
 def lock(folder: str) -> FileLock:
-    """Held while a recipe's environments change. The system frees it when its holder ends, however it ends.
+    """The lock to hold while a recipe's environments change; the system frees it when its holder dies.
 
     ``folder`` is the recipe's name, or the name of one of its environments.
     """
@@ -98,12 +98,12 @@ def whole(request: InstallRequest) -> Environment | None:
 
 
 def new_folder(recipe: Recipe) -> Path:
-    """A folder that nothing has used before: a program that a killed build started may still write to that one's."""
+    """A folder that nothing has used before: programs of a killed build may still write to theirs."""
     return root() / f"{recipe.name}.build-{secrets.token_hex(3)}"
 
 
 def sweep(recipe: Recipe, keep: Path | None) -> None:
-    """Deletes what killed and repeated builds left behind: all but ``keep`` that no kernel points to or runs from.
+    """Deletes a recipe's other environments than ``keep`` that no kernel points to and nothing runs from.
 
     Call it with the recipe's lock held, and after the kernels point to ``keep``.
     """
@@ -114,7 +114,7 @@ def sweep(recipe: Recipe, keep: Path | None) -> None:
 
 
 def runs(folder: Path) -> bool:
-    """Whether a process works in an environment: its program lies there, or its variables say that this one is active.
+    """Whether a process runs from an environment, or has it activated.
 
     Of other users' processes only the command line can be read.
     """
@@ -124,7 +124,7 @@ def runs(folder: Path) -> bool:
 def _works_in(process: dict[str, Any], folder: Path) -> bool:
     # Most environments' Python is a link: the executable is elsewhere, and the command line names the link.
     programs = [*(process["cmdline"] or [])[:1], process["exe"] or ""]
-    # What runs there may be any program of the system. A shell may have set PATH anew; conda's have no VIRTUAL_ENV.
+    # Any program of the system may run there. A shell may have changed PATH; conda's have no VIRTUAL_ENV.
     variables = process["environ"] or {}
     active = [variables.get("VIRTUAL_ENV", ""), *variables.get("PATH", "").split(os.pathsep)]
     return any(f"{path}{os.sep}".startswith(f"{folder}{os.sep}") for path in [*programs, *active])
@@ -141,7 +141,7 @@ def kernels_of(folder: Path) -> list[Path]:
 
 
 def noted_kernels(folder: Path) -> list[Path]:
-    """The kernelspec folders that once were made to point to an environment."""
+    """The kernelspec folders that pointed to an environment at some time."""
     try:
         return [Path(path) for path in json.loads((folder / _KERNELS).read_text(encoding="utf-8"))]
     except (OSError, ValueError, TypeError):
@@ -157,19 +157,19 @@ def _points_to(kernelspec: Path, folder: Path) -> bool:
 
 
 def note_kernel(folder: Path, kernelspec: Path) -> None:
-    """Remembers that a kernelspec points to an environment, so that removing another one does not delete it."""
+    """Notes that a kernelspec points to an environment, so that removing another one does not delete it."""
     paths = sorted({str(path) for path in kernels_of(folder)} | {str(kernelspec)})
     replace_text(folder / _KERNELS, json.dumps(paths))
 
 
 def size(folder: Path, shared: bool = True) -> int:
-    """Bytes of the files below a folder; without ``shared`` only of those that have no other name elsewhere."""
+    """Bytes of the files below a folder; without ``shared`` only of files with a single name."""
     files = (os.path.join(parent, name) for parent, _, names in os.walk(folder) for name in names)
     found = (os.lstat(path) for path in files)
     return sum(file.st_size for file in found if shared or file.st_nlink == 1)
 
 
 def delete(folder: Path) -> None:
-    """Deletes an environment, the record first: half of one never looks like a whole one. Raises ``OSError``."""
+    """Deletes an environment, the record first, so that it never looks whole. Raises ``OSError``."""
     (folder / _RECORD).unlink(missing_ok=True)
     shutil.rmtree(folder)

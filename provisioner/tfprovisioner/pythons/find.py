@@ -1,4 +1,4 @@
-"""The Pythons on this machine: where users have them, and what each says about itself."""
+"""Finds the Pythons on this machine, and asks each about itself."""
 
 import contextlib
 import functools
@@ -40,12 +40,12 @@ print("tfkernels-python " + json.dumps({
     "virtual": os.path.exists(os.path.join(above, "pyvenv.cfg")),
     "conda": os.path.isdir(os.path.join(sys.base_prefix, "conda-meta"))}))
 """
-"""Without ``site``, ``platform`` and ``sysconfig``, which take most of the time of a start, and there may be dozens."""
+"""Without ``site``, ``platform`` and ``sysconfig``: they take most of the time of a start, and there may be dozens."""
 
 
 @dataclass(frozen=True)
 class Python:
-    """What an interpreter said about itself."""
+    """One interpreter, as it describes itself."""
 
     path: str
     version: str
@@ -83,8 +83,7 @@ class Python:
 def pythons(minor: str | None = None) -> tuple[Python, ...]:
     """All Pythons of this machine that TensorFlow can have wheels for, or those of a version (``3.7``), the best first.
 
-    Each is started once, all that are to be asked at the same time. What does not answer, or not as a Python does, is
-    left out.
+    Each is started once, all at the same time. Programs that do not answer as a Python does are left out.
     """
     with _searching:  # the first of several threads searches, the others wait for what it finds
         return tuple(python for python in _search(minor) if minor in (None, python.minor))
@@ -95,15 +94,15 @@ _searching = threading.Lock()
 
 @functools.cache
 def _search(minor: str | None = None) -> tuple[Python, ...]:
-    asked = [path for path in _candidates() if minor is None or _says(path) in (None, minor)]
+    asked = [path for path in _candidates() if minor is None or _minor_in_name(path) in (None, minor)]
     with ThreadPoolExecutor(max_workers=2 * (os.cpu_count() or 1)) as threads:
         answers = list(threads.map(_answer, asked))
     found = {answer.path: answer for answer in answers if answer is not None and answer.objection() is None}
     return tuple(sorted(found.values(), key=_rank))
 
 
-def _says(path: Path) -> str | None:
-    """The version in the name of the program that a path leads to, else ``None``: not all need be asked for one."""
+def _minor_in_name(path: Path) -> str | None:
+    """The version in the name of the program that a path leads to, or ``None``."""
     named = re.fullmatch(r"python(\d\.\d+)", path.resolve().name)
     return named[1] if named else None
 
@@ -114,7 +113,7 @@ def best(minor: str) -> Python | None:
 
 
 def ask(path: Path) -> Python:
-    """What the interpreter at ``path`` says about itself. Raises ``NoInterpreter`` if it is none that works."""
+    """The interpreter at ``path``, as it describes itself. Raises ``NoInterpreter`` if it does not work."""
     command = [str(path), "-I", "-S", "-c", _QUESTION]
     try:
         with subprocesses.started(command, env=env_vars.cleaned(os.environ), stderr=subprocess.PIPE) as process:
@@ -133,12 +132,12 @@ def ask(path: Path) -> Python:
                 continue
             if os.path.isfile(answer.path):
                 return answer
-    last = (err or out).strip().splitlines()[-1:] or [f"exit code {process.returncode}, and not a word"]
+    last = (err or out).strip().splitlines()[-1:] or [f"exit code {process.returncode}, without a word"]
     raise NoInterpreter(f"{path} is not a Python that works: {last[0]}")
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """Ends a shim and what it started; otherwise that would keep the pipe open, and us waiting."""
+    """Ends a shim and its children: they would keep the pipe open, and us waiting."""
     try:
         children = psutil.Process(process.pid).children(recursive=True)
     except psutil.Error:
@@ -151,20 +150,19 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 @functools.cache
 def _answer(path: Path) -> Python | None:
-    try:
+    with contextlib.suppress(NoInterpreter):
         return ask(path)
-    except NoInterpreter:
-        return None
+    return None
 
 
 def _rank(python: Python) -> tuple[object, ...]:
-    """A final release before others, the newest first; of equals one that nobody deletes with a project."""
+    """Final releases first, then the newest; of equals one that nobody deletes with a project."""
     major, minor, patch = python.numbers
     return (not python.final, -major, -minor, -patch, python.virtual, python.conda, len(python.path), python.path)
 
 
 def _candidates() -> list[Path]:
-    """Each file once, though it has several names. Environments of ours are not for making others."""
+    """Each file once, though it has several names; without our own environments."""
     chosen: dict[object, Path] = {}
     for path in _names():
         try:
@@ -183,20 +181,16 @@ def _names() -> Iterator[Path]:
     for provider in ALL_PROVIDERS.values():
         there = provider.create()
         for python in there.find_pythons() if there is not None else ():
-            real = _behind(python.executable)
-            yield from real or [python.executable]
+            shim = python.executable.parent.name == "shims"
+            yield from (shim and _installs(python.executable.parent.parent)) or [python.executable]
     yield from search.pythons()
     yield from _homebrew()
     yield Path(os.path.realpath(sys.executable))  # the one that runs this may be nowhere else
 
 
-def _behind(shim: Path) -> list[Path]:
-    """The real ones beside the shims of pyenv, asdf and mise. A shim takes a third of a second, mostly to refuse."""
-    return _installs(shim.parent.parent) if shim.parent.name == "shims" else []
-
-
 @functools.cache
 def _installs(root: Path) -> list[Path]:
+    """The Pythons beside the shims of pyenv, asdf and mise. A shim takes a third of a second, mostly to refuse."""
     patterns = ("versions/*/bin/python3", "installs/python/*/bin/python3")
     return [python for pattern in patterns for python in root.glob(pattern)]
 

@@ -23,7 +23,7 @@ from tfprovisioner.pythons import find
 from tfprovisioner.system import data_dir, files, locking, uv
 
 _RECORD = "python.json"
-"""Written last: without it there is no Python in the folder, only part of one."""
+"""Written last: without it the Python in the folder is incomplete."""
 
 
 def root() -> Path:
@@ -31,7 +31,7 @@ def root() -> Path:
 
 
 def available(version: str, asked: tuple[str, ...]) -> bool:
-    """Whether a Python can be had: it is here already, or may be fetched."""
+    """Whether a Python is here already, or may be fetched."""
     return _current(_name(version, channels.chosen(asked))) is not None or uv.forbidden() is None
 
 
@@ -46,27 +46,25 @@ def ensured(version: str, asked: tuple[str, ...], program: str | None, report: R
     with locking.held(_lock(name), lambda: report.step("waiting for another tfkernels that fetches the same Python")):
         folder = _current(name)
         if folder is None:
-            report.note(
-                f"no Python {version} was found, and uv has none to download: {channels.shown(taken)} brings it"
-            )
+            source = channels.shown(taken)
+            report.note(f"no Python {version} was found, and uv has none to download: {source} brings it")
             folder = _fetch(name, version, taken, program, report)
             _sweep(name, keep=folder)
         yield folder / "bin" / "python"
 
 
 def sweep() -> list[Path]:
-    """Deletes every Python that no environment uses, and what killed fetches left; returns what it deleted."""
+    """Deletes every Python that no environment uses, and the rest of killed fetches; returns the deleted folders."""
     names = sorted({path.name.partition(".build-")[0] for path in root().glob("*.build-*")})
     deleted = []
     for name in names:
-        lock = _lock(name)
-        with contextlib.suppress(TimeoutError), lock.acquire(timeout=0):  # somebody uses it just now
+        with contextlib.suppress(TimeoutError), _lock(name).acquire(timeout=0):  # another program uses it just now
             deleted += _sweep(name, keep=None)
     return deleted
 
 
 def unused(without: Collection[Path] = ()) -> list[Path]:
-    """What ``sweep`` would delete if the environments ``without`` were gone."""
+    """The folders that ``sweep`` would delete if the environments ``without`` were gone."""
     return [folder for folder in sorted(root().glob("*.build-*")) if not _is_used(folder, without)]
 
 
@@ -93,42 +91,38 @@ def _fetch(name: str, version: str, taken: tuple[str, ...], program: str | None,
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         solve.fill(folder, PackageRequest(taken, (f"python={version}",)), program, report)
-        answer = find.ask(folder / "bin" / "python")
+        record = {
+            "version": find.ask(folder / "bin" / "python").version,
+            "channels": [channels.public(channel) for channel in taken],
+        }
         files.flush(folder)
-        files.replace_text(
-            folder / _RECORD,
-            json.dumps({"version": answer.version, "channels": [channels.public(channel) for channel in taken]}),
-        )
+        files.replace_text(folder / _RECORD, json.dumps(record))
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
         if isinstance(error, NoInterpreter):
-            raise BuildFailed(
-                f"The Python was fetched but does not work, so it was taken away again: {error}"
-            ) from error
+            raise BuildFailed(f"The Python was fetched but does not work, so it was deleted: {error}") from error
         raise
     return folder
 
 
 def _sweep(name: str, keep: Path | None) -> list[Path]:
     """Call it with the lock held."""
-    deleted = []
-    for folder in sorted(root().glob(f"{name}.build-*")):
-        if folder != keep and not _is_used(folder):
-            (folder / _RECORD).unlink(missing_ok=True)
-            shutil.rmtree(folder, ignore_errors=True)
-            deleted.append(folder)
-    return deleted
+    going = [folder for folder in sorted(root().glob(f"{name}.build-*")) if folder != keep and not _is_used(folder)]
+    for folder in going:
+        (folder / _RECORD).unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+    return going
 
 
 def _is_used(folder: Path, without: Collection[Path] = ()) -> bool:
-    """Whether an environment was made from it, also one that is still being built, or a program runs from it."""
+    """Whether an environment, also an unfinished one, was made from it, or a program runs from it."""
     for configuration in data_dir.environments().glob("*/pyvenv.cfg"):
         if configuration.parent in without:
             continue
         with contextlib.suppress(OSError):
             lines = configuration.read_text(encoding="utf-8").splitlines()
             homes = (line.partition("=")[2].strip() for line in lines if line.partition("=")[0].strip() == "home")
-            if any(Path(os.path.realpath(one)).is_relative_to(folder) for one in homes):
+            if any(Path(os.path.realpath(home)).is_relative_to(folder) for home in homes):
                 return True
     programs = (process.info["exe"] for process in psutil.process_iter(["exe"]))
     return any(program and Path(program).is_relative_to(folder) for program in programs)
