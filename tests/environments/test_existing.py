@@ -303,7 +303,7 @@ def test_find_lists_what_has_tensorflow(theirs: Path, place: Path, monkeypatch: 
     assert facts[place / "workon" / "old"] == ("venv", "2.11.0", False, None)
     assert place / "work" / "plain" not in facts
     assert next(one.python for one in found if one.path == str(conda)) == "3.7.12"
-    monkeypatch.setattr(candidates, "LIMIT", -1.0)
+    monkeypatch.setattr(candidates, "TIME_LIMIT", -1.0)
     assert candidates.search(place / "work") == ([], False)
 
 
@@ -325,9 +325,7 @@ def test_environments_of_the_tools_themselves(place: Path, tool: str, arguments:
     with pytest.raises(UnknownEnvironment, match=r"needs ipykernel") as refused:
         install.add(folder, user=True)
     uv = "uv" if shutil.which("uv") else find_uv_bin()
-    assert f"Put it there with: {command.format(uv=uv, python=folder / 'bin' / 'python')} ipykernel" in str(
-        refused.value
-    )
+    assert f"Install it with: {command.format(uv=uv, python=folder / 'bin' / 'python')} ipykernel" in str(refused.value)
 
     (site(folder) / "link.pth").write_text(sysconfig.get_path("purelib"))
     added = install.add(folder, user=True)

@@ -69,7 +69,7 @@ def _find(below: Path, as_json: bool) -> None:
 
     found, complete = search.search(below)
     if not complete:
-        print(f"The search stopped after {search.LIMIT:.0f} s; there may be more environments.", file=sys.stderr)
+        print(f"The search stopped after {search.TIME_LIMIT:.0f} s; there may be more environments.", file=sys.stderr)
     if as_json:
         print_json([asdict(candidate) for candidate in found])
     elif found:

@@ -1,4 +1,4 @@
-"""Environments that users have already: where one is, and what is in it. Nothing is ever written into them."""
+"""Environments that users made: where one is, and what is in it. Nothing is ever written into them."""
 
 import json
 import os
@@ -24,7 +24,7 @@ from tfprovisioner.existing import tools
 from tfprovisioner.existing.tools import PIXI, Place
 
 TIMEOUT = 30.0
-"""Seconds that an interpreter has to say what it is. A shim of pyenv, or a disk far away, may never answer."""
+"""Seconds for an interpreter's answer. A shim of pyenv, or a disk far away, may never answer."""
 
 _QUESTION = """
 import json, os, sys
@@ -51,12 +51,12 @@ class Existing:
 
     @property
     def label(self) -> str:
-        """A word for it that can be part of a kernel's name: its own, or its project's."""
+        """A part for a kernel's name: its own name, or its project's."""
         named = _project(self.folder) if self.folder.name in (*_USUAL, "default") else self.folder
         return re.sub(r"[^a-z0-9._-]+", "-", named.name.lower()).strip("-.") or "env"
 
     def environment(self) -> Environment:
-        """As kernelspecs are written from it; it is recorded nowhere."""
+        """The same as an ``Environment``, for writing kernelspecs; it is recorded nowhere."""
         system = f"{sys.platform}-{platform.machine().lower()}"
         recipe = Recipe(self.tensorflow, ".".join(self.version.split(".")[:2]), EXISTING, "", system)
         now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
@@ -64,10 +64,7 @@ class Existing:
 
 
 def find(path: Path) -> Place:
-    """The environment that a path means: its folder, its Python, or a project that has one.
-
-    Raises ``UnknownEnvironment``.
-    """
+    """The environment at a path: its folder, its Python, or a project that has one. Raises ``UnknownEnvironment``."""
     given = Path(os.path.abspath(path.expanduser()))  # a venv's python is a link, which must not be followed
     if not os.path.lexists(given):
         raise UnknownEnvironment(f"There is no {given}. Show the environments here with: tfkernels add --find")
@@ -77,7 +74,7 @@ def find(path: Path) -> Place:
     inside = [given] if python_of(given) else [folder for folder in _in_project(given) if python_of(folder)]
     if len(inside) > 1:
         listed = ", ".join(map(str, inside))
-        raise UnknownEnvironment(f"{given} has several environments; say which one you mean: {listed}.")
+        raise UnknownEnvironment(f"{given} has several environments. Name one of them: {listed}.")
     python = python_of(inside[0]) if inside else None
     if python is None:
         raise UnknownEnvironment(
@@ -106,7 +103,7 @@ def _in_project(project: Path) -> list[Path]:
 
 
 def _poetrys(project: Path) -> list[Path]:
-    """Where poetry keeps the environment of a project, if there is a poetry to ask."""
+    """Poetry's environment of a project, if poetry is installed."""
     poetry = shutil.which("poetry")
     if poetry is None or not (project / "pyproject.toml").is_file():
         return []
@@ -121,15 +118,15 @@ def _poetrys(project: Path) -> list[Path]:
 
 
 def examine(path: Path, install_ipykernel: bool = False) -> Existing:
-    """Asks an environment what is in it, and has its TensorFlow run an op; it stays as it is, bytecode included.
+    """Reads what is in an environment, and runs an op of its TensorFlow. It stays as it is, bytecode included.
 
     ``install_ipykernel`` runs the command that puts ipykernel into it, if it has none. Raises ``UnknownEnvironment``.
     """
     place = find(path)
     if place.folder.is_relative_to(store.root()):
         raise UnknownEnvironment(
-            f"{place.folder} is an environment that tfkernels made and looks after. Another kernel of it is made with: "
-            f"tfkernels install RELEASE --name NAME"
+            f"{place.folder} is an environment that tfkernels made. Make another kernel of it with: tfkernels install "
+            f"RELEASE --name NAME"
         )
     facts = _ask(place.python)
     folder = Path(facts["prefix"])
@@ -141,8 +138,8 @@ def examine(path: Path, install_ipykernel: bool = False) -> Existing:
     if package is None:
         raise UnknownEnvironment(
             f"There is no TensorFlow in {folder} ({tools.kind(folder)}, Python {version}). Install one there, for "
-            f"example with: {tools.installing(place, ['tensorflow'])}. Or let tfkernels build an environment that "
-            f"works: tfkernels install"
+            f"example with: {tools.installing(place, ['tensorflow'])}. Or let tfkernels build an environment: "
+            f"tfkernels install"
         )
     tensorflow = installed.tensorflow_in(sites)
     if not any((site / "ipykernel").is_dir() for site in sites):
@@ -151,8 +148,8 @@ def examine(path: Path, install_ipykernel: bool = False) -> Existing:
         findings = probe(python, writing=False)
     except BrokenEnvironment as error:
         raise UnknownEnvironment(
-            f"The TensorFlow in {folder} does not work, so no kernel was made of it: {error}\nMend it there, or let "
-            f"tfkernels build an environment that works: tfkernels install"
+            f"The TensorFlow in {folder} does not work, so no kernel was made of it: {error}\nRepair it there, or let "
+            f"tfkernels build an environment: tfkernels install"
         ) from error
     return Existing(folder, python, tools.kind(folder), findings.python, findings.tensorflow, package)
 
@@ -165,7 +162,7 @@ def _ask(python: Path) -> dict[str, Any]:
             errors="replace", timeout=TIMEOUT, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        raise UnknownEnvironment(f"{python} did not say within {TIMEOUT:.0f} s what it is.") from None
+        raise UnknownEnvironment(f"{python} did not answer within {TIMEOUT:.0f} s.") from None
     except OSError as error:
         raise UnknownEnvironment(f"{python} cannot be started: {error.strerror}.") from None
     for line in done.stdout.splitlines():
@@ -174,7 +171,7 @@ def _ask(python: Path) -> dict[str, Any]:
             if facts["numbers"] < _OLDEST or "PyPy" in facts["words"]:
                 raise UnknownEnvironment(f"{python} is {facts['words'].split()[0]}; kernels need CPython 3.6 or newer.")
             return facts
-    last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+    last = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]
     raise UnknownEnvironment(f"{python} is not a Python that works, or older than 3.6: {last}")
 
 
@@ -185,8 +182,8 @@ def _without_ipykernel(place: Place, tensorflow: str, install: bool) -> None:
     command = tools.installing(place, names, unasked=install)
     if not install:
         raise UnknownEnvironment(
-            f"A kernel needs ipykernel, and there is none in {place.folder}. Put it there with: {command}. Or have "
-            f"that command run with: --install-ipykernel"
+            f"A kernel needs ipykernel, and there is none in {place.folder}. Install it with: {command}. Or add "
+            f"--install-ipykernel, which runs that command"
         )
     print(f"running: {command}", file=sys.stderr, flush=True)
     try:

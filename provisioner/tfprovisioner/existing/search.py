@@ -1,6 +1,6 @@
-"""``tfkernels add --find``: the environments on this machine that have TensorFlow in them.
+"""``tfkernels add --find``: the environments on this machine that have TensorFlow.
 
-Only names of files are read, no interpreter is started, and the search ends after ``LIMIT`` seconds.
+Only names of files are read, no interpreter is started, and the search ends after ``TIME_LIMIT`` seconds.
 """
 
 import os
@@ -13,16 +13,16 @@ from pathlib import Path
 import platformdirs
 
 from tfkernels.client import kernelspecs
-from tfprovisioner.conda import search as places
+from tfprovisioner.conda import search as conda_search
 from tfprovisioner.environments import installed, store
 from tfprovisioner.environments.installed import Package
 from tfprovisioner.existing import inspect, tools
 
-LIMIT = 10.0
+TIME_LIMIT = 10.0
 """Seconds for the whole search."""
 
 DEPTH = 3
-"""How many levels below the current folder environments are looked for."""
+"""Levels below the current folder to search."""
 
 _NEVER = frozenset({"node_modules", "site-packages", "__pycache__", "lib", "bin", "share", "include", "proc", "sys"})
 
@@ -40,8 +40,8 @@ class Candidate:
 
 
 def search(below: Path) -> tuple[list[Candidate], bool]:
-    """What is found in the usual places and below a folder, and whether there was time for all of it."""
-    deadline = time.monotonic() + LIMIT
+    """The environments in the usual places and below a folder, and whether there was time for all of them."""
+    deadline = time.monotonic() + TIME_LIMIT
     registered = {
         spec.spec["metadata"]["tfkernels"]["environment"]: spec.name for spec in reversed(kernelspecs.every())
     }
@@ -73,14 +73,14 @@ def _candidate(folder: Path, kernel: str | None) -> Candidate | None:
 
 
 def _python(folder: Path, tensorflow: Package) -> str:
-    """Its version as far as files tell it."""
+    """Its version, as far as files name it."""
     try:
         text = (folder / "pyvenv.cfg").read_text(encoding="utf-8", errors="replace")
     except OSError:
         text = ""
-    told = re.search(r"(?m)^version(?:_info)?\s*=\s*(\d+\.\d+(?:\.\d+)?)", text)
-    if told:
-        return told[1]
+    version = re.search(r"(?m)^version(?:_info)?\s*=\s*(\d+\.\d+(?:\.\d+)?)", text)
+    if version:
+        return version[1]
     of_conda = sorted((folder / "conda-meta").glob("python-[0-9]*.json"))
     named = [found[1] for path in of_conda if (found := re.match(r"python-(\d+\.\d+\.\d+)-", path.name))]
     return named[0] if named else tensorflow.record.parent.parent.name.removeprefix("python")
@@ -91,7 +91,7 @@ def _folders(below: Path) -> Iterator[Path]:
     active = (os.environ.get("VIRTUAL_ENV"), os.environ.get("CONDA_PREFIX"))
     yield from (Path(path) for path in active if path)
     yield from _below(Path(os.path.abspath(below)), DEPTH)
-    yield from places.environments()
+    yield from conda_search.environments()
     home = Path.home()
     cache, data = platformdirs.user_cache_path(appauthor=False), platformdirs.user_data_path(appauthor=False)
     collections = [
@@ -103,15 +103,8 @@ def _folders(below: Path) -> Iterator[Path]:
     ]  # fmt: skip
     for collection in collections:
         if collection:
-            yield from _inside(Path(collection))
+            yield from conda_search.folders(Path(collection))
     yield from sorted((data / "hatch" / "env" / "virtual").glob("*/*/*"))
-
-
-def _inside(collection: Path) -> list[Path]:
-    try:
-        return sorted(path for path in collection.iterdir() if path.is_dir())
-    except OSError:
-        return []
 
 
 def _below(folder: Path, depth: int) -> Iterator[Path]:
@@ -119,11 +112,10 @@ def _below(folder: Path, depth: int) -> Iterator[Path]:
         yield folder
         return
     if depth:
-        for child in _inside(folder):
+        for child in conda_search.folders(folder):
             if child.name not in _NEVER and not child.is_symlink():
-                # Of hidden folders only those that environments are in; pixi's lie two levels deeper.
-                hidden = child.name.startswith(".")
+                # Of hidden folders only environments, and pixi's, which lie two levels deeper.
                 if child.name == ".pixi":
-                    yield from _inside(child / "envs")
-                elif not hidden or tools.is_environment(child):
+                    yield from conda_search.folders(child / "envs")
+                elif not child.name.startswith(".") or tools.is_environment(child):
                     yield from _below(child, depth - 1)

@@ -1,4 +1,4 @@
-"""Which tool made an environment, and how that tool puts a package into it."""
+"""The tool that made an environment, and its command to add a package."""
 
 import os
 import shlex
@@ -30,10 +30,7 @@ def kind(folder: Path) -> str:
 
 
 def installing(place: Place, names: list[str], unasked: bool = False) -> str:
-    """The command that a user of the tool would type to put packages into an environment.
-
-    With ``unasked`` it waits for no answer.
-    """
+    """The tool's command to add packages to an environment; with ``unasked`` one that waits for no answer."""
     found = kind(place.folder)
     return shlex.join([*_COMMANDS[found](place), *(["--yes"] if unasked and found == "conda" else []), *names])
 
@@ -43,13 +40,13 @@ def is_environment(folder: Path) -> bool:
     return kind(folder) != "python"
 
 
-def _says(folder: Path, word: str) -> bool:
-    """Whether the tool with this name says in ``pyvenv.cfg`` that it made the environment."""
+def _names_itself(folder: Path, tool: str) -> bool:
+    """Whether a tool named itself in ``pyvenv.cfg``."""
     try:
         lines = (folder / "pyvenv.cfg").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return False
-    return any(line.partition("=")[0].strip() == word for line in lines)
+    return any(line.partition("=")[0].strip() == tool for line in lines)
 
 
 def _poetrys(folder: Path) -> bool:
@@ -61,21 +58,21 @@ def _poetrys(folder: Path) -> bool:
 
 
 def _of_pixi_global(folder: Path) -> bool:
-    """One of ``pixi global``, whose folder looks like that of a project in the user's home."""
+    """An environment of ``pixi global``: its folder looks like that of a project in the user's home."""
     home = Path(os.environ.get("PIXI_HOME") or Path.home() / ".pixi")
     project = home.parent / "pixi.toml"
     return folder.parent == home / "envs" and not project.is_file()
 
 
-# The more special ones first: pixi's are conda environments, too.
+# The special ones first: pixi's are conda environments, too.
 _RECOGNISED: tuple[tuple[str, Callable[[Path], bool]], ...] = (
     ("pixi global", _of_pixi_global),
     ("pixi", lambda folder: folder.parent.parts[-2:] == PIXI.parts),
     ("conda", search.is_environment),
     ("poetry", _poetrys),
     ("uv project", lambda folder: folder.name == ".venv" and (folder.parent / "uv.lock").is_file()),
-    ("uv", lambda folder: _says(folder, "uv")),
-    ("virtualenv", lambda folder: _says(folder, "virtualenv")),
+    ("uv", lambda folder: _names_itself(folder, "uv")),
+    ("virtualenv", lambda folder: _names_itself(folder, "virtualenv")),
     ("venv", lambda folder: (folder / "pyvenv.cfg").is_file()),
 )
 
@@ -109,7 +106,7 @@ def _pixis(place: Place) -> list[str]:
 
 
 def _poetry(place: Place) -> list[str]:
-    """poetry's own command where the project is known: from its folder of environments no way leads there."""
+    """poetry's own command where the project is known; its folder of environments does not name it."""
     if (place.project / "pyproject.toml").is_file():
         return ["poetry", "--directory", str(place.project), "add", "--group", "dev"]
     return _pip(place)
