@@ -82,9 +82,9 @@ class KernelStartError(TFKernelsError):
     """A kernel's process did not start, or the kernel cannot be used."""
 
     @classmethod
-    def of(cls, kernel: str, cause: str, command: str) -> "KernelStartError":
+    def of(cls, kernel: str, cause: str, command: str = "") -> "KernelStartError":
         """``command`` is a whole sentence."""
-        return cls(f"Kernel {kernel} cannot start: {cause}. {command}")
+        return cls(f"Kernel {kernel} cannot start: {cause}. {command}".rstrip())
 
     @classmethod
     def no_answer(cls, kernel: str, seconds: float, hint: str) -> "KernelStartError":

@@ -79,8 +79,8 @@ class AttachedKernel(Kernel):
             self._kernel = discovery.find(str(self._kernel.file))
         except UnknownKernel as error:
             raise UnknownKernel(
-                f"Kernel {self.name} runs no more: it was attached to {self._kernel.file}. List those that run with: "
-                "%tfkernels attach"
+                f"Cannot use kernel {self.name}: the kernel of {self._kernel.file} runs no more. List the running ones "
+                "with: %tfkernels attach"
             ) from error
         self.title = f"attached to {self._kernel.kernel} {self._kernel.notebook}".rstrip() + f", {self._kernel.id}"
         self.magic = f"%%{self.name}"

@@ -97,7 +97,11 @@ def every() -> typing.List[KernelSpec]:
     """All kernels of tfkernels, also hidden ones."""
     found = []
     for folder in folders():
-        for name in _names(folder):
+        try:
+            names = sorted(os.listdir(folder))
+        except OSError:
+            continue  # it does not exist, or this user may not read it
+        for name in names:
             spec = _read(folder / name / "kernel.json")
             if spec is not None:
                 found.append(KernelSpec(name, folder / name, spec))
@@ -120,7 +124,9 @@ def get(name: str) -> KernelSpec:
     known = find()
     if name in known:
         return known[name]
-    _check_free_files(name)
+    problem = missing_files(1)
+    if problem:  # such a process finds no kernel, and would advise to install one that is there
+        raise UnknownKernel(f"Cannot look up kernel {name!r}: {problem}.")
     others = python_kernels()
     if name in others:
         return _other(name, others[name])
@@ -135,15 +141,18 @@ def get(name: str) -> KernelSpec:
     )
 
 
-def _check_free_files(name: str) -> None:
-    """A process that can open no more files finds no kernel, and would advise to install one that is there."""
+def missing_files(count: int) -> str:
+    """The reason why this process cannot open ``count`` more files, or nothing."""
+    opened: typing.List[int] = []
     try:
-        os.close(os.open(os.devnull, os.O_RDONLY))
+        while len(opened) < count:
+            opened.append(os.open(os.devnull, os.O_RDONLY))
     except OSError as error:
-        raise UnknownKernel(
-            f"Cannot look up kernel {name!r}: this process has too many files open ({error.strerror}). Close some, or "
-            f"raise the limit (ulimit -n)."
-        ) from error
+        return f"this process has too many files open ({error.strerror}). Close some, or raise the limit (ulimit -n)"
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+    return ""
 
 
 def _other(name: str, folder: Path) -> KernelSpec:
@@ -167,13 +176,6 @@ def _other(name: str, folder: Path) -> KernelSpec:
             f"notebook, then use it from here with: %tfkernels attach"
         )
     return KernelSpec(name, folder, spec)
-
-
-def _names(folder: Path) -> typing.List[str]:
-    try:
-        return sorted(os.listdir(folder))
-    except OSError:
-        return []  # it does not exist, or this user may not read it
 
 
 _parsed: typing.Dict[Path, typing.Tuple[int, typing.Optional[typing.Dict[str, typing.Any]]]] = {}

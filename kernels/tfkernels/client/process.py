@@ -15,7 +15,7 @@ from jupyter_client.connect import write_connection_file
 
 from tfkernels import env_vars, log
 from tfkernels.client import runtime_dir
-from tfkernels.client.kernelspecs import KernelSpec
+from tfkernels.client.kernelspecs import KernelSpec, missing_files
 from tfkernels.errors import KernelStartError
 
 EXIT_TIMEOUT = 2.0
@@ -89,7 +89,9 @@ class KernelProcess(Process):
     after_end = "The next cell that uses it starts a fresh one. Run the cells again that define what you need."
 
     def __init__(self, spec: KernelSpec) -> None:
-        _check_free_files(spec.name)
+        problem = missing_files(FILES_NEEDED)
+        if problem:
+            raise KernelStartError.of(spec.name, problem)
         self.start_hint = spec.diagnose_hint
         self.needs_setup = not spec.ours
         self.interrupt_by_message = spec.spec.get("interrupt_mode") == "message"
@@ -118,12 +120,8 @@ class KernelProcess(Process):
 
     def _start(self, spec: KernelSpec) -> None:
         """Starts the process; its sockets and its standard error lie in the private folder."""
-        file, _ = write_connection_file(
-            str(self.folder / "connection.json"),
-            ip=str(self.folder / "s") if os.name == "posix" else "127.0.0.1",
-            transport="ipc" if os.name == "posix" else "tcp",
-            key=os.urandom(32).hex().encode(),
-        )
+        file, key = str(self.folder / "connection.json"), os.urandom(32).hex().encode()
+        write_connection_file(file, ip=str(self.folder / "s"), transport="ipc", key=key)
         self.connection = json.loads(Path(file).read_text())
         variables = spec.environment(env_vars.cleaned(env_vars.AT_START))
         variables["JPY_PARENT_PID"] = str(os.getpid())
@@ -157,8 +155,7 @@ class KernelProcess(Process):
 
     def wake_system_call(self) -> None:
         """By SIGURG: a second SIGINT would hit code that cleans up. See ``tfkernels.kernel_side.interrupt``."""
-        if os.name == "posix":
-            self._signal(signal.SIGURG)
+        self._signal(signal.SIGURG)
 
     def kill(self) -> None:
         self._signal(signal.SIGKILL)
@@ -195,16 +192,3 @@ def ending(status: int) -> str:
         name = str(-status)
     guess = " (a kill -9, or the system ran out of memory)" if status == -signal.SIGKILL else ""
     return f"was ended by signal {name}{guess}"
-
-
-def _check_free_files(name: str) -> None:
-    opened: list[int] = []
-    try:
-        while len(opened) < FILES_NEEDED:
-            opened.append(os.open(os.devnull, os.O_RDONLY))
-    except OSError as error:
-        cause = f"this process has too many files open ({error.strerror})"
-        raise KernelStartError.of(name, cause, "Close some, or raise the limit (ulimit -n).") from error
-    finally:
-        for descriptor in opened:
-            os.close(descriptor)

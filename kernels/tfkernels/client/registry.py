@@ -48,5 +48,4 @@ def _after_fork() -> None:
         kernel.forget()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+os.register_at_fork(after_in_child=_after_fork)
