@@ -1,7 +1,6 @@
 """What a TensorFlow environment must be able to do. ``python checks.py NAME`` does one of them, in that environment.
 
-A check that cannot be done because the release came before the feature says so with exit code 3. This file is run by
-every Python from 3.6 on and imports nothing of ours.
+Exit code 3: the release came before the feature. Every Python from 3.6 on runs this file; it imports nothing of ours.
 """
 
 import os
@@ -26,20 +25,23 @@ def tensorflow() -> Any:
     return tf
 
 
-def keras() -> Any:
-    """Keras as this release has it: ``tf.keras`` from 1.4 on, ``tf.contrib.keras`` in 1.1 to 1.3."""
-    tf = tensorflow()
-    if hasattr(tf, "keras"):
-        return tf.keras
-    if hasattr(tf.contrib, "keras"):
-        return tf.contrib.keras
-    return absent("Keras came with 1.1")
-
-
 def graph() -> Any:
     """TensorFlow, if the release works with sessions."""
     tf = tensorflow()
     return tf if tf.__version__.startswith("1.") else None
+
+
+def has_keras() -> bool:
+    tf = tensorflow()
+    return hasattr(tf, "keras") or hasattr(tf.contrib, "keras")
+
+
+def keras() -> Any:
+    """Keras as this release has it: ``tf.keras`` from 1.4 on, ``tf.contrib.keras`` in 1.1 to 1.3."""
+    if not has_keras():
+        absent("Keras came with 1.1")
+    tf = tensorflow()
+    return tf.keras if hasattr(tf, "keras") else tf.contrib.keras
 
 
 def data() -> Any:
@@ -50,23 +52,27 @@ def data() -> Any:
     return x, x.sum(axis=(1, 2))[:, None]
 
 
-def model(*layers: Any) -> Any:
-    made = keras().models.Sequential(list(layers))
+def model(kind: str, *arguments: Any) -> Any:
+    """Of a layer of a kind, which knows the shape of the data, and a dense one."""
+    layers = keras().layers
+    layer = getattr(layers, kind)
+    keras_3 = getattr(keras(), "__version__", "2").startswith("3.")
+    first = [layers.Input((5, 3)), layer(*arguments)] if keras_3 else [layer(*arguments, input_shape=(5, 3))]
+    made = keras().models.Sequential([*first, layers.Dense(1)])
     made.compile(optimizer="sgd", loss="mean_squared_error")
     return made
 
 
-def first(kind: Any, *arguments: Any) -> Any:
-    """A layer that knows the shape of the data."""
-    if getattr(keras(), "__version__", "2").startswith("3."):
-        return [keras().layers.Input((5, 3)), kind(*arguments)]
-    return [kind(*arguments, input_shape=(5, 3))]
-
-
-def dense() -> Any:
-    """The smallest model for the data."""
-    layers = keras().layers
-    return model(*first(layers.Flatten), layers.Dense(1))
+def minimise(loss: Any, steps: int) -> Any:
+    """Gradient steps in a session; the loss before and after."""
+    tf = tensorflow()
+    step = tf.train.GradientDescentOptimizer(0.01).minimize(loss)
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        before = session.run(loss)
+        for _ in range(steps):
+            session.run(step)
+        return before, session.run(loss)
 
 
 def check_import() -> None:
@@ -91,42 +97,30 @@ def check_fit() -> None:
     x, y = data()
     if tf:
         weights = tf.Variable(tf.zeros([15, 1]))
-        loss = tf.reduce_mean(tf.square(tf.matmul(tf.constant(x.reshape(-1, 15)), weights) - y))
-        step = tf.train.GradientDescentOptimizer(0.01).minimize(loss)
-        with tf.Session() as session:
-            session.run(tf.global_variables_initializer())
-            before = session.run(loss)
-            for _ in range(10):
-                session.run(step)
-            assert session.run(loss) < before
-        if not hasattr(tf, "keras") and not hasattr(tf.contrib, "keras"):
-            return
-    history = dense().fit(x, y, epochs=3, verbose=0).history["loss"]
-    assert history[-1] < history[0], history
+        before, after = minimise(tf.reduce_mean(tf.square(tf.matmul(tf.constant(x.reshape(-1, 15)), weights) - y)), 10)
+        assert after < before
+    if has_keras():
+        history = model("Flatten").fit(x, y, epochs=3, verbose=0).history["loss"]
+        assert history[-1] < history[0], history
 
 
 def check_lstm() -> None:
-    tf = graph()
     x, y = data()
-    if tf and not hasattr(tf, "keras") and not hasattr(tf.contrib, "keras"):
-        outputs, _ = tf.nn.dynamic_rnn(tf.contrib.rnn.BasicLSTMCell(4), tf.constant(x), dtype=tf.float32)
-        loss = tf.reduce_mean(tf.square(outputs[:, -1, :1] - y))
-        step = tf.train.GradientDescentOptimizer(0.01).minimize(loss)
-        with tf.Session() as session:
-            session.run(tf.global_variables_initializer())
-            session.run(step)
+    if has_keras():
+        made = model("LSTM", 4)
+        made.fit(x, y, epochs=1, verbose=0)
+        assert made.predict(x, verbose=0).shape == (64, 1)
         return
-    layers = keras().layers
-    made = model(*first(layers.LSTM, 4), layers.Dense(1))
-    made.fit(x, y, epochs=1, verbose=0)
-    assert made.predict(x, verbose=0).shape == (64, 1)
+    tf = tensorflow()
+    outputs, _ = tf.nn.dynamic_rnn(tf.contrib.rnn.BasicLSTMCell(4), tf.constant(x), dtype=tf.float32)
+    minimise(tf.reduce_mean(tf.square(outputs[:, -1, :1] - y)), 1)
 
 
 def check_h5() -> None:
     import numpy as np
 
-    made = dense()
     x, y = data()
+    made = model("Flatten")
     made.fit(x, y, epochs=1, verbose=0)
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "model.h5")
@@ -155,7 +149,7 @@ def check_tensorboard() -> None:
         absent("its Keras has no TensorBoard callback")
     x, y = data()
     with tempfile.TemporaryDirectory() as folder:
-        dense().fit(x, y, epochs=1, verbose=0, callbacks=[callback(log_dir=folder)])
+        model("Flatten").fit(x, y, epochs=1, verbose=0, callbacks=[callback(log_dir=folder)])
         files = [name for _, _, names in os.walk(folder) for name in names]
     assert any("tfevents" in name for name in files), files
 

@@ -108,14 +108,9 @@ def _systems(chosen: Iterable[str], release: Release) -> str:
     clauses = []
     systems: dict[str, list[str]] = {}
     for platform in release.platforms:
-        systems.setdefault(locks.MACHINES[platform]["sys_platform"], []).append(platform)
+        systems.setdefault(f"sys_platform == '{locks.MACHINES[platform]['sys_platform']}'", []).append(platform)
     for system, platforms in systems.items():
         those = [platform for platform in platforms if platform in chosen]
-        if those == platforms:
-            clauses.append(f"sys_platform == '{system}'")
-        else:
-            clauses += [
-                f"(sys_platform == '{system}' and platform_machine == '{locks.MACHINES[platform]['platform_machine']}')"
-                for platform in those
-            ]
+        machines = [f"platform_machine == '{locks.MACHINES[platform]['platform_machine']}'" for platform in those]
+        clauses += [system] if those == platforms else [f"({system} and {machine})" for machine in machines]
     return clauses[0] if len(clauses) == 1 else f"({' or '.join(clauses)})"
