@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Environments of a checkout stay in the checkout, unless told otherwise.
 export TFKERNELS_HOME ?= $(CURDIR)/build/tfkernels
 
-.PHONY: demo check test test-slow soak lint format bench catalogue dist clean
+.PHONY: demo check test test-lowest test-slow soak lint format bench catalogue dist clean
 
 demo: $(VENV)/installed
 	$(BIN)/tfkernels demo
@@ -25,6 +25,10 @@ soak: $(VENV)/installed-test
 # The real TensorFlow 1.15 as conda packages, made from its wheels: minutes, and 2 GB of disk for as long.
 test-slow: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m slow --timeout 1200
+
+# Kernel tests with the oldest packages that pyproject.toml allows, and with those that hosted images pin.
+test-lowest: $(VENV)/installed-test
+	$(BIN)/python -m tests.support.lowest
 
 # Runs in a kernel that is called, on Python 3.6; the rest of kernels on 3.7. Ruff knows syntax from 3.7 on, vermin also that of 3.6 and
 # the standard library. "# novm" marks what is guarded; typing.Protocol is there for mypy only.

@@ -22,16 +22,18 @@ def _import_package_alone() -> None:
 
 
 def _broken(error: Exception) -> str:
-    """What to tell when the packages that a kernel consists of cannot be used."""
+    """The message where the kernel's own packages fail."""
+    from tfkernels.start import cannot_start
+
     command = os.environ.get("TFKERNELS_KERNEL_COMMAND", "tfkernels install")
     if command.startswith("tfkernels add"):
-        remedy = f"Mend it, for example with: {shlex.quote(sys.executable)} -m pip install --force-reinstall ipykernel"
+        remedy = (
+            f"Repair it, for example with: {shlex.quote(sys.executable)} -m pip install --force-reinstall ipykernel"
+        )
     else:
-        remedy = f"Make it anew with: {command} --rebuild"  # to a quick look it is whole, and would be left as it is
-    return (
-        f"The kernel {os.environ.get('TFKERNELS_KERNEL', '')} cannot start: its environment {sys.prefix} is damaged. "
-        f"ipykernel, or what it needs, fails with {type(error).__name__}: {error}. {remedy}; then restart the kernel."
-    )
+        remedy = f"Rebuild it with: {command} --rebuild"  # a quick look finds no damage, so install alone keeps it
+    cause = f"its environment {sys.prefix} is damaged: ipykernel fails with {type(error).__name__}: {error}"
+    return cannot_start(os.environ.get("TFKERNELS_KERNEL", ""), cause, remedy)
 
 
 if __name__ == "__main__":

@@ -36,15 +36,18 @@ def installed(launcher: str) -> typing.Optional[str]:
     return candidates[-1] if library and candidates else None
 
 
+def cannot_start(kernel: str, cause: str, remedy: str) -> str:
+    """The message of a kernel that cannot start. ``cause`` and ``remedy`` have no full stop."""
+    return f"The kernel {kernel} cannot start: {cause}. {remedy}; then restart the kernel."
+
+
 def missing(launcher: str) -> str:
-    """What to tell when there is no launcher."""
+    """The message where the launcher does not exist."""
     name = os.environ.get("TFKERNELS_KERNEL", "")
     command = os.environ.get("TFKERNELS_KERNEL_COMMAND", "tfkernels install")
-    return (
-        f"The kernel {name} cannot start: the tfkernels that registered it was at {os.path.dirname(launcher)} and is "
-        f"not there any more. Install it again with: pip install tfkernels, and register the kernel with: {command}. "
-        f"Or take the kernel away with: jupyter kernelspec remove {name}"
-    )
+    cause = f"the tfkernels that registered it was at {os.path.dirname(launcher)}, and that folder is gone"
+    told = cannot_start(name, cause, f"Run: pip install tfkernels, and: {command}")
+    return f"{told} Or delete the kernel with: jupyter kernelspec remove {name}"
 
 
 def explain_elsewhere(problem: str) -> "typing.NoReturn":  # not in the first of 3.6

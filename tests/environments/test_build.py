@@ -143,7 +143,7 @@ def test_an_environment_that_looks_whole_but_is_not(one: install.Installed) -> N
 def test_deleted_by_hand(one: install.Installed) -> None:
     shutil.rmtree(one.environment.folder)
     (row,) = [row for row in json.loads(tfkernels("list", "--json").stdout) if row["name"] == "tf1"]
-    assert row["state"].endswith("is broken: it is not there any more")
+    assert row["state"].endswith("is broken: it does not exist")
     assert install.install(InstallRequest("tf1", user=True)).built
 
 

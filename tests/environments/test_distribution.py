@@ -43,6 +43,25 @@ def test_the_wheel_has_both_packages(wheel: Path) -> None:
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"tfkernels", "tfprovisioner"}
 
 
+@pytest.mark.timeout(600)
+def test_without_the_extra_batch_its_commands_name_it(wheel: Path, tmp_path: Path) -> None:
+    uv = [find_uv_bin(), "--quiet"]
+    subprocess.run([*uv, "venv", "--python", sys.executable, str(tmp_path / "venv")], check=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    subprocess.run([*uv, "pip", "install", "--python", str(python), str(wheel)], check=True)
+    frozen = [*uv, "pip", "freeze", "--python", str(python)]
+    packages = subprocess.run(frozen, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert len(packages) <= 60, packages
+    for arguments in (["run", "x.ipynb", "-k", "tf1"], ["report", "."], ["bisect", "x", "--good", "1", "--bad", "2"]):
+        command = [str(python.with_name("tfkernels")), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert done.stderr == (
+            f"error: tfkernels {arguments[0]} needs more packages: 'distributed' is not installed. "
+            f"pip install 'tfkernels[batch]'.\n"
+        )
+
+
 _LISTED = "from jupyter_client.kernelspec import KernelSpecManager as M; print(*sorted(M().get_all_specs()))"
 """What a server of Jupyter answers to its picker."""
 

@@ -198,7 +198,7 @@ def test_gc_removes_what_nothing_points_to(
     assert str(one.environment.folder) not in [item["path"] for item in told]
     assert half.exists()
     done = tfkernels("gc")
-    assert f"removed {half}: a build that did not finish" in done.stdout
+    assert f"removed {half}: an unfinished build" in done.stdout
     assert not half.exists()
     assert not stale.exists()
 

@@ -148,7 +148,7 @@ def test_a_broken_kernel_says_what_its_notebook_would(installed: dict[str, Insta
     (folder / "kernel.json").write_text(json.dumps(content))
     done = tfkernels("exec", "copied", "--", "python", JUPYTER_PATH=str(tmp_path / "jupyter"))
     assert done.returncode == 125
-    assert "/no/where is broken: it is not there any more. Make it anew with: tfkernels install tf1" in done.stderr
+    assert "/no/where is broken: it does not exist. Rebuild it with: tfkernels install tf1" in done.stderr
 
 
 def test_a_kernel_that_a_wrapper_starts_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,19 +77,16 @@ def test_the_shim_reports_a_missing_python(added: Installed) -> None:
     (outputs,) = run_cells("mine", "1 + 1", allow_errors=True)
     problem = outputs[0].evalue
     assert outputs[0].ename == "BrokenKernel"
-    assert (
-        f"its Python {python} is not there any more. When it is whole again, register it with: tfkernels add "
-        in problem
-    )
+    assert f"its Python {python} does not exist. After repairing the environment, run: tfkernels add " in problem
     assert "jupyter kernelspec remove mine" in problem
     for arguments in (["-c", "print(1)"], ["-m", "ipykernel"], [], ["start.py"], [argv[1]]):
         done = subprocess.run([argv[0], *arguments], capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout, done.stderr) == (127, "", f"{problem}\n")
 
     (row,) = listing.kernels()
-    assert f"names the program {str(python)!r}, which is not there" in row.state
-    assert f"names the program {str(python)!r}, which is not there" in (doctor.examine("mine").problem or "")
-    with pytest.raises(BrokenEnvironment, match="which is not there"):
+    assert f"names the program {str(python)!r}, which does not exist" in row.state
+    assert f"names the program {str(python)!r}, which does not exist" in (doctor.examine("mine").problem or "")
+    with pytest.raises(BrokenEnvironment, match="which does not exist"):
         run_env.python(kernelspecs.get("mine"))
 
 

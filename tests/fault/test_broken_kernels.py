@@ -54,7 +54,7 @@ def test_cells_of_broken_kernels_name_the_fix(copied: Path) -> None:
     for (error,) in cells:
         assert error.output_type == "error"
         assert error.ename == "BrokenKernel"
-        assert "/no/where is broken: it is not there any more" in error.evalue
+        assert "/no/where is broken: it does not exist" in error.evalue
         assert "tfkernels install tf1" in error.evalue
     with pytest.raises(CellExecutionError, match="tfkernels install tf1"):
         run_cells("copied", "1 + 1")
@@ -101,7 +101,7 @@ def explanation(kernel: str) -> str:
 
 def the_folder_deleted(made: Installed) -> str:
     shutil.rmtree(made.environment.folder)
-    return "it is not there any more"
+    return "it does not exist"
 
 
 def the_base_removed(made: Installed) -> str:
@@ -116,7 +116,7 @@ def damaged(damage: Callable[[Installed], str], command: str) -> tuple[Installed
     made = install.install(InstallRequest("1.15", user=True))
     reason = damage(made)
     said = explanation("tf1.15")
-    assert f"Make it anew with: {command};" in said
+    assert f"Rebuild it with: {command};" in said
     with Kernel("tf1.15") as other, pytest.raises(RemoteError, match=re.escape(command)):
         other.run("1 + 1")
     return made, reason, said
@@ -127,9 +127,9 @@ def test_plain_clients_learn_that_python_is_missing(lose: Callable[[Installed], 
     """A kernel of ``--user`` has none: a Jupyter without tfkernels would not show it."""
     made, reason, said = damaged(lose, "tfkernels install 1.15 --user")
     assert said == (
-        f"The kernel TensorFlow 1.15 · Python 3.7 cannot start: its Python {made.environment.python} is not there any "
-        f"more. Make it anew with: tfkernels install 1.15 --user; then restart the kernel. Or take the kernel away "
-        f"with: jupyter kernelspec remove tf1.15"
+        f"The kernel TensorFlow 1.15 · Python 3.7 cannot start: its Python {made.environment.python} does not exist. "
+        f"Rebuild it with: tfkernels install 1.15 --user; then restart the kernel. Or delete the kernel with: "
+        f"jupyter kernelspec remove tf1.15"
     )
     diagnosis = doctor.examine("tf1.15")
     assert f"{made.environment.folder} is broken: {reason}" in (diagnosis.problem or "")
@@ -175,7 +175,7 @@ def test_a_missing_kernel_script_is_fixed(light: str, place: Path) -> None:
     made = install.install(InstallRequest("1.15", user=True))
     (made.kernelspec / "python").unlink()
     diagnosis = doctor.examine("tf1.15")
-    assert f"{str(made.kernelspec / 'python')!r}, which is not there" in (diagnosis.problem or "")
+    assert f"{str(made.kernelspec / 'python')!r}, which does not exist" in (diagnosis.problem or "")
     assert install.install(InstallRequest("1.15", user=True)).registered
     assert doctor.examine("tf1.15").ok
 
@@ -194,7 +194,7 @@ def test_a_kernel_that_outlives_tfkernels_explains_itself(uninstalled: Path) -> 
     (outputs,) = run_cells("copied", "1 + 1", allow_errors=True)
     (error,) = outputs
     assert error.ename == "BrokenKernel"
-    assert "/no/where/lib/python3.12/site-packages/tfkernels and is not there any more" in error.evalue
+    assert "/no/where/lib/python3.12/site-packages/tfkernels, and that folder is gone" in error.evalue
     assert "pip install tfkernels" in error.evalue
     assert "tfkernels install tf1" in error.evalue
     with Kernel("copied") as other, pytest.raises(RemoteError, match="pip install tfkernels"):
@@ -210,9 +210,9 @@ def test_a_missing_ipykernel_is_logged(tmp_path: Path) -> None:
     variables = {**os.environ, **own, "TFKERNELS_KERNEL_JUPYTER": "/no/where/python"}
     done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.startswith(f"The kernel tf1 cannot start: its environment {tmp_path / 'bare'} is damaged.")
+    assert done.stderr.startswith(f"The kernel tf1 cannot start: its environment {tmp_path / 'bare'} is damaged: ")
     assert "ModuleNotFoundError: No module named " in done.stderr
-    assert "Make it anew with: tfkernels install tf1 --rebuild" in done.stderr
+    assert "Rebuild it with: tfkernels install tf1 --rebuild" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -49,7 +49,7 @@ def wanted(name: str) -> KernelRef:
     described = _described(spec)
     trouble = health.problem(spec.spec["argv"], described, health.environment_of(described)) if described else None
     if trouble is not None:
-        raise BrokenEnvironment(health.told(str(spec.spec["display_name"]), described, trouble))
+        raise BrokenEnvironment(health.message(str(spec.spec["display_name"]), described, trouble))
     request, environment = made_by(described), health.environment_of(described)
     if request is None or environment is None:
         return KernelRef(name, tensorflow=str(described.get("tensorflow", "")))

@@ -12,7 +12,8 @@ import typer
 
 import tfkernels
 from tfprovisioner.cli import bisect, install, maintain, report, run, run_program
-from tfprovisioner.cli.console import NO_KERNELS, JsonOption, answering, megabytes, print_json, print_table
+from tfprovisioner.cli.console import NO_KERNELS, answering, megabytes, print_json, print_table
+from tfprovisioner.cli.options import JsonOption, WithArguments
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)
 
@@ -56,9 +57,9 @@ app.command()(maintain.doctor)
 app.command()(maintain.gc)
 # Options after the kernel's name are the program's.
 app.command("exec", context_settings={"allow_interspersed_args": False})(run_program.execute)
-app.command(cls=run.WithArguments)(run.run)
+app.command(cls=WithArguments)(run.run)
 app.command()(report.report)
-app.command(cls=run.WithArguments)(bisect.bisect)
+app.command(cls=WithArguments)(bisect.bisect)
 
 
 @app.command()

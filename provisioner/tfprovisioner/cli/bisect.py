@@ -10,8 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tfprovisioner.cli.console import WRONG_USAGE, JsonOption, answering, complain, print_json, require_batch
-from tfprovisioner.cli.parameters import parse_parameters
+from tfprovisioner.cli.console import WRONG_USAGE, answering, complain, print_json, require_batch
+from tfprovisioner.cli.options import (
+    AtolOption,
+    CellTimeoutOption,
+    InputsOption,
+    JsonOption,
+    ParametersOption,
+    RtolOption,
+    parse_parameters,
+)
 from tfprovisioner.errors import UnknownRelease
 from tfprovisioner.progress import Reporter, TerminalReporter, reporting
 
@@ -43,12 +51,9 @@ def bisect(
             metavar="EXPR", help="Expression, evaluated after the last cell. A release is good where it is true."
         ),
     ] = None,
-    parameters: Annotated[
-        list[str] | None,
-        typer.Option("--parameter", "-p", metavar="NAME VALUE", help="Parameter, as in papermill; repeatable."),
-    ] = None,
-    rtol: Annotated[float | None, typer.Option(min=0, help="Relative tolerance, if none was recorded.")] = None,
-    atol: Annotated[float | None, typer.Option(min=0, help="Absolute tolerance, if none was recorded.")] = None,
+    parameters: ParametersOption = None,
+    rtol: RtolOption = None,
+    atol: AtolOption = None,
     exactly: Annotated[
         bool, typer.Option("--patches", help="Continue among the patch releases of the line that was found.")
     ] = False,
@@ -60,15 +65,8 @@ def bisect(
         bool,
         typer.Option("--keep", help="Keep the environments that are built. tfkernels gc removes them after a month."),
     ] = False,
-    cell_timeout: Annotated[float | None, typer.Option(min=0.1, help="Time limit of one cell, in seconds.")] = None,
-    inputs: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--input",
-            help="File or folder that the runs need; repeatable. Each run gets copies in a new folder. "
-            "Without --input, the notebook runs in its own folder.",
-        ),
-    ] = None,
+    cell_timeout: CellTimeoutOption = None,
+    inputs: InputsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find the release that changed what a notebook computes, by bisection.

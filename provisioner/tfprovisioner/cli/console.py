@@ -5,18 +5,12 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from tfkernels.errors import TFKernelsError
 from tfprovisioner.errors import ProvisionError
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
-
-UserOption = Annotated[
-    bool, typer.Option("--user", help="Register for all Jupyters of this user, not only the one with tfkernels.")
-]
 
 NO_KERNELS = "No kernels yet. Install TensorFlow 1.15 and the newest 2.x with: tfkernels install"
 

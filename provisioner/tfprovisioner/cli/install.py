@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tfprovisioner.cli.console import UserOption, answering, complain, megabytes
+from tfprovisioner.cli.console import answering, complain, megabytes
+from tfprovisioner.cli.options import UserOption
 
 if TYPE_CHECKING:
     from tfprovisioner.environments.request import InstallRequest

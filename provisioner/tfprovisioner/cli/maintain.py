@@ -8,16 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tfprovisioner.cli.console import (
-    NO_KERNELS,
-    JsonOption,
-    UserOption,
-    answering,
-    complain,
-    megabytes,
-    print_json,
-    print_table,
-)
+from tfprovisioner.cli.console import NO_KERNELS, answering, complain, megabytes, print_json, print_table
+from tfprovisioner.cli.options import JsonOption, UserOption
 from tfprovisioner.errors import ProvisionError
 
 if TYPE_CHECKING:

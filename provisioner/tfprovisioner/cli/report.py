@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from tfprovisioner.cli.console import JsonOption, answering, print_json, require_batch
+from tfprovisioner.cli.console import answering, print_json, require_batch
+from tfprovisioner.cli.options import AtolOption, JsonOption, RtolOption
 
 SEVERAL = Path("tfkernels-report")
 """Folder of a report on several outputs."""
@@ -21,12 +22,8 @@ def report(
             show_default="as in the batch, or the oldest",
         ),
     ] = None,
-    rtol: Annotated[
-        float | None, typer.Option(min=0, help="Relative tolerance of results recorded without one.")
-    ] = None,
-    atol: Annotated[
-        float | None, typer.Option(min=0, help="Absolute tolerance of results recorded without one.")
-    ] = None,
+    rtol: RtolOption = None,
+    atol: AtolOption = None,
     output: Annotated[
         Path | None,
         typer.Option(

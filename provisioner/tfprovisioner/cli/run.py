@@ -1,4 +1,4 @@
-"""The command ``run``; and ``-p NAME VALUE`` and ``-- WORDS``, which ``bisect`` takes, too."""
+"""The command ``run``."""
 
 import json
 import sys
@@ -7,58 +7,37 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
 from tfkernels.errors import UnknownKernel
 from tfprovisioner.cli.console import (
     WRONG_USAGE,
-    JsonOption,
     answering,
     complain,
     print_json,
     print_table,
     require_batch,
 )
-from tfprovisioner.cli.parameters import parse_grid, parse_parameters, parse_size
+from tfprovisioner.cli.options import (
+    AFTER,
+    AtolOption,
+    BaselineOption,
+    CellTimeoutOption,
+    InputsOption,
+    JsonOption,
+    ParametersOption,
+    RtolOption,
+    parse_grid,
+    parse_parameters,
+    parse_size,
+)
 from tfprovisioner.errors import Unusable
 
 if TYPE_CHECKING:
     from tfprovisioner.batch.scripts.run import Result
     from tfprovisioner.batch.tasks import Run
 
-_AFTER = "tfprovisioner.after"
-"""Key in a command's context: the words after ``--``."""
-
-_PARAMETER = ("-p", "--parameter")
-
 INTERRUPTED = 130
 """Exit code, as in shells."""
-
-
-class WithArguments(TyperCommand):
-    """A command that keeps words after ``--`` for a script, and takes ``-p NAME VALUE``, as papermill does."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if "--" in args:
-            position = args.index("--")
-            ctx.meta[_AFTER] = args[position + 1 :]
-            args = args[:position]
-        return list(super().parse_args(ctx, _joined(args)))
-
-
-def _joined(args: list[str]) -> list[str]:
-    """``-p NAME VALUE`` as ``-p NAME=VALUE``: typer has no repeatable options with two words."""
-    joined: list[str] = []
-    words = iter(args)
-    for word in words:
-        joined.append(word)
-        if word in _PARAMETER:
-            name = next(words, "")
-            value = "" if "=" in name else next(words, None)
-            if value is None:
-                raise typer.BadParameter("it needs two words: a name and a value", param_hint=word)
-            joined.append(name if "=" in name else f"{name}={value}")
-    return joined
 
 
 def run(
@@ -70,10 +49,7 @@ def run(
         ),
     ],
     kernels: Annotated[list[str], typer.Option("--kernel", "-k", help="Kernel to run on; repeatable.")],
-    parameters: Annotated[
-        list[str] | None,
-        typer.Option("--parameter", "-p", metavar="NAME VALUE", help="Parameter, as in papermill; repeatable."),
-    ] = None,
+    parameters: ParametersOption = None,
     grid: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=V1,V2", help="Parameter with several values. All combinations run; repeatable."),
@@ -91,28 +67,15 @@ def run(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the batch in the output folder: only missing and failed runs.")
     ] = False,
-    baseline: Annotated[
-        str | None, typer.Option(help="Kernel that the others are compared with.", show_default="the first")
-    ] = None,
-    rtol: Annotated[
-        float | None, typer.Option(min=0, help="Relative tolerance of results recorded without one.")
-    ] = None,
-    atol: Annotated[
-        float | None, typer.Option(min=0, help="Absolute tolerance of results recorded without one.")
-    ] = None,
+    baseline: BaselineOption = None,
+    rtol: RtolOption = None,
+    atol: AtolOption = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Maximum number of runs at the same time.", show_default="as many as fit")
     ] = None,
     memory: Annotated[str, typer.Option(help="Memory of one run. It limits how many run at the same time.")] = "2GB",
-    cell_timeout: Annotated[float | None, typer.Option(min=0.1, help="Time limit of one cell, in seconds.")] = None,
-    inputs: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--input",
-            help="File or folder that the runs need; repeatable. Each run gets copies in a new folder, and the "
-            "files it writes there are copied back. Without --input, a notebook runs in its own folder.",
-        ),
-    ] = None,
+    cell_timeout: CellTimeoutOption = None,
+    inputs: InputsOption = None,
     scheduler: Annotated[
         str | None,
         typer.Option(metavar="ADDRESS", help="Dask cluster to run on. Its workers need tfkernels[batch] only."),
@@ -134,7 +97,7 @@ def run(
     scripts = [source for source in sources if source.endswith(".py")]
     if scripts and len(sources) > 1:
         raise typer.BadParameter("a script runs alone, without notebooks or other scripts", param_hint="SCRIPT")
-    arguments: list[str] = context.meta.get(_AFTER, [])
+    arguments: list[str] = context.meta.get(AFTER, [])
     if arguments and not scripts:
         raise typer.BadParameter("words after -- are for scripts; a notebook has parameters (-p)", param_hint="--")
     comparison = {"baseline": baseline, "rtol": rtol, "atol": atol}

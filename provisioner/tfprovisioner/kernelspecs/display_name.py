@@ -1,13 +1,13 @@
-"""What the picker calls a kernel: names that tell apart, as short as that allows."""
+"""Names in the kernel picker: short, and different from each other."""
 
 import re
 from collections.abc import Container
 
 
 def display_name(kernel: str, tensorflow: str, python: str, taken: Container[str] = (), *, gpu: bool = False) -> str:
-    """``TensorFlow 1.15 · Python 3.7``; of a kernel for an exact release ``TensorFlow 1.15.0 · Python 3.7``.
+    """``TensorFlow 1.15 · Python 3.7``; for an exact release ``TensorFlow 1.15.0 · Python 3.7``.
 
-    The kernel's own name follows where it says more, and where another kernel (``taken``) is called the same without.
+    The kernel's name is added if it is not a usual one, or if another kernel has the same display name (``taken``).
     """
     numbers = tensorflow.split(".")
     line = ".".join(numbers[:2])
@@ -18,5 +18,5 @@ def display_name(kernel: str, tensorflow: str, python: str, taken: Container[str
 
 
 def order_of(tensorflow: str, kernel: str) -> tuple[tuple[int, ...], str]:
-    """Sorts kernels as people count: 1.4 before 1.15."""
+    """Sort key: 1.4 before 1.15."""
     return tuple(int(digits) for digits in re.findall(r"\d+", tensorflow)), kernel

@@ -1,8 +1,8 @@
-"""``tfkernels gc``: takes away what no kernel points to and nothing runs from."""
+"""``tfkernels gc``: removes environments and tools that nothing uses. See docs/design/kernelspecs.md."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,12 +17,12 @@ from tfprovisioner.pythons import from_conda
 from tfprovisioner.system import data_dir
 
 _KEPT = 30 * 24 * 3600.0
-"""Seconds for which a batch's kernel is kept after its last use: to build it again would take minutes."""
+"""Seconds after its last use that a batch's kernel is kept."""
 
 
 @dataclass(frozen=True)
 class Garbage:
-    """One thing that nobody needs. ``size`` is in bytes, ``freed`` what other names in uv's cache do not keep."""
+    """A folder or file that nothing uses. ``size`` is in bytes, ``freed`` without the files that uv's cache keeps."""
 
     path: str
     why: str
@@ -33,10 +33,10 @@ class Garbage:
 
 
 def collect(dry_run: bool = False) -> list[Garbage]:
-    """Removes, or only finds, all of it. What is being built or used at the moment stays.
+    """Removes, or only finds, all garbage. Folders that are being built or used stay.
 
-    Environments count as used if any Jupyter's kernel points to them, this one's or another's, or if a batch that ran
-    here had them made and used them within the last month. Raises ``ProvisionError`` where nothing can be locked.
+    An environment is used if a kernel of any Jupyter points to it, or if a batch used it within the last month.
+    Raises ``ProvisionError`` if the data folder cannot be written.
     """
     try:
         return _collect(dry_run)
@@ -54,23 +54,31 @@ def _collect(dry_run: bool) -> list[Garbage]:
     return [*found, *_locks(dry_run, _paths(found))]
 
 
+@contextmanager
+def _lock_if_free(name: str) -> Iterator[bool]:
+    """Whether the lock was free; if another process holds it, the folder is being built or removed."""
+    lock = store.lock(name)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
 def _kernelspecs(dry_run: bool) -> Iterator[Garbage]:
-    """Those that batches made for themselves."""
+    """Kernels that batches registered for themselves."""
     for folder in _stale():
-        lock = store.lock(folder.parent.name)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            continue
-        try:
-            if folder in _stale():
-                item = _garbage(folder, "no batch has used this kernel for a month")
+        with _lock_if_free(folder.parent.name) as free:
+            if free and folder in _stale():
+                item = _garbage(folder, "no batch used this kernel for a month")
                 yield item if dry_run else _without(item, write.remove)
                 if not dry_run:
-                    with suppress(OSError):  # the same environment has another one
+                    with suppress(OSError):  # another kernel of the same environment is there
                         folder.parent.rmdir()
-        finally:
-            lock.release()
 
 
 def _stale() -> list[Path]:
@@ -81,31 +89,23 @@ def _stale() -> list[Path]:
 def _environments(dry_run: bool) -> Iterator[Garbage]:
     pointed = {Path(spec.spec["metadata"]["tfkernels"]["environment"]) for spec in kernelspecs.find().values()}
     for folder in sorted(path for path in store.root().glob("*") if path.is_dir()):
-        lock = store.lock(folder.name)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            continue  # somebody builds or removes it
-        try:
-            if folder in pointed or {*store.kernels_of(folder)} - {*_stale()} or store.runs(folder):
+        with _lock_if_free(folder.name) as free:
+            if not free or folder in pointed or {*store.kernels_of(folder)} - {*_stale()} or store.runs(folder):
                 continue
-            whole = store.load(folder) is not None
-            why = "no kernel points to it" if whole else "a build that did not finish"
+            why = "no kernel points to it" if store.load(folder) is not None else "an unfinished build"
             item = _garbage(folder, why)
             yield item if dry_run else _without(item, store.delete)
-        finally:
-            lock.release()
 
 
 def _pythons(dry_run: bool, without: set[Path]) -> Iterator[Garbage]:
-    """Pythons from conda; environments that are gone, or would be, need theirs no more."""
+    """Pythons from conda that only removed environments (``without``) used."""
     found = {folder: _garbage(folder, "a Python that no environment uses") for folder in from_conda.unused(without)}
     gone = list(found) if dry_run else from_conda.sweep()
     yield from (found[folder] for folder in gone if folder in found)
 
 
 def _rattler(dry_run: bool, without: set[Path]) -> Iterator[Garbage]:
-    """py-rattler, if nothing here was made by it, and older versions of it."""
+    """py-rattler, if no environment here was made by it, and its older versions."""
     environments = (store.load(folder) for folder in store.root().glob("*") if folder not in without)
     needed = any(path not in without for path in from_conda.root().glob("*.build-*")) or any(
         environment is not None and environment.recipe.backend == "conda" for environment in environments
@@ -119,7 +119,7 @@ def _garbage(folder: Path, why: str) -> Garbage:
 
 
 def _without(item: Garbage, remove: Callable[[Path], None]) -> Garbage:
-    """One thing that cannot be removed is told, and the others are removed all the same."""
+    """Removes one thing; an error is stored in it, so that the others are still removed."""
     try:
         remove(Path(item.path))
     except OSError as error:
@@ -132,20 +132,12 @@ def _paths(found: Iterable[Garbage]) -> set[Path]:
 
 
 def _locks(dry_run: bool, without: set[Path]) -> Iterator[Garbage]:
-    """Lock files of what is not there, or would not be."""
+    """Lock files of folders that do not exist, or would be removed."""
+    roots = (store.root(), from_conda.root(), rattler_folder.root())
     for path in sorted(data_dir.locks().glob("*.lock")):
-        lock = store.lock(path.stem)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            continue
-        try:
-            folders = (store.root(), from_conda.root(), rattler_folder.root())
-            built = [found for folder in folders for found in folder.glob(f"{path.stem}*") if found.is_dir()]
-            if without.issuperset(built):
+        with _lock_if_free(path.stem) as free:
+            built = [found for folder in roots for found in folder.glob(f"{path.stem}*") if found.is_dir()]
+            if free and without.issuperset(built):
                 if not dry_run:
-                    with suppress(OSError):  # Windows deletes no file that is open
-                        path.unlink()  # who waits for this one looks whether it is still there, and makes a new one
-                yield Garbage(str(path), "a lock that nobody holds", 0, 0)
-        finally:
-            lock.release()
+                    path.unlink(missing_ok=True)  # a process that waits for it checks that it still exists
+                yield Garbage(str(path), "a lock that no process holds", 0, 0)

@@ -1,4 +1,4 @@
-"""What there is: ``tfkernels list`` and ``tfkernels releases``."""
+"""Rows of ``tfkernels list`` and ``tfkernels releases``."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from tfprovisioner.pythons.choose import Interpreter
 
 @dataclass(frozen=True)
 class KernelRow:
-    """One registered kernel. ``size`` is in bytes, ``state`` is ``ok`` or what is wrong."""
+    """One registered kernel. ``size`` is in bytes, ``state`` is ``ok`` or the problem."""
 
     name: str
     display_name: str
@@ -29,7 +29,7 @@ class KernelRow:
 
 
 def kernels() -> list[KernelRow]:
-    """The kernels that this Python's Jupyter sees; nothing is started for it."""
+    """The kernels that this Python's Jupyter sees. No program is started."""
     rows = []
     for name, spec in kernelspecs.find().items():
         described = spec.spec["metadata"]["tfkernels"]
@@ -52,20 +52,20 @@ def kernels() -> list[KernelRow]:
 
 @dataclass(frozen=True)
 class ReleaseRow:
-    """A release line at its newest patch; ``here`` says how its Python is got on this machine."""
+    """A release line at its newest patch. ``here`` says where this machine gets its Python."""
 
     release: str
     line: str
     released: str | None
     pythons: tuple[str, ...]
     tried_on: tuple[str, ...]
-    """The Pythons on which it was built and tried, on Linux x86-64."""
+    """The Pythons on which it was tested, on Linux x86-64."""
     patches: tuple[str, ...]
     """All releases of the line; each can be installed by its exact number."""
     available: bool
     here: str
     source: str | None
-    """``found``, ``uv`` or ``conda``; ``None`` if it cannot be had."""
+    """``found``, ``uv`` or ``conda``; ``None`` if no Python is available."""
 
 
 def releases() -> list[ReleaseRow]:
@@ -100,7 +100,7 @@ def _here(release: Release) -> tuple[str | None, str]:
     except NoWheels:
         return None, f"no wheels for {catalogue.platform_name()}"
     except NoInterpreter:
-        return None, f"no Python {' or '.join(release.pythons)} found, and none may be fetched"
+        return None, f"no Python {' or '.join(release.pythons)} found, and downloads are off"
     return interpreter.source, f"Python {interpreter.version}: {_origin(interpreter)}"
 
 
@@ -108,5 +108,5 @@ def _origin(interpreter: Interpreter) -> str:
     if interpreter.source == "uv":
         return "uv downloads it"
     if interpreter.source == "conda":
-        return f"{channels.shown(channels.chosen(()))} brings it"
+        return f"from {channels.shown(channels.chosen(()))}"
     return str(interpreter.path)

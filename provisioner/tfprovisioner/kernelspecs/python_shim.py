@@ -1,14 +1,7 @@
-"""The program that a ``kernel.json`` names: a script that becomes the environment's Python, or says that it is gone.
+"""Script that stands for a kernel's Python in ``kernel.json``: it becomes that Python, or says why it cannot.
 
-A client without our provisioner (VS Code, a Jupyter that has no tfkernels) runs what ``argv`` says. If that were
-``<environment>/bin/python``, one that is gone would be the client's own error, and no cell could name the command that
-mends it. So a script of the shell stands in. It becomes the environment's Python, by that one's path and with all
-arguments: no process stays between, and who takes the first word of ``argv`` for the kernel's Python can use it as one.
-Where that Python is gone, it becomes the one that registered the kernel, to explain it (see ``tfkernels.start``).
-
-Some shells (dash) do not hand on variables whose names are none of a shell's (``a.b``, bash's exported functions).
-
-Not on Windows, where ``kernel.json`` names the Python itself, as it does where scripts cannot be executed.
+Clients without our provisioner run it. Its first line of output, and the kernel that explains, come from
+``tfkernels.start``. On Windows ``kernel.json`` names the Python itself. See docs/design/kernelspecs.md.
 """
 
 import os
@@ -21,10 +14,10 @@ from typing import Any
 from tfkernels.start import JUPYTER, KERNELS_OWN, PROBLEM
 
 NAME = "python"
-"""Of the script in a kernelspec folder: clients tell Python kernels by it."""
+"""Of the script in a kernelspec folder; by this name clients recognise Python kernels."""
 
 PYTHON = "TFKERNELS_KERNEL_PYTHON"
-"""The variable with the Python that a ``kernel.json`` means. The script was written before, perhaps for another one."""
+"""Variable with the Python of a ``kernel.json``; the script may be older, and name another one."""
 
 INTERPRETER = "interpreter"
 """Under ``metadata.tfkernels``: the Python that the script stands for."""
@@ -35,15 +28,15 @@ _SHELL = "/bin/sh"
 def text(python: str, start: str, other: str, own: Iterable[str], problem: str) -> str:
     """The script that stands for ``python``.
 
-    ``start`` is the file that kernels are started with. ``other`` is the Python that runs it to tell the ``problem``,
-    without the variables ``own``, which are the kernel's.
+    ``start`` is the file that kernels are started with. If ``python`` is gone, the Python ``other`` runs it, without
+    the kernel's variables ``own``, to explain the ``problem``.
     """
     # An odd name would end the shell.
     unwanted = [name for name in (*KERNELS_OWN, JUPYTER, *own) if re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII)]
     python, start, other, problem = map(shlex.quote, (python, start, other, problem))
     return f"""\
 #!{_SHELL}
-# The Python of a kernel, for Jupyter's clients. Where it is gone, the kernel's cells say so. Written by tfkernels.
+# The Python of a kernel, for Jupyter's clients. If it is gone, the kernel's cells say so. Written by tfkernels.
 if [ "${{1-}}" = {start} ] && [ -x "${{{PYTHON}-}}" ]; then
     exec "${PYTHON}" "$@"
 fi
@@ -63,10 +56,10 @@ exit 127
 
 
 def works(script: Path) -> bool:
-    """Whether a script that was written can be executed: its file system may be mounted without that."""
+    """Whether the script can be executed; its file system may be mounted ``noexec``."""
     return os.access(script, os.X_OK) and os.access(_SHELL, os.X_OK)
 
 
 def behind(argv: Sequence[str], described: Mapping[str, Any]) -> str:
-    """The Python that a kernel of ours runs on; ``described`` is what it has under ``metadata.tfkernels``."""
+    """The Python of a kernel of ours; ``described`` is its ``metadata.tfkernels``."""
     return str(described.get(INTERPRETER) or argv[0])

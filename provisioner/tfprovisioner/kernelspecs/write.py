@@ -1,4 +1,4 @@
-"""Writing and removing the kernelspec folders that Jupyter's clients read."""
+"""Kernelspec folders: writing, reading and removing them. See docs/design/kernelspecs.md."""
 
 import json
 import os
@@ -26,61 +26,58 @@ from tfprovisioner.kernelspecs.display_name import display_name
 from tfprovisioner.system.files import replace_bytes, replace_text, tidy
 
 PROVISIONER = "tfkernels-provisioner"
-"""The name of our entry point in the group ``jupyter_client.kernel_provisioners``."""
+"""Our entry point in the group ``jupyter_client.kernel_provisioners``."""
 
 START = "start.py"
-"""In a kernelspec folder: what hands over to the installed code, or says that there is none."""
+"""The file in a kernelspec folder that starts the installed ``launcher.py``, or says that it is gone."""
 
 _LOGOS = Path(__file__).parent / "logos"
 
 
 def kernels_folder(user: bool) -> Path:
-    """Where kernelspecs go: beside this Python's Jupyter, or where all of the user's Jupyters look."""
+    """The folder of kernelspecs: beside this Python's Jupyter, or for all Jupyters of the user."""
     base = Path(jupyter_data_dir()) if user else Path(sys.prefix) / "share" / "jupyter"
     return base / "kernels"
 
 
 def write(
-    order: InstallRequest | AddRequest,
+    request: InstallRequest | AddRequest,
     environment: Environment,
-    theirs: Existing | None = None,
+    existing: Existing | None = None,
     kernels: Path | None = None,
 ) -> tuple[Path, bool]:
-    """Registers an environment as the ordered kernel; returns the kernelspec's folder, and whether anything changed.
+    """Registers an environment as a kernel; returns the kernelspec's folder, and whether anything changed.
 
-    ``theirs`` is given if the environment is the user's; nothing is written down in it. ``kernels`` is a folder that
-    no Jupyter looks into, for a kernel that is nobody's to pick.
-
-    ``kernel.json`` is replaced last and at once: a reader finds the old kernel or the new one. Raises
-    ``ProvisionError``.
+    ``existing`` is an environment of the user's; no file is written to it. ``kernels`` is a folder that no Jupyter
+    reads, for kernels of batches. ``kernel.json`` is replaced last and atomically. Raises ``ProvisionError``.
     """
-    kernels = kernels or kernels_folder(order.user)
-    folder = kernels / order.kernel
-    content = _content(order, environment, kernels)
-    if theirs is not None:
-        content["metadata"]["tfkernels"]["package"] = str(theirs.package)
+    kernels = kernels or kernels_folder(request.user)
+    folder = kernels / request.kernel
+    content = _content(request, environment, kernels)
+    if existing is not None:
+        content["metadata"]["tfkernels"]["package"] = str(existing.package)
     files = _files(environment)
     changed = not all(_same(file, folder / file.name) for file in files)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for file in files:
             replace_bytes(folder / file.name, file.read_bytes())
-        changed |= _run_by(theirs.python if theirs else environment.python, folder, content)
+        changed |= _run_by(existing.python if existing else environment.python, folder, content)
         changed |= _read(folder / "kernel.json") != content
-        if theirs is None:
+        if existing is None:
             note_kernel(environment.folder, folder)
         replace_text(folder / "kernel.json", json.dumps(content, indent=1, ensure_ascii=False))
         tidy(folder)
     except OSError as error:
         raise ProvisionError(
-            f"The kernel could not be registered in {folder.parent}: {error.strerror}. If that folder is not yours to "
-            f"write, add --user to the command: that registers the kernel for all your Jupyters."
+            f"The kernel could not be registered in {folder.parent}: {error.strerror}. If you cannot write to that "
+            f"folder, add --user to the command: it registers the kernel for all your Jupyters."
         ) from error
     return folder, changed
 
 
 def _files(environment: Environment) -> list[Path]:
-    """What lies beside ``kernel.json``: the logos, and the code that finds ours."""
+    """The files beside ``kernel.json``: the logos, and ``start.py``."""
     generation = environment.recipe.tensorflow.split(".")[0]
     return [*sorted((_LOGOS / f"tf{generation}").iterdir()), Path(tfkernels.__file__).with_name(START)]
 
@@ -90,11 +87,11 @@ def _same(one: Path, other: Path) -> bool:
 
 
 def repoint(folder: Path, environment: Environment) -> None:
-    """Lets an existing kernel use another environment of the same recipe; the rest of it stays as it is."""
+    """Points a kernel to another environment of the same recipe. Raises ``ProvisionError``."""
     content = _read(folder / "kernel.json")
     described = content["metadata"]["tfkernels"]
-    order = made_by(described)
-    content["env"] = {**_others(content["env"]), **_own(environment, order.devices if order else None)}
+    request = made_by(described)
+    content["env"] = {**_others(content["env"]), **_own(environment, request.devices if request else None)}
     described.update(environment=str(environment.folder), python=environment.python_version)
     try:
         _run_by(environment.python, folder, content)
@@ -103,27 +100,26 @@ def repoint(folder: Path, environment: Environment) -> None:
         tidy(folder)
     except OSError as error:
         raise ProvisionError(
-            f"The new environment was built and registered, but the kernel in {folder} still points to the old one: "
-            f"{error.strerror}. Make that folder writable and run the same command again."
+            f"The kernel in {folder} could not be pointed to the new environment: {error.strerror}. Make that folder "
+            f"writable and run the same command again."
         ) from error
 
 
 def _run_by(python: Path, folder: Path, content: dict[str, Any]) -> bool:
-    """Has the content of a ``kernel.json`` name a Python; returns whether the script in its place is a new one."""
+    """Writes the script for a Python, and names it in a ``kernel.json``; returns whether the script changed."""
     variables, described = content["env"], content["metadata"]["tfkernels"]
     variables.pop(python_shim.PYTHON, None)
     described.pop(python_shim.INTERPRETER, None)
     content["argv"][0] = str(python)
     if os.name == "nt":
         return False
-    name = folder.name
-    told = health.told(content["display_name"], described, f"its Python {python} is not there any more")
+    message = health.message(content["display_name"], described, f"its Python {python} does not exist")
     text = python_shim.text(
         str(python),
         str(folder / START),
         variables.get(JUPYTER, sys.executable),
         variables.get(env_vars.OWN, "").split(","),
-        f"{told} Or take the kernel away with: jupyter kernelspec remove {name}",
+        f"{message} Or delete the kernel with: jupyter kernelspec remove {folder.name}",
     ).encode("utf-8")
     script = folder / python_shim.NAME
     changed = not script.is_file() or script.read_bytes() != text
@@ -135,14 +131,15 @@ def _run_by(python: Path, folder: Path, content: dict[str, Any]) -> bool:
     return changed
 
 
-def check_name(order: InstallRequest | AddRequest) -> None:
-    """Raises ``BadKernelName`` if an order's name is no name for a kernel, or that of one which is somebody else's."""
-    name = order.kernel
+def check_name(request: InstallRequest | AddRequest) -> None:
+    """Raises ``BadKernelName`` if Jupyter does not allow the name, or if another kernel has it."""
+    name = request.kernel
     if not re.fullmatch(r"[a-z0-9._-]+", name):
         raise BadKernelName(
-            f"A kernel cannot be called {name!r}: Jupyter allows lower-case letters, digits, '.', '_' and '-' in names."
+            f"{name!r} is not a kernel name: Jupyter allows lower-case letters, digits, '.', '_' and '-'. Choose "
+            f"another one with --name."
         )
-    path = kernels_folder(order.user) / name / "kernel.json"
+    path = kernels_folder(request.user) / name / "kernel.json"
     if not path.exists():
         return
     described = described_in(path.parent)
@@ -150,47 +147,47 @@ def check_name(order: InstallRequest | AddRequest) -> None:
         return
     if described is None:
         raise BadKernelName(
-            f"There is already a kernel {name!r} in {path.parent} that tfkernels did not make; it was left as it is. "
-            f"Choose another name with --name."
+            f"Another program made the kernel {name!r} in {path.parent}, so it was not changed. Choose another name "
+            f"with --name."
         )
-    if not _made_by(order, described):
+    if not _made_by(request, described):
         raise BadKernelName(
-            f"There is already a kernel {name!r}, made by: {described.get('command')}. Choose another name, or "
-            f"remove it first with: tfkernels remove {name}"
+            f"There is already a kernel {name!r}, made by: {described.get('command')}. Choose another name with "
+            f"--name, or delete that kernel with: tfkernels remove {name}"
         )
 
 
-def _made_by(order: InstallRequest | AddRequest, described: dict[str, Any]) -> bool:
-    """Whether a kernel is what an order asks for, perhaps with other packages or options."""
-    if isinstance(order, AddRequest):
-        return described.get("backend") == EXISTING and described.get("environment") == order.path
+def _made_by(request: InstallRequest | AddRequest, described: dict[str, Any]) -> bool:
+    """Whether a kernel is of the requested release or environment; packages and options may differ."""
+    if isinstance(request, AddRequest):
+        return described.get("backend") == EXISTING and described.get("environment") == request.path
     made = made_by(described)
-    return made is not None and releases.kernel_name(made.release or order.release) == releases.kernel_name(
-        order.release
+    return made is not None and releases.kernel_name(made.release or request.release) == releases.kernel_name(
+        request.release
     )
 
 
 def damaged(folder: Path) -> bool:
-    """Whether a kernelspec folder is one of ours whose ``kernel.json`` cannot be read any more."""
+    """Whether a kernelspec folder is ours and its ``kernel.json`` cannot be read."""
     file = folder / "kernel.json"
     return file.exists() and (folder / START).exists() and not _read(file)
 
 
 def described_in(folder: Path) -> dict[str, Any] | None:
-    """What the kernel in a kernelspec folder says of itself; ``None`` if it is not one that tfkernels made."""
+    """``metadata.tfkernels`` of the kernel in a folder; ``None`` if tfkernels did not make it."""
     metadata = _read(folder / "kernel.json").get("metadata")
     described = metadata.get("tfkernels") if isinstance(metadata, dict) else None
     return described if isinstance(described, dict) else None
 
 
 def remove(folder: Path) -> None:
-    """Deletes a kernelspec folder; without ``kernel.json`` it is no kernel any more, so that goes first."""
+    """Deletes a kernelspec folder, ``kernel.json`` first: Jupyter never finds half a kernel."""
     (folder / "kernel.json").unlink(missing_ok=True)
     shutil.rmtree(folder)
 
 
-def _content(order: InstallRequest | AddRequest, environment: Environment, kernels: Path) -> dict[str, Any]:
-    name = order.kernel
+def _content(request: InstallRequest | AddRequest, environment: Environment, kernels: Path) -> dict[str, Any]:
+    name = request.kernel
     release = environment.recipe.tensorflow
     metadata: dict[str, Any] = {
         "tfkernels": {
@@ -198,17 +195,17 @@ def _content(order: InstallRequest | AddRequest, environment: Environment, kerne
             "tensorflow": release,
             "python": environment.python_version,
             "backend": environment.recipe.backend,
-            "command": order.command,
+            "command": request.command,
         }
     }
     devices = None
-    if isinstance(order, InstallRequest):
-        metadata["tfkernels"]["order"] = order.to_json()
-        devices = order.devices
-    # What its ipykernel can do (debugger, encryption) is a fact of the environment, not of the one we run in.
+    if isinstance(request, InstallRequest):
+        metadata["tfkernels"]["order"] = request.to_json()
+        devices = request.devices
+    # Abilities of its ipykernel (debugger, encryption)
     own = _read(environment.folder / "share" / "jupyter" / "kernels" / "python3" / "kernel.json")
     metadata.update(own.get("metadata", {}))
-    if not order.user:  # a Jupyter that lacks the provisioner hides kernels that name it
+    if not request.user:  # a Jupyter that lacks the provisioner hides kernels that name it
         metadata["kernel_provisioner"] = {"provisioner_name": PROVISIONER, "config": {}}
     launcher = Path(tfkernels.__file__).with_name("launcher.py")
     start = kernels / name / START
@@ -223,7 +220,7 @@ def _content(order: InstallRequest | AddRequest, environment: Environment, kerne
             **({} if environment.python_version.startswith("3.6.") else {"PYTHONHOME": ""}),
             "PYTHONNOUSERSITE": "1",
             "TFKERNELS_KERNEL": name,
-            "TFKERNELS_KERNEL_COMMAND": order.command,
+            "TFKERNELS_KERNEL_COMMAND": request.command,
             "TFKERNELS_KERNEL_TENSORFLOW": release,
             JUPYTER: sys.executable,
             "TFKERNELS_KERNELS": str(kernels),
@@ -234,7 +231,7 @@ def _content(order: InstallRequest | AddRequest, environment: Environment, kerne
 
 
 def _own(environment: Environment, devices: str | None) -> dict[str, str]:
-    """What this kernel alone is started with: what activating a conda environment sets, CUDA's libraries, its GPUs."""
+    """Variables of this kernel alone: conda's activation, CUDA's libraries, the GPUs it sees."""
     done = activation(environment.folder)
     with_cuda = environment.folder if environment.recipe.gpu else None
     variables = {**done.variables, **cuda.variables(with_cuda, devices)}
@@ -246,7 +243,7 @@ def _own(environment: Environment, devices: str | None) -> dict[str, str]:
 
 
 def _escaped(value: str) -> str:
-    """Jupyter's clients put other variables in place of ``$NAME``."""
+    """Jupyter's clients replace ``$NAME`` by variables."""
     return value.replace("$", "$$")
 
 

@@ -1,0 +1,116 @@
+"""Options that several commands have, and the values of those that name parameters and sizes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+
+UserOption = Annotated[
+    bool, typer.Option("--user", help="Register for all Jupyters of this user, not only the one with tfkernels.")
+]
+
+ParametersOption = Annotated[
+    list[str] | None,
+    typer.Option("--parameter", "-p", metavar="NAME VALUE", help="Parameter, as in papermill; repeatable."),
+]
+
+BaselineOption = Annotated[
+    str | None,
+    typer.Option(metavar="KERNEL", help="Kernel that the others are compared with.", show_default="the first"),
+]
+
+RtolOption = Annotated[float | None, typer.Option(min=0, help="Relative tolerance of results recorded without one.")]
+
+AtolOption = Annotated[float | None, typer.Option(min=0, help="Absolute tolerance of results recorded without one.")]
+
+CellTimeoutOption = Annotated[float | None, typer.Option(min=0.1, help="Time limit of one cell, in seconds.")]
+
+InputsOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--input",
+        help="File or folder that the runs need; repeatable. Each run gets copies in a new folder, and the files it "
+        "writes there are copied back. Without --input, a notebook runs in its own folder.",
+    ),
+]
+
+AFTER = "tfprovisioner.after"
+"""Key in a command's context: the words after ``--``."""
+
+_PARAMETER = ("-p", "--parameter")
+
+
+class WithArguments(TyperCommand):
+    """A command that keeps words after ``--`` for a script, and takes ``-p NAME VALUE``, as papermill does."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if "--" in args:
+            position = args.index("--")
+            ctx.meta[AFTER] = args[position + 1 :]
+            args = args[:position]
+        return list(super().parse_args(ctx, _joined(args)))
+
+
+def _joined(args: list[str]) -> list[str]:
+    """``-p NAME VALUE`` as ``-p NAME=VALUE``: typer has no repeatable options with two words."""
+    joined: list[str] = []
+    words = iter(args)
+    for word in words:
+        joined.append(word)
+        if word in _PARAMETER:
+            name = next(words, "")
+            value = "" if "=" in name else next(words, None)
+            if value is None:
+                raise typer.BadParameter("it needs two words: a name and a value", param_hint=word)
+            joined.append(name if "=" in name else f"{name}={value}")
+    return joined
+
+
+def parse_parameters(items: Sequence[str]) -> dict[str, Any]:
+    """``lr=0.1`` as ``{"lr": 0.1}``. Raises ``ValueError`` with a message for the user."""
+    found: dict[str, Any] = {}
+    for item in items:
+        name, _, value = item.partition("=")
+        if not name.isidentifier():
+            raise ValueError(f"{name!r} is not a parameter name")
+        found[name] = _parse_value(value)
+    return found
+
+
+def parse_grid(items: Sequence[str]) -> dict[str, list[Any]]:
+    """``lr=0.1,0.01`` as ``{"lr": [0.1, 0.01]}``. Raises ``ValueError`` with a message for the user."""
+    found: dict[str, list[Any]] = {}
+    for item in items:
+        name, equals, values = item.partition("=")
+        if not equals or not name.isidentifier() or not values:
+            raise ValueError(f"{item!r} is not of the form NAME=VALUE,VALUE")
+        if name in found:
+            raise ValueError(f"{name} is given twice")
+        found[name] = [_parse_value(value) for value in values.split(",")]
+    return found
+
+
+def _parse_value(text: str) -> Any:
+    """As ``papermill -p`` takes it: a number, True, False, None, or text."""
+    if text in ("True", "False", "None"):
+        return {"True": True, "False": False, "None": None}[text]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def parse_size(text: str) -> int:
+    """``1.5GB``, ``800 MB``, or a number of bytes. Raises ``ValueError`` with a message for the user."""
+    from dask.utils import parse_bytes
+
+    try:
+        return int(parse_bytes(text))
+    except ValueError:
+        raise ValueError(f"{text!r} is not a size like 2GB or 800MB") from None
