@@ -13,7 +13,7 @@ from tests.support import tiny
 from tests.support.commands import built, nothing_is_there
 from tfprovisioner.catalogue import locks, releases, verified
 from tfprovisioner.catalogue.verified import Result
-from tfprovisioner.environments import store
+from tfprovisioner.environments import store, verify
 from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.environments.verify import load_library
 from tfprovisioner.errors import BrokenEnvironment
@@ -158,7 +158,7 @@ def test_a_library_that_cannot_be_loaded(content: bytes, tmp_path: Path) -> None
 
 def test_unloadable_libraries_are_left_to_the_import_check(cached: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     """It says more of what is wrong."""
-    monkeypatch.setattr("tfprovisioner.environments.verify._LOADING", "import a_part_that_this_python_lacks")
+    monkeypatch.setattr(verify, "_LOADING", "import a_part_that_this_python_lacks")
     code, said = cached()
     assert code == 0, said
     assert said.index(_LOOK) < said.index(_IMPORT)
@@ -170,7 +170,7 @@ def test_failed_releases_are_import_checked_until_they_work(
     """Else the second attempt, which fetches nothing any more, would be taken on trust."""
     python = releases.find("tf1").pythons[0]
     with monkeypatch.context() as here:
-        here.setattr("tfprovisioner.environments.verify._IMPORTING", "raise ImportError('here it does not')")
+        here.setattr(verify, "_IMPORTING", "raise ImportError('here it does not')")
         for options in ((), (), ("--with", "part1"), ("--python", python)):
             code, said = build(*options)
             assert code == 1
@@ -188,7 +188,7 @@ def test_what_was_interrupted_is_imported(build: Build, result: Result, monkeypa
         raise KeyboardInterrupt
 
     with monkeypatch.context() as here:
-        here.setattr("tfprovisioner.environments.verify.probe", pressed)
+        here.setattr(verify, "probe", pressed)
         code, said = build()
         assert code == 130
         assert "tf1: interrupted, nothing changed" in said

@@ -17,7 +17,7 @@ from tests.support.waiting import eventually
 from tfkernels.errors import ExchangeError, UsageError
 from tfkernels.transfer.lease import pack
 from tfkernels.transfer.message import ValueMessage, unpack
-from tfkernels.transfer.shared_memory import limits
+from tfkernels.transfer.shared_memory import limits, writer
 from tfkernels.transfer.shared_memory import pool as pool_module
 from tfkernels.transfer.shared_memory.pool import Pool, parse_size
 from tfkernels.transfer.shared_memory.segment import MIN_MAPPED_BYTES, Segment
@@ -62,12 +62,12 @@ def test_large_segments_are_not_used_for_small_values(pool: Pool) -> None:
 
 
 def test_a_writer_gets_what_it_has_mapped(pool: Pool) -> None:
-    taken = {writer: pool.take(1000, writer) for writer in ("", "tf1", "tf2")}
+    taken = {name: pool.take(1000, name) for name in ("", "tf1", "tf2")}
     for segment in taken.values():
         segment_size = ValueMessage({"x": LARGE}).write(segment.descriptor, segment.address)["parts"][0]["buffers"]
         pool.put(segment)
-    for writer, segment in taken.items():
-        assert pool.take(segment_size, writer) is segment
+    for name, segment in taken.items():
+        assert pool.take(segment_size, name) is segment
 
 
 def test_the_limit_counts_what_lies_idle(pool: Pool) -> None:
@@ -133,9 +133,9 @@ def test_more_arrays_than_the_pool_has_places(pool: Pool, monkeypatch: pytest.Mo
 
 
 def test_idle_segments_make_room_when_memory_is_short(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tfkernels.transfer.shared_memory.writer.MIN_CHECKED_BYTES", 0)
+    monkeypatch.setattr(writer, "MIN_CHECKED_BYTES", 0)
     send(pool, LARGE)
-    monkeypatch.setattr("tfkernels.transfer.shared_memory.limits.available", lambda: len(LARGE))
+    monkeypatch.setattr(limits, "available", lambda: len(LARGE))
     segment = pool.take(2 * len(LARGE) + MIN_MAPPED_BYTES)
     assert pool.stats().idle_bytes == 0
     pool.put(segment)
@@ -178,8 +178,8 @@ def test_leased_segments_are_not_reused_before_their_cell() -> None:
 
 def test_what_fails_in_writing_leaves_no_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
     pool_module.shared.close()
-    monkeypatch.setattr("tfkernels.transfer.shared_memory.writer.MIN_CHECKED_BYTES", 0)
-    monkeypatch.setattr("tfkernels.transfer.shared_memory.limits.available", lambda: 1000)
+    monkeypatch.setattr(writer, "MIN_CHECKED_BYTES", 0)
+    monkeypatch.setattr(limits, "available", lambda: 1000)
     before = open_segments()
     with pytest.raises(ExchangeError, match="no room"):
         pack({"x": LARGE})
@@ -215,7 +215,7 @@ def test_memory_of_this_machine() -> None:
 
 
 def test_memory_of_a_group_of_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The files of the second version, as the system writes them; ``test_limits`` makes a group of the version here."""
+    """The files of version 2, as the system writes them. ``test_system_limits`` makes a group of the version here."""
     for group, limit, current in [("outer", "max", 900), ("outer/inner", f"{2**30}", 2**29)]:
         (tmp_path / group).mkdir()
         (tmp_path / group / "memory.max").write_text(f"{limit}\n")

@@ -13,6 +13,7 @@ from tests.support.reports import batch, kept, usual
 from tfprovisioner.batch import report
 from tfprovisioner.batch.outcomes import FAILED, Failure
 from tfprovisioner.batch.output_dir import Found
+from tfprovisioner.batch.recorded import Record
 from tfprovisioner.batch.report.verdicts import MAX_PARTS
 from tfprovisioner.batch.tasks import Run, expand
 
@@ -168,7 +169,7 @@ def test_values_are_read_one_pair_at_a_time(tmp_path: Path, monkeypatch: pytest.
         return made
 
     found = batch(tmp_path, {kernel: dict.fromkeys("abc", ONES) for kernel in ("tf1", "tf2.4", "tf2.11", "tf2")})
-    monkeypatch.setattr("tfprovisioner.batch.recorded.Record.value", value)
+    monkeypatch.setattr(Record, "value", value)
     made = report.make(found, tmp_path)
     assert set(states(made).values()) == {"equal"}
     assert len(alive) == 12

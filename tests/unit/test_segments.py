@@ -21,8 +21,8 @@ from tests.support.memory import descriptors, limited, send
 from tfkernels.errors import ExchangeError, NotPortable
 from tfkernels.protocol import MESSAGE_FORMAT
 from tfkernels.transfer.message import ValueMessage, join, unpack
+from tfkernels.transfer.shared_memory import limits, writer
 from tfkernels.transfer.shared_memory import segment as segments
-from tfkernels.transfer.shared_memory import writer
 from tfkernels.transfer.shared_memory.reader import read
 from tfkernels.transfer.shared_memory.segment import MIN_MAPPED_BYTES, Segment, mappings_keep_locks, open_segment
 from tfkernels.transfer.shared_memory.writer import write
@@ -87,7 +87,7 @@ def test_no_room_is_an_error_and_no_signal(segment: Segment) -> None:
 
 def test_more_than_the_free_memory_is_refused(segment: Segment, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "MIN_CHECKED_BYTES", 10_000)
-    monkeypatch.setattr("tfkernels.transfer.shared_memory.limits.available", lambda: 15_000)
+    monkeypatch.setattr(limits, "available", lambda: 15_000)
     write(segment.descriptor, [(0, bytes(10_000))])
     with pytest.raises(ExchangeError, match="not enough memory is free"):
         write(segment.descriptor, [(0, bytes(40_000))])
