@@ -52,7 +52,7 @@ def made(shown: list[dict[str, Any]] | None = None, **options: Any) -> Cell:
         "content": {"code": "\nx = 1\ny = 2"},
         "metadata": {"tfkernels": {"inputs": None, "outputs": {}}},
     }
-    cell = Cell(Silent(), request, FunctionRelay([].append if shown is None else shown.append), **options)
+    cell = Cell(Silent(), request, FunctionRelay((shown if shown is not None else []).append), **options)
     cell.submit()
     cell.began = 0.0
     return cell
