@@ -6,7 +6,6 @@ import typing
 from collections.abc import Mapping, Sequence
 
 from tfkernels.comparison.comparison import Comparison
-from tfkernels.comparison.result import Part
 from tfkernels.comparison.tolerances import Setting, Tolerances
 from tfkernels.comparison.walk import Walk
 from tfkernels.errors import UsageError
@@ -46,9 +45,14 @@ def compare(
     """
     values, first = _sides(a, b, names, baseline)
     tolerances = Tolerances(rtol, atol)
-    walks = [Walk(name, tolerances, equal_nan, check_dtype, top_k) for name in values if name != first]
-    found = [list(walk.parts(values[first], values[walk.side])) for walk in walks]
-    return Comparison(first, tuple(walk.side for walk in walks), tuple(_in_order(found)))
+    sides = tuple(name for name in values if name != first)
+    walks = [Walk(side, tolerances, equal_nan, check_dtype, top_k) for side in sides]
+    parts = [part for walk in walks for part in walk.parts(values[first], values[walk.side])]
+    places: dict[str, int] = {}
+    for part in parts:
+        places.setdefault(part.path, len(places))
+    parts.sort(key=lambda part: places[part.path])  # stable: by path in order, and by side within one path
+    return Comparison(first, sides, tuple(parts))
 
 
 def _sides(
@@ -73,12 +77,3 @@ def _sides(
     if first not in values:
         raise UsageError(f"baseline={baseline!r} is not one of the values: {', '.join(values)}")
     return values, first
-
-
-def _in_order(found: list[list[Part]]) -> list[Part]:
-    """By path, as the first side has them and then as later ones add to them, and by side within one path."""
-    places: dict[str, int] = {}
-    for parts in found:
-        for part in parts:
-            places.setdefault(part.path, len(places))
-    return sorted((part for parts in found for part in parts), key=lambda part: places[part.path])

@@ -40,10 +40,8 @@ class Pair(NamedTuple):
 def pairs(targets: Shapes, sources: Shapes, mapping: Mapping[str, str]) -> list[Pair]:
     """Every target with its source, as far as there is one. A target and a source are used once; nothing is guessed.
 
-    In turn, on what is left each time: the ``mapping``; equal names; equal names in one spelling (:data:`SYNONYMS`,
-    without ``:0`` and cells); names of which one has scopes in front of the other; layers that differ in their
-    numbers only and are equally many; weights that are the only ones of their kind and shape on both sides. Only
-    the last looks at shapes. See docs/design/models.md.
+    The ways are tried in the order of ``weights.load_weights``, each on what is left; only the last looks at shapes.
+    See docs/design/models.md.
     """
     for name in (*targets, *sources, *mapping, *mapping.values()):
         if not isinstance(name, str):

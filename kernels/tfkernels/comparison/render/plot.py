@@ -10,6 +10,7 @@ import numpy as np
 
 from tfkernels.comparison.render import charts, number_format
 from tfkernels.comparison.render.charts import BARS, CIRCLES, CROSSES, LINE, RED, SIDES, VIOLET, Chart, HeatMap
+from tfkernels.comparison.render.number_format import line
 from tfkernels.comparison.render.wording import facts, kinds
 from tfkernels.comparison.result import Findings, Part, Sample
 from tfkernels.comparison.tolerances import EXACT
@@ -53,9 +54,9 @@ def draw(findings: Findings, path: str | None = None, side: str | None = None) -
         panel(axes)
         if growing:
             _title(axes, f"{number_format.path(part.path, 32)}: {axes.get_title()}")
-    others = ", ".join(map(_name, findings.sides[:4] if growing else [part.side]))
+    others = ", ".join(line(side, 24) for side in (findings.sides[:4] if growing else [part.side]))
     whole = "" if growing else f"{number_format.path(part.path, 60)}: "
-    figure.suptitle(_plain(f"{whole}{_name(findings.baseline)} and {others}"))
+    figure.suptitle(_plain(f"{whole}{line(findings.baseline, 24)} and {others}"))
     return figure
 
 
@@ -75,9 +76,9 @@ def _chosen(findings: Findings, path: str | None) -> Part:
 def _panels(part: Part, baseline: str) -> list[Panel]:
     found = part.statistics
     if found is None or found.sample is None:
-        lines = [f"{part.verdict}: {number_format.line(part.reason, 200) or kinds(part)}"]
+        lines = [f"{part.verdict}: {line(part.reason, 200) or kinds(part)}"]
         lines += [f"{label}: {fact}" for label, fact in facts(part, baseline)]
-        return [lambda axes: _say(axes, "\n".join(textwrap.fill(line, 56) for line in lines))]
+        return [lambda axes: _say(axes, "\n".join(textwrap.fill(text, 56) for text in lines))]
     sample, picture = found.sample, found.picture
     none = "no differences" if np.isfinite(sample.errors).any() else "no finite pairs of values"
     panels: list[Panel] = [
@@ -139,8 +140,8 @@ def _values(axes: Axes, sample: Sample, part: Part, baseline: str) -> None:
     for which, marker, colour, label in ((~outside, ".", SIDES[0], "within"), (outside, "x", RED, "outside")):
         if (finite & which).any():
             axes.plot(a[finite & which], b[finite & which], marker, color=colour, ms=4, label=label, rasterized=True)
-    axes.set_xlabel(_plain(f"{magnitude}{_name(baseline)}"))
-    axes.set_ylabel(_plain(f"{magnitude}{_name(part.side)}"))
+    axes.set_xlabel(_plain(f"{magnitude}{line(baseline, 24)}"))
+    axes.set_ylabel(_plain(f"{magnitude}{line(part.side, 24)}"))
     axes.legend(fontsize="small")
 
 
@@ -169,10 +170,6 @@ def _say(axes: Axes, text: str) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
     axes.text(0.5, 0.5, _plain(text), ha="center", va="center", fontsize="small", transform=axes.transAxes)
-
-
-def _name(name: str) -> str:
-    return number_format.line(name, 24)
 
 
 def _plain(text: str) -> str:
