@@ -1,13 +1,11 @@
 """Resolves the lock of a release for GPUs, from metadata only: nothing of it was tried on a GPU."""
 
-import tempfile
 from pathlib import Path
 
 from packaging.version import Version
 
-from tfprovisioner.catalogue import locks
+from catalogue_builder.locks import run_uv
 from tfprovisioner.catalogue.releases import Release
-from tfprovisioner.environments.resolve import resolve
 from tfprovisioner.gpu import cuda
 
 
@@ -21,16 +19,7 @@ def resolve_gpu(release: Release) -> str:
     options = ["--python-version", oldest, "--python-platform", "x86_64-manylinux_2_28", "--only-binary", ":all:"]
     if not any("[and-cuda]" in requirement for requirement in cuda.requirements(release)):
         options.append("--no-deps")  # all libraries are named, and TensorFlow's own requirements are in its lock
-    with tempfile.TemporaryDirectory() as folder:
-        text = resolve(
-            cuda.requirements(release),
-            release.constraints,
-            [*release.overrides, *cuda.NEVER],
-            options,
-            Path(folder),
-            lambda _: None,
-        )
-    pins, hashes = locks.split(text)
+    pins, hashes = run_uv(cuda.requirements(release), release, [*release.overrides, *cuda.NEVER], options)
     names = [pin.partition(" ;")[0] for pin in pins]
     chosen = [name for name in names if name.startswith(("nvidia-", f"{release.gpu}=="))]
     return "".join(

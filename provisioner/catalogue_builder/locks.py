@@ -28,23 +28,26 @@ def resolve_lock(release: Release, keep: bool) -> tuple[list[str], dict[str, lis
     newest = catalogue.lines()[release.line]
     model = release if keep and locks.comments(release.version) else None if newest == release else newest
     preferred = locks.read(model.version) if model else ""
-    with tempfile.TemporaryDirectory() as folder:
-        text = resolution.resolve(
-            release.requirements,
-            release.constraints,
-            release.overrides,
-            options,
-            Path(folder),
-            lambda _: None,
-            settings=[
-                f"environments = {json.dumps([release.marker])}",
-                # Every package must have a wheel for every machine that TensorFlow has one for.
-                f"required-environments = {json.dumps(release.machines)}",
-            ],
-            preferred=preferred,
-        )
-    pins, hashes = locks.split(text)
+    settings = [
+        f"environments = {json.dumps([release.marker])}",
+        # Every package must have a wheel for every machine that TensorFlow has one for.
+        f"required-environments = {json.dumps(release.machines)}",
+    ]
+    pins, hashes = run_uv(release.requirements, release, release.overrides, options, settings, preferred)
     return simplified(pins, release), hashes
+
+
+def run_uv(
+    requirements: Iterable[str],
+    release: Release,
+    overrides: Iterable[str],
+    options: Iterable[str],
+    settings: Iterable[str] = (),
+    preferred: str = "",
+) -> tuple[list[str], dict[str, list[str]]]:
+    with tempfile.TemporaryDirectory() as folder:
+        wanted = (requirements, release.constraints, overrides, options)
+        return locks.split(resolution.resolve(*wanted, Path(folder), lambda _: None, settings, preferred))
 
 
 def heading_of(release: Release) -> list[str]:

@@ -74,11 +74,11 @@ def text() -> str:
         ),
         "## Bounds\n",
         "A plain `pip install` of an old release ignores these bounds. The locks keep them.\n",
-        _table(("requirement", "TensorFlow", "why"), [_rule(rule) for rule in (*pins.BOUNDS, *pins.WITH)]),
+        _rules((*pins.BOUNDS, *pins.WITH)),
         "These packages have no wheel and are built from source. All others come from wheels, so no setup code runs:\n",
-        _table(("requirement", "TensorFlow", "why"), [_rule(rule) for rule in pins.SOURCES]),
+        _rules(pins.SOURCES),
         "These replace requirements of TensorFlow:\n",
-        _table(("requirement", "TensorFlow", "why"), [_rule(rule) for rule in pins.INSTEAD]),
+        _rules(pins.INSTEAD),
     ]
     return "\n".join(parts)
 
@@ -125,12 +125,12 @@ def _patch(release: Release) -> str:
 
 
 def _content(result: Result) -> tuple[str, ...]:
-    seconds = (
-        f"{result.seconds[name]:.0f}" if name in result.seconds else "" for name in ("install", "import", "kernel")
-    )
+    measured = (result.seconds.get(name) for name in ("install", "import", "kernel"))
+    seconds = ("" if taken is None else f"{taken:.0f}" for taken in measured)
     versions = (result.packages.get(name, "") for name in _INSTALLED)
     return (result.version, result.python, *versions, f"{result.size / 1e6:,.0f}", *seconds)
 
 
-def _rule(rule: pins.Rule) -> tuple[str, ...]:
-    return (f"`{rule.requirement}`", f"`{rule.releases}`" if rule.releases else "all", rule.because)
+def _rules(rules: Iterable[pins.Rule]) -> str:
+    rows = [(f"`{rule.requirement}`", f"`{rule.releases}`" if rule.releases else "all", rule.because) for rule in rules]
+    return _table(("requirement", "TensorFlow", "why"), rows)
