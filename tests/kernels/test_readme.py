@@ -35,7 +35,7 @@ def test_cells_of_the_tutorial(installed: object) -> None:
     assert text(last) == "'hidden'"
 
 
-@pytest.mark.parametrize(("page", "last"), [("pass-values", "[0."), ("run-in-the-background", "{'tf1': ('1.15.5', 2)")])
+@pytest.mark.parametrize(("page", "last"), [("pass-values", "[0."), ("run-in-the-background", "{'tf1': ('1.15.5', 1)")])
 def test_cells_of_how_to_guides(installed: object, page: str, last: str) -> None:
     assert [shown for shown in run_cells("python3", *_blocks(f"docs/how-to/{page}.md")) if last in text(shown)]
 
