@@ -178,7 +178,7 @@ def shared_memory(pid: int) -> int:
 @pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("how", ["fresh", "used again"])
 def test_kernels_survive_an_attached_client_killed_while_writing(remote: Kernel, how: str, tmp_path: Path) -> None:
-    remote.run("x = 0; import os; os.environ['TFKERNELS_POOL_IDLE'] = '0.1'; get_ipython().kernel.tfkernels._tidy()")
+    remote.run("x = 0; import os; os.environ['TFKERNELS_POOL_IDLE'] = '0.1'; get_ipython().kernel.tfkernels._expire()")
     holdings(remote)
     assert remote._process is not None
     assert remote.pid is not None

@@ -1,4 +1,4 @@
-"""The kernel of a TensorFlow environment: ipykernel's, with the exchange of values put on it when it starts."""
+"""The application of a kernel of tfkernels: ipykernel's, with the hooks installed."""
 
 import os
 import sys
@@ -31,7 +31,7 @@ class KernelApp(IPKernelApp):
     outstream_class = DottedObjectName("tfkernels.kernel_side.stdout.OutStream").tag(config=True)
 
     def init_poller(self) -> None:
-        """Ours instead: ipykernel's would exit first, and leave children and folder behind."""
+        """Left out for our watch: ipykernel's would exit first, and leave children and the folder."""
         if not parent_watch.watching:
             super().init_poller()
 
@@ -40,11 +40,11 @@ class KernelApp(IPKernelApp):
         execute.install_hooks(self.kernel)
 
 
-def _need_no_files_later(app: IPKernelApp) -> None:
-    """So that a cell that uses up the files that a process may have is answered all the same.
+def _open_sockets_now(app: IPKernelApp) -> None:
+    """Opens what ipykernel and pyzmq open later, so that a cell that uses up all file descriptors is answered.
 
-    ipykernel opens a socket for each thread's first output, the output thread's own too, and pyzmq one for the first
-    large message. Neither would come through, nor what waits behind it: that the cell has ended.
+    ipykernel opens a socket for the first output of each thread, pyzmq one for the first large message. Without these
+    the message of the cell's end would not be sent, either.
     """
     app.iopub_thread.schedule(lambda: app.iopub_thread.schedule(lambda: None))
     app.session.copy_threshold = sys.maxsize
@@ -60,15 +60,12 @@ def main() -> None:
     # After the user's own IPython configuration, which may set the list of extensions anew.
     if sys.version_info >= (3, 7):  # noqa: UP036 (on 3.6 it can be the other side of a magic, and has none)
         app.shell.extension_manager.load_extension("tfkernels")
-    _need_no_files_later(app)
+    _open_sockets_now(app)
     app.start()
 
 
 def is_damage(error: Exception) -> bool:
-    """Whether the kernel ended with an ``error`` because its packages are damaged.
-
-    Not if the machine had no port, file or memory for it, nor if it was at work.
-    """
+    """Whether a kernel ended with ``error`` because its packages are damaged, not for lack of ports or memory."""
     kernel = KernelApp.instance().kernel
     used = kernel is not None and kernel.execution_count > 1
     return not used and not isinstance(error, (OSError, MemoryError, zmq.ZMQError))

@@ -1,9 +1,6 @@
-"""Completions for a notebook that asks from outside, fast: what the kernel on the other side of a magic does.
+"""Fast completions for a notebook that calls this kernel: names that are here, then IPython's, then Jedi's.
 
-IPython asks Jedi, which takes seconds over the first ``tf.`` or ``array.`` (it reads TensorFlow's source) and half a
-second over the next; IPython 7 spends more seconds on the names of all characters, before its first match. Names that
-live in the kernel need none of that: it takes milliseconds to look them up. IPython is asked when that finds nothing,
-and Jedi last, for code that has not run yet.
+See docs/design/kernel-side.md.
 """
 
 import builtins
@@ -17,7 +14,7 @@ from tfkernels.protocol import COMPLETE_MODE, MATCH_TYPES
 
 Reply = typing.Dict[str, typing.Any]
 
-# A name in plain code: in the arguments of a call it may be one of theirs, and magics have words of their own.
+# A name in plain code: not in the arguments of a call, which have names of their own, nor in a magic.
 _STATEMENT = re.compile(r"(?:^|\n)(?!\s*(?:import|from)\b)[^\n%!?'\"\\(\[{]*(?<![\w.])([^\W\d]\w*)$")
 _NAME = re.compile(r"(?<![\w.\])}'\"])[^\W\d]\w*$")
 _ATTRIBUTE = re.compile(r"(?<![\w.\])}'\"])([^\W\d]\w*(?:\.[^\W\d]\w*)*)\.(\w*)$")
@@ -42,7 +39,7 @@ def install_hook(kernel: typing.Any) -> None:
 
 
 def _attributes(namespace: typing.Dict[str, typing.Any], before: str) -> typing.Optional[Reply]:
-    """After ``a.b.``, as IPython's own completer finds them but for its limit of 500: TensorFlow has more."""
+    """After ``a.b.``, as IPython finds them, but without its limit of 500: TensorFlow has more."""
     found = _ATTRIBUTE.search(before)
     if found is None:
         return None
@@ -72,7 +69,7 @@ def _names(shell: typing.Any, before: str) -> typing.Optional[Reply]:
 
 
 def variables(shell: typing.Any, begun: str) -> typing.Dict[str, str]:
-    """The user's own names that begin so, with their types. None, if it is the beginning of more than a name."""
+    """The user's own names that begin so, with their types."""
     if begun and not begun.isidentifier():
         return {}
     hidden = getattr(shell, "user_ns_hidden", {})
@@ -86,7 +83,7 @@ def variables(shell: typing.Any, begun: str) -> typing.Dict[str, str]:
 def _without_jedi(
     shell: typing.Any, native: typing.Callable[[str, int], Reply], code: str, cursor: int
 ) -> typing.Optional[Reply]:
-    """Names of any kind; ``None`` if Jedi might find more."""
+    """IPython's completions; ``None`` if Jedi might find more."""
     completer = shell.Completer
     jedi = completer.use_jedi
     completer.use_jedi = False
@@ -126,7 +123,7 @@ def _type_of_attribute(thing: typing.Any, name: str) -> str:
 
 
 def type_of(thing: typing.Any) -> str:
-    """The word that Jedi has for it."""
+    """Jedi's word for the type."""
     kind = type(thing)  # an object may lie about its class, or import half of TensorFlow to tell it
     if issubclass(kind, types.ModuleType):
         return "module"

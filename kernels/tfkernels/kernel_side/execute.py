@@ -19,7 +19,7 @@ import ipykernel
 from tfkernels import protocol
 from tfkernels.errors import ExchangeError, MissingPackage, TFKernelsError
 from tfkernels.kernel_side import complete, stdout
-from tfkernels.kernel_side.interrupt import StopButton
+from tfkernels.kernel_side.interrupt import Interrupts
 from tfkernels.transfer.shared_memory.mapping_cache import DEFAULT_IDLE_SECONDS, idle_seconds
 
 if typing.TYPE_CHECKING:
@@ -30,65 +30,63 @@ Reply = typing.Dict[str, typing.Any]
 
 
 def install_hooks(kernel: typing.Any, foreign: bool = False) -> None:
-    """From now on ``kernel`` takes values along. A second time nothing changes.
+    """Makes a kernel pass values with execute requests. A second call changes nothing.
 
-    In a ``foreign``, a kernel that is not one of tfkernels, requests of others are answered as ever.
+    A ``foreign`` kernel, one that is not of tfkernels, answers all other requests as before.
     """
-    if not isinstance(getattr(kernel, "tfkernels", None), Exchange):
-        kernel.tfkernels = Exchange(kernel, foreign)
+    if not isinstance(getattr(kernel, "tfkernels", None), Hooks):
+        kernel.tfkernels = Hooks(kernel, foreign)
         kernel.shell_handlers["execute_request"] = kernel.tfkernels.execute_request
         kernel.do_execute = kernel.tfkernels.do_execute
         complete.install_hook(kernel)
 
 
-def _awaited(method: typing.Any) -> typing.Any:
-    """ipykernel 5, the last for Python 3.6, waits for futures and takes a coroutine for the reply itself."""
+def _as_future(method: typing.Any) -> typing.Any:
+    """For ipykernel 5, the last one for Python 3.6, which takes a coroutine for the reply itself."""
     if ipykernel.version_info[0] >= 6:
         return method
     return functools.wraps(method)(lambda *args, **options: asyncio.ensure_future(method(*args, **options)))
 
 
 async def _result(returned: typing.Any) -> typing.Any:
-    """Of a method that returns what it has, or something to wait for: releases of ipykernel differ."""
+    """The result of a method that is a coroutine in some releases of ipykernel."""
     return await returned if inspect.isawaitable(returned) else returned
 
 
-class Exchange:
-    """Belongs to one kernel and stands before its ``execute_request`` and ``do_execute``."""
+class Hooks:
+    """The ``execute_request`` and ``do_execute`` of one kernel, around its own."""
 
     def __init__(self, kernel: typing.Any, foreign: bool) -> None:
         self._kernel = kernel
         self._foreign = foreign
         self._shell = kernel.shell
-        self._handle = kernel.shell_handlers["execute_request"]
-        self._native = kernel.do_execute
+        self._native_request = kernel.shell_handlers["execute_request"]
+        self._native_execute = kernel.do_execute
         self._cancel_token: typing.Optional[int] = None
         self._pause = kernel._execute_sleep  # noqa: SLF001 (a setting, under that name)
-        self._tidying: typing.Optional[asyncio.TimerHandle] = None
-        self._stop_button = StopButton(kernel.shell)
+        self._expiry: typing.Optional[asyncio.TimerHandle] = None
+        self._interrupts = Interrupts(kernel.shell)
 
-    @_awaited
+    @_as_future
     async def execute_request(self, *message: typing.Any) -> None:
-        """Once it has published the cell, its sender knows that an interrupt is for that cell."""
-        asked = self._request()
-        if self._foreign and not asked:
-            await _result(self._handle(*message))
+        request = self._request()
+        if self._foreign and not request:
+            await _result(self._native_request(*message))
             return
-        self._stop_button.listen(asyncio.get_event_loop())
-        with self._stop_button.waiting(), self._hurried(bool(asked)):
-            await _result(self._handle(*message))
+        self._interrupts.wake_loop(asyncio.get_event_loop())
+        with self._interrupts.deferred(), self._no_pause(bool(request)):
+            await _result(self._native_request(*message))
 
     @contextlib.contextmanager
-    def _hurried(self, asked: bool) -> typing.Iterator[None]:
-        """ipykernel waits before it replies, so that clients which go on at the reply have seen what was printed. Those
-        who send such a request go on when they have seen that the kernel is idle, which comes after all of that."""
-        self._kernel._execute_sleep = 0 if asked else self._pause  # noqa: SLF001
+    def _no_pause(self, requested: bool) -> typing.Iterator[None]:
+        """Leaves out ipykernel's pause before the reply: our client waits for the idle message, which comes after."""
+        self._kernel._execute_sleep = 0 if requested else self._pause  # noqa: SLF001
         try:
             yield
         finally:
             self._kernel._execute_sleep = self._pause  # noqa: SLF001
 
-    @_awaited
+    @_as_future
     async def do_execute(
         self,
         code: str,
@@ -98,64 +96,58 @@ class Exchange:
         allow_stdin: bool = False,
         **options: typing.Any,
     ) -> Reply:
-        if self._foreign and not self._request():
-            native = self._native(code, silent, store_history, user_expressions, allow_stdin, **options)
+        async def run() -> Reply:
+            native = self._native_execute(code, silent, store_history, user_expressions, allow_stdin, **options)
             return typing.cast(Reply, await _result(native))
-        reply = await self._do_execute(code, silent, store_history, user_expressions, allow_stdin, **options)
+
+        if self._foreign and not self._request():
+            return await run()
+        reply = await self._exchange(run, allow_stdin)
         stdout.drain()
         return reply
 
     def _request(self) -> typing.Dict[str, typing.Any]:
-        """What came along with the request."""
+        """What another kernel wants with the request that is handled now."""
         return (self._shell.get_parent().get("metadata") or {}).get("tfkernels") or {}
 
-    async def _do_execute(
-        self,
-        code: str,
-        silent: bool,
-        store_history: bool,
-        user_expressions: typing.Optional[typing.Dict[str, str]],
-        allow_stdin: bool,
-        **options: typing.Any,
-    ) -> Reply:
-        exchange: typing.Dict[str, typing.Any] = {}
+    async def _exchange(self, run: typing.Callable[[], typing.Awaitable[Reply]], allow_stdin: bool) -> Reply:
+        """Binds the inputs, runs the cell and adds the outputs to its reply."""
+        request: typing.Dict[str, typing.Any] = {}
         try:
-            asked = self._request()
-            exchange = protocol.check_request(asked) if asked else {}
-            if exchange.get("cancel_token") and not self._take(exchange["cancel_token"]):
-                raise ExchangeError("the cell was withdrawn while it waited here")
-            if exchange.get("inputs") or exchange.get("outputs"):
-                self._tidy_later()
-            if exchange.get("inputs"):
-                self._shell.user_ns.update(_parcel().unpack(exchange["inputs"]))
-            native = self._native(code, silent, store_history, user_expressions, allow_stdin, **options)
-            reply = await _result(native)
-            if exchange.get("outputs") and reply["status"] == "ok":
+            request = protocol.check_request(self._request()) if self._request() else {}
+            if request.get("cancel_token") and not self._take_cancel_token(request["cancel_token"]):
+                raise ExchangeError("The cell was withdrawn while it waited here.")
+            if request.get("inputs") or request.get("outputs"):
+                self._expire_later()
+            if request.get("inputs"):
+                self._shell.user_ns.update(_message().unpack(request["inputs"]))
+            reply = await run()
+            if request.get("outputs") and reply["status"] == "ok":
                 self._kernel._forward_input(allow_stdin)  # noqa: SLF001 (`%tf1 input()` asks in the notebook, too)
                 try:
-                    with self._stop_button.reaching():
-                        reply["tfkernels"] = self._collect(exchange)
+                    with self._interrupts.allowed():
+                        reply["tfkernels"] = self._write_outputs(request)
                 finally:
                     self._kernel._restore_input()  # noqa: SLF001
-        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (everything needs an answer)
-            # ipykernel would send no reply at all, and whoever waits for one would wait for ever: it happens when
-            # IPython 7.34's traceback formatter itself raises on an error inside TensorFlow.
-            return self._failed(error, exchange)
-        return typing.cast(Reply, reply)
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (the caller would wait for ever for a reply)
+            return self._failure(error, request)
+        return reply
 
-    def _take(self, cancel_token: "Address") -> bool:
-        """Whether the sender's file is still there, and its lock free. It stays taken until the next one is: who sent
-        the cell may hear later than it ends that it ever began."""
+    def _take_cancel_token(self, address: "Address") -> bool:
+        """Whether the caller's file is still there and this kernel could lock it.
+
+        It stays locked until the next token: the caller may hear of the cell's begin after its end.
+        """
         if self._cancel_token is not None:
             os.close(self._cancel_token)
             self._cancel_token = None
         try:
-            descriptor = os.open(cancel_token["path"], os.O_RDWR)
+            descriptor = os.open(address["path"], os.O_RDWR)
         except OSError:
             return False
         found = os.fstat(descriptor)
         try:
-            if (found.st_dev, found.st_ino) != (cancel_token["device"], cancel_token["inode"]):
+            if (found.st_dev, found.st_ino) != (address["device"], address["inode"]):
                 raise OSError("another file has its name by now")
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -164,38 +156,36 @@ class Exchange:
         self._cancel_token = descriptor
         return True
 
-    def _collect(self, exchange: typing.Dict[str, typing.Any]) -> "Descriptor":
-        outputs: typing.Dict[str, str] = exchange["outputs"]
-        parcels = _parcel()
+    def _write_outputs(self, request: typing.Dict[str, typing.Any]) -> "Descriptor":
+        message = _message()
         from tfkernels.transfer.shared_memory.reader import can_be_overwritten
         from tfkernels.transfer.shared_memory.segment import MIN_MAPPED_BYTES
         from tfkernels.transfer.shared_memory.writer import open_for_writing
 
-        parcel = parcels.ValueMessage(
-            {name: self._evaluate(text, exchange["kernel"]) for name, text in outputs.items()}
-        )
-        large = parcel.size >= MIN_MAPPED_BYTES
-        address = next(
-            (each for each in exchange["reuse_input_segments"] if large and can_be_overwritten(each, parcel.size)), None
-        )
-        address = address or exchange["segment"]
+        values = {name: self._evaluate(text, request["kernel"]) for name, text in request["outputs"].items()}
+        # The values are in no variable when they are written: memory of arrays without a name is released early.
+        packed = message.ValueMessage(values)
+        del values
+        reusable = request["reuse_input_segments"] if packed.size >= MIN_MAPPED_BYTES else []
+        address = next((address for address in reusable if can_be_overwritten(address, packed.size)), None)
+        address = address or request["segment"]
         with open_for_writing(address) as descriptor:
-            written: Descriptor = parcel.write(descriptor, address, once=True)
+            written: Descriptor = packed.write(descriptor, address, once=True)
         return written
 
-    def _tidy_later(self) -> None:
-        """Memory does not stay mapped for long. Whoever owns it may have let it go, or was killed, and cannot tell."""
-        if self._tidying is None:
-            self._tidying = asyncio.get_event_loop().call_later(max(_idle() / 2, 1.0), self._tidy)
+    def _expire_later(self) -> None:
+        """Frees mapped memory after a while. Its owner may have released it, or was killed, and cannot tell."""
+        if self._expiry is None:
+            self._expiry = asyncio.get_event_loop().call_later(max(_idle_seconds() / 2, 1.0), self._expire)
 
-    def _tidy(self) -> None:
+    def _expire(self) -> None:
         from tfkernels.transfer.shared_memory import reader, writer
 
-        self._tidying = None
-        for kept in (reader.cache, writer.cache):
-            kept.expire(_idle())
+        self._expiry = None
+        for cache in (reader.cache, writer.cache):
+            cache.expire(_idle_seconds())
         if reader.cache or writer.cache or reader.views():
-            self._tidy_later()
+            self._expire_later()
 
     def _evaluate(self, expression: str, kernel: str) -> typing.Any:
         if expression.isidentifier() and expression not in self._shell.user_ns:
@@ -203,15 +193,15 @@ class Exchange:
                 return self._shell.ev(expression)  # a builtin, or a constant such as None
             except NameError:
                 raise ExchangeError(
-                    f"there is no {expression!r} in kernel {kernel} after the cell ran, so nothing was bound here; "
-                    f"assign {expression} there, or write the name that the cell does set"
+                    f"There is no {expression!r} in kernel {kernel} after the cell ran, so nothing was bound here. "
+                    f"Assign {expression} there, or write the name that the cell sets."
                 ) from None
         return self._shell.ev(expression)
 
-    def _failed(self, error: BaseException, exchange: typing.Dict[str, typing.Any]) -> Reply:
+    def _failure(self, error: BaseException, request: typing.Dict[str, typing.Any]) -> Reply:
         ours = isinstance(error, TFKernelsError)
-        if isinstance(error, MissingPackage) and exchange:
-            error = error.seen_from(exchange["kernel"], exchange["magic"])
+        if isinstance(error, MissingPackage) and request:
+            error = error.seen_from(request["kernel"], request["magic"])
         return {
             "status": "error",
             "ename": type(error).__name__,
@@ -224,31 +214,31 @@ class Exchange:
         }
 
     def _traceback(self, error: BaseException) -> typing.List[str]:
-        """As IPython shows it, without our own frames; plainly, if IPython's formatter is what failed."""
+        """As IPython shows it, without our frames; or Python's own if that fails."""
         frames = error.__traceback__
         while frames is not None and frames.tb_frame.f_globals.get("__name__", "").startswith(_OUR_FRAMES):
             frames = frames.tb_next
         try:
             lines: typing.List[str] = self._shell.InteractiveTB.structured_traceback(type(error), error, frames)
-        except Exception:  # noqa: BLE001 (see above)
+        except Exception:  # noqa: BLE001 (the formatter raises anything)
             return traceback.format_exception(type(error), error, error.__traceback__)
         return lines
 
 
-def _idle() -> float:
+def _idle_seconds() -> float:
     try:
         return idle_seconds()
-    except ValueError:  # the side that called says so
+    except ValueError:  # the calling kernel reports it
         return DEFAULT_IDLE_SECONDS
 
 
-def _parcel() -> typing.Any:
-    """The module of parcels, which needs NumPy. Raises ``MissingPackage`` in an environment that has none."""
+def _message() -> typing.Any:
+    """The module that needs NumPy. Raises ``MissingPackage`` in an environment that has none."""
     try:
-        from tfkernels.transfer import message as parcel
+        from tfkernels.transfer import message
     except ImportError as error:
         raise MissingPackage("numpy", "a request with values", str(error)) from error
-    return parcel
+    return message
 
 
 _OUR_FRAMES = ("tfkernels.", "ipykernel.", "IPython.")

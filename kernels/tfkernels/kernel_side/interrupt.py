@@ -1,94 +1,89 @@
-"""The stop button interrupts the code of a cell, and not what IPython does around it.
+"""Interrupts (SIGINT) in the kernel that is called: they reach the code of a cell, and not IPython around it.
 
-A ``KeyboardInterrupt`` in a callback of IPython is printed and forgotten, and the cell runs all the same; one while the
-history is written moves the history to a new session; in one of ipykernel's before that it is lost, too. Here an
-interrupt waits until the cell's own code begins.
+An interrupt waits until that code begins. See docs/design/kernel-side.md.
 """
 
 import asyncio
 import functools
-import os
 import signal
 import threading
 import typing
 from contextlib import contextmanager, suppress
 
 
-def _nothing() -> None:
-    """The signal is ignored, as it is by default."""
+def _ignore() -> None:
+    """Handles a signal that programs ignore by default."""
 
 
-class StopButton:
-    """SIGINT in a kernel's main thread, while a request is handled."""
+class Interrupts:
+    """SIGINT in a kernel's main thread, while it handles a request."""
 
     def __init__(self, shell: typing.Any) -> None:
-        self._pressed = self._listens = False
-        # Not around more: only from within it does IPython show an interrupt and count the cell.
+        self._pending = self._wakes_loop = False
+        # Only from within run_code does IPython show an interrupt and count the cell.
         shell.run_code = self._interruptible(shell.run_code)
         evaluate = shell.user_expressions
 
         def user_expressions(expressions: typing.Any) -> typing.Any:
-            with self.reaching():
+            with self.allowed():
                 return evaluate(expressions)
 
         shell.user_expressions = user_expressions
 
-    def listen(self, loop: asyncio.AbstractEventLoop) -> None:
-        """To a signal that means nothing, and ends what an interrupt does not: see ``nudge`` in ``client.process``.
+    def wake_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Makes signals wake the event loop, so that a cell that awaits is interrupted at once.
 
-        A cell that awaits is cancelled by a callback, which sleeps with the loop: ipykernel takes the interrupt when
-        something else happens. A loop with a signal handler, whichever it is, is woken by every signal.
+        The handler is for SIGURG, which means nothing: see ``nudge`` in ``client.process``.
         """
-        if self._listens or os.name != "posix" or threading.current_thread() is not threading.main_thread():
+        if self._wakes_loop or threading.current_thread() is not threading.main_thread():
             return
-        self._listens = True
-        # asyncio's words for a loop that takes no signal handlers, and for a signal that cannot be had. An interrupt is
-        # as late as it is natively then, which is no reason not to run the cell.
+        self._wakes_loop = True
+        # asyncio's errors for a loop that takes no signal handlers, and for a signal that is taken
         with suppress(NotImplementedError, RuntimeError):
-            loop.add_signal_handler(signal.SIGURG, _nothing)
+            loop.add_signal_handler(signal.SIGURG, _ignore)
             signal.siginterrupt(signal.SIGURG, True)
 
     @contextmanager
-    def waiting(self) -> typing.Iterator[None]:
-        """An interrupt is kept until ``reaching`` begins, and forgotten when that has ended: it came too late."""
+    def deferred(self) -> typing.Iterator[None]:
+        """Defers interrupts until ``allowed`` begins, and drops those that come after its end: they are too late."""
         if threading.current_thread() is not threading.main_thread():  # a subshell: signals do not arrive there
             yield
             return
-        self._pressed = False
-        previous = signal.signal(signal.SIGINT, self._press)
+        self._pending = False
+        previous = signal.signal(signal.SIGINT, self._defer)
         try:
             yield
         finally:
-            # ipykernel's own, which raises, goes at the end of the request; until then an interrupt is as late as here.
+            # ipykernel removes its own handler, which raises, at the end of the request.
             if previous is not signal.default_int_handler:
                 signal.signal(signal.SIGINT, previous)
 
     @contextmanager
-    def reaching(self) -> typing.Iterator[None]:
-        """An interrupt raises ``KeyboardInterrupt``, also one that came before."""
-        if signal.getsignal(signal.SIGINT) != self._press:  # a cell with `await`, which ipykernel cancels itself
-            self._raise_if_pressed()
+    def allowed(self) -> typing.Iterator[None]:
+        """Lets interrupts raise ``KeyboardInterrupt``, including a deferred one."""
+        if signal.getsignal(signal.SIGINT) != self._defer:  # a cell with `await`, which ipykernel cancels itself
+            self._raise_pending()
             yield
             return
         try:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-            self._raise_if_pressed()
+            self._raise_pending()
             yield
         finally:
-            signal.signal(signal.SIGINT, self._press)
+            signal.signal(signal.SIGINT, self._defer)
 
-    def _raise_if_pressed(self) -> None:
-        pressed, self._pressed = self._pressed, False
-        if pressed:
+    def _raise_pending(self) -> None:
+        pending, self._pending = self._pending, False
+        if pending:
             raise KeyboardInterrupt
 
-    def _press(self, *_: object) -> None:
-        self._pressed = True
+    def _defer(self, *_: object) -> None:
+        self._pending = True
 
     def _interruptible(self, method: typing.Any) -> typing.Any:
         @functools.wraps(method)
         async def run(*args: typing.Any, **options: typing.Any) -> typing.Any:
-            with self.reaching():
+            with self.allowed():
                 return await method(*args, **options)
 
         return run

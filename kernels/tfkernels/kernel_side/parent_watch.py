@@ -1,7 +1,6 @@
-"""Ends this kernel when the process that started it is gone, however that one ended.
+"""Watch of the parent process: the kernel ends when the process that started it is gone, however that one ended.
 
-ipykernel's own poller of the Python 3.7 era waits for a parent with the number 1. Under a process supervisor that
-adopts orphans that never comes, and the kernel lives on with the GPU's memory.
+See docs/design/kernel-side.md.
 """
 
 import fcntl
@@ -12,33 +11,30 @@ import threading
 import time
 import typing
 
-PERIOD = 0.5
+POLL_INTERVAL = 0.5
 """Seconds between two looks at the parent's number."""
 
 FOLDER = os.environ.pop("TFKERNELS_FOLDER", None)
-"""The private folder that is to be deleted with this process, if another kernel started it. Not for its children."""
-
+"""The private folder that is deleted with this process, if another kernel started it. Not for its children."""
 
 watching = False
 
 
 def watch() -> None:
-    """Starts the watching thread, if this process was started by a notebook's kernel or directly by a server."""
+    """Starts the watch, if a notebook's kernel started this process, or a server did so directly."""
     owner = os.environ.get("JPY_PARENT_PID", "")
-    # On Windows a process's parent number never changes; ipykernel watches a handle there instead.
-    if os.name != "posix" or not owner.isdigit():
+    if not owner.isdigit():
         return
     if FOLDER is not None:
         watch_folder(FOLDER, os.getpid())
-    elif int(owner) == os.getppid():  # else something stands between the server and this kernel
+    elif int(owner) == os.getppid():  # else another program is between the server and this kernel
         _start(_wait_for_parent, int(owner))
 
 
 def watch_folder(folder: str, group: int) -> None:
-    """Ends this process and its process group when nobody holds the lock of the private folder any more.
+    """Ends this process and its process ``group`` when the lock of the private folder is free.
 
-    The lock is that of another kernel, and goes with it. ``group`` is what that one started: its leader is this
-    process, or a program that stands between.
+    The kernel that started the group holds the lock. The group's leader is this process, or a program in between.
     """
     if not watching:
         _start(_wait_for_lock, folder, group)
@@ -52,7 +48,7 @@ def _start(watcher: typing.Callable[..., None], *arguments: typing.Any) -> None:
 
 def _wait_for_parent(parent: int) -> None:
     while os.getppid() == parent:
-        time.sleep(PERIOD)
+        time.sleep(POLL_INTERVAL)
     _end(os.getpid())
 
 
@@ -75,10 +71,7 @@ def _end(group: int) -> None:
 
 
 def log_errors(folder: str) -> None:
-    """Gives file descriptor 2 back to the owner's log.
-
-    ipykernel reads it through a pipe that dies with this process, and with it what a crash said last.
-    """
+    """Connects file descriptor 2 to the owner's log: ipykernel's pipe would lose the last words of a crash."""
     log = os.open(os.path.join(folder, "stderr"), os.O_WRONLY | os.O_APPEND)
     os.dup2(log, 2)
     os.close(log)
