@@ -72,5 +72,5 @@ def check_request(request: typing.Any) -> typing.Dict[str, typing.Any]:
         raise ExchangeError.of_format(request.get("format") if isinstance(request, dict) else None, REQUEST_FORMAT)
     missing = [key for key in _REQUIRED if key not in request]
     if missing:
-        raise ExchangeError(f"what was asked for is damaged: the request has no {', '.join(missing)}")
+        raise ExchangeError(f"The request is damaged: it has no {', '.join(missing)}.")
     return request

@@ -42,14 +42,14 @@ def record(
     ``tfkernels.compare`` takes them, if they are not to be those of the report. The same name again replaces what was
     recorded before. Outside of a batch this only shows the value.
 
-    Raises ``NotPortable`` if a part of the value cannot travel, ``UsageError`` for a name or tolerance that is none,
+    Raises ``NotPortable`` if a part of the value cannot be passed, ``UsageError`` for a bad name or tolerance, and
     ``ExchangeError`` if the value cannot be written. Then nothing is recorded.
     """
     if not isinstance(name, str) or not name.strip():
-        raise UsageError(f"a result is recorded under a name, a text that says what it is; this is none: {name!r}")
+        raise UsageError(f"record() needs a non-empty string as name, got {name!r}.")
     for option, tolerance in (("rtol", rtol), ("atol", atol)):
         if tolerance is not None and not _is_tolerance(tolerance):
-            raise UsageError(f"{option} is a number, 0 or more; this is none: {tolerance!r}")
+            raise UsageError(f"{option} must be a number from 0 on, got {tolerance!r}.")
     folder = os.environ.get(FOLDER)
     if not folder:
         _show(value)
@@ -59,7 +59,7 @@ def record(
     try:
         content = ValueMessage({VALUE: value}).to_bytes()
     except NotPortable as error:
-        raise NotPortable(f"{name!r} cannot be recorded: {error}") from None
+        raise NotPortable(f"cannot record {name!r}: {error}") from None
     digest = hashlib.sha256(content).hexdigest()
     small = len(content) <= INLINE
     entry = {
@@ -80,7 +80,7 @@ def record(
                 lines.write(json.dumps(entry) + "\n")
     except OSError as error:
         raise ExchangeError(
-            f"{name!r} cannot be recorded: {error.strerror} ({folder}); free some space there, or record less"
+            f"Cannot record {name!r}: {error.strerror} ({folder}). Free some space there, or record less."
         ) from error
 
 

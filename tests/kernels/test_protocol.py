@@ -57,7 +57,7 @@ def test_a_request_made_by_hand(remote: Kernel) -> None:
             "has no reuse_input_segments",
             id="no segments to reuse",
         ),
-        pytest.param(without("kernel", "segment"), "damaged: the request has no kernel, segment", id="no kernel"),
+        pytest.param(without("kernel", "segment"), "damaged: it has no kernel, segment", id="no kernel"),
     ],
 )
 def test_malformed_requests_are_answered_and_not_run(remote: Kernel, along: Any, says: str) -> None:

@@ -192,8 +192,8 @@ except tfkernels.errors.ExchangeError as caught:
     [
         ("pd.Series(np.array(['9999'], 'M8[s]'))", "pandas 1.3.5 here holds times in nanoseconds only"),
         ("pd.Timedelta(10**12, 's').as_unit('s')", "pandas 1.3.5 here holds times in nanoseconds only"),
-        ("sp.csr_array((2, 2))", "has none such; pass scipy.sparse.csr_matrix(x)"),
-        ("np.array(['a'], 'T')", "pass x.astype(object)"),
+        ("sp.csr_array((2, 2))", "has none. Pass scipy.sparse.csr_matrix(x)."),
+        ("np.array(['a'], 'T')", "Pass x.astype(object)"),
         ("__import__('datetime').datetime(2020, 1, 1, tzinfo=__import__('zoneinfo').ZoneInfo('UTC'))", "in UTC"),
         ("np.ones(1, __import__('ml_dtypes').float8_e4m3)", "%%python3.7\n!pip install ml_dtypes"),
     ],

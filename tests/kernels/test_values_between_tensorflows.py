@@ -191,7 +191,7 @@ def test_what_has_no_value_says_so(eager: Kernel) -> None:
 def test_values_of_a_session_arrive_as_they_are(eager: Kernel) -> None:
     eager.run("old.run('own = tensors()'); arrived = old['own']")
     assert eager["differing(arrived, own)"] == {}
-    with pytest.raises(ExchangeError, match=r"(?s)SparseTensorValue arrived.*lacks tensorflow.*pip install"):
+    with pytest.raises(ExchangeError, match=r"(?s)SparseTensorValue.*lacks tensorflow.*pip install"):
         tfkernels.kernel("tf1").run("import tensorflow as tf", outputs={"x": "tf.SparseTensorValue([[0]], [1.0], [1])"})
 
 

@@ -154,4 +154,4 @@ _DAMAGE_ERRORS = (
 
 
 def _damaged(error: Exception) -> ExchangeError:
-    return ExchangeError(f"what arrived is damaged, or from another version of tfkernels ({error!r})")
+    return ExchangeError(f"The message is damaged, or from another version of tfkernels: {error!r}.")

@@ -43,7 +43,7 @@ def encode_dtype(dtype: "np.dtype[typing.Any]") -> Spec:
         return text
     if dtype.hasobject:
         raise NotPortable(
-            f"dtype {dtype} holds Python objects inside a record; pass the fields, {{name: x[name] for name in "
+            f"dtype {dtype} holds Python objects inside a record. Pass its fields: {{name: x[name] for name in "
             f"x.dtype.names}}"
         )
     if dtype.names is not None:
@@ -60,8 +60,7 @@ def encode_dtype(dtype: "np.dtype[typing.Any]") -> Spec:
         return {"registered": name}
     if dtype.kind not in _PLAIN_KINDS or dtype.type.__module__ != "numpy":
         raise NotPortable(
-            f"dtype {dtype} is neither one of NumPy's own numeric, text or time dtypes nor of ml_dtypes; "
-            "convert it first, for example with .astype('float32')"
+            f"dtype {dtype} is neither NumPy's nor of ml_dtypes. Convert it, for example with .astype('float32')."
         )
     return dtype.str
 
@@ -99,8 +98,8 @@ def _decode_registered(name: str) -> "np.dtype[typing.Any]":
     for dtype in _registered(name):
         return dtype
     raise ExchangeError(
-        f"an array of {name} arrived, and ml_dtypes {ml_dtypes.__version__} here has none such; a newer one may "
-        f"(!pip install -U ml_dtypes), or pass x.astype('float32')"
+        f"An array of {name} arrived, and ml_dtypes {ml_dtypes.__version__} here has none. Try a newer one "
+        f"(!pip install -U ml_dtypes), or pass x.astype('float32')."
     )
 
 
@@ -125,9 +124,9 @@ def decode_dtype(spec: Spec) -> "np.dtype[typing.Any]":
     try:
         dtype = _decode(spec)
     except (TypeError, ValueError, KeyError) as error:
-        raise ExchangeError(f"NumPy {np.__version__} here has no dtype {spec!r} ({error})") from error
+        raise ExchangeError(f"NumPy {np.__version__} here has no dtype {spec!r}: {error}") from error
     if dtype.hasobject:
-        raise ExchangeError(f"refused: dtype {spec!r} would read Python objects from raw bytes")
+        raise ExchangeError(f"The message is damaged: dtype {spec!r} would read Python objects from raw bytes.")
     return dtype
 
 

@@ -21,7 +21,7 @@ FindForwarded = typing.Callable[[Array], typing.Optional[typing.Tuple[int, int]]
 """Offset and number of the forwarded segment that an array lies in already."""
 
 MAX_NON_STRINGS = 16
-"""Distinct objects that are not strings (None, NaN, …) in an object array that still travels as text."""
+"""Distinct objects that are not strings (None, NaN, …) in an object array that is still sent as text."""
 
 
 class Encoder:
@@ -95,7 +95,7 @@ class Encoder:
         self._parts += len(items)
         if self._parts > MAX_PARTS:
             raise NotPortable(
-                f"the values have more than {MAX_PARTS:,} parts together; pass numbers as arrays, or less at a time"
+                f"the values have more than {MAX_PARTS:,} parts together. Pass numbers as arrays, or less at a time."
             )
         self._open.add(id(owner))
         nodes: typing.List[Node] = []

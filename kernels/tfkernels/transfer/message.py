@@ -31,7 +31,7 @@ _HEADER_BYTES = ALIGNMENT
 
 
 class ValueMessage:
-    """Values encoded and checked, not yet written: if one of them cannot travel, nothing has been touched."""
+    """Values encoded and checked, not yet written. Raises ``NotPortable`` if a part of them cannot be passed."""
 
     def __init__(
         self, values: typing.Mapping[str, typing.Any], forwarded: typing.Optional["ForwardedArrays"] = None
@@ -44,7 +44,7 @@ class ValueMessage:
             except NotPortable as error:
                 raise error.within(name) from None
             except RecursionError as error:
-                raise _no_stack(f"{name}: it is") from error
+                raise _too_deep(f"{name}: it is") from error
         skeleton = {"forms": encoder.forms(), "values": nodes, "views": encoder.min_view_bytes()}
         self.forwarded = forwarded
         self._buffers = encoder.buffers
@@ -52,7 +52,7 @@ class ValueMessage:
         try:
             self._skeleton = json.dumps(skeleton, separators=(",", ":")).encode("ascii")
         except RecursionError as error:
-            raise _no_stack(f"{', '.join(nodes)}: it is") from error
+            raise _too_deep(f"{', '.join(nodes)}: it is") from error
 
     @property
     def size(self) -> int:
@@ -152,16 +152,16 @@ def _exchange_errors() -> typing.Iterator[None]:
     try:
         yield
     except RecursionError as error:
-        raise _no_stack("what arrived is damaged, or") from error
+        raise _too_deep("The message is damaged, or it is") from error
     except MemoryError as error:
-        raise ExchangeError("there is not enough memory here for what arrived; free some, or pass less") from error
+        raise ExchangeError("There is not enough memory here for what arrived. Free some, or pass less.") from error
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
-        raise ExchangeError(f"what arrived is damaged ({error!r})") from error
+        raise ExchangeError(f"The message is damaged: {error!r}.") from error
 
 
-def _no_stack(beginning: str) -> ExchangeError:
+def _too_deep(beginning: str) -> ExchangeError:
     limit = sys.getrecursionlimit()
     return ExchangeError(
-        f"{beginning} nested deeper than the stack of calls has room for; pass it from a function that is called less "
+        f"{beginning} nested deeper than the stack of calls has room for. Pass it from a function that is called less "
         f"deep, or allow more than {limit:,} calls: import sys; sys.setrecursionlimit({2 * limit})"
     )

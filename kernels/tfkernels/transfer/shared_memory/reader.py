@@ -177,7 +177,7 @@ def _bytes(descriptor: int, size: int, offset: int) -> bytes:
 
 
 def _too_short() -> ExchangeError:
-    return ExchangeError("the shared memory of the other kernel is shorter than announced")
+    return ExchangeError("The other kernel's shared memory is shorter than announced. Run the cell again.")
 
 
 def forget(segment: Identity) -> None:

@@ -113,7 +113,7 @@ def _write(descriptor: int, offset: int, data: typing.Any) -> None:
 
 def _no_room(size: int, why: str) -> ExchangeError:
     return ExchangeError(
-        f"there is no room in shared memory for {size:,} more bytes ({why}); free memory, or pass less at a time"
+        f"There is no room in shared memory for {size:,} more bytes: {why}. Free memory, or pass less at a time."
     )
 
 

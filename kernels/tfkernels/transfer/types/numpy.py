@@ -40,8 +40,7 @@ def _strings_parts(array: Array) -> Parts:
 def _strings(items: Array, coerce: bool, missing: typing.List[typing.Any]) -> Array:
     if not hasattr(np, "dtypes") or not hasattr(np.dtypes, "StringDType"):
         raise ExchangeError(
-            f"an array of NumPy 2's StringDType arrived, and NumPy {np.__version__} here has none such; pass "
-            f"x.astype(object)"
+            f"An array of StringDType arrived, and NumPy {np.__version__} here has none. Pass x.astype(object)."
         )
     options = {"na_object": missing[0]} if missing else {}
     return items.astype(np.dtypes.StringDType(coerce=coerce, **options))

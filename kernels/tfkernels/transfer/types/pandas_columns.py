@@ -44,9 +44,8 @@ def fitting(array: "np.ndarray[typing.Any, typing.Any]") -> "np.ndarray[typing.A
     limit = (2**63 - 1) // nanoseconds
     if not ((steps == np.iinfo("i8").min) | (np.abs(steps) <= limit)).all():
         raise ExchangeError(
-            f"{array.dtype} values arrived, and pandas {pd.__version__} here holds times in nanoseconds only, which "
-            f"end in the years 1677 and 2262 (time differences: at 292 years); pass what lies within, or as a "
-            f"NumPy array"
+            f"{array.dtype} values arrived, and pandas {pd.__version__} here holds times in nanoseconds only: from "
+            f"1677 to 2262, and differences up to 292 years. Pass times within, or a NumPy array."
         )
     return array.astype(array.dtype.str[:2] + "8[ns]")
 
@@ -174,7 +173,6 @@ def find(value: typing.Any) -> typing.Optional[Kind]:
     kind = _BY_TYPE.get(type(value)) or _NULLABLE.get(type(value)) or _BY_DTYPE.get(type(value.dtype))
     if kind is None:
         raise NotPortable(
-            f"pandas values of dtype {value.dtype} cannot be passed; convert them first, for example with "
-            f".astype(object)"
+            f"pandas values of dtype {value.dtype} cannot be passed. Convert them, for example with .astype(object)."
         )
     return kind

@@ -37,7 +37,9 @@ def offset(described: typing.Any) -> Offset:
         return None
     name, count, normalize, options = described
     if name not in _CLASSES or not hasattr(pd.offsets, name):
-        raise ExchangeError(f"a time series of frequency {name} arrived, which pandas {pd.__version__} here has not")
+        raise ExchangeError(
+            f"The frequency {name} arrived, and pandas {pd.__version__} here has none. Set freq to None."
+        )
     return getattr(pd.offsets, name)(count, normalize=normalize, **options)
 
 
@@ -54,5 +56,5 @@ def describe_zone(zone: typing.Any) -> Zone:
         return name
     offset = zone.utcoffset(None)
     if offset is None:
-        raise NotPortable(f"time zone {zone!r} has no name; convert to a zone of zoneinfo, or to UTC")
+        raise NotPortable(f"time zone {zone!r} has no name. Convert to a zone of zoneinfo, or to UTC.")
     return float(offset.total_seconds()) or "UTC"

@@ -77,8 +77,8 @@ def _zone_info(name: str) -> typing.Any:
         from zoneinfo import ZoneInfo  # novm
     except ImportError:
         raise ExchangeError(
-            f"a time in the zone {name} arrived, and this Python has no zoneinfo (it came with 3.9); pass the time in "
-            f"UTC: value.astimezone(datetime.timezone.utc)"
+            f"A time in the zone {name} arrived, and this Python has no zoneinfo (it came with 3.9). Pass the time in "
+            f"UTC: value.astimezone(datetime.timezone.utc)."
         ) from None
     return ZoneInfo(name)
 

@@ -1,11 +1,11 @@
-"""Why a value is of no kind that travels, and what to pass instead."""
+"""The reason why a value cannot be passed, and what to pass in its place."""
 
 import enum
 import typing
 
 import numpy as np
 
-_INSTEAD: typing.Sequence[typing.Tuple[type, str]] = [
+_ALTERNATIVES: typing.Sequence[typing.Tuple[type, str]] = [
     (np.ndarray, "numpy.asarray(value)"),
     (enum.Enum, "value.value"),
     (dict, "dict(value)"),
@@ -19,18 +19,18 @@ _INSTEAD: typing.Sequence[typing.Tuple[type, str]] = [
 
 
 def why_not(value: typing.Any) -> str:
-    """The reason, with the type's full name; the first line of ``_INSTEAD`` that fits says what to pass."""
+    """The reason, with the type's full name; the first line of ``_ALTERNATIVES`` that fits says what to pass."""
     kind = type(value)
     name = f"{kind.__module__}.{kind.__qualname__}"
     if kind.__module__.split(".")[0] in ("tensorflow", "keras"):
         return (
-            f"{name} is part of a TensorFlow program and has no value by itself; run it where it lives and pass the "
-            "result, for example sess.run(tensor) or model.get_weights()"
+            f"{name} is part of a TensorFlow program and has no value by itself. Run it there and pass the result, for "
+            "example sess.run(tensor) or model.get_weights()."
         )
-    for base, instead in _INSTEAD:
+    for base, instead in _ALTERNATIVES:
         if isinstance(value, base):
-            return f"{name} is a class of its own, which another kernel need not have; pass {instead}"
+            return f"{name} is a class that another kernel may not have. Pass {instead}."
     return (
-        f"objects of type {name} cannot be passed; what can is None, numbers, text, bytes, times, NumPy arrays, pandas "
-        "and scipy.sparse objects, eager tensors, and lists, tuples, dicts and sets of these"
+        f"objects of type {name} cannot be passed. Pass None, numbers, text, bytes, times, NumPy arrays, objects of "
+        "pandas and scipy.sparse, eager tensors, or lists, tuples, dicts and sets of these."
     )

@@ -53,7 +53,7 @@ _ALTERNATIVES = {
 
 
 def find(value: typing.Any) -> typing.Optional[Kind]:
-    """The kind of a value, or ``None``. No library is imported for it: who has a value of it has imported it."""
+    """The kind of a value, or ``None``. It imports no library: the process has the value's library already."""
     library = type(value).__module__.partition(".")[0]
     found: typing.Optional[Kind] = _module(library).find(value) if library in _MODULES else None
     return found or _module("python").find(value)
@@ -72,10 +72,10 @@ def builder(name: str) -> typing.Callable[[typing.List[typing.Any]], typing.Any]
         except Exception as error:  # a damaged TensorFlow raises whatever it likes
             raise MissingPackage(library, f"a {name}", str(error), _ALTERNATIVES.get(library, "")) from error
     else:
-        raise ExchangeError(f"what arrived is damaged, or from another version of tfkernels: {name!r}")
+        raise ExchangeError(f"The message is damaged, or from another version of tfkernels: {name!r}.")
     kinds = _module(library).KINDS
     if name not in kinds:
-        raise ExchangeError(f"a {name} arrived, and {package} here has none such; pass a value of another type")
+        raise ExchangeError(f"A {name} arrived, and {package} here has none. Pass a value of another type.")
 
     def build(parts: typing.List[typing.Any]) -> typing.Any:
         try:
@@ -83,7 +83,7 @@ def builder(name: str) -> typing.Callable[[typing.List[typing.Any]], typing.Any]
         except (ExchangeError, RecursionError):
             raise
         except Exception as error:
-            raise ExchangeError(f"{package} here cannot make a {name} of what arrived: {error}") from error
+            raise ExchangeError(f"A {name} arrived, and {package} here cannot make it: {error}") from error
 
     return build
 
@@ -94,6 +94,5 @@ def _module(library: str) -> typing.Any:
         return importlib.import_module("tfkernels.transfer.types." + _MODULES[library])
     except AttributeError as error:
         raise NotPortable(
-            f"values of {library} cannot be passed here: the {library} that is installed is older than those that "
-            f"tfkernels knows ({error}); install a newer one"
+            f"this {library} is older than those that tfkernels knows ({error}). Install a newer one."
         ) from error

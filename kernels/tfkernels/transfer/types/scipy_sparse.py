@@ -25,8 +25,8 @@ def _kind(name: str, take_apart: typing.Callable[[Sparse], Parts], put_together:
     def build(*parts: typing.Any) -> Sparse:
         if not hasattr(scipy.sparse, name):  # not a matrix instead: there `*` means something else
             raise ExchangeError(
-                f"a scipy.sparse.{name} arrived, and scipy {scipy.__version__} here has none such; pass "
-                f"scipy.sparse.{name.replace('array', 'matrix')}(x)"
+                f"A scipy.sparse.{name} arrived, and scipy {scipy.__version__} here has none. "
+                f"Pass scipy.sparse.{name.replace('array', 'matrix')}(x)."
             )
         return put_together(name, *parts)
 
