@@ -46,7 +46,7 @@ def _link(environment: Environment, folder: Path) -> None:
             if compiled:
                 os.makedirs(here, exist_ok=True)
             for name in compiled:
-                with contextlib.suppress(FileExistsError):  # uv was told to compile (UV_COMPILE_BYTECODE)
+                with contextlib.suppress(FileExistsError):  # uv compiled it (UV_COMPILE_BYTECODE)
                     os.link(os.path.join(parent, name), os.path.join(here, name))
         else:
             folders[:] = [name for name in folders if name == "__pycache__" or os.path.isdir(os.path.join(here, name))]

@@ -36,8 +36,8 @@ def create(request: InstallRequest, interpreter: Interpreter, folder: Path, repo
     subject = Subject("tensorflow", release.version, interpreter.minor)
     try:
         bounds = tuple(map(str, _requirements(pins.BOUNDS, release.version, version)))
-        wanted = PackageRequest(taken, specs, bounds, subject, _specs(limits, version))
-        solve.fill(folder, wanted, request.conda, report)
+        package_request = PackageRequest(taken, specs, bounds, subject, _specs(limits, version))
+        solve.fill(folder, package_request, request.conda, report)
     except PackageNotInChannels as missing:
         if releases.platform_name() not in release.platforms:
             raise BuildFailed(

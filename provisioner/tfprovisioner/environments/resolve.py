@@ -43,16 +43,16 @@ def lock(
     options = ["--python", str(python), *only_wheels(release)]
     pinned_versions = pinned(verified or "", version)
     if verified is None:
-        wanted, constraints = list(release.requirements), list(release.constraints)
+        requirements, constraints = list(release.requirements), list(release.constraints)
         if request.gpu:
-            others = [requirement for requirement in wanted if not requirement.startswith("tensorflow")]
-            wanted = [*cuda.requirements(release), *others]
+            others = [requirement for requirement in requirements if not requirement.startswith("tensorflow")]
+            requirements = [*cuda.requirements(release), *others]
         if request.extras:
-            pinned_versions = _published(wanted, options, version)
+            pinned_versions = _published(requirements, options, version)
     else:
         replaced = _replaced([*asked, *limits], pinned_versions, release, version)
         constraints = [line for line in locks.split(verified)[0] if name_of(line) not in replaced]
-        wanted = [*constraints, *sorted(replaced)]
+        requirements = [*constraints, *sorted(replaced)]
         pinned_versions = {name: pin for name, pin in pinned_versions.items() if name not in replaced}
     siblings = siblings_of(pinned_versions) if request.extras else {}
     pinned_versions |= siblings
@@ -62,7 +62,9 @@ def lock(
     try:
         with tempfile.TemporaryDirectory() as scratch:
             stand_ins = [f"{name} @ {_empty_wheel(scratch, name, pin).as_uri()}" for name, pin in siblings.items()]
-            text = resolve([*wanted, *stand_ins, *asked], [*constraints, *limits], overrides, options, folder, say)
+            text = resolve(
+                [*requirements, *stand_ins, *asked], [*constraints, *limits], overrides, options, folder, say
+            )
         return _without(text, siblings)
     except UvFailed as error:
         reason = _explained(error.output, asked, pinned_versions, release.version) if asked else None
@@ -72,7 +74,7 @@ def lock(
 
 
 def resolve(
-    wanted: Iterable[str],
+    requirements: Iterable[str],
     constraints: Iterable[str],
     overrides: Iterable[str],
     options: Iterable[str],
@@ -88,7 +90,7 @@ def resolve(
     project, resolved = folder / "pyproject.toml", folder / "resolved.txt"
     lines = [
         '[project]\nname = "environment"\nversion = "0"',
-        f"dependencies = {json.dumps(list(wanted))}",
+        f"dependencies = {json.dumps(list(requirements))}",
         "[tool.uv]",
         f"constraint-dependencies = {json.dumps(list(constraints))}",
         f"override-dependencies = {json.dumps(list(overrides))}",
@@ -116,9 +118,9 @@ def require_published(release: Release, python: str) -> None:
     _published(release.requirements, options, python)
 
 
-def _published(wanted: Iterable[str], options: Iterable[str], python: str) -> dict[str, str]:
-    """The version of TensorFlow in the index, of those that are wanted. Raises ``BuildFailed``."""
-    alone = [requirement for requirement in wanted if name_of(requirement) in TENSORFLOWS]
+def _published(requirements: Iterable[str], options: Iterable[str], python: str) -> dict[str, str]:
+    """The version of TensorFlow in the index, of the required ones. Raises ``BuildFailed``."""
+    alone = [requirement for requirement in requirements if name_of(requirement) in TENSORFLOWS]
     with tempfile.TemporaryDirectory() as folder:
         return pinned(resolve(alone, (), (), [*options, "--no-deps"], Path(folder), lambda _: None), python)
 

@@ -86,7 +86,7 @@ def run(arguments: list[str], cwd: Path, say: Callable[[str], None]) -> None:
     lines: list[str] = []
     command = [binary, "--no-progress", "--color", "never", *arguments]
     variables = _variables()
-    if "--managed-python" in arguments:  # it is said there, and uv refuses to be told twice
+    if "--managed-python" in arguments:  # uv refuses to get it twice
         variables.pop("UV_PYTHON_PREFERENCE", None)
     with subprocesses.started(command, cwd=cwd, env=variables, stderr=subprocess.STDOUT) as process:
         assert process.stdout is not None
