@@ -127,7 +127,7 @@ import os, signal, threading, numpy as np
 from tfkernels.transfer import lease
 from tfkernels.transfer.shared_memory import pool
 def send(value):
-    with lease.pack({"x": value}) as shipment, shipment.retained():
+    with lease.pack({"x": value}) as shipment:
         return shipment.unpack()["x"]
 send(np.zeros(10**6))
 locked, go_on = threading.Event(), threading.Event()

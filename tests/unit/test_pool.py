@@ -167,15 +167,6 @@ def test_one_writing_for_several_readers() -> None:
     assert shipment.descriptor is None
 
 
-def test_leased_segments_are_not_reused_before_their_cell() -> None:
-    with pack({"x": LARGE}) as shipment:
-        waiting, segment = shipment.retained(), shipment.segment
-        waiting.__enter__()
-    assert segment not in pool_module.shared.stats().kept
-    waiting.__exit__(None, None, None)
-    assert segment in pool_module.shared.stats().kept
-
-
 def test_what_fails_in_writing_leaves_no_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
     pool_module.shared.close()
     monkeypatch.setattr(writer, "MIN_CHECKED_BYTES", 0)

@@ -100,8 +100,8 @@ def test_no_interrupt_is_lost_where_an_array_ends(
         value[0] = 7
         found = reader.find_received(value)
         assert found is not None
-        real = found._opened.mapping._unmap
-        found._opened.mapping._unmap = interrupted  # type: ignore[assignment]  # it is called in the same way
+        real = found._mapped.mapping._unmap
+        found._mapped.mapping._unmap = interrupted  # type: ignore[assignment]  # it is called in the same way
         del found
     else:
         real = mapping.is_unmodified
@@ -230,6 +230,7 @@ def test_reused_segments_have_huge_pages(segment: Segment) -> None:
     for number in (1, 2):
         value = send(segment, full(number, size))
     target = writer.cache.take((segment.address["device"], segment.address["inode"]))
+    assert target is not None
     assert np.array_equal(value, full(2, size))
     assert huge_bytes(address(value)) == huge_bytes(target.mapping.start) == 3 * HUGE_PAGE
     assert mapping.is_unmodified(address(value), size)

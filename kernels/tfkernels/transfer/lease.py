@@ -3,7 +3,6 @@
 The segment goes back to the pool when its lease is closed and no cell retains it.
 """
 
-import contextlib
 import os
 import threading
 import typing
@@ -128,16 +127,8 @@ class SegmentLease:
         segment, self._segment, self._forwarded = self._segment, None, None
         return segment
 
-    @contextlib.contextmanager
-    def retained(self) -> typing.Iterator["SegmentLease"]:
-        """Keeps the segment while a cell may read it, even after ``close``."""
-        self.retain()
-        try:
-            yield self
-        finally:
-            self.release()
-
     def retain(self) -> None:
+        """Keeps the segment while a cell may use it, even after ``close``; ``release`` ends that."""
         with _lock:
             self._users += 1
 

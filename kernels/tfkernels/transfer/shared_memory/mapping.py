@@ -79,6 +79,18 @@ class Mapping:
         return int(_library.madvise(self.start, self._pages // HUGE_PAGE * HUGE_PAGE, _COLLAPSE)) == 0
 
 
+class MappedSegment:
+    """A mapping of all of a segment, and a descriptor; both end when it is collected."""
+
+    def __init__(self, descriptor: int, size: int, shared: bool) -> None:
+        self.mapping = Mapping(descriptor, size, shared)
+        self.descriptor = os.dup(descriptor)
+
+    def __del__(self) -> None:
+        if hasattr(self, "descriptor"):
+            os.close(self.descriptor)
+
+
 def _map(address: typing.Optional[int], size: int, protection: int, kind: int, descriptor: int) -> int:
     found = _library.mmap(address, size, protection, kind, descriptor, 0)
     if found == _FAILED:

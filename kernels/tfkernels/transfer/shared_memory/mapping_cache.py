@@ -6,6 +6,9 @@ import os
 import time
 import typing
 
+if typing.TYPE_CHECKING:  # it needs NumPy
+    from tfkernels.transfer.shared_memory.mapping import MappedSegment
+
 MAX_MAPPINGS = 8
 
 DEFAULT_IDLE_SECONDS = 60.0
@@ -13,6 +16,9 @@ DEFAULT_IDLE_SECONDS = 60.0
 
 Identity = typing.Tuple[int, int]
 """Device and inode of a segment. As long as a mapping of it stays, no other file gets them."""
+
+_Used = typing.Tuple[float, "MappedSegment"]
+"""A mapping with the time of its last use."""
 
 
 def idle_seconds() -> float:
@@ -34,21 +40,22 @@ class MappingCache:
     """
 
     def __init__(self) -> None:
-        self._mappings: collections.OrderedDict[Identity, typing.Tuple[float, typing.Any]] = collections.OrderedDict()
+        self._mappings: collections.OrderedDict[Identity, _Used] = collections.OrderedDict()
         self.clear = self._mappings.clear
 
     def __len__(self) -> int:
         return len(self._mappings)
 
-    def put(self, segment: Identity, mapping: typing.Any) -> None:
+    def put(self, segment: Identity, mapping: "MappedSegment") -> None:
         self._mappings.pop(segment, None)
         self._mappings[segment] = (time.monotonic(), mapping)
         while len(self._mappings) > MAX_MAPPINGS:
             self._pop_oldest()
 
-    def take(self, segment: Identity) -> typing.Any:
+    def take(self, segment: Identity) -> typing.Optional["MappedSegment"]:
         """Removes and returns the mapping of a segment; ``None`` if there is none."""
-        return self._mappings.pop(segment, (0, None))[1]
+        found = self._mappings.pop(segment, None)
+        return None if found is None else found[1]
 
     def expire(self, seconds: float) -> None:
         """Drops mappings that were not used for so long."""
@@ -61,7 +68,7 @@ class MappingCache:
             self._mappings[segment] = (used, mapping)
             self._mappings.move_to_end(segment, last=False)
 
-    def _pop_oldest(self) -> typing.Tuple[Identity, typing.Tuple[float, typing.Any]]:
+    def _pop_oldest(self) -> typing.Tuple[Identity, typing.Tuple[float, typing.Optional["MappedSegment"]]]:
         try:
             return self._mappings.popitem(last=False)
         except KeyError:  # another thread was faster

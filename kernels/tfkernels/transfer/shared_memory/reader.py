@@ -16,7 +16,7 @@ import numpy as np
 from tfkernels.errors import ExchangeError
 from tfkernels.protocol import ALIGNMENT
 from tfkernels.transfer.shared_memory.mapping import (
-    Mapping,
+    MappedSegment,
     finalizer,
     huge_pages_tracked,
     is_fully_modified,
@@ -39,40 +39,29 @@ cache = MappingCache()
 """Mappings that no array uses."""
 
 
-class _Opened:
-    """A descriptor of a segment and a mapping of all of it; closed when it is collected."""
+def _lock(descriptor: int) -> mmap.mmap:
+    """A small mapping that keeps the segment busy until it is closed, also in forked children that have a copy.
 
-    def __init__(self, descriptor: int, size: int) -> None:
-        self.mapping = Mapping(descriptor, size, shared=False)
-        self.descriptor = os.dup(descriptor)
-
-    def lock(self) -> mmap.mmap:
-        """A small mapping that keeps the segment busy until it is closed, also in forked children that have a copy.
-
-        It keeps its own open file, and that keeps its lock, even if a daemon closes all descriptors.
-        """
-        opening = os.open(f"/proc/self/fd/{self.descriptor}", os.O_RDWR | os.O_CLOEXEC)
-        try:
-            fcntl.flock(opening, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return mmap.mmap(opening, mmap.PAGESIZE, access=mmap.ACCESS_READ)
-        finally:
-            os.close(opening)
-
-    def __del__(self) -> None:
-        if hasattr(self, "descriptor"):
-            os.close(self.descriptor)
+    It keeps its own open file, and that keeps its lock, even if a daemon closes all descriptors.
+    """
+    opened = os.open(f"/proc/self/fd/{descriptor}", os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return mmap.mmap(opened, mmap.PAGESIZE, access=mmap.ACCESS_READ)
+    finally:
+        os.close(opened)
 
 
 class Received:
     """The first ``size`` bytes of a mapping, as long as an array uses them."""
 
-    def __init__(self, opened: _Opened, lock: mmap.mmap, segment: Identity, size: int) -> None:
+    def __init__(self, mapped: MappedSegment, lock: mmap.mmap, segment: Identity, size: int) -> None:
         self.segment = segment
-        self.start = opened.mapping.start
+        self.start = mapped.mapping.start
         self.size = size
-        self._opened, self._lock = opened, lock
-        self.__array_interface__ = {**opened.mapping.__array_interface__, "shape": (size,)}
-        self._finalizer = weakref.finalize(self, _end, opened, lock, segment, size)
+        self._mapped, self._lock = mapped, lock
+        self.__array_interface__ = {**mapped.mapping.__array_interface__, "shape": (size,)}
+        self._finalizer = weakref.finalize(self, _end, mapped, lock, segment, size)
         self._finalizer.atexit = False  # the system frees it
         self.reference = weakref.ref(self, _in_use.discard)
         _in_use.add(self.reference)
@@ -102,10 +91,10 @@ _in_use: "typing.Set[weakref.ref[Received]]" = set()
 
 
 @finalizer
-def _end(opened: _Opened, lock: mmap.mmap, segment: Identity, size: int) -> None:
-    if is_unmodified(opened.mapping.start, size):
+def _end(mapped: MappedSegment, lock: mmap.mmap, segment: Identity, size: int) -> None:
+    if is_unmodified(mapped.mapping.start, size):
         lock.close()
-        cache.put(segment, opened)
+        cache.put(segment, mapped)
 
 
 if hasattr(os, "register_at_fork"):  # from Python 3.7 on
@@ -119,7 +108,7 @@ def read(address: Address, size: int, more: int = 0) -> typing.Tuple[typing.Any,
     Raises ``ExchangeError`` if there are fewer bytes.
     """
     segment = (address["device"], address["inode"])
-    known: typing.Optional[_Opened] = cache.take(segment) if size >= MIN_MAPPED_BYTES else None
+    known: typing.Optional[MappedSegment] = cache.take(segment) if size >= MIN_MAPPED_BYTES else None
     descriptor = open_segment(address) if known is None else known.descriptor
     try:
         found = os.fstat(descriptor)
@@ -138,15 +127,15 @@ def read(address: Address, size: int, more: int = 0) -> typing.Tuple[typing.Any,
 
 
 def _receive(
-    descriptor: int, opened: typing.Optional[_Opened], segment: Identity, size: int, whole: int
+    descriptor: int, mapped: typing.Optional[MappedSegment], segment: Identity, size: int, whole: int
 ) -> typing.Optional[Received]:
     try:
-        if opened is None or opened.mapping.size < size:
+        if mapped is None or mapped.mapping.size < size:
             limit = MAX_DESCRIPTOR_SHARE * resource.getrlimit(resource.RLIMIT_NOFILE)[0]
             if descriptor >= limit or not is_sealed(descriptor):  # a new descriptor is the lowest free one
                 return None
-            opened = _Opened(descriptor, whole)
-        return Received(opened, opened.lock(), segment, size)
+            mapped = MappedSegment(descriptor, whole, shared=False)
+        return Received(mapped, _lock(mapped.descriptor), segment, size)
     except OSError:
         return None  # no descriptor is left for it, or no locks here: copy
 

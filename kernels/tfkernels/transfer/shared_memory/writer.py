@@ -17,7 +17,7 @@ import numpy as np
 
 from tfkernels.errors import ExchangeError
 from tfkernels.transfer.shared_memory import limits
-from tfkernels.transfer.shared_memory.mapping import Mapping, release_pages, use_huge_pages
+from tfkernels.transfer.shared_memory.mapping import MappedSegment, release_pages, use_huge_pages
 from tfkernels.transfer.shared_memory.mapping_cache import MappingCache
 from tfkernels.transfer.shared_memory.segment import Address, is_sealed, open_segment
 
@@ -220,25 +220,13 @@ def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class _Target:
-    """All of a segment, as it is written to, and an opening of it."""
-
-    def __init__(self, descriptor: int, size: int) -> None:
-        self.mapping = Mapping(descriptor, size, shared=True)
-        self.opening = os.dup(descriptor)
-
-    def __del__(self) -> None:
-        if hasattr(self, "opening"):
-            os.close(self.opening)
-
-
 def _mapping(descriptor: int, found: os.stat_result) -> typing.Any:
     """All of the segment as an array that writes to it."""
     segment = (found.st_dev, found.st_ino)
     target = cache.take(segment)
     if target is None or target.mapping.size < found.st_size:
         try:
-            target = _Target(descriptor, found.st_size)
+            target = MappedSegment(descriptor, found.st_size, shared=True)
         except OSError:
             return None  # no descriptor is left for it
         use_huge_pages(target.mapping)  # now, and not when it is written for the first time: not all are used again
@@ -253,7 +241,7 @@ def open_for_writing(address: Address) -> typing.Iterator[int]:
     target = cache.take(segment)
     if target is not None:
         cache.put(segment, target)
-        yield target.opening
+        yield target.descriptor
         return
     descriptor = open_segment(address)
     try:
