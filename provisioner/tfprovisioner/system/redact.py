@@ -10,7 +10,7 @@ _PUBLIC = frozenset({"", "conda.anaconda.org", "repo.anaconda.com", "github.com"
 """Hosts, and no host at all, whose paths are useful in a message and have no secrets in them."""
 
 _URL = re.compile(
-    r"(?P<scheme>[A-Za-z][A-Za-z0-9.+-]*://)(?P<user>[^\s/?#]*@)?(?P<host>[^\s/?#`'\"<>)]*)"
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9.+-]{0,30}://)(?P<user>[^\s/?#]*@)?(?P<host>[^\s/?#`'\"<>)]*)"
     r"(?P<rest>[^\s`'\"<>)]*[^\s`'\"<>),.;:])?"
 )
 _FILE = re.compile(r"[^/]+\.(whl|tar\.gz|zip|conda|tar\.bz2|json)")
