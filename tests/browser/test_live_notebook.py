@@ -137,7 +137,7 @@ def there(code: str) -> str:
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("here", ["python3", "tf2", "tf1"])
+@pytest.mark.parametrize("here", ["python3", "tf1"])
 def test_a_notebook_whose_cells_run_elsewhere(server: Server, page: Page, installed: Any, here: str) -> None:
     magics, local = load(here) or ["pass"], "6 * 7"
     value, moved = "%tf1 steps.value", there("steps.value = 42")

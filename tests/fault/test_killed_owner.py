@@ -58,8 +58,7 @@ def held(files: set[str]) -> bool:
     return any(memory(pid) & files for pid in psutil.pids())
 
 
-@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGTERM])
-@pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])
+@pytest.mark.parametrize(("signal_number", "busy"), [(signal.SIGKILL, True), (signal.SIGTERM, False)])
 def test_killed_owner(installed: object, signal_number: int, busy: bool) -> None:
     ending = _BUSY if busy else "print('idle', flush=True)\ntime.sleep(300)"
     with started([sys.executable, "-c", _OWNER.replace("END", ending)], 3) as (owner, lines):

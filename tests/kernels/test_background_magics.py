@@ -53,7 +53,7 @@ class Notebook:
         return self._outputs.get(cell, [])
 
 
-@pytest.fixture(params=["python3", "tf1", "tf2"])
+@pytest.fixture(params=["python3", "tf1"])
 def host(request: pytest.FixtureRequest, installed: object) -> Iterator[tuple[Notebook, str]]:
     """A notebook, and the name of another kernel."""
     manager, client = start_new_kernel(kernel_name=request.param)

@@ -19,7 +19,11 @@ from tests.support.cells import SLEEP
 from tests.support.memory import open_segments
 from tests.support.waiting import eventually
 from tfkernels.client.kernel import Kernel
-from tfkernels.errors import CellCancelled, CellsFailed, KernelDied
+from tfkernels.errors import (
+    CellCancelled,
+    CellsFailed,
+    KernelDied,
+)
 from tfkernels.transfer import lease
 from tfkernels.transfer.shared_memory import reader, writer
 from tfkernels.transfer.shared_memory.pool import Pool, shared
@@ -333,3 +337,18 @@ def test_memory_comes_back_after_the_last_use(remote: Kernel, monkeypatch: pytes
     del back
     remote.run("del x")
     eventually(lambda: held() <= before + 2**22)
+
+
+def test_packed_values_stay_until_their_cell_ran(remote: Kernel) -> None:
+    with tfkernels.pack({"x": np.ones(10**6)}) as packed:
+        remote.submit("import time; time.sleep(0.3)")
+        call = remote.submit("s = x.sum()", inputs=packed, outputs={"s": "s"})
+    remote["y"] = np.zeros(10**6)
+    assert call.result()["s"] == 10**6
+
+
+def test_shared_inputs_stay_until_all_kernels_read_them(installed: object) -> None:
+    array = np.arange(2.0**20)
+    outputs = tfkernels.each(["tf1", "tf2"], "y = x + 1; del x", inputs={"x": array}, outputs={"y": "y"})["y"]
+    for got in outputs.values():
+        assert np.array_equal(got, array + 1)

@@ -128,14 +128,6 @@ def test_values_of_another_kernel_for_a_background_cell(installed: object) -> No
     assert tf2["v"] == 3
 
 
-def test_packed_values_stay_until_their_cell_ran(remote: Kernel) -> None:
-    with tfkernels.pack({"x": np.ones(10**6)}) as packed:
-        remote.submit("import time; time.sleep(0.3)")
-        call = remote.submit("s = x.sum()", inputs=packed, outputs={"s": "s"})
-    remote["y"] = np.zeros(10**6)
-    assert call.result()["s"] == 10**6
-
-
 def test_a_time_limit_interrupts_and_says_so(remote: Kernel) -> None:
     remote.run("state = 5")
     with pytest.raises(CellTimeout, match=r"longer than 0\.5 s and was interrupted") as caught:
@@ -249,13 +241,6 @@ def test_the_same_cell_in_several_kernels(installed: object, capsys: pytest.Capt
     assert outputs["pid"] == {name: tfkernels.kernel(name).pid for name in ("tf1", "tf2")}
     shown = capsys.readouterr().out.splitlines()
     assert sorted(shown) == ["tf1 │ in tf1", "tf2 │ in tf2"]
-
-
-def test_shared_inputs_stay_until_all_kernels_read_them(installed: object) -> None:
-    array = np.arange(2.0**20)
-    outputs = tfkernels.each(["tf1", "tf2"], "y = x + 1; del x", inputs={"x": array}, outputs={"y": "y"})["y"]
-    for got in outputs.values():
-        assert np.array_equal(got, array + 1)
 
 
 MEETING = """

@@ -96,7 +96,7 @@ def test_it_is_used_like_one_of_ours() -> None:
         assert kernel["1 + 1"] == 2
 
 
-@pytest.mark.parametrize("here", ["python3", "tf1", "tf2"])
+@pytest.mark.parametrize("here", ["python3", "tf1"])
 def test_from_every_kind_of_notebook(installed: object, here: str) -> None:
     *_, ran, got, line, listed = run_cells(
         here,
