@@ -22,7 +22,7 @@ OLDEST, NEWEST = "3.10", "3.13"
 TESTS = ("test_magics.py", "test_cells.py", "test_kernel.py", "test_papermill.py", "test_provisioner.py")
 """In tests/kernels."""
 
-TOOLS = ("pytest>=8.3", "pytest-timeout>=2.3", "jupyter_kernel_test>=0.7", "jupyter_console", "matplotlib")
+TOOLS = ("pytest>=8.3", "pytest-timeout>=2.3", "jupyter_kernel_test>=0.7", "jupyter_console", "matplotlib", "nbconvert")
 
 HOSTED = (
     # Jupyter's packages as hosted images pin them
