@@ -150,7 +150,7 @@ def test_nothing_outlives_a_command_that_is_killed(tmp_path: Path, number: int) 
     with _started(tmp_path) as process:
         eventually(lambda: len(pids(tmp_path)) == 4)
         process.send_signal(number)
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
     eventually(lambda: not any(map(alive, pids(tmp_path))))
 
 

@@ -52,7 +52,7 @@ class Server:
 
     def get(self, path: str) -> tuple[int, str, bytes]:
         """Status, content type and body."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request("GET", path, headers={"Authorization": f"token {self.token}"})
             response = connection.getresponse()

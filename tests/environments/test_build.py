@@ -39,7 +39,7 @@ def test_interrupted_leaves_nothing(place: Path) -> None:
         if "checking" in line:
             break
     process.send_signal(signal.SIGINT)
-    _, rest = process.communicate(timeout=30)
+    _, rest = process.communicate(timeout=60)
     assert process.returncode != 0
     assert "Traceback" not in rest
     assert "interrupted, nothing changed" in rest

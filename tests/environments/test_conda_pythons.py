@@ -114,7 +114,7 @@ def test_parallel_installs_fetch_a_python_once(server: Server, place: Path) -> N
         )
         for _ in range(2)
     ]
-    assert server.reached.wait(30)
+    assert server.reached.wait(60)
     server.released.set()
     answers = [process.communicate(timeout=60) for process in both]
     assert [process.returncode for process in both] == [0, 0], answers
@@ -126,9 +126,9 @@ def test_a_killed_python_fetch_is_repeated(server: Server, place: Path) -> None:
     server.held = True
     variables = {**os.environ, "TFKERNELS_CHANNELS": server.url}
     process = subprocess.Popen([sys.executable, "-c", _FETCH], env=variables, stderr=subprocess.DEVNULL)
-    assert server.reached.wait(30)
+    assert server.reached.wait(60)
     process.kill()
-    process.wait(10)
+    process.wait(60)
     server.held = False
     server.released.set()
     with pythons.ensured("3.7", (server.url,), None, Reporter("test")) as python:

@@ -111,7 +111,7 @@ def test_the_program_owns_terminal_and_ctrl_c() -> None:
             assert _read_until(screen.fileno(), b"\r\n") == b"True True\r\n"
             os.write(screen.fileno(), b"\x03")
             assert b"interrupted once" in _read_until(screen.fileno(), b"once")
-            assert process.wait(30) == 3
+            assert process.wait(60) == 3
         finally:
             process.kill()
 

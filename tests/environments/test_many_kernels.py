@@ -58,7 +58,7 @@ def server(folder: Path, kernels: Path) -> Iterator[tuple[HTTPConnection, Path]]
             yield connection, opened
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)
 
 
 def listens(port: int) -> bool:

@@ -64,7 +64,7 @@ def test_a_restart_after_mending_is_enough(copied: Path) -> None:
     whole = change(copied, environment="/no/where")
     manager, client = start_new_kernel(kernel_name="copied")
     try:
-        assert "/no/where" in client.kernel_info(reply=True, timeout=30)["content"]["banner"], (
+        assert "/no/where" in client.kernel_info(reply=True, timeout=60)["content"]["banner"], (
             "consoles show it at once"
         )
         (copied / "kernel.json").write_text(json.dumps(whole))
@@ -147,7 +147,7 @@ def test_plain_clients_recover_by_restarting(light: str, place: Path) -> None:
     shutil.rmtree(made.environment.folder)
     manager, client = start_new_kernel(kernel_name="tf1.15")
     try:
-        assert "tfkernels install 1.15 --user" in client.kernel_info(reply=True, timeout=30)["content"]["banner"]
+        assert "tfkernels install 1.15 --user" in client.kernel_info(reply=True, timeout=60)["content"]["banner"]
         install.install(InstallRequest("1.15", user=True))
         manager.restart_kernel()
         client.wait_for_ready(timeout=60)

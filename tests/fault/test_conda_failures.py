@@ -63,11 +63,11 @@ def test_a_killed_conda_build_leaves_nothing_broken(server: Server, place: Path)
     server.held = True
     arguments = command("install", "tf1", "--user", "--backend", "conda", "--channel", server.url)
     process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert server.reached.wait(30)
+    assert server.reached.wait(60)
     (child,) = (one for one in psutil.Process(process.pid).children() if "rattler_worker.py" in " ".join(one.cmdline()))
     process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=30)
-    child.wait(10)  # py-rattler's process ends with the one that started it
+    process.communicate(timeout=60)
+    child.wait(60)  # py-rattler's process ends with the one that started it
     assert not (place / "jupyter" / "kernels").exists()
     assert list(store.root().glob("*/environment.json")) == []
 
@@ -97,9 +97,9 @@ def test_interrupted_nothing_is_left(server: Server, place: Path) -> None:
     server.held = True
     arguments = command("install", "tf1", "--user", "--backend", "conda", "--channel", server.url)
     process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert server.reached.wait(30)
+    assert server.reached.wait(60)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "interrupted, nothing changed" in said
     assert "Traceback" not in said

@@ -58,7 +58,7 @@ def kill(process: subprocess.Popen[str], machine: bool) -> None:
     assert process.stderr is not None
     process.stdout.close()
     process.stderr.close()
-    process.wait(10)
+    process.wait(60)
 
 
 def registered(place: Path) -> list[Path]:

@@ -108,7 +108,7 @@ def test_inputs_of_cancelled_cells_are_kept_until_written(installed: object, lev
     assert taken
     waits.cancel()
     with pytest.raises(CellCancelled):
-        waits.result(timeout=30)
+        waits.result(timeout=60)
     assert set(shared.stats().taken) == taken, "nobody else gets what kernel tf1 is going to write to"
     taken.clear()
     slow.cancel()
@@ -124,15 +124,15 @@ def test_a_finalizer_wants_no_lock(monkeypatch: pytest.MonkeyPatch) -> None:
     def hold() -> None:
         with pool._changed, lease._lock:
             held.set()
-            go_on.wait(30)
+            go_on.wait(60)
 
     holder = threading.Thread(target=hold)
     holder.start()
-    held.wait(30)
+    held.wait(60)
     dropping = threading.Thread(target=list[Any].clear, args=([packed],))
     del packed
     dropping.start()
-    dropping.join(30)
+    dropping.join(60)
     assert not dropping.is_alive()
     go_on.set()
     holder.join()

@@ -75,7 +75,7 @@ def test_cancel(remote: Kernel) -> None:
     eventually(lambda: first.running)
     assert first.cancel()
     with pytest.raises(CellCancelled, match="was interrupted"):
-        first.result(timeout=30)
+        first.result(timeout=60)
     assert third.result() == {}
     assert remote["state"] == 6
 
@@ -87,7 +87,7 @@ def test_interrupts_around_a_cells_start_are_kept(remote: Kernel) -> None:
         threading.Event().wait(delay)
         call.interrupt()
         with pytest.raises(CellCancelled):
-            call.result(timeout=30)
+            call.result(timeout=60)
 
 
 def test_interrupting_a_waiting_cell_spares_the_running_one(remote: Kernel, tmp_path: Path) -> None:
@@ -227,7 +227,7 @@ def test_a_kernel_that_is_ended_did_not_die(installed: object, monkeypatch: pyte
     monkeypatch.setattr(process, "kill", and_wait)
     kernel.shutdown()
     with pytest.raises(KernelDied, match="Kernel tf1 was shut down while the cell ran"):
-        runs.result(timeout=10)
+        runs.result(timeout=60)
 
 
 def test_the_same_cell_in_several_kernels(installed: object, capsys: pytest.CaptureFixture[str]) -> None:

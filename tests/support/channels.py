@@ -214,7 +214,7 @@ class _Handler(SimpleHTTPRequestHandler):
         server.requests.append(self.path)
         if server.held and self.path.endswith(".tar.bz2"):
             server.reached.set()
-            server.released.wait(30)
+            server.released.wait(60)
         try:
             super().do_GET()
         except OSError:  # whoever asked was killed

@@ -34,7 +34,7 @@ def scheduler_process(place: Path, *arguments: str, **variables: str) -> Iterato
         yield process, str(json.loads(file.read_text())["address"])
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)
 
 
 @contextmanager
@@ -54,4 +54,4 @@ def worker(place: Path, name: str, *arguments: str, **variables: str) -> Iterato
         yield process
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)

@@ -31,14 +31,14 @@ def test_eight_threads_get_one_kernel_object() -> None:
         got: list[Kernel] = []
 
         def get(together: threading.Barrier = together, got: list[Kernel] = got) -> None:
-            together.wait(10)
+            together.wait(60)
             got.append(tfkernels.kernel("python3"))
 
         threads = [threading.Thread(target=get) for _ in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(10)
+            thread.join(60)
         assert len(got) == 8
         assert len(set(map(id, got))) == 1
 

@@ -240,7 +240,7 @@ def test_threads_stop_when_a_copy_is_interrupted(problem: type[BaseException], m
     def slowly(target: Any, part: Any) -> None:
         begun.set()
         copying.append(1)
-        go_on.wait(30)
+        go_on.wait(60)
         real(target, part)
         copying.pop()
 
@@ -249,7 +249,7 @@ def test_threads_stop_when_a_copy_is_interrupted(problem: type[BaseException], m
         raise problem
 
     def interrupt() -> None:
-        begun.wait(30)
+        begun.wait(60)
         os.kill(os.getpid(), signal.SIGUSR1)
 
     previous = signal.signal(signal.SIGUSR1, press)
