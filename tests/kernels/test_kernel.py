@@ -227,13 +227,14 @@ def test_shutdown_from_another_thread_ends_a_busy_kernel(installed: object) -> N
 
 
 @pytest.mark.parametrize(
-    ("code", "how"),
+    ("remote", "code", "how"),
     [
-        ("os.kill(os.getpid(), 9)", "SIGKILL"),
-        ("os._exit(3)", "exit code 3"),
-        ("import ctypes; ctypes.string_at(0)", "SIGSEGV"),
-        ("os.write(2, b'WHY')\nos.abort()", "SIGABRT(.|\n)*WHY"),
+        ("tf1", "os.kill(os.getpid(), 9)", "SIGKILL"),
+        ("tf2", "os._exit(3)", "exit code 3"),
+        ("tf1", "import ctypes; ctypes.string_at(0)", "SIGSEGV"),
+        ("tf2", "os.write(2, b'WHY')\nos.abort()", "SIGABRT(.|\n)*WHY"),
     ],
+    indirect=["remote"],
 )
 def test_a_dead_kernel_is_reported_and_replaced(remote: Kernel, code: str, how: str) -> None:
     remote.run("state = 1; import os")
