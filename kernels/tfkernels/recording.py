@@ -1,8 +1,7 @@
-"""``tfkernels.record``: results that a batch compares across kernels.
+"""``tfkernels.record``: results that a batch compares across kernels. Python 3.6 and newer.
 
-A batch names a folder in ``TFKERNELS_RECORDS``. In a notebook a record is an output of its cell, of a type of our own;
-in a script it is a line in ``records.jsonl`` of that folder. A small value is inside, base64 of its parcel's bytes; a
-large one is a file in the folder, named by its SHA-256. Python 3.6 and newer.
+A batch names a folder in ``TFKERNELS_RECORDS``. In a notebook a record is an output of its cell; in a script it is a
+line in ``records.jsonl``. A small value is inside, as base64; a large one is a file there, named by its SHA-256.
 """
 
 import base64
@@ -25,7 +24,7 @@ LINES = "records.jsonl"
 """In the folder: what a script has recorded."""
 
 VALUE = "value"
-"""The name that a recorded value has in its parcel."""
+"""The name that a recorded value has in its message."""
 
 INLINE = 16 * 1024
 """Bytes. Larger values are files, so that notebooks stay small."""

@@ -1,13 +1,9 @@
-"""What a kernelspec runs: hands over to the installed ``launcher.py``, or becomes a kernel that says what is wrong.
+"""Fallback kernel: hands over to the installed ``launcher.py``, or becomes a kernel that says what is wrong.
 
-A copy of this file lies in each kernelspec folder, beside ``kernel.json``, because the distribution may be
-uninstalled or moved while the kernel stays in the picker. The copy only dispatches, so that after an upgrade no kernel
-runs old code. The provisioner runs it, too, with the server's own Python, where an environment is broken, and a kernel
-whose own packages are broken becomes the Python that registered it. So does the script that stands for the kernel's
-Python where that is gone (see ``python_shim``), which clients without our provisioner run. What nobody can
-help: both Pythons are gone, or, on Windows, the kernel's own is.
-
-Python 3.6 and newer, ipykernel 5 and newer; nothing of ``tfkernels`` is imported.
+A copy of this file lies in each kernelspec folder, because the distribution may be uninstalled or moved. The copy only
+dispatches, so that no kernel runs old code after an upgrade. The provisioner, ``python_shim`` and the launcher run it,
+too, where an environment or its Python is broken. Python 3.6 and newer, ipykernel 5 and newer; it imports nothing of
+``tfkernels``.
 """
 
 import asyncio
@@ -20,10 +16,10 @@ PROBLEM = "TFKERNELS_KERNEL_PROBLEM"
 """The variable with what is wrong, if that is known before the start."""
 
 JUPYTER = "TFKERNELS_KERNEL_JUPYTER"
-"""The variable with the Python that registered the kernel: it has an ipykernel, whatever became of the kernel's own."""
+"""The variable with the Python that registered the kernel: it has an ipykernel even if the kernel's own is broken."""
 
 KERNELS_OWN = ("PYTHONPATH", "PYTHONHOME", "PYTHONNOUSERSITE")
-"""What a kernel.json sets for its environment's Python, and another one is not to have."""
+"""Variables that a kernel.json sets for its environment's Python only."""
 
 
 def installed(launcher: str) -> typing.Optional[str]:

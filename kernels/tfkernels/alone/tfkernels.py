@@ -1,10 +1,8 @@
-"""``import tfkernels`` with this folder on the import path gives the package that the folder lies in, and nothing else.
+"""Import shim: ``import tfkernels`` with this folder on the path gives the package around the folder, and nothing else.
 
-This file is all there is in its folder, so that the folder can be on the path of an environment's Python while nothing
-that lies beside the package can be imported there. It is reached by path, from where the distribution is installed:
-there is no copy that could grow old, nothing to clean up, and no link that a file system may not have. In PYTHONPATH it
-works for every Python from 3.6 on, for its children, and for processes that multiprocessing spawns. (A Python that is
-told to ignore its variables, with -E or -I, has no ``tfkernels``.)
+This is the only file in its folder, so nothing that lies beside the package can be imported. It is reached by path,
+where the distribution is installed, so there is no copy to grow old. In PYTHONPATH it works for children and for
+processes that multiprocessing spawns, on Python 3.6 and newer; a Python with -E or -I ignores the variable.
 """
 
 import importlib.util

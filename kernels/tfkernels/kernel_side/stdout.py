@@ -77,7 +77,7 @@ class OutStream(iostream.OutStream):  # type: ignore[misc] # ipykernel is untype
                     return
                 self._pass_on(self._decoder.decode(content))
             if not self._led_to_log():
-                with contextlib.suppress(OSError):  # nobody reads there any more
+                with contextlib.suppress(OSError):  # its reader is gone
                     os.write(self._original_stdstream_copy, content)
 
     def _pass_on(self, text: str) -> None:
@@ -92,7 +92,7 @@ class OutStream(iostream.OutStream):  # type: ignore[misc] # ipykernel is untype
         return self.name == "stdout" and parent_watch.FOLDER is not None and getattr(self, "_fid", None) is not None
 
     def _in_child(self) -> bool:
-        """Whether this is a forked process: it writes by another way, and nobody here unlocks what was locked then."""
+        """Whether this is a forked process: it writes in another way, and locks of the parent stay locked in it."""
         return bool(os.getpid() != self._master_pid)
 
 

@@ -18,7 +18,7 @@ Node = typing.Any
 class Decoder:
     """Turns the nodes of one encoder, in the same order, back into values. Raises ``ExchangeError``.
 
-    ``memory`` is a writable buffer that nobody else changes; ``forwarded`` are those of other segments. ``forms`` and
+    ``memory`` is a writable buffer of this process; ``forwarded`` are those of other segments. ``forms`` and
     ``min_view_bytes`` are the encoder's.
     """
 

@@ -123,7 +123,7 @@ _MODIFIED = _state_bytes(0b100, 0b010)
 
 
 def is_unmodified(start: int, size: int) -> bool:
-    """Whether nobody wrote to ``size`` bytes of a private mapping; ``False`` where the system does not say."""
+    """Whether ``size`` bytes of a private mapping were never written to; ``False`` where the system does not say."""
     return _all_are(_UNMODIFIED, start, size)
 
 

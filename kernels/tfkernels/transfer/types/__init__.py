@@ -1,4 +1,4 @@
-"""Kinds of values beyond plain data and arrays: how each comes apart into simpler ones, and is put together again.
+"""Kinds of values beyond plain data and arrays: how each is taken apart into simpler ones, and put together again.
 
-One module per library, imported when the first value of that library is met; ``table`` says which.
+One module per library, imported with its first value. Python 3.6 and newer. Only ``transfer`` imports it.
 """
