@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 from rich.live import Live
 
-from tfprovisioner.batch.live_table import Lines, LiveTable
+from tfprovisioner.batch.live_table import Display
 from tfprovisioner.batch.outcomes import Failure, Outcome, Progress
 from tfprovisioner.batch.tasks import expand
 
@@ -18,13 +18,13 @@ PASSED = Outcome(RUNS[0], "passed", "", seconds=65.2)
 FAILED = Outcome(RUNS[1], "failed", "", seconds=2.0, failure=Failure("ValueError", "\n[red]no\nand more", 6))
 
 
-def _terminal(width: int = 80, height: int = 24) -> tuple[LiveTable, io.StringIO]:
+def _terminal(width: int = 80, height: int = 24) -> tuple[Display, io.StringIO]:
     written = io.StringIO()
     console = Console(file=written, width=width, height=height, force_terminal=True, color_system=None)
-    return LiveTable(RUNS, Live(console=console, auto_refresh=False)), written
+    return Display(RUNS, live=Live(console=console, auto_refresh=False)), written
 
 
-def _shown(table: LiveTable, width: int = 80, height: int = 24) -> list[str]:
+def _shown(table: Display, width: int = 80, height: int = 24) -> list[str]:
     console = Console(file=io.StringIO(), width=width, height=height, color_system=None)
     with console.capture() as capture:
         console.print(table)
@@ -76,7 +76,7 @@ def test_a_requeued_run_is_shown_as_waiting() -> None:
 
 
 def test_a_log_shows_starts_and_ends_only(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = Lines(RUNS, done=38)
+    lines = Display(RUNS, done=38)
     for cell in range(1, 8):
         lines.tell(_running(0, cell))
     lines.ended(replace(PASSED, run=RUNS[0]))

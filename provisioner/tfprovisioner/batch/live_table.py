@@ -17,70 +17,59 @@ LINE_INTERVAL = 30.0
 """Seconds between two plain lines about the cells of one run."""
 
 
-class Lines:
-    """Plain lines, for logs: beginnings, ends, and now and then the cell."""
+class Display:
+    """With ``live``, running runs are at the bottom of the screen, with a line of counts; ended runs scroll up."""
 
-    def __init__(self, runs: Sequence[Run], done: int = 0) -> None:
+    def __init__(self, runs: Sequence[Run], done: int = 0, live: Live | None = None) -> None:
         """``done`` of the runs have ended before."""
         self._total = len(runs)
         self._ended = done
         self._failed = 0
-        self._shown: dict[str, tuple[str, float]] = {}
+        self._live = live
+        self._running: dict[str, tuple[Progress, float]] = {}
+        """By run: its progress, and the time of its start, or of its last plain line."""
 
     def say(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        if self._live is None:
+            print(text, file=sys.stderr, flush=True)
+        else:
+            self._live.console.print(Text(text), soft_wrap=True)
 
     def tell(self, progress: Progress) -> None:
+        run, now = progress.run, time.monotonic()
         if progress.state == "note":
-            self.say(f"{progress.run}: {progress.text}" if progress.run else progress.text)
+            self._running.pop(run, None)
+            self.say(f"{run}: {progress.text}" if run else progress.text)
             return
-        state, since = self._shown.get(progress.run, ("", 0.0))
-        now = time.monotonic()
-        if progress.state != state or progress.state == "preparing" or now - since > LINE_INTERVAL:
-            self._shown[progress.run] = (progress.state, now)
+        last, since = self._running.get(run, (None, now))
+        if self._live is not None:
+            self._running[run] = progress, since
+            return
+        new_step = last is None or progress.state != last.state or progress.state == "preparing"
+        if new_step or now - since > LINE_INTERVAL:
+            self._running[run] = progress, now
             where = f" on {progress.host}" if progress.host else ""
             cell = f"cell {progress.cell} of {progress.cells}: " if progress.cells else ""
-            self.say(f"{progress.run}: " + f"{progress.state}{where}, {cell}{progress.text}".rstrip(", "))
+            self.say(f"{run}: " + f"{progress.state}{where}, {cell}{progress.text}".rstrip(", "))
 
     def ended(self, outcome: Outcome) -> None:
         """A run has ended, and its files are written."""
-        self._ended += 1
-        self._failed += not outcome.passed
-        self.say(f"[{self._ended}/{self._total}] {outcome.run.name}: {_result(outcome)}")
-
-
-class LiveTable(Lines):
-    """Running runs at the bottom of the screen, with a line of counts; ended runs scroll up."""
-
-    def __init__(self, runs: Sequence[Run], live: Live, done: int = 0) -> None:
-        super().__init__(runs, done)
-        self._live = live
-        self._running: dict[str, tuple[Progress, float]] = {}
-
-    def say(self, text: str) -> None:
-        self._live.console.print(Text(text), soft_wrap=True)
-
-    def tell(self, progress: Progress) -> None:
-        if progress.state == "note":
-            self._running.pop(progress.run, None)
-            super().tell(progress)
-        else:
-            _, since = self._running.get(progress.run, (progress, time.monotonic()))
-            self._running[progress.run] = (progress, since)
-
-    def ended(self, outcome: Outcome) -> None:
         self._running.pop(outcome.run.name, None)
         self._ended += 1
         self._failed += not outcome.passed
-        mark = Text("✓ ", "green") if outcome.passed else Text("✗ ", "red")
-        self._live.console.print(mark + Text(f"{outcome.run.name}: {_result(outcome)}"), soft_wrap=True)
+        result = f"{outcome.run.name}: {_result(outcome)}"
+        if self._live is None:
+            self.say(f"[{self._ended}/{self._total}] {result}")
+        else:
+            mark = Text("✓ ", "green") if outcome.passed else Text("✗ ", "red")
+            self._live.console.print(mark + Text(result), soft_wrap=True)
 
     def __rich__(self) -> Group:
         table = Table(box=None, pad_edge=False, show_header=False)
         for width in (None, None, 7):
             table.add_column(no_wrap=True, max_width=width, overflow="ellipsis")
         table.add_column(no_wrap=True, ratio=1, overflow="ellipsis")
-        height = max(3, self._live.console.height - 6)
+        height = max(3, self._live.console.height - 6) if self._live else 0
         for progress, since in list(self._running.values())[:height]:
             cell = f"{progress.cell}/{progress.cells}" if progress.cells else ""
             table.add_row(progress.run, duration(time.monotonic() - since), cell, Text(progress.text, "dim"))
@@ -92,16 +81,16 @@ class LiveTable(Lines):
 
 
 @contextmanager
-def showing(runs: Sequence[Run], done: int) -> Iterator[Lines]:
+def showing(runs: Sequence[Run], done: int) -> Iterator[Display]:
     """A table or lines, as standard error is."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield Lines(runs, done)
+        yield Display(runs, done)
         return
     with Live(console=console, refresh_per_second=4, transient=True, redirect_stdout=False) as live:
-        table = LiveTable(runs, live, done)
-        live.update(table)
-        yield table
+        display = Display(runs, done, live)
+        live.update(display)
+        yield display
 
 
 def _result(outcome: Outcome) -> str:

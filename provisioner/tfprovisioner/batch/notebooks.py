@@ -95,7 +95,7 @@ def run(plan: Plan, options: Options, comparison: Mapping[str, Any], say: Callab
         return Result(made, page, interrupted, failure, destination.resume_options)
 
 
-def _executed(left: Sequence[Task], plan: Plan, options: Options, show: live_table.Lines) -> Iterator[Executed]:
+def _executed(left: Sequence[Task], plan: Plan, options: Options, show: live_table.Display) -> Iterator[Executed]:
     if left:
         show.say("Starting the workers …" if options.scheduler is None else f"Connecting to {options.scheduler} …")
         with cluster.started(options, plan.kernels, len(left), show.tell) as engine:
