@@ -3,7 +3,7 @@
 Counted are the private pages of both processes and the shared memory of the whole machine, from before the cell, when
 ``x`` is here, until its result was summed. So what the cell makes counts as well. One that adds in place (``x += 1``)
 or lets go of its input leaves two arrays, one there and one here, and they are the peak; one that keeps its input has
-three arrays of its user's own, and again nothing besides. See ``SegmentLease.borrow`` for why it is not less.
+three arrays of its user's own, and again nothing besides. See docs/design/shared-memory.md for why it is not less.
 """
 
 from __future__ import annotations
