@@ -47,9 +47,9 @@ def test_a_request_made_by_hand(remote: Kernel) -> None:
 @pytest.mark.parametrize(
     ("along", "says"),
     [
-        pytest.param(without("format"), "writes format None and this one reads format 1.", id="before there was one"),
-        pytest.param(whole(format=2), "writes format 2 and this one reads format 1.", id="newer"),
-        pytest.param({"format": 2, "something": "else"}, "writes format 2 and", id="newer, and quite different"),
+        pytest.param(without("format"), "writes format None and this one reads format 2.", id="before there was one"),
+        pytest.param(whole(format=3), "writes format 3 and this one reads format 2.", id="newer"),
+        pytest.param({"format": 3, "something": "else"}, "writes format 3 and", id="newer, and quite different"),
         pytest.param("nonsense", "writes format None and", id="no request at all"),
         pytest.param({"outputs": {"y": "made"}}, "writes format None and", id="outputs only"),
         pytest.param(
