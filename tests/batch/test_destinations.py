@@ -10,8 +10,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from tfprovisioner.batch import output_dir
-from tfprovisioner.batch.execute import workdir
+from tfprovisioner.batch import output_dir, workdir
 from tfprovisioner.batch.outcomes import METADATA, Executed, Outcome
 from tfprovisioner.batch.tasks import Run
 

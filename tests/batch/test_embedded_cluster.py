@@ -24,9 +24,9 @@ from tests.support.batches import KERNEL, engine, lasting, notes, pid, printed, 
 from tests.support.commands import command
 from tests.support.processes import alive
 from tests.support.waiting import eventually
-from tfprovisioner.batch.dask.cluster import Options
-from tfprovisioner.batch.execute.workdir import pack
+from tfprovisioner.batch.dask.placement import Options
 from tfprovisioner.batch.outcomes import Progress
+from tfprovisioner.batch.workdir import pack
 
 
 @pytest.fixture(autouse=True)

@@ -20,10 +20,10 @@ from tests.support.batches import engine, lasting, notes, pid, printed, start_cl
 from tests.support.processes import alive
 from tests.support.waiting import eventually
 from tfprovisioner.batch.dask import cluster
-from tfprovisioner.batch.dask.cluster import Options
-from tfprovisioner.batch.execute.workdir import pack, unpack
+from tfprovisioner.batch.dask.placement import Options
 from tfprovisioner.batch.kernel_ref import wanted
 from tfprovisioner.batch.outcomes import Progress
+from tfprovisioner.batch.workdir import pack, unpack
 from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.kernelspecs import install

@@ -15,7 +15,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from tests.support.notebooks import text
 from tests.support.waiting import eventually
 from tfprovisioner.batch.dask import cluster
-from tfprovisioner.batch.dask.cluster import Options
+from tfprovisioner.batch.dask.placement import Options
 from tfprovisioner.batch.dask.scheduler import Dispatcher
 from tfprovisioner.batch.kernel_ref import KernelRef, wanted
 from tfprovisioner.batch.outcomes import Executed, Progress
@@ -64,7 +64,7 @@ _CLIENT = """
 import sys
 from pathlib import Path
 from tests.support.batches import engine, lasting, task
-from tfprovisioner.batch.dask.cluster import Options
+from tfprovisioner.batch.dask.placement import Options
 
 if __name__ == "__main__":
     place = Path(sys.argv[1])

@@ -10,8 +10,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from tfprovisioner.batch import output_dir, tasks
-from tfprovisioner.batch.execute import workdir
+from tfprovisioner.batch import output_dir, tasks, workdir
 from tfprovisioner.batch.outcomes import METADATA, Executed, Failure, Outcome
 from tfprovisioner.batch.output_dir import OutputTaken
 from tfprovisioner.batch.tasks import Run

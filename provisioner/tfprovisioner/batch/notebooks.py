@@ -7,7 +7,7 @@ from typing import Any
 
 from tfprovisioner.batch import live_table, output_dir, remote_paths, report, tasks
 from tfprovisioner.batch.dask import cluster
-from tfprovisioner.batch.dask.cluster import Options
+from tfprovisioner.batch.dask.placement import Options
 from tfprovisioner.batch.kernel_ref import KernelRef, wanted
 from tfprovisioner.batch.outcomes import Executed
 from tfprovisioner.batch.output_dir import Destination

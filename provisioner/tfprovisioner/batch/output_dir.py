@@ -19,10 +19,10 @@ import nbformat
 from nbformat import NotebookNode
 
 from tfprovisioner.batch import recorded, remote_paths
-from tfprovisioner.batch.execute.workdir import unpack
 from tfprovisioner.batch.outcomes import FAILED, METADATA, PASSED, Executed, Failure, Outcome
 from tfprovisioner.batch.recorded import Record
 from tfprovisioner.batch.tasks import Run
+from tfprovisioner.batch.workdir import unpack
 from tfprovisioner.errors import ProvisionError, Unusable
 from tfprovisioner.system.files import replace_bytes, replace_text
 from tfprovisioner.system.redact import public

@@ -11,8 +11,7 @@ from typing import Any
 
 import nbformat
 
-from tfprovisioner.batch import remote_paths
-from tfprovisioner.batch.execute import workdir
+from tfprovisioner.batch import remote_paths, workdir
 from tfprovisioner.batch.kernel_ref import KernelRef
 from tfprovisioner.errors import Unusable
 from tfprovisioner.system.redact import public

@@ -157,8 +157,8 @@ def _expression(text: str | None) -> str | None:
 @contextmanager
 def _kept(output: Path | None) -> Iterator[Path]:
     """The folder of the executed notebooks: the user's, or a temporary one."""
-    from tfprovisioner.batch.execute.workdir import private_folder
     from tfprovisioner.batch.output_dir import prepare
+    from tfprovisioner.batch.workdir import private_folder
 
     if output is None:
         with private_folder() as folder:

@@ -202,7 +202,7 @@ def _notebooks(
         cluster.start_worker_server("tfprovisioner.cli.app")  # first: it works while this process imports papermill
 
     from tfprovisioner.batch import notebooks, report, tasks
-    from tfprovisioner.batch.dask.cluster import Options
+    from tfprovisioner.batch.dask.placement import Options
     from tfprovisioner.batch.output_dir import default_folder
 
     try:

@@ -1,6 +1,7 @@
 """Parallel installation of several kernels: one is downloaded while another is unpacked."""
 
 import os
+import sysconfig
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
@@ -27,6 +28,8 @@ def install_all(requests: Sequence[InstallRequest], report: Callable[[InstallReq
 
     A failure does not stop the others. An interrupt stops all; raises ``Interrupted`` when they have cleaned up.
     """
+    # Python 3.11 and older set these up without a lock, and each thread needs them to find uv.
+    sysconfig.get_config_vars()
     threads = ThreadPoolExecutor(max_workers=min(len(requests), _processors()), thread_name_prefix="install")
     with reporting() as reporter_for, threads:
         pending = list(requests)

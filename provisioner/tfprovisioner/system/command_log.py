@@ -1,5 +1,6 @@
 """Log of the programs that this process runs."""
 
+import functools
 import os
 import shlex
 import sys
@@ -12,6 +13,7 @@ _LONGEST = 1000
 """Characters of a command. Programs that are handed over as text are longer."""
 
 
+@functools.cache
 def record_commands() -> None:
     """From now on each program that this process starts is in the log, without secrets.
 

@@ -9,11 +9,11 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from multiprocessing import forkserver
 from typing import TYPE_CHECKING, Any
 
 from tfkernels.client import runtime_dir
+from tfprovisioner.batch.dask.placement import Options
 from tfprovisioner.errors import ProvisionError
 
 if TYPE_CHECKING:
@@ -37,22 +37,6 @@ _SETTINGS = {
 
 _NO_PAGES: dict[str, list[str]] = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
 """Dask's pages have no login, and every user of this machine reaches the loopback interface."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a batch is distributed."""
-
-    workers: int | None = None
-    """Runs at once at most; ``None`` is as many as fit."""
-    memory: int = 2_000_000_000
-    """Bytes that one run needs: TensorFlow itself and a small model."""
-    scheduler: str | None = None
-    """Address of the user's Dask scheduler; ``None`` is a private cluster on this machine."""
-    retries: int = 2
-    """Repetitions of a run whose worker died."""
-    dashboard: bool = False
-    """Whether the private cluster has Dask's page."""
 
 
 def start_worker_server(*modules: str) -> None:

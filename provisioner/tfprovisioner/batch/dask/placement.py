@@ -8,6 +8,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 
+@dataclass(frozen=True)
+class Options:
+    """How a batch is distributed."""
+
+    workers: int | None = None
+    """Runs at once at most; ``None`` is as many as fit."""
+    memory: int = 2_000_000_000
+    """Bytes that one run needs: TensorFlow itself and a small model."""
+    scheduler: str | None = None
+    """Address of the user's Dask scheduler; ``None`` is a private cluster on this machine."""
+    retries: int = 2
+    """Repetitions of a run whose worker died."""
+    dashboard: bool = False
+    """Whether the private cluster has Dask's page."""
+
+
 @dataclass
 class Machine:
     """A machine of the cluster, and what it does for this batch."""

@@ -16,9 +16,8 @@ from typing import Any
 import distributed
 
 from tfprovisioner.batch.dask import worker
-from tfprovisioner.batch.dask.cluster import Options
 from tfprovisioner.batch.dask.hosts import Hosts
-from tfprovisioner.batch.dask.placement import Cost, Machine, choose
+from tfprovisioner.batch.dask.placement import Cost, Machine, Options, choose
 from tfprovisioner.batch.dask.worker import Refused
 from tfprovisioner.batch.outcomes import Executed, Failure, Progress
 from tfprovisioner.batch.tasks import Task

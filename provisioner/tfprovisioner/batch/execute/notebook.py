@@ -26,9 +26,9 @@ from tfkernels.client.kernelspecs import KernelSpec
 from tfkernels.client.process import ending
 from tfprovisioner.batch import kernel_ref, outcomes
 from tfprovisioner.batch.execute.engine import ENGINE, CheckFailed, Launch
-from tfprovisioner.batch.execute.workdir import WorkDir, private_folder
 from tfprovisioner.batch.outcomes import FAILED, PASSED, Cancelled, Executed, Failure, Outcome, Progress
 from tfprovisioner.batch.tasks import Task
+from tfprovisioner.batch.workdir import WorkDir, private_folder
 
 CANCEL_POLL_INTERVAL = 0.1
 """Seconds between two looks at whether a run was cancelled."""

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfprovisioner.batch import output_dir
-from tfprovisioner.batch.execute.workdir import private_folder
 from tfprovisioner.batch.outcomes import Outcome
 from tfprovisioner.batch.output_dir import Found
 from tfprovisioner.batch.scripts import loop
 from tfprovisioner.batch.scripts.output import ScriptOutput
 from tfprovisioner.batch.scripts.process import planned
 from tfprovisioner.batch.tasks import Run
+from tfprovisioner.batch.workdir import private_folder
 
 if TYPE_CHECKING:
     from tfprovisioner.batch.report import Report
