@@ -93,6 +93,7 @@ def test_interrupts_around_a_cells_start_are_kept(remote: Kernel) -> None:
 def test_interrupting_a_waiting_cell_spares_the_running_one(remote: Kernel, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     first = remote.submit(f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.01)\nstate = 7")
+    eventually(lambda: first.running)
     interrupt_when(lambda: remote.waiting)
     with pytest.raises(KeyboardInterrupt, match="was not run"):
         remote.run("state = 8")
