@@ -223,7 +223,7 @@ def test_one_writing_for_two_kernels(kernels: tuple[Kernel, Kernel]) -> None:
         source[:] = 0
         for kernel in (tf1, tf2):
             assert kernel.run("x *= n", inputs=packed, outputs={"s": "x[1:4]"})["s"].tolist() == [3, 6, 9]
-    with pytest.raises(ExchangeError, match="pack them again"):
+    with pytest.raises(ExchangeError, match="Pack them again"):
         tf1.run("", inputs=packed)
 
 
