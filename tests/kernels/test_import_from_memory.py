@@ -61,8 +61,10 @@ def sent() -> list[str]:
 
 def test_only_what_is_called_is_sent(sent: list[str]) -> None:
     parts = {name.split(".")[1] for name in sent if "." in name}
-    assert parts == {"env_vars", "errors", "kernel_side", "protocol", "recording", "transfer"}
-    assert len(inject.pack()) < 90_000
+    assert parts == {
+        "comparison", "env_vars", "errors", "kernel_side", "models", "protocol", "recording", "transfer"
+    }  # fmt: skip
+    assert len(inject.pack()) < 170_000
 
 
 _INSTALL = """
@@ -80,7 +82,7 @@ for name in sys.argv[2:]:
 
 
 def test_what_is_sent_needs_nothing_else(sent: list[str], tmp_path: Path) -> None:
-    optional = ("tensorflow", "pandas", "pandas_columns", "pandas_time", "scipy_sparse")
+    optional = ("tensorflow", "pandas", "pandas_columns", "pandas_time", "scipy_sparse", "plot")
     names = [name for name in sent if name.rpartition(".")[2] not in optional]
     there(_INSTALL + _IMPORT_ALL, *names, cwd=tmp_path, isolated=False)
 
@@ -88,8 +90,8 @@ def test_what_is_sent_needs_nothing_else(sent: list[str], tmp_path: Path) -> Non
 _IMPORT_INSTALLED = """
 import tfkernels
 assert tfkernels.__spec__.origin == "<sent by another kernel>"
-from tfkernels.comparison import tolerances
-assert tolerances.__spec__.origin != "<sent by another kernel>"
+from tfkernels.notebook import arguments
+assert arguments.__spec__.origin != "<sent by another kernel>"
 """
 
 

@@ -157,10 +157,11 @@ def missing_files(count: int) -> str:
 
 def _other(name: str, folder: Path) -> KernelSpec:
     """A kernel that tfkernels did not register. Raises ``UnknownKernel`` if it cannot be used from here."""
+    from jupyter_client.kernelspec import KernelSpec as JupyterKernelSpec
     from traitlets import TraitError
 
-    try:
-        spec = _manager().get_kernel_spec(name).to_dict()
+    try:  # not ``get_kernel_spec``: it finds no kernel whose provisioner this process lacks
+        spec = JupyterKernelSpec.from_resource_dir(str(folder)).to_dict()
     except (OSError, LookupError, TypeError, ValueError, AttributeError, TraitError) as error:
         why = f"{folder / 'kernel.json'} is damaged ({error})"
         raise UnknownKernel(f"Cannot use kernel {name!r}: {why}. Correct or delete it.") from error

@@ -18,8 +18,10 @@ import zipfile
 PACKAGE = "tfkernels"
 ORIGIN = "<sent by another kernel>"
 
-SENT = ("__init__.py", "env_vars.py", "errors.py", "protocol.py", "recording.py", "kernel_side", "transfer")
-"""The files and folders of the package that a kernel needs to be called."""
+_ROOT_MODULES = ("__init__.py", "env_vars.py", "errors.py", "protocol.py", "recording.py")
+_FOLDERS = ("kernel_side", "transfer", "comparison", "models")
+SENT = (*_ROOT_MODULES, *_FOLDERS)
+"""The files and folders of the package that a kernel needs to be called, and that its cells can use."""
 
 
 def pack() -> bytes:
