@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -151,6 +152,26 @@ def test_py_rattler_is_installed_at_first_use(server: Server, place: Path, capfd
     assert str(folder) in {item.path for item in told}
     assert gc.collect() == told
     assert not folder.exists()
+
+
+def test_half_deleted_py_rattler_is_installed_again(
+    server: Server, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = rattler_folder.ensured(Reporter("test"))
+    with monkeypatch.context() as failing:
+        failing.setattr(shutil, "rmtree", _refuse)
+        (item,) = [item for item in gc.collect() if "py-rattler" in item.path]
+    assert item.stays == "Permission denied (rattler)"
+    assert not folder.exists(), "it would be taken for a complete one"
+    assert rattler_folder.ensured(Reporter("test")) == folder
+    assert (folder / "rattler").is_dir()
+    assert not [item for item in gc.collect() if item.stays]
+    assert list(rattler_folder.root().iterdir()) == [], "what was left is deleted the next time"
+
+
+def _refuse(path: Path, ignore_errors: bool = False) -> None:
+    if not ignore_errors:
+        raise PermissionError(errno.EACCES, "Permission denied", "rattler")
 
 
 def test_offline_without_py_rattler_is_explained(server: Server, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

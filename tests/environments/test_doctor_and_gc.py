@@ -66,7 +66,7 @@ def test_doctor_reports_changes_and_fixes_breakage(one: Installed) -> None:
     done = tfkernels("doctor", "tf1.15", "--fix", "--json")
     assert done.returncode == 0, done.stderr
     (mended,) = json.loads(done.stdout)
-    assert mended["fixed_with"] == "tfkernels install 1.15 --user --rebuild"
+    assert mended["mended"] == "tfkernels install 1.15 --user --rebuild"
     assert mended["warnings"] == []
     (lost,) = mended["notes"]
     assert lost.endswith("Add it with: tfkernels install 1.15 --user --with colorama==0.4.5")

@@ -96,7 +96,7 @@ def test_upgrades_and_losses_in_it_are_told(theirs: Path) -> None:
     assert diagnosis.ok
     assert diagnosis.warnings == ("TensorFlow is 2.12.1 now, it was 2.11.0",)
     mended = doctor.fix(diagnosis)
-    assert (mended.fixed_with, mended.warnings, mended.remedy) == (diagnosis.remedy, (), None)
+    assert (mended.mended, mended.warnings, mended.remedy) == (diagnosis.remedy, (), None)
     assert [row.tensorflow for row in listing.kernels()] == ["2.12.1"]
 
     for name in ("tensorflow", "tensorflow_cpu"):

@@ -96,8 +96,6 @@ def doctor(
             doctor.check_name(name)
         found = [_examine(name, fix, quiet=as_json) for name in examined]
         removed = gc.collect() if fix and not names else []
-    if report:
-        _write_report(found)
     if as_json:
         print_json([asdict(diagnosis) for diagnosis in found])
     else:
@@ -107,6 +105,8 @@ def doctor(
             _print(diagnosis)
         for item in [item for item in removed if not item.stays]:
             print(f"removed {item.path}: {item.why}, {megabytes(item.size)}")
+    if report:
+        _write_report(found)
     if _complain_of_left(removed) or not all(diagnosis.ok for diagnosis in found):
         raise typer.Exit(1)
 
@@ -129,14 +129,20 @@ def _write_report(found: Sequence["Diagnosis"]) -> None:
 
     lines = [f"{diagnosis.name}: {diagnosis.problem or 'ok'}" for diagnosis in found]
     lines += [f"{diagnosis.name}: warning: {text}" for diagnosis in found for text in diagnosis.warnings]
-    bug_report.write(Path(bug_report.FILE), lines)
+    with answering():
+        try:
+            bug_report.write(Path(bug_report.FILE), lines)
+        except OSError as error:
+            raise ProvisionError(
+                f"Cannot write {bug_report.FILE}: {error.strerror}. Run the command in a folder that you can write to."
+            ) from error
     print(f"Report: {Path(bug_report.FILE).absolute()}. Read it before you send it.", file=sys.stderr)
 
 
 def _print(diagnosis: "Diagnosis") -> None:
     name = diagnosis.name
-    if diagnosis.fixed_with is not None and diagnosis.ok:
-        print(f"{name}: fixed with: {diagnosis.fixed_with}")
+    if diagnosis.mended is not None and diagnosis.ok:
+        print(f"{name}: fixed with: {diagnosis.mended}")
     if diagnosis.findings is not None:
         print(f"{name}: ok ({', '.join(f'{key} {value}' for key, value in asdict(diagnosis.findings).items())})")
     else:

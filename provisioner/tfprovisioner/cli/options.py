@@ -111,6 +111,9 @@ def parse_size(text: str) -> int:
     from dask.utils import parse_bytes
 
     try:
-        return int(parse_bytes(text))
-    except ValueError:
-        raise ValueError(f"{text!r} is not a size like 2GB or 800MB") from None
+        size = int(parse_bytes(text)) if text.strip()[:1].isdigit() else 0
+    except (ValueError, OverflowError):
+        size = 0
+    if size <= 0:
+        raise ValueError(f"{text!r} is not a size like 2GB or 800MB")
+    return size

@@ -5,6 +5,8 @@ import platform
 import secrets
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock
@@ -46,21 +48,26 @@ def unused(needed: bool) -> list[Path]:
     return [path for path in sorted(root().glob("py-rattler-*")) if not needed or path.name != _NAME]
 
 
-def delete(folders: list[Path]) -> list[Path]:
-    """Deletes what ``unused`` found, unless it is being installed. Returns what it deleted. Raises ``OSError``."""
-    if not folders:
-        return []
+@contextmanager
+def lock_if_free() -> Iterator[bool]:
+    """Whether no other process installs py-rattler; then none can, inside of the context."""
     lock = _lock()
     try:
         lock.acquire(timeout=0)
     except TimeoutError:
-        return []
+        yield False
+        return
     try:
-        for folder in folders:
-            shutil.rmtree(folder)
+        yield True
     finally:
         lock.release()
-    return folders
+
+
+def delete(folder: Path) -> None:
+    """Deletes a folder; one that is half deleted never has the name of a complete one. Raises ``OSError``."""
+    leaving = folder.with_name(f"{_NAME}.build-{secrets.token_hex(3)}")
+    os.replace(folder, leaving)
+    shutil.rmtree(leaving)
 
 
 def _install(folder: Path, report: Reporter) -> None:

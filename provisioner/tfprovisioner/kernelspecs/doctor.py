@@ -36,7 +36,7 @@ class Diagnosis:
     """Possible causes of trouble: versions that differ from the tested ones, edited files."""
     notes: tuple[str, ...] = ()
     """Harmless facts: packages that were added."""
-    fixed_with: str | None = None
+    mended: str | None = None
     """The command that ``--fix`` ran."""
     gpus: tuple[str, ...] | None = None
     """Those that TensorFlow sees in a kernel that was installed with --gpu."""
@@ -105,7 +105,7 @@ def fix(sick: Diagnosis) -> Diagnosis:
     # A process of its own: exactly what a user would type.
     command = [sys.executable, "-m", "tfprovisioner", *words[1:]]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)
-    after = replace(examine(sick.name), fixed_with=sick.remedy)
+    after = replace(examine(sick.name), mended=sick.remedy)
     now = _added(sick.name)
     lost = [added for added in before if added not in now]
     if lost and done.returncode == 0:

@@ -106,12 +106,15 @@ def _pythons(dry_run: bool, without: set[Path]) -> Iterator[Garbage]:
 
 def _rattler(dry_run: bool, without: set[Path]) -> Iterator[Garbage]:
     """py-rattler, if no environment here was made by it, and its older versions."""
-    environments = (store.load(folder) for folder in store.root().glob("*") if folder not in without)
-    needed = any(path not in without for path in from_conda.root().glob("*.build-*")) or any(
-        environment is not None and environment.recipe.backend == "conda" for environment in environments
-    )
-    found = {folder: _garbage(folder, "no environment here needs it") for folder in rattler_folder.unused(needed)}
-    yield from (found[folder] for folder in (found if dry_run else rattler_folder.delete(list(found))))
+    environments = [store.load(folder) for folder in store.root().glob("*") if folder not in without]
+    building = any(path not in without for path in from_conda.root().glob("*.build-*")) or None in environments
+    needed = building or any(found is not None and found.recipe.backend == "conda" for found in environments)
+    found = [_garbage(folder, "no environment here needs it") for folder in rattler_folder.unused(needed)]
+    if dry_run or not found:
+        yield from found
+        return
+    with rattler_folder.lock_if_free() as free:
+        yield from (_without(item, rattler_folder.delete) for item in found if free)
 
 
 def _garbage(folder: Path, why: str) -> Garbage:

@@ -3,6 +3,7 @@
 Imports nothing heavy: ``start_worker_server`` is called while the rest is imported.
 """
 
+import importlib.util
 import logging
 import multiprocessing
 import os
@@ -122,9 +123,15 @@ def _private_cluster(options: Options, runs: int) -> Iterator[tuple[Any, str]]:
             except (OSError, RuntimeError) as error:
                 raise ProvisionError(f"Cannot start the workers of the batch: {error}.") from error
             with cluster, _silent(), Client(cluster, set_as_default=False) as client:
-                yield client, cluster.dashboard_link if options.dashboard else ""
+                yield client, _dashboard(cluster) if options.dashboard else ""
     finally:
         runtime_dir.remove(folder)
+
+
+def _dashboard(cluster: Any) -> str:
+    """The address of Dask's page about a cluster. The live page needs bokeh; the plain one does not."""
+    link = str(cluster.dashboard_link)
+    return link if importlib.util.find_spec("bokeh") else link.replace("/status", "/info/main/workers.html")
 
 
 @contextmanager

@@ -147,7 +147,8 @@ class ScriptProcess:
         answer = self._answer.decode().strip()
         if answer and not answer.lstrip("-").isdigit():
             raise NotStarted(f"Cannot start {self.script.command[0]}: {answer}.")
-        status = int(answer or self.process.returncode)  # without an answer the guard was killed
+        # Without an answer the guard was killed; it may not be gone yet.
+        status = int(answer) if answer else self.process.returncode or -signal.SIGKILL
         started = self._started.isoformat(timespec="milliseconds")
         outcome = replace(self.script.outcome, started=started, seconds=round(seconds, 3), exit_code=status)
         if not status:
