@@ -85,7 +85,7 @@ def test_an_interrupt_ends_bisect_and_leaves_nothing(home: Path, tmp_path: Path)
     os.kill(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
-    assert "Interrupted. The environments that were built for it are gone." in said
+    assert "Interrupted. The environments that were built for it were removed." in said
     assert not [one for one in psutil.process_iter(["cmdline"]) if str(home) in " ".join(one.info["cmdline"] or ())]
 
 
@@ -98,7 +98,7 @@ def test_several_records_and_no_choice_is_wrong_usage(installed: dict[str, Insta
 
 def test_a_nonempty_output_is_left_alone(home: Path, tmp_path: Path) -> None:
     arguments = [write(tmp_path, "1"), "--good", "1.15", "--bad", "2.0", "-o", str(tmp_path)]
-    assert "is not empty, and nothing in it is overwritten" in wrong(arguments)
+    assert "is not empty, and its files are not overwritten" in wrong(arguments)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from tests.support.notebooks import plain, run_cells, text
 from tests.support.processes import gone, parse, started
 from tests.support.specimens import assert_same
 from tests.support.waiting import eventually
+from tfkernels.client import kernelspecs
 from tfkernels.client.kernel import Kernel
 from tfkernels.errors import ExchangeError, KernelDied, KernelStartError, RemoteError, UnknownKernel, UsageError
 
@@ -170,6 +171,11 @@ def test_a_name_is_wanted() -> None:
 
     with pytest.raises(UsageError, match="%%in NAME"):
         _any_kernel_magic(None)("-i x", "pass")
+
+
+def test_jupyters_own_python_needs_no_kernelspec_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernelspecs, "folders", lambda: [tmp_path])
+    assert kernelspecs.get("python3").command("")[0]
 
 
 _OWNER = """

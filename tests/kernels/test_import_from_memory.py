@@ -95,6 +95,21 @@ assert arguments.__spec__.origin != "<sent by another kernel>"
 """
 
 
+_IMPORT_NOT_SENT = """
+try:
+    import tfkernels.client.kernel
+except ImportError as error:
+    assert "Cannot import tfkernels.client in this kernel" in str(error), error
+    assert f"!pip install tfkernels=={sys.argv[2]}" in str(error), error
+else:
+    raise AssertionError("it was not sent")
+"""
+
+
+def test_modules_that_are_not_sent_say_why(tmp_path: Path) -> None:
+    there(_INSTALL + _IMPORT_NOT_SENT, tfkernels.__version__, cwd=tmp_path, isolated=False)
+
+
 def test_the_rest_comes_from_an_installed_package_of_the_same_release(tmp_path: Path) -> None:
     kernels = str(Path(tfkernels.__path__[0]).parent)
     there(_INSTALL + f"sys.path.append({kernels!r})\n" + _IMPORT_INSTALLED, cwd=tmp_path, isolated=False)

@@ -50,6 +50,8 @@ WORDS = [
     ("%tfkernels restart tf1 t|", "kernel", "t"),
     ("%tfkernels attach ab|", "connection", "ab"),
     ("%tfkernels attach ab --|", "option", "--"),
+    ("%tfkernels log de|", "log level", "de"),
+    ("%tfkernels settings |", "nothing", ""),
 ]
 
 NOT_OURS = [

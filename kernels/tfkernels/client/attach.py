@@ -221,9 +221,9 @@ class AttachedConnection(KernelConnection):
             if self.current is not None:
                 self._abandon(self.current)
 
-    def close(self, end: str = "left") -> None:
+    def close(self, end: str = "left") -> None:  # noqa: ARG002 (an attached kernel is only ever left)
         self._close_deadline = time.monotonic() + EXIT_TIMEOUT
-        super().close(end)
+        super().close("left")
 
     def _abandon(self, cell: Cell) -> None:
         self._release_current()

@@ -149,8 +149,10 @@ class Kernel:
         relay = relay_for(show)
         self.begin()  # before memory is taken: a kernel that cannot start takes none
         with loaded(inputs, relay) as leases:
-            cell = self.make_cell(code, leases, outputs, relay, timeout=timeout, store_history=store_history)
-            run_in_foreground([cell])
+            [cell] = run_in_foreground(
+                self.make_cell(code, leases, outputs, relay, timeout=timeout, store_history=store_history)
+                for _ in range(1)  # made after the stop button is redirected, so that no interrupt loses its memory
+            )
         return cell.result()
 
     def submit(
@@ -194,8 +196,7 @@ class Kernel:
 
     def evaluate(self, expressions: Mapping[str, str], relay: Relay) -> SegmentLease:
         """The values of expressions in shared memory, for another kernel."""
-        cell = self.make_cell("", [], expressions, relay, store_history=False)
-        run_in_foreground([cell])
+        [cell] = run_in_foreground(self.make_cell("", [], expressions, relay, store_history=False) for _ in range(1))
         return cell.memory()
 
     def evaluate_later(self, expressions: Mapping[str, str], relay: Relay, wake: Callable[[], None]) -> Cell:

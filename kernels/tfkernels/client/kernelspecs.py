@@ -160,8 +160,11 @@ def _other(name: str, folder: Path) -> KernelSpec:
     from jupyter_client.kernelspec import KernelSpec as JupyterKernelSpec
     from traitlets import TraitError
 
-    try:  # not ``get_kernel_spec``: it finds no kernel whose provisioner this process lacks
-        spec = JupyterKernelSpec.from_resource_dir(str(folder)).to_dict()
+    try:
+        if (folder / "kernel.json").is_file():  # ``get_kernel_spec`` hides kernels whose provisioner is missing here
+            spec = JupyterKernelSpec.from_resource_dir(str(folder)).to_dict()
+        else:  # Jupyter's own Python, which has no such file
+            spec = _manager().get_kernel_spec(name).to_dict()
     except (OSError, LookupError, TypeError, ValueError, AttributeError, TraitError) as error:
         why = f"{folder / 'kernel.json'} is damaged ({error})"
         raise UnknownKernel(f"Cannot use kernel {name!r}: {why}. Correct or delete it.") from error

@@ -20,6 +20,7 @@ ORIGIN = "<sent by another kernel>"
 
 _ROOT_MODULES = ("__init__.py", "env_vars.py", "errors.py", "protocol.py", "recording.py")
 _FOLDERS = ("kernel_side", "transfer", "comparison", "models")
+_NOT_SENT = tuple(f"{PACKAGE}.{name}" for name in ("notebook", "client", "output", "log"))
 SENT = (*_ROOT_MODULES, *_FOLDERS)
 """The files and folders of the package that a kernel needs to be called, and that its cells can use."""
 
@@ -73,6 +74,13 @@ class Archive(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
 
     def find_spec(self, fullname: str, *_: typing.Any) -> typing.Optional[importlib.machinery.ModuleSpec]:
         if self._file(fullname) is None:
+            if fullname in _NOT_SENT and not self._installed():
+                release = self.get_source(PACKAGE).partition('__version__ = "')[2].partition('"')[0]
+                raise ImportError(
+                    f"Cannot import {fullname} in this kernel: another kernel sent tfkernels without it. Install it "
+                    f"here, then restart this kernel: !pip install tfkernels=={release}",
+                    name=fullname,
+                )
             return None
         spec = importlib.util.spec_from_loader(fullname, self, origin=ORIGIN, is_package=self.is_package(fullname))
         if fullname == PACKAGE and spec is not None:

@@ -37,7 +37,9 @@ Found = Union[Code, Word, None]
 
 IsKernel = Callable[[str], bool]
 
-OPTION, ACTION, KERNEL, ANY_KERNEL, CONNECTION = "option", "action", "kernel", "any kernel", "connection"
+OPTION, ACTION, KERNEL, ANY_KERNEL, CONNECTION, LOG_LEVEL, NOTHING = (
+    "option", "action", "kernel", "any kernel", "connection", "log level", "nothing",
+)  # fmt: skip
 """Kinds of words: an option of the magic; what ``%tfkernels`` does; a kernel with a magic; any Python kernel of the
 machine; a running kernel that can be attached."""
 
@@ -140,5 +142,5 @@ def _in_management_magic(before: str, cursor: int) -> Word:
     elif not actions:
         kind = ACTION
     else:
-        kind = CONNECTION if actions[0] == "attach" else KERNEL
+        kind = {"attach": CONNECTION, "log": LOG_LEVEL, "settings": NOTHING}.get(actions[0], KERNEL)
     return Word(kind, "tfkernels", word, cursor - len(word))

@@ -11,6 +11,7 @@ from typing import Any
 
 from IPython.core.completer import Completion, provisionalcompleter
 
+from tfkernels import log
 from tfkernels.client import discovery, kernelspecs, registry
 from tfkernels.errors import TFKernelsError
 from tfkernels.kernel_side.complete import variables
@@ -92,6 +93,10 @@ def _complete_word(word: cell_parser.Word, shell: Any, offset: int) -> list[Comp
 
 def _words(word: cell_parser.Word, shell: Any) -> list[str]:
     """All words of the kind, in the order in which they are shown."""
+    if word.kind == cell_parser.NOTHING:
+        return []
+    if word.kind == cell_parser.LOG_LEVEL:
+        return [*log.LEVELS, "off"]
     if word.kind == cell_parser.CONNECTION:
         return [found.id for found in discovery.candidates(DISCOVERY_TIMEOUT)]
     if word.kind in (cell_parser.OPTION, cell_parser.ACTION):

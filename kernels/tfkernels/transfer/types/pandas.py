@@ -1,7 +1,7 @@
 """pandas: frames, series, indexes and scalars; ``pandas_columns`` has what they hold.
 
 Described by values, labels and names, so that it passes between pandas 1.1 and 3. What a pandas has no type for arrives
-as what that pandas itself would have made of it: see ``columns``.
+as what that pandas itself would have made of it: see ``pandas_columns``.
 """
 
 import contextlib
