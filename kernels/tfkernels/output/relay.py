@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import sys
 from typing import Any, Callable, Dict, Iterable, Mapping, Union
 
@@ -94,13 +95,13 @@ class BackgroundRelay(Relay):
         return self
 
 
-class MessageRelay(BackgroundRelay):
+class MessageRelay(BackgroundRelay, abc.ABC):
     """A place that takes whole messages, from any thread and at any time."""
 
     replaces = True
 
-    def publish(self, kind: str, content: Mapping[str, Any]) -> None:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def publish(self, kind: str, content: Mapping[str, Any]) -> None: ...
 
     def stream(self, name: str, text: str) -> None:
         self.publish("stream", {"name": name, "text": text})
