@@ -10,7 +10,6 @@ import typing
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 
 import numpy as np
-from typing_extensions import Self
 
 from tfkernels.comparison.tolerances import Tolerance
 
@@ -157,7 +156,7 @@ class Findings:
         """The parts that did not pass, in order."""
         return tuple(part for part in self.parts if not part.passed)
 
-    def against(self, side: str) -> Self:
+    def against(self: F, side: str) -> F:
         """The comparison of the baseline with one side only. Raises ``KeyError`` if there is no such side."""
         if side not in self.sides:
             raise KeyError(f"{side!r} is not one of the sides: {', '.join(self.sides)}")
