@@ -306,7 +306,7 @@ def test_releases_say_why_one_cannot_be_had(unset: Path, monkeypatch: pytest.Mon
     rows = {row.line: row for row in listing.releases()}
     assert (rows["2.15"].available, rows["2.15"].source) == (True, "found")
     assert (rows["1.15"].available, rows["1.15"].source) == (False, None)
-    assert rows["1.15"].here == "no Python 3.7 or 3.6 found, and none may be fetched"
+    assert rows["1.15"].here == "no Python 3.7 or 3.6 found, and downloads are off"
 
     monkeypatch.setattr(catalogue, "platform_name", lambda: "windows-x86_64")
     rows = {row.line: row for row in listing.releases()}
