@@ -15,7 +15,7 @@ from typing import Any
 import nbformat
 import psutil
 import pytest
-from IPython.core.error import StdinNotImplementedError
+from IPython.core.error import StdinNotImplementedError  # what IPython raises for input() without a front end
 from nbformat.v4 import new_code_cell, new_notebook
 
 from tests.support.notebooks import text

@@ -61,7 +61,7 @@ class Process:
         """Gets the facts that a kernel which needs setup reported."""
 
     def alive(self) -> bool:
-        raise NotImplementedError
+        raise NotImplementedError  # no default is true of every kind of process
 
     def new_stderr(self) -> str:
         """The text on file descriptor 2 since the last call."""
@@ -78,7 +78,7 @@ class Process:
 
     def crash_report(self) -> str:
         """The rest of a sentence: how the process ended."""
-        raise NotImplementedError
+        raise NotImplementedError  # as for ``alive``
 
 
 class KernelProcess(Process):
