@@ -10,29 +10,14 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from tfprovisioner.batch import output_dir, tasks, workdir
-from tfprovisioner.batch.outcomes import METADATA, Executed, Failure, Outcome
+from tests.support.runs import PASSED, RUN, executed, packed
+from tfprovisioner.batch import output_dir, tasks
+from tfprovisioner.batch.outcomes import Failure
 from tfprovisioner.batch.output_dir import OutputTaken
 from tfprovisioner.batch.tasks import Run
 from tfprovisioner.errors import ProvisionError
 
-RUN = Run("nb-tf1", "nb.ipynb", "tf1", {"n": 1, "lr": 0.5})
-PASSED = Outcome(RUN, "passed", "fingerprint")
 FAILED = replace(PASSED, state="failed", failure=Failure("ValueError", "no", 2))
-
-
-def _executed(outcome: Outcome, **options: Any) -> Executed:
-    notebook = new_notebook(cells=[new_code_cell("1")], metadata={METADATA: outcome.to_json()})
-    return Executed(outcome, nbformat.writes(notebook), **options)
-
-
-def _packed(folder: Path, **files: str) -> bytes:
-    folder.mkdir()
-    for name, content in files.items():
-        (folder / name).write_text(content)
-    packed = workdir.pack({path: path.name for path in folder.iterdir()})
-    assert packed is not None
-    return packed
 
 
 def _names(folder: Path) -> set[str]:
@@ -40,7 +25,7 @@ def _names(folder: Path) -> set[str]:
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
-    path = output_dir.write(tmp_path, _executed(FAILED))
+    path = output_dir.write(tmp_path, executed(FAILED))
     (found,) = output_dir.read(tmp_path)
     assert (found.outcome, found.path, found.records) == (FAILED, path, [])
 
@@ -49,20 +34,20 @@ def test_another_try_leaves_nothing_of_the_one_before(tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (out / "mine.txt").write_text("precious")
-    first = _packed(tmp_path / "first", same="1", only_first="1")
-    output_dir.write(out, _executed(FAILED, values={"a" * 64: b"1", "b" * 64: b"2"}, files=first))
-    second = _packed(tmp_path / "second", same="2")
-    output_dir.write(out, _executed(PASSED, values={"b" * 64: b"2"}, files=second))
+    first = packed(tmp_path / "first", same="1", only_first="1")
+    output_dir.write(out, executed(FAILED, values={"a" * 64: b"1", "b" * 64: b"2"}, files=first))
+    second = packed(tmp_path / "second", same="2")
+    output_dir.write(out, executed(PASSED, values={"b" * 64: b"2"}, files=second))
     assert _names(out) == {"mine.txt", "nb-tf1.ipynb", f"nb-tf1.values/{'b' * 64}", "nb-tf1.files/same"}
     assert (out / "nb-tf1.files" / "same").read_text() == "2"
-    output_dir.write(out, _executed(PASSED))
+    output_dir.write(out, executed(PASSED))
     assert sorted(path.name for path in out.iterdir()) == ["mine.txt", "nb-tf1.ipynb"]
 
 
 def test_an_unwritable_output_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "nb-tf1.values").write_text("a file is in the way")
     with pytest.raises(ProvisionError, match="--resume"):
-        output_dir.write(tmp_path, _executed(PASSED, values={"a" * 64: b"1"}))
+        output_dir.write(tmp_path, executed(PASSED, values={"a" * 64: b"1"}))
     assert output_dir.read(tmp_path) == []
 
 
@@ -96,7 +81,7 @@ def test_fingerprints_cover_what_decides_the_result() -> None:
 
 
 def test_a_run_keeps_its_case_when_written(tmp_path: Path) -> None:
-    output_dir.write(tmp_path, _executed(PASSED))
+    output_dir.write(tmp_path, executed(PASSED))
     (found,) = output_dir.read(tmp_path)
     assert found.outcome.run.case == RUN.case  # nbformat sorts what is in the metadata
 
