@@ -13,21 +13,21 @@ from tfkernels import log
 
 
 @pytest.fixture
-def debug(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def log_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A new log file: the lines in memory may be of earlier tests."""
+    log.disable()
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path))
-    log.enable("debug")
-    yield
+    yield Path(log.enable("debug"))
     log.disable()
 
 
-@pytest.mark.usefixtures("debug")
-def test_every_message_is_logged_without_values() -> None:
+def test_every_message_is_logged_without_values(log_file: Path) -> None:
     kernel = tfkernels.kernel("python3")
     kernel["secret_array"] = np.full(1000, 123456789)
     kernel.run("print('a secret text')")
     pid = kernel.pid
     kernel.shutdown()
-    text = "\n".join(log.recent())
+    text = log_file.read_text()
     for part in (
         f"kernel python3 started, process {pid}",
         "python3 < shell execute_request",
