@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from uv import find_uv_bin
 
-from tests.support import channels, tiny
+from tests.support import channels, package_index
 from tests.support.channels import Package, Server, order
 from tests.support.commands import nothing_is_there
 from tfkernels.client import kernelspecs
@@ -194,8 +194,8 @@ def test_doctor_reports_changed_conda_packages(server: Server, place: Path) -> N
     assert (diagnosis.ok, diagnosis.warnings, diagnosis.notes) == (True, (), ())
 
     own = [
-        tiny.wheel(place, "colorama", "0.4.5", {"colorama.py": ""}),
-        tiny.wheel(place, "small", "2.0", {"small.py": ""}),
+        package_index.wheel(place, "colorama", "0.4.5", {"colorama.py": ""}),
+        package_index.wheel(place, "small", "2.0", {"small.py": ""}),
     ]
     pip = [find_uv_bin(), "pip", "install", "--quiet", "--python", str(made.python)]
     subprocess.run([*pip, *map(str, own)], check=True)

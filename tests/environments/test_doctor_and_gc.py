@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from uv import find_uv_bin
 
-from tests.support import tiny
+from tests.support import package_index
 from tests.support.commands import tfkernels
 from tfprovisioner.environments import store
 from tfprovisioner.environments.request import InstallRequest
@@ -89,8 +89,8 @@ def test_what_was_uninstalled_is_told_and_installed_anew(one: Installed, package
 
 
 def test_two_tensorflows_in_one_environment_are_told(one: Installed, tmp_path: Path) -> None:
-    other = tiny.wheel(tmp_path, "tensorflow_cpu", "1.15.0", {"tensorflow/another.py": ""})
-    asking = tiny.wheel(tmp_path, "asking", "1.0", {"asking.py": ""})
+    other = package_index.wheel(tmp_path, "tensorflow_cpu", "1.15.0", {"tensorflow/another.py": ""})
+    asking = package_index.wheel(tmp_path, "asking", "1.0", {"asking.py": ""})
     pip(one.environment, "--no-deps", str(other), str(asking))
     diagnosis = doctor.examine("tf1.15")
     assert diagnosis.ok

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import tiny
+from tests.support import package_index
 from tests.support.commands import built, nothing_is_there
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.system import redact
@@ -30,15 +30,15 @@ def falsified(place: Path, name: str, version: str) -> dict[str, Path]:
     """A wheel of the same name and version that has something else in it."""
     elsewhere = place / "elsewhere"
     elsewhere.mkdir()
-    made = tiny.wheel(elsewhere, name, version, {f"{name}.py": "raise SystemExit('not for you')"})
+    made = package_index.wheel(elsewhere, name, version, {f"{name}.py": "raise SystemExit('not for you')"})
     return {made.name: made}
 
 
 Install = Callable[..., tuple[int, str]]
 
 
-def test_a_dying_index_leaves_nothing_behind(index: tiny.Index, install: Install, place: Path) -> None:
-    index.dies_after = tiny.PARTS // 2
+def test_a_dying_index_leaves_nothing_behind(index: package_index.Index, install: Install, place: Path) -> None:
+    index.dies_after = package_index.PARTS // 2
     code, words = install("--index", index.url)
     assert code == 1
     assert index.dies_after < 0, "it was in the middle"
@@ -52,7 +52,7 @@ def test_a_dying_index_leaves_nothing_behind(index: tiny.Index, install: Install
 
 
 def test_wrong_hashes_are_refused_whatever_uvs_settings(
-    index: tiny.Index, install: Install, place: Path, monkeypatch: pytest.MonkeyPatch
+    index: package_index.Index, install: Install, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index.wrong = falsified(place, "part3", "1.0")
     monkeypatch.setenv("UV_NO_VERIFY_HASHES", "1")
@@ -63,12 +63,15 @@ def test_wrong_hashes_are_refused_whatever_uvs_settings(
     assert nothing_is_there(place)
 
 
-def test_extras_are_locked_with_hashes_and_checked(index: tiny.Index, install: Install, place: Path) -> None:
-    extra = tiny.wheel(index.folder, "extra", "2.0", {"extra.py": "x = 1"})
+def test_extras_are_locked_with_hashes_and_checked(index: package_index.Index, install: Install, place: Path) -> None:
+    extra = package_index.wheel(index.folder, "extra", "2.0", {"extra.py": "x = 1"})
     code, words = install("--with", "extra", "--index", index.url)
     assert code == 0, words
     (record,) = built(place)
-    assert f"extra==2.0 \\\n    --hash=sha256:{tiny.digest(extra)}" in (record.parent / "requirements.txt").read_text()
+    assert (
+        f"extra==2.0 \\\n    --hash=sha256:{package_index.digest(extra)}"
+        in (record.parent / "requirements.txt").read_text()
+    )
     shutil.rmtree(place / "home")
     shutil.rmtree(place / "cache")
 
@@ -79,7 +82,7 @@ def test_extras_are_locked_with_hashes_and_checked(index: tiny.Index, install: I
     assert list((place / "home" / "environments").glob("*")) == []
 
 
-def test_a_second_tensorflow_is_never_installed(index: tiny.Index, install: Install, place: Path) -> None:
+def test_a_second_tensorflow_is_never_installed(index: package_index.Index, install: Install, place: Path) -> None:
     code, words = install("--with", "tensorflow-cpu", "--index", index.url)
     assert code == 0, f"the index has none of that name, and needs none: {words}"
     assert "'tensorflow-cpu' adds nothing: TensorFlow is there already, as tensorflow 1.15.5" in words
@@ -92,17 +95,17 @@ def test_a_second_tensorflow_is_never_installed(index: tiny.Index, install: Inst
     assert "already has TensorFlow 1.15.5" in words
 
 
-def test_no_setup_code_is_run(index: tiny.Index, install: Install, place: Path) -> None:
+def test_no_setup_code_is_run(index: package_index.Index, install: Install, place: Path) -> None:
     mark = place / "mark"
     setup = f"open({str(mark)!r}, 'w').close()\nfrom setuptools import setup\nsetup(name='extra', version='2.0')\n"
-    tiny.source(index.folder, "extra", "2.0", setup)
+    package_index.source(index.folder, "extra", "2.0", setup)
     code, words = install("--with", "extra", "--index", index.url)
     assert code == 1
     assert "does not build from source" in words
     assert not mark.exists()
     assert nothing_is_there(place)
 
-    tiny.wheel(index.folder, "extra", "1.0", {"extra.py": ""})
+    package_index.wheel(index.folder, "extra", "1.0", {"extra.py": ""})
     code, words = install("--with", "extra", "--index", index.url)
     assert code == 0, words
     assert "extra==1.0" in (built(place)[0].parent / "requirements.txt").read_text(), "the newest that has a wheel"
@@ -110,7 +113,7 @@ def test_no_setup_code_is_run(index: tiny.Index, install: Install, place: Path) 
 
 
 def test_a_local_mirror_suffices_offline(
-    index: tiny.Index, install: Install, place: Path, monkeypatch: pytest.MonkeyPatch
+    index: package_index.Index, install: Install, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code, words = install("--offline")
     assert code == 1
@@ -135,7 +138,7 @@ def test_a_local_mirror_suffices_offline(
     assert "There is no folder" in words
 
 
-def test_cached_files_are_not_requested(index: tiny.Index, install: Install, place: Path) -> None:
+def test_cached_files_are_not_requested(index: package_index.Index, install: Install, place: Path) -> None:
     """Nor does it have to be there: a kernel that was removed comes back on a train."""
     assert install("--index", index.url)[0] == 0
     shutil.rmtree(place / "home")
@@ -153,11 +156,11 @@ def test_cached_files_are_not_requested(index: tiny.Index, install: Install, pla
 
 @pytest.mark.parametrize("way", ["--index", "UV_DEFAULT_INDEX", "UV_INDEX", "uv.toml", "uv.toml [pip]"])
 def test_passwords_stay_out_of_everything(
-    index: tiny.Index, install: Install, place: Path, monkeypatch: pytest.MonkeyPatch, way: str
+    index: package_index.Index, install: Install, place: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     index.user, index.token = USER, TOKEN
     url = index.url_for(USER)
-    tiny.wheel(index.folder, "extra", "2.0", {"extra.py": ""})
+    package_index.wheel(index.folder, "extra", "2.0", {"extra.py": ""})
     arguments = ["--with", "extra", *(["--index", url] if way == "--index" else [])]
     if way.startswith("UV_"):
         monkeypatch.setenv(way, url)
@@ -181,7 +184,7 @@ def test_passwords_stay_out_of_everything(
 
     assert not any(secret in words for _, words in said for secret in (SECRET, TOKEN))
     written = [path for folder in ("home", "jupyter") for path in (place / folder).rglob("*") if path.is_file()]
-    assert len(written) > tiny.PARTS
+    assert len(written) > package_index.PARTS
     assert [path for path in written if {SECRET.encode(), TOKEN.encode()} & set(_words(path))] == []
     (kernel,) = (place / "jupyter" / "kernels").glob("*/kernel.json")
     command = json.loads(kernel.read_text())["metadata"]["tfkernels"]["command"]
@@ -193,18 +196,20 @@ def _words(path: Path) -> list[bytes]:
 
 
 @pytest.fixture
-def proxy(index: tiny.Index, monkeypatch: pytest.MonkeyPatch) -> Iterator[tiny.Proxy]:
+def proxy(index: package_index.Index, monkeypatch: pytest.MonkeyPatch) -> Iterator[package_index.Proxy]:
     """A proxy behind which the index is; nothing else leads to the host index.test."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
         for spelled in (name, name.lower()):
             monkeypatch.delenv(spelled, raising=False)
-    with tiny.forwarding(tiny.Proxy(index)) as running:
+    with package_index.forwarding(package_index.Proxy(index)) as running:
         yield running
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
-def test_behind_a_proxy(proxy: tiny.Proxy, install: Install, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    tiny.wheel(proxy.index.folder, "extra", "2.0", {"extra.py": ""})
+def test_behind_a_proxy(
+    proxy: package_index.Proxy, install: Install, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    package_index.wheel(proxy.index.folder, "extra", "2.0", {"extra.py": ""})
     monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
     code, words = install("--with", "extra", "--index", "http://index.test/simple")
     assert code == 0, words
@@ -213,7 +218,7 @@ def test_behind_a_proxy(proxy: tiny.Proxy, install: Install, monkeypatch: pytest
 
 
 def test_a_proxy_that_wants_a_password(
-    proxy: tiny.Proxy, install: Install, place: Path, monkeypatch: pytest.MonkeyPatch
+    proxy: package_index.Proxy, install: Install, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     proxy.user = "somebody:else"
     monkeypatch.setenv("HTTP_PROXY", f"http://{USER}@127.0.0.1:{proxy.port}")
@@ -225,7 +230,7 @@ def test_a_proxy_that_wants_a_password(
     assert nothing_is_there(place)
 
     proxy.user = USER
-    tiny.wheel(proxy.index.folder, "extra", "2.0", {"extra.py": ""})
+    package_index.wheel(proxy.index.folder, "extra", "2.0", {"extra.py": ""})
     code, words = install("--with", "extra", "--index", "http://index.test/simple")
     assert code == 0, words
     assert [
@@ -235,7 +240,7 @@ def test_a_proxy_that_wants_a_password(
 
 @pytest.mark.parametrize("user", [None, "somebody:else"])
 def test_a_proxy_that_lets_nobody_through(
-    proxy: tiny.Proxy, install: Install, place: Path, monkeypatch: pytest.MonkeyPatch, user: str | None
+    proxy: package_index.Proxy, install: Install, place: Path, monkeypatch: pytest.MonkeyPatch, user: str | None
 ) -> None:
     proxy.user = user
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
@@ -258,7 +263,7 @@ def test_a_proxy_that_lets_nobody_through(
     ],
 )
 def test_harmful_uv_settings_are_refused(
-    index: tiny.Index, install: Install, place: Path, toml: str, told: str
+    index: package_index.Index, install: Install, place: Path, toml: str, told: str
 ) -> None:
     configure(place, toml.format(place=place))
     code, words = install("--index", index.url)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import tiny
+from tests.support import package_index
 from tests.support.commands import built, nothing_is_there
 from tfprovisioner.catalogue import locks, releases, verified
 from tfprovisioner.catalogue.verified import Result
@@ -26,13 +26,13 @@ _IMPORT = "checking: importing TensorFlow, running an op"
 
 
 @pytest.fixture
-def build(index: tiny.Index, install: Build) -> Build:
+def build(index: package_index.Index, install: Build) -> Build:
     """``tfkernels install tf1 --user …`` from the index of the tiny release."""
     return lambda *arguments: install(*arguments, "--index", index.url)
 
 
 @pytest.fixture
-def result(index: tiny.Index, monkeypatch: pytest.MonkeyPatch) -> Result:
+def result(index: package_index.Index, monkeypatch: pytest.MonkeyPatch) -> Result:
     """The tiny release passed all of the catalogue's checks here."""
     release = releases.find("tf1")
     python, platform = release.pythons[0], releases.platform_name()
@@ -108,8 +108,8 @@ def test_what_was_not_verified_is_imported(
     assert _LOOK not in said
 
 
-def test_a_lock_with_something_beside_it_is_imported(cached: Build, index: tiny.Index) -> None:
-    tiny.wheel(index.folder, "extra", "1.0", {"extra.py": ""})
+def test_a_lock_with_something_beside_it_is_imported(cached: Build, index: package_index.Index) -> None:
+    package_index.wheel(index.folder, "extra", "1.0", {"extra.py": ""})
     for extra in ("extra", "numpy"):  # what the lock has already may come with other hashes
         for number in range(2):  # the second time, it is in the cache as well
             code, said = cached("--with", extra, "--name", "one")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.deep import DEEP, called, deep
+from tests.support.nested_values import DEEP, called, deep
 from tests.support.specimens import assert_same as assert_same
 from tfkernels.client.kernel import Kernel
 

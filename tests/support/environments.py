@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import channels, tiny
+from tests.support import channels, package_index
 from tests.support.channels import Package, Server
 from tfprovisioner.catalogue import releases
 from tfprovisioner.cli import app as cli
@@ -64,8 +64,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory, small_lock: str) -> Path:
 @pytest.fixture
 def light(tmp_path: Path, small_lock: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """The lock of TensorFlow 1.15, but with the stand-in for TensorFlow: it installs in a second."""
-    wheel = tiny.wheel(tmp_path, "tensorflow", "1.15.5", {"tensorflow/__init__.py": channels.stand_in("1.15.5")})
-    text = f"{small_lock}tensorflow @ {wheel.as_uri()} \\\n    --hash=sha256:{tiny.digest(wheel)}\n"
+    wheel = package_index.wheel(
+        tmp_path, "tensorflow", "1.15.5", {"tensorflow/__init__.py": channels.stand_in("1.15.5")}
+    )
+    text = f"{small_lock}tensorflow @ {wheel.as_uri()} \\\n    --hash=sha256:{package_index.digest(wheel)}\n"
     monkeypatch.setattr(resolve, "lock", lambda *arguments: text)
     return text
 
@@ -81,9 +83,9 @@ def server(folder: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 
 @pytest.fixture
-def index(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tiny.Index]:
+def index(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[package_index.Index]:
     """The tiny release is what ``tf1`` means, and comes from an index here; uv's cache is empty."""
-    release = tiny.release(place / "wheels", releases.find("tf1").pythons[0])
+    release = package_index.release(place / "wheels", releases.find("tf1").pythons[0])
     monkeypatch.setattr(releases, "find", lambda request: release)
     variables = {"UV_CACHE_DIR": str(place / "cache"), "UV_HTTP_RETRIES": "0", "XDG_CONFIG_HOME": str(place / "config")}
     for name in [name for name in os.environ if name.startswith("UV_")]:
@@ -93,7 +95,7 @@ def index(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tiny.Index]:
     for name in ("UV_DEFAULT_INDEX", "UV_FIND_LINKS", "UV_OFFLINE"):
         monkeypatch.setenv(name, "")  # so that what a command sets is taken back
         monkeypatch.delenv(name)
-    with tiny.serving(tiny.Index(place / "wheels")) as served:
+    with package_index.serving(package_index.Index(place / "wheels")) as served:
         yield served
 
 

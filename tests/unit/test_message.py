@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support import specimens
-from tests.support.deep import DEEP, called, deep
 from tests.support.memory import limited
+from tests.support.nested_values import DEEP, called, deep
 from tests.support.specimens import assert_same as assert_same
 from tfkernels.errors import ExchangeError
 from tfkernels.transfer.message import ValueMessage, from_bytes, unpack
