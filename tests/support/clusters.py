@@ -30,11 +30,18 @@ def scheduler_process(place: Path, *arguments: str, **variables: str) -> Iterato
     process = _start("scheduler", place, ["--port", "0", "--no-dashboard", *arguments], variables)
     file = place / "scheduler.json"
     try:
-        eventually(file.exists)
-        yield process, str(json.loads(file.read_text())["address"])
+        yield process, eventually(lambda: _address(file))
     finally:
         process.terminate()
         process.wait(60)
+
+
+def _address(file: Path) -> str | None:
+    """What a scheduler wrote. It creates the file first, and writes then."""
+    try:
+        return str(json.loads(file.read_text())["address"])
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
 
 
 @contextmanager
