@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -234,3 +236,19 @@ def test_other_kernels_end_with_a_killed_notebook(installed: object) -> None:
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
+
+
+_LOAD = """
+import sys
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+shell.extension_manager.load_extension("tfkernels")
+shell.run_cell("pass")
+print(*{"numpy", "tfkernels.client.kernel"} & set(sys.modules))
+"""
+
+
+def test_loading_the_magics_imports_what_they_need_later() -> None:
+    """Every kernel of tfkernels loads them at its start."""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", _LOAD], check=True, timeout=120, capture_output=True)
+    assert done.stdout == b"\n"

@@ -47,6 +47,6 @@ def _history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def _ended() -> Iterator[None]:
     yield
-    from tfkernels.client.registry import shutdown_all
+    from tfkernels.client.kernel import shutdown_all
 
     shutdown_all()

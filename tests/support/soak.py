@@ -28,8 +28,7 @@ import tfkernels
 from tests.support.waiting import eventually
 from tfkernels.client.cell import Cell
 from tfkernels.client.connection import KernelConnection
-from tfkernels.client.kernel import Kernel
-from tfkernels.client.registry import shutdown_all
+from tfkernels.client.kernel import Kernel, shutdown_all
 from tfkernels.errors import CellCancelled, CellsFailed, KernelDied, KernelStartError
 from tfkernels.transfer.shared_memory.pool import shared as pool
 

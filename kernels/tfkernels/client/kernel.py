@@ -1,7 +1,9 @@
-"""Another kernel of this process: it starts at first use, and ends with this process."""
+"""Another kernel of this process: it starts at first use, and ends with this process, not with a fork of it."""
 
 from __future__ import annotations
 
+import atexit
+import os
 import threading
 import weakref
 from collections.abc import Callable, Sequence
@@ -339,3 +341,18 @@ class Kernel:
         _of_the_parent.append(self._connection)
         self._connection = None
         self._starting = threading.RLock()
+
+
+@atexit.register
+def shutdown_all() -> None:
+    """Ends the kernels that this process started."""
+    for kernel in list(instances):
+        kernel.shutdown()
+
+
+def _forget_all() -> None:
+    for kernel in instances:
+        kernel.forget()
+
+
+os.register_at_fork(after_in_child=_forget_all)

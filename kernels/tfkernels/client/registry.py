@@ -1,12 +1,13 @@
-"""The kernels of this process by name, one object for each; they end with this process, and not with its forks."""
+"""The kernels of this process by name, one object for each."""
 
 from __future__ import annotations
 
-import atexit
 import os
 import threading
+from typing import TYPE_CHECKING
 
-from tfkernels.client.kernel import Kernel, instances
+if TYPE_CHECKING:
+    from tfkernels.client.kernel import Kernel
 
 known: dict[str, Kernel] = {}
 """Kernels by name, whether they run or not, attached ones too."""
@@ -16,6 +17,8 @@ _lock = threading.RLock()
 
 def get(name: str) -> Kernel:
     """The kernel ``name``, the same object in every thread. Raises ``UnknownKernel``."""
+    from tfkernels.client.kernel import Kernel  # it imports NumPy, and magics are loaded in each kernel at its start
+
     with _lock:
         if name not in known:
             known[name] = Kernel(name)
@@ -33,19 +36,10 @@ def running() -> list[Kernel]:
     return [kernel for kernel in list(known.values()) if kernel.started]
 
 
-@atexit.register
-def shutdown_all() -> None:
-    """Ends the kernels that this process started."""
-    for kernel in list(instances):
-        kernel.shutdown()
-
-
 def _after_fork() -> None:
-    """In the child: the kernels are the parent's, and the thread that held the lock does not exist."""
+    """In the child: the thread that held the lock does not exist."""
     global _lock
     _lock = threading.RLock()
-    for kernel in instances:
-        kernel.forget()
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments
 
 from tfkernels.client import kernelspecs, registry
-from tfkernels.client.cell import Cell
-from tfkernels.client.each import each
-from tfkernels.client.kernel import Kernel
 from tfkernels.errors import ExchangeError, UsageError
 from tfkernels.notebook import completion
 from tfkernels.notebook import help as help_of_kernels
 from tfkernels.notebook.arguments import cell_options, elsewhere, parse, parse_names
 from tfkernels.notebook.manage import manage, start_early
 from tfkernels.output.relay import ShellRelay
+
+if TYPE_CHECKING:
+    from tfkernels.client.cell import Cell
+    from tfkernels.client.kernel import Kernel
 
 # Names that look like one of ours get our error, with the nearest names, instead of IPython's "not found".
 _LOOKS_LIKE_OURS = re.compile(r"^\s*(?:\w+\s*=\s*)?%%?(tf\d[a-z0-9._-]*)", re.MULTILINE)
@@ -56,7 +57,8 @@ class Extension:
         for name in {"tfkernels", *self._magics}:
             table["line"].pop(name, None)
             table["cell"].pop(name, None)
-        registry.shutdown_all()
+        for kernel in registry.running():
+            kernel.shutdown()
 
     def refresh(self, info: Any = None) -> None:
         """Before every cell: adds magics for the kernels that were installed or attached since."""
@@ -106,6 +108,8 @@ def _each_magic(shell: Any) -> Any:
     @cell_options
     def run(line: str, cell: str) -> None:
         """Run the cell in several kernels at the same time; an output is a dict by the kernel's name."""
+        from tfkernels.client.each import each
+
         arguments = parse(run, line)
         inputs, outputs = _inputs_and_outputs(shell, arguments)
         kernels = [registry.get(name) for name in arguments.kernels]

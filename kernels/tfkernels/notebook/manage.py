@@ -6,17 +6,19 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from IPython import get_ipython
 from IPython.core.magic_arguments import argument, magic_arguments
 
 from tfkernels import env_vars, log
 from tfkernels.client import discovery, kernelspecs, registry
-from tfkernels.client.attach import attach
-from tfkernels.client.kernel import Kernel
 from tfkernels.errors import TFKernelsError, UnknownKernel, UsageError
 from tfkernels.kernel_side import parent_watch
 from tfkernels.notebook.arguments import parse
+
+if TYPE_CHECKING:
+    from tfkernels.client.kernel import Kernel
 
 ACTIONS: dict[str, Callable[[Kernel], None]] = {
     "restart": lambda kernel: kernel.restart(),
@@ -68,6 +70,8 @@ def _attach(kernels: list[str], alias: str | None) -> None:
     shell = get_ipython()
     if alias is not None and alias not in registry.known and alias in shell.magics_manager.magics["cell"]:
         raise UsageError(f"There is a magic %%{alias} already. Choose another name: --as NAME")
+    from tfkernels.client.attach import attach
+
     for kernel in kernels:
         attached = attach(kernel, alias)
         print(f"{attached}, used with {attached.magic}", attached.remark, sep="; " if attached.remark else "")
