@@ -12,7 +12,7 @@ POLL_INTERVAL = 0.02
 """Seconds."""
 
 
-def eventually(condition: Callable[[], T], timeout: float = 60, interval: float = POLL_INTERVAL) -> T:
+def eventually(condition: Callable[[], T | None], timeout: float = 60, interval: float = POLL_INTERVAL) -> T:
     """The first true value of a condition, which is asked again and again for so many seconds."""
     deadline = time.monotonic() + timeout
     while not (value := condition()):
