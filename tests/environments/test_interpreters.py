@@ -39,7 +39,7 @@ def program(path: Path, text: str) -> Path:
 def claiming(**facts: object) -> str:
     """A program that answers as the Python that runs the tests does, but for some facts."""
     answer = json.dumps({**vars(_HERE), **facts})
-    return f"cat <<'END'\ntfkernels-python {answer}\nEND"
+    return f"cat <<'END'\ntfkernels-answer {answer}\nEND"
 
 
 def python(version: str, **facts: object) -> Python:
@@ -76,7 +76,7 @@ def found() -> list[str]:
     [
         ("echo 'pyenv: python3.7: command not found' >&2; exit 127", "not a Python that works: pyenv: python3.7"),
         ("echo Python 3.7.16", "not a Python that works: Python 3.7.16"),
-        ("echo tfkernels-python 5", "not a Python that works"),
+        ("echo tfkernels-answer 5", "not a Python that works"),
         (claiming(path="/nowhere/python"), "not a Python that works"),
         ("exit 3", "exit code 3"),
     ],

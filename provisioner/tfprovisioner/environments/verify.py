@@ -5,13 +5,12 @@ libraries loaded. See docs/design/environments.md for what that can miss, and wh
 """
 
 import contextlib
-import json
 import os
-import subprocess
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tfkernels import env_vars
 from tfprovisioner.catalogue import releases
@@ -22,7 +21,9 @@ from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.environments.wheels import LOCK
 from tfprovisioner.errors import BrokenEnvironment
 from tfprovisioner.progress import Reporter
-from tfprovisioner.system import data_dir, subprocesses
+from tfprovisioner.pythons import find
+from tfprovisioner.pythons.find import NoAnswer
+from tfprovisioner.system import data_dir
 
 TIMEOUT = 300.0
 """Seconds. The first import of a fresh environment compiles some thousand files."""
@@ -41,7 +42,7 @@ if tf.__version__.startswith("1."):
     with tf.Session() as session:
         product = session.run(product)
 assert np.array_equal(np.asarray(product), x.dot(x.T)), product
-print("tfkernels-probe " + json.dumps({
+print("tfkernels-answer " + json.dumps({
     "tensorflow": tf.__version__, "python": platform.python_version(), "numpy": np.__version__,
     "ipykernel": ipykernel.ipkernel.__name__ and __import__("ipykernel").__version__}))
 """
@@ -49,7 +50,7 @@ print("tfkernels-probe " + json.dumps({
 _LOADING = """
 import bz2, ctypes, hashlib, json, lzma, multiprocessing.synchronize, os, platform, sqlite3, ssl, sys, zlib
 ctypes.PyDLL(sys.argv[1], mode=os.RTLD_NOW)
-print("tfkernels-probe " + json.dumps(platform.python_version()), flush=True)
+print("tfkernels-answer " + json.dumps(platform.python_version()), flush=True)
 os._exit(0)  # nothing in it was begun, and to take it apart takes as long
 """
 """The modules are those that Pythons are built without if the system lacks a library."""
@@ -62,7 +63,7 @@ try:
 except AttributeError:  # before 1.14
     from tensorflow.python.client import device_lib
     devices = [device.physical_device_desc for device in device_lib.list_local_devices() if device.device_type == "GPU"]
-print("tfkernels-probe " + json.dumps(devices))
+print("tfkernels-answer " + json.dumps(devices))
 """
 
 
@@ -142,7 +143,7 @@ def probe(python: Path, writing: bool = True) -> Findings:
     """
     variables = _variables(python)
     variables.pop("PYTHONDONTWRITEBYTECODE", None)  # this first import makes all later ones fast
-    return Findings(**json.loads(_answer(python, [_IMPORTING], variables, writing)))
+    return Findings(**_answer(python, [_IMPORTING], variables, writing))
 
 
 def load_library(python: Path, library: Path) -> str:
@@ -150,14 +151,14 @@ def load_library(python: Path, library: Path) -> str:
 
     ``library`` is the one that needs all others. Raises ``BrokenEnvironment``.
     """
-    return str(json.loads(_answer(python, [_LOADING, str(library)], _variables(python), writing=False)))
+    return str(_answer(python, [_LOADING, str(library)], _variables(python), writing=False))
 
 
 def gpus_seen(python: Path, own: Mapping[str, str], writing: bool = True) -> tuple[str, ...]:
     """The GPUs that TensorFlow sees with the variables of a kernelspec. Raises ``BrokenEnvironment``."""
     variables = {**env_vars.cleaned(os.environ), **own}
     variables.update(TF_FORCE_GPU_ALLOW_GROWTH="true", TF_CPP_MIN_LOG_LEVEL="2")
-    return tuple(json.loads(_answer(python, [_GPU_SCRIPT], variables, writing)))
+    return tuple(_answer(python, [_GPU_SCRIPT], variables, writing))
 
 
 def _variables(python: Path) -> dict[str, str]:
@@ -167,18 +168,8 @@ def _variables(python: Path) -> dict[str, str]:
     return variables
 
 
-def _answer(python: Path, script: Sequence[str], variables: Mapping[str, str], writing: bool) -> str:
-    # -I: what lies in the current folder (a random.py, say) is not part of the environment
-    command = [python, "-I", *([] if writing else ["-B"]), "-c", *script]
+def _answer(python: Path, script: Sequence[str], variables: Mapping[str, str], writing: bool) -> Any:
     try:
-        with subprocesses.started(command, env=variables, stderr=subprocess.PIPE) as process:
-            output, complaints = process.communicate(timeout=TIMEOUT)
-    except subprocess.TimeoutExpired:
-        raise BrokenEnvironment(f"importing TensorFlow with {python} took longer than {TIMEOUT:.0f} s") from None
-    except OSError as error:
-        raise BrokenEnvironment(f"{python} cannot be started: {error.strerror}") from None
-    for line in output.splitlines():
-        if line.startswith("tfkernels-probe "):
-            return line.partition(" ")[2]
-    last = "\n".join((complaints or output).strip().splitlines()[-6:])
-    raise BrokenEnvironment(f"importing TensorFlow and running an op failed (exit code {process.returncode}):\n{last}")
+        return find.answer(python, [*([] if writing else ["-B"]), "-c", *script], variables, TIMEOUT)
+    except NoAnswer as error:
+        raise BrokenEnvironment(f"importing TensorFlow with {python} and running an op failed: {error}") from None

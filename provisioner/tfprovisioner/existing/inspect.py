@@ -1,6 +1,5 @@
 """Environments that users made: where one is, and what is in it. Nothing is ever written into them."""
 
-import json
 import os
 import platform
 import re
@@ -11,27 +10,21 @@ import sys
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
-from tfkernels import env_vars
 from tfprovisioner.environments import installed, store
 from tfprovisioner.environments.recipe import Recipe
 from tfprovisioner.environments.request import EXISTING
 from tfprovisioner.environments.store import Environment
 from tfprovisioner.environments.verify import probe
-from tfprovisioner.errors import BrokenEnvironment, UnknownEnvironment
+from tfprovisioner.errors import BrokenEnvironment, NoInterpreter, UnknownEnvironment
 from tfprovisioner.existing import tools
 from tfprovisioner.existing.tools import PIXI, Place
+from tfprovisioner.pythons import find as pythons
+from tfprovisioner.pythons.find import Python
 
 TIMEOUT = 30.0
 """Seconds for an interpreter's answer. A shim of pyenv, or a disk far away, may never answer."""
 
-_QUESTION = """
-import json, os, sys
-print("tfkernels-python " + json.dumps({
-    "executable": sys.executable, "prefix": sys.prefix, "numbers": list(sys.version_info[:3]), "words": sys.version,
-    "path": [os.path.abspath(path) for path in sys.path if os.path.isdir(path)]}))
-"""
 _OLDEST = [3, 6]
 _USUAL = (".venv", "venv", "env", ".env")
 
@@ -128,20 +121,19 @@ def examine(path: Path, install_ipykernel: bool = False) -> Existing:
             f"{place.folder} is an environment that tfkernels made. Make another kernel of it with: tfkernels install "
             f"RELEASE --name NAME"
         )
-    facts = _ask(place.python)
-    folder = Path(facts["prefix"])
-    python = place.python if place.python.is_relative_to(folder) else Path(facts["executable"])
+    asked = _ask(place.python)
+    folder = Path(asked.prefix)
+    python = place.python if place.python.is_relative_to(folder) else Path(asked.path)
     place = Place(folder, python, place.project)
-    version = ".".join(str(number) for number in facts["numbers"])
-    sites = [Path(site) for site in facts["path"]]
+    sites = [Path(site) for site in asked.sites]
     package = next((site / "tensorflow" for site in sites if (site / "tensorflow").is_dir()), None)
     if package is None:
         raise UnknownEnvironment(
-            f"There is no TensorFlow in {folder} ({tools.kind(folder)}, Python {version}). Install one there, for "
-            f"example with: {tools.installing(place, ['tensorflow'])}. Or let tfkernels build an environment: "
+            f"There is no TensorFlow in {folder} ({tools.kind(folder)}, Python {asked.version}). Install one there, "
+            f"for example with: {tools.installing(place, ['tensorflow'])}. Or let tfkernels build an environment: "
             f"tfkernels install"
         )
-    tensorflow = installed.tensorflow_in(sites)
+    tensorflow = installed.tensorflow_of(installed.found_in(sites))
     if not any((site / "ipykernel").is_dir() for site in sites):
         _without_ipykernel(place, tensorflow.version if tensorflow else "", install_ipykernel)
     try:
@@ -154,25 +146,15 @@ def examine(path: Path, install_ipykernel: bool = False) -> Existing:
     return Existing(folder, python, tools.kind(folder), findings.python, findings.tensorflow, package)
 
 
-def _ask(python: Path) -> dict[str, Any]:
+def _ask(path: Path) -> Python:
     try:
-        done = subprocess.run(
-            [python, "-I", "-B", "-c", _QUESTION],
-            env=env_vars.cleaned(os.environ), stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            errors="replace", timeout=TIMEOUT, check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        raise UnknownEnvironment(f"{python} did not answer within {TIMEOUT:.0f} s.") from None
-    except OSError as error:
-        raise UnknownEnvironment(f"{python} cannot be started: {error.strerror}.") from None
-    for line in done.stdout.splitlines():
-        if line.startswith("tfkernels-python "):
-            facts: dict[str, Any] = json.loads(line.partition(" ")[2])
-            if facts["numbers"] < _OLDEST or "PyPy" in facts["words"]:
-                raise UnknownEnvironment(f"{python} is {facts['words'].split()[0]}; kernels need CPython 3.6 or newer.")
-            return facts
-    last = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]
-    raise UnknownEnvironment(f"{python} is not a Python that works, or older than 3.6: {last}")
+        python = pythons.ask(path, site=True, timeout=TIMEOUT)
+    except NoInterpreter as error:
+        raise UnknownEnvironment(str(error)) from None
+    if python.numbers < _OLDEST or python.implementation != "cpython":
+        kind = f"{python.implementation} {python.version}"
+        raise UnknownEnvironment(f"{path} is {kind}; kernels need CPython 3.6 or newer.")
+    return python
 
 
 def _without_ipykernel(place: Place, tensorflow: str, install: bool) -> None:

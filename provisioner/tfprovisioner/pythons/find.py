@@ -9,10 +9,11 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 from findpython.providers import ALL_PROVIDERS
@@ -32,15 +33,16 @@ numbers, level, serial = list(sys.version_info[:3]), sys.version_info[3], sys.ve
 final = level == "final"
 suffix = "" if final else {"alpha": "a", "beta": "b"}.get(level, "rc") + str(serial)
 above = os.path.dirname(os.path.dirname(sys.executable))
-print("tfkernels-python " + json.dumps({
+print("tfkernels-answer " + json.dumps({
     "path": sys.executable, "numbers": numbers, "final": final,
     "version": ".".join(map(str, numbers)) + suffix,
     "implementation": sys.implementation.name, "machine": os.uname()[4].lower(),
     "bits": 64 if sys.maxsize > 2**32 else 32, "free_threaded": "free-threading" in sys.version,
     "virtual": os.path.exists(os.path.join(above, "pyvenv.cfg")),
-    "conda": os.path.isdir(os.path.join(sys.base_prefix, "conda-meta"))}))
+    "conda": os.path.isdir(os.path.join(sys.base_prefix, "conda-meta")), "prefix": sys.prefix,
+    "sites": [os.path.abspath(path) for path in sys.path if os.path.isdir(path)]}))
 """
-"""Without ``site``, ``platform`` and ``sysconfig``: they take most of the time of a start, and there may be dozens."""
+"""Without ``platform`` and ``sysconfig``: they take most of the time of a start, and there may be dozens."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,9 @@ class Python:
     virtual: bool
     """Of a virtual environment."""
     conda: bool
+    prefix: str
+    sites: list[str]
+    """The folders that it imports from."""
 
     @property
     def minor(self) -> str:
@@ -112,28 +117,44 @@ def best(minor: str) -> Python | None:
     return next(iter(pythons(minor)), None)
 
 
-def ask(path: Path) -> Python:
-    """The interpreter at ``path``, as it describes itself. Raises ``NoInterpreter`` if it does not work."""
-    command = [str(path), "-I", "-S", "-c", _QUESTION]
+class NoAnswer(Exception):
+    """Why a script in a Python gave no answer. The last line says most."""
+
+
+def answer(python: Path, options: Sequence[str], variables: Mapping[str, str], timeout: float) -> Any:
+    """The JSON in the line ``tfkernels-answer …`` of a script. ``options`` end with the script. Raises ``NoAnswer``."""
+    # -I: what lies in the current folder (a random.py, say) is not part of the environment
+    command = [python, "-I", *options]
     try:
-        with subprocesses.started(command, env=env_vars.cleaned(os.environ), stderr=subprocess.PIPE) as process:
+        with subprocesses.started(command, env=variables, stderr=subprocess.PIPE) as process:
             try:
-                out, err = process.communicate(timeout=TIMEOUT)
+                output, complaints = process.communicate(timeout=timeout)
             except subprocess.TimeoutExpired:
                 _end(process)
-                raise NoInterpreter(f"{path} did not answer within {TIMEOUT:.0f} s.") from None
+                raise NoAnswer(f"it did not answer within {timeout:.0f} s") from None
     except OSError as error:
-        raise NoInterpreter(f"{path} cannot be started: {error.strerror}.") from None
-    for line in out.splitlines():
-        if line.startswith("tfkernels-python "):
-            try:
-                answer = Python(**json.loads(line.partition(" ")[2]))
-            except (ValueError, TypeError):
-                continue
-            if os.path.isfile(answer.path):
-                return answer
-    last = (err or out).strip().splitlines()[-1:] or [f"exit code {process.returncode}, without a word"]
-    raise NoInterpreter(f"{path} is not a Python that works: {last[0]}")
+        raise NoAnswer(f"it cannot be started: {error.strerror}") from None
+    for line in output.splitlines():
+        if line.startswith("tfkernels-answer "):
+            with contextlib.suppress(ValueError):
+                return json.loads(line.partition(" ")[2])
+    last = "\n".join((complaints or output).strip().splitlines()[-6:])
+    raise NoAnswer(f"{last} (exit code {process.returncode})".lstrip())
+
+
+def ask(path: Path, site: bool = False, timeout: float | None = None) -> Python:
+    """The interpreter at ``path``, as it describes itself. Raises ``NoInterpreter`` if it does not work.
+
+    ``site``: with the ``prefix`` and the ``sites`` of its environment, which takes longer.
+    """
+    options = ["-B", *([] if site else ["-S"]), "-c", _QUESTION]
+    try:
+        python = Python(**answer(path, options, env_vars.cleaned(os.environ), timeout or TIMEOUT))
+    except (NoAnswer, TypeError) as error:
+        raise NoInterpreter(f"{path} is not a Python that works: {str(error).splitlines()[-1]}.") from None
+    if not os.path.isfile(python.path):
+        raise NoInterpreter(f"{path} is not a Python that works: it says that it is {python.path}.")
+    return python
 
 
 def _end(process: subprocess.Popen[str]) -> None:
