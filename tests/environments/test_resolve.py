@@ -14,6 +14,7 @@ from tfprovisioner.catalogue import releases as catalogue
 from tfprovisioner.environments import installed, requirements, resolve, store
 from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import BadRequirement, BuildFailed
+from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons.choose import Interpreter
 
 
@@ -21,10 +22,9 @@ def test_a_conflict_is_explained_and_changes_nothing(place: Path) -> None:
     failed = tfkernels("install", "tf1", "--user", "--with", "tensorflow-probability>=0.12,<0.15", "--with", "tqdm")
     assert failed.returncode == 1
     said = " ".join(failed.stderr.split())
-    assert (
-        "Cannot add 'tensorflow-probability>=0.12,<0.15' to TensorFlow 1.15.5: it needs gast>=0.3.2, and "
-        "TensorFlow was verified with gast==0.2.2, which wins."
-    ) in said
+    assert "Cannot add 'tensorflow-probability>=0.12,<0.15' and 'tqdm' to TensorFlow 1.15.5" in said
+    assert "depends on gast>=0.3.2" in said
+    assert "gast==0.2.2" in said
     assert list(store.root().iterdir()) == []
     assert not (place / "jupyter" / "kernels").exists()
 
@@ -32,7 +32,7 @@ def test_a_conflict_is_explained_and_changes_nothing(place: Path) -> None:
 def locked(tmp_path: Path, release: str, python: str, *wanted: str, gpu: bool = False) -> str:
     """The lock for a kernel with extras; nothing of it is installed."""
     order = InstallRequest(release, extras=wanted, gpu=gpu)
-    return resolve.lock(order, Interpreter(python, None), Path(python), tmp_path, print)
+    return resolve.lock(order, Interpreter(python, None), Path(python), tmp_path, Reporter("test"))
 
 
 def test_a_requirement_for_another_python_replaces_nothing(tmp_path: Path) -> None:
@@ -58,10 +58,8 @@ def test_extras_use_the_installed_tensorflow(tmp_path: Path, release: str, pytho
 def test_extras_for_another_tensorflow_name_both_versions(tmp_path: Path) -> None:
     with pytest.raises(BadRequirement) as refused:
         locked(tmp_path, "2.15.1", "3.11", "tf-keras>=2.17")
-    words = str(refused.value).partition("uv reported:")[0]
-    assert words.startswith("Cannot add 'tf-keras>=2.17' to TensorFlow 2.15.1: it needs tensorflow>=2")
-    assert "tensorflow==2.15.1, which wins" in words
-    assert "Choose a release" not in str(refused.value)
+    assert str(refused.value).startswith("Cannot add 'tf-keras>=2.17' to TensorFlow 2.15.1")
+    assert "depends on tensorflow>=2.17" in " ".join(str(refused.value).split())
 
 
 @pytest.mark.parametrize("line", ["tensorflow==2.11.0", "tensorflow-gpu==2.11.0", "tensorflow-cpu==2.11.0"])
@@ -82,7 +80,9 @@ def test_notebook_packages_may_have_other_versions(tmp_path: Path) -> None:
     release = releases.find("1.15.5")
     order = InstallRequest("1.15.5", extras=("matplotlib<3.5", "ipywidgets", "-c tqdm<4.60"))
     before = resolve.pinned(release.lock or "", "3.7.16")
-    found = resolve.pinned(resolve.lock(order, Interpreter("3.7.16", None), Path("3.7"), tmp_path, print), "3.7.16")
+    found = resolve.pinned(
+        resolve.lock(order, Interpreter("3.7.16", None), Path("3.7"), tmp_path, Reporter("test")), "3.7.16"
+    )
     assert found["matplotlib"].startswith("3.4.")
     assert found["tqdm"].startswith("4.59.")
     assert {name for name in before if found.get(name) != before[name]} == {"matplotlib", "tqdm"}, "other pins stay"
@@ -98,12 +98,12 @@ def test_newer_releases_are_resolved_at_install(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(BuildFailed, match="Choose a release that `tfkernels releases` shows"):
         resolve.require_published(replace(release, version="2.99"), "3.12")
     interpreter = Interpreter("3.12", None)
-    text = resolve.lock(order, interpreter, Path("3.12"), tmp_path, print)
+    text = resolve.lock(order, interpreter, Path("3.12"), tmp_path, Reporter("test"))
     pins, hashes = locks.split(text)
     assert any(re.match(r"tensorflow(-cpu)?==2\.21\.\d+", pin) for pin in pins)
     assert all(hashes.values())
     more = replace(order, extras=("tf-keras",))
-    pins, _ = locks.split(resolve.lock(more, interpreter, Path("3.12"), tmp_path, print))
+    pins, _ = locks.split(resolve.lock(more, interpreter, Path("3.12"), tmp_path, Reporter("test")))
     assert any(pin.startswith("tf-keras==2.21.") for pin in pins)
     assert [pin.split("==")[0] for pin in pins if pin.startswith("tensorflow")] == ["tensorflow-cpu"]
     assert list(tmp_path.iterdir()) == []

@@ -33,18 +33,24 @@ def read(version: str) -> str:
     return "\n".join([*requirements, ""])
 
 
+def machine(python: str, platform: str | None = None) -> dict[str, str]:
+    """The variables of markers for a CPython (``3.7.16``, ``3.7``) on one of ``MACHINES``, or on this machine."""
+    full = python if python.count(".") > 1 else f"{python}.99"
+    return {
+        **(MACHINES[platform] if platform else {}),
+        "python_version": ".".join(python.split(".")[:2]),
+        "python_full_version": full,
+        "implementation_name": "cpython",
+        "implementation_version": full,
+        "platform_python_implementation": "CPython",
+    }
+
+
 def chosen(text: str, python: str, platform: str) -> list[str]:
     """The pins of a lock for a Python (minor version) and a platform (as in ``MACHINES``), as ``name==version``."""
-    machine = {
-        **MACHINES[platform],
-        "python_version": python,
-        "python_full_version": f"{python}.99",
-        "implementation_name": "cpython",
-        "platform_python_implementation": "CPython",
-        "extra": "",
-    }
+    variables = machine(python, platform)
     pins = (pin.partition(" ; ") for pin in split(text)[0])
-    return sorted(pin for pin, _, marker in pins if not marker or _marker(marker).evaluate(machine))
+    return sorted(pin for pin, _, marker in pins if not marker or _marker(marker).evaluate(variables))
 
 
 @functools.cache

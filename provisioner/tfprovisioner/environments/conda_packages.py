@@ -10,7 +10,7 @@ from tfprovisioner.conda import channels, solve
 from tfprovisioner.conda.channels import PackageRequest, Subject
 from tfprovisioner.environments import wheels
 from tfprovisioner.environments.request import InstallRequest
-from tfprovisioner.environments.requirements import divided, holds
+from tfprovisioner.environments.requirements import divided, holding
 from tfprovisioner.errors import BuildFailed, PackageNotInChannels
 from tfprovisioner.gpu import cuda
 from tfprovisioner.progress import Reporter
@@ -52,17 +52,15 @@ def create(request: InstallRequest, interpreter: Interpreter, folder: Path, repo
 
 def _requirements(table: tuple[Rule, ...], release: str, python: str) -> list[Requirement]:
     """The requirements of a table for a release on its Python."""
-    applying = (Requirement(rule.requirement) for rule in pins.applying(table, release))
-    return [requirement for requirement in applying if holds(requirement, python)]
+    lines = (rule.requirement for rule in pins.applying(table, release))
+    return [requirement for _, _, requirement in holding(lines, python)]
 
 
 def _specs(lines: list[str], python: str) -> tuple[str, ...]:
     """Pip's requirements in conda's words, without those for other Pythons. Raises ``BuildFailed``."""
     specs = []
-    for line in lines:
-        requirement = Requirement(line)
+    for line, _, requirement in holding(lines, python):
         if requirement.url or requirement.extras:
             raise BuildFailed(f"{line!r} is more than a name and versions, which is all that conda understands.")
-        if holds(requirement, python):
-            specs.append(f"{requirement.name}{requirement.specifier}".lower())
+        specs.append(f"{requirement.name}{requirement.specifier}".lower())
     return tuple(specs)

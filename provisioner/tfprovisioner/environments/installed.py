@@ -3,10 +3,11 @@
 import csv
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import PathDistribution
 from pathlib import Path
+
+from packaging.utils import canonicalize_name
 
 TENSORFLOWS = (
     "tensorflow", "tensorflow-cpu", "tensorflow-gpu", "tensorflow-macos", "tensorflow-rocm", "tensorflow-intel",
@@ -64,29 +65,26 @@ def site_packages(folder: Path) -> list[Path]:
 
 def installed(folder: Path) -> dict[str, Package]:
     """The distributions of an environment by normalized name."""
-    return {package.name: package for site in site_packages(folder) for package in _packages(site)}
+    return found_in(site_packages(folder))
 
 
-def tensorflow_in(sites: Iterable[Path]) -> Package | None:
-    """The distribution that brings TensorFlow, by the names in folders of packages."""
-    return _first(sites, TENSORFLOWS)
+def found_in(sites: Iterable[Path]) -> dict[str, Package]:
+    """The distributions in folders of packages, by normalized name; of several with one name the first, as on import.
 
-
-def ipykernel_in(sites: Iterable[Path]) -> Package | None:
-    return _first(sites, ("ipykernel",))
-
-
-def normalized(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def _first(sites: Iterable[Path], names: tuple[str, ...]) -> Package | None:
-    by_name: dict[str, Package] = {}
+    Only names of files are read, which is fast enough to look into all environments of a machine.
+    """
+    packages: dict[str, Package] = {}
     for path in (path for site in sites for path in _entries(site)):
         named = re.fullmatch(r"(.+?)-([^-]+)(-py[\d.]+)?\.(dist|egg)-info", path.name)
-        if named and normalized(named[1]) in names:
-            by_name.setdefault(normalized(named[1]), Package(normalized(named[1]), named[2], path))
-    return next((by_name[name] for name in names if name in by_name), None)
+        if named:
+            name = canonicalize_name(named[1])
+            packages.setdefault(name, Package(name, named[2], path))
+    return packages
+
+
+def tensorflow_of(packages: Mapping[str, Package]) -> Package | None:
+    """The distribution that brings TensorFlow."""
+    return next((packages[name] for name in TENSORFLOWS if name in packages), None)
 
 
 def _entries(site: Path) -> list[Path]:
@@ -94,14 +92,6 @@ def _entries(site: Path) -> list[Path]:
         return sorted(site.iterdir())
     except OSError:
         return []  # an archive on sys.path, or a folder of somebody else's
-
-
-def _packages(site: Path) -> Iterator[Package]:
-    for path in _entries(site):
-        if path.name.endswith((".dist-info", ".egg-info")) and path.is_dir():
-            metadata = PathDistribution(path).metadata
-            if metadata["Name"] and metadata["Version"]:
-                yield Package(normalized(metadata["Name"]), metadata["Version"], path)
 
 
 def _text(path: Path) -> str:

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
-from tfprovisioner.environments.installed import normalized
+from tfprovisioner.catalogue import locks
 from tfprovisioner.errors import BadRequirement
 
 LIMIT = "-c "
@@ -28,19 +29,17 @@ def checked(line: str) -> str:
     return line
 
 
-def holds(requirement: Requirement, python: str) -> bool:
-    """Whether a requirement's marker holds for a CPython version (``3.7.16``, or a minor one) on this machine."""
-    if requirement.marker is None:
-        return True
-    full = python if python.count(".") > 1 else f"{python}.0"
-    marks = {"python_version": ".".join(python.split(".")[:2]), "python_full_version": full}
-    marks.update(implementation_name="cpython", platform_python_implementation="CPython", implementation_version=full)
-    return requirement.marker.evaluate(marks)
+def holding(lines: Iterable[str], python: str) -> Iterator[tuple[str, str, Requirement]]:
+    """Requirements whose markers hold for a CPython (``3.7.16``, ``3.7``) on this machine, each after its package."""
+    for line in lines:
+        requirement = Requirement(line)
+        if requirement.marker is None or requirement.marker.evaluate(locks.machine(python)):
+            yield line, canonicalize_name(requirement.name), requirement
 
 
 def name_of(requirement: str) -> str:
     """The normalized name of the package."""
-    return normalized(Requirement(requirement).name)
+    return canonicalize_name(Requirement(requirement).name)
 
 
 def read(path: Path) -> tuple[str, ...]:
@@ -89,7 +88,7 @@ def merged(kept: Iterable[str], asked: Iterable[str], without: Iterable[str] = (
     newer = {_key(line) for line in asked}
     lines = list(dict.fromkeys([*(line for line in kept if _key(line) not in newer), *asked]))
     for name in without:
-        left = [line for line in lines if _key(line) != normalized(name)]
+        left = [line for line in lines if _key(line) != canonicalize_name(name)]
         if left == lines:
             present = ", ".join(dict.fromkeys(map(_key, lines))) or "nothing"
             raise BadRequirement(f"--without {name}: the kernel was not made with it. It was made with: {present}.")

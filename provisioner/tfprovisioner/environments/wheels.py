@@ -4,7 +4,6 @@ from pathlib import Path
 
 from tfprovisioner.environments import resolve
 from tfprovisioner.environments.request import InstallRequest
-from tfprovisioner.environments.requirements import divided
 from tfprovisioner.errors import BuildFailed
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons import from_conda
@@ -41,12 +40,7 @@ def install(request: InstallRequest, interpreter: Interpreter, folder: Path, rep
     release, python, lock = request.catalogue_entry, folder / "bin" / "python", folder / LOCK
     if request.extras:
         report.step(f"resolving {', '.join(sorted(request.extras))} together with what was verified")
-    text = resolve.lock(request, interpreter, python, folder, report.uv_says)
-    lock.write_text(text, encoding="utf-8")
-    if request.extras:
-        versions = resolve.pinned(text, interpreter.version)
-        for note in resolve.redundant(divided(request.extras)[0], versions, interpreter.version):
-            report.note(note)
+    lock.write_text(resolve.lock(request, interpreter, python, folder, report), encoding="utf-8")
     report.step(f"installing TensorFlow {release.version}")
     arguments = ["pip", "install", "--python", str(python), "--require-hashes", *resolve.only_wheels(release)]
     # The lock is complete, and in it rules have overruled what some packages say that they need.

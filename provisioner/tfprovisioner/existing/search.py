@@ -57,11 +57,10 @@ def search(below: Path) -> tuple[list[Candidate], bool]:
 
 
 def _candidate(folder: Path, kernel: str | None) -> Candidate | None:
-    sites = installed.site_packages(folder)
-    tensorflow = installed.tensorflow_in(sites)
+    packages = installed.installed(folder)
+    tensorflow, ipykernel = installed.tensorflow_of(packages), packages.get("ipykernel")
     if tensorflow is None or inspect.python_of(folder) is None:
         return None
-    ipykernel = installed.ipykernel_in(sites)
     return Candidate(
         path=str(folder),
         kind=tools.kind(folder),
