@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from catalogue_builder import gpu_locks, index, page
-from catalogue_builder.locks import heading_of, resolve_lock
+from catalogue_builder import index, page
+from catalogue_builder.locks import gpu_path, heading_of, resolve_gpu, resolve_lock
 from catalogue_builder.verify import verify
 from tfprovisioner.catalogue import locks, verified
 from tfprovisioner.catalogue import releases as catalogue
@@ -63,9 +63,9 @@ def _ensure_locks(release: Release, resume: bool) -> bool:
             say(f"{release.version}: resolving")
             pins, hashes = resolve_lock(release, keep=resume)
             locks.store(release.version, heading, pins, hashes)
-        if not (kept and gpu_locks.path(release).exists()):
+        if not (kept and gpu_path(release).exists()):
             say(f"{release.version}: resolving, with CUDA")
-            gpu_locks.path(release).write_text(gpu_locks.resolve_gpu(release), encoding="utf-8")
+            gpu_path(release).write_text(resolve_gpu(release), encoding="utf-8")
     except BuildFailed as error:
         say(f"{release.version}: {error}")
         return False

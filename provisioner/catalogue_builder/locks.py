@@ -1,4 +1,4 @@
-"""Resolving the lock of every release, universal over its Pythons and platforms."""
+"""Resolving the lock of every release, universal over its Pythons and platforms, and its overlay for GPUs."""
 
 import json
 import tempfile
@@ -12,6 +12,7 @@ from tfprovisioner.catalogue import pins as rules
 from tfprovisioner.catalogue import releases as catalogue
 from tfprovisioner.catalogue.releases import Release
 from tfprovisioner.environments import resolve as resolution
+from tfprovisioner.gpu import cuda
 from tfprovisioner.pythons import find
 
 
@@ -23,8 +24,7 @@ def resolve_lock(release: Release, keep: bool) -> tuple[list[str], dict[str, lis
     oldest = min(release.pythons, key=Version)
     options = ["--universal", "--python-version", oldest, *resolution.only_wheels(release)]
     if release.build_from_source:  # their setup code is asked for what they need
-        interpreter = find.best(oldest)
-        options += ["--python", interpreter.path if interpreter else oldest]
+        options += ["--python", next((python.path for python in find.pythons(oldest)), oldest)]
     newest = catalogue.lines()[release.line]
     model = release if keep and locks.comments(release.version) else None if newest == release else newest
     preferred = locks.read(model.version) if model else ""
@@ -35,6 +35,27 @@ def resolve_lock(release: Release, keep: bool) -> tuple[list[str], dict[str, lis
     ]
     pins, hashes = run_uv(release.requirements, release, release.overrides, options, settings, preferred)
     return simplified(pins, release), hashes
+
+
+def gpu_path(release: Release) -> Path:
+    """The file with what the lock of a release has instead, or in addition, for GPUs."""
+    return cuda.OVERLAYS / f"{release.version}.txt"
+
+
+def resolve_gpu(release: Release) -> str:
+    """The GPU distribution and the CUDA libraries, from metadata only: nothing of it was tried. Raises ``BuildFailed``.
+
+    The rest is in the release's lock.
+    """
+    oldest = min(release.pythons, key=Version)
+    # Not universal: the libraries are the same for every Python, and there is but one platform.
+    options = ["--python-version", oldest, "--python-platform", "x86_64-manylinux_2_28", "--only-binary", ":all:"]
+    if not any("[and-cuda]" in requirement for requirement in cuda.requirements(release)):
+        options.append("--no-deps")  # all libraries are named, and TensorFlow's own requirements are in its lock
+    pins, hashes = run_uv(cuda.requirements(release), release, [*release.overrides, *cuda.NEVER], options)
+    names = [pin.partition(" ;")[0] for pin in pins]
+    chosen = [name for name in names if name.startswith(("nvidia-", f"{release.gpu}=="))]
+    return locks.joined(chosen, {name: sorted(hashes[name]) for name in chosen})
 
 
 def run_uv(

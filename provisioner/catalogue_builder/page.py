@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tfprovisioner.catalogue import pins, tested_cuda, verified
+from tfprovisioner.catalogue import pins, verified
 from tfprovisioner.catalogue import releases as catalogue
 from tfprovisioner.catalogue.releases import Release
 from tfprovisioner.catalogue.verified import Result
+from tfprovisioner.gpu import cuda
 
 FILE = Path(__file__).parents[2] / "docs" / "reference" / "releases.md"
 
@@ -89,7 +90,7 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _line(release: Release) -> tuple[str, ...]:
     tried = _results(release)
-    toolkit = tested_cuda.toolkit(release.version)
+    toolkit = cuda.toolkit(release.version)
     # With several Pythons the same thing is said once.
     problems = dict.fromkeys(
         f"{name}: {outcome}" if not outcome.startswith(verified.ABSENT) else f"{name} ({outcome})"

@@ -83,7 +83,7 @@ def _hosted(environment: Path) -> None:
 
 
 def _venv(folder: Path, python: str) -> Path:
-    found = find.best(python)
+    found = next(iter(find.pythons(python)), None)
     assert found is not None, f"there is no Python {python}"
     _uv("venv", "--python", str(found.path), str(folder))
     return folder

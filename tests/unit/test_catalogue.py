@@ -10,10 +10,11 @@ from packaging.version import Version
 
 from catalogue_builder import page
 from catalogue_builder.locks import heading_of
-from tfprovisioner.catalogue import locks, tested_cuda, verified
+from tfprovisioner.catalogue import locks, verified
 from tfprovisioner.catalogue import releases as catalogue
 from tfprovisioner.catalogue.releases import Release
 from tfprovisioner.errors import NoWheels, UnknownRelease
+from tfprovisioner.gpu import cuda
 
 _LINES = [*(f"1.{minor}" for minor in range(16)), *(f"2.{minor}" for minor in range(22))]
 
@@ -137,9 +138,9 @@ def test_the_page_says_what_came_out() -> None:
 
 def test_every_release_has_one_toolkit() -> None:
     for release in catalogue.releases():
-        tested_cuda.toolkit(release.version)
-    assert tested_cuda.toolkit("1.15.5").cuda == "10.0"
-    assert tested_cuda.toolkit("2.22").cudnn == tested_cuda.toolkit("2.21.0").cudnn
+        cuda.toolkit(release.version)
+    assert cuda.toolkit("1.15.5").cuda == "10.0"
+    assert cuda.toolkit("2.22").cudnn == cuda.toolkit("2.21.0").cudnn
 
 
 def test_a_result_holds_for_what_was_installed_only(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,7 +92,7 @@ def test_wheels_without_code_for_the_gpu() -> None:
 
 
 def test_what_nvidia_smi_says() -> None:
-    table = "0, Tesla T4, 535.104.05, 7.5, GPU-8a56\n1, NVIDIA A100, 535.104.05, 8.0, GPU-8a9f\n"
+    table = "0, Tesla T4, 535.104.05, GPU-8a56, 7.5\n1, NVIDIA A100, 535.104.05, GPU-8a9f, 8.0\n"
     assert cards.read(table) == (replace(TURING, uuid="GPU-8a56"), replace(AMPERE, uuid="GPU-8a9f"))
     assert cards.read("0, GeForce GTX 1080, 396.37, GPU-8a56\n") == (
         Card(0, "GeForce GTX 1080", "396.37", None, "GPU-8a56"),
@@ -144,7 +144,7 @@ def test_locks_with_cuda(release: catalogue.Release) -> None:
 
 
 def entry(requirement: str, *hashes: int) -> str:
-    return " \\\n    ".join([requirement, *(f"--hash=sha256:{number}" for number in hashes)]) + "\n"
+    return " \\\n    ".join([requirement, *(f"--hash=sha256:{number:064}" for number in hashes)]) + "\n"
 
 
 def test_a_lock_is_overlaid() -> None:

@@ -24,13 +24,8 @@ _FOLDER = Path(__file__).parent / "data"
 
 def read(version: str) -> str:
     """The lock of a release, for ``pip install --require-hashes``."""
-    known = _hashes()
-    requirements = []
-    for line in (_FOLDER / "locks" / f"{version}.txt").read_text(encoding="utf-8").splitlines():
-        if not line.startswith("#"):
-            pin = line.partition(" ;")[0]
-            requirements.append(" \\\n    ".join([line, *(f"--hash=sha256:{digest}" for digest in known[pin])]))
-    return "\n".join([*requirements, ""])
+    lines = (_FOLDER / "locks" / f"{version}.txt").read_text(encoding="utf-8").splitlines()
+    return joined((line for line in lines if not line.startswith("#")), _hashes())
 
 
 def machine(python: str, platform: str | None = None) -> dict[str, str]:
@@ -83,6 +78,12 @@ def split(text: str) -> tuple[list[str], dict[str, list[str]]]:
             pins.append(re.sub(r"\s*\\$", "", line))
             hashes[pins[-1].partition(" ;")[0]] = []
     return pins, hashes
+
+
+def joined(pins: Iterable[str], hashes: Mapping[str, Iterable[str]]) -> str:
+    """The lock of some pins, as ``split`` takes it apart."""
+    known = ((pin, hashes[pin.partition(" ;")[0]]) for pin in pins)
+    return "".join(" \\\n    ".join([pin, *(f"--hash=sha256:{digest}" for digest in of)]) + "\n" for pin, of in known)
 
 
 def store(version: str, heading: Iterable[str], pins: Iterable[str], hashes: Mapping[str, Iterable[str]]) -> None:

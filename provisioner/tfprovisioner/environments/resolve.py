@@ -70,7 +70,8 @@ def lock(request: InstallRequest, interpreter: Interpreter, python: Path, folder
         ) from error
     for note in redundant(asked, versions, version):
         report.note(note)
-    return _without(text, siblings)
+    pins_found, hashes = locks.split(text)
+    return locks.joined((pin for pin in pins_found if pin.partition(" @ ")[0] not in siblings), hashes)
 
 
 def resolve(
@@ -172,11 +173,6 @@ def _empty_wheel(folder: str, name: str, version: str) -> Path:
         archive.writestr(f"{stem}.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         archive.writestr(f"{stem}.dist-info/RECORD", "")
     return path
-
-
-def _without(lock: str, stand_ins: Iterable[str]) -> str:
-    pattern = "|".join(re.escape(name) for name in stand_ins)
-    return re.sub(rf"(?m)^({pattern}) @ .*\n(?:[ \t]+.*\n)*", "", lock) if pattern else lock
 
 
 def check(extras: Iterable[str], versions: Mapping[str, str], release: str, python: str) -> None:

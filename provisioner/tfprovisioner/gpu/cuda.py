@@ -4,11 +4,12 @@ See docs/design/gpu.md for the CUDA of each release and where its libraries come
 """
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.specifiers import SpecifierSet
 
-from tfprovisioner.catalogue import tested_cuda
+from tfprovisioner.catalogue import locks
 from tfprovisioner.catalogue.releases import Release, platform_name
 from tfprovisioner.errors import NoGPU
 
@@ -36,6 +37,37 @@ NEVER = tuple(f"{name} ; sys_platform == 'never'" for name in ("tensorrt", "tens
 """2.14 and 2.15 ask for them. They are optional, have no wheels on the index, and 2.15.0's version is gone."""
 
 
+@dataclass(frozen=True)
+class Toolkit:
+    """The libraries that releases (a PEP 440 specifier) were built and tested with, and want when they use a GPU."""
+
+    releases: str
+    cuda: str
+    cudnn: str
+
+
+TOOLKITS = (
+    Toolkit(">=1.0,<1.3", "8.0", "5.1"),
+    Toolkit(">=1.3,<1.5", "8.0", "6"),
+    Toolkit(">=1.5,<1.13", "9.0", "7"),
+    Toolkit(">=1.13,<2.1", "10.0", "7.4"),
+    Toolkit(">=2.1,<2.4", "10.1", "7.6"),
+    Toolkit(">=2.4,<2.5", "11.0", "8.0"),
+    Toolkit(">=2.5,<2.12", "11.2", "8.1"),
+    Toolkit(">=2.12,<2.14", "11.8", "8.6"),
+    Toolkit(">=2.14,<2.15", "11.8", "8.7"),
+    Toolkit(">=2.15,<2.16", "12.2", "8.9"),
+    Toolkit(">=2.16,<2.18", "12.3", "8.9"),
+    Toolkit(">=2.18", "12.5", "9.3"),
+)
+"""From https://www.tensorflow.org/install/source#gpu; see docs/design/gpu.md for later releases."""
+
+
+def toolkit(version: str) -> Toolkit:
+    """The toolkit of a release; one that is newer than the table goes by the last row."""
+    return next(row for row in TOOLKITS if SpecifierSet(row.releases).contains(version, prereleases=True))
+
+
 def by_wheels(release: Release) -> bool:
     """Whether the release can be installed with CUDA from wheels."""
     return _in(WITH_EXTRA, release) or _in(WITH_CUDA_11, release)
@@ -53,9 +85,9 @@ def by_conda(release: Release) -> tuple[str, ...]:
     """The conda packages of a release whose CUDA has no wheels."""
     if by_wheels(release):
         return ()
-    toolkit = tested_cuda.toolkit(release.version)
-    major = int(toolkit.cudnn.split(".")[0])
-    return (f"cudatoolkit={toolkit.cuda}", f"cudnn>={toolkit.cudnn},<{major + 1}")
+    wanted = toolkit(release.version)
+    major = int(wanted.cudnn.split(".")[0])
+    return (f"cudatoolkit={wanted.cuda}", f"cudnn>={wanted.cudnn},<{major + 1}")
 
 
 def lock(release: Release) -> str | None:
@@ -67,24 +99,18 @@ def lock(release: Release) -> str | None:
 
 
 def overlaid(text: str, overlay: str) -> str:
-    """A lock in which the requirements of ``overlay`` take the place of those of the same name, and of TensorFlow."""
-    over = _entries(overlay)
-    replaced = {"tensorflow", "tensorflow-cpu", "tensorflow-gpu", *(name for name, _ in over)}
-    kept = [entry for name, entry in _entries(text) if name not in replaced]
-    return "".join([*kept, *(entry for _, entry in over)])
-
-
-def _entries(text: str) -> list[tuple[str, str]]:
-    """The requirements of a lock by name, each with its hashes; comments are left out."""
-    lines = [line for line in text.splitlines(keepends=True) if not line.lstrip().startswith("#")]
-    entries = re.findall(r"(?m)^[A-Za-z0-9].*\n(?:[ \t]+.*\n)*", "".join(lines))
-    return [(re.split(r"[=\[ ]", entry, maxsplit=1)[0].lower(), entry) for entry in entries]
+    """A lock in which the pins of ``overlay`` take the place of those of the same name, and of TensorFlow."""
+    pins, hashes = locks.split(text)
+    over, more = locks.split(overlay)
+    replaced = {"tensorflow", "tensorflow-cpu", "tensorflow-gpu", *(pin.split("==")[0] for pin in over)}
+    kept = [pin for pin in pins if pin.split("==")[0] not in replaced]
+    return locks.joined([*kept, *over], {**hashes, **more})
 
 
 def version(release: Release) -> str:
     """The CUDA that a kernel of the release runs with: ``11.8``."""
     runtime = re.search(r"nvidia-cuda-runtime-cu\d+==(\d+\.\d+)", lock(release) or "")
-    return runtime[1] if runtime else tested_cuda.toolkit(release.version).cuda
+    return runtime[1] if runtime else toolkit(release.version).cuda
 
 
 def check(release: Release, conda: bool) -> None:
@@ -92,11 +118,11 @@ def check(release: Release, conda: bool) -> None:
     if platform_name() != PLATFORM:
         raise NoGPU(f"--gpu is for Linux x86-64 only, and this is {platform_name()}. Omit --gpu.")
     if not by_wheels(release) and not conda:
-        toolkit = tested_cuda.toolkit(release.version)
+        wanted = toolkit(release.version)
         raise NoGPU(
-            f"TensorFlow {release.version} wants CUDA {toolkit.cuda} and cuDNN {toolkit.cudnn}, and there are no "
+            f"TensorFlow {release.version} wants CUDA {wanted.cuda} and cuDNN {wanted.cudnn}, and there are no "
             f"wheels of these. Take a release from 2.5 on, or omit --gpu; or add --backend conda, and perhaps a "
-            f"channel that has cudatoolkit={toolkit.cuda}: --channel CHANNEL"
+            f"channel that has cudatoolkit={wanted.cuda}: --channel CHANNEL"
         )
 
 

@@ -6,44 +6,31 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 from packaging.specifiers import SpecifierSet
 
 from tfprovisioner.errors import NoGPU
 
-_Entry = TypeVar("_Entry")
-
 TIMEOUT = 20.0
 """Seconds. Without the persistence mode a driver starts anew for each question."""
 
-DRIVERS = {
-    # The oldest driver for Linux, from the release notes of CUDA; 11 and 12 work with those of their first release.
-    "8": (375, 26),
-    "9": (384, 81),
-    "10.0": (410, 48),
-    "10": (418, 39),
-    "11": (450, 80, 2),
-    "12": (525, 60, 13),
+CUDA = {
+    # By version: the oldest driver for Linux, from the release notes (11 and 12 work with that of their first release),
+    # and the compute capabilities that its libraries have code for: from, and up to and with this major number.
+    "8": ((375, 26), (2, 0), 6),
+    "9": ((384, 81), (3, 0), 7),
+    "10.0": ((410, 48), (3, 0), 7),
+    "10": ((418, 39), (3, 0), 7),
+    "11.8": ((450, 80, 2), (3, 5), 9),
+    "11": ((450, 80, 2), (3, 5), 8),
+    "12.8": ((525, 60, 13), (5, 0), 12),
+    "12.9": ((525, 60, 13), (5, 0), 12),
+    "12": ((525, 60, 13), (5, 0), 9),
 }
 
-GENERATIONS = {
-    # The compute capabilities that libraries of a CUDA version have code for: from, up to and with this major number.
-    "8": ((2, 0), 6),
-    "9": ((3, 0), 7),
-    "10": ((3, 0), 7),
-    "11.8": ((3, 5), 9),
-    "11": ((3, 5), 8),
-    "12.8": ((5, 0), 12),
-    "12.9": ((5, 0), 12),
-    "12": ((5, 0), 9),
-}
-
-OLDEST = ((">=2.17", (6, 0)),)
-"""The first compute capability that TensorFlow's wheels have code for, where that is not the first of their CUDA.
-
-See docs/design/gpu.md for the source.
-"""
+WHEELS = SpecifierSet(">=2.17")
+WHEELS_FROM = (6, 0)
+"""The first compute capability that these releases' wheels have code for. See docs/design/gpu.md for the source."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +50,7 @@ class Card:
 def present() -> tuple[Card, ...]:
     """The GPUs that NVIDIA's driver knows; none without a driver."""
     program = shutil.which("nvidia-smi") or "/usr/lib/wsl/lib/nvidia-smi"
-    for fields in ("index,name,driver_version,compute_cap,uuid", "index,name,driver_version,uuid"):
+    for fields in ("index,name,driver_version,uuid,compute_cap", "index,name,driver_version,uuid"):
         try:
             done = subprocess.run(
                 [program, f"--query-gpu={fields}", "--format=csv,noheader"],
@@ -76,45 +63,45 @@ def present() -> tuple[Card, ...]:
 
 
 def read(table: str) -> tuple[Card, ...]:
-    """The lines of ``nvidia-smi --query-gpu=index,name,driver_version,compute_cap,uuid --format=csv,noheader``."""
+    """The lines of ``nvidia-smi --query-gpu=index,name,driver_version,uuid,compute_cap --format=csv,noheader``."""
     cards = []
     for line in table.splitlines():
-        index, name, driver, *rest = [part.strip() for part in line.split(",")] + [""] * 2
+        index, name, driver, uuid, capability, *_ = [part.strip() for part in line.split(",")] + [""] * 4
         if index.isdigit():
-            found = next(filter(None, (re.fullmatch(r"(\d+)\.(\d+)", part) for part in rest)), None)
-            capability = (int(found[1]), int(found[2])) if found else None
-            uuid = next((part for part in rest if part.startswith("GPU-")), "")
-            cards.append(Card(int(index), name, driver, capability, uuid))
+            found = re.fullmatch(r"(\d+)\.(\d+)", capability)
+            numbers = (int(found[1]), int(found[2])) if found else None
+            cards.append(Card(int(index), name, driver, numbers, uuid if uuid.startswith("GPU-") else ""))
     return tuple(cards)
 
 
 def objection(card: Card, cuda: str, wheels_of: str | None = None) -> str | None:
     """Why a CUDA version (``11.8``), or TensorFlow's wheels of a release, cannot work on a card, or ``None``."""
-    driver = _row(DRIVERS, cuda)
+    driver, first, last = _limits(cuda)
     if tuple(int(part) for part in re.findall(r"\d+", card.driver)) < driver:
         needed = ".".join(f"{number:02d}" if place else str(number) for place, number in enumerate(driver))
         return f"its driver {card.driver} is too old for CUDA {cuda}, which needs {needed} or newer"
-    first, last = _row(GENERATIONS, cuda)
     if card.capability is None:
         return None
-    shown = ".".join(map(str, card.capability))
+    shown = f"its compute capability is {'.'.join(map(str, card.capability))}, and"
     if card.capability < first:
-        return f"its compute capability is {shown}, and CUDA {cuda} needs {'.'.join(map(str, first))} or more"
-    for releases, oldest in OLDEST:
-        if wheels_of and card.capability < oldest and SpecifierSet(releases).contains(wheels_of, prereleases=True):
-            needed = ".".join(map(str, oldest))
-            return f"its compute capability is {shown}, and TensorFlow {wheels_of} was made for {needed} or more"
+        return f"{shown} CUDA {cuda} needs {'.'.join(map(str, first))} or more"
+    if wheels_of and card.capability < WHEELS_FROM and WHEELS.contains(wheels_of, prereleases=True):
+        return f"{shown} TensorFlow {wheels_of} was made for {'.'.join(map(str, WHEELS_FROM))} or more"
     if card.capability[0] > last and int(cuda.split(".")[0]) < 11:
-        return f"its compute capability is {shown}, and CUDA {cuda} was made for cards up to {last}.x"
+        return f"{shown} CUDA {cuda} was made for cards up to {last}.x"
     return None
 
 
 def caution(card: Card, cuda: str) -> str | None:
     """A warning for a card that is newer than its CUDA, or ``None``."""
-    _, last = _row(GENERATIONS, cuda)
+    *_, last = _limits(cuda)
     if card.capability is not None and card.capability[0] > last and objection(card, cuda) is None:
         return f"{card.name} is newer than CUDA {cuda}: the first use of each operation may take minutes, or fail"
     return None
+
+
+def _limits(cuda: str) -> tuple[tuple[int, ...], tuple[int, int], int]:
+    return CUDA.get(cuda) or CUDA.get(cuda.split(".")[0]) or CUDA["12"]
 
 
 def check(cards: Sequence[Card], cuda: str, release: str, devices: str | None = None, wheels: bool = True) -> list[str]:
@@ -143,7 +130,10 @@ def _chosen(cards: Sequence[Card], devices: str | None) -> list[Card]:
     names = [] if devices in (None, "all", "none") else str(devices).split(",")
     if not names or any(name.startswith("MIG-") or (name[0] == "G" and not cards[0].uuid) for name in names):
         return list(cards)
-    found = [[card for card in cards if name == str(card.index) or _begins_id(name, card)] for name in names]
+    found = [
+        [card for card in cards if name == str(card.index) or card.uuid.lower().startswith(name.lower())]
+        for name in names
+    ]
     chosen = list(dict.fromkeys(matching[0] for matching in found if len(matching) == 1))
     if len(chosen) < len(names):
         ids = f" ({', '.join(card.uuid for card in cards)})" if "GPU-" in str(devices) else ""
@@ -153,10 +143,6 @@ def _chosen(cards: Sequence[Card], devices: str | None) -> list[Card]:
     return chosen
 
 
-def _begins_id(name: str, card: Card) -> bool:
-    return name.startswith("GPU-") and card.uuid.lower().startswith(name.lower())
-
-
 def check_devices(devices: str) -> None:
     """Raises ``NoGPU`` for a wrong value of ``--devices``."""
     one = r"(?:\d+|GPU-[0-9a-fA-F-]+|MIG-[0-9A-Za-z/-]+)"
@@ -164,7 +150,3 @@ def check_devices(devices: str) -> None:
         raise NoGPU(
             f"--devices {devices!r} names no GPUs. Give their numbers, 0,1, or their ids, GPU-…, or all, or none."
         )
-
-
-def _row(table: dict[str, _Entry], cuda: str) -> _Entry:
-    return table.get(cuda) or table.get(cuda.split(".")[0]) or list(table.values())[-1]

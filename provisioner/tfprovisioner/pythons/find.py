@@ -112,11 +112,6 @@ def _minor_in_name(path: Path) -> str | None:
     return named[1] if named else None
 
 
-def best(minor: str) -> Python | None:
-    """The best one of a version (``3.7``), if there is one."""
-    return next(iter(pythons(minor)), None)
-
-
 class NoAnswer(Exception):
     """Why a script in a Python gave no answer. The last line says most."""
 
