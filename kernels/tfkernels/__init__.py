@@ -13,8 +13,8 @@ if typing.TYPE_CHECKING:
     import os
 
     from tfkernels.client.attach import AttachedKernel
-    from tfkernels.client.each import each as each
     from tfkernels.client.kernel import Kernel
+    from tfkernels.client.several_kernels import each as each
     from tfkernels.comparison import compare as compare
     from tfkernels.models.recorder import watch as watch
     from tfkernels.models.seed import Seeded
@@ -29,7 +29,7 @@ __version__ = "0.1.0"
 
 _ELSEWHERE = {
     "compare": "tfkernels.comparison",
-    "each": "tfkernels.client.each",
+    "each": "tfkernels.client.several_kernels",
     "load_weights": "tfkernels.models.weights",
     "pack": "tfkernels.transfer.lease",
     "record": "tfkernels.recording",

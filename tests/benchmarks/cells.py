@@ -17,9 +17,8 @@ from tfkernels.client.kernel import Kernel
 
 
 def bare_client(kernel: Kernel) -> BlockingKernelClient:
-    assert kernel._process is not None
     client = BlockingKernelClient()
-    client.load_connection_file(str(kernel._process.folder / "connection.json"))
+    client.load_connection_file(str(kernel.begin().process.folder / "connection.json"))
     client.start_channels()
     client.wait_for_ready(timeout=60)
     return client

@@ -23,7 +23,7 @@ import sys, time, numpy, tfkernels
 for name in ("tf1", "tf2"):
     kernel = tfkernels.kernel(name)
     kernel.run("import subprocess; p = subprocess.Popen(['sleep', '1000'])", inputs={"x": numpy.ones(10**6)})
-    print(kernel.pid, kernel["p.pid"], kernel._process.folder, flush=True)
+    print(kernel.pid, kernel["p.pid"], kernel._connection.process.folder, flush=True)
 END
 """
 
@@ -84,7 +84,8 @@ def test_killed_owner_under_a_supervisor_that_adopts_orphans(installed: object) 
 @pytest.mark.parametrize("delay", [0.05, 0.3, 0.6])
 def test_owner_killed_while_the_kernel_starts(installed: object, delay: float, tmp_path: Path) -> None:
     code = "import tfkernels, threading, time\nk = tfkernels.kernel('tf2')\nthreading.Thread(target=k.start).start()\n"
-    code += "while k.pid is None: time.sleep(0.01)\nprint(k.pid, 0, k._process.folder, flush=True)\ntime.sleep(100)"
+    code += "while k.pid is None: time.sleep(0.01)\n"
+    code += "print(k.pid, 0, k._connection.process.folder, flush=True)\ntime.sleep(100)"
     with started([sys.executable, "-c", _SUPERVISOR, code], 2) as (supervisor, lines):
         pids, folders = parse(lines[1:])
         with contextlib.suppress(subprocess.TimeoutExpired):

@@ -137,7 +137,7 @@ for _ in range(3):  # the last time into a segment that was used before, which t
 kernel.run("x = visited = 0")
 if how == "fresh":
     shared.close()
-print(kernel.pid, kernel._process.folder, flush=True)
+print(kernel.pid, kernel._connection.process.folder, flush=True)
 """
     + DYING
     + """
@@ -180,9 +180,9 @@ def shared_memory(pid: int) -> int:
 def test_kernels_survive_an_attached_client_killed_while_writing(remote: Kernel, how: str, tmp_path: Path) -> None:
     remote.run("x = 0; import os; os.environ['TFKERNELS_POOL_IDLE'] = '0.1'; get_ipython().kernel.tfkernels._expire()")
     holdings(remote)
-    assert remote._process is not None
+    assert remote._connection is not None
     assert remote.pid is not None
-    process, folder = psutil.Process(remote.pid), remote._process.folder
+    process, folder = psutil.Process(remote.pid), remote._connection.process.folder
     before, seen = process.num_fds(), shared_memory(process.pid)
     for _ in range(2):
         killed_owner("", how, str(folder / "connection.json"), folder=tmp_path)

@@ -160,7 +160,7 @@ def test_an_unresponsive_cell_is_left_alone(other: Other, attached: AttachedKern
     cell = attached.submit(f"import time\n{stubborn}\ndone = True", outputs={"x": "1"})
     eventually(lambda: cell.running)
     cell.cancel()
-    cell.kill()
+    cell.connection.kill()
     assert isinstance(cell.exception(0), CellCancelled)
     assert attached["done"] is True, "the next one waits for it"
 

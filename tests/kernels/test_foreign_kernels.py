@@ -182,7 +182,7 @@ _OWNER = """
 import sys, time, tfkernels
 kernel = tfkernels.kernel("bare")
 kernel.run("import os, subprocess; p = subprocess.Popen(['sleep', '1000']); print(os.getpid(), p.pid, end=' ')")
-print(kernel._process.folder, flush=True)
+print(kernel._connection.process.folder, flush=True)
 time.sleep(300)
 """
 

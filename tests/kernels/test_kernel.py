@@ -16,7 +16,7 @@ import tfkernels
 from tests.support.cells import SLEEP, Answering, begun, interrupt_when, stubborn
 from tests.support.specimens import assert_same
 from tests.support.waiting import eventually
-from tfkernels.client import kernelspecs, signals
+from tfkernels.client import foreground, kernelspecs
 from tfkernels.client.kernel import Kernel
 from tfkernels.client.kernelspecs import KernelSpec
 from tfkernels.client.process import KernelProcess
@@ -137,7 +137,7 @@ def test_interrupt_while_it_starts(installed: object) -> None:
 def test_a_late_second_interrupt_ends_the_kernel(
     remote: Kernel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(signals, "INTERRUPT_GRACE", 0.1)
+    monkeypatch.setattr(foreground, "INTERRUPT_GRACE", 0.1)
     seen: list[dict[str, Any]] = []
     marker = tmp_path / "begun"
     interrupt_when(marker.exists, lambda: any("ignored the interrupt" in output.get("text", "") for output in seen))
@@ -149,7 +149,7 @@ def test_a_late_second_interrupt_ends_the_kernel(
 def test_an_impatient_double_interrupt_loses_nothing(
     remote: Kernel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(signals, "INTERRUPT_GRACE", 60.0)
+    monkeypatch.setattr(foreground, "INTERRUPT_GRACE", 60.0)
     first, second = tmp_path / "first", tmp_path / "second"
     remote.run("state = 5")
     interrupt_when(first.exists, second.exists)
@@ -238,7 +238,7 @@ def test_shutdown_from_another_thread_ends_a_busy_kernel(installed: object) -> N
 )
 def test_a_dead_kernel_is_reported_and_replaced(remote: Kernel, code: str, how: str) -> None:
     remote.run("state = 1; import os")
-    folder = remote._process.folder if remote._process else Path()
+    folder = remote._connection.process.folder if remote._connection else Path()
     with pytest.raises(KernelDied, match=f"{how}(.|\n)*variables are gone"):
         remote.run(code)
     assert not folder.exists()
@@ -264,7 +264,7 @@ def test_restart_and_shutdown(installed: object) -> None:
         assert not Path(f"/proc/{child}").exists() or "Z" in Path(f"/proc/{child}/stat").read_text()
         with pytest.raises(ExchangeError, match="no 'x'"):
             kernel["x"]
-        folder = kernel._process.folder if kernel._process else Path()
+        folder = kernel._connection.process.folder if kernel._connection else Path()
         assert folder.stat().st_mode & 0o077 == 0, "nobody else gets at the sockets"
     assert kernel.pid is None
     assert not folder.exists()

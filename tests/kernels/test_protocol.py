@@ -16,7 +16,7 @@ OTHERS = [MINE - 1, MINE + 1]
 
 def ask(remote: Kernel, code: str, along: Any = None) -> dict[str, Any]:
     """The reply to a request that is made by hand. Without anything along it is one of any other client."""
-    connection = remote._connect()
+    connection = remote.begin()
     connection.ready.wait(60)
     content = {
         "code": code, "silent": False, "store_history": False, "user_expressions": {}, "allow_stdin": False,

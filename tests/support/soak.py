@@ -290,7 +290,7 @@ class Soak:
                 problem = call.exception(STUCK)
             except TimeoutError:
                 self.report.wrong.append(f"{load} in the background was stuck at cell {number}: {call}")
-                call.kill()
+                call.connection.kill()
             connection = call.connection
             assert isinstance(connection, KernelConnection)
             killed = isinstance(problem, (KernelDied, KernelStartError)) and connection.process.pid in self._killed

@@ -28,6 +28,9 @@ class Silent:
         self.ready = threading.Event()
         self.calls: list[str] = []
 
+    def message(self, kind: str, content: dict[str, Any], metadata: dict[str, Any] | None = None) -> dict[str, Any]:
+        return {"header": {"msg_id": "1", "msg_type": kind}, "content": content, "metadata": metadata}
+
     def submit(self, cell: Cell) -> None:
         self.calls.append("submit")
 
@@ -47,12 +50,8 @@ class Silent:
 
 def made(shown: list[dict[str, Any]] | None = None, **options: Any) -> Cell:
     """A cell that was submitted in the background, and has begun."""
-    request = {
-        "header": {"msg_id": "1"},
-        "content": {"code": "\nx = 1\ny = 2"},
-        "metadata": {"tfkernels": {"inputs": None, "outputs": {}}},
-    }
-    cell = Cell(Silent(), request, FunctionRelay((shown if shown is not None else []).append), **options)
+    relay = FunctionRelay((shown if shown is not None else []).append)
+    cell = Cell(Silent(), "%%tf1", "\nx = 1\ny = 2", relay, **options)
     cell.submit()
     cell.began = 0.0
     return cell

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
-import threading
 import time
-from pathlib import Path
 
-import zmq
+import psutil
 
 from tfkernels.client import discovery, kernelspecs, registry
 from tfkernels.client.cell import Cell
-from tfkernels.client.channels import Channels
 from tfkernels.client.connection import KernelConnection
 from tfkernels.client.kernel import Kernel
-from tfkernels.client.process import EXIT_TIMEOUT, KernelInfo, Process
+from tfkernels.client.process import EXIT_TIMEOUT, Process
 from tfkernels.errors import UnknownKernel, UsageError
 from tfkernels.protocol import Message
 from tfkernels.transfer.shared_memory.segment import Segment
@@ -99,9 +97,8 @@ class AttachedKernel(Kernel):
 
     def check(self) -> None:
         """Raises if the kernel answers that it cannot be used. A busy one does not answer now."""
-        self.begin()
-        connection = self._connection
-        if connection is not None and connection.ready.wait(ANSWER_TIMEOUT) and connection.failure is not None:
+        connection = self.begin()
+        if connection.ready.wait(ANSWER_TIMEOUT) and connection.failure is not None:
             self._connection = None
             raise connection.failure_of()
 
@@ -126,63 +123,28 @@ class AttachedProcess(Process):
     second_interrupt = "stop waiting; its cell may run on"
 
     def __init__(self, kernel: discovery.Running) -> None:
+        self._kernel = kernel
+        self._observed: psutil.Process | None = None  # if it is one of this machine
         self.connection = kernel.connection
         self.folder = kernel.file.parent
-        self._start_time: str | None = None
-        self._lock = threading.Lock()
-        self._context = zmq.Context()
-        self._heartbeat = self._context.socket(zmq.DEALER)
-        self._heartbeat.linger = 0
-        discovery.secure(self._heartbeat, self.connection)
-        self._heartbeat.connect(discovery.endpoint(self.connection, "hb_port"))
-        self._heartbeat.send_multipart([b"", b"ping"])
-        self._last_beat = self._last_look = time.monotonic()
 
-    def set_info(self, info: KernelInfo) -> None:
+    def identify(self, pid: int, reachable: bool) -> None:
         """The number of a process means something on this machine only."""
-        self.pid = info.pid
-        self._start_time = None if info.unreachable else _start_time(info.pid)
+        self.pid = pid
+        if reachable:
+            with contextlib.suppress(psutil.NoSuchProcess):  # then its heart does not beat, either
+                self._observed = psutil.Process(pid)
 
     def alive(self) -> bool:
         """Whether it is the same process as before; on another machine, whether its heart beats."""
-        if self._start_time is not None and self.pid is not None:
-            return _start_time(self.pid) == self._start_time
-        with self._lock:
-            return not self._context.closed and self._beats(time.monotonic())
-
-    def _beats(self, now: float) -> bool:
-        beat = False
-        while self._heartbeat.poll(0):
-            self._heartbeat.recv_multipart()
-            beat = True
-        if beat or now - self._last_look > HEARTBEAT_TIMEOUT:  # after no look for so long, its silence means nothing
-            self._last_beat = now
-            self._heartbeat.send_multipart([b"", b"ping"])
-        self._last_look = now
-        return now - self._last_beat < HEARTBEAT_TIMEOUT
-
-    def close(self) -> None:
-        with self._lock:
-            self._context.destroy(linger=0)
+        if self._observed is None:
+            return bool(discovery.alive([self._kernel], HEARTBEAT_TIMEOUT))
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return self._observed.is_running() and self._observed.status() != psutil.STATUS_ZOMBIE
+        return False
 
     def crash_report(self) -> str:
         return "has ended, or was restarted by its own notebook."
-
-
-def _start_time(pid: int) -> str | None:
-    """The start of a process, in the system's ticks; ``None`` if it has ended."""
-    try:
-        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return None if state in "ZX" else fields[18]
-    except OSError:
-        pass
-    if os.path.isdir("/proc/self"):
-        return None
-    try:
-        os.kill(pid, 0)
-    except OSError:
-        return None
-    return "unknown"
 
 
 class CancelToken(Segment):
@@ -234,10 +196,10 @@ class AttachedConnection(KernelConnection):
     def _stop(self, cell: Cell) -> None:
         self.interrupt(cell)
 
-    def _end_kernel(self, channels: Channels) -> None:
+    def _end_kernel(self) -> None:
         """Gives the cell that runs there a moment to end."""
         while self.current is not None and time.monotonic() < self._close_deadline:
-            self._exchange(channels)
+            self._exchange()
         if self.current is not None:
             self._abandon(self.current)
 

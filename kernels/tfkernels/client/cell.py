@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Mapping
 
 from tfkernels import log
 from tfkernels.errors import CellCancelled, CellTimeout, ExchangeError, RemoteError, RemoteInterrupt
 from tfkernels.output.relay import Relay
-from tfkernels.protocol import Message
+from tfkernels.protocol import REQUEST_FORMAT, Message
 from tfkernels.transfer.lease import SegmentLease
 from tfkernels.transfer.message import check, join
 
@@ -20,6 +21,15 @@ if TYPE_CHECKING:
     from typing import Protocol
 else:
     Protocol = object  # Python 3.7 has none
+
+
+REMEMBERED_SIZES = 1000
+"""Number of outputs whose size is remembered. A name is used again and again, an index rarely."""
+
+_sizes: dict[tuple[str, ...], int] = {}
+"""Bytes of the last outputs, by the name of the kernel and the expressions."""
+
+_log = log.logger("client.cell")
 
 
 class Connection(Protocol):
@@ -30,6 +40,7 @@ class Connection(Protocol):
     second_interrupt: str
     """The effect of a second interrupt, when the first had none."""
 
+    def message(self, kind: str, content: dict[str, Any], metadata: dict[str, Any] | None = None) -> Message: ...
     def submit(self, cell: Cell) -> None: ...
     def interrupt(self, cell: Cell) -> None: ...
     def kill(self) -> None: ...
@@ -39,9 +50,6 @@ class Connection(Protocol):
 
     def show_end(self, cell: Cell) -> None:
         """Shows what a native cell shows at its end, besides the error."""
-
-
-_log = log.logger("client.cell")
 
 
 class Cell:
@@ -54,32 +62,40 @@ class Cell:
     def __init__(
         self,
         connection: Connection,
-        request: Message,
+        magic: str,
+        code: str,
         relay: Relay,
         *,
         inputs: Sequence[SegmentLease] = (),
-        outputs: SegmentLease | None = None,
+        outputs: Mapping[str, str] | None = None,
         needs: Sequence[Cell] = (),
         timeout: float | None = None,
+        store_history: bool = True,
+        foreground: bool = True,
         shows_failure: bool = True,
-        on_size: Callable[[int], None] | None = None,
         on_end: Callable[[], None] | None = None,
         on_result: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
-        """
+        """Memory of both directions belongs to this process: nothing is left if the kernel dies.
+
         Args:
+            connection: where ``submit`` will send it.
+            magic: what users write before a cell for that kernel.
+            code: its source.
+            relay: shows its output.
             inputs: memory that is held until the cell has ended.
-            outputs: memory that its outputs are written to.
+            outputs: expressions that are evaluated after it, by name.
             needs: cells of other kernels whose outputs are inputs of this one.
             timeout: seconds that it may run.
+            store_history: whether it is a numbered cell there.
+            foreground: whether it may ask the user.
             shows_failure: whether its failure is shown if it runs in the background.
-            on_size: gets the size of the outputs, in bytes.
             on_end: is called at its end, in any thread.
             on_result: gets the outputs when ``result`` is first called, before the caller.
         """
         self.connection = connection
         self.kernel = connection.name
-        self.request = request
+        self.code = code
         self.relay = relay
         self.inbox: SimpleQueue[Any] | None = None
         """Queue of the thread that waits: ``(cell, messages)``, at the end ``(cell, None)``. ``None``: background."""
@@ -96,18 +112,41 @@ class Cell:
         self.failure: BaseException | None = None
         self.held_traceback: Message | None = None
         """A traceback that is shown only if the cell goes on; the reply probably has the same one."""
-        self._inputs = list(inputs)
-        for lease in self._inputs:
-            lease.retain()
-        self._outputs = outputs
         self._needs = needs
-        self._on_size, self._on_end, self._on_result = on_size, on_end, on_result
+        self._on_end, self._on_result = on_end, on_result
         self._submitted = time.monotonic()
         self._done = threading.Event()
         self._memory_free = False  # the kernel does not use the cell's memory any more
         self._dropped = False
         self._unpacking = threading.Lock()
         self._values: dict[str, Any] | None = None
+        descriptor = join(check(lease.descriptor) for lease in inputs) if inputs else None
+        self._inputs = list(inputs)
+        for lease in self._inputs:
+            lease.retain()
+        expressions = dict(outputs or {})
+        self._size_key = (self.kernel, *expressions.values())
+        self._outputs = SegmentLease(_sizes.get(self._size_key, 0), self.kernel) if expressions else None
+        content = {
+            "code": code,
+            "silent": False,
+            "store_history": store_history,
+            "user_expressions": {},
+            "allow_stdin": foreground and relay.can_ask,
+            # There is no queue to abort: aborting would swallow the next cell.
+            "stop_on_error": False,
+        }
+        exchange = {
+            "format": REQUEST_FORMAT,
+            "kernel": self.kernel,
+            "magic": magic,
+            "inputs": descriptor,
+            "outputs": expressions,
+            "segment": self._outputs.address if self._outputs is not None else None,
+            "reuse_input_segments": self._outputs.reuse(inputs) if self._outputs is not None else [],
+        }
+        self.request = connection.message("execute_request", content, {"tfkernels": exchange})
+        self._log_size("with inputs", inputs)
 
     def __repr__(self) -> str:
         now = time.monotonic()
@@ -127,8 +166,7 @@ class Cell:
     @property
     def title(self) -> str:
         """The first line of its code."""
-        lines = [line for line in self.request["content"]["code"].splitlines() if line.strip()]
-        return lines[0].strip()[:60] if lines else ""
+        return self.code.strip().partition("\n")[0].strip()[:60]
 
     @property
     def has_values(self) -> bool:
@@ -187,10 +225,6 @@ class Cell:
     def interrupt(self) -> None:
         self.connection.interrupt(self)
 
-    def kill(self) -> None:
-        """Ends the kernel that it runs in."""
-        self.connection.kill()
-
     def drop(self) -> None:
         """Frees its outputs, at the latest when it has ended: ``result`` will not be called."""
         self._dropped = True
@@ -213,14 +247,10 @@ class Cell:
 
     def add_needed_inputs(self) -> None:
         """Adds the outputs of the cells that it needs to the request. Raises what they raised."""
-        parts = [check(need.memory().descriptor) for need in self._needs]
-        if parts:
+        if self._needs:
             exchange = self.request["metadata"]["tfkernels"]
-            exchange["inputs"] = join(([exchange["inputs"]] if exchange["inputs"] else []) + parts)
-
-    def fail(self, error: BaseException) -> None:
-        """Fails the cell for a reason in this process."""
-        self.failure = self.failure or error
+            mine = [exchange["inputs"]] if exchange["inputs"] else []
+            exchange["inputs"] = join([*mine, *(check(need.memory().descriptor) for need in self._needs)])
 
     def finish(self, reply: dict[str, Any] | None = None, failure: BaseException | None = None) -> None:
         """Ends the cell, with its reply or an error. The kernel does not use its memory any more."""
@@ -264,9 +294,15 @@ class Cell:
             except ExchangeError as error:
                 self.failure = error
                 return
-            _log.debug("%s: cell %s has outputs of %d bytes", self.kernel, log.short_id(self.id), self._outputs.size)
-            if self._on_size is not None:
-                self._on_size(self._outputs.size)
+            self._log_size("has outputs", [self._outputs])
+            if len(_sizes) > REMEMBERED_SIZES:
+                _sizes.clear()
+            _sizes[self._size_key] = self._outputs.size
+
+    def _log_size(self, what: str, leases: Sequence[SegmentLease]) -> None:
+        if _log.isEnabledFor(logging.DEBUG):
+            size = sum(lease.size for lease in leases)
+            _log.debug("%s: cell %s %s of %d bytes", self.kernel, log.short_id(self.id), what, size)
 
     def _set_done(self) -> None:
         inbox = self.inbox
@@ -276,7 +312,7 @@ class Cell:
                 if self.failure is not None and self.shows_failure:
                     self.relay.error(self.failure)
             except BaseException as error:  # noqa: BLE001 (`result` raises it)
-                self.fail(error)
+                self.failure = self.failure or error
         self._done.set()
         if inbox is not None:
             inbox.put((self, None))
@@ -297,7 +333,7 @@ class Cell:
         if reply.get("exchange_failed"):
             return ExchangeError(reply["evalue"])
         if self.interrupts and self.inbox is not None:
-            return RemoteInterrupt.of(self.kernel, traceback)
+            return RemoteInterrupt(f"The cell in kernel {self.kernel} was interrupted.", traceback)
         if self.interrupts:
             return CellCancelled.interrupted(self.kernel)
         return RemoteError(self.kernel, reply.get("ename", reply["status"]), reply.get("evalue", ""), traceback)

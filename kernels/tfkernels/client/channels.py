@@ -6,6 +6,8 @@ import contextlib
 import json
 import logging
 import socket
+import threading
+from collections import deque
 from typing import Any, NamedTuple
 
 import zmq
@@ -13,6 +15,7 @@ from jupyter_client.session import Session
 
 from tfkernels import log
 from tfkernels.client.discovery import endpoint, secure
+from tfkernels.client.process import Process
 from tfkernels.protocol import Message
 
 _log = log.logger("client.channels")
@@ -28,31 +31,66 @@ class Received(NamedTuple):
 
 
 class Channels:
-    """The client's ends of a kernel's shell, iopub, stdin and control channels. One thread makes and uses them.
+    """The client's ends of the shell, iopub, stdin and control channels of a kernel's process.
 
-    Every message to the kernel passes ``send``, and every message from it ``receive``.
+    One thread opens them, receives, and closes them; any thread may call the other methods. Every message to the kernel
+    and from it passes ``receive``.
     """
 
-    def __init__(self, kernel: str, connection: dict[str, Any], session: Session, doorbell: Doorbell) -> None:
-        """``kernel`` is the name that the log uses."""
-        self._kernel = kernel
-        self._session = session
-        self._doorbell = doorbell
+    def __init__(self, name: str, process: Process) -> None:
+        self.name = name
+        self.process = process
+        self.closing = False
+        """Whether the thread has to end."""
+        self._session = Session(
+            key=process.connection["key"].encode(),
+            signature_scheme=process.connection["signature_scheme"],
+            username="tfkernels",
+        )
         self._context = zmq.Context()
+        self._lock = threading.RLock()
+        self._outbox: deque[tuple[str, Message]] = deque()
+        self._bell, self._rope = socket.socketpair()
+        for end in (self._bell, self._rope):
+            end.setblocking(False)
+
+    # In any thread
+
+    def message(self, kind: str, content: dict[str, Any], metadata: dict[str, Any] | None = None) -> Message:
+        with self._lock:  # the session numbers its messages
+            message: Message = self._session.msg(kind, content, metadata=metadata)
+        return message
+
+    def caused(self, message: Message) -> bool:
+        """Whether one of our messages caused it, not another client's."""
+        return bool(message["parent_header"].get("session", self._session.session) == self._session.session)
+
+    def post(self, channel: str, message: Message) -> None:
+        """Sends a message at once, also while a cell runs."""
+        self._outbox.append((channel, message))
+        self.wake()
+
+    def wake(self) -> None:
+        """Makes the thread look at once: an event has come that a cell may wait for."""
+        with contextlib.suppress(OSError):  # it has been woken already, or has ended
+            self._rope.send(b"\0")
+
+    # In the thread of the connection
+
+    def open_channels(self) -> None:
         # In the order in which messages are handled: a cell's output before the reply that ends it.
         self._sockets = {
-            "iopub": self._connect(zmq.SUB, connection, "iopub_port"),
-            "stdin": self._connect(zmq.DEALER, connection, "stdin_port", immediate=True),
-            "control": self._connect(zmq.DEALER, connection, "control_port"),
-            "shell": self._connect(zmq.DEALER, connection, "shell_port"),
+            "iopub": self._connect(zmq.SUB, "iopub_port"),
+            "stdin": self._connect(zmq.DEALER, "stdin_port", immediate=True),
+            "control": self._connect(zmq.DEALER, "control_port"),
+            "shell": self._connect(zmq.DEALER, "shell_port"),
         }
         self._sockets["iopub"].subscribe(b"")
         self._poller = zmq.Poller()
-        self._poller.register(doorbell.fileno(), zmq.POLLIN)
-        for end in self._sockets.values():
+        for end in (self._bell.fileno(), *self._sockets.values()):
             self._poller.register(end, zmq.POLLIN)
 
-    def _connect(self, kind: int, connection: dict[str, Any], port: str, immediate: bool = False) -> zmq.Socket[bytes]:
+    def _connect(self, kind: int, port: str, immediate: bool = False) -> zmq.Socket[bytes]:
         end = self._context.socket(kind)
         end.linger = 0
         # Output that is not read yet waits in memory; by default zmq drops it at 1,000 messages.
@@ -60,69 +98,53 @@ class Channels:
         # A kernel's replies are routed by identity; stdin must have the one of shell.
         end.identity = self._session.bsession
         end.immediate = immediate
-        secure(end, connection)
-        end.connect(endpoint(connection, port))
+        secure(end, self.process.connection)
+        end.connect(endpoint(self.process.connection, port))
         return end
 
-    def send(self, channel: str, message: Message) -> None:
-        if _log.isEnabledFor(logging.DEBUG):
-            _log.debug("%s < %s %s", self._kernel, channel, summary(message))
-        self._session.send(self._sockets[channel], message)
-
     def receive(self, timeout: float) -> list[Received]:
-        """The messages that have arrived; none after ``timeout`` seconds of silence, or when the doorbell rings."""
+        """Sends what is posted, and returns the messages that have arrived.
+
+        There are none after ``timeout`` seconds of silence, or when another thread wakes this one.
+        """
+        self.flush()
         ready = dict(self._poller.poll(int(timeout * 1000)))
-        if self._doorbell.fileno() in ready:
-            self._doorbell.clear()
+        if self._bell.fileno() in ready:
+            self._bell.recv(4096)
         received = []
         for channel, end in self._sockets.items():
             for _ in range(BATCH_SIZE if end in ready else 0):
                 _, message = self._session.recv(end, mode=zmq.NOBLOCK)
                 if message is None:
                     break
-                if _log.isEnabledFor(logging.DEBUG):
-                    _log.debug("%s > %s %s", self._kernel, channel, summary(message))
+                self._log_message(">", channel, message)
                 received.append(Received(channel, message))
         return received
+
+    def flush(self) -> None:
+        """Sends what is posted."""
+        while self._outbox:
+            channel, message = self._outbox.popleft()
+            self._log_message("<", channel, message)
+            self._session.send(self._sockets[channel], message)
 
     def can_be_asked(self) -> bool:
         """Whether the stdin channel is connected; the kernel drops a question that comes before."""
         return bool(self._sockets["stdin"].poll(0, zmq.POLLOUT))
 
-    def close(self) -> None:
+    def close_channels(self) -> None:
         self._context.destroy(linger=0)
+        self._bell.close()
+        self._rope.close()
 
-
-def summary(message: Message) -> str:
-    """A message in one line for the log: its kind, ids, state and size. No value, no code, no output."""
-    content, header = message["content"], message["header"]
-    parent = message["parent_header"].get("msg_id", "")
-    words = [header["msg_type"], log.short_id(header["msg_id"])]
-    words += [f"of {log.short_id(parent)}"] if parent else []
-    words += [content[key] for key in ("execution_state", "status", "ename") if isinstance(content.get(key), str)]
-    words.append(f"{len(json.dumps(content, default=repr)):,} bytes")
-    return " ".join(words)
-
-
-class Doorbell:
-    """Wakes the thread that waits for messages. Any thread may ring."""
-
-    def __init__(self) -> None:
-        self._inside, self._outside = socket.socketpair()
-        for end in (self._inside, self._outside):
-            end.setblocking(False)
-
-    def fileno(self) -> int:
-        return self._inside.fileno()
-
-    def ring(self) -> None:
-        with contextlib.suppress(OSError):  # it is ringing already, or is closed
-            self._outside.send(b"\0")
-
-    def clear(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            self._inside.recv(4096)
-
-    def close(self) -> None:
-        self._inside.close()
-        self._outside.close()
+    def _log_message(self, direction: str, channel: str, message: Message) -> None:
+        """One line: kind, ids, state and size. No value, no code, no output."""
+        if not _log.isEnabledFor(logging.DEBUG):
+            return
+        content, header = message["content"], message["header"]
+        parent = message["parent_header"].get("msg_id", "")
+        words = [header["msg_type"], log.short_id(header["msg_id"])]
+        words += [f"of {log.short_id(parent)}"] if parent else []
+        words += [content[key] for key in ("execution_state", "status", "ename") if isinstance(content.get(key), str)]
+        words.append(f"{len(json.dumps(content, default=repr)):,} bytes")
+        _log.debug("%s %s %s %s", self.name, direction, channel, " ".join(words))

@@ -9,16 +9,12 @@ from datetime import datetime, timedelta, timezone
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from jupyter_client.session import Session
-
-from tfkernels.client import signals
+from tfkernels.client import foreground, handshake
 from tfkernels.client.cell import Cell
-from tfkernels.client.channels import Channels, Doorbell, Received
-from tfkernels.client.handshake import Cancelled, Handshake
+from tfkernels.client.channels import Channels, Received
 from tfkernels.client.output_router import OutputRouter
 from tfkernels.client.process import Process
 from tfkernels.errors import CellCancelled, ExchangeError, KernelDied, TFKernelsError
-from tfkernels.output.relay import Relay
 from tfkernels.protocol import Message
 
 POLL_INTERVAL = 0.5
@@ -37,7 +33,7 @@ WAKE_INTERVAL = 0.1
 """Seconds between two signals that end a system call."""
 
 
-class KernelConnection:
+class KernelConnection(Channels):
     """One process of a kernel, from its start to its end. Cells run there one at a time, in the order of submission.
 
     Owns the process and a thread. Methods may be called from any thread, unless they say otherwise.
@@ -45,37 +41,28 @@ class KernelConnection:
 
     def __init__(self, name: str, process: Process, notice: str = "") -> None:
         """``notice`` is shown on standard error before the output of the first cell."""
-        self.name = name
-        self.process = process
+        super().__init__(name, process)
         self.second_interrupt = process.second_interrupt
         self.ready = threading.Event()
         self.ended = threading.Event()
-        self.closing = False
         self.failure: TFKernelsError | None = None
         """The reason why it ended by itself."""
         self.failure_reported = False
         self.unreachable = ""
         """The reason why values cannot be passed, or nothing."""
-        self._notice = notice
-        self._crash_report = ""
-        self._end = "shut down"
-        self._session = Session(
-            key=process.connection["key"].encode(),
-            signature_scheme=process.connection["signature_scheme"],
-            username="tfkernels",
-        )
-        self._lock = threading.RLock()
-        self._doorbell = Doorbell()
-        self._outbox: deque[tuple[str, Message]] = deque()
         self.waiting: deque[Cell] = deque()
         """The cells that wait for their turn."""
         self.current: Cell | None = None
         """The cell that runs there."""
+        self._notice = notice
+        self._crash_report = ""
+        self._end = "shut down"
         self._reply: dict[str, Any] | None = None
         self._idle_since: float | None = None
         self._requests: dict[str, SimpleQueue[dict[str, Any]]] = {}
         self._output = OutputRouter(self)
-        self.show, self.show_end, self.relay_of = self._output.show, self._output.show_end, self._output.relay_of
+        self.show, self.show_end = self._output.show, self._output.show_end
+        self.relay_of, self.remember = self._output.relay_of, self._output.remember
         self._thread = threading.Thread(target=self._main, name=f"tfkernels-{name}", daemon=True)
         self._thread.start()
 
@@ -147,27 +134,6 @@ class KernelConnection:
 
     # Messages
 
-    def wake(self) -> None:
-        """Makes the thread look at once: an event has come that a cell may wait for."""
-        self._doorbell.ring()
-
-    def message(self, kind: str, content: dict[str, Any], metadata: dict[str, Any] | None = None) -> Message:
-        with self._lock:  # the session numbers its messages
-            message: Message = self._session.msg(kind, content, metadata=metadata)
-        return message
-
-    def post(self, channel: str, message: Message, relay: Relay | None = None) -> None:
-        """Sends a message at once, also while a cell runs. ``relay`` gets the output that it causes."""
-        with self._lock:
-            if relay is not None:
-                self._output.remember(message, relay)
-            self._outbox.append((channel, message))
-            self.wake()
-
-    def caused(self, message: Message) -> bool:
-        """Whether one of our messages caused it, not another client's."""
-        return bool(message["parent_header"].get("session", self._session.session) == self._session.session)
-
     def request(self, message: Message, timeout: float, channel: str = "shell") -> dict[str, Any]:
         """Sends a message and returns the content of the reply. Not in the thread of the connection.
 
@@ -197,17 +163,13 @@ class KernelConnection:
     def _main(self) -> None:
         failure: TFKernelsError | None = None
         try:
-            channels = Channels(self.name, self.process.connection, self._session, self._doorbell)
-            try:
-                handshake = Handshake(self.name, self.process, channels, self.message, lambda: self.closing)
-                self.unreachable = handshake.run()
-                self.ready.set()
-                while not self.closing:
-                    self._exchange(channels)
-                self._end_kernel(channels)
-            finally:
-                channels.close()
-        except Cancelled:
+            self.open_channels()
+            self.unreachable = handshake.run(self)
+            self.ready.set()
+            while not self.closing:
+                self._exchange()
+            self._end_kernel()
+        except handshake.Cancelled:
             pass
         except TFKernelsError as error:
             failure = error
@@ -217,6 +179,7 @@ class KernelConnection:
         self._finish(failure)
 
     def _finish(self, failure: TFKernelsError | None) -> None:
+        self.close_channels()
         self.process.close()
         with self._lock:
             self.failure = failure
@@ -228,32 +191,27 @@ class KernelConnection:
         for cell in cells:
             cell.finish(failure=self.failure_of(cell))
         self._output.close()
-        self._doorbell.close()
 
-    def _exchange(self, channels: Channels) -> None:
-        """Sends what is due, waits for messages, and handles them."""
-        self._send(channels)
-        received = channels.receive(self._check_times())
+    def _exchange(self) -> None:
+        """Starts the cell that is due, waits for messages, and handles them."""
+        with self._lock:
+            while self.current is None and self.waiting and self.waiting[0].can_run() and not self.closing:
+                self._start_cell(self.waiting.popleft())
+        received = self.receive(self._check_times())
         self._show_stderr()
         if not received and not self.closing and not self.process.alive():
             raise self._died()
         self._sort(received)
         self._finish_cell()
 
-    def _end_kernel(self, channels: Channels) -> None:
+    def _end_kernel(self) -> None:
         """Asks an idle kernel to end by itself; one that runs a cell is killed."""
         if self.current is None:
-            channels.send("control", self.message("shutdown_request", {"restart": False}))
+            self.post("control", self.message("shutdown_request", {"restart": False}))
+            self.flush()
 
     def _stop(self, cell: Cell) -> None:  # noqa: ARG002 (AttachedConnection interrupts only the cell)
         self.process.kill()
-
-    def _send(self, channels: Channels) -> None:
-        with self._lock:
-            while self.current is None and self.waiting and self.waiting[0].can_run() and not self.closing:
-                self._start_cell(self.waiting.popleft())
-            while self._outbox:
-                channels.send(*self._outbox.popleft())
 
     def _start_cell(self, cell: Cell) -> None:
         try:
@@ -290,7 +248,7 @@ class KernelConnection:
             interval = WAKE_INTERVAL
         if cell.timeout is None or cell.began is None:
             return interval
-        grace = signals.INTERRUPT_GRACE if cell.timed_out else 0
+        grace = foreground.INTERRUPT_GRACE if cell.timed_out else 0
         left = cell.began + cell.timeout + grace - time.monotonic()
         if left <= 0 and not cell.timed_out:
             cell.timed_out = True
@@ -325,21 +283,17 @@ class KernelConnection:
         if channel == "shell":
             self._reply = message["content"]
         elif kind == "execute_input":
-            self._set_running(cell)
+            with self._lock:
+                cell.running = True
+                cell.began = cell.began or time.monotonic()
+                if cell.interrupts:  # it came earlier: until now the kernel would have ignored it
+                    self._interrupt(cell)
         elif kind == "status" and message["content"]["execution_state"] == "idle":
             self._idle_since = time.monotonic()
         return channel == "shell" or kind in ("status", "execute_input")
 
     def _note_other(self, message: Message) -> None:
         """Gets the messages that do not belong to the cell that runs."""
-
-    def _set_running(self, cell: Cell) -> None:
-        """Sends the interrupt that came earlier: until now the kernel would have ignored it."""
-        with self._lock:
-            cell.running = True
-            cell.began = cell.began or time.monotonic()
-            if cell.interrupts:
-                self._interrupt(cell)
 
     def _finish_cell(self) -> None:
         cell = self.current

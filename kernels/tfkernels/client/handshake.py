@@ -12,14 +12,12 @@ import base64
 import json
 import math
 import time
-from collections.abc import Callable
 from typing import Any
 
-from tfkernels.client.channels import Channels
-from tfkernels.client.process import KernelInfo, Process
+from tfkernels.client.channels import Channels, Received
 from tfkernels.errors import KernelStartError
 from tfkernels.kernel_side import inject
-from tfkernels.protocol import PROTOCOL, Message
+from tfkernels.protocol import PROTOCOL
 from tfkernels.transfer.shared_memory.segment import Segment
 
 START_TIMEOUT = 60.0
@@ -55,121 +53,104 @@ class Cancelled(Exception):
     """The connection is closed before the kernel is ready."""
 
 
-class Handshake:
-    """Runs in the thread that owns the channels."""
+def run(channels: Channels) -> str:
+    """Returns the reason why values cannot be passed, or nothing. Raises ``KernelStartError``, ``Cancelled``."""
+    process = channels.process
+    if process.owned:
+        _wait_until_ready(channels)
+    unreachable = _set_up(channels) if process.needs_setup else ""
+    process.new_stderr()  # messages of the start are no output of the first cell
+    return unreachable
 
-    def __init__(
-        self,
-        name: str,
-        process: Process,
-        channels: Channels,
-        message: Callable[[str, dict[str, Any]], Message],
-        cancelled: Callable[[], bool],
-    ) -> None:
-        """``message`` makes a message of a kind and a content; ``cancelled`` says whether to give up."""
-        self._name = name
-        self._process = process
-        self._channels = channels
-        self._message = message
-        self._cancelled = cancelled
 
-    def run(self) -> str:
-        """Returns the reason why values cannot be passed, or nothing. Raises ``KernelStartError``, ``Cancelled``."""
-        if self._process.owned:
-            self._wait_until_ready()
-        unreachable = self._set_up() if self._process.needs_setup else ""
-        self._process.new_stderr()  # messages of the start are no output of the first cell
-        return unreachable
+def _wait_until_ready(channels: Channels) -> None:
+    """Until a request is answered *and* its echo arrives on iopub: before that, output would be lost."""
+    deadline = time.monotonic() + START_TIMEOUT
+    answered = listening = False
+    while not (answered and listening and channels.can_be_asked()):
+        channels.post("shell", channels.message("kernel_info_request", {}))
+        until = time.monotonic() + POLL_INTERVAL
+        while time.monotonic() < until and not (answered and listening):
+            for channel, _ in _receive(channels, until - time.monotonic()):
+                answered = answered or channel == "shell"
+                listening = listening or channel == "iopub"
+        if time.monotonic() > deadline:
+            raise KernelStartError.no_answer(channels.name, START_TIMEOUT, channels.process.start_hint)
 
-    def _wait_until_ready(self) -> None:
-        """Until a request is answered *and* its echo arrives on iopub: before that, output would be lost."""
-        deadline = time.monotonic() + START_TIMEOUT
-        answered = listening = False
-        while not (answered and listening and self._channels.can_be_asked()):
-            self._channels.send("shell", self._message("kernel_info_request", {}))
-            until = time.monotonic() + POLL_INTERVAL
-            while time.monotonic() < until and not (answered and listening):
-                for channel, _ in self._channels.receive(max(0.0, until - time.monotonic())):
-                    answered = answered or channel == "shell"
-                    listening = listening or channel == "iopub"
-                self._check_alive()
-            if time.monotonic() > deadline:
-                raise KernelStartError.no_answer(self._name, START_TIMEOUT, self._process.start_hint)
 
-    def _check_alive(self) -> None:
-        if self._cancelled():
-            raise Cancelled
-        if not self._process.alive():
-            raise KernelStartError.ended(self._name, self._process.crash_report(), self._process.start_hint)
+def _receive(channels: Channels, timeout: float) -> list[Received]:
+    received = channels.receive(max(0.0, timeout))
+    if channels.closing:
+        raise Cancelled
+    if not channels.process.alive():
+        raise KernelStartError.ended(channels.name, channels.process.crash_report(), channels.process.start_hint)
+    return received
 
-    def _set_up(self) -> str:
-        """Prepares a kernel that our launcher did not start for values. Returns why they cannot be passed."""
-        send_package = self._needs_package(self._ask(_QUESTIONS))
-        with Segment() as segment:
-            order = json.dumps({"segment": segment.address, "owned": self._process.parent_watch()})
-            expression = _PREPARE.format(order=order)
-            if send_package:
-                content = base64.b64encode(inject.pack()).decode("ascii")
-                expression = _SEND.format(source=inject.source(), content=content, prepare=expression)
-            reply = self._ask({"info": expression})
-        info = self._info(reply)
-        self._process.set_info(info)
-        return info.unreachable
 
-    def _needs_package(self, reply: dict[str, Any]) -> bool:
-        """Raises ``KernelStartError`` for a kernel that cannot be set up."""
-        python = _value(reply, "python")
-        if not isinstance(python, tuple):
-            raise KernelStartError.unusable(self._name, "it does not answer as a Python kernel does")
-        if python < OLDEST_PYTHON:
-            versions = ".".join(map(str, python)), ".".join(map(str, OLDEST_PYTHON))
-            raise KernelStartError.unusable(self._name, f"it runs Python {versions[0]}; {versions[1]} is the oldest")
-        if _value(reply, "ipykernel") is not True:
-            raise KernelStartError.unusable(self._name, "it is a Python kernel of another kind than ipykernel")
-        protocol = _value(reply, "protocol")
-        if protocol is None and reply["user_expressions"]["protocol"]["status"] == "ok":
-            return True
-        if protocol != PROTOCOL:
-            why = "it has imported another version of tfkernels. Restart it, or upgrade the older one"
-            raise KernelStartError.unusable(self._name, why)
+def _set_up(channels: Channels) -> str:
+    """Prepares a kernel that our launcher did not start for values. Returns why they cannot be passed."""
+    send_package = _needs_package(channels.name, _ask(channels, _QUESTIONS))
+    with Segment() as segment:
+        order = json.dumps({"segment": segment.address, "owned": channels.process.parent_watch()})
+        expression = _PREPARE.format(order=order)
+        if send_package:
+            content = base64.b64encode(inject.pack()).decode("ascii")
+            expression = _SEND.format(source=inject.source(), content=content, prepare=expression)
+        reply = _ask(channels, {"info": expression})
+    answer = _value(reply, "info")
+    if isinstance(answer, str):
+        info = json.loads(answer)
+    else:
+        error = reply.get("user_expressions", {}).get("info", reply)
+        info = {"problem": f"{error.get('ename', 'it did not answer')} {error.get('evalue', '')}".strip()}
+    if "problem" in info:
+        raise KernelStartError.unusable(channels.name, info["problem"])
+    channels.process.identify(info["pid"], reachable=not info["unreachable"])
+    return str(info["unreachable"])
+
+
+def _needs_package(kernel: str, reply: dict[str, Any]) -> bool:
+    """Raises ``KernelStartError`` for a kernel that cannot be set up."""
+    python, protocol = _value(reply, "python"), _value(reply, "protocol")
+    if not isinstance(python, tuple):
+        problem = "it does not answer as a Python kernel does"
+    elif python < OLDEST_PYTHON:
+        versions = ".".join(map(str, python)), ".".join(map(str, OLDEST_PYTHON))
+        problem = f"it runs Python {versions[0]}; {versions[1]} is the oldest"
+    elif _value(reply, "ipykernel") is not True:
+        problem = "it is a Python kernel of another kind than ipykernel"
+    elif protocol is None and reply["user_expressions"]["protocol"]["status"] == "ok":
+        return True
+    elif protocol == PROTOCOL:
         return False
+    else:
+        problem = "it has imported another version of tfkernels. Restart it, or upgrade the older one"
+    raise KernelStartError.unusable(kernel, problem)
 
-    def _info(self, reply: dict[str, Any]) -> KernelInfo:
-        answer = _value(reply, "info")
-        if not isinstance(answer, str):
-            error = reply.get("user_expressions", {}).get("info", reply)
-            why = f"{error.get('ename', 'it did not answer')} {error.get('evalue', '')}".strip()
-            raise KernelStartError.unusable(self._name, why)
-        found = json.loads(answer)
-        if "problem" in found:
-            raise KernelStartError.unusable(self._name, found["problem"])
-        return KernelInfo(found["pid"], found["python"], found["unreachable"])
 
-    def _ask(self, expressions: dict[str, str]) -> dict[str, Any]:
-        """The reply to a silent request, when its echo has arrived on iopub, too.
+def _ask(channels: Channels, expressions: dict[str, str]) -> dict[str, Any]:
+    """The reply to a silent request, when its echo has arrived on iopub, too.
 
-        An attached kernel may be busy for as long as its notebook likes; it only has to live.
-        """
-        flags = {"silent": True, "store_history": False, "allow_stdin": False, "stop_on_error": False}
-        content = {"code": "", "user_expressions": expressions, **flags}
-        while True:
-            request = self._message("execute_request", content)
-            self._channels.send("shell", request)
-            until = time.monotonic() + START_TIMEOUT if self._process.owned else math.inf
-            reply: dict[str, Any] | None = None
-            echo = False
-            while time.monotonic() < until and not (reply and echo):
-                for channel, message in self._channels.receive(POLL_INTERVAL):
-                    if message["parent_header"].get("msg_id") != request["header"]["msg_id"]:
-                        continue
-                    if channel == "shell":
-                        reply, until = message["content"], time.monotonic() + ECHO_TIMEOUT
-                    echo = echo or channel == "iopub"
-                self._check_alive()
-            if reply is None:
-                raise KernelStartError.no_answer(self._name, START_TIMEOUT, self._process.start_hint)
-            if echo and reply["status"] != "aborted":  # a cell of its own notebook failed: all that waited is aborted
-                return reply
+    An attached kernel may be busy for as long as its notebook likes; it only has to live.
+    """
+    flags = {"silent": True, "store_history": False, "allow_stdin": False, "stop_on_error": False}
+    while True:
+        request = channels.message("execute_request", {"code": "", "user_expressions": expressions, **flags})
+        channels.post("shell", request)
+        until = time.monotonic() + START_TIMEOUT if channels.process.owned else math.inf
+        reply: dict[str, Any] | None = None
+        echo = False
+        while time.monotonic() < until and not (reply and echo):
+            for channel, message in _receive(channels, POLL_INTERVAL):
+                if message["parent_header"].get("msg_id") != request["header"]["msg_id"]:
+                    continue
+                if channel == "shell":
+                    reply, until = message["content"], time.monotonic() + ECHO_TIMEOUT
+                echo = echo or channel == "iopub"
+        if reply is None:
+            raise KernelStartError.no_answer(channels.name, START_TIMEOUT, channels.process.start_hint)
+        if echo and reply["status"] != "aborted":  # a cell of its own notebook failed: all that waited is aborted
+            return reply
 
 
 def _value(reply: dict[str, Any], name: str) -> Any:

@@ -6,38 +6,32 @@ import atexit
 import os
 import threading
 import weakref
-from collections.abc import Callable, Sequence
-from typing import Any, Mapping
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, Mapping, NamedTuple, Union
 
-from tfkernels import log, protocol
 from tfkernels.client import kernelspecs
 from tfkernels.client.cell import Cell
 from tfkernels.client.connection import THREAD_END_TIMEOUT, KernelConnection
-from tfkernels.client.inputs import Inputs, Reference, loaded, split_references
-from tfkernels.client.process import KernelProcess, Process
-from tfkernels.client.signals import postponed, redirected
-from tfkernels.client.wait import run_in_foreground
+from tfkernels.client.foreground import postponed, redirected, run_in_foreground
+from tfkernels.client.process import KernelProcess
 from tfkernels.errors import KernelDied
 from tfkernels.output.relay import Relay, Show, relay_for
-from tfkernels.transfer.lease import SegmentLease
-from tfkernels.transfer.message import check, join
+from tfkernels.transfer.lease import SegmentLease, encode, write
 
 START_POLL_INTERVAL = 0.05
 """Seconds between two looks whether the user pressed stop, in ``Kernel.start``."""
 
-REMEMBERED_SIZES = 1000
-"""Number of outputs whose size is remembered. A name is used again and again, an index rarely."""
-
 RESTART_NOTICE = "Kernel {name} is a fresh one: the variables of the one that ended are gone\n"
+
+Inputs = Union[Mapping[str, Any], SegmentLease, None]
+"""Values of this process and references by name, or the result of ``tfkernels.pack``."""
 
 instances: weakref.WeakSet[Kernel] = weakref.WeakSet()
 """All kernels of this process, also those that no name leads to."""
 
 _of_the_parent: list[KernelConnection | None] = []
 """In a forked child, the connections of its parent: never collected, since they would end the parent's kernels."""
-
-
-_log = log.logger("client.kernel")
 
 
 class Kernel:
@@ -51,12 +45,11 @@ class Kernel:
         self._look_up()
         self._connection: KernelConnection | None = None
         self._starting = threading.RLock()
-        self._sizes: dict[tuple[str, ...], int] = {}  # of the last outputs, by their expressions
         instances.add(self)
 
     def __repr__(self) -> str:
-        state = "ended by itself" if self.started else "not running"
-        if self._connection is not None and not self._connection.ended.is_set():
+        state = self.state
+        if state in ("starting", "busy", "idle"):
             state = f"running, process {self.pid}" if self.pid else "running"
         return f"<kernel {self.name}: {self.title}, {state}>"
 
@@ -73,13 +66,9 @@ class Kernel:
         self.shutdown()
 
     @property
-    def _process(self) -> Process | None:
-        return self._connection.process if self._connection is not None else None
-
-    @property
     def pid(self) -> int | None:
         """The process id of the running kernel, or ``None``."""
-        return self._process.pid if self._process is not None else None
+        return self._connection.process.pid if self._connection is not None else None
 
     @property
     def started(self) -> bool:
@@ -149,11 +138,10 @@ class Kernel:
         ``CellTimeout``, ``KernelDied`` (the next cell gets a fresh kernel), ``KernelStartError``.
         """
         relay = relay_for(show)
-        self.begin()  # before memory is taken: a kernel that cannot start takes none
-        with loaded(inputs, relay) as leases:
+        options: dict[str, Any] = {"outputs": outputs, "timeout": timeout, "store_history": store_history}
+        with loaded(inputs, relay, [self]) as (leases, connections):
             [cell] = run_in_foreground(
-                self.make_cell(code, leases, outputs, relay, timeout=timeout, store_history=store_history)
-                for _ in range(1)  # made after the stop button is redirected, so that no interrupt loses its memory
+                Cell(connection, self.magic, code, relay, inputs=leases, **options) for connection in connections
             )
         return cell.result()
 
@@ -176,19 +164,19 @@ class Kernel:
         ``result`` is first called.
         """
         relay = relay_for(show).afterwards()
-        self.begin()
-        values, references = split_references(inputs)
-        with loaded(values, relay) as leases:
+        values, references = _split(inputs)
+        with loaded(values, relay, [self]) as (leases, [connection]):
+            options: dict[str, Any] = {"outputs": outputs, "timeout": timeout, "store_history": store_history}
             submitted: list[Cell] = []
             try:
                 with postponed():
-                    for kernel, expressions in references.items():
-                        submitted.append(kernel.evaluate_later(expressions, relay, self._connect().wake))
-                    options: dict[str, Any] = {"timeout": timeout, "store_history": store_history, "on_result": deliver}
-                    needs = tuple(submitted)
-                    cell = self.make_cell(code, leases, outputs, relay, foreground=False, needs=needs, **options)
-                    cell.submit()
-                    submitted.append(cell)
+                    background = {"foreground": False, "shows_failure": False, "on_end": connection.wake}
+                    needs = [kernel.evaluation(names, relay, **background) for kernel, names in references.items()]
+                    options.update(inputs=leases, needs=needs, foreground=False, on_result=deliver)
+                    cell = Cell(connection, self.magic, code, relay, **options)
+                    for each in [*needs, cell]:
+                        submitted.append(each)
+                        each.submit()
             except BaseException:
                 for cell in submitted:
                     cell.drop()
@@ -196,92 +184,25 @@ class Kernel:
                 raise
             return cell
 
-    def evaluate(self, expressions: Mapping[str, str], relay: Relay) -> SegmentLease:
-        """The values of expressions in shared memory, for another kernel."""
-        [cell] = run_in_foreground(self.make_cell("", [], expressions, relay, store_history=False) for _ in range(1))
-        return cell.memory()
-
-    def evaluate_later(self, expressions: Mapping[str, str], relay: Relay, wake: Callable[[], None]) -> Cell:
-        """A queued cell that evaluates expressions for another kernel, and calls ``wake`` at its end."""
-        options: dict[str, Any] = {"store_history": False, "shows_failure": False, "on_end": wake}
-        cell = self.make_cell("", [], expressions, relay, foreground=False, **options)
-        cell.submit()
-        return cell
-
-    def make_cell(
-        self,
-        code: str,
-        inputs: Sequence[SegmentLease],
-        outputs: Mapping[str, str] | None,
-        relay: Relay,
-        *,
-        foreground: bool = True,
-        store_history: bool = True,
-        **options: Any,
-    ) -> Cell:
-        """A cell that is not submitted yet. ``options`` are those of ``Cell``.
-
-        Memory of both directions belongs to this process: nothing is left if the kernel dies.
-        """
-        connection = self._connect()
-        expressions = dict(outputs or {})
-        descriptor = join(check(lease.descriptor) for lease in inputs) if inputs else None
-        last_size = self._sizes.get(tuple(expressions.values()), 0)
-        memory = SegmentLease(last_size, self.name) if expressions else None
-        try:
-            content = {
-                "code": code,
-                "silent": False,
-                "store_history": store_history,
-                "user_expressions": {},
-                "allow_stdin": foreground and relay.can_ask,
-                # There is no queue to abort: aborting would swallow the next cell.
-                "stop_on_error": False,
-            }
-            exchange = {
-                "format": protocol.REQUEST_FORMAT,
-                "kernel": self.name,
-                "magic": self.magic,
-                "inputs": descriptor,
-                "outputs": expressions,
-                "segment": memory.address if memory is not None else None,
-                "reuse_input_segments": memory.reuse(inputs) if memory is not None else [],
-            }
-            options["on_size"] = lambda size: self._remember_size(expressions, size)
-            request = connection.message("execute_request", content, {"tfkernels": exchange})
-            size, cell_id = sum(lease.size for lease in inputs), log.short_id(request["header"]["msg_id"])
-            _log.debug("%s: cell %s with inputs of %d bytes", self.name, cell_id, size)
-            return Cell(connection, request, relay, inputs=inputs, outputs=memory, **options)
-        except BaseException:
-            if memory is not None:
-                memory.close()
-            raise
-
-    def _remember_size(self, outputs: Mapping[str, str], size: int) -> None:
-        if len(self._sizes) > REMEMBERED_SIZES:
-            self._sizes.clear()
-        self._sizes[tuple(outputs.values())] = size
+    def evaluation(self, expressions: Mapping[str, str], relay: Relay, **options: Any) -> Cell:
+        """A cell whose only outputs are inputs of another kernel. It is not submitted yet."""
+        return Cell(self.begin(), self.magic, "", relay, outputs=expressions, store_history=False, **options)
 
     def request(self, kind: str, content: dict[str, Any], timeout: float) -> dict[str, Any]:
         """Sends a request, such as ``complete_request``, at once, and returns the content of its reply.
 
         A kernel answers when the cell that runs there has ended: see ``busy``. Raises ``TimeoutError``, ``KernelDied``.
         """
-        with self._starting:
-            connection = self._connection or self._connect()
+        connection = self._connection or self.begin()
         return connection.request(connection.message(kind, content), timeout)
 
     # Start and end
 
-    def begin(self) -> None:
-        """Starts the kernel, if it does not run, without waiting for it."""
-        self._connect()
-
     def start(self) -> None:
         """Starts the kernel if it does not run, and waits until it can be used."""
         pressed: list[bool] = []
-        with redirected(lambda: pressed.append(True)):
-            connection = self._connect()
+        with redirected(lambda *_: pressed.append(True)):
+            connection = self.begin()
             while not connection.ready.wait(START_POLL_INTERVAL) and not pressed:
                 pass
         if pressed and not connection.ready.is_set():
@@ -291,8 +212,8 @@ class Kernel:
             self._connection = None
             raise connection.failure_of()
 
-    def _connect(self) -> KernelConnection:
-        """The connection to the running kernel, or to one that is just started.
+    def begin(self) -> KernelConnection:
+        """Starts the kernel, if it does not run, without waiting for it.
 
         Raises ``KernelDied`` once if it has ended since its last use and no cell has reported that.
         """
@@ -341,6 +262,52 @@ class Kernel:
         _of_the_parent.append(self._connection)
         self._connection = None
         self._starting = threading.RLock()
+
+
+class Reference(NamedTuple):
+    """An expression of one kernel as an input of another. See ``Kernel.reference``."""
+
+    kernel: Kernel
+    expression: str
+
+
+@contextmanager
+def loaded(
+    inputs: Inputs, relay: Relay, kernels: Sequence[Kernel]
+) -> Iterator[tuple[list[SegmentLease], list[KernelConnection]]]:
+    """Inputs in shared memory, one segment for each kernel they come from, and the ``kernels`` that get them, started.
+
+    A cell that is made meanwhile holds the memory until it has ended. Raises ``ExchangeError`` before any kernel is
+    started or asked, if a value cannot be passed. A kernel that cannot start takes no memory.
+    """
+    values, references = _split(inputs)
+    packed = encode(values) if values and not isinstance(values, SegmentLease) else None
+    connections = [kernel.begin() for kernel in kernels]
+    if isinstance(values, SegmentLease):
+        yield [values], connections  # the caller of ``pack`` closes it
+        return
+    with ExitStack() as stack:
+        leases = []
+        for kernel, expressions in references.items():
+            [cell] = run_in_foreground(kernel.evaluation(names, relay) for names in [expressions])
+            leases.append(stack.enter_context(cell.memory()))
+        if packed is not None:
+            leases.append(stack.enter_context(write(packed)))
+        for lease in leases:
+            lease.reusable = True
+        yield leases, connections
+
+
+def _split(inputs: Inputs) -> tuple[Mapping[str, Any] | SegmentLease, dict[Kernel, dict[str, str]]]:
+    """The values of this process, and the expressions of each other kernel."""
+    if isinstance(inputs, SegmentLease):
+        return inputs, {}
+    values = {name: value for name, value in (inputs or {}).items() if not isinstance(value, Reference)}
+    expressions: dict[Kernel, dict[str, str]] = {}
+    for name, value in (inputs or {}).items():
+        if isinstance(value, Reference):
+            expressions.setdefault(value.kernel, {})[name] = value.expression
+    return values, expressions
 
 
 @atexit.register

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 from collections import OrderedDict
 from typing import Any
 
 from tfkernels.client.cell import Cell
-from tfkernels.client.signals import raising
+from tfkernels.client.foreground import redirected
 from tfkernels.output import widgets
 from tfkernels.output.relay import Relay, joined
 from tfkernels.protocol import Message
@@ -75,7 +76,7 @@ class OutputRouter:
             except BaseException as error:
                 if cell.inbox is not None and not isinstance(error, Exception):
                     raise  # a SystemExit ends the program; it must not end the thread of the connection
-                cell.fail(error)
+                cell.failure = cell.failure or error
                 cell.interrupt()
         return stopped
 
@@ -106,7 +107,7 @@ class OutputRouter:
         answer = _END_OF_FILE
         if cell.inbox is not None:
             content: dict[str, Any] = request["content"]
-            with contextlib.suppress(EOFError), raising():
+            with contextlib.suppress(EOFError), redirected(signal.default_int_handler):  # it raises again meanwhile
                 answer = cell.relay.ask(content["prompt"], content["password"])
         self._connection.post("stdin", self._connection.message("input_reply", {"value": answer}))
 

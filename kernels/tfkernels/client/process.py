@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import signal
 import subprocess
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from jupyter_client.connect import write_connection_file
 
@@ -31,15 +30,6 @@ _CRASH_LOG_LINES = 10
 _log = log.logger("client.process")
 
 
-class KernelInfo(NamedTuple):
-    """Facts that a kernel reported about itself."""
-
-    pid: int
-    python: str
-    unreachable: str
-    """The reason why it cannot open memory of this process; empty if it can."""
-
-
 class Process:
     """A kernel's process, with the interface that the connection uses. The defaults leave it alone."""
 
@@ -53,15 +43,19 @@ class Process:
     after_end = ""  # what happens to the next cell after its end
     second_interrupt = ""  # the effect of a second interrupt, when the first had none
 
+    def alive(self) -> bool:
+        raise NotImplementedError  # no default is true of every kind of process
+
+    def crash_report(self) -> str:
+        """The rest of a sentence: how the process ended."""
+        raise NotImplementedError
+
     def parent_watch(self) -> dict[str, Any] | None:
         """Folder and process group for ``kernel_side.parent_watch``, for a kernel that needs setup."""
         return None
 
-    def set_info(self, info: KernelInfo) -> None:
-        """Gets the facts that a kernel which needs setup reported."""
-
-    def alive(self) -> bool:
-        raise NotImplementedError  # no default is true of every kind of process
+    def identify(self, pid: int, reachable: bool) -> None:
+        """Gets what a kernel that needs setup reported: its process, and whether it can open memory of this one."""
 
     def new_stderr(self) -> str:
         """The text on file descriptor 2 since the last call."""
@@ -75,10 +69,6 @@ class Process:
     def kill(self) -> None: ...
 
     def close(self) -> None: ...
-
-    def crash_report(self) -> str:
-        """The rest of a sentence: how the process ended."""
-        raise NotImplementedError  # as for ``alive``
 
 
 class KernelProcess(Process):
@@ -99,21 +89,20 @@ class KernelProcess(Process):
         try:
             self.folder = runtime_dir.make()
         except OSError as error:
-            command = "Free some space, or set TMPDIR to a folder that you can write."
             cause = f"its socket folder cannot be created ({error})"
+            command = "Free some space, or set TMPDIR to a folder that you can write."
             raise KernelStartError.of(spec.name, cause, command) from error
         try:
             self._start(spec)
-        except OSError as error:
+        except BaseException as error:
             runtime_dir.remove(self.folder)
+            if not isinstance(error, OSError):
+                raise
             if error.filename is not None and error.filename == spec.command("")[0]:
                 cause = f"{error.strerror} ({error.filename}); its environment may be deleted or damaged"
                 raise KernelStartError.of(spec.name, cause, spec.rebuild_hint) from error
             cause = str(error.strerror or error)
             raise KernelStartError.of(spec.name, cause, "Free that resource and run the cell again.") from error
-        except BaseException:
-            runtime_dir.remove(self.folder)
-            raise
         self.pid: int = self._process.pid
         _log.info("kernel %s started, process %d", spec.name, self.pid)
         _log.debug("kernel %s: command %s, folder %s", spec.name, self._process.args, self.folder)
@@ -121,8 +110,7 @@ class KernelProcess(Process):
     def _start(self, spec: KernelSpec) -> None:
         """Starts the process; its sockets and its standard error lie in the private folder."""
         file, key = str(self.folder / "connection.json"), os.urandom(32).hex().encode()
-        write_connection_file(file, ip=str(self.folder / "s"), transport="ipc", key=key)
-        self.connection = json.loads(Path(file).read_text())
+        self.connection = dict(write_connection_file(file, ip=str(self.folder / "s"), transport="ipc", key=key)[1])
         variables = spec.environment(env_vars.cleaned(env_vars.AT_START))
         variables["JPY_PARENT_PID"] = str(os.getpid())
         if spec.ours:  # other kernels get it when they are set up

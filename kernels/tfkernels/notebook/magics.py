@@ -108,7 +108,7 @@ def _each_magic(shell: Any) -> Any:
     @cell_options
     def run(line: str, cell: str) -> None:
         """Run the cell in several kernels at the same time; an output is a dict by the kernel's name."""
-        from tfkernels.client.each import each
+        from tfkernels.client.several_kernels import each
 
         arguments = parse(run, line)
         inputs, outputs = _inputs_and_outputs(shell, arguments)

@@ -30,8 +30,10 @@ class Connection(Protocol):
 
     def message(self, kind: str, content: dict[str, Any], metadata: dict[str, Any] | None = None) -> Message: ...
 
-    def post(self, channel: str, message: Message, relay: Relay | None = None) -> None:
-        """Sends a message; ``relay`` gets the output that it causes."""
+    def post(self, channel: str, message: Message) -> None: ...
+
+    def remember(self, message: Message, relay: Relay) -> None:
+        """Output that a message of ours causes goes to ``relay``."""
 
     def relay_of(self, message_id: str | None) -> Relay | None:
         """Where output that a message of ours causes is shown."""
@@ -124,7 +126,8 @@ class Comms:
         message_id = forwarded["header"]["msg_id"]
         relay = RequestRelay(self._frontend.kernel, message, lambda: self._unanswered.pop(message_id, None) is not None)
         self._unanswered[message_id] = relay
-        self._connection.post("shell", forwarded, relay)
+        self._connection.remember(forwarded, relay)
+        self._connection.post("shell", forwarded)
         if self._connection.ended.is_set():
             self.close()
 

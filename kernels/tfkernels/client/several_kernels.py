@@ -1,15 +1,14 @@
-"""The same cell in several kernels at the same time."""
+"""One cell in several kernels at the same time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, Mapping
 
 from tfkernels.client import registry
 from tfkernels.client.cell import Cell
-from tfkernels.client.inputs import Inputs, loaded
-from tfkernels.client.kernel import Kernel
-from tfkernels.client.wait import run_in_foreground
+from tfkernels.client.foreground import run_in_foreground
+from tfkernels.client.kernel import Inputs, Kernel, loaded
 from tfkernels.errors import CellsFailed
 from tfkernels.output.line_prefix import PrefixedRelays, aligned
 from tfkernels.output.relay import Show, relay_for
@@ -30,34 +29,29 @@ def each(
     ended, raises ``CellsFailed`` if one failed, ``KeyboardInterrupt`` if the user interrupted them.
     """
     found = list(dict.fromkeys(registry.get(kernel) if isinstance(kernel, str) else kernel for kernel in kernels))
-    for kernel in found:
-        kernel.begin()  # they start at the same time
     relays = PrefixedRelays(relay_for(show), aligned([kernel.name for kernel in found], "│"))
-    with loaded(inputs, relays.relay) as leases:
+    with loaded(inputs, relays.relay, found) as (leases, connections):
+        options: dict[str, Any] = {"outputs": outputs, "timeout": timeout}
         for lease in leases:
             lease.reusable = False  # a kernel may not write its outputs over inputs that others still read
         try:
             cells = run_in_foreground(
-                kernel.make_cell(code, leases, outputs, relays.of(kernel.name), timeout=timeout) for kernel in found
+                Cell(connection, kernel.magic, code, relays.of(kernel.name), inputs=leases, **options)
+                for kernel, connection in zip(found, connections)
             )
         finally:
             relays.close()
-    _raise_if_failed(cells, relays)
-    results = {cell.kernel: cell.result() for cell in cells}
-    return {name: {kernel: result[name] for kernel, result in results.items()} for name in outputs or {}}
-
-
-def _raise_if_failed(cells: Sequence[Cell], relays: PrefixedRelays) -> None:
     problems = {cell.kernel: cell.exception() for cell in cells}
     failed = {name: problem for name, problem in problems.items() if problem is not None}
-    if not failed:
-        return
-    for cell in cells:
-        cell.drop()
-    for problem in failed.values():
-        if isinstance(problem, KeyboardInterrupt):
-            raise problem
-    for name, problem in failed.items():
-        relays.of(name).error(problem)
-    relays.close()
-    raise CellsFailed(failed, [name for name in problems if name not in failed])
+    if failed:
+        for cell in cells:
+            cell.drop()
+        for problem in failed.values():
+            if isinstance(problem, KeyboardInterrupt):
+                raise problem
+        for name, problem in failed.items():
+            relays.of(name).error(problem)
+        relays.close()
+        raise CellsFailed(failed, [name for name in problems if name not in failed])
+    results = {cell.kernel: cell.result() for cell in cells}
+    return {name: {kernel: result[name] for kernel, result in results.items()} for name in outputs or {}}
