@@ -5,26 +5,13 @@ import sys
 import typing
 
 HOME = "TFKERNELS_HOME"
-CHANNELS = "TFKERNELS_CHANNELS"
-CONDA_EXE = "TFKERNELS_CONDA_EXE"
 POOL = "TFKERNELS_POOL"
-POOL_IDLE = "TFKERNELS_POOL_IDLE"
-START = "TFKERNELS_START"
 LOG = "TFKERNELS_LOG"
-
 KERNEL = "TFKERNELS_KERNEL"
-COMMAND = "TFKERNELS_KERNEL_COMMAND"
-TENSORFLOW = "TFKERNELS_KERNEL_TENSORFLOW"
 CUDA = "TFKERNELS_KERNEL_CUDA"
-JUPYTER = "TFKERNELS_KERNEL_JUPYTER"
-PROBLEM = "TFKERNELS_KERNEL_PROBLEM"
-PYTHON = "TFKERNELS_KERNEL_PYTHON"
 OWN = "TFKERNELS_KERNEL_OWN"
 OWN_PATH = "TFKERNELS_KERNEL_PATH"
-KERNELS = "TFKERNELS_KERNELS"
 FOLDER = "TFKERNELS_FOLDER"
-RECORDS = "TFKERNELS_RECORDS"
-CONDA_REQUEST = "TFKERNELS_CONDA_REQUEST"
 
 
 class Setting(typing.NamedTuple):
@@ -32,47 +19,46 @@ class Setting(typing.NamedTuple):
 
     name: str
     meaning: str
-    default: str
+    default: str = ""
     """What holds without it, in words."""
 
 
 SETTINGS = (
     Setting(HOME, "The data folder: environments, Pythons from conda-forge, locks.", "the user's data folder"),
-    Setting(CHANNELS, "Channels of conda packages, with commas between.", "conda-forge"),
-    Setting(CONDA_EXE, "The conda, mamba or micromamba that builds conda environments.", "none is needed"),
+    Setting("TFKERNELS_CHANNELS", "Channels of conda packages, with commas between.", "conda-forge"),
+    Setting("TFKERNELS_CONDA_EXE", "The conda, mamba or micromamba that builds conda environments.", "none is needed"),
     Setting(POOL, "Shared memory that is kept for the next values, such as 2G or 512M; 0 keeps none.", "a quarter"),
-    Setting(POOL_IDLE, "Seconds after which unused shared memory is freed.", "60"),
-    Setting(START, "Kernels that start when the magics are loaded, with commas between.", "none"),
+    Setting("TFKERNELS_POOL_IDLE", "Seconds after which unused shared memory is freed.", "60"),
+    Setting("TFKERNELS_START", "Kernels that start when the magics are loaded, with commas between.", "none"),
     Setting(LOG, "The log level: debug, info or warning. The log goes to a file, and to stderr of commands.", "no log"),
 )
 """The variables that users set. ``%tfkernels settings`` and docs/reference/settings.md show this table."""
 
 INTERNAL = (
     Setting(KERNEL, "The name of the kernel that runs in this process.", "no kernel of tfkernels"),
-    Setting(COMMAND, "The command that installs this kernel again.", "tfkernels install"),
-    Setting(TENSORFLOW, "The TensorFlow release of this kernel.", ""),
+    Setting("TFKERNELS_KERNEL_COMMAND", "The command that installs this kernel again.", "tfkernels install"),
+    Setting("TFKERNELS_KERNEL_TENSORFLOW", "The TensorFlow release of this kernel."),
     Setting(CUDA, "The folder of the CUDA compiler of this kernel's environment.", "none"),
-    Setting(JUPYTER, "The Python that registered this kernel; it explains a broken environment.", ""),
-    Setting(PROBLEM, "The reason why a kernel cannot start, for the kernel that explains it.", ""),
-    Setting(PYTHON, "The Python that a kernel's start script becomes.", ""),
-    Setting(OWN, "Names of variables that an active environment sets, with commas between.", ""),
-    Setting(OWN_PATH, "Folders that an active environment puts first on PATH.", ""),
-    Setting(KERNELS, "The folder of kernelspecs that this kernel was registered in.", ""),
+    Setting("TFKERNELS_KERNEL_JUPYTER", "The Python that registered this kernel; it explains a broken environment."),
+    Setting("TFKERNELS_KERNEL_PROBLEM", "The reason why a kernel cannot start, for the kernel that explains it."),
+    Setting("TFKERNELS_KERNEL_PYTHON", "The Python that a kernel's start script becomes."),
+    Setting(OWN, "Names of variables that an active environment sets, with commas between."),
+    Setting(OWN_PATH, "Folders that an active environment puts first on PATH."),
+    Setting("TFKERNELS_KERNELS", "The folder of kernelspecs that this kernel was registered in."),
     Setting(FOLDER, "The private folder of the kernel's owner; the kernel ends when it is gone.", "no owner"),
-    Setting(RECORDS, "The folder that a script's recorded results go to.", "results go to the notebook"),
-    Setting(CONDA_REQUEST, "The packages that the child process of conda installs.", ""),
+    Setting("TFKERNELS_RECORDS", "The folder that a script's recorded results go to.", "results go to the notebook"),
+    Setting("TFKERNELS_CONDA_REQUEST", "The packages that the child process of conda installs."),
 )
 """The variables that tfkernels sets for processes of its own. Users leave them alone."""
 
 
 def current() -> typing.List[typing.Tuple[str, str, str, str]]:
     """Name, value, meaning and origin (``set`` or ``default``) of each setting, as it is in this process."""
-    return [
-        (setting.name, os.environ[setting.name], setting.meaning, "set")
-        if os.environ.get(setting.name)
-        else (setting.name, setting.default, setting.meaning, "default")
-        for setting in SETTINGS
-    ]
+    found = []
+    for name, meaning, default in SETTINGS:
+        value = os.environ.get(name)
+        found.append((name, value or default, meaning, "set" if value else "default"))
+    return found
 
 
 _FOREIGN = frozenset(
@@ -100,16 +86,12 @@ AT_START: typing.Mapping[str, str] = dict(os.environ)
 
 def cleaned(variables: typing.Mapping[str, str], keep: typing.Container[str] = ()) -> typing.Dict[str, str]:
     """``variables`` without what belongs to another Python environment; the names in ``keep`` stay as they are."""
-    own = _own(variables)
+    own = variables.get(OWN, "").split(",")
     return {
         name: value
         for name, value in variables.items()
         if name in keep or not (name in own or _is_foreign(name, value))
     }
-
-
-def _own(variables: typing.Mapping[str, str]) -> typing.Set[str]:
-    return {name for name in variables.get(OWN, "").split(",") if name}
 
 
 def _is_foreign(name: str, value: str) -> bool:
@@ -120,8 +102,8 @@ def _is_foreign(name: str, value: str) -> bool:
 
 def activate() -> None:
     """Makes this interpreter's environment the active one for ``!pip``, ``!python`` and other children."""
-    own = {name for name in os.environ if name.startswith("TFKERNELS_")} | {"JPY_PARENT_PID"} | _own(os.environ)
-    kept = cleaned(os.environ, keep=own)
+    own = {name for name in os.environ if name.startswith("TFKERNELS_")}
+    kept = cleaned(os.environ, keep={*own, "JPY_PARENT_PID", *os.environ.get(OWN, "").split(",")})
     for name in set(os.environ) - set(kept):
         del os.environ[name]
     os.environ.update(activated(kept, sys.executable, sys.prefix if sys.prefix != sys.base_prefix else None))

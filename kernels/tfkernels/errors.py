@@ -49,24 +49,18 @@ class NotPortable(ExchangeError):
 class MissingPackage(ExchangeError):
     """A value needs a library that the receiving kernel lacks."""
 
-    def __init__(self, package: str, what: str, why: str, instead: str = "", kernel: str = "", magic: str = "") -> None:
-        super().__init__(package, what, why, instead, kernel, magic)
-        self.package = package
-        self.what = what
-        self.why = why
-        self.instead = instead
-        self.kernel = kernel or os.environ.get("TFKERNELS_KERNEL", "")
-        self.magic = magic or f"%%{self.kernel}"
-
-    def seen_from(self, kernel: str, magic: str) -> "MissingPackage":
-        """For the kernel that called this one, which knows it by this name and magic."""
-        return MissingPackage(self.package, self.what, self.why, self.instead, kernel, magic)
+    def __init__(self, package: str, what: str, why: str, instead: str = "") -> None:
+        super().__init__(package, what, why, instead)
+        self.kernel = os.environ.get("TFKERNELS_KERNEL", "")
+        """The kernel's name, and the magic for it, where the error is shown."""
+        self.magic = f"%%{self.kernel}"
 
     def __str__(self) -> str:
+        package, what, why, instead = self.args
         receiver, cell = (f"kernel {self.kernel}", f"{self.magic}\n") if self.kernel else ("this kernel", "")
         return (
-            f"Cannot bind {self.what}: {receiver} lacks {self.package} ({self.why}). Install it there with this cell:\n"
-            f"{cell}!pip install {self.package}\n{self.instead}"
+            f"Cannot bind {what}: {receiver} lacks {package} ({why}). Install it there with this cell:\n"
+            f"{cell}!pip install {package}\n{instead}"
         ).rstrip()
 
 
@@ -224,10 +218,6 @@ class RemoteInterrupt(KeyboardInterrupt):
     def __init__(self, message: str, traceback: typing.Sequence[str] = ()) -> None:
         super().__init__(message)
         self.traceback = list(traceback)
-
-    @classmethod
-    def of(cls, kernel: str, traceback: typing.Sequence[str]) -> "RemoteInterrupt":
-        return cls(f"The cell in kernel {kernel} was interrupted.", traceback)
 
     def _render_traceback_(self) -> typing.List[str]:
         return self.traceback or [f"KeyboardInterrupt: {self}"]

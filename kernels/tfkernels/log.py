@@ -5,6 +5,8 @@ every message to and from another kernel is recorded, too, and all of it goes to
 """
 
 import collections
+import contextlib
+import glob
 import logging
 import os
 import sys
@@ -37,10 +39,25 @@ _file: typing.Optional[logging.FileHandler] = None
 
 
 def logger(name: str) -> logging.Logger:
-    """The logger ``tfkernels.<name>``; the first call sets the log up."""
-    if _recent not in _root.handlers:
-        configure(os.environ.get(LOG, ""))
+    """The logger ``tfkernels.<name>``."""
     return _root.getChild(name)
+
+
+def configure(level: str) -> None:
+    """Sets the log up as ``TFKERNELS_LOG`` says. A wrong level is recorded and ignored."""
+    _add(_recent)
+    _root.setLevel(logging.INFO)
+    _root.propagate = False  # TensorFlow and others print whatever reaches the root logger
+    if level:
+        try:
+            enable(level)
+        except ValueError as error:
+            _root.warning("%s is ignored: %s", LOG, error)
+
+
+def _add(handler: logging.Handler) -> None:
+    handler.setFormatter(logging.Formatter(_FORMAT, "%Y-%m-%d %H:%M:%S"))
+    _root.addHandler(handler)
 
 
 def recent(count: int = _KEPT_LINES) -> typing.List[str]:
@@ -48,20 +65,25 @@ def recent(count: int = _KEPT_LINES) -> typing.List[str]:
     return list(_recent.lines)[-count:]
 
 
-def folder() -> str:
-    """The private folder of the log files of this user."""
-    from jupyter_core.paths import jupyter_runtime_dir
-
-    return os.path.join(jupyter_runtime_dir(), "tfkernels-log")
+def short_id(message_id: str) -> str:
+    """A message's id for the log: the session's first letters and the message's number."""
+    return f"{message_id[:4]}-{message_id.rpartition('_')[2][:6]}"
 
 
 def files() -> typing.List[str]:
     """The log files of this user, the newest first."""
-    try:
-        paths = [os.path.join(folder(), name) for name in os.listdir(folder()) if name.endswith(".log")]
-    except OSError:  # no log was ever written
-        return []
-    return sorted(paths, key=_changed, reverse=True)
+    changed = {}
+    for path in glob.glob(os.path.join(glob.escape(_folder()), "*.log")):
+        with contextlib.suppress(OSError):  # another process has just removed it
+            changed[path] = os.path.getmtime(path)
+    return sorted(changed, key=changed.__getitem__, reverse=True)
+
+
+def _folder() -> str:
+    """The private folder of the log files of this user."""
+    from jupyter_core.paths import jupyter_runtime_dir
+
+    return os.path.join(jupyter_runtime_dir(), "tfkernels-log")
 
 
 def enable(level: str) -> str:
@@ -72,15 +94,23 @@ def enable(level: str) -> str:
     global _file
     if level.lower() not in LEVELS:
         raise ValueError(f"{level!r} is no log level. Use one of: {', '.join(LEVELS)}.")
-    logger("log").setLevel(logging.NOTSET)
     _root.setLevel(level.upper())
     if _file is None:
         try:
             _file = _open()
         except OSError as error:
             return f"in memory only ({error.strerror}: {error.filename})"
-        _root.addHandler(_file)
+        _add(_file)
     return _file.baseFilename
+
+
+def _open() -> logging.FileHandler:
+    os.makedirs(_folder(), mode=0o700, exist_ok=True)
+    for path in files()[_KEPT_FILES - 1 :]:
+        os.remove(path)
+    path = os.path.join(_folder(), f"{os.getpid()}.log")
+    os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600))
+    return logging.FileHandler(path, encoding="utf-8", delay=True)
 
 
 def disable() -> None:
@@ -95,48 +125,8 @@ def disable() -> None:
 
 def show_on_stderr() -> None:
     """From now on every line also appears on standard error, if ``TFKERNELS_LOG`` asks for a log."""
-    logger("log")
     if os.environ.get(LOG):
-        handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(_formatter())
-        _root.addHandler(handler)
+        _add(logging.StreamHandler(sys.stderr))
 
 
-def short_id(message_id: str) -> str:
-    """A message's id for the log: the session's first letters and the message's number."""
-    return f"{message_id[:4]}-{message_id.rpartition('_')[2][:6]}"
-
-
-def configure(level: str) -> None:
-    """Sets the log up as ``TFKERNELS_LOG`` says. A wrong level is recorded and ignored."""
-    _recent.setFormatter(_formatter())
-    _root.addHandler(_recent)
-    _root.setLevel(logging.INFO)
-    _root.propagate = False  # TensorFlow and others print whatever reaches the root logger
-    if level:
-        try:
-            enable(level)
-        except ValueError as error:
-            _root.warning("%s is ignored: %s", LOG, error)
-
-
-def _formatter() -> logging.Formatter:
-    return logging.Formatter(_FORMAT, "%Y-%m-%d %H:%M:%S")
-
-
-def _open() -> logging.FileHandler:
-    os.makedirs(folder(), mode=0o700, exist_ok=True)
-    for path in files()[_KEPT_FILES - 1 :]:
-        os.remove(path)
-    path = os.path.join(folder(), f"{os.getpid()}.log")
-    os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600))
-    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
-    handler.setFormatter(_formatter())
-    return handler
-
-
-def _changed(path: str) -> float:
-    try:
-        return os.path.getmtime(path)
-    except OSError:  # another process has just removed it
-        return 0.0
+configure(os.environ.get(LOG, ""))

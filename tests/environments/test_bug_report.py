@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tfkernels import env_vars, log
+from tfkernels import log
 from tfprovisioner.kernelspecs import bug_report
 
 
@@ -20,7 +20,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def test_a_report_has_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "someone"))
-    monkeypatch.setenv(env_vars.CHANNELS, "https://me:password@channels.example/t/abc-token-123/x")
+    monkeypatch.setenv("TFKERNELS_CHANNELS", "https://me:password@channels.example/t/abc-token-123/x")
     log.enable("debug")
     command = f"uv --index https://user:secret@index.example/simple {tmp_path / 'someone/x'}"
     log.logger("system.subprocesses").info(command)

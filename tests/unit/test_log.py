@@ -80,8 +80,8 @@ def test_the_table_has_every_variable() -> None:
 
 
 def test_users_settings_are_shown_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(env_vars.POOL, "2G")
-    monkeypatch.delenv(env_vars.START, raising=False)
+    monkeypatch.setenv("TFKERNELS_POOL", "2G")
+    monkeypatch.delenv("TFKERNELS_START", raising=False)
     shown = {name: (value, origin) for name, value, _, origin in env_vars.current()}
-    assert shown[env_vars.POOL] == ("2G", "set")
-    assert shown[env_vars.START] == ("none", "default")
+    assert shown["TFKERNELS_POOL"] == ("2G", "set")
+    assert shown["TFKERNELS_START"] == ("none", "default")

@@ -201,7 +201,7 @@ class Hooks:
     def _failure(self, error: BaseException, request: typing.Dict[str, typing.Any]) -> Reply:
         ours = isinstance(error, TFKernelsError)
         if isinstance(error, MissingPackage) and request:
-            error = error.seen_from(request["kernel"], request["magic"])
+            error.kernel, error.magic = request["kernel"], request["magic"]
         return {
             "status": "error",
             "ename": type(error).__name__,
