@@ -35,14 +35,10 @@ from tfkernels.errors import ExchangeError
 Message = typing.Dict[str, typing.Any]
 """A Jupyter message: header, parent_header, metadata, content, buffers."""
 
-PROTOCOL = 2
-"""Version of what a foreign kernel is asked (``kernel_side.inject``). Raised when an older one would misread it."""
-
-REQUEST_FORMAT = 2
-"""Version of the metadata of an execute request."""
-
-MESSAGE_FORMAT = 4
-"""Version of descriptors, skeletons and recorded values."""
+# Versions, raised when an older release would misread what the newer one writes.
+PROTOCOL = 2  # of what a foreign kernel is asked (``kernel_side.inject``)
+REQUEST_FORMAT = 2  # of the metadata of an execute request
+MESSAGE_FORMAT = 4  # of descriptors, skeletons and recorded values
 
 COMPLETE_MODE = "tfkernels"
 """Key in the content of a ``complete_request`` that wants fast completions: ``"code"``, or ``"value"`` for an

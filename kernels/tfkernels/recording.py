@@ -15,20 +15,11 @@ import typing
 
 from tfkernels.errors import ExchangeError, NotPortable, UsageError
 
-FOLDER = "TFKERNELS_RECORDS"
-"""The variable with the folder of the batch that runs, if one does."""
-
+FOLDER = "TFKERNELS_RECORDS"  # the variable with the folder of the batch that runs, if one does
 TYPE = "application/vnd.tfkernels.record+json"
-
-LINES = "records.jsonl"
-"""In the folder: what a script has recorded."""
-
-VALUE = "value"
-"""The name that a recorded value has in its message."""
-
-INLINE = 16 * 1024
-"""Bytes. Larger values are files, so that notebooks stay small."""
-
+LINES = "records.jsonl"  # in the folder: what a script has recorded
+VALUE = "value"  # the name that a recorded value has in its message
+INLINE = 16 * 1024  # bytes; larger values are files, so that notebooks stay small
 FORMAT = 1
 
 
@@ -51,7 +42,8 @@ def record(
             raise UsageError(f"{option} must be a number from 0 on, got {tolerance!r}.")
     folder = os.environ.get(FOLDER)
     if not folder:
-        _show(value)
+        if not _display(value):
+            print(repr(value))
         return
     from tfkernels.transfer.message import ValueMessage  # imports NumPy
 
@@ -74,7 +66,8 @@ def record(
     try:
         if not small:
             _write(os.path.join(folder, digest), content)
-        if not _display(entry):
+        shown = {TYPE: entry, "text/plain": f"recorded {name}: {entry['summary']}"}
+        if not _display(shown, raw=True):
             with open(os.path.join(folder, LINES), "a", encoding="utf-8") as lines:
                 lines.write(json.dumps(entry) + "\n")
     except OSError as error:
@@ -90,32 +83,16 @@ def _is_tolerance(value: typing.Any) -> bool:
         return False
 
 
-def _shell() -> typing.Any:
-    """The kernel's IPython shell, if this runs in a kernel."""
+def _display(value: typing.Any, raw: bool = False) -> bool:
+    """Puts a value among the outputs of the cell that runs; says whether there is one."""
     if "IPython" not in sys.modules:
-        return None
-    from IPython import get_ipython
-
-    shell = get_ipython()
-    return shell if hasattr(shell, "kernel") else None
-
-
-def _show(value: typing.Any) -> None:
-    if _shell() is None:
-        print(repr(value))
-    else:
-        from IPython.display import display
-
-        display(value)
-
-
-def _display(entry: typing.Dict[str, typing.Any]) -> bool:
-    """Puts a record among the outputs of the cell that runs; says whether there is one."""
-    if _shell() is None:
         return False
+    from IPython import get_ipython
     from IPython.display import display
 
-    display({TYPE: entry, "text/plain": "recorded {}: {}".format(entry["name"], entry["summary"])}, raw=True)
+    if not hasattr(get_ipython(), "kernel"):
+        return False
+    display(value, raw=raw)
     return True
 
 

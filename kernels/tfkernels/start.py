@@ -12,14 +12,11 @@ import os
 import sys
 import typing
 
+# Variables: what is wrong, if it is known before the start; the Python that registered the kernel, which has an
+# ipykernel even if the kernel's own is broken; those that a kernel.json sets for its environment's Python only.
 PROBLEM = "TFKERNELS_KERNEL_PROBLEM"
-"""The variable with what is wrong, if that is known before the start."""
-
 JUPYTER = "TFKERNELS_KERNEL_JUPYTER"
-"""The variable with the Python that registered the kernel: it has an ipykernel even if the kernel's own is broken."""
-
 KERNELS_OWN = ("PYTHONPATH", "PYTHONHOME", "PYTHONNOUSERSITE")
-"""Variables that a kernel.json sets for its environment's Python only."""
 
 
 def installed(launcher: str) -> typing.Optional[str]:
@@ -89,17 +86,19 @@ def _explain(problem: str) -> None:
             }
             if not silent:
                 self.send_response(self.iopub_socket, "error", error)
-            # A future: ipykernel 5 does not wait for coroutines, and 7 wants something to wait for.
-            reply = asyncio.get_event_loop().create_future()
-            reply.set_result(dict(error, status="error", execution_count=self.execution_count, user_expressions={}))
-            return reply
+            return _answer(error, status="error", execution_count=self.execution_count, user_expressions={})
 
         def do_is_complete(self, code: str) -> typing.Any:  # noqa: ARG002 (the name is part of the protocol)
-            reply = asyncio.get_event_loop().create_future()
-            reply.set_result({"status": "complete"})  # else a console waits for the end of the cell
-            return reply
+            return _answer({}, status="complete")  # else a console waits for the end of the cell
 
     IPKernelApp.launch_instance(kernel_class=Explanation)
+
+
+def _answer(content: typing.Dict[str, typing.Any], **more: typing.Any) -> typing.Any:
+    """A future: ipykernel 5 does not wait for coroutines, and 7 wants something to wait for."""
+    reply = asyncio.get_event_loop().create_future()
+    reply.set_result(dict(content, **more))
+    return reply
 
 
 def main() -> None:

@@ -19,14 +19,9 @@ from tfkernels.errors import UnknownKernel, UsageError
 from tfkernels.protocol import Message
 from tfkernels.transfer.shared_memory.segment import Segment
 
-ANSWER_TIMEOUT = 3.0
-"""Seconds that ``attach`` waits for an answer."""
-
-HEARTBEAT_TIMEOUT = 5.0
-"""Seconds without a heartbeat after which a kernel on another machine counts as dead."""
-
-SHORT_ID = 4
-"""Characters of a kernel's id in the name that it gets by default."""
+# Seconds
+ANSWER_TIMEOUT = 3.0  # that ``attach`` waits for an answer
+HEARTBEAT_TIMEOUT = 5.0  # without a heartbeat, after which a kernel on another machine counts as dead
 
 _MAGIC_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
@@ -40,11 +35,11 @@ def attach(kernel: str | os.PathLike[str], name: str | None = None) -> AttachedK
     found = discovery.find(os.fspath(kernel))
     if discovery.own() == found.file:
         raise UsageError("Cannot attach this notebook's own kernel. Its cells need no magic.")
-    name = name or f"{_plain(found.kernel)}-{_plain(found.id)[:SHORT_ID]}"
+    name = name or f"{_plain(found.kernel)}-{_plain(found.id)[:4]}"
     if not _MAGIC_NAME.fullmatch(name):
         raise UsageError(f"{name!r} cannot be a magic's name. Use letters, digits and . _ -")
     known = registry.known.get(name)
-    if isinstance(known, AttachedKernel) and known.file == str(found.file):
+    if isinstance(known, AttachedKernel) and known.running.file == found.file:
         known.check()
         return known
     free = known is None or (isinstance(known, AttachedKernel) and not known.started)
@@ -69,31 +64,22 @@ class AttachedKernel(Kernel):
     owned = False
 
     def __init__(self, name: str, kernel: discovery.Running) -> None:
-        self._kernel = kernel
+        self.running = kernel
         super().__init__(name)
 
     def _look_up(self) -> None:
         try:
-            self._kernel = discovery.find(str(self._kernel.file))
+            self.running = discovery.find(str(self.running.file))
         except UnknownKernel as error:
             raise UnknownKernel(
-                f"Cannot use kernel {self.name}: the kernel of {self._kernel.file} runs no more. List the running ones "
+                f"Cannot use kernel {self.name}: the kernel of {self.running.file} runs no more. List the running ones "
                 "with: %tfkernels attach"
             ) from error
-        self.title = f"attached to {self._kernel.kernel} {self._kernel.notebook}".rstrip() + f", {self._kernel.id}"
+        self.title = f"attached to {self.running.kernel} {self.running.notebook}".rstrip() + f", {self.running.id}"
         self.magic = f"%%{self.name}"
 
     def _open(self, notice: str) -> KernelConnection:
-        return AttachedConnection(self.name, AttachedProcess(self._kernel), notice)
-
-    @property
-    def busy(self) -> bool:
-        """Whether a cell runs there, its own notebook's too, or one of ours waits."""
-        return super().busy or (isinstance(self._connection, AttachedConnection) and self._connection.runs_other_cell)
-
-    @property
-    def file(self) -> str:
-        return str(self._kernel.file)
+        return AttachedConnection(self.name, AttachedProcess(self.running), notice)
 
     def check(self) -> None:
         """Raises if the kernel answers that it cannot be used. A busy one does not answer now."""
@@ -168,6 +154,10 @@ class AttachedConnection(KernelConnection):
     _token: CancelToken | None = None
     _close_deadline = 0.0
 
+    @property
+    def busy(self) -> bool:
+        return super().busy or self.runs_other_cell
+
     def interrupt(self, cell: Cell) -> None:
         """Takes back a cell that waits there behind one of the kernel's own notebook."""
         with self._lock:
@@ -200,8 +190,7 @@ class AttachedConnection(KernelConnection):
         """Gives the cell that runs there a moment to end."""
         while self.current is not None and time.monotonic() < self._close_deadline:
             self._exchange()
-        if self.current is not None:
-            self._abandon(self.current)
+        self.kill()
 
     def _send_cell(self, cell: Cell) -> None:
         if self._token is None and not self.unreachable:

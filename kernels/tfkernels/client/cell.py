@@ -10,10 +10,10 @@ from datetime import datetime
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Mapping
 
-from tfkernels import log
+from tfkernels import log, protocol
 from tfkernels.errors import CellCancelled, CellTimeout, ExchangeError, RemoteError, RemoteInterrupt
 from tfkernels.output.relay import Relay
-from tfkernels.protocol import REQUEST_FORMAT, Message
+from tfkernels.protocol import Message
 from tfkernels.transfer.lease import SegmentLease
 from tfkernels.transfer.message import check, join
 
@@ -116,17 +116,17 @@ class Cell:
         self._on_end, self._on_result = on_end, on_result
         self._submitted = time.monotonic()
         self._done = threading.Event()
-        self._memory_free = False  # the kernel does not use the cell's memory any more
-        self._dropped = False
         self._unpacking = threading.Lock()
         self._values: dict[str, Any] | None = None
         descriptor = join(check(lease.descriptor) for lease in inputs) if inputs else None
-        self._inputs = list(inputs)
-        for lease in self._inputs:
-            lease.retain()
         expressions = dict(outputs or {})
         self._size_key = (self.kernel, *expressions.values())
         self._outputs = SegmentLease(_sizes.get(self._size_key, 0), self.kernel) if expressions else None
+        self._held = (
+            [*inputs] if self._outputs is None else [*inputs, self._outputs]
+        )  # until the kernel is done with it
+        for lease in self._held:
+            lease.retain()
         content = {
             "code": code,
             "silent": False,
@@ -137,7 +137,7 @@ class Cell:
             "stop_on_error": False,
         }
         exchange = {
-            "format": REQUEST_FORMAT,
+            "format": protocol.REQUEST_FORMAT,
             "kernel": self.kernel,
             "magic": magic,
             "inputs": descriptor,
@@ -196,7 +196,7 @@ class Cell:
         with self._unpacking:
             if self._values is None:
                 self._values = self._outputs.unpack() if self._outputs is not None else {}
-                self._release_outputs()
+                self.drop()
                 if self._on_result is not None:
                     self._on_result(self._values)
             return self._values
@@ -226,10 +226,9 @@ class Cell:
         self.connection.interrupt(self)
 
     def drop(self) -> None:
-        """Frees its outputs, at the latest when it has ended: ``result`` will not be called."""
-        self._dropped = True
-        if self._memory_free:
-            self._release_outputs()
+        """Frees its outputs, when it has ended: ``result`` will not be called."""
+        if self._outputs is not None:
+            self._outputs.close()
 
     def detach(self) -> None:
         """Interrupts it and leaves the rest of its output to the thread of the connection."""
@@ -255,19 +254,19 @@ class Cell:
     def finish(self, reply: dict[str, Any] | None = None, failure: BaseException | None = None) -> None:
         """Ends the cell, with its reply or an error. The kernel does not use its memory any more."""
         self.ended = time.monotonic()
-        for lease in self._inputs:
-            lease.release()
-        self._inputs.clear()
         for need in self._needs:
             need.drop()
-        if not self.done():  # `give_up` may have been called
+        given_up = self.done()
+        if not given_up:
             self.reply = reply or {}
             self.failure = self.failure or failure or self._failure_in_reply()
             self._accept_outputs()
-        self._memory_free = True
-        if self._dropped or self.failure is not None:
-            self._release_outputs()
-        if not self.done():
+        for lease in self._held:
+            lease.release()
+        self._held.clear()
+        if self.failure is not None:
+            self.drop()
+        if not given_up:
             self._set_done()
 
     def give_up(self) -> None:
@@ -318,10 +317,6 @@ class Cell:
             inbox.put((self, None))
         if self._on_end is not None:
             self._on_end()
-
-    def _release_outputs(self) -> None:
-        if self._outputs is not None:
-            self._outputs.close()
 
     def _failure_in_reply(self) -> BaseException | None:
         reply = self.reply

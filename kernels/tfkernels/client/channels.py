@@ -8,13 +8,13 @@ import logging
 import socket
 import threading
 from collections import deque
-from typing import Any, NamedTuple
+from typing import Any
 
 import zmq
 from jupyter_client.session import Session
 
 from tfkernels import log
-from tfkernels.client.discovery import endpoint, secure
+from tfkernels.client import discovery
 from tfkernels.client.process import Process
 from tfkernels.protocol import Message
 
@@ -23,11 +23,6 @@ _log = log.logger("client.channels")
 BATCH_SIZE = 200
 """Messages of one channel that are received together: enough to join lines that a cell printed one by one, and few
 enough that a question or an interrupt does not wait behind them."""
-
-
-class Received(NamedTuple):
-    channel: str
-    message: Message
 
 
 class Channels:
@@ -98,12 +93,11 @@ class Channels:
         # A kernel's replies are routed by identity; stdin must have the one of shell.
         end.identity = self._session.bsession
         end.immediate = immediate
-        secure(end, self.process.connection)
-        end.connect(endpoint(self.process.connection, port))
+        discovery.connect(end, self.process.connection, port)
         return end
 
-    def receive(self, timeout: float) -> list[Received]:
-        """Sends what is posted, and returns the messages that have arrived.
+    def receive(self, timeout: float) -> list[tuple[str, Message]]:
+        """Sends what is posted, and returns the messages that have arrived, with the names of their channels.
 
         There are none after ``timeout`` seconds of silence, or when another thread wakes this one.
         """
@@ -118,7 +112,7 @@ class Channels:
                 if message is None:
                     break
                 self._log_message(">", channel, message)
-                received.append(Received(channel, message))
+                received.append((channel, message))
         return received
 
     def flush(self) -> None:

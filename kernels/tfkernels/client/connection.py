@@ -11,26 +11,18 @@ from typing import Any
 
 from tfkernels.client import foreground, handshake
 from tfkernels.client.cell import Cell
-from tfkernels.client.channels import Channels, Received
+from tfkernels.client.channels import Channels
 from tfkernels.client.output_router import OutputRouter
 from tfkernels.client.process import Process
 from tfkernels.errors import CellCancelled, ExchangeError, KernelDied, TFKernelsError
 from tfkernels.protocol import Message
 
-POLL_INTERVAL = 0.5
-"""Seconds between two looks whether the kernel lives, while it is silent."""
-
-REPLY_TIMEOUT = 2.0
-"""Seconds from the message that the kernel is idle again to the reply of its cell."""
-
-THREAD_END_TIMEOUT = 10.0
-"""Seconds that the thread has to end in."""
-
-WAKE_FOR = timedelta(seconds=1)
-"""Time after an interrupt in which system calls of the kernel are ended."""
-
-WAKE_INTERVAL = 0.1
-"""Seconds between two signals that end a system call."""
+# Seconds
+POLL_INTERVAL = 0.5  # between two looks whether the kernel lives, while it is silent
+REPLY_TIMEOUT = 2.0  # from the message that the kernel is idle again to the reply of its cell
+THREAD_END_TIMEOUT = 10.0  # that the thread has to end in
+WAKE_FOR = timedelta(seconds=1)  # after an interrupt, in which system calls of the kernel are ended
+WAKE_INTERVAL = 0.1  # between two signals that end a system call
 
 
 class KernelConnection(Channels):
@@ -59,12 +51,16 @@ class KernelConnection(Channels):
         self._end = "shut down"
         self._reply: dict[str, Any] | None = None
         self._idle_since: float | None = None
-        self._requests: dict[str, SimpleQueue[dict[str, Any]]] = {}
+        self._requests: dict[str, SimpleQueue[dict[str, Any] | None]] = {}  # replies, or ``None`` at the end
         self._output = OutputRouter(self)
         self.show, self.show_end = self._output.show, self._output.show_end
         self.relay_of, self.remember = self._output.relay_of, self._output.remember
         self._thread = threading.Thread(target=self._main, name=f"tfkernels-{name}", daemon=True)
         self._thread.start()
+
+    @property
+    def busy(self) -> bool:
+        return self.current is not None or bool(self.waiting)
 
     # Cells
 
@@ -140,23 +136,18 @@ class KernelConnection(Channels):
         Raises ``TimeoutError`` if it does not come in time, ``KernelDied`` if it never will.
         """
         assert threading.current_thread() is not self._thread, "it would wait for itself"
-        replies: SimpleQueue[dict[str, Any]] = SimpleQueue()
-        message_id = message["header"]["msg_id"]
-        self._requests[message_id] = replies
+        replies = self._requests[message["header"]["msg_id"]] = SimpleQueue()
         try:
             self.post(channel, message)
-            deadline = time.monotonic() + timeout
-            while True:
-                try:
-                    return replies.get(timeout=max(0, min(POLL_INTERVAL, deadline - time.monotonic())))
-                except Empty:
-                    if self.ended.is_set():
-                        raise self.failure_of() from None
-                    if time.monotonic() >= deadline:
-                        kind = message["header"]["msg_type"]
-                        raise TimeoutError(f"No reply to {kind} from kernel {self.name} in {timeout} s.") from None
+            reply = None if self.ended.is_set() else replies.get(timeout=timeout)
+        except Empty:
+            kind = message["header"]["msg_type"]
+            raise TimeoutError(f"No reply to {kind} from kernel {self.name} in {timeout} s.") from None
         finally:
-            del self._requests[message_id]
+            del self._requests[message["header"]["msg_id"]]
+        if reply is None:
+            raise self.failure_of()
+        return reply
 
     # The thread
 
@@ -190,6 +181,8 @@ class KernelConnection(Channels):
         self.ready.set()
         for cell in cells:
             cell.finish(failure=self.failure_of(cell))
+        for replies in list(self._requests.values()):
+            replies.put(None)
         self._output.close()
 
     def _exchange(self) -> None:
@@ -257,7 +250,7 @@ class KernelConnection(Channels):
             cell.give_up()
         return min(interval, max(left, 0.001))
 
-    def _sort(self, received: list[Received]) -> None:
+    def _sort(self, received: list[tuple[str, Message]]) -> None:
         mine: list[Message] = []
         late: list[Message] = []
         cell = self.current

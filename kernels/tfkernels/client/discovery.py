@@ -13,8 +13,7 @@ from jupyter_core.paths import jupyter_runtime_dir
 
 from tfkernels.errors import UnknownKernel
 
-HEARTBEAT_TIMEOUT = 1.0
-"""Seconds that a kernel has to answer a heartbeat. A thread of it answers, also while a cell runs."""
+HEARTBEAT_TIMEOUT = 1.0  # seconds to answer; a thread of the kernel does it, also while a cell runs
 
 _NEEDED = {"key", "signature_scheme", "transport", "ip"} | {
     f"{channel}_port" for channel in ("shell", "iopub", "stdin", "control", "hb")
@@ -27,8 +26,7 @@ class Running(NamedTuple):
     id: str
     file: Path
     connection: dict[str, Any]
-    written: float
-    """The time when the file was written."""
+    written: float  # time of the file
 
     @property
     def kernel(self) -> str:
@@ -41,17 +39,14 @@ class Running(NamedTuple):
         return str(self.connection.get("jupyter_session") or "")
 
 
-def endpoint(connection: dict[str, Any], port: str) -> str:
-    separator = "-" if connection["transport"] == "ipc" else ":"
-    return f"{connection['transport']}://{connection['ip']}{separator}{connection[port]}"
-
-
-def secure(socket: zmq.Socket[bytes], connection: dict[str, Any]) -> None:
+def connect(socket: zmq.Socket[bytes], connection: dict[str, Any], port: str) -> None:
     """Encrypts as the kernel does, if it does (ipykernel 7.3 and newer, when Jupyter wants it)."""
     if connection.get("curve_publickey"):
         public, secret = zmq.curve_keypair()
         socket.curve_publickey, socket.curve_secretkey = public, secret
         socket.curve_serverkey = connection["curve_publickey"].encode()
+    separator = "-" if connection["transport"] == "ipc" else ":"
+    socket.connect(f"{connection['transport']}://{connection['ip']}{separator}{connection[port]}")
 
 
 def alive(found: list[Running], timeout: float = HEARTBEAT_TIMEOUT) -> list[Running]:
@@ -63,8 +58,7 @@ def alive(found: list[Running], timeout: float = HEARTBEAT_TIMEOUT) -> list[Runn
     try:
         for kernel in found:
             socket = context.socket(zmq.REQ)
-            secure(socket, kernel.connection)
-            socket.connect(endpoint(kernel.connection, "hb_port"))
+            connect(socket, kernel.connection, "hb_port")
             socket.send(b"ping")
             poller.register(socket, zmq.POLLIN)
             asked[socket] = kernel

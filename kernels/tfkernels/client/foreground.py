@@ -15,14 +15,10 @@ from typing import Any
 from tfkernels.client.cell import Cell
 from tfkernels.errors import CellCancelled
 
-START_NOTICE_AFTER = 1.0
-"""Seconds until the user reads that a kernel is starting."""
-
-POLL_INTERVAL = 0.5
-"""Seconds between two looks at the clock while no output comes."""
-
-INTERRUPT_GRACE = 5.0
-"""Seconds that a cell has to react to an interrupt before another one ends its kernel."""
+# Seconds
+START_NOTICE_AFTER = 1.0  # until the user reads that a kernel is starting
+POLL_INTERVAL = 0.5  # between two looks at the clock while no output comes
+INTERRUPT_GRACE = 5.0  # that a cell has to react to an interrupt before another one ends its kernel
 
 INTERRUPT_IGNORED = "Kernel {kernel} ignored the interrupt. Interrupt again to {effect}.\n"
 

@@ -14,20 +14,16 @@ import math
 import time
 from typing import Any
 
-from tfkernels.client.channels import Channels, Received
+from tfkernels.client.channels import Channels
 from tfkernels.errors import KernelStartError
 from tfkernels.kernel_side import inject
-from tfkernels.protocol import PROTOCOL
+from tfkernels.protocol import PROTOCOL, Message
 from tfkernels.transfer.shared_memory.segment import Segment
 
-START_TIMEOUT = 60.0
-"""Seconds from launch to the first answer."""
-
-POLL_INTERVAL = 0.2
-"""Seconds between two looks whether the kernel lives."""
-
-ECHO_TIMEOUT = 1.0
-"""Seconds from the reply of a request to the messages that it published."""
+# Seconds
+START_TIMEOUT = 60.0  # from launch to the first answer
+POLL_INTERVAL = 0.2  # between two looks whether the kernel lives
+ECHO_TIMEOUT = 1.0  # from the reply of a request to the messages that it published
 
 OLDEST_PYTHON = (3, 6)
 """The oldest Python of a kernel that takes cells."""
@@ -78,7 +74,7 @@ def _wait_until_ready(channels: Channels) -> None:
             raise KernelStartError.no_answer(channels.name, START_TIMEOUT, channels.process.start_hint)
 
 
-def _receive(channels: Channels, timeout: float) -> list[Received]:
+def _receive(channels: Channels, timeout: float) -> list[tuple[str, Message]]:
     received = channels.receive(max(0.0, timeout))
     if channels.closing:
         raise Cancelled

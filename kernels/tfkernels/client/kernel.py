@@ -77,8 +77,8 @@ class Kernel:
 
     @property
     def busy(self) -> bool:
-        """Whether a cell runs there, or waits for its turn."""
-        return self.current is not None or bool(self.waiting)
+        """Whether a cell runs there, an attached kernel's own too, or waits for its turn."""
+        return self._connection is not None and self._connection.busy
 
     @property
     def current(self) -> Cell | None:

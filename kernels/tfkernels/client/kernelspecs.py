@@ -1,25 +1,28 @@
 """Registered kernels: those of tfkernels, and other Python kernels of the machine."""
 
+from __future__ import annotations
+
 import difflib
+import functools
 import json
 import os
 import re
 import string
 import sys
-import typing
 from pathlib import Path
+from typing import Any, Mapping, NamedTuple
 
 from jupyter_core.paths import jupyter_path
 
 from tfkernels.errors import UnknownKernel
 
 
-class KernelSpec(typing.NamedTuple):
+class KernelSpec(NamedTuple):
     """One registered kernel; ``spec`` is the content of its ``kernel.json``."""
 
     name: str
     folder: Path
-    spec: typing.Dict[str, typing.Any]
+    spec: dict[str, Any]
 
     @property
     def ours(self) -> bool:
@@ -51,14 +54,17 @@ class KernelSpec(typing.NamedTuple):
             return f"Rebuild it with: {self.install_command}"
         return f"Correct or delete its {self.folder / 'kernel.json'}."
 
-    def command(self, connection_file: str) -> typing.List[str]:
+    def command(self, connection_file: str) -> list[str]:
         values = {"connection_file": connection_file, "resource_dir": str(self.folder), "prefix": sys.prefix}
         program, *arguments = self.spec["argv"]
         if re.fullmatch(r"python([23](\.\d+)?)?", program):
             program = self._python()
-        return [_substituted(part, values) for part in [program, *arguments]]
+        return [
+            re.sub(r"\{([a-z_]+)\}", lambda found: values.get(found.group(1), found.group()), part)
+            for part in [program, *arguments]
+        ]
 
-    def environment(self, variables: typing.Mapping[str, str]) -> typing.Dict[str, str]:
+    def environment(self, variables: Mapping[str, str]) -> dict[str, str]:
         """``variables`` with those of the kernelspec, which may refer to them: ``"PATH": "/x/bin:${PATH}"``."""
         own = self.spec.get("env") or {}
         return {**variables, **{name: string.Template(own[name]).safe_substitute(variables) for name in own}}
@@ -70,11 +76,7 @@ class KernelSpec(typing.NamedTuple):
         return str(beside) if siblings == str(self.folder.parent) and beside.exists() else sys.executable
 
 
-def _substituted(text: str, values: typing.Mapping[str, str]) -> str:
-    return re.sub(r"\{([a-z_]+)\}", lambda found: values.get(found.group(1), found.group()), text)
-
-
-def folders() -> typing.List[Path]:
+def folders() -> list[Path]:
     """Folders of kernels, the most important first.
 
     A TensorFlow kernel's own Jupyter paths are those of its environment. ``TFKERNELS_KERNELS`` names the folder that
@@ -85,15 +87,15 @@ def folders() -> typing.List[Path]:
     return [Path(path) for path in dict.fromkeys(paths)]
 
 
-def find() -> typing.Dict[str, KernelSpec]:
+def find() -> dict[str, KernelSpec]:
     """All kernels of tfkernels by name. As in Jupyter, the first of one name hides the others."""
-    found: typing.Dict[str, KernelSpec] = {}
+    found: dict[str, KernelSpec] = {}
     for spec in every():
         found.setdefault(spec.name, spec)
     return found
 
 
-def every() -> typing.List[KernelSpec]:
+def every() -> list[KernelSpec]:
     """All kernels of tfkernels, also hidden ones."""
     found = []
     for folder in folders():
@@ -108,12 +110,13 @@ def every() -> typing.List[KernelSpec]:
     return found
 
 
-def python_kernels() -> typing.Dict[str, Path]:
+def python_kernels() -> dict[str, str]:
     """The folders of all kernelspecs of the machine, also of other languages."""
-    return {name: Path(folder) for name, folder in _manager().find_kernel_specs().items()}
+    found: dict[str, str] = _manager().find_kernel_specs()
+    return found
 
 
-def _manager() -> typing.Any:
+def _manager() -> Any:
     from jupyter_client.kernelspec import KernelSpecManager
 
     return KernelSpecManager(kernel_dirs=[str(folder) for folder in folders()])
@@ -129,24 +132,22 @@ def get(name: str) -> KernelSpec:
         raise UnknownKernel(f"Cannot look up kernel {name!r}: {problem}.")
     others = python_kernels()
     if name in others:
-        return _other(name, others[name])
-    usual = name in ("tf1", "tf2")
+        return _other(name, Path(others[name]))
     names = sorted({*known, *others})
-    near = [] if usual else difflib.get_close_matches(name, names, n=3, cutoff=0.4)
-    hint = f" Did you mean {' or '.join(near)}?" if near else ""
     listed = f" Registered are: {', '.join(names)}." if names else ""
-    release, install = ("it", name) if usual else ("a release of TensorFlow", "RELEASE")
-    raise UnknownKernel(
-        f"There is no kernel {name!r}.{hint}{listed} Install {release} with: tfkernels install {install}"
-    )
+    if name in ("tf1", "tf2"):
+        raise UnknownKernel(f"There is no kernel {name!r}.{listed} Install it with: tfkernels install {name}")
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    install = "Install a release of TensorFlow with: tfkernels install RELEASE"
+    raise UnknownKernel(f"There is no kernel {name!r}.{hint}{listed} {install}")
 
 
 def missing_files(count: int) -> str:
     """The reason why this process cannot open ``count`` more files, or nothing."""
-    opened: typing.List[int] = []
+    opened: list[int] = []
     try:
-        while len(opened) < count:
-            opened.append(os.open(os.devnull, os.O_RDONLY))
+        opened.extend(os.open(os.devnull, os.O_RDONLY) for _ in range(count))
     except OSError as error:
         return f"this process has too many files open ({error.strerror}). Close some, or raise the limit (ulimit -n)"
     finally:
@@ -168,12 +169,11 @@ def _other(name: str, folder: Path) -> KernelSpec:
     except (OSError, LookupError, TypeError, ValueError, AttributeError, TraitError) as error:
         why = f"{folder / 'kernel.json'} is damaged ({error})"
         raise UnknownKernel(f"Cannot use kernel {name!r}: {why}. Correct or delete it.") from error
+    if str(spec.get("language", "")).lower() != "python":
+        language = spec.get("language") or "no language"
+        raise UnknownKernel(f"Cannot use kernel {name!r}: it is one for {language}, not for Python.")
     metadata = spec.get("metadata") or {}
     provisioner = (metadata.get("kernel_provisioner") or {}).get("provisioner_name", "local-provisioner")
-    if str(spec.get("language", "")).lower() != "python":
-        raise UnknownKernel(
-            f"Cannot use kernel {name!r}: it is one for {spec.get('language') or 'no language'}, not for Python."
-        )
     if provisioner != "local-provisioner":
         raise UnknownKernel(
             f"Cannot start kernel {name!r}: it is started by {provisioner}, which only Jupyter can do. Open it in a "
@@ -182,25 +182,21 @@ def _other(name: str, folder: Path) -> KernelSpec:
     return KernelSpec(name, folder, spec)
 
 
-_parsed: typing.Dict[Path, typing.Tuple[int, typing.Optional[typing.Dict[str, typing.Any]]]] = {}
-
-
-def _read(path: Path) -> typing.Optional[typing.Dict[str, typing.Any]]:
-    """Content of a kernel.json of ours; cached while the file is unchanged, since magics look before every cell."""
+def _read(path: Path) -> dict[str, Any] | None:
+    """Content of a kernel.json of ours."""
     try:
-        changed = path.stat().st_mtime_ns
-        if path not in _parsed or _parsed[path][0] != changed:
-            _parsed[path] = (changed, _ours(json.loads(path.read_text(encoding="utf-8"))))
+        return _parsed(path, path.stat().st_mtime_ns)
     except (OSError, ValueError):
         return None  # not a kernel, or one that is being written; Jupyter does not list it either
-    return _parsed[path][1]
 
 
-def _ours(content: typing.Any) -> typing.Optional[typing.Dict[str, typing.Any]]:
-    """``content`` if it describes a kernel of tfkernels. The file may hold anything."""
+@functools.lru_cache(maxsize=1000)
+def _parsed(path: Path, changed: int) -> dict[str, Any] | None:  # noqa: ARG001 (an unchanged file is not read again)
+    """Magics look before every cell. The file may hold anything."""
+    content = json.loads(path.read_text(encoding="utf-8"))
     metadata = content.get("metadata") if isinstance(content, dict) else None
     described = metadata.get("tfkernels") if isinstance(metadata, dict) else None
     needed = {"environment", "tensorflow", "python", "backend", "command"}
     if isinstance(described, dict) and needed <= set(described) and isinstance(content.get("argv"), list):
-        return typing.cast(typing.Dict[str, typing.Any], content)
+        return dict(content)
     return None

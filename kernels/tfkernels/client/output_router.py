@@ -13,9 +13,7 @@ from tfkernels.output import widgets
 from tfkernels.output.relay import Relay, joined
 from tfkernels.protocol import Message
 
-REMEMBERED_CELLS = 500
-"""Number of cells whose late output, from threads that they started, is still shown under them."""
-
+REMEMBERED_CELLS = 500  # whose late output, from threads that they started, is still shown under them
 _END_OF_FILE = "\x04"  # ipykernel turns it into an EOFError
 
 

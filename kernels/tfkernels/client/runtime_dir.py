@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -13,9 +14,7 @@ import zmq
 
 _PREFIX = "tfkernels-"
 _LOCK = "owner"
-_LOCKED_AFTER = 60.0
-"""Seconds. The owner of a younger folder may not have locked it yet."""
-
+_LOCKED_AFTER = 60.0  # seconds; the owner of a younger folder may not have locked it yet
 _locks: dict[Path, int] = {}
 
 
@@ -36,9 +35,8 @@ def make() -> Path:
 
 def remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-    descriptor = _locks.pop(folder, None)
-    if descriptor is not None:
-        os.close(descriptor)
+    if folder in _locks:
+        os.close(_locks.pop(folder))
 
 
 def _disown() -> None:
@@ -53,17 +51,9 @@ os.register_at_fork(after_in_child=_disown)
 
 def _sweep(base: Path) -> None:
     for folder in base.glob(f"{_PREFIX}*"):
-        try:
+        with contextlib.suppress(OSError):  # another user's, just being deleted, or its owner lives
             found = folder.stat()
-            if found.st_uid != os.geteuid() or time.time() - found.st_mtime < _LOCKED_AFTER:
-                continue
-            descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC)
-        except OSError:
-            continue  # another user's, or just being deleted
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder, ignore_errors=True)
-        except OSError:
-            pass  # its owner lives
-        finally:
-            os.close(descriptor)
+            if found.st_uid == os.geteuid() and time.time() - found.st_mtime >= _LOCKED_AFTER:
+                with (folder / _LOCK).open("r+") as lock:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(folder, ignore_errors=True)
