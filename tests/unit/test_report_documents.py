@@ -21,7 +21,7 @@ from tfkernels.transfer.message import ValueMessage
 from tfprovisioner.batch import report
 from tfprovisioner.batch.outcomes import METADATA, Failure
 from tfprovisioner.batch.output_dir import Found
-from tfprovisioner.batch.report import html
+from tfprovisioner.batch.report import documents
 from tfprovisioner.cli.app import app
 
 FILES = ["junit.xml", "report.html", "report.json"]
@@ -170,10 +170,10 @@ def test_large_pages_are_cut_and_say_so(tmp_path: Path, monkeypatch: pytest.Monk
         {f"tf2.{k}": {name: value + np.float32(k) for name, value in values.items()} for k in range(4)},
     )
     made = report.make(found, tmp_path)
-    text = html.render(made, tmp_path)
+    text = documents.page(made, tmp_path)
     assert len(text) < 5_000_000
-    monkeypatch.setattr(html, "MAX_VIEWS_SIZE", 100_000)
-    less = html.render(made, tmp_path)
+    monkeypatch.setattr(documents, "MAX_VIEWS_SIZE", 100_000)
+    less = documents.page(made, tmp_path)
     assert len(less) < 1_000_000
     assert "here they would make the page too large" in less
 

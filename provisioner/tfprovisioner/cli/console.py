@@ -17,7 +17,7 @@ NO_KERNELS = "No kernels yet. Install TensorFlow 1.15 and the newest 2.x with: t
 WRONG_USAGE = 2
 """Exit code, as in typer."""
 
-_BATCH = ("distributed", "cryptography", "jinja2", "junitparser")
+_BATCH = ("distributed", "cryptography", "jinja2")
 
 
 def require_batch(command: str) -> None:

@@ -40,7 +40,6 @@ def report(
     require_batch("report")
     from tfprovisioner.batch import report as report_module
     from tfprovisioner.batch.output_dir import read
-    from tfprovisioner.batch.report.json import earlier_order
 
     for folder in folders:
         if not folder.is_dir():
@@ -51,7 +50,7 @@ def report(
             raise typer.BadParameter("it has no executed notebooks or scripts", param_hint="DIR")
         target = output or (folders[0] if len(folders) == 1 else SEVERAL)
         try:
-            order = earlier_order(folders)
+            order = report_module.earlier_order(folders)
             made = report_module.make(found, target, baseline=baseline, kernels=order, rtol=rtol, atol=atol)
         except report_module.UnknownBaseline as error:
             raise typer.BadParameter(str(error), param_hint="--baseline") from None

@@ -8,7 +8,6 @@ from tfkernels.comparison.render import number_format
 
 MAX_CHARACTERS = 16_000
 """Of a traceback: its beginning and its end."""
-MAX_CELL_LINES = 60
 
 _COLOURS = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?)")
 

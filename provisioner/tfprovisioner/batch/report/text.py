@@ -5,9 +5,7 @@ import textwrap
 from tfkernels.comparison.render import number_format
 from tfkernels.comparison.render.text import WIDTH, Line, aligned
 from tfprovisioner.batch.report import failures
-from tfprovisioner.batch.report.json import Entry
-from tfprovisioner.batch.report.model import Report, Row
-from tfprovisioner.batch.report.verdicts import DIFFERING
+from tfprovisioner.batch.report.model import DIFFERING, Entry, Report, Row
 
 MAX_ROWS, MIN_ROWS_PER_TABLE = 60, 8
 """Results in all tables together, and in each if there are many tables; those that differ go first."""

@@ -19,15 +19,10 @@ from tfkernels.comparison.render.html import fragment
 from tfkernels.comparison.render.wording import headline
 from tfkernels.comparison.result import CLOSE, DIFFERENT, EQUAL, EXTRA, MISSING, Part
 from tfkernels.errors import TFKernelsError
+from tfprovisioner.batch.output_dir import Found
 from tfprovisioner.batch.recorded import Record
-from tfprovisioner.batch.report.cases import PlacedRun
-from tfprovisioner.batch.report.json import Entry, plain
+from tfprovisioner.batch.report.model import AGREEING, NOT_COMPARED, UNREADABLE, Entry, Key, View
 from tfprovisioner.errors import ProvisionError
-
-UNREADABLE, NOT_COMPARED = "unreadable", "not compared"
-AGREEING = (EQUAL, CLOSE)
-DIFFERING = (DIFFERENT, MISSING, EXTRA, UNREADABLE)
-"""An unreadable value counts as a difference: nobody can know that it agrees."""
 
 MAX_PARTS = 500
 """Parts of a compound value that are kept; those that failed first."""
@@ -38,16 +33,19 @@ _READ_ERRORS = (
 )  # fmt: skip
 """What values of unknown origin can raise when they are read or compared."""
 
-Key = tuple[str, str, str]
-"""Case, name of the record, and side."""
+_NO_FIGURES: Entry = {"largest_error": None, "least_tolerance": None, "comparison": None, "parts_left_out": 0}
 
 
 @dataclass(frozen=True)
-class View:
-    """A whole comparison, rendered."""
+class _Read:
+    """A record, with its value if it could be read."""
 
-    html: str
-    text: str
+    record: Record
+    value: Any
+    glance: str
+    """The value in a few characters."""
+    problem: str = ""
+    """Why it cannot be read."""
 
 
 class Comparer:
@@ -58,100 +56,76 @@ class Comparer:
         self._rtol, self._atol = rtol, atol
         self.entries: list[Entry] = []
         """``comparisons`` of ``report.json``."""
-        self.values: dict[Key, str] = {}
-        """Each recorded value in a few characters."""
         self.views: dict[Key, View] = {}
         """Of values that were compared and are not equal."""
 
-    def compare_case(self, case: str, runs: Mapping[str, PlacedRun]) -> None:
-        """Compares every recorded name; ``runs`` by side, in the order of the columns."""
-        records = {side: run.records for side, run in runs.items()}
-        for name in dict.fromkeys(name for of_run in records.values() for name in of_run):
-            ours = records.get(self._baseline, {}).get(name)
-            first, first_problem = self._read((case, name, self._baseline), ours)
-            for side, run in runs.items():
-                if side == self._baseline:
-                    continue
-                key, theirs = (case, name, side), records[side].get(name)
-                value, problem = self._read(key, theirs)
-                if ours is None or theirs is None:
-                    self._add_one_sided(key, runs.get(self._baseline), run, theirs)
-                elif first_problem or problem:
-                    problems = [
-                        f"{who}: {why}" for who, why in ((self._baseline, first_problem), (side, problem)) if why
-                    ]
-                    self._add(key, UNREADABLE, "; ".join(problems))
-                else:
-                    self._compare(key, first, value, ours, theirs)
+    def compare_case(self, case: str, runs: Mapping[str, Found]) -> dict[tuple[str, str], str]:
+        """Compares every recorded name; ``runs`` by side, in the order of the columns.
 
-    def _read(self, key: Key, record: Record | None) -> tuple[Any, str]:
-        """The value, or why it cannot be read."""
-        if record is None:
-            return None, ""
-        try:
-            value = record.value()
-        except _READ_ERRORS as error:
-            self.values[key] = record.summary
-            return None, number_format.line(_text(error).replace(f"{record.file.parent.parent}{os.sep}", ""))
-        self.values[key] = _glance(value)
-        return value, ""
+        Returns each recorded value in a few characters, by side and name.
+        """
+        records = {(side, record.name): record for side, run in runs.items() for record in run.records}
+        glances: dict[tuple[str, str], str] = {}
+        for name in dict.fromkeys(name for _, name in records):
+            ours = read = _read(records.get((self._baseline, name)))
+            for side in runs:
+                if side != self._baseline:
+                    read = _read(records.get((side, name)))
+                    self._add((case, name, side), runs, ours, read)
+                glances[side, name] = "" if read is None else read.glance
+        return glances
 
-    def _add(self, key: Key, verdict: str, reason: str, **facts: Any) -> None:
+    def _add(self, key: Key, runs: Mapping[str, Found], ours: _Read | None, theirs: _Read | None) -> None:
         case, name, side = key
-        self.entries.append(
-            {
-                "case": case,
-                "name": name,
-                "side": side,
-                "verdict": verdict,
-                "passed": None if verdict == NOT_COMPARED else verdict in AGREEING,
-                "reason": number_format.line(reason, 2000),
-                "value": self.values.get(key, ""),
-                "largest_error": None,
-                "least_tolerance": None,
-                "comparison": None,
-                "parts_left_out": 0,
-                **facts,
-            }
-        )
-
-    def _add_one_sided(self, key: Key, base: PlacedRun | None, run: PlacedRun, theirs: Record | None) -> None:
-        baseline = self._baseline
-        if theirs is None and (base is None or key[1] not in base.records):
+        figures = _NO_FIGURES
+        if ours is None and theirs is None:
             return
-        if base is None:
-            self._add(key, NOT_COMPARED, f"{baseline}, the baseline, has no run of this case")
-        elif theirs is not None and base.found.outcome.passed:
-            self._add(key, EXTRA, f"{baseline} did not record it")
-        elif theirs is not None:
-            self._add(key, NOT_COMPARED, f"{baseline}'s run failed before it recorded this")
-        elif run.found.outcome.passed:
-            self._add(key, MISSING, f"only {baseline} recorded it")
+        if ours is None or theirs is None:
+            verdict, reason = self._one_sided(side, runs, lost=theirs is None)
+        elif ours.problem or theirs.problem:
+            problems = {self._baseline: ours.problem, side: theirs.problem}
+            verdict, reason = UNREADABLE, "; ".join(f"{who}: {why}" for who, why in problems.items() if why)
         else:
-            self._add(key, NOT_COMPARED, "the run failed before it recorded this")
+            verdict, reason, figures = self._compared(key, ours, theirs)
+        entry: Entry = {"case": case, "name": name, "side": side, "verdict": verdict}
+        entry["passed"] = None if verdict == NOT_COMPARED else verdict in AGREEING
+        entry["reason"] = number_format.line(reason, 2000)
+        entry["value"] = theirs.glance if theirs is not None else ""
+        self.entries.append({**entry, **figures})
 
-    def _compare(self, key: Key, first: Any, value: Any, ours: Record, theirs: Record) -> None:
-        rtol = next((given for given in (ours.rtol, theirs.rtol, self._rtol) if given is not None), None)
-        atol = next((given for given in (ours.atol, theirs.atol, self._atol) if given is not None), None)
+    def _one_sided(self, side: str, runs: Mapping[str, Found], lost: bool) -> tuple[str, str]:
+        """Verdict and reason if only the baseline has the value (``lost``), or only the other side."""
+        baseline = self._baseline
+        if baseline not in runs:
+            return NOT_COMPARED, f"{baseline}, the baseline, has no run of this case"
+        whose = "the" if lost else f"{baseline}'s"
+        if not runs[side if lost else baseline].outcome.passed:
+            return NOT_COMPARED, f"{whose} run failed before it recorded this"
+        return (MISSING, f"only {baseline} recorded it") if lost else (EXTRA, f"{baseline} did not record it")
+
+    def _compared(self, key: Key, ours: _Read, theirs: _Read) -> tuple[str, str, Entry]:
+        """Verdict, reason and figures of two values."""
+        rtol = _first(ours.record.rtol, theirs.record.rtol, self._rtol)
+        atol = _first(ours.record.atol, theirs.record.atol, self._atol)
         try:
-            found = compare(first, value, rtol=rtol, atol=atol, names=(self._baseline, key[2]))
+            found = compare(ours.value, theirs.value, rtol=rtol, atol=atol, names=(self._baseline, key[2]))
             equal = all(part.verdict == EQUAL for part in found.parts)
-            view = None if equal else View(fragment(found), "" if found.passed else repr(found))
+            if not equal:
+                self.views[key] = View(fragment(found), "" if found.passed else repr(found))
         except _READ_ERRORS as error:
-            self._add(key, UNREADABLE, f"could not be compared: {number_format.line(_text(error))}")
-            return
-        if view is not None:
-            self.views[key] = view
-        kept = _excerpt(found)
-        self._add(
-            key,
-            EQUAL if equal else CLOSE if found.passed else DIFFERENT,
-            headline(found),
-            largest_error=plain(largest_error(found.parts)),
-            least_tolerance=_least_tolerance(found),
-            comparison=kept.to_dict(),
-            parts_left_out=len(found.parts) - len(kept.parts),
-        )
+            return UNREADABLE, f"could not be compared: {number_format.line(_text(error))}", _NO_FIGURES
+        kept, largest = _excerpt(found), largest_error(found.parts)
+        figures = {
+            "largest_error": largest if largest is None or math.isfinite(largest) else repr(largest),
+            "least_tolerance": _least_tolerance(found),
+            "comparison": kept.to_dict(),
+            "parts_left_out": len(found.parts) - len(kept.parts),
+        }
+        return EQUAL if equal else CLOSE if found.passed else DIFFERENT, headline(found), figures
+
+
+def _first(*given: float | None) -> float | None:
+    return next((each for each in given if each is not None), None)
 
 
 def largest_error(parts: Sequence[Part]) -> float | None:
@@ -181,6 +155,17 @@ def _excerpt(found: Comparison) -> Comparison:
         return found
     by_need = sorted(range(len(found.parts)), key=lambda place: found.parts[place].passed)  # stable
     return replace(found, parts=tuple(found.parts[place] for place in sorted(by_need[:MAX_PARTS])))
+
+
+def _read(record: Record | None) -> _Read | None:
+    if record is None:
+        return None
+    try:
+        value = record.value()
+    except _READ_ERRORS as error:
+        problem = number_format.line(_text(error).replace(f"{record.file.parent.parent}{os.sep}", ""))
+        return _Read(record, None, record.summary, problem)
+    return _Read(record, value, _glance(value))
 
 
 def _text(error: Exception) -> str:

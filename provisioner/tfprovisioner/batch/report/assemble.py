@@ -1,0 +1,152 @@
+"""Makes the report of the runs that were found: the row (case) and the column (kernel) of each, and its entries."""
+
+import datetime
+import math
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from tfprovisioner.batch.output_dir import Found
+from tfprovisioner.batch.report.model import Entry, Report
+from tfprovisioner.batch.report.verdicts import Comparer
+from tfprovisioner.batch.tasks import Run, shorten
+from tfprovisioner.errors import Unusable
+from tfprovisioner.kernelspecs.display_name import order_of
+from tfprovisioner.system.redact import public
+
+
+class UnknownBaseline(Unusable):
+    """No run is on the kernel that the others are to be compared with."""
+
+
+@dataclass(frozen=True)
+class _PlacedRun:
+    """A run that has ended, with its row and column."""
+
+    case: str
+    """The source's file name, with as many folders as distinguish it from the output's others, and the parameters.
+    It has no folder of a machine, so that outputs of several machines fit together."""
+    side: str
+    found: Found
+
+
+def make(
+    found: Sequence[Found], folder: Path, *, baseline: str | None = None, kernels: Sequence[str] = (),
+    rtol: float | None = None, atol: float | None = None, pending: Sequence[Run] = (),
+) -> Report:  # fmt: skip
+    """Compares everything that the runs recorded. Writes nothing; paths are relative to ``folder``.
+
+    ``kernels`` is the order of the columns, else it is that of the releases; the first is the baseline if none is
+    named. Raises ``UnknownBaseline``.
+    """
+    short = _short_names([run.source for run in pending] + [item.outcome.run.source for item in found])
+    waiting = [replace(run, source=short[run.source]) for run in pending]
+    placed = _place(found)
+    sides = _columns(placed, waiting, kernels, baseline)
+    comparer = Comparer(sides[0]["name"] if sides else "", rtol, atol)
+    entries = []
+    for case in dict.fromkeys(item.case for item in placed):
+        of_case = {item.side: item for item in placed if item.case == case}
+        runs = [of_case[side["name"]] for side in sides if side["name"] in of_case]
+        values = comparer.compare_case(case, {item.side: item.found for item in runs})
+        entries += [_ended(item, values, folder) for item in runs]
+    entries += [{"case": run.case, "side": run.kernel, **_plain(run.to_json()), "state": "pending"} for run in waiting]
+    tolerances = {name: value for name, value in (("rtol", rtol), ("atol", atol)) if value is not None}
+    created = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    return Report(sides, entries, comparer.entries, tolerances, created, comparer.views)
+
+
+def _place(found: Iterable[Found]) -> list[_PlacedRun]:
+    """Columns of kernels of one name are distinguished by their folders, then by numbers."""
+    folders: dict[Path, list[Found]] = defaultdict(list)
+    for item in found:
+        folders[item.path.parent].append(item)
+    titles = _short_names([str(folder) for folder in folders])
+    plain = []
+    for folder, items in folders.items():
+        names = _short_names([item.outcome.run.source for item in items])
+        for item in items:
+            run = item.outcome.run
+            plain.append((replace(run, source=names[run.source]).case, run.kernel, titles[str(folder)], item))
+    outputs = {(case, kernel, title) for case, kernel, title, _ in plain}
+    ambiguous = len(outputs) > len({(case, kernel) for case, kernel, _ in outputs})
+    alike: dict[tuple[str, str], list[Found]] = defaultdict(list)
+    for case, kernel, title, item in plain:
+        alike[case, f"{kernel} ({title})" if ambiguous else kernel].append(item)
+    return [
+        _PlacedRun(case, side if number == 1 else f"{side} #{number}", item)
+        for (case, side), items in alike.items()
+        for number, item in enumerate(sorted(items, key=lambda item: item.outcome.started), 1)
+    ]
+
+
+def _short_names(sources: Sequence[str]) -> dict[str, str]:
+    """File names of sources, with as many of their folders as distinguish them."""
+    return {source: "/".join(parts) for source, parts in shorten(sources).items()}
+
+
+def _columns(
+    placed: Sequence[_PlacedRun], pending: Sequence[Run], kernels: Sequence[str], baseline: str | None
+) -> list[Entry]:
+    """``kernels`` of ``report.json``: the baseline first, then in the order of ``kernels``, else by release.
+
+    If two outputs have runs on kernels of one name, each output has a column. Raises ``UnknownBaseline``.
+    """
+    known: dict[str, Entry] = {}
+    for item in placed:
+        outcome = item.found.outcome
+        if item.side not in known or not known[item.side]["tensorflow"]:  # a run that did not start has no release
+            facts = {"kernel": outcome.run.kernel, "tensorflow": outcome.tensorflow, "python": outcome.python}
+            known[item.side] = {"name": item.side, **facts}
+    for run in pending:
+        if not any(column["kernel"] == run.kernel for column in known.values()):
+            known[run.kernel] = {"name": run.kernel, "kernel": run.kernel, "tensorflow": "", "python": ""}
+    positions = {name: number for number, name in reversed(list(enumerate(kernels)))}
+
+    def position(column: Entry) -> Any:
+        release = order_of(column["tensorflow"] or column["kernel"], column["name"])
+        return positions.get(column["kernel"], len(positions)), release
+
+    ordered = sorted(known.values(), key=position)
+    if baseline is None:
+        return ordered
+    candidates = [column for key in ("name", "kernel") for column in ordered if column[key] == baseline]
+    if not candidates:
+        there = ", ".join(column["name"] for column in ordered) or "none"
+        raise UnknownBaseline(f"Cannot compare with {baseline}: no run is on this kernel. There are runs on: {there}.")
+    return sorted(ordered, key=lambda column: column is not candidates[0])
+
+
+def _ended(item: _PlacedRun, values: Mapping[tuple[str, str], str], folder: Path) -> Entry:
+    """An entry of ``runs``; ``values`` are recorded ones in a few characters, by side and name."""
+    outcome = item.found.outcome
+    facts = _plain(outcome.to_json())
+    run = facts.pop("run")
+    # as the user named it, without the folders of a machine and the credentials of an address
+    source = public(run["source"]) if urlsplit(run["source"]).netloc else run["source"]
+    run["source"] = Path(source).name if os.path.isabs(source) else source
+    facts["state"] = "passed" if outcome.passed else "failed"
+    if facts["failure"] is not None:
+        facts["failure"]["source"] = item.found.failed_cell
+    output = Path(os.path.relpath(item.found.path, folder)).as_posix()
+    names = ("name", "summary", "sha256", "size", "rtol", "atol")
+    records = [
+        {**_plain({name: getattr(record, name) for name in names}), "value": values[item.side, record.name]}
+        for record in {record.name: record for record in item.found.records}.values()
+    ]
+    return {"case": item.case, "side": item.side, **run, "output": output, **facts, "records": records}
+
+
+def _plain(value: Any) -> Any:
+    """Of JSON's own types."""
+    if isinstance(value, dict):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return repr(value)
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
