@@ -8,15 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfprovisioner.batch.bisect.search import BAD, GOOD, SKIPPED, Search, most_steps
+from tfprovisioner.batch.bisect.search import Candidates, Search, bisect, most_steps
+from tfprovisioner.batch.bisect.verdict import BAD, GOOD, SKIPPED, Trial
 
 
 def finished(verdicts: dict[str, str]) -> Search:
     """The search among releases whose verdicts are known here, and not to it."""
-    search = Search(tuple(verdicts), {})
-    while (release := search.next) is not None:
-        search = Search(search.releases, {**search.verdicts, release: verdicts[release]})
-    return search
+    return bisect(Candidates(tuple(verdicts)), lambda release: Trial(release, verdicts[release]))
 
 
 def changed(count: int, first_bad: int, skipped: frozenset[int] = frozenset()) -> dict[str, str]:
@@ -30,7 +28,7 @@ def test_bisection_equals_linear_search_in_few_steps(case: tuple[int, int]) -> N
     count, first_bad = case
     found = finished(changed(count, first_bad))
     assert (found.last_good, found.first_bad, found.between) == (f"1.{first_bad - 1}", f"1.{first_bad}", ())
-    assert len(found.verdicts) <= most_steps(count) == 2 + math.ceil(math.log2(count - 1))
+    assert len(found.trials) <= most_steps(count) == 2 + math.ceil(math.log2(count - 1))
 
 
 @given(st.data())
@@ -44,13 +42,13 @@ def test_untestable_releases_widen_the_answer_if_needed(data: st.DataObject) -> 
     last_good = testable[known.index(BAD) - 1]  # of a linear search
     assert (found.last_good, found.first_bad) == (last_good, testable[known.index(BAD)])
     assert all(verdicts[release] == SKIPPED for release in found.between)
-    met = sum(verdict == SKIPPED for verdict in found.verdicts.values())
-    assert len(found.verdicts) <= most_steps(count) + met
+    met = sum(trial.verdict == SKIPPED for trial in found.trials.values())
+    assert len(found.trials) <= most_steps(count) + met
 
 
 def test_equal_ends_need_no_search() -> None:
     same = finished(dict.fromkeys(["2.0", "2.1", "2.2"], GOOD))
-    assert list(same.verdicts) == ["2.0", "2.2"]
+    assert list(same.trials) == ["2.0", "2.2"]
     assert same.problem == "2.0 and 2.2 do not differ: both are good. So there is no change between them to find."
 
 
@@ -66,7 +64,7 @@ def test_equal_ends_need_no_search() -> None:
 def test_ends_that_leave_nothing_to_search_are_told(ends: tuple[str, str], told: str) -> None:
     found = finished({"2.0": ends[0], "2.1": GOOD, "2.2": ends[1]})
     assert told in str(found.problem)
-    assert "2.1" not in found.verdicts
+    assert "2.1" not in found.trials
 
 
 def test_all_releases_take_eight_steps() -> None:

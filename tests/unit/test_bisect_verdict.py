@@ -12,11 +12,8 @@ import pytest
 
 from tfkernels.recording import VALUE
 from tfkernels.transfer.message import ValueMessage
-from tfprovisioner.batch.bisect import releases as lineup
-from tfprovisioner.batch.bisect.driver import bisect
-from tfprovisioner.batch.bisect.releases import Candidates
-from tfprovisioner.batch.bisect.search import BAD, GOOD, SKIPPED, most_steps
-from tfprovisioner.batch.bisect.verdict import Criterion, SeveralRecords, Trial
+from tfprovisioner.batch.bisect.search import Candidates, bisect, lines, most_steps
+from tfprovisioner.batch.bisect.verdict import BAD, GOOD, SKIPPED, Criterion, SeveralRecords, Trial
 from tfprovisioner.batch.outcomes import FAILED, PASSED, Executed, Failure, Outcome
 from tfprovisioner.batch.recorded import Record
 from tfprovisioner.batch.tasks import Run
@@ -41,7 +38,7 @@ RAISED = Failure("AttributeError", "no attribute 'Session'\nand more", cell=1)
 
 
 def between(good: str, bad: str) -> tuple[str, ...]:
-    return lineup.lines(catalogue.find(good), catalogue.find(bad)).releases
+    return lines(catalogue.find(good), catalogue.find(bad)).releases
 
 
 def test_the_newest_of_each_line_is_a_candidate() -> None:
@@ -60,11 +57,11 @@ def test_within_a_line_patches_are_candidates() -> None:
 
 def test_lines_without_wheels_here_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalogue, "platform_name", lambda: "windows-x86_64")
-    found = lineup.lines(catalogue.find("1.9"), catalogue.find("1.11"))
+    found = lines(catalogue.find("1.9"), catalogue.find("1.11"))
     assert found.releases == ("1.9.0", "1.10.0", "1.11.0")  # 1.10.1 is for Linux and macOS only
-    assert lineup.lines(catalogue.find("1.3"), catalogue.find("1.5")).releases == ("1.3.0", "1.4.0", "1.5.1")
+    assert lines(catalogue.find("1.3"), catalogue.find("1.5")).releases == ("1.3.0", "1.4.0", "1.5.1")
     monkeypatch.setattr(catalogue, "platform_name", lambda: "linux-aarch64")
-    found = lineup.lines(catalogue.find("2.8"), catalogue.find("2.11"))
+    found = lines(catalogue.find("2.8"), catalogue.find("2.11"))
     assert found.releases == ("2.8.4", "2.10.1", "2.11.1")
     assert found.left_out == {"2.9": "no wheels for linux-aarch64"}
 
@@ -135,26 +132,26 @@ def test_patch_bisection_runs_no_release_twice() -> None:
     # 2.4.0 and 2.4.1 are as 2.3 was
     verdicts = {f"2.4.{patch}": GOOD if patch < 2 else BAD for patch in range(5)}
 
+    run: list[str] = []
+
     def test(release: str) -> Trial:
+        run.append(release)
         line = int(release.split(".")[1])
         return Trial(release, verdicts.get(release, GOOD if line < 4 else BAD))
 
-    told: list[str] = []
-    lines = Candidates(between("2.0", "2.8"))
-    found = bisect(lines, test, lambda trial: told.append(trial.release), exactly=True)
-    assert (found.search.last_good, found.search.first_bad) == ("2.4.1", "2.4.2")
-    assert told == [trial.release for trial in found.trials]
-    assert len(set(told)) == len(told) <= most_steps(len(lines.releases)) + 3
+    candidates = Candidates(between("2.0", "2.8"))
+    found = bisect(candidates, test, exactly=True)
+    assert (found.last_good, found.first_bad) == ("2.4.1", "2.4.2")
+    assert run == list(found.trials)
+    assert len(set(run)) == len(run) <= most_steps(len(candidates.releases)) + 3
     document = found.document()
     assert (document["good"], document["bad"]) == ("2.0.4", "2.8.4")
     assert (document["decided"], document["last_good"], document["first_bad"]) == (True, "2.4.1", "2.4.2")
 
 
 def test_an_untestable_end_stops_with_the_reason() -> None:
-    found = bisect(
-        Candidates(("2.0.4", "2.1.4")), lambda release: Trial(release, SKIPPED, "No Python."), lambda _: None
-    )
-    assert [trial.release for trial in found.trials] == ["2.0.4"]
+    found = bisect(Candidates(("2.0.4", "2.1.4")), lambda release: Trial(release, SKIPPED, "No Python."))
+    assert list(found.trials) == ["2.0.4"]
     assert not found.decided
     assert found.document()["problem"] == (
         "2.0.4 is an end of the search, and cannot be tested. Choose another release for it. No Python."

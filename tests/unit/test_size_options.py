@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from typer import BadParameter
 
 from tfprovisioner.cli.options import parse_size
 
@@ -16,5 +17,5 @@ def test_sizes_are_read(text: str, size: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "GB", "-2GB", "-5", "0", "1e999", "much"])
 def test_other_texts_are_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is not a size like 2GB or 800MB"):
+    with pytest.raises(BadParameter, match="is not a size like 2GB or 800MB"):
         parse_size(text)

@@ -3,25 +3,28 @@
 The modules here parse options and print. Each command imports what does the work when it runs.
 """
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Exit, Option, Typer
 
 import tfkernels
-from tfprovisioner.cli import bisect, install, maintain, report, run, run_program
-from tfprovisioner.cli.console import NO_KERNELS, answering, megabytes, print_json, print_table
-from tfprovisioner.cli.options import JsonOption, WithArguments
+from tfprovisioner.cli import bisect, install, maintain, options, report, run, run_program
+from tfprovisioner.cli.console import NO_KERNELS, answering, megabytes, print_json, print_table, say
 
-app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)
+app = Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: rich's takes four times as long
+    context_settings={"max_content_width": 120},
+)
 
 app.command()(install.install)
 
 
 @app.command("list")
-def list_kernels(as_json: JsonOption = False) -> None:
+def list_kernels(as_json: options.Json = False) -> None:
     """Show the kernels, with release, Python, backend, size and state."""
     from tfprovisioner.kernelspecs import listing
 
@@ -38,8 +41,8 @@ def list_kernels(as_json: JsonOption = False) -> None:
 
 
 @app.command()
-def releases(as_json: JsonOption = False) -> None:
-    """Show every TensorFlow release, the Python it needs, and whether it can be installed here."""
+def releases(as_json: options.Json = False) -> None:
+    """Show every TensorFlow release, its Pythons, and which fit here."""
     from tfprovisioner.kernelspecs import listing
 
     rows = listing.releases()
@@ -57,13 +60,13 @@ app.command()(maintain.doctor)
 app.command()(maintain.gc)
 # Options after the kernel's name are the program's.
 app.command("exec", context_settings={"allow_interspersed_args": False})(run_program.execute)
-app.command(cls=WithArguments)(run.run)
+app.command(cls=options.WithArguments)(run.run)
 app.command()(report.report)
-app.command(cls=WithArguments)(bisect.bisect)
+app.command(cls=options.WithArguments)(bisect.bisect)
 
 
 @app.command()
-def remove(names: Annotated[list[str], typer.Argument(help="Kernels.")]) -> None:
+def remove(names: Annotated[list[str], Argument(help="Kernels.")]) -> None:
     """Delete kernels and their environments. Environments that you added stay."""
     from tfkernels.client import kernelspecs
     from tfprovisioner.kernelspecs import install
@@ -81,14 +84,17 @@ def remove(names: Annotated[list[str], typer.Argument(help="Kernels.")]) -> None
 @app.command()
 def demo(
     output: Annotated[
-        Path | None, typer.Option(help="Path of the executed notebook.", show_default="in the data folder")
+        Path | None, Option(help="Path of the executed notebook.", show_default="in the data folder")
     ] = None,
 ) -> None:
-    """Run the example notebook: one model, two TensorFlow releases, the same weights, and how far they agree."""
+    """Run the example notebook: one model on two TensorFlow releases.
+
+    Both have the same weights. It shows how far they agree.
+    """
     from tfprovisioner.cli import demo
 
     with answering():
-        target, comparison = demo.run(output, lambda text: print(text, file=sys.stderr, flush=True))
+        target, comparison = demo.run(output, say)
     print(comparison)
     print("\nThe notebook explains why the last digits differ, and why some results differ in every digit.")
     print(f"The executed notebook: {target}")
@@ -97,13 +103,13 @@ def demo(
 def _version(wanted: bool) -> None:
     if wanted:
         print(tfkernels.__version__)
-        raise typer.Exit
+        raise Exit
 
 
 @app.callback()
 def main(
     _asked: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+        bool, Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """Every TensorFlow release as a Jupyter kernel of its own."""

@@ -5,17 +5,20 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import typer
+from typer import Exit
 
 from tfkernels.errors import TFKernelsError
-from tfprovisioner.errors import ProvisionError
+from tfprovisioner.errors import ProvisionError, Unusable
+
+if TYPE_CHECKING:
+    from tfprovisioner.batch.report import Report
 
 NO_KERNELS = "No kernels yet. Install TensorFlow 1.15 and the newest 2.x with: tfkernels install"
 
-WRONG_USAGE = 2
-"""Exit code, as in typer."""
+WRONG_USAGE, INTERRUPTED = 2, 130
+"""Exit codes, as in typer and in shells."""
 
 _BATCH = ("distributed", "cryptography", "jinja2")
 
@@ -25,29 +28,46 @@ def require_batch(command: str) -> None:
     missing = next((name for name in _BATCH if importlib.util.find_spec(name) is None), None)
     if missing:
         problem = f"tfkernels {command} needs more packages: {missing!r} is not installed."
-        complain(ProvisionError(f"{problem} pip install 'tfkernels[batch]'."))
-        raise typer.Exit(WRONG_USAGE)
+        complain(f"{problem} pip install 'tfkernels[batch]'.")
+        raise Exit(WRONG_USAGE)
 
 
 @contextmanager
-def answering(code: int = 1) -> Iterator[None]:
-    """Prints our errors as one paragraph on standard error, and exits with ``code``."""
+def answering(code: int = 1, *wrong_usage: type[Exception]) -> Iterator[None]:
+    """Prints our errors as one paragraph on standard error, and exits with ``code``, or as for ``wrong_usage``."""
     try:
         yield
     except (ProvisionError, TFKernelsError) as error:
         complain(error)
-        raise typer.Exit(code) from None
+        raise Exit(WRONG_USAGE if isinstance(error, (Unusable, *wrong_usage)) else code) from None
 
 
-def complain(error: Exception, subject: str = "") -> None:
+def complain(problem: object) -> None:
     from rich.console import Console
 
     Console(stderr=True, soft_wrap=True).print("[red]error:[/red]", end=" ")
-    print(f"{subject}{error}", file=sys.stderr, flush=True)
+    print(problem, file=sys.stderr, flush=True)
+
+
+def say(text: str) -> None:
+    """Progress and hints, on standard error: standard output is for the answer."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def print_json(document: Any) -> None:
     print(json.dumps(document, indent=1))
+
+
+def print_report(report: "Report", as_json: bool, page: object = None) -> None:
+    """``page`` is where ``report.html`` is."""
+    from tfprovisioner.batch.report import text
+
+    if as_json:
+        print_json(report.document)
+        return
+    print(text(report))
+    if page is not None:
+        print(f"\nThe report: {page}")
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, errors: bool = False) -> None:

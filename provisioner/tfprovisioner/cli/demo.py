@@ -48,27 +48,17 @@ def run(output: Path | None, say: Callable[[str], None]) -> tuple[Path, str]:
     except PapermillExecutionError as error:
         raise ProvisionError(f"The notebook failed: {error.ename}: {error.evalue}. See {target}.") from error
     except (RuntimeError, OSError) as error:  # the kernel died or did not start; the target cannot be written
-        raise ProvisionError(
-            f"The notebook could not be run: {error}. Check the kernels with: tfkernels doctor"
-        ) from error
+        advice = "Check the kernels with: tfkernels doctor"
+        raise ProvisionError(f"The notebook could not be run: {error}. {advice}") from error
     return target, _finish(target)
 
 
 def _finish(target: Path) -> str:
     """Writes the kernel into the notebook's metadata (papermill#856), and returns the comparison it printed."""
     notebook = nbformat.read(target, as_version=4)
-    spec = kernelspecs.get(KERNEL)
-    notebook.metadata["kernelspec"] = {
-        "name": KERNEL,
-        "display_name": spec.spec["display_name"],
-        "language": spec.spec["language"],
-    }
+    spec = kernelspecs.get(KERNEL).spec
+    described = {name: spec[name] for name in ("display_name", "language")}
+    notebook.metadata["kernelspec"] = {"name": KERNEL, **described}
     nbformat.write(notebook, target)
-    texts = [
-        output.get("text", "")
-        for cell in notebook.cells
-        if _TAG in cell.metadata.get("tags", [])
-        for output in cell.outputs
-        if output.output_type == "stream"
-    ]
-    return "".join(texts).strip()
+    (cell,) = [cell for cell in notebook.cells if _TAG in cell.metadata.get("tags", [])]
+    return "".join(output.text for output in cell.outputs if output.output_type == "stream").strip()

@@ -1,15 +1,14 @@
 """The commands ``add``, ``doctor`` and ``gc``."""
 
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Argument, BadParameter, Exit, Option
 
-from tfprovisioner.cli.console import NO_KERNELS, answering, complain, megabytes, print_json, print_table
-from tfprovisioner.cli.options import JsonOption, UserOption
+from tfprovisioner.cli import options
+from tfprovisioner.cli.console import NO_KERNELS, answering, complain, megabytes, print_json, print_table, say
 from tfprovisioner.errors import ProvisionError
 
 if TYPE_CHECKING:
@@ -19,40 +18,37 @@ if TYPE_CHECKING:
 
 def add(
     path: Annotated[
-        Path | None,
-        typer.Argument(help="The environment's folder, its python, or a project with a .venv or .pixi folder."),
+        Path | None, Argument(help="The environment's folder, its python, or a project with a .venv or .pixi folder.")
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="Name of the kernel.", show_default="its TensorFlow's, like tf2.11")
+        str | None, Option(help="Name of the kernel.", show_default="its TensorFlow's, like tf2.11")
     ] = None,
-    user: UserOption = False,
+    user: options.User = False,
     install_ipykernel: Annotated[
-        bool, typer.Option("--install-ipykernel", help="Install ipykernel into the environment if it has none.")
+        bool, Option("--install-ipykernel", help="Install ipykernel into the environment if it has none.")
     ] = False,
-    find: Annotated[
-        bool, typer.Option("--find", help="List the environments with TensorFlow; with PATH, below it.")
-    ] = False,
-    as_json: JsonOption = False,
+    find: Annotated[bool, Option("--find", help="List the environments with TensorFlow; with PATH, below it.")] = False,
+    as_json: options.Json = False,
 ) -> None:
-    """Register an environment that you have as a kernel: venv, virtualenv, uv, conda, pixi, poetry.
+    """Register an environment that you have as a kernel.
 
-    The environment is not changed.
+    It may be of venv, virtualenv, uv, conda, pixi or poetry. It is not changed.
     """
     if find:
         _find(path or Path(), as_json)
         return
     if path is None:
-        raise typer.BadParameter("name an environment, or list them with --find", param_hint="PATH")
+        raise BadParameter("name an environment, or list them with --find", param_hint="PATH")
     from tfprovisioner.kernelspecs import install
 
     with answering():
         done = install.add(path, name, user, install_ipykernel)
     made = done.environment
-    state = "added" if done.registered else "already there"
-    facts = f"TensorFlow {made.recipe.tensorflow}, Python {made.python_version}"
     if as_json:
         print_json({"name": done.name, "environment": str(made.folder), "kernelspec": str(done.kernelspec)})
     else:
+        state = "added" if done.registered else "already there"
+        facts = f"TensorFlow {made.recipe.tensorflow}, Python {made.python_version}"
         print(f"{done.name}: {state}. {facts}. Kernel: {done.kernelspec}")
 
 
@@ -61,7 +57,7 @@ def _find(below: Path, as_json: bool) -> None:
 
     found, complete = search.search(below)
     if not complete:
-        print(f"The search stopped after {search.TIME_LIMIT:.0f} s; there may be more environments.", file=sys.stderr)
+        say(f"The search stopped after {search.TIME_LIMIT:.0f} s; there may be more environments.")
     if as_json:
         print_json([asdict(candidate) for candidate in found])
     elif found:
@@ -74,18 +70,18 @@ def _find(below: Path, as_json: bool) -> None:
 
 
 def doctor(
-    names: Annotated[list[str] | None, typer.Argument(help="Kernels.", show_default="all")] = None,
+    names: Annotated[list[str] | None, Argument(help="Kernels.", show_default="all")] = None,
     fix: Annotated[
         bool,
-        typer.Option(
+        Option(
             "--fix",
             help="Fix problems: rebuild environments, re-register kernels. Without names, also run gc.",
         ),
     ] = False,
     report: Annotated[
-        bool, typer.Option("--report", help="Also write tfkernels-report.txt here, for a bug report; no secrets.")
+        bool, Option("--report", help="Also write tfkernels-report.txt here, for a bug report; no secrets.")
     ] = False,
-    as_json: JsonOption = False,
+    as_json: options.Json = False,
 ) -> None:
     """Import TensorFlow and run an op in each kernel's environment. Exit code 1 if anything is wrong."""
     from tfprovisioner.kernelspecs import doctor, gc
@@ -102,25 +98,25 @@ def doctor(
         if not found:
             print(NO_KERNELS)
         for diagnosis in found:
-            _print(diagnosis)
-        for item in [item for item in removed if not item.stays]:
-            print(f"removed {item.path}: {item.why}, {megabytes(item.size)}")
+            for line in _described(diagnosis):
+                print(f"{diagnosis.name}: {line}")
+        _print_removed(removed, "removed")
     if report:
         _write_report(found)
     if _complain_of_left(removed) or not all(diagnosis.ok for diagnosis in found):
-        raise typer.Exit(1)
+        raise Exit(1)
 
 
 def _examine(name: str, fix: bool, quiet: bool) -> "Diagnosis":
     from tfprovisioner.kernelspecs import doctor
 
     if not quiet:
-        print(f"{name}: importing TensorFlow …", file=sys.stderr, flush=True)
+        say(f"{name}: importing TensorFlow …")
     diagnosis = doctor.examine(name)
     if not fix or diagnosis.remedy is None:
         return diagnosis
-    print(f"{name}: {diagnosis.problem or '; '.join(diagnosis.warnings)}", file=sys.stderr)
-    print(f"{name}: running: {diagnosis.remedy}", file=sys.stderr, flush=True)
+    say(f"{name}: {diagnosis.problem or '; '.join(diagnosis.warnings)}")
+    say(f"{name}: running: {diagnosis.remedy}")
     return doctor.fix(diagnosis)
 
 
@@ -129,43 +125,44 @@ def _write_report(found: Sequence["Diagnosis"]) -> None:
 
     lines = [f"{diagnosis.name}: {diagnosis.problem or 'ok'}" for diagnosis in found]
     lines += [f"{diagnosis.name}: warning: {text}" for diagnosis in found for text in diagnosis.warnings]
+    path = Path(bug_report.FILE)
     with answering():
         try:
-            bug_report.write(Path(bug_report.FILE), lines)
+            bug_report.write(path, lines)
         except OSError as error:
             raise ProvisionError(
-                f"Cannot write {bug_report.FILE}: {error.strerror}. Run the command in a folder that you can write to."
+                f"Cannot write {path}: {error.strerror}. Run the command in a folder that you can write to."
             ) from error
-    print(f"Report: {Path(bug_report.FILE).absolute()}. Read it before you send it.", file=sys.stderr)
+    say(f"Report: {path.absolute()}. Read it before you send it.")
 
 
-def _print(diagnosis: "Diagnosis") -> None:
-    name = diagnosis.name
+def _described(diagnosis: "Diagnosis") -> Iterator[str]:
+    """The lines on a kernel."""
     if diagnosis.mended is not None and diagnosis.ok:
-        print(f"{name}: fixed with: {diagnosis.mended}")
+        yield f"fixed with: {diagnosis.mended}"
     if diagnosis.findings is not None:
-        print(f"{name}: ok ({', '.join(f'{key} {value}' for key, value in asdict(diagnosis.findings).items())})")
+        yield f"ok ({', '.join(f'{key} {value}' for key, value in asdict(diagnosis.findings).items())})"
     else:
-        print(f"{name}: {diagnosis.problem}")
+        yield str(diagnosis.problem)
     if diagnosis.gpus is not None:
-        print(f"{name}: TensorFlow sees {', '.join(diagnosis.gpus) or 'no GPU'}")
+        yield f"TensorFlow sees {', '.join(diagnosis.gpus) or 'no GPU'}"
     for text in diagnosis.warnings:
-        print(f"{name}: warning: {text}")
+        yield f"warning: {text}"
     if diagnosis.ok and any("instead of" in text or "is missing" in text for text in diagnosis.warnings):
-        print(f"{name}: it works, but differs from the tested environment; --rebuild restores that")
+        yield "it works, but differs from the tested environment; --rebuild restores that"
     if any("that share it" in text for text in diagnosis.warnings):
-        print(f"{name}: uv's cache has the changed files, too; empty it with: uv cache clean, then use --rebuild")
+        yield "uv's cache has the changed files, too; empty it with: uv cache clean, then use --rebuild"
     for text in diagnosis.notes:
-        print(f"{name}: note: {text}")
+        yield f"note: {text}"
     if diagnosis.remedy is not None:
-        print(f"{name}: fix it with: {diagnosis.remedy}")
+        yield f"fix it with: {diagnosis.remedy}"
 
 
-def gc(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Remove environments that no kernel of any Jupyter uses and no program runs from, and unfinished builds."""
+def gc(dry_run: options.DryRun = False, as_json: options.Json = False) -> None:
+    """Remove environments that nothing uses, and unfinished builds.
+
+    An environment is in use if it has a kernel in any Jupyter, or if a program runs from it.
+    """
     from tfprovisioner.kernelspecs import gc
 
     with answering():
@@ -174,27 +171,26 @@ def gc(
     if as_json:
         print_json([asdict(item) for item in found])
     else:
-        _print_removed([item for item in found if not item.stays], "would remove" if dry_run else "removed")
+        removed = [item for item in found if not item.stays]
+        _print_removed(removed, "would remove" if dry_run else "removed")
+        freed, total = sum(item.freed for item in removed), sum(item.size for item in removed)
+        print(
+            f"{megabytes(total)}, of which {megabytes(freed)} are freed; uv's cache keeps the rest (uv cache clean)."
+            if removed
+            else "Nothing to remove."
+        )
     if left:
-        raise typer.Exit(1)
+        raise Exit(1)
 
 
 def _complain_of_left(found: Sequence["Garbage"]) -> bool:
     left = [item for item in found if item.stays]
     for item in left:
-        complain(
-            ProvisionError(f"{item.path} could not be removed: {item.stays}. Make that place writable and try again.")
-        )
+        complain(f"{item.path} could not be removed: {item.stays}. Make that place writable and try again.")
     return bool(left)
 
 
 def _print_removed(found: Sequence["Garbage"], verb: str) -> None:
     for item in found:
-        size = f", {megabytes(item.size)}" if item.size else ""
-        print(f"{verb} {item.path}: {item.why}{size}")
-    freed, total = sum(item.freed for item in found), sum(item.size for item in found)
-    print(
-        f"{megabytes(total)}, of which {megabytes(freed)} are freed; uv's cache keeps the rest (uv cache clean)."
-        if found
-        else "Nothing to remove."
-    )
+        if not item.stays:
+            print(f"{verb} {item.path}: {item.why}{f', {megabytes(item.size)}' if item.size else ''}")

@@ -1,37 +1,46 @@
-"""Options that several commands have, and the values of those that name parameters and sizes."""
+"""Options that several commands have, as types, and the values of those that name parameters and sizes."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
+from typer import BadParameter, Option
 from typer.core import TyperCommand
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+Json = Annotated[bool, Option("--json", help="Print one JSON document and nothing else.")]
 
-UserOption = Annotated[
-    bool, typer.Option("--user", help="Register for all Jupyters of this user, not only the one with tfkernels.")
+User = Annotated[
+    bool, Option("--user", help="Register for all Jupyters of this user, not only the one with tfkernels.")
 ]
 
-ParametersOption = Annotated[
-    list[str] | None,
-    typer.Option("--parameter", "-p", metavar="NAME VALUE", help="Parameter, as in papermill; repeatable."),
+DryRun = Annotated[bool, Option("--dry-run", help="Only print what would be done.")]
+
+Parameters = Annotated[
+    list[str] | None, Option("--parameter", "-p", metavar="NAME VALUE", help="Parameter, as in papermill; repeatable.")
 ]
 
-BaselineOption = Annotated[
+Baseline = Annotated[
     str | None,
-    typer.Option(metavar="KERNEL", help="Kernel that the others are compared with.", show_default="the first"),
+    Option(
+        metavar="KERNEL",
+        help="Kernel that the others are compared with.",
+        show_default="the first of the batch, else the oldest",
+    ),
 ]
 
-RtolOption = Annotated[float | None, typer.Option(min=0, help="Relative tolerance of results recorded without one.")]
+Rtol = Annotated[
+    float | None, Option(min=0, metavar="NUMBER", help="Relative tolerance of results recorded without one.")
+]
 
-AtolOption = Annotated[float | None, typer.Option(min=0, help="Absolute tolerance of results recorded without one.")]
+Atol = Annotated[
+    float | None, Option(min=0, metavar="NUMBER", help="Absolute tolerance of results recorded without one.")
+]
 
-CellTimeoutOption = Annotated[float | None, typer.Option(min=0.1, help="Time limit of one cell, in seconds.")]
+CellTimeout = Annotated[float | None, Option(min=0.1, metavar="SECONDS", help="Time limit of one cell, in seconds.")]
 
-InputsOption = Annotated[
+Inputs = Annotated[
     list[Path] | None,
-    typer.Option(
+    Option(
         "--input",
         help="File or folder that the runs need; repeatable. Each run gets copies in a new folder, and the files it "
         "writes there are copied back. Without --input, a notebook runs in its own folder.",
@@ -40,8 +49,6 @@ InputsOption = Annotated[
 
 AFTER = "tfprovisioner.after"
 """Key in a command's context: the words after ``--``."""
-
-_PARAMETER = ("-p", "--parameter")
 
 
 class WithArguments(TyperCommand):
@@ -52,7 +59,7 @@ class WithArguments(TyperCommand):
             position = args.index("--")
             ctx.meta[AFTER] = args[position + 1 :]
             args = args[:position]
-        return list(super().parse_args(ctx, _joined(args)))
+        return super().parse_args(ctx, _joined(args))
 
 
 def _joined(args: list[str]) -> list[str]:
@@ -61,35 +68,35 @@ def _joined(args: list[str]) -> list[str]:
     words = iter(args)
     for word in words:
         joined.append(word)
-        if word in _PARAMETER:
+        if word in ("-p", "--parameter"):
             name = next(words, "")
             value = "" if "=" in name else next(words, None)
             if value is None:
-                raise typer.BadParameter("it needs two words: a name and a value", param_hint=word)
+                raise BadParameter("it needs two words: a name and a value", param_hint=word)
             joined.append(name if "=" in name else f"{name}={value}")
     return joined
 
 
 def parse_parameters(items: Sequence[str]) -> dict[str, Any]:
-    """``lr=0.1`` as ``{"lr": 0.1}``. Raises ``ValueError`` with a message for the user."""
+    """``lr=0.1`` as ``{"lr": 0.1}``."""
     found: dict[str, Any] = {}
     for item in items:
         name, _, value = item.partition("=")
         if not name.isidentifier():
-            raise ValueError(f"{name!r} is not a parameter name")
+            raise BadParameter(f"{name!r} is not a parameter name", param_hint="-p")
         found[name] = _parse_value(value)
     return found
 
 
 def parse_grid(items: Sequence[str]) -> dict[str, list[Any]]:
-    """``lr=0.1,0.01`` as ``{"lr": [0.1, 0.01]}``. Raises ``ValueError`` with a message for the user."""
+    """``lr=0.1,0.01`` as ``{"lr": [0.1, 0.01]}``."""
     found: dict[str, list[Any]] = {}
     for item in items:
-        name, equals, values = item.partition("=")
-        if not equals or not name.isidentifier() or not values:
-            raise ValueError(f"{item!r} is not of the form NAME=VALUE,VALUE")
+        name, _, values = item.partition("=")
+        if not name.isidentifier() or not values:
+            raise BadParameter(f"{item!r} is not of the form NAME=VALUE,VALUE", param_hint="--grid")
         if name in found:
-            raise ValueError(f"{name} is given twice")
+            raise BadParameter(f"{name} is given twice", param_hint="--grid")
         found[name] = [_parse_value(value) for value in values.split(",")]
     return found
 
@@ -107,7 +114,7 @@ def _parse_value(text: str) -> Any:
 
 
 def parse_size(text: str) -> int:
-    """``1.5GB``, ``800 MB``, or a number of bytes. Raises ``ValueError`` with a message for the user."""
+    """``1.5GB``, ``800 MB``, or a number of bytes."""
     from dask.utils import parse_bytes
 
     try:
@@ -115,5 +122,5 @@ def parse_size(text: str) -> int:
     except (ValueError, OverflowError):
         size = 0
     if size <= 0:
-        raise ValueError(f"{text!r} is not a size like 2GB or 800MB")
+        raise BadParameter(f"{text!r} is not a size like 2GB or 800MB", param_hint="--memory")
     return size

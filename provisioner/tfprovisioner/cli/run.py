@@ -1,178 +1,173 @@
 """The command ``run``."""
 
 import json
-import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument, BadParameter, Context, Exit, Option
 
 from tfkernels.errors import UnknownKernel
-from tfprovisioner.cli.console import (
-    WRONG_USAGE,
-    answering,
-    complain,
-    print_json,
-    print_table,
-    require_batch,
-)
-from tfprovisioner.cli.options import (
-    AFTER,
-    AtolOption,
-    BaselineOption,
-    CellTimeoutOption,
-    InputsOption,
-    JsonOption,
-    ParametersOption,
-    RtolOption,
-    parse_grid,
-    parse_parameters,
-    parse_size,
-)
-from tfprovisioner.errors import Unusable
+from tfprovisioner.cli import options
+from tfprovisioner.cli.console import INTERRUPTED, answering, print_json, print_report, print_table, require_batch, say
 
 if TYPE_CHECKING:
     from tfprovisioner.batch.scripts.run import Result
     from tfprovisioner.batch.tasks import Run
 
-INTERRUPTED = 130
-"""Exit code, as in shells."""
-
 
 def run(
-    context: typer.Context,
+    context: Context,
     sources: Annotated[
         list[str],
-        typer.Argument(
+        Argument(
             metavar="NOTEBOOK…|SCRIPT", help="Paths, or URLs that papermill can read. Words after -- go to a script."
         ),
     ],
-    kernels: Annotated[list[str], typer.Option("--kernel", "-k", help="Kernel to run on; repeatable.")],
-    parameters: ParametersOption = None,
+    kernels: Annotated[list[str], Option("--kernel", "-k", help="Kernel to run on; repeatable.")],
+    parameters: options.Parameters = None,
     grid: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=V1,V2", help="Parameter with several values. All combinations run; repeatable."),
+        Option(metavar="NAME=V1,V2", help="Parameter with several values. All combinations run; repeatable."),
     ] = None,
     output: Annotated[
         str | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="DIR",
-            help="Output folder.",
-            show_default="tfkernels-runs/<date and time>",
-        ),
+        Option("--output", "-o", metavar="DIR", help="Output folder.", show_default="tfkernels-runs/<date and time>"),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue the batch in the output folder: only missing and failed runs.")
+        bool, Option("--resume", help="Continue the batch in the output folder: only missing and failed runs.")
     ] = False,
-    baseline: BaselineOption = None,
-    rtol: RtolOption = None,
-    atol: AtolOption = None,
+    baseline: options.Baseline = None,
+    rtol: options.Rtol = None,
+    atol: options.Atol = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Maximum number of runs at the same time.", show_default="as many as fit")
+        int | None, Option(min=1, help="Maximum number of runs at the same time.", show_default="as many as fit")
     ] = None,
-    memory: Annotated[str, typer.Option(help="Memory of one run. It limits how many run at the same time.")] = "2GB",
-    cell_timeout: CellTimeoutOption = None,
-    inputs: InputsOption = None,
+    memory: Annotated[str, Option(help="Memory of one run. It limits how many run at the same time.")] = "2GB",
+    cell_timeout: options.CellTimeout = None,
+    inputs: options.Inputs = None,
     scheduler: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="Dask cluster to run on. Its workers need tfkernels[batch] only."),
+        str | None, Option(metavar="ADDRESS", help="Dask cluster to run on. Its workers need tfkernels[batch] only.")
     ] = None,
-    retries: Annotated[int, typer.Option(min=0, help="How often a run is repeated after its worker died.")] = 2,
+    retries: Annotated[int, Option(min=0, help="How often a run is repeated after its worker died.")] = 2,
     dashboard: Annotated[
-        bool,
-        typer.Option("--dashboard", help="Show Dask's page of the batch. Every user of this machine can open it."),
+        bool, Option("--dashboard", help="Show Dask's page of the batch. Every user of this machine can open it.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the runs.")] = False,
-    as_json: JsonOption = False,
+    dry_run: options.DryRun = False,
+    as_json: options.Json = False,
 ) -> None:
-    """Run notebooks, or one script, on several kernels and compare their recorded results.
+    """Run notebooks, or one script, on several kernels.
 
-    Writes the executed notebooks, report.html, report.json and junit.xml. A run that fails does not stop the others.
-    Exit code: 0 all results agree, 1 a run failed, 2 wrong usage, 3 results differ.
+    Compares their recorded results, and writes the executed notebooks, report.html, report.json and junit.xml. A run
+    that fails does not stop the others. Exit code: 0 all results agree, 1 a run failed, 2 wrong usage, 3 results
+    differ.
     """
     require_batch("run")
-    scripts = [source for source in sources if source.endswith(".py")]
-    if scripts and len(sources) > 1:
-        raise typer.BadParameter("a script runs alone, without notebooks or other scripts", param_hint="SCRIPT")
-    arguments: list[str] = context.meta.get(AFTER, [])
-    if arguments and not scripts:
-        raise typer.BadParameter("words after -- are for scripts; a notebook has parameters (-p)", param_hint="--")
+    script = next((source for source in sources if source.endswith(".py")), None)
+    if script is not None and len(sources) > 1:
+        raise BadParameter("a script runs alone, without notebooks or other scripts", param_hint="SCRIPT")
+    arguments: list[str] = context.meta.get(options.AFTER, [])
+    if arguments and script is None:
+        raise BadParameter("words after -- are for scripts; a notebook has parameters (-p)", param_hint="--")
+    for_notebooks = {
+        "-p": parameters, "--grid": grid, "--input": inputs, "--scheduler": scheduler, "--cell-timeout": cell_timeout,
+    }  # fmt: skip
+    misplaced = [option for option, value in for_notebooks.items() if value and script is not None]
+    if misplaced:
+        raise BadParameter("only for notebooks; a script gets words after --", param_hint=misplaced[0])
+    if baseline is not None and baseline not in kernels:
+        raise BadParameter("it is not one of the kernels (-k)", param_hint="--baseline")
+    if resume and output is None:
+        raise BadParameter("name the folder to continue in: --output DIR", param_hint="--resume")
     comparison = {"baseline": baseline, "rtol": rtol, "atol": atol}
-    with answering():
-        try:
-            if scripts:
-                for value, option in (
-                    (parameters, "-p"), (grid, "--grid"), (inputs, "--input"), (scheduler, "--scheduler"),
-                    (cell_timeout, "--cell-timeout"),
-                ):  # fmt: skip
-                    if value:
-                        raise typer.BadParameter("only for notebooks; a script gets words after --", param_hint=option)
-                code = _script(
-                    sources[0], kernels, arguments, output, resume, dry_run, as_json,
-                    workers=workers, comparison=comparison,
-                )  # fmt: skip
-            else:
-                code = _notebooks(
-                    sources, kernels, parameters or (), grid or (), output, resume, dry_run, as_json,
-                    comparison=comparison, memory=memory,
-                    engine={"workers": workers, "scheduler": scheduler, "retries": retries, "dashboard": dashboard},
-                    conditions={"cell_timeout": cell_timeout, "inputs": tuple(inputs or ())},
-                )  # fmt: skip
-        except (UnknownKernel, Unusable) as error:
-            complain(error)
-            code = WRONG_USAGE
-    raise typer.Exit(code)
+    with answering(1, UnknownKernel):
+        if script is not None:
+            target = None if output is None else Path(output)
+            code = _script(script, kernels, arguments, comparison, target, resume, workers, dry_run, as_json)
+        else:
+            values = {
+                "parameters": options.parse_parameters(parameters or ()),
+                "grid": options.parse_grid(grid or ()),
+            }
+            engine = {"workers": workers, "scheduler": scheduler, "retries": retries, "dashboard": dashboard}
+            engine["memory"] = memory
+            conditions = {"cell_timeout": cell_timeout, "inputs": inputs or (), "apart": scheduler is not None}
+            code = _notebooks(
+                sources, kernels, values, comparison, engine, conditions, output, resume, dry_run, as_json
+            )
+    raise Exit(code)
 
 
 def _script(
-    source: str, kernels: list[str], arguments: list[str], output: str | None, resume: bool, dry_run: bool,
-    as_json: bool, *, workers: int | None, comparison: dict[str, Any],
+    source: str, kernels: Sequence[str], arguments: Sequence[str], comparison: Mapping[str, Any], target: Path | None,
+    resume: bool, workers: int | None, dry_run: bool, as_json: bool,
 ) -> int:  # fmt: skip
     from tfprovisioner.batch.scripts import process
     from tfprovisioner.batch.scripts import run as scripts
     from tfprovisioner.batch.tasks import expand
 
-    _check(kernels, comparison, output, resume)
     runs = expand([source], kernels)
     if dry_run:
         process.planned(runs, arguments)  # raises if it cannot be run
         return _print_plan(runs, as_json)
-    target = None if output is None else Path(output)
     result = scripts.run(
         runs, arguments, comparison, target=target, resume=resume, workers=workers, errors_only=as_json
     )
-    _print_scripts(runs, result)
-    if result.report is not None and as_json:
-        print_json(result.report.document)
-    elif result.report is not None and any(each.records for each in result.found.values()):
-        from tfprovisioner.batch import report
-
-        print(report.text(result.report))
+    print_table(
+        ("kernel", "TensorFlow", "Python", "exit code", "time", "recorded"),
+        [(run.kernel, *_ending(result, run)) for run in runs],
+        errors=True,
+    )
+    if result.report is not None and (as_json or any(each.records for each in result.found.values())):
+        print_report(result.report, as_json)
     if result.page is not None:
-        print(f"The report: {result.page}", file=sys.stderr)
+        say(f"The report: {result.page}")
     if result.interrupted:
         again = f" Run the rest with the same command and --resume --output {target}" if target else ""
-        print(f"Interrupted; all scripts have ended.{again}", file=sys.stderr)
+        say(f"Interrupted; all scripts have ended.{again}")
         return INTERRUPTED
     return result.exit_code
 
 
-def _print_scripts(runs: "Sequence[Run]", result: "Result") -> None:
+def _ending(result: "Result", run: "Run") -> tuple[str, str, str, str, str]:
     from tfprovisioner.batch.scripts.run import ending
 
-    rows = []
-    for run in runs:
-        found = result.found.get(run.name)
-        if found is None:
-            rows.append((run.kernel, "", "", "not ended", "", ""))
-        else:
-            outcome = found.outcome
-            how, seconds = ending(outcome).removeprefix("exit code "), f"{outcome.seconds:.1f} s"
-            rows.append((run.kernel, outcome.tensorflow, outcome.python, how, seconds, str(len(found.records) or "")))
-    print_table(("kernel", "TensorFlow", "Python", "exit code", "time", "recorded"), rows, errors=True)
+    found = result.found.get(run.name)
+    if found is None:
+        return "", "", "not ended", "", ""
+    outcome, recorded = found.outcome, str(len(found.records) or "")
+    how = ending(outcome).removeprefix("exit code ")
+    return outcome.tensorflow, outcome.python, how, f"{outcome.seconds:.1f} s", recorded
+
+
+def _notebooks(
+    sources: Sequence[str], kernels: Sequence[str], values: Mapping[str, Any], comparison: Mapping[str, Any],
+    engine: Mapping[str, Any], conditions: Mapping[str, Any], output: str | None,
+    resume: bool, dry_run: bool, as_json: bool,
+) -> int:  # fmt: skip
+    from tfprovisioner.batch.dask import cluster
+
+    if engine["scheduler"] is None and not dry_run:
+        cluster.start_worker_server("tfprovisioner.cli.app")  # first: it works while this process imports papermill
+
+    from tfprovisioner.batch import notebooks, tasks
+    from tfprovisioner.batch.dask.placement import Options
+    from tfprovisioner.batch.output_dir import default_folder
+
+    placed = Options(**{**engine, "memory": options.parse_size(engine["memory"])})
+    runs = tasks.expand(sources, kernels, **values)
+    plan = notebooks.planned(runs, output or str(default_folder()), resume, tasks.Conditions(**conditions))
+    if dry_run:
+        return _print_plan(notebooks.remaining(plan), as_json)
+    result = notebooks.run(plan, placed, comparison, say)
+    print_report(result.report, as_json, result.page)
+    if result.failure is not None:
+        raise result.failure
+    if result.interrupted:
+        again = f"Run the rest with the same command and {result.resume_options}"
+        say(f"Interrupted; finished runs are kept. {again}")
+        return INTERRUPTED
+    return result.report.exit_code
 
 
 def _print_plan(runs: "Sequence[Run]", as_json: bool) -> int:
@@ -182,50 +177,3 @@ def _print_plan(runs: "Sequence[Run]", as_json: bool) -> int:
         for run in runs:
             print(f"{run.name}: {run.source} on {run.kernel} {json.dumps(dict(run.parameters))}")
     return 0
-
-
-def _check(kernels: list[str], comparison: dict[str, Any], output: str | None, resume: bool) -> None:
-    if comparison["baseline"] is not None and comparison["baseline"] not in kernels:
-        raise typer.BadParameter("it is not one of the kernels (-k)", param_hint="--baseline")
-    if resume and output is None:
-        raise typer.BadParameter("name the folder to continue in: --output DIR", param_hint="--resume")
-
-
-def _notebooks(
-    sources: list[str], kernels: list[str], parameters: Sequence[str], grid: Sequence[str], output: str | None,
-    resume: bool, dry_run: bool, as_json: bool, *,
-    comparison: dict[str, Any], engine: dict[str, Any], memory: str, conditions: dict[str, Any],
-) -> int:  # fmt: skip
-    from tfprovisioner.batch.dask import cluster
-
-    if engine["scheduler"] is None and not dry_run:
-        cluster.start_worker_server("tfprovisioner.cli.app")  # first: it works while this process imports papermill
-
-    from tfprovisioner.batch import notebooks, report, tasks
-    from tfprovisioner.batch.dask.placement import Options
-    from tfprovisioner.batch.output_dir import default_folder
-
-    try:
-        set_to = parse_parameters(parameters)
-        values, options = parse_grid(grid), Options(memory=parse_size(memory), **engine)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="-p, --grid, --memory") from None
-    _check(kernels, comparison, output, resume)
-    runs = tasks.expand(sources, kernels, set_to, values)
-    shared = tasks.Conditions(apart=options.scheduler is not None, **conditions)
-    plan = notebooks.planned(runs, output or str(default_folder()), resume, shared)
-    if dry_run:
-        return _print_plan(notebooks.remaining(plan), as_json)
-    result = notebooks.run(plan, options, comparison, lambda text: print(text, file=sys.stderr))
-    if as_json:
-        print_json(result.report.document)
-    else:
-        print(report.text(result.report))
-        print(f"\nThe report: {result.page}")
-    if result.failure is not None:
-        raise result.failure
-    if result.interrupted:
-        again = f"Run the rest with the same command and {result.resume_options}"
-        print(f"Interrupted; finished runs are kept. {again}", file=sys.stderr)
-        return INTERRUPTED
-    return result.report.exit_code

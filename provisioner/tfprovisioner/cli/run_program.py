@@ -6,28 +6,21 @@ import signal
 import sys
 from typing import Annotated, NoReturn
 
-import typer
+from typer import Argument, BadParameter, Exit
 
-from tfprovisioner.cli.console import answering
-from tfprovisioner.errors import ProvisionError
+from tfprovisioner.cli.console import answering, complain
 
 NOT_FOUND, NOT_STARTED, NO_ENVIRONMENT = 127, 126, 125
 """Exit codes, as of ``env`` and ``timeout``: different from the program's own."""
 
 
-class ProgramNotStarted(ProvisionError):
-    """The program was not found, or the system cannot start it."""
-
-    def __init__(self, message: str, code: int) -> None:
-        super().__init__(message)
-        self.code = code
-
-
 def execute(
-    name: Annotated[str, typer.Argument(help="A kernel: tf1, or any other Python kernel of this machine.")],
-    command: Annotated[list[str], typer.Argument(help="A program and its arguments.", metavar="-- COMMAND …")],
+    name: Annotated[str, Argument(help="A kernel: tf1, or any other Python kernel of this machine.")],
+    command: Annotated[list[str], Argument(help="A program and its arguments.", metavar="-- COMMAND …")],
 ) -> None:
-    """Run a program in a kernel's environment: tfkernels exec tf1 -- python model.py
+    """Run a program in a kernel's environment.
+
+    Example: tfkernels exec tf1 -- python model.py
 
     The program gets the terminal, standard input and signals, and its exit code is returned. Exit code 125: the
     environment cannot be used; 126: the program cannot be started; 127: the program was not found.
@@ -37,18 +30,14 @@ def execute(
 
     words = command[1:] if command[0] == "--" else command
     if not words:
-        raise typer.BadParameter("name a program: tfkernels exec tf1 -- python model.py", param_hint="COMMAND")
+        raise BadParameter("name a program: tfkernels exec tf1 -- python model.py", param_hint="COMMAND")
     with answering(NO_ENVIRONMENT):
         variables = run_env.variables(kernelspecs.get(name))
-    try:
-        replace_process(name, words, variables)
-    except ProgramNotStarted as error:
-        with answering(error.code):
-            raise
+    _replace_process(name, words, variables)
 
 
-def replace_process(kernel: str, command: list[str], variables: dict[str, str]) -> NoReturn:
-    """Replaces this process with the program: no wrapper stays. Raises ``ProgramNotStarted``."""
+def _replace_process(kernel: str, command: list[str], variables: dict[str, str]) -> NoReturn:
+    """Replaces this process with the program: no wrapper stays."""
     sys.stdout.flush()
     sys.stderr.flush()
     for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and the program would inherit that
@@ -56,18 +45,18 @@ def replace_process(kernel: str, command: list[str], variables: dict[str, str]) 
     program = command[0]
     try:
         os.execvpe(program, [_named(program, variables), *command[1:]], variables)  # noqa: S606 (the purpose)
-    except FileNotFoundError as error:
-        if shutil.which(program, path=variables["PATH"]):
-            raise ProgramNotStarted(
-                f"{program} cannot be started: the interpreter in its first line does not exist.", NOT_STARTED
-            ) from error
-        raise ProgramNotStarted(
-            f"{program!r} was not found: neither in the environment of kernel {kernel}, nor elsewhere on PATH. Install "
-            f"the Python package that brings it with: tfkernels exec {kernel} -- pip install PACKAGE",
-            NOT_FOUND,
-        ) from error
     except OSError as error:
-        raise ProgramNotStarted(f"{program} cannot be started: {error.strerror}.", NOT_STARTED) from error
+        code, problem = NOT_STARTED, f"{program} cannot be started: {error.strerror}."
+        if isinstance(error, FileNotFoundError) and shutil.which(program, path=variables["PATH"]):
+            problem = f"{program} cannot be started: the interpreter in its first line does not exist."
+        elif isinstance(error, FileNotFoundError):
+            code = NOT_FOUND
+            problem = (
+                f"{program!r} was not found: neither in the environment of kernel {kernel}, nor elsewhere on PATH. "
+                f"Install the Python package that brings it with: tfkernels exec {kernel} -- pip install PACKAGE"
+            )
+    complain(problem)
+    raise Exit(code)
 
 
 def _named(program: str, variables: dict[str, str]) -> str:

@@ -6,14 +6,16 @@ from typing import Any
 
 from tfkernels.comparison import Comparison, compare
 from tfkernels.errors import TFKernelsError
-from tfprovisioner.batch.bisect.search import BAD, GOOD, SKIPPED
 from tfprovisioner.batch.outcomes import Executed, Failure
 from tfprovisioner.batch.recorded import Record
 from tfprovisioner.batch.report.verdicts import largest_error
-from tfprovisioner.errors import ProvisionError
+from tfprovisioner.errors import ProvisionError, Unusable
+
+GOOD, BAD, SKIPPED = "good", "bad", "skipped"
+"""The verdict on a release: as the good end, as the bad end, or impossible to test."""
 
 
-class SeveralRecords(ProvisionError):
+class SeveralRecords(Unusable):
     """The notebook records several results, and the user did not choose one."""
 
 
@@ -46,27 +48,26 @@ class Criterion:
         self, record: str | None = None, test: str | None = None, rtol: float | None = None, atol: float | None = None
     ) -> None:
         self.record = record
+        """``None`` until the first run, if the user chose none; empty if the notebook records nothing."""
         self.test = test
         self._rtol, self._atol = rtol, atol
         self._reference: tuple[str, Record, Any] | None = None
-        self._begun = False
 
     def __str__(self) -> str:
-        """In words. Without a choice of the user's, it is known after the first run."""
+        """In words."""
         if self.test is not None:
             return f"whether {self.test} is true after the last cell"
-        if self.record is not None:
+        if self.record:
             return f"what the notebook records as {self.record!r}"
-        return "whether the notebook runs to its end" if self._begun else "what the notebook records"
+        return "what the notebook records" if self.record is None else "whether the notebook runs to its end"
 
     def decide(self, release: str, executed: Executed, records: Sequence[Record]) -> Trial:
         """The verdict on a run. Recorded tolerances take precedence. Raises ``SeveralRecords``."""
-        if not self._begun and self.test is None and self.record is None:
+        if self.test is None and self.record is None:
             if len(records) > 1:
                 names = ", ".join(repr(record.name) for record in records)
                 raise SeveralRecords(f"The notebook records several results. Choose one with --record: {names}")
-            self.record = records[0].name if records else None
-        self._begun = True
+            self.record = records[0].name if records else ""
         verdict, why, comparison = self._verdict(release, executed, records)
         outcome = executed.outcome
         return Trial(release, verdict, why, outcome.python, outcome.seconds, comparison)
@@ -75,7 +76,7 @@ class Criterion:
         self, release: str, executed: Executed, records: Sequence[Record]
     ) -> tuple[str, str, Comparison | None]:
         failure = executed.outcome.failure
-        if self.record is not None:
+        if self.record:
             record = next((record for record in records if record.name == self.record), None)
             if record is None:
                 return SKIPPED, _line(failure) if failure else f"it records nothing as {self.record!r}", None
