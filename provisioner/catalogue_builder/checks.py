@@ -17,43 +17,24 @@ def absent(what: str) -> NoReturn:
     sys.exit(NOT_IN_THIS_RELEASE)
 
 
-def tensorflow() -> Any:
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
-    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    import tensorflow as tf
-
-    return tf
-
-
-def graph() -> Any:
-    """TensorFlow, if the release works with sessions."""
-    tf = tensorflow()
-    return tf if tf.__version__.startswith("1.") else None
-
-
-def has_keras() -> bool:
-    tf = tensorflow()
-    return hasattr(tf, "keras") or hasattr(tf.contrib, "keras")
+def has_sessions() -> bool:
+    return bool(tf.__version__.startswith("1."))
 
 
 def keras() -> Any:
-    """Keras as this release has it: ``tf.keras`` from 1.4 on, ``tf.contrib.keras`` in 1.1 to 1.3."""
-    if not has_keras():
-        absent("Keras came with 1.1")
-    tf = tensorflow()
-    return tf.keras if hasattr(tf, "keras") else tf.contrib.keras
+    """Keras as this release has it: ``tf.keras`` from 1.4 on, ``tf.contrib.keras`` in 1.1 to 1.3, ``None`` in 1.0."""
+    return tf.keras if hasattr(tf, "keras") else getattr(tf.contrib, "keras", None)
 
 
 def data() -> Any:
-    import numpy as np
-
-    random = np.random.RandomState(0)
-    x = random.rand(64, 5, 3).astype("float32")
+    x = np.random.RandomState(0).rand(64, 5, 3).astype("float32")
     return x, x.sum(axis=(1, 2))[:, None]
 
 
 def model(kind: str, *arguments: Any) -> Any:
     """Of a layer of a kind, which knows the shape of the data, and a dense one."""
+    if keras() is None:
+        absent("Keras came with 1.1")
     layers = keras().layers
     layer = getattr(layers, kind)
     keras_3 = getattr(keras(), "__version__", "2").startswith("3.")
@@ -65,7 +46,6 @@ def model(kind: str, *arguments: Any) -> Any:
 
 def minimise(loss: Any, steps: int) -> Any:
     """Gradient steps in a session; the loss before and after."""
-    tf = tensorflow()
     step = tf.train.GradientDescentOptimizer(0.01).minimize(loss)
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
@@ -76,49 +56,41 @@ def minimise(loss: Any, steps: int) -> Any:
 
 
 def check_import() -> None:
-    print(tensorflow().__version__)
+    print(tf.__version__)
 
 
 def check_op() -> None:
-    import numpy as np
-
-    tf, session = tensorflow(), graph()
     x = np.arange(6, dtype="float32").reshape(2, 3)
     product = tf.matmul(tf.constant(x), tf.constant(x.T))
-    if session:
-        with session.Session() as running:
-            product = running.run(product)
+    if has_sessions():
+        product = tf.Session().run(product)
     assert np.array_equal(np.asarray(product), x.dot(x.T)), product
 
 
 def check_fit() -> None:
     """Gradient steps: in a session where that is the way of the release, and with Keras where there is Keras."""
-    tf = graph()
     x, y = data()
-    if tf:
+    if has_sessions():
         weights = tf.Variable(tf.zeros([15, 1]))
         before, after = minimise(tf.reduce_mean(tf.square(tf.matmul(tf.constant(x.reshape(-1, 15)), weights) - y)), 10)
         assert after < before
-    if has_keras():
+    if keras() is not None:
         history = model("Flatten").fit(x, y, epochs=3, verbose=0).history["loss"]
         assert history[-1] < history[0], history
 
 
 def check_lstm() -> None:
     x, y = data()
-    if has_keras():
+    if keras() is not None:
         made = model("LSTM", 4)
         made.fit(x, y, epochs=1, verbose=0)
         assert made.predict(x, verbose=0).shape == (64, 1)
-        return
-    tf = tensorflow()
-    outputs, _ = tf.nn.dynamic_rnn(tf.contrib.rnn.BasicLSTMCell(4), tf.constant(x), dtype=tf.float32)
-    minimise(tf.reduce_mean(tf.square(outputs[:, -1, :1] - y)), 1)
+    else:
+        outputs, _ = tf.nn.dynamic_rnn(tf.contrib.rnn.BasicLSTMCell(4), tf.constant(x), dtype=tf.float32)
+        minimise(tf.reduce_mean(tf.square(outputs[:, -1, :1] - y)), 1)
 
 
 def check_h5() -> None:
-    import numpy as np
-
     x, y = data()
     made = model("Flatten")
     made.fit(x, y, epochs=1, verbose=0)
@@ -130,26 +102,24 @@ def check_h5() -> None:
 
 
 def check_data() -> None:
-    tf, session = tensorflow(), graph()
     if not hasattr(tf, "data"):
         absent("tf.data came with 1.4")
     batches = tf.data.Dataset.from_tensor_slices(list(range(6))).map(lambda x: x * x).batch(4)
-    if session:
-        following = batches.make_one_shot_iterator().get_next()
-        with session.Session() as running:
-            found = [running.run(following).tolist() for _ in range(2)]
+    if has_sessions():
+        following, session = batches.make_one_shot_iterator().get_next(), tf.Session()
+        found = [session.run(following).tolist() for _ in range(2)]
     else:
         found = [batch.numpy().tolist() for batch in batches]
     assert found == [[0, 1, 4, 9], [16, 25]], found
 
 
 def check_tensorboard() -> None:
+    made, (x, y) = model("Flatten"), data()
     callback = getattr(keras().callbacks, "TensorBoard", None)
     if callback is None:
         absent("its Keras has no TensorBoard callback")
-    x, y = data()
     with tempfile.TemporaryDirectory() as folder:
-        model("Flatten").fit(x, y, epochs=1, verbose=0, callbacks=[callback(log_dir=folder)])
+        made.fit(x, y, epochs=1, verbose=0, callbacks=[callback(log_dir=folder)])
         files = [name for _, _, names in os.walk(folder) for name in names]
     assert any("tfevents" in name for name in files), files
 
@@ -160,4 +130,8 @@ CHECKS = {
 }
 
 if __name__ == "__main__":
+    os.environ.update(TF_CPP_MIN_LOG_LEVEL="2", CUDA_VISIBLE_DEVICES="-1")
+    import numpy as np
+    import tensorflow as tf
+
     CHECKS[sys.argv[1]]()

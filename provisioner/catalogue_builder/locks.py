@@ -101,40 +101,15 @@ def simplified(pins: Iterable[str], release: Release) -> list[str]:
 
 
 def _marker(platforms: dict[str, list[str]], release: Release) -> str:
-    """A marker that holds on these Pythons of these platforms."""
+    """A marker that holds on these Pythons of these platforms; empty if these are all."""
     groups: dict[tuple[str, ...], list[str]] = {}
     for platform, pythons in platforms.items():
         groups.setdefault(tuple(pythons), []).append(platform)
     clauses = []
     for of, where in groups.items():
-        parts = [_pythons(of, release), _systems(where, release)]
-        clauses.append(" and ".join(part for part in parts if part))
-    return clauses[0] if len(clauses) == 1 else " or ".join(f"({clause})" for clause in clauses)
-
-
-def _pythons(chosen: Iterable[str], release: Release) -> str:
-    known = sorted(release.pythons, key=Version)
-    indices = sorted(known.index(python) for python in chosen)
-    first, last = indices[0], indices[-1]
-    if indices != list(range(first, last + 1)):
-        exactly = [f"python_version == '{known[index]}'" for index in indices]
-        return f"({' or '.join(exactly)})"
-    if first == last and len(known) > 1:
-        return f"python_version == '{known[first]}'"
-    bounds = [f"python_version >= '{known[first]}'"] if first else []
-    bounds += [f"python_version < '{known[last + 1]}'"] if last + 1 < len(known) else []
-    return " and ".join(bounds)
-
-
-def _systems(chosen: Iterable[str], release: Release) -> str:
-    if set(chosen) == set(release.platforms):
-        return ""
-    clauses = []
-    systems: dict[str, list[str]] = {}
-    for platform in release.platforms:
-        systems.setdefault(f"sys_platform == '{locks.MACHINES[platform]['sys_platform']}'", []).append(platform)
-    for system, platforms in systems.items():
-        those = [platform for platform in platforms if platform in chosen]
-        machines = [f"platform_machine == '{locks.MACHINES[platform]['platform_machine']}'" for platform in those]
-        clauses += [system] if those == platforms else [f"({system} and {machine})" for machine in machines]
-    return clauses[0] if len(clauses) == 1 else f"({' or '.join(clauses)})"
+        versions = [f"python_version == '{python}'" for python in sorted(of, key=Version)]
+        machines = [catalogue.machine_marker(name) for name in where]
+        both = ((versions, release.pythons), (machines, release.platforms))
+        parts = [part for part, every in both if len(part) < len(every)]
+        clauses.append(" and ".join(f"({' or '.join(part)})" if len(part) > 1 else part[0] for part in parts))
+    return " or ".join(clauses)

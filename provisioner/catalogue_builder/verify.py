@@ -23,9 +23,9 @@ from tfprovisioner.catalogue.releases import Release
 from tfprovisioner.catalogue.verified import Result
 from tfprovisioner.environments.installed import installed
 from tfprovisioner.environments.request import InstallRequest
-from tfprovisioner.environments.store import Environment
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.kernelspecs import install
+from tfprovisioner.kernelspecs.install import Installed
 
 TIMEOUT = 300.0
 """Seconds for one check; a bad import can hang."""
@@ -46,9 +46,11 @@ slider = ipywidgets.IntSlider(7)
 slider
 """
 
-_NO_WIDGETS = f"{verified.ABSENT}: ipywidgets 8 needs Python 3.7"
-
 _VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+class Absent(Exception):
+    """The release came before the feature."""
 
 
 def verify(release: Release, python: str, say: Callable[[str], None]) -> Result:
@@ -58,14 +60,6 @@ def verify(release: Release, python: str, say: Callable[[str], None]) -> Result:
     seconds: dict[str, float] = {}
     packages: dict[str, str] = {}
     size = 0
-
-    def attempt(name: str, check: Callable[[], str]) -> None:
-        say(name)
-        started = time.monotonic()
-        outcomes[name] = check()
-        if name in ("import", "kernel"):
-            seconds[name] = round(time.monotonic() - started, 1)
-
     with _own_folders():
         started = time.monotonic()
         try:
@@ -77,12 +71,12 @@ def verify(release: Release, python: str, say: Callable[[str], None]) -> Result:
             seconds["install"] = round(time.monotonic() - started, 1)
             size, found = made.environment.size, installed(made.environment.folder)
             packages = {name: found[name].version for name in sorted(found) if name in _PACKAGES}
-            for name in checks.CHECKS:
-                attempt(name, partial(_check, made.environment, name))
-            attempt("kernel", partial(_outcome, _kernel, made.name))
-            attempt("values", partial(_outcome, _values, made.name))
-            there = "ipywidgets" in packages
-            attempt("widgets", partial(_outcome, _widgets, made.name) if there else lambda: _NO_WIDGETS)
+            for name, check in _CHECKS.items():
+                say(name)
+                started = time.monotonic()
+                outcomes[name] = _outcome(check, made)
+                if name in ("import", "kernel"):
+                    seconds[name] = round(time.monotonic() - started, 1)
     return Result(
         version=release.version,
         python=python,
@@ -106,42 +100,50 @@ def _own_folders() -> Iterator[None]:
             yield
 
 
-def _check(environment: Environment, name: str) -> str:
-    command = [str(environment.python), "-I", str(Path(checks.__file__)), name]
-    variables = env_vars.cleaned(os.environ)
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            done = subprocess.run(
-                command, cwd=folder, env=variables, stdin=subprocess.DEVNULL, capture_output=True,
-                text=True, errors="replace", timeout=TIMEOUT, check=False,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            return f"no answer within {TIMEOUT:.0f} s"
-    if done.returncode == 0:
-        return "ok"
-    absent = done.returncode == checks.NOT_IN_THIS_RELEASE
-    last = ((done.stdout if absent else done.stderr) or "?").strip().splitlines()[-1]
-    return f"{verified.ABSENT}: {last}" if absent else f"exit code {done.returncode}: {last}"
-
-
-def _outcome(check: Callable[[str], None], kernel: str) -> str:
+def _outcome(check: Callable[[Installed], None], made: Installed) -> str:
     try:
-        check(kernel)
+        check(made)
+    except Absent as absent:
+        return f"{verified.ABSENT}: {absent}"
     except Exception as error:  # noqa: BLE001 (whatever it is, it is the result)
         return " ".join(f"{type(error).__name__}: {error}".split())[:500]
     return "ok"
 
 
-def _kernel(name: str) -> None:
+def _in_environment(name: str, made: Installed) -> None:
+    """One of the checks that a plain process of the environment does."""
+    command = [str(made.environment.python), "-I", str(Path(checks.__file__)), name]
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            command, cwd=folder, env=env_vars.cleaned(os.environ), stdin=subprocess.DEVNULL, capture_output=True,
+            text=True, errors="replace", timeout=TIMEOUT, check=False,
+        )  # fmt: skip
+    if done.returncode == checks.NOT_IN_THIS_RELEASE:
+        raise Absent(done.stdout.strip().splitlines()[-1])
+    assert done.returncode == 0, f"exit code {done.returncode}: {done.stderr.strip()[-300:]}"
+
+
+def _kernel(made: Installed) -> None:
     """As a notebook's own kernel, through the kernelspec and our launcher."""
-    with run_kernel(kernel_name=name, startup_timeout=120) as client:
+    with run_kernel(kernel_name=made.name, startup_timeout=120) as client:
         text = _text(_run(client, _OP))
     assert "product 11.0" in text, text[-300:]
 
 
-def _widgets(name: str) -> None:
+def _values(made: Installed) -> None:
+    """As the other kernel of a magic: an array goes there and comes back."""
+    sent = np.arange(12.0, dtype="float32").reshape(3, 4)
+    with tfkernels.kernel(made.name) as other:
+        other["x"] = sent
+        other.run("y = x * 2")
+        assert np.array_equal(other["y"], sent * 2)
+
+
+def _widgets(made: Installed) -> None:
     """A slider is shown, and is moved as a page moves it."""
-    with run_kernel(kernel_name=name, startup_timeout=120) as client:
+    if "ipywidgets" not in installed(made.environment.folder):
+        raise Absent("ipywidgets 8 needs Python 3.7")
+    with run_kernel(kernel_name=made.name, startup_timeout=120) as client:
         contents = _run(client, _SLIDER)
         views = [content["data"][_VIEW] for content in contents if _VIEW in content.get("data", {})]
         assert len(views) == 1, _text(contents)[-300:]
@@ -163,10 +165,9 @@ def _text(contents: Iterable[dict[str, Any]]) -> str:
     return "".join(content.get("text") or "\n".join(content.get("traceback", [])) for content in contents)
 
 
-def _values(name: str) -> None:
-    """As the other kernel of a magic: an array goes there and comes back."""
-    sent = np.arange(12.0, dtype="float32").reshape(3, 4)
-    with tfkernels.kernel(name) as other:
-        other["x"] = sent
-        other.run("y = x * 2")
-        assert np.array_equal(other["y"], sent * 2)
+_CHECKS: dict[str, Callable[[Installed], None]] = {
+    **{name: partial(_in_environment, name) for name in checks.CHECKS},
+    "kernel": _kernel,
+    "values": _values,
+    "widgets": _widgets,
+}

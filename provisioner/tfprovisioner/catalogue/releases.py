@@ -6,7 +6,6 @@ import json
 import platform
 import re
 import sys
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -81,7 +80,8 @@ class Release:
         if not rest or not self.cpu_on:
             own = [plain if rest else small]
         else:
-            own = [f"{small} ; {_marker(self.cpu_on)}", f"{plain} ; {_marker(rest)}"]
+            pairs = ((small, self.cpu_on), (plain, rest))
+            own = [f"{name} ; {' or '.join(map(machine_marker, platforms))}" for name, platforms in pairs]
         return (*own, *_rules(pins.WITH, self.version))
 
     @property
@@ -105,19 +105,17 @@ class Release:
     @property
     def machines(self) -> list[str]:
         """Its platforms, as environment markers."""
-        return [_marker([name]) for name in self.platforms]
+        return [machine_marker(name) for name in self.platforms]
 
 
 def _rules(table: tuple[Rule, ...], version: str) -> tuple[str, ...]:
     return tuple(rule.requirement for rule in pins.applying(table, version))
 
 
-def _marker(platforms: Iterable[str]) -> str:
-    machines = (locks.MACHINES[name] for name in platforms)
-    return " or ".join(
-        f"(sys_platform == '{machine['sys_platform']}' and platform_machine == '{machine['platform_machine']}')"
-        for machine in machines
-    )
+def machine_marker(platform: str) -> str:
+    """The environment marker (PEP 508) of a platform."""
+    machine = locks.MACHINES[platform]
+    return f"(sys_platform == '{machine['sys_platform']}' and platform_machine == '{machine['platform_machine']}')"
 
 
 def platform_name() -> str:
