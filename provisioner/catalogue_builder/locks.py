@@ -74,10 +74,9 @@ def run_uv(
 def heading_of(release: Release) -> list[str]:
     """The comments above its lock: what its versions follow from."""
     applying = rules.applying((*rules.BOUNDS, *rules.SOURCES, *rules.INSTEAD), release.version)
-    beside = (rule.requirement for rule in rules.applying(rules.WITH, release.version))
     return [
         f"TensorFlow {release.version}, Python {', '.join(release.pythons)}; by `make catalogue`",
-        f"with {', '.join(beside)}; because of",
+        f"with {', '.join(rules.requirements(rules.WITH, release.version))}; because of",
         *(f"{rule.requirement}: {rule.because}" for rule in applying),
     ]
 

@@ -19,8 +19,7 @@ from tfkernels.client import kernelspecs
 from tfkernels.client.kernel import Kernel
 from tfprovisioner.catalogue import locks
 from tfprovisioner.environments import store, verify
-from tfprovisioner.environments.recipe import Recipe
-from tfprovisioner.environments.request import InstallRequest
+from tfprovisioner.environments.request import InstallRequest, Recipe
 from tfprovisioner.environments.verify import probe
 from tfprovisioner.errors import BadKernelName, BuildFailed, ProvisionError
 from tfprovisioner.kernelspecs import gc, install

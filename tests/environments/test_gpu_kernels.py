@@ -12,8 +12,7 @@ import pytest
 
 from tests.support.commands import tfkernels
 from tfkernels import env_vars
-from tfprovisioner.environments.recipe import Recipe
-from tfprovisioner.environments.request import InstallRequest
+from tfprovisioner.environments.request import InstallRequest, Recipe
 from tfprovisioner.environments.store import Environment
 from tfprovisioner.kernelspecs import write as kernelspec
 

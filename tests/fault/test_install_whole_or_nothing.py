@@ -23,7 +23,7 @@ from tests.support.commands import built, command, in_a_mount, left, tfkernels
 from tests.support.notebooks import run_cells, text
 from tests.support.waiting import eventually
 from tfprovisioner.environments import store
-from tfprovisioner.environments.build import BACKENDS
+from tfprovisioner.environments.backends import BACKENDS
 from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.environments.verify import probe
 from tfprovisioner.kernelspecs import parallel_install

@@ -11,8 +11,7 @@ import pytest
 from tfprovisioner.catalogue import locks
 from tfprovisioner.catalogue import releases as catalogue
 from tfprovisioner.environments.installed import PARTS, TENSORFLOWS
-from tfprovisioner.environments.recipe import Recipe
-from tfprovisioner.environments.request import InstallRequest
+from tfprovisioner.environments.request import InstallRequest, Recipe
 from tfprovisioner.environments.store import Environment
 from tfprovisioner.errors import NoGPU
 from tfprovisioner.gpu import cuda

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 
 from tfprovisioner.cli import install
-from tfprovisioner.environments.build import BACKENDS
-from tfprovisioner.environments.recipe import Recipe
-from tfprovisioner.environments.request import InstallRequest
+from tfprovisioner.environments.backends import BACKENDS
+from tfprovisioner.environments.request import InstallRequest, Recipe
 from tfprovisioner.kernelspecs.display_name import display_name, order_of
 
 

@@ -17,8 +17,7 @@ from tfkernels.client.kernelspecs import KernelSpec
 from tfkernels.errors import UnknownKernel
 from tfprovisioner.catalogue import releases
 from tfprovisioner.environments import build, store
-from tfprovisioner.environments.recipe import Recipe
-from tfprovisioner.environments.request import InstallRequest, made_by
+from tfprovisioner.environments.request import InstallRequest, Recipe, made_by
 from tfprovisioner.errors import BrokenEnvironment, ProvisionError
 from tfprovisioner.kernelspecs import health
 from tfprovisioner.kernelspecs import write as kernelspec

@@ -80,3 +80,8 @@ INSTEAD = (
 def applying(rules: Iterable[Rule], version: str) -> tuple[Rule, ...]:
     """The rows of one of the tables that hold for a release."""
     return tuple(rule for rule in rules if SpecifierSet(rule.releases).contains(version, prereleases=True))
+
+
+def requirements(rules: Iterable[Rule], version: str) -> tuple[str, ...]:
+    """Their requirements."""
+    return tuple(rule.requirement for rule in applying(rules, version))

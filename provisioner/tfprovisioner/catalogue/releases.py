@@ -12,7 +12,6 @@ from pathlib import Path
 from packaging.version import Version
 
 from tfprovisioner.catalogue import locks, pins, verified
-from tfprovisioner.catalogue.pins import Rule
 from tfprovisioner.catalogue.verified import Result
 from tfprovisioner.errors import NoWheels, UnknownRelease
 
@@ -69,7 +68,7 @@ class Release:
     @property
     def build_from_source(self) -> tuple[str, ...]:
         """Packages that have no wheel. All others are installed from wheels only, so that no foreign code runs."""
-        return tuple(requirement.split("==")[0] for requirement in _rules(pins.SOURCES, self.version))
+        return tuple(requirement.split("==")[0] for requirement in pins.requirements(pins.SOURCES, self.version))
 
     @property
     def requirements(self) -> tuple[str, ...]:
@@ -82,17 +81,17 @@ class Release:
         else:
             pairs = ((small, self.cpu_on), (plain, rest))
             own = [f"{name} ; {' or '.join(map(machine_marker, platforms))}" for name, platforms in pairs]
-        return (*own, *_rules(pins.WITH, self.version))
+        return (*own, *pins.requirements(pins.WITH, self.version))
 
     @property
     def constraints(self) -> tuple[str, ...]:
         """Limits for the packages of the lock."""
-        return _rules((*pins.BOUNDS, *pins.SOURCES), self.version)
+        return pins.requirements((*pins.BOUNDS, *pins.SOURCES), self.version)
 
     @property
     def overrides(self) -> tuple[str, ...]:
         """Requirements in place of a package's own."""
-        return _rules(pins.INSTEAD, self.version)
+        return pins.requirements(pins.INSTEAD, self.version)
 
     @property
     def marker(self) -> str:
@@ -106,10 +105,6 @@ class Release:
     def machines(self) -> list[str]:
         """Its platforms, as environment markers."""
         return [machine_marker(name) for name in self.platforms]
-
-
-def _rules(table: tuple[Rule, ...], version: str) -> tuple[str, ...]:
-    return tuple(rule.requirement for rule in pins.applying(table, version))
 
 
 def machine_marker(platform: str) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Backend(str, Enum):
-    """The values of ``--backend``: the names in ``build.BACKENDS``."""
+    """The values of ``--backend``: the names in ``backends.BACKENDS``."""
 
     uv = "uv"
     conda = "conda"

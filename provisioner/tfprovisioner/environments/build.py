@@ -3,30 +3,20 @@
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
 from tfprovisioner.catalogue import releases
-from tfprovisioner.environments import bytecode, conda_packages, resolve, store, verify, wheels
-from tfprovisioner.environments.recipe import Recipe
-from tfprovisioner.environments.request import InstallRequest
+from tfprovisioner.environments import bytecode, resolve, store, verify
+from tfprovisioner.environments.backends import BACKENDS
+from tfprovisioner.environments.request import InstallRequest, Recipe
 from tfprovisioner.environments.store import Environment
 from tfprovisioner.errors import BrokenEnvironment, BuildFailed, NoWheels
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons.choose import Interpreter
 from tfprovisioner.system import files, locking
-
-BACKENDS: dict[str, Callable[[InstallRequest, Interpreter, Path, Reporter], bool]] = {
-    "uv": wheels.create,
-    "conda": conda_packages.create,
-}
-"""Each fills an empty folder with a Python, TensorFlow and what a kernel needs, and need not clean up.
-
-Returns whether the package index had to be asked, because not all was in uv's cache or a folder of wheels.
-Raises ``BuildFailed``.
-"""
 
 
 @contextmanager

@@ -3,11 +3,10 @@
 import contextlib
 import filecmp
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
-from tfprovisioner.environments import installed, store
-from tfprovisioner.environments.recipe import Recipe
+from tfprovisioner.environments import store
+from tfprovisioner.environments.request import Recipe
 from tfprovisioner.environments.store import Environment
 
 
@@ -16,21 +15,17 @@ def take_over(folder: Path, recipe: Recipe) -> None:
 
     One environment of the same release has nearly all; without one, all others give theirs.
     """
-    used = [environment for environment in _compiled(recipe.python) if environment.recipe != recipe]
+    others = (store.load(other) for other in store.root().glob("*"))
+    used = [
+        other
+        for other in others
+        if other is not None and other.recipe.python == recipe.python and other.recipe != recipe
+        if any(other.folder.glob("lib/python*/site-packages/tensorflow/__pycache__/__init__.*.pyc"))
+    ]
     alike = [environment for environment in used if environment.recipe.tensorflow == recipe.tensorflow]
     for environment in alike[:1] or used:
         with contextlib.suppress(OSError):  # it is deleted just now, or on a disk without hard links
             _link(environment, folder)
-
-
-def _compiled(minor: str) -> Iterator[Environment]:
-    """The environments with a Python (``3.7``) in which modules of TensorFlow are compiled."""
-    for folder in store.root().glob("*"):
-        environment = store.load(folder)
-        if environment is not None and environment.recipe.python == minor:
-            sites = installed.site_packages(folder)
-            if any(True for site in sites for _ in site.glob("tensorflow/__pycache__/__init__.*.pyc")):
-                yield environment
 
 
 def _link(environment: Environment, folder: Path) -> None:

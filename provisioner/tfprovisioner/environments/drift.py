@@ -8,9 +8,9 @@ from pathlib import Path
 
 from tfprovisioner.conda import solve
 from tfprovisioner.environments import installed, resolve
+from tfprovisioner.environments.backends import LOCK
 from tfprovisioner.environments.installed import Package
 from tfprovisioner.environments.store import Environment
-from tfprovisioner.environments.wheels import LOCK
 
 _SEEDS = frozenset({"pip", "setuptools", "wheel"})
 _SHOWN = 3
@@ -46,19 +46,10 @@ def of(environment: Environment) -> Drift:
     locked = resolve.pinned(text, environment.python_version)
     found = installed.installed(environment.folder)
     # No lock of wheels names the seeds of environments, and what conda installs beside them.
-    extra = [
-        package
-        for name, package in found.items()
-        if name not in locked and name not in _SEEDS and package.installer != "conda"
-    ]
+    own = (package for package in found.values() if package.name not in _SEEDS and package.installer != "conda")
     damage = {name: package.damage() for name, package in found.items()}
-    return Drift(
-        added=_added(extra),
-        changed=_changed(locked, {name: package.version for name, package in found.items()}),
-        missing=tuple(f"{name} is missing" for name in locked if name not in found),
-        edited=_files(damage, "was changed"),
-        deleted=_files(damage, "is missing"),
-    )
+    now = {name: package.version for name, package in found.items()}
+    return _between(locked, now, _asked_for(package for package in own if package.name not in locked), damage)
 
 
 def _of_conda(folder: Path) -> Drift:
@@ -78,14 +69,14 @@ def _of_conda(folder: Path) -> Drift:
     }
     now = {name: str(records[name]["version"]) for name in there}
     now |= {name: package.version for name, package in of_pip.items()}
-    lost = {name: [f"{file} is missing" for file in records[name]["files"] if _is_lost(folder, file)] for name in there}
+    files = {name: [file for file in records[name]["files"] if not file.endswith(".pyc")] for name in there}
+    lost = {
+        name: [f"{file} is missing" for file in own if not os.path.lexists(folder / file)]
+        for name, own in files.items()
+    }
     new = sorted(f"{name}=={now[name]}" for name in there - listed.keys())
-    return Drift(
-        added=(*new, *_added(package for name, package in of_pip.items() if name not in listed)),
-        changed=_changed(listed, now),
-        missing=tuple(f"{name} is missing" for name in listed if name not in now),
-        deleted=_files(lost, "is missing"),
-    )
+    asked_for = _asked_for(package for name, package in of_pip.items() if name not in listed)
+    return _between(listed, now, (*new, *asked_for), lost)
 
 
 def _descriptions(files: Iterable[str]) -> set[str]:
@@ -98,27 +89,28 @@ def _describes(path: Path) -> bool:
     return path.is_file() or any((path / name).exists() for name in ("METADATA", "PKG-INFO"))
 
 
-def _is_lost(folder: Path, file: str) -> bool:
-    return not file.endswith(".pyc") and not os.path.lexists(folder / file)
-
-
-def _added(extra: Iterable[Package]) -> tuple[str, ...]:
+def _asked_for(extra: Iterable[Package]) -> tuple[str, ...]:
     extra = sorted(extra, key=lambda package: package.name)
     named = [package for package in extra if package.asked_for] or extra
     return tuple(f"{package.name}=={package.version}" for package in named)
 
 
-def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
+def _between(
+    before: Mapping[str, str], now: Mapping[str, str], added: tuple[str, ...], damage: Mapping[str, list[str]]
+) -> Drift:
+    """By versions before and now, and what is wrong with the files of each package."""
     both = [name for name in before if name in now]
-    return tuple(f"{name} is {now[name]} instead of {before[name]}" for name in both if now[name] != before[name])
+    return Drift(
+        added=added,
+        changed=tuple(f"{name} is {now[name]} instead of {before[name]}" for name in both if now[name] != before[name]),
+        missing=tuple(f"{name} is missing" for name in before if name not in now),
+        edited=_files(damage, "was changed"),
+        deleted=_files(damage, "is missing"),
+    )
 
 
 def _files(damage: Mapping[str, list[str]], kind: str) -> tuple[str, ...]:
     """The packages with damage of one kind, each with some of the files."""
     found = {name: [file for file in files if kind in file] for name, files in damage.items()}
-    return tuple(f"{name}: {_some(files)}" for name, files in found.items() if files)
-
-
-def _some(files: list[str]) -> str:
-    more = f", and {len(files) - _SHOWN} more files" if len(files) > _SHOWN else ""
-    return ", ".join(files[:_SHOWN]) + more
+    more = {name: f", and {len(files) - _SHOWN} more files" if files[_SHOWN:] else "" for name, files in found.items()}
+    return tuple(f"{name}: {', '.join(files[:_SHOWN])}{more[name]}" for name, files in found.items() if files)

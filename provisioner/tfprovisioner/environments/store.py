@@ -13,8 +13,7 @@ from typing import Any
 import psutil
 from filelock import FileLock
 
-from tfprovisioner.environments.recipe import Recipe
-from tfprovisioner.environments.request import InstallRequest
+from tfprovisioner.environments.request import InstallRequest, Recipe
 from tfprovisioner.system import data_dir
 from tfprovisioner.system.files import replace_text
 

@@ -16,9 +16,8 @@ from tfkernels import env_vars
 from tfprovisioner.catalogue import releases
 from tfprovisioner.conda.activation import activation
 from tfprovisioner.environments import installed
-from tfprovisioner.environments.recipe import Recipe
-from tfprovisioner.environments.request import InstallRequest
-from tfprovisioner.environments.wheels import LOCK
+from tfprovisioner.environments.backends import LOCK
+from tfprovisioner.environments.request import InstallRequest, Recipe
 from tfprovisioner.errors import BrokenEnvironment
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons import find
@@ -82,17 +81,18 @@ def check(request: InstallRequest, recipe: Recipe, folder: Path, fetched: bool, 
 
     ``fetched``: the index had to be asked for some of its files.
     """
-    python, library = folder / "bin" / "python", _library(folder)
-    verified = not fetched and not request.rebuild and not needs_import_check(recipe)
-    if verified and library is not None and _is_verified_lock(request, recipe, folder):
-        report.step("checking: its files, TensorFlow's libraries")
-        with ThreadPoolExecutor(1) as beside, contextlib.suppress(BrokenEnvironment):  # the import says more of it
-            comparing = beside.submit(_damage, folder)
-            version = load_library(python, library)
-            damage = comparing.result()
-            if not damage:
-                return version
-            report.note(f"some files differ from the installed ones, so it is imported: {', '.join(damage[:3])}")
+    python = folder / "bin" / "python"
+    if not fetched and not request.rebuild and not needs_import_check(recipe) and _is_verified(request, recipe, folder):
+        # TensorFlow's library that loads all its others
+        for library in sorted(folder.glob("lib/python*/site-packages/tensorflow*/python/_pywrap_tensorflow*.so"))[:1]:
+            report.step("checking: its files, TensorFlow's libraries")
+            with ThreadPoolExecutor(1) as beside, contextlib.suppress(BrokenEnvironment):  # the import says more of it
+                comparing = beside.submit(_damage, folder)
+                version = load_library(python, library)
+                damage = comparing.result()
+                if not damage:
+                    return version
+                report.note(f"some files differ from the installed ones, so it is imported: {', '.join(damage[:3])}")
     report.step("checking: importing TensorFlow, running an op")
     require_import_check(recipe)  # an interrupt does not say that it would have passed
     version = probe(python).python
@@ -116,19 +116,14 @@ def _import_check_mark(recipe: Recipe) -> Path:
     return data_dir.home() / "import-check" / f"{recipe.tensorflow}-py{recipe.python}"
 
 
-def _is_verified_lock(request: InstallRequest, recipe: Recipe, folder: Path) -> bool:
+def _is_verified(request: InstallRequest, recipe: Recipe, folder: Path) -> bool:
     """Whether the installed lock is the one that the catalogue has seen working on this platform."""
-    result = request.catalogue_entry.result(recipe.python)
+    release = request.catalogue_entry
+    result = release.result(recipe.python)
     if recipe.backend != "uv" or result is None or result.platform != releases.platform_name():
         return False
     passed = all(result.checks.get(name) == "ok" for name in _CATALOGUE_CHECKS)
-    return passed and (folder / LOCK).read_text(encoding="utf-8") == request.catalogue_entry.lock
-
-
-def _library(folder: Path) -> Path | None:
-    """TensorFlow's library that loads all its others."""
-    found = (site.glob("tensorflow*/python/_pywrap_tensorflow*.so") for site in installed.site_packages(folder))
-    return next((path for paths in found for path in sorted(paths)), None)
+    return passed and (folder / LOCK).read_text(encoding="utf-8") == release.lock
 
 
 def _damage(folder: Path) -> list[str]:

@@ -12,8 +12,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from tfprovisioner.environments import installed, store
-from tfprovisioner.environments.recipe import Recipe
-from tfprovisioner.environments.request import EXISTING
+from tfprovisioner.environments.request import EXISTING, Recipe
 from tfprovisioner.environments.store import Environment
 from tfprovisioner.environments.verify import probe
 from tfprovisioner.errors import BrokenEnvironment, NoInterpreter, UnknownEnvironment

@@ -15,8 +15,7 @@ from tfprovisioner.catalogue import releases
 from tfprovisioner.conda import channels
 from tfprovisioner.environments import drift, store, verify
 from tfprovisioner.environments.drift import Drift
-from tfprovisioner.environments.recipe import Recipe
-from tfprovisioner.environments.request import EXISTING, InstallRequest, made_by
+from tfprovisioner.environments.request import EXISTING, InstallRequest, Recipe, made_by
 from tfprovisioner.environments.verify import Findings, gpus_seen, probe
 from tfprovisioner.errors import BrokenEnvironment, UnknownRelease
 from tfprovisioner.gpu import devices

@@ -1,0 +1,115 @@
+"""The backends: each fills an empty folder with a Python, TensorFlow and what a kernel needs, by uv or from conda."""
+
+import contextlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from tfprovisioner.catalogue import pins, releases
+from tfprovisioner.conda import channels, solve
+from tfprovisioner.conda.channels import PackageRequest, Subject
+from tfprovisioner.environments import resolve
+from tfprovisioner.environments.request import InstallRequest
+from tfprovisioner.environments.requirements import divided, holding
+from tfprovisioner.errors import BuildFailed, PackageNotInChannels
+from tfprovisioner.gpu import cuda
+from tfprovisioner.progress import Reporter
+from tfprovisioner.pythons import from_conda
+from tfprovisioner.pythons.choose import Interpreter
+from tfprovisioner.system import uv
+
+LOCK = "requirements.txt"
+"""In the environment's folder: exactly which wheels were put into it."""
+
+_NAMES = {"matplotlib": "matplotlib-base"}
+"""Conda's other name for the same package."""
+
+
+def by_uv(request: InstallRequest, interpreter: Interpreter, folder: Path, report: Reporter) -> bool:
+    """A standard virtual environment of wheels, every one of them checked against its hash."""
+    with contextlib.ExitStack() as held:
+        python = interpreter.path
+        if interpreter.source == "conda":
+            wanted = from_conda.ensured(interpreter.version, request.channels, request.conda, report)
+            python = held.enter_context(wanted)
+        report.step(f"creating an environment with Python {interpreter.version}")
+        chosen = [str(python)] if python else [interpreter.version, "--managed-python"]
+        uv.run(["venv", "--no-project", str(folder), "--python", *chosen], folder.parent, report.uv_says)
+    return _install_wheels(request, interpreter, folder, report)
+
+
+def by_conda(request: InstallRequest, interpreter: Interpreter, folder: Path, report: Reporter) -> bool:
+    """Conda packages; or conda's Python and wheels, for releases that the channels lack."""
+    release, version = request.catalogue_entry, interpreter.version
+    taken, python = channels.chosen(request.channels), f"python={version}"
+    if request.gpu:  # TensorFlow's own builds, and conda's CUDA where there are no wheels of it
+        solve.fill(folder, PackageRequest(taken, (python, *cuda.by_conda(release))), request.conda, report)
+        return _install_wheels(request, interpreter, folder, report)
+    # In the newest versions that go together: a channel's Python 3.7 ends with other ones than the wheels for it.
+    asked, limits = divided(sorted(request.extras))
+    beside = (name for _, name, _ in holding(pins.requirements(pins.WITH, release.version), version))
+    wanted = PackageRequest(
+        channels=taken,
+        specs=(
+            python,
+            f"tensorflow=={release.version}",
+            *(_NAMES.get(name, name) for name in beside),
+            *_specs(asked, version),
+        ),
+        bounds=_specs(pins.requirements(pins.BOUNDS, release.version), version),
+        subject=Subject("tensorflow", release.version, interpreter.minor),
+        limits=_specs(limits, version),
+    )
+    try:
+        solve.fill(folder, wanted, request.conda, report)
+    except PackageNotInChannels as missing:
+        if releases.platform_name() not in release.platforms:
+            raise BuildFailed(
+                f"{missing}; nor has TensorFlow {release.version} wheels for {releases.platform_name()}. Nothing was "
+                f"changed. Name a channel that has it with --channel, or take another release: tfkernels releases"
+            ) from missing
+        report.note(f"{missing}. It is made of conda's Python and wheels instead")
+        solve.fill(folder, PackageRequest(taken, (python,)), request.conda, report)
+        return _install_wheels(request, interpreter, folder, report)
+    return True  # or not: its programs do not say
+
+
+BACKENDS: dict[str, Callable[[InstallRequest, Interpreter, Path, Reporter], bool]] = {"uv": by_uv, "conda": by_conda}
+"""Each returns whether the package index had to be asked, because not all was in uv's cache or a folder of wheels.
+
+It need not clean up. Raises ``BuildFailed``.
+"""
+
+
+def _specs(lines: Iterable[str], python: str) -> tuple[str, ...]:
+    """Pip's requirements in conda's words, without those for other Pythons. Raises ``BuildFailed``."""
+    specs = []
+    for line, _, requirement in holding(lines, python):
+        if requirement.url or requirement.extras:
+            raise BuildFailed(f"{line!r} is more than a name and versions, which is all that conda understands.")
+        specs.append(f"{requirement.name}{requirement.specifier}".lower())
+    return tuple(specs)
+
+
+def _install_wheels(request: InstallRequest, interpreter: Interpreter, folder: Path, report: Reporter) -> bool:
+    """Puts the packages into an environment that has a Python, and says whether the index had to be asked."""
+    uv.check_settings()
+    release, python, lock = request.catalogue_entry, folder / "bin" / "python", folder / LOCK
+    if request.extras:
+        report.step(f"resolving {', '.join(sorted(request.extras))} together with what was verified")
+    lock.write_text(resolve.lock(request, interpreter, python, folder, report), encoding="utf-8")
+    report.step(f"installing TensorFlow {release.version}")
+    arguments = ["pip", "install", "--python", str(python), "--require-hashes", *resolve.only_wheels(release)]
+    # The lock is complete, and in it rules have overruled what some packages say that they need.
+    arguments += ["--no-deps"]
+    # What is built is built with pinned and hashed tools as well.
+    arguments += ["--build-constraints", str(lock), "--requirements", str(lock)]
+    # Hashes decide what is installed, so the index is not asked for news of packages that are all in uv's cache: that
+    # takes longer than to install them, and a network.
+    try:
+        uv.run([*arguments, "--offline"], folder, report.uv_says)
+    except BuildFailed:
+        if uv.offline():
+            raise
+        uv.run(arguments, folder, report.uv_says)  # if not because something was missing, this will tell
+        return True
+    return False
