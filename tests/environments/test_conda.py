@@ -21,7 +21,7 @@ from tfprovisioner.catalogue import releases
 from tfprovisioner.conda import channels as names
 from tfprovisioner.conda import solve as prefixes
 from tfprovisioner.conda import user_conda
-from tfprovisioner.conda.channels import PackageRequest, Subject
+from tfprovisioner.conda.channels import PackageRequest
 from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import BuildFailed, NoWheels, PackageNotInChannels
 from tfprovisioner.kernelspecs import doctor, install
@@ -266,11 +266,9 @@ def test_conda_releases_for_another_python_are_explained(server: Server, place: 
     del content["packages"]["tensorflow-1.15.5-py37_0.tar.bz2"]
     index.write_text(json.dumps(content))
     replaced.write(place / "served")
-    subject = Subject("tensorflow", "1.15.5", "3.7")
+    wanted = PackageRequest((server.url,), ("python=3.7",), tensorflow=("1.15.5", "3.7"))
     with pytest.raises(PackageNotInChannels, match=r"is there for Python 3\.8 \(--python takes one\), not for 3\.7"):
-        prefixes.install(
-            place / "prefix", PackageRequest((server.url,), ("python=3.7",), (), subject), Reporter("test")
-        )
+        prefixes.install(place / "prefix", wanted, Reporter("test"))
     assert not (place / "prefix").exists()
 
 

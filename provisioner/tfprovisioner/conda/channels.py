@@ -19,15 +19,6 @@ _DEFAULTS = ("https://repo.anaconda.com/pkgs/main", "https://repo.anaconda.com/p
 
 
 @dataclass(frozen=True)
-class Subject:
-    """The package that a prefix is made for, in one version, for one Python."""
-
-    name: str
-    version: str
-    python: str
-
-
-@dataclass(frozen=True)
 class PackageRequest:
     """The packages that a prefix gets."""
 
@@ -36,7 +27,8 @@ class PackageRequest:
     """Packages to install: ``python=3.7``."""
     bounds: tuple[str, ...] = ()
     """Limits for packages that others bring, ``numpy<=1.18``; dropped if there is no solution otherwise."""
-    subject: Subject | None = None
+    tensorflow: tuple[str, str] | None = None
+    """The version that ``specs`` have, and the Python that it must be there for (``3.7``)."""
     limits: tuple[str, ...] = ()
     """The user's limits; never dropped."""
 

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import unquote, urlsplit
 
 sys.path.insert(0, sys.argv[1])
@@ -35,31 +35,34 @@ def main() -> None:
         os.environ.update(NO_PROXY="", no_proxy="")
     try:
         asyncio.run(_work(request))
-    except _Refused as refusal:
-        _say("failed", kind=refusal.kind, text=str(refusal))
     except Exception as error:  # noqa: BLE001 - py-rattler has forty classes without a common base
-        _say("failed", kind=_kind(error), text=str(error))
-    sys.stdout.flush()
+        _fail(_kind(error), str(error))
     os._exit(0)
-
-
-class _Refused(Exception):
-    def __init__(self, kind: str, text: str) -> None:
-        super().__init__(text)
-        self.kind = kind
 
 
 async def _work(request: dict[str, Any]) -> None:
     sources = [rattler.Channel(url) for url in request["channels"]]
     source = rattler.SourceConfig(cache_action="force-cache-only" if request["offline"] else "cache-or-fetch")
     gateway = rattler.Gateway(default_config=source)
-    subject = request["subject"]
-    if subject is not None:
-        versions, pythons = await _what_is_there(gateway, sources, subject)
-        if not fnmatch.filter(versions, subject["version"]) or (pythons and subject["python"] not in pythons):
+    if request["tensorflow"] is not None:
+        version, python = request["tensorflow"]
+        versions, pythons = await _what_is_there(gateway, sources, version)
+        if not fnmatch.filter(versions, version) or (pythons and python not in pythons):
             _say("lacks", versions=versions, pythons=pythons)
             return
-    records = await _solved(gateway, sources, request["specs"], request["bounds"], request["limits"])
+    virtual = rattler.VirtualPackage.detect(rattler.VirtualPackageOverrides.from_env())
+
+    async def solved(constraints: list[str]) -> list[Any]:
+        return await rattler.solve(
+            sources, request["specs"], gateway=gateway, virtual_packages=virtual, constraints=constraints
+        )
+
+    try:
+        records = await solved([*request["bounds"], *request["limits"]])
+    except SolverError:
+        if not request["bounds"]:
+            raise
+        records = await solved(request["limits"])
     for record in records:
         _check(record)
     _say("solved", packages=len(records), bytes=sum(record.size or 0 for record in records))
@@ -69,12 +72,12 @@ async def _work(request: dict[str, Any]) -> None:
 
 
 async def _what_is_there(
-    gateway: rattler.Gateway, sources: list[rattler.Channel], subject: dict[str, str]
+    gateway: rattler.Gateway, sources: list[rattler.Channel], version: str
 ) -> tuple[list[str], list[str]]:
-    """The versions of a package in the channels, and the Pythons that the requested one was built for."""
-    found = await gateway.query(sources, [rattler.Subdir.current(), "noarch"], [subject["name"]], recursive=False)
+    """The versions of TensorFlow in the channels, and the Pythons that the requested one was built for."""
+    found = await gateway.query(sources, [rattler.Subdir.current(), "noarch"], ["tensorflow"], recursive=False)
     records = [record for channel in found for record in channel]
-    builds = [record for record in records if fnmatch.fnmatch(str(record.version), subject["version"])]
+    builds = [record for record in records if fnmatch.fnmatch(str(record.version), version)]
     minors = {minor for record in builds for minor in _minors(record)}
     numbers = sorted({str(record.version) for record in records}, key=rattler.Version)
     return numbers, sorted(minors, key=rattler.Version)
@@ -87,35 +90,21 @@ def _minors(record: Any) -> list[str]:
     return [match[1] for match in required if match] or ([f"{from_build[1]}.{from_build[2]}"] if from_build else [])
 
 
-async def _solved(
-    gateway: rattler.Gateway, sources: list[rattler.Channel], specs: list[str], bounds: list[str], limits: list[str]
-) -> list[Any]:
-    virtual = rattler.VirtualPackage.detect(rattler.VirtualPackageOverrides.from_env())
-    try:
-        return await rattler.solve(
-            sources, specs, gateway=gateway, virtual_packages=virtual, constraints=[*bounds, *limits]
-        )
-    except SolverError:
-        if not bounds:
-            raise
-        return await _solved(gateway, sources, specs, [], limits)
-
-
 def _check(record: Any) -> None:
     """Checks what py-rattler does not: files of this machine, and that there is a hash at all."""
     expected = record.sha256 or record.md5
     if expected is None:
-        raise _Refused("hash", f"{record.file_name} has no checksum in its channel's index")
+        _fail("hash", f"{record.file_name} has no checksum in its channel's index")
     parts = urlsplit(record.url)
     if parts.scheme == "file":
         path = Path(unquote(parts.path))
         if not path.is_file():
-            raise _Refused("other", f"there is no {path}")
+            _fail("other", f"there is no {path}")
         # All that an old channel has is MD5.
         known = hashlib.sha256 if record.sha256 else hashlib.md5
         actual = known(path.read_bytes()).digest()
         if actual != expected:
-            raise _Refused("hash", f"hash mismatch: {record.url} is {actual.hex()}, its index says {expected.hex()}")
+            _fail("hash", f"hash mismatch: {record.url} is {actual.hex()}, its index says {expected.hex()}")
 
 
 class _Reporter(rattler.InstallerReporter):
@@ -153,6 +142,11 @@ def _kind(error: Exception) -> str:
 
 def _say(event: str, **facts: Any) -> None:
     print(json.dumps({"event": event, **facts}), flush=True)
+
+
+def _fail(kind: str, text: str) -> NoReturn:
+    _say("failed", kind=kind, text=text)
+    os._exit(0)
 
 
 def _end_with(parent: int) -> None:

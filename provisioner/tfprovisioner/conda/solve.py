@@ -62,7 +62,8 @@ def install(prefix: Path, request: PackageRequest, report: Reporter) -> None:
 
     A process that is killed leaves a prefix that the same call repairs; our callers throw it away.
     """
-    report.step(f"solving, with the packages of {channels.shown(request.channels)}")
+    names = channels.shown(request.channels)
+    report.step(f"solving, with the packages of {names}")
     task = {
         **asdict(request),
         "prefix": str(prefix),
@@ -71,14 +72,26 @@ def install(prefix: Path, request: PackageRequest, report: Reporter) -> None:
     }
     for event in _events(task, rattler_folder.ensured(report)):
         if event["event"] == "lacks":
-            raise PackageNotInChannels(_missing(request, event["versions"], event["pythons"]))
+            version, python = request.tensorflow or ("", "")
+            there, pythons = event["versions"][-6:], event["pythons"]
+            raise PackageNotInChannels(
+                f"{names}: tensorflow {version} is there for Python {', '.join(pythons)} (--python takes one), not for "
+                f"{python}"
+                if pythons
+                else f"{names}: no tensorflow {version}; there is {', '.join(there) or 'none at all'}"
+            )
         if event["event"] == "solved":
             report.step(f"fetching and linking {event['packages']} conda packages, {event['bytes'] / 1e6:,.0f} MB")
             report.fetched(0, event["bytes"])
         elif event["event"] == "fetched":
             report.fetched(event["bytes"])
         elif event["event"] == "failed":
-            raise BuildFailed(_explanation(event["kind"], event["text"]))
+            cause, remedy = _CAUSES[event["kind"]]
+            remedy = _OFFLINE if event["kind"] == "network" and uv.offline() else remedy
+            raise BuildFailed(
+                f"Building the environment failed, and nothing was changed: {cause}. {remedy}; then run the same "
+                f"command again. The report was:\n{redacted(event['text'])}"
+            )
 
 
 def _events(task: dict[str, Any], rattler: Path) -> Iterator[dict[str, Any]]:
@@ -127,24 +140,3 @@ def _write_explicit(prefix: Path) -> None:
         f"{channels.public(record['url'])}#{record.get('sha256') or record.get('md5')}" for record in records(prefix)
     ]
     (prefix / EXPLICIT).write_text("\n".join(["@EXPLICIT", *lines, ""]), encoding="utf-8")
-
-
-def _explanation(kind: str, text: str) -> str:
-    cause, remedy = _CAUSES[kind]
-    if kind == "network" and uv.offline():
-        remedy = _OFFLINE
-    return (
-        f"Building the environment failed, and nothing was changed: {cause}. {remedy}; then run the same command "
-        f"again. The report was:\n{redacted(text)}"
-    )
-
-
-def _missing(request: PackageRequest, versions: list[str], pythons: list[str]) -> str:
-    subject, names = request.subject, channels.shown(request.channels)
-    assert subject is not None
-    if pythons:
-        return (
-            f"{names}: {subject.name} {subject.version} is there for Python {', '.join(pythons)} (--python takes one), "
-            f"not for {subject.python}"
-        )
-    return f"{names}: no {subject.name} {subject.version}; there is {', '.join(versions[-6:]) or 'none at all'}"

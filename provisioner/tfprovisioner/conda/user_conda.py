@@ -63,30 +63,22 @@ def install(program: Path, prefix: Path, request: PackageRequest, report: Report
             f"{program} cannot limit the versions of packages that are not asked for ({', '.join(request.limits)}, of "
             f"a file of constraints). Omit that file, or --conda-exe."
         )
-    report.step(f"{identity(program)} solves and installs, with the packages of {channels.shown(request.channels)}")
+    names = channels.shown(request.channels)
+    report.step(f"{identity(program)} solves and installs, with the packages of {names}")
+    command = [program, "create", "--yes", "--prefix", prefix, "--override-channels"]
+    command += [word for channel in request.channels for word in ("--channel", channel)]
+    command += ["--strict-channel-priority", *(["--offline"] if uv.offline() else []), *request.specs]
+    # The environment is ours: the user's program does not list it.
+    variables = {**os.environ, "CONDA_REGISTER_ENVS": "false"}
     output = ""
     # TensorFlow asks for the bounded packages anyway, so that installing them changes nothing else.
     for bounds in dict.fromkeys([request.bounds, ()]):
-        code, output = _create(program, prefix, request.channels, (*request.specs, *bounds))
-        if code == 0 and search.is_environment(prefix):
+        with subprocesses.started([*command, *bounds], env=variables, stderr=subprocess.STDOUT) as process:
+            output, _ = process.communicate()
+        if process.returncode == 0 and search.is_environment(prefix):
             return
         shutil.rmtree(prefix, ignore_errors=True)
-    subject = request.subject
-    if subject is not None and re.search(_ABSENT, output) and subject.name in output:
-        raise PackageNotInChannels(
-            f"{channels.shown(request.channels)}: no {subject.name} {subject.version} for {subject.python}"
-        )
+    if request.tensorflow is not None and re.search(_ABSENT, output) and "tensorflow" in output:
+        raise PackageNotInChannels(f"{names}: no tensorflow {' for '.join(request.tensorflow)}")
     tail = redacted("\n".join(output.strip().splitlines()[-12:]))
     raise BuildFailed(f"{program} could not make the environment, and nothing was changed. Its last lines:\n{tail}")
-
-
-def _create(program: Path, prefix: Path, taken: tuple[str, ...], specs: tuple[str, ...]) -> tuple[int, str]:
-    command = [str(program), "create", "--yes", "--prefix", str(prefix), "--override-channels"]
-    for channel in taken:
-        command += ["--channel", channel]
-    command += ["--strict-channel-priority", *(["--offline"] if uv.offline() else []), *specs]
-    # The environment is ours: the user's program does not list it.
-    variables = {**os.environ, "CONDA_REGISTER_ENVS": "false"}
-    with subprocesses.started(command, env=variables, stderr=subprocess.STDOUT) as process:
-        output, _ = process.communicate()
-    return process.returncode, output

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tfprovisioner.catalogue import pins, releases
 from tfprovisioner.conda import channels, solve
-from tfprovisioner.conda.channels import PackageRequest, Subject
+from tfprovisioner.conda.channels import PackageRequest
 from tfprovisioner.environments import resolve
 from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.environments.requirements import divided, holding
@@ -56,7 +56,7 @@ def by_conda(request: InstallRequest, interpreter: Interpreter, folder: Path, re
             *_specs(asked, version),
         ),
         bounds=_specs(pins.requirements(pins.BOUNDS, release.version), version),
-        subject=Subject("tensorflow", release.version, interpreter.minor),
+        tensorflow=(release.version, interpreter.minor),
         limits=_specs(limits, version),
     )
     try:
