@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from tests.support.comparisons import only
 from tfkernels.comparison import DEFAULTS, compare
-from tfkernels.comparison.statistics import blocks
-from tfkernels.comparison.statistics.sample import SIZE, positions
+from tfkernels.comparison.statistics import one_pass
+from tfkernels.comparison.statistics.chart_data import SIZE, positions
 
 settings.register_profile("kernels", deadline=None, suppress_health_check=list(HealthCheck))
 settings.load_profile("kernels")
@@ -138,6 +138,8 @@ def test_integers_in_lists_and_under_patterns_are_exact() -> None:
     assert found.max_relative_error.error == 0.5
     assert (found.min_atol, found.worst.index) == (100, (1,))
     assert only({"n": np.array([200])}, {"n": np.array([100])}, rtol={"n": found.min_rtol}).passed
+    one, two = {"n": np.array([7, 9], "u1")}, {"n": np.array([8, 9], "u1")}
+    assert only(one, two, atol={"n": 2}).statistics.min_rtol == 0, "an atol that is an integer does not wrap around"
 
 
 @given(data=st.data(), dtypes=st.lists(npst.integer_dtypes() | npst.unsigned_integer_dtypes(), min_size=2, max_size=2))
@@ -214,7 +216,7 @@ def test_values_too_far_apart_for_their_dtype() -> None:
     a, b = np.array([3e38, 1], "f4"), np.array([-3e38, -1], "f4")
     assert only(a, b, rtol=1.5, atol=0).statistics.mismatched == 2
     found = only(a, b, rtol=1.5, atol=0).statistics
-    assert found.max_absolute_error.error == pytest.approx(6e38)
+    assert found.max_absolute_error.error == found.furthest.error == pytest.approx(6e38)
     assert found.max_relative_error.error == pytest.approx(2)
     assert only(a, b, rtol=2.1, atol=0).passed
     a, b = np.array([1.5e308, 1]), np.array([-1.5e308, -1])
@@ -222,13 +224,13 @@ def test_values_too_far_apart_for_their_dtype() -> None:
 
 
 def test_exploded_values() -> None:
-    a = np.zeros(blocks.UNIT * 2, np.float32)
+    a = np.zeros(one_pass.UNIT * 2, np.float32)
     b = a.copy()
     a[0], b[0], a[70_000], b[70_000] = 1e25, 1.1e25, 1e25, 0.9e25
     assert only(a, b).statistics.mismatched == 2
     assert only(a, b).statistics.cosine_similarity == pytest.approx(2.0 / math.sqrt(2 * 2.02), rel=1e-5)
-    large = np.zeros(blocks.UNIT * 4)
-    large[:: blocks.UNIT] = 1.5e308
+    large = np.zeros(one_pass.UNIT * 4)
+    large[:: one_pass.UNIT] = 1.5e308
     assert only(large, large * 0).statistics.mismatched == 4
     assert only(large, large * 0).statistics.cosine_similarity is None
 
@@ -269,16 +271,16 @@ def test_neither_block_size_nor_cores_change_a_result(
     dtype: str, special: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     random = np.random.RandomState(1)
-    a = (random.standard_normal(7 * blocks.UNIT + 123) * 100).astype(dtype)
+    a = (random.standard_normal(7 * one_pass.UNIT + 123) * 100).astype(dtype)
     b = (a * (1 + 1e-3 * random.standard_normal(a.size))).astype(dtype)
     if special and np.dtype(dtype).kind != "i":
-        b[blocks.UNIT * 2 + 5] = np.nan
-        a[blocks.UNIT * 5] = np.inf
+        b[one_pass.UNIT * 2 + 5] = np.nan
+        a[one_pass.UNIT * 5] = np.inf
     results = set()
-    for block, cores in ((1, 1), (1 << 30, 1), (blocks.BLOCK, 1), (blocks.BLOCK, 4), (1, 3)):
-        monkeypatch.setattr(blocks, "BLOCK", block)
-        monkeypatch.setattr(blocks, "CORES", cores)
-        monkeypatch.setattr(blocks, "PARALLEL_FROM", 0)
+    for block, cores in ((1, 1), (1 << 30, 1), (one_pass.BLOCK, 1), (one_pass.BLOCK, 4), (1, 3)):
+        monkeypatch.setattr(one_pass, "BLOCK", block)
+        monkeypatch.setattr(one_pass, "CORES", cores)
+        monkeypatch.setattr(one_pass, "PARALLEL_FROM", 0)
         results.add(repr(only(a, b, rtol=1e-3, atol=1e-3)))
     assert len(results) == 1
 

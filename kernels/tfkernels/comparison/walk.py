@@ -10,12 +10,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tfkernels.comparison.contents import Parts, as_leaf, describe, evaluate, kind, parts_of, shape
-from tfkernels.comparison.dtypes import is_number, narrower, precision
+from tfkernels.comparison.dtypes import is_number, narrower
 from tfkernels.comparison.result import CLOSE, DIFFERENT, EQUAL, EXTRA, MISSING, Extreme, Part, Sample, Statistics
-from tfkernels.comparison.statistics.error_image import error_image
-from tfkernels.comparison.statistics.exact import compare_exact, same
-from tfkernels.comparison.statistics.floats import compare_floats
-from tfkernels.comparison.statistics.sample import take_sample
+from tfkernels.comparison.statistics.chart_data import error_image, take_sample
+from tfkernels.comparison.statistics.equality import compare_others, same
+from tfkernels.comparison.statistics.numbers import compare_numbers
 from tfkernels.comparison.statistics.top_k import top_k_agreement
 from tfkernels.comparison.tolerances import DEFAULTS, Tolerance, Tolerances, chosen, default
 from tfkernels.errors import UsageError
@@ -97,10 +96,9 @@ class Walk:
     def _statistics(
         self, path: str, x: typing.Any, y: typing.Any, tolerance: Tolerance, sample: Sample | None
     ) -> Statistics:
-        exact = precision(x.dtype) is None and precision(y.dtype) is None
-        found = (compare_exact if exact else compare_floats)(x, y, tolerance, self.equal_nan)
         if sample is None:
-            return found
+            return compare_others(x, y, self.equal_nan)
+        found = compare_numbers(x, y, tolerance, self.equal_nan)
         ulps = sample.ulps
         return replace(
             found,

@@ -10,32 +10,30 @@ import typing
 
 import numpy as np
 
-from tfkernels.comparison.dtypes import DType
+from tfkernels.comparison.dtypes import narrower
 
-_SIGNED: dict[int, typing.Any] = {2: np.int16, 4: np.int32, 8: np.int64}
-_UNSIGNED: dict[int, typing.Any] = {2: np.uint16, 4: np.uint32, 8: np.uint64}
-
-
-def unit_dtype(dtype: DType) -> DType | None:
-    """The real dtype in whose units a dtype's distances are: its own, or that of its parts. ``None`` if it has none."""
-    if dtype.name in ("float16", "bfloat16", "float32", "float64"):
-        return dtype
-    return {"complex64": np.dtype(np.float32), "complex128": np.dtype(np.float64)}.get(dtype.name)
+_BITS = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8, "complex64": 4, "complex128": 8}
+"""Dtypes with units, and the bytes of a number, or of a complex number's parts."""
 
 
 def distances(first: typing.Any, second: typing.Any, out: typing.Any = None) -> typing.Any:
-    """Unsigned integers, one for each element of two contiguous arrays of one real dtype; infinity counts as a number,
-    NaN gives nonsense. ``out``: memory for them, of the dtype's size."""
-    size = first.dtype.itemsize
-    signed, unsigned = _SIGNED[size], _UNSIGNED[size]
-    i, j = first.view(signed), second.view(signed)
-    found = np.bitwise_xor(i, j, out=None if out is None else out.view(signed))
+    """Unsigned integers for the elements of two 1-D arrays, in units of the narrower dtype; ``None`` if it has none.
+
+    Of complex numbers the larger distance of their parts. Infinity counts as a number, NaN gives nonsense. ``out``:
+    memory for the distances, used if it fits.
+    """
+    unit = narrower(first.dtype, second.dtype)
+    size = _BITS.get(unit.name)
+    if size is None:
+        return None
+    with np.errstate(over="ignore"):
+        i, j = (np.ascontiguousarray(side.astype(unit, copy=False)).view(f"i{size}") for side in (first, second))
+    fits = out is not None and out.itemsize == size and len(i) <= len(out)
+    found = np.bitwise_xor(i, j, out=out[: len(i)].view(i.dtype) if fits else None)
     opposite = np.flatnonzero(found < 0) if found.size and found.min() < 0 else None
     np.subtract(i, j, out=found)
-    np.abs(found, out=found)
-    found = found.view(unsigned)
+    found = np.abs(found, out=found).view(f"u{size}")
     if opposite is not None:  # rare: only values about zero change their sign
-        magnitude = np.iinfo(signed).max
-        i, j = (bits[opposite] & magnitude for bits in (i, j))
-        found[opposite] = i.view(unsigned) + j.view(unsigned)
-    return found
+        i, j = ((bits[opposite] & np.iinfo(bits.dtype).max).view(found.dtype) for bits in (i, j))
+        found[opposite] = i + j
+    return np.maximum(found[::2], found[1::2]) if unit.kind == "c" else found

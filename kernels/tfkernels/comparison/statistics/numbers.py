@@ -1,60 +1,56 @@
-"""Errors of floats and complex numbers, in one pass over both arrays.
+"""Errors of numbers, in one pass over both arrays.
 
 Nearly all blocks have no NaN and no infinity. They take the short way, with memory that is used again.
 """
 
 from __future__ import annotations
 
-import functools
 import math
 
 import numpy as np
 
-from tfkernels.comparison.dtypes import DType, narrower, working
+from tfkernels.comparison.dtypes import DType, precision, working
 from tfkernels.comparison.result import Array, Statistics
 from tfkernels.comparison.statistics import ulp
-from tfkernels.comparison.statistics.blocks import UNIT, in_one_order, map_blocks
-from tfkernels.comparison.statistics.totals import Totals
+from tfkernels.comparison.statistics.one_pass import UNIT, Totals, one_pass
 from tfkernels.comparison.tolerances import Tolerance
 
 
-def compare_floats(baseline: Array, other: Array, tolerance: Tolerance, equal_nan: bool) -> Statistics:
-    """Statistics of two arrays of numbers, of one shape; they are computed in ``dtypes.working``."""
-    take, order = in_one_order(baseline, other)
-    number, unit = working(baseline.dtype, other.dtype), narrower(baseline.dtype, other.dtype)
+def compare_numbers(baseline: Array, other: Array, tolerance: Tolerance, equal_nan: bool) -> Statistics:
+    """Statistics of two arrays of numbers, of one shape.
 
-    def look(span: range) -> Totals:
-        with np.errstate(all="ignore"):  # what overflows shows as infinity, what underflows as zero
-            errors = Errors(number, unit, tolerance, equal_nan, min(span.step, baseline.size))
-            for start in span:
-                errors.look(*take(start, min(start + span.step, span.stop)), start)
-        return errors.totals
-
-    def error(x: Array, y: Array) -> float:
-        with np.errstate(all="ignore"):
-            return float(np.abs(np.asarray(x).astype(number) - np.asarray(y).astype(number)))
-
-    totals = functools.reduce(Totals.add, map_blocks(baseline.size, number.itemsize, look))
-    return totals.statistics(baseline, other, order, error)
+    Floats and complex numbers are computed in ``dtypes.working``. The errors of integers and bools are exact, and then
+    float64.
+    """
+    exact = precision(baseline.dtype) is None and precision(other.dtype) is None
+    number = np.dtype(np.float64) if exact else working(baseline.dtype, other.dtype)
+    return one_pass(
+        baseline,
+        other,
+        number.itemsize,
+        lambda totals, length: Errors(totals, number, exact, tolerance, equal_nan, length).look,
+    )
 
 
 class Errors:
-    """One way through a stretch of two arrays, with the memory that it needs."""
+    """One way through some blocks of two arrays, with the memory that it needs."""
 
-    def __init__(self, number: DType, unit: DType, tolerance: Tolerance, equal_nan: bool, length: int) -> None:
-        self.totals = Totals()
-        self._number, self._unit, self._tolerance, self._equal_nan = number, unit, tolerance, equal_nan
+    def __init__(
+        self, totals: Totals, number: DType, exact: bool, tolerance: Tolerance, equal_nan: bool, length: int
+    ) -> None:
+        self._totals, self._number, self._exact = totals, number, exact
+        self._tolerance, self._equal_nan = tolerance, equal_nan
         real = np.empty(0, number).real.dtype
         self._rtol, self._atol = np.array([tolerance.rtol, tolerance.atol]).astype(real)
-        self._least, self._eps = np.nextafter(real.type(0), real.type(1)), float(np.finfo(real).eps)
+        self._eps = float(np.finfo(real).eps)
         # Below the absolute tolerance a relative error says nothing: 0 and 1e-30 differ by 100 %.
-        self._floor = max(self._atol, np.finfo(real).tiny)
+        self._floor = real.type(1) if exact else max(self._atol, np.finfo(real).tiny)
+        self._least = real.type(1) if exact else np.nextafter(real.type(0), real.type(1))
         self._error, self._magnitude, self._scratch = (np.empty(length, real) for _ in range(3))
 
     def look(self, x: Array, y: Array, start: int) -> None:
-        """At one block, whose first element has the flat index ``start``."""
         a, b = x.astype(self._number, copy=False), y.astype(self._number, copy=False)
-        error = self._absolute_errors(a, b)
+        error = _integer_errors(x, y).astype(self._number) if self._exact else self._absolute_errors(a, b)
         if np.isfinite(error.max()):
             self._finite(x, y, a, b, error, start)
             return
@@ -67,10 +63,6 @@ class Errors:
             return np.abs(a - b)
         error = np.subtract(a, b, out=self._error[: len(a)])
         return np.abs(error, out=error)
-
-    def _magnitudes(self, a: Array, b: Array) -> Array:
-        magnitude = np.abs(a, out=self._magnitude[: len(a)])
-        return np.maximum(magnitude, np.abs(b, out=self._scratch[: len(a)]), out=magnitude)
 
     def _careful(self, x: Array, y: Array, a: Array, b: Array, start: int) -> None:
         """At a unit of elements, some of which may be NaN or infinite, or too far apart for their dtype."""
@@ -86,8 +78,7 @@ class Errors:
         far = np.flatnonzero(finite & ~near)
         if len(far):
             number = np.promote_types(self._number, np.longdouble)
-            wide = Errors(number, self._unit, self._tolerance, self._equal_nan, len(far))
-            wide.totals = self.totals
+            wide = Errors(self._totals, number, False, self._tolerance, self._equal_nan, len(far))
             a_, b_ = a[far].astype(number), b[far].astype(number)
             wide._finite(x[far], y[far], a_, b_, wide._absolute_errors(a_, b_), far + start)
 
@@ -96,7 +87,7 @@ class Errors:
         kinds = [nan_a & nan_b, nan_a & ~nan_b, nan_b & ~nan_a, same, ~(nan_a | nan_b | same)]
         counts = [int(np.count_nonzero(kind)) for kind in kinds]
         fine = same | kinds[0] if self._equal_nan else same
-        totals = self.totals
+        totals = self._totals
         totals.non_finite = [one + two for one, two in zip(totals.non_finite, counts)]
         totals.mismatched += int(np.count_nonzero(~fine))
         if totals.irreconcilable is None and not fine.all():
@@ -104,11 +95,12 @@ class Errors:
 
     def _finite(self, x: Array, y: Array, a: Array, b: Array, error: Array, positions: int | Array) -> None:
         """At finite elements: ``x`` and ``y`` as they are, ``a`` and ``b`` in the working dtype."""
-        totals, scratch = self.totals, self._scratch[: len(a)]
+        totals, scratch = self._totals, self._scratch[: len(a)]
         totals.finite += len(a)
         largest = error.max()
         totals.absolute.offer(error, largest, positions)
-        magnitude = self._magnitudes(a, b)
+        magnitude = np.abs(a, out=self._magnitude[: len(a)])
+        np.maximum(magnitude, np.abs(b, out=scratch), out=magnitude)
         excess = np.multiply(magnitude, self._rtol, out=scratch)
         np.subtract(error, excess, out=excess)
         if not np.isfinite(largest):  # beyond the widest dtype: infinite against infinite is no agreement
@@ -128,16 +120,24 @@ class Errors:
             part = slice(low, low + UNIT)
             totals.absolute_sums.append(float(np.add.reduce(error[part])))
             totals.relative_sums.append(float(np.add.reduce(relative[part])))
-            totals.products.append(_products(a[part], b[part]))
-        self._ulps(x, y)
+            if not self._exact:
+                totals.products.append(_products(a[part], b[part]))
+        ulps = ulp.distances(x, y, scratch)
+        if ulps is not None:
+            totals.max_ulp = max(totals.max_ulp or 0, int(ulps.max()))
 
-    def _ulps(self, x: Array, y: Array) -> None:
-        real = ulp.unit_dtype(self._unit)
-        if real is not None:
-            x, y = (np.ascontiguousarray(values.astype(self._unit, copy=False)).view(real) for values in (x, y))
-            fits = real.itemsize == self._scratch.itemsize and len(x) <= len(self._scratch)
-            found = ulp.distances(x, y, self._scratch[: len(x)] if fits else None)
-            self.totals.max_ulp = max(self.totals.max_ulp, int(found.max()))
+
+def _integer_errors(x: Array, y: Array) -> Array:
+    """The absolute differences of integers or bools, unsigned and exact."""
+    if x.dtype.kind == y.dtype.kind == "b":
+        return (x != y).view(np.uint8)
+    x, y = (values if values.dtype.kind in "biu" else values.astype(np.int64) for values in (x, y))  # int4 and the like
+    common = np.result_type(x, y)
+    if common.kind == "f":  # uint64 and a signed one: nothing else of NumPy's holds both
+        return np.abs(x.astype(object) - y.astype(object))
+    x, y = x.astype(common, copy=False), y.astype(common, copy=False)
+    with np.errstate(over="ignore"):  # it wraps around to the right unsigned number
+        return np.where(x > y, x - y, y - x).view(f"u{common.itemsize}")
 
 
 def _products(a: Array, b: Array) -> tuple[float, float, float]:
