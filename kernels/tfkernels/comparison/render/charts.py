@@ -46,13 +46,14 @@ class Mark(typing.NamedTuple):
 
 
 class Chart(typing.NamedTuple):
-    """``description`` is for those who do not see it."""
+    """``description`` is for those who do not see it; ``size`` is that in a page, in pixels."""
 
     title: str
     description: str
     x: Axis
     y: Axis
     marks: typing.Sequence[Mark]
+    size: tuple[int, int]
 
 
 class HeatMap(typing.NamedTuple):
@@ -66,16 +67,22 @@ class HeatMap(typing.NamedTuple):
     high: float
 
 
-def error_histogram(sample: Sample) -> Chart | None:
-    """How many elements have which absolute error, both on log scales. ``None`` if there is no error."""
-    return _histogram("absolute error", sample, sample.errors, np.log10, BINS, "1e{}".format)
+Drawing = typing.Union[Chart, HeatMap]
 
 
-def ulp_histogram(sample: Sample) -> Chart | None:
-    """How many elements are how many units in the last place apart, both on log scales. ``None`` if none are."""
-    if sample.ulps is None:
-        return None
-    return _histogram("ULP distance", sample, sample.ulps, np.log2, 1, "2^{}".format)
+def of_part(part: Part) -> list[Drawing | None]:
+    """How many elements have which absolute error, and which ULP distance, and where in an image the errors are: those
+    that the values have. ``None`` instead of one in which nothing is to be seen."""
+    found = part.statistics
+    if found is None or found.sample is None:
+        return []
+    errors, ulps = found.sample.errors, found.sample.ulps
+    drawn: list[Drawing | None] = [_histogram("absolute error", found.sample, errors, np.log10, BINS, "1e{}".format)]
+    if ulps is not None:
+        drawn.append(_histogram("ULP distance", found.sample, ulps, np.log2, 1, "2^{}".format))
+    if found.picture is not None:
+        drawn.append(_heat_map(found.picture))
+    return drawn
 
 
 def _histogram(
@@ -86,7 +93,9 @@ def _histogram(
     bins: int,
     label: typing.Callable[[int], str],
 ) -> Chart | None:
-    values = np.asarray(values).astype(np.float64)
+    """On log scales."""
+    with np.errstate(over="ignore"):  # of longdouble
+        values = np.asarray(values).astype(np.float64)
     values = values[np.isfinite(values)]
     above = values[values > 0]
     if not above.size:
@@ -111,6 +120,7 @@ def _histogram(
         Axis(low - (0.2 if zeros else 0.04) * span, high, ticks),
         Axis(0, _height(most), heights),
         marks,
+        (258, 102),
     )
 
 
@@ -138,8 +148,8 @@ def growth(findings: Findings, names: bool = False) -> Chart:
     zero, unknown, edge = low - 0.15 * (high - low), high + 0.1 * (high - low), 0.05 * (high - low)
     marks = []
     for number, (side, parts) in enumerate(zip(sides, lines)):
-        shown = [(place, parts[place], _largest_error(parts[place])) for place in _strongest(parts)]
-        shown = [(place, part, error) for place, part, error in shown if error is not None or not part.passed]
+        strongest = [(place, parts[place], _largest_error(parts[place])) for place in _strongest(parts)]
+        shown = [(place, part, error) for place, part, error in strongest if error is not None or not part.passed]
         x = np.array([place + 1 for place, _, _ in shown])
         y = np.array([unknown if error is None else math.log10(error) if error else zero for _, _, error in shown])
         line = np.where([bool(error) for _, _, error in shown], y, math.nan)
@@ -161,6 +171,7 @@ def growth(findings: Findings, names: bool = False) -> Chart:
         Axis(0.5, len(longest) + 0.5, ticks),
         Axis(zero - edge, unknown + edge, [(zero, "0"), *((power, f"1e{power}") for power in _spread(low, high))]),
         marks,
+        (572, 178),
     )
 
 
@@ -184,7 +195,7 @@ def _strongest(parts: typing.Sequence[Part]) -> list[int]:
     return [max(range(at, min(at + group, len(parts))), key=strength) for at in range(0, len(parts), group)]
 
 
-def heat_map(picture: typing.Any) -> HeatMap | None:
+def _heat_map(picture: typing.Any) -> HeatMap | None:
     """Where in an image the errors are, on a log scale. ``None`` if there are none."""
     picture = np.asarray(picture).astype(np.float64)
     lost = ~np.isfinite(picture)

@@ -6,12 +6,12 @@ the values and their names is cut to one bounded line (``number_format``) and es
 
 from __future__ import annotations
 
-import html
 import typing
+from html import escape
 
 from tfkernels.comparison.render import charts, number_format, svg
-from tfkernels.comparison.render.rows import Gap, Row, described, first, limit_rows, passes, rows
-from tfkernels.comparison.render.wording import FIGURES, facts, figure, figures, headline, kinds
+from tfkernels.comparison.render.facts import FIGURES, facts
+from tfkernels.comparison.render.overview import Gap, Row, cells, headline, limit_rows, passes, path_of, rows
 from tfkernels.comparison.result import CLOSE, DIFFERENT, EQUAL, EXTRA, MISSING, Findings, Part
 
 # At most
@@ -71,13 +71,12 @@ def fragment(findings: Findings, style: str = "") -> str:
     """``render`` without ``STYLE``, for pages that have it once and show many comparisons."""
     everything = rows(findings)
     sign = "✓ passed" if findings.passed else "✗ failed"
-    content = [f"<p>{_tinted(sign, findings.passed)} {_escape(headline(findings))}</p>"]
+    content = [f"<p>{_tinted(sign, findings.passed)} {escape(headline(findings))}</p>"]
+    if len(everything) > 2:
+        content += [_figure(charts.growth(findings.against(side))) for side in findings.sides[:GROWTHS]]
     if len(findings.parts) == 1:
         content.append(_details(findings.parts[0], findings, drawn=True))
     elif everything:
-        if len(everything) > 2:
-            along = [charts.growth(findings.against(side)) for side in findings.sides[:GROWTHS]]
-            content += [_figure(svg.draw(chart, 572, 178), chart.title) for chart in along]
         content.append(_table(findings, limit_rows(everything, ROWS)))
     # MathJax would take names with dollar signs for formulas.
     return f'<div class="tfk tex2jax_ignore mathjax_ignore">{style}{"".join(content)}</div>'
@@ -85,52 +84,44 @@ def fragment(findings: Findings, style: str = "") -> str:
 
 def _table(findings: Findings, shown: list[Row | Gap]) -> str:
     several = len(findings.sides) > 1
-    parts = [part for row in shown if not isinstance(row, Gap) for part in row.values()]
-    by_need = sorted(parts, key=lambda part: part.passed)  # stable: those that failed first, in order
+    names = {side: number_format.line(side, 24) for side in findings.sides}
+    shown_rows = [row for row in shown if not isinstance(row, Gap)]
+    by_need = sorted((part for row in shown_rows for part in row.values()), key=lambda part: part.passed)  # stable
     detailed, drawn = ({id(part) for part in by_need[:most]} for most in (DETAILED, DRAWN))
-    head = ("path", "baseline", *(number_format.line(side, 24) for side in findings.sides)) if several else _HEAD
+    opened = next((row for row in shown_rows if not passes(row)), None)
+    head = ("path", "baseline", *names.values()) if several else _HEAD
     body = []
-    opened = False
     for row in shown:
         if isinstance(row, Gap):
-            body.append(f'<tr><td class="tfk-gap" colspan="{len(head)}">{_escape(str(row))}</td></tr>')
+            body.append(f'<tr><td class="tfk-gap" colspan="{len(head)}">{escape(str(row))}</td></tr>')
             continue
-        details = ""
-        for part in row.values():
-            if several and id(part) in detailed:
-                side = _escape(number_format.line(part.side, 24))
-                details += f'<p class="tfk-side"><b>{side}</b> {_verdict(part)}</p>'
-            if id(part) in detailed:
-                details += _details(part, findings, id(part) in drawn)
-        opening = not opened and not passes(row)
-        opened = opened or opening
-        if several:
-            cells = [_escape(number_format.path(described(row), 48))]
-            cells += [
-                f"{_verdict(row[side])} {_escape(figure(row[side]))}" if side in row else "" for side in findings.sides
-            ]
-        else:
-            part = first(row)
-            cells = [_verdict(part), *map(_escape, [number_format.path(kinds(part), 48), *figures(part)])]
-        body.append(_cells("td", [_path(first(row).path, details, opening), *cells], several))
-    titles = _cells('th scope="col"', [_escape(title) for title in head], several)
+        more = ""
+        for part in (part for part in row.values() if id(part) in detailed):
+            if several:
+                more += f'<p class="tfk-side"><b>{escape(names[part.side])}</b> {_verdict(part)}</p>'
+            more += _details(part, findings, id(part) in drawn)
+        columns = [_path(path_of(row), more, row is opened)]
+        for shown_part, text in cells(row, findings.sides, several):
+            verdict = "" if shown_part is None else f"{_verdict(shown_part)} "
+            columns.append(f"{verdict}{escape(number_format.path(text, 48))}".rstrip())
+        body.append(_row("td", columns, several))
+    titles = _row('th scope="col"', [escape(title) for title in head], several)
     return f'<div class="tfk-scroll"><table><thead>{titles}</thead><tbody>{"".join(body)}</tbody></table></div>'
 
 
-def _cells(tag: str, cells: typing.Sequence[str], several: bool) -> str:
-    classes = [""] * len(cells) if several else _CLASSES
-    shown = (f"<{tag}{kind}>{cell}</{tag[:2]}>" for kind, cell in zip(classes, cells))
-    return f"<tr>{''.join(shown)}</tr>"
+def _row(tag: str, columns: typing.Sequence[str], several: bool) -> str:
+    classes = [""] * len(columns) if several else _CLASSES
+    return f"<tr>{''.join(f'<{tag}{kind}>{cell}</{tag[:2]}>' for kind, cell in zip(classes, columns))}</tr>"
 
 
-def _path(path: str, more: str, opening: bool) -> str:
-    name = f"<code>{_escape(number_format.path(path, 48))}</code>"
+def _path(path: str, more: str, opened: bool) -> str:
+    name = f"<code>{escape(number_format.path(path, 48))}</code>"
     if len(path) > 48:
-        name = f'<span title="{_escape(number_format.path(path, 200))}">{name}</span>'
+        name = f'<span title="{escape(number_format.path(path, 200))}">{name}</span>'
     if not more:
         return name
     return (
-        f"<details{' open' if opening else ''}><summary>{name}</summary>"
+        f"<details{' open' if opened else ''}><summary>{name}</summary>"
         f'<div class="tfk-more"><div class="tfk-facts">{more}</div></div></details>'
     )
 
@@ -147,27 +138,12 @@ def _details(part: Part, findings: Findings, drawn: bool) -> str:
     known = facts(part, findings.baseline)
     if part.reason and (part.statistics is None or not part.statistics.mismatched):
         known.insert(0, ("reason", number_format.line(part.reason)))
-    text = "".join(f"<dt>{_escape(label)}</dt><dd>{_escape(value)}</dd>" for label, value in known)
-    return f"<dl>{text}</dl>{_charts(part) if drawn else ''}"
+    text = "".join(f"<dt>{escape(label)}</dt><dd>{escape(value)}</dd>" for label, value in known)
+    if not drawn or part.statistics is None or part.statistics.size < 2:
+        return f"<dl>{text}</dl>"
+    figures = "".join(_figure(chart) for chart in charts.of_part(part) if chart is not None)
+    return f"<dl>{text}</dl>" + (f'<div class="tfk-charts">{figures}</div>' if figures else "")
 
 
-def _charts(part: Part) -> str:
-    found = part.statistics
-    if found is None or found.size < 2:
-        return ""
-    drawn = []
-    if found.sample is not None:
-        histograms = (charts.error_histogram(found.sample), charts.ulp_histogram(found.sample))
-        drawn = [_figure(svg.draw(chart, 258, 102), chart.title) for chart in histograms if chart is not None]
-    heat = None if found.picture is None else charts.heat_map(found.picture)
-    if heat is not None:
-        drawn.append(_figure(svg.draw_heat_map(heat), heat.title))
-    return f'<div class="tfk-charts">{"".join(drawn)}</div>' if drawn else ""
-
-
-def _figure(chart: str, caption: str) -> str:
-    return f"<figure>{chart}<figcaption>{_escape(caption)}</figcaption></figure>"
-
-
-def _escape(text: typing.Any) -> str:
-    return html.escape(str(text), quote=True)
+def _figure(chart: charts.Drawing) -> str:
+    return f"<figure>{svg.draw(chart)}<figcaption>{escape(chart.title)}</figcaption></figure>"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import textwrap
 import typing
@@ -9,9 +10,9 @@ import typing
 import numpy as np
 
 from tfkernels.comparison.render import charts, number_format
-from tfkernels.comparison.render.charts import BARS, CIRCLES, CROSSES, LINE, RED, SIDES, VIOLET, Chart, HeatMap
+from tfkernels.comparison.render.charts import BARS, CIRCLES, CROSSES, LINE, RED, SIDES, VIOLET, Drawing, HeatMap
+from tfkernels.comparison.render.facts import facts, kinds
 from tfkernels.comparison.render.number_format import line
-from tfkernels.comparison.render.wording import facts, kinds
 from tfkernels.comparison.result import Findings, Part, Sample
 from tfkernels.comparison.tolerances import EXACT
 
@@ -79,24 +80,25 @@ def _panels(part: Part, baseline: str) -> list[Panel]:
         lines = [f"{part.verdict}: {line(part.reason, 200) or kinds(part)}"]
         lines += [f"{label}: {fact}" for label, fact in facts(part, baseline)]
         return [lambda axes: _say(axes, "\n".join(textwrap.fill(text, 56) for text in lines))]
-    sample, picture = found.sample, found.picture
+    sample = found.sample
     none = "no differences" if np.isfinite(sample.errors).any() else "no finite pairs of values"
-    panels: list[Panel] = [
-        lambda axes: _chart(axes, charts.error_histogram(sample), none),
-        lambda axes: _values(axes, sample, part, baseline),
-    ]
-    if sample.ulps is not None:
-        panels.append(lambda axes: _chart(axes, charts.ulp_histogram(sample), none))
-    if picture is not None:
-        panels.append(lambda axes: _heat_map(axes, charts.heat_map(picture)))
+    panels: list[Panel] = [functools.partial(_chart, chart=chart, otherwise=none) for chart in charts.of_part(part)]
+    panels.insert(1, lambda axes: _values(axes, sample, part, baseline))
     return panels
 
 
-def _chart(axes: Axes, chart: Chart | None, otherwise: str = "") -> None:
-    if chart is None:
-        _say(axes, otherwise)
+def _chart(axes: Axes, chart: Drawing | None, otherwise: str = "") -> None:
+    if chart is None or (isinstance(chart, HeatMap) and chart.lost.all()):
+        _say(axes, otherwise if chart is None else "NaN or infinity only")
         return
     _title(axes, chart.title)
+    if isinstance(chart, HeatMap):
+        shown = np.ma.masked_less(np.ma.masked_invalid(chart.exponents), chart.low)
+        image = axes.imshow(shown, cmap="magma_r", interpolation="nearest")
+        axes.figure.colorbar(image, ax=axes, label="log10 of the absolute error")
+        if chart.lost.any():
+            axes.plot(*np.nonzero(chart.lost)[::-1], "s", color=VIOLET, ms=3)
+        return
     for mark in chart.marks:
         if mark.kind == BARS:
             axes.bar(mark.x, mark.y, mark.size, color=mark.colour)
@@ -148,18 +150,6 @@ def _values(axes: Axes, sample: Sample, part: Part, baseline: str) -> None:
 def _real(values: typing.Any) -> typing.Any:
     values = np.asarray(values)
     return np.abs(values).astype(np.float64) if np.iscomplexobj(values) else values.astype(np.float64)
-
-
-def _heat_map(axes: Axes, heat: HeatMap | None) -> None:
-    if heat is None or heat.lost.all():
-        _say(axes, "no differences" if heat is None else "NaN or infinity only")
-        return
-    _title(axes, heat.title)
-    shown = np.ma.masked_less(np.ma.masked_invalid(heat.exponents), heat.low)
-    image = axes.imshow(shown, cmap="magma_r", interpolation="nearest")
-    axes.figure.colorbar(image, ax=axes, label="log10 of the absolute error")
-    if heat.lost.any():
-        axes.plot(*np.nonzero(heat.lost)[::-1], "s", color=VIOLET, ms=3)
 
 
 def _title(axes: Axes, title: str) -> None:

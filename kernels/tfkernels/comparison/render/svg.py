@@ -14,7 +14,7 @@ import zlib
 
 import numpy as np
 
-from tfkernels.comparison.render.charts import BARS, CIRCLES, CROSSES, LINE, RED, VIOLET, Chart, HeatMap, Mark
+from tfkernels.comparison.render.charts import BARS, CIRCLES, CROSSES, LINE, RED, VIOLET, Drawing, HeatMap, Mark
 
 _LEVELS = 14
 """Opacities of a heat map."""
@@ -22,8 +22,11 @@ _LEVELS = 14
 Scale = typing.Callable[[float], float]
 
 
-def draw(chart: Chart, width: int, height: int) -> str:
-    """An ``<svg>`` of this size in pixels."""
+def draw(chart: Drawing) -> str:
+    """An ``<svg>``, or an ``<img>`` of a heat map."""
+    if isinstance(chart, HeatMap):
+        return _heat_map(chart)
+    width, height = chart.size
     left, right, top, base = 44, width - 20, 18, height - 18
 
     def across(x: float) -> float:
@@ -72,8 +75,8 @@ def _text(x: float, y: float, text: str, anchor: str = "middle") -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{html.escape(text)}</text> '
 
 
-def draw_heat_map(heat: HeatMap) -> str:
-    """An ``<img>``: the stronger the larger the error; violet is NaN or infinity."""
+def _heat_map(heat: HeatMap) -> str:
+    """The stronger the larger the error; violet is NaN or infinity."""
     with np.errstate(invalid="ignore"):
         share = (heat.exponents - heat.low) / (heat.high - heat.low)
         levels = np.where(share >= 0, 1 + np.round(np.nan_to_num(share) * (_LEVELS - 1)), 0)
@@ -89,14 +92,11 @@ def draw_heat_map(heat: HeatMap) -> str:
 
 
 def _png(levels: typing.Any) -> bytes:
-    """Four bits a pixel: 0 is transparent, the others are ever less so; the last is the colour of NaN."""
+    """A byte for each pixel: 0 is transparent, the others are ever less so; the last is the colour of NaN."""
     height, width = levels.shape
-    even = np.zeros((height, width + width % 2), np.uint8)
-    even[:, :width] = levels
-    rows = np.zeros((height, 1 + even.shape[1] // 2), np.uint8)  # each begins with a byte that says: not filtered
-    rows[:, 1:] = even[:, ::2] << 4 | even[:, 1::2]
+    rows = np.pad(levels, ((0, 0), (1, 0)), "constant")  # each begins with a byte that says: not filtered
     chunks = (
-        (b"IHDR", struct.pack(">IIBBBBB", width, height, 4, 3, 0, 0, 0)),
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)),
         (b"PLTE", bytes.fromhex(RED[1:]) * (_LEVELS + 1) + bytes.fromhex(VIOLET[1:])),
         (b"tRNS", bytes([0, *(30 + 225 * level // (_LEVELS - 1) for level in range(_LEVELS)), 255])),
         (b"IDAT", zlib.compress(rows.tobytes(), 9)),

@@ -6,8 +6,8 @@ import textwrap
 import typing
 
 from tfkernels.comparison.render import number_format
-from tfkernels.comparison.render.rows import Gap, Row, described, first, limit_rows, rows
-from tfkernels.comparison.render.wording import facts, figure, figures, headline, kinds
+from tfkernels.comparison.render.facts import facts
+from tfkernels.comparison.render.overview import Cell, Gap, Row, cells, headline, limit_rows, path_of, rows
 from tfkernels.comparison.result import Findings, Part
 
 WIDTH = 120
@@ -28,10 +28,10 @@ def report(findings: Findings) -> str:
     """The verdict, a table, and what is known of the parts that failed; at most 120 columns and some 200 lines."""
     everything = rows(findings)
     lines = textwrap.wrap(headline(findings), WIDTH)
-    if not everything:
-        return "\n".join(lines)
     if len(findings.parts) == 1:
-        return "\n".join(lines + _facts(findings.parts[0], findings.baseline, ""))
+        lines += _facts(findings.parts[0], findings.baseline, "")
+    if len(findings.parts) < 2:
+        return "\n".join(lines)
     for table in _tables(findings.sides, limit_rows(everything, ROWS)):
         lines += ["", *table]
     failed = findings.failed
@@ -47,31 +47,24 @@ def report(findings: Findings) -> str:
     return "\n".join(lines)
 
 
-def _verdict(part: Part) -> str:
-    """In capitals if it failed, since there are no colours."""
-    return part.verdict if part.passed else part.verdict.upper()
-
-
 def _tables(sides: tuple[str, ...], shown: list[Row | Gap]) -> typing.Iterator[list[str]]:
     """The figures of one side, or the verdicts of several: with many of them in several tables, one below the other."""
-    if len(sides) == 1:
-        parts = [item if isinstance(item, Gap) else first(item) for item in shown]
-        cells = [
-            item if isinstance(item, Gap) else [item.path, _verdict(item), kinds(item), *figures(item)]
-            for item in parts
-        ]
-        yield aligned(_HEAD, "<<<>>>><", [0, 2], cells)
-        return
+    several = len(sides) > 1
     for start in range(0, len(sides), _ACROSS):
         some = sides[start : start + _ACROSS]
-        head = ["", "", *(number_format.line(side, 20) for side in some)]
-        body = [item if isinstance(item, Gap) else _matrix_cells(item, some) for item in shown]
-        yield aligned(head, "<" * len(head), [0, 1], body)
+        head = ["", "", *(number_format.line(side, 20) for side in some)] if several else _HEAD
+        body = [
+            row if isinstance(row, Gap) else [path_of(row), *map(_cell, cells(row, some, several))] for row in shown
+        ]
+        yield aligned(head, "<" * len(head) if several else "<<<>>>><", [0, 1 if several else 2], body)
 
 
-def _matrix_cells(row: Row, sides: tuple[str, ...]) -> list[str]:
-    verdicts = (f"{_verdict(row[side])} {figure(row[side])}".rstrip() if side in row else "" for side in sides)
-    return [first(row).path, described(row), *verdicts]
+def _cell(cell: Cell) -> str:
+    """The verdict in capitals if it failed, since there are no colours."""
+    part, text = cell
+    if part is None:
+        return text
+    return f"{part.verdict if part.passed else part.verdict.upper()} {text}".rstrip()
 
 
 def aligned(head: list[str], alignment: str, flexible: list[int], body: list[Line]) -> list[str]:

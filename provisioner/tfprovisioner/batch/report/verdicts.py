@@ -15,8 +15,9 @@ import numpy as np
 from tfkernels.comparison import Comparison, compare
 from tfkernels.comparison.contents import describe
 from tfkernels.comparison.render import number_format
+from tfkernels.comparison.render.facts import least_tolerance
 from tfkernels.comparison.render.html import fragment
-from tfkernels.comparison.render.wording import headline
+from tfkernels.comparison.render.overview import headline
 from tfkernels.comparison.result import CLOSE, DIFFERENT, EQUAL, EXTRA, MISSING, Part
 from tfkernels.errors import TFKernelsError
 from tfprovisioner.batch.output_dir import Found
@@ -143,11 +144,7 @@ def _least_tolerance(found: Comparison) -> str | None:
         known = [each for each in least if each is not None]
         return max(known) if known and len(known) == len(least) else None
 
-    rtol, atol = largest("min_rtol"), largest("min_atol")
-    # an rtol of 10 % and more only says that values near zero differ
-    if rtol is not None and (rtol < 0.1 or atol is None):
-        return f"rtol {number_format.at_least(rtol)}"
-    return None if atol is None else f"atol {number_format.at_least(atol)}"
+    return least_tolerance(largest("min_rtol"), largest("min_atol"))
 
 
 def _excerpt(found: Comparison) -> Comparison:

@@ -1,0 +1,128 @@
+"""The whole of a comparison: the verdict in one sentence, and a table with a row for each path. For text and HTML."""
+
+from __future__ import annotations
+
+import typing
+
+from tfkernels.comparison.render import number_format
+from tfkernels.comparison.render.facts import figure, figures, kinds, mismatched
+from tfkernels.comparison.result import CLOSE, EQUAL, EXTRA, MISSING, Findings, Part
+
+Row = typing.Dict[str, Part]
+"""The parts of one path, by side."""
+
+Cell = typing.Tuple[typing.Optional[Part], str]
+"""A part whose verdict is shown, if any, and the text after it."""
+
+
+class Gap(typing.NamedTuple):
+    """Rows that are left out."""
+
+    rows: int
+    failed: int
+
+    def __str__(self) -> str:
+        if not self.failed:
+            return f"… {self.rows:,} more that pass{'' if self.rows > 1 else 'es'}"
+        if self.failed == self.rows:
+            return f"… {self.rows:,} more that {_differ(self.rows)}"
+        return f"… {self.rows:,} more, {self.failed:,} of which {_differ(self.failed)}"
+
+
+def rows(findings: Findings) -> list[Row]:
+    """One for each path, in order."""
+    found: list[Row] = []
+    last: dict[str, Row] = {}
+    for part in findings.parts:
+        row = last.get(part.path)
+        if row is None or part.side in row:
+            row = last[part.path] = {}
+            found.append(row)
+        row[part.side] = part
+    return found
+
+
+def passes(row: Row) -> bool:
+    return all(part.passed for part in row.values())
+
+
+def path_of(row: Row) -> str:
+    return next(iter(row.values())).path
+
+
+def cells(row: Row, sides: typing.Sequence[str], several: bool) -> list[Cell]:
+    """What follows the path: the figures of one side, or of ``several`` the verdicts of these ``sides``."""
+    if several:
+        described = next((part.baseline for part in row.values() if part.baseline), "")
+        return [(None, described), *((row[side], figure(row[side])) if side in row else (None, "") for side in sides)]
+    (part,) = row.values()
+    return [(part, ""), (None, kinds(part)), *((None, text) for text in figures(part))]
+
+
+def limit_rows(everything: list[Row], room: int) -> list[Row | Gap]:
+    """At most ``room`` rows in their order: those that failed, then the neighbours of the first that did."""
+    failed = [place for place, row in enumerate(everything) if not passes(row)]
+    start = failed[0] if failed else 0
+    passed = sorted(set(range(len(everything))).difference(failed), key=lambda place: abs(place - start))
+    shown: list[Row | Gap] = []
+    after = 0
+    for place in [*sorted([*failed, *passed][:room]), len(everything)]:
+        if place > after:
+            shown.append(Gap(place - after, sum(not passes(row) for row in everything[after:place])))
+        shown += everything[place : place + 1]
+        after = place + 1
+    return shown
+
+
+def headline(findings: Findings) -> str:
+    """The verdict in one sentence."""
+    names = [number_format.line(name, 24) for name in (findings.baseline, *findings.sides)]
+    between = (
+        f"{', '.join(names[:-1])} and {names[-1]}" if len(names) < 6 else f"{names[0]} and {len(names) - 1} others"
+    )
+    everything = rows(findings)
+    if not everything:
+        return f"{between} agree: they are empty"
+    if len(findings.sides) == len(everything) == 1:
+        return _of_one(findings.parts[0], between)
+    failed, total = sum(not passes(row) for row in everything), len(everything)
+    parts_differ = f"{failed:,} of {total:,} parts {_differ(failed)}"
+    if len(findings.sides) == 1:
+        if failed:
+            return f"{parts_differ} between {between}; the first is {number_format.path(findings.failed[0].path, 48)}"
+        equal = sum(part.verdict == EQUAL for part in findings.parts)
+        how = f"{equal:,} equal, {total - equal:,} within the tolerance" if equal < total else "all of them equal"
+        return f"all {total:,} parts agree between {between}: {how}"
+    if not failed:
+        return f"{f'all {total:,} parts' if total > 1 else 'all sides'} agree between {between}"
+    differing = []
+    for side, name in zip(findings.sides, names[1:]):
+        wrong = findings.against(side).failed
+        if wrong:
+            first = number_format.path(wrong[0].path, 32)
+            differing.append(f"{len(wrong):,} in {name} (first {first})" if total > 1 else name)
+    named = ", ".join(differing[:4]) + (f", and {len(differing) - 4} more sides" if len(differing) > 4 else "")
+    if total > 1:
+        return f"{parts_differ} from {names[0]}: {named}"
+    return f"{len(differing)} of {len(findings.sides)} sides {_differ(len(differing))} from {names[0]}: {named}"
+
+
+def _of_one(part: Part, names: str) -> str:
+    where = "" if part.path == "value" else f"{number_format.path(part.path, 40)}: "
+    found = part.statistics
+    if part.verdict == CLOSE:
+        return f"{where}{names} agree within {part.tolerance}"
+    if part.passed:
+        every = f" in all {number_format.count(found.size)} elements" if found is not None and found.size > 1 else ""
+        return f"{where}{names} are equal{every}"
+    if part.verdict in (MISSING, EXTRA):
+        return f"{where}{number_format.line(part.reason) or part.verdict}"
+    if found is None:
+        return f"{where}{names} differ: {kinds(part, ' against ')}"
+    if not found.mismatched:
+        return f"{where}{names} differ: {number_format.line(part.reason)}"
+    return f"{where}{names} differ" + (f" in {mismatched(found)}" if found.size > 1 else "")
+
+
+def _differ(count: int) -> str:
+    return "differs" if count == 1 else "differ"
