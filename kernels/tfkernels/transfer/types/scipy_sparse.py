@@ -11,34 +11,8 @@ from tfkernels.transfer.types.registry import Kind, Parts, attributes, named
 Sparse = typing.Any
 
 
-def _kinds() -> typing.Iterator[Kind]:
-    for name in ("matrix", "array"):
-        for form in ("csr", "csc", "bsr"):
-            yield _kind(f"{form}_{name}", attributes("data", "indices", "indptr", "shape"), _compressed)
-        yield _kind(f"coo_{name}", _coordinate_parts, _coordinates)
-        yield _kind(f"dia_{name}", attributes("data", "offsets", "shape"), _diagonals)
-        for form in ("lil", "dok"):
-            yield _kind(f"{form}_{name}", _converted_parts, _converted)
-
-
-def _kind(name: str, take_apart: typing.Callable[[Sparse], Parts], put_together: typing.Any) -> Kind:
-    def build(*parts: typing.Any) -> Sparse:
-        if not hasattr(scipy.sparse, name):  # not a matrix instead: there `*` means something else
-            raise ExchangeError(
-                f"A scipy.sparse.{name} arrived, and scipy {scipy.__version__} here has none. "
-                f"Pass scipy.sparse.{name.replace('array', 'matrix')}(x)."
-            )
-        return put_together(name, *parts)
-
-    return Kind(f"scipy.sparse.{name}", take_apart, build)
-
-
-def _class(name: str) -> typing.Any:
-    return getattr(scipy.sparse, name)
-
-
-def _compressed(name: str, data: Sparse, indices: Sparse, indptr: Sparse, shape: typing.Any) -> Sparse:
-    value = _class(name)((data, indices, indptr), shape=shape)
+def _compressed(cls: typing.Any, data: Sparse, indices: Sparse, indptr: Sparse, shape: typing.Any) -> Sparse:
+    value = cls((data, indices, indptr), shape=shape)
     value.indices, value.indptr = indices, indptr  # the constructor narrows 64-bit indices
     return value
 
@@ -54,8 +28,8 @@ def _coordinate_parts(value: Sparse) -> Parts:
     ]
 
 
-def _coordinates(name: str, data: Sparse, coordinates: Sparse, shape: typing.Any, canonical: bool) -> Sparse:
-    value = _class(name)((data, coordinates), shape=shape)
+def _coordinates(cls: typing.Any, data: Sparse, coordinates: Sparse, shape: typing.Any, canonical: bool) -> Sparse:
+    value = cls((data, coordinates), shape=shape)
     if hasattr(value, "coords"):
         value.coords = coordinates
     else:
@@ -64,22 +38,38 @@ def _coordinates(name: str, data: Sparse, coordinates: Sparse, shape: typing.Any
     return value
 
 
-def _diagonals(name: str, data: Sparse, offsets: Sparse, shape: typing.Any) -> Sparse:
-    value = _class(name)((data, offsets), shape=shape)
+def _diagonals(cls: typing.Any, data: Sparse, offsets: Sparse, shape: typing.Any) -> Sparse:
+    value = cls((data, offsets), shape=shape)
     value.offsets = offsets
     return value
 
 
-def _converted_parts(value: Sparse) -> Parts:
-    return _coordinate_parts(value.tocoo())
+def _converted(cls: typing.Any, *parts: typing.Any) -> Sparse:
+    form, _, kind = cls.__name__.partition("_")
+    return _coordinates(getattr(scipy.sparse, f"coo_{kind}"), *parts).asformat(form)
 
 
-def _converted(name: str, data: Sparse, coordinates: Sparse, shape: typing.Any, canonical: bool) -> Sparse:
-    form, _, kind = name.partition("_")
-    return _coordinates(f"coo_{kind}", data, coordinates, shape, canonical).asformat(form)
+_FORMS = {
+    **dict.fromkeys(("csr", "csc", "bsr"), (attributes("data", "indices", "indptr", "shape"), _compressed)),
+    "coo": (_coordinate_parts, _coordinates),
+    "dia": (attributes("data", "offsets", "shape"), _diagonals),
+    **dict.fromkeys(("lil", "dok"), (lambda value: _coordinate_parts(value.tocoo()), _converted)),
+}
 
 
-KINDS = named(*_kinds())
+def _kind(name: str, take_apart: typing.Callable[[Sparse], Parts], put_together: typing.Any) -> Kind:
+    def build(*parts: typing.Any) -> Sparse:
+        if not hasattr(scipy.sparse, name):  # not a matrix instead: there `*` means something else
+            raise ExchangeError(
+                f"A scipy.sparse.{name} arrived, and scipy {scipy.__version__} here has none. "
+                f"Pass scipy.sparse.{name.replace('array', 'matrix')}(x)."
+            )
+        return put_together(getattr(scipy.sparse, name), *parts)
+
+    return Kind(f"scipy.sparse.{name}", take_apart, build)
+
+
+KINDS = named(*(_kind(f"{form}_{kind}", *_FORMS[form]) for form in _FORMS for kind in ("matrix", "array")))
 
 
 def find(value: typing.Any) -> typing.Optional[Kind]:
