@@ -22,8 +22,8 @@ if typing.TYPE_CHECKING:
     from tfkernels.models.weights import load_weights as load_weights
     from tfkernels.models.weights import weights as weights
     from tfkernels.recording import record as record
-    from tfkernels.transfer.lease import pack as pack
-    from tfkernels.transfer.shared_memory.pool import set_memory_limit as set_memory_limit
+    from tfkernels.transfer.pool import pack as pack
+    from tfkernels.transfer.pool import set_memory_limit as set_memory_limit
 
 __version__ = "0.1.0"
 
@@ -31,9 +31,9 @@ _ELSEWHERE = {
     "compare": "tfkernels.comparison",
     "each": "tfkernels.client.several_kernels",
     "load_weights": "tfkernels.models.weights",
-    "pack": "tfkernels.transfer.lease",
+    "pack": "tfkernels.transfer.pool",
     "record": "tfkernels.recording",
-    "set_memory_limit": "tfkernels.transfer.shared_memory.pool",
+    "set_memory_limit": "tfkernels.transfer.pool",
     "trace": "tfkernels.models.trace",
     "watch": "tfkernels.models.recorder",
     "weights": "tfkernels.models.weights",

@@ -1,6 +1,7 @@
 """Errors of this package. Each message says what failed, the cause, and the command or change that helps."""
 
 import os
+import sys
 import typing
 
 
@@ -20,6 +21,15 @@ class ExchangeError(TFKernelsError):
         return cls(
             f"Cannot pass values: the other kernel's tfkernels writes format {written} and this one reads format "
             f"{read}. Reinstall the kernels with the newer one (tfkernels install) and restart them."
+        )
+
+    @classmethod
+    def too_deep(cls, beginning: str) -> "ExchangeError":
+        """``beginning`` names a value that leads to more calls than Python allows."""
+        limit = sys.getrecursionlimit()
+        return cls(
+            f"{beginning} nested deeper than the stack of calls has room for. Pass it from a function that is called "
+            f"less deep, or allow more than {limit:,} calls: import sys; sys.setrecursionlimit({2 * limit})"
         )
 
     @classmethod

@@ -10,8 +10,9 @@ Its reply has the descriptor of the outputs in ``content["tfkernels"]``. A descr
     {"format": number, "parts": [
         {"segment": address, "buffers": size, "skeleton": size, "forwarded": [[address, size], …]}, …]}
 
-A segment holds buffers, each at a multiple of ``ALIGNMENT``, then the skeleton: JSON with ``forms`` (see
-``transfer.small_arrays``), ``views`` (the size from which arrays are not copied) and ``values``, a node per name.
+A segment holds buffers, each at a multiple of ``ALIGNMENT``, then the skeleton: JSON with ``forms``, ``views`` (the
+size from which arrays are not copied) and ``values``, a node per name. A form is that of small arrays or scalars whose
+bytes lie in one buffer, in their order: ``[dtype, shape, "C"|"F", count, offset]``; the shape of scalars is empty.
 A node is ``None``, a bool, a str, an int of 64 bits, a finite float, or a list whose first item is a tag::
 
     ["list", node, …]  ["tuple", …]  ["set", …]  ["frozenset", …]  ["dict", key, value, key, value, …]  ["odict", …]
@@ -49,6 +50,9 @@ MATCH_TYPES = "_jupyter_types_experimental"
 
 ALIGNMENT = 64
 """Bytes. TensorFlow takes over memory without a copy only at such multiples."""
+
+HEADER_BYTES = ALIGNMENT
+"""Size of the line before the buffers of a recorded value, which keep their alignment behind it."""
 
 MIN_VIEW_BYTES = 64 * 1024
 """Size of the smallest array that looks into the memory it arrived in. Smaller ones are copied out."""

@@ -45,7 +45,7 @@ def record(
         if not _display(value):
             print(repr(value))
         return
-    from tfkernels.transfer.message import ValueMessage  # imports NumPy
+    from tfkernels.transfer.encoder import ValueMessage  # imports NumPy
 
     try:
         content = ValueMessage({VALUE: value}).to_bytes()

@@ -24,7 +24,8 @@ from tfkernels import recording
 from tfkernels.client import kernelspecs
 from tfkernels.errors import ExchangeError, NotPortable, UsageError
 from tfkernels.protocol import MESSAGE_FORMAT
-from tfkernels.transfer import message
+from tfkernels.transfer.decoder import from_bytes
+from tfkernels.transfer.encoder import ValueMessage
 from tfprovisioner.batch import recorded
 from tfprovisioner.batch.execute.notebook import execute
 from tfprovisioner.batch.outcomes import Executed
@@ -156,24 +157,24 @@ def _in_a_notebook(entry: Any, folder: Path) -> list[Record]:
 @settings(max_examples=300)
 @given(st.data())
 def test_arbitrary_bytes_never_crash_the_reader(data: st.DataObject) -> None:
-    good = bytes(message.ValueMessage({"value": {"a": np.arange(40.0), "b": ["x", b"y", 3]}}).to_bytes())
+    good = bytes(ValueMessage({"value": {"a": np.arange(40.0), "b": ["x", b"y", 3]}}).to_bytes())
     position = data.draw(st.integers(0, len(good) - 1))
     bad = good[:position] + data.draw(st.binary(max_size=8)) + good[position + data.draw(st.integers(0, 8)) :]
     with contextlib.suppress(ExchangeError):
-        message.from_bytes(bad)
+        from_bytes(bad)
 
 
 def test_a_skeleton_deeper_than_the_stack_is_damage() -> None:
     skeleton = b'{"forms": [], "values": {"value": ' + b'["list", ' * 100_000 + b"1" + b"]" * 100_000 + b"}}"
     header = f"tfkernels values {MESSAGE_FORMAT} 0 {len(skeleton)}".ljust(63).encode() + b"\n"
     with pytest.raises(ExchangeError, match="damaged"):
-        message.from_bytes(header + skeleton)
+        from_bytes(header + skeleton)
 
 
 def test_a_value_of_another_format_says_so() -> None:
-    content = bytes(message.ValueMessage({"value": 1}).to_bytes())
+    content = bytes(ValueMessage({"value": 1}).to_bytes())
     with pytest.raises(ExchangeError, match="recorded in format 9,"):
-        message.from_bytes(content.replace(b"values %d" % MESSAGE_FORMAT, b"values 9", 1))
+        from_bytes(content.replace(b"values %d" % MESSAGE_FORMAT, b"values 9", 1))
 
 
 def test_arrays_that_were_read_are_writable_and_aligned(folder: Path) -> None:

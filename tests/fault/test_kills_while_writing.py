@@ -18,8 +18,8 @@ import pytest
 from tests.support.waiting import eventually
 from tfkernels.client.kernel import Kernel
 from tfkernels.errors import KernelDied
+from tfkernels.transfer.pool import shared
 from tfkernels.transfer.shared_memory import reader, writer
-from tfkernels.transfer.shared_memory.pool import shared
 
 LARGE = np.arange(6_000_000, dtype="f4")
 """Where a segment is used again, several threads copy it."""
@@ -126,7 +126,7 @@ OWNER = (
     """
 import sys
 import numpy as np, tfkernels
-from tfkernels.transfer.shared_memory.pool import shared
+from tfkernels.transfer.pool import shared
 name, how, witness = sys.argv[1:4]
 kernel = tfkernels.kernel(name) if len(sys.argv) == 4 else tfkernels.attach(sys.argv[4], "there")
 x = np.arange(6_000_000, dtype="f4")

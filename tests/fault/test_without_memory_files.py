@@ -16,7 +16,8 @@ import pytest
 
 from tfkernels.client.kernel import Kernel
 from tfkernels.errors import ExchangeError
-from tfkernels.transfer.shared_memory.pool import shared
+from tfkernels.transfer.pool import shared
+from tfkernels.transfer.shared_memory import segment as segments
 from tfkernels.transfer.shared_memory.segment import MIN_MAPPED_BYTES, Segment
 
 LARGE = np.arange(MIN_MAPPED_BYTES, dtype="f4")
@@ -34,10 +35,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def refuse(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     """Every ``memfd_create`` fails with this error. (A seccomp filter would stay on this process for good.)"""
 
-    def memfd_create(name: str, flags: int = 0) -> int:
+    def memory_file(flags: int) -> int:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(os, "memfd_create", memfd_create)
+    monkeypatch.setattr(segments, "_memory_file", memory_file)
 
 
 @pytest.mark.parametrize(

@@ -24,9 +24,9 @@ from tfkernels.errors import (
     CellsFailed,
     KernelDied,
 )
-from tfkernels.transfer import lease
+from tfkernels.transfer import pool as pools
+from tfkernels.transfer.pool import Pool, shared
 from tfkernels.transfer.shared_memory import reader, writer
-from tfkernels.transfer.shared_memory.pool import Pool, shared
 from tfkernels.transfer.shared_memory.segment import MIN_MAPPED_BYTES
 
 LARGE_OUTPUT = {"y": "__import__('numpy').ones(10**6)"}
@@ -65,7 +65,7 @@ def test_a_handle_that_is_dropped(remote: Kernel, level: int) -> None:
 
 
 def test_memory_comes_back_without_another_exchange(remote: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shared, "_idle", 0.1)
+    monkeypatch.setattr(shared, "idle", 0.1)
     remote.submit("", outputs=LARGE_OUTPUT)
     eventually(lambda: not shared.stats().taken and not shared.stats().kept)
 
@@ -115,14 +115,14 @@ def test_inputs_of_cancelled_cells_are_kept_until_written(installed: object, lev
 
 
 def test_a_finalizer_wants_no_lock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may run in the middle of anything, also in a thread that holds the locks."""
+    """It may run in the middle of anything, also in a thread that holds the lock."""
     pool = Pool(limit=0, idle=0)
-    monkeypatch.setattr(lease, "shared", pool)
-    packed = lease.pack({"x": np.ones(10)})
+    monkeypatch.setattr(pools, "shared", pool)
+    packed = pools.pack({"x": np.ones(10)})
     held, go_on = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with pool._changed, lease._lock:
+        with pool.changed:
             held.set()
             go_on.wait(60)
 
@@ -152,7 +152,7 @@ def test_a_forked_child_leaves_its_parents_segments_alone(monkeypatch: pytest.Mo
 
 
 def test_leased_segments_are_not_reused_before_their_cell() -> None:
-    with lease.pack({"x": LARGE}) as packed:
+    with pools.pack({"x": LARGE}) as packed:
         segment = packed.segment
         packed.retain()
     assert segment not in shared.stats().kept

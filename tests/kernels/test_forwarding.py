@@ -16,8 +16,8 @@ import pytest
 
 import tfkernels
 from tfkernels.client.kernel import Kernel
-from tfkernels.transfer.shared_memory.forwarding import ForwardedArrays
-from tfkernels.transfer.shared_memory.pool import shared
+from tfkernels.transfer.pool import shared
+from tfkernels.transfer.shared_memory.reader import ForwardedArrays
 
 SIZE = 1_000_000
 MAKE = f"__import__('numpy').arange({SIZE}, dtype='f4')"
@@ -55,6 +55,11 @@ def arrived(kernel: Kernel) -> np.ndarray:
     return array
 
 
+def found(array: np.ndarray) -> tuple[int, int] | None:
+    """Where it lies, if it goes on without a copy."""
+    return ForwardedArrays(shared.address).find(array)
+
+
 def test_forwarded_arrays_are_not_copied(kernels: tuple[Kernel, Kernel]) -> None:
     tf1, tf2 = kernels
     features = arrived(tf1)
@@ -72,8 +77,8 @@ def test_what_was_written_to_is_copied(kernels: tuple[Kernel, Kernel]) -> None:
     tf1, tf2 = kernels
     features = arrived(tf1)
     features[-1] = -5
-    assert ForwardedArrays().find(features) is None
-    assert ForwardedArrays().find(features[: SIZE // 2]) is not None, "of that half no page was written to"
+    assert found(features) is None
+    assert found(features[: SIZE // 2]) is not None, "of that half no page was written to"
     tf2["y"] = features
     assert tf2["y[-1]"] == -5
     assert np.array_equal(tf2["y[:-1]"], EXPECTED[:-1])
@@ -172,7 +177,7 @@ def test_parts_and_views_of_what_arrived(kernels: tuple[Kernel, Kernel], part: A
 def test_where_the_system_does_not_tell(kernels: tuple[Kernel, Kernel], monkeypatch: pytest.MonkeyPatch) -> None:
     tf1, tf2 = kernels
     features = arrived(tf1)
-    assert ForwardedArrays().find(features) is not None
+    assert found(features) is not None
 
     def refuse(path: Any, *arguments: Any, **options: Any) -> Any:
         if path == "/proc/self/pagemap":
@@ -181,7 +186,7 @@ def test_where_the_system_does_not_tell(kernels: tuple[Kernel, Kernel], monkeypa
 
     original = open
     monkeypatch.setattr(builtins, "open", refuse)
-    assert ForwardedArrays().find(features) is None
+    assert found(features) is None
     tf2["y"] = features
     assert np.array_equal(tf2["y"], EXPECTED)
 
@@ -190,10 +195,10 @@ def test_a_forked_child_lends_nothing(kernels: tuple[Kernel, Kernel]) -> None:
     features = arrived(kernels[0])
     child = os.fork()
     if not child:
-        os._exit(0 if ForwardedArrays().find(features) is None else 1)
+        os._exit(0 if found(features) is None else 1)
     assert os.waitpid(child, 0)[1] == 0, "the segments are its parent's"
 
 
 def test_ordinary_arrays_are_not_lent() -> None:
-    assert ForwardedArrays().find(EXPECTED) is None
-    assert ForwardedArrays().find(np.memmap("/proc/self/exe", mode="r")) is None
+    assert found(EXPECTED) is None
+    assert found(np.memmap("/proc/self/exe", mode="r")) is None

@@ -14,7 +14,8 @@ import pytest
 from uv import find_uv_bin
 
 from tfkernels import recording
-from tfkernels.transfer.message import ValueMessage, unpack
+from tfkernels.transfer.decoder import unpack
+from tfkernels.transfer.encoder import ValueMessage
 from tfkernels.transfer.shared_memory.segment import Segment
 from tfprovisioner.batch import recorded
 
@@ -70,7 +71,8 @@ def test_again(tests: list[str], python: Callable[..., str]) -> None:
 _OTHER_SIDE = """
 import json, os, sys
 from tfkernels import recording
-from tfkernels.transfer.message import ValueMessage, unpack
+from tfkernels.transfer.decoder import unpack
+from tfkernels.transfer.encoder import ValueMessage
 from tfkernels.transfer.shared_memory import reader, segment, writer
 sent, address = map(json.loads, sys.argv[1:])
 x = unpack(sent)["x"]

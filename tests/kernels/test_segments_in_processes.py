@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.support.memory import send
-from tfkernels.transfer.message import ValueMessage
+from tfkernels.transfer.encoder import ValueMessage
 from tfkernels.transfer.shared_memory.segment import MIN_MAPPED_BYTES, Segment
 
 MAPPED = np.ones(MIN_MAPPED_BYTES, np.uint8)
@@ -21,7 +21,7 @@ MAPPED = np.ones(MIN_MAPPED_BYTES, np.uint8)
 
 def test_a_segment_is_busy_until_all_readers_end() -> None:
     looking = (
-        "import sys, json, time; from tfkernels.transfer.message import unpack\n"
+        "import sys, json, time; from tfkernels.transfer.decoder import unpack\n"
         "x = unpack(json.loads(sys.argv[1])); print('looks', flush=True); time.sleep(100)"
     )
     with Segment() as segment:
@@ -34,7 +34,7 @@ def test_a_segment_is_busy_until_all_readers_end() -> None:
             os.kill(process.pid, signal.SIGKILL)
         assert not segment.is_busy()
 
-        forking = "import os, sys, json, time; from tfkernels.transfer.message import unpack\n"
+        forking = "import os, sys, json, time; from tfkernels.transfer.decoder import unpack\n"
         forking += "x = unpack(json.loads(sys.argv[1])); pid = os.fork()\n"
         forking += "if pid == 0: time.sleep(100)\ndel x; print(pid, flush=True); sys.stdin.read()"
         command[2] = forking
@@ -93,8 +93,7 @@ def test_forked_children_do_not_unlock_segments(segment: Segment) -> None:
 def test_forked_children_start_with_an_empty_pool() -> None:
     code = """
 import os, numpy as np
-from tfkernels.transfer.shared_memory.pool import shared
-from tfkernels.transfer.lease import pack
+from tfkernels.transfer.pool import pack, shared
 def send(value):
     with pack({"x": value}) as shipment:
         return shipment.unpack()["x"]
@@ -124,15 +123,14 @@ print("done")
 def test_fork_during_a_change_does_not_deadlock() -> None:
     code = """
 import os, signal, threading, numpy as np
-from tfkernels.transfer import lease
-from tfkernels.transfer.shared_memory import pool
+from tfkernels.transfer import pool
 def send(value):
-    with lease.pack({"x": value}) as shipment:
+    with pool.pack({"x": value}) as shipment:
         return shipment.unpack()["x"]
 send(np.zeros(10**6))
 locked, go_on = threading.Event(), threading.Event()
 def change():
-    with lease._lock, pool.shared._changed:
+    with pool.shared.changed:
         locked.set()
         go_on.wait()
 thread = threading.Thread(target=change)

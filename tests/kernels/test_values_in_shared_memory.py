@@ -16,9 +16,9 @@ from tfkernels import protocol
 from tfkernels.client.kernel import Kernel
 from tfkernels.errors import ExchangeError, NotPortable, RemoteError
 from tfkernels.protocol import MAX_DEPTH, MAX_PARTS, MESSAGE_FORMAT, MIN_VIEW_BYTES
-from tfkernels.transfer import message
+from tfkernels.transfer import decoder, encoder
+from tfkernels.transfer.pool import shared
 from tfkernels.transfer.shared_memory import reader, writer
-from tfkernels.transfer.shared_memory.pool import shared
 from tfkernels.transfer.shared_memory.segment import MIN_MAPPED_BYTES
 
 LARGE = np.arange(MIN_MAPPED_BYTES, dtype="f4")
@@ -85,7 +85,7 @@ def unread() -> Iterator[None]:
         raise AssertionError("somebody looked into it")
 
     with pytest.MonkeyPatch.context() as patch:
-        for module, name in [(message, "unpack"), (message, "Decoder"), (message, "read"), (reader, "read")]:
+        for module, name in [(decoder, "unpack"), (decoder, "Decoder"), (decoder, "read"), (reader, "read")]:
             patch.setattr(module, name, refuse)
         yield
 
@@ -106,11 +106,11 @@ def test_references_are_not_decoded_here(
 
 
 UNREAD = """
-from tfkernels.transfer import message
+from tfkernels.transfer import decoder
 from tfkernels.transfer.shared_memory import reader
 def refuse(*_):
     raise AssertionError("somebody looked into it")
-message.unpack = message.Decoder = message.read = reader.read = refuse
+decoder.unpack = decoder.Decoder = decoder.read = reader.read = refuse
 """
 
 
@@ -126,12 +126,12 @@ def test_references_are_not_decoded_in_notebooks(installed: object) -> None:
 
 
 COUNTING = """
-from tfkernels.transfer import message
+from tfkernels.transfer import encoder
 sizes = []
-def write(segment, pieces, temporary, real=message.write):
+def write(segment, pieces, temporary, real=encoder.write):
     sizes.append(sum(len(data) for _, data in pieces))
     real(segment, pieces, temporary)
-message.write = write
+encoder.write = write
 """
 
 
@@ -144,7 +144,7 @@ def test_a_value_for_several_kernels_is_written_once(
         sizes.append(sum(len(data) for _, data in pieces))
         writer.write(segment, pieces, temporary)
 
-    monkeypatch.setattr(message, "write", write)
+    monkeypatch.setattr(encoder, "write", write)
     sums = tfkernels.each(["tf1", "tf2"], "s = float(x[-1])", inputs={"x": LARGE}, outputs={"s": "s"})["s"]
     assert sums == {"tf1": LARGE[-1], "tf2": LARGE[-1]}
     (size,) = sizes

@@ -8,7 +8,8 @@ import resource
 from collections.abc import Iterator
 from typing import Any
 
-from tfkernels.transfer.message import ValueMessage, unpack
+from tfkernels.transfer.decoder import unpack
+from tfkernels.transfer.encoder import ValueMessage
 from tfkernels.transfer.shared_memory.segment import Segment
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tfkernels.recording import VALUE
-from tfkernels.transfer.message import ValueMessage
+from tfkernels.transfer.encoder import ValueMessage
 from tfprovisioner.batch.outcomes import FAILED, PASSED, Failure, Outcome
 from tfprovisioner.batch.output_dir import Found
 from tfprovisioner.batch.recorded import Record

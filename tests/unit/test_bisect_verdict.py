@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tfkernels.recording import VALUE
-from tfkernels.transfer.message import ValueMessage
+from tfkernels.transfer.encoder import ValueMessage
 from tfprovisioner.batch.bisect.search import Candidates, bisect, lines, most_steps
 from tfprovisioner.batch.bisect.verdict import BAD, GOOD, SKIPPED, Criterion, SeveralRecords, Trial
 from tfprovisioner.batch.outcomes import FAILED, PASSED, Executed, Failure, Outcome

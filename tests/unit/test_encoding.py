@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from tests.support import specimens
 from tests.support.specimens import assert_same as assert_same
-from tfkernels.protocol import ALIGNMENT, MIN_VIEW_BYTES
-from tfkernels.transfer.decoder import Decoder
-from tfkernels.transfer.encoder import MAX_NON_STRINGS, Encoder
+from tfkernels.protocol import ALIGNMENT, HEADER_BYTES, MESSAGE_FORMAT, MIN_VIEW_BYTES
+from tfkernels.transfer.decoder import from_bytes
+from tfkernels.transfer.encoder import MAX_NON_STRINGS, Encoder, ValueMessage
 
 settings.register_profile("kernels", deadline=None, suppress_health_check=list(HealthCheck))
 settings.load_profile("kernels")
@@ -31,14 +31,15 @@ pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarn
 
 def travel(value: typing.Any) -> typing.Any:
     """Through the skeleton as text and the buffers as bytes, as between two processes."""
-    encoder = Encoder()
-    text = json.dumps([encoder.encode(value), encoder.forms()])
-    memory = bytearray(encoder.size)
-    for offset, buffer in encoder.buffers:
-        assert offset % ALIGNMENT == 0
-        memory[offset : offset + len(buffer)] = bytes(buffer)
-    node, forms = json.loads(text)
-    return Decoder(memory, forms, encoder.min_view_bytes()).decode(node)
+    content = bytes(ValueMessage({"": value}).to_bytes())
+    return from_bytes(content)[""]
+
+
+def decoded(node: typing.Any, forms: typing.Sequence[typing.Any] = ()) -> typing.Any:
+    """The value of a node that somebody wrote by hand, with 64 bytes of memory."""
+    skeleton = json.dumps({"forms": forms, "views": 0, "values": {"": node}}).encode()
+    header = f"tfkernels values {MESSAGE_FORMAT} 64 {len(skeleton)}".ljust(HEADER_BYTES - 1).encode() + b"\n"
+    return from_bytes(header + bytes(64) + skeleton)[""]
 
 
 plain_dtypes = st.one_of(
@@ -241,6 +242,8 @@ def test_the_same_array_travels_once() -> None:
     encoder = Encoder()
     encoder.encode([array, {"again": array}, (array,)])
     assert encoder.size == array.nbytes
+    encoder.encode([b"x", b"y"])
+    assert [offset % ALIGNMENT for offset, _ in encoder.buffers] == [0, 0, 0]
     there = travel([array, array[1:], array[1:]])
     there[1][:] = 1
     assert not there[0].any(), "views of one array arrive as arrays of their own"

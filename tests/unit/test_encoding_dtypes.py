@@ -12,9 +12,8 @@ import pytest
 
 from tests.support import specimens
 from tests.support.specimens import assert_same as assert_same
-from tests.unit.test_encoding import travel
+from tests.unit.test_encoding import decoded, travel
 from tfkernels.errors import MissingPackage, NotPortable
-from tfkernels.transfer.decoder import Decoder
 
 
 def test_dtypes_of_unknown_libraries_are_refused(monkeypatch: typing.Any) -> None:
@@ -32,7 +31,7 @@ def test_missing_ml_dtypes_names_the_installing_cell(monkeypatch: typing.Any) ->
     with pytest.raises(
         MissingPackage, match=r"(?s)bfloat16.*kernel tf1.*%%tf1\n!pip install ml_dtypes.*import tensorflow"
     ):
-        Decoder(bytearray(64)).decode(node)
+        decoded(node)
 
 
 def test_integer_bfloat16_of_old_tensorflow_is_refused(monkeypatch: typing.Any) -> None:
@@ -42,7 +41,7 @@ def test_integer_bfloat16_of_old_tensorflow_is_refused(monkeypatch: typing.Any) 
     monkeypatch.setitem(sys.modules, "tensorflow", early)
     monkeypatch.setitem(sys.modules, "ml_dtypes", None)
     with pytest.raises(MissingPackage, match=r"(?s)bfloat16.*lacks ml_dtypes"):
-        Decoder(bytearray(64)).decode(["array", {"registered": "bfloat16"}, [1], "C", 0])
+        decoded(["array", {"registered": "bfloat16"}, [1], "C", 0])
 
 
 @pytest.mark.parametrize("code", "bBhHiIlLqQpPefdgFDG")
@@ -66,5 +65,5 @@ def test_text_without_characters(dtype: typing.Any, shape: typing.Any, order: ty
 
 def test_arrays_without_memory_take_none() -> None:
     """However large; a damaged parcel may have such a thing, too."""
-    there = Decoder(bytearray(64)).decode(["array", "|S0", [2**45], "C", 0])
+    there = decoded(["array", "|S0", [2**45], "C", 0])
     assert (there.dtype, there.shape) == (np.dtype("S0"), (2**45,))

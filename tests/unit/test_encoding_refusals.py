@@ -12,10 +12,9 @@ import pytest
 
 from tests.support import specimens
 from tests.support.specimens import assert_same as assert_same
-from tests.unit.test_encoding import travel
+from tests.unit.test_encoding import decoded, travel
 from tfkernels.errors import ExchangeError, NotPortable
 from tfkernels.protocol import MAX_DEPTH, MAX_PARTS
-from tfkernels.transfer.decoder import Decoder
 
 
 class Unportable:
@@ -127,7 +126,7 @@ def test_cycles_depth_and_count_have_an_end() -> None:
 )
 def test_damaged_or_hostile_skeletons_are_refused(node: typing.Any) -> None:
     with pytest.raises(ExchangeError):
-        Decoder(bytearray(64)).decode(node)
+        decoded(node)
 
 
 @pytest.mark.parametrize(
@@ -149,12 +148,13 @@ def test_damaged_or_hostile_skeletons_are_refused(node: typing.Any) -> None:
 )
 def test_damaged_or_hostile_forms_are_refused(form: typing.Any) -> None:
     with pytest.raises(ExchangeError):
-        Decoder(bytearray(64), [form])
+        decoded(None, [form])
 
 
 def test_no_more_of_a_form_than_there_are() -> None:
-    decoder = Decoder(bytearray(64), [["<f4", [2], "C", 2, 0], ["<f4", [], "C", 1, 0]])
-    assert_same(decoder.decode(["list", [0], [1], [0]]), [np.zeros(2, "f4"), np.float32(0), np.zeros(2, "f4")])
+    forms = [["<f4", [2], "C", 2, 0], ["<f4", [], "C", 1, 0]]
+    good = ["list", [0], [1], [0]]
+    assert_same(decoded(good, forms), [np.zeros(2, "f4"), np.float32(0), np.zeros(2, "f4")])
     for node in ([0], [1], [2], [-3], [True], [0.0]):
         with pytest.raises(ExchangeError):
-            decoder.decode(node)
+            decoded([*good, node], forms)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import io
 import json
 import os
 import resource
@@ -21,7 +22,9 @@ from tests.support.memory import limited
 from tests.support.nested_values import DEEP, called, deep
 from tests.support.specimens import assert_same as assert_same
 from tfkernels.errors import ExchangeError
-from tfkernels.transfer.message import ValueMessage, from_bytes, unpack
+from tfkernels.transfer.decoder import from_bytes, unpack
+from tfkernels.transfer.encoder import ValueMessage
+from tfkernels.transfer.shared_memory import reader
 from tfkernels.transfer.shared_memory.segment import Segment
 
 VALUES = {name: [value, np.ones((2, 3)), np.float32(1)] for name, value in specimens.all_here().items()}
@@ -62,16 +65,24 @@ def test_a_damaged_descriptor_is_refused(key: str, value: Any) -> None:
             unpack(descriptor)
 
 
-def test_a_system_that_reads_less_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Linux reads 2 GiB at once, and a skeleton may be larger: one long text. Here it gives 1000 bytes."""
-    read_all = os.pread
-    monkeypatch.setattr(os, "pread", lambda file, size, offset: read_all(file, min(size, 1000), offset))
+@pytest.mark.parametrize("value", ["ä" * 5000, np.arange(5000)], ids=["skeleton", "buffers"])
+def test_a_system_that_reads_less_at_a_time(value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Linux reads 2 GiB at once, and a skeleton may be larger: one long text. Here it gives 900 bytes, or none."""
+
+    class Slow(io.FileIO):
+        most = 900
+
+        def readinto(self, memory: Any) -> int:
+            return super().readinto(memory[: self.most])
+
+    def slowly(descriptor: int, *_: object, **options: Any) -> io.FileIO:
+        return Slow(descriptor, closefd=False)
+
+    monkeypatch.setattr(reader, "open", slowly, raising=False)
     with Segment() as segment:
-        descriptor = ValueMessage({"x": "ä" * 5000}).write(segment.descriptor, segment.address)
-        assert unpack(descriptor) == {"x": "ä" * 5000}
-        monkeypatch.setattr(os, "pread", lambda file, size, offset: read_all(file, min(size, 1000), offset)[:900])
-        assert unpack(descriptor) == {"x": "ä" * 5000}
-        monkeypatch.setattr(os, "pread", lambda file, size, offset: b"")
+        descriptor = ValueMessage({"x": value}).write(segment.descriptor, segment.address)
+        assert_same(unpack(descriptor)["x"], value)
+        monkeypatch.setattr(Slow, "most", 0)
         with pytest.raises(ExchangeError, match="shorter than announced"):
             unpack(descriptor)
 

@@ -15,11 +15,11 @@ import pytest
 from tests.support.memory import open_segments
 from tests.support.waiting import eventually
 from tfkernels.errors import ExchangeError, UsageError
-from tfkernels.transfer.lease import pack
-from tfkernels.transfer.message import ValueMessage, unpack
+from tfkernels.transfer import pool as pool_module
+from tfkernels.transfer.decoder import unpack
+from tfkernels.transfer.encoder import ValueMessage
+from tfkernels.transfer.pool import Pool, pack, parse_size
 from tfkernels.transfer.shared_memory import limits, writer
-from tfkernels.transfer.shared_memory import pool as pool_module
-from tfkernels.transfer.shared_memory.pool import Pool, parse_size
 from tfkernels.transfer.shared_memory.segment import MIN_MAPPED_BYTES, Segment
 
 LARGE = np.ones(MIN_MAPPED_BYTES * 4, np.uint8)

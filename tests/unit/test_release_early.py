@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfkernels.transfer.dtypes import as_buffer
-from tfkernels.transfer.message import ValueMessage, unpack
+from tfkernels.transfer.decoder import unpack
+from tfkernels.transfer.encoder import ValueMessage, _as_buffer
 from tfkernels.transfer.shared_memory import writer
 from tfkernels.transfer.shared_memory.mapping import release_pages
 from tfkernels.transfer.shared_memory.segment import Segment
@@ -100,8 +100,8 @@ def test_rewritable_messages_keep_their_arrays(ended: list[int]) -> None:
 @pytest.mark.usefixtures("ended")
 def test_a_view_has_the_references_of_its_array() -> None:
     array = made()
-    assert not writer.is_temporary(as_buffer(array))
-    view = as_buffer(made())
+    assert not writer.is_temporary(_as_buffer(array))
+    view = _as_buffer(made())
     alone = writer.is_temporary(view)  # in an assertion, pytest would have it, too
     assert alone
     assert not writer.is_temporary(bytes(SIZE))

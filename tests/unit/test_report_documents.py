@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from tests.support.reports import HOSTILE, batch, usual
 from tfkernels.recording import FORMAT, TYPE, VALUE
-from tfkernels.transfer.message import ValueMessage
+from tfkernels.transfer.encoder import ValueMessage
 from tfprovisioner.batch import report
 from tfprovisioner.batch.outcomes import METADATA, Failure
 from tfprovisioner.batch.output_dir import Found

@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfkernels.transfer.message import ValueMessage, unpack
-from tfkernels.transfer.shared_memory import mapping, mapping_cache, reader, writer
+from tfkernels.transfer.decoder import unpack
+from tfkernels.transfer.encoder import ValueMessage
+from tfkernels.transfer.pool import Pool
+from tfkernels.transfer.shared_memory import mapping, reader, writer
+from tfkernels.transfer.shared_memory import segment as segments
 from tfkernels.transfer.shared_memory.mapping import HUGE_PAGE, Mapping
-from tfkernels.transfer.shared_memory.pool import Pool
 from tfkernels.transfer.shared_memory.segment import MIN_MAPPED_BYTES, Segment
 
 SIZE = 4 * MIN_MAPPED_BYTES
@@ -100,8 +102,8 @@ def test_no_interrupt_is_lost_where_an_array_ends(
         value[0] = 7
         found = reader.find_received(value)
         assert found is not None
-        real = found._mapped.mapping._unmap
-        found._mapped.mapping._unmap = interrupted  # type: ignore[assignment]  # it is called in the same way
+        real = found._mapping._unmap
+        found._mapping._unmap = interrupted  # type: ignore[assignment]  # it is called in the same way
         del found
     else:
         real = mapping.is_unmodified
@@ -155,14 +157,14 @@ def test_a_pool_that_gives_back_keeps_no_mapping() -> None:
 
 
 def test_few_are_kept_and_not_for_long() -> None:
-    made = [Segment() for _ in range(mapping_cache.MAX_MAPPINGS + 3)]
+    made = [Segment() for _ in range(segments.MAX_MAPPINGS + 3)]
     before = len(os.listdir("/proc/self/fd"))
     for number, each in enumerate(made):
         send(each, full(number))
-    assert len(reader.cache) == mapping_cache.MAX_MAPPINGS
-    assert len(os.listdir("/proc/self/fd")) == before + mapping_cache.MAX_MAPPINGS
+    assert len(reader.cache) == segments.MAX_MAPPINGS
+    assert len(os.listdir("/proc/self/fd")) == before + segments.MAX_MAPPINGS
     reader.cache.expire(1000)
-    assert len(reader.cache) == mapping_cache.MAX_MAPPINGS
+    assert len(reader.cache) == segments.MAX_MAPPINGS
     reader.cache.expire(0)
     assert len(reader.cache) == 0
     assert len(os.listdir("/proc/self/fd")) == before
@@ -232,12 +234,12 @@ def test_reused_segments_have_huge_pages(segment: Segment) -> None:
     target = writer.cache.take((segment.address["device"], segment.address["inode"]))
     assert target is not None
     assert np.array_equal(value, full(2, size))
-    assert huge_bytes(address(value)) == huge_bytes(target.mapping.start) == 3 * HUGE_PAGE
+    assert huge_bytes(address(value)) == huge_bytes(target.start) == 3 * HUGE_PAGE
     assert mapping.is_unmodified(address(value), size)
     value[HUGE_PAGE] = 7
     assert not mapping.is_unmodified(address(value), size)
-    assert target.mapping.start != address(value)
-    assert np.asarray(target.mapping)[HUGE_PAGE] == 2, "it is the value's own"
+    assert target.start != address(value)
+    assert np.asarray(target)[HUGE_PAGE] == 2, "it is the value's own"
 
 
 def test_a_mapping_is_aligned_and_leaves_nothing(segment: Segment) -> None:
@@ -271,7 +273,7 @@ def test_no_huge_pages_on_older_linux(segment: Segment, monkeypatch: pytest.Monk
         return None if found is None else found.replace(b"\xa1", b"\x81").replace(b"\xa0", b"\x80")
 
     monkeypatch.setattr(mapping, "_page_states", older)
-    mapping._huge_pages_tracked.cache_clear()
+    segments._huge_pages_tracked.cache_clear()
     try:
         for number in (1, 2, 3):
             value = send(segment, full(number, 2 * HUGE_PAGE))
@@ -280,4 +282,4 @@ def test_no_huge_pages_on_older_linux(segment: Segment, monkeypatch: pytest.Monk
         assert not found.is_detached
         assert huge_bytes(address(value)) == 0
     finally:
-        mapping._huge_pages_tracked.cache_clear()
+        segments._huge_pages_tracked.cache_clear()

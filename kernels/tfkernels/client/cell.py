@@ -14,8 +14,8 @@ from tfkernels import log, protocol
 from tfkernels.errors import CellCancelled, CellTimeout, ExchangeError, RemoteError, RemoteInterrupt
 from tfkernels.output.relay import Relay
 from tfkernels.protocol import Message
-from tfkernels.transfer.lease import SegmentLease
-from tfkernels.transfer.message import check, join
+from tfkernels.transfer.decoder import check, join
+from tfkernels.transfer.pool import SegmentLease
 
 if TYPE_CHECKING:
     from typing import Protocol

@@ -17,7 +17,7 @@ from tfkernels.client.foreground import postponed, redirected, run_in_foreground
 from tfkernels.client.process import KernelProcess
 from tfkernels.errors import KernelDied
 from tfkernels.output.relay import Relay, Show, relay_for
-from tfkernels.transfer.lease import SegmentLease, encode, write
+from tfkernels.transfer.pool import SegmentLease, encode, write
 
 START_POLL_INTERVAL = 0.05
 """Seconds between two looks whether the user pressed stop, in ``Kernel.start``."""

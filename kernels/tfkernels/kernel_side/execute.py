@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import fcntl
 import functools
+import importlib
 import inspect
 import os
 import traceback
@@ -17,14 +18,13 @@ import typing
 import ipykernel
 
 from tfkernels import protocol
-from tfkernels.errors import ExchangeError, MissingPackage, TFKernelsError
+from tfkernels.errors import ExchangeError, MissingPackage, TFKernelsError, UsageError
 from tfkernels.kernel_side import complete, stdout
 from tfkernels.kernel_side.interrupt import Interrupts
-from tfkernels.transfer.shared_memory.mapping_cache import DEFAULT_IDLE_SECONDS, idle_seconds
+from tfkernels.transfer.shared_memory.segment import DEFAULT_IDLE_SECONDS, MIN_MAPPED_BYTES, Address, idle_seconds
 
 if typing.TYPE_CHECKING:
-    from tfkernels.transfer.message import Descriptor
-    from tfkernels.transfer.shared_memory.segment import Address
+    from tfkernels.transfer.encoder import Descriptor
 
 Reply = typing.Dict[str, typing.Any]
 
@@ -120,7 +120,7 @@ class Hooks:
             if request.get("inputs") or request.get("outputs"):
                 self._expire_later()
             if request.get("inputs"):
-                self._shell.user_ns.update(_message().unpack(request["inputs"]))
+                self._shell.user_ns.update(_module("decoder").unpack(request["inputs"]))
             reply = await run()
             if request.get("outputs") and reply["status"] == "ok":
                 self._kernel._forward_input(allow_stdin)  # noqa: SLF001 (`%tf1 input()` asks in the notebook, too)
@@ -133,7 +133,7 @@ class Hooks:
             return self._failure(error, request)
         return reply
 
-    def _take_cancel_token(self, address: "Address") -> bool:
+    def _take_cancel_token(self, address: Address) -> bool:
         """Whether the caller's file is still there and this kernel could lock it.
 
         It stays locked until the next token: the caller may hear of the cell's begin after its end.
@@ -157,14 +157,13 @@ class Hooks:
         return True
 
     def _write_outputs(self, request: typing.Dict[str, typing.Any]) -> "Descriptor":
-        message = _message()
+        encoder = _module("encoder")
         from tfkernels.transfer.shared_memory.reader import can_be_overwritten
-        from tfkernels.transfer.shared_memory.segment import MIN_MAPPED_BYTES
         from tfkernels.transfer.shared_memory.writer import open_for_writing
 
         values = {name: self._evaluate(text, request["kernel"]) for name, text in request["outputs"].items()}
         # The values are in no variable when they are written: memory of arrays without a name is released early.
-        packed = message.ValueMessage(values)
+        packed = encoder.ValueMessage(values)
         del values
         reusable = request["reuse_input_segments"] if packed.size >= MIN_MAPPED_BYTES else []
         address = next((address for address in reusable if can_be_overwritten(address, packed.size)), None)
@@ -228,17 +227,16 @@ class Hooks:
 def _idle_seconds() -> float:
     try:
         return idle_seconds()
-    except ValueError:  # the calling kernel reports it
+    except UsageError:  # the calling kernel reports it
         return DEFAULT_IDLE_SECONDS
 
 
-def _message() -> typing.Any:
-    """The module that needs NumPy. Raises ``MissingPackage`` in an environment that has none."""
+def _module(name: str) -> typing.Any:
+    """A module of ``transfer`` that needs NumPy. Raises ``MissingPackage`` in an environment that has none."""
     try:
-        from tfkernels.transfer import message
+        return importlib.import_module(f"tfkernels.transfer.{name}")
     except ImportError as error:
         raise MissingPackage("numpy", "a request with values", str(error)) from error
-    return message
 
 
 _OUR_FRAMES = ("tfkernels.", "ipykernel.", "IPython.")

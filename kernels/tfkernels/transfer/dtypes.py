@@ -1,4 +1,4 @@
-"""NumPy dtypes as plain JSON, and arrays as raw bytes; both ways.
+"""NumPy dtypes as plain JSON, and back.
 
 ``dtype.str`` for the plain ones (it carries byte order and datetime unit), with C's name where two of C's types are
 alike here, such as long and long long; a dictionary for structured and sub-array dtypes, because ``dtype.descr`` loses
@@ -16,11 +16,7 @@ from tfkernels.errors import ExchangeError, MissingPackage, NotPortable
 
 Array = typing.Any
 """A NumPy array, of any dtype."""
-Buffer = typing.Union[bytes, bytearray, "np.ndarray[typing.Any, typing.Any]"]
 Spec = typing.Union[str, typing.Dict[str, typing.Any]]
-
-MAX_SMALL_BYTES = 4096
-"""Size of a small array. For larger ones the copy costs more than their description."""
 
 _PLAIN_KINDS = "biufcmMSUV"
 _PLAIN = re.compile(rf"[<>|=][{_PLAIN_KINDS}]\d+(\[\w+\])?$")  # NumPy reads much more: lists, names, aliases
@@ -153,27 +149,3 @@ def _decode(spec: typing.Any) -> "np.dtype[typing.Any]":
         description["titles"] = spec["titles"]
     record: np.dtype[typing.Any] = np.dtype(typing.cast(typing.Any, description), align=spec["aligned"])
     return np.dtype((np.record, record)) if spec["record"] else record
-
-
-def nbytes(buffer: Buffer) -> int:
-    return len(buffer) if isinstance(buffer, (bytes, bytearray)) else buffer.nbytes
-
-
-def as_buffer(array: "np.ndarray[typing.Any, typing.Any]") -> Buffer:
-    """The array's bytes in memory order; a copy only if it is small, or not contiguous."""
-    if array.nbytes <= MAX_SMALL_BYTES:
-        return array.tobytes("A")  # a view costs more
-    if not array.flags.c_contiguous:
-        array = array.T if array.flags.f_contiguous else np.ascontiguousarray(array)
-    return array.reshape(-1).view(np.uint8)
-
-
-def as_array(
-    memory: typing.Any, shape: typing.Tuple[int, ...], dtype: typing.Any, order: typing.Any, offset: int
-) -> Array:
-    """An array that looks into ``memory``. Raises ``ValueError`` or ``TypeError`` if it would not lie within."""
-    if offset < 0 or min(shape, default=0) < 0:
-        raise ValueError(f"an array of shape {shape} at {offset}")  # NumPy would take it
-    if dtype.itemsize == 0 or 0 in shape:
-        return np.ndarray(shape, dtype, order=order)  # np.empty makes S1 of S0
-    return np.ndarray(shape, dtype, buffer=memory, offset=offset, order=order)

@@ -1,37 +1,99 @@
-"""Encoder: values as a skeleton of plain JSON plus raw buffers. No pickle; ``protocol`` has the format."""
+"""Encoder: named values as one message, a skeleton of plain JSON plus raw buffers. ``protocol`` has the format.
+
+No pickle. A message is written to a segment for another kernel, or to bytes for a record. Only the *descriptor* of the
+segment, small plain JSON, goes into a Jupyter message.
+"""
 
 import collections
+import json
 import math
 import struct
 import typing
 
 import numpy as np
 
-from tfkernels.errors import NotPortable
-from tfkernels.protocol import ALIGNMENT, MAX_DEPTH, MAX_PARTS, MIN_VIEW_BYTES
-from tfkernels.transfer.dtypes import Array, Buffer, as_buffer, encode_dtype, nbytes
-from tfkernels.transfer.small_arrays import Batches, Form
+from tfkernels import protocol
+from tfkernels.errors import ExchangeError, NotPortable
+from tfkernels.protocol import ALIGNMENT, HEADER_BYTES, MAX_DEPTH, MAX_PARTS, MIN_VIEW_BYTES
+from tfkernels.transfer.dtypes import COMMON_TYPES, Array, common, encode_dtype
+from tfkernels.transfer.shared_memory.reader import ForwardedArrays
+from tfkernels.transfer.shared_memory.segment import Address
+from tfkernels.transfer.shared_memory.writer import is_temporary, write
 from tfkernels.transfer.types import registry
-from tfkernels.transfer.types.numpy import STRINGS
-from tfkernels.transfer.types.refusal import why_not
 
+Descriptor = typing.Dict[str, typing.Any]
 Node = typing.Any
-Step = typing.Callable[[int], str]
-FindForwarded = typing.Callable[[Array], typing.Optional[typing.Tuple[int, int]]]
-"""Offset and number of the forwarded segment that an array lies in already."""
+Buffer = typing.Union[bytes, bytearray, "np.ndarray[typing.Any, typing.Any]"]
+"""Bytes, or an array of them."""
 
 MAX_NON_STRINGS = 16
 """Distinct objects that are not strings (None, NaN, …) in an object array that is still sent as text."""
+
+MAX_SMALL_BYTES = 4096
+"""Size of a small array. For larger ones the copy costs more than their description."""
+
+
+class ValueMessage:
+    """Values encoded and checked, not yet written. Raises ``NotPortable`` if a part of them cannot be passed."""
+
+    def __init__(
+        self, values: typing.Mapping[str, typing.Any], forwarded: typing.Optional[ForwardedArrays] = None
+    ) -> None:
+        encoder = Encoder(forwarded)
+        nodes = {}
+        for name, value in values.items():
+            try:
+                nodes[name] = encoder.encode(value)
+            except NotPortable as error:
+                raise error.within(name) from None
+            except RecursionError as error:
+                raise ExchangeError.too_deep(f"{name}: it is") from error
+        skeleton = {"forms": encoder.forms(), "values": nodes, "views": encoder.min_view_bytes()}
+        self.forwarded = forwarded
+        self._buffers = encoder.buffers
+        self._end = encoder.size
+        try:
+            self._skeleton = json.dumps(skeleton, separators=(",", ":")).encode("ascii")
+        except RecursionError as error:
+            raise ExchangeError.too_deep(f"{', '.join(nodes)}: it is") from error
+
+    @property
+    def size(self) -> int:
+        """Bytes of shared memory that it takes."""
+        return self._end + len(self._skeleton)
+
+    def write(self, segment: int, address: Address, once: bool = False) -> Descriptor:
+        """Copies everything into the open segment and returns the descriptor.
+
+        ``once``: the message is not needed afterwards, so the memory of arrays without other references is released
+        while they are copied.
+        """
+        temporary = {offset for offset, buffer in self._buffers if once and is_temporary(buffer)}
+        write(segment, [*self._buffers, (self._end, self._skeleton)], temporary)
+        forwarded = [] if self.forwarded is None else self.forwarded.segments
+        part = {"segment": address, "buffers": self._end, "skeleton": len(self._skeleton), "forwarded": forwarded}
+        return {"format": protocol.MESSAGE_FORMAT, "parts": [part]}
+
+    def to_bytes(self) -> bytearray:
+        """Everything as bytes for ``decoder.from_bytes``: a header line, then the same buffers and skeleton."""
+        line = f"tfkernels values {protocol.MESSAGE_FORMAT} {self._end} {len(self._skeleton)}"
+        content = bytearray(line.ljust(HEADER_BYTES - 1).encode("ascii") + b"\n")
+        content += bytes(self._end)
+        for offset, data in self._buffers:
+            content[HEADER_BYTES + offset : HEADER_BYTES + offset + len(data)] = memoryview(data)  # type: ignore[arg-type]  # an array is a buffer for NumPy 2's types only
+        content += self._skeleton
+        return content
 
 
 class Encoder:
     """Turns values into skeleton nodes and collects their ``buffers`` as ``(offset, bytes)``.
 
-    Arrays that ``find_forwarded`` finds stay where they are.
+    Arrays that ``forwarded`` finds stay where they are. The bytes of small arrays and scalars of one form (dtype,
+    shape, order) lie in one buffer, in their order.
     """
 
-    def __init__(self, find_forwarded: FindForwarded = lambda array: None) -> None:  # noqa: ARG005
-        self._find_forwarded = find_forwarded
+    def __init__(self, forwarded: typing.Optional[ForwardedArrays] = None) -> None:
+        self._forwarded = forwarded
         self.buffers: typing.List[typing.Tuple[int, Buffer]] = []
         self.size = 0
         self._open: typing.Set[int] = set()
@@ -39,7 +101,7 @@ class Encoder:
         self._complete = 0
         self._numbers: typing.Dict[int, int] = {}
         self._alive: typing.List[typing.Any] = []  # an id means an object as long as that lives
-        self._batches = Batches()
+        self._forms: typing.Dict[typing.Any, typing.Tuple[typing.List[int], typing.List[bytes]]] = {}
 
     def encode(self, value: typing.Any) -> Node:
         """The node of one value. Raises ``NotPortable`` with the path to the part that cannot be passed."""
@@ -50,23 +112,28 @@ class Encoder:
             return _NUMBERS[kind](value)
         if id(value) in self._numbers:
             return ["same", self._numbers[id(value)]]
-        if kind is not np.ndarray and isinstance(value, np.generic):
+        if kind is np.ndarray and value.dtype.kind != "T":  # NumPy 2's strings are pointers in memory
+            node = self._array(value)
+        elif isinstance(value, np.generic):
             return self._scalar(value)
-        if kind in _SEQUENCES:
+        elif kind in _SEQUENCES:
             node = [_SEQUENCES[kind], *self._nodes(value, list(value), lambda i: f"[{i}]")]
         elif kind in _MAPPINGS:
             flat = [item for pair in value.items() for item in pair]
             node = [_MAPPINGS[kind], *self._nodes(value, flat, lambda i: f"[{flat[i - i % 2]!r}]")]
-        elif kind in self._ENCODERS:
-            node = self._ENCODERS[kind](self, value)
+        elif kind in (bytes, bytearray):
+            node = [kind.__name__, self._place(value), len(value)]
         else:
             return self._kind(value)
         self._number(value)
         return node
 
-    def forms(self) -> typing.List[Form]:
+    def forms(self) -> typing.List[typing.List[typing.Any]]:
         """The forms of the skeleton. Call it once, after the last ``encode``."""
-        return self._batches.place(self._place)
+        return [
+            [dtype.str, list(shape), "F" if fortran else "C", len(pieces), self._place(b"".join(pieces))]
+            for (dtype, _, shape, fortran), (_, pieces) in self._forms.items()
+        ]
 
     def min_view_bytes(self) -> int:
         """The size from which the decoder does not copy arrays out of the memory that they arrive in.
@@ -75,7 +142,7 @@ class Encoder:
         a gigabyte alive.
         """
         total = 0
-        for size in sorted(nbytes(buffer) for _, buffer in self.buffers):
+        for size in sorted(len(buffer) for _, buffer in self.buffers):
             total += size
             if 4 * total > self.size:
                 return max(size, MIN_VIEW_BYTES)
@@ -86,7 +153,9 @@ class Encoder:
         self._alive.append(value)
         self._complete += 1
 
-    def _nodes(self, owner: typing.Any, items: typing.List[typing.Any], step: Step) -> typing.List[Node]:
+    def _nodes(
+        self, owner: typing.Any, items: typing.List[typing.Any], step: typing.Callable[[int], str]
+    ) -> typing.List[Node]:
         """The nodes of the ``items`` of ``owner``; ``step`` gives the path from there to the n-th of them."""
         if id(owner) in self._open:
             raise NotPortable("it contains itself")
@@ -110,9 +179,12 @@ class Encoder:
 
     def _kind(self, value: typing.Any) -> Node:
         kind = registry.find(value)
-        if kind is None:
-            raise NotPortable(why_not(value))
-        parts = _take_apart(kind, value)
+        try:
+            parts = kind.take_apart(value)
+        except (NotPortable, RecursionError):
+            raise
+        except Exception as error:  # it belongs to a library, and that may find it in any state
+            raise NotPortable(f"this {type(value).__name__} cannot be read: {error}") from error
         nodes = self._nodes(value, [part for _, part in parts], lambda i: parts[i][0])
         if kind.name:
             self._number(value)
@@ -122,22 +194,45 @@ class Encoder:
             self._alive.append(value)
         return nodes[0]
 
-    def _blob(self, value: typing.Union[bytes, bytearray]) -> Node:
-        return [type(value).__name__, self._place(value), len(value)]
-
     def _array(self, array: Array) -> Node:
-        node: Node = self._batches.array(array)
+        fortran = array.flags.fnc
+        # The form of an array without dimensions is that of scalars.
+        node = self._small(array, array.dtype, array.shape, fortran) if array.shape else None
         if node is not None:
             return node
-        order = "F" if array.flags.fnc else "C"
+        order = "F" if fortran else "C"
         if array.dtype.kind == "O":
             return self._objects(array, order)
-        if array.dtype.kind == "T":  # NumPy 2's strings are pointers in memory
-            parts = _take_apart(STRINGS, array)
-            return ["kind", STRINGS.name, *self._nodes(array, [part for _, part in parts], lambda i: parts[i][0])]
         spec = encode_dtype(array.dtype)
-        place = self._find_forwarded(array) or [self._place(as_buffer(array))]
-        return ["array", spec, list(array.shape), order, *place]
+        found = None
+        if self._forwarded is not None and array.base is not None:
+            found = self._forwarded.find(array)
+        return ["array", spec, list(array.shape), order, *(found or [self._place(_as_buffer(array))])]
+
+    def _small(self, value: typing.Any, dtype: typing.Any, shape: typing.Tuple[int, ...], fortran: bool) -> Node:
+        """The node of a small array or a scalar of one of the usual dtypes, or ``None`` for all others."""
+        key = (dtype, dtype.type, shape, fortran)  # dtypes that are equal may be of two types
+        form = self._forms.get(key)
+        if form is None:
+            if common(dtype) is None or not 0 < value.nbytes <= MAX_SMALL_BYTES:
+                return None
+            form = self._forms[key] = ([len(self._forms)], [])
+        form[1].append(value.tobytes("A"))
+        return form[0]
+
+    def _scalar(self, value: "np.generic") -> Node:
+        if type(value) in COMMON_TYPES:
+            self._complete += 1
+            return self._small(value, COMMON_TYPES[type(value)], (), False)
+        # Trailing NULs are padding in a NumPy array but data in a scalar: text and bytes go as themselves.
+        if type(value) is np.str_:
+            return ["npstr", value[:]]  # str(value) of NumPy 2 drops trailing NULs
+        if type(value) is np.bytes_:
+            return ["npbytes", self._place(bytes(value)), len(value)]
+        array = np.asarray(value)
+        if array.dtype.type is not type(value):
+            raise registry.refusal(value)
+        return ["scalar", encode_dtype(array.dtype), self._place(_as_buffer(array))]
 
     def _objects(self, array: Array, order: typing.Any) -> Node:
         items = array.ravel(order=order).tolist()
@@ -153,41 +248,23 @@ class Encoder:
         positions = list(others.values())
         found = [items[position] for position in positions]
         nodes = self._nodes(array, found, lambda i: _item_path(array.shape, order, positions[i]))
-        return [
-            "texts",
-            list(array.shape),
-            order,
-            self._place(text),
-            len(text),
-            self._place(as_buffer(lengths)),
-            *nodes,
-        ]
-
-    def _scalar(self, value: "np.generic") -> Node:
-        node: Node = self._batches.scalar(value)
-        if node is not None:
-            self._complete += 1
-            return node
-        # Trailing NULs are padding in a NumPy array but data in a scalar: text and bytes go as themselves.
-        if type(value) is np.str_:
-            return ["npstr", value[:]]  # str(value) of NumPy 2 drops trailing NULs
-        if type(value) is np.bytes_:
-            return ["npbytes", self._place(bytes(value)), len(value)]
-        array = np.asarray(value)
-        if array.dtype.type is not type(value):
-            raise NotPortable(why_not(value))
-        return ["scalar", encode_dtype(array.dtype), self._place(as_buffer(array))]
+        places = [self._place(text), len(text), self._place(_as_buffer(lengths))]
+        return ["texts", list(array.shape), order, *places, *nodes]
 
     def _place(self, buffer: Buffer) -> int:
         offset = -(-self.size // ALIGNMENT) * ALIGNMENT
         self.buffers.append((offset, buffer))
-        self.size = offset + nbytes(buffer)
+        self.size = offset + len(buffer)
         return offset
 
-    _ENCODERS: typing.ClassVar[typing.Dict[type, typing.Callable[["Encoder", typing.Any], Node]]] = {
-        np.ndarray: _array,
-        **dict.fromkeys((bytes, bytearray), _blob),
-    }
+
+def _as_buffer(array: "np.ndarray[typing.Any, typing.Any]") -> Buffer:
+    """The array's bytes in memory order; a copy only if it is small, or not contiguous."""
+    if array.nbytes <= MAX_SMALL_BYTES:
+        return array.tobytes("A")  # a view costs more
+    if not array.flags.c_contiguous:
+        array = array.T if array.flags.f_contiguous else np.ascontiguousarray(array)
+    return array.reshape(-1).view(np.uint8)
 
 
 def _int(value: int) -> Node:
@@ -209,12 +286,3 @@ _MAPPINGS: typing.Dict[type, str] = {dict: "dict", collections.OrderedDict: "odi
 
 def _item_path(shape: typing.Tuple[int, ...], order: typing.Any, position: int) -> str:
     return "[{}]".format(", ".join(str(i) for i in np.unravel_index(position, shape, order)))
-
-
-def _take_apart(kind: registry.Kind, value: typing.Any) -> registry.Parts:
-    try:
-        return kind.take_apart(value)
-    except (NotPortable, RecursionError):
-        raise
-    except Exception as error:  # it belongs to a library, and that may find it in any state
-        raise NotPortable(f"this {type(value).__name__} cannot be read: {error}") from error

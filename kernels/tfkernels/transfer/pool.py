@@ -1,8 +1,9 @@
 """Pool of shared-memory segments, kept for the next value: writing into memory that is there is a plain copy.
 
 The kernel that calls others owns the segments of both directions, so that nothing is left if the other one dies. A
-segment is *taken* for a request and *put* back afterwards. It is used again when no array uses it any more. It is freed
-when it was idle for a while, or when the idle ones exceed the limit. See docs/design/shared-memory.md.
+message, on its way to other kernels or from one, has the *lease* of a segment. The segment goes back to the pool when
+its lease is closed and no cell retains it. It is used again when no array uses it any more. It is freed when it was
+idle for a while, or when the idle ones exceed the limit. See docs/design/shared-memory.md.
 """
 
 import atexit
@@ -15,9 +16,18 @@ import typing
 import weakref
 
 from tfkernels.errors import UsageError
+from tfkernels.transfer import decoder
+from tfkernels.transfer.encoder import Descriptor, ValueMessage
 from tfkernels.transfer.shared_memory import limits, reader, writer
-from tfkernels.transfer.shared_memory.mapping_cache import idle_seconds
-from tfkernels.transfer.shared_memory.segment import MIN_MAPPED_BYTES, Address, Segment, mappings_keep_locks
+from tfkernels.transfer.shared_memory.segment import (
+    MIN_MAPPED_BYTES,
+    Address,
+    Identity,
+    Segment,
+    identity,
+    idle_seconds,
+    mappings_keep_locks,
+)
 
 DEFAULT_LIMIT_SHARE = 0.25
 """The limit as a share of the machine's memory, unless ``TFKERNELS_POOL`` is set."""
@@ -26,14 +36,22 @@ MAX_SEGMENTS = 64
 """Each holds a file descriptor."""
 
 
+class PooledSegment(Segment):
+    """A segment of a pool, which notes this about it."""
+
+    kernel = ""
+    """The kernel that wrote to it last, and has it mapped; empty for this process."""
+    idle_since: typing.Optional[float] = None
+
+
 class PoolStats(typing.NamedTuple):
     """What a pool holds at one moment."""
 
-    taken: typing.List[Segment]
+    taken: typing.List[PooledSegment]
     """Segments that requests have."""
-    kept: typing.List[Segment]
+    kept: typing.List[PooledSegment]
     """Segments that were put back; the one used last is the last."""
-    idle: typing.List[Segment]
+    idle: typing.List[PooledSegment]
     """Kept segments that no array uses."""
     idle_bytes: int
     limit: int
@@ -41,154 +59,126 @@ class PoolStats(typing.NamedTuple):
 
 
 class Pool:
-    """Segments that wait for their next use. ``limit`` (bytes that may lie idle) and ``idle`` (seconds until an idle
-    segment is freed) can be set at any time. Threads may share it; a forked child begins with none."""
+    """Segments that wait for their next use. Threads may share it; a forked child begins with none."""
 
-    def __init__(self, limit: typing.Optional[int] = None, idle: typing.Optional[float] = None) -> None:
-        self._limit = limit
-        self._idle = idle
-        self.dropped: typing.Deque[Segment] = collections.deque()
+    limit: int
+    """Bytes that may lie idle. It can be set at any time."""
+    idle: float
+    """Seconds until an idle segment is freed. It can be set at any time."""
+
+    def __init__(self, **settings: float) -> None:
+        """The settings are ``limit`` and ``idle``. The environment variables say what is left out."""
+        vars(self).update(settings)
+        self.dropped: typing.Deque[PooledSegment] = collections.deque()
         """Where finalizers put segments back: these run in the middle of anything, and must not wait for a lock."""
         self._forget()
 
+    def __getattr__(self, name: str) -> typing.Any:
+        """Reads a setting. Not at import: one that cannot be read must not keep a kernel from starting."""
+        if name not in _SETTINGS:
+            raise AttributeError(name)
+        setattr(self, name, _SETTINGS[name]())
+        return getattr(self, name)
+
     def _forget(self) -> None:
         self.dropped.clear()
-        self._taken: weakref.WeakSet[Segment] = weakref.WeakSet()
-        self._kept: typing.List[Segment] = []  # the one used last is the last
-        self._idle_since: typing.Dict[Segment, float] = {}
-        self._writers: weakref.WeakKeyDictionary[Segment, str] = weakref.WeakKeyDictionary()
-        self._changed = threading.Condition()
+        self._taken: weakref.WeakSet[PooledSegment] = weakref.WeakSet()
+        self._kept: typing.List[PooledSegment] = []  # the one used last is the last
         self._thread: typing.Optional[threading.Thread] = None
+        self.changed = threading.Condition()
+        """The lock of the pool and of its leases."""
 
-    @property
-    def limit(self) -> int:
-        if self._limit is None:  # not at import: a setting that cannot be read must not keep a kernel from starting
-            text = os.environ.get("TFKERNELS_POOL")
-            self._limit = parse_size(text) if text else int(limits.total() * DEFAULT_LIMIT_SHARE)
-        return self._limit
-
-    @limit.setter
-    def limit(self, size: int) -> None:
-        self._limit = size
-
-    @property
-    def idle(self) -> float:
-        if self._idle is None:
-            try:
-                self._idle = idle_seconds()
-            except ValueError as error:
-                raise UsageError(f"{error}. Write a number of seconds, such as 60.") from None
-        return self._idle
-
-    @idle.setter
-    def idle(self, seconds: float) -> None:
-        self._idle = seconds
-
-    def take(self, size: int, writer: str = "") -> Segment:
+    def take(self, size: int, kernel: str = "") -> PooledSegment:
         """A segment that holds ``size`` bytes already, if there is one and it is not much larger; else a new one.
 
-        Prefers one that ``writer`` (a kernel's name, empty for this process) had last: it has it mapped.
+        Prefers one that ``kernel`` (empty for this process) wrote to last: it has it mapped.
         """
-        with self._changed:
-            segment = self._find(size, writer)
-            self._taken.add(segment)
-            self._writers[segment] = writer
+        with self.changed:
+            idle = self._tidy()
+            fitting = [segment for segment in reversed(idle) if size <= segment.size <= max(2 * size, MIN_MAPPED_BYTES)]
+            if fitting:
+                found = min(fitting, key=lambda segment: (segment.kernel != kernel, segment.size))
+                self._kept.remove(found)
+            else:
+                if size > writer.MIN_CHECKED_BYTES and size > limits.available():
+                    for segment in idle:
+                        self._end(segment, free=True)
+                found = PooledSegment()
+            found.kernel, found.idle_since = kernel, None
+            self._taken.add(found)
             self._start_watch()
-            return segment
+            return found
 
-    def _find(self, size: int, writer_name: str) -> Segment:
-        idle = self._tidy()
-        fitting = [segment for segment in reversed(idle) if size <= segment.size <= max(2 * size, MIN_MAPPED_BYTES)]
-        if fitting:
-            best = min(fitting, key=lambda segment: (self._writers.get(segment) != writer_name, segment.size))
-            self._remove(best)
-            return best
-        if size > writer.MIN_CHECKED_BYTES and size > limits.available():
-            self._free(idle)
-        return Segment()
-
-    def put(self, segment: Segment) -> None:
+    def put(self, segment: PooledSegment) -> None:
         """Takes a segment back. No other process may open it any more for the request that it was taken for."""
-        with self._changed:
+        with self.changed:
             self._keep(segment)
             self._tidy()
             self._start_watch()
 
-    def _keep(self, segment: Segment) -> None:
-        self._taken.discard(segment)
+    def _keep(self, segment: PooledSegment) -> None:
         if segment.named or segment.inherited or len(self._kept) >= MAX_SEGMENTS or not mappings_keep_locks():
-            self._close(segment)
+            self._end(segment)
         else:
+            self._taken.discard(segment)
             self._kept.append(segment)
 
-    def discard(self, segment: Segment) -> None:
+    def discard(self, segment: PooledSegment) -> None:
         """Closes a taken segment that another process may still write to, so that no request gets it again."""
-        with self._changed:
-            self._close(segment)
+        with self.changed:
+            self._end(segment)
 
-    def address(self, device: int, inode: int) -> typing.Optional[Address]:
+    def address(self, segment: Identity) -> typing.Optional[Address]:
         """How another process opens a segment of this pool, even one that arrays use."""
-        with self._changed:
-            for segment in [*self._kept, *self._taken]:
-                known = segment.address
-                if (known["device"], known["inode"]) == (device, inode) and not segment.is_lost():
-                    return known
+        with self.changed:
+            for each in [*self._kept, *self._taken]:
+                if identity(each.address) == segment and not each.is_lost():
+                    return each.address
             return None
 
     def stats(self) -> PoolStats:
         """What the pool holds now. Frees what was idle for too long first."""
-        with self._changed:
+        with self.changed:
             idle = self._tidy()
-            return PoolStats(
-                list(self._taken), list(self._kept), idle, sum(segment.size for segment in idle), self.limit
-            )
+            size = sum(segment.size for segment in idle)
+            return PoolStats(list(self._taken), list(self._kept), idle, size, self.limit)
 
     def close(self) -> None:
         """Frees the idle segments, and closes the rest; arrays that use them keep their memory."""
-        with self._changed:
-            self._free(self._tidy())
+        with self.changed:
+            idle = self._tidy()
             for segment in list(self._kept):
-                self._remove(segment)
-                self._close(segment)
-            self._changed.notify()
+                self._end(segment, free=segment in idle)
+            self.changed.notify()
 
-    def _tidy(self) -> typing.List[Segment]:
+    def _tidy(self) -> typing.List[PooledSegment]:
         """Frees segments that are idle for too long or exceed the limit, the oldest first; returns the idle ones."""
         while self.dropped:
             self._keep(self.dropped.popleft())
         limit, max_idle, now = self.limit, self.idle, time.monotonic()
-        idle = []
+        sizes = {}
         for segment in list(self._kept):
             if segment.is_lost():
-                self._remove(segment)
-                _unmap(segment)
+                self._end(segment)
             elif segment.is_busy():
-                self._idle_since.pop(segment, None)
+                segment.idle_since = None
             else:
-                self._idle_since.setdefault(segment, now)
-                idle.append(segment)
-        total = sum(segment.size for segment in idle)
-        for segment in list(idle):
-            if total > limit or now - self._idle_since[segment] >= max_idle:
-                total -= segment.size
-                idle.remove(segment)
-                self._free([segment])
-        return idle
+                segment.idle_since = segment.idle_since or now
+                sizes[segment] = segment.size
+        for segment in list(sizes):
+            if sum(sizes.values()) > limit or now - (segment.idle_since or now) >= max_idle:
+                del sizes[segment]
+                self._end(segment, free=True)
+        return list(sizes)
 
-    def _remove(self, segment: Segment) -> None:
-        self._kept.remove(segment)
-        self._idle_since.pop(segment, None)
-
-    def _free(self, idle: typing.List[Segment]) -> None:
-        for segment in idle:
-            self._remove(segment)
-            _unmap(segment)
-            segment.free()
-
-    def _close(self, segment: Segment) -> None:
+    def _end(self, segment: PooledSegment, free: bool = False) -> None:
+        """Closes a segment for good, and everything that is mapped of it for the next value."""
         self._taken.discard(segment)
-        _unmap(segment)
-        segment.close()
+        if segment in self._kept:
+            self._kept.remove(segment)
+        writer.cache.take(identity(segment.address))
+        reader.forget(identity(segment.address))
+        (segment.free if free else segment.close)()
 
     def _start_watch(self) -> None:
         if (self._kept or self._taken) and self._thread is None:
@@ -197,10 +187,10 @@ class Pool:
 
     def _watch(self) -> None:
         """Tidies now and then while there is a segment. Without it, memory would be freed only at the next request."""
-        with self._changed:
+        with self.changed:
             try:
                 while self._kept or self._taken or self.dropped:
-                    self._changed.wait(min(max(self.idle / 4, 0.05), 1.0))
+                    self.changed.wait(min(max(self.idle / 4, 0.05), 1.0))
                     self._tidy()
             finally:
                 self._thread = None
@@ -213,12 +203,6 @@ class Pool:
             segment.close()
 
 
-def _unmap(segment: Segment) -> None:
-    identity = (segment.address["device"], segment.address["inode"])
-    writer.cache.take(identity)
-    reader.forget(identity)
-
-
 def parse_size(text: str) -> int:
     """Bytes, from ``2G``, ``512M``, ``1.5 GiB``, ``0``; a factor of 1024 from letter to letter."""
     found = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([kmgt]?)(?:i?b)?\s*", text.lower())
@@ -226,6 +210,13 @@ def parse_size(text: str) -> int:
         raise UsageError(f"TFKERNELS_POOL is {text!r}. Write a number of bytes, such as 2G, 512M or 0.")
     return int(float(found.group(1)) * 1024 ** " kmgt".index(found.group(2) or " "))
 
+
+def _limit() -> int:
+    text = os.environ.get("TFKERNELS_POOL")
+    return parse_size(text) if text else int(limits.total() * DEFAULT_LIMIT_SHARE)
+
+
+_SETTINGS: typing.Dict[str, typing.Callable[[], float]] = {"limit": _limit, "idle": idle_seconds}
 
 shared = Pool()
 """This process's pool."""
@@ -238,3 +229,145 @@ if hasattr(os, "register_at_fork"):  # from Python 3.7 on
 def set_memory_limit(size: int) -> None:
     """Sets how many bytes of idle shared memory this process keeps for the next values."""
     shared.limit = size
+
+
+class SegmentLease:
+    """A message in a segment of its own. Arrays that were unpacked from it stay valid after ``close``."""
+
+    reusable = False
+    """Whether the cell that it was made for may write its outputs into the segment once nothing uses the inputs."""
+
+    segment: typing.Optional[PooledSegment] = None
+    """Until it goes back to the pool."""
+
+    descriptor: typing.Optional[Descriptor] = None
+    """Of the message, once it is written and until the lease is closed."""
+
+    def __init__(self, size: int = 0, kernel: str = "") -> None:
+        """``kernel`` is the name of the one that writes to it, or empty for this process."""
+        self._reused: typing.List[SegmentLease] = []
+        self._closed = False
+        self._users = 0
+        self._forwarded: typing.Optional[reader.ForwardedArrays] = None
+        self.segment = shared.take(size, kernel)
+
+    def __del__(self) -> None:
+        """Puts back outputs that were dropped. No kernel writes to them: a cell that runs keeps its lease."""
+        if self.segment is not None:
+            shared.dropped.append(self.segment)
+
+    @property
+    def address(self) -> Address:
+        assert self.segment is not None
+        return self.segment.address
+
+    @property
+    def size(self) -> int:
+        """Bytes of the message."""
+        assert self.descriptor is not None
+        return sum(part["buffers"] + part["skeleton"] for part in self.descriptor["parts"])
+
+    def write(self, values: ValueMessage) -> None:
+        assert self.segment is not None
+        self._forwarded = values.forwarded
+        self.descriptor = values.write(self.segment.descriptor, self.address)
+
+    def reuse(self, inputs: typing.Iterable["SegmentLease"]) -> typing.List[Address]:
+        """The segments of a cell's inputs that its outputs may be written to in place of this one's.
+
+        Large inputs that a cell drops, or changes in place, make room for its outputs: else both would be there at the
+        same time. See docs/design/shared-memory.md for why there is not less memory than that.
+        """
+        self._reused = [lease for lease in inputs if lease.reusable]
+        for lease in self._reused:
+            lease.retain()
+        return [lease.address for lease in self._reused]
+
+    def accept(self, descriptor: Descriptor) -> None:
+        """Takes over what a cell has written, with the segment that it wrote to."""
+        for lease in self._reused:
+            if [part["segment"] for part in descriptor["parts"]] == [lease.address]:
+                self.segment, lease.segment = lease.segment, self.segment
+        self._release_reused()
+        self.descriptor = descriptor
+
+    def unpack(self) -> typing.Dict[str, typing.Any]:
+        assert self.descriptor is not None
+        return decoder.unpack(self.descriptor)
+
+    def close(self) -> None:
+        """Lets the pool use the segment again, once no cell retains it and no array uses it."""
+        self.descriptor = None
+        with shared.changed:
+            self._closed = True
+            self._put_unused()
+        self._release_reused()
+
+    def discard(self) -> None:
+        """Closes it while a kernel may still write to the segment, so that no request gets that again."""
+        self.descriptor = None
+        reused, self._reused = self._reused, []
+        for lease in reused:
+            lease.discard()
+        with shared.changed:
+            self._closed = True
+            self._give_back(shared.discard)
+
+    def retain(self) -> None:
+        """Keeps the segment while a cell may use it, even after ``close``; ``release`` ends that."""
+        with shared.changed:
+            self._users += 1
+
+    def release(self) -> None:
+        with shared.changed:
+            self._users -= 1
+            self._put_unused()
+
+    def _release_reused(self) -> None:
+        reused, self._reused = self._reused, []
+        for lease in reused:
+            lease.release()
+
+    def _put_unused(self) -> None:
+        if self._closed and not self._users:
+            self._give_back(shared.put)
+
+    def _give_back(self, take: typing.Callable[[PooledSegment], None]) -> None:
+        """Once. Needs the lock."""
+        segment, self.segment, self._forwarded = self.segment, None, None
+        if segment is not None:
+            take(segment)
+
+    def __enter__(self) -> "SegmentLease":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+
+def pack(values: typing.Mapping[str, typing.Any]) -> SegmentLease:
+    """Writes values once, to be sent to several kernels::
+
+        with tfkernels.pack({"images": images}) as packed:
+            tf1.run(code, inputs=packed)
+            tf2.run(code, inputs=packed)
+
+    Later changes of the values are not sent. Raises ``ExchangeError`` if one of them cannot be passed.
+    """
+    return write(encode(values))
+
+
+def encode(values: typing.Mapping[str, typing.Any]) -> ValueMessage:
+    """Values checked and encoded, not yet written; arrays that arrived and are unmodified are forwarded."""
+    return ValueMessage(values, reader.ForwardedArrays(shared.address))
+
+
+def write(values: ValueMessage) -> SegmentLease:
+    """Takes a segment from this process's pool and writes encoded values into it."""
+    lease = SegmentLease(values.size)
+    try:
+        lease.write(values)
+    except BaseException:
+        lease.close()
+        raise
+    return lease

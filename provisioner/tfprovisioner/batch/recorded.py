@@ -12,7 +12,7 @@ from nbformat import NotebookNode
 
 from tfkernels.errors import ExchangeError
 from tfkernels.recording import FORMAT, LINES, TYPE, VALUE
-from tfkernels.transfer import message
+from tfkernels.transfer import decoder
 from tfprovisioner.errors import ProvisionError
 
 
@@ -43,7 +43,7 @@ class Record:
             content = self.file.read_bytes() if self.inside is None else b64decode(self.inside, validate=True)
             if hashlib.sha256(content).hexdigest() != self.sha256:
                 raise ValueError("it was changed after it was recorded")
-            return message.from_bytes(content)[VALUE]
+            return decoder.from_bytes(content)[VALUE]
         except OSError as error:
             raise Unreadable(f"Cannot read the value of {self.name!r}: {error.strerror} ({self.file}).") from error
         except (ExchangeError, KeyError, ValueError) as error:

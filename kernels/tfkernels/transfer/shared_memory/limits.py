@@ -5,13 +5,17 @@ import typing
 
 _UNLIMITED = 2**62
 
+_KINDS = {
+    "": ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
+    "memory": ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+}
+"""Of both versions of control groups: where they are, and the names of limit, usage, and of what the usage holds that
+can be dropped."""
+
 
 def total() -> int:
     """Bytes."""
-    try:
-        physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        physical = 4 * 2**30
+    physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return min([physical] + [limit for limit, _ in _groups()])
 
 
@@ -24,21 +28,9 @@ def available() -> int:
 def _groups() -> typing.Iterator[typing.Tuple[int, int]]:
     """Limit and room of the control groups that this process is in."""
     for folder, limit, usage, cache in _FILES:
-        allowed = _number(f"{folder}/{limit}")
-        used = _number(f"{folder}/{usage}")
+        allowed, used = _number(f"{folder}/{limit}"), _number(f"{folder}/{usage}")
         if allowed is not None and used is not None and allowed < _UNLIMITED:
             yield allowed, max(0, allowed - used + _fields(f"{folder}/memory.stat").get(cache, 0))
-
-
-def _files() -> typing.Iterator[typing.Tuple[str, str, str, str]]:
-    """Folder and file names of each group that this process is in, and of those above it; in a container, the roots."""
-    for line in ["0::/", "0:memory:/", *_lines("/proc/self/cgroup")]:
-        _, kinds, path = line.strip().split(":", 2)
-        parts = [part for part in path.split("/") if part]
-        for kind in set(kinds.split(",")) & set(_KINDS):
-            root, limit, usage, cache = _KINDS[kind]
-            for depth in range(len(parts) + 1):
-                yield "/".join([root, *parts[:depth]]), limit, usage, cache
 
 
 def _lines(path: str) -> typing.List[str]:
@@ -59,11 +51,16 @@ def _fields(path: str) -> typing.Dict[str, int]:
     return {word[0]: int(word[1]) for word in words if len(word) > 1 and word[1].isdigit()}
 
 
-_KINDS = {
-    "": ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
-    "memory": ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
-}
-"""Of both versions: where they are, and the names of limit, usage, and of what the usage holds that can be dropped."""
+def _files() -> typing.Iterator[typing.Tuple[str, str, str, str]]:
+    """Folder and file names of each group that this process is in, and of those above it; in a container, the roots."""
+    for line in ["0::/", "0:memory:/", *_lines("/proc/self/cgroup")]:
+        _, kinds, path = line.strip().split(":", 2)
+        parts = [part for part in path.split("/") if part]
+        for kind in set(kinds.split(",")) & set(_KINDS):
+            root, limit, usage, cache = _KINDS[kind]
+            for depth in range(len(parts) + 1):
+                yield "/".join([root, *parts[:depth]]), limit, usage, cache
+
 
 _FILES = sorted(set(_files()))
 """As it was at the start: a process is hardly ever moved."""

@@ -12,11 +12,6 @@ import sys
 import threading
 import typing
 
-import numpy as np
-
-from tfkernels.errors import ExchangeError
-from tfkernels.transfer.shared_memory.segment import Segment
-
 HUGE_PAGE = 2 * 1024 * 1024
 """Bytes of a huge page on x86-64, and on ARM with small pages of 4 KiB."""
 
@@ -46,49 +41,45 @@ def finalizer(method: typing.Callable[..., None]) -> typing.Callable[..., None]:
 class Mapping:
     """The first ``size`` bytes of an open file, mapped as long as this object lives; NumPy makes an array of it.
 
-    Writes to a ``shared`` one go to the file, else to private pages. Raises ``OSError`` if the system refuses.
+    Writes to a ``shared`` one go to the file, else to private pages. It has a ``descriptor`` of the file of its own.
+    Raises ``OSError`` if the system refuses.
     """
 
+    start = 0
+    """Its address, a multiple of 2 MiB."""
+    descriptor = -1
+
     def __init__(self, descriptor: int, size: int, shared: bool) -> None:
-        pages = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
-        reserved = pages + HUGE_PAGE
+        self._unmap = _library.munmap
+        self._pages = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
+        self.size = size
+        reserved = self._pages + HUGE_PAGE
         beginning = _map(None, reserved, _NO_ACCESS, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1)
         start = -(-beginning // HUGE_PAGE) * HUGE_PAGE
         kind = mmap.MAP_SHARED if shared else mmap.MAP_PRIVATE
         try:
-            _map(start, pages, mmap.PROT_READ | mmap.PROT_WRITE, kind | _FIXED, descriptor)
+            _map(start, self._pages, mmap.PROT_READ | mmap.PROT_WRITE, kind | _FIXED, descriptor)
         except BaseException:
-            _library.munmap(beginning, reserved)
+            self._unmap(beginning, reserved)
             raise
-        self._pages, self._unmap = pages, _library.munmap
         self.start = start
-        """Its address, a multiple of 2 MiB."""
-        self.size = size
+        self._unmap(beginning, start - beginning)
+        self._unmap(start + self._pages, beginning + HUGE_PAGE - start)
+        self.descriptor = os.dup(descriptor)
         self.__array_interface__ = {"version": 3, "typestr": "|u1", "shape": (size,), "data": (start, False)}
-        if start > beginning:
-            _library.munmap(beginning, start - beginning)
-        _library.munmap(start + pages, beginning + HUGE_PAGE - start)
 
     @finalizer
     def __del__(self) -> None:
-        if hasattr(self, "_unmap"):
-            self._unmap(self.start, self._pages)
+        try:
+            if self.start:
+                self._unmap(self.start, self._pages)
+        finally:
+            if self.descriptor >= 0:
+                os.close(self.descriptor)
 
     def collapse(self) -> bool:
         """Turns the file's small pages into huge ones, as many as there are; whether all."""
         return int(_library.madvise(self.start, self._pages // HUGE_PAGE * HUGE_PAGE, _COLLAPSE)) == 0
-
-
-class MappedSegment:
-    """A mapping of all of a segment, and a descriptor; both end when it is collected."""
-
-    def __init__(self, descriptor: int, size: int, shared: bool) -> None:
-        self.mapping = Mapping(descriptor, size, shared)
-        self.descriptor = os.dup(descriptor)
-
-    def __del__(self) -> None:
-        if hasattr(self, "descriptor"):
-            os.close(self.descriptor)
 
 
 def _map(address: typing.Optional[int], size: int, protection: int, kind: int, descriptor: int) -> int:
@@ -146,31 +137,3 @@ def _page_states(start: int, size: int) -> typing.Optional[bytes]:
     except OSError:
         return None
     return content[_STATE_BYTES] if len(content) == (end - first) * _ENTRY_BYTES else None
-
-
-def use_huge_pages(mapping: Mapping) -> None:
-    """Turns a segment's small pages into huge ones, if the system's account of modified pages stays right."""
-    if mapping.size >= HUGE_PAGE and huge_pages_tracked():
-        mapping.collapse()
-
-
-def huge_pages_tracked() -> typing.Optional[bool]:
-    """Whether the system tells a file's huge pages from pages that a process wrote to; ``None`` without huge pages.
-
-    Linux before 6.11, and not every 6.1 and 6.6, says of both only that they are there.
-    """
-    try:
-        return _huge_pages_tracked()
-    except (OSError, ExchangeError):
-        return None
-
-
-@functools.lru_cache(maxsize=None)
-def _huge_pages_tracked() -> bool:
-    with Segment() as probe:
-        os.pwrite(probe.descriptor, b"x" * HUGE_PAGE, 0)
-        if not Mapping(probe.descriptor, HUGE_PAGE, shared=True).collapse():
-            raise OSError("no huge pages")
-        private = Mapping(probe.descriptor, HUGE_PAGE, shared=False)
-        np.asarray(private)[0].item()  # now it is there
-        return not is_fully_modified(private.start, HUGE_PAGE)

@@ -15,17 +15,14 @@ import numpy as np
 
 from tfkernels.errors import ExchangeError
 from tfkernels.protocol import ALIGNMENT
-from tfkernels.transfer.shared_memory.mapping import (
-    MappedSegment,
-    finalizer,
-    huge_pages_tracked,
-    is_fully_modified,
-    is_unmodified,
-)
-from tfkernels.transfer.shared_memory.mapping_cache import Identity, MappingCache
+from tfkernels.transfer.shared_memory.mapping import Mapping, finalizer, is_fully_modified, is_unmodified
 from tfkernels.transfer.shared_memory.segment import (
     MIN_MAPPED_BYTES,
     Address,
+    Identity,
+    MappingCache,
+    huge_pages_tracked,
+    identity,
     is_busy,
     is_sealed,
     mappings_keep_locks,
@@ -39,29 +36,17 @@ cache = MappingCache()
 """Mappings that no array uses."""
 
 
-def _lock(descriptor: int) -> mmap.mmap:
-    """A small mapping that keeps the segment busy until it is closed, also in forked children that have a copy.
-
-    It keeps its own open file, and that keeps its lock, even if a daemon closes all descriptors.
-    """
-    opened = os.open(f"/proc/self/fd/{descriptor}", os.O_RDWR | os.O_CLOEXEC)
-    try:
-        fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return mmap.mmap(opened, mmap.PAGESIZE, access=mmap.ACCESS_READ)
-    finally:
-        os.close(opened)
-
-
 class Received:
     """The first ``size`` bytes of a mapping, as long as an array uses them."""
 
-    def __init__(self, mapped: MappedSegment, lock: mmap.mmap, segment: Identity, size: int) -> None:
+    def __init__(self, mapping: Mapping, segment: Identity, size: int) -> None:
         self.segment = segment
-        self.start = mapped.mapping.start
+        self.start = mapping.start
         self.size = size
-        self._mapped, self._lock = mapped, lock
-        self.__array_interface__ = {**mapped.mapping.__array_interface__, "shape": (size,)}
-        self._finalizer = weakref.finalize(self, _end, mapped, lock, segment, size)
+        self._mapping = mapping
+        self._lock = _lock(mapping.descriptor)
+        self.__array_interface__ = {**mapping.__array_interface__, "shape": (size,)}
+        self._finalizer = weakref.finalize(self, _end, mapping, self._lock, segment, size)
         self._finalizer.atexit = False  # the system frees it
         self.reference = weakref.ref(self, _in_use.discard)
         _in_use.add(self.reference)
@@ -90,79 +75,77 @@ _in_use: "typing.Set[weakref.ref[Received]]" = set()
 """No ``WeakSet``: one that another thread adds to cannot be iterated over."""
 
 
+def _lock(descriptor: int) -> mmap.mmap:
+    """A small mapping that keeps the segment busy until it is closed, also in forked children that have a copy.
+
+    It keeps its own open file, and that keeps its lock, even if a daemon closes all descriptors.
+    """
+    opened = os.open(f"/proc/self/fd/{descriptor}", os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return mmap.mmap(opened, mmap.PAGESIZE, access=mmap.ACCESS_READ)
+    finally:
+        os.close(opened)
+
+
 @finalizer
-def _end(mapped: MappedSegment, lock: mmap.mmap, segment: Identity, size: int) -> None:
-    if is_unmodified(mapped.mapping.start, size):
+def _end(mapping: Mapping, lock: mmap.mmap, segment: Identity, size: int) -> None:
+    if is_unmodified(mapping.start, size):
         lock.close()
-        cache.put(segment, mapped)
+        cache.put(segment, mapping)
 
 
-if hasattr(os, "register_at_fork"):  # from Python 3.7 on
-    os.register_at_fork(after_in_child=cache.clear)  # novm (mappings keep the memory of the parent)
-
-
-def read(address: Address, size: int, more: int = 0) -> typing.Tuple[typing.Any, bytes]:
+def read(address: Address, size: int, more: int = 0) -> typing.Tuple[typing.Any, typing.Any]:
     """The first ``size`` bytes of another process's segment as a private, writable array, and the ``more`` behind them.
 
     The array is a view if it is much of a sealed segment, else a copy; it begins at a multiple of ``ALIGNMENT``.
     Raises ``ExchangeError`` if there are fewer bytes.
     """
-    segment = (address["device"], address["inode"])
-    known: typing.Optional[MappedSegment] = cache.take(segment) if size >= MIN_MAPPED_BYTES else None
+    segment = identity(address)
+    known = cache.take(segment) if size >= MIN_MAPPED_BYTES else None
     descriptor = open_segment(address) if known is None else known.descriptor
     try:
-        found = os.fstat(descriptor)
-        if size < 0 or more < 0 or found.st_size < size + more:
+        whole = os.fstat(descriptor).st_size
+        if size < 0 or more < 0 or whole < size + more:
             raise _too_short()
-        rest = _bytes(descriptor, more, size)
+        rest = _copied(descriptor, size, more)
         # A small part is copied out, so that it does not keep the whole from being used again.
-        if size >= max(MIN_MAPPED_BYTES, found.st_size // 4):
-            received = _receive(descriptor, known, segment, size, found.st_size)
-            if received is not None:
-                return np.asarray(received), rest
-        return _copied(descriptor, size), rest
+        received = None
+        if size >= max(MIN_MAPPED_BYTES, whole // 4):
+            received = _receive(descriptor, known, segment, size, whole)
+        return _copied(descriptor, 0, size) if received is None else np.asarray(received), rest
     finally:
         if known is None:
             os.close(descriptor)
 
 
 def _receive(
-    descriptor: int, mapped: typing.Optional[MappedSegment], segment: Identity, size: int, whole: int
+    descriptor: int, mapping: typing.Optional[Mapping], segment: Identity, size: int, whole: int
 ) -> typing.Optional[Received]:
     try:
-        if mapped is None or mapped.mapping.size < size:
+        if mapping is None or mapping.size < size:
             limit = MAX_DESCRIPTOR_SHARE * resource.getrlimit(resource.RLIMIT_NOFILE)[0]
             if descriptor >= limit or not is_sealed(descriptor):  # a new descriptor is the lowest free one
                 return None
-            mapped = MappedSegment(descriptor, whole, shared=False)
-        return Received(mapped, _lock(mapped.descriptor), segment, size)
+            mapping = Mapping(descriptor, whole, shared=False)
+        return Received(mapping, segment, size)
     except OSError:
         return None  # no descriptor is left for it, or no locks here: copy
 
 
-def _copied(descriptor: int, size: int) -> typing.Any:
+def _copied(descriptor: int, offset: int, size: int) -> typing.Any:
     memory: np.ndarray[typing.Any, typing.Any] = np.empty(size + ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % ALIGNMENT
     memory = memory[start : start + size]
     with open(descriptor, "rb", buffering=0, closefd=False) as file:
-        file.seek(0)
+        file.seek(offset)
         done = 0
-        while done < size:
+        while done < size:  # Linux reads at most 2 GiB at once
             count = file.readinto(memory[done:].data)
             if not count:
                 raise _too_short()
             done += count
     return memory
-
-
-def _bytes(descriptor: int, size: int, offset: int) -> bytes:
-    found = os.pread(descriptor, size, offset)
-    while len(found) < size:  # Linux reads at most 2 GiB at once
-        more = os.pread(descriptor, size - len(found), offset + len(found))
-        if not more:
-            raise _too_short()
-        found += more
-    return found
 
 
 def _too_short() -> ExchangeError:
@@ -193,9 +176,53 @@ def find_received(array: typing.Any) -> typing.Optional[Received]:
     return array if isinstance(array, Received) and array.reference in _in_use else None
 
 
+class ForwardedArrays:
+    """The arrays of one message that arrived: they go on without a copy, in the segment that they came in.
+
+    That holds while no page of theirs was written to. Later writes do not matter: they change pages of this process
+    only. It keeps the arrays alive. Only the owner of segments forwards, because the other side cannot tell it how long
+    to keep them: ``address_of`` is its pool's.
+    """
+
+    def __init__(self, address_of: typing.Callable[[Identity], typing.Optional[Address]]) -> None:
+        self._address_of = address_of
+        self._segments: typing.List[typing.Tuple[Address, typing.List[typing.Tuple[int, int]]]] = []
+        self._arrays: typing.List[typing.Any] = []
+
+    @property
+    def segments(self) -> typing.List[typing.Tuple[Address, int]]:
+        """The segments that the other side maps, each with the number of bytes. One may occur several times."""
+        return [(address, max(end for _, end in ranges)) for address, ranges in self._segments]
+
+    def find(self, array: typing.Any) -> typing.Optional[typing.Tuple[int, int]]:
+        """Offset and number of the segment, of an array that is as it arrived; else ``None``."""
+        received = find_received(array)
+        if received is None or array.nbytes < MIN_MAPPED_BYTES or not array.flags.forc:
+            return None
+        start = array.__array_interface__["data"][0]
+        offset = start - received.start
+        # A small part of it is copied: the other side would keep all of it, or copy more than that.
+        if offset % ALIGNMENT or 4 * array.nbytes < received.size or not is_unmodified(start, array.nbytes):
+            return None
+        address = self._address_of(received.segment)
+        if address is None:
+            return None
+        self._arrays.append(array)
+        return offset, self._number(address, offset, offset + array.nbytes)
+
+    def _number(self, address: Address, start: int, end: int) -> int:
+        """The number of a mapping without overlap: views of one array are separate arrays on the other side."""
+        for number, (known, ranges) in enumerate(self._segments):
+            if known == address and all(end <= first or last <= start for first, last in ranges):
+                ranges.append((start, end))
+                return number
+        self._segments.append((address, [(start, end)]))
+        return len(self._segments) - 1
+
+
 def can_be_overwritten(address: Address, size: int) -> bool:
     """Whether another process's segment has so many bytes of memory and no array needs its content."""
-    here = _received_from((address["device"], address["inode"]))
+    here = _received_from(identity(address))
     if not mappings_keep_locks() or not all(received.is_detached for received in here):
         return False
     descriptor = open_segment(address)

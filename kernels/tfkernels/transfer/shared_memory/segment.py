@@ -4,9 +4,11 @@ On Linux it is an anonymous memory file, sealed against shrinking; another proce
 Elsewhere it is a private temporary file, which is read and never mapped.
 
 A segment is *busy* as long as a mapping anywhere uses it. The receiver takes a shared lock (``flock``) on its own open
-file before it maps; the mapping keeps the file open, and with it the lock. See docs/design/shared-memory.md.
+file before it maps; the mapping keeps the file open, and with it the lock. Both sides keep mappings for the next value
+in the same segment: most of what a new one costs is mapping the pages. See docs/design/shared-memory.md.
 """
 
+import contextlib
 import ctypes
 import errno
 import fcntl
@@ -15,20 +17,33 @@ import mmap
 import os
 import stat
 import tempfile
+import time
 import typing
 
-from tfkernels.errors import ExchangeError
+from tfkernels.errors import ExchangeError, UsageError
+from tfkernels.transfer.shared_memory.mapping import HUGE_PAGE, Mapping, is_fully_modified
 
 MIN_MAPPED_BYTES = 256 * 1024
 """Less is read into ordinary memory: a mapping holds a file descriptor as long as it lives."""
+
+MAX_MAPPINGS = 8
+"""Kept for reading, and as many for writing."""
+
+DEFAULT_IDLE_SECONDS = 60.0
+"""Used unless ``TFKERNELS_POOL_IDLE`` is set."""
 
 _ADD_SEALS, _GET_SEALS, _SEAL_SHRINK = 1033, 1034, 2  # of <linux/fcntl.h>; the fcntl module has them from 3.8 on
 _CLOSE_ON_EXEC, _ALLOW_SEALING = 1, 2  # of memfd_create
 _KEEP_SIZE, _PUNCH_HOLE = 1, 2  # of fallocate
 
+_library = ctypes.CDLL(None, use_errno=True)
+
 Address = typing.Dict[str, typing.Any]
 """How another process opens a segment: ``path``, and ``device`` and ``inode`` of the file, because the path of a closed
 segment may lead to another file of the user by then."""
+
+Identity = typing.Tuple[int, int]
+"""Device and inode of a segment. As long as a mapping of it stays, no other file gets them."""
 
 
 class Segment:
@@ -50,7 +65,7 @@ class Segment:
         self._closed = False
         self._maker = os.getpid()
         found = os.fstat(self.descriptor)
-        path = f"/proc/{os.getpid()}/fd/{self.descriptor}"
+        path = f"/proc/{self._maker}/fd/{self.descriptor}"
         if self._name is not None and not _leads_to(path, found):
             path = self._name
         elif self._name is not None:  # a killed process leaves nothing
@@ -75,10 +90,8 @@ class Segment:
         """
         try:
             found = os.fstat(self.descriptor)
+            self._closed = self._closed or identity(self.address) != (found.st_dev, found.st_ino)
         except OSError:
-            self._closed = True
-            return True
-        if (found.st_dev, found.st_ino) != (self.address["device"], self.address["inode"]):
             self._closed = True
         return self._closed
 
@@ -114,7 +127,7 @@ def _anonymous_file() -> typing.Optional[int]:
     sealed), a filter of system calls forbids it (EPERM), or a setting does (``vm.memfd_noexec``: EACCES)."""
     try:
         descriptor = _memory_file(_CLOSE_ON_EXEC | _ALLOW_SEALING)
-    except (AttributeError, OSError, TypeError) as error:
+    except (AttributeError, OSError) as error:
         if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
             raise
         return None
@@ -128,11 +141,8 @@ def _anonymous_file() -> typing.Optional[int]:
 
 
 def _memory_file(flags: int) -> int:
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create("tfkernels", flags)  # novm
-    # Python 3.7 has no os.memfd_create; the C library does
-    libc = ctypes.CDLL(None, use_errno=True)
-    descriptor = int(libc.memfd_create(b"tfkernels", flags))
+    """By the C library: Python has it from 3.8 on, and not in every build."""
+    descriptor = int(_library.memfd_create(b"tfkernels", flags))
     if descriptor < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return descriptor
@@ -141,34 +151,27 @@ def _memory_file(flags: int) -> int:
 def _leads_to(path: str, file: os.stat_result) -> bool:
     """Whether the path opens that file. On Linux it does even when the file has no name."""
     try:
-        found = os.stat(path)
-    except OSError:
-        return False
-    return (found.st_dev, found.st_ino) == (file.st_dev, file.st_ino)
-
-
-def is_sealed(descriptor: int) -> bool:
-    """Whether no process can shorten the segment, so that it is safe to map."""
-    try:
-        return bool(fcntl.fcntl(descriptor, _GET_SEALS) & _SEAL_SHRINK)
+        return os.path.samestat(os.stat(path), file)
     except OSError:
         return False
 
 
 def _punch(descriptor: int) -> None:
-    try:
-        pages = -(-os.fstat(descriptor).st_size // mmap.PAGESIZE)  # part of a page would stay
-        length = ctypes.c_int64(pages * mmap.PAGESIZE)
-        ctypes.CDLL(None).fallocate64(descriptor, _KEEP_SIZE | _PUNCH_HOLE, ctypes.c_int64(0), length)
-    except (AttributeError, OSError, TypeError):
-        pass  # then the memory is free when the last writer's mapping is gone
+    pages = -(-os.fstat(descriptor).st_size // mmap.PAGESIZE)  # part of a page would stay
+    length = ctypes.c_int64(pages * mmap.PAGESIZE)
+    with contextlib.suppress(AttributeError):  # then the memory is free when the last writer's mapping is gone
+        _library.fallocate64(descriptor, _KEEP_SIZE | _PUNCH_HOLE, ctypes.c_int64(0), length)
+
+
+def identity(address: Address) -> Identity:
+    return address["device"], address["inode"]
 
 
 def open_segment(address: Address) -> int:
     """A descriptor of another process's segment. Raises ``ExchangeError`` if the path leads to any other file."""
-    path, announced = address["path"], (address["device"], address["inode"])
+    path, announced = address["path"], identity(address)
     try:
-        descriptor = os.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:
         raise _cannot_open(
             f"Cannot open the other kernel's shared memory {path}", error,
@@ -176,7 +179,7 @@ def open_segment(address: Address) -> int:
         ) from error  # fmt: skip
     found = os.fstat(descriptor)
     same = (found.st_dev, found.st_ino) == announced
-    if not same or not stat.S_ISREG(found.st_mode) or (hasattr(os, "geteuid") and found.st_uid != os.geteuid()):
+    if not same or not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
         os.close(descriptor)
         raise ExchangeError(f"The other kernel's shared memory {path} is gone or was replaced. Run the cell again.")
     return descriptor
@@ -191,6 +194,14 @@ def _cannot_open(failed: str, error: OSError, remedy: str = "") -> ExchangeError
     return ExchangeError(f"{failed}: {cause}. {remedy}".rstrip())
 
 
+def is_sealed(descriptor: int) -> bool:
+    """Whether no process can shorten the segment, so that it is safe to map."""
+    try:
+        return bool(fcntl.fcntl(descriptor, _GET_SEALS) & _SEAL_SHRINK)
+    except OSError:
+        return False
+
+
 def is_busy(descriptor: int) -> bool:
     """Whether a mapping of any process uses an open segment."""
     try:
@@ -199,6 +210,52 @@ def is_busy(descriptor: int) -> bool:
     except OSError:
         return True
     return False
+
+
+class MappingCache:
+    """Keeps the mappings of segments that were used last. A forked child begins with none.
+
+    It must not use a lock: finalizers of arrays call ``put`` in the middle of anything. Each step is atomic in CPython.
+    """
+
+    def __init__(self) -> None:
+        self._mappings: typing.Dict[Identity, typing.Tuple[float, Mapping]] = {}  # the one used last is the last
+        self.clear = self._mappings.clear
+        if hasattr(os, "register_at_fork"):  # from Python 3.7 on
+            os.register_at_fork(after_in_child=self.clear)  # novm (mappings keep the memory of the parent)
+
+    def __len__(self) -> int:
+        return len(self._mappings)
+
+    def put(self, segment: Identity, mapping: Mapping) -> None:
+        self._mappings.pop(segment, None)
+        self._mappings[segment] = (time.monotonic(), mapping)
+        for oldest in list(self._mappings)[:-MAX_MAPPINGS]:
+            self.take(oldest)
+
+    def take(self, segment: Identity) -> typing.Optional[Mapping]:
+        """Removes and returns the mapping of a segment; ``None`` if there is none."""
+        return self._mappings.pop(segment, (0.0, None))[1]
+
+    def expire(self, seconds: float) -> None:
+        """Drops mappings that were not used for so long."""
+        limit = time.monotonic() - seconds
+        for segment in list(self._mappings):
+            used, _ = self._mappings.get(segment, (limit, None))
+            if used <= limit:
+                self.take(segment)
+
+
+def idle_seconds() -> float:
+    """Time from the last use of memory to its release. Raises ``UsageError`` for a bad ``TFKERNELS_POOL_IDLE``."""
+    text = os.environ.get("TFKERNELS_POOL_IDLE") or str(DEFAULT_IDLE_SECONDS)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1
+    if not seconds >= 0:
+        raise UsageError(f"TFKERNELS_POOL_IDLE is {text!r}. Write a number of seconds, such as 60.")
+    return seconds
 
 
 @functools.lru_cache(maxsize=None)
@@ -219,3 +276,25 @@ def mappings_keep_locks() -> bool:
         kept = probe.is_busy()
         mapping.close()
         return kept and not probe.is_busy()
+
+
+def huge_pages_tracked() -> typing.Optional[bool]:
+    """Whether the system tells a file's huge pages from pages that a process wrote to; ``None`` without huge pages.
+
+    Linux before 6.11, and not every 6.1 and 6.6, says of both only that they are there.
+    """
+    try:
+        return _huge_pages_tracked()
+    except (OSError, ExchangeError):
+        return None
+
+
+@functools.lru_cache(maxsize=None)
+def _huge_pages_tracked() -> bool:
+    with Segment() as probe:
+        os.pwrite(probe.descriptor, b"x" * HUGE_PAGE, 0)
+        if not Mapping(probe.descriptor, HUGE_PAGE, shared=True).collapse():
+            raise OSError("no huge pages")
+        private = Mapping(probe.descriptor, HUGE_PAGE, shared=False)
+        ctypes.string_at(private.start, 1)  # now it is there
+        return not is_fully_modified(private.start, HUGE_PAGE)

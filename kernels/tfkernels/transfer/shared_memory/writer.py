@@ -17,9 +17,15 @@ import numpy as np
 
 from tfkernels.errors import ExchangeError
 from tfkernels.transfer.shared_memory import limits
-from tfkernels.transfer.shared_memory.mapping import MappedSegment, release_pages, use_huge_pages
-from tfkernels.transfer.shared_memory.mapping_cache import MappingCache
-from tfkernels.transfer.shared_memory.segment import Address, is_sealed, open_segment
+from tfkernels.transfer.shared_memory.mapping import HUGE_PAGE, Mapping, release_pages
+from tfkernels.transfer.shared_memory.segment import (
+    Address,
+    MappingCache,
+    huge_pages_tracked,
+    identity,
+    is_sealed,
+    open_segment,
+)
 
 Pieces = typing.Sequence[typing.Tuple[int, typing.Any]]
 """Buffers of bytes with their offsets, ascending."""
@@ -44,9 +50,6 @@ _PADDING = bytes(4096)
 
 cache = MappingCache()
 """Mappings for writing."""
-
-if hasattr(os, "register_at_fork"):  # from Python 3.7 on
-    os.register_at_fork(after_in_child=cache.clear)  # novm (mappings keep the memory of the parent)
 
 
 def write(descriptor: int, pieces: Pieces, temporary: typing.Collection[int] = ()) -> None:
@@ -88,19 +91,32 @@ class _Part(typing.NamedTuple):
 
 
 def _parts(pieces: Pieces, temporary: typing.Collection[int]) -> typing.Iterator[_Part]:
+    """Parts that end at multiples of their size: a huge page of which a part is given back has to be split."""
     for offset, data in _gather(pieces):
         content: np.ndarray[typing.Any, typing.Any] = np.frombuffer(data, np.uint8)
-        first = -content.ctypes.data % _PART_BYTES  # a huge page of which a part is given back has to be split
-        for start, end in _ranges(first, len(data)):
+        start, end = 0, -content.ctypes.data % _PART_BYTES or _PART_BYTES
+        while start < len(data):
             yield _Part(offset + start, content[start:end], offset in temporary)
+            start, end = end, end + _PART_BYTES
 
 
-def _ranges(first: int, size: int) -> typing.Iterator[typing.Tuple[int, int]]:
-    """From 0 to ``size``, in steps that end at ``first`` and at each part after it."""
-    start, end = 0, first or _PART_BYTES
-    while start < size:
-        yield start, min(end, size)
-        start, end = end, end + _PART_BYTES
+def _gather(pieces: Pieces) -> typing.Iterator[typing.Tuple[int, typing.Any]]:
+    """Small neighbours together: a system call, or a NumPy operation, costs more than their bytes."""
+    run, start = bytearray(), 0
+    for offset, data in pieces:
+        size = len(data)
+        if run and offset + size - start > _MAX_JOINED_BYTES:
+            yield start, run
+            run = bytearray()
+        if size > _MAX_JOINED_BYTES:
+            yield offset, data
+            continue
+        if not run:
+            start = offset
+        run += _PADDING[: offset - start - len(run)]
+        run += memoryview(data)  # of an array, NumPy would add the numbers
+    if run:
+        yield start, run
 
 
 def _write(descriptor: int, offset: int, data: typing.Any) -> None:
@@ -117,40 +133,17 @@ def _no_room(size: int, why: str) -> ExchangeError:
     )
 
 
-def _gather(pieces: Pieces) -> typing.Iterator[typing.Tuple[int, typing.Any]]:
-    """Small neighbours together: a system call, or a NumPy operation, costs more than their bytes."""
-    run, start, end = bytearray(), 0, 0
-    for offset, data in pieces:
-        size = len(data)
-        if run and offset + size - start > _MAX_JOINED_BYTES:
-            yield start, run
-            run = bytearray()
-        if size > _MAX_JOINED_BYTES:
-            yield offset, data
-            continue
-        if not run:
-            start = end = offset
-        run += _PADDING[: offset - end]
-        run += memoryview(data)  # of an array, NumPy would add the numbers
-        end = offset + size
-    if run:
-        yield start, run
-
-
 def _copy(target: typing.Any, parts: typing.Iterator[_Part], end: int) -> None:
     count = min(4, _processors()) if end >= MIN_THREADED_BYTES else 1
     if count > 1:
-        shared = _Shared(target, parts)
-        if shared.start(count):
-            shared.wait()
-            return
-    for part in parts:
+        _SharedCopy(target, parts).run(count)
+    for part in parts:  # all of them where no thread could be started
         _copy_part(target, part)
 
 
-class _Shared:
-    """A copy that several threads share. This one only waits: an interrupt comes nowhere else, so the account of the
-    others is exact, and none is copying any more when ``wait`` returns or raises."""
+class _SharedCopy:
+    """A copy that several threads share. The one that calls only waits: an interrupt comes nowhere else, so the account
+    of the others is exact, and none is copying any more when ``run`` returns or raises."""
 
     def __init__(self, target: typing.Any, parts: typing.Iterator[_Part]) -> None:
         self._target, self._parts = target, parts
@@ -159,56 +152,44 @@ class _Shared:
         self._over = False
         self._problems: typing.List[BaseException] = []
 
-    def start(self, count: int) -> bool:
-        """Whether there is a thread at least."""
+    def run(self, count: int) -> None:
+        """Leaves the parts to the caller if there is no thread to be had."""
         started = 0
-        try:
-            for _ in range(count):
-                start_new_thread(self._work, ())  # a ``Thread`` would wait until it runs, longer than a part takes
-                started += 1
-        except RuntimeError:  # no more are to be had
-            pass
-        except BaseException as error:  # noqa: BLE001 (an interrupt: ``wait`` raises it)
-            self._problems.append(error)
-            self._over = True  # the last thread may be there or not; if it is, it takes nothing
-            return True
-        return started > 0
-
-    def _work(self) -> None:
-        part = self._next(0)
-        while part is not None:
-            try:
-                _copy_part(self._target, part)
-            except BaseException as error:  # noqa: BLE001 (``wait`` raises it)
-                self._problems.append(error)
-            part = self._next(1)
-
-    def _next(self, done: int) -> typing.Optional[_Part]:
-        with self._turn:
-            self._copying -= done
-            part = None
-            if not self._problems:
-                try:
-                    part = next(self._parts, None)
-                except BaseException as error:  # noqa: BLE001 (too little memory: ``wait`` raises it)
-                    self._problems.append(error)
-            self._copying += part is not None
-            self._over = self._over or part is None
-            if self._over and not self._copying:  # not before: it would take a processor from those that copy
-                self._turn.notify_all()
-            return part
-
-    def wait(self) -> None:
         while True:
             try:
+                while started < count and not self._over:
+                    start_new_thread(self._copy, ())  # a ``Thread`` would wait until it runs, longer than a part takes
+                    started += 1
                 with self._turn:
-                    while self._copying or not self._over:
-                        self._turn.wait()
+                    self._turn.wait_for(lambda: self._over and not self._copying)
                 break
+            except RuntimeError:  # no more are to be had
+                if not started:
+                    break
+                count = started
             except BaseException as error:  # noqa: BLE001 (an interrupt: it is raised below)
                 self._problems.append(error)
+                self._over = True  # the last thread may be there or not; if it is, it takes nothing
         if self._problems:
             raise self._problems[0]
+
+    def _copy(self) -> None:
+        with self._turn:
+            self._copying += 1
+        try:
+            while not self._over:
+                with self._turn:
+                    part = next(self._parts, None)
+                if part is None:
+                    break
+                _copy_part(self._target, part)
+        except BaseException as error:  # noqa: BLE001 (too little memory: ``run`` raises it)
+            self._problems.append(error)
+        with self._turn:
+            self._over = True
+            self._copying -= 1
+            if not self._copying:  # not before: it would take a processor from those that copy
+                self._turn.notify_all()
 
 
 def _copy_part(target: typing.Any, part: _Part) -> None:
@@ -224,23 +205,23 @@ def _mapping(descriptor: int, found: os.stat_result) -> typing.Any:
     """All of the segment as an array that writes to it."""
     segment = (found.st_dev, found.st_ino)
     target = cache.take(segment)
-    if target is None or target.mapping.size < found.st_size:
+    if target is None or target.size < found.st_size:
         try:
-            target = MappedSegment(descriptor, found.st_size, shared=True)
+            target = Mapping(descriptor, found.st_size, shared=True)
         except OSError:
             return None  # no descriptor is left for it
-        use_huge_pages(target.mapping)  # now, and not when it is written for the first time: not all are used again
+        if target.size >= HUGE_PAGE and huge_pages_tracked():
+            target.collapse()  # now, and not when it is written for the first time: not all are used again
     cache.put(segment, target)
-    return np.asarray(target.mapping)
+    return np.asarray(target)
 
 
 @contextlib.contextmanager
 def open_for_writing(address: Address) -> typing.Iterator[int]:
     """A descriptor for another process's segment, to be written to."""
-    segment = (address["device"], address["inode"])
-    target = cache.take(segment)
+    target = cache.take(identity(address))
     if target is not None:
-        cache.put(segment, target)
+        cache.put(identity(address), target)
         yield target.descriptor
         return
     descriptor = open_segment(address)

@@ -46,24 +46,17 @@ def _strings(items: Array, coerce: bool, missing: typing.List[typing.Any]) -> Ar
     return items.astype(np.dtypes.StringDType(coerce=coerce, **options))
 
 
-_MASKED = Kind("numpy.MaskedArray", _masked_parts, _masked)
-_MASKED_CONSTANT = Kind("numpy.masked", lambda _: [], lambda: np.ma.masked)
-_MATRIX = Kind("numpy.matrix", lambda m: [("", np.asarray(m))], lambda array: array.view(np.matrix))
-_RECORDS = Kind("numpy.recarray", lambda r: [("", r.view(np.ndarray))], lambda array: array.view(np.recarray))
-STRINGS = Kind("numpy.StringDType", _strings_parts, _strings)
 _DTYPE = Kind("numpy.dtype", lambda dtype: [("", encode_dtype(dtype))], decode_dtype)
-_IN_A_FILE = stand_in(np.asarray)
-"""A memory-mapped array is an array; the file that it lies in stays where it is."""
-
-KINDS = named(_MASKED, _MASKED_CONSTANT, _MATRIX, _RECORDS, STRINGS, _DTYPE)
-
 _BY_TYPE = {
-    np.ma.MaskedArray: _MASKED,
-    type(np.ma.masked): _MASKED_CONSTANT,
-    np.matrix: _MATRIX,
-    np.recarray: _RECORDS,
-    np.memmap: _IN_A_FILE,
+    np.ma.MaskedArray: Kind("numpy.MaskedArray", _masked_parts, _masked),
+    type(np.ma.masked): Kind("numpy.masked", lambda _: [], lambda: np.ma.masked),
+    np.matrix: Kind("numpy.matrix", lambda m: [("", np.asarray(m))], lambda array: array.view(np.matrix)),
+    np.recarray: Kind("numpy.recarray", lambda r: [("", r.view(np.ndarray))], lambda array: array.view(np.recarray)),
+    np.memmap: stand_in(np.asarray),  # the file that it lies in stays where it is
+    np.ndarray: Kind("numpy.StringDType", _strings_parts, _strings),  # the encoder knows all others
 }
+
+KINDS = named(*_BY_TYPE.values(), _DTYPE)
 
 
 def find(value: typing.Any) -> typing.Optional[Kind]:

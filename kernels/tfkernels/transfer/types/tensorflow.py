@@ -17,19 +17,16 @@ Tensor = typing.Any
 _v1 = getattr(getattr(tf, "compat", tf), "v1", tf)  # before 1.13 everything is at the top
 
 
-SYMBOLIC = (
-    "this {} has no value yet, it is part of a graph; run it in a session and pass the result: sess.run(tensor), or "
-    "tensor.numpy() with eager execution"
-)
-
-
 def _array(tensor: Tensor) -> typing.Any:
     try:
         return tensor.numpy()
     except RecursionError:
         raise
     except Exception as error:  # which one differs between releases, and by what is missing
-        raise NotPortable(SYMBOLIC.format(type(tensor).__name__)) from error
+        raise NotPortable(
+            f"this {type(tensor).__name__} has no value yet, it is part of a graph; run it in a session and pass the "
+            "result: sess.run(tensor), or tensor.numpy() with eager execution"
+        ) from error
 
 
 def _ragged_parts(ragged: Tensor) -> Parts:
@@ -71,7 +68,7 @@ _KINDS: typing.Sequence[typing.Tuple[typing.Any, Kind]] = [
     ((tf.Tensor, tf.Variable), stand_in(_array)),
 ]
 
-KINDS = named(*[kind for cls, kind in _KINDS if cls is not None and kind.name])
+KINDS = named(*[kind for cls, kind in _KINDS if cls is not None])
 
 
 def find(value: typing.Any) -> typing.Optional[Kind]:
