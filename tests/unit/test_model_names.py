@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from tfkernels.errors import WeightsError
-from tfkernels.models.load_report import LoadReport, Match, Mismatch, Missing
-from tfkernels.models.match import pairs
-from tfkernels.models.names import renumbered
+from tfkernels.models.layers import renumbered
+from tfkernels.models.load_report import LoadReport, Mismatch, Missing
+from tfkernels.models.match import Match, match
 
 
 def test_automatic_names_are_numbered_by_place() -> None:
@@ -49,7 +49,7 @@ def test_automatic_names_as_keras_makes_them(name: str, kind: str, expected: str
 def found(targets: list[str], sources: list[str], **mapping: str) -> dict[str, tuple[str, str]]:
     """Weights of one shape, so that only names can tell them apart."""
     shape = (4, 4)
-    result = pairs(dict.fromkeys(targets, shape), dict.fromkeys(sources, shape), mapping)
+    result = match(dict.fromkeys(targets, shape), dict.fromkeys(sources, shape), mapping)
     return {pair.target: (pair.source, pair.how) for pair in result}
 
 
@@ -136,18 +136,18 @@ def test_unknown_names_in_mappings_suggest_the_nearest(mapping: dict[str, str]) 
 @pytest.mark.parametrize("names", [({0: (4,)}, {}, {}), ({}, {0: (4,)}, {}), ({}, {}, {"a": 0}), ({}, {}, {b"a": "a"})])
 def test_names_are_text(names: tuple[Any, Any, Any]) -> None:
     with pytest.raises(WeightsError, match=r"names of weights are text.*(0 is a int|b'a' is a bytes)"):
-        pairs(*names)
+        match(*names)
 
 
 def test_the_only_one_of_its_shape() -> None:
     targets = {"a/kernel": (3, 3), "b/kernel": (2, 2), "c/kernel": (2, 2)}
     sources = {"x/weights": (3, 3), "y/weights": (2, 2), "z/weights": (2, 2)}
-    assert [pair[:2] for pair in pairs(targets, sources, {})] == [("a/kernel", "x/weights")]
-    assert pairs({"a/kernel": (3,)}, {"x/bias": (3,)}, {}) == [], "a bias is no kernel"
+    assert [pair[:2] for pair in match(targets, sources, {})] == [("a/kernel", "x/weights")]
+    assert match({"a/kernel": (3,)}, {"x/bias": (3,)}, {}) == [], "a bias is no kernel"
 
 
 def test_same_name_with_another_shape_is_taken() -> None:
-    assert [pair[:2] for pair in pairs({"a/kernel": (2,), "b/kernel": (3,)}, {"a/kernel": (3,)}, {})] == [
+    assert [pair[:2] for pair in match({"a/kernel": (2,), "b/kernel": (3,)}, {"a/kernel": (3,)}, {})] == [
         ("a/kernel", "a/kernel")
     ]
 

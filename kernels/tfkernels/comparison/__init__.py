@@ -4,8 +4,7 @@
 what came out. Notebooks, ``tfkernels.compare`` and the report of a batch import it.
 """
 
-from tfkernels.comparison.api import compare
-from tfkernels.comparison.comparison import Comparison
+from tfkernels.comparison.api import Comparison, compare
 from tfkernels.comparison.result import Extreme, NonFinite, Part, Sample, Statistics
 from tfkernels.comparison.tolerances import DEFAULTS, Tolerance
 

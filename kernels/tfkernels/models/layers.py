@@ -1,10 +1,19 @@
-"""A Keras model as a tree of named layers. Works on the public attributes that Keras 2 and 3 have in common."""
+"""A Keras model as a tree of layers, with names that do not depend on what else was built before in the same kernel.
+
+Works on the public attributes that Keras 2 and 3 have in common.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import Any, Iterable, Iterator
 
-from tfkernels.models.names import SEPARATOR, renumbered, take_name, unnumbered
+SEPARATOR = "/"
+"""Between a model and its layers, and between a layer and its weights."""
+
+_NUMBER = re.compile(r"_\d+$")
+_WORDS = (r"(.)([A-Z][a-z]+)", r"(.)([A-Z][a-z0-9]+)")  # where a word begins to Keras 3 and to Keras 2
+_MODELS = {"Model", "Functional"}  # one class of models, called otherwise from release to release
 
 _KERAS = {"keras", "tf_keras", "tensorflow", "tensorflow_core"}
 """Packages whose layers are Keras's own."""
@@ -82,7 +91,7 @@ def _weight_name(layer: Any, variable: Any) -> str:
     name: str = variable.name.split(":")[0].split(SEPARATOR)[-1]
     if not _is_of_keras(type(layer)):
         return name
-    name = unnumbered(name)
+    name = _NUMBER.sub("", name)
     depthwise = name == "depthwise_kernel" and (_is(layer, "DepthwiseConv2D") or _is(layer, "DepthwiseConv1D"))
     return "kernel" if depthwise else name  # as Keras 3 calls it
 
@@ -110,3 +119,33 @@ def _is(layer: Any, name: str) -> bool:
 
 def _is_of_keras(kind: type) -> bool:
     return kind.__module__.split(".")[0] in _KERAS
+
+
+def renumbered(layers: Iterable[tuple[str, str]]) -> list[str]:
+    """The names of layers that stand side by side, given as ``(name, name of its class)`` in the model's order.
+
+    An automatic name (``dense_7`` of a ``Dense``) gets its number from its place among those of its class: ``dense``,
+    ``dense_1``, …. Any other name was chosen by the user and stays.
+    """
+    given = [(name, _automatic(name, kind)) for name, kind in layers]
+    taken = {name for name, stem in given if stem is None}
+    return [name if stem is None else take_name(stem, taken, "_") for name, stem in given]
+
+
+def take_name(name: str, taken: set[str], mark: str = ":") -> str:
+    """``name``, or with the first number that is free: ``name:1``, ``name:2``, …; it is added to ``taken``."""
+    free, number = name, 0
+    while free in taken:
+        number += 1
+        free = f"{name}{mark}{number}"
+    taken.add(free)
+    return free
+
+
+def _automatic(name: str, kind: str) -> str | None:
+    """The automatic name without its number, as Keras 3 spells it, if ``name`` is one for a layer of class ``kind``."""
+    stem = _NUMBER.sub("", name)
+    if kind in _MODELS:
+        return "model" if stem in ("model", "functional") else None
+    newest, older = (re.sub("([a-z])([A-Z])", r"\1_\2", re.sub(word, r"\1_\2", kind)).lower() for word in _WORDS)
+    return newest if stem in (newest, older, "private" + older) else None

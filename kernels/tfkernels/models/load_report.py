@@ -4,18 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from html import escape
-from typing import NamedTuple, Tuple
+from typing import Any, Mapping, NamedTuple
 
-Shape = Tuple[int, ...]
+import numpy as np
 
-
-class Match(NamedTuple):
-    """A target with its source, and how it was found: ``match.pairs`` lists the ways."""
-
-    target: str
-    source: str
-    how: str
-    shape: Shape
+from tfkernels.models.match import Match, Shape, Shapes, match
 
 
 class Mismatch(NamedTuple):
@@ -50,6 +43,28 @@ class LoadReport:
     missing: tuple[Missing, ...]
     unused: tuple[str, ...]
 
+    @classmethod
+    def of(
+        cls, targets: Shapes, dtypes: Mapping[str, np.dtype[Any]], arrays: Mapping[str, Any], mapping: Mapping[str, str]
+    ) -> LoadReport:
+        """For targets of these shapes and dtypes, ``arrays`` by the names of their sources, and the user's mapping."""
+        sources = {name: array.shape for name, array in arrays.items()}
+        found = {pair.target: pair for pair in match(targets, sources, mapping)}
+        used = {pair.source for pair in found.values()}
+        unused = tuple(name for name in sources if name not in used)
+        matched, mismatched, missing = [], [], []
+        for name, shape in targets.items():
+            pair = found.get(name)
+            if pair is None:
+                missing.append(Missing(name, shape, tuple(source for source in unused if sources[source] == shape)))
+                continue
+            reason = _reason(shape, dtypes[name], arrays[pair.source])
+            if reason is None:
+                matched.append(pair)
+            else:
+                mismatched.append(Mismatch(name, pair.source, shape, sources[pair.source], reason))
+        return cls(tuple(matched), tuple(mismatched), tuple(missing), unused)
+
     @property
     def complete(self) -> bool:
         """Whether every target has a source that fits."""
@@ -79,14 +94,25 @@ class LoadReport:
 
     def _rows(self) -> list[tuple[str, str, str, str]]:
         """Target, source, shape, remark; what needs attention comes first."""
-        bad = self.mismatched
+        bad = [(row, f"does not fit: {row.reason}".rstrip(": ")) for row in self.mismatched]
         return [
-            *((row.target, row.source, f"{row.wanted} from {row.given}", _misfit(row.reason)) for row in bad),
+            *((row.target, row.source, f"{row.wanted} from {row.given}", why) for row, why in bad),
             *((row.target, "-", str(row.shape), row.remark) for row in self.missing),
             *(("-", name, "", "left over") for name in self.unused),
             *((row.target, row.source, str(row.shape), row.how) for row in self.matched),
         ]
 
 
-def _misfit(reason: str) -> str:
-    return f"does not fit: {reason}".rstrip(": ")
+def _reason(wanted: tuple[int, ...], dtype: np.dtype[Any], array: Any) -> str | None:
+    """Why a variable cannot be set to an array, empty if nothing explains it; ``None`` if it can."""
+    given = array.shape
+    if wanted == given:
+        if np.can_cast(array.dtype, dtype, "same_kind") or dtype.kind == "V":  # bfloat16 is of no kind NumPy knows
+            return None
+        return f"{array.dtype} values do not fit into {dtype}"
+    for one, other in ((wanted, given), (given, wanted)):
+        if len(one) == 2 and one[0] == 2 and other == one[1:]:
+            return "a GRU's bias: give both layers the same reset_after, which is True by default only in TensorFlow 2"
+    if len(wanted) > 1 and wanted == given[::-1]:
+        return "the same axes in the opposite order: transpose the source"
+    return "the same axes in another order" if sorted(wanted) == sorted(given) else ""

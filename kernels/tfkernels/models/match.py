@@ -29,15 +29,16 @@ _NUMBER = re.compile(r"(?:_(\d+))?$")
 Key = Tuple[str, ...]
 
 
-class Pair(NamedTuple):
-    """A target and its source, and how they were found to belong together."""
+class Match(NamedTuple):
+    """A target with its source, how they were found to belong together (:func:`match`), and the target's shape."""
 
     target: str
     source: str
     how: str
+    shape: Shape
 
 
-def pairs(targets: Shapes, sources: Shapes, mapping: Mapping[str, str]) -> list[Pair]:
+def match(targets: Shapes, sources: Shapes, mapping: Mapping[str, str]) -> list[Match]:
     """Every target with its source, as far as there is one. A target and a source are used once; nothing is guessed.
 
     The ways are tried in the order of ``weights.load_weights``, each on what is left; only the last looks at shapes.
@@ -49,12 +50,10 @@ def pairs(targets: Shapes, sources: Shapes, mapping: Mapping[str, str]) -> list[
                 f"names of weights are text, such as 'dense/kernel'; {name!r} is a {type(name).__name__}. "
                 "tfkernels.weights(model) gives the weights of a model by name"
             )
-    found = [
-        Pair(_find(target, targets, "target"), _find(source, sources, "source"), "mapping")
-        for target, source in mapping.items()
-    ]
-    if len({pair.target for pair in found}) < len(found):
+    mapped = [(_find(one, targets, "target"), _find(two, sources, "source")) for one, two in mapping.items()]
+    if len(dict(mapped)) < len(mapped):
         raise WeightsError("the mapping names a target twice, with and without :0. Keep one of the two")
+    found = [Match(target, source, "mapping", targets[target]) for target, source in mapped]
     left_targets = _keys(name for name in targets if name not in {pair.target for pair in found})
     left_sources = _keys(name for name in sources if name not in {pair.source for pair in found})
     doubtful = {
@@ -66,7 +65,7 @@ def pairs(targets: Shapes, sources: Shapes, mapping: Mapping[str, str]) -> list[
     def take(how: str, candidates: Iterable[tuple[str, str]]) -> None:
         for target, source in candidates:
             if how == ONLY_ONE or _unnumbered(left_targets[target][:-1]) not in doubtful:
-                found.append(Pair(target, source, how))
+                found.append(Match(target, source, how, targets[target]))
                 del left_targets[target], left_sources[source]
 
     plain = ({name: _plain(name) for name in left} for left in (left_targets, left_sources))

@@ -12,8 +12,7 @@ import numpy as np
 
 from tfkernels.errors import WeightsError, WeightsMismatch
 from tfkernels.models.layers import is_layer, named_weights
-from tfkernels.models.load_report import LoadReport, Match, Mismatch, Missing
-from tfkernels.models.match import pairs
+from tfkernels.models.load_report import LoadReport
 from tfkernels.models.recorder import in_graph_mode
 from tfkernels.models.sessions import initialised, is_session, keras_session
 
@@ -53,7 +52,7 @@ def load_weights(
         )
     variables = _variables_of(target)
     arrays = {name: np.asarray(value) for name, value in weights.items()}
-    report = _report(variables, arrays, mapping or {})
+    report = LoadReport.of(variables.shapes(), variables.dtypes(), arrays, mapping or {})
     if not (report.complete or partial):
         raise WeightsMismatch(report)
     variables.write({match.target: arrays[match.source] for match in report.matched})
@@ -76,7 +75,8 @@ class _Variables:
 
     def write(self, values: Mapping[str, Any]) -> None:
         """Sets the variables of these names to arrays of their shapes."""
-        cast = {name: array.astype(self.dtype(name), copy=False) for name, array in values.items()}
+        dtypes = self.dtypes()
+        cast = {name: array.astype(dtypes[name], copy=False) for name, array in values.items()}
         with self.session() as session:
             if session is None:
                 for name, value in cast.items():
@@ -88,10 +88,12 @@ class _Variables:
         shape = sys.modules["tensorflow"].TensorShape  # whose sizes are no numbers in 1.15
         return {name: tuple(shape(variable.shape).as_list()) for name, variable in self.by_name.items()}
 
-    def dtype(self, name: str) -> np.dtype[Any]:
-        dtype = sys.modules["tensorflow"].as_dtype(self.by_name[name].dtype).base_dtype
-        found: np.dtype[Any] = np.dtype(dtype.as_numpy_dtype)
-        return found
+    def dtypes(self) -> dict[str, np.dtype[Any]]:
+        as_dtype = sys.modules["tensorflow"].as_dtype
+        return {
+            name: np.dtype(as_dtype(variable.dtype).base_dtype.as_numpy_dtype)
+            for name, variable in self.by_name.items()
+        }
 
 
 def _variables_of(target: Any) -> _Variables:
@@ -150,38 +152,3 @@ def _initialise(session: Any, values: list[tuple[Any, Any]]) -> None:
         feed[place] = value
         given.add(id(place))
     session.run(operations, feed)
-
-
-def _report(variables: _Variables, arrays: dict[str, Any], mapping: Mapping[str, str]) -> LoadReport:
-    targets = variables.shapes()
-    sources = {name: array.shape for name, array in arrays.items()}
-    found = {pair.target: pair for pair in pairs(targets, sources, mapping)}
-    used = {pair.source for pair in found.values()}
-    unused = tuple(name for name in sources if name not in used)
-    matched, mismatched, missing = [], [], []
-    for name, shape in targets.items():
-        if name not in found:
-            missing.append(Missing(name, shape, tuple(source for source in unused if sources[source] == shape)))
-            continue
-        source = found[name].source
-        reason = _reason(shape, variables.dtype(name), arrays[source])
-        if reason is None:
-            matched.append(Match(*found[name], shape=shape))
-        else:
-            mismatched.append(Mismatch(name, source, shape, sources[source], reason))
-    return LoadReport(tuple(matched), tuple(mismatched), tuple(missing), unused)
-
-
-def _reason(wanted: tuple[int, ...], dtype: np.dtype[Any], array: Any) -> str | None:
-    """Why a variable cannot be set to an array, empty if nothing explains it; ``None`` if it can."""
-    given = array.shape
-    if wanted == given:
-        if np.can_cast(array.dtype, dtype, "same_kind") or dtype.kind == "V":  # bfloat16 is of no kind NumPy knows
-            return None
-        return f"{array.dtype} values do not fit into {dtype}"
-    for one, other in ((wanted, given), (given, wanted)):
-        if len(one) == 2 and one[0] == 2 and other == one[1:]:
-            return "a GRU's bias: give both layers the same reset_after, which is True by default only in TensorFlow 2"
-    if len(wanted) > 1 and wanted == given[::-1]:
-        return "the same axes in the opposite order: transpose the source"
-    return "the same axes in another order" if sorted(wanted) == sorted(given) else ""
