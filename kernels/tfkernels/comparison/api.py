@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import typing
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from tfkernels.comparison.render import html, text
 from tfkernels.comparison.result import Findings, Part
@@ -28,7 +28,7 @@ class Comparison(Findings):
         return text.report(self)
 
     def _repr_html_(self) -> str:
-        return html.render(self)
+        return html.fragment(self, html.STYLE)
 
     @property
     def first_difference(self) -> Part | None:
@@ -40,7 +40,7 @@ class Comparison(Findings):
         if not self.passed:
             raise AssertionError(f"\n{self}")
 
-    def plot(self, path: str | None = None, side: str | None = None) -> typing.Any:
+    def plot(self, path: str | None = None, side: str | None = None) -> Any:
         """A matplotlib figure of one part; a notebook shows it as the result of a cell, ``.savefig(file)`` writes it.
 
         Histograms of the absolute errors and of the ULP distances, both values against each other, and, of image-like
@@ -61,7 +61,7 @@ class Comparison(Findings):
                 file.write(written + "\n")
         return written
 
-    def to_dataframe(self) -> typing.Any:
+    def to_dataframe(self) -> Any:
         """A pandas DataFrame with a row for each part. Raises ``ImportError`` if there is no pandas."""
         try:
             import pandas as pd
@@ -70,12 +70,12 @@ class Comparison(Findings):
         return pd.json_normalize(self.to_dict()["parts"])
 
 
-_NOTHING: typing.Any = object()
+_NOTHING: Any = object()
 
 
 def compare(
-    a: typing.Any,
-    b: typing.Any = _NOTHING,
+    a: Any,
+    b: Any = _NOTHING,
     *,
     rtol: Setting = None,
     atol: Setting = None,
@@ -115,9 +115,7 @@ def compare(
     return Comparison(first, sides, tuple(parts))
 
 
-def _sides(
-    a: typing.Any, b: typing.Any, names: Sequence[str] | None, baseline: str | None
-) -> tuple[dict[str, typing.Any], str]:
+def _sides(a: Any, b: Any, names: Sequence[str] | None, baseline: str | None) -> tuple[dict[str, Any], str]:
     """The values by name, and the name of the baseline."""
     if b is _NOTHING:
         if not isinstance(a, Mapping) or len(a) < 2 or names is not None:

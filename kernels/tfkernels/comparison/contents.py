@@ -5,14 +5,14 @@ from __future__ import annotations
 import collections
 import re
 import types
-import typing
 from collections.abc import Mapping
+from typing import Any, Callable, Dict, cast
 
 import numpy as np
 
 from tfkernels.errors import UsageError
 
-Parts = typing.Dict[str, typing.Any]
+Parts = Dict[str, Any]
 """The parts of a value, by the text that their paths add to its own."""
 
 _BARE = re.compile(r"[\w/:-]+")
@@ -20,7 +20,7 @@ _BARE = re.compile(r"[\w/:-]+")
 _CONTAINERS = (Mapping, list, tuple, set, frozenset, np.ndarray)
 
 
-def parts_of(value: typing.Any, root: bool = False) -> Parts | None:
+def parts_of(value: Any, root: bool = False) -> Parts | None:
     """The parts of a compound value in order, or ``None`` if it is an array or a plain value.
 
     The simple names among the keys of the outermost dict stand without brackets: ``weights['conv1'][0]``.
@@ -44,23 +44,20 @@ def parts_of(value: typing.Any, root: bool = False) -> Parts | None:
     return _array_parts(value) if isinstance(value, np.ndarray) else None
 
 
-def kind(value: typing.Any) -> str:
+def kind(value: Any) -> str:
     """Compound values of one kind can be compared part by part."""
-    if _library(value) not in _READERS:  # scipy's dictionary of keys is a dict
-        for name, classes in _KINDS.items():
-            if isinstance(value, classes):
-                return name
-    return "record"
+    known = {} if _library(value) in _READERS else _KINDS  # scipy's dictionary of keys is a dict
+    return next((name for name, classes in known.items() if isinstance(value, classes)), "record")
 
 
-_KINDS: dict[str, typing.Any] = {"dict": Mapping, "list": (list, tuple, collections.deque), "set": (set, frozenset)}
+_KINDS: dict[str, Any] = {"dict": Mapping, "list": (list, tuple, collections.deque), "set": (set, frozenset)}
 
 
-def _library(value: typing.Any) -> str:
+def _library(value: Any) -> str:
     return str(type(value).__module__).split(".")[0]
 
 
-def _mapping_parts(mapping: Mapping[typing.Any, typing.Any], root: bool) -> Parts:
+def _mapping_parts(mapping: Mapping[Any, Any], root: bool) -> Parts:
     parts: Parts = {}
     for key, item in mapping.items():
         key = key.item() if isinstance(key, np.generic) else key  # equal to Python's own, but written otherwise
@@ -71,9 +68,9 @@ def _mapping_parts(mapping: Mapping[typing.Any, typing.Any], root: bool) -> Part
     return parts
 
 
-def _array_parts(array: typing.Any) -> Parts | None:
+def _array_parts(array: Any) -> Parts | None:
     if isinstance(array, np.ma.MaskedArray):
-        zero = typing.cast(typing.Any, np.zeros((), array.dtype)[()])
+        zero = cast(Any, np.zeros((), array.dtype)[()])
         return {".mask": np.ma.getmaskarray(array), ".data": array.filled(zero)}
     if array.dtype.names is not None:
         return {f"[{name!r}]": array[name] for name in array.dtype.names}
@@ -82,7 +79,7 @@ def _array_parts(array: typing.Any) -> Parts | None:
     return None
 
 
-def _pandas_parts(value: typing.Any) -> Parts | None:
+def _pandas_parts(value: Any) -> Parts | None:
     name = type(value).__name__
     if name == "DataFrame":
         keys = [f"[{key!r}]" for key in value.columns]
@@ -95,7 +92,7 @@ def _pandas_parts(value: typing.Any) -> Parts | None:
     return {".values": _column(value)} if hasattr(value, "dtype") and hasattr(value, "__len__") else None
 
 
-def _column(column: typing.Any) -> typing.Any:
+def _column(column: Any) -> Any:
     if isinstance(column.dtype, np.dtype):
         return column.to_numpy()
     if getattr(column.dtype, "kind", "O") == "f":
@@ -107,7 +104,7 @@ _DENSE = 1 << 22
 """Elements. A sparse matrix with fewer is compared as an ordinary one."""
 
 
-def _scipy_parts(matrix: typing.Any) -> Parts | None:
+def _scipy_parts(matrix: Any) -> Parts | None:
     if not hasattr(matrix, "toarray"):
         return None
     if np.prod(matrix.shape, dtype=np.float64) <= _DENSE:
@@ -120,7 +117,7 @@ def _scipy_parts(matrix: typing.Any) -> Parts | None:
     return {".shape": found.shape, **coordinates, ".data": found.data}
 
 
-def _tensor_parts(tensor: typing.Any) -> Parts | None:
+def _tensor_parts(tensor: Any) -> Parts | None:
     """The components of ragged and sparse tensors, and of what a session returns for them."""
     for names in (("flat_values", "nested_row_splits"), ("indices", "values", "dense_shape")):
         if all(hasattr(tensor, name) for name in names):
@@ -128,14 +125,14 @@ def _tensor_parts(tensor: typing.Any) -> Parts | None:
     return None
 
 
-_READERS: dict[str, typing.Callable[[typing.Any], Parts | None]] = {
+_READERS: dict[str, Callable[[Any], Parts | None]] = {
     "pandas": _pandas_parts,
     "scipy": _scipy_parts,
     "tensorflow": _tensor_parts,
 }
 
 
-def evaluate(path: str, value: typing.Any) -> typing.Any:
+def evaluate(path: str, value: Any) -> Any:
     """The array of an eager tensor or variable; anything else as it is.
 
     Raises ``UsageError`` for what has no value to compare, such as a tensor of a graph, or a model.
@@ -154,7 +151,7 @@ def evaluate(path: str, value: typing.Any) -> typing.Any:
     )
 
 
-def _array_of(value: typing.Any) -> typing.Any:
+def _array_of(value: Any) -> Any:
     try:
         array = np.asarray(value.numpy() if hasattr(value, "numpy") else value)
     except Exception:  # noqa: BLE001 (without a value each kind of tensor raises something else, by release)
@@ -166,7 +163,7 @@ def _array_of(value: typing.Any) -> typing.Any:
 _PLAIN = (type(None), type(...), bool, int, float, complex, str, bytes, bytearray, np.generic, np.ndarray)
 
 
-def as_leaf(value: typing.Any) -> typing.Any:
+def as_leaf(value: Any) -> Any:
     """An ndarray of a number or an array; other plain values as they are."""
     if isinstance(value, (bool, int, float, complex, np.generic, np.ndarray)):
         array = np.asarray(value)
@@ -174,15 +171,15 @@ def as_leaf(value: typing.Any) -> typing.Any:
     return value
 
 
-def _hex(value: typing.Any) -> typing.Any:
+def _hex(value: Any) -> Any:
     """Integers of thousands of digits in hexadecimal: Python refuses to write them in decimal."""
     return hex(value) if isinstance(value, int) and value.bit_length() > 10_000 else value
 
 
-def describe(value: typing.Any) -> str:
+def describe(value: Any) -> str:
     """A few words: dtype and shape of an array, a short plain value itself, the size of a compound one."""
     if isinstance(value, np.ndarray) and value.dtype.names is None:
-        return f"{value.dtype} {shape(value.shape)}"
+        return f"{value.dtype} {value.shape}"
     parts = parts_of(value)
     if parts is not None:
         return f"{type(value).__name__} of {len(parts)}"
@@ -190,8 +187,3 @@ def describe(value: typing.Any) -> str:
         return type(value).__name__
     text = repr(_hex(value))
     return text if len(text) <= 60 else f"{text[:40]} … {text[-16:]}"
-
-
-def shape(lengths: tuple[int, ...]) -> str:
-    """As NumPy writes it, with plain numbers."""
-    return str(tuple(int(length) for length in lengths))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import typing
+from typing import Any
 
 import numpy as np
 
-DType = typing.Any  # np.dtype; NumPy 1.18 has no generic form of it
+DType = Any  # np.dtype; NumPy 1.18 has no generic form of it
 
 _FLOAT = re.compile(r"float\d+_e\d+m(\d+)")
 """ml_dtypes' names: float8_e4m3fn has 3 bits of significand that are stored, and one that is not."""

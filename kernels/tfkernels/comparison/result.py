@@ -6,14 +6,14 @@ Renderers take ``Findings``; users get a ``Comparison``, which adds the ways to 
 from __future__ import annotations
 
 import math
-import typing
 from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 
 from tfkernels.comparison.tolerances import Tolerance
 
-Array = typing.Any  # np.ndarray; NumPy 1.18 has no generic form of it
+Array = Any  # np.ndarray; NumPy 1.18 has no generic form of it
 
 EQUAL, CLOSE, DIFFERENT, MISSING, EXTRA = "equal", "close", "different", "missing", "extra"
 
@@ -24,8 +24,8 @@ class Extreme:
 
     error: float
     index: tuple[int, ...]
-    baseline: typing.Any
-    other: typing.Any
+    baseline: Any
+    other: Any
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class Part:
         return self.verdict in (EQUAL, CLOSE)
 
 
-F = typing.TypeVar("F", bound="Findings")
+F = TypeVar("F", bound="Findings")
 
 
 @dataclass(frozen=True, repr=False)
@@ -162,8 +162,8 @@ class Findings:
             raise KeyError(f"{side!r} is not one of the sides: {', '.join(self.sides)}")
         return replace(self, sides=(side,), parts=tuple(part for part in self.parts if part.side == side))
 
-    def to_dict(self) -> dict[str, typing.Any]:
-        """Everything but samples and pictures, in JSON's own types; NaN and infinity become text."""
+    def to_dict(self) -> dict[str, Any]:
+        """What a ``repr`` shows (no samples and pictures), in JSON's own types; NaN and infinity become text."""
         return {
             "passed": self.passed,
             "baseline": self.baseline,
@@ -172,13 +172,10 @@ class Findings:
         }
 
 
-_LEFT_OUT = ("sample", "picture")
-
-
-def _plain(value: typing.Any) -> typing.Any:
+def _plain(value: Any) -> Any:
     """Of JSON's own types."""
     if is_dataclass(value):
-        plain = {item.name: _plain(getattr(value, item.name)) for item in fields(value) if item.name not in _LEFT_OUT}
+        plain = {item.name: _plain(getattr(value, item.name)) for item in fields(value) if item.repr}
         if isinstance(value, Part):
             plain["passed"] = value.passed
         if isinstance(value, Statistics):

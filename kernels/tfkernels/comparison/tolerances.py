@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 import numbers
 import re
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Union
 
 from tfkernels.comparison.dtypes import DType, precision
 from tfkernels.errors import UsageError
 
-Setting = typing.Union[None, float, "Mapping[str, float]"]
+Setting = Union[None, float, "Mapping[str, float]"]
 """One number for everything that is not exact, or numbers by patterns of paths."""
 
 
@@ -75,7 +75,7 @@ class Tolerances:
         return Tolerance(ours if rtol is None else rtol, ours * scale if atol is None else atol)
 
 
-def chosen(setting: typing.Any, path: str, *, exact: bool = False) -> typing.Any:
+def chosen(setting: Any, path: str, *, exact: bool = False) -> Any:
     """The setting for a path: of the first pattern that matches it, or the one for everything that is not exact."""
     if isinstance(setting, Mapping):
         return next(

@@ -6,7 +6,7 @@ Scales are linear: on a logarithmic one, positions are exponents, so that neithe
 from __future__ import annotations
 
 import math
-import typing
+from typing import Any, Callable, NamedTuple, Sequence, Union
 
 import numpy as np
 
@@ -28,13 +28,13 @@ DECADES = 8
 BARS, LINE, CIRCLES, CROSSES, RULE = "bars", "line", "circles", "crosses", "rule"
 
 
-class Axis(typing.NamedTuple):
+class Axis(NamedTuple):
     low: float
     high: float
-    ticks: typing.Sequence[tuple[float, str]]
+    ticks: Sequence[tuple[float, str]]
 
 
-class Mark(typing.NamedTuple):
+class Mark(NamedTuple):
     """``x`` has the middles of bars, ``size`` is their width. A line is interrupted where ``y`` is NaN."""
 
     kind: str
@@ -45,18 +45,18 @@ class Mark(typing.NamedTuple):
     size: float = 1.0
 
 
-class Chart(typing.NamedTuple):
+class Chart(NamedTuple):
     """``description`` is for those who do not see it; ``size`` is that in a page, in pixels."""
 
     title: str
     description: str
     x: Axis
     y: Axis
-    marks: typing.Sequence[Mark]
+    marks: Sequence[Mark]
     size: tuple[int, int]
 
 
-class HeatMap(typing.NamedTuple):
+class HeatMap(NamedTuple):
     """``exponents`` of the errors of each pixel, NaN without one; ``lost`` where an error is NaN or infinite."""
 
     title: str
@@ -67,7 +67,7 @@ class HeatMap(typing.NamedTuple):
     high: float
 
 
-Drawing = typing.Union[Chart, HeatMap]
+Drawing = Union[Chart, HeatMap]
 
 
 def of_part(part: Part) -> list[Drawing | None]:
@@ -89,9 +89,9 @@ def _histogram(
     name: str,
     sample: Sample,
     values: Array,
-    log: typing.Callable[[Array], Array],
+    log: Callable[[Array], Array],
     bins: int,
-    label: typing.Callable[[int], str],
+    label: Callable[[int], str],
 ) -> Chart | None:
     """On log scales."""
     with np.errstate(over="ignore"):  # of longdouble
@@ -124,7 +124,7 @@ def _histogram(
     )
 
 
-def _height(count: typing.Any) -> typing.Any:
+def _height(count: Any) -> Any:
     """On a log scale on which a single element is seen, too."""
     return np.where(np.greater(count, 0), np.log10(np.maximum(count, 1)) + 0.4, 0)
 
@@ -184,7 +184,7 @@ def _largest_error(part: Part) -> float | None:
     return error if math.isfinite(error) else None
 
 
-def _strongest(parts: typing.Sequence[Part]) -> list[int]:
+def _strongest(parts: Sequence[Part]) -> list[int]:
     """Places of at most ``POINTS`` parts: of neighbours one that failed, or else the one with the largest error."""
     group = -(-len(parts) // POINTS)
 
@@ -195,7 +195,7 @@ def _strongest(parts: typing.Sequence[Part]) -> list[int]:
     return [max(range(at, min(at + group, len(parts))), key=strength) for at in range(0, len(parts), group)]
 
 
-def _heat_map(picture: typing.Any) -> HeatMap | None:
+def _heat_map(picture: Any) -> HeatMap | None:
     """Where in an image the errors are, on a log scale. ``None`` if there are none."""
     picture = np.asarray(picture).astype(np.float64)
     lost = ~np.isfinite(picture)

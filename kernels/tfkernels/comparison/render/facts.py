@@ -91,7 +91,7 @@ def _place(extreme: Extreme | None, names: tuple[str, str]) -> str:
     if extreme is None:
         return ""
     one, two = number_format.pair(extreme.baseline, extreme.other)
-    where = f"{number_format.index(extreme.index)}: " if extreme.index else ""
+    where = f"[{', '.join(map(str, extreme.index))}]: " if extreme.index else ""
     return f"{where}{one} in {names[0]}, {two} in {names[1]}"
 
 

@@ -6,8 +6,8 @@ the values and their names is cut to one bounded line (``number_format``) and es
 
 from __future__ import annotations
 
-import typing
 from html import escape
+from typing import Sequence
 
 from tfkernels.comparison.render import charts, number_format, svg
 from tfkernels.comparison.render.facts import FIGURES, facts
@@ -62,13 +62,11 @@ box-sizing:border-box}
 """.replace("&", ".tfk.tfk.tfk").replace("\n", "")
 
 
-def render(findings: Findings) -> str:
-    """A fragment of HTML: the verdict, what grows along the order, and a table whose rows open."""
-    return fragment(findings, f"<style>{STYLE}</style>")
-
-
 def fragment(findings: Findings, style: str = "") -> str:
-    """``render`` without ``STYLE``, for pages that have it once and show many comparisons."""
+    """The verdict, what grows along the order, and a table whose rows open.
+
+    ``style`` is ``STYLE``, or nothing in a page that has it already.
+    """
     everything = rows(findings)
     sign = "✓ passed" if findings.passed else "✗ failed"
     content = [f"<p>{_tinted(sign, findings.passed)} {escape(headline(findings))}</p>"]
@@ -79,6 +77,7 @@ def fragment(findings: Findings, style: str = "") -> str:
     elif everything:
         content.append(_table(findings, limit_rows(everything, ROWS)))
     # MathJax would take names with dollar signs for formulas.
+    style = style and f"<style>{style}</style>"
     return f'<div class="tfk tex2jax_ignore mathjax_ignore">{style}{"".join(content)}</div>'
 
 
@@ -109,7 +108,7 @@ def _table(findings: Findings, shown: list[Row | Gap]) -> str:
     return f'<div class="tfk-scroll"><table><thead>{titles}</thead><tbody>{"".join(body)}</tbody></table></div>'
 
 
-def _row(tag: str, columns: typing.Sequence[str], several: bool) -> str:
+def _row(tag: str, columns: Sequence[str], several: bool) -> str:
     classes = [""] * len(columns) if several else _CLASSES
     return f"<tr>{''.join(f'<{tag}{kind}>{cell}</{tag[:2]}>' for kind, cell in zip(classes, columns))}</tr>"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import decimal
-import typing
+from typing import Any
 
 import numpy as np
 
@@ -41,10 +41,6 @@ def share(part: int, whole: int) -> str:
     return ">99.9%" if percent > 99.9 else f"{percent:.2g}%" if percent < 99 else f"{percent:.1f}%"
 
 
-def index(position: typing.Sequence[int]) -> str:
-    return f"[{', '.join(map(str, position))}]"
-
-
 def line(text: str, longest: int = 400) -> str:
     """Text in one line: what is not printable is written as an escape, what is too long is cut at its end."""
     text = text[: longest + 1]
@@ -62,7 +58,7 @@ def path(text: str, longest: int) -> str:
     return text[: longest - 1 - front] + "…" + text[len(text) - front :]
 
 
-def pair(baseline: typing.Any, other: typing.Any) -> tuple[str, str]:
+def pair(baseline: Any, other: Any) -> tuple[str, str]:
     """Two values, each with as many digits as tell it from its neighbours, so that a difference is seen."""
     one, two = _value(baseline), _value(other)
     if one == two:  # 0.1 in float32 and in float64: the same digits, another number
@@ -78,7 +74,7 @@ def pair(baseline: typing.Any, other: typing.Any) -> tuple[str, str]:
     return _window(one, begin), _window(two, begin)
 
 
-def _value(value: typing.Any) -> str:
+def _value(value: Any) -> str:
     if isinstance(value, np.ndarray) and value.ndim == 0 and not value.dtype.hasobject:
         value = value[()]
     if isinstance(value, str):
@@ -88,7 +84,7 @@ def _value(value: typing.Any) -> str:
     return str(value)  # a NumPy scalar's own digits; its repr names the dtype since NumPy 2
 
 
-def _widened(value: typing.Any) -> float | complex | None:
+def _widened(value: Any) -> float | complex | None:
     try:
         return complex(value) if np.iscomplexobj(value) else float(value)
     except (TypeError, ValueError, OverflowError):

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import typing
+from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
 from tfkernels.comparison.render import number_format
 from tfkernels.comparison.render.facts import figure, figures, kinds, mismatched
 from tfkernels.comparison.result import CLOSE, EQUAL, EXTRA, MISSING, Findings, Part
 
-Row = typing.Dict[str, Part]
+Row = Dict[str, Part]
 """The parts of one path, by side."""
 
-Cell = typing.Tuple[typing.Optional[Part], str]
+Cell = Tuple[Optional[Part], str]
 """A part whose verdict is shown, if any, and the text after it."""
 
 
-class Gap(typing.NamedTuple):
+class Gap(NamedTuple):
     """Rows that are left out."""
 
     rows: int
@@ -50,7 +50,7 @@ def path_of(row: Row) -> str:
     return next(iter(row.values())).path
 
 
-def cells(row: Row, sides: typing.Sequence[str], several: bool) -> list[Cell]:
+def cells(row: Row, sides: Sequence[str], several: bool) -> list[Cell]:
     """What follows the path: the figures of one side, or of ``several`` the verdicts of these ``sides``."""
     if several:
         described = next((part.baseline for part in row.values() if part.baseline), "")

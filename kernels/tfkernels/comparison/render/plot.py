@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import textwrap
-import typing
+from typing import Any, Callable
 
 import numpy as np
 
@@ -21,8 +21,8 @@ try:
 except ImportError as error:
     raise ImportError("plot() needs matplotlib in this kernel. Install it: !pip install matplotlib") from error
 
-Axes = typing.Any
-Panel = typing.Callable[[Axes], None]
+Axes = Any
+Panel = Callable[[Axes], None]
 
 _LARGEST = 1e300
 """Axes of twice the largest float64 overflow."""
@@ -121,10 +121,12 @@ def _chart(axes: Axes, chart: Drawing | None, otherwise: str = "") -> None:
 
 
 def _values(axes: Axes, sample: Sample, part: Part, baseline: str) -> None:
-    a, b = (_real(values) for values in (sample.baseline, sample.other))
+    magnitude = "magnitude " if np.iscomplexobj(sample.baseline) else ""  # both have one dtype
+    with np.errstate(over="ignore"):  # of longdouble
+        a, b = (np.abs(side) if magnitude else side for side in (sample.baseline, sample.other))
+        a, b = a.astype(np.float64), b.astype(np.float64)
     finite = np.isfinite(a) & np.isfinite(b)
     finite[finite] = np.maximum(np.abs(a[finite]), np.abs(b[finite])) < _LARGEST
-    magnitude = "magnitude " if np.iscomplexobj(sample.baseline) or np.iscomplexobj(sample.other) else ""
     _title(axes, f"{magnitude or 'values '}side by side")
     if not finite.any():
         _say(axes, "no finite pairs of values")
@@ -145,11 +147,6 @@ def _values(axes: Axes, sample: Sample, part: Part, baseline: str) -> None:
     axes.set_xlabel(_plain(f"{magnitude}{line(baseline, 24)}"))
     axes.set_ylabel(_plain(f"{magnitude}{line(part.side, 24)}"))
     axes.legend(fontsize="small")
-
-
-def _real(values: typing.Any) -> typing.Any:
-    values = np.asarray(values)
-    return np.abs(values).astype(np.float64) if np.iscomplexobj(values) else values.astype(np.float64)
 
 
 def _title(axes: Axes, title: str) -> None:

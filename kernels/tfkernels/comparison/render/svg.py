@@ -9,8 +9,8 @@ import base64
 import html
 import math
 import struct
-import typing
 import zlib
+from typing import Any, Callable
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from tfkernels.comparison.render.charts import BARS, CIRCLES, CROSSES, LINE, RED
 _LEVELS = 14
 """Opacities of a heat map."""
 
-Scale = typing.Callable[[float], float]
+Scale = Callable[[float], float]
 
 
 def draw(chart: Drawing) -> str:
@@ -91,7 +91,7 @@ def _heat_map(heat: HeatMap) -> str:
     )
 
 
-def _png(levels: typing.Any) -> bytes:
+def _png(levels: Any) -> bytes:
     """A byte for each pixel: 0 is transparent, the others are ever less so; the last is the colour of NaN."""
     height, width = levels.shape
     rows = np.pad(levels, ((0, 0), (1, 0)), "constant")  # each begins with a byte that says: not filtered

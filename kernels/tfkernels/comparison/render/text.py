@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-import typing
+from typing import Iterator, List, Union
 
 from tfkernels.comparison.render import number_format
 from tfkernels.comparison.render.facts import facts
@@ -21,7 +21,7 @@ _SHRINKABLE = 12
 _ACROSS = 4
 _GAP = "  "
 
-Line = typing.Union[typing.List[str], Gap]
+Line = Union[List[str], Gap]
 
 
 def report(findings: Findings) -> str:
@@ -47,7 +47,7 @@ def report(findings: Findings) -> str:
     return "\n".join(lines)
 
 
-def _tables(sides: tuple[str, ...], shown: list[Row | Gap]) -> typing.Iterator[list[str]]:
+def _tables(sides: tuple[str, ...], shown: list[Row | Gap]) -> Iterator[list[str]]:
     """The figures of one side, or the verdicts of several: with many of them in several tables, one below the other."""
     several = len(sides) > 1
     for start in range(0, len(sides), _ACROSS):

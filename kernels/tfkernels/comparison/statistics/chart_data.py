@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import typing
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +23,7 @@ _GOLDEN = (5**0.5 - 1) / 2
 _CHANNELS = 4
 
 
-def positions(size: int) -> typing.Any:
+def positions(size: int) -> Any:
     """Ascending flat indices below ``size``, at most ``SIZE``: one of each of equal stretches.
 
     The place within a stretch jumps by the golden ratio: no regular pattern of the data is met in step.
@@ -35,7 +35,7 @@ def positions(size: int) -> typing.Any:
     return starts[:-1] + (jumps * np.diff(starts)).astype(starts.dtype)
 
 
-def take_sample(baseline: typing.Any, other: typing.Any) -> Sample:
+def take_sample(baseline: Any, other: Any) -> Sample:
     """A sample of two arrays of numbers and of one shape."""
     baseline, other = np.atleast_1d(baseline), np.atleast_1d(other)
     where = np.unravel_index(positions(baseline.size), baseline.shape)
@@ -48,7 +48,7 @@ def take_sample(baseline: typing.Any, other: typing.Any) -> Sample:
     return Sample(a, b, errors, ulp.distances(x[finite], y[finite]), baseline.size <= SIZE)
 
 
-def error_image(baseline: typing.Any, other: typing.Any) -> typing.Any:
+def error_image(baseline: Any, other: Any) -> Any:
     """The absolute errors of image-like arrays as a float32 array (height, width), each the largest of its cell, of all
     channels and images. ``None`` for other arrays.
 
@@ -70,7 +70,7 @@ def error_image(baseline: typing.Any, other: typing.Any) -> typing.Any:
     return error
 
 
-def _images(array: typing.Any) -> typing.Any:
+def _images(array: Any) -> Any:
     """(images, height, width, channels)."""
     if array.ndim == 2:
         return array[np.newaxis, :, :, np.newaxis]

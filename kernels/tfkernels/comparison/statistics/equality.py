@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import typing
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +40,7 @@ def _differs(x: Array, y: Array, equal_nan: bool) -> Array:
     return differs
 
 
-def same(x: typing.Any, y: typing.Any, equal_nan: bool = True) -> bool:
+def same(x: Any, y: Any, equal_nan: bool = True) -> bool:
     """Of two plain values, whatever their classes think of ``==``."""
     if isinstance(x, np.ndarray) or isinstance(y, np.ndarray):
         return False  # an array against text, say; NumPy 1.18 would warn

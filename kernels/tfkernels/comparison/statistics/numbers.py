@@ -5,6 +5,7 @@ Nearly all blocks have no NaN and no infinity. They take the short way, with mem
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -24,19 +25,15 @@ def compare_numbers(baseline: Array, other: Array, tolerance: Tolerance, equal_n
     """
     exact = precision(baseline.dtype) is None and precision(other.dtype) is None
     number = np.dtype(np.float64) if exact else working(baseline.dtype, other.dtype)
-    return one_pass(
-        baseline,
-        other,
-        number.itemsize,
-        lambda totals, length: Errors(totals, number, exact, tolerance, equal_nan, length).look,
-    )
+    begin = functools.partial(Errors, number, exact, tolerance, equal_nan)
+    return one_pass(baseline, other, number.itemsize, begin)
 
 
 class Errors:
-    """One way through some blocks of two arrays, with the memory that it needs."""
+    """A look at blocks of at most ``length`` elements, with the memory that it needs."""
 
     def __init__(
-        self, totals: Totals, number: DType, exact: bool, tolerance: Tolerance, equal_nan: bool, length: int
+        self, number: DType, exact: bool, tolerance: Tolerance, equal_nan: bool, totals: Totals, length: int
     ) -> None:
         self._totals, self._number, self._exact = totals, number, exact
         self._tolerance, self._equal_nan = tolerance, equal_nan
@@ -48,7 +45,7 @@ class Errors:
         self._least = real.type(1) if exact else np.nextafter(real.type(0), real.type(1))
         self._error, self._magnitude, self._scratch = (np.empty(length, real) for _ in range(3))
 
-    def look(self, x: Array, y: Array, start: int) -> None:
+    def __call__(self, x: Array, y: Array, start: int) -> None:
         a, b = x.astype(self._number, copy=False), y.astype(self._number, copy=False)
         error = _integer_errors(x, y).astype(self._number) if self._exact else self._absolute_errors(a, b)
         if np.isfinite(error.max()):
@@ -78,7 +75,7 @@ class Errors:
         far = np.flatnonzero(finite & ~near)
         if len(far):
             number = np.promote_types(self._number, np.longdouble)
-            wide = Errors(self._totals, number, False, self._tolerance, self._equal_nan, len(far))
+            wide = Errors(number, False, self._tolerance, self._equal_nan, self._totals, len(far))
             a_, b_ = a[far].astype(number), b[far].astype(number)
             wide._finite(x[far], y[far], a_, b_, wide._absolute_errors(a_, b_), far + start)
 

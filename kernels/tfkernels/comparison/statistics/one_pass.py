@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 import os
-import typing
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any, Callable, Iterable, cast
 
 import numpy as np
 
@@ -62,17 +62,17 @@ class Totals:
     irreconcilable: int | None = None  # the first position of NaN or infinity against something else, or of other text
 
 
-Look = typing.Callable[[Array, Array, int], None]
+Look = Callable[[Array, Array, int], None]
 """Adds a block of both arrays to totals; the number is the position of its first element."""
 
 
-def one_pass(baseline: Array, other: Array, itemsize: int, begin: typing.Callable[[Totals, int], Look]) -> Statistics:
+def one_pass(baseline: Array, other: Array, itemsize: int, begin: Callable[[Totals, int], Look]) -> Statistics:
     """Statistics of two arrays of one shape.
 
     ``begin`` makes the look at blocks of at most so many elements; ``itemsize`` is what it works in, in bytes.
     """
     size = baseline.size
-    first, second, order = baseline, other, typing.cast(typing.Any, "C")
+    first, second, order = baseline, other, cast(Any, "C")
     if not first.flags.c_contiguous and first.flags.f_contiguous and second.flags.f_contiguous:
         first, second, order = first.T, second.T, "F"
     take_first, take_second = _slicer(first), _slicer(second)
@@ -105,7 +105,7 @@ def one_pass(baseline: Array, other: Array, itemsize: int, begin: typing.Callabl
     return _statistics(found, size, extreme, error)
 
 
-def _slicer(array: Array) -> typing.Callable[[int, int], Array]:
+def _slicer(array: Array) -> Callable[[int, int], Array]:
     """Elements that are adjacent in memory are not copied."""
     if array.flags.c_contiguous:
         flat = array.reshape(-1)
@@ -116,8 +116,8 @@ def _slicer(array: Array) -> typing.Callable[[int, int], Array]:
 def _statistics(
     found: list[Totals],
     size: int,
-    extreme: typing.Callable[[float, int], Extreme],
-    error: typing.Callable[[int], Extreme],
+    extreme: Callable[[float, int], Extreme],
+    error: Callable[[int], Extreme],
 ) -> Statistics:
     finite = sum(each.finite for each in found)
     mismatched = sum(each.mismatched for each in found)
@@ -127,7 +127,7 @@ def _statistics(
     )
     first_mismatch = next((each.irreconcilable for each in found if each.irreconcilable is not None), None)
 
-    def mean(sums: typing.Iterable[list[float]]) -> float | None:
+    def mean(sums: Iterable[list[float]]) -> float | None:
         return _sum(one for each in sums for one in each) / finite if finite else None
 
     def smallest(needed: float) -> float | None:
@@ -159,7 +159,7 @@ def _cosine_similarity(products: list[tuple[float, float, float]]) -> float | No
     return max(-1.0, min(1.0, ab / math.sqrt(aa) / math.sqrt(bb)))
 
 
-def _sum(values: typing.Iterable[float]) -> float:
+def _sum(values: Iterable[float]) -> float:
     """Rounded once, at the end; infinite if it is too large."""
     try:
         return math.fsum(values)

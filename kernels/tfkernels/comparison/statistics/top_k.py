@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import typing
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +13,7 @@ _ROWS = 1 << 18
 """Logits that are ranked in one go."""
 
 
-def top_k_agreement(baseline: typing.Any, other: typing.Any, k: typing.Any) -> dict[int, float]:
+def top_k_agreement(baseline: Any, other: Any, k: Any) -> dict[int, float]:
     """The share of rows (of the last axis) whose largest value, and whose ``k`` largest values in any order, are at the
     same places. Empty if ``k`` is ``None``, and without ``k`` where the rows are not longer.
 
@@ -37,7 +37,7 @@ def top_k_agreement(baseline: typing.Any, other: typing.Any, k: typing.Any) -> d
     return {count: found / len(rows[0]) for count, found in agreeing.items()}
 
 
-def _top(rows: typing.Any, k: int) -> typing.Any:
+def _top(rows: Any, k: int) -> Any:
     if k == 1:
         return rows.argmax(axis=1)[:, np.newaxis]
     return np.sort(np.argpartition(rows, -k, axis=1)[:, -k:], axis=1)

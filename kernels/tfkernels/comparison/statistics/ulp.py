@@ -6,7 +6,7 @@ distance is the difference of the integers, across zero the sum of their magnitu
 
 from __future__ import annotations
 
-import typing
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +16,7 @@ _BITS = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8, "complex64": 4
 """Dtypes with units, and the bytes of a number, or of a complex number's parts."""
 
 
-def distances(first: typing.Any, second: typing.Any, out: typing.Any = None) -> typing.Any:
+def distances(first: Any, second: Any, out: Any = None) -> Any:
     """Unsigned integers for the elements of two 1-D arrays, in units of the narrower dtype; ``None`` if it has none.
 
     Of complex numbers the larger distance of their parts. Infinity counts as a number, NaN gives nonsense. ``out``:
