@@ -219,13 +219,13 @@ def test_a_kernel_that_is_ended_did_not_die(installed: object, monkeypatch: pyte
     runs = kernel.submit(SLEEP)
     eventually(lambda: runs.running)
     process = kernel.begin().process
-    kill = process.kill
+    send = process.send_signal
 
-    def and_wait() -> None:
-        kill()
+    def and_wait(number: int) -> None:
+        send(number)
         eventually(lambda: not process.alive())
 
-    monkeypatch.setattr(process, "kill", and_wait)
+    monkeypatch.setattr(process, "send_signal", and_wait)
     kernel.shutdown()
     with pytest.raises(KernelDied, match="Kernel tf1 was shut down while the cell ran"):
         runs.result(timeout=60)

@@ -47,7 +47,7 @@ def attach(kernel: str | os.PathLike[str], name: str | None = None) -> AttachedK
         raise UsageError(f"There is a kernel {name!r} already. Choose another name: --as NAME, or name=…")
     attached = AttachedKernel(name, found)
     attached.check()
-    registry.add(attached)
+    registry.known[name] = attached
     return attached
 
 

@@ -71,7 +71,6 @@ class Cell:
         needs: Sequence[Cell] = (),
         timeout: float | None = None,
         store_history: bool = True,
-        foreground: bool = True,
         shows_failure: bool = True,
         on_end: Callable[[], None] | None = None,
         on_result: Callable[[dict[str, Any]], None] | None = None,
@@ -88,7 +87,6 @@ class Cell:
             needs: cells of other kernels whose outputs are inputs of this one.
             timeout: seconds that it may run.
             store_history: whether it is a numbered cell there.
-            foreground: whether it may ask the user.
             shows_failure: whether its failure is shown if it runs in the background.
             on_end: is called at its end, in any thread.
             on_result: gets the outputs when ``result`` is first called, before the caller.
@@ -132,7 +130,7 @@ class Cell:
             "silent": False,
             "store_history": store_history,
             "user_expressions": {},
-            "allow_stdin": foreground and relay.can_ask,
+            "allow_stdin": relay.can_ask,
             # There is no queue to abort: aborting would swallow the next cell.
             "stop_on_error": False,
         }

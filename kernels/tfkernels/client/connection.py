@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections import deque
@@ -96,10 +97,10 @@ class KernelConnection(Channels):
         if self.process.interrupt_by_message:
             self.post("control", self.message("interrupt_request", {}))
         else:
-            self.process.interrupt()
+            self.process.send_signal(signal.SIGINT)
 
     def kill(self) -> None:
-        self.process.kill()
+        self.process.send_signal(signal.SIGKILL)
         self.wake()
 
     def close(self, end: str = "shut down") -> None:
@@ -112,7 +113,7 @@ class KernelConnection(Channels):
         if threading.current_thread() is not self._thread:
             self._thread.join(THREAD_END_TIMEOUT)
         if not self.ended.is_set():
-            self.process.kill()  # the thread hangs in showing output
+            self.process.send_signal(signal.SIGKILL)  # the thread hangs in showing output
 
     def failure_of(self, cell: Cell | None = None) -> TFKernelsError:
         """The error of a cell that did not end by itself, or of a request."""
@@ -165,7 +166,7 @@ class KernelConnection(Channels):
         except TFKernelsError as error:
             failure = error
         except BaseException as error:  # noqa: BLE001 (the cells that wait have to get it)
-            self.process.kill()
+            self.process.send_signal(signal.SIGKILL)
             failure = KernelDied.connection_failed(self.name, error)
         self._finish(failure)
 
@@ -204,7 +205,7 @@ class KernelConnection(Channels):
             self.flush()
 
     def _stop(self, cell: Cell) -> None:  # noqa: ARG002 (AttachedConnection interrupts only the cell)
-        self.process.kill()
+        self.process.send_signal(signal.SIGKILL)
 
     def _start_cell(self, cell: Cell) -> None:
         try:
@@ -237,7 +238,7 @@ class KernelConnection(Channels):
             return POLL_INTERVAL
         interval = POLL_INTERVAL
         if cell.interrupted_at is not None and datetime.now(timezone.utc) - cell.interrupted_at <= WAKE_FOR:
-            self.process.wake_system_call()
+            self.process.send_signal(signal.SIGURG)  # a second SIGINT would hit code that cleans up
             interval = WAKE_INTERVAL
         if cell.timeout is None or cell.began is None:
             return interval

@@ -19,9 +19,7 @@ from tfkernels.errors import KernelDied
 from tfkernels.output.relay import Relay, Show, relay_for
 from tfkernels.transfer.pool import SegmentLease, encode, write
 
-START_POLL_INTERVAL = 0.05
-"""Seconds between two looks whether the user pressed stop, in ``Kernel.start``."""
-
+START_POLL_INTERVAL = 0.05  # seconds between two looks whether the user pressed stop, in ``Kernel.start``
 RESTART_NOTICE = "Kernel {name} is a fresh one: the variables of the one that ended are gone\n"
 
 Inputs = Union[Mapping[str, Any], SegmentLease, None]
@@ -164,25 +162,24 @@ class Kernel:
         ``result`` is first called.
         """
         relay = relay_for(show).afterwards()
+        options: dict[str, Any] = {"outputs": outputs, "timeout": timeout, "store_history": store_history}
         values, references = _split(inputs)
         with loaded(values, relay, [self]) as (leases, [connection]):
-            options: dict[str, Any] = {"outputs": outputs, "timeout": timeout, "store_history": store_history}
-            submitted: list[Cell] = []
+            cells: list[Cell] = []
             try:
                 with postponed():
-                    background = {"foreground": False, "shows_failure": False, "on_end": connection.wake}
-                    needs = [kernel.evaluation(names, relay, **background) for kernel, names in references.items()]
-                    options.update(inputs=leases, needs=needs, foreground=False, on_result=deliver)
-                    cell = Cell(connection, self.magic, code, relay, **options)
-                    for each in [*needs, cell]:
-                        submitted.append(each)
-                        each.submit()
+                    for kernel, names in references.items():
+                        cells.append(kernel.evaluation(names, relay, shows_failure=False, on_end=connection.wake))
+                    options.update(inputs=leases, needs=tuple(cells), on_result=deliver)
+                    cells.append(Cell(connection, self.magic, code, relay, **options))
+                    for cell in cells:
+                        cell.submit()
             except BaseException:
-                for cell in submitted:
+                for cell in cells:
                     cell.drop()
                     cell.cancel()
                 raise
-            return cell
+            return cells[-1]
 
     def evaluation(self, expressions: Mapping[str, str], relay: Relay, **options: Any) -> Cell:
         """A cell whose only outputs are inputs of another kernel. It is not submitted yet."""

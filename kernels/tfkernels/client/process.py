@@ -17,11 +17,8 @@ from tfkernels.client import runtime_dir
 from tfkernels.client.kernelspecs import KernelSpec, missing_files
 from tfkernels.errors import KernelStartError
 
-EXIT_TIMEOUT = 2.0
-"""Seconds that a kernel has for a clean exit. TensorFlow's servers and queues never finish by themselves."""
-
-FILES_NEEDED = 32
-"""File descriptors that have to be free; a start opens half of them. Without, libzmq ends this process."""
+EXIT_TIMEOUT = 2.0  # seconds for a clean exit; TensorFlow's servers and queues never finish by themselves
+FILES_NEEDED = 32  # that have to be free; a start opens half of them. Without, libzmq ends this process
 
 _CRASH_LOG_SIZE = 4000  # bytes of standard error that are kept
 _CRASH_LOG_LINES = 10
@@ -61,12 +58,8 @@ class Process:
         """The text on file descriptor 2 since the last call."""
         return ""
 
-    def interrupt(self) -> None: ...
-
-    def wake_system_call(self) -> None:
-        """Ends a system call after an interrupt."""
-
-    def kill(self) -> None: ...
+    def send_signal(self, number: int) -> None:
+        """To the kernel and the programs that its cell started, as Jupyter does."""
 
     def close(self) -> None: ...
 
@@ -137,18 +130,7 @@ class KernelProcess(Process):
         self._stderr_tail = (self._stderr_tail + fresh)[-_CRASH_LOG_SIZE:]
         return fresh.decode(errors="replace")
 
-    def interrupt(self) -> None:
-        """Interrupts the kernel and the programs that its cell started, as Jupyter does."""
-        self._signal(signal.SIGINT)
-
-    def wake_system_call(self) -> None:
-        """By SIGURG: a second SIGINT would hit code that cleans up. See ``tfkernels.kernel_side.interrupt``."""
-        self._signal(signal.SIGURG)
-
-    def kill(self) -> None:
-        self._signal(signal.SIGKILL)
-
-    def _signal(self, number: int) -> None:
+    def send_signal(self, number: int) -> None:
         level = logging.DEBUG if number == signal.SIGURG else logging.INFO
         _log.log(level, "process group %d gets %s", self.pid, signal.Signals(number).name)
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -158,7 +140,7 @@ class KernelProcess(Process):
         """Waits a moment for the process to end, then ends it and its children; removes its folder."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(EXIT_TIMEOUT)
-        self.kill()
+        self.send_signal(signal.SIGKILL)
         _log.info("process %d %s", self.pid, ending(self._process.wait()))
         self._stderr.close()
         runtime_dir.remove(self.folder)

@@ -33,7 +33,7 @@ class Interrupts:
     def wake_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         """Makes signals wake the event loop, so that a cell that awaits is interrupted at once.
 
-        The handler is for SIGURG, which means nothing: see ``wake_system_call`` in ``client.process``.
+        The handler is for SIGURG, which means nothing: see ``_check_times`` in ``client.connection``.
         """
         if self._wakes_loop or threading.current_thread() is not threading.main_thread():
             return
