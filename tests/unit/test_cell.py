@@ -43,9 +43,6 @@ class Silent:
     def show(self, cell: Cell, messages: list[dict[str, Any]]) -> bool:
         return False
 
-    def show_end(self, cell: Cell) -> None:
-        self.calls.append("show_end")
-
 
 def made(shown: list[dict[str, Any]] | None = None, **options: Any) -> Cell:
     """A cell that was submitted in the background, and has begun."""
@@ -119,6 +116,18 @@ def test_inputs_are_held_until_the_cell_has_ended() -> None:
     assert len(shared.stats().taken) == before + 1
     cell.finish(OK)
     assert len(shared.stats().taken) == before
+
+
+def test_memory_that_a_left_cell_may_write_to_is_not_used_again() -> None:
+    with pack({"x": b"y" * 1000}) as packed:
+        packed.reusable = True
+        address = packed.address
+        cell = made(inputs=[packed], outputs={"x": "x"})
+    cell.running = True
+    cell.drop()
+    cell.abandon()
+    with pack({"x": b"y" * 1000}) as packed:
+        assert packed.address != address
 
 
 def test_a_cell_that_needs_another_waits_and_fails_with_it() -> None:

@@ -48,9 +48,6 @@ class Connection(Protocol):
     def show(self, cell: Cell, messages: list[Message]) -> bool:
         """Shows output of the cell. Returns whether the user pressed stop instead of answering a question."""
 
-    def show_end(self, cell: Cell) -> None:
-        """Shows what a native cell shows at its end, besides the error."""
-
 
 class Cell:
     """One cell for another kernel, with the interface of a future. Any thread may call it.
@@ -114,15 +111,15 @@ class Cell:
         self._on_end, self._on_result = on_end, on_result
         self._submitted = time.monotonic()
         self._done = threading.Event()
+        self._dropped = False
         self._unpacking = threading.Lock()
         self._values: dict[str, Any] | None = None
         descriptor = join(check(lease.descriptor) for lease in inputs) if inputs else None
         expressions = dict(outputs or {})
         self._size_key = (self.kernel, *expressions.values())
         self._outputs = SegmentLease(_sizes.get(self._size_key, 0), self.kernel) if expressions else None
-        self._held = (
-            [*inputs] if self._outputs is None else [*inputs, self._outputs]
-        )  # until the kernel is done with it
+        self._held = [*inputs, *([self._outputs] if self._outputs is not None else [])]
+        """Memory that the kernel may use until the cell has ended."""
         for lease in self._held:
             lease.retain()
         content = {
@@ -224,8 +221,9 @@ class Cell:
         self.connection.interrupt(self)
 
     def drop(self) -> None:
-        """Frees its outputs, when it has ended: ``result`` will not be called."""
-        if self._outputs is not None:
+        """Frees its outputs, at the latest when it has ended: ``result`` will not be called."""
+        self._dropped = True
+        if self._outputs is not None and not self._held:
             self._outputs.close()
 
     def detach(self) -> None:
@@ -262,7 +260,7 @@ class Cell:
         for lease in self._held:
             lease.release()
         self._held.clear()
-        if self.failure is not None:
+        if self._dropped or self.failure is not None:
             self.drop()
         if not given_up:
             self._set_done()
@@ -305,7 +303,7 @@ class Cell:
         inbox = self.inbox
         if inbox is None:
             try:
-                self.connection.show_end(self)
+                self.show_end()
                 if self.failure is not None and self.shows_failure:
                     self.relay.error(self.failure)
             except BaseException as error:  # noqa: BLE001 (`result` raises it)
@@ -315,6 +313,19 @@ class Cell:
             inbox.put((self, None))
         if self._on_end is not None:
             self._on_end()
+
+    def show_held_traceback(self) -> None:
+        message, self.held_traceback = self.held_traceback, None
+        if message is not None:
+            self.relay.handle(message)
+
+    def show_end(self) -> None:
+        """Shows a traceback that did not end the cell, and help in the pager."""
+        if self.reply.get("status") == "ok":
+            self.show_held_traceback()
+        for payload in self.reply.get("payload", ()):
+            if payload.get("source") == "page":
+                self.relay.stream("stdout", payload["data"].get("text/plain", "") + "\n")
 
     def _failure_in_reply(self) -> BaseException | None:
         reply = self.reply
