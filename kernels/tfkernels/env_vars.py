@@ -1,4 +1,7 @@
-"""Environment variables: those of tfkernels in one table, and those that a kernel's process may see."""
+"""Environment variables: those that users set in one table, and those that a kernel's process may see.
+
+Those that tfkernels sets for its own processes are in docs/reference/settings.md.
+"""
 
 import os
 import sys
@@ -33,23 +36,6 @@ SETTINGS = (
     Setting(LOG, "The log level: debug, info or warning. The log goes to a file, and to stderr of commands.", "no log"),
 )
 """The variables that users set. ``%tfkernels settings`` and docs/reference/settings.md show this table."""
-
-INTERNAL = (
-    Setting(KERNEL, "The name of the kernel that runs in this process.", "no kernel of tfkernels"),
-    Setting("TFKERNELS_KERNEL_COMMAND", "The command that installs this kernel again.", "tfkernels install"),
-    Setting("TFKERNELS_KERNEL_TENSORFLOW", "The TensorFlow release of this kernel."),
-    Setting(CUDA, "The folder of the CUDA compiler of this kernel's environment.", "none"),
-    Setting("TFKERNELS_KERNEL_JUPYTER", "The Python that registered this kernel; it explains a broken environment."),
-    Setting("TFKERNELS_KERNEL_PROBLEM", "The reason why a kernel cannot start, for the kernel that explains it."),
-    Setting("TFKERNELS_KERNEL_PYTHON", "The Python that a kernel's start script becomes."),
-    Setting(OWN, "Names of variables that an active environment sets, with commas between."),
-    Setting(OWN_PATH, "Folders that an active environment puts first on PATH."),
-    Setting("TFKERNELS_KERNELS", "The folder of kernelspecs that this kernel was registered in."),
-    Setting(FOLDER, "The private folder of the kernel's owner; the kernel ends when it is gone.", "no owner"),
-    Setting("TFKERNELS_RECORDS", "The folder that a script's recorded results go to.", "results go to the notebook"),
-    Setting("TFKERNELS_CONDA_REQUEST", "The packages that the child process of conda installs."),
-)
-"""The variables that tfkernels sets for processes of its own. Users leave them alone."""
 
 
 def current() -> typing.List[typing.Tuple[str, str, str, str]]:

@@ -11,7 +11,7 @@ import pytest
 import tfkernels
 from tfkernels.client import registry
 from tfkernels.client.kernel import Kernel
-from tfkernels.errors import UnknownKernel
+from tfkernels.errors import ExchangeError, UnknownKernel
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +41,19 @@ def test_eight_threads_get_one_kernel_object() -> None:
             thread.join(60)
         assert len(got) == 8
         assert len(set(map(id, got))) == 1
+
+
+def test_an_input_that_cannot_be_passed_starts_no_kernel() -> None:
+    """Nor does one that is for several."""
+    kernel = tfkernels.kernel("python3")
+    bad = {"good": 1, "bad": [object()]}
+    with pytest.raises(ExchangeError, match=r"bad\[0\]"):
+        kernel.run("pass", inputs=bad)
+    with pytest.raises(ExchangeError, match=r"bad\[0\]"):
+        kernel.submit("pass", inputs=bad)
+    with pytest.raises(ExchangeError, match=r"bad\[0\]"):
+        tfkernels.each([kernel], "pass", inputs=bad)
+    assert not kernel.started
 
 
 def test_an_unknown_name_leaves_nothing_in_the_registry() -> None:

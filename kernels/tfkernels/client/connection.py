@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from datetime import datetime, timedelta, timezone
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -16,7 +16,10 @@ from tfkernels.client.channels import Channels
 from tfkernels.client.output_router import OutputRouter
 from tfkernels.client.process import Process
 from tfkernels.errors import CellCancelled, ExchangeError, KernelDied, TFKernelsError
+from tfkernels.output.relay import Relay
 from tfkernels.protocol import Message
+
+REMEMBERED_CELLS = 500  # whose late output, from threads that they started, is still shown under them
 
 # Seconds
 POLL_INTERVAL = 0.5  # between two looks whether the kernel lives, while it is silent
@@ -54,8 +57,9 @@ class KernelConnection(Channels):
         self._idle_since: float | None = None
         self._requests: dict[str, SimpleQueue[dict[str, Any] | None]] = {}  # replies, or ``None`` at the end
         self._output = OutputRouter(self)
-        self.show, self.show_end = self._output.show, self._output.show_end
-        self.relay_of, self.remember = self._output.relay_of, self._output.remember
+        self.show = self._output.show
+        self._relays: OrderedDict[str, Relay] = OrderedDict()  # by the id of the message that caused the output
+        self._last_cell = ""  # id of the one that began last
         self._thread = threading.Thread(target=self._main, name=f"tfkernels-{name}", daemon=True)
         self._thread.start()
 
@@ -131,6 +135,15 @@ class KernelConnection(Channels):
 
     # Messages
 
+    def remember(self, message: Message, relay: Relay) -> None:
+        """Output that this message causes, and that belongs to no running cell, goes to ``relay``."""
+        self._relays[message["header"]["msg_id"]] = relay
+        while len(self._relays) > REMEMBERED_CELLS:
+            self._relays.popitem(last=False)
+
+    def relay_of(self, message_id: str | None) -> Relay | None:
+        return self._relays.get(message_id or "")
+
     def request(self, message: Message, timeout: float, channel: str = "shell") -> dict[str, Any]:
         """Sends a message and returns the content of the reply. Not in the thread of the connection.
 
@@ -192,7 +205,7 @@ class KernelConnection(Channels):
             while self.current is None and self.waiting and self.waiting[0].can_run() and not self.closing:
                 self._start_cell(self.waiting.popleft())
         received = self.receive(self._check_times())
-        self._show_stderr()
+        self._show_stderr(self.process.new_stderr())
         if not received and not self.closing and not self.process.alive():
             raise self._died()
         self._sort(received)
@@ -218,13 +231,14 @@ class KernelConnection(Channels):
         self.current = cell
         self._send_cell(cell)
         if self._notice:
-            self._output.deliver_stderr(self._notice, cell)
+            self._show_stderr(self._notice)
             self._notice = ""
 
     def _send_cell(self, cell: Cell) -> None:
         self._reply, self._idle_since = None, None
         cell.began = time.monotonic()
-        self._output.begin(cell)
+        self._last_cell = cell.id
+        self.remember(cell.request, cell.relay.afterwards())
         self._outbox.append(("shell", cell.request))
 
     def _release_current(self) -> None:
@@ -297,12 +311,20 @@ class KernelConnection(Channels):
             if time.monotonic() - self._idle_since < REPLY_TIMEOUT:
                 return
             self._reply = {"status": "error", "ename": "KeyboardInterrupt", "evalue": "", "traceback": []}
-        self._show_stderr()
+        self._show_stderr(self.process.new_stderr())
         self._release_current()
         cell.finish(self._reply)
 
-    def _show_stderr(self) -> None:
+    def _show_stderr(self, text: str) -> None:
         """Text that TensorFlow's C++ runtime and child processes wrote to file descriptor 2."""
-        text = self.process.new_stderr()
-        if text:
-            self._output.deliver_stderr(text, self.current)
+        if not text:
+            return
+        message = {
+            "header": {"msg_type": "stream"},
+            "parent_header": {"msg_id": self._last_cell},
+            "content": {"name": "stderr", "text": text},
+        }
+        if self.current is not None:
+            self._output.deliver(self.current, [message])
+        else:
+            self._output.show_late([message])

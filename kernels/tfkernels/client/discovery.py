@@ -21,22 +21,14 @@ _NEEDED = {"key", "signature_scheme", "transport", "ip"} | {
 
 
 class Running(NamedTuple):
-    """A kernel that another program started. ``id`` is what Jupyter calls it."""
+    """A kernel that another program started."""
 
-    id: str
+    id: str  # what Jupyter calls it
     file: Path
     connection: dict[str, Any]
     written: float  # time of the file
-
-    @property
-    def kernel(self) -> str:
-        """The name of its kernelspec, if it is known."""
-        return str(self.connection.get("kernel_name") or "kernel")
-
-    @property
-    def notebook(self) -> str:
-        """The path of its notebook, or Jupyter's name for the session."""
-        return str(self.connection.get("jupyter_session") or "")
+    kernel: str  # the name of its kernelspec, if it is known
+    notebook: str  # its path, or Jupyter's name for the session
 
 
 def connect(socket: zmq.Socket[bytes], connection: dict[str, Any], port: str) -> None:
@@ -122,4 +114,5 @@ def _read(file: Path) -> Running | None:
         return None
     if not isinstance(content, dict) or not set(content) >= _NEEDED:
         return None  # another file, such as the server's
-    return Running(file.stem.replace("kernel-", "", 1), file, content, written)
+    kernel, notebook = str(content.get("kernel_name") or "kernel"), str(content.get("jupyter_session") or "")
+    return Running(file.stem.replace("kernel-", "", 1), file, content, written, kernel, notebook)

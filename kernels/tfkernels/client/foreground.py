@@ -105,7 +105,7 @@ class _Foreground:
                 for (cell, ended), group in groupby(items, lambda item: (item[0], item[1] is None)):
                     if ended:
                         running.remove(cell)
-                        cell.connection.show_end(cell)
+                        cell.show_end()
                     elif cell.connection.show(cell, [message for _, messages in group for message in messages]):
                         self.press()
                         self._act(running)  # before another one asks

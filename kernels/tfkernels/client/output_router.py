@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections import OrderedDict
 from typing import Any
 
 from tfkernels.client.cell import Cell
@@ -13,7 +12,6 @@ from tfkernels.output import widgets
 from tfkernels.output.relay import Relay, joined
 from tfkernels.protocol import Message
 
-REMEMBERED_CELLS = 500  # whose late output, from threads that they started, is still shown under them
 _END_OF_FILE = "\x04"  # ipykernel turns it into an EOFError
 
 
@@ -22,22 +20,7 @@ class OutputRouter:
 
     def __init__(self, connection: widgets.Connection) -> None:
         self._connection = connection
-        self._relays: OrderedDict[str, Relay] = OrderedDict()  # by the id of the message that caused the output
         self._comms = widgets.comms_of(connection)
-        self._last = ""  # id of the cell that began last
-
-    def remember(self, message: Message, relay: Relay) -> None:
-        """Output that this message causes, and that belongs to no running cell, goes to ``relay``."""
-        self._relays[message["header"]["msg_id"]] = relay
-        while len(self._relays) > REMEMBERED_CELLS:
-            self._relays.popitem(last=False)
-
-    def relay_of(self, message_id: str | None) -> Relay | None:
-        return self._relays.get(message_id or "")
-
-    def begin(self, cell: Cell) -> None:
-        self._last = cell.id
-        self.remember(cell.request, cell.relay.afterwards())
 
     def deliver(self, cell: Cell, messages: list[Message]) -> None:
         """Hands messages of the cell that runs to the thread that shows them."""
@@ -46,18 +29,6 @@ class OutputRouter:
             inbox.put((cell, messages))
         else:
             self.show(cell, messages)
-
-    def deliver_stderr(self, text: str, cell: Cell | None) -> None:
-        """Text for standard error: under the cell that runs, else under the last one."""
-        message = {
-            "header": {"msg_type": "stream"},
-            "parent_header": {"msg_id": cell.id if cell is not None else self._last},
-            "content": {"name": "stderr", "text": text},
-        }
-        if cell is not None:
-            self.deliver(cell, [message])
-        else:
-            self.show_late([message])
 
     def show(self, cell: Cell, messages: list[Message]) -> bool:
         """Returns whether the user pressed stop instead of answering a question.
@@ -83,20 +54,20 @@ class OutputRouter:
         # Another message after a traceback means that the cell went on. Two kinds can follow the traceback that ended
         # it: matplotlib's figures, and text of file descriptor 2, which has no message id.
         if kind != "display_data" and "msg_id" in message["header"]:
-            self._show_held_traceback(cell)
+            cell.show_held_traceback()
         if kind == "error":
             cell.held_traceback = message
         elif kind == "input_request":
             self._answer(cell, message)
-        elif kind.startswith("comm_"):
-            self._show_comm(message)
-        elif cell.failure is None or cell.done():
-            cell.relay.handle(message)
+        elif kind.startswith("comm_") or cell.failure is None or cell.done():
+            self._pass_on(message, cell.relay)
 
-    def _show_held_traceback(self, cell: Cell) -> None:
-        message, cell.held_traceback = cell.held_traceback, None
-        if message is not None:
-            cell.relay.handle(message)
+    def _pass_on(self, message: Message, relay: Relay | None) -> None:
+        if not message["header"]["msg_type"].startswith("comm_"):
+            if relay is not None:
+                relay.handle(message)
+        elif self._comms is not None:
+            self._comms.receive(message, self._connection.relay_of(message["parent_header"].get("msg_id")))
 
     def _answer(self, cell: Cell, request: Message) -> None:
         """Asks the user. After an interrupt, the kernel does not wait for the answer any more."""
@@ -109,28 +80,11 @@ class OutputRouter:
                 answer = cell.relay.ask(content["prompt"], content["password"])
         self._connection.post("stdin", self._connection.message("input_reply", {"value": answer}))
 
-    def show_end(self, cell: Cell) -> None:
-        """Shows a traceback that did not end the cell, and help in the pager."""
-        if cell.reply.get("status") == "ok":
-            self._show_held_traceback(cell)
-        for payload in cell.reply.get("payload", ()):
-            if payload.get("source") == "page":
-                cell.relay.stream("stdout", payload["data"].get("text/plain", "") + "\n")
-
     def show_late(self, messages: list[Message]) -> None:
         """Output of cells that have ended, and messages of widgets. A display that fails has nobody to raise in."""
         for message in joined(messages):
             with contextlib.suppress(BaseException):
-                if message["header"]["msg_type"].startswith("comm_"):
-                    self._show_comm(message)
-                    continue
-                relay = self.relay_of(message["parent_header"].get("msg_id"))
-                if relay is not None:
-                    relay.handle(message)
-
-    def _show_comm(self, message: Message) -> None:
-        if self._comms is not None:
-            self._comms.receive(message, self.relay_of(message["parent_header"].get("msg_id")))
+                self._pass_on(message, self._connection.relay_of(message["parent_header"].get("msg_id")))
 
     def close(self) -> None:
         if self._comms is not None:
