@@ -189,7 +189,7 @@ def test_kernels_that_start_early(installed: object, monkeypatch: pytest.MonkeyP
 def test_a_slow_start_is_shown_and_taken_back(installed: object, here: str) -> None:
     _, first, second, third = run_cells(
         here,
-        "%load_ext tfkernels\nfrom tfkernels.client import foreground\n"
+        "%load_ext tfkernels\nimport tfkernels\nfrom tfkernels.client import foreground\n"
         "foreground.START_NOTICE_AFTER, foreground.POLL_INTERVAL = 0, 0.01",  # on any machine
         "%%tf2\nprint('first')",
         "%tfkernels stop\nprint('second')\n%tf2 1 + 1",
