@@ -218,10 +218,11 @@ def test_the_current_folder_is_not_imported(
 def test_an_unwritable_kernel_json_keeps_the_old_one(one: install.Installed, monkeypatch: pytest.MonkeyPatch) -> None:
     before = (one.kernelspec / "kernel.json").read_text()
 
-    def fail(path: Path, text: str) -> None:
-        raise OSError(28, "No space left on device")
+    def fail(path: Path, content: bytes, executable: bool = False) -> None:
+        if path.name == "kernel.json":
+            raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(kernelspec, "replace_text", fail)
+    monkeypatch.setattr(kernelspec, "replace_bytes", fail)
     with pytest.raises(ProvisionError, match="No space left"):
         kernelspec.write(InstallRequest("tf1", user=True, extras=("pandas",)), one.environment)
     assert (one.kernelspec / "kernel.json").read_text() == before

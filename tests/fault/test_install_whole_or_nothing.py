@@ -26,9 +26,8 @@ from tfprovisioner.environments import store
 from tfprovisioner.environments.backends import BACKENDS
 from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.environments.verify import probe
-from tfprovisioner.kernelspecs import parallel_install
-from tfprovisioner.kernelspecs.install import Checked, Installed, check
-from tfprovisioner.kernelspecs.parallel_install import Interrupted, Outcome
+from tfprovisioner.kernelspecs import install
+from tfprovisioner.kernelspecs.install import Checked, Installed, Interrupted, Outcome, check
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons.choose import Interpreter
 
@@ -252,10 +251,10 @@ def test_an_interrupt_before_the_last_has_begun(light: str, place: Path, monkeyp
         return check(request)
 
     monkeypatch.setitem(BACKENDS, "uv", beginning)
-    monkeypatch.setattr(parallel_install, "check", interrupted)
+    monkeypatch.setattr(install, "check", interrupted)
     orders = [InstallRequest("1.15", name=name, user=True) for name in ("first", "second", "third")]
     with pytest.raises(Interrupted) as caught:
-        parallel_install.install_all(orders, lambda order, outcome: None)
+        install.install_all(orders, lambda order, outcome: None)
     assert caught.value.requests == orders
     assert list((place / "home" / "environments").iterdir()) == []
     assert registered(place) == []
@@ -286,10 +285,10 @@ def test_two_orders_are_built_at_the_same_time(light: str, place: Path, monkeypa
         return fetched
 
     monkeypatch.setitem(BACKENDS, "uv", met)
-    monkeypatch.setattr(parallel_install, "_processors", lambda: 2)
+    monkeypatch.setattr(install, "_processors", lambda: 2)
     outcomes: dict[str, Outcome] = {}
     orders = [InstallRequest("1.15", user=True), InstallRequest("1.15", name="more", user=True, extras=("tqdm",))]
-    parallel_install.install_all(orders, lambda order, outcome: outcomes.update({order.kernel: outcome}))
+    install.install_all(orders, lambda order, outcome: outcomes.update({order.kernel: outcome}))
     assert all(isinstance(outcome, Installed) and outcome.built for outcome in outcomes.values()), outcomes
     assert len(built(place)) == len(outcomes) == 2
     check_kernels(place)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 
+from tfprovisioner.catalogue.releases import order_of
 from tfprovisioner.cli import install
 from tfprovisioner.environments.backends import BACKENDS
 from tfprovisioner.environments.request import InstallRequest, Recipe
-from tfprovisioner.kernelspecs.display_name import display_name, order_of
+from tfprovisioner.kernelspecs.write import display_name
 
 
 def test_recipes_differ_in_all_that_matters() -> None:
@@ -42,7 +43,8 @@ def test_display_names() -> None:
 
 def test_kernels_are_listed_as_people_count() -> None:
     rows = [("2.4.1", "tf2.4"), ("1.15.5", "tf1"), ("2.21.0", "tf2"), ("1.4.0", "tf1.4"), ("1.15.5", "a")]
-    assert [name for _, name in sorted(rows, key=lambda row: order_of(*row))] == ["tf1.4", "a", "tf1", "tf2.4", "tf2"]
+    ordered = sorted(rows, key=lambda row: (order_of(row[0]), row[1]))
+    assert [name for _, name in ordered] == ["tf1.4", "a", "tf1", "tf2.4", "tf2"]
 
 
 def test_every_backend_can_be_asked_for() -> None:

@@ -25,10 +25,15 @@ class KernelSpec(NamedTuple):
     spec: dict[str, Any]
 
     @property
+    def described(self) -> typing.Dict[str, typing.Any]:
+        """``metadata.tfkernels`` of a kernel of ours; empty for others."""
+        found = (self.spec.get("metadata") or {}).get("tfkernels")
+        return found if isinstance(found, dict) and "command" in found else {}
+
+    @property
     def ours(self) -> bool:
         """Whether our launcher starts it. Other kernels have to be prepared for values."""
-        described = (self.spec.get("metadata") or {}).get("tfkernels")
-        return isinstance(described, dict) and "command" in described
+        return bool(self.described)
 
     @property
     def magic(self) -> str:
@@ -45,7 +50,7 @@ class KernelSpec(NamedTuple):
     @property
     def install_command(self) -> str:
         """The command that builds this kernel again, one of ours."""
-        return str(self.spec["metadata"]["tfkernels"]["command"])
+        return str(self.described["command"])
 
     @property
     def rebuild_hint(self) -> str:

@@ -45,11 +45,11 @@ class KernelRef:
 def wanted(name: str) -> KernelRef:
     """The registered kernel ``name``. Raises ``UnknownKernel``, ``BrokenEnvironment``."""
     spec = kernelspecs.get(name)
-    described = _described(spec)
-    trouble = health.problem(spec.spec["argv"], described, health.environment_of(described)) if described else None
+    described = spec.described
+    environment, trouble = health.look(spec.spec["argv"], described) if described else (None, None)
     if trouble is not None:
         raise BrokenEnvironment(health.message(str(spec.spec["display_name"]), described, trouble))
-    request, environment = made_by(described), health.environment_of(described)
+    request = made_by(described)
     if request is None or environment is None:
         return KernelRef(name, tensorflow=str(described.get("tensorflow", "")))
     exact = replace(  # the newest 2.x may be another release there, and paths mean something here only
@@ -86,7 +86,7 @@ def resolve(wanted: KernelRef, report: Callable[[str], None]) -> KernelSpec:
 
 def facts(spec: KernelSpec) -> dict[str, Any]:
     """``tensorflow``, ``python`` and ``lock`` of an ``Outcome``."""
-    described = _described(spec)
+    described = spec.described
     environment = store.load(Path(described["environment"])) if "environment" in described else None
     lock = environment.recipe.lock if environment else ""
     return {"tensorflow": described.get("tensorflow", ""), "python": described.get("python", ""), "lock": lock}
@@ -113,17 +113,16 @@ def _registered(wanted: KernelRef) -> KernelSpec | None:
                 f"tfkernels install. Register a kernel of this name there, or use one that tfkernels installs."
             ) from error
         return None
-    described = _described(spec)
     if wanted.request is None:
-        there = str(described.get("tensorflow", ""))
+        there = str(spec.described.get("tensorflow", ""))
         if wanted.tensorflow and there and there != wanted.tensorflow:
             raise KernelMissing(
                 f"The kernel {wanted.name} on {socket.gethostname()} has TensorFlow {there}, not {wanted.tensorflow}. "
                 f"Register the right one there, or under another name."
             )
         return spec
-    environment = health.environment_of(described)
-    if environment is None or health.problem(spec.spec["argv"], described, environment) is not None:
+    environment, trouble = health.look(spec.spec["argv"], spec.described)
+    if environment is None or trouble is not None:
         return None
     theirs = Recipe.from_json(dict(wanted.recipe)) if wanted.recipe else None
     return spec if theirs is not None and _portable(environment.recipe) == _portable(theirs) else None
@@ -145,10 +144,6 @@ def _check_recipe(wanted: KernelRef, request: InstallRequest) -> None:
 def _portable(recipe: Recipe) -> Recipe:
     """Without what may differ on another machine: its kind, and the paths of its Pythons."""
     return replace(recipe, platform="", interpreter="")
-
-
-def _described(spec: KernelSpec) -> Mapping[str, Any]:
-    return dict(spec.spec["metadata"]["tfkernels"]) if spec.ours else {}
 
 
 class _StepReporter(Reporter):

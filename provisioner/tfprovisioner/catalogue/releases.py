@@ -226,6 +226,11 @@ def caution(release: Release, python: str) -> str | None:
     return f"Not everything works in TensorFlow {release.version}: {'; '.join(problems)}" if problems else None
 
 
+def order_of(version: str) -> tuple[int, ...]:
+    """Sort key: 1.4 before 1.15."""
+    return tuple(int(digits) for digits in re.findall(r"\d+", version))
+
+
 def kernel_name(request: str) -> str:
     """The name of the kernel for a request: ``tf1``, ``tf1.15``, ``tf1.15.5``."""
     name = request.strip().lower()

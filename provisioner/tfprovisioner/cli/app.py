@@ -68,12 +68,11 @@ app.command(cls=options.WithArguments)(bisect.bisect)
 @app.command()
 def remove(names: Annotated[list[str], Argument(help="Kernels.")]) -> None:
     """Delete kernels and their environments. Environments that you added stay."""
-    from tfkernels.client import kernelspecs
-    from tfprovisioner.kernelspecs import install
+    from tfprovisioner.kernelspecs import install, write
 
     with answering():
         for name in names:  # all names are checked before the first kernel is deleted
-            kernelspecs.get(name)
+            write.registered(name)
         for name in names:
             for removed in install.remove(name):
                 for folder in removed.kernelspecs:
@@ -114,7 +113,7 @@ def main(
 ) -> None:
     """Every TensorFlow release as a Jupyter kernel of its own."""
     from tfkernels import log
-    from tfprovisioner.system.command_log import record_commands
+    from tfprovisioner.system.subprocesses import record_commands
 
     log.show_on_stderr()
     record_commands()

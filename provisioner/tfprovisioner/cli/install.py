@@ -11,8 +11,7 @@ from tfprovisioner.cli import options
 from tfprovisioner.cli.console import INTERRUPTED, answering, complain, megabytes, say
 
 if TYPE_CHECKING:
-    from tfprovisioner.kernelspecs.install import Installed
-    from tfprovisioner.kernelspecs.parallel_install import Outcome
+    from tfprovisioner.kernelspecs.install import Installed, Outcome
 
 
 class Backend(str, Enum):
@@ -83,7 +82,7 @@ def install(
     """
     from tfprovisioner.environments import requirements as files
     from tfprovisioner.environments.request import InstallRequest, lasting
-    from tfprovisioner.kernelspecs import parallel_install
+    from tfprovisioner.kernelspecs.install import Interrupted, install_all
     from tfprovisioner.system import uv
 
     named = releases or ["tf1", "tf2"]
@@ -109,8 +108,8 @@ def install(
             _print_installed(outcome)
 
     try:
-        parallel_install.install_all(requests, report)
-    except parallel_install.Interrupted as interrupted:
+        install_all(requests, report)
+    except Interrupted as interrupted:
         for request in interrupted.requests:
             say(f"{request.kernel}: interrupted, nothing changed. Again: {request.command}")
         raise Exit(INTERRUPTED) from None

@@ -5,11 +5,7 @@ import platform
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-
-from filelock import FileLock
 
 from tfprovisioner.errors import BuildFailed
 from tfprovisioner.progress import Reporter
@@ -30,8 +26,7 @@ def ensured(report: Reporter) -> Path:
     folder = root() / _NAME
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = _lock()
-        with locking.held(lock, lambda: report.step("waiting for another tfkernels that installs py-rattler")):
+        with locking.held(_NAME, lambda: report.step("waiting for another tfkernels that installs py-rattler")):
             if not folder.is_dir():
                 report.step(f"installing {REQUIREMENT} with uv, once, for conda packages (79 MB)")
                 _install(folder, report)
@@ -46,21 +41,6 @@ def ensured(report: Reporter) -> Path:
 def unused(needed: bool) -> list[Path]:
     """Folders that can be deleted: of other versions, of killed installations, and all if nothing ``needed`` it."""
     return [path for path in sorted(root().glob("py-rattler-*")) if not needed or path.name != _NAME]
-
-
-@contextmanager
-def lock_if_free() -> Iterator[bool]:
-    """Whether no other process installs py-rattler; then none can, inside of the context."""
-    lock = _lock()
-    try:
-        lock.acquire(timeout=0)
-    except TimeoutError:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        lock.release()
 
 
 def delete(folder: Path) -> None:
@@ -82,7 +62,3 @@ def _install(folder: Path, report: Reporter) -> None:
         raise BuildFailed(f"py-rattler, which installs conda packages, could not be installed: {error}") from None
     finally:
         shutil.rmtree(building, ignore_errors=True)
-
-
-def _lock() -> FileLock:
-    return FileLock(data_dir.locks() / f"{_NAME}.lock")

@@ -57,14 +57,15 @@ def ensured(request: InstallRequest, report: Reporter) -> Iterator[tuple[Environ
 def _locked(recipe: Recipe, report: Reporter) -> Iterator[None]:
     try:
         store.root().mkdir(parents=True, exist_ok=True)
-        lock = store.lock(recipe.name)
-        Path(lock.lock_file).touch()  # where only reading is allowed, all folders may be there
+        Path(locking.lock(recipe.name).lock_file).touch()  # where only reading is allowed, all folders may be there
     except OSError as error:
         raise BuildFailed(
             f"The data folder {store.root().parent} cannot be written: {error.strerror}. Choose another one "
             f"with the variable TFKERNELS_HOME."
         ) from error
-    with locking.held(lock, lambda: report.step("waiting for another tfkernels that builds the same environment")):
+    with locking.held(
+        recipe.name, lambda: report.step("waiting for another tfkernels that builds the same environment")
+    ):
         yield
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from filelock import FileLock
 
 from tfprovisioner.environments.request import InstallRequest, Recipe
 from tfprovisioner.system import data_dir
@@ -71,14 +70,6 @@ def load(folder: Path) -> Environment | None:
 
 
 root = data_dir.environments
-
-
-def lock(folder: str) -> FileLock:
-    """The lock to hold while a recipe's environments change; the system frees it when its holder dies.
-
-    ``folder`` is the recipe's name, or the name of one of its environments.
-    """
-    return FileLock(data_dir.locks() / f"{folder.partition('.build-')[0]}.lock")
 
 
 def current(recipe: Recipe) -> Environment | None:

@@ -10,7 +10,6 @@ from typing import Any
 
 from tfkernels.client import kernelspecs
 from tfkernels.client.kernelspecs import KernelSpec
-from tfkernels.errors import UnknownKernel
 from tfprovisioner.catalogue import releases
 from tfprovisioner.conda import channels
 from tfprovisioner.environments import drift, store, verify
@@ -47,30 +46,26 @@ def names() -> list[str]:
 
 
 def check_name(name: str) -> None:
-    """Raises ``UnknownKernel`` if nothing has this name."""
+    """Raises ``UnknownKernel`` if nothing has this name, ``BadKernelName`` if tfkernels did not make the kernel."""
     if name not in _damaged():
-        kernelspecs.get(name)
+        write.registered(name)
 
 
 def examine(name: str) -> Diagnosis:
-    """Imports TensorFlow in a kernel's environment and runs an op. Raises ``UnknownKernel``."""
-    try:
-        spec = kernelspecs.get(name)
-    except UnknownKernel:
-        damaged = _damaged()
-        if name not in damaged:
-            raise
-        unreadable = f"{damaged[name] / 'kernel.json'} cannot be read, so no Jupyter shows the kernel"
-        return Diagnosis(name, False, None, unreadable, _guessed_command(name, damaged[name]))
-    described = spec.spec["metadata"]["tfkernels"]
-    environment = health.environment_of(described)
-    problem = health.problem(spec.spec["argv"], described, environment)
+    """Imports TensorFlow in a kernel's environment and runs an op. Raises ``UnknownKernel``, ``BadKernelName``."""
+    damaged = _damaged().get(name)
+    if damaged is not None:
+        unreadable = f"{damaged / 'kernel.json'} cannot be read, so no Jupyter shows the kernel"
+        return Diagnosis(name, False, None, unreadable, _guessed_command(name, damaged))
+    spec = write.registered(name)
+    argv, described = spec.spec["argv"], spec.described
+    environment, problem = health.look(argv, described)
     if problem is not None:
         return Diagnosis(name, False, None, problem, spec.install_command)
     existing = described["backend"] == EXISTING
     rebuild = spec.install_command if existing else f"{spec.install_command} --rebuild"
     changes = Drift() if environment is None else drift.of(environment)
-    python = Path(python_shim.behind(spec.spec["argv"], described)) if environment is None else environment.python
+    python = Path(python_shim.behind(argv, described)) if environment is None else environment.python
     mixed = _mixed(described)
     try:
         findings = probe(python, writing=not existing)
@@ -105,8 +100,7 @@ def fix(sick: Diagnosis) -> Diagnosis:
     command = [sys.executable, "-m", "tfprovisioner", *words[1:]]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)
     after = replace(examine(sick.name), mended=sick.remedy)
-    now = _added(sick.name)
-    lost = [added for added in before if added not in now]
+    lost = sorted(before - _added(sick.name))
     if lost and done.returncode == 0:
         options = [word for added in lost for word in ("--with", added)]
         again = shlex.join([*(word for word in words if word != "--rebuild"), *options])
@@ -115,13 +109,11 @@ def fix(sick: Diagnosis) -> Diagnosis:
     return after
 
 
-def _added(name: str) -> tuple[str, ...]:
-    try:
-        described = kernelspecs.get(name).spec["metadata"]["tfkernels"]
-    except UnknownKernel:
-        return ()
-    environment = store.load(Path(described["environment"]))
-    return () if environment is None else drift.of(environment).added
+def _added(name: str) -> set[str]:
+    """Packages that were added by hand to the environment of a kernel."""
+    spec = kernelspecs.find().get(name)
+    environment = None if spec is None else store.load(Path(spec.described["environment"]))
+    return set() if environment is None else {*drift.of(environment).added}
 
 
 def _mixed(described: dict[str, Any]) -> list[str]:
@@ -136,7 +128,7 @@ def _mixed(described: dict[str, Any]) -> list[str]:
 
 
 def _gpus(spec: KernelSpec, python: Path) -> tuple[str, ...] | None:
-    request = made_by(spec.spec["metadata"]["tfkernels"])
+    request = made_by(spec.described)
     if request is None or not request.gpu:
         return None
     seen = gpus_seen(python, spec.spec["env"])
@@ -165,15 +157,13 @@ def _is(now: str, registered: str) -> bool:
 
 
 def _damaged() -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for base in kernelspecs.folders():
-        for start in base.glob(f"*/{write.START}"):
-            if write.damaged(start.parent):
-                found.setdefault(start.parent.name, start.parent)
-    return {name: folder for name, folder in found.items() if name not in kernelspecs.find()}
+    """The folders of kernels of ours whose ``kernel.json`` cannot be read, by name; the first of one name counts."""
+    found = [start.parent for base in reversed(kernelspecs.folders()) for start in base.glob(f"*/{write.START}")]
+    known = kernelspecs.find()
+    return {folder.name: folder for folder in found if folder.name not in known and write.damaged(folder)}
 
 
-def _guessed_command(name: str, folder: Path) -> str | None:
+def _guessed_command(name: str, folder: Path) -> str:
     """The command for a kernel whose ``kernel.json`` is damaged, from its environment's record, or from its name."""
     user = folder.parent == write.kernels_folder(user=True)
     try:
@@ -183,14 +173,14 @@ def _guessed_command(name: str, folder: Path) -> str | None:
     recipe = _recorded(folder)
     if recipe is None:
         return InstallRequest(name, user=user).command if named else f"tfkernels install RELEASE --name {name}"
-    conda = recipe.backend == "conda"
-    by_name = named == recipe.tensorflow
-    request = InstallRequest(name, user=user) if by_name else InstallRequest(recipe.tensorflow, name, user)
-    return replace(
-        request,
+    conda, by_name = recipe.backend == "conda", named == recipe.tensorflow
+    return InstallRequest(
+        name if by_name else recipe.tensorflow,
+        None if by_name else name,
+        user,
         extras=recipe.extras,
         python=recipe.interpreter or None,
-        backend=recipe.backend if conda else None,
+        backend="conda" if conda else None,
         channels=recipe.channels if conda and recipe.channels != channels.chosen(()) else (),
         gpu=recipe.gpu or None,
     ).command

@@ -12,39 +12,32 @@ from tfprovisioner.environments.store import Environment
 from tfprovisioner.kernelspecs import python_shim
 
 
-def environment_of(described: Mapping[str, Any]) -> Environment | None:
-    """The environment that tfkernels built for a kernel; ``None`` if it is missing, or the user's.
+def look(argv: Sequence[str], described: Mapping[str, Any]) -> tuple[Environment | None, str | None]:
+    """The environment of a kernel, and why the kernel cannot start, or ``None``.
 
-    ``described`` is ``metadata.tfkernels`` of its ``kernel.json``, here and below.
+    ``argv`` and ``described`` (``metadata.tfkernels``) are those of its ``kernel.json``. The environment is ``None`` if
+    it is missing, or the user's.
     """
-    existing = described.get("backend") == EXISTING
-    return None if existing else store.load(Path(described.get("environment", "")))
-
-
-def problem(argv: Sequence[str], described: Mapping[str, Any], environment: Environment | None) -> str | None:
-    """Why a kernel cannot start, or ``None``. ``environment`` is ``environment_of`` it."""
-    return _environment_problem(described, environment) or _registration_problem(argv, described)
+    folder = Path(described.get("environment", ""))
+    if described.get("backend") == EXISTING:
+        environment, problem = None, _problem_of_existing(folder, Path(described.get("package", "")))
+    else:
+        environment = store.load(folder)
+        damage = "it does not exist" if environment is None else environment.problem()
+        problem = damage and f"its environment {folder} is broken: {damage}"
+    return environment, problem or _registration_problem(argv, described)
 
 
 def message(display_name: str, described: Mapping[str, Any], problem: str) -> str:
     """A problem as the notebook and the server's log show it, with the command that fixes it."""
-    return cannot_start(display_name, problem, remedy(described))
-
-
-def remedy(described: Mapping[str, Any]) -> str:
     existing = described.get("backend") == EXISTING
     action = "After repairing the environment, run" if existing else "Rebuild it with"
-    return f"{action}: {described.get('command', 'tfkernels install')}"
+    return cannot_start(display_name, problem, f"{action}: {described.get('command', 'tfkernels install')}")
 
 
-def _environment_problem(described: Mapping[str, Any], environment: Environment | None) -> str | None:
-    folder = Path(described.get("environment", ""))
-    if described.get("backend") != EXISTING:
-        damage = "it does not exist" if environment is None else environment.problem()
-        return damage and f"its environment {folder} is broken: {damage}"
+def _problem_of_existing(folder: Path, package: Path) -> str | None:
     if not folder.is_dir():
         return f"the environment {folder}, which you added, does not exist"
-    package = Path(described.get("package", ""))
     if not package.is_dir():
         return f"TensorFlow was removed from {folder}, which you added: {package} does not exist"
     return None

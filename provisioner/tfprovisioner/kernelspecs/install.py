@@ -1,14 +1,16 @@
 """``tfkernels install``, ``add`` and ``remove``: environments together with their kernels."""
 
+import os
+import sysconfig
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import Timeout
-
 from tfkernels.client import kernelspecs
 from tfkernels.client.kernelspecs import KernelSpec
-from tfprovisioner.catalogue.releases import Release
+from tfkernels.errors import TFKernelsError
 from tfprovisioner.environments import build, requirements, store
 from tfprovisioner.environments.request import EXISTING, AddRequest, InstallRequest, made_by
 from tfprovisioner.environments.store import Environment
@@ -19,7 +21,7 @@ from tfprovisioner.gpu import cuda, devices
 from tfprovisioner.kernelspecs import write
 from tfprovisioner.progress import Reporter, reporting
 from tfprovisioner.pythons import from_conda
-from tfprovisioner.system import redact
+from tfprovisioner.system import locking, redact, subprocesses
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,9 @@ class Installed:
     """Options of earlier installs that still apply: ``--backend conda``."""
 
 
+Outcome = Installed | ProvisionError | TFKernelsError
+
+
 @dataclass(frozen=True)
 class Checked:
     """A request that passed ``check``. ``completed`` has what earlier installs of the kernel requested, too."""
@@ -50,6 +55,14 @@ class Checked:
     former: Path
     """The environment that the kernel points to until now; ``.`` if there is no such kernel."""
     cautions: tuple[str, ...]
+
+
+class Interrupted(Exception):
+    """The user pressed Ctrl-C. ``requests`` are those that were not carried out; nothing has changed for them."""
+
+    def __init__(self, requests: Sequence[InstallRequest]) -> None:
+        super().__init__(requests)
+        self.requests = requests
 
 
 def install(request: InstallRequest) -> Installed:
@@ -63,6 +76,55 @@ def install(request: InstallRequest) -> Installed:
         return carry_out(checked, reporter_for(request.kernel))
 
 
+def install_all(requests: Sequence[InstallRequest], report: Callable[[InstallRequest, Outcome], None]) -> None:
+    """Installs all, as many at a time as there are processors: one is downloaded while another is unpacked.
+
+    ``report`` gets the outcome of each as it comes. A failure does not stop the others. An interrupt stops all; raises
+    ``Interrupted`` when they have cleaned up.
+    """
+    # Python 3.11 and older set these up without a lock, and each thread needs them to find uv.
+    sysconfig.get_config_vars()
+    threads = ThreadPoolExecutor(max_workers=min(len(requests), _processors()), thread_name_prefix="install")
+    pending, futures = list(requests), dict[Future[Installed], InstallRequest]()
+
+    with reporting() as reporter_for, threads:
+        try:
+            for request in requests:
+                try:
+                    checked = check(request)
+                except (ProvisionError, TFKernelsError) as error:
+                    report(request, error)
+                    pending.remove(request)
+                else:
+                    future = threads.submit(lambda one: carry_out(one, reporter_for(one.request.kernel)), checked)
+                    futures[future] = request
+            for future in as_completed(futures):
+                report(futures[future], _outcome(future))
+                pending.remove(futures[future])
+        except KeyboardInterrupt:
+            subprocesses.stop()
+            threads.shutdown(wait=True, cancel_futures=True)
+            for future, request in futures.items():
+                if request in pending and not future.cancelled() and future.exception() is None:  # ended before that
+                    report(request, future.result())
+                    pending.remove(request)
+            raise Interrupted(pending) from None
+        finally:
+            subprocesses.resume()
+
+
+def _outcome(future: "Future[Installed]") -> Outcome:
+    try:
+        return future.result()
+    except (ProvisionError, TFKernelsError) as error:
+        return error
+
+
+def _processors() -> int:
+    """Those that this process may use: in containers fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def check(request: InstallRequest) -> Checked:
     """Refuses, before minutes of work, unknown releases, taken names, passwords that would be stored, missing GPUs.
 
@@ -73,20 +135,15 @@ def check(request: InstallRequest) -> Checked:
     redact.refuse(request.extras)
     described = write.described_in(write.kernels_folder(request.user) / request.kernel) or {}
     completed = request.completed(made_by(described))
-    cautions = _check_gpus(completed, completed.catalogue_entry)
+    release, conda, cautions = completed.catalogue_entry, completed.backend == "conda", list[str]()
+    if completed.devices is not None:
+        devices.check_devices(completed.devices)
+    if completed.gpu:
+        cuda.check(release, conda)
+        here, version = devices.present(), cuda.version(release)
+        cautions = devices.check(here, version, release.version, completed.devices, wheels=not conda)
     write.check_name(request)
     return Checked(request, completed, Path(str(described.get("environment", ""))), tuple(cautions))
-
-
-def _check_gpus(request: InstallRequest, release: Release) -> list[str]:
-    """Cautions about the requested GPUs. Raises ``NoGPU``."""
-    if request.devices is not None:
-        devices.check_devices(request.devices)
-    if not request.gpu:
-        return []
-    conda = request.backend == "conda"
-    cuda.check(release, conda)
-    return devices.check(devices.present(), cuda.version(release), release.version, request.devices, wheels=not conda)
 
 
 def carry_out(checked: Checked, report: Reporter) -> Installed:
@@ -121,7 +178,7 @@ def _delete_former(folder: Path, environment: Environment) -> None:
     former = store.load(folder)
     if former is None or former.recipe == environment.recipe:
         return
-    with suppress(Timeout), store.lock(former.recipe.name).acquire(timeout=0):
+    with suppress(TimeoutError), locking.lock(former.recipe.name).acquire(timeout=0):
         store.sweep(former.recipe, keep=None)
 
 
@@ -135,13 +192,13 @@ def add(path: Path, name: str | None = None, user: bool = False, install_ipykern
     addition = AddRequest(str(found.folder), name or _free_name(found, user), user)
     write.check_name(addition)
     environment = found.environment()
-    folder, registered = write.write(addition, environment, found)
+    folder, registered = write.write(addition, environment, found.package)
     return Installed(addition.kernel, environment, folder, False, registered)
 
 
 def _free_name(found: Existing, user: bool) -> str:
     folder = write.kernels_folder(user)
-    registered = {spec.name: spec.spec["metadata"]["tfkernels"] for spec in kernelspecs.every()}
+    registered = {spec.name: spec.described for spec in kernelspecs.every()}
     for name, described in registered.items():
         if described["backend"] == EXISTING and described["environment"] == str(found.folder):
             return name
@@ -164,24 +221,23 @@ def remove(name: str) -> list[Removed]:
 
     Environments that the user added stay. Raises ``UnknownKernel``, ``ProvisionError``.
     """
-    kernelspecs.get(name)
-    by_environment: dict[Path, list[KernelSpec]] = {}
+    write.registered(name)
+    by_environment: dict[str, list[KernelSpec]] = {}
     for spec in kernelspecs.every():
         if spec.name == name:
-            folder = Path(spec.spec["metadata"]["tfkernels"]["environment"])
-            by_environment.setdefault(folder, []).append(spec)
-    return [discard(folder, specs) for folder, specs in by_environment.items()]
+            by_environment.setdefault(spec.described["environment"], []).append(spec)
+    return [discard(Path(folder), specs) for folder, specs in by_environment.items()]
 
 
 def discard(folder: Path, specs: list[KernelSpec]) -> Removed:
     """Deletes kernelspecs of one environment, and the environment. Raises ``ProvisionError``."""
     going = tuple(spec.folder for spec in specs)
     try:
-        if any(spec.spec["metadata"]["tfkernels"]["backend"] == EXISTING for spec in specs):
+        if any(spec.described["backend"] == EXISTING for spec in specs):
             for path in going:
                 write.remove(path)
             return Removed(going, None, f"{folder} is yours and is not changed")
-        with store.lock(folder.name):
+        with locking.lock(folder.name):
             shared = [path for path in store.kernels_of(folder) if path not in going]
             # The environment goes first: while its kernel is there, this can be run again.
             environment = store.load(folder)
@@ -198,8 +254,7 @@ def discard(folder: Path, specs: list[KernelSpec]) -> Removed:
             f"Kernel {specs[0].name} could not be removed completely: {error.strerror} ({error.filename}). Make that "
             f"place writable and run the same command again."
         ) from error
-    if shared:
-        return Removed(
-            going, None, f"its environment stays, because another kernel uses it: {', '.join(map(str, shared))}"
-        )
-    return Removed(going, folder)
+    if not shared:
+        return Removed(going, folder)
+    others = ", ".join(map(str, shared))
+    return Removed(going, None, f"its environment stays, because another kernel uses it: {others}")

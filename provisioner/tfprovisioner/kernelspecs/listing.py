@@ -8,9 +8,7 @@ from tfprovisioner.catalogue.releases import Release
 from tfprovisioner.conda import channels
 from tfprovisioner.errors import NoInterpreter, NoWheels
 from tfprovisioner.kernelspecs import health
-from tfprovisioner.kernelspecs.display_name import order_of
 from tfprovisioner.pythons import choose
-from tfprovisioner.pythons.choose import Interpreter
 
 
 @dataclass(frozen=True)
@@ -32,22 +30,17 @@ def kernels() -> list[KernelRow]:
     """The kernels that this Python's Jupyter sees. No program is started."""
     rows = []
     for name, spec in kernelspecs.find().items():
-        described = spec.spec["metadata"]["tfkernels"]
-        environment = health.environment_of(described)
-        rows.append(
-            KernelRow(
-                name=name,
-                display_name=spec.spec["display_name"],
-                tensorflow=described["tensorflow"],
-                python=described["python"],
-                backend=described["backend"],
-                size=environment.size if environment else None,
-                state=health.problem(spec.spec["argv"], described, environment) or "ok",
-                environment=described["environment"],
-                kernelspec=str(spec.folder),
-            )
+        environment, problem = health.look(spec.spec["argv"], spec.described)
+        row = KernelRow(
+            name=name,
+            display_name=spec.spec["display_name"],
+            size=environment.size if environment else None,
+            state=problem or "ok",
+            kernelspec=str(spec.folder),
+            **{field: spec.described[field] for field in ("tensorflow", "python", "backend", "environment")},
         )
-    return sorted(rows, key=lambda row: order_of(row.tensorflow, row.name))
+        rows.append(row)
+    return sorted(rows, key=lambda row: (catalogue.order_of(row.tensorflow), row.name))
 
 
 @dataclass(frozen=True)
@@ -70,30 +63,18 @@ class ReleaseRow:
 
 def releases() -> list[ReleaseRow]:
     """Every release line, the newest first."""
-    patches: dict[str, list[str]] = {}
-    for release in catalogue.releases():
-        patches.setdefault(release.line, []).append(release.version)
     rows = []
     for line, release in reversed(catalogue.lines().items()):
         source, here = _here(release)
         tried = tuple(python for python in release.pythons if (result := release.result(python)) and result.ok)
-        rows.append(
-            ReleaseRow(
-                release=release.version,
-                line=line,
-                released=release.released,
-                pythons=release.pythons,
-                tried_on=tried,
-                patches=tuple(patches[line]),
-                available=source is not None,
-                here=here,
-                source=source,
-            )
-        )
+        patches = tuple(each.version for each in catalogue.releases() if each.line == line)
+        released, pythons, available = release.released, release.pythons, source is not None
+        rows.append(ReleaseRow(release.version, line, released, pythons, tried, patches, available, here, source))
     return rows
 
 
 def _here(release: Release) -> tuple[str | None, str]:
+    """The source of a release's Python on this machine, and the same in words."""
     try:
         catalogue.require_wheels(release)
         interpreter = choose.choose(release)
@@ -101,12 +82,5 @@ def _here(release: Release) -> tuple[str | None, str]:
         return None, f"no wheels for {catalogue.platform_name()}"
     except NoInterpreter:
         return None, f"no Python {' or '.join(release.pythons)} found, and downloads are off"
-    return interpreter.source, f"Python {interpreter.version}: {_origin(interpreter)}"
-
-
-def _origin(interpreter: Interpreter) -> str:
-    if interpreter.source == "uv":
-        return "uv downloads it"
-    if interpreter.source == "conda":
-        return f"from {channels.shown(channels.chosen(()))}"
-    return str(interpreter.path)
+    origins = {"uv": "uv downloads it", "conda": f"from {channels.shown(channels.chosen(()))}"}
+    return interpreter.source, f"Python {interpreter.version}: {origins.get(interpreter.source, interpreter.path)}"

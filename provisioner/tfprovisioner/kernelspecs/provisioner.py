@@ -23,7 +23,7 @@ class TensorFlowProvisioner(LocalProvisioner):
         _read_again(self.kernel_spec)
         prepared: dict[str, Any] = await super().pre_launch(**kwargs)
         described = self.kernel_spec.metadata.get("tfkernels", {})
-        problem = health.problem(self.kernel_spec.argv, described, health.environment_of(described))
+        _, problem = health.look(self.kernel_spec.argv, described)
         if problem is not None:
             # An exception would be a dialog at the start, and at a restart a spinner without end (jupyterlab#16835).
             message = health.message(self.kernel_spec.display_name, described, problem)

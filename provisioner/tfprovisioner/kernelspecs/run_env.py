@@ -19,11 +19,10 @@ def python(spec: KernelSpec) -> str:
     """The interpreter of a kernel's environment. Raises ``BrokenEnvironment``, with the kernel's own message."""
     program = spec.command("")[0] if spec.spec.get("argv") else ""
     if spec.ours:
-        described = spec.spec["metadata"]["tfkernels"]
-        problem = health.problem(spec.spec["argv"], described, health.environment_of(described))
+        _, problem = health.look(spec.spec["argv"], spec.described)
         if problem is not None:
-            raise BrokenEnvironment(health.message(spec.name, described, problem))
-        program = python_shim.behind([program], described)
+            raise BrokenEnvironment(health.message(spec.name, spec.described, problem))
+        program = python_shim.behind([program], spec.described)
     if not re.fullmatch(r"pypy.*|python[\d.]*t?(\.exe)?", os.path.basename(program)):
         raise BrokenEnvironment(
             f"kernel {spec.name} is started by the program {program!r}, which is not a Python, so its environment is "

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import sys
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,16 @@ from jupyter_core.paths import jupyter_data_dir
 import tfkernels
 from tfkernels import env_vars
 from tfkernels.client import kernelspecs
+from tfkernels.client.kernelspecs import KernelSpec
 from tfkernels.start import JUPYTER
 from tfprovisioner.catalogue import releases
 from tfprovisioner.conda.activation import activation
 from tfprovisioner.environments.request import EXISTING, AddRequest, InstallRequest, made_by
 from tfprovisioner.environments.store import Environment, note_kernel
 from tfprovisioner.errors import BadKernelName, ProvisionError
-from tfprovisioner.existing.inspect import Existing
 from tfprovisioner.gpu import cuda
 from tfprovisioner.kernelspecs import health, python_shim
-from tfprovisioner.kernelspecs.display_name import display_name
-from tfprovisioner.system.files import replace_bytes, replace_text, tidy
+from tfprovisioner.system.files import replace_bytes, tidy
 
 PROVISIONER = "tfkernels-provisioner"
 """Our entry point in the group ``jupyter_client.kernel_provisioners``."""
@@ -43,61 +43,44 @@ def kernels_folder(user: bool) -> Path:
 def write(
     request: InstallRequest | AddRequest,
     environment: Environment,
-    existing: Existing | None = None,
+    package: Path | None = None,
     kernels: Path | None = None,
 ) -> tuple[Path, bool]:
     """Registers an environment as a kernel; returns the kernelspec's folder, and whether anything changed.
 
-    ``existing`` is an environment of the user's; no file is written to it. ``kernels`` is a folder that no Jupyter
-    reads, for kernels of batches. ``kernel.json`` is replaced last and atomically. Raises ``ProvisionError``.
+    ``package`` is where TensorFlow is in an environment of the user's; no file is written to that. ``kernels`` is a
+    folder that no Jupyter reads, for kernels of batches. Raises ``ProvisionError``.
     """
     kernels = kernels or kernels_folder(request.user)
     folder = kernels / request.kernel
     content = _content(request, environment, kernels)
-    if existing is not None:
-        content["metadata"]["tfkernels"]["package"] = str(existing.package)
-    files = _files(environment)
-    changed = not all(_same(file, folder / file.name) for file in files)
+    if package is not None:
+        content["metadata"]["tfkernels"]["package"] = str(package)
+    logos = _LOGOS / f"tf{environment.recipe.tensorflow.split('.')[0]}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for file in files:
-            replace_bytes(folder / file.name, file.read_bytes())
-        changed |= _run_by(existing.python if existing else environment.python, folder, content)
-        changed |= _read(folder / "kernel.json") != content
-        if existing is None:
-            note_kernel(environment.folder, folder)
-        replace_text(folder / "kernel.json", json.dumps(content, indent=1, ensure_ascii=False))
-        tidy(folder)
+        files = [*sorted(logos.iterdir()), Path(tfkernels.__file__).with_name(START)]
+        changed = [_replaced(folder / file.name, file.read_bytes()) for file in files]
+        changed.append(_register(folder, content, environment))
     except OSError as error:
         raise ProvisionError(
             f"The kernel could not be registered in {folder.parent}: {error.strerror}. If you cannot write to that "
             f"folder, add --user to the command: it registers the kernel for all your Jupyters."
         ) from error
-    return folder, changed
-
-
-def _files(environment: Environment) -> list[Path]:
-    """The files beside ``kernel.json``: the logos, and ``start.py``."""
-    generation = environment.recipe.tensorflow.split(".")[0]
-    return [*sorted((_LOGOS / f"tf{generation}").iterdir()), Path(tfkernels.__file__).with_name(START)]
-
-
-def _same(one: Path, other: Path) -> bool:
-    return other.is_file() and one.read_bytes() == other.read_bytes()
+    return folder, any(changed)
 
 
 def repoint(folder: Path, environment: Environment) -> None:
     """Points a kernel to another environment of the same recipe. Raises ``ProvisionError``."""
     content = _read(folder / "kernel.json")
-    described = content["metadata"]["tfkernels"]
+    variables, described = content["env"], content["metadata"]["tfkernels"]
     request = made_by(described)
-    content["env"] = {**_others(content["env"]), **_own(environment, request.devices if request else None)}
+    own = {*variables.get(env_vars.OWN, "").split(","), env_vars.OWN, env_vars.OWN_PATH}
+    others = {name: value for name, value in variables.items() if name not in own}
+    content["env"] = {**others, **_own(environment, request.devices if request else None)}
     described.update(environment=str(environment.folder), python=environment.python_version)
     try:
-        _run_by(environment.python, folder, content)
-        note_kernel(environment.folder, folder)
-        replace_text(folder / "kernel.json", json.dumps(content, indent=1, ensure_ascii=False))
-        tidy(folder)
+        _register(folder, content, environment)
     except OSError as error:
         raise ProvisionError(
             f"The kernel in {folder} could not be pointed to the new environment: {error.strerror}. Make that folder "
@@ -105,30 +88,54 @@ def repoint(folder: Path, environment: Environment) -> None:
         ) from error
 
 
-def _run_by(python: Path, folder: Path, content: dict[str, Any]) -> bool:
-    """Writes the script for a Python, and names it in a ``kernel.json``; returns whether the script changed."""
+def _register(folder: Path, content: dict[str, Any], environment: Environment) -> bool:
+    """Writes the script that stands for the Python, and last, atomically, ``kernel.json``; returns whether one is new.
+
+    ``content`` is that of ``kernel.json``; the Python is put into it here.
+    """
     variables, described = content["env"], content["metadata"]["tfkernels"]
-    variables.pop(python_shim.PYTHON, None)
-    described.pop(python_shim.INTERPRETER, None)
-    content["argv"][0] = str(python)
-    if os.name == "nt":
-        return False
+    existing = environment.recipe.backend == EXISTING
+    python = environment.base_python if existing else str(environment.python)
     message = health.message(content["display_name"], described, f"its Python {python} does not exist")
     text = python_shim.text(
-        str(python),
+        python,
         str(folder / START),
         variables.get(JUPYTER, sys.executable),
         variables.get(env_vars.OWN, "").split(","),
         f"{message} Or delete the kernel with: jupyter kernelspec remove {folder.name}",
-    ).encode("utf-8")
+    )
     script = folder / python_shim.NAME
-    changed = not script.is_file() or script.read_bytes() != text
-    replace_bytes(script, text, executable=True)
+    changed = _replaced(script, text.encode("utf-8"), executable=True)
+    variables.pop(python_shim.PYTHON, None)
+    described.pop(python_shim.INTERPRETER, None)
+    content["argv"][0] = python
     if python_shim.works(script):
         content["argv"][0] = str(script)
-        variables[python_shim.PYTHON] = _escaped(str(python))
-        described[python_shim.INTERPRETER] = str(python)
+        variables[python_shim.PYTHON] = _escaped(python)
+        described[python_shim.INTERPRETER] = python
+    if not existing:
+        note_kernel(environment.folder, folder)
+    changed |= _replaced(folder / "kernel.json", json.dumps(content, indent=1, ensure_ascii=False).encode("utf-8"))
+    tidy(folder)
     return changed
+
+
+def _replaced(path: Path, content: bytes, executable: bool = False) -> bool:
+    """Writes a file; returns whether it had another content."""
+    same = path.is_file() and path.read_bytes() == content
+    replace_bytes(path, content, executable)
+    return not same
+
+
+def registered(name: str) -> KernelSpec:
+    """A kernel that tfkernels made. Raises ``UnknownKernel``, ``BadKernelName``."""
+    spec = kernelspecs.get(name)
+    if not spec.ours:
+        raise BadKernelName(
+            f"tfkernels did not make the kernel {name!r}. Find out whether it starts with: jupyter console --kernel "
+            f"{name}. Delete it with: jupyter kernelspec remove {name}"
+        )
+    return spec
 
 
 def check_name(request: InstallRequest | AddRequest) -> None:
@@ -139,18 +146,15 @@ def check_name(request: InstallRequest | AddRequest) -> None:
             f"{name!r} is not a kernel name: Jupyter allows lower-case letters, digits, '.', '_' and '-'. Choose "
             f"another one with --name."
         )
-    path = kernels_folder(request.user) / name / "kernel.json"
-    if not path.exists():
-        return
-    described = described_in(path.parent)
-    if described is None and damaged(path.parent):
-        return
+    folder = kernels_folder(request.user) / name
+    described = described_in(folder)
     if described is None:
-        raise BadKernelName(
-            f"Another program made the kernel {name!r} in {path.parent}, so it was not changed. Choose another name "
-            f"with --name."
-        )
-    if not _made_by(request, described):
+        if (folder / "kernel.json").exists() and not damaged(folder):
+            raise BadKernelName(
+                f"Another program made the kernel {name!r} in {folder}, so it was not changed. Choose another name "
+                f"with --name."
+            )
+    elif not _made_by(request, described):
         raise BadKernelName(
             f"There is already a kernel {name!r}, made by: {described.get('command')}. Choose another name with "
             f"--name, or delete that kernel with: tfkernels remove {name}"
@@ -162,9 +166,8 @@ def _made_by(request: InstallRequest | AddRequest, described: dict[str, Any]) ->
     if isinstance(request, AddRequest):
         return described.get("backend") == EXISTING and described.get("environment") == request.path
     made = made_by(described)
-    return made is not None and releases.kernel_name(made.release or request.release) == releases.kernel_name(
-        request.release
-    )
+    named = releases.kernel_name
+    return made is not None and named(made.release or request.release) == named(request.release)
 
 
 def damaged(folder: Path) -> bool:
@@ -180,44 +183,61 @@ def described_in(folder: Path) -> dict[str, Any] | None:
     return described if isinstance(described, dict) else None
 
 
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 def remove(folder: Path) -> None:
     """Deletes a kernelspec folder, ``kernel.json`` first: Jupyter never finds half a kernel."""
     (folder / "kernel.json").unlink(missing_ok=True)
     shutil.rmtree(folder)
 
 
+def display_name(kernel: str, tensorflow: str, python: str, taken: Container[str] = (), *, gpu: bool = False) -> str:
+    """``TensorFlow 1.15 · Python 3.7``; for an exact release ``TensorFlow 1.15.0 · Python 3.7``.
+
+    The kernel's name is added if it is not a usual one, or if another kernel has the same display name (``taken``).
+    """
+    numbers = tensorflow.split(".")
+    line = ".".join(numbers[:2])
+    exact = kernel == f"tf{tensorflow}"
+    shown = f"TensorFlow {tensorflow if exact else line} · Python {'.'.join(python.split('.')[:2])}{' · GPU' * gpu}"
+    usual = exact or kernel in (f"tf{numbers[0]}", f"tf{line}")
+    return shown if usual and shown not in taken else f"{shown} ({kernel})"
+
+
 def _content(request: InstallRequest | AddRequest, environment: Environment, kernels: Path) -> dict[str, Any]:
-    name = request.kernel
-    release = environment.recipe.tensorflow
-    metadata: dict[str, Any] = {
-        "tfkernels": {
-            "environment": str(environment.folder),
-            "tensorflow": release,
-            "python": environment.python_version,
-            "backend": environment.recipe.backend,
-            "command": request.command,
-        }
+    name, release, python = request.kernel, environment.recipe.tensorflow, environment.python_version
+    described: dict[str, Any] = {
+        "environment": str(environment.folder),
+        "tensorflow": release,
+        "python": python,
+        "backend": environment.recipe.backend,
+        "command": request.command,
     }
     devices = None
     if isinstance(request, InstallRequest):
-        metadata["tfkernels"]["order"] = request.to_json()
+        described["order"] = request.to_json()
         devices = request.devices
     # Abilities of its ipykernel (debugger, encryption)
-    own = _read(environment.folder / "share" / "jupyter" / "kernels" / "python3" / "kernel.json")
-    metadata.update(own.get("metadata", {}))
+    abilities = _read(environment.folder / "share" / "jupyter" / "kernels" / "python3" / "kernel.json")
+    metadata = {"tfkernels": described, **abilities.get("metadata", {})}
     if not request.user:  # a Jupyter that lacks the provisioner hides kernels that name it
         metadata["kernel_provisioner"] = {"provisioner_name": PROVISIONER, "config": {}}
     launcher = Path(tfkernels.__file__).with_name("launcher.py")
-    start = kernels / name / START
     taken = {str(spec.spec.get("display_name")) for other, spec in kernelspecs.find().items() if other != name}
     return {
-        "argv": [str(environment.python), str(start), str(launcher), "-f", "{connection_file}"],
-        "display_name": display_name(name, release, environment.python_version, taken, gpu=environment.recipe.gpu),
+        "argv": ["python", str(kernels / name / START), str(launcher), "-f", "{connection_file}"],
+        "display_name": display_name(name, release, python, taken, gpu=environment.recipe.gpu),
         "language": "python",
         "env": {
             # Empty is unset for Python; a kernelspec can only overwrite. For Python 3.6 an empty home is a home.
             "PYTHONPATH": "",
-            **({} if environment.python_version.startswith("3.6.") else {"PYTHONHOME": ""}),
+            **({} if python.startswith("3.6.") else {"PYTHONHOME": ""}),
             "PYTHONNOUSERSITE": "1",
             "TFKERNELS_KERNEL": name,
             "TFKERNELS_KERNEL_COMMAND": request.command,
@@ -245,16 +265,3 @@ def _own(environment: Environment, devices: str | None) -> dict[str, str]:
 def _escaped(value: str) -> str:
     """Jupyter's clients replace ``$NAME`` by variables."""
     return value.replace("$", "$$")
-
-
-def _others(variables: dict[str, str]) -> dict[str, str]:
-    own = {*variables.get(env_vars.OWN, "").split(","), env_vars.OWN, env_vars.OWN_PATH}
-    return {name: value for name, value in variables.items() if name not in own}
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
-from filelock import FileLock
 
 from tfprovisioner.conda import channels, solve
 from tfprovisioner.conda.channels import PackageRequest
@@ -43,38 +42,44 @@ def ensured(version: str, asked: tuple[str, ...], program: str | None, report: R
     """
     taken = channels.chosen(asked)
     name = _name(version, taken)
-    with locking.held(_lock(name), lambda: report.step("waiting for another tfkernels that fetches the same Python")):
+    with locking.held(name, lambda: report.step("waiting for another tfkernels that fetches the same Python")):
         folder = _current(name)
         if folder is None:
             source = channels.shown(taken)
             report.note(f"no Python {version} was found, and uv has none to download: {source} brings it")
             folder = _fetch(name, version, taken, program, report)
-            _sweep(name, keep=folder)
+            for older in root().glob(f"{name}.build-*"):
+                if older != folder and not _is_used(older):
+                    delete(older)
         yield folder / "bin" / "python"
 
 
 def sweep() -> list[Path]:
     """Deletes every Python that no environment uses, and the rest of killed fetches; returns the deleted folders."""
-    names = sorted({path.name.partition(".build-")[0] for path in root().glob("*.build-*")})
     deleted = []
-    for name in names:
-        with contextlib.suppress(TimeoutError), _lock(name).acquire(timeout=0):  # another program uses it just now
-            deleted += _sweep(name, keep=None)
+    for folder in unused():
+        delete(folder)
+        deleted.append(folder)
     return deleted
 
 
-def unused(without: Collection[Path] = ()) -> list[Path]:
-    """The folders that ``sweep`` would delete if the environments ``without`` were gone."""
-    return [folder for folder in sorted(root().glob("*.build-*")) if not _is_used(folder, without)]
+def unused(without: Collection[Path] = ()) -> Iterator[Path]:
+    """The folders that no environment uses, or only one of ``without``; each is locked until the next is asked for."""
+    for folder in sorted(root().glob("*.build-*")):
+        with contextlib.suppress(TimeoutError), locking.lock(folder.name).acquire(timeout=0):
+            if not _is_used(folder, without):
+                yield folder
+
+
+def delete(folder: Path) -> None:
+    """Deletes a Python, the record first, so that it never looks whole."""
+    (folder / _RECORD).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _name(version: str, taken: tuple[str, ...]) -> str:
     source = json.dumps([sorted(channels.public(channel) for channel in taken), sys.platform, platform.machine()])
     return f"python-{version}-{hashlib.sha256(source.encode()).hexdigest()[:8]}"
-
-
-def _lock(name: str) -> FileLock:
-    return FileLock(data_dir.locks() / f"{name}.lock")
 
 
 def _current(name: str) -> Path | None:
@@ -103,15 +108,6 @@ def _fetch(name: str, version: str, taken: tuple[str, ...], program: str | None,
             raise BuildFailed(f"The Python was fetched but does not work, so it was deleted: {error}") from error
         raise
     return folder
-
-
-def _sweep(name: str, keep: Path | None) -> list[Path]:
-    """Call it with the lock held."""
-    going = [folder for folder in sorted(root().glob(f"{name}.build-*")) if folder != keep and not _is_used(folder)]
-    for folder in going:
-        (folder / _RECORD).unlink(missing_ok=True)
-        shutil.rmtree(folder, ignore_errors=True)
-    return going
 
 
 def _is_used(folder: Path, without: Collection[Path] = ()) -> bool:

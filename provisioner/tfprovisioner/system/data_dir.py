@@ -14,6 +14,11 @@ def home() -> Path:
     return platformdirs.user_data_path("tfkernels", appauthor=False)
 
 
+def existing() -> Path:
+    """The same, or the nearest folder above it that exists."""
+    return next(folder for folder in (home(), *home().parents) if folder.is_dir())
+
+
 def environments() -> Path:
     """The folder of the built environments."""
     return home() / "environments"
@@ -22,10 +27,3 @@ def environments() -> Path:
 def batch_kernels() -> Path:
     """The folder of the kernelspecs that batches make, and no Jupyter sees."""
     return home() / "batch"
-
-
-def locks() -> Path:
-    """The folder of the lock files; made if it is missing."""
-    folder = home() / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder

@@ -1,26 +1,40 @@
-"""Waiting for a lock: the first program does the work, and the others wait for it."""
+"""Locks between programs: the first one does the work, and the others wait for it."""
 
 import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from filelock import FileLock
 
-from tfprovisioner.system import subprocesses
+from tfprovisioner.system import data_dir, subprocesses
+
+
+def folder() -> Path:
+    """The folder of the lock files; made if it is missing."""
+    locks = data_dir.home() / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    return locks
+
+
+def lock(name: str) -> FileLock:
+    """The lock to hold while folders ``name`` or ``name.build-…`` change; the system frees it when its holder dies."""
+    return FileLock(folder() / f"{name.partition('.build-')[0]}.lock")
 
 
 @contextmanager
-def held(lock: FileLock, waiting: Callable[[], None]) -> Iterator[None]:
+def held(name: str, waiting: Callable[[], None]) -> Iterator[None]:
     """Holds a lock; calls ``waiting`` first if another program has it. Raises ``Stopped`` as ``subprocesses`` do."""
+    mine = lock(name)
     try:
-        lock.acquire(timeout=0)
+        mine.acquire(timeout=0)
     except TimeoutError:
         waiting()
-        while not lock.is_locked:
+        while not mine.is_locked:
             subprocesses.check()
             with contextlib.suppress(TimeoutError):
-                lock.acquire(timeout=0.5)
+                mine.acquire(timeout=0.5)
     try:
         yield
     finally:
-        lock.release()
+        mine.release()

@@ -11,8 +11,7 @@ from uv import find_uv_bin
 
 from tfkernels import env_vars
 from tfprovisioner.errors import BuildFailed, ProvisionError
-from tfprovisioner.system import subprocesses
-from tfprovisioner.system.data_dir import home
+from tfprovisioner.system import data_dir, subprocesses
 from tfprovisioner.system.redact import redacted
 
 _DECIDED = (
@@ -119,18 +118,17 @@ def set_sources(index: str | None = None, find_links: Iterable[Path] = (), offli
 
 def offline() -> bool:
     """Whether the user keeps uv, and with it everything here, off the network."""
-    variable = os.environ.get("UV_OFFLINE", "").strip().lower() in ("1", "true", "t", "yes", "y", "on")
-    return variable or _setting("offline") == "Enabled"
+    return _setting("connectivity") == "offline"
 
 
 def forbidden() -> str | None:
     """Why no Python may be fetched that was not asked for, neither by uv nor from conda; ``None`` if one may."""
     if offline():
         return "the network is not to be used (--offline, UV_OFFLINE, or `offline` in uv.toml)"
-    downloads = _setting("python_downloads") or os.environ.get("UV_PYTHON_DOWNLOADS", "automatic")
-    if downloads.lower() != "automatic":
-        return f"UV_PYTHON_DOWNLOADS, or `python-downloads` in uv.toml, says {downloads.lower()!r}"
-    if _setting("python_preference") == "OnlySystem":
+    downloads = _setting("python_downloads")
+    if downloads not in ("", "automatic"):
+        return f"UV_PYTHON_DOWNLOADS, or `python-downloads` in uv.toml, says {downloads!r}"
+    if _setting("python_preference") == "onlysystem":
         return (
             "only the system's are to be used (UV_PYTHON_PREFERENCE=only-system, UV_NO_MANAGED_PYTHON, or "
             "`python-preference` in uv.toml)"
@@ -153,27 +151,26 @@ def check_settings() -> None:
         )
 
 
-def _setting(name: str) -> str | None:
+def _setting(name: str) -> str:
+    """The value of a setting in lower case; empty if uv does not show it."""
     found = re.search(rf"\b{name}: (\w+)", _settings())
-    return found[1] if found else None
+    return found[1].lower() if found else ""
 
 
 def _settings() -> str:
     """uv's settings, from its variables and all its uv.toml; empty if it does not show them."""
-    folder = next(folder for folder in (home(), *home().parents) if folder.is_dir())
     # Without certificates, which no setting here depends on: uv would read all of them, and show them
     variables = {name: value for name, value in _variables().items() if not name.startswith("SSL_CERT_")}
-    return _shown(folder, tuple(sorted(variables.items())))
+    return _shown(data_dir.existing(), tuple(sorted(variables.items())))
 
 
 @functools.lru_cache(maxsize=4)
 def _shown(folder: Path, variables: tuple[tuple[str, str], ...]) -> str:
     """uv's settings as it shows them for debugging: nothing else knows where its files are, and which one wins."""
-    command = ["--show-settings", "pip", "install", "tensorflow"]
+    options = {"cwd": folder, "env": dict(variables), "stderr": subprocess.DEVNULL}
     try:
-        with subprocesses.started(
-            [find_uv_bin(), *command], cwd=folder, env=dict(variables), stderr=subprocess.DEVNULL
-        ) as process:
+        command = [find_uv_bin(), "--show-settings", "pip", "install", "tensorflow"]
+        with subprocesses.started(command, **options) as process:
             return process.communicate()[0]
     except OSError:
         return ""

@@ -77,7 +77,7 @@ def runner(
 
 
 def _remove(spec: KernelSpec, built: bool) -> None:
-    environment = Path(spec.spec["metadata"]["tfkernels"]["environment"])
+    environment = Path(spec.described["environment"])
     if store.runs(environment):
         return  # another process uses it now; `tfkernels gc` deletes it later
     with suppress(ProvisionError, OSError):  # as above

@@ -14,8 +14,8 @@ from tfprovisioner.batch.output_dir import Found
 from tfprovisioner.batch.report.model import Entry, Report
 from tfprovisioner.batch.report.verdicts import Comparer
 from tfprovisioner.batch.tasks import Run, shorten
+from tfprovisioner.catalogue.releases import order_of
 from tfprovisioner.errors import Unusable
-from tfprovisioner.kernelspecs.display_name import order_of
 from tfprovisioner.system.redact import public
 
 
@@ -108,7 +108,7 @@ def _columns(
     positions = {name: number for number, name in reversed(list(enumerate(kernels)))}
 
     def position(column: Entry) -> Any:
-        release = order_of(column["tensorflow"] or column["kernel"], column["name"])
+        release = (order_of(column["tensorflow"] or column["kernel"]), column["name"])
         return positions.get(column["kernel"], len(positions)), release
 
     ordered = sorted(known.values(), key=position)

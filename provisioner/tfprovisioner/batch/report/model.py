@@ -11,7 +11,7 @@ from typing import Any
 
 import tfkernels
 from tfkernels.comparison.result import CLOSE, DIFFERENT, EQUAL, EXTRA, MISSING
-from tfprovisioner.kernelspecs.display_name import order_of
+from tfprovisioner.catalogue.releases import order_of
 
 FORMAT, VERSION = "tfkernels-report", 1
 
@@ -132,7 +132,7 @@ class Report:
         """The kernel with the first release that differs, if all before it agree and none after it does; else empty."""
         verdicts = [row.comparisons[side]["verdict"] if side in row.comparisons else "" for side in self.sides[1:]]
         changed = next((place for place, verdict in enumerate(verdicts) if verdict in DIFFERING), 0)
-        in_order = self.kernels == sorted(self.kernels, key=lambda each: order_of(each["tensorflow"], each["name"]))
+        in_order = self.kernels == sorted(self.kernels, key=lambda each: (order_of(each["tensorflow"]), each["name"]))
         agree = all(verdict in AGREEING for verdict in verdicts[:changed])
         differ = all(verdict in ("", *DIFFERING) for verdict in verdicts[changed:])
         return self.sides[1 + changed] if changed and in_order and agree and differ else ""

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from tfkernels import recording
 from tfkernels.client import kernelspecs
@@ -78,8 +78,7 @@ def _planned(run: Run, arguments: Sequence[str]) -> Script:
         content = Path(run.source).read_bytes()
     except OSError as error:
         raise NoScript(f"Cannot read the script {run.source}: {error.strerror}.") from error
-    described: dict[str, Any] = (spec.spec.get("metadata") or {}).get("tfkernels", {})
-    facts = kernel_ref.facts(spec)
+    described, facts = spec.described, kernel_ref.facts(spec)
     exact = facts["lock"] or python_shim.behind(spec.spec["argv"], described)
     kernel = [described.get("tensorflow"), described.get("python"), exact]
     decisive = [hashlib.sha256(content).hexdigest(), list(arguments), kernel]
