@@ -109,9 +109,9 @@ def test_an_unreadable_kernel_json_keeps_extras(one: Installed) -> None:
     try:
         (made.kernelspec / "kernel.json").write_text("{")
         sick = doctor.examine("mine")
-        assert sick.remedy == "tfkernels install 1.15.5 --name mine --user --with colorama==0.4.5"
+        assert sick.remedy == "tfkernels install 1.15 --name mine --user --with colorama==0.4.5"
         assert doctor.fix(sick).ok
-        again = install.install(InstallRequest("1.15.5", name="mine", user=True))
+        again = install.install(InstallRequest("1.15", name="mine", user=True))
         assert (again.environment, again.built, again.kept) == (made.environment, False, ("colorama==0.4.5",))
     finally:
         install.remove("mine")
@@ -136,7 +136,7 @@ def test_kernels_that_point_to_nothing_are_registered_again(one: Installed) -> N
         file.write_text(broken)
         sick = doctor.examine("tf1.15")
         assert not sick.ok
-        assert sick.remedy in ("tfkernels install 1.15 --user", "tfkernels install tf1.15 --user")
+        assert sick.remedy == "tfkernels install 1.15 --user"
         assert doctor.fix(sick).ok
         assert json.loads(file.read_text())["argv"] == json.loads(whole)["argv"]
     assert len(list(store.root().iterdir())) == 1, "and nothing had to be built for it"

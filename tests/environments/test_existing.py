@@ -17,9 +17,9 @@ from uv import find_uv_bin
 from tests.support.commands import tfkernels
 from tests.support.notebooks import run_cells, text
 from tfprovisioner.errors import BadKernelName, UnknownEnvironment
-from tfprovisioner.existing import inspect, tools
+from tfprovisioner.existing import inspect, kinds
 from tfprovisioner.existing import search as candidates
-from tfprovisioner.existing.tools import Place
+from tfprovisioner.existing.kinds import Place
 from tfprovisioner.kernelspecs import doctor, install, listing
 from tfprovisioner.kernelspecs.install import Installed
 
@@ -115,6 +115,13 @@ def test_upgrades_and_losses_in_it_are_told(theirs: Path) -> None:
     assert install.remove("mine")[0].environment is None
 
 
+def test_kernels_of_other_programs_are_left_alone(place: Path) -> None:
+    for command in ("doctor", "remove"):
+        done = tfkernels(command, "python3")
+        assert done.returncode == 1
+        assert "tfkernels did not make the kernel 'python3'" in done.stderr
+
+
 def test_names_are_free_and_nobody_elses(theirs: Path, place: Path) -> None:
     assert install.add(theirs, user=True).name == "tf2.11"
     other = stub(place / "work" / "Other Thing")
@@ -179,9 +186,9 @@ def test_each_kind_has_its_command(
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content)
     place = inspect.find(folder)
-    assert tools.kind(folder) == kind
+    assert kinds.kind(folder) == kind
     words = {"python": place.python, "project": folder.parent, "folder": folder}
-    assert tools.installing(place, ["ipykernel"]) == command.format(**words)
+    assert kinds.installing(place, ["ipykernel"]) == command.format(**words)
 
 
 def test_pixi(tmp_path: Path) -> None:
@@ -193,8 +200,8 @@ def test_pixi(tmp_path: Path) -> None:
         (folder / "bin" / "python").touch()
     default = inspect.find(tmp_path)
     assert default == Place(tmp_path / ".pixi" / "envs" / "default", default.python, tmp_path)
-    assert tools.installing(default, ["ipykernel"]) == f"pixi add --manifest-path {tmp_path} ipykernel"
-    assert tools.installing(inspect.find(folder), ["x"]) == f"pixi add --manifest-path {tmp_path} --feature gpu x"
+    assert kinds.installing(default, ["ipykernel"]) == f"pixi add --manifest-path {tmp_path} ipykernel"
+    assert kinds.installing(inspect.find(folder), ["x"]) == f"pixi add --manifest-path {tmp_path} --feature gpu x"
 
 
 def test_pixi_global(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,13 +213,13 @@ def test_pixi_global(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (folder / "conda-meta" / "history").touch()
         (folder / "bin").mkdir()
         (folder / "bin" / "python").touch()
-        assert tools.kind(folder) == "pixi global"
-        command = tools.installing(inspect.find(folder), ["ipykernel"])
+        assert kinds.kind(folder) == "pixi global"
+        command = kinds.installing(inspect.find(folder), ["ipykernel"])
         assert command == "pixi global add --environment science ipykernel"
         monkeypatch.setenv("PIXI_HOME", str(tmp_path / "elsewhere"))
     monkeypatch.delenv("PIXI_HOME")
     (tmp_path / "pixi.toml").touch()
-    assert tools.kind(tmp_path / ".pixi" / "envs" / "science") == "pixi", "the home is a project"
+    assert kinds.kind(tmp_path / ".pixi" / "envs" / "science") == "pixi", "the home is a project"
 
 
 def test_poetrys_folder_of_environments_is_no_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,12 +227,12 @@ def test_poetrys_folder_of_environments_is_no_project(tmp_path: Path, monkeypatc
     folder = tmp_path / "pypoetry" / "virtualenvs" / "paper-x1y2-py3.11"
     venv.create(folder, with_pip=False)
     place = inspect.find(folder)
-    assert tools.kind(folder) == "poetry"
-    assert tools.installing(place, ["ipykernel"]) == f"uv pip install --python {place.python} ipykernel"
+    assert kinds.kind(folder) == "poetry"
+    assert kinds.installing(place, ["ipykernel"]) == f"uv pip install --python {place.python} ipykernel"
     project = tmp_path / "paper"
     project.mkdir()
     (project / "pyproject.toml").touch()
-    command = tools.installing(Place(folder, place.python, project), ["ipykernel"])
+    command = kinds.installing(Place(folder, place.python, project), ["ipykernel"])
     assert command == f"poetry --directory {project} add --group dev ipykernel", "poetry itself said where it is"
 
 
@@ -317,7 +324,7 @@ def test_find_lists_what_has_tensorflow(theirs: Path, place: Path, monkeypatch: 
 def test_environments_of_the_tools_themselves(place: Path, tool: str, arguments: list[str], command: str) -> None:
     folder = place / "made"
     subprocess.run([*arguments, str(folder)], check=True)
-    assert tools.kind(folder) == tool
+    assert kinds.kind(folder) == tool
     package = site(folder) / "tensorflow"
     package.mkdir()
     (package / "__init__.py").write_text(STUB)

@@ -27,7 +27,7 @@ from tfprovisioner.environments.backends import BACKENDS
 from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.environments.verify import probe
 from tfprovisioner.kernelspecs import install
-from tfprovisioner.kernelspecs.install import Checked, Installed, Interrupted, Outcome, check
+from tfprovisioner.kernelspecs.install import Installed, Interrupted, Outcome, check
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons.choose import Interpreter
 
@@ -244,7 +244,7 @@ def test_an_interrupt_before_the_last_has_begun(light: str, place: Path, monkeyp
         begun.set()
         return real(order, interpreter, folder, report)
 
-    def interrupted(request: InstallRequest) -> Checked:
+    def interrupted(request: InstallRequest) -> tuple[InstallRequest, Path, list[str]]:
         if request.name == "second":
             assert begun.wait(100)
             raise KeyboardInterrupt

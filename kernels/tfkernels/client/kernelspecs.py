@@ -25,7 +25,7 @@ class KernelSpec(NamedTuple):
     spec: dict[str, Any]
 
     @property
-    def described(self) -> typing.Dict[str, typing.Any]:
+    def described(self) -> dict[str, Any]:
         """``metadata.tfkernels`` of a kernel of ours; empty for others."""
         found = (self.spec.get("metadata") or {}).get("tfkernels")
         return found if isinstance(found, dict) and "command" in found else {}

@@ -7,7 +7,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -16,8 +15,8 @@ from tfprovisioner.environments.request import EXISTING, Recipe
 from tfprovisioner.environments.store import Environment
 from tfprovisioner.environments.verify import probe
 from tfprovisioner.errors import BrokenEnvironment, NoInterpreter, UnknownEnvironment
-from tfprovisioner.existing import tools
-from tfprovisioner.existing.tools import PIXI, Place
+from tfprovisioner.existing import kinds
+from tfprovisioner.existing.kinds import PIXI, Place
 from tfprovisioner.pythons import find as pythons
 from tfprovisioner.pythons.find import Python
 
@@ -26,33 +25,6 @@ TIMEOUT = 30.0
 
 _OLDEST = [3, 6]
 _USUAL = (".venv", "venv", "env", ".env")
-
-
-@dataclass(frozen=True)
-class Existing:
-    """An environment of the user's in which TensorFlow and ipykernel work."""
-
-    folder: Path
-    python: Path
-    kind: str
-    version: str
-    """Of its Python."""
-    tensorflow: str
-    package: Path
-    """Where TensorFlow is."""
-
-    @property
-    def label(self) -> str:
-        """A part for a kernel's name: its own name, or its project's."""
-        named = _project(self.folder) if self.folder.name in (*_USUAL, "default") else self.folder
-        return re.sub(r"[^a-z0-9._-]+", "-", named.name.lower()).strip("-.") or "env"
-
-    def environment(self) -> Environment:
-        """The same as an ``Environment``, for writing kernelspecs; it is recorded nowhere."""
-        system = f"{sys.platform}-{platform.machine().lower()}"
-        recipe = Recipe(self.tensorflow, ".".join(self.version.split(".")[:2]), EXISTING, "", system)
-        now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-        return Environment(self.folder, recipe, self.version, str(self.python), now, 0)
 
 
 def find(path: Path) -> Place:
@@ -82,6 +54,12 @@ def python_of(folder: Path) -> Path | None:
     return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
+def label(folder: Path) -> str:
+    """A part for the name of an environment's kernel: its own name, or its project's."""
+    named = _project(folder) if folder.name in (*_USUAL, "default") else folder
+    return re.sub(r"[^a-z0-9._-]+", "-", named.name.lower()).strip("-.") or "env"
+
+
 def _project(folder: Path) -> Path:
     """The folder of the project that an environment inside it belongs to."""
     return folder.parents[2] if folder.parent.parts[-2:] == PIXI.parts else folder.parent
@@ -109,10 +87,11 @@ def _poetrys(project: Path) -> list[Path]:
     return [Path(done.stdout.strip())] if done.returncode == 0 and done.stdout.strip() else []
 
 
-def examine(path: Path, install_ipykernel: bool = False) -> Existing:
-    """Reads what is in an environment, and runs an op of its TensorFlow. It stays as it is, bytecode included.
+def examine(path: Path, install_ipykernel: bool = False) -> tuple[Environment, Path]:
+    """An environment in which TensorFlow and ipykernel work, and the folder of the package ``tensorflow``.
 
-    ``install_ipykernel`` runs the command that puts ipykernel into it, if it has none. Raises ``UnknownEnvironment``.
+    Runs an op; the environment stays as it is, bytecode included. ``install_ipykernel`` runs the command that puts
+    ipykernel into it, if it has none. Raises ``UnknownEnvironment``.
     """
     place = find(path)
     if place.folder.is_relative_to(store.root()):
@@ -128,8 +107,8 @@ def examine(path: Path, install_ipykernel: bool = False) -> Existing:
     package = next((site / "tensorflow" for site in sites if (site / "tensorflow").is_dir()), None)
     if package is None:
         raise UnknownEnvironment(
-            f"There is no TensorFlow in {folder} ({tools.kind(folder)}, Python {asked.version}). Install one there, "
-            f"for example with: {tools.installing(place, ['tensorflow'])}. Or let tfkernels build an environment: "
+            f"There is no TensorFlow in {folder} ({kinds.kind(folder)}, Python {asked.version}). Install one there, "
+            f"for example with: {kinds.installing(place, ['tensorflow'])}. Or let tfkernels build an environment: "
             f"tfkernels install"
         )
     tensorflow = installed.tensorflow_of(installed.found_in(sites))
@@ -142,7 +121,10 @@ def examine(path: Path, install_ipykernel: bool = False) -> Existing:
             f"The TensorFlow in {folder} does not work, so no kernel was made of it: {error}\nRepair it there, or let "
             f"tfkernels build an environment: tfkernels install"
         ) from error
-    return Existing(folder, python, tools.kind(folder), findings.python, findings.tensorflow, package)
+    system = f"{sys.platform}-{platform.machine().lower()}"
+    recipe = Recipe(findings.tensorflow, asked.minor, EXISTING, "", system)
+    now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+    return Environment(folder, recipe, findings.python, str(python), now, 0), package
 
 
 def _ask(path: Path) -> Python:
@@ -160,7 +142,7 @@ def _without_ipykernel(place: Place, tensorflow: str, install: bool) -> None:
     names = ["ipykernel"]
     if tensorflow.startswith(("2.12.", "2.13.")):
         names.append("ipython<8.23")  # newer ones want typing_extensions that these releases do not allow
-    command = tools.installing(place, names, unasked=install)
+    command = kinds.installing(place, names, unasked=install)
     if not install:
         raise UnknownEnvironment(
             f"A kernel needs ipykernel, and there is none in {place.folder}. Install it with: {command}. Or add "

@@ -16,7 +16,7 @@ from tfkernels.client import kernelspecs
 from tfprovisioner.conda import search as conda_search
 from tfprovisioner.environments import installed, store
 from tfprovisioner.environments.installed import Package
-from tfprovisioner.existing import inspect, tools
+from tfprovisioner.existing import inspect, kinds
 
 TIME_LIMIT = 10.0
 """Seconds for the whole search."""
@@ -42,9 +42,7 @@ class Candidate:
 def search(below: Path) -> tuple[list[Candidate], bool]:
     """The environments in the usual places and below a folder, and whether there was time for all of them."""
     deadline = time.monotonic() + TIME_LIMIT
-    registered = {
-        spec.spec["metadata"]["tfkernels"]["environment"]: spec.name for spec in reversed(kernelspecs.every())
-    }
+    registered = {spec.described["environment"]: spec.name for spec in reversed(kernelspecs.every())}
     found: dict[str, Candidate] = {}
     for folder in _folders(below):
         if time.monotonic() > deadline:
@@ -63,7 +61,7 @@ def _candidate(folder: Path, kernel: str | None) -> Candidate | None:
         return None
     return Candidate(
         path=str(folder),
-        kind=tools.kind(folder),
+        kind=kinds.kind(folder),
         python=_python(folder, tensorflow),
         tensorflow=tensorflow.version,
         ipykernel=ipykernel.version if ipykernel else None,
@@ -73,16 +71,11 @@ def _candidate(folder: Path, kernel: str | None) -> Candidate | None:
 
 def _python(folder: Path, tensorflow: Package) -> str:
     """Its version, as far as files name it."""
-    try:
-        text = (folder / "pyvenv.cfg").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        text = ""
-    version = re.search(r"(?m)^version(?:_info)?\s*=\s*(\d+\.\d+(?:\.\d+)?)", text)
-    if version:
-        return version[1]
-    of_conda = sorted((folder / "conda-meta").glob("python-[0-9]*.json"))
-    named = [found[1] for path in of_conda if (found := re.match(r"python-(\d+\.\d+\.\d+)-", path.name))]
-    return named[0] if named else tensorflow.record.parent.parent.name.removeprefix("python")
+    settings = kinds.venv_settings(folder)
+    named = [settings.get("version", ""), settings.get("version_info", "")]
+    named += [path.name.partition("-")[2] for path in sorted((folder / "conda-meta").glob("python-[0-9]*.json"))]
+    found = (re.match(r"\d+\.\d+(\.\d+)?", text) for text in named)
+    return next((match[0] for match in found if match), tensorflow.record.parent.parent.name.removeprefix("python"))
 
 
 def _folders(below: Path) -> Iterator[Path]:
@@ -107,7 +100,7 @@ def _folders(below: Path) -> Iterator[Path]:
 
 
 def _below(folder: Path, depth: int) -> Iterator[Path]:
-    if tools.is_environment(folder):
+    if kinds.is_environment(folder):
         yield folder
         return
     if depth:
@@ -116,5 +109,5 @@ def _below(folder: Path, depth: int) -> Iterator[Path]:
                 # Of hidden folders only environments, and pixi's, which lie two levels deeper.
                 if child.name == ".pixi":
                     yield from conda_search.folders(child / "envs")
-                elif not child.name.startswith(".") or tools.is_environment(child):
+                elif not child.name.startswith(".") or kinds.is_environment(child):
                     yield from _below(child, depth - 1)

@@ -13,7 +13,7 @@ import tfkernels
 from tfkernels import env_vars, log
 from tfprovisioner.gpu import devices
 from tfprovisioner.kernelspecs import listing
-from tfprovisioner.system.data_dir import home
+from tfprovisioner.system import data_dir
 from tfprovisioner.system.redact import redacted
 
 FILE = "tfkernels-report.txt"
@@ -31,11 +31,19 @@ _LOG_BYTES = 200_000
 def write(path: Path, diagnoses: Iterable[str] = ()) -> None:
     """Writes the report to ``path``; ``diagnoses`` are the lines that ``doctor`` printed. Raises ``OSError``."""
     sections = {
-        "System": _system(),
-        "Packages": _packages(),
-        "Settings": _settings(),
+        "System": [
+            f"{platform.platform()}, {os.cpu_count()} processors",
+            f"Python {platform.python_version()}: {sys.executable}",
+            f"data folder: {data_dir.home()} ({shutil.disk_usage(data_dir.existing()).free / 1e9:.1f} GB free)",
+        ],
+        "Packages": [f"{name} {_version(name)}" for name in _PACKAGES],
+        "Settings": [f"{name} = {value} ({origin})" for name, value, _, origin in env_vars.current()],
         "GPUs": [f"{card.name}, driver {card.driver}" for card in devices.present()] or ["none"],
-        "Kernels": _kernels(),
+        "Kernels": [
+            f"{row.name}: TensorFlow {row.tensorflow}, Python {row.python}, {row.backend}, {row.state}, "
+            f"{row.environment}"
+            for row in listing.kernels()
+        ],
         "Doctor": list(diagnoses),
         "Log of this command": log.recent(),
         **{f"Log file {Path(file).name}": _end_of(file) for file in log.files()[:_LOG_FILES]},
@@ -43,48 +51,15 @@ def write(path: Path, diagnoses: Iterable[str] = ()) -> None:
     lines = [f"tfkernels {tfkernels.__version__}, report of {datetime.now().astimezone():%Y-%m-%d %H:%M:%S %z}"]
     for title, content in sections.items():
         lines += ["", f"## {title}", "", *content]
-    path.write_text(public("\n".join(lines)) + "\n", encoding="utf-8")
+    text, home_folder = redacted("\n".join(lines)), os.path.expanduser("~")
+    path.write_text((text.replace(home_folder, "~") if len(home_folder) > 1 else text) + "\n", encoding="utf-8")
 
 
-def public(text: str) -> str:
-    """``text`` without secrets of URLs, and with ``~`` for the home folder."""
-    text = redacted(text)
-    home_folder = os.path.expanduser("~")
-    return text.replace(home_folder, "~") if len(home_folder) > 1 else text
-
-
-def _system() -> list[str]:
-    free = shutil.disk_usage(_existing(home())).free
-    return [
-        f"{platform.platform()}, {os.cpu_count()} processors",
-        f"Python {platform.python_version()}: {sys.executable}",
-        f"data folder: {home()} ({free / 1e9:.1f} GB free)",
-    ]
-
-
-def _existing(folder: Path) -> Path:
-    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
-
-
-def _packages() -> list[str]:
-    found = []
-    for name in _PACKAGES:
-        try:
-            found.append(f"{name} {importlib.metadata.version(name)}")
-        except importlib.metadata.PackageNotFoundError:
-            found.append(f"{name}: not installed")
-    return found
-
-
-def _settings() -> list[str]:
-    return [f"{name} = {value} ({origin})" for name, value, _, origin in env_vars.current()]
-
-
-def _kernels() -> list[str]:
-    return [
-        f"{row.name}: TensorFlow {row.tensorflow}, Python {row.python}, {row.backend}, {row.state}, {row.environment}"
-        for row in listing.kernels()
-    ]
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "is not installed"
 
 
 def _end_of(file: str) -> list[str]:

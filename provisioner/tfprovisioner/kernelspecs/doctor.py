@@ -10,13 +10,11 @@ from typing import Any
 
 from tfkernels.client import kernelspecs
 from tfkernels.client.kernelspecs import KernelSpec
-from tfprovisioner.catalogue import releases
-from tfprovisioner.conda import channels
 from tfprovisioner.environments import drift, store, verify
 from tfprovisioner.environments.drift import Drift
-from tfprovisioner.environments.request import EXISTING, InstallRequest, Recipe, made_by
+from tfprovisioner.environments.request import EXISTING, made_by
 from tfprovisioner.environments.verify import Findings, gpus_seen, probe
-from tfprovisioner.errors import BrokenEnvironment, UnknownRelease
+from tfprovisioner.errors import BrokenEnvironment
 from tfprovisioner.gpu import devices
 from tfprovisioner.kernelspecs import health, python_shim, write
 
@@ -56,7 +54,8 @@ def examine(name: str) -> Diagnosis:
     damaged = _damaged().get(name)
     if damaged is not None:
         unreadable = f"{damaged / 'kernel.json'} cannot be read, so no Jupyter shows the kernel"
-        return Diagnosis(name, False, None, unreadable, _guessed_command(name, damaged))
+        command = python_shim.made_by(damaged / python_shim.NAME) or f"tfkernels install RELEASE --name {name}"
+        return Diagnosis(name, False, None, unreadable, command)
     spec = write.registered(name)
     argv, described = spec.spec["argv"], spec.described
     environment, problem = health.look(argv, described)
@@ -161,33 +160,3 @@ def _damaged() -> dict[str, Path]:
     found = [start.parent for base in reversed(kernelspecs.folders()) for start in base.glob(f"*/{write.START}")]
     known = kernelspecs.find()
     return {folder.name: folder for folder in found if folder.name not in known and write.damaged(folder)}
-
-
-def _guessed_command(name: str, folder: Path) -> str:
-    """The command for a kernel whose ``kernel.json`` is damaged, from its environment's record, or from its name."""
-    user = folder.parent == write.kernels_folder(user=True)
-    try:
-        named = releases.find(name).version
-    except UnknownRelease:
-        named = ""
-    recipe = _recorded(folder)
-    if recipe is None:
-        return InstallRequest(name, user=user).command if named else f"tfkernels install RELEASE --name {name}"
-    conda, by_name = recipe.backend == "conda", named == recipe.tensorflow
-    return InstallRequest(
-        name if by_name else recipe.tensorflow,
-        None if by_name else name,
-        user,
-        extras=recipe.extras,
-        python=recipe.interpreter or None,
-        backend="conda" if conda else None,
-        channels=recipe.channels if conda and recipe.channels != channels.chosen(()) else (),
-        gpu=recipe.gpu or None,
-    ).command
-
-
-def _recorded(kernel: Path) -> Recipe | None:
-    """The recipe of the environment that a kernelspec folder pointed to last."""
-    noted = (folder for folder in store.root().glob("*") if kernel in store.noted_kernels(folder))
-    found = [environment for folder in noted if (environment := store.load(folder)) is not None]
-    return max(found, key=lambda environment: environment.built).recipe if found else None

@@ -16,7 +16,6 @@ from tfprovisioner.environments.request import EXISTING, AddRequest, InstallRequ
 from tfprovisioner.environments.store import Environment
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.existing import inspect
-from tfprovisioner.existing.inspect import Existing
 from tfprovisioner.gpu import cuda, devices
 from tfprovisioner.kernelspecs import write
 from tfprovisioner.progress import Reporter, reporting
@@ -46,17 +45,6 @@ class Installed:
 Outcome = Installed | ProvisionError | TFKernelsError
 
 
-@dataclass(frozen=True)
-class Checked:
-    """A request that passed ``check``. ``completed`` has what earlier installs of the kernel requested, too."""
-
-    request: InstallRequest
-    completed: InstallRequest
-    former: Path
-    """The environment that the kernel points to until now; ``.`` if there is no such kernel."""
-    cautions: tuple[str, ...]
-
-
 class Interrupted(Exception):
     """The user pressed Ctrl-C. ``requests`` are those that were not carried out; nothing has changed for them."""
 
@@ -71,9 +59,8 @@ def install(request: InstallRequest) -> Installed:
     Options that are left out keep the values of the kernel's last install. Raises ``ProvisionError``; then nothing
     has changed.
     """
-    checked = check(request)
     with reporting() as reporter_for:
-        return carry_out(checked, reporter_for(request.kernel))
+        return _carry_out(request, reporter_for(request.kernel))
 
 
 def install_all(requests: Sequence[InstallRequest], report: Callable[[InstallRequest, Outcome], None]) -> None:
@@ -91,12 +78,12 @@ def install_all(requests: Sequence[InstallRequest], report: Callable[[InstallReq
         try:
             for request in requests:
                 try:
-                    checked = check(request)
+                    check(request)
                 except (ProvisionError, TFKernelsError) as error:
                     report(request, error)
                     pending.remove(request)
                 else:
-                    future = threads.submit(lambda one: carry_out(one, reporter_for(one.request.kernel)), checked)
+                    future = threads.submit(lambda one: _carry_out(one, reporter_for(one.kernel)), request)
                     futures[future] = request
             for future in as_completed(futures):
                 report(futures[future], _outcome(future))
@@ -125,10 +112,11 @@ def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def check(request: InstallRequest) -> Checked:
+def check(request: InstallRequest) -> tuple[InstallRequest, Path, list[str]]:
     """Refuses, before minutes of work, unknown releases, taken names, passwords that would be stored, missing GPUs.
 
-    Raises ``ProvisionError``.
+    Returns the request with what earlier installs of the kernel requested, the environment that the kernel points to
+    until now (``.`` if there is no such kernel), and cautions. Raises ``ProvisionError``.
     """
     for line in request.extras:
         requirements.checked(line)
@@ -143,20 +131,20 @@ def check(request: InstallRequest) -> Checked:
         here, version = devices.present(), cuda.version(release)
         cautions = devices.check(here, version, release.version, completed.devices, wheels=not conda)
     write.check_name(request)
-    return Checked(request, completed, Path(str(described.get("environment", ""))), tuple(cautions))
+    return completed, Path(str(described.get("environment", ""))), cautions
 
 
-def carry_out(checked: Checked, report: Reporter) -> Installed:
+def _carry_out(request: InstallRequest, report: Reporter) -> Installed:
     """Does what ``install`` promises. Raises ``ProvisionError``."""
-    request, completed = checked.request, checked.completed
-    for caution in checked.cautions:
-        report.step(caution)
     try:
+        completed, former, cautions = check(request)
+        for caution in cautions:
+            report.step(caution)
         with build.ensured(completed, report) as (environment, built):
             folder, registered = write.write(completed, environment)
             if built:
                 _replace_older(environment)
-        _delete_former(checked.former, environment)
+        _delete_former(former, environment)
     finally:
         report.end()
     kept = tuple(line for line in completed.extras if line not in request.extras)
@@ -188,22 +176,21 @@ def add(path: Path, name: str | None = None, user: bool = False, install_ipykern
     The default name is that of the environment's present kernel, else a free one like ``tf2.11``. Raises
     ``ProvisionError``.
     """
-    found = inspect.examine(path, install_ipykernel)
-    addition = AddRequest(str(found.folder), name or _free_name(found, user), user)
+    environment, package = inspect.examine(path, install_ipykernel)
+    addition = AddRequest(str(environment.folder), name or _free_name(environment, user), user)
     write.check_name(addition)
-    environment = found.environment()
-    folder, registered = write.write(addition, environment, found.package)
+    folder, registered = write.write(addition, environment, package)
     return Installed(addition.kernel, environment, folder, False, registered)
 
 
-def _free_name(found: Existing, user: bool) -> str:
-    folder = write.kernels_folder(user)
+def _free_name(environment: Environment, user: bool) -> str:
+    folder, label = write.kernels_folder(user), inspect.label(environment.folder)
     registered = {spec.name: spec.described for spec in kernelspecs.every()}
     for name, described in registered.items():
-        if described["backend"] == EXISTING and described["environment"] == str(found.folder):
+        if described["backend"] == EXISTING and described["environment"] == str(environment.folder):
             return name
-    line = "tf" + ".".join(found.tensorflow.split(".")[:2])
-    candidates = [line, f"{line}-{found.label}", *(f"{line}-{found.label}-{number}" for number in range(2, 100))]
+    line = "tf" + ".".join(environment.recipe.tensorflow.split(".")[:2])
+    candidates = [line, f"{line}-{label}", *(f"{line}-{label}-{number}" for number in range(2, 100))]
     return next(name for name in candidates if name not in registered and not (folder / name).exists())
 
 

@@ -4,6 +4,7 @@ Clients without our provisioner run it. Its first line of output, and the kernel
 ``tfkernels.start``. On Windows ``kernel.json`` names the Python itself. See docs/design/kernelspecs.md.
 """
 
+import json
 import os
 import re
 import shlex
@@ -23,13 +24,14 @@ INTERPRETER = "interpreter"
 """Under ``metadata.tfkernels``: the Python that the script stands for."""
 
 _SHELL = "/bin/sh"
+_MADE_BY = "# The kernel was made by: "
 
 
-def text(python: str, start: str, other: str, own: Iterable[str], problem: str) -> str:
+def text(python: str, start: str, other: str, own: Iterable[str], problem: str, command: str) -> str:
     """The script that stands for ``python``.
 
     ``start`` is the file that kernels are started with. If ``python`` is gone, the Python ``other`` runs it, without
-    the kernel's variables ``own``, to explain the ``problem``.
+    the kernel's variables ``own``, to explain the ``problem``. ``command`` is the one that makes the kernel.
     """
     # An odd name would end the shell.
     unwanted = [name for name in (*KERNELS_OWN, JUPYTER, *own) if re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII)]
@@ -37,6 +39,7 @@ def text(python: str, start: str, other: str, own: Iterable[str], problem: str) 
     return f"""\
 #!{_SHELL}
 # The Python of a kernel, for Jupyter's clients. If it is gone, the kernel's cells say so. Written by tfkernels.
+{_MADE_BY}{json.dumps(command)}
 if [ "${{1-}}" = {start} ] && [ -x "${{{PYTHON}-}}" ]; then
     exec "${PYTHON}" "$@"
 fi
@@ -58,6 +61,15 @@ exit 127
 def works(script: Path) -> bool:
     """Whether the script can be executed; its file system may be mounted ``noexec``."""
     return os.access(script, os.X_OK) and os.access(_SHELL, os.X_OK)
+
+
+def made_by(script: Path) -> str:
+    """The command that makes the kernel of a script; empty if the script is gone, or does not say so."""
+    try:
+        found = re.search(rf"(?m)^{_MADE_BY}(.*)$", script.read_text(encoding="utf-8"))
+        return str(json.loads(found[1])) if found else ""
+    except (OSError, ValueError):
+        return ""
 
 
 def behind(argv: Sequence[str], described: Mapping[str, Any]) -> str:

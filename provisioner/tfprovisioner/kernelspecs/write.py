@@ -103,6 +103,7 @@ def _register(folder: Path, content: dict[str, Any], environment: Environment) -
         variables.get(JUPYTER, sys.executable),
         variables.get(env_vars.OWN, "").split(","),
         f"{message} Or delete the kernel with: jupyter kernelspec remove {folder.name}",
+        str(described.get("command", "")),
     )
     script = folder / python_shim.NAME
     changed = _replaced(script, text.encode("utf-8"), executable=True)
