@@ -64,7 +64,7 @@ def examine(name: str) -> Diagnosis:
     existing = described["backend"] == EXISTING
     rebuild = spec.install_command if existing else f"{spec.install_command} --rebuild"
     changes = Drift() if environment is None else drift.of(environment)
-    python = Path(python_shim.behind(argv, described)) if environment is None else environment.python
+    python = Path(python_shim.behind(argv, described))
     mixed = _mixed(described)
     try:
         findings = probe(python, writing=not existing)

@@ -44,8 +44,12 @@ def collect(dry_run: bool = False) -> list[Garbage]:
         for search in (_environments, _kernelspecs, _pythons, _rattler, _locks):
             gone = {Path(item.path) for item in found if not item.stays}
             for path, why, delete in search(gone):
-                size, freed = store.size(path), store.size(path, shared=False)
-                stays = "" if dry_run else _deleted(path, delete)
+                size, freed, stays = store.size(path), store.size(path, shared=False), ""
+                try:
+                    if not dry_run:
+                        delete(path)
+                except OSError as error:  # the others are still deleted
+                    stays = f"{error.strerror} ({error.filename})"
                 found.append(Garbage(str(path), why, size, freed, stays))
     except OSError as error:
         raise ProvisionError(
@@ -53,15 +57,6 @@ def collect(dry_run: bool = False) -> list[Garbage]:
             f"writable and run the same command again."
         ) from error
     return found
-
-
-def _deleted(path: Path, delete: Callable[[Path], None]) -> str:
-    """Why one thing could not be deleted, or nothing; the others are still deleted."""
-    try:
-        delete(path)
-    except OSError as error:
-        return f"{error.strerror} ({error.filename})"
-    return ""
 
 
 def _environments(_gone: set[Path]) -> _Found:
