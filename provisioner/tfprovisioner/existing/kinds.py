@@ -102,11 +102,7 @@ _PIP, _UV = "{python} -m pip install", "{uv} pip install --python {python}"
 _KINDS: tuple[tuple[str, Callable[[Path], bool], str], ...] = (
     # The special ones first: pixi's are conda environments, too.
     ("pixi global", _of_pixi_global, "pixi global add --environment {name}"),
-    (
-        "pixi",
-        lambda folder: folder.parent.parts[-2:] == PIXI.parts,
-        "pixi add --manifest-path {project}",
-    ),
+    ("pixi", lambda folder: folder.parent.parts[-2:] == PIXI.parts, "pixi add --manifest-path {project}"),
     ("conda", search.is_environment, "{conda} install --prefix {folder}"),
     ("poetry", _is_poetrys, "poetry --directory {project} add --group dev"),
     ("uv project", _of_uv_project, "{uv} add --project {project} --dev"),

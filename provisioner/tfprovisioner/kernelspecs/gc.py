@@ -65,11 +65,8 @@ def _environments(_gone: set[Path]) -> _Found:
         with suppress(TimeoutError), locking.lock(folder.name).acquire(timeout=0):
             if folder in pointed or {*store.kernels_of(folder)} - {*_stale()} or store.runs(folder):
                 continue
-            yield (
-                folder,
-                "an unfinished build" if store.load(folder) is None else "no kernel points to it",
-                store.delete,
-            )
+            why = "an unfinished build" if store.load(folder) is None else "no kernel points to it"
+            yield folder, why, store.delete
 
 
 def _kernelspecs(_gone: set[Path]) -> _Found:

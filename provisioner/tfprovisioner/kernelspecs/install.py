@@ -73,7 +73,6 @@ def install_all(requests: Sequence[InstallRequest], report: Callable[[InstallReq
     sysconfig.get_config_vars()
     threads = ThreadPoolExecutor(max_workers=min(len(requests), _processors()), thread_name_prefix="install")
     pending, futures = list(requests), dict[Future[Installed], InstallRequest]()
-
     with reporting() as reporter_for, threads:
         try:
             for request in requests:
