@@ -62,21 +62,27 @@ def match(targets: Shapes, sources: Shapes, mapping: Mapping[str, str]) -> list[
         if _contradict(target_layers, source_layers)
     }
 
-    def take(how: str, candidates: Iterable[tuple[str, str]]) -> None:
-        for target, source in candidates:
-            if how == ONLY_ONE or _unnumbered(left_targets[target][:-1]) not in doubtful:
-                found.append(Match(target, source, how, targets[target]))
-                del left_targets[target], left_sources[source]
+    def take(how: str, target_keys: Mapping[str, Hashable], source_keys: Mapping[str, Hashable]) -> None:
+        """Targets and sources with the same key, which no other target and no other source has."""
+        source_of = _unambiguous(source_keys)
+        for key, target in _unambiguous(target_keys).items():
+            if key in source_of and (how == ONLY_ONE or _unnumbered(left_targets[target][:-1]) not in doubtful):
+                found.append(Match(target, source_of[key], how, targets[target]))
+                del left_targets[target], left_sources[source_of[key]]
 
-    plain = ({name: _plain(name) for name in left} for left in (left_targets, left_sources))
-    take("same name", _unique_pairs(*plain))
-    take("other spelling", _unique_pairs(left_targets, left_sources))
-    take("other scope", _in_scopes(left_targets, left_sources))
-    take("same place", _in_order(left_targets, left_sources))
+    take("same name", *({name: _plain(name) for name in left} for left in (left_targets, left_sources)))
+    take("other spelling", left_targets, left_sources)
+    take("other scope", _in_scopes(left_targets, left_sources), left_sources)
+    take("same place", _in_order(left_targets, left_sources), left_sources)
     kinds = ({name: (key[-1], shapes[name]) for name, key in left.items()}
              for left, shapes in ((left_targets, targets), (left_sources, sources)))  # fmt: skip
-    take(ONLY_ONE, _unique_pairs(*kinds))
+    take(ONLY_ONE, *kinds)
     return found
+
+
+def _unambiguous(keys: Mapping[str, Hashable]) -> dict[Hashable, str]:
+    counts = Counter(keys.values())
+    return {key: name for name, key in keys.items() if counts[key] == 1}
 
 
 def _find(name: str, names: Iterable[str], side: str) -> str:
@@ -101,21 +107,10 @@ def _keys(names: Iterable[str]) -> dict[str, Key]:
     return keys
 
 
-def _unique_pairs(targets: Mapping[str, Hashable], sources: Mapping[str, Hashable]) -> list[tuple[str, str]]:
-    """Targets and sources with the same key, which no other target and no other source has."""
-    target_of, source_of = _unambiguous(targets), _unambiguous(sources)
-    return [(target, source_of[key]) for key, target in target_of.items() if key in source_of]
-
-
-def _unambiguous(keys: Mapping[str, Hashable]) -> dict[Hashable, str]:
-    counts = Counter(keys.values())
-    return {key: name for name, key in keys.items() if counts[key] == 1}
-
-
-def _in_scopes(targets: Mapping[str, Key], sources: Mapping[str, Key]) -> list[tuple[str, str]]:
-    target_of, source_of = _unambiguous(targets), _unambiguous(sources)
-    nested = _nested({*targets.values()}, {*sources.values()}, least=2)  # a weight's own name does not say enough
-    return [(target_of[one], source_of[two]) for one, two in nested if one in target_of and two in source_of]
+def _in_scopes(targets: Mapping[str, Key], sources: Mapping[str, Key]) -> dict[str, Key]:
+    """The keys that targets have among the sources, if one has scopes in front of the other."""
+    partner = dict(_nested({*targets.values()}, {*sources.values()}, least=2))  # a weight's own name says too little
+    return {name: partner[key] for name, key in targets.items() if key in partner}
 
 
 def _nested(targets: Collection[Key], sources: Collection[Key], least: int) -> list[tuple[Key, Key]]:
@@ -163,10 +158,10 @@ def _contradict(targets: list[Key], sources: list[Key]) -> bool:
     return 0 < len(same) < len(targets)
 
 
-def _in_order(targets: Mapping[str, Key], sources: Mapping[str, Key]) -> list[tuple[str, str]]:
+def _in_order(targets: Mapping[str, Key], sources: Mapping[str, Key]) -> dict[str, Key]:
+    """The keys that targets have among the sources, by their places in layers that differ in their numbers only."""
     partner = {one: two for _, *layers in _families(targets, sources) for one, two in zip(*layers)}
-    wanted = {name: (*partner[key[:-1]], key[-1]) for name, key in targets.items() if key[:-1] in partner}
-    return _unique_pairs(wanted, sources)
+    return {name: (*partner[key[:-1]], key[-1]) for name, key in targets.items() if key[:-1] in partner}
 
 
 def _unnumbered(layer: Key) -> Key:
