@@ -76,9 +76,10 @@ def fragment(findings: Findings, style: str = "") -> str:
         content.append(_details(findings.parts[0], findings, drawn=True))
     elif everything:
         content.append(_table(findings, limit_rows(everything, ROWS)))
+    if style:
+        content.insert(0, f"<style>{style}</style>")
     # MathJax would take names with dollar signs for formulas.
-    style = style and f"<style>{style}</style>"
-    return f'<div class="tfk tex2jax_ignore mathjax_ignore">{style}{"".join(content)}</div>'
+    return f'<div class="tfk tex2jax_ignore mathjax_ignore">{"".join(content)}</div>'
 
 
 def _table(findings: Findings, shown: list[Row | Gap]) -> str:
@@ -100,8 +101,8 @@ def _table(findings: Findings, shown: list[Row | Gap]) -> str:
                 more += f'<p class="tfk-side"><b>{escape(names[part.side])}</b> {_verdict(part)}</p>'
             more += _details(part, findings, id(part) in drawn)
         columns = [_path(path_of(row), more, row is opened)]
-        for shown_part, text in cells(row, findings.sides, several):
-            verdict = "" if shown_part is None else f"{_verdict(shown_part)} "
+        for judged, text in cells(row, findings.sides, several):
+            verdict = "" if judged is None else f"{_verdict(judged)} "
             columns.append(f"{verdict}{escape(number_format.path(text, 48))}".rstrip())
         body.append(_row("td", columns, several))
     titles = _row('th scope="col"', [escape(title) for title in head], several)
