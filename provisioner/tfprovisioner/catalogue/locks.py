@@ -88,14 +88,11 @@ def joined(pins: Iterable[str], hashes: Mapping[str, Iterable[str]]) -> str:
 
 def store(version: str, heading: Iterable[str], pins: Iterable[str], hashes: Mapping[str, Iterable[str]]) -> None:
     """Stores the lock of a release, with ``heading`` above it, and drops hashes that no lock needs any more."""
-    pins = list(pins)
-    names = {pin.partition(" ;")[0] for pin in pins}
-    for path in (_FOLDER / "locks").glob("*.txt"):
-        if path.stem != version:
-            names.update(line.partition(" ;")[0] for line in path.read_text(encoding="utf-8").splitlines())
-    merged = {**_hashes(), **hashes}
-    kept = [" ".join([name, *sorted(merged[name])]) for name in sorted(names) if name in merged]
-    (_FOLDER / "hashes.txt").write_text("\n".join([*kept, ""]), encoding="utf-8")
     text = "".join(f"{line}\n" for line in [*(f"# {comment}" for comment in heading), *pins])
     (_FOLDER / "locks" / f"{version}.txt").write_text(text, encoding="utf-8")
+    stored = "".join(path.read_text(encoding="utf-8") for path in (_FOLDER / "locks").glob("*.txt")).splitlines()
+    names = sorted({line.partition(" ;")[0] for line in stored if not line.startswith("#")})
+    known = {**_hashes(), **hashes}
+    kept = "".join(f"{' '.join([name, *sorted(known[name])])}\n" for name in names)
+    (_FOLDER / "hashes.txt").write_text(kept, encoding="utf-8")
     _hashes.cache_clear()

@@ -153,8 +153,8 @@ def find(request: str) -> Release:
     found = names.get(name) or _newer(name)
     if found is not None:
         return found
-    hint = " or ".join(_near(name, list(names)))
-    question = f" Did you mean {hint}?" if hint else ""
+    near = _near(name, list(names))
+    question = f" Did you mean {' or '.join(near)}?" if near else ""
     raise UnknownRelease(
         f"There is no TensorFlow release {request!r}.{question} There are tf1, tf2, the lines {next(iter(lines()))} to "
         f"{list(lines())[-1]}, and their patch releases by exact number. Show them with: tfkernels releases"
@@ -178,20 +178,13 @@ def _near(typed: str, names: list[str]) -> list[str]:
     return sorted(lines(), key=distance)[:2]
 
 
-def _base(line: str) -> Release:
-    """The known release that a newer one of a line is probably like: the newest of the line, or of all."""
-    return lines().get(line) or list(lines().values())[-1]
-
-
 def _newer(typed: str) -> Release | None:
-    """A release that came after this catalogue, by the rules of the newest known one."""
+    """A release that came after this catalogue, by the rules of the newest known one: of its line, or of all."""
     if not re.fullmatch(r"\d+\.\d+(\.\d+(\.post\d+)?)?", typed):
         return None
-    version = Version(typed)
-    newest = list(lines().values())[-1]
-    base = _base(f"{version.major}.{version.minor}")
-    exact = typed.count(".") >= 2
-    later = version > Version(base.version) if exact else (version > Version(newest.line))
+    version, newest = Version(typed), list(lines().values())[-1]
+    base = lines().get(f"{version.major}.{version.minor}", newest)
+    later = version > Version(base.version if typed.count(".") >= 2 else newest.line)
     if version.major != newest.major or not later:
         return None
     return replace(base, version=typed, released=None, yanked=None)
@@ -211,17 +204,16 @@ def require_wheels(release: Release) -> None:
 
 def caution(release: Release, python: str) -> str | None:
     """A warning for a release on a Python that did not pass all of the catalogue's checks, or ``None``."""
+    tried = "It was imported and ran an operation; nothing else was tried."
     if not release.known:
+        like = lines().get(release.line) or list(lines().values())[-1]
         return (
             f"TensorFlow {release.version} is newer than this tfkernels, and was installed by the rules of "
-            f"{_base(release.line).version}. It was imported and ran an operation; nothing else was tried."
+            f"{like.version}. {tried}"
         )
     result = release.result(python)
     if result is None:
-        return (
-            f"TensorFlow {release.version} on Python {python} was installed by the rules of its line. It was imported "
-            f"and ran an operation; nothing else was tried."
-        )
+        return f"TensorFlow {release.version} on Python {python} was installed by the rules of its line. {tried}"
     problems = [f"{name}: {outcome}" for name, outcome in result.checks.items() if not verified.is_fine(outcome)]
     return f"Not everything works in TensorFlow {release.version}: {'; '.join(problems)}" if problems else None
 

@@ -131,7 +131,8 @@ class InstallRequest:
     def to_json(self) -> dict[str, Any]:
         """Plain JSON to make the same kernel from, without passwords and without what holds once only."""
         lasting = replace(self, channels=tuple(map(channels.public, self.channels)), rebuild=False, without=())
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(lasting).items()}
+        content: dict[str, Any] = json.loads(json.dumps(asdict(lasting)))
+        return content
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "InstallRequest":
@@ -139,10 +140,12 @@ class InstallRequest:
 
         Raises ``TypeError``.
         """
-        known: dict[str, Any] = {field.name: content[field.name] for field in fields(cls) if field.name in content}
-        for name, value in known.items():
-            known[name] = tuple(value) if isinstance(value, list) else value
-        return cls(**known)
+        return cls(**_frozen({field.name: content[field.name] for field in fields(cls) if field.name in content}))
+
+
+def _frozen(content: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON has lists in place of tuples."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}
 
 
 def _chosen(now: str | None, before: str | None) -> str | None:
@@ -190,7 +193,7 @@ class Recipe:
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "Recipe":
         """The recipe that ``dataclasses.asdict`` and JSON wrote. Raises ``TypeError``, ``KeyError``."""
-        return cls(**{**content, **{name: tuple(content.get(name, ())) for name in ("extras", "channels")}})
+        return cls(**_frozen(content))
 
     @property
     def name(self) -> str:

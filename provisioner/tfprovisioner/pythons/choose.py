@@ -26,7 +26,7 @@ class Interpreter:
 
     @property
     def minor(self) -> str:
-        return _minor_of(self.version)
+        return ".".join(self.version.split(".")[:2])
 
 
 def is_version(text: str) -> bool:
@@ -64,7 +64,14 @@ def choose(
     for minor in candidates:
         if from_conda.available(minor, channels):
             return Interpreter(exact or minor, None, "conda")
-    raise NoInterpreter(_none_at_all(release, candidates, forbidden or "nothing has one"))
+    first, why = candidates[0], forbidden or "nothing has one"
+    raise NoInterpreter(
+        f"TensorFlow {release.version} needs Python {' or '.join(candidates)}, and there is none on this machine: not "
+        f"on PATH, nor from pyenv, asdf, rye, uv, conda, Homebrew or the system. None may be fetched, neither by "
+        f"uv nor from conda-forge, because {why}. Allow that, or install one, for example with `pyenv install "
+        f"{first}` or `conda create -n python{first} python={first}`, or give one with --python, or take everything "
+        f"from conda with --backend conda; then run the same command again."
+    )
 
 
 def minors(release: Release, asked: str | None = None) -> tuple[str, ...]:
@@ -74,7 +81,8 @@ def minors(release: Release, asked: str | None = None) -> tuple[str, ...]:
     """
     if asked is not None and not is_version(asked):
         return (_named(asked, release).minor,)
-    allowed = tuple(minor for minor in release.pythons if _fits(minor, asked and _minor_of(asked)))
+    line = ".".join((asked or "").split(".")[:2])
+    allowed = tuple(minor for minor in release.pythons if _fits(minor, line))
     if not allowed:
         raise NoInterpreter(_no_wheels(release, f"Python {asked}"))
     return allowed
@@ -104,21 +112,6 @@ def _no_wheels(release: Release, python: str) -> str:
     )
 
 
-def _none_at_all(release: Release, candidates: tuple[str, ...], forbidden: str) -> str:
-    first = candidates[0]
-    return (
-        f"TensorFlow {release.version} needs Python {' or '.join(candidates)}, and there is none on this machine: not "
-        f"on PATH, nor from pyenv, asdf, rye, uv, conda, Homebrew or the system. None may be fetched, neither by "
-        f"uv nor from conda-forge, because {forbidden}. Allow that, or install one, for example with `pyenv install "
-        f"{first}` or `conda create -n python{first} python={first}`, or give one with --python, or take everything "
-        f"from conda with --backend conda; then run the same command again."
-    )
-
-
 def _fits(version: str, asked: str | None) -> bool:
     """``3.7.16`` fits ``3.7``; ``3.10`` does not fit ``3.1``."""
     return not asked or version == asked or version.startswith(f"{asked}.")
-
-
-def _minor_of(version: str) -> str:
-    return ".".join(version.split(".")[:2])
