@@ -50,7 +50,7 @@ def releases() -> list[dict[str, Any]]:
                     if package.is_yanked:
                         yanked[name] = package.yanked_reason or "no reason given"
                 for tag in tags:
-                    platform = _platform(tag.platform)
+                    platform = next((name for of, name in _PLATFORMS if re.fullmatch(of, tag.platform)), None)
                     python = re.fullmatch(r"cp(\d)(\d+)", tag.interpreter)
                     if platform and python and Version(f"{python[1]}.{python[2]}") >= OLDEST_PYTHON:
                         found[name][distribution][platform][f"{python[1]}.{python[2]}"] = package.size or 0
@@ -67,10 +67,6 @@ def store(entries: list[dict[str, Any]]) -> None:
     catalogue.INDEX.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
     catalogue.releases.cache_clear()
     catalogue.lines.cache_clear()
-
-
-def _platform(tag: str) -> str | None:
-    return next((name for pattern, name in _PLATFORMS if re.fullmatch(pattern, tag)), None)
 
 
 def _describe(wheels: Wheels) -> dict[str, Any]:

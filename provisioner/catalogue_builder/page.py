@@ -31,22 +31,13 @@ def text() -> str:
     page = Template(source, trim_blocks=True)
     rendered: str = page.render(
         releases=catalogue.releases(), lines=catalogue.lines(), packages=_PACKAGES, cuda=cuda, pins=pins,
-        platforms=_platforms, results=_results, works=_works, remarks=_remarks,
+        platforms=_PLATFORMS, results=_results, remarks=_remarks,
     )  # fmt: skip
     return rendered
 
 
-def _platforms(release: Release) -> str:
-    return ", ".join(_PLATFORMS[name] for name in _PLATFORMS if name in release.platforms)
-
-
 def _results(release: Release) -> list[Result]:
     return [result for python in release.pythons if (result := release.result(python)) is not None]
-
-
-def _works(release: Release) -> str:
-    results = _results(release)
-    return "not tried" if not results else "all" if all(result.ok for result in results) else "partly"
 
 
 def _remarks(release: Release) -> str:

@@ -4,8 +4,7 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -60,7 +59,10 @@ def verify(release: Release, python: str, say: Callable[[str], None]) -> Result:
     seconds: dict[str, float] = {}
     packages: dict[str, str] = {}
     size = 0
-    with _own_folders():
+    # A data folder and a Jupyter of its own; both are deleted afterwards.
+    with tempfile.TemporaryDirectory(prefix="catalogue_builder-") as folder, patch.dict(os.environ):
+        os.environ["TFKERNELS_HOME"] = f"{folder}/home"
+        os.environ["JUPYTER_DATA_DIR"] = os.environ["JUPYTER_PATH"] = f"{folder}/jupyter"
         started = time.monotonic()
         try:
             made = install.install(InstallRequest(release.version, user=True, python=python))
@@ -88,16 +90,6 @@ def verify(release: Release, python: str, say: Callable[[str], None]) -> Result:
         size=size,
         seconds=seconds,
     )
-
-
-@contextmanager
-def _own_folders() -> Iterator[None]:
-    """A data folder and a Jupyter of their own; both are deleted afterwards."""
-    with tempfile.TemporaryDirectory(prefix="catalogue_builder-") as folder:
-        jupyter = f"{folder}/jupyter"
-        variables = {"TFKERNELS_HOME": f"{folder}/home", "JUPYTER_DATA_DIR": jupyter, "JUPYTER_PATH": jupyter}
-        with patch.dict(os.environ, variables):
-            yield
 
 
 def _outcome(check: Callable[[Installed], None], made: Installed) -> str:

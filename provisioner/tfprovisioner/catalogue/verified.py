@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from packaging.version import Version
+
 _FILE = Path(__file__).parent / "data" / "results.json"
 
 ABSENT = "not in this release"
@@ -57,11 +59,7 @@ def read() -> dict[tuple[str, str], Result]:
 def store(result: Result) -> None:
     """Adds a result, in place of an older one of the same release and Python."""
     known = {**read(), (result.version, result.python): result}
-    ordered = sorted(known.values(), key=lambda result: [_numbers(result.version), _numbers(result.python)])
+    ordered = sorted(known.values(), key=lambda result: (Version(result.version), Version(result.python)))
     lines = ",\n".join(f" {json.dumps(asdict(entry))}" for entry in ordered)
     _FILE.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
     read.cache_clear()
-
-
-def _numbers(version: str) -> list[int]:
-    return [int(part) for part in version.replace("post", "").split(".")]

@@ -34,15 +34,6 @@ def activation(prefix: Path) -> Activation:
     if not search.is_environment(prefix):
         return Activation({}, ())
     before = env_vars.cleaned(os.environ)
-    after = _run_scripts(prefix, before)
-    old_path = before.get("PATH", "").split(os.pathsep)
-    path = [folder for folder in after.get("PATH", "").split(os.pathsep) if folder not in old_path]
-    changed = {name: value for name, value in after.items() if before.get(name) != value and name not in _OF_THE_SHELL}
-    # An environment without a name is called by its path.
-    return Activation({**changed, "CONDA_DEFAULT_ENV": str(prefix)}, tuple(path))
-
-
-def _run_scripts(prefix: Path, before: dict[str, str]) -> dict[str, str]:
     variables = {**before, **_recorded_variables(prefix), "CONDA_PREFIX": str(prefix), "CONDA_SHLVL": "1"}
     variables["PATH"] = os.pathsep.join([str(prefix / "bin"), *filter(None, [before.get("PATH")])])
     sourced = [f". {shlex.quote(str(path))}" for path in sorted((prefix / "etc/conda/activate.d").glob("*.sh"))]
@@ -56,7 +47,12 @@ def _run_scripts(prefix: Path, before: dict[str, str]) -> dict[str, str]:
     except (OSError, subprocess.SubprocessError) as error:
         raise BrokenEnvironment(f"the scripts that activate {prefix} do not end well: {error}") from None
     pairs = (part.partition("=") for part in os.fsdecode(done.stdout).split("\0") if part)
-    return {name: value for name, _, value in pairs}
+    after = {name: value for name, _, value in pairs}
+    old_path = before.get("PATH", "").split(os.pathsep)
+    path = [folder for folder in after.get("PATH", "").split(os.pathsep) if folder not in old_path]
+    changed = {name: value for name, value in after.items() if before.get(name) != value and name not in _OF_THE_SHELL}
+    # An environment without a name is called by its path.
+    return Activation({**changed, "CONDA_DEFAULT_ENV": str(prefix)}, tuple(path))
 
 
 def _recorded_variables(prefix: Path) -> dict[str, str]:

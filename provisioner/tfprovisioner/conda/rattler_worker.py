@@ -76,18 +76,17 @@ async def _what_is_there(
 ) -> tuple[list[str], list[str]]:
     """The versions of TensorFlow in the channels, and the Pythons that the requested one was built for."""
     found = await gateway.query(sources, [rattler.Subdir.current(), "noarch"], ["tensorflow"], recursive=False)
-    records = [record for channel in found for record in channel]
-    builds = [record for record in records if fnmatch.fnmatch(str(record.version), version)]
-    minors = {minor for record in builds for minor in _minors(record)}
-    numbers = sorted({str(record.version) for record in records}, key=rattler.Version)
-    return numbers, sorted(minors, key=rattler.Version)
-
-
-def _minors(record: Any) -> list[str]:
-    """The Python that a build is for, by its requirements or its build string."""
-    required = [re.match(r"python(?:_abi)? (?:>=)?(\d\.\d+)", depends) for depends in map(str, record.depends)]
-    from_build = re.search(r"py(\d)(\d+)", str(record.build))
-    return [match[1] for match in required if match] or ([f"{from_build[1]}.{from_build[2]}"] if from_build else [])
+    versions: set[str] = set()
+    minors: set[str] = set()
+    for record in (record for channel in found for record in channel):
+        versions.add(str(record.version))
+        if fnmatch.fnmatch(str(record.version), version):
+            # The Python that a build is for is in its requirements, or in its build string.
+            required = [re.match(r"python(?:_abi)? (?:>=)?(\d\.\d+)", depends) for depends in map(str, record.depends)]
+            from_build = re.search(r"py(\d)(\d+)", str(record.build))
+            named = [f"{from_build[1]}.{from_build[2]}"] if from_build else []
+            minors.update([match[1] for match in required if match] or named)
+    return sorted(versions, key=rattler.Version), sorted(minors, key=rattler.Version)
 
 
 def _check(record: Any) -> None:
@@ -113,11 +112,10 @@ class _Reporter(rattler.InstallerReporter):
     def __init__(self) -> None:
         self._sizes: dict[int, int] = {}
         self._said = 0.0
-        self._count = 0
 
     def on_download_start(self, cache_entry: int) -> int:  # noqa: ARG002
-        self._count += 1
-        return self._count
+        self._sizes[len(self._sizes)] = 0
+        return len(self._sizes) - 1
 
     def on_download_progress(self, download_idx: int, progress: int, total: int | None) -> None:  # noqa: ARG002
         self._sizes[download_idx] = progress

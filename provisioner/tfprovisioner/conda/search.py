@@ -1,5 +1,6 @@
 """Where a user has conda environments; nothing is started to find them."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -11,8 +12,11 @@ def environments() -> list[Path]:
     """The conda environments of this user and the bases they come from, each once."""
     home, variables = Path.home(), {name: value for name, value in os.environ.items() if value}
     active = [Path(variables[name]) for name in _PREFIXES if name in variables]
+    listed = ""  # by conda itself: every environment that it made, wherever
+    with contextlib.suppress(OSError):
+        listed = (home / ".conda" / "environments.txt").read_text(encoding="utf-8", errors="replace")
     bases = [
-        *_listed(),
+        *(Path(line.strip()) for line in listed.splitlines() if line.strip()),
         *active,
         *(prefix.parent.parent for prefix in active if prefix.parent.name == "envs"),
         *(Path(variables[name]).parent.parent for name in ("CONDA_EXE", "MAMBA_EXE") if name in variables),
@@ -43,12 +47,3 @@ def folders(parent: Path) -> list[Path]:
         return sorted(path for path in parent.iterdir() if path.is_dir())
     except OSError:
         return []
-
-
-def _listed() -> list[Path]:
-    """The list that conda itself keeps: every environment that it made, wherever."""
-    try:
-        text = (Path.home() / ".conda" / "environments.txt").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return []
-    return [Path(line.strip()) for line in text.splitlines() if line.strip()]

@@ -54,7 +54,16 @@ def fill(prefix: Path, request: PackageRequest, program: str | None, report: Rep
         install(prefix, request, report)
     else:
         user_conda.install(own, prefix, request, report)
-    _write_explicit(prefix)
+    if not search.is_environment(prefix):
+        raise BuildFailed(f"Nothing was installed into {prefix}, though nothing failed either.")
+    # Passwords and tokens of channels are in what conda's programs write down.
+    for path in (*prefix.glob("conda-meta/*.json"), prefix / "conda-meta" / "history"):
+        text = path.read_text(encoding="utf-8")
+        if cleaned(text) != text:
+            path.write_text(cleaned(text), encoding="utf-8")
+    described = records(prefix)
+    lines = [f"{channels.public(record['url'])}#{record.get('sha256') or record.get('md5')}" for record in described]
+    (prefix / EXPLICIT).write_text("\n".join(["@EXPLICIT", *lines, ""]), encoding="utf-8")
 
 
 def install(prefix: Path, request: PackageRequest, report: Reporter) -> None:
@@ -74,12 +83,11 @@ def install(prefix: Path, request: PackageRequest, report: Reporter) -> None:
         if event["event"] == "lacks":
             version, python = request.tensorflow or ("", "")
             there, pythons = event["versions"][-6:], event["pythons"]
-            raise PackageNotInChannels(
-                f"{names}: tensorflow {version} is there for Python {', '.join(pythons)} (--python takes one), not for "
-                f"{python}"
-                if pythons
-                else f"{names}: no tensorflow {version}; there is {', '.join(there) or 'none at all'}"
-            )
+            missing = f"no tensorflow {version}; there is {', '.join(there) or 'none at all'}"
+            if pythons:
+                others = ", ".join(pythons)
+                missing = f"tensorflow {version} is there for Python {others} (--python takes one), not for {python}"
+            raise PackageNotInChannels(f"{names}: {missing}")
         if event["event"] == "solved":
             report.step(f"fetching and linking {event['packages']} conda packages, {event['bytes'] / 1e6:,.0f} MB")
             report.fetched(0, event["bytes"])
@@ -126,17 +134,3 @@ def listed(prefix: Path) -> dict[str, str]:
     files = (line.partition("#")[0].rpartition("/")[2] for line in lines if not line.startswith("@"))
     parts = (file.rsplit("-", 2) for file in files)
     return {name: version for name, version, _ in parts}
-
-
-def _write_explicit(prefix: Path) -> None:
-    if not search.is_environment(prefix):
-        raise BuildFailed(f"Nothing was installed into {prefix}, though nothing failed either.")
-    # Passwords and tokens of channels are in what conda's programs write down.
-    for path in (*prefix.glob("conda-meta/*.json"), prefix / "conda-meta" / "history"):
-        text = path.read_text(encoding="utf-8")
-        if cleaned(text) != text:
-            path.write_text(cleaned(text), encoding="utf-8")
-    lines = [
-        f"{channels.public(record['url'])}#{record.get('sha256') or record.get('md5')}" for record in records(prefix)
-    ]
-    (prefix / EXPLICIT).write_text("\n".join(["@EXPLICIT", *lines, ""]), encoding="utf-8")

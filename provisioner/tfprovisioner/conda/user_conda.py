@@ -14,14 +14,8 @@ from tfprovisioner.progress import Reporter
 from tfprovisioner.system import subprocesses, uv
 from tfprovisioner.system.redact import redacted
 
-_NAMES = {
-    # A key of `info --json`: the program. Other programs call themselves conda, too.
-    "micromamba version": "micromamba",
-    "mamba version": "mamba",
-    "mamba_version": "mamba",
-    "libmamba version": "mamba",
-    "conda_version": "conda",
-}
+_VERSIONS = ("micromamba version", "mamba version", "mamba_version", "libmamba version", "conda_version")
+"""Keys of ``info --json`` that begin with the program's name. Other programs call themselves conda, too."""
 
 _ABSENT = r"PackagesNotFound|not available from current channels|nothing provides requested|does not exist|not found"
 
@@ -47,13 +41,13 @@ def identity(program: Path) -> str:
             stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=60, check=False,
         )  # fmt: skip
         facts = json.loads(done.stdout)
-        key = next(key for key in _NAMES if key in facts)
+        key = next(key for key in _VERSIONS if key in facts)
     except (OSError, subprocess.TimeoutExpired, ValueError, TypeError, StopIteration):
         raise BuildFailed(
             f"{program} is neither conda, mamba nor micromamba: it does not answer `info --json` as they do. Correct "
             f"--conda-exe, or omit it: tfkernels needs no conda."
         ) from None
-    return f"{_NAMES[key]} {facts[key]}"
+    return f"{re.split('[ _]', key)[0].removeprefix('lib')} {facts[key]}"
 
 
 def install(program: Path, prefix: Path, request: PackageRequest, report: Reporter) -> None:
@@ -73,11 +67,11 @@ def install(program: Path, prefix: Path, request: PackageRequest, report: Report
     output = ""
     # TensorFlow asks for the bounded packages anyway, so that installing them changes nothing else.
     for bounds in dict.fromkeys([request.bounds, ()]):
+        shutil.rmtree(prefix, ignore_errors=True)  # some do not want even an empty folder, others leave half a one
         with subprocesses.started([*command, *bounds], env=variables, stderr=subprocess.STDOUT) as process:
             output, _ = process.communicate()
         if process.returncode == 0 and search.is_environment(prefix):
             return
-        shutil.rmtree(prefix, ignore_errors=True)
     if request.tensorflow is not None and re.search(_ABSENT, output) and "tensorflow" in output:
         raise PackageNotInChannels(f"{names}: no tensorflow {' for '.join(request.tensorflow)}")
     tail = redacted("\n".join(output.strip().splitlines()[-12:]))

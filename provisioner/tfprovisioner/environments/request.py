@@ -212,8 +212,7 @@ def made_by(described: Mapping[str, Any]) -> InstallRequest | None:
     try:
         return InstallRequest.from_json(described["order"])
     except (KeyError, TypeError):  # written before requests were kept, or by somebody else
-        known = ("backend", "gpu", "devices", "extras")
-        parts = {name: described[name] for name in known if name in described}
+        parts = {name: described[name] for name in {"backend", "gpu", "devices", "extras"} & described.keys()}
         return InstallRequest.from_json({"release": described.get("release", ""), **parts})
 
 
@@ -223,15 +222,11 @@ class AddRequest:
 
     path: str
     """The environment's folder, absolute."""
-    name: str
+    kernel: str
+    """The name that the kernel gets."""
     user: bool = False
-
-    @property
-    def kernel(self) -> str:
-        """The name that the kernel gets."""
-        return self.name
 
     @property
     def command(self) -> str:
         """The command that makes this kernel again."""
-        return shlex.join(["tfkernels", "add", self.path, "--name", self.name, *(["--user"] if self.user else [])])
+        return shlex.join(["tfkernels", "add", self.path, "--name", self.kernel, *(["--user"] if self.user else [])])

@@ -37,14 +37,12 @@ def lock(request: InstallRequest, interpreter: Interpreter, python: Path, folder
         return verified
     asked, limits = divided(sorted(request.extras))
     options = ["--python", str(python), *only_wheels(release)]
-    versions: dict[str, str] = {}
     if verified is None:
         requirements, constraints = list(release.requirements), list(release.constraints)
         if request.gpu:
             others = [requirement for requirement in requirements if not requirement.startswith("tensorflow")]
             requirements = [*cuda.requirements(release), *others]
-        if request.extras:
-            versions = _published(requirements, options, version)
+        versions = _published(requirements, options, version) if request.extras else {}
     else:
         versions = pinned(verified, version)
         replaced = _replaced([*asked, *limits], versions, release, version)

@@ -126,12 +126,6 @@ def check(release: Release, conda: bool) -> None:
         )
 
 
-def libraries(environment: Path) -> tuple[Path, ...]:
-    """The folders of an environment with CUDA's shared libraries."""
-    of_conda = {library.parent for library in environment.glob("lib/libcudart.so*")}
-    return (*sorted(environment.glob("lib/python*/site-packages/nvidia/*/lib")), *of_conda)
-
-
 def variables(environment: Path | None, devices: str | None) -> dict[str, str]:
     """The variables that a kernel is started with, for CUDA's libraries in an environment and for its GPUs (``0,1``).
 
@@ -139,15 +133,15 @@ def variables(environment: Path | None, devices: str | None) -> dict[str, str]:
     """
     found = {}
     if environment is not None:
-        found["LD_LIBRARY_PATH"] = ":".join(str(folder) for folder in libraries(environment))
+        of_conda = {library.parent for library in environment.glob("lib/libcudart.so*")}
+        libraries = (*sorted(environment.glob("lib/python*/site-packages/nvidia/*/lib")), *of_conda)
+        found["LD_LIBRARY_PATH"] = ":".join(map(str, libraries))
         for compiler in _compilers(environment):
             found["TFKERNELS_KERNEL_CUDA"] = str(compiler)
     if devices not in (None, "all"):
         # CUDA's own order is by speed; everybody counts as nvidia-smi does.
-        found |= {
-            "CUDA_VISIBLE_DEVICES": "-1" if devices == "none" else str(devices),
-            "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
-        }
+        found["CUDA_VISIBLE_DEVICES"] = "-1" if devices == "none" else str(devices)
+        found["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
     return found
 
 

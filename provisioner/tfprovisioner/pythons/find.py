@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -15,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 from findpython.providers import ALL_PROVIDERS
 
 from tfkernels import env_vars
@@ -99,33 +99,30 @@ _searching = threading.Lock()
 
 @functools.cache
 def _search(minor: str | None = None) -> tuple[Python, ...]:
-    asked = [path for path in _candidates() if minor is None or _minor_in_name(path) in (None, minor)]
+    # The version may be in the name of the program that a path leads to.
+    named = {path: re.fullmatch(r"python(\d\.\d+)", path.resolve().name) for path in _candidates()}
+    asked = [path for path, name in named.items() if minor is None or name is None or name[1] == minor]
     with ThreadPoolExecutor(max_workers=2 * (os.cpu_count() or 1)) as threads:
         answers = list(threads.map(_answer, asked))
     found = {answer.path: answer for answer in answers if answer is not None and answer.objection() is None}
     return tuple(sorted(found.values(), key=_rank))
 
 
-def _minor_in_name(path: Path) -> str | None:
-    """The version in the name of the program that a path leads to, or ``None``."""
-    named = re.fullmatch(r"python(\d\.\d+)", path.resolve().name)
-    return named[1] if named else None
-
-
 class NoAnswer(Exception):
     """Why a script in a Python gave no answer. The last line says most."""
 
 
-def answer(python: Path, options: Sequence[str], variables: Mapping[str, str], timeout: float) -> Any:
-    """The JSON in the line ``tfkernels-answer …`` of a script. ``options`` end with the script. Raises ``NoAnswer``."""
+def answer(python: Path, arguments: Sequence[str], variables: Mapping[str, str], timeout: float) -> Any:
+    """The JSON in the line ``tfkernels-answer …`` of a script. ``arguments`` end with it. Raises ``NoAnswer``."""
     # -I: what lies in the current folder (a random.py, say) is not part of the environment
-    command = [python, "-I", *options]
+    command = [python, "-I", *arguments]
     try:
-        with subprocesses.started(command, env=variables, stderr=subprocess.PIPE) as process:
+        options = {"env": variables, "stderr": subprocess.PIPE, "start_new_session": True}
+        with subprocesses.started(command, **options) as process:
             try:
                 output, complaints = process.communicate(timeout=timeout)
             except subprocess.TimeoutExpired:
-                _end(process)
+                os.killpg(process.pid, signal.SIGKILL)  # the children of a shim, too: they keep the pipe open
                 raise NoAnswer(f"it did not answer within {timeout:.0f} s") from None
     except OSError as error:
         raise NoAnswer(f"it cannot be started: {error.strerror}") from None
@@ -150,18 +147,6 @@ def ask(path: Path, site: bool = False, timeout: float | None = None) -> Python:
     if not os.path.isfile(python.path):
         raise NoInterpreter(f"{path} is not a Python that works: it says that it is {python.path}.")
     return python
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    """Ends a shim and its children: they would keep the pipe open, and us waiting."""
-    try:
-        children = psutil.Process(process.pid).children(recursive=True)
-    except psutil.Error:
-        children = []
-    process.kill()
-    for child in children:
-        with contextlib.suppress(psutil.Error):
-            child.kill()
 
 
 @functools.cache
