@@ -18,12 +18,14 @@ from tfkernels.client.kernel import Kernel
 from tfprovisioner.catalogue import releases
 from tfprovisioner.conda import rattler_folder, solve
 from tfprovisioner.conda.channels import PackageRequest
+from tfprovisioner.environments import store
 from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import BuildFailed
 from tfprovisioner.kernelspecs import doctor, gc, install, listing
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons import find as survey
 from tfprovisioner.pythons import from_conda as pythons
+from tfprovisioner.system import locking
 
 
 @pytest.fixture
@@ -96,6 +98,7 @@ def test_gc_says_before_what_it_removes(
 
 _FETCH = """
 from tfprovisioner.pythons import from_conda as pythons
+from tfprovisioner.system import locking
 from tfprovisioner.progress import Reporter
 with pythons.ensured("3.7", (), None, Reporter("test")) as python:
     print(python)
@@ -162,11 +165,18 @@ def test_half_deleted_py_rattler_is_installed_again(
         failing.setattr(shutil, "rmtree", _refuse)
         (item,) = [item for item in gc.collect() if "py-rattler" in item.path]
     assert item.stays == "Permission denied (rattler)"
-    assert not folder.exists(), "it would be taken for a complete one"
-    assert rattler_folder.ensured(Reporter("test")) == folder
-    assert (folder / "rattler").is_dir()
+    assert rattler_folder.current() is None, "it would be taken for a complete one"
+    assert (rattler_folder.ensured(Reporter("test")) / "rattler").is_dir()
     assert not [item for item in gc.collect() if item.stays]
     assert list(rattler_folder.root().iterdir()) == [], "what was left is deleted the next time"
+
+
+def test_gc_keeps_py_rattler_for_a_build_that_has_just_begun(server: Server, place: Path) -> None:
+    name = "tensorflow-1.15.5-py3.7-0123456789ab"
+    folder = rattler_folder.ensured(Reporter("test"))
+    with locking.held(name, lambda: None), store.FOLDERS.built(name):
+        assert gc.collect() == []
+    assert str(folder) in {item.path for item in gc.collect()}
 
 
 def _refuse(path: Path, ignore_errors: bool = False) -> None:

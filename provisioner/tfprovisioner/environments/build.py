@@ -1,7 +1,6 @@
 """Building an environment: whole, or nothing."""
 
 import os
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,9 @@ from tfprovisioner.environments.store import Environment
 from tfprovisioner.errors import BrokenEnvironment, BuildFailed, NoWheels
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons.choose import Interpreter
-from tfprovisioner.system import files, locking
+from tfprovisioner.system import locking
+
+_WAITING = "waiting for another tfkernels that builds the same environment"
 
 
 @contextmanager
@@ -42,7 +43,15 @@ def ensured(request: InstallRequest, report: Reporter) -> Iterator[tuple[Environ
             report.step(f"asking the package index for TensorFlow {release.version}")
             resolve.require_published(release, interpreter.minor)
         recipe = Recipe.of(request, interpreter.minor)
-    with _locked(recipe, report):
+    try:
+        store.root().mkdir(parents=True, exist_ok=True)
+        Path(locking.lock(recipe.name).lock_file).touch()  # where only reading is allowed, all folders may be there
+    except OSError as error:
+        raise BuildFailed(
+            f"The data folder {store.root().parent} cannot be written: {error.strerror}. Choose another one "
+            f"with the variable TFKERNELS_HOME."
+        ) from error
+    with locking.held(recipe.name, lambda: report.step(_WAITING)):
         existing = store.current(recipe)
         if existing is not None and existing.problem() is None and not request.rebuild:
             yield existing, False
@@ -53,47 +62,26 @@ def ensured(request: InstallRequest, report: Reporter) -> Iterator[tuple[Environ
         yield _build(request, recipe, interpreter, report), True
 
 
-@contextmanager
-def _locked(recipe: Recipe, report: Reporter) -> Iterator[None]:
+def _build(request: InstallRequest, recipe: Recipe, interpreter: Interpreter, report: Reporter) -> Environment:
     try:
-        store.root().mkdir(parents=True, exist_ok=True)
-        Path(locking.lock(recipe.name).lock_file).touch()  # where only reading is allowed, all folders may be there
+        with store.FOLDERS.built(recipe.name) as folder:
+            fetched = BACKENDS[recipe.backend](request, interpreter, folder, report)
+            if not verify.import_check_mark(recipe).exists():
+                bytecode.take_over(folder, recipe)
+            environment = Environment(
+                folder=folder,
+                recipe=recipe,
+                python_version=verify.check(request, recipe, folder, fetched, report),
+                base_python=os.path.realpath(folder / "bin" / "python"),
+                built=datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+                size=store.size(folder),
+            )
+            environment.save()
+    except BrokenEnvironment as error:
+        raise BuildFailed(f"The environment was built but does not work, so it was deleted: {error}") from error
     except OSError as error:
         raise BuildFailed(
-            f"The data folder {store.root().parent} cannot be written: {error.strerror}. Choose another one "
-            f"with the variable TFKERNELS_HOME."
+            f"The environment could not be written to {store.root()}: {error.strerror}. Nothing was changed. Free some "
+            f"space, or choose another place with TFKERNELS_HOME."
         ) from error
-    with locking.held(
-        recipe.name, lambda: report.step("waiting for another tfkernels that builds the same environment")
-    ):
-        yield
-
-
-def _build(request: InstallRequest, recipe: Recipe, interpreter: Interpreter, report: Reporter) -> Environment:
-    folder = store.new_folder(recipe)
-    try:
-        fetched = BACKENDS[recipe.backend](request, interpreter, folder, report)
-        if not verify.needs_import_check(recipe):
-            bytecode.take_over(folder, recipe)
-        environment = Environment(
-            folder=folder,
-            recipe=recipe,
-            python_version=verify.check(request, recipe, folder, fetched, report),
-            base_python=os.path.realpath(folder / "bin" / "python"),
-            built=datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
-            size=store.size(folder),
-        )
-        # The record is one small file, and would survive a power cut that its environment's files do not.
-        files.flush(folder)
-        environment.save()
-    except BaseException as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        if isinstance(error, BrokenEnvironment):
-            raise BuildFailed(f"The environment was built but does not work, so it was deleted: {error}") from error
-        if isinstance(error, OSError):
-            raise BuildFailed(
-                f"The environment could not be written to {folder.parent}: {error.strerror}. Nothing was changed. Free "
-                f"some space, or choose another place with TFKERNELS_HOME."
-            ) from error
-        raise
     return environment

@@ -1,5 +1,6 @@
 """The packages of an environment, read from its files; nothing is started."""
 
+import contextlib
 import csv
 import os
 import re
@@ -74,24 +75,23 @@ def found_in(sites: Iterable[Path]) -> dict[str, Package]:
     Only names of files are read, which is fast enough to look into all environments of a machine.
     """
     packages: dict[str, Package] = {}
-    for path in (path for site in sites for path in _entries(site)):
-        named = re.fullmatch(r"(.+?)-([^-]+)(-py[\d.]+)?\.(dist|egg)-info", path.name)
-        if named:
-            name = canonicalize_name(named[1])
-            packages.setdefault(name, Package(name, named[2], path))
+    for site in sites:
+        with contextlib.suppress(OSError):  # an archive on sys.path, or a folder of somebody else's
+            for path in sorted(site.iterdir()):
+                if named := re.fullmatch(r"(.+?)-([^-]+)(-py[\d.]+)?\.(dist|egg)-info", path.name):
+                    name = canonicalize_name(named[1])
+                    packages.setdefault(name, Package(name, named[2], path))
     return packages
+
+
+def damage(folder: Path) -> list[str]:
+    """The files of an environment that are missing or changed."""
+    return [file for package in installed(folder).values() for file in package.damage()]
 
 
 def tensorflow_of(packages: Mapping[str, Package]) -> Package | None:
     """The distribution that brings TensorFlow."""
     return next((packages[name] for name in TENSORFLOWS if name in packages), None)
-
-
-def _entries(site: Path) -> list[Path]:
-    try:
-        return sorted(site.iterdir())
-    except OSError:
-        return []  # an archive on sys.path, or a folder of somebody else's
 
 
 def _text(path: Path) -> str:

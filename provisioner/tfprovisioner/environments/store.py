@@ -4,20 +4,20 @@ import contextlib
 import json
 import os
 import re
-import secrets
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from tfprovisioner.environments.request import InstallRequest, Recipe
-from tfprovisioner.system import data_dir
+from tfprovisioner.system import built_folders
+from tfprovisioner.system.built_folders import BuiltFolders
 from tfprovisioner.system.files import replace_text
 
-_RECORD = "environment.json"
 _KERNELS = "kernels.json"
+
+FOLDERS = BuiltFolders("environments", "environment.json")
+
+root, delete, runs = FOLDERS.root, FOLDERS.delete, built_folders.runs
 
 
 @dataclass(frozen=True)
@@ -57,24 +57,21 @@ class Environment:
         """Writes the record, atomically. From then on the environment exists."""
         content = asdict(self)
         del content["folder"]
-        replace_text(self.folder / _RECORD, json.dumps(content, indent=1))
+        FOLDERS.complete(self.folder, content)
 
 
 def load(folder: Path) -> Environment | None:
     """The environment in ``folder``, or ``None`` if there is none or it is incomplete."""
     try:
-        content: dict[str, Any] = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
+        content: dict[str, Any] = json.loads((folder / FOLDERS.record).read_text(encoding="utf-8"))
         return Environment(folder=folder, recipe=Recipe.from_json(content.pop("recipe")), **content)
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
 
-root = data_dir.environments
-
-
 def current(recipe: Recipe) -> Environment | None:
     """The environment of a recipe that new kernels should use: the one built last."""
-    found = [environment for folder in folders(recipe) if (environment := load(folder)) is not None]
+    found = [environment for folder in FOLDERS.every(recipe.name) if (environment := load(folder)) is not None]
     return max(found, key=lambda environment: environment.built, default=None)
 
 
@@ -87,47 +84,23 @@ def whole(request: InstallRequest) -> Environment | None:
     return None
 
 
-def new_folder(recipe: Recipe) -> Path:
-    """A folder that nothing has used before: programs of a killed build may still write to theirs."""
-    return root() / f"{recipe.name}.build-{secrets.token_hex(3)}"
-
-
 def sweep(recipe: Recipe, keep: Path | None) -> None:
     """Deletes a recipe's other environments than ``keep`` that no kernel points to and nothing runs from.
 
     Call it with the recipe's lock held, and after the kernels point to ``keep``.
     """
-    for folder in folders(recipe):
-        if folder != keep and not kernels_of(folder) and not runs(folder):
-            with contextlib.suppress(OSError):  # the next sweep may have more luck
-                delete(folder)
-
-
-def runs(folder: Path) -> bool:
-    """Whether a process runs from an environment, or has it activated.
-
-    Of other users' processes only the command line can be read.
-    """
-    return any(_works_in(process.info, folder) for process in psutil.process_iter(["cmdline", "exe", "environ"]))
-
-
-def _works_in(process: dict[str, Any], folder: Path) -> bool:
-    # Most environments' Python is a link: the executable is elsewhere, and the command line names the link.
-    programs = [*(process["cmdline"] or [])[:1], process["exe"] or ""]
-    # Any program of the system may run there. A shell may have changed PATH; conda's have no VIRTUAL_ENV.
-    variables = process["environ"] or {}
-    active = [variables.get("VIRTUAL_ENV", ""), *variables.get("PATH", "").split(os.pathsep)]
-    return any(f"{path}{os.sep}".startswith(f"{folder}{os.sep}") for path in [*programs, *active])
-
-
-def folders(recipe: Recipe) -> list[Path]:
-    """All folders of a recipe, whole or not."""
-    return sorted(root().glob(f"{recipe.name}.build-*"))
+    FOLDERS.sweep(recipe.name, keep, lambda folder: kernels_of(folder) or runs(folder))
 
 
 def kernels_of(folder: Path) -> list[Path]:
     """The kernelspec folders, of any Jupyter environment, that point to an environment."""
-    return [path for path in noted_kernels(folder) if _points_to(path, folder)]
+    found = []
+    for path in noted_kernels(folder):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            spec = json.loads((path / "kernel.json").read_text(encoding="utf-8"))
+            if spec["metadata"]["tfkernels"]["environment"] == str(folder):
+                found.append(path)
+    return found
 
 
 def noted_kernels(folder: Path) -> list[Path]:
@@ -136,14 +109,6 @@ def noted_kernels(folder: Path) -> list[Path]:
         return [Path(path) for path in json.loads((folder / _KERNELS).read_text(encoding="utf-8"))]
     except (OSError, ValueError, TypeError):
         return []
-
-
-def _points_to(kernelspec: Path, folder: Path) -> bool:
-    try:
-        spec = json.loads((kernelspec / "kernel.json").read_text(encoding="utf-8"))
-        return bool(spec["metadata"]["tfkernels"]["environment"] == str(folder))
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
 
 
 def note_kernel(folder: Path, kernelspec: Path) -> None:
@@ -157,9 +122,3 @@ def size(folder: Path, shared: bool = True) -> int:
     files = (os.path.join(parent, name) for parent, _, names in os.walk(folder) for name in names)
     found = (os.lstat(path) for path in files)
     return sum(file.st_size for file in found if shared or file.st_nlink == 1)
-
-
-def delete(folder: Path) -> None:
-    """Deletes an environment, the record first, so that it never looks whole. Raises ``OSError``."""
-    (folder / _RECORD).unlink(missing_ok=True)
-    shutil.rmtree(folder)

@@ -27,9 +27,6 @@ from tfprovisioner.system import data_dir
 TIMEOUT = 300.0
 """Seconds. The first import of a fresh environment compiles some thousand files."""
 
-_CATALOGUE_CHECKS = ("import", "op", "kernel")
-"""The catalogue's checks that an import in a new environment would repeat."""
-
 _IMPORTING = """
 import json, platform, sys
 import ipykernel.ipkernel
@@ -82,12 +79,13 @@ def check(request: InstallRequest, recipe: Recipe, folder: Path, fetched: bool, 
     ``fetched``: the index had to be asked for some of its files.
     """
     python = folder / "bin" / "python"
-    if not fetched and not request.rebuild and not needs_import_check(recipe) and _is_verified(request, recipe, folder):
+    mark = import_check_mark(recipe)
+    if not fetched and not request.rebuild and not mark.exists() and _is_verified(request, recipe, folder):
         # TensorFlow's library that loads all its others
         for library in sorted(folder.glob("lib/python*/site-packages/tensorflow*/python/_pywrap_tensorflow*.so"))[:1]:
             report.step("checking: its files, TensorFlow's libraries")
             with ThreadPoolExecutor(1) as beside, contextlib.suppress(BrokenEnvironment):  # the import says more of it
-                comparing = beside.submit(_damage, folder)
+                comparing = beside.submit(installed.damage, folder)
                 version = load_library(python, library)
                 damage = comparing.result()
                 if not damage:
@@ -96,23 +94,19 @@ def check(request: InstallRequest, recipe: Recipe, folder: Path, fetched: bool, 
     report.step("checking: importing TensorFlow, running an op")
     require_import_check(recipe)  # an interrupt does not say that it would have passed
     version = probe(python).python
-    _import_check_mark(recipe).unlink(missing_ok=True)
+    mark.unlink(missing_ok=True)
     return version
 
 
 def require_import_check(recipe: Recipe) -> None:
     """Has environments of this release and Python imported, whatever the catalogue says, until one passes."""
     with contextlib.suppress(OSError):  # where nothing can be written, nothing can be installed
-        _import_check_mark(recipe).parent.mkdir(parents=True, exist_ok=True)
-        _import_check_mark(recipe).touch()
+        import_check_mark(recipe).parent.mkdir(parents=True, exist_ok=True)
+        import_check_mark(recipe).touch()
 
 
-def needs_import_check(recipe: Recipe) -> bool:
-    """Whether the last import of this release and Python failed, or was interrupted."""
-    return _import_check_mark(recipe).exists()
-
-
-def _import_check_mark(recipe: Recipe) -> Path:
+def import_check_mark(recipe: Recipe) -> Path:
+    """The file that is there if the last import of this release and Python failed, or was interrupted."""
     return data_dir.home() / "import-check" / f"{recipe.tensorflow}-py{recipe.python}"
 
 
@@ -122,13 +116,8 @@ def _is_verified(request: InstallRequest, recipe: Recipe, folder: Path) -> bool:
     result = release.result(recipe.python)
     if recipe.backend != "uv" or result is None or result.platform != releases.platform_name():
         return False
-    passed = all(result.checks.get(name) == "ok" for name in _CATALOGUE_CHECKS)
+    passed = all(result.checks.get(name) == "ok" for name in ("import", "op", "kernel"))
     return passed and (folder / LOCK).read_text(encoding="utf-8") == release.lock
-
-
-def _damage(folder: Path) -> list[str]:
-    """The files that do not have the size that they came with."""
-    return [file for package in installed.installed(folder).values() for file in package.damage()]
 
 
 def probe(python: Path, writing: bool = True) -> Findings:

@@ -92,12 +92,14 @@ def _pythons(gone: set[Path]) -> _Found:
 
 def _rattler(gone: set[Path]) -> _Found:
     """py-rattler, if no environment here was made by it, and its older versions."""
-    environments = [store.load(folder) for folder in store.root().glob("*") if folder not in gone]
-    building = None in environments or any(path not in gone for path in from_conda.root().glob("*.build-*"))
-    needed = building or any(found is not None and found.recipe.backend == "conda" for found in environments)
-    for folder in rattler_folder.unused(needed):
-        with suppress(TimeoutError), locking.lock(folder.name).acquire(timeout=0):
-            yield folder, "no environment here needs it", rattler_folder.delete
+    for path in rattler_folder.FOLDERS.every():
+        with suppress(TimeoutError), locking.lock(path.name).acquire(timeout=0):
+            # In the lock: who waits for it to use py-rattler has made the folder that is to be filled.
+            environments = [store.load(folder) for folder in store.root().glob("*") if folder not in gone]
+            building = None in environments or any(python not in gone for python in from_conda.FOLDERS.every())
+            needed = building or any(found is not None and found.recipe.backend == "conda" for found in environments)
+            if not needed or path != rattler_folder.current():
+                yield path, "no environment here needs it", rattler_folder.delete
 
 
 def _locks(gone: set[Path]) -> _Found:

@@ -153,7 +153,7 @@ def _carry_out(request: InstallRequest, report: Reporter) -> Installed:
 
 def _replace_older(environment: Environment) -> None:
     """Moves other kernels of the same recipe to the new environment, and deletes older environments."""
-    for older in store.folders(environment.recipe):
+    for older in store.FOLDERS.every(environment.recipe.name):
         if older != environment.folder:
             for folder in store.kernels_of(older):
                 write.repoint(folder, environment)

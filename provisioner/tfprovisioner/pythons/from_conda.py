@@ -5,28 +5,22 @@ import hashlib
 import json
 import os
 import platform
-import secrets
-import shutil
 import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-import psutil
 
 from tfprovisioner.conda import channels, solve
 from tfprovisioner.conda.channels import PackageRequest
 from tfprovisioner.errors import BuildFailed, NoInterpreter
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons import find
-from tfprovisioner.system import data_dir, files, locking, uv
+from tfprovisioner.system import data_dir, locking, uv
+from tfprovisioner.system.built_folders import BuiltFolders, runs
 
-_RECORD = "python.json"
-"""Written last: without it the Python in the folder is incomplete."""
+FOLDERS = BuiltFolders("pythons", "python.json")
 
-
-def root() -> Path:
-    return data_dir.home() / "pythons"
+root, delete = FOLDERS.root, FOLDERS.delete
 
 
 def available(version: str, asked: tuple[str, ...]) -> bool:
@@ -47,10 +41,8 @@ def ensured(version: str, asked: tuple[str, ...], program: str | None, report: R
         if folder is None:
             source = channels.shown(taken)
             report.note(f"no Python {version} was found, and uv has none to download: {source} brings it")
-            folder = _fetch(name, version, taken, program, report)
-            for older in root().glob(f"{name}.build-*"):
-                if older != folder and not _is_used(older):
-                    delete(older)
+            folder = _fetch(name, PackageRequest(taken, (f"python={version}",)), program, report)
+            FOLDERS.sweep(name, folder, _is_used)
         yield folder / "bin" / "python"
 
 
@@ -65,16 +57,10 @@ def sweep() -> list[Path]:
 
 def unused(without: Collection[Path] = ()) -> Iterator[Path]:
     """The folders that no environment uses, or only one of ``without``; each is locked until the next is asked for."""
-    for folder in sorted(root().glob("*.build-*")):
+    for folder in FOLDERS.every():
         with contextlib.suppress(TimeoutError), locking.lock(folder.name).acquire(timeout=0):
             if not _is_used(folder, without):
                 yield folder
-
-
-def delete(folder: Path) -> None:
-    """Deletes a Python, the record first, so that it never looks whole."""
-    (folder / _RECORD).unlink(missing_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _name(version: str, taken: tuple[str, ...]) -> str:
@@ -83,42 +69,27 @@ def _name(version: str, taken: tuple[str, ...]) -> str:
 
 
 def _current(name: str) -> Path | None:
-    whole = [
-        folder
-        for folder in root().glob(f"{name}.build-*")
-        if (folder / _RECORD).exists() and (folder / "bin" / "python").exists()
-    ]
-    return max(whole, key=lambda folder: (folder / _RECORD).stat().st_mtime, default=None)
+    folder = FOLDERS.newest(name)
+    return folder if folder and (folder / "bin" / "python").exists() else None
 
 
-def _fetch(name: str, version: str, taken: tuple[str, ...], program: str | None, report: Reporter) -> Path:
-    folder = root() / f"{name}.build-{secrets.token_hex(3)}"
+def _fetch(name: str, request: PackageRequest, program: str | None, report: Reporter) -> Path:
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        solve.fill(folder, PackageRequest(taken, (f"python={version}",)), program, report)
-        record = {
-            "version": find.ask(folder / "bin" / "python").version,
-            "channels": [channels.public(channel) for channel in taken],
-        }
-        files.flush(folder)
-        files.replace_text(folder / _RECORD, json.dumps(record))
-    except BaseException as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        if isinstance(error, NoInterpreter):
-            raise BuildFailed(f"The Python was fetched but does not work, so it was deleted: {error}") from error
-        raise
+        with FOLDERS.built(name) as folder:
+            solve.fill(folder, request, program, report)
+            FOLDERS.complete(folder, {"version": find.ask(folder / "bin" / "python").version})
+    except NoInterpreter as error:
+        raise BuildFailed(f"The Python was fetched but does not work, so it was deleted: {error}") from error
     return folder
 
 
 def _is_used(folder: Path, without: Collection[Path] = ()) -> bool:
     """Whether an environment, also an unfinished one, was made from it, or a program runs from it."""
     for configuration in data_dir.environments().glob("*/pyvenv.cfg"):
-        if configuration.parent in without:
-            continue
-        with contextlib.suppress(OSError):
-            lines = configuration.read_text(encoding="utf-8").splitlines()
-            homes = (line.partition("=")[2].strip() for line in lines if line.partition("=")[0].strip() == "home")
-            if any(Path(os.path.realpath(home)).is_relative_to(folder) for home in homes):
-                return True
-    programs = (process.info["exe"] for process in psutil.process_iter(["exe"]))
-    return any(program and Path(program).is_relative_to(folder) for program in programs)
+        if configuration.parent not in without:
+            with contextlib.suppress(OSError):
+                lines = configuration.read_text(encoding="utf-8").splitlines()
+                homes = (line.partition("=")[2].strip() for line in lines if line.partition("=")[0].strip() == "home")
+                if any(Path(os.path.realpath(home)).is_relative_to(folder) for home in homes):
+                    return True
+    return runs(folder)
