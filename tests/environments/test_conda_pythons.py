@@ -160,7 +160,7 @@ def test_py_rattler_is_installed_at_first_use(server: Server, place: Path, capfd
 def test_half_deleted_py_rattler_is_installed_again(
     server: Server, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = rattler_folder.ensured(Reporter("test"))
+    rattler_folder.ensured(Reporter("test"))
     with monkeypatch.context() as failing:
         failing.setattr(shutil, "rmtree", _refuse)
         (item,) = [item for item in gc.collect() if "py-rattler" in item.path]

@@ -58,7 +58,9 @@ def lock(request: InstallRequest, interpreter: Interpreter, python: Path, folder
             requirements += [f"{name} @ {_empty_wheel(scratch, name, pin).as_uri()}" for name, pin in siblings.items()]
             text = resolve([*requirements, *asked], [*constraints, *limits], overrides, options, folder, report.uv_says)
     except UvFailed as error:
-        if not asked or "No solution found" not in error.output:
+        words = " ".join(error.output.split())  # uv breaks its lines where it likes
+        # Nobody knows about a conflict if an index could not be asked.
+        if not asked or not re.search(r"No solution found(?!.*(could not be queried|network .*disabled))", words):
             raise
         raise BadRequirement(
             f"Cannot add {' and '.join(map(repr, asked))} to TensorFlow {release.version}: the packages that "
