@@ -16,8 +16,8 @@ import pytest
 
 import tfkernels
 from tfkernels.client.kernel import Kernel
+from tfkernels.transfer.encoder import Encoder
 from tfkernels.transfer.pool import shared
-from tfkernels.transfer.shared_memory.reader import ForwardedArrays
 
 SIZE = 1_000_000
 MAKE = f"__import__('numpy').arange({SIZE}, dtype='f4')"
@@ -57,7 +57,7 @@ def arrived(kernel: Kernel) -> np.ndarray:
 
 def found(array: np.ndarray) -> tuple[int, int] | None:
     """Where it lies, if it goes on without a copy."""
-    return ForwardedArrays(shared.address).find(array)
+    return Encoder(shared.address).forward(array)
 
 
 def test_forwarded_arrays_are_not_copied(kernels: tuple[Kernel, Kernel]) -> None:

@@ -20,8 +20,8 @@ import pytest
 from tests.support.memory import descriptors, limited, send
 from tfkernels.errors import ExchangeError, NotPortable
 from tfkernels.protocol import MESSAGE_FORMAT
-from tfkernels.transfer.decoder import join, unpack
-from tfkernels.transfer.encoder import ValueMessage
+from tfkernels.transfer.decoder import unpack
+from tfkernels.transfer.encoder import ValueMessage, join
 from tfkernels.transfer.shared_memory import limits, writer
 from tfkernels.transfer.shared_memory import segment as segments
 from tfkernels.transfer.shared_memory.reader import read

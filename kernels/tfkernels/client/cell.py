@@ -14,7 +14,7 @@ from tfkernels import log, protocol
 from tfkernels.errors import CellCancelled, CellTimeout, ExchangeError, RemoteError, RemoteInterrupt
 from tfkernels.output.relay import Relay
 from tfkernels.protocol import Message
-from tfkernels.transfer.decoder import check, join
+from tfkernels.transfer.encoder import join
 from tfkernels.transfer.pool import SegmentLease
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class Cell:
         self._dropped = False
         self._unpacking = threading.Lock()
         self._values: dict[str, Any] | None = None
-        descriptor = join(check(lease.descriptor) for lease in inputs) if inputs else None
+        descriptor = join(lease.descriptor for lease in inputs) if inputs else None
         expressions = dict(outputs or {})
         self._size_key = (self.kernel, *expressions.values())
         self._outputs = SegmentLease(_sizes.get(self._size_key, 0), self.kernel) if expressions else None
@@ -245,7 +245,7 @@ class Cell:
         if self._needs:
             exchange = self.request["metadata"]["tfkernels"]
             mine = [exchange["inputs"]] if exchange["inputs"] else []
-            exchange["inputs"] = join([*mine, *(check(need.memory().descriptor) for need in self._needs)])
+            exchange["inputs"] = join([*mine, *(need.memory().descriptor for need in self._needs)])
 
     def finish(self, reply: dict[str, Any] | None = None, failure: BaseException | None = None) -> None:
         """Ends the cell, with its reply or an error. The kernel does not use its memory any more."""
@@ -285,7 +285,7 @@ class Cell:
     def _accept_outputs(self) -> None:
         if self.failure is None and self._outputs is not None:
             try:
-                self._outputs.accept(check(self.reply.get("tfkernels")))
+                self._outputs.accept(self.reply.get("tfkernels"))
             except ExchangeError as error:
                 self.failure = error
                 return

@@ -13,29 +13,12 @@ from tfkernels import protocol
 from tfkernels.errors import ExchangeError
 from tfkernels.protocol import ALIGNMENT, HEADER_BYTES, MIN_VIEW_BYTES
 from tfkernels.transfer.dtypes import Array, decode_dtype
+from tfkernels.transfer.encoder import Descriptor, check
 from tfkernels.transfer.shared_memory.reader import read
 from tfkernels.transfer.types import registry
 
 Node = typing.Any
 Values = typing.Dict[str, typing.Any]
-Descriptor = typing.Dict[str, typing.Any]
-
-
-def join(descriptors: typing.Iterable[Descriptor]) -> Descriptor:
-    """The descriptor of the values of all."""
-    return {
-        "format": protocol.MESSAGE_FORMAT,
-        "parts": [part for descriptor in descriptors for part in descriptor["parts"]],
-    }
-
-
-def check(descriptor: typing.Optional[Descriptor]) -> Descriptor:
-    """The descriptor. Raises ``ExchangeError`` if there is none, or it is of another version of tfkernels."""
-    if descriptor is None:
-        raise ExchangeError("These packed values were closed. Pack them again.")
-    if descriptor.get("format") != protocol.MESSAGE_FORMAT:
-        raise ExchangeError.of_format(descriptor.get("format"), protocol.MESSAGE_FORMAT)
-    return descriptor
 
 
 @contextlib.contextmanager

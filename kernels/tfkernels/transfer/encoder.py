@@ -16,12 +16,14 @@ from tfkernels import protocol
 from tfkernels.errors import ExchangeError, NotPortable
 from tfkernels.protocol import ALIGNMENT, HEADER_BYTES, MAX_DEPTH, MAX_PARTS, MIN_VIEW_BYTES
 from tfkernels.transfer.dtypes import COMMON_TYPES, Array, common, encode_dtype
-from tfkernels.transfer.shared_memory.reader import ForwardedArrays
-from tfkernels.transfer.shared_memory.segment import Address
+from tfkernels.transfer.shared_memory.mapping import is_unmodified
+from tfkernels.transfer.shared_memory.reader import find_received
+from tfkernels.transfer.shared_memory.segment import MIN_MAPPED_BYTES, Address, Identity
 from tfkernels.transfer.shared_memory.writer import is_temporary, write
 from tfkernels.transfer.types import registry
 
 Descriptor = typing.Dict[str, typing.Any]
+AddressOf = typing.Callable[[Identity], typing.Optional[Address]]
 Node = typing.Any
 Buffer = typing.Union[bytes, bytearray, "np.ndarray[typing.Any, typing.Any]"]
 """Bytes, or an array of them."""
@@ -34,12 +36,13 @@ MAX_SMALL_BYTES = 4096
 
 
 class ValueMessage:
-    """Values encoded and checked, not yet written. Raises ``NotPortable`` if a part of them cannot be passed."""
+    """Values encoded and checked, not yet written. Raises ``NotPortable`` if a part of them cannot be passed.
 
-    def __init__(
-        self, values: typing.Mapping[str, typing.Any], forwarded: typing.Optional[ForwardedArrays] = None
-    ) -> None:
-        encoder = Encoder(forwarded)
+    ``address_of`` is the pool's that owns the segments that values arrive in: then arrays are forwarded.
+    """
+
+    def __init__(self, values: typing.Mapping[str, typing.Any], address_of: AddressOf = lambda segment: None) -> None:  # noqa: ARG005
+        encoder = Encoder(address_of)
         nodes = {}
         for name, value in values.items():
             try:
@@ -49,7 +52,9 @@ class ValueMessage:
             except RecursionError as error:
                 raise ExchangeError.too_deep(f"{name}: it is") from error
         skeleton = {"forms": encoder.forms(), "values": nodes, "views": encoder.min_view_bytes()}
-        self.forwarded = forwarded
+        self.forwarded = encoder.forwarded
+        """Arrays that have to stay as long as the other side may open their segments."""
+        self._segments = [(address, max(end for _, end in spans)) for address, spans in encoder.segments]
         self._buffers = encoder.buffers
         self._end = encoder.size
         try:
@@ -70,8 +75,7 @@ class ValueMessage:
         """
         temporary = {offset for offset, buffer in self._buffers if once and is_temporary(buffer)}
         write(segment, [*self._buffers, (self._end, self._skeleton)], temporary)
-        forwarded = [] if self.forwarded is None else self.forwarded.segments
-        part = {"segment": address, "buffers": self._end, "skeleton": len(self._skeleton), "forwarded": forwarded}
+        part = {"segment": address, "buffers": self._end, "skeleton": len(self._skeleton), "forwarded": self._segments}
         return {"format": protocol.MESSAGE_FORMAT, "parts": [part]}
 
     def to_bytes(self) -> bytearray:
@@ -85,15 +89,32 @@ class ValueMessage:
         return content
 
 
+def check(descriptor: typing.Optional[Descriptor]) -> Descriptor:
+    """The descriptor. Raises ``ExchangeError`` if there is none, or it is of another version of tfkernels."""
+    if descriptor is None:
+        raise ExchangeError("These packed values were closed. Pack them again.")
+    if descriptor.get("format") != protocol.MESSAGE_FORMAT:
+        raise ExchangeError.of_format(descriptor.get("format"), protocol.MESSAGE_FORMAT)
+    return descriptor
+
+
+def join(descriptors: typing.Iterable[typing.Optional[Descriptor]]) -> Descriptor:
+    """The descriptor of the values of all. Raises ``ExchangeError`` as ``check`` does."""
+    parts = [part for descriptor in descriptors for part in check(descriptor)["parts"]]
+    return {"format": protocol.MESSAGE_FORMAT, "parts": parts}
+
+
 class Encoder:
     """Turns values into skeleton nodes and collects their ``buffers`` as ``(offset, bytes)``.
 
-    Arrays that ``forwarded`` finds stay where they are. The bytes of small arrays and scalars of one form (dtype,
-    shape, order) lie in one buffer, in their order.
+    The bytes of small arrays and scalars of one form (dtype, shape, order) lie in one buffer, in their order. Arrays
+    that arrived go on without a copy, in the ``segments`` that they came in, each with the spans that are used of it.
     """
 
-    def __init__(self, forwarded: typing.Optional[ForwardedArrays] = None) -> None:
-        self._forwarded = forwarded
+    def __init__(self, address_of: AddressOf = lambda segment: None) -> None:  # noqa: ARG005
+        self._address_of = address_of
+        self.forwarded: typing.List[Array] = []
+        self.segments: typing.List[typing.Tuple[Address, typing.List[typing.Tuple[int, int]]]] = []
         self.buffers: typing.List[typing.Tuple[int, Buffer]] = []
         self.size = 0
         self._open: typing.Set[int] = set()
@@ -204,10 +225,34 @@ class Encoder:
         if array.dtype.kind == "O":
             return self._objects(array, order)
         spec = encode_dtype(array.dtype)
-        found = None
-        if self._forwarded is not None and array.base is not None:
-            found = self._forwarded.find(array)
-        return ["array", spec, list(array.shape), order, *(found or [self._place(_as_buffer(array))])]
+        place = self.forward(array) or [self._place(_as_buffer(array))]
+        return ["array", spec, list(array.shape), order, *place]
+
+    def forward(self, array: Array) -> typing.Optional[typing.Tuple[int, int]]:
+        """Offset and number of the segment that an array arrived in, if no page of it was written to; else ``None``.
+
+        Later writes do not matter: they change pages of this process only. Only the owner of the segments forwards,
+        because the other side cannot tell it how long to keep them.
+        """
+        received = None if array.base is None else find_received(array)
+        if received is None or array.nbytes < MIN_MAPPED_BYTES or not array.flags.forc:
+            return None
+        start = array.__array_interface__["data"][0]
+        offset, end = start - received.start, start - received.start + array.nbytes
+        # A small part of it is copied: the other side would keep all of it, or copy more than that.
+        if offset % ALIGNMENT or 4 * array.nbytes < received.size or not is_unmodified(start, array.nbytes):
+            return None
+        address = self._address_of(received.segment)
+        if address is None:
+            return None
+        self.forwarded.append(array)
+        for number, (known, spans) in enumerate(self.segments):
+            # Views of one array are separate arrays on the other side: of spans that overlap, each has a mapping.
+            if known == address and all(end <= first or last <= offset for first, last in spans):
+                spans.append((offset, end))
+                return offset, number
+        self.segments.append((address, [(offset, end)]))
+        return offset, len(self.segments) - 1
 
     def _small(self, value: typing.Any, dtype: typing.Any, shape: typing.Tuple[int, ...], fortran: bool) -> Node:
         """The node of a small array or a scalar of one of the usual dtypes, or ``None`` for all others."""

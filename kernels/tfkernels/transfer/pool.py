@@ -17,7 +17,8 @@ import weakref
 
 from tfkernels.errors import UsageError
 from tfkernels.transfer import decoder
-from tfkernels.transfer.encoder import Descriptor, ValueMessage
+from tfkernels.transfer.dtypes import Array
+from tfkernels.transfer.encoder import Descriptor, ValueMessage, check
 from tfkernels.transfer.shared_memory import limits, reader, writer
 from tfkernels.transfer.shared_memory.segment import (
     MIN_MAPPED_BYTES,
@@ -53,9 +54,6 @@ class PoolStats(typing.NamedTuple):
     """Segments that were put back; the one used last is the last."""
     idle: typing.List[PooledSegment]
     """Kept segments that no array uses."""
-    idle_bytes: int
-    limit: int
-    """How many bytes may be idle."""
 
 
 class Pool:
@@ -140,8 +138,7 @@ class Pool:
         """What the pool holds now. Frees what was idle for too long first."""
         with self.changed:
             idle = self._tidy()
-            size = sum(segment.size for segment in idle)
-            return PoolStats(list(self._taken), list(self._kept), idle, size, self.limit)
+            return PoolStats(list(self._taken), list(self._kept), idle)
 
     def close(self) -> None:
         """Frees the idle segments, and closes the rest; arrays that use them keep their memory."""
@@ -248,7 +245,7 @@ class SegmentLease:
         self._reused: typing.List[SegmentLease] = []
         self._closed = False
         self._users = 0
-        self._forwarded: typing.Optional[reader.ForwardedArrays] = None
+        self._forwarded: typing.List[Array] = []
         self.segment = shared.take(size, kernel)
 
     def __del__(self) -> None:
@@ -283,8 +280,9 @@ class SegmentLease:
             lease.retain()
         return [lease.address for lease in self._reused]
 
-    def accept(self, descriptor: Descriptor) -> None:
-        """Takes over what a cell has written, with the segment that it wrote to."""
+    def accept(self, descriptor: typing.Optional[Descriptor]) -> None:
+        """Takes over what a cell has written, with the segment that it wrote to. Raises ``ExchangeError``."""
+        descriptor = check(descriptor)
         for lease in self._reused:
             if [part["segment"] for part in descriptor["parts"]] == [lease.address]:
                 self.segment, lease.segment = lease.segment, self.segment
@@ -334,7 +332,7 @@ class SegmentLease:
 
     def _give_back(self, take: typing.Callable[[PooledSegment], None]) -> None:
         """Once. Needs the lock."""
-        segment, self.segment, self._forwarded = self.segment, None, None
+        segment, self.segment, self._forwarded = self.segment, None, []
         if segment is not None:
             take(segment)
 
@@ -359,7 +357,7 @@ def pack(values: typing.Mapping[str, typing.Any]) -> SegmentLease:
 
 def encode(values: typing.Mapping[str, typing.Any]) -> ValueMessage:
     """Values checked and encoded, not yet written; arrays that arrived and are unmodified are forwarded."""
-    return ValueMessage(values, reader.ForwardedArrays(shared.address))
+    return ValueMessage(values, shared.address)
 
 
 def write(values: ValueMessage) -> SegmentLease:

@@ -8,6 +8,7 @@ import fcntl
 import mmap
 import os
 import resource
+import sys
 import typing
 import weakref
 
@@ -39,6 +40,9 @@ cache = MappingCache()
 class Received:
     """The first ``size`` bytes of a mapping, as long as an array uses them."""
 
+    reusable = False
+    """Whether the mapping is cached after its last array."""
+
     def __init__(self, mapping: Mapping, segment: Identity, size: int) -> None:
         self.segment = segment
         self.start = mapping.start
@@ -46,18 +50,20 @@ class Received:
         self._mapping = mapping
         self._lock = _lock(mapping.descriptor)
         self.__array_interface__ = {**mapping.__array_interface__, "shape": (size,)}
-        self._finalizer = weakref.finalize(self, _end, mapping, self._lock, segment, size)
-        self._finalizer.atexit = False  # the system frees it
         self.reference = weakref.ref(self, _in_use.discard)
         _in_use.add(self.reference)
+        self.reusable = True
 
-    def do_not_cache(self) -> None:
-        """Ends the mapping with its last array."""
-        self._finalizer.detach()
+    @finalizer
+    def __del__(self) -> None:
+        # At the end of the process, the system frees it.
+        if self.reusable and not sys.is_finalizing() and is_unmodified(self.start, self.size):
+            self._lock.close()
+            cache.put(self.segment, self._mapping)
 
     def unlock(self) -> None:
         """Makes the segment free. Call it if ``is_detached``: arrays keep the private pages."""
-        self.do_not_cache()
+        self.reusable = False
         _in_use.discard(self.reference)
         self._lock.close()
 
@@ -86,13 +92,6 @@ def _lock(descriptor: int) -> mmap.mmap:
         return mmap.mmap(opened, mmap.PAGESIZE, access=mmap.ACCESS_READ)
     finally:
         os.close(opened)
-
-
-@finalizer
-def _end(mapping: Mapping, lock: mmap.mmap, segment: Identity, size: int) -> None:
-    if is_unmodified(mapping.start, size):
-        lock.close()
-        cache.put(segment, mapping)
 
 
 def read(address: Address, size: int, more: int = 0) -> typing.Tuple[typing.Any, typing.Any]:
@@ -156,7 +155,7 @@ def forget(segment: Identity) -> None:
     """Drops the mappings of a segment in which no further value comes."""
     cache.take(segment)
     for received in _received_from(segment):
-        received.do_not_cache()
+        received.reusable = False
 
 
 def _received_from(segment: Identity) -> typing.List[Received]:
@@ -174,50 +173,6 @@ def find_received(array: typing.Any) -> typing.Optional[Received]:
     while isinstance(array, np.ndarray):
         array = array.base
     return array if isinstance(array, Received) and array.reference in _in_use else None
-
-
-class ForwardedArrays:
-    """The arrays of one message that arrived: they go on without a copy, in the segment that they came in.
-
-    That holds while no page of theirs was written to. Later writes do not matter: they change pages of this process
-    only. It keeps the arrays alive. Only the owner of segments forwards, because the other side cannot tell it how long
-    to keep them: ``address_of`` is its pool's.
-    """
-
-    def __init__(self, address_of: typing.Callable[[Identity], typing.Optional[Address]]) -> None:
-        self._address_of = address_of
-        self._segments: typing.List[typing.Tuple[Address, typing.List[typing.Tuple[int, int]]]] = []
-        self._arrays: typing.List[typing.Any] = []
-
-    @property
-    def segments(self) -> typing.List[typing.Tuple[Address, int]]:
-        """The segments that the other side maps, each with the number of bytes. One may occur several times."""
-        return [(address, max(end for _, end in ranges)) for address, ranges in self._segments]
-
-    def find(self, array: typing.Any) -> typing.Optional[typing.Tuple[int, int]]:
-        """Offset and number of the segment, of an array that is as it arrived; else ``None``."""
-        received = find_received(array)
-        if received is None or array.nbytes < MIN_MAPPED_BYTES or not array.flags.forc:
-            return None
-        start = array.__array_interface__["data"][0]
-        offset = start - received.start
-        # A small part of it is copied: the other side would keep all of it, or copy more than that.
-        if offset % ALIGNMENT or 4 * array.nbytes < received.size or not is_unmodified(start, array.nbytes):
-            return None
-        address = self._address_of(received.segment)
-        if address is None:
-            return None
-        self._arrays.append(array)
-        return offset, self._number(address, offset, offset + array.nbytes)
-
-    def _number(self, address: Address, start: int, end: int) -> int:
-        """The number of a mapping without overlap: views of one array are separate arrays on the other side."""
-        for number, (known, ranges) in enumerate(self._segments):
-            if known == address and all(end <= first or last <= start for first, last in ranges):
-                ranges.append((start, end))
-                return number
-        self._segments.append((address, [(start, end)]))
-        return len(self._segments) - 1
 
 
 def can_be_overwritten(address: Address, size: int) -> bool:
