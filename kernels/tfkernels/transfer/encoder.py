@@ -5,6 +5,7 @@ segment, small plain JSON, goes into a Jupyter message.
 """
 
 import collections
+import enum
 import json
 import math
 import struct
@@ -33,6 +34,14 @@ MAX_NON_STRINGS = 16
 
 MAX_SMALL_BYTES = 4096
 """Size of a small array. For larger ones the copy costs more than their description."""
+
+
+_INSTEAD: typing.Dict[type, str] = {
+    np.ndarray: "numpy.asarray(value)",
+    enum.Enum: "value.value",
+    **{base: f"{base.__name__}(value)" for base in (dict, list, tuple, set, str, int, float)},
+}
+"""What to pass in place of an object of a class that is derived from this one."""
 
 
 class ValueMessage:
@@ -200,6 +209,8 @@ class Encoder:
 
     def _kind(self, value: typing.Any) -> Node:
         kind = registry.find(value)
+        if kind is None:
+            raise _refusal(value)
         try:
             parts = kind.take_apart(value)
         except (NotPortable, RecursionError):
@@ -276,7 +287,7 @@ class Encoder:
             return ["npbytes", self._place(bytes(value)), len(value)]
         array = np.asarray(value)
         if array.dtype.type is not type(value):
-            raise registry.refusal(value)
+            raise _refusal(value)
         return ["scalar", encode_dtype(array.dtype), self._place(_as_buffer(array))]
 
     def _objects(self, array: Array, order: typing.Any) -> Node:
@@ -301,6 +312,24 @@ class Encoder:
         self.buffers.append((offset, buffer))
         self.size = offset + len(buffer)
         return offset
+
+
+def _refusal(value: typing.Any) -> NotPortable:
+    """The reason why a value cannot be passed, and what to pass in its place."""
+    kind = type(value)
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    if kind.__module__.split(".")[0] in ("tensorflow", "keras"):
+        return NotPortable(
+            f"{name} is part of a TensorFlow program and has no value by itself. Run it there and pass the result, for "
+            "example sess.run(tensor) or model.get_weights()."
+        )
+    for base, instead in _INSTEAD.items():
+        if isinstance(value, base):
+            return NotPortable(f"{name} is a class that another kernel may not have. Pass {instead}.")
+    return NotPortable(
+        f"objects of type {name} cannot be passed. Pass None, numbers, text, bytes, times, NumPy arrays, objects of "
+        "pandas and scipy.sparse, eager tensors, or lists, tuples, dicts and sets of these."
+    )
 
 
 def _as_buffer(array: "np.ndarray[typing.Any, typing.Any]") -> Buffer:

@@ -1,12 +1,9 @@
 """Kinds of values, and the module that defines those of each library. Only names in this table are ever looked up."""
 
-import enum
 import functools
 import importlib
 import platform
 import typing
-
-import numpy as np
 
 from tfkernels.errors import ExchangeError, MissingPackage, NotPortable
 
@@ -54,40 +51,12 @@ _IN_PARTS = {
     "tensorflow": "Or pass its parts as arrays: (x.indices, x.values, x.dense_shape), (x.values, x.row_splits)."
 }
 
-_INSTEAD: typing.Dict[type, str] = {
-    np.ndarray: "numpy.asarray(value)",
-    enum.Enum: "value.value",
-    **{base: f"{base.__name__}(value)" for base in (dict, list, tuple, set, str, int, float)},
-}
-"""What to pass in place of an object of a class that is derived from this one."""
 
-
-def find(value: typing.Any) -> Kind:
-    """The kind of a value. It imports no library: the process has the value's already. Raises ``NotPortable``."""
+def find(value: typing.Any) -> typing.Optional[Kind]:
+    """The kind of a value, or ``None``. It imports no library: the process has the value's library already."""
     library = type(value).__module__.partition(".")[0]
     found: typing.Optional[Kind] = _module(library).find(value) if library in _MODULES else None
-    found = found or _module("python").find(value)
-    if found is None:
-        raise refusal(value)
-    return found
-
-
-def refusal(value: typing.Any) -> NotPortable:
-    """The reason why a value cannot be passed, and what to pass in its place."""
-    kind = type(value)
-    name = f"{kind.__module__}.{kind.__qualname__}"
-    if kind.__module__.split(".")[0] in ("tensorflow", "keras"):
-        return NotPortable(
-            f"{name} is part of a TensorFlow program and has no value by itself. Run it there and pass the result, for "
-            "example sess.run(tensor) or model.get_weights()."
-        )
-    for base, instead in _INSTEAD.items():
-        if isinstance(value, base):
-            return NotPortable(f"{name} is a class that another kernel may not have. Pass {instead}.")
-    return NotPortable(
-        f"objects of type {name} cannot be passed. Pass None, numbers, text, bytes, times, NumPy arrays, objects of "
-        "pandas and scipy.sparse, eager tensors, or lists, tuples, dicts and sets of these."
-    )
+    return found or _module("python").find(value)
 
 
 def builder(name: str) -> typing.Callable[[typing.List[typing.Any]], typing.Any]:
