@@ -283,7 +283,8 @@ class KernelConnection(Channels):
                     replies.put(message["content"])
         if mine and cell is not None:
             self._output.deliver(cell, mine)
-        self._output.show_late(late)
+        if late:
+            self._output.show_late(late)
 
     def _note_progress(self, cell: Cell, channel: str, message: Message) -> bool:
         """Whether a message only says how far the cell is."""
