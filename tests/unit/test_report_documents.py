@@ -215,7 +215,7 @@ def test_command_on_an_output(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere"], "is not a folder"),
+        (["nowhere"], "Directory 'nowhere' does not exist"),
         (["empty"], "no executed notebooks"),
         (["runs", "--baseline", "tf9"], "Cannot compare with tf9: no run is on this kernel"),
         (["runs", "--rtol", "-1"], "--rtol"),

@@ -3,14 +3,13 @@
 The modules here parse options and print. Each command imports what does the work when it runs.
 """
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 from typer import Argument, Exit, Option, Typer
 
 import tfkernels
-from tfprovisioner.cli import bisect, install, maintain, options, report, run, run_program
+from tfprovisioner.cli import bisect, install, maintain, options, run, run_program
 from tfprovisioner.cli.console import NO_KERNELS, answering, megabytes, print_json, print_table, say
 
 app = Typer(
@@ -30,7 +29,7 @@ def list_kernels(as_json: options.Json = False) -> None:
 
     rows = listing.kernels()
     if as_json:
-        print_json([asdict(row) for row in rows])
+        print_json(rows)
     elif rows:
         print_table(
             ("name", "TensorFlow", "Python", "backend", "size", "state"),
@@ -47,7 +46,7 @@ def releases(as_json: options.Json = False) -> None:
 
     rows = listing.releases()
     if as_json:
-        print_json([asdict(row) for row in rows])
+        print_json(rows)
     else:
         print_table(
             ("release", "released", "Python", "here"),
@@ -61,7 +60,7 @@ app.command()(maintain.gc)
 # Options after the kernel's name are the program's.
 app.command("exec", context_settings={"allow_interspersed_args": False})(run_program.execute)
 app.command(cls=options.WithArguments)(run.run)
-app.command()(report.report)
+app.command()(run.report)
 app.command(cls=options.WithArguments)(bisect.bisect)
 
 

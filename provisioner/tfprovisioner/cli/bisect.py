@@ -4,7 +4,7 @@ import json
 import textwrap
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -140,34 +140,26 @@ def _search(
     from tfprovisioner.batch.bisect.search import bisect
 
     show(f"{'release':<10}{'Python':<9}{'verdict':<9}{'largest error':>14}{'seconds':>9}")
-    with reporting() as reporter_for, runner(first, criterion, folder, _progress(reporter_for), keep) as run:
+    with runner(first, criterion, folder, keep) as run:
 
         def test(release: str) -> "Trial":
-            trial = run(release)
+            with reporting() as reporter_for:
+                trial = run(release, partial(_tell, cache(reporter_for)))
             show(_line(trial))
             return trial
 
         return bisect(candidates, test, exactly)
 
 
-def _progress(reporter_for: Callable[[str], Reporter]) -> "Callable[[Progress], None]":
-    """Shows a run: on a terminal every cell, in one line; elsewhere one line for each run."""
-    shown: dict[str, Reporter] = {}
-
-    def show(progress: "Progress") -> None:
-        if progress.run not in shown:
-            while shown:
-                shown.popitem()[1].end()
-            shown[progress.run] = reporter_for(progress.run)
-        reporter = shown[progress.run]
-        if progress.state == "preparing":
-            reporter.step(progress.text)
-        elif isinstance(reporter, TerminalReporter):
-            reporter.step(f"cell {progress.cell} of {progress.cells}: {progress.text}")
-        elif progress.cell == 1:
-            reporter.step("running the notebook")
-
-    return show
+def _tell(reporter_for: Callable[[str], Reporter], progress: "Progress") -> None:
+    """On a terminal every cell, in one line; elsewhere one line for each run."""
+    reporter = reporter_for(progress.run)
+    if progress.state == "preparing":
+        reporter.step(progress.text)
+    elif isinstance(reporter, TerminalReporter):
+        reporter.step(f"cell {progress.cell} of {progress.cells}: {progress.text}")
+    elif progress.cell == 1:
+        reporter.step("running the notebook")
 
 
 def _line(trial: "Trial") -> str:

@@ -5,15 +5,13 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import Any
 
 from typer import Exit
 
 from tfkernels.errors import TFKernelsError
 from tfprovisioner.errors import ProvisionError, Unusable
-
-if TYPE_CHECKING:
-    from tfprovisioner.batch.report import Report
 
 NO_KERNELS = "No kernels yet. Install TensorFlow 1.15 and the newest 2.x with: tfkernels install"
 
@@ -55,19 +53,8 @@ def say(text: str) -> None:
 
 
 def print_json(document: Any) -> None:
-    print(json.dumps(document, indent=1))
-
-
-def print_report(report: "Report", as_json: bool, page: object = None) -> None:
-    """``page`` is where ``report.html`` is."""
-    from tfprovisioner.batch.report import text
-
-    if as_json:
-        print_json(report.document)
-        return
-    print(text(report))
-    if page is not None:
-        print(f"\nThe report: {page}")
+    """Dataclasses are allowed."""
+    print(json.dumps(document, indent=1, default=asdict))
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, errors: bool = False) -> None:

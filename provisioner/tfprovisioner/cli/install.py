@@ -26,7 +26,7 @@ def install(
         list[str] | None,
         Argument(help="tf1, tf2, a release line (2.21) or an exact release (1.15.5).", show_default="tf1 tf2"),
     ] = None,
-    name: Annotated[str | None, Option(help="Name of the kernel.", show_default="the release's, like tf2.11")] = None,
+    name: options.Name = None,
     user: options.User = False,
     rebuild: Annotated[
         bool, Option("--rebuild", help="Build the environment again, even if it works. Running kernels continue.")

@@ -20,9 +20,7 @@ def add(
     path: Annotated[
         Path | None, Argument(help="The environment's folder, its python, or a project with a .venv or .pixi folder.")
     ] = None,
-    name: Annotated[
-        str | None, Option(help="Name of the kernel.", show_default="its TensorFlow's, like tf2.11")
-    ] = None,
+    name: options.Name = None,
     user: options.User = False,
     install_ipykernel: Annotated[
         bool, Option("--install-ipykernel", help="Install ipykernel into the environment if it has none.")
@@ -59,7 +57,7 @@ def _find(below: Path, as_json: bool) -> None:
     if not complete:
         say(f"The search stopped after {search.TIME_LIMIT:.0f} s; there may be more environments.")
     if as_json:
-        print_json([asdict(candidate) for candidate in found])
+        print_json(found)
     elif found:
         print_table(
             ("environment", "made by", "TensorFlow", "Python", "ipykernel", "kernel"),
@@ -73,10 +71,7 @@ def doctor(
     names: Annotated[list[str] | None, Argument(help="Kernels.", show_default="all")] = None,
     fix: Annotated[
         bool,
-        Option(
-            "--fix",
-            help="Fix problems: rebuild environments, re-register kernels. Without names, also run gc.",
-        ),
+        Option("--fix", help="Fix problems: rebuild environments, re-register kernels. Without names, also run gc."),
     ] = False,
     report: Annotated[
         bool, Option("--report", help="Also write tfkernels-report.txt here, for a bug report; no secrets.")
@@ -93,7 +88,7 @@ def doctor(
         found = [_examine(name, fix, quiet=as_json) for name in examined]
         removed = gc.collect() if fix and not names else []
     if as_json:
-        print_json([asdict(diagnosis) for diagnosis in found])
+        print_json(found)
     else:
         if not found:
             print(NO_KERNELS)
@@ -169,7 +164,7 @@ def gc(dry_run: options.DryRun = False, as_json: options.Json = False) -> None:
         found = gc.collect(dry_run)
     left = _complain_of_left(found)
     if as_json:
-        print_json([asdict(item) for item in found])
+        print_json(found)
     else:
         removed = [item for item in found if not item.stays]
         _print_removed(removed, "would remove" if dry_run else "removed")

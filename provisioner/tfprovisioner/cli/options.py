@@ -13,6 +13,8 @@ User = Annotated[
     bool, Option("--user", help="Register for all Jupyters of this user, not only the one with tfkernels.")
 ]
 
+Name = Annotated[str | None, Option(help="Name of the kernel.", show_default="its release's, like tf2.11")]
+
 DryRun = Annotated[bool, Option("--dry-run", help="Only print what would be done.")]
 
 Parameters = Annotated[
@@ -21,11 +23,7 @@ Parameters = Annotated[
 
 Baseline = Annotated[
     str | None,
-    Option(
-        metavar="KERNEL",
-        help="Kernel that the others are compared with.",
-        show_default="the first of the batch, else the oldest",
-    ),
+    Option(metavar="KERNEL", help="Kernel that the others are compared with.", show_default="the first, or the oldest"),
 ]
 
 Rtol = Annotated[

@@ -1,4 +1,4 @@
-"""The command ``run``."""
+"""The commands ``run`` and ``report``."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,20 +9,22 @@ from typer import Argument, BadParameter, Context, Exit, Option
 
 from tfkernels.errors import UnknownKernel
 from tfprovisioner.cli import options
-from tfprovisioner.cli.console import INTERRUPTED, answering, print_json, print_report, print_table, require_batch, say
+from tfprovisioner.cli.console import INTERRUPTED, answering, print_json, print_table, require_batch, say
 
 if TYPE_CHECKING:
+    from tfprovisioner.batch.report import Report
     from tfprovisioner.batch.scripts.run import Result
     from tfprovisioner.batch.tasks import Run
+
+SEVERAL = Path("tfkernels-report")
+"""Folder of a report on several outputs."""
 
 
 def run(
     context: Context,
     sources: Annotated[
         list[str],
-        Argument(
-            metavar="NOTEBOOK…|SCRIPT", help="Paths, or URLs that papermill can read. Words after -- go to a script."
-        ),
+        Argument(metavar="NOTEBOOK…|SCRIPT", help="Paths, or URLs for papermill. Words after -- go to a script."),
     ],
     kernels: Annotated[list[str], Option("--kernel", "-k", help="Kernel to run on; repeatable.")],
     parameters: options.Parameters = None,
@@ -119,7 +121,7 @@ def _script(
         errors=True,
     )
     if result.report is not None and (as_json or any(each.records for each in result.found.values())):
-        print_report(result.report, as_json)
+        _print_report(result.report, as_json)
     if result.page is not None:
         say(f"The report: {result.page}")
     if result.interrupted:
@@ -160,7 +162,7 @@ def _notebooks(
     if dry_run:
         return _print_plan(notebooks.remaining(plan), as_json)
     result = notebooks.run(plan, placed, comparison, say)
-    print_report(result.report, as_json, result.page)
+    _print_report(result.report, as_json, result.page)
     if result.failure is not None:
         raise result.failure
     if result.interrupted:
@@ -172,8 +174,57 @@ def _notebooks(
 
 def _print_plan(runs: "Sequence[Run]", as_json: bool) -> int:
     if as_json:
-        print_json([run.to_json() for run in runs])
+        print_json(list(runs))
     else:
         for run in runs:
             print(f"{run.name}: {run.source} on {run.kernel} {json.dumps(dict(run.parameters))}")
     return 0
+
+
+def report(
+    folders: Annotated[
+        list[Path],
+        Argument(exists=True, file_okay=False, metavar="DIR…", help="Outputs of `tfkernels run`, or of papermill."),
+    ],
+    baseline: options.Baseline = None,
+    rtol: options.Rtol = None,
+    atol: options.Atol = None,
+    output: Annotated[
+        Path | None,
+        Option(
+            "--output", "-o", metavar="DIR", help="Folder of the report.", show_default=f"DIR; for several: {SEVERAL}"
+        ),
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Compare recorded results across kernels. Writes report.html, report.json and junit.xml.
+
+    Several outputs become one report, with one row for each notebook and its parameters. Exit code: 0 all results
+    agree, 1 a run failed, 3 all runs passed and results differ.
+    """
+    require_batch("report")
+    from tfprovisioner.batch import report as reports
+    from tfprovisioner.batch.output_dir import read
+
+    with answering():
+        found = [item for folder in dict.fromkeys(path.resolve() for path in folders) for item in read(folder)]
+        if not found:
+            raise BadParameter("it has no executed notebooks or scripts", param_hint="DIR")
+        target = output or (folders[0] if len(folders) == 1 else SEVERAL)
+        order = reports.earlier_order(folders)
+        made = reports.make(found, target, baseline=baseline, kernels=order, rtol=rtol, atol=atol)
+        written = reports.write(made, target)
+    _print_report(made, as_json, written["report.html"])
+    raise Exit(made.exit_code)
+
+
+def _print_report(report: "Report", as_json: bool, page: object = None) -> None:
+    """``page`` is where ``report.html`` is."""
+    from tfprovisioner.batch.report import text
+
+    if as_json:
+        print_json(report.document)
+        return
+    print(text(report))
+    if page is not None:
+        print(f"\nThe report: {page}")

@@ -23,6 +23,9 @@ from tfprovisioner.kernelspecs import install
 from tfprovisioner.kernelspecs import write as kernelspec
 from tfprovisioner.system import data_dir
 
+Runner = Callable[[str, Callable[[Progress], None]], Trial]
+"""Gets a release, and what to call with the progress of its run."""
+
 
 def prepared(source: str, release: str, parameters: Mapping[str, Any], conditions: Conditions) -> Task:
     """The run of a notebook on a release. Raises ``BadSource``."""
@@ -37,9 +40,7 @@ def _wanted(release: str) -> KernelRef:
 
 
 @contextmanager
-def runner(
-    first: Task, criterion: Criterion, folder: Path, tell: Callable[[Progress], None], keep: bool = False
-) -> Iterator[Callable[[str], Trial]]:
+def runner(first: Task, criterion: Criterion, folder: Path, keep: bool = False) -> Iterator[Runner]:
     """A function that runs the notebook on a release; it skips a release that cannot be had here.
 
     ``first`` is the run on any release, ``folder`` is for the executed notebooks. The function raises
@@ -48,22 +49,19 @@ def runner(
     """
     made: list[tuple[KernelSpec, bool]] = []  # kernels that no Jupyter sees, and whether their environments were built
 
-    def kernel(wanted: KernelRef, run: str) -> KernelSpec:
-        before, ready = set(data_dir.batch_kernels().glob("*/*")), kernel_ref.ready(wanted)
-        spec = kernel_ref.resolve(wanted, lambda step: tell(Progress(run, "preparing", text=step)))
-        if spec.folder not in before:
-            made.append((spec, not ready))
-        return spec
-
-    def test(release: str) -> Trial:
+    def test(release: str, tell: Callable[[Progress], None]) -> Trial:
         wanted = _wanted(release)
         (run,) = tasks.expand([first.run.source], [wanted.name], first.run.parameters)
         fingerprint = tasks.fingerprint(first.notebook, asdict(wanted), run, first.inputs)
+        task = replace(first, run=run, fingerprint=fingerprint, check=criterion.test)
+        there = set(data_dir.batch_kernels().glob("*/*"))
         try:
-            spec = kernel(wanted, run.name)
+            ready = kernel_ref.ready(wanted)
+            spec = kernel_ref.resolve(wanted, lambda step: tell(Progress(run.name, "preparing", text=step)))
         except ProvisionError as error:
             return Trial(release, SKIPPED, str(error))
-        task = replace(first, run=run, fingerprint=fingerprint, check=criterion.test)
+        if spec.folder not in there:
+            made.append((spec, not ready))
         executed = execute(task, spec, tell, threading.Event())
         path = output_dir.write(folder, executed)
         notebook = nbformat.reads(executed.notebook, as_version=4)

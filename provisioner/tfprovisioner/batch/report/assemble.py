@@ -5,7 +5,7 @@ import math
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,15 +23,8 @@ class UnknownBaseline(Unusable):
     """No run is on the kernel that the others are to be compared with."""
 
 
-@dataclass(frozen=True)
-class _PlacedRun:
-    """A run that has ended, with its row and column."""
-
-    case: str
-    """The source's file name, with as many folders as distinguish it from the output's others, and the parameters.
-    It has no folder of a machine, so that outputs of several machines fit together."""
-    side: str
-    found: Found
+_Cases = dict[str, dict[str, Found]]
+"""Runs that have ended by row and column."""
 
 
 def make(
@@ -49,19 +42,22 @@ def make(
     sides = _columns(placed, waiting, kernels, baseline)
     comparer = Comparer(sides[0]["name"] if sides else "", rtol, atol)
     entries = []
-    for case in dict.fromkeys(item.case for item in placed):
-        of_case = {item.side: item for item in placed if item.case == case}
-        runs = [of_case[side["name"]] for side in sides if side["name"] in of_case]
-        values = comparer.compare_case(case, {item.side: item.found for item in runs})
-        entries += [_ended(item, values, folder) for item in runs]
+    for case, of_case in placed.items():
+        runs = {side["name"]: of_case[side["name"]] for side in sides if side["name"] in of_case}
+        values = comparer.compare_case(case, runs)
+        entries += [{"case": case, "side": side, **_ended(run, values[side], folder)} for side, run in runs.items()]
     entries += [{"case": run.case, "side": run.kernel, **_plain(run.to_json()), "state": "pending"} for run in waiting]
     tolerances = {name: value for name, value in (("rtol", rtol), ("atol", atol)) if value is not None}
     created = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
     return Report(sides, entries, comparer.entries, tolerances, created, comparer.views)
 
 
-def _place(found: Iterable[Found]) -> list[_PlacedRun]:
-    """Columns of kernels of one name are distinguished by their folders, then by numbers."""
+def _place(found: Iterable[Found]) -> _Cases:
+    """A case is named after the source's file, with as many folders as distinguish it from the output's others.
+
+    It has no folder of a machine, so that outputs of several machines fit together. Columns of kernels of one name are
+    distinguished by their folders, then by numbers.
+    """
     folders: dict[Path, list[Found]] = defaultdict(list)
     for item in found:
         folders[item.path.parent].append(item)
@@ -77,11 +73,11 @@ def _place(found: Iterable[Found]) -> list[_PlacedRun]:
     alike: dict[tuple[str, str], list[Found]] = defaultdict(list)
     for case, kernel, title, item in plain:
         alike[case, f"{kernel} ({title})" if ambiguous else kernel].append(item)
-    return [
-        _PlacedRun(case, side if number == 1 else f"{side} #{number}", item)
-        for (case, side), items in alike.items()
-        for number, item in enumerate(sorted(items, key=lambda item: item.outcome.started), 1)
-    ]
+    placed: _Cases = defaultdict(dict)
+    for (case, side), items in alike.items():
+        for number, item in enumerate(sorted(items, key=lambda item: item.outcome.started), 1):
+            placed[case][side if number == 1 else f"{side} #{number}"] = item
+    return placed
 
 
 def _short_names(sources: Sequence[str]) -> dict[str, str]:
@@ -89,19 +85,17 @@ def _short_names(sources: Sequence[str]) -> dict[str, str]:
     return {source: "/".join(parts) for source, parts in shorten(sources).items()}
 
 
-def _columns(
-    placed: Sequence[_PlacedRun], pending: Sequence[Run], kernels: Sequence[str], baseline: str | None
-) -> list[Entry]:
+def _columns(placed: _Cases, pending: Sequence[Run], kernels: Sequence[str], baseline: str | None) -> list[Entry]:
     """``kernels`` of ``report.json``: the baseline first, then in the order of ``kernels``, else by release.
 
     If two outputs have runs on kernels of one name, each output has a column. Raises ``UnknownBaseline``.
     """
     known: dict[str, Entry] = {}
-    for item in placed:
-        outcome = item.found.outcome
-        if item.side not in known or not known[item.side]["tensorflow"]:  # a run that did not start has no release
+    for side, item in [pair for of_case in placed.values() for pair in of_case.items()]:
+        if side not in known or not known[side]["tensorflow"]:  # a run that did not start has no release
+            outcome = item.outcome
             facts = {"kernel": outcome.run.kernel, "tensorflow": outcome.tensorflow, "python": outcome.python}
-            known[item.side] = {"name": item.side, **facts}
+            known[side] = {"name": side, **facts}
     for run in pending:
         if not any(column["kernel"] == run.kernel for column in known.values()):
             known[run.kernel] = {"name": run.kernel, "kernel": run.kernel, "tensorflow": "", "python": ""}
@@ -121,24 +115,22 @@ def _columns(
     return sorted(ordered, key=lambda column: column is not candidates[0])
 
 
-def _ended(item: _PlacedRun, values: Mapping[tuple[str, str], str], folder: Path) -> Entry:
-    """An entry of ``runs``; ``values`` are recorded ones in a few characters, by side and name."""
-    outcome = item.found.outcome
-    facts = _plain(outcome.to_json())
+def _ended(found: Found, values: Mapping[str, str], folder: Path) -> Entry:
+    """What ``runs`` says of a run; ``values`` are its recorded ones in a few characters."""
+    facts = _plain(found.outcome.to_json())
     run = facts.pop("run")
     # as the user named it, without the folders of a machine and the credentials of an address
     source = public(run["source"]) if urlsplit(run["source"]).netloc else run["source"]
     run["source"] = Path(source).name if os.path.isabs(source) else source
-    facts["state"] = "passed" if outcome.passed else "failed"
+    facts["state"] = "passed" if found.outcome.passed else "failed"
     if facts["failure"] is not None:
-        facts["failure"]["source"] = item.found.failed_cell
-    output = Path(os.path.relpath(item.found.path, folder)).as_posix()
+        facts["failure"]["source"] = found.failed_cell
     names = ("name", "summary", "sha256", "size", "rtol", "atol")
     records = [
-        {**_plain({name: getattr(record, name) for name in names}), "value": values[item.side, record.name]}
-        for record in {record.name: record for record in item.found.records}.values()
+        {**_plain({name: getattr(record, name) for name in names}), "value": values[record.name]}
+        for record in {record.name: record for record in found.records}.values()
     ]
-    return {"case": item.case, "side": item.side, **run, "output": output, **facts, "records": records}
+    return {**run, "output": Path(os.path.relpath(found.path, folder)).as_posix(), **facts, "records": records}
 
 
 def _plain(value: Any) -> Any:

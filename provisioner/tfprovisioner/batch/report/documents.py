@@ -5,7 +5,7 @@ forbids scripts and addresses. ``junit.xml`` is for continuous integration: a su
 and for each comparison. An exception of a cell is a failure there; a run that did not start, or a value that cannot be
 read, is an error.
 
-The templates escape what comes from notebooks, after ``failures`` and ``number_format`` made it harmless.
+The templates escape what comes from notebooks, after ``text`` and ``number_format`` made it harmless.
 """
 
 import itertools
@@ -25,8 +25,8 @@ from tfkernels.comparison.render import number_format
 from tfkernels.comparison.render.html import STYLE
 from tfkernels.comparison.result import CLOSE, DIFFERENT, EQUAL, EXTRA, MISSING
 from tfprovisioner.batch.outcomes import duration
-from tfprovisioner.batch.report import failures
 from tfprovisioner.batch.report.model import FORMAT, NOT_COMPARED, UNREADABLE, Entry, Key, Report, Row
+from tfprovisioner.batch.report.text import block, headline, where
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.system.files import replace_bytes
 
@@ -85,7 +85,7 @@ def write(report: Report, folder: Path) -> dict[str, Path]:
     contents = {
         "report.html": page(report, folder),
         "report.json": json.dumps(report.document, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
-        "junit.xml": junit(report),
+        "junit.xml": _environment().get_template("junit.xml").render(report=report),
     }
     for name, content in contents.items():
         replace_bytes(folder / name, content.encode(errors="replace"))
@@ -121,13 +121,11 @@ def earlier_order(folders: Iterable[Path]) -> list[str]:
 
 def page(report: Report, folder: Path) -> str:
     """``report.html``; its links are relative to ``folder``."""
-    environment = _environment()
-    environment.filters["link"] = lambda run: _link(run, folder)
     failed = report.with_state("failed")
-    return environment.get_template(
-        "page.html"
-    ).render(
+    template = _environment().get_template("page.html")
+    return template.render(
         report=report,
+        folder=folder,
         version=tfkernels.__version__,
         style=Markup(STYLE),  # noqa: S704  our own text
         looks=_LOOKS,
@@ -138,11 +136,6 @@ def page(report: Report, folder: Path) -> str:
         views=_views(report),
         first_alike=_first_alike,
     )
-
-
-def junit(report: Report) -> str:
-    """``junit.xml``."""
-    return _environment().get_template("junit.xml").render(report=report)
 
 
 def _environment() -> Environment:
@@ -157,7 +150,7 @@ def _environment() -> Environment:
     environment.tests["timestamp"] = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d").match
     environment.filters.update(
         line=number_format.line, path=number_format.path, seconds=duration, time=_time, counts=_counts, notes=_notes,
-        where=failures.where, headline=failures.headline, block=failures.block, element=_element,
+        where=where, headline=headline, block=block, element=_element, link=_link,
     )  # fmt: skip
     return environment
 
@@ -188,7 +181,7 @@ def _opened(failed: list[Entry]) -> list[Entry]:
     """The open failures: one that several kernels have is open once."""
     first: dict[tuple[str, str], Entry] = {}
     for run in failed:
-        first.setdefault((run["case"], failures.headline(run)), run)
+        first.setdefault((run["case"], headline(run)), run)
     return list(first.values())[:OPEN_FAILURES]
 
 
@@ -220,6 +213,6 @@ def _time(iso: str) -> str:
 
 def _element(item: Entry) -> str:
     """JUnit's element for a run or a comparison; empty if it passed. A cell failed, other trouble is an error."""
-    if item.get("state") == "failed" and failures.where(item):
+    if item.get("state") == "failed" and where(item):
         return "failure"
     return _LOOKS[item.get("verdict") or item["state"]].element

@@ -1,10 +1,13 @@
-"""The report for a terminal, in the style of ``tfkernels.comparison.render.text``: trouble is in capitals."""
+"""The report for a terminal, in the style of ``tfkernels.comparison.render.text``: trouble is in capitals.
 
+All documents say with its functions why a run failed: without colours and control characters, which would harm.
+"""
+
+import re
 import textwrap
 
 from tfkernels.comparison.render import number_format
 from tfkernels.comparison.render.text import WIDTH, Line, aligned
-from tfprovisioner.batch.report import failures
 from tfprovisioner.batch.report.model import DIFFERING, Entry, Report, Row
 
 MAX_ROWS, MIN_ROWS_PER_TABLE = 60, 8
@@ -12,6 +15,11 @@ MAX_ROWS, MIN_ROWS_PER_TABLE = 60, 8
 MAX_DETAILS = 8
 """Failures, and differences, that are described below the tables."""
 MAX_COLUMNS = 5
+
+MAX_CHARACTERS = 16_000
+"""Of a traceback: its beginning and its end."""
+
+_COLOURS = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?)")
 
 
 def text(report: Report) -> str:
@@ -67,9 +75,9 @@ def _failures(report: Report) -> list[str]:
     failed = report.with_state("failed")
     lines = [""] if failed else []
     for run in failed[:MAX_DETAILS]:
-        where = failures.where(run)
-        start = f"FAILED {number_format.path(run['name'], 60)}{f' in {where}' if where else ''}: "
-        lines += textwrap.wrap(start + failures.headline(run), WIDTH, subsequent_indent="  ")
+        place = f" in {where(run)}" if where(run) else ""
+        start = f"FAILED {number_format.path(run['name'], 60)}{place}: {headline(run)}"
+        lines += textwrap.wrap(start, WIDTH, subsequent_indent="  ")
     return lines + _more(len(failed), "failed run")
 
 
@@ -93,3 +101,33 @@ def _differences(report: Report) -> list[str]:
 def _more(count: int, noun: str) -> list[str]:
     left = count - MAX_DETAILS
     return [f"… {left:,} more {noun}{'' if left == 1 else 's'}"] if left > 0 else []
+
+
+def headline(run: Entry) -> str:
+    """The exception's name and message in one line; empty for a run that passed."""
+    failure = run["failure"]
+    if failure is None:
+        return "" if run["state"] != "failed" else "the run failed and does not say why"
+    kind = line(failure["kind"], 80)
+    return f"{kind}: {line(failure['message'])}" if failure["message"] else kind
+
+
+def where(run: Entry) -> str:
+    """``"cell 3"``; empty if no cell raised."""
+    cell = run["failure"] and run["failure"]["cell"]
+    return "" if cell is None else f"cell {cell + 1}"
+
+
+def line(text: str, longest: int = 400) -> str:
+    """In one line."""
+    return number_format.line(" ".join(_COLOURS.sub("", text[: 4 * longest]).split()), longest)
+
+
+def block(text: str, lines: int | None = None) -> str:
+    """In several lines; a long text loses its middle."""
+    if len(text) > MAX_CHARACTERS:
+        text = f"{text[: MAX_CHARACTERS // 4]}\n…\n{text[-MAX_CHARACTERS * 3 // 4 :]}"
+    shown = [number_format.line(part.expandtabs(4), 1000) for part in _COLOURS.sub("", text).splitlines()]
+    if lines is not None and len(shown) > lines:
+        shown = [*shown[:lines], f"… and {len(shown) - lines} more lines"]
+    return "\n".join(shown)

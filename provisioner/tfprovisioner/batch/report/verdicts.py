@@ -60,20 +60,21 @@ class Comparer:
         self.views: dict[Key, View] = {}
         """Of values that were compared and are not equal."""
 
-    def compare_case(self, case: str, runs: Mapping[str, Found]) -> dict[tuple[str, str], str]:
+    def compare_case(self, case: str, runs: Mapping[str, Found]) -> dict[str, dict[str, str]]:
         """Compares every recorded name; ``runs`` by side, in the order of the columns.
 
         Returns each recorded value in a few characters, by side and name.
         """
         records = {(side, record.name): record for side, run in runs.items() for record in run.records}
-        glances: dict[tuple[str, str], str] = {}
+        glances: dict[str, dict[str, str]] = {side: {} for side in runs}
         for name in dict.fromkeys(name for _, name in records):
             ours = read = _read(records.get((self._baseline, name)))
-            for side in runs:
+            for side, of_side in glances.items():
                 if side != self._baseline:
                     read = _read(records.get((side, name)))
                     self._add((case, name, side), runs, ours, read)
-                glances[side, name] = "" if read is None else read.glance
+                if read is not None:
+                    of_side[name] = read.glance
         return glances
 
     def _add(self, key: Key, runs: Mapping[str, Found], ours: _Read | None, theirs: _Read | None) -> None:
