@@ -110,7 +110,8 @@ def _script(
 
     runs = expand([source], kernels)
     if dry_run:
-        process.planned(runs, arguments)  # raises if it cannot be run
+        for run in runs:
+            process.planned(run, arguments)  # raises if it cannot be run
         return _print_plan(runs, as_json)
     result = scripts.run(
         runs, arguments, comparison, target=target, resume=resume, workers=workers, errors_only=as_json

@@ -19,21 +19,17 @@ class ScriptOutput(Relay):
     def __init__(self, names: Sequence[str], *, errors_only: bool = False) -> None:
         self._errors_only = errors_only
         labels = aligned(names, "|")
-        self._width = len(next(iter(labels.values())))
-        self._colours = {
-            f"\x1b[{_COLOURS[place % len(_COLOURS)]}m{label}\x1b[0m": label
-            for place, label in enumerate(labels.values())
-        }
-        coloured = dict(zip(names, self._colours, strict=True))
-        # Each stream of a script has lines of its own.
-        parts = {f"{name} {stream}": coloured[name] for name in names for stream in ("stdout", "stderr")}
-        self._labels = PrefixedRelays(self, parts, self.live)
+        self._width = len(labels[names[0]])
+        prefixes = {}
+        for stream in ("stdout", "stderr"):  # each stream of a script has lines of its own
+            coloured = self.live(stream) and not os.environ.get("NO_COLOR")
+            for place, (name, label) in enumerate(labels.items()):
+                colour = _COLOURS[place % len(_COLOURS)]
+                prefixes[f"{name} {stream}"] = f"\x1b[{colour}m{label}\x1b[0m" if coloured else label
+        self._labels = PrefixedRelays(self, prefixes, self.live)
 
     def of(self, name: str, stream: str) -> PrefixedRelay:
         return self._labels.of(f"{name} {stream}")
-
-    def close(self) -> None:
-        self._labels.close()
 
     def variables(self) -> dict[str, str]:
         """The width beside a label, for progress bars: a program that writes to a pipe cannot ask for it."""
@@ -47,9 +43,6 @@ class ScriptOutput(Relay):
 
     def stream(self, name: str, text: str) -> None:
         target = self._target(name)
-        if not self.live(name) or os.environ.get("NO_COLOR"):
-            for coloured, label in self._colours.items():
-                text = text.replace(coloured, label)
         encoding = target.encoding or "utf-8"
         target.write(text.encode(encoding, "replace").decode(encoding))  # what the terminal's encoding lacks
         target.flush()

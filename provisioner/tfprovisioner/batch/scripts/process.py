@@ -1,10 +1,12 @@
-"""One script on one kernel: what is started for it, its processes and their output, and its outcome."""
+"""One script on one kernel: what is started for it, its execution, and its outcome."""
 
+import asyncio
 import codecs
 import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -20,12 +22,21 @@ from typing import IO
 from tfkernels import recording
 from tfkernels.client import kernelspecs
 from tfkernels.client.process import ending
+from tfkernels.output.line_prefix import PrefixedRelay
 from tfprovisioner.batch import kernel_ref
 from tfprovisioner.batch.outcomes import FAILED, PASSED, Failure, Outcome, host, plain
 from tfprovisioner.batch.scripts import guard
+from tfprovisioner.batch.scripts.output import ScriptOutput
 from tfprovisioner.batch.tasks import Run
 from tfprovisioner.errors import ProvisionError, Unusable
 from tfprovisioner.kernelspecs import python_shim, run_env
+from tfprovisioner.system.files import replace_text
+
+INTERRUPT_TIMEOUT = 5.0
+"""Seconds that a script has to end after an interrupt; then it is killed."""
+
+PIPE_TIMEOUT = 1.0
+"""Seconds for the rest of a script's output. A daemon that it started may keep the pipes open for ever."""
 
 READ_SIZE = 1 << 16
 """Bytes of one read."""
@@ -33,19 +44,12 @@ READ_SIZE = 1 << 16
 _STDERR_KEPT = 8000
 """Bytes at the end of standard error, for the description of a failure."""
 
-_KILL_TIMEOUT = 5.0
-"""Seconds that a killed process may take to end."""
-
 _RAISED = re.compile(r"(?m)^(Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)+)([A-Za-z_][\w.]*)(?::[ ](.*))?$")
 """A traceback of Python's, the exception's name and the first line of its message."""
 
 
 class NoScript(Unusable):
     """The script's file cannot be read."""
-
-
-class NotStarted(ProvisionError):
-    """The system did not start the script's interpreter."""
 
 
 @dataclass(frozen=True)
@@ -62,15 +66,8 @@ class Script:
         return self.outcome.run
 
 
-def planned(runs: Sequence[Run], arguments: Sequence[str]) -> list[Script]:
-    """The scripts to start, with the same arguments each.
-
-    Raises ``NoScript``, ``UnknownKernel``, ``BrokenEnvironment``.
-    """
-    return [_planned(run, arguments) for run in runs]
-
-
-def _planned(run: Run, arguments: Sequence[str]) -> Script:
+def planned(run: Run, arguments: Sequence[str]) -> Script:
+    """The script to start. Raises ``NoScript``, ``UnknownKernel``, ``BrokenEnvironment``."""
     spec = kernelspecs.get(run.kernel)
     # Python shall print each line at once, and as UTF-8.
     variables = run_env.variables(spec) | {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
@@ -87,87 +84,110 @@ def _planned(run: Run, arguments: Sequence[str]) -> Script:
     return Script(outcome, (run_env.python(spec), run.source, *arguments), variables)
 
 
-class ScriptProcess:
-    """A running script, with all that it starts, in a process group led by a guard (see ``guard``)."""
+async def execute(script: Script, folder: Path, output: ScriptOutput) -> Outcome:
+    """Runs a script, and kills what it left running.
 
-    def __init__(self, script: Script, values: Path, log: IO[bytes]) -> None:
-        """``values`` is the folder for recorded values; ``log`` gets both output streams. Raises ``OSError``."""
-        self.script = script
-        self._log = log
-        self._stderr = b""
-        self._answer = b""
-        self._decoders = {name: codecs.getincrementaldecoder("utf-8")("replace") for name in ("stdout", "stderr")}
-        self._started, self._clock = datetime.now(timezone.utc), time.monotonic()
-        self.guard, theirs = socket.socketpair()
+    Its files in ``folder``: its name with ``.log``, a folder with ``.values`` if it recorded anything and, last,
+    ``.json``, the outcome. A cancelled script gets SIGINT, and has no outcome. Raises ``ProvisionError``, ``OSError``.
+    """
+    name, kernel = script.run.name, script.run.kernel
+    values = folder / f"{name}.values"
+    started, clock = datetime.now(timezone.utc), time.monotonic()
+    try:
+        (folder / f"{name}.json").unlink(missing_ok=True)  # of an earlier attempt
+        shutil.rmtree(values, ignore_errors=True)
+        values.mkdir(mode=0o700)
+        log = (folder / f"{name}.log").open("wb", buffering=0)
+        process, owner = _start(script, values)
+    except OSError as error:
+        raise ProvisionError(f"Cannot start {name}: {error}.") from error
+    with log, owner, process:
+        ended = asyncio.ensure_future(_answer(owner))
+        shown = [
+            asyncio.ensure_future(_show(stream, pipe, log, output.of(kernel, stream), ended))
+            for stream, pipe in (("stdout", process.stdout), ("stderr", process.stderr))
+        ]
+        work = asyncio.gather(ended, *shown)
         try:
-            self.process = subprocess.Popen(
-                [sys.executable, "-I", "-S", guard.__file__, str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
-        except BaseException:
-            self.guard.close()
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            _signal(process, signal.SIGINT)
+            with suppress(asyncio.TimeoutError, OSError):
+                await asyncio.wait_for(work, INTERRUPT_TIMEOUT)
             raise
         finally:
-            theirs.close()
-        assert self.process.stdout is not None
-        assert self.process.stderr is not None
-        self.streams: dict[str, IO[bytes]] = {"stdout": self.process.stdout, "stderr": self.process.stderr}
-        request = {"command": script.command, "variables": {**script.variables, recording.FOLDER: str(values)}}
-        with suppress(BrokenPipeError):  # the guard was killed: the script ends as any other
-            self.guard.sendall(json.dumps(request).encode() + b"\n")
+            _signal(process, signal.SIGKILL)
+            for task in (ended, *shown):
+                task.cancel()
+            await asyncio.wait((ended, *shown))
+            with suppress(OSError):  # it is not empty
+                values.rmdir()
+    answer, stderr = ended.result(), shown[1].result()
+    if answer and not answer.lstrip("-").isdigit():
+        raise ProvisionError(f"Cannot start {script.command[0]}: {answer}.")
+    status = int(answer or -signal.SIGKILL)
+    outcome = replace(
+        script.outcome,
+        started=started.isoformat(timespec="milliseconds"),
+        seconds=round(time.monotonic() - clock, 3),
+        exit_code=status,
+    )
+    if status:
+        failure = _failure(status, plain(stderr.decode(errors="replace")))
+        outcome = replace(outcome, state=FAILED, failure=failure)
+    replace_text(folder / f"{name}.json", json.dumps(outcome.to_json(), indent=1))
+    return outcome
 
-    def read(self, name: str) -> str | None:
-        """New text of a stream; ``None`` at its end. Blocks if there is none."""
-        content = os.read(self.streams[name].fileno(), READ_SIZE)
-        self._log.write(content)
-        self._log.flush()
-        if name == "stderr":
-            self._stderr = (self._stderr + content)[-_STDERR_KEPT:]
-        text = self._decoders[name].decode(content, final=not content)
-        return text if content or text else None
 
-    def read_guard(self) -> bool:
-        """Takes what the guard says; true if the script has ended."""
-        try:
-            content = self.guard.recv(READ_SIZE)
-        except OSError:
-            content = b""
-        self._answer += content
-        return not content or b"\n" in self._answer
+def _start(script: Script, values: Path) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """The guard, which leads a process group with the script in it (see ``guard``), and the socket to it."""
+    owner, theirs = socket.socketpair()
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", guard.__file__, str(theirs.fileno())],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=[theirs.fileno()],
+            start_new_session=True,
+        )
+    request = {"command": script.command, "variables": {**script.variables, recording.FOLDER: str(values)}}
+    with suppress(BrokenPipeError):  # the guard was killed: the script ends as any other
+        owner.sendall(json.dumps(request).encode() + b"\n")
+    owner.setblocking(False)
+    return process, owner
 
-    def finish(self) -> Outcome:
-        """Kills what the script left running; its outcome. Raises ``NotStarted``."""
-        seconds = time.monotonic() - self._clock
-        self.close()
-        answer = self._answer.decode().strip()
-        if answer and not answer.lstrip("-").isdigit():
-            raise NotStarted(f"Cannot start {self.script.command[0]}: {answer}.")
-        # Without an answer the guard was killed; it may not be gone yet.
-        status = int(answer) if answer else self.process.returncode or -signal.SIGKILL
-        started = self._started.isoformat(timespec="milliseconds")
-        outcome = replace(self.script.outcome, started=started, seconds=round(seconds, 3), exit_code=status)
-        if not status:
-            return outcome
-        return replace(outcome, state=FAILED, failure=_failure(status, plain(self._stderr.decode(errors="replace"))))
 
-    def signal(self, number: int) -> None:
-        """Signals the whole group. Its leader is waited for in ``close`` only, so its number is not reused before."""
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, number)
+async def _answer(owner: socket.socket) -> str:
+    """What the guard says at the script's end; nothing if it was killed."""
+    try:
+        return (await asyncio.get_running_loop().sock_recv(owner, READ_SIZE)).decode().strip()
+    except ConnectionError:
+        return ""
 
-    def close(self) -> None:
-        """Kills what is left of it."""
-        if self.process.returncode is None:
-            self.signal(signal.SIGKILL)
-            with suppress(subprocess.TimeoutExpired):
-                self.process.wait(_KILL_TIMEOUT)
-        self.guard.close()
-        for stream in self.streams.values():
-            stream.close()
+
+async def _show(stream: str, pipe: Any, log: IO[bytes], relay: PrefixedRelay, ended: "asyncio.Future[str]") -> bytes:
+    """Shows and logs a stream until it ends, or its time after ``ended`` is over. Returns its last bytes."""
+    loop = asyncio.get_running_loop()
+    reader, decoder, last = asyncio.StreamReader(), codecs.getincrementaldecoder("utf-8")("replace"), b""
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+    ended.add_done_callback(lambda _: loop.call_later(PIPE_TIMEOUT, transport.close))
+    try:
+        while content := await reader.read(READ_SIZE):
+            log.write(content)
+            last = (last + content)[-_STDERR_KEPT:]
+            relay.stream(stream, decoder.decode(content))
+    finally:
+        transport.close()
+        relay.stream(stream, decoder.decode(b"", final=True))
+        relay.end_line()
+    return last
+
+
+def _signal(process: subprocess.Popen[bytes], number: int) -> None:
+    """Signals the whole group. Its leader has not been waited for, so its number is not reused."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
 
 
 def _failure(status: int, stderr: str) -> Failure:

@@ -1,5 +1,6 @@
 """A script on several kernels at the same time, from its start to the report on what it recorded."""
 
+import asyncio
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from tfprovisioner.batch import output_dir
 from tfprovisioner.batch.outcomes import Outcome
 from tfprovisioner.batch.output_dir import Found
-from tfprovisioner.batch.scripts import loop
 from tfprovisioner.batch.scripts.output import ScriptOutput
-from tfprovisioner.batch.scripts.process import planned
+from tfprovisioner.batch.scripts.process import Script, execute, planned
 from tfprovisioner.batch.tasks import Run
 from tfprovisioner.batch.workdir import private_folder
+from tfprovisioner.errors import ProvisionError
 
 if TYPE_CHECKING:
     from tfprovisioner.batch.report import Report
@@ -47,7 +48,7 @@ def run(
     Without ``target``, a folder, no file is kept. Raises ``ProvisionError`` and ``UnknownKernel`` before anything
     starts.
     """
-    scripts = planned(runs, arguments)
+    scripts = [planned(run, arguments) for run in runs]
     with private_folder() if target is None else output_dir.opened(str(target), resume, runs) as opened:
         folder = opened if isinstance(opened, Path) else opened.folder
         done = output_dir.passed(folder) if resume else {}
@@ -55,17 +56,15 @@ def run(
         if len(left) < len(scripts):
             print(f"{len(scripts) - len(left)} of {len(scripts)} runs are there already.", file=sys.stderr)
         output = ScriptOutput([run.kernel for run in runs], errors_only=errors_only)
-        left = [replace(script, variables={**script.variables, **output.variables()}) for script in left]
-
-        def ended(outcome: Outcome) -> None:
-            text = f"{ending(outcome)} after {outcome.seconds:.1f} s\n"
-            output.of(outcome.run.kernel, "stderr").stream("stderr", text)
-
         interrupted = False
         try:
-            loop.run(left, folder, output, ended, workers or len(left))
+            asyncio.run(_execute(left, folder.absolute(), output, workers or len(left)))
         except KeyboardInterrupt:
             interrupted = True
+        except BrokenPipeError:
+            raise  # of our own output
+        except OSError as error:
+            raise ProvisionError(f"Cannot write the output of the scripts to {folder}: {error.strerror}.") from error
         found = {each.outcome.run.name: each for each in output_dir.read(folder) if each.outcome.run in runs}
         made = page = None
         if target is not None or errors_only or any(each.records for each in found.values()):
@@ -76,6 +75,20 @@ def run(
             made = report.make(list(found.values()), folder, kernels=kernels, pending=pending, **comparison)
             page = report.write(made, folder)["report.html"] if target is not None else None
         return Result(found, made, page, interrupted)
+
+
+async def _execute(scripts: Sequence[Script], folder: Path, output: ScriptOutput, workers: int) -> None:
+    """Runs ``workers`` scripts at a time, and says how each one ended. An interrupt or an error cancels all."""
+    places = asyncio.Semaphore(workers)
+
+    async def execute_one(script: Script) -> None:
+        async with places:
+            variables = {**script.variables, **output.variables()}
+            outcome = await execute(replace(script, variables=variables), folder, output)
+            text = f"{ending(outcome)} after {outcome.seconds:.1f} s\n"
+            output.of(outcome.run.kernel, "stderr").stream("stderr", text)
+
+    await asyncio.gather(*map(execute_one, scripts))
 
 
 def ending(outcome: Outcome) -> str:
