@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from multiprocessing import forkserver
 from typing import TYPE_CHECKING, Any
 
-from tfkernels.client import runtime_dir
 from tfprovisioner.batch.dask.placement import Options
+from tfprovisioner.batch.workdir import private_folder
 from tfprovisioner.errors import ProvisionError
 
 if TYPE_CHECKING:
@@ -100,32 +100,29 @@ def _private_cluster(options: Options, runs: int) -> Iterator[tuple[Any, str]]:
     distributed.utils._forkserver_preload_set = True  # noqa: SLF001 (there is no public name)
 
     workers = options.workers or places(*free_resources(), options.memory)
-    folder = runtime_dir.make()  # Dask keeps a folder for each worker; elsewhere they would stay in the current one
-    settings = {**_SETTINGS, **({} if options.dashboard else _NO_PAGES), "temporary-directory": str(folder)}
-    try:
-        with dask.config.set(settings):
-            try:
-                cluster = LocalCluster(
-                    n_workers=min(workers, max(1, runs)),
-                    threads_per_worker=1,
-                    host="127.0.0.1",
-                    protocol="tls://",
-                    security=Security.temporary(),
-                    dashboard_address="127.0.0.1:0",
-                    scheduler_kwargs={"dashboard": options.dashboard},
-                    memory_limit=0,  # of the worker, which hardly needs any; its kernel is another process
-                    local_directory=str(folder),
-                    preload=[_WORKER],
-                    env=dict(os.environ),  # the server process may be older than a change
-                    # Dask logs about itself. The batch says what matters: a worker that died, a run that failed.
-                    silence_logs=logging.CRITICAL,
-                )
-            except (OSError, RuntimeError) as error:
-                raise ProvisionError(f"Cannot start the workers of the batch: {error}.") from error
-            with cluster, _silent(), Client(cluster, set_as_default=False) as client:
-                yield client, _dashboard(cluster) if options.dashboard else ""
-    finally:
-        runtime_dir.remove(folder)
+    settings = _SETTINGS if options.dashboard else {**_SETTINGS, **_NO_PAGES}
+    # Dask keeps a folder for each worker; elsewhere they would stay in the current one.
+    with private_folder() as folder, dask.config.set({**settings, "temporary-directory": str(folder)}):
+        try:
+            cluster = LocalCluster(
+                n_workers=min(workers, max(1, runs)),
+                threads_per_worker=1,
+                host="127.0.0.1",
+                protocol="tls://",
+                security=Security.temporary(),
+                dashboard_address="127.0.0.1:0",
+                scheduler_kwargs={"dashboard": options.dashboard},
+                memory_limit=0,  # of the worker, which hardly needs any; its kernel is another process
+                local_directory=str(folder),
+                preload=[_WORKER],
+                env=dict(os.environ),  # the server process may be older than a change
+                # Dask logs about itself. The batch says what matters: a worker that died, a run that failed.
+                silence_logs=logging.CRITICAL,
+            )
+        except (OSError, RuntimeError) as error:
+            raise ProvisionError(f"Cannot start the workers of the batch: {error}.") from error
+        with cluster, _silent(), Client(cluster, set_as_default=False) as client:
+            yield client, _dashboard(cluster) if options.dashboard else ""
 
 
 def _dashboard(cluster: Any) -> str:

@@ -1,6 +1,6 @@
 """The machines of a Dask cluster. Workers with one host name and one data folder share environments: one machine."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from importlib import metadata
 from typing import Any
 
@@ -19,10 +19,9 @@ class Hosts:
         self.wanted = wanted
         self._need = need
         self._say = say
-        self._unusable: set[str] = set()
-        self._complaint = ""
+        self._unusable: dict[str, str] = {}
+        """Workers, and why they cannot be used."""
         self._machines: dict[str, Machine] = {}
-        self._memory: dict[str, int] = {}
 
     @property
     def machines(self) -> list[Machine]:
@@ -38,20 +37,20 @@ class Hosts:
         for machine in self.machines:
             for address in machine.workers.keys() - threads.keys():
                 del machine.workers[address]
-        self._unusable &= threads.keys()
-        new = self._of_our_version(threads.keys() - self._unusable.union(*(each.workers for each in self.machines)))
-        for address, facts in self._run(new, worker.facts, dict(self.wanted)).items():
+        self._unusable = {address: why for address, why in self._unusable.items() if address in threads}
+        known = self._unusable.keys() | {address for machine in self.machines for address in machine.workers}
+        usable = self._of_our_version(threads.keys() - known)
+        for address, facts in self._run(usable, worker.facts, dict(self.wanted)).items():
             if isinstance(facts, Exception):  # it has ended since, or lacks a package
-                self._refuse({address}, f"The worker {address} cannot be used: {facts!r}")
+                self._refuse([address], f"The worker {address} cannot be used: {facts!r}")
             else:
                 name = f"{facts.host}:{facts.home}"
-                machine = self._machines.setdefault(name, Machine(name, 0, ready=set(facts.ready), host=facts.host))
-                machine.workers[address] = threads[address]
-                self._memory.setdefault(name, facts.memory)
+                new = Machine(name, 0, ready=set(facts.ready), host=facts.host, memory=facts.memory)
+                self._machines.setdefault(name, new).workers[address] = threads[address]
         for machine in self.machines:  # as many as threads: the user chose that number; fewer if the memory is small
-            machine.places = places(sum(machine.workers.values()), self._memory[machine.name], self._need)
+            machine.places = places(sum(machine.workers.values()), machine.memory, self._need)
         if self._unusable and not self.machines:
-            raise ProvisionError(self._complaint)
+            raise ProvisionError([*self._unusable.values()][-1])
 
     def described(self, scheduler: str | None) -> str:
         """How many runs go at once, and where."""
@@ -62,7 +61,7 @@ class Hosts:
         where = f"{count} machine{'s' * (count != 1)} of {scheduler}" if scheduler else "this machine"
         return f"{runs} run{'s' * (runs != 1)} at once on {where}"
 
-    def _of_our_version(self, addresses: set[str]) -> set[str]:
+    def _of_our_version(self, addresses: Collection[str]) -> Collection[str]:
         ours = metadata.version("tfkernels")
         versions = self._run(addresses, metadata.version, "tfkernels")  # standard library: a worker has it anyway
         wrong = {
@@ -72,20 +71,18 @@ class Hosts:
         }
         if wrong:
             self._refuse(
-                wrong.keys(),
+                wrong,
                 f"{len(wrong)} of {len(addresses)} workers cannot be used: they have tfkernels "
                 f"{', '.join(sorted(set(wrong.values())))}, and this is {ours}. Install the same version there, and "
                 f"restart them: pip install tfkernels=={ours}",
             )
         return versions.keys() - wrong.keys()
 
-    def _run(self, addresses: set[str], function: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
+    def _run(self, addresses: Collection[str], function: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
         if not addresses:
             return {}
-        found = self._client.run(function, *arguments, workers=sorted(addresses), on_error="return")
-        return dict(found)
+        return dict(self._client.run(function, *arguments, workers=sorted(addresses), on_error="return"))
 
-    def _refuse(self, addresses: Any, why: str) -> None:
-        self._unusable |= set(addresses)
-        self._complaint = why
+    def _refuse(self, addresses: Collection[str], why: str) -> None:
+        self._unusable.update(dict.fromkeys(addresses, why))
         self._say(why)

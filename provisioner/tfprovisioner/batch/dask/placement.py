@@ -41,6 +41,8 @@ class Machine:
     workers: dict[str, int] = field(default_factory=dict)
     """Threads by the address of the worker."""
     host: str = ""
+    memory: int = 0
+    """Bytes that were free before the batch."""
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,15 @@
 Each task that Dask gets is for one worker, and starts there at once. See docs/design/batch.md.
 """
 
+import asyncio
 import queue
 import time
 import uuid
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from typing import Any
 
 import distributed
@@ -25,9 +26,6 @@ from tfprovisioner.errors import ProvisionError
 
 UPDATE_INTERVAL = 1.0
 """Seconds between two looks at which workers are there."""
-
-FETCH_TIMEOUT = 60.0
-"""Seconds for a result to arrive, before a look at whether its worker is still there."""
 
 WORKER_TIMEOUT = 120.0
 """Seconds without any worker, after which the batch ends."""
@@ -46,11 +44,12 @@ class Attempt:
     machine: Machine
     address: str
     started: float
-    future: Any = None
-    prepared: bool = False
+    prepared: bool
     """Whether the kernel is there."""
-    delivered: bool = False
-    """Whether the result is here; the worker may die then."""
+    future: Any
+    """Dask's. It is done when the worker has ended the task."""
+    arriving: "Future[Executed | Refused | None]"
+    """It is done when the result is here; the worker may die then."""
 
     @property
     def kernel(self) -> str:
@@ -73,11 +72,12 @@ class Dispatcher:
         self.dashboard = dashboard
         """The address of Dask's page; empty if there is none."""
         self._batch = uuid.uuid4().hex
-        self._waiting: dict[str, deque[Task]] = {}
+        self._waiting: defaultdict[str, deque[Task]] = defaultdict(deque)
         """By kernel."""
         self._running: dict[str, Attempt] = {}
         """By the name of the run."""
-        self._events: queue.SimpleQueue[Progress | tuple[Attempt, Any]] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[Progress | Attempt] = queue.SimpleQueue()
+        """Progress, and attempts whose results are here."""
         self._inputs: dict[str, Any] = {}
         self._costs: defaultdict[str, Cost] = defaultdict(Cost)
         self._refusals: dict[str, Failure] = {}
@@ -88,26 +88,23 @@ class Dispatcher:
     def run(self, tasks: Sequence[Task]) -> Iterator[Executed]:
         """Yields the results as they come. Raises ``ProvisionError`` if the cluster is lost."""
         for task in tasks:
-            self._waiting.setdefault(task.run.kernel, deque()).append(task)
-        try:
-            while self._running or any(self._waiting.values()):
-                yield from self._update()
-                yield from self._fail_refused()
-                self._start()
-                with suppress(queue.Empty):
-                    yield from self._handle(self._events.get(timeout=UPDATE_INTERVAL))
-                for _ in range(self._events.qsize()):  # not until it is empty: many runs send much
-                    yield from self._handle(self._events.get())
-        finally:
-            self.stop()
+            self._waiting[task.run.kernel].append(task)
+        while self._running or any(self._waiting.values()):
+            yield from self._update()
+            yield from self._fail_refused()
+            self._start()
+            with suppress(queue.Empty):
+                yield from self._handle(self._events.get(timeout=UPDATE_INTERVAL))
+            for _ in range(self._events.qsize()):  # not until it is empty: many runs send much
+                yield from self._handle(self._events.get())
 
     def stop(self) -> None:
         """Ends the kernels that still run, everywhere; waits for that for ``STOP_TIMEOUT`` at most."""
-        self._waiting.clear()
-        attempts, self._running = list(self._running.values()), {}
-        if attempts and self._client.status == "running":  # else the workers notice that they lost the scheduler
+        futures = [attempt.future for attempt in self._running.values()]
+        self._running.clear()
+        if futures and self._client.status == "running":  # else the workers notice that they lost the scheduler
             with suppress(OSError):
-                self._client.cancel([attempt.future for attempt in attempts])
+                self._client.cancel(futures)
                 deadline = time.monotonic() + STOP_TIMEOUT
                 while time.monotonic() < deadline and any(
                     self._client.run(worker.running, self._batch, on_error="ignore").values()
@@ -127,7 +124,7 @@ class Dispatcher:
             raise ProvisionError(_LOST) from error
         self._updated = time.monotonic()
         for attempt in list(self._running.values()):
-            if not attempt.delivered and not self._hosts.has(attempt.address):
+            if not attempt.arriving.done() and not self._hosts.has(attempt.address):
                 yield from self._retry(attempt)
         if self._hosts.machines:
             self._workers_seen = time.monotonic()
@@ -149,59 +146,55 @@ class Dispatcher:
     def _submit(self, task: Task, machine: Machine) -> None:
         busy = Counter(attempt.address for attempt in self._running.values())
         address = min(machine.workers, key=lambda address: busy[address] / machine.workers[address])
-        run = task.run
-        attempt = Attempt(task, machine, address, time.monotonic(), prepared=run.kernel in machine.ready)
-        machine.running += 1
-        if not attempt.prepared:
-            machine.building.add(run.kernel)
-        attempt.future = self._client.submit(
+        run, inputs = task.run, task.inputs
+        if inputs is not None:  # one task for equal inputs: they travel once to each worker, and again if they are lost
+            inputs = self._client.submit(bytes, inputs)
+            self._inputs[inputs.key] = inputs
+        future = self._client.submit(
             worker.carry_out,
             self._batch,
             replace(task, inputs=None),
             self._hosts.wanted[run.kernel],
-            self._shared_inputs(task.inputs),
+            inputs,
             key=f"{run.name}-{self._batch[:8]}-{task.attempt}-{uuid.uuid4().hex[:8]}",
             workers=[address],
-            pure=False,
         )
+        # In the client's own loop: a slow result keeps nothing else waiting.
+        gathering = self._client.gather(future, asynchronous=True)
+        arriving = asyncio.run_coroutine_threadsafe(gathering, self._client.loop.asyncio_loop)
+        attempt = Attempt(task, machine, address, time.monotonic(), run.kernel in machine.ready, future, arriving)
+        machine.running += 1
+        if not attempt.prepared:
+            machine.building.add(run.kernel)
         self._running[run.name] = attempt
-        attempt.future.add_done_callback(lambda _: self._fetch(attempt))
-
-    def _shared_inputs(self, inputs: bytes | None) -> Any:
-        """A task of its own: the files travel once to each worker, and again if they are lost."""
-        if inputs is None:
-            return None
-        name = sha256(inputs).hexdigest()
-        if name not in self._inputs:
-            self._inputs[name] = self._client.submit(bytes, inputs, key=f"inputs-{self._batch[:8]}-{name[:16]}")
-        return self._inputs[name]
+        arriving.add_done_callback(lambda _: self._events.put(attempt))
 
     def _receive_progress(self, event: tuple[float, Any]) -> None:
         _, message = event
         if message.get("batch") == self._batch:
             self._events.put(Progress(**message["progress"]))
 
-    def _fetch(self, attempt: Attempt) -> None:
-        """In Dask's thread for callbacks."""
-        if self._running.get(attempt.task.run.name) is not attempt:
-            return  # it was given up
-        try:
-            result = attempt.future.result(timeout=FETCH_TIMEOUT)
-            attempt.delivered = True
-        except Exception as error:  # noqa: BLE001 (Dask passes on whatever the task raised)
-            result = error
-        self._events.put((attempt, result))
-
-    def _handle(self, event: Progress | tuple[Attempt, Any]) -> Iterator[Executed]:
+    def _handle(self, event: Progress | Attempt) -> Iterator[Executed]:
         if isinstance(event, Progress):
             running = self._running.get(event.run)
             if running is not None and event.state != "preparing":
                 self._note_prepared(running)
             self._tell(event)
             return
-        attempt, result = event
-        if self._running.get(attempt.task.run.name) is not attempt:
-            return  # it was given up
+        attempt = event
+        if not self._is_current(attempt):
+            return
+        try:
+            result = attempt.arriving.result()
+        except distributed.KilledWorker:
+            result = None
+        except (Exception, CancelledError) as error:  # noqa: BLE001 (Dask passes on whatever the task raised)
+            self._updated = 0.0
+            yield from self._update()  # which finds out whether the worker or the scheduler has gone
+            if self._is_current(attempt):
+                self._end(attempt)
+                yield _failed(attempt.task, type(error).__name__, str(error))
+            return
         match result:
             case Executed():
                 self._note_prepared(attempt)
@@ -215,18 +208,12 @@ class Dispatcher:
                 self._refusals[attempt.kernel] = result.failure
                 self._end(attempt)
                 self._waiting[attempt.kernel].appendleft(attempt.task)  # another machine may have the kernel
-            case None | distributed.KilledWorker():
+            case None:
                 yield from self._retry(attempt)
-            case _:
-                self._updated = 0.0
-                yield from self._update()  # which finds out whether the worker has gone
-                if self._running.get(attempt.task.run.name) is not attempt:
-                    return
-                if isinstance(result, (TimeoutError, distributed.TimeoutError)):  # two classes in Python 3.10
-                    attempt.future.add_done_callback(lambda _: self._fetch(attempt))
-                else:
-                    self._end(attempt)
-                    yield _failed(attempt.task, type(result).__name__, str(result))
+
+    def _is_current(self, attempt: Attempt) -> bool:
+        """Whether it was not given up."""
+        return self._running.get(attempt.task.run.name) is attempt
 
     def _note_prepared(self, attempt: Attempt) -> None:
         if not attempt.prepared:

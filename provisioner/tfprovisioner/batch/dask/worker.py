@@ -8,8 +8,11 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from distributed import Worker, get_worker
@@ -68,111 +71,92 @@ def free_resources() -> tuple[int, int]:
 
 def _group_memory_in_use() -> int:
     """Of the control group, for instance a container's; without the page cache, which it can give up."""
-    for used, statistics, cache in (
-        ("/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory.stat", "inactive_file"),
-        ("/sys/fs/cgroup/memory/memory.usage_in_bytes", "/sys/fs/cgroup/memory/memory.stat", "total_inactive_file"),
+    for folder, used, cache in (
+        ("/sys/fs/cgroup", "memory.current", "inactive_file"),
+        ("/sys/fs/cgroup/memory", "memory.usage_in_bytes", "total_inactive_file"),
     ):
-        try:
-            with open(used) as file:
-                taken = int(file.read())
-            with open(statistics) as file:
-                cached = next((int(line.split()[1]) for line in file if line.split()[0] == cache), 0)
-        except (OSError, ValueError):
-            continue
-        return max(0, taken - cached)
+        with suppress(OSError, ValueError, KeyError):
+            statistics = dict(line.split() for line in Path(folder, "memory.stat").read_text().splitlines())
+            return max(0, int(Path(folder, used).read_text()) - int(statistics[cache]))
     return 0
 
 
 def carry_out(batch: str, task: Task, wanted: KernelRef, inputs: bytes | None) -> Executed | Refused | None:
     """Resolves the kernel and executes the task; ``None`` if it was cancelled."""
-    from tfprovisioner.batch.execute import (
-        notebook,  # papermill takes a second, in which a worker should answer its scheduler
-    )
+    # Papermill takes a second to import, in which a worker should answer its scheduler.
+    from tfprovisioner.batch.execute import notebook
 
-    children, cancelled, host = Children(), threading.Event(), socket.gethostname()
+    children, cancelled = Children(), threading.Event()
 
     def stop() -> None:
         cancelled.set()
         children.stop()
 
-    with _Monitor(get_worker(), batch, stop) as monitor:
+    with _monitored(batch, stop) as tell:
+
+        def tell_step(state: str, text: str) -> None:
+            tell(Progress(task.run.name, state, text=text, host=socket.gethostname()))
+
         try:
             with children.of_this_thread():
-                spec = kernel_ref.resolve(
-                    wanted,
-                    lambda step: monitor.tell(
-                        Progress(task.run.name, "preparing", text=f"{task.run.kernel}: {step}", host=host)
-                    ),
-                )
-        except Stopped:
+                spec = kernel_ref.resolve(wanted, lambda step: tell_step("preparing", f"{task.run.kernel}: {step}"))
+            tell_step("running", "starting the kernel")
+            variables = without_nanny_variables(os.environ)
+            return notebook.execute(replace(task, inputs=inputs), spec, tell, cancelled, variables)
+        except (Stopped, Cancelled):
             return None
         except (ProvisionError, TFKernelsError) as error:
             return Refused(Failure(type(error).__name__, str(error)))
-        monitor.tell(Progress(task.run.name, "running", text="starting the kernel", host=host))
-        try:
-            variables = without_nanny_variables(os.environ)
-            return notebook.execute(replace(task, inputs=inputs), spec, monitor.tell, cancelled, variables)
-        except Cancelled:
-            return None
 
 
-_monitors: "set[_Monitor]" = set()
+_running: set[tuple[str, str]] = set()
+"""Batches and keys of the tasks that this process executes."""
 
 
 def running(batch: str) -> int:
     """How many runs of a batch this process has not ended yet."""
-    return sum(monitor.batch == batch for monitor in list(_monitors))
+    return sum(each == batch for each, _ in list(_running))
 
 
-class _Monitor:
-    """A thread beside a run: sends its progress, and stops it if nobody wants it any more.
+@contextmanager
+def _monitored(batch: str, stop: Callable[[], None]) -> Iterator[Callable[[Progress], None]]:
+    """A function that sends progress of the running task; the newest only, at intervals, to not flood the scheduler.
 
-    That is so if the client cancelled it, ended or was killed, and if this worker has lost its scheduler.
+    A thread beside it calls ``stop`` if nobody wants the result any more: the client cancelled the task, ended or was
+    killed, or this worker has lost its scheduler.
     """
+    worker = get_worker()
+    key = worker.get_current_task()
+    latest: deque[Progress] = deque(maxlen=1)
+    ended = threading.Event()
 
-    def __init__(self, worker: Worker, batch: str, stop: Callable[[], None]) -> None:
-        self._worker = worker
-        self._key = worker.get_current_task()
-        self.batch = batch
-        self._stop = stop
-        self._latest: Progress | None = None
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="tfkernels-monitor", daemon=True)
+    def send() -> None:
+        if latest:
+            worker.log_event(TOPIC, {"batch": batch, "progress": asdict(latest.pop())})
 
-    def __enter__(self) -> "_Monitor":
-        _monitors.add(self)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._ended.set()
-        self._thread.join()
-        self._send()
-        _monitors.discard(self)
-
-    def tell(self, progress: Progress) -> None:
-        """Keeps the newest for the next message: the runs of a large batch must not flood the scheduler."""
-        self._latest = progress
-
-    def _loop(self) -> None:
-        stopped = False
-        while not self._ended.wait(PERIOD):
-            self._send()
-            if not stopped and not self._is_wanted():
-                stopped = True
-                self._stop()
-
-    def _is_wanted(self) -> bool:
-        if self._worker.status in (Status.closing, Status.closed, Status.failed):
+    def is_wanted() -> bool:
+        if worker.status in (Status.closing, Status.closed, Status.failed):
             return False
         # Dask cannot end a running function, but its state says that the result will be thrown away.
-        entry = self._worker.state.tasks.get(self._key)
+        entry = worker.state.tasks.get(key)
         return entry is not None and entry.state in ("executing", "long-running")
 
-    def _send(self) -> None:
-        latest, self._latest = self._latest, None
-        if latest is not None:
-            self._worker.log_event(TOPIC, {"batch": self.batch, "progress": asdict(latest)})
+    def watch() -> None:
+        while not ended.wait(PERIOD):
+            send()
+            if not is_wanted():
+                stop()
+
+    thread = threading.Thread(target=watch, name="tfkernels-monitor", daemon=True)
+    _running.add((batch, key))
+    thread.start()
+    try:
+        yield latest.append
+    finally:
+        ended.set()
+        thread.join()
+        send()
+        _running.discard((batch, key))
 
 
 def without_nanny_variables(variables: Mapping[str, str]) -> dict[str, str]:
