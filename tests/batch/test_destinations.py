@@ -18,7 +18,7 @@ def test_what_an_address_does_not_take_is_here(tmp_path: Path, monkeypatch: pyte
     with output_dir.opened("http://user:secret@127.0.0.1:9/out?token=secret", False, []) as destination:
         files = packed(tmp_path / "work", file="1")
         written = output_dir.write(destination.folder, executed(PASSED, files=files))
-        place = Path(destination.publish(written, said.append))
+        place = Path(destination.publish(written.path, said.append))
         assert destination.folder not in place.parents
     assert json.loads(place.read_text())["metadata"][METADATA]["state"] == "passed"
     assert (place.parent / "nb-tf1.files" / "file").read_text() == "1"

@@ -44,8 +44,7 @@ def test_each_run_has_its_own_process(tmp_path: Path) -> None:
     tasks = [task(f"run{number}", cell, inputs=inputs) for number in range(3)]
     told: list[Progress] = []
     with engine(3, told, Options(workers=2)) as started:
-        assert started.described == "2 runs at once on this machine"
-        assert not started.dashboard
+        assert notes(told) == ": 2 runs at once on this machine"
         executed = list(started.run([*tasks, task("wrong", "1/0")]))
     outcomes = {each.outcome.run.name: each.outcome for each in executed}
     assert {name: outcome.state for name, outcome in outcomes.items()} == {
@@ -68,7 +67,7 @@ def test_nobody_without_its_key_can_use_it(tmp_path: Path) -> None:
     from distributed.security import Security
 
     with engine(1, [], Options()) as started:
-        scheduler = started.scheduler
+        scheduler = started._client.scheduler.address
         assert scheduler.startswith("tls://127.0.0.1:")
         with pytest.raises(OSError, match=r"reset|Timed out|TLS"):
             Client(scheduler.replace("tls", "tcp"), timeout=2, security=Security())
@@ -78,8 +77,9 @@ def test_nobody_without_its_key_can_use_it(tmp_path: Path) -> None:
 
 
 def test_dashboard_is_started_on_request() -> None:
-    with engine(1, [], Options(dashboard=True)) as started:
-        assert started.dashboard.startswith("http://127.0.0.1:")
+    told: list[Progress] = []
+    with engine(1, told, Options(dashboard=True)):
+        assert "1 run at once on this machine; Dask's page: http://127.0.0.1:" in notes(told)
         assert _answering("/info/main/workers.html")
 
 

@@ -21,7 +21,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from tests.support.notebooks import text
 from tfkernels.client import kernelspecs
 from tfprovisioner.batch import workdir
-from tfprovisioner.batch.execute.notebook import execute, not_started
+from tfprovisioner.batch.execution import execute, not_started
 from tfprovisioner.batch.outcomes import METADATA, Cancelled, Executed, Failure, Outcome, Progress
 from tfprovisioner.batch.tasks import Run, Task
 

@@ -27,7 +27,7 @@ from tfkernels.protocol import MESSAGE_FORMAT
 from tfkernels.transfer.decoder import from_bytes
 from tfkernels.transfer.encoder import ValueMessage
 from tfprovisioner.batch import recorded
-from tfprovisioner.batch.execute.notebook import execute
+from tfprovisioner.batch.execution import execute
 from tfprovisioner.batch.outcomes import Executed
 from tfprovisioner.batch.recorded import Record, Unreadable
 from tfprovisioner.batch.tasks import Run, Task

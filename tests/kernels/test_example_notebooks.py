@@ -14,7 +14,7 @@ import pytest
 from tests.support.notebooks import text
 from tfkernels import compare
 from tfkernels.client import kernelspecs
-from tfprovisioner.batch.execute import notebook as execution
+from tfprovisioner.batch import execution
 from tfprovisioner.batch.recorded import of_notebook
 from tfprovisioner.batch.tasks import Run, Task
 

@@ -25,9 +25,9 @@ def _names(folder: Path) -> set[str]:
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
-    path = output_dir.write(tmp_path, executed(FAILED))
-    (found,) = output_dir.read(tmp_path)
-    assert (found.outcome, found.path, found.records) == (FAILED, path, [])
+    written = output_dir.write(tmp_path, executed(FAILED))
+    assert output_dir.read(tmp_path) == [written]
+    assert (written.outcome, written.path, written.records) == (FAILED, tmp_path / "nb-tf1.ipynb", [])
 
 
 def test_another_try_leaves_nothing_of_the_one_before(tmp_path: Path) -> None:

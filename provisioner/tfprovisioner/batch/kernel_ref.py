@@ -7,15 +7,14 @@ registers it for nobody. Any other kernel must be there under the same name. Nee
 import json
 import os
 import socket
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tfkernels.client import kernelspecs
 from tfkernels.client.kernelspecs import KernelSpec
 from tfkernels.errors import UnknownKernel
-from tfprovisioner.catalogue import releases
 from tfprovisioner.environments import build, store
 from tfprovisioner.environments.request import InstallRequest, Recipe, made_by
 from tfprovisioner.errors import BrokenEnvironment, ProvisionError
@@ -34,9 +33,9 @@ class KernelRef:
     """A kernel, as the machine that started the batch has it. Plain data, so that it travels."""
 
     name: str
-    request: Mapping[str, Any] | None = None
-    """An ``InstallRequest``; ``None`` if tfkernels did not make the kernel."""
-    recipe: Mapping[str, Any] | None = None
+    request: InstallRequest | None = None
+    """``None`` if tfkernels did not make the kernel."""
+    recipe: Recipe | None = None
     """Of its environment; ``None`` if any environment of the request will do."""
     tensorflow: str = ""
     """The release, if known."""
@@ -52,20 +51,21 @@ def wanted(name: str) -> KernelRef:
     request = made_by(described)
     if request is None or environment is None:
         return KernelRef(name, tensorflow=str(described.get("tensorflow", "")))
+    recipe = environment.recipe
     exact = replace(  # the newest 2.x may be another release there, and paths mean something here only
         request,
-        release=environment.recipe.tensorflow,
+        release=recipe.tensorflow,
         name=name,
-        python=environment.recipe.python if request.python is None or request.python_path else request.python,
+        python=recipe.python if request.python is None or request.python_path else request.python,
         conda=None,
         user=False,
     )
-    return KernelRef(name, exact.to_json(), asdict(environment.recipe), environment.recipe.tensorflow)
+    return KernelRef(name, exact, recipe, recipe.tensorflow)
 
 
 def wanted_of(request: InstallRequest) -> KernelRef:
     """A kernel that need not be registered anywhere. Raises ``UnknownRelease``."""
-    return KernelRef(request.kernel, request.to_json(), tensorflow=releases.find(request.release).version)
+    return KernelRef(request.kernel, request, tensorflow=request.catalogue_entry.version)
 
 
 def resolve(wanted: KernelRef, report: Callable[[str], None]) -> KernelSpec:
@@ -73,13 +73,18 @@ def resolve(wanted: KernelRef, report: Callable[[str], None]) -> KernelSpec:
 
     ``report`` gets the steps of the build. Raises ``ProvisionError``; ``Stopped`` if the thread's programs are stopped.
     """
-    known = _registered(wanted)
-    if known is not None:
-        return known
-    request = InstallRequest.from_json(wanted.request or {})
-    _check_recipe(wanted, request)
-    with build.ensured(request, _StepReporter(wanted.name, report)) as (environment, _):
-        where, _ = kernelspec.write(request, environment, kernels=data_dir.batch_kernels() / environment.recipe.name)
+    found = _registered(wanted)
+    if isinstance(found, KernelSpec):
+        return found
+    recipe = wanted.recipe
+    # A recipe that gives other packages today is an error, not an approximation.
+    if recipe is not None and _portable(Recipe.of(found, recipe.python)) != _portable(recipe):
+        raise KernelMissing(
+            f"{socket.gethostname()} cannot build the kernel {wanted.name}: it was made from other packages than this "
+            f"version of tfkernels takes. Rebuild it with: tfkernels install {found.release} --rebuild"
+        )
+    with build.ensured(found, _StepReporter(wanted.name, report)) as (environment, _):
+        where, _ = kernelspec.write(found, environment, kernels=data_dir.batch_kernels() / environment.recipe.name)
         os.utime(where / "kernel.json")  # its last use: see kernelspecs/gc
     return KernelSpec(wanted.name, where, json.loads((where / "kernel.json").read_text(encoding="utf-8")))
 
@@ -95,50 +100,40 @@ def facts(spec: KernelSpec) -> dict[str, Any]:
 def ready(wanted: KernelRef) -> bool:
     """Whether ``resolve`` has nothing to build here. Takes milliseconds."""
     try:
-        if _registered(wanted) is not None:
-            return True
-        return store.whole(InstallRequest.from_json(wanted.request or {})) is not None
+        found = _registered(wanted)
+        return isinstance(found, KernelSpec) or store.whole(found) is not None
     except ProvisionError:
         return False
 
 
-def _registered(wanted: KernelRef) -> KernelSpec | None:
-    """This machine's kernel of that name, if it is the same. Raises ``KernelMissing`` if no other would do."""
+def _registered(wanted: KernelRef) -> KernelSpec | InstallRequest:
+    """This machine's kernel of that name, if it is the same; else the request to build it by.
+
+    Raises ``KernelMissing`` if there is neither.
+    """
+    machine, request = socket.gethostname(), wanted.request
     try:
         spec = kernelspecs.get(wanted.name)
     except UnknownKernel as error:
-        if wanted.request is None:
-            raise KernelMissing(
-                f"{socket.gethostname()} has no kernel {wanted.name}, and cannot build it: it was not made by "
-                f"tfkernels install. Register a kernel of this name there, or use one that tfkernels installs."
-            ) from error
-        return None
-    if wanted.request is None:
+        if request is not None:
+            return request
+        raise KernelMissing(
+            f"{machine} has no kernel {wanted.name}, and cannot build it: it was not made by tfkernels install. "
+            f"Register a kernel of this name there, or use one that tfkernels installs."
+        ) from error
+    if request is None:
         there = str(spec.described.get("tensorflow", ""))
         if wanted.tensorflow and there and there != wanted.tensorflow:
             raise KernelMissing(
-                f"The kernel {wanted.name} on {socket.gethostname()} has TensorFlow {there}, not {wanted.tensorflow}. "
-                f"Register the right one there, or under another name."
+                f"The kernel {wanted.name} on {machine} has TensorFlow {there}, not {wanted.tensorflow}. Register the "
+                f"right one there, or under another name."
             )
         return spec
     environment, trouble = health.look(spec.spec["argv"], spec.described)
     if environment is None or trouble is not None:
-        return None
-    theirs = Recipe.from_json(dict(wanted.recipe)) if wanted.recipe else None
-    return spec if theirs is not None and _portable(environment.recipe) == _portable(theirs) else None
-
-
-def _check_recipe(wanted: KernelRef, request: InstallRequest) -> None:
-    """Raises ``KernelMissing`` if the request gives another environment today than when the kernel was made."""
-    if wanted.recipe is None:
-        return
-    theirs = Recipe.from_json(dict(wanted.recipe))
-    ours = Recipe.of(request, theirs.python)
-    if _portable(ours) != _portable(theirs):
-        raise KernelMissing(
-            f"{socket.gethostname()} cannot build the kernel {wanted.name}: it was made from other packages than this "
-            f"version of tfkernels takes. Rebuild it with: tfkernels install {request.release} --rebuild"
-        )
+        return request
+    same = wanted.recipe is not None and _portable(environment.recipe) == _portable(wanted.recipe)
+    return spec if same else request
 
 
 def _portable(recipe: Recipe) -> Recipe:

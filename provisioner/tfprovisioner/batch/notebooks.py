@@ -10,7 +10,7 @@ from tfprovisioner.batch.dask import cluster
 from tfprovisioner.batch.dask.placement import Options
 from tfprovisioner.batch.kernel_ref import KernelRef, wanted
 from tfprovisioner.batch.outcomes import Executed
-from tfprovisioner.batch.output_dir import Destination
+from tfprovisioner.batch.output_dir import Found
 from tfprovisioner.batch.report import Report
 from tfprovisioner.batch.tasks import Conditions, Run, Task
 from tfprovisioner.errors import ProvisionError
@@ -55,13 +55,13 @@ def planned(runs: Sequence[Run], target: str, resume: bool, conditions: Conditio
 def remaining(plan: Plan) -> list[Run]:
     """The runs to execute. Does not look at an address."""
     local = plan.resume and not remote_paths.is_address(plan.target) and Path(plan.target).is_dir()
-    return [task.run for task in (_remaining(plan, Path(plan.target)) if local else plan.tasks)]
+    found = output_dir.ended(Path(plan.target), plan.runs) if local else {}
+    return [task.run for task in _remaining(plan, found)]
 
 
-def _remaining(plan: Plan, folder: Path) -> list[Task]:
+def _remaining(plan: Plan, found: Mapping[str, Found]) -> list[Task]:
     """Without the runs of an earlier batch that would give the same again."""
-    passed = output_dir.passed(folder)
-    return [task for task in plan.tasks if passed.get(task.run.name) != task.fingerprint]
+    return [task for task in plan.tasks if not output_dir.repeats(found.get(task.run.name), task.fingerprint)]
 
 
 def run(plan: Plan, options: Options, comparison: Mapping[str, Any], say: Callable[[str], None]) -> Result:
@@ -71,7 +71,9 @@ def run(plan: Plan, options: Options, comparison: Mapping[str, Any], say: Callab
     before anything starts, and ``ProvisionError`` if the batch ended without any file.
     """
     with output_dir.opened(plan.target, plan.resume, plan.runs) as destination:
-        left = _remaining(plan, destination.folder) if plan.resume else list(plan.tasks)
+        folder = destination.folder
+        found = output_dir.ended(folder, plan.runs) if plan.resume else {}
+        left = _remaining(plan, found)
         interrupted, failure = False, None
         try:
             with live_table.showing(plan.runs, len(plan.tasks) - len(left)) as show:
@@ -80,35 +82,28 @@ def run(plan: Plan, options: Options, comparison: Mapping[str, Any], say: Callab
                 for source, names in tasks.unknown_parameters(plan.tasks).items():
                     show.say(f"{source} does not mention {', '.join(names)}; the parameters are set all the same.")
                 for executed in _executed(left, plan, options, show):
-                    destination.publish(output_dir.write(destination.folder, executed), show.say)
+                    written = output_dir.write(folder, executed)
+                    found[executed.outcome.run.name] = written
+                    destination.publish(written.path, show.say)
                     show.ended(executed.outcome)
         except KeyboardInterrupt:
             interrupted = True
         except ProvisionError as error:
             failure = error
-            if not any(destination.folder.iterdir()):
-                raise
+        if failure is not None and not found:
+            raise failure
         try:
-            made, page = _write_report(destination, plan, comparison, say)
+            done = [found[run.name] for run in plan.runs if run.name in found]
+            pending = [run for run in plan.runs if run.name not in found]
+            made = report.make(done, folder, kernels=list(plan.kernels), pending=pending, **comparison)
+            places = {name: destination.publish(path, say) for name, path in report.write(made, folder).items()}
         except ProvisionError as error:
             raise (failure or error) from None  # a full disk, for example, fails twice
-        return Result(made, page, interrupted, failure, destination.resume_options)
+        return Result(made, places["report.html"], interrupted, failure, destination.resume_options)
 
 
 def _executed(left: Sequence[Task], plan: Plan, options: Options, show: live_table.Display) -> Iterator[Executed]:
     if left:
         show.say("Starting the workers …" if options.scheduler is None else f"Connecting to {options.scheduler} …")
         with cluster.started(options, plan.kernels, len(left), show.tell) as engine:
-            show.say(engine.described + (f"; Dask's page: {engine.dashboard}" if engine.dashboard else ""))
             yield from engine.run(left)
-
-
-def _write_report(
-    destination: Destination, plan: Plan, comparison: Mapping[str, Any], say: Callable[[str], None]
-) -> tuple[Report, str]:
-    there = {each.outcome.run.name: each for each in output_dir.read(destination.folder)}
-    found = [there[run.name] for run in plan.runs if run.name in there]  # in the order of the command line
-    pending = [run for run in plan.runs if run.name not in there]
-    made = report.make(found, destination.folder, kernels=list(plan.kernels), pending=pending, **comparison)
-    places = {name: destination.publish(path, say) for name, path in report.write(made, destination.folder).items()}
-    return made, places["report.html"]

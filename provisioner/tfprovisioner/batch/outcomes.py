@@ -84,10 +84,8 @@ class Outcome:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Outcome":
         """The reverse of ``to_json``. Raises ``TypeError`` and ``KeyError``: the file may be anybody's."""
-        if not isinstance(content, Mapping):
-            raise TypeError(f"an outcome is a mapping, not a {type(content).__name__}")
-        failure = content.get("failure")
-        run, failed = _checked(Run(**content["run"])), None if failure is None else _checked(Failure(**failure))
+        run, failure = _checked(Run(**content["run"])), content.get("failure")
+        failed = None if failure is None else _checked(Failure(**failure))
         return _checked(cls(**{**content, "run": run, "failure": failed}))
 
 

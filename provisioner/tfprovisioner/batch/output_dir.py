@@ -8,8 +8,7 @@ import json
 import os
 import shlex
 import shutil
-import tempfile
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,7 +21,7 @@ from tfprovisioner.batch import recorded, remote_paths
 from tfprovisioner.batch.outcomes import FAILED, METADATA, PASSED, Executed, Failure, Outcome
 from tfprovisioner.batch.recorded import Record
 from tfprovisioner.batch.tasks import Run
-from tfprovisioner.batch.workdir import unpack
+from tfprovisioner.batch.workdir import private_folder, unpack
 from tfprovisioner.errors import ProvisionError, Unusable
 from tfprovisioner.system.files import replace_bytes, replace_text
 from tfprovisioner.system.redact import public
@@ -72,43 +71,47 @@ class Destination:
             return str(path)
         files = path.with_suffix(".files")
         if path.suffix == ".ipynb" and files.is_dir():
-            say(f"The address takes no files of {path.stem}. They are in {self._keep(files)}")
+            shutil.copytree(files, self._local / files.name)
+            say(f"The address takes no files of {path.stem}. They are in {self._local / files.name}")
         address = remote_paths.join(self._address, path.name)
         try:
             remote_paths.write(address, path.read_text(encoding="utf-8"))
         except remote_paths.AddressFailed as error:
-            kept = self._keep(path)
+            self._local.mkdir(parents=True, exist_ok=True)
+            kept = shutil.copy(path, self._local)
             say(f"{error} The file is here instead: {kept}")
             return str(kept)
         return public(address)
 
-    def _keep(self, path: Path) -> Path:
-        self._local.mkdir(parents=True, exist_ok=True)
-        kept = self._local / path.name
-        if path.is_dir():
-            shutil.copytree(path, kept)
-        else:
-            shutil.copy(path, kept)
-        return kept
-
 
 @contextmanager
-def opened(target: str, resume: bool, runs: Sequence[Run]) -> Iterator[Destination]:
-    """The user's folder, locked; for an address a private one, with the runs to resume. Raises ``OutputTaken``."""
-    if remote_paths.is_address(target):
-        with tempfile.TemporaryDirectory(prefix="tfkernels-") as name:
-            for run in runs if resume else ():
+def opened(target: str | None, resume: bool, runs: Sequence[Run]) -> Iterator[Destination]:
+    """The user's folder, locked against other batches as long as this process lives. Raises ``OutputTaken``.
+
+    A private one without ``target``, and for an address; the latter with the runs to resume.
+    """
+    if target is None or remote_paths.is_address(target):
+        with private_folder() as folder:
+            for name in (f"{run.name}.ipynb" for run in runs if resume and target):
                 with suppress(remote_paths.AddressFailed):  # it has not run
-                    text = remote_paths.read(remote_paths.join(target, f"{run.name}.ipynb"))
-                    (Path(name) / f"{run.name}.ipynb").write_text(text, encoding="utf-8")
-            yield Destination(Path(name), target)
+                    (folder / name).write_text(remote_paths.read(remote_paths.join(str(target), name)), "utf-8")
+            yield Destination(folder, target or "")
         return
     folder = Path(target)
     prepare(folder, resume)
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        with _locked(folder):
-            yield Destination(folder)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OutputTaken(
+                f"Another batch writes to {folder}. Wait until it has ended, or choose another folder with --output."
+            ) from None
+        except OSError:
+            pass  # a file system without locks
+        yield Destination(folder)
     finally:
+        os.close(descriptor)
         with suppress(OSError):
             folder.rmdir()  # if it is empty
 
@@ -129,72 +132,49 @@ def prepare(folder: Path, resume: bool) -> None:
         )
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keeps other batches out of a folder, at most as long as this process lives. Raises ``OutputTaken``."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise OutputTaken(
-                f"Another batch writes to {folder}. Wait until it has ended, or choose another folder with --output."
-            ) from None
-        except OSError:
-            pass  # a file system without locks
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def write(folder: Path, executed: Executed) -> Path:
-    """Writes a run's files, its notebook last, and deletes those of an earlier attempt.
-
-    Returns the notebook's path. Raises ``ProvisionError``.
-    """
+def write(folder: Path, executed: Executed) -> Found:
+    """Writes a run's files, its notebook last, and deletes those of an earlier attempt. Raises ``ProvisionError``."""
     name = executed.outcome.run.name
     path, values, files = (folder / f"{name}{suffix}" for suffix in (".ipynb", ".values", ".files"))
     try:
+        path.unlink(missing_ok=True)
+        for earlier in filter(Path.is_dir, (values, files)):
+            shutil.rmtree(earlier)
+        if executed.values:
+            values.mkdir()
         for digest, content in executed.values.items():
-            values.mkdir(exist_ok=True)
             replace_bytes(values / digest, content)
-        if files.exists():
-            shutil.rmtree(files)
         if executed.files is not None:
             unpack(executed.files, files)
         replace_text(path, executed.notebook)
-        _delete_others(values, executed.values)
     except OSError as error:
         raise ProvisionError(
             f"Cannot write the files of {name} to {folder}: {error.strerror}. Free some space or make the folder "
             f"writable, and run the rest with --resume."
         ) from error
-    return path
+    return _of_notebook(path, nbformat.reads(executed.notebook, as_version=4), executed.outcome)
 
 
-def _delete_others(folder: Path, names: Collection[str]) -> None:
-    """Deletes the values of an earlier attempt, and the folder if it is empty then."""
-    for path in folder.iterdir() if folder.is_dir() else ():
-        if path.name not in names:
-            path.unlink()
-    if folder.is_dir() and not names:
-        folder.rmdir()
+def ended(folder: Path, runs: Sequence[Run]) -> dict[str, Found]:
+    """Those of ``runs`` that have ended, by name and in their order."""
+    there = {found.outcome.run.name: found for found in read(folder)}
+    return {run.name: there[run.name] for run in runs if run.name in there}
+
+
+def repeats(found: Found | None, fingerprint: str) -> bool:
+    """Whether a run with this fingerprint would give again what was found."""
+    return found is not None and found.outcome.passed and found.outcome.fingerprint == fingerprint
 
 
 def read(folder: Path) -> list[Found]:
     """The runs that have ended, in the order of their names; plain papermill's outputs, too."""
+    readers = {".ipynb": _read_notebook, ".json": _read_script}
     try:
-        paths = sorted(path for path in folder.iterdir() if path.suffix in (".ipynb", ".json") and path.is_file())
+        paths = sorted(path for path in folder.iterdir() if path.suffix in readers and path.is_file())
     except OSError as error:
         raise ProvisionError(f"Cannot read the folder {folder}: {error.strerror}.") from error
-    found = (_read_notebook(path) if path.suffix == ".ipynb" else _read_script(path) for path in paths)
+    found = (readers[path.suffix](path) for path in paths)
     return [each for each in found if each is not None]
-
-
-def passed(folder: Path) -> dict[str, str]:
-    """The fingerprints of the runs that have passed, by name."""
-    outcomes = [found.outcome for found in read(folder)]
-    return {outcome.run.name: outcome.fingerprint for outcome in outcomes if outcome.passed}
 
 
 def _read_notebook(path: Path) -> Found | None:
@@ -206,8 +186,10 @@ def _read_notebook(path: Path) -> Found | None:
             outcome = _of_papermill(path, notebook)
     except Exception:  # noqa: BLE001 (a file in somebody's folder may hold anything)
         return None
-    if outcome is None:
-        return None
+    return None if outcome is None else _of_notebook(path, notebook, outcome)
+
+
+def _of_notebook(path: Path, notebook: NotebookNode, outcome: Outcome) -> Found:
     cell = outcome.failure.cell if outcome.failure else None
     source = notebook.cells[cell].source if cell is not None and 0 <= cell < len(notebook.cells) else ""
     return Found(outcome, path, recorded.of_notebook(notebook, path.with_suffix(".values")), source)

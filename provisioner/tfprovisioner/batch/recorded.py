@@ -4,6 +4,7 @@ import hashlib
 import json
 from base64 import b64decode
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,39 +63,29 @@ def of_script(folder: Path) -> list[Record]:
         lines = (folder / LINES).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return []
-    return _last(map(_parsed, lines), folder)
-
-
-def _parsed(line: str) -> Any:
-    try:
-        return json.loads(line)
-    except ValueError:
-        return None  # the script was killed while writing
+    return _last(lines, folder)  # the last one is incomplete if the script was killed
 
 
 def _last(entries: Iterable[Any], values: Path) -> list[Record]:
     """The last one of each name."""
     found: dict[str, Record] = {}
     for entry in entries:
-        record = _record(entry, values)
-        if record is not None:
+        with suppress(TypeError, KeyError, ValueError):  # no record: a notebook may hold anything
+            record = _record(entry, values)
             found.pop(record.name, None)
             found[record.name] = record
     return list(found.values())
 
 
-def _record(entry: Any, values: Path) -> Record | None:
-    """``None`` if it is no record of a known format: a notebook may hold anything."""
-    entry = _parsed(entry) if isinstance(entry, str) else entry
-    try:
-        if entry["format"] != FORMAT:
-            return None
-        digest = str(entry["sha256"])
-        bytes.fromhex(digest)  # it becomes a file name
-        rtol, atol = (None if entry[option] is None else float(entry[option]) for option in ("rtol", "atol"))
-        inside = None if entry["value"] is None else str(entry["value"])
-        return Record(
-            str(entry["name"]), str(entry["summary"]), rtol, atol, digest, int(entry["size"]), inside, values / digest
-        )
-    except (TypeError, KeyError, ValueError):
-        return None
+def _record(entry: Any, values: Path) -> Record:
+    """Raises ``TypeError``, ``KeyError`` and ``ValueError`` if it is no record of a known format."""
+    if isinstance(entry, str):
+        entry = json.loads(entry)
+    if entry["format"] != FORMAT:
+        raise ValueError(entry["format"])
+    digest = str(entry["sha256"])
+    bytes.fromhex(digest)  # it becomes a file name
+    rtol, atol = (None if entry[option] is None else float(entry[option]) for option in ("rtol", "atol"))
+    inside = None if entry["value"] is None else str(entry["value"])
+    name, summary, size = str(entry["name"]), str(entry["summary"]), int(entry["size"])
+    return Record(name, summary, rtol, atol, digest, size, inside, values / digest)

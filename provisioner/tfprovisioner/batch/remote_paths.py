@@ -1,6 +1,8 @@
 """Notebooks at addresses (``s3://``, ``gs://``, ``https://``), by papermill's readers and writers."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import urlsplit, urlunsplit
 
 from tfprovisioner.errors import Unusable
@@ -9,15 +11,6 @@ from tfprovisioner.system.redact import redacted
 
 class AddressFailed(Unusable):
     """Something at an address could not be read or written."""
-
-    @classmethod
-    def to(cls, verb: str, address: str, error: Exception) -> "AddressFailed":
-        """``error`` is the storage library's own, and may repeat parts of the address."""
-        parts = urlsplit(address)
-        cause = redacted(f"{type(error).__name__}: {error}")
-        for secret in filter(None, (parts.query, parts.username, parts.password)):
-            cause = cause.replace(secret, "****")
-        return cls(f"Cannot {verb} {redacted(address)}: {cause}")
 
 
 def is_address(source: str) -> bool:
@@ -29,10 +22,8 @@ def read(address: str) -> str:
     """The text there. Raises ``AddressFailed``."""
     from papermill.iorw import papermill_io
 
-    try:
+    with _explained("read", address):
         text = papermill_io.read(address)
-    except Exception as error:
-        raise AddressFailed.to("read", address, error) from error
     return text if isinstance(text, str) else "\n".join(text)  # some of its readers give lines
 
 
@@ -40,12 +31,22 @@ def write(address: str, text: str) -> None:
     """Raises ``AddressFailed``."""
     from papermill.iorw import papermill_io
 
+    with _explained("write", address), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The specified file", UserWarning)  # the report's are no notebooks
+        papermill_io.write(text, address)
+
+
+@contextmanager
+def _explained(verb: str, address: str) -> Iterator[None]:
+    """The storage library's own error may repeat parts of the address."""
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "The specified file", UserWarning)  # the report's are no notebooks
-            papermill_io.write(text, address)
+        yield
     except Exception as error:
-        raise AddressFailed.to("write", address, error) from error
+        parts = urlsplit(address)
+        cause = redacted(f"{type(error).__name__}: {error}")
+        for secret in filter(None, (parts.query, parts.username, parts.password)):
+            cause = cause.replace(secret, "****")
+        raise AddressFailed(f"Cannot {verb} {redacted(address)}: {cause}") from error
 
 
 def join(address: str, name: str) -> str:

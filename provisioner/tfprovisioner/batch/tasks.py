@@ -1,15 +1,17 @@
 """What a batch runs: a run for each notebook, kernel and set of parameters, and all that a worker needs for it."""
 
+import functools
 import hashlib
 import itertools
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import nbformat
+from nbformat import NotebookNode
 
 from tfprovisioner.batch import remote_paths, workdir
 from tfprovisioner.batch.kernel_ref import KernelRef
@@ -18,7 +20,7 @@ from tfprovisioner.system.redact import public
 
 
 class BadSource(Unusable):
-    """A notebook or an input file cannot be read, or is no notebook."""
+    """A notebook, script or input file cannot be read, or is no notebook."""
 
 
 @dataclass(frozen=True)
@@ -91,37 +93,26 @@ def expand(
     A source or kernel that is named twice runs once.
     """
     grid = grid or {}
-    combinations = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
-    stems = {
-        source: "-".join([*parts[:-1], PurePosixPath(parts[-1]).stem]) for source, parts in shorten(sources).items()
-    }
+    runs: list[Run] = []
     taken: set[str] = set()
-    return [
-        Run(
-            _free_name(
-                "-".join([stem, kernel, *(f"{name}={_as_text(value)}" for name, value in chosen.items())]), taken
-            ),
-            source,
-            kernel,
-            {**(parameters or {}), **chosen},
-        )
-        for kernel in dict.fromkeys(kernels)
-        for source, stem in stems.items()
-        for chosen in combinations
-    ]
+    for kernel in dict.fromkeys(kernels):
+        for source, (*folders, file) in shorten(sources).items():
+            for values in itertools.product(*grid.values()):
+                chosen = dict(zip(grid, values, strict=True))
+                stem = "-".join([*folders, PurePosixPath(file).stem, kernel])
+                name = "-".join([stem, *(f"{name}={_as_text(value)}" for name, value in chosen.items())])
+                runs.append(Run(_free_name(name, taken), source, kernel, {**(parameters or {}), **chosen}))
+    return runs
 
 
 def load(runs: Sequence[Run], kernels: Mapping[str, KernelRef], conditions: Conditions) -> list[Task]:
     """A task for each run. Addresses in it have no secrets: they get into outputs and reports. Raises ``BadSource``."""
-    notebooks = {source: _read(source) for source in dict.fromkeys(run.source for run in runs)}
-    packed: dict[Path | None, bytes | None] = {}
+    read, packed = functools.cache(_read), functools.cache(functools.partial(_pack, conditions.inputs))
     tasks = []
     for run in runs:
-        text, folder = notebooks[run.source]
+        text, folder = read(run.source)
         apart = conditions.apart or bool(conditions.inputs) or folder is None
-        if apart and folder not in packed:
-            packed[folder] = _pack(conditions.inputs, folder)
-        inputs = packed[folder] if apart else None
+        inputs = packed(folder) if apart else None
         tasks.append(
             Task(
                 replace(run, source=public(run.source)) if remote_paths.is_address(run.source) else run,
@@ -138,23 +129,27 @@ def load(runs: Sequence[Run], kernels: Mapping[str, KernelRef], conditions: Cond
 
 def fingerprint(notebook: str, kernel: Mapping[str, Any], run: Run, inputs: bytes | None) -> str:
     """Equal for runs that would do the same. ``kernel`` is a ``KernelRef`` as a dict; outputs do not count."""
-    cells = [
-        (cell.cell_type, cell.source, cell.metadata.get("tags", []))  # a tag says where the parameters go
-        for cell in nbformat.reads(notebook, as_version=4).cells
-    ]
+    # A tag says where the parameters go.
+    cells = [(cell.cell_type, cell.source, cell.metadata.get("tags", [])) for cell in _cells(notebook)]
     decisive = [cells, kernel, dict(run.parameters), hashlib.sha256(inputs or b"").hexdigest()]
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
 def unknown_parameters(tasks: Sequence[Task]) -> dict[str, list[str]]:
     """By source, the parameters that its notebook does not mention: papermill sets them, and nothing reads them."""
-    first = {task.run.source: task for task in reversed(tasks)}  # its other runs have the same
     found = {}
-    for source, task in first.items():
-        cells = nbformat.reads(task.notebook, as_version=4).cells
-        code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
-        found[source] = [name for name in task.run.parameters if not re.search(rf"\b{re.escape(name)}\b", code)]
-    return {source: names for source, names in found.items() if names}
+    for task in tasks:  # the runs of one source have the same
+        code = "\n".join(cell.source for cell in _cells(task.notebook) if cell.cell_type == "code")
+        names = [name for name in task.run.parameters if not re.search(rf"\b{re.escape(name)}\b", code)]
+        if names:
+            found[task.run.source] = names
+    return found
+
+
+@functools.lru_cache
+def _cells(notebook: str) -> list[NotebookNode]:
+    """All runs of a notebook have the same text."""
+    return list(nbformat.reads(notebook, as_version=4).cells)
 
 
 def shorten(paths: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -178,8 +173,8 @@ def _parts(path: str) -> tuple[str, ...]:
 def _free_name(name: str, taken: set[str]) -> str:
     """A new file name of at most 120 characters, valid on every system."""
     safe = re.sub(r"[^\w.=+-]+", "_", name, flags=re.ASCII)[:110].strip("._") or "run"
-    numbered: Iterator[str] = (f"{safe}-{number}" for number in itertools.count(2))
-    free = next(each for each in itertools.chain([safe], numbered) if each.lower() not in taken)
+    numbered = itertools.chain([safe], (f"{safe}-{number}" for number in itertools.count(2)))
+    free = next(each for each in numbered if each.lower() not in taken)
     taken.add(free.lower())
     return free
 
@@ -209,10 +204,9 @@ def _pack(inputs: Sequence[Path], beside: Path | None) -> bytes | None:
     if not inputs:
         return None
     places = {}
-    for path in inputs:
-        full = path.resolve()
-        below = beside is not None and full.is_relative_to(beside) and full != beside
-        places[full] = full.relative_to(beside).as_posix() if below and beside is not None else full.name
+    for full in (path.resolve() for path in inputs):
+        below = beside is not None and full != beside and full.is_relative_to(beside)
+        places[full] = full.relative_to(beside).as_posix() if beside is not None and below else full.name
     try:
         return workdir.pack(places)
     except OSError as error:

@@ -1,7 +1,6 @@
 """Fresh private folders for runs: input files go in, new files come back, both as zip archives."""
 
 import io
-import os
 import shutil
 import stat
 import zipfile
@@ -22,10 +21,15 @@ def pack(places: Mapping[Path, str]) -> bytes:
     """
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path, name in places.items():
+        for path, place in places.items():
             path.stat()  # raises if it is not there
             for file in sorted(_files(path)):
-                _add(archive, file, name if file == path else f"{name}/{file.relative_to(path).as_posix()}")
+                name = place if file == path else f"{place}/{file.relative_to(path).as_posix()}"
+                entry = zipfile.ZipInfo(name, _TIMESTAMP)
+                entry.external_attr = (file.stat().st_mode & 0o700 | stat.S_IFREG) << 16
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                with file.open("rb") as source, archive.open(entry, "w", force_zip64=True) as target:
+                    shutil.copyfileobj(source, target)
     return packed.getvalue()
 
 
@@ -64,24 +68,10 @@ def private_folder() -> Iterator[Path]:
         runtime_dir.remove(folder)  # as far as it goes: a child of the kernel's may still be writing
 
 
-def _files(path: Path) -> Iterator[Path]:
-    if path.is_file():
-        yield path
-        return
-    for parent, _, names in os.walk(path):
-        for name in names:
-            if (found := Path(parent, name)).is_file():
-                yield found
+def _files(path: Path) -> list[Path]:
+    return [path] if path.is_file() else [found for found in path.rglob("*") if found.is_file()]
 
 
 def _state(path: Path) -> tuple[int, int, int]:
     found = path.stat()
     return found.st_size, found.st_mtime_ns, found.st_ino
-
-
-def _add(archive: zipfile.ZipFile, path: Path, name: str) -> None:
-    entry = zipfile.ZipInfo(name, _TIMESTAMP)
-    entry.compress_type = zipfile.ZIP_DEFLATED
-    entry.external_attr = (path.stat().st_mode & 0o700 | stat.S_IFREG) << 16
-    with path.open("rb") as source, archive.open(entry, "w", force_zip64=True) as target:
-        shutil.copyfileobj(source, target)

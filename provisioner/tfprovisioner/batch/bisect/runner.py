@@ -7,12 +7,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import nbformat
-
 from tfkernels.client.kernelspecs import KernelSpec
-from tfprovisioner.batch import kernel_ref, output_dir, recorded, tasks
+from tfprovisioner.batch import kernel_ref, output_dir, tasks
 from tfprovisioner.batch.bisect.verdict import SKIPPED, Criterion, Trial
-from tfprovisioner.batch.execute.notebook import execute
+from tfprovisioner.batch.execution import execute
 from tfprovisioner.batch.kernel_ref import KernelRef
 from tfprovisioner.batch.outcomes import Progress
 from tfprovisioner.batch.tasks import Conditions, Task
@@ -63,9 +61,7 @@ def runner(first: Task, criterion: Criterion, folder: Path, keep: bool = False) 
         if spec.folder not in there:
             made.append((spec, not ready))
         executed = execute(task, spec, tell, threading.Event())
-        path = output_dir.write(folder, executed)
-        notebook = nbformat.reads(executed.notebook, as_version=4)
-        return criterion.decide(release, executed, recorded.of_notebook(notebook, path.with_suffix(".values")))
+        return criterion.decide(release, executed, output_dir.write(folder, executed).records)
 
     try:
         yield test

@@ -47,7 +47,7 @@ def start_worker_server(*modules: str) -> None:
     instead of the standard library's. Hence another current folder, for that moment.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([_WORKER, "tfprovisioner.batch.execute.notebook", *modules])
+    context.set_forkserver_preload([_WORKER, "tfprovisioner.batch.execution", *modules])
     here = os.getcwd()
     try:
         os.chdir("/")
@@ -62,7 +62,7 @@ def started(
 ) -> "Iterator[Dispatcher]":
     """An engine for ``runs`` runs on the ``wanted`` kernels, by their names.
 
-    The iteration over results calls ``tell``. Raises ``ProvisionError``. No kernel of the batch outlives the context.
+    The start and the iteration over results call ``tell``. No kernel outlives the context. Raises ``ProvisionError``.
     """
     opened = _private_cluster(options, runs) if options.scheduler is None else _connected(options.scheduler)
     with opened as (client, dashboard):
@@ -70,10 +70,14 @@ def started(
         from tfprovisioner.batch.dask.scheduler import Dispatcher
         from tfprovisioner.batch.outcomes import Progress
 
+        def say(text: str) -> None:
+            tell(Progress("", "note", text=text))
+
         need = 1 if options.scheduler is None else options.memory  # here the number of workers respects it already
-        hosts = Hosts(client, wanted, need, lambda text: tell(Progress("", "note", text=text)))
+        hosts = Hosts(client, wanted, need, say)
         hosts.update()
-        dispatcher = Dispatcher(client, hosts, options, tell, dashboard)
+        say(hosts.described(options.scheduler) + (f"; Dask's page: {dashboard}" if dashboard else ""))
+        dispatcher = Dispatcher(client, hosts, options, tell)
         try:
             yield dispatcher
         finally:

@@ -40,13 +40,11 @@ class Hosts:
         self._unusable = {address: why for address, why in self._unusable.items() if address in threads}
         known = self._unusable.keys() | {address for machine in self.machines for address in machine.workers}
         usable = self._of_our_version(threads.keys() - known)
-        for address, facts in self._run(usable, worker.facts, dict(self.wanted)).items():
-            if isinstance(facts, Exception):  # it has ended since, or lacks a package
-                self._refuse([address], f"The worker {address} cannot be used: {facts!r}")
+        for address, found in self._run(usable, worker.machine, dict(self.wanted)).items():
+            if isinstance(found, Exception):  # it has ended since, or lacks a package
+                self._refuse([address], f"The worker {address} cannot be used: {found!r}")
             else:
-                name = f"{facts.host}:{facts.home}"
-                new = Machine(name, 0, ready=set(facts.ready), host=facts.host, memory=facts.memory)
-                self._machines.setdefault(name, new).workers[address] = threads[address]
+                self._machines.setdefault(found.name, found).workers[address] = threads[address]
         for machine in self.machines:  # as many as threads: the user chose that number; fewer if the memory is small
             machine.places = places(sum(machine.workers.values()), machine.memory, self._need)
         if self._unusable and not self.machines:

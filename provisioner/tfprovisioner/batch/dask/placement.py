@@ -29,7 +29,8 @@ class Machine:
     """A machine of the cluster, and what it does for this batch."""
 
     name: str
-    places: int
+    """Of the host and of the folder with its environments."""
+    places: int = 0
     """Runs at once."""
     running: int = 0
     ready: set[str] = field(default_factory=set)

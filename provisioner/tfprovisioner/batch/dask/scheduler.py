@@ -19,7 +19,6 @@ import distributed
 from tfprovisioner.batch.dask import worker
 from tfprovisioner.batch.dask.hosts import Hosts
 from tfprovisioner.batch.dask.placement import Cost, Machine, Options, choose
-from tfprovisioner.batch.dask.worker import Refused
 from tfprovisioner.batch.outcomes import Executed, Failure, Progress
 from tfprovisioner.batch.tasks import Task
 from tfprovisioner.errors import ProvisionError
@@ -44,11 +43,9 @@ class Attempt:
     machine: Machine
     address: str
     started: float
-    prepared: bool
-    """Whether the kernel is there."""
     future: Any
     """Dask's. It is done when the worker has ended the task."""
-    arriving: "Future[Executed | Refused | None]"
+    arriving: "Future[Executed | Failure | None]"
     """It is done when the result is here; the worker may die then."""
 
     @property
@@ -59,18 +56,11 @@ class Attempt:
 class Dispatcher:
     """Executes the tasks of one batch: ``run`` them, and ``stop`` in any case."""
 
-    def __init__(
-        self, client: Any, hosts: Hosts, options: Options, tell: Callable[[Progress], None], dashboard: str
-    ) -> None:
+    def __init__(self, client: Any, hosts: Hosts, options: Options, tell: Callable[[Progress], None]) -> None:
         self._client = client
         self._hosts = hosts
         self._options = options
         self._tell = tell
-        self.scheduler = str(client.scheduler.address)
-        self.described = hosts.described(options.scheduler)
-        """``2 runs at once on this machine``."""
-        self.dashboard = dashboard
-        """The address of Dask's page; empty if there is none."""
         self._batch = uuid.uuid4().hex
         self._waiting: defaultdict[str, deque[Task]] = defaultdict(deque)
         """By kernel."""
@@ -162,9 +152,9 @@ class Dispatcher:
         # In the client's own loop: a slow result keeps nothing else waiting.
         gathering = self._client.gather(future, asynchronous=True)
         arriving = asyncio.run_coroutine_threadsafe(gathering, self._client.loop.asyncio_loop)
-        attempt = Attempt(task, machine, address, time.monotonic(), run.kernel in machine.ready, future, arriving)
+        attempt = Attempt(task, machine, address, time.monotonic(), future, arriving)
         machine.running += 1
-        if not attempt.prepared:
+        if run.kernel not in machine.ready:
             machine.building.add(run.kernel)
         self._running[run.name] = attempt
         arriving.add_done_callback(lambda _: self._events.put(attempt))
@@ -182,8 +172,8 @@ class Dispatcher:
             self._tell(event)
             return
         attempt = event
-        if not self._is_current(attempt):
-            return
+        if self._running.get(attempt.task.run.name) is not attempt:
+            return  # it was given up
         try:
             result = attempt.arriving.result()
         except distributed.KilledWorker:
@@ -191,9 +181,11 @@ class Dispatcher:
         except (Exception, CancelledError) as error:  # noqa: BLE001 (Dask passes on whatever the task raised)
             self._updated = 0.0
             yield from self._update()  # which finds out whether the worker or the scheduler has gone
-            if self._is_current(attempt):
+            if self._hosts.has(attempt.address):
                 self._end(attempt)
                 yield _failed(attempt.task, type(error).__name__, str(error))
+            else:
+                yield from self._retry(attempt)
             return
         match result:
             case Executed():
@@ -202,22 +194,17 @@ class Dispatcher:
                 self._costs[attempt.kernel] = replace(cost, run=(cost.run + result.outcome.seconds) / 2)
                 self._end(attempt)
                 yield result
-            case Refused():
+            case Failure():
                 attempt.machine.refused.add(attempt.kernel)
                 attempt.machine.ready.discard(attempt.kernel)
-                self._refusals[attempt.kernel] = result.failure
+                self._refusals[attempt.kernel] = result
                 self._end(attempt)
                 self._waiting[attempt.kernel].appendleft(attempt.task)  # another machine may have the kernel
             case None:
                 yield from self._retry(attempt)
 
-    def _is_current(self, attempt: Attempt) -> bool:
-        """Whether it was not given up."""
-        return self._running.get(attempt.task.run.name) is attempt
-
     def _note_prepared(self, attempt: Attempt) -> None:
-        if not attempt.prepared:
-            attempt.prepared = True
+        if attempt.kernel not in attempt.machine.ready:
             attempt.machine.ready.add(attempt.kernel)
             attempt.machine.building.discard(attempt.kernel)
             took = time.monotonic() - attempt.started
@@ -226,8 +213,7 @@ class Dispatcher:
     def _end(self, attempt: Attempt) -> None:
         del self._running[attempt.task.run.name]
         attempt.machine.running -= 1
-        if not attempt.prepared:
-            attempt.machine.building.discard(attempt.kernel)
+        attempt.machine.building.discard(attempt.kernel)
         attempt.future.release()
 
     def _fail_refused(self) -> Iterator[Executed]:
@@ -257,6 +243,6 @@ class Dispatcher:
 
 
 def _failed(task: Task, kind: str, message: str) -> Executed:
-    from tfprovisioner.batch.execute import notebook  # papermill takes a second to import
+    from tfprovisioner.batch.execution import not_started  # papermill takes a second to import
 
-    return notebook.not_started(task, Failure(kind, message))
+    return not_started(task, Failure(kind, message))

@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from distributed.core import Status
 
 from tfkernels.errors import TFKernelsError
 from tfprovisioner.batch import kernel_ref
+from tfprovisioner.batch.dask.placement import Machine
 from tfprovisioner.batch.kernel_ref import KernelRef
 from tfprovisioner.batch.outcomes import Cancelled, Executed, Failure, Progress
 from tfprovisioner.batch.tasks import Task
@@ -34,30 +35,10 @@ PERIOD = 0.2
 """Seconds between two looks at whether a run is still wanted, and between two messages about it."""
 
 
-@dataclass(frozen=True)
-class Facts:
-    """A machine and its kernels."""
-
-    host: str
-    home: str
-    """The folder with its environments."""
-    memory: int
-    """Free bytes."""
-    ready: frozenset[str]
-    """Kernels that need no build."""
-
-
-@dataclass(frozen=True)
-class Refused:
-    """The kernel cannot be had on this machine; the run has not begun."""
-
-    failure: Failure
-
-
-def facts(wanted: Mapping[str, KernelRef]) -> Facts:
-    """Takes milliseconds: Dask runs it between its own work."""
-    ready = frozenset(name for name, kernel in wanted.items() if kernel_ref.ready(kernel))
-    return Facts(socket.gethostname(), str(home()), free_resources()[1], ready)
+def machine(wanted: Mapping[str, KernelRef]) -> Machine:
+    """This machine with its ``wanted`` kernels that need no build. Fast: Dask runs it between its own work."""
+    host, ready = socket.gethostname(), {name for name, kernel in wanted.items() if kernel_ref.ready(kernel)}
+    return Machine(f"{host}:{home()}", host=host, memory=free_resources()[1], ready=ready)
 
 
 def free_resources() -> tuple[int, int]:
@@ -81,10 +62,13 @@ def _group_memory_in_use() -> int:
     return 0
 
 
-def carry_out(batch: str, task: Task, wanted: KernelRef, inputs: bytes | None) -> Executed | Refused | None:
-    """Resolves the kernel and executes the task; ``None`` if it was cancelled."""
+def carry_out(batch: str, task: Task, wanted: KernelRef, inputs: bytes | None) -> Executed | Failure | None:
+    """Resolves the kernel and executes the task; ``None`` if it was cancelled.
+
+    A ``Failure`` says why the kernel cannot be had on this machine; the run has not begun.
+    """
     # Papermill takes a second to import, in which a worker should answer its scheduler.
-    from tfprovisioner.batch.execute import notebook
+    from tfprovisioner.batch.execution import execute
 
     children, cancelled = Children(), threading.Event()
 
@@ -99,14 +83,14 @@ def carry_out(batch: str, task: Task, wanted: KernelRef, inputs: bytes | None) -
 
         try:
             with children.of_this_thread():
-                spec = kernel_ref.resolve(wanted, lambda step: tell_step("preparing", f"{task.run.kernel}: {step}"))
+                spec = kernel_ref.resolve(wanted, lambda step: tell_step("preparing", f"{wanted.name}: {step}"))
             tell_step("running", "starting the kernel")
             variables = without_nanny_variables(os.environ)
-            return notebook.execute(replace(task, inputs=inputs), spec, tell, cancelled, variables)
+            return execute(replace(task, inputs=inputs), spec, tell, cancelled, variables)
         except (Stopped, Cancelled):
             return None
         except (ProvisionError, TFKernelsError) as error:
-            return Refused(Failure(type(error).__name__, str(error)))
+            return Failure(type(error).__name__, str(error))
 
 
 _running: set[tuple[str, str]] = set()

@@ -27,8 +27,8 @@ from tfprovisioner.batch import kernel_ref
 from tfprovisioner.batch.outcomes import FAILED, PASSED, Failure, Outcome, host, plain
 from tfprovisioner.batch.scripts import guard
 from tfprovisioner.batch.scripts.output import ScriptOutput
-from tfprovisioner.batch.tasks import Run
-from tfprovisioner.errors import ProvisionError, Unusable
+from tfprovisioner.batch.tasks import BadSource, Run
+from tfprovisioner.errors import ProvisionError
 from tfprovisioner.kernelspecs import python_shim, run_env
 from tfprovisioner.system.files import replace_text
 
@@ -48,10 +48,6 @@ _RAISED = re.compile(r"(?m)^(Traceback \(most recent call last\):\n(?:[ \t].*\n|
 """A traceback of Python's, the exception's name and the first line of its message."""
 
 
-class NoScript(Unusable):
-    """The script's file cannot be read."""
-
-
 @dataclass(frozen=True)
 class Script:
     """Everything that one run of a script needs."""
@@ -67,14 +63,14 @@ class Script:
 
 
 def planned(run: Run, arguments: Sequence[str]) -> Script:
-    """The script to start. Raises ``NoScript``, ``UnknownKernel``, ``BrokenEnvironment``."""
+    """The script to start. Raises ``BadSource``, ``UnknownKernel``, ``BrokenEnvironment``."""
     spec = kernelspecs.get(run.kernel)
     # Python shall print each line at once, and as UTF-8.
     variables = run_env.variables(spec) | {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
     try:
         content = Path(run.source).read_bytes()
     except OSError as error:
-        raise NoScript(f"Cannot read the script {run.source}: {error.strerror}.") from error
+        raise BadSource(f"Cannot read the script {run.source}: {error.strerror}.") from error
     described, facts = spec.described, kernel_ref.facts(spec)
     exact = facts["lock"] or python_shim.behind(spec.spec["argv"], described)
     kernel = [described.get("tensorflow"), described.get("python"), exact]

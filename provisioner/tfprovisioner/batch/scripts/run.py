@@ -13,7 +13,6 @@ from tfprovisioner.batch.output_dir import Found
 from tfprovisioner.batch.scripts.output import ScriptOutput
 from tfprovisioner.batch.scripts.process import Script, execute, planned
 from tfprovisioner.batch.tasks import Run
-from tfprovisioner.batch.workdir import private_folder
 from tfprovisioner.errors import ProvisionError
 
 if TYPE_CHECKING:
@@ -49,10 +48,10 @@ def run(
     starts.
     """
     scripts = [planned(run, arguments) for run in runs]
-    with private_folder() if target is None else output_dir.opened(str(target), resume, runs) as opened:
-        folder = opened if isinstance(opened, Path) else opened.folder
-        done = output_dir.passed(folder) if resume else {}
-        left = [script for script in scripts if done.get(script.run.name) != script.outcome.fingerprint]
+    with output_dir.opened(None if target is None else str(target), resume, runs) as destination:
+        folder = destination.folder
+        found = output_dir.ended(folder, runs) if resume else {}
+        left = [each for each in scripts if not output_dir.repeats(found.get(each.run.name), each.outcome.fingerprint)]
         if len(left) < len(scripts):
             print(f"{len(scripts) - len(left)} of {len(scripts)} runs are there already.", file=sys.stderr)
         output = ScriptOutput([run.kernel for run in runs], errors_only=errors_only)
@@ -65,7 +64,7 @@ def run(
             raise  # of our own output
         except OSError as error:
             raise ProvisionError(f"Cannot write the output of the scripts to {folder}: {error.strerror}.") from error
-        found = {each.outcome.run.name: each for each in output_dir.read(folder) if each.outcome.run in runs}
+        found = output_dir.ended(folder, runs)
         made = page = None
         if target is not None or errors_only or any(each.records for each in found.values()):
             from tfprovisioner.batch import report  # imports NumPy
