@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import signal
+import socket
 import threading
 import time
 from base64 import b64encode
@@ -153,7 +154,9 @@ class _Launch:
         self.reached.append(cell_index)
         count = sum(each.cell_type == "code" and bool(each.source.strip()) for each in self.notebook.cells)
         first_line = next((line.strip() for line in cell.source.splitlines() if line.strip()), "")
-        self.tell(Progress(self.task.run.name, "running", len(self.reached), count, first_line[:200], outcomes.host()))
+        self.tell(
+            Progress(self.task.run.name, "running", len(self.reached), count, first_line[:200], socket.gethostname())
+        )
 
     def failure(self, error: Exception) -> Failure:
         cell = self.reached[-1] if self.reached else None
@@ -244,7 +247,7 @@ def _outcome(task: Task, spec: KernelSpec | None, failure: Failure | None, start
         **(kernel_ref.facts(spec) if spec else {}),
         started=started.isoformat(timespec="milliseconds"),
         seconds=round(took, 3),
-        host=outcomes.host(),
+        host=socket.gethostname(),
         attempts=task.attempt,
         failure=failure,
     )

@@ -1,6 +1,5 @@
 """What comes of a run: progress, outcome and files. An executed notebook has the outcome in its metadata."""
 
-import platform
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -102,11 +101,6 @@ class Executed:
     """A zip archive of the files that the run wrote into its fresh folder."""
     checked: bool | None = None
     """The truth of ``Task.check``; ``None`` if it was not evaluated."""
-
-
-def host() -> str:
-    """This machine's name in outcomes."""
-    return platform.node()
 
 
 def duration(seconds: float | str) -> str:

@@ -10,7 +10,7 @@ import shlex
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -48,37 +48,37 @@ def default_folder() -> Path:
     return Path("tfkernels-runs") / datetime.now().astimezone().strftime("%Y-%m-%d-%H%M%S")
 
 
+@dataclass(frozen=True)
 class Destination:
     """The folder that everything is written to and, perhaps, an address that gets a copy."""
 
-    def __init__(self, folder: Path, address: str = "") -> None:
-        self.folder = folder
-        self._address = address
-        self._local = default_folder()
-        """Gets the files that the address does not take."""
+    folder: Path
+    address: str = ""
+    local: Path = field(default_factory=default_folder)
+    """Gets the files that the address does not take."""
 
     @property
     def resume_options(self) -> str:
         """The options that continue this batch."""
-        return "--resume" if self._address else f"--resume --output {shlex.quote(str(self.folder))}"
+        return "--resume" if self.address else f"--resume --output {shlex.quote(str(self.folder))}"
 
     def publish(self, path: Path, say: Callable[[str], None]) -> str:
         """Copies a file of the folder to the address. Returns where the user finds it; ``say`` gets any trouble.
 
         The ``.files`` folder of a run stays on this machine: papermill's writers take text only.
         """
-        if not self._address:
+        if not self.address:
             return str(path)
         files = path.with_suffix(".files")
         if path.suffix == ".ipynb" and files.is_dir():
-            shutil.copytree(files, self._local / files.name)
-            say(f"The address takes no files of {path.stem}. They are in {self._local / files.name}")
-        address = remote_paths.join(self._address, path.name)
+            shutil.copytree(files, self.local / files.name)
+            say(f"The address takes no files of {path.stem}. They are in {self.local / files.name}")
+        address = remote_paths.join(self.address, path.name)
         try:
             remote_paths.write(address, path.read_text(encoding="utf-8"))
         except remote_paths.AddressFailed as error:
-            self._local.mkdir(parents=True, exist_ok=True)
-            kept = shutil.copy(path, self._local)
+            self.local.mkdir(parents=True, exist_ok=True)
+            kept = shutil.copy(path, self.local)
             say(f"{error} The file is here instead: {kept}")
             return str(kept)
         return public(address)

@@ -24,12 +24,12 @@ from tfkernels.client import kernelspecs
 from tfkernels.client.process import ending
 from tfkernels.output.line_prefix import PrefixedRelay
 from tfprovisioner.batch import kernel_ref
-from tfprovisioner.batch.outcomes import FAILED, PASSED, Failure, Outcome, host, plain
+from tfprovisioner.batch.outcomes import FAILED, PASSED, Failure, Outcome, plain
 from tfprovisioner.batch.scripts import guard
 from tfprovisioner.batch.scripts.output import ScriptOutput
 from tfprovisioner.batch.tasks import BadSource, Run
 from tfprovisioner.errors import ProvisionError
-from tfprovisioner.kernelspecs import python_shim, run_env
+from tfprovisioner.kernelspecs import run_env
 from tfprovisioner.system.files import replace_text
 
 INTERRUPT_TIMEOUT = 5.0
@@ -71,13 +71,11 @@ def planned(run: Run, arguments: Sequence[str]) -> Script:
         content = Path(run.source).read_bytes()
     except OSError as error:
         raise BadSource(f"Cannot read the script {run.source}: {error.strerror}.") from error
-    described, facts = spec.described, kernel_ref.facts(spec)
-    exact = facts["lock"] or python_shim.behind(spec.spec["argv"], described)
-    kernel = [described.get("tensorflow"), described.get("python"), exact]
-    decisive = [hashlib.sha256(content).hexdigest(), list(arguments), kernel]
+    facts, interpreter = kernel_ref.facts(spec), run_env.python(spec)
+    decisive = [hashlib.sha256(content).hexdigest(), list(arguments), facts, facts["lock"] or interpreter]
     fingerprint = hashlib.sha256(json.dumps(decisive).encode()).hexdigest()
-    outcome = Outcome(run, PASSED, fingerprint, host=host(), **facts)
-    return Script(outcome, (run_env.python(spec), run.source, *arguments), variables)
+    outcome = Outcome(run, PASSED, fingerprint, host=socket.gethostname(), **facts)
+    return Script(outcome, (interpreter, run.source, *arguments), variables)
 
 
 async def execute(script: Script, folder: Path, output: ScriptOutput) -> Outcome:
@@ -94,7 +92,8 @@ async def execute(script: Script, folder: Path, output: ScriptOutput) -> Outcome
         shutil.rmtree(values, ignore_errors=True)
         values.mkdir(mode=0o700)
         log = (folder / f"{name}.log").open("wb", buffering=0)
-        process, owner = _start(script, values)
+        variables = {**script.variables, **output.variables(), recording.FOLDER: str(values)}
+        process, owner = _start(script.command, variables)
     except OSError as error:
         raise ProvisionError(f"Cannot start {name}: {error}.") from error
     with log, owner, process:
@@ -135,7 +134,7 @@ async def execute(script: Script, folder: Path, output: ScriptOutput) -> Outcome
     return outcome
 
 
-def _start(script: Script, values: Path) -> tuple[subprocess.Popen[bytes], socket.socket]:
+def _start(command: Sequence[str], variables: Mapping[str, str]) -> tuple[subprocess.Popen[bytes], socket.socket]:
     """The guard, which leads a process group with the script in it (see ``guard``), and the socket to it."""
     owner, theirs = socket.socketpair()
     with theirs:
@@ -147,7 +146,7 @@ def _start(script: Script, values: Path) -> tuple[subprocess.Popen[bytes], socke
             pass_fds=[theirs.fileno()],
             start_new_session=True,
         )
-    request = {"command": script.command, "variables": {**script.variables, recording.FOLDER: str(values)}}
+    request = {"command": command, "variables": variables}
     with suppress(BrokenPipeError):  # the guard was killed: the script ends as any other
         owner.sendall(json.dumps(request).encode() + b"\n")
     owner.setblocking(False)

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,8 +82,7 @@ async def _execute(scripts: Sequence[Script], folder: Path, output: ScriptOutput
 
     async def execute_one(script: Script) -> None:
         async with places:
-            variables = {**script.variables, **output.variables()}
-            outcome = await execute(replace(script, variables=variables), folder, output)
+            outcome = await execute(script, folder, output)
             text = f"{ending(outcome)} after {outcome.seconds:.1f} s\n"
             output.of(outcome.run.kernel, "stderr").stream("stderr", text)
 
