@@ -144,6 +144,18 @@ def test_ctrl_c_ends_all_of_them(tmp_path: Path, handler: str) -> None:
     assert not list((tmp_path / "out").glob("model*.json")), "a run that was interrupted has no outcome"
 
 
+def test_ctrl_c_gives_each_script_time_to_clean_up(tmp_path: Path) -> None:
+    quick = "(lambda *_: sys.exit(1))"
+    slow = "(lambda *_: (time.sleep(1), pathlib.Path('cleaned').touch(), sys.exit(1)))"
+    handler = f"signal.signal(signal.SIGINT, {quick} if os.environ['TFKERNELS_KERNEL'] == 'tf1' else {slow})"
+    script(tmp_path, _LASTING.replace("HANDLER", handler))
+    with _started(tmp_path) as process:
+        eventually(lambda: len(pids(tmp_path)) == 4)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert (process.returncode, (tmp_path / "cleaned").exists()) == (130, True)
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_nothing_outlives_a_command_that_is_killed(tmp_path: Path, number: int) -> None:
     script(tmp_path, _LASTING.replace("HANDLER", ""))

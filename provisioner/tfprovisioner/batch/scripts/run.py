@@ -1,6 +1,7 @@
 """A script on several kernels at the same time, from its start to the report on what it recorded."""
 
 import asyncio
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -57,8 +58,9 @@ def run(
         output = ScriptOutput([run.kernel for run in runs], errors_only=errors_only)
         interrupted = False
         try:
-            asyncio.run(_execute(left, folder.absolute(), output, workers or len(left)))
-        except KeyboardInterrupt:
+            if left:
+                asyncio.run(_execute(left, folder.absolute(), output, workers or len(left)))
+        except (KeyboardInterrupt, asyncio.CancelledError):
             interrupted = True
         except BrokenPipeError:
             raise  # of our own output
@@ -77,8 +79,13 @@ def run(
 
 
 async def _execute(scripts: Sequence[Script], folder: Path, output: ScriptOutput, workers: int) -> None:
-    """Runs ``workers`` scripts at a time, and says how each one ended. An interrupt or an error cancels all."""
-    places = asyncio.Semaphore(workers)
+    """Runs ``workers`` scripts at a time, and says how each one ended. An interrupt or an error cancels all.
+
+    On an interrupt it raises ``CancelledError`` when they have ended; a second interrupt ends them at once.
+    """
+    this, places = asyncio.current_task(), asyncio.Semaphore(workers)
+    assert this is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, this.cancel)
 
     async def execute_one(script: Script) -> None:
         async with places:
@@ -86,7 +93,15 @@ async def _execute(scripts: Sequence[Script], folder: Path, output: ScriptOutput
             text = f"{ending(outcome)} after {outcome.seconds:.1f} s\n"
             output.of(outcome.run.kernel, "stderr").stream("stderr", text)
 
-    await asyncio.gather(*map(execute_one, scripts))
+    tasks = [asyncio.ensure_future(execute_one(script)) for script in scripts]
+    try:
+        ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    finally:  # each is cancelled once: it gives its script some time
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    for task in ended:
+        task.result()  # raises its error
 
 
 def ending(outcome: Outcome) -> str:
