@@ -10,7 +10,7 @@ from ipykernel.kernelapp import IPKernelApp
 from traitlets import DottedObjectName
 
 from tfkernels import env_vars
-from tfkernels.kernel_side import execute, parent_watch
+from tfkernels.kernel_side import execute, parent_watch, stdout
 
 
 class TensorFlowKernel(IPythonKernel):
@@ -57,6 +57,7 @@ def main() -> None:
     app.initialize()
     if parent_watch.FOLDER:
         parent_watch.log_errors(parent_watch.FOLDER)
+        stdout.stop_echo()
     # After the user's own IPython configuration, which may set the list of extensions anew.
     if sys.version_info >= (3, 7):  # noqa: UP036 (on 3.6 it can be the other side of a magic, and has none)
         app.shell.extension_manager.load_extension("tfkernels")

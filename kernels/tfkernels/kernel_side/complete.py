@@ -4,6 +4,7 @@ See docs/design/kernel-side.md.
 """
 
 import builtins
+import functools
 import inspect
 import keyword
 import re
@@ -14,6 +15,9 @@ from tfkernels.protocol import COMPLETE_MODE, MATCH_TYPES
 
 Reply = typing.Dict[str, typing.Any]
 
+Types = typing.Dict[str, str]
+"""Jedi's words for the types of things, by name."""
+
 # A name in plain code: not in the arguments of a call, which have names of their own, nor in a magic.
 _STATEMENT = re.compile(r"(?:^|\n)(?!\s*(?:import|from)\b)[^\n%!?'\"\\(\[{]*(?<![\w.])([^\W\d]\w*)$")
 _NAME = re.compile(r"(?<![\w.\])}'\"])[^\W\d]\w*$")
@@ -22,53 +26,51 @@ _ATTRIBUTE = re.compile(r"(?<![\w.\])}'\"])([^\W\d]\w*(?:\.[^\W\d]\w*)*)\.(\w*)$
 
 def install_hook(kernel: typing.Any) -> None:
     native = kernel.do_complete
+    shell = kernel.shell
 
     def do_complete(code: str, cursor_pos: int) -> typing.Any:
-        mode = (kernel.shell.get_parent().get("content") or {}).get(COMPLETE_MODE)
+        mode = (shell.get_parent().get("content") or {}).get(COMPLETE_MODE)
+        if not mode:
+            return native(code, cursor_pos)
         before = code[:cursor_pos]
-        found = _attributes(kernel.shell.user_ns, before) if mode else None
-        if mode == "value" and not found:
-            found = _reply(before, variables(kernel.shell, before))
-        if mode and not found:
-            found = _names(kernel.shell, before)
-        if mode and not found and _NAME.search(before):
-            found = _without_jedi(kernel.shell, native, code, cursor_pos)
-        return found or native(code, cursor_pos)
+        types = _attributes(shell.user_ns, before) or (variables(shell, before) if mode == "value" else {})
+        types = types or _names(shell, before)
+        if types:
+            return _reply(before, types)
+        return (_NAME.search(before) and _without_jedi(shell, native, code, cursor_pos)) or native(code, cursor_pos)
 
     kernel.do_complete = do_complete
 
 
-def _attributes(namespace: typing.Dict[str, typing.Any], before: str) -> typing.Optional[Reply]:
+def _attributes(namespace: typing.Dict[str, typing.Any], before: str) -> Types:
     """After ``a.b.``, as IPython finds them, but without its limit of 500: TensorFlow has more."""
     found = _ATTRIBUTE.search(before)
     if found is None:
-        return None
+        return {}
     path, begun = found.groups()
     first, *steps = path.split(".")
     try:
-        thing = namespace[first]
-        for step in steps:
-            thing = getattr(thing, step)
+        thing = functools.reduce(getattr, steps, namespace[first])
         names = [name for name in dir(thing) if isinstance(name, str) and name.startswith(begun)]
     except Exception:  # noqa: BLE001 (there is no such thing, or its code fails)
-        return None
-    if not begun.startswith("_"):
+        return {}
+    if not begun:
         names = [name for name in names if not name.startswith("_")]
-    return _reply(before, {name: _type_of_attribute(thing, name) for name in names})
+    return {name: _type_of_attribute(thing, name) for name in names}
 
 
-def _names(shell: typing.Any, before: str) -> typing.Optional[Reply]:
+def _names(shell: typing.Any, before: str) -> Types:
     found = _STATEMENT.search(before)
     if found is None:
-        return None
+        return {}
     begun = found.group(1)
     types = {name: type_of(value) for name, value in vars(builtins).items() if name.startswith(begun)}
     types.update({name: "keyword" for name in keyword.kwlist if name.startswith(begun)})
     types.update(variables(shell, begun))
-    return _reply(before, {name: types[name] for name in sorted(types)})
+    return {name: types[name] for name in sorted(types)}
 
 
-def variables(shell: typing.Any, begun: str) -> typing.Dict[str, str]:
+def variables(shell: typing.Any, begun: str) -> Types:
     """The user's own names that begin so, with their types."""
     if begun and not begun.isidentifier():
         return {}
@@ -99,10 +101,8 @@ def _without_jedi(
     return reply
 
 
-def _reply(before: str, types: typing.Dict[str, str]) -> typing.Optional[Reply]:
-    """Matches with their types, for the word that ends at the cursor."""
-    if not types:
-        return None
+def _reply(before: str, types: Types) -> Reply:
+    """Matches for the word that ends at the cursor."""
     end = len(before)
     start = end - len(re.search(r"\w*$", before).group())  # type: ignore[union-attr]
     matches = [{"start": start, "end": end, "text": name, "type": types[name], "signature": ""} for name in types]

@@ -6,7 +6,6 @@ Python 3.6 and newer, ipykernel 5 to 7, IPython 7 to 9; NumPy is imported with t
 """
 
 import asyncio
-import contextlib
 import fcntl
 import functools
 import importlib
@@ -21,12 +20,20 @@ from tfkernels import protocol
 from tfkernels.errors import ExchangeError, MissingPackage, TFKernelsError, UsageError
 from tfkernels.kernel_side import complete, stdout
 from tfkernels.kernel_side.interrupt import Interrupts
-from tfkernels.transfer.shared_memory.segment import DEFAULT_IDLE_SECONDS, MIN_MAPPED_BYTES, Address, idle_seconds
+from tfkernels.transfer.shared_memory.segment import (
+    DEFAULT_IDLE_SECONDS,
+    MIN_MAPPED_BYTES,
+    Address,
+    idle_seconds,
+    open_segment,
+)
 
 if typing.TYPE_CHECKING:
     from tfkernels.transfer.encoder import Descriptor
 
 Reply = typing.Dict[str, typing.Any]
+
+_OUR_FRAMES = ("tfkernels.", "ipykernel.", "IPython.")
 
 
 def install_hooks(kernel: typing.Any, foreign: bool = False) -> None:
@@ -74,15 +81,11 @@ class Hooks:
             await _result(self._native_request(*message))
             return
         self._interrupts.wake_loop(asyncio.get_event_loop())
-        with self._interrupts.deferred(), self._no_pause(bool(request)):
-            await _result(self._native_request(*message))
-
-    @contextlib.contextmanager
-    def _no_pause(self, requested: bool) -> typing.Iterator[None]:
-        """Leaves out ipykernel's pause before the reply: our client waits for the idle message, which comes after."""
-        self._kernel._execute_sleep = 0 if requested else self._pause  # noqa: SLF001
+        # No pause before the reply to our client: it waits for the idle message, which comes after.
+        self._kernel._execute_sleep = 0 if request else self._pause  # noqa: SLF001
         try:
-            yield
+            with self._interrupts.deferred():
+                await _result(self._native_request(*message))
         finally:
             self._kernel._execute_sleep = self._pause  # noqa: SLF001
 
@@ -142,13 +145,10 @@ class Hooks:
             os.close(self._cancel_token)
             self._cancel_token = None
         try:
-            descriptor = os.open(address["path"], os.O_RDWR)
-        except OSError:
+            descriptor = open_segment(address)
+        except ExchangeError:
             return False
-        found = os.fstat(descriptor)
         try:
-            if (found.st_dev, found.st_ino) != (address["device"], address["inode"]):
-                raise OSError("another file has its name by now")
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(descriptor)
@@ -237,6 +237,3 @@ def _module(name: str) -> typing.Any:
         return importlib.import_module(f"tfkernels.transfer.{name}")
     except ImportError as error:
         raise MissingPackage("numpy", "a request with values", str(error)) from error
-
-
-_OUR_FRAMES = ("tfkernels.", "ipykernel.", "IPython.")

@@ -6,10 +6,10 @@ package as a zip and calls ``prepare``. Nothing is written to a disk there.
 
 import importlib.abc
 import importlib.machinery
-import importlib.util
 import io
 import json
 import os
+import pathlib
 import platform
 import sys
 import typing
@@ -18,42 +18,33 @@ import zipfile
 PACKAGE = "tfkernels"
 ORIGIN = "<sent by another kernel>"
 
-_ROOT_MODULES = ("__init__.py", "env_vars.py", "errors.py", "protocol.py", "recording.py")
-_FOLDERS = ("kernel_side", "transfer", "comparison", "models")
+_SENT = (
+    *("__init__.py", "env_vars.py", "errors.py", "protocol.py", "recording.py"),
+    *("kernel_side/**/*.py", "transfer/**/*.py", "comparison/**/*.py", "models/**/*.py"),
+)
+"""The files of the package that a kernel needs to be called, and that its cells can use."""
+
 _NOT_SENT = tuple(f"{PACKAGE}.{name}" for name in ("notebook", "client", "output", "log"))
-SENT = (*_ROOT_MODULES, *_FOLDERS)
-"""The files and folders of the package that a kernel needs to be called, and that its cells can use."""
 
 
 def pack() -> bytes:
-    """What ``SENT`` names, as a zip; reproducible."""
-    content = getattr(getattr(sys.modules[PACKAGE].__spec__, "loader", None), "content", None)
-    if content is not None:  # it came as an archive itself
-        return typing.cast(bytes, content)
-    folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    """The files of ``_SENT`` as a zip; reproducible."""
+    spec: typing.Any = sys.modules[PACKAGE].__spec__
+    if hasattr(spec.loader, "content"):  # it came as an archive itself
+        return typing.cast(bytes, spec.loader.content)
+    folder = pathlib.Path(os.path.abspath(__file__)).parents[1]
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in sorted(_files(folder)):
-            name = os.path.relpath(path, os.path.dirname(folder)).replace(os.sep, "/")
-            with open(path, "rb") as source:
-                archive.writestr(zipfile.ZipInfo(name), source.read(), zipfile.ZIP_DEFLATED)
+        for path in sorted(path for pattern in _SENT for path in folder.glob(pattern)):
+            name = path.relative_to(folder.parent).as_posix()
+            archive.writestr(zipfile.ZipInfo(name), path.read_bytes(), zipfile.ZIP_DEFLATED)
     return target.getvalue()
-
-
-def _files(folder: str) -> typing.Iterator[str]:
-    for name in SENT:
-        path = os.path.join(folder, name)
-        if os.path.isfile(path):
-            yield path
-        for place, _, files in os.walk(path):  # nothing, of a file
-            yield from (os.path.join(place, file) for file in files if file.endswith(".py"))
 
 
 def source() -> str:
     """The text of this module."""
-    name = PACKAGE + ".kernel_side.inject"
-    found: str = sys.modules[name].__spec__.loader.get_source(name)  # type: ignore[union-attr]
-    return found
+    spec: typing.Any = sys.modules[__name__].__spec__
+    return str(spec.loader.get_source(__name__))
 
 
 def install(content: bytes) -> None:
@@ -61,7 +52,7 @@ def install(content: bytes) -> None:
     sys.meta_path.insert(0, Archive(content))
 
 
-class Archive(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
+class Archive(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):  # type: ignore[misc] # as in its own stub
     """Finds and loads the modules of one zip.
 
     Modules that were not sent come from an installed package of the same release, if there is one.
@@ -70,47 +61,41 @@ class Archive(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
     def __init__(self, content: bytes) -> None:
         self.content = content
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            self._sources = {name: archive.read(name) for name in archive.namelist()}
+            self._sources = {f"{ORIGIN}/{name}": archive.read(name) for name in archive.namelist()}
 
     def find_spec(self, fullname: str, *_: typing.Any) -> typing.Optional[importlib.machinery.ModuleSpec]:
-        if self._file(fullname) is None:
-            if fullname in _NOT_SENT and not self._installed():
-                release = self.get_source(PACKAGE).partition('__version__ = "')[2].partition('"')[0]
-                raise ImportError(
-                    f"Cannot import {fullname} in this kernel: another kernel sent tfkernels without it. Install it "
-                    f"here, then restart this kernel: !pip install tfkernels=={release}",
-                    name=fullname,
-                )
-            return None
-        spec = importlib.util.spec_from_loader(fullname, self, origin=ORIGIN, is_package=self.is_package(fullname))
-        if fullname == PACKAGE and spec is not None:
+        try:
+            is_package = self.is_package(fullname)
+        except ImportError:
+            if fullname not in _NOT_SENT or self._installed():
+                return None
+            release = str(self.get_source(PACKAGE)).partition('__version__ = "')[2].partition('"')[0]
+            raise ImportError(
+                f"Cannot import {fullname} in this kernel: another kernel sent tfkernels without it. Install it here, "
+                f"then restart this kernel: !pip install tfkernels=={release}",
+                name=fullname,
+            ) from None
+        spec = importlib.machinery.ModuleSpec(fullname, self, origin=ORIGIN, is_package=is_package)
+        if fullname == PACKAGE:
             spec.submodule_search_locations = self._installed()
         return spec
 
     def _installed(self) -> typing.List[str]:
         """The folder of an installed package that is of the same release."""
-        found = importlib.machinery.PathFinder.find_spec(PACKAGE)
-        if found is None or found.origin is None or not os.path.isfile(found.origin):
+        found: typing.Any = importlib.machinery.PathFinder.find_spec(PACKAGE)
+        if found is None or found.loader is None or found.loader.get_source(PACKAGE) != self.get_source(PACKAGE):
             return []
-        with open(found.origin, encoding="utf-8") as file:
-            same = file.read() == self.get_source(PACKAGE)
-        return list(found.submodule_search_locations or ()) if same else []
+        return list(found.submodule_search_locations)
 
-    def get_source(self, fullname: str) -> str:
-        file = self._file(fullname)
-        if file is None:
-            raise ImportError(fullname, name=fullname)
-        return self._sources[file].decode("utf-8")
+    def get_filename(self, fullname: str) -> str:
+        path = f"{ORIGIN}/{fullname.replace('.', '/')}"
+        for file in (f"{path}.py", f"{path}/__init__.py"):
+            if file in self._sources:
+                return file
+        raise ImportError(fullname, name=fullname)
 
-    def get_code(self, fullname: str) -> typing.Any:
-        return compile(self.get_source(fullname), f"{ORIGIN}/{self._file(fullname)}", "exec", dont_inherit=True)
-
-    def is_package(self, fullname: str) -> bool:
-        return (self._file(fullname) or "").endswith("/__init__.py")
-
-    def _file(self, fullname: str) -> typing.Optional[str]:
-        path = fullname.replace(".", "/")
-        return next((file for file in (path + ".py", path + "/__init__.py") if file in self._sources), None)
+    def get_data(self, path: str) -> bytes:
+        return self._sources[path]
 
 
 def prepare(order: str) -> str:
@@ -152,12 +137,12 @@ def _install_hooks() -> str:
 
 
 def _unreachable(address: typing.Dict[str, typing.Any]) -> str:
+    from tfkernels.errors import ExchangeError
+    from tfkernels.transfer.shared_memory.segment import open_segment
+
     try:
-        descriptor = os.open(address["path"], os.O_RDWR)
-    except OSError as error:
-        return f"on {platform.node()}, process {os.getpid()}: {error.strerror}"
-    found = os.fstat(descriptor)
-    os.close(descriptor)
-    if (found.st_dev, found.st_ino) != (address["device"], address["inode"]):
-        return f"on {platform.node()}, process {os.getpid()}: another file has that name there"
+        os.close(open_segment(address))
+    except ExchangeError as error:
+        why = getattr(error.__cause__, "strerror", "another file has that name there")
+        return f"on {platform.node()}, process {os.getpid()}: {why}"
     return ""

@@ -11,24 +11,20 @@ import typing
 from contextlib import contextmanager, suppress
 
 
-def _ignore() -> None:
-    """Handles a signal that programs ignore by default."""
-
-
 class Interrupts:
     """SIGINT in a kernel's main thread, while it handles a request."""
 
     def __init__(self, shell: typing.Any) -> None:
         self._pending = self._wakes_loop = False
-        # Only from within run_code does IPython show an interrupt and count the cell.
-        shell.run_code = self._interruptible(shell.run_code)
-        evaluate = shell.user_expressions
+        shell.user_expressions = self.allowed()(shell.user_expressions)
+        native = shell.run_code
 
-        def user_expressions(expressions: typing.Any) -> typing.Any:
+        @functools.wraps(native)
+        async def run_code(*args: typing.Any, **options: typing.Any) -> typing.Any:
             with self.allowed():
-                return evaluate(expressions)
+                return await native(*args, **options)
 
-        shell.user_expressions = user_expressions
+        shell.run_code = run_code  # only from within it does IPython show an interrupt and count the cell
 
     def wake_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         """Makes signals wake the event loop, so that a cell that awaits is interrupted at once.
@@ -40,7 +36,7 @@ class Interrupts:
         self._wakes_loop = True
         # asyncio's errors for a loop that takes no signal handlers, and for a signal that is taken
         with suppress(NotImplementedError, RuntimeError):
-            loop.add_signal_handler(signal.SIGURG, _ignore)
+            loop.add_signal_handler(signal.SIGURG, lambda: None)
             signal.siginterrupt(signal.SIGURG, True)
 
     @contextmanager
@@ -79,11 +75,3 @@ class Interrupts:
 
     def _defer(self, *_: object) -> None:
         self._pending = True
-
-    def _interruptible(self, method: typing.Any) -> typing.Any:
-        @functools.wraps(method)
-        async def run(*args: typing.Any, **options: typing.Any) -> typing.Any:
-            with self.allowed():
-                return await method(*args, **options)
-
-        return run

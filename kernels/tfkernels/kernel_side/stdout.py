@@ -17,8 +17,6 @@ import typing
 
 from ipykernel import iostream
 
-from tfkernels.kernel_side import parent_watch
-
 MAX_DRAIN_SECONDS = 0.2
 """A server that a cell started may write all the time."""
 
@@ -41,28 +39,21 @@ class OutStream(iostream.OutStream):  # type: ignore[misc] # ipykernel is untype
 
     def flush(self) -> None:
         written = self._written
-        if written is not self._flushed or self._in_child():
+        if written is not self._flushed or not self._is_master_process():  # a forked process writes in another way
             super().flush()
             self._flushed = written
 
-    def fileno(self) -> int:
-        """Of ``subprocess.run(…, stdout=sys.stdout)``."""
-        return 1 if self._led_to_log() else int(super().fileno())
-
-    def drain(self) -> None:
-        """Waits until the thread has passed on the content of the pipe, at most ``MAX_DRAIN_SECONDS``."""
-        if getattr(self, "_fid", None) is None or self._in_child():
-            return
-        deadline = time.monotonic() + MAX_DRAIN_SECONDS
-        while time.monotonic() < deadline:
-            if self._reading.acquire(timeout=MAX_DRAIN_SECONDS):
-                try:
-                    if not _unread(self._fid):
-                        self._pass_on(self._decoder.decode(b"", final=True))  # the rest is not of the next cell
-                        return
-                finally:
-                    self._reading.release()
-            time.sleep(0.001)
+    def read_to_end(self) -> bool:
+        """Whether the thread has passed on the content of the pipe. Half a character is not of the next cell."""
+        if not self._reading.acquire(timeout=MAX_DRAIN_SECONDS):
+            return False
+        try:
+            empty = not _unread(self._fid)
+            if empty:
+                self._pass_on(self._decoder.decode(b"", final=True))
+            return empty
+        finally:
+            self._reading.release()
 
     def _watch_pipe_fd(self) -> None:
         waiting = select.poll()
@@ -76,9 +67,8 @@ class OutStream(iostream.OutStream):  # type: ignore[misc] # ipykernel is untype
                 if not content or not self._should_watch:
                     return
                 self._pass_on(self._decoder.decode(content))
-            if not self._led_to_log():
-                with contextlib.suppress(OSError):  # its reader is gone
-                    os.write(self._original_stdstream_copy, content)
+            with contextlib.suppress(OSError):  # its reader is gone
+                os.write(self._original_stdstream_copy, content)
 
     def _pass_on(self, text: str) -> None:
         try:
@@ -87,33 +77,24 @@ class OutStream(iostream.OutStream):  # type: ignore[misc] # ipykernel is untype
         except Exception:  # noqa: BLE001 (ipykernel prints it in the end; a program that writes must not hang)
             self._exc = sys.exc_info()
 
-    def _led_to_log(self) -> bool:
-        """Whether what is read from the descriptor now was to be shown as an error before."""
-        return self.name == "stdout" and parent_watch.FOLDER is not None and getattr(self, "_fid", None) is not None
-
-    def _in_child(self) -> bool:
-        """Whether this is a forked process: it writes in another way, and locks of the parent stay locked in it."""
-        return bool(os.getpid() != self._master_pid)
-
 
 def drain() -> None:
     """Waits until the pipe of descriptor 1 is read. On a busy machine its content would come after the cell's end."""
     stream: typing.Any = sys.stdout
-    if isinstance(stream, OutStream):
-        stream.drain()
-        return
     pipe: typing.Optional[int] = getattr(stream, "_fid", None)  # no public name; not there in ipykernel 5
-    if pipe is None:
+    if pipe is None or not stream._is_master_process():  # noqa: SLF001 (in a fork, locks of the parent stay locked)
         return
     deadline = time.monotonic() + MAX_DRAIN_SECONDS
-    while _unread(pipe) and time.monotonic() < deadline:
+    while not (stream.read_to_end() if isinstance(stream, OutStream) else not _unread(pipe)):
+        if time.monotonic() > deadline:
+            return
         time.sleep(0.001)
 
 
 def stop_echo() -> None:
     """Stops ipykernel's copy of the pipe's content to where descriptor 1 led before.
 
-    In a kernel that another one started that is the log of its errors, which is shown as well.
+    In a kernel that another one started, that is the log of its errors, which is shown as well.
     """
     stream: typing.Any = sys.stdout
     before: typing.Optional[int] = getattr(stream, "_original_stdstream_copy", None)  # no public name
