@@ -167,10 +167,10 @@ def test_what_cannot_be_used_says_why(name: str, error: type[Exception], why: st
 
 
 def test_a_name_is_wanted() -> None:
-    from tfkernels.notebook.magics import _any_kernel_magic
+    from tfkernels.notebook.magics import _kernel_magic
 
     with pytest.raises(UsageError, match="%%in NAME"):
-        _any_kernel_magic(None)("-i x", "pass")
+        _kernel_magic(None, "in")("-i x", "pass")
 
 
 def test_jupyters_own_python_needs_no_kernelspec_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

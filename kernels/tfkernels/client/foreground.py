@@ -90,7 +90,7 @@ class _Foreground:
         """``(cell, messages)``, at a cell's end ``(cell, None)``, and ``None`` to wake the thread."""
         self._since = time.monotonic()
         self._notice_due = True
-        self._noticed: list[Cell] = []  # cells with a notice that their kernel is starting
+        self._notices: dict[Cell, Callable[[], None]] = {}  # that a cell's kernel is starting; the value takes it back
         self._presses = self._handled = 0
         self._first_press = 0.0
         self._warned = False
@@ -110,8 +110,8 @@ class _Foreground:
                         self.press()
                         self._act(running)  # before another one asks
         finally:
-            for cell in self._noticed:
-                cell.relay.started(cell.kernel)
+            for take_back in self._notices.values():
+                take_back()
 
     def _take(self) -> list[Any]:
         """The items of the inbox; waits for one."""
@@ -126,12 +126,10 @@ class _Foreground:
         """Shows, once, which kernels are starting; each notice is taken back when its kernel is ready."""
         if self._notice_due and time.monotonic() - self._since > START_NOTICE_AFTER:
             self._notice_due = False
-            self._noticed = [cell for cell in self.cells if not cell.connection.ready.is_set()]
-            for cell in self._noticed:
-                cell.relay.starting(cell.kernel)
-        for cell in [cell for cell in self._noticed if cell.connection.ready.is_set()]:
-            cell.relay.started(cell.kernel)
-            self._noticed.remove(cell)
+            waiting = [cell for cell in self.cells if not cell.connection.ready.is_set()]
+            self._notices = {cell: cell.relay.starting(cell.kernel) for cell in waiting}
+        for cell in [cell for cell in self._notices if cell.connection.ready.is_set()]:
+            self._notices.pop(cell)()
 
     @property
     def stop_pending(self) -> bool:

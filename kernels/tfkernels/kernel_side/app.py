@@ -56,8 +56,7 @@ def main() -> None:
     app = KernelApp.instance(kernel_class=TensorFlowKernel)
     app.initialize()
     if parent_watch.FOLDER:
-        parent_watch.log_errors(parent_watch.FOLDER)
-        stdout.stop_echo()
+        stdout.log_errors(parent_watch.FOLDER)
     # After the user's own IPython configuration, which may set the list of extensions anew.
     if sys.version_info >= (3, 7):  # noqa: UP036 (on 3.6 it can be the other side of a magic, and has none)
         app.shell.extension_manager.load_extension("tfkernels")

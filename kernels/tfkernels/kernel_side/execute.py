@@ -28,9 +28,6 @@ from tfkernels.transfer.shared_memory.segment import (
     open_segment,
 )
 
-if typing.TYPE_CHECKING:
-    from tfkernels.transfer.encoder import Descriptor
-
 Reply = typing.Dict[str, typing.Any]
 
 _OUR_FRAMES = ("tfkernels.", "ipykernel.", "IPython.")
@@ -90,22 +87,13 @@ class Hooks:
             self._kernel._execute_sleep = self._pause  # noqa: SLF001
 
     @_as_future
-    async def do_execute(
-        self,
-        code: str,
-        silent: bool,
-        store_history: bool = True,
-        user_expressions: typing.Optional[typing.Dict[str, str]] = None,
-        allow_stdin: bool = False,
-        **options: typing.Any,
-    ) -> Reply:
+    async def do_execute(self, *arguments: typing.Any, **options: typing.Any) -> Reply:
         async def run() -> Reply:
-            native = self._native_execute(code, silent, store_history, user_expressions, allow_stdin, **options)
-            return typing.cast(Reply, await _result(native))
+            return typing.cast(Reply, await _result(self._native_execute(*arguments, **options)))
 
         if self._foreign and not self._request():
             return await run()
-        reply = await self._exchange(run, allow_stdin)
+        reply = await self._exchange(run)
         stdout.drain()
         return reply
 
@@ -113,7 +101,7 @@ class Hooks:
         """What another kernel wants with the request that is handled now."""
         return (self._shell.get_parent().get("metadata") or {}).get("tfkernels") or {}
 
-    async def _exchange(self, run: typing.Callable[[], typing.Awaitable[Reply]], allow_stdin: bool) -> Reply:
+    async def _exchange(self, run: typing.Callable[[], typing.Awaitable[Reply]]) -> Reply:
         """Binds the inputs, runs the cell and adds the outputs to its reply."""
         request: typing.Dict[str, typing.Any] = {}
         try:
@@ -126,6 +114,7 @@ class Hooks:
                 self._shell.user_ns.update(_module("decoder").unpack(request["inputs"]))
             reply = await run()
             if request.get("outputs") and reply["status"] == "ok":
+                allow_stdin = self._shell.get_parent()["content"]["allow_stdin"]
                 self._kernel._forward_input(allow_stdin)  # noqa: SLF001 (`%tf1 input()` asks in the notebook, too)
                 try:
                     with self._interrupts.allowed():
@@ -156,7 +145,8 @@ class Hooks:
         self._cancel_token = descriptor
         return True
 
-    def _write_outputs(self, request: typing.Dict[str, typing.Any]) -> "Descriptor":
+    def _write_outputs(self, request: typing.Dict[str, typing.Any]) -> typing.Any:
+        """Returns their descriptor."""
         encoder = _module("encoder")
         from tfkernels.transfer.shared_memory.reader import can_be_overwritten
         from tfkernels.transfer.shared_memory.writer import open_for_writing
@@ -169,8 +159,7 @@ class Hooks:
         address = next((address for address in reusable if can_be_overwritten(address, packed.size)), None)
         address = address or request["segment"]
         with open_for_writing(address) as descriptor:
-            written: Descriptor = packed.write(descriptor, address, once=True)
-        return written
+            return packed.write(descriptor, address, once=True)
 
     def _expire_later(self) -> None:
         """Frees mapped memory after a while. Its owner may have released it, or was killed, and cannot tell."""
@@ -187,15 +176,15 @@ class Hooks:
             self._expire_later()
 
     def _evaluate(self, expression: str, kernel: str) -> typing.Any:
-        if expression.isidentifier() and expression not in self._shell.user_ns:
-            try:
-                return self._shell.ev(expression)  # a builtin, or a constant such as None
-            except NameError:
-                raise ExchangeError(
-                    f"There is no {expression!r} in kernel {kernel} after the cell ran, so nothing was bound here. "
-                    f"Assign {expression} there, or write the name that the cell sets."
-                ) from None
-        return self._shell.ev(expression)
+        try:
+            return self._shell.ev(expression)
+        except NameError:
+            if not expression.isidentifier():
+                raise
+            raise ExchangeError(
+                f"There is no {expression!r} in kernel {kernel} after the cell ran, so nothing was bound here. Assign "
+                f"{expression} there, or write the name that the cell sets."
+            ) from None
 
     def _failure(self, error: BaseException, request: typing.Dict[str, typing.Any]) -> Reply:
         ours = isinstance(error, TFKernelsError)

@@ -112,9 +112,8 @@ def prepare(order: str) -> str:
     if requested.get("owned") is not None:
         from tfkernels.kernel_side import parent_watch, stdout
 
-        parent_watch.watch_folder(requested["owned"]["folder"], requested["owned"]["group"])
-        parent_watch.log_errors(requested["owned"]["folder"])
-        stdout.stop_echo()
+        parent_watch.watch_folder(**requested["owned"])
+        stdout.log_errors(requested["owned"]["folder"])
     why = _unreachable(requested["segment"])
     return json.dumps({"pid": os.getpid(), "python": platform.python_version(), "unreachable": why})
 

@@ -11,8 +11,7 @@ import threading
 import time
 import typing
 
-POLL_INTERVAL = 0.5
-"""Seconds between two looks at the parent's number."""
+POLL_INTERVAL = 0.5  # seconds between two looks at the parent's number
 
 FOLDER = os.environ.pop("TFKERNELS_FOLDER", None)
 """The private folder that is deleted with this process, if another kernel started it. Not for its children."""
@@ -68,10 +67,3 @@ def _end(group: int) -> None:
     if os.getpgrp() == group:
         os.killpg(group, signal.SIGKILL)
     os._exit(1)
-
-
-def log_errors(folder: str) -> None:
-    """Connects file descriptor 2 to the owner's log: ipykernel's pipe would lose the last words of a crash."""
-    log = os.open(os.path.join(folder, "stderr"), os.O_WRONLY | os.O_APPEND)
-    os.dup2(log, 2)
-    os.close(log)

@@ -17,8 +17,7 @@ import typing
 
 from ipykernel import iostream
 
-MAX_DRAIN_SECONDS = 0.2
-"""A server that a cell started may write all the time."""
+MAX_DRAIN_SECONDS = 0.2  # a server that a cell started may write all the time
 
 
 class OutStream(iostream.OutStream):  # type: ignore[misc] # ipykernel is untyped for this Python
@@ -91,19 +90,20 @@ def drain() -> None:
         time.sleep(0.001)
 
 
-def stop_echo() -> None:
-    """Stops ipykernel's copy of the pipe's content to where descriptor 1 led before.
+def log_errors(folder: str) -> None:
+    """Connects file descriptor 2 to the log of the kernel that started this one, in its private folder.
 
-    In a kernel that another one started, that is the log of its errors, which is shown as well.
+    ipykernel's pipe would lose the last words of a crash. ipykernel also copies the content of descriptor 1's pipe to
+    where that led before, which is this log. The log is shown, so the copy is stopped.
     """
+    with open(os.path.join(folder, "stderr"), "ab") as log:
+        os.dup2(log.fileno(), 2)
     stream: typing.Any = sys.stdout
     before: typing.Optional[int] = getattr(stream, "_original_stdstream_copy", None)  # no public name
-    if before is None:
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, before)
-    os.close(nowhere)
-    stream.fileno = lambda: 1  # `subprocess.run(…, stdout=sys.stdout)`: it was the same
+    if before is not None:
+        with open(os.devnull, "ab") as nowhere:
+            os.dup2(nowhere.fileno(), before)
+        stream.fileno = lambda: 1  # `subprocess.run(…, stdout=sys.stdout)`: it was the same
 
 
 def _unread(pipe: int) -> int:

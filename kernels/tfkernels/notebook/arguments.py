@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -16,38 +17,10 @@ from tfkernels.errors import UsageError
 
 _COMMENT = re.compile(r"""(^|\s)#[^'"]*$""")
 
-_ASSIGNMENT = re.compile(r"\s*([^\W\d]\w*)\s*=(?!=)\s*(.+)", re.DOTALL)
+_ASSIGNMENT = re.compile(r"([^\W\d]\w*)\s*=(?!=)\s*(.+)", re.DOTALL)
 
 # No Python expression begins like this, except a lambda without parameters.
 _ELSEWHERE = re.compile(r"(?!lambda:)([A-Za-z0-9._-]+):(?!=)\s*(.+)", re.DOTALL)
-
-
-def cell_options(magic: Any) -> Any:
-    """Decorator: adds the options that all cell magics have."""
-    for option in (
-        argument(
-            "-i",
-            "--input",
-            nargs="+",
-            action="append",
-            default=[],
-            metavar="NAME",
-            help="bind values of this kernel there before the cell runs: -i a,b or -i dest=EXPR; of another kernel: "
-            "-i dest=KERNEL:EXPR; repeatable",
-        ),
-        argument(
-            "-o",
-            "--output",
-            nargs="+",
-            action="append",
-            default=[],
-            metavar="NAME",
-            help="bind values of that kernel here after the cell ran: -o c,d or -o dest=EXPR; repeatable",
-        ),
-        argument("--timeout", type=_seconds, metavar="S", help="interrupt the cell after S seconds, and fail"),
-    ):
-        magic = option(magic)
-    return magic
 
 
 def _seconds(text: str) -> float:
@@ -55,6 +28,31 @@ def _seconds(text: str) -> float:
     if not seconds > 0:
         raise ValueError
     return seconds
+
+
+_NAMES: dict[str, Any] = {"nargs": "+", "action": "append", "default": [], "metavar": "NAME"}
+
+_CELL_OPTIONS = (
+    argument(
+        "-i",
+        "--input",
+        help="bind values of this kernel there before the cell runs: -i a,b or -i dest=EXPR; of another kernel: "
+        "-i dest=KERNEL:EXPR; repeatable",
+        **_NAMES,
+    ),
+    argument(
+        "-o",
+        "--output",
+        help="bind values of that kernel here after the cell ran: -o c,d or -o dest=EXPR; repeatable",
+        **_NAMES,
+    ),
+    argument("--timeout", type=_seconds, metavar="S", help="interrupt the cell after S seconds, and fail"),
+)
+
+
+def cell_options(magic: Any) -> Any:
+    """Decorator: adds the options that all cell magics have."""
+    return functools.reduce(lambda decorated, option: option(decorated), _CELL_OPTIONS, magic)
 
 
 def parse(magic: Any, line: str) -> Any:
@@ -72,18 +70,17 @@ def parse_names(values: Iterable[list[str]], option: str) -> dict[str, str]:
     """
     names: dict[str, str] = {}
     for words in values:
-        for part in split(_unquoted(" ".join(words))):
+        for part in map(str.strip, split(_unquoted(" ".join(words)))):
             assignment = _ASSIGNMENT.fullmatch(part)
+            name = elsewhere(part)[1] if option == "-i" else part
             if assignment:
-                names[assignment[1]] = assignment[2].strip()
-            elif part.strip().isidentifier():
-                names[part.strip()] = part.strip()
-            elif option == "-i" and elsewhere(part)[1].isidentifier():
-                names[elsewhere(part)[1]] = part.strip()
-            elif part.strip():
+                names[assignment[1]] = assignment[2]
+            elif name.isidentifier():
+                names[name] = part
+            elif part:
                 raise UsageError(
-                    f"Cannot read {option} {part.strip()}: it is no name. Write names ({option} a,b), or a new name "
-                    f"and an expression ({option} a={part.strip()})."
+                    f"Cannot read {option} {part}: it is no name. Write names ({option} a,b), or a new name and an "
+                    f"expression ({option} a={part})."
                 )
     return names
 

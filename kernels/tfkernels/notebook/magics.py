@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import no_var_expand
@@ -11,8 +10,7 @@ from IPython.core.magic_arguments import argument, magic_arguments
 
 from tfkernels.client import kernelspecs, registry
 from tfkernels.errors import ExchangeError, UsageError
-from tfkernels.notebook import completion
-from tfkernels.notebook import help as help_of_kernels
+from tfkernels.notebook import introspection
 from tfkernels.notebook.arguments import cell_options, elsewhere, parse, parse_names
 from tfkernels.notebook.manage import manage, start_early
 from tfkernels.output.relay import ShellRelay
@@ -31,15 +29,12 @@ class Extension:
     def __init__(self, shell: Any) -> None:
         self._shell = shell
         self._magics: set[str] = set()
-        self._undo: list[Callable[[], None]] = []
-
-    def load(self) -> None:
-        self._shell.register_magic_function(manage, "line", "tfkernels")
-        self._add("each", _each_magic(self._shell), "cell")
-        self._add("in", _any_kernel_magic(self._shell), "line_cell")
+        shell.register_magic_function(manage, "line", "tfkernels")
+        self._add("each", _each_magic(shell), "cell")
+        self._add("in", _kernel_magic(shell, "in"), "line_cell")
         self.refresh()
-        self._shell.events.register("pre_run_cell", self.refresh)
-        self._undo = [completion.install(self._shell), help_of_kernels.install(self._shell)]
+        shell.events.register("pre_run_cell", self.refresh)
+        self._introspection = introspection.install(shell)
         start_early()
 
     def _add(self, name: str, magic: Any, kind: str) -> None:
@@ -51,19 +46,16 @@ class Extension:
 
     def unload(self) -> None:
         self._shell.events.unregister("pre_run_cell", self.refresh)
-        for undo in self._undo:
-            undo()
-        table = self._shell.magics_manager.magics
-        for name in {"tfkernels", *self._magics}:
-            table["line"].pop(name, None)
-            table["cell"].pop(name, None)
+        self._introspection.close()
+        for table in self._shell.magics_manager.magics.values():
+            for name in ("tfkernels", *self._magics):
+                table.pop(name, None)
         for kernel in registry.running():
             kernel.shutdown()
 
     def refresh(self, info: Any = None) -> None:
         """Before every cell: adds magics for the kernels that were installed or attached since."""
-        known = registry.known
-        names = {*kernelspecs.find(), *(name for name in known if known[name].magic == f"%%{name}")}
+        names = {*kernelspecs.find(), *(name for name in registry.known if introspection.is_kernel(name))}
         if info is not None:
             names.update(_LOOKS_LIKE_OURS.findall(info.raw_cell or ""))
         for name in names - self._magics:
@@ -71,7 +63,11 @@ class Extension:
 
 
 def _kernel_magic(shell: Any, name: str) -> Any:
-    @magic_arguments(f"%%{name}")
+    """The magic of a kernel; ``in`` is that of any kernel, whose name is its first word."""
+    named = "in NAME" if name == "in" else name
+    note = "NAME is any Python kernel of the machine. Nothing is installed there.\n" if name == "in" else ""
+
+    @magic_arguments(f"%%{named}")
     @cell_options
     @argument(
         "--background",
@@ -82,23 +78,16 @@ def _kernel_magic(shell: Any, name: str) -> Any:
         "given. -o binds what it names when .result() is called",
     )
     def run(line: str, cell: str | None = None) -> Any:
-        kernel = registry.get(name)
+        called = name
+        if name == "in":
+            called, line = (*line.split(None, 1), "", "")[:2]
+            if not called or called.startswith("-"):
+                raise UsageError("Write which kernel: %%in NAME. List the names with: jupyter kernelspec list")
+        kernel = registry.get(called)
         return _evaluate_there(kernel, line) if cell is None else _run_cell(shell, kernel, parse(run, line), cell)
 
-    run.__doc__ = f"Run the cell in kernel {name}. `y = %{name} EXPR` takes one value from there.\n\n{run.__doc__}"
-    return no_var_expand(run)
-
-
-def _any_kernel_magic(shell: Any) -> Any:
-    def run(line: str, cell: str | None = None) -> Any:
-        words = line.strip().split(None, 1)
-        if not words or words[0].startswith("-"):
-            raise UsageError("Write which kernel: %%in NAME. List the names with: jupyter kernelspec list")
-        return _kernel_magic(shell, words[0])(words[1] if words[1:] else "", cell)
-
-    model = _kernel_magic(shell, "in NAME")
-    run.parser = model.parser  # type: ignore[attr-defined]
-    run.__doc__ = f"{model.__doc__}\nNAME is any Python kernel of the machine. Nothing is installed there."
+    summary = f"Run the cell in kernel {named.split()[-1]}. `y = %{named} EXPR` takes one value from there."
+    run.__doc__ = f"{summary}\n{note}\n{run.__doc__}"
     return no_var_expand(run)
 
 
@@ -111,34 +100,30 @@ def _each_magic(shell: Any) -> Any:
         from tfkernels.client.several_kernels import each
 
         arguments = parse(run, line)
-        inputs, outputs = _inputs_and_outputs(shell, arguments)
-        kernels = [registry.get(name) for name in arguments.kernels]
-        shell.push(each(kernels, cell, inputs=inputs, outputs=outputs, timeout=arguments.timeout))
+        options = _options(shell, arguments)
+        shell.push(each([registry.get(name) for name in arguments.kernels], cell, **options))
 
     return no_var_expand(run)
 
 
 def _run_cell(shell: Any, kernel: Kernel, arguments: Any, code: str) -> Cell | None:
-    inputs, outputs = _inputs_and_outputs(shell, arguments)
-    relay = ShellRelay(shell, alone=True)
-    if arguments.background is None:
-        shell.push(kernel.run(code, inputs=inputs, outputs=outputs, timeout=arguments.timeout, show=relay))
+    options, handle = _options(shell, arguments), arguments.background
+    options["show"] = ShellRelay(shell, alone=True)
+    if handle is None:
+        shell.push(kernel.run(code, **options))
         return None
-    if arguments.background and not arguments.background.isidentifier():
-        raise UsageError(f"Cannot use --background {arguments.background}: the handle must be a Python name.")
-    cell = kernel.submit(
-        code, inputs=inputs, outputs=outputs, timeout=arguments.timeout, show=relay, deliver=shell.push
-    )
-    if arguments.background:
-        shell.push({arguments.background: cell})
+    if handle and not handle.isidentifier():
+        raise UsageError(f"Cannot use --background {handle}: the handle must be a Python name.")
+    cell = kernel.submit(code, **options, deliver=shell.push)
+    if handle:
+        shell.push({handle: cell})
     return cell
 
 
-def _inputs_and_outputs(shell: Any, arguments: Any) -> tuple[dict[str, Any], dict[str, str]]:
-    """Inputs with their values, and the expressions of outputs."""
-    names = parse_names(arguments.input, "-i")
-    inputs = {name: _evaluate_here(shell, expression) for name, expression in names.items()}
-    return inputs, parse_names(arguments.output, "-o")
+def _options(shell: Any, arguments: Any) -> dict[str, Any]:
+    """Options of ``Kernel.run``: inputs with their values, the expressions of outputs, the time limit."""
+    inputs = {name: _evaluate_here(shell, text) for name, text in parse_names(arguments.input, "-i").items()}
+    return {"inputs": inputs, "outputs": parse_names(arguments.output, "-o"), "timeout": arguments.timeout}
 
 
 def _evaluate_here(shell: Any, expression: str) -> Any:
@@ -175,10 +160,8 @@ _extensions: dict[int, Extension] = {}
 def load(shell: Any) -> None:
     if id(shell) not in _extensions:
         _extensions[id(shell)] = Extension(shell)
-        _extensions[id(shell)].load()
 
 
 def unload(shell: Any) -> None:
-    extension = _extensions.pop(id(shell), None)
-    if extension is not None:
-        extension.unload()
+    if id(shell) in _extensions:
+        _extensions.pop(id(shell)).unload()

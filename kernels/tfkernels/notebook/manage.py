@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from IPython import get_ipython
@@ -20,17 +20,14 @@ from tfkernels.notebook.arguments import parse
 if TYPE_CHECKING:
     from tfkernels.client.kernel import Kernel
 
-ACTIONS: dict[str, Callable[[Kernel], None]] = {
-    "restart": lambda kernel: kernel.restart(),
-    "stop": lambda kernel: kernel.shutdown(),
-    "interrupt": lambda kernel: kernel.interrupt(),
-}
+_METHODS = {"restart": "restart", "stop": "shutdown", "interrupt": "interrupt"}
+"""Methods of ``Kernel`` by the actions that they are."""
+
+ACTIONS = ("list", *_METHODS, "attach", "log", "settings")
 
 
 @magic_arguments("%tfkernels")
-@argument(
-    "action", choices=["list", *ACTIONS, "attach", "log", "settings"], nargs="?", default="list", help="what to do"
-)
+@argument("action", choices=ACTIONS, nargs="?", default="list", help="what to do")
 @argument(
     "names",
     nargs="*",
@@ -41,24 +38,19 @@ ACTIONS: dict[str, Callable[[Kernel], None]] = {
 def manage(line: str) -> None:
     """Lists and controls the kernels that this notebook started or attached."""
     arguments = parse(manage, line)
-    if arguments.action == "attach":
-        _attach(arguments.names, arguments.alias)
-        return
-    if arguments.action == "log":
-        _log(arguments.names)
-        return
-    if arguments.action == "settings":
+    action, names = arguments.action, arguments.names
+    if action == "attach":
+        _attach(names, arguments.alias)
+    elif action == "log":
+        _log(names)
+    elif action == "settings":
         print(settings())
-        return
-    every = [kernel for kernel in registry.running() if kernel.owned or arguments.action != "restart"]
-    for kernel in [registry.get(name) for name in arguments.names] or every:
-        if arguments.action in ACTIONS:
-            ACTIONS[arguments.action](kernel)
-    names = set(arguments.names) or {*kernelspecs.find(), *(kernel.name for kernel in registry.running())}
-    if names:
-        print(table(sorted(names)))
     else:
-        print("No kernels are registered. Install the two usual ones with: tfkernels install")
+        every = [kernel for kernel in registry.running() if kernel.owned or action != "restart"]
+        for kernel in [registry.get(name) for name in names] or every:
+            if action in _METHODS:
+                getattr(kernel, _METHODS[action])()
+        print(table({*names} or {*kernelspecs.find(), *(kernel.name for kernel in registry.running())}))
 
 
 def _attach(kernels: list[str], alias: str | None) -> None:
@@ -94,41 +86,39 @@ def settings() -> str:
     return _aligned([("variable", "value", "meaning"), *(setting[:3] for setting in env_vars.current())])
 
 
-def table(names: list[str]) -> str:
+def table(names: set[str]) -> str:
     """One line for each kernel."""
+    if not names:
+        return "No kernels are registered. Install the two usual ones with: tfkernels install"
     ours = kernelspecs.find()
-    started = {kernel.name: kernel for kernel in registry.running()}
     rows = [("kernel", "TensorFlow", "state", "process", "memory", "cell", "since")]
-    for name in names:
-        release = ours[name].spec["metadata"]["tfkernels"]["tensorflow"] if name in ours else _title(name)
-        rows.append((name, release, *_columns(started.get(name))))
+    for name in sorted(names):
+        kernel = registry.known.get(name)
+        title = kernel.title if kernel is not None else ""
+        release = ours[name].spec["metadata"]["tfkernels"]["tensorflow"] if name in ours else title
+        rows.append((name, release, *_columns(kernel)))
     return _aligned(rows)
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    widths = [max(map(len, column)) for column in zip(*rows)]
     lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths)) for row in rows]
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _title(name: str) -> str:
-    """Column for a kernel without a TensorFlow release of ours."""
-    return registry.known[name].title if name in registry.known else ""
-
-
 def _columns(kernel: Kernel | None) -> tuple[str, str, str, str, str]:
-    if kernel is None:
+    if kernel is None or not kernel.started:
         return "not running", "", "", "", ""
-    state, cell = kernel.state, kernel.current
-    title, since = (cell.title, cell.began) if cell is not None else ("", None)
-    waiting = len(kernel.waiting)
+    cell, waiting = kernel.current, len(kernel.waiting)
+    title = cell.title if cell is not None else ""
     if waiting:
         title += f" (and {waiting} waiting)" if title else f"({waiting} waiting)"
-    duration = f"{time.monotonic() - since:.0f} s" if since is not None else ""
-    return state, str(kernel.pid or ""), _memory(kernel.pid), title, duration
+    since = f"{time.monotonic() - cell.began:.0f} s" if cell is not None and cell.began is not None else ""
+    pid = kernel.pid  # unknown until an attached kernel has answered
+    return kernel.state, str(pid or ""), _memory(pid) if pid else "", title, since
 
 
-def _memory(pid: int | None) -> str:
+def _memory(pid: int) -> str:
     """Of a process and its children."""
     import psutil
 

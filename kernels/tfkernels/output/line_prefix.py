@@ -9,11 +9,8 @@ from typing import Callable, Mapping, Sequence
 
 from tfkernels.output.relay import Bundle, Relay
 
-LINE_TIMEOUT = 1.0
-"""Seconds that an incomplete line (a progress bar) keeps incomplete lines of other kernels waiting."""
-
-MAX_LINE_LENGTH = 100_000
-"""Characters. A line that has not ended by then is shown in pieces."""
+LINE_TIMEOUT = 1.0  # seconds that an incomplete line (a progress bar) keeps those of other kernels waiting
+MAX_LINE_LENGTH = 100_000  # characters; a line that has not ended by then is shown in pieces
 
 
 def aligned(names: Sequence[str], end: str) -> dict[str, str]:
@@ -48,18 +45,17 @@ class PrefixedRelays:
 
     def acquire_line(self, relay: PrefixedRelay, force: bool = False) -> bool:
         """Whether the incomplete line on the screen is now this relay's."""
-        now = time.monotonic()
-        if self._owner is not relay:
-            if self._owner is not None and not force and now - self._since < LINE_TIMEOUT:
+        owner, now = self._owner, time.monotonic()
+        if owner is not None and owner is not relay:
+            if not force and now - self._since < LINE_TIMEOUT:
                 return False
-            if self._owner is not None:
-                self._owner.leave_line()
+            owner.leave_line()
+        if owner is not relay:
             self._owner, self._since = relay, now
         return True
 
-    def release_line(self, relay: PrefixedRelay) -> None:
-        if self._owner is relay:
-            self._owner = None
+    def release_line(self) -> None:
+        self._owner = None
 
     def display_id(self, kernel: str, wanted: str) -> str:
         """The same code gives displays of several kernels the same id: the second gets another one."""
@@ -91,18 +87,18 @@ class PrefixedRelay(Relay):
         *lines, rest = (self._line + text.replace("\r\n", "\n")).split("\n")
         if lines:
             self._shared.acquire_line(self, force=True)
-            begin = "\r" if self._on_screen else ""
-            whole = "".join(f"{self._prefix}{_visible(line)}\n" for line in lines)
-            self._shared.relay.stream(self._stream, begin + whole)
-            self._on_screen = False
-            self._shared.release_line(self)
-        self._line = _visible(rest, keep_return=True)
+            self._write("".join(f"{self._prefix}{_visible(line)}\n" for line in lines), ends=True)
+            self._shared.release_line()
+        self._line = _visible(rest) + "\r" * rest.endswith("\r")  # which takes effect with the next text
         if len(self._line) > MAX_LINE_LENGTH:
             self.end_line()
         elif self._line and self._shared.live(name) and self._shared.acquire_line(self):
-            begin = "\r" if self._on_screen else ""
-            self._shared.relay.stream(self._stream, begin + self._prefix + _visible(self._line))
-            self._on_screen = True
+            self._write(self._prefix + _visible(self._line), ends=False)
+
+    def _write(self, text: str, ends: bool) -> None:
+        """Writes over its incomplete line on the screen."""
+        self._shared.relay.stream(self._stream, "\r" * self._on_screen + text)
+        self._on_screen = not ends
 
     def leave_line(self) -> None:
         """Another kernel's line follows: the incomplete line stays on the screen, and is written again later."""
@@ -162,18 +158,14 @@ class PrefixedRelay(Relay):
         self.end_line()
         return self._shared.relay.ask(self._prefix + prompt, password)
 
-    def starting(self, kernel: str) -> None:
+    def starting(self, kernel: str) -> Callable[[], None]:
         self.stream("stderr", f"kernel {kernel} is starting\n")
-
-    def started(self, kernel: str) -> None:
-        self.stream("stderr", f"kernel {kernel} has started\n")
+        return lambda: self.stream("stderr", f"kernel {kernel} has started\n")
 
     def afterwards(self) -> Relay:
         return self._shared.relay.afterwards()
 
 
-def _visible(line: str, keep_return: bool = False) -> str:
-    """The visible part of a line with carriage returns. One at its end takes effect with the next text."""
-    ended = line.endswith("\r")
-    visible = line.rstrip("\r").rsplit("\r", 1)[-1]
-    return visible + "\r" if keep_return and ended else visible
+def _visible(line: str) -> str:
+    """The visible part of a line with carriage returns."""
+    return line.rstrip("\r").rsplit("\r", 1)[-1]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import abc
+import getpass
+import itertools
 import sys
-from typing import Any, Callable, Dict, Iterable, Mapping, Union
+from typing import Any, Callable, Dict, Iterable, Iterator, Mapping, Union
 
 from tfkernels.protocol import Message
 
@@ -49,27 +51,23 @@ class Relay:
 
     def error(self, error: BaseException) -> None:
         """Shows an error that is raised nowhere here: a cell in the background failed."""
-        self.traceback({"ename": type(error).__name__, "evalue": str(error), "traceback": traceback_lines(error)})
+        kind = type(error).__name__
+        render = getattr(error, "_render_traceback_", lambda: [f"{kind}: {error}"])  # as IPython would show it
+        self.traceback({"ename": kind, "evalue": str(error), "traceback": list(render())})
 
     def traceback(self, content: Bundle) -> None:
         """Shows an error that ended no cell: a widget's, or in an ``Output`` widget."""
         self.stream("stderr", "\n".join(content["traceback"]) + "\n")
 
-    def starting(self, kernel: str) -> None:
-        """The cell waits for a kernel that is starting."""
-        self.stream("stderr", f"kernel {kernel} is starting")
-
-    def started(self, kernel: str) -> None:
-        """Takes the notice of ``starting`` back."""
-        self.stream("stderr", "\r" + " " * len(f"kernel {kernel} is starting") + "\r")
+    def starting(self, kernel: str) -> Callable[[], None]:
+        """Shows that the cell waits for a kernel that is starting. Call the result when it has started."""
+        notice = f"kernel {kernel} is starting"
+        self.stream("stderr", notice)
+        return lambda: self.stream("stderr", "\r" + " " * len(notice) + "\r")
 
     def ask(self, prompt: str, password: bool) -> str:
         """The user's answer to ``input()`` or ``getpass()`` in the other kernel."""
-        if password:
-            from getpass import getpass
-
-            return getpass(prompt)
-        return input(prompt)
+        return getpass.getpass(prompt) if password else input(prompt)  # ipykernel replaces both while a cell runs
 
     @property
     def can_ask(self) -> bool:
@@ -167,22 +165,15 @@ class ShellRelay(Relay):
     def traceback(self, content: Bundle) -> None:
         self.afterwards().traceback(content)
 
-    def starting(self, kernel: str) -> None:
-        if self._alone or self._kernel is None:
-            super().starting(kernel)
-        else:
-            self._show_notice(kernel, f"kernel {kernel} is starting", update=False)
-
-    def started(self, kernel: str) -> None:
+    def starting(self, kernel: str) -> Callable[[], None]:
         if self._kernel is None:
-            super().started(kernel)
-        elif self._alone:
-            self.clear(wait=False)
-        else:
-            self._show_notice(kernel, "", update=True)
-
-    def _show_notice(self, kernel: str, text: str, update: bool) -> None:
-        self.display({"text/plain": text}, {}, {"display_id": f"tfkernels-{id(self)}-{kernel}"}, update)
+            return super().starting(kernel)
+        if self._alone:
+            super().starting(kernel)
+            return lambda: self.clear(wait=False)
+        transient = {"display_id": f"tfkernels-{id(self)}-{kernel}"}
+        self.display({"text/plain": f"kernel {kernel} is starting"}, {}, transient, update=False)
+        return lambda: self.display({"text/plain": ""}, {}, transient, update=True)
 
     @property
     def can_ask(self) -> bool:
@@ -220,23 +211,14 @@ def relay_for(show: Show) -> Relay:
     return Relay() if shell is None else ShellRelay(shell)
 
 
-def traceback_lines(error: BaseException) -> list[str]:
-    """An error's lines as IPython would show them."""
-    render = getattr(error, "_render_traceback_", None)
-    return list(render()) if render is not None else [f"{type(error).__name__}: {error}"]
-
-
-def joined(messages: Iterable[Message]) -> list[Message]:
+def joined(messages: Iterable[Message]) -> Iterator[Message]:
     """Neighbours of the same stream and cell as one message: showing a message costs much more than a line does."""
-    found: list[Message] = []
-    for message in messages:
-        last = found[-1] if found else None
-        if last is not None and _stream(last) and _stream(message) == _stream(last):
-            content = message["content"]
-            found[-1] = {**message, "content": {**content, "text": last["content"]["text"] + content["text"]}}
-        else:
-            found.append(message)
-    return found
+    for stream, neighbours in itertools.groupby(messages, _stream):
+        first, *more = neighbours
+        if stream is not None and more:
+            text = "".join(message["content"]["text"] for message in (first, *more))
+            first, more = {**first, "content": {**first["content"], "text": text}}, []
+        yield from (first, *more)
 
 
 def _stream(message: Message) -> tuple[str, str] | None:

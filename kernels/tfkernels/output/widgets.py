@@ -5,10 +5,11 @@ See docs/design/cells-in-other-kernels.md.
 
 from __future__ import annotations
 
+import functools
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Mapping
 
 from tfkernels.output.relay import CellRelay, Relay
 from tfkernels.protocol import Message
@@ -18,47 +19,31 @@ if TYPE_CHECKING:
 else:
     Protocol = object  # Python 3.7 has none
 
-WIDGET = "jupyter.widget"
-CONTROL = "jupyter.widget.control"
-"""The comm targets of ipywidgets. Through the second one a reloaded page asks a kernel for all its widgets."""
+# The comm targets of ipywidgets. Through the second one a reloaded page asks a kernel for all its widgets.
+WIDGET, CONTROL = "jupyter.widget", "jupyter.widget.control"
 
 
 class Connection(Protocol):
-    """The connection to another kernel, as far as its output uses it."""
+    """The connection to another kernel, as far as its output uses it: see ``client.connection``."""
 
     ended: threading.Event
 
     def message(self, kind: str, content: dict[str, Any], metadata: dict[str, Any] | None = None) -> Message: ...
-
     def post(self, channel: str, message: Message) -> None: ...
-
-    def remember(self, message: Message, relay: Relay) -> None:
-        """Output that a message of ours causes goes to ``relay``."""
-
-    def relay_of(self, message_id: str | None) -> Relay | None:
-        """Where output that a message of ours causes is shown."""
-
-    def caused(self, message: Message) -> bool:
-        """Whether one of our messages caused it, not another client's."""
-
+    def remember(self, message: Message, relay: Relay) -> None: ...
+    def relay_of(self, message_id: str | None) -> Relay | None: ...
+    def caused(self, message: Message) -> bool: ...
     def interrupt_kernel(self) -> None: ...
-
-
-def comms_of(connection: Connection) -> Comms | None:
-    """The comms of a running kernel; ``None`` if this process is no notebook's kernel, so that no widget is visible."""
-    ipython = sys.modules.get("IPython")
-    kernel = getattr(ipython.get_ipython(), "kernel", None) if ipython else None
-    return None if kernel is None else Comms(Frontend.of(kernel), connection)
 
 
 class Comms:
     """The comms of a running kernel. Its methods are called in several threads."""
 
     def __init__(self, frontend: Frontend, connection: Connection) -> None:
+        self.proxies: dict[str, ProxyComm] = {}
         self._frontend = frontend
         self._connection = connection
-        self._proxies: dict[str, ProxyComm] = {}
-        self._unanswered: dict[str, RequestRelay] = {}
+        self._unanswered: set[RequestRelay] = set()
         frontend.others.append(self)
 
     # From the kernel to the browser
@@ -66,81 +51,54 @@ class Comms:
     def receive(self, message: Message, relay: Relay | None) -> None:
         """Gets a comm message of the other kernel; ``relay`` shows the output of the same cell."""
         kind, content = message["header"]["msg_type"], message["content"]
-        comm_id = content["comm_id"]
+        comm_id, data = content["comm_id"], content.get("data")
         if kind == "comm_open" and self._connection.caused(message):
-            self._add(ProxyComm(self._frontend, comm_id, content["target_name"], [self]))
-        proxy = self._proxies.get(comm_id)
+            ProxyComm(self._frontend, comm_id, content["target_name"], [self])
+        proxy = self.proxies.get(comm_id)
         if proxy is None or (kind == "comm_close" and not self._close(proxy)):
             return
-        proxy.note_state(content.get("data"))
+        state = data.get("state") if isinstance(data, dict) else None
+        if isinstance(state, dict):
+            proxy.can_be_disabled = proxy.can_be_disabled or "disabled" in state
+            # An ``Output`` widget catches output by the id of its parent message; the browser knows ours.
+            caught = self._connection.relay_of(state.get("msg_id"))
+            if isinstance(caught, CellRelay):
+                data = {**data, "state": {**state, "msg_id": caught.parent["header"]["msg_id"]}}
         parent = relay.parent if isinstance(relay, CellRelay) else {}
-        content = {**content, "data": self._with_parent_of_here(content.get("data"))}
-        self._frontend.send(kind, content, parent, message["metadata"], message["buffers"])
-
-    def _add(self, proxy: ProxyComm) -> None:
-        self._proxies[proxy.comm_id] = proxy
-        self._frontend.manager.register_comm(proxy)
+        options = {"metadata": message["metadata"], "buffers": message["buffers"]}
+        self._frontend.send(kind, {**content, "data": data}, parent, **options)
 
     def _close(self, proxy: ProxyComm) -> bool:
         """Whether no kernel has it open any more."""
-        self.forget(proxy)
+        self.proxies.pop(proxy.comm_id, None)
         proxy.owners.remove(self)
-        if proxy.owners:
-            return False
-        self._frontend.manager.comms.pop(proxy.comm_id, None)
-        return True
-
-    def _with_parent_of_here(self, data: Any) -> Any:
-        """An ``Output`` widget catches output by the id of its parent message; the browser knows ours."""
-        state = data.get("state") if isinstance(data, dict) else None
-        if not isinstance(state, dict):
-            return data
-        relay = self._connection.relay_of(state.get("msg_id"))
-        if not isinstance(relay, CellRelay):
-            return data
-        return {**data, "state": {**state, "msg_id": relay.parent["header"]["msg_id"]}}
+        if not proxy.owners:
+            self._frontend.manager.comms.pop(proxy.comm_id, None)
+        return not proxy.owners
 
     # From the browser to the kernel
-
-    @property
-    def have_widgets(self) -> bool:
-        return any(proxy.target_name == WIDGET for proxy in list(self._proxies.values()))
-
-    @property
-    def busy(self) -> bool:
-        """Whether the kernel handles a message of the browser."""
-        return any(relay.begun for relay in list(self._unanswered.values()))
-
-    def interrupt(self) -> None:
-        self._connection.interrupt_kernel()
-
-    def open(self, proxy: ProxyComm, message: Message) -> None:
-        """The browser opens a comm."""
-        self._add(proxy)
-        self.send(message)
 
     def send(self, message: Message) -> None:
         """Output that it causes has the browser's message as its parent, as if this kernel had handled it."""
         forwarded = self._connection.message(message["header"]["msg_type"], message["content"], message["metadata"])
         forwarded["buffers"] = message["buffers"]
-        message_id = forwarded["header"]["msg_id"]
-        relay = RequestRelay(self._frontend.kernel, message, lambda: self._unanswered.pop(message_id, None) is not None)
-        self._unanswered[message_id] = relay
-        self._connection.remember(forwarded, relay)
+        self._connection.remember(forwarded, RequestRelay(self._frontend.kernel, message, self._unanswered))
         self._connection.post("shell", forwarded)
         if self._connection.ended.is_set():
             self.close()
 
-    def forget(self, proxy: ProxyComm) -> None:
-        self._proxies.pop(proxy.comm_id, None)
+    def interrupt_callback(self) -> None:
+        """Interrupts the kernel if it handles a message of the browser."""
+        if any(relay.begun for relay in list(self._unanswered)):
+            self._connection.interrupt_kernel()
 
     def close(self) -> None:
         """The kernel has ended. Its widgets are disabled where possible; closed ones would vanish from the notebook."""
         if self in self._frontend.others:
             self._frontend.others.remove(self)
-        for relay in list(self._unanswered.values()):
+        for relay in list(self._unanswered):
             relay.set_handled()
-        for proxy in list(self._proxies.values()):
+        for proxy in list(self.proxies.values()):
             if self._close(proxy):
                 proxy.disable()
 
@@ -151,11 +109,12 @@ class RequestRelay(CellRelay):
     Until then the browser sends no more changes of the widget; after it, an ``Output`` widget catches nothing.
     """
 
-    def __init__(self, kernel: Any, message: Message, take: Callable[[], bool]) -> None:
-        """``take`` says, once, that the message is still unanswered."""
+    def __init__(self, kernel: Any, message: Message, unanswered: set[RequestRelay]) -> None:
+        """It is in ``unanswered`` until the message is handled."""
         super().__init__(kernel, {"header": message["header"]})  # without its buffers
         self.begun = False
-        self._take = take
+        self._unanswered = unanswered
+        unanswered.add(self)
 
     def handle(self, message: Message) -> None:
         if message["header"]["msg_type"] != "status":
@@ -166,20 +125,15 @@ class RequestRelay(CellRelay):
             self.begun = True
 
     def set_handled(self) -> None:
-        if self._take():
-            self.publish("status", {"execution_state": "idle"})
+        try:
+            self._unanswered.remove(self)
+        except KeyError:  # another thread was faster
+            return
+        self.publish("status", {"execution_state": "idle"})
 
 
 class Frontend:
-    """The browser behind this notebook's kernel. One for the process."""
-
-    _only: Frontend | None = None
-
-    @classmethod
-    def of(cls, kernel: Any) -> Frontend:
-        if cls._only is None or cls._only.kernel is not kernel:
-            cls._only = cls(kernel)
-        return cls._only
+    """The browser behind this notebook's kernel."""
 
     def __init__(self, kernel: Any) -> None:
         self.kernel = kernel
@@ -192,23 +146,10 @@ class Frontend:
         if getattr(kernel, "saved_sigint_handler", None) is signal.SIG_IGN:
             kernel.saved_sigint_handler = self._interrupt
 
-    def send(
-        self,
-        kind: str,
-        content: Mapping[str, Any],
-        parent: Message,
-        metadata: Mapping[str, Any] | None = None,
-        buffers: list[Any] | None = None,
-    ) -> None:
-        self.kernel.session.send(
-            self.kernel.iopub_socket,
-            kind,
-            content,
-            parent=parent,
-            ident=b"comm-" + content["comm_id"].encode(),
-            metadata=metadata,
-            buffers=buffers,
-        )
+    def send(self, kind: str, content: Mapping[str, Any], parent: Message, **options: Any) -> None:
+        """Sends a comm message, with metadata and buffers."""
+        ident = b"comm-" + content["comm_id"].encode()
+        self.kernel.session.send(self.kernel.iopub_socket, kind, content, parent=parent, ident=ident, **options)
 
     def release_parent(self) -> None:
         """Keeps this kernel's next message, that it is idle, from answering a message that another kernel handles."""
@@ -216,29 +157,28 @@ class Frontend:
 
     def _open(self, stream: Any, ident: Any, message: Message) -> Any:
         """The browser opens a comm. Its target may be in any of the kernels that run."""
-        content = message["content"]
-        target, others = content["target_name"], list(self.others)
-        if target == CONTROL and any(comms.have_widgets for comms in others):
+        comm_id, target = message["content"]["comm_id"], message["content"]["target_name"]
+        others = list(self.others)
+        proxies = [proxy for comms in others for proxy in list(comms.proxies.values())]
+        if target == CONTROL and any(proxy.target_name == WIDGET for proxy in proxies):
             # One kernel's answer would be taken for all. When refused, the page asks each widget for its state.
-            self.send("comm_close", {"comm_id": content["comm_id"], "data": {}}, message)
-        elif target == CONTROL or target in self.manager.targets or not others:
+            self.send("comm_close", {"comm_id": comm_id, "data": {}}, message)
+            return None
+        if target == CONTROL or target in self.manager.targets or not others:
             return self._open_here(stream, ident, message)
-        else:
-            proxy = ProxyComm(self, content["comm_id"], target, others)
-            for comms in others:
-                comms.open(proxy, message)
-            self.release_parent()
+        ProxyComm(self, comm_id, target, others).handle_msg(message)
         return None
 
     def _interrupt(self, *_: Any) -> None:
         """The stop button while no cell runs: it is meant for a widget's callback in another kernel."""
         for comms in self.others:
-            if comms.busy:
-                comms.interrupt()
+            comms.interrupt_callback()
 
 
 class ProxyComm:
     """A comm of other kernels among the comms of this one, with the interface that ipykernel uses."""
+
+    can_be_disabled = False
 
     def __init__(self, frontend: Frontend, comm_id: str, target_name: str, owners: list[Comms]) -> None:
         self.comm_id = comm_id
@@ -246,11 +186,9 @@ class ProxyComm:
         self.owners = owners
         """One kernel; of a comm that the browser opened, all that have not refused it."""
         self._frontend = frontend
-        self._can_be_disabled = False
-
-    def note_state(self, data: Any) -> None:
-        state = data.get("state") if isinstance(data, dict) else None
-        self._can_be_disabled = self._can_be_disabled or "disabled" in (state or ())
+        for comms in owners:
+            comms.proxies[comm_id] = self
+        frontend.manager.register_comm(self)
 
     def handle_msg(self, message: Message) -> None:
         for comms in list(self.owners):
@@ -259,13 +197,23 @@ class ProxyComm:
 
     def handle_close(self, message: Message) -> None:
         for comms in self.owners:
-            comms.forget(self)
+            comms.proxies.pop(self.comm_id, None)
         self.handle_msg(message)
 
     def disable(self) -> None:
         """In the browser, when its kernel has ended."""
         if self.target_name != WIDGET:
             self._frontend.send("comm_close", {"comm_id": self.comm_id, "data": {}}, {})
-        elif self._can_be_disabled:
+        elif self.can_be_disabled:
             data = {"method": "update", "state": {"disabled": True}, "buffer_paths": []}
             self._frontend.send("comm_msg", {"comm_id": self.comm_id, "data": data}, {})
+
+
+_frontend_of = functools.lru_cache(maxsize=1)(Frontend)
+
+
+def comms_of(connection: Connection) -> Comms | None:
+    """The comms of a running kernel; ``None`` if this process is no notebook's kernel, so that no widget is visible."""
+    ipython = sys.modules.get("IPython")
+    kernel = getattr(ipython.get_ipython(), "kernel", None) if ipython else None
+    return None if kernel is None else Comms(_frontend_of(kernel), connection)
