@@ -40,16 +40,6 @@ class KernelApp(IPKernelApp):
         execute.install_hooks(self.kernel)
 
 
-def _open_sockets_now(app: IPKernelApp) -> None:
-    """Opens what ipykernel and pyzmq open later, so that a cell that uses up all file descriptors is answered.
-
-    ipykernel opens a socket for the first output of each thread, pyzmq one for the first large message. Without these
-    the message of the cell's end would not be sent, either.
-    """
-    app.iopub_thread.schedule(lambda: app.iopub_thread.schedule(lambda: None))
-    app.session.copy_threshold = sys.maxsize
-
-
 def main() -> None:
     """Runs the kernel until it is shut down. Arguments are ipykernel's (``-f connection_file``)."""
     env_vars.activate()
@@ -60,7 +50,10 @@ def main() -> None:
     # After the user's own IPython configuration, which may set the list of extensions anew.
     if sys.version_info >= (3, 7):  # noqa: UP036 (on 3.6 it can be the other side of a magic, and has none)
         app.shell.extension_manager.load_extension("tfkernels")
-    _open_sockets_now(app)
+    # Opened now, so that the end of a cell that uses up all file descriptors can be sent: ipykernel opens a socket for
+    # the first output of each thread, pyzmq one for the first large message.
+    app.iopub_thread.schedule(lambda: app.iopub_thread.schedule(lambda: None))
+    app.session.copy_threshold = sys.maxsize
     app.start()
 
 

@@ -82,18 +82,16 @@ def variables(shell: typing.Any, begun: str) -> Types:
     }
 
 
-def _without_jedi(
-    shell: typing.Any, native: typing.Callable[[str, int], Reply], code: str, cursor: int
-) -> typing.Optional[Reply]:
-    """IPython's completions; ``None`` if Jedi might find more."""
+def _without_jedi(shell: typing.Any, native: typing.Any, code: str, cursor: int) -> typing.Optional[Reply]:
+    """IPython's completions; ``None`` if there are none, and Jedi might find some."""
     completer = shell.Completer
     jedi = completer.use_jedi
     completer.use_jedi = False
     try:
-        reply = native(code, cursor)
+        reply: Reply = native(code, cursor)
     finally:
         completer.use_jedi = jedi
-    if jedi and not reply["matches"]:
+    if not reply["matches"]:
         return None
     for match in reply["metadata"].get(MATCH_TYPES, ()):
         if match["text"] in shell.user_ns:
@@ -104,15 +102,10 @@ def _without_jedi(
 def _reply(before: str, types: Types) -> Reply:
     """Matches for the word that ends at the cursor."""
     end = len(before)
-    start = end - len(re.search(r"\w*$", before).group())  # type: ignore[union-attr]
+    start = end - len(re.split(r"\W", before)[-1])
     matches = [{"start": start, "end": end, "text": name, "type": types[name], "signature": ""} for name in types]
-    return {
-        "matches": list(types),
-        "cursor_start": start,
-        "cursor_end": end,
-        "metadata": {MATCH_TYPES: matches},
-        "status": "ok",
-    }
+    reply = {"matches": list(types), "cursor_start": start, "cursor_end": end, "metadata": {MATCH_TYPES: matches}}
+    return dict(reply, status="ok")
 
 
 def _type_of_attribute(thing: typing.Any, name: str) -> str:

@@ -20,13 +20,7 @@ from tfkernels import protocol
 from tfkernels.errors import ExchangeError, MissingPackage, TFKernelsError, UsageError
 from tfkernels.kernel_side import complete, stdout
 from tfkernels.kernel_side.interrupt import Interrupts
-from tfkernels.transfer.shared_memory.segment import (
-    DEFAULT_IDLE_SECONDS,
-    MIN_MAPPED_BYTES,
-    Address,
-    idle_seconds,
-    open_segment,
-)
+from tfkernels.transfer.shared_memory import segment
 
 Reply = typing.Dict[str, typing.Any]
 
@@ -125,7 +119,7 @@ class Hooks:
             return self._failure(error, request)
         return reply
 
-    def _take_cancel_token(self, address: Address) -> bool:
+    def _take_cancel_token(self, address: segment.Address) -> bool:
         """Whether the caller's file is still there and this kernel could lock it.
 
         It stays locked until the next token: the caller may hear of the cell's begin after its end.
@@ -134,15 +128,10 @@ class Hooks:
             os.close(self._cancel_token)
             self._cancel_token = None
         try:
-            descriptor = open_segment(address)
-        except ExchangeError:
+            self._cancel_token = segment.open_segment(address)
+            fcntl.flock(self._cancel_token, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (ExchangeError, OSError):
             return False
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(descriptor)
-            return False
-        self._cancel_token = descriptor
         return True
 
     def _write_outputs(self, request: typing.Dict[str, typing.Any]) -> typing.Any:
@@ -155,7 +144,7 @@ class Hooks:
         # The values are in no variable when they are written: memory of arrays without a name is released early.
         packed = encoder.ValueMessage(values)
         del values
-        reusable = request["reuse_input_segments"] if packed.size >= MIN_MAPPED_BYTES else []
+        reusable = request["reuse_input_segments"] if packed.size >= segment.MIN_MAPPED_BYTES else []
         address = next((address for address in reusable if can_be_overwritten(address, packed.size)), None)
         address = address or request["segment"]
         with open_for_writing(address) as descriptor:
@@ -164,14 +153,18 @@ class Hooks:
     def _expire_later(self) -> None:
         """Frees mapped memory after a while. Its owner may have released it, or was killed, and cannot tell."""
         if self._expiry is None:
-            self._expiry = asyncio.get_event_loop().call_later(max(_idle_seconds() / 2, 1.0), self._expire)
+            try:
+                seconds = segment.idle_seconds()
+            except UsageError:  # the calling kernel reports it
+                seconds = segment.DEFAULT_IDLE_SECONDS
+            self._expiry = asyncio.get_event_loop().call_later(max(seconds / 2, 1.0), self._expire, seconds)
 
-    def _expire(self) -> None:
+    def _expire(self, seconds: float) -> None:
         from tfkernels.transfer.shared_memory import reader, writer
 
         self._expiry = None
         for cache in (reader.cache, writer.cache):
-            cache.expire(_idle_seconds())
+            cache.expire(seconds)
         if reader.cache or writer.cache or reader.views():
             self._expire_later()
 
@@ -211,13 +204,6 @@ class Hooks:
         except Exception:  # noqa: BLE001 (the formatter raises anything)
             return traceback.format_exception(type(error), error, error.__traceback__)
         return lines
-
-
-def _idle_seconds() -> float:
-    try:
-        return idle_seconds()
-    except UsageError:  # the calling kernel reports it
-        return DEFAULT_IDLE_SECONDS
 
 
 def _module(name: str) -> typing.Any:

@@ -105,34 +105,24 @@ def prepare(order: str) -> str:
     process ``group``, if that one started this kernel). So is the answer: ``pid``, ``python``, and ``unreachable`` (why
     the segment cannot be opened, or empty); or only ``problem``.
     """
-    requested = json.loads(order)
-    problem = _install_hooks()
-    if problem:
-        return json.dumps({"problem": problem})
-    if requested.get("owned") is not None:
-        from tfkernels.kernel_side import parent_watch, stdout
-
-        parent_watch.watch_folder(**requested["owned"])
-        stdout.log_errors(requested["owned"]["folder"])
-    why = _unreachable(requested["segment"])
-    return json.dumps({"pid": os.getpid(), "python": platform.python_version(), "unreachable": why})
-
-
-def _install_hooks() -> str:
-    """Returns why that is impossible, or nothing."""
     import ipykernel
     from ipykernel.ipkernel import IPythonKernel
     from IPython import get_ipython
 
     kernel = getattr(get_ipython(), "kernel", None)
     if not isinstance(kernel, IPythonKernel):
-        return "it is no ipykernel"
+        return json.dumps({"problem": "it is no ipykernel"})
     if ipykernel.version_info[0] < 5:
-        return f"its ipykernel is {ipykernel.__version__}, and 5 is the oldest that works"
-    from tfkernels.kernel_side import execute
+        return json.dumps({"problem": f"its ipykernel is {ipykernel.__version__}, and 5 is the oldest that works"})
+    from tfkernels.kernel_side import execute, parent_watch, stdout
 
     execute.install_hooks(kernel, foreign=True)
-    return ""
+    requested = json.loads(order)
+    if requested.get("owned") is not None:
+        parent_watch.watch_folder(**requested["owned"])
+        stdout.log_errors(requested["owned"]["folder"])
+    why = _unreachable(requested["segment"])
+    return json.dumps({"pid": os.getpid(), "python": platform.python_version(), "unreachable": why})
 
 
 def _unreachable(address: typing.Dict[str, typing.Any]) -> str:

@@ -31,7 +31,7 @@ class Interrupts:
 
         The handler is for SIGURG, which means nothing: see ``_check_times`` in ``client.connection``.
         """
-        if self._wakes_loop or threading.current_thread() is not threading.main_thread():
+        if self._wakes_loop or not _in_main_thread():
             return
         self._wakes_loop = True
         # asyncio's errors for a loop that takes no signal handlers, and for a signal that is taken
@@ -42,7 +42,7 @@ class Interrupts:
     @contextmanager
     def deferred(self) -> typing.Iterator[None]:
         """Defers interrupts until ``allowed`` begins, and drops those that come after its end: they are too late."""
-        if threading.current_thread() is not threading.main_thread():  # a subshell: signals do not arrive there
+        if not _in_main_thread():
             yield
             return
         self._pending = False
@@ -57,21 +57,23 @@ class Interrupts:
     @contextmanager
     def allowed(self) -> typing.Iterator[None]:
         """Lets interrupts raise ``KeyboardInterrupt``, including a deferred one."""
-        if signal.getsignal(signal.SIGINT) != self._defer:  # a cell with `await`, which ipykernel cancels itself
-            self._raise_pending()
-            yield
-            return
+        # Not in a cell with `await`, which ipykernel cancels itself, nor in a subshell.
+        deferred = _in_main_thread() and signal.getsignal(signal.SIGINT) == self._defer
         try:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            self._raise_pending()
+            if deferred:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+            pending, self._pending = self._pending, False
+            if pending:
+                raise KeyboardInterrupt
             yield
         finally:
-            signal.signal(signal.SIGINT, self._defer)
-
-    def _raise_pending(self) -> None:
-        pending, self._pending = self._pending, False
-        if pending:
-            raise KeyboardInterrupt
+            if deferred:
+                signal.signal(signal.SIGINT, self._defer)
 
     def _defer(self, *_: object) -> None:
         self._pending = True
+
+
+def _in_main_thread() -> bool:
+    """Whether signals arrive here; in the thread of a subshell they do not."""
+    return threading.current_thread() is threading.main_thread()

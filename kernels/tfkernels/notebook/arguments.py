@@ -17,6 +17,9 @@ from tfkernels.errors import UsageError
 
 _COMMENT = re.compile(r"""(^|\s)#[^'"]*$""")
 
+# Around the whole, as users of a shell write it
+_QUOTED = re.compile(r"""\A(['"])((?:(?!\1).)*)\1\Z""", re.DOTALL)
+
 _ASSIGNMENT = re.compile(r"([^\W\d]\w*)\s*=(?!=)\s*(.+)", re.DOTALL)
 
 # No Python expression begins like this, except a lambda without parameters.
@@ -70,7 +73,7 @@ def parse_names(values: Iterable[list[str]], option: str) -> dict[str, str]:
     """
     names: dict[str, str] = {}
     for words in values:
-        for part in map(str.strip, split(_unquoted(" ".join(words)))):
+        for part in map(str.strip, split(_QUOTED.sub(r"\2", " ".join(words)))):
             assignment = _ASSIGNMENT.fullmatch(part)
             name = elsewhere(part)[1] if option == "-i" else part
             if assignment:
@@ -91,25 +94,13 @@ def elsewhere(expression: str) -> tuple[str | None, str]:
     return (found[1], found[2]) if found else (None, expression)
 
 
-def _unquoted(text: str) -> str:
-    """Removes quotes around the whole, which users of a shell write."""
-    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" and text[0] not in text[1:-1]
-    return text[1:-1] if quoted else text
-
-
 def split(text: str) -> list[str]:
     """Splits at the commas outside of brackets and strings."""
-    parts, depth, quote, start = [], 0, "", 0
-    for index, character in enumerate(text):
-        if quote:
-            quote = "" if character == quote else quote
-        elif character in "'\"":
-            quote = character
-        elif character in "([{":
-            depth += 1
-        elif character in ")]}":
-            depth -= 1
-        elif character == "," and depth == 0:
-            parts.append(text[start:index])
-            start = index + 1
-    return [*parts, text[start:]]
+    parts, depth = [""], 0
+    for piece in re.findall(r"""'[^']*'?|"[^"]*"?|.""", text, re.DOTALL):
+        depth += (piece in "([{") - (piece in ")]}")
+        if piece == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += piece
+    return parts

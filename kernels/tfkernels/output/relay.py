@@ -166,11 +166,9 @@ class ShellRelay(Relay):
         self.afterwards().traceback(content)
 
     def starting(self, kernel: str) -> Callable[[], None]:
-        if self._kernel is None:
-            return super().starting(kernel)
-        if self._alone:
-            super().starting(kernel)
-            return lambda: self.clear(wait=False)
+        if self._kernel is None or self._alone:
+            take_back = super().starting(kernel)
+            return take_back if self._kernel is None else lambda: self.clear(wait=False)
         transient = {"display_id": f"tfkernels-{id(self)}-{kernel}"}
         self.display({"text/plain": f"kernel {kernel} is starting"}, {}, transient, update=False)
         return lambda: self.display({"text/plain": ""}, {}, transient, update=True)

@@ -15,25 +15,23 @@ from tfkernels.output.relay import CellRelay, Relay
 from tfkernels.protocol import Message
 
 if TYPE_CHECKING:
-    from typing import Protocol
-else:
-    Protocol = object  # Python 3.7 has none
+    from typing import Protocol  # from Python 3.8 on
+
+    class Connection(Protocol):
+        """The connection to another kernel, as far as its output uses it: see ``client.connection``."""
+
+        ended: threading.Event
+
+        def message(self, kind: str, content: dict[str, Any], metadata: dict[str, Any] | None = None) -> Message: ...
+        def post(self, channel: str, message: Message) -> None: ...
+        def remember(self, message: Message, relay: Relay) -> None: ...
+        def relay_of(self, message_id: str | None) -> Relay | None: ...
+        def caused(self, message: Message) -> bool: ...
+        def interrupt_kernel(self) -> None: ...
+
 
 # The comm targets of ipywidgets. Through the second one a reloaded page asks a kernel for all its widgets.
 WIDGET, CONTROL = "jupyter.widget", "jupyter.widget.control"
-
-
-class Connection(Protocol):
-    """The connection to another kernel, as far as its output uses it: see ``client.connection``."""
-
-    ended: threading.Event
-
-    def message(self, kind: str, content: dict[str, Any], metadata: dict[str, Any] | None = None) -> Message: ...
-    def post(self, channel: str, message: Message) -> None: ...
-    def remember(self, message: Message, relay: Relay) -> None: ...
-    def relay_of(self, message_id: str | None) -> Relay | None: ...
-    def caused(self, message: Message) -> bool: ...
-    def interrupt_kernel(self) -> None: ...
 
 
 class Comms:
