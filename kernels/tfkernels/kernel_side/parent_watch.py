@@ -21,13 +21,11 @@ watching = False
 
 def watch() -> None:
     """Starts the watch, if a notebook's kernel started this process, or a server did so directly."""
-    owner = os.environ.get("JPY_PARENT_PID", "")
-    if not owner.isdigit():
-        return
+    parent = os.getppid()
     if FOLDER is not None:
         watch_folder(FOLDER, os.getpid())
-    elif int(owner) == os.getppid():  # else another program is between the server and this kernel
-        _start(_wait_for_parent, int(owner))
+    elif os.environ.get("JPY_PARENT_PID") == str(parent):  # else another program is between the server and this kernel
+        _start(_wait_for_parent, parent)
 
 
 def watch_folder(folder: str, group: int) -> None:
