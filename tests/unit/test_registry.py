@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,7 @@ import tfkernels
 from tfkernels.client import registry
 from tfkernels.client.kernel import Kernel
 from tfkernels.errors import ExchangeError, UnknownKernel
+from tfkernels.notebook import manage
 
 
 @pytest.fixture(autouse=True)
@@ -61,3 +64,11 @@ def test_an_unknown_name_leaves_nothing_in_the_registry() -> None:
         tfkernels.kernel("nonsense")
     assert not registry.known
     assert not registry.running()
+
+
+def test_the_table_of_a_kernel_that_has_not_answered_yet() -> None:
+    attached: Any = SimpleNamespace(title="lab", started=True, state="starting", current=None, waiting=[], pid=None)
+    registry.known["other"] = attached
+    assert manage.table({"other"}).splitlines()[1].split() == ["other", "lab", "starting"], (
+        "and no memory of this process"
+    )
