@@ -178,7 +178,8 @@ def shared_memory(pid: int) -> int:
 @pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("how", ["fresh", "used again"])
 def test_kernels_survive_an_attached_client_killed_while_writing(remote: Kernel, how: str, tmp_path: Path) -> None:
-    remote.run("x = 0; import os; os.environ['TFKERNELS_POOL_IDLE'] = '0.1'; get_ipython().kernel.tfkernels._expire()")
+    remote.run("x = 0\nimport os\nos.environ['TFKERNELS_POOL_IDLE'] = '0.1'")
+    remote.run("get_ipython().kernel.tfkernels._expire(0.1)")
     holdings(remote)
     assert remote._connection is not None
     assert remote.pid is not None
@@ -187,7 +188,7 @@ def test_kernels_survive_an_attached_client_killed_while_writing(remote: Kernel,
     for _ in range(2):
         killed_owner("", how, str(folder / "connection.json"), folder=tmp_path)
         assert remote["x, visited"] == (0, 0), "what was written by half was never bound"
-        # The one more is the ticket of the last cell, an empty file; it stays until the next visitor's.
+        # The one more is the cancel token of the last cell, an empty file. It stays until the next client's.
         eventually(lambda: process.num_fds() <= before + 1)
         eventually(lambda: shared_memory(process.pid) <= seen)
     exchange(remote, 5)

@@ -87,7 +87,7 @@ def test_what_was_written_to_is_copied(kernels: tuple[Kernel, Kernel]) -> None:
     assert not tf2["y.any()"]
 
 
-def test_a_parcel_holds_the_values_of_its_moment(kernels: tuple[Kernel, Kernel]) -> None:
+def test_a_message_holds_the_values_of_its_moment(kernels: tuple[Kernel, Kernel]) -> None:
     tf1, tf2 = kernels
     features = arrived(tf1)
     with tfkernels.pack({"y": features}) as packed:

@@ -64,6 +64,6 @@ def test_text_without_characters(dtype: typing.Any, shape: typing.Any, order: ty
 
 
 def test_arrays_without_memory_take_none() -> None:
-    """However large; a damaged parcel may have such a thing, too."""
+    """However large; a damaged message may have such a thing, too."""
     there = decoded(["array", "|S0", [2**45], "C", 0])
     assert (there.dtype, there.shape) == (np.dtype("S0"), (2**45,))

@@ -1,4 +1,4 @@
-"""Parcels: whatever is wrong with one is an error that says so, and never anything else."""
+"""Messages: whatever is wrong with one is an error that says so, and never anything else."""
 
 from __future__ import annotations
 

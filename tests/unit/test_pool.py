@@ -33,10 +33,10 @@ def pool() -> Iterator[Pool]:
 
 
 def send(pool: Pool, value: Any) -> Any:
-    parcel = ValueMessage({"x": value})
-    segment = pool.take(parcel.size)
+    message = ValueMessage({"x": value})
+    segment = pool.take(message.size)
     try:
-        return unpack(parcel.write(segment.descriptor, segment.address))["x"]
+        return unpack(message.write(segment.descriptor, segment.address))["x"]
     finally:
         pool.put(segment)
 

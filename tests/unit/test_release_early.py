@@ -38,7 +38,7 @@ def ended(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 HELD: list[Any] = []
-"""By the user, as far as a parcel knows."""
+"""By the user, as far as a message knows."""
 
 
 def hold(value: Any) -> Any:
@@ -90,10 +90,10 @@ def arrays(value: Any) -> list[np.ndarray]:
 
 
 def test_rewritable_messages_keep_their_arrays(ended: list[int]) -> None:
-    parcel = ValueMessage({"x": made()})
+    message = ValueMessage({"x": made()})
     for _ in range(2):
         with Segment() as segment:
-            assert (unpack(parcel.write(segment.descriptor, segment.address))["x"] == 3).all()
+            assert (unpack(message.write(segment.descriptor, segment.address))["x"] == 3).all()
     assert ended == []
 
 

@@ -136,12 +136,12 @@ def test_other_formats_are_named(segment: Segment, other: int | None) -> None:
         unpack({**descriptor, "format": other})
 
 
-def test_parcels_of_several_segments_are_one() -> None:
+def test_messages_of_several_segments_are_one() -> None:
     with Segment() as one, Segment() as other:
-        parcels = [ValueMessage({"a": 1, "b": MAPPED, "again": MAPPED}).write(one.descriptor, one.address)]
+        messages = [ValueMessage({"a": 1, "b": MAPPED, "again": MAPPED}).write(one.descriptor, one.address)]
         twice = [2]
-        parcels.append(ValueMessage({"c": twice, "d": (twice,)}).write(other.descriptor, other.address))
-        there = unpack(join(parcels))
+        messages.append(ValueMessage({"c": twice, "d": (twice,)}).write(other.descriptor, other.address))
+        there = unpack(join(messages))
     assert list(there) == ["a", "b", "again", "c", "d"]
     assert there["c"] == [2]
     assert there["again"] is there["b"], "what occurs twice is one object"
