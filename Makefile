@@ -14,9 +14,9 @@ demo: $(VENV)/installed
 check: $(VENV)/installed-test lint
 	$(BIN)/python -m pytest -n 2 tests/unit
 
-# All rings. Two files at once, and whole files each: the tests of a file share kernels. The long ones come first.
+# All rings. Three files at once, because many tests wait for other processes; a file is not divided: its tests share kernels.
 test: $(VENV)/installed-test lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 # The long form of the tests that have one: minutes each.
 soak: $(VENV)/installed-test
