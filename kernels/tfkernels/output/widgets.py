@@ -149,10 +149,6 @@ class Frontend:
         ident = b"comm-" + content["comm_id"].encode()
         self.kernel.session.send(self.kernel.iopub_socket, kind, content, parent=parent, ident=ident, **options)
 
-    def release_parent(self) -> None:
-        """Keeps this kernel's next message, that it is idle, from answering a message that another kernel handles."""
-        self.kernel.set_parent([], {})
-
     def _open(self, stream: Any, ident: Any, message: Message) -> Any:
         """The browser opens a comm. Its target may be in any of the kernels that run."""
         comm_id, target = message["content"]["comm_id"], message["content"]["target_name"]
@@ -191,7 +187,8 @@ class ProxyComm:
     def handle_msg(self, message: Message) -> None:
         for comms in list(self.owners):
             comms.send(message)
-        self._frontend.release_parent()
+        # This kernel's next message, that it is idle, must not answer one that another kernel handles.
+        self._frontend.kernel.set_parent([], {})
 
     def handle_close(self, message: Message) -> None:
         for comms in self.owners:
