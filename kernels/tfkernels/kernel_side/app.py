@@ -5,8 +5,8 @@ import sys
 import typing
 
 import zmq
+from ipykernel import kernelapp
 from ipykernel.ipkernel import IPythonKernel
-from ipykernel.kernelapp import IPKernelApp
 from traitlets import DottedObjectName
 
 from tfkernels import env_vars
@@ -27,7 +27,9 @@ class TensorFlowKernel(IPythonKernel):
     )
 
 
-class KernelApp(IPKernelApp):
+class IPKernelApp(kernelapp.IPKernelApp):
+    """Named as ipykernel's: libraries look for this name in the configuration to learn that a kernel runs them."""
+
     outstream_class = DottedObjectName("tfkernels.kernel_side.stdout.OutStream").tag(config=True)
 
     def init_poller(self) -> None:
@@ -43,7 +45,7 @@ class KernelApp(IPKernelApp):
 def main() -> None:
     """Runs the kernel until it is shut down. Arguments are ipykernel's (``-f connection_file``)."""
     env_vars.activate()
-    app = KernelApp.instance(kernel_class=TensorFlowKernel)
+    app = IPKernelApp.instance(kernel_class=TensorFlowKernel)
     app.initialize()
     if parent_watch.FOLDER:
         stdout.log_errors(parent_watch.FOLDER)
@@ -59,6 +61,6 @@ def main() -> None:
 
 def is_damage(error: Exception) -> bool:
     """Whether a kernel ended with ``error`` because its packages are damaged, not for lack of ports or memory."""
-    kernel = KernelApp.instance().kernel
+    kernel = IPKernelApp.instance().kernel
     used = kernel is not None and kernel.execution_count > 1
     return not used and not isinstance(error, (OSError, MemoryError, zmq.ZMQError))
