@@ -125,3 +125,18 @@ def test_forked_children_do_not_end_kernels(installed: object) -> None:
         [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines()[-1] == "2"
+
+
+_WITH_A_FOLDER_THAT_STAYS = """
+import os, signal
+os.setpgrp()
+from tfkernels.kernel_side import parent_watch
+parent_watch.DELETION_TIMEOUT = 0.2
+parent_watch.watch_folder("/proc/self/fdinfo", os.getpid())
+signal.pause()
+"""
+
+
+def test_a_kernel_ends_although_its_folder_cannot_be_deleted() -> None:
+    done = subprocess.run([sys.executable, "-c", _WITH_A_FOLDER_THAT_STAYS], timeout=60, check=False)
+    assert done.returncode == -signal.SIGKILL

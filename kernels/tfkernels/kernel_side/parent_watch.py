@@ -12,6 +12,7 @@ import time
 import typing
 
 POLL_INTERVAL = 0.5  # seconds between two looks at the parent's number
+DELETION_TIMEOUT = 5.0  # seconds that the deletion of the folder may take: one on a dead network disk never ends
 
 FOLDER = os.environ.pop("TFKERNELS_FOLDER", None)
 """The private folder that is deleted with this process, if another kernel started it. Not for its children."""
@@ -55,9 +56,16 @@ def _wait_for_lock(folder: str, group: int) -> None:
             fcntl.flock(lock, fcntl.LOCK_SH)
     except OSError:
         pass  # gone, and the owner with it
+    deletion = threading.Thread(target=_delete, args=(folder,), name="tfkernels-deletion", daemon=True)
+    deletion.start()
+    deletion.join(DELETION_TIMEOUT)
+    _end(group)
+
+
+def _delete(folder: str) -> None:
     while os.path.lexists(folder):  # the main thread may be making sockets in it
         shutil.rmtree(folder, ignore_errors=True)
-    _end(group)
+        time.sleep(0.01)
 
 
 def _end(group: int) -> None:
