@@ -50,6 +50,14 @@ def test_missing_and_extra_parts_are_differences() -> None:
     assert [part.verdict for part in compare({1, 2}, {2, 3}).parts] == ["missing", "equal", "extra"]
 
 
+def test_equal_keys_of_several_types_are_one_part() -> None:
+    assert compare({1, 2}, {1.0, 2.0}).passed
+    assert compare({1: 5.0, 2.5: 6.0}, {1.0: 5.0, np.float64(2.5): 6.0}).passed
+    assert [part.path for part in compare({1: 5.0}, {1.0: 6.0}).parts] == ["[1]"]
+    assert [part.verdict for part in compare({1, 2}, {1.0, 2.5}).parts] == ["equal", "missing", "extra"]
+    assert compare({1e300, math.inf}, {1e300, math.inf}).passed
+
+
 def test_kinds_and_shapes_that_do_not_fit() -> None:
     assert only(np.ones((3, 1)), np.ones(3)).reason == "shape (3, 1) against (3,)"
     assert only({"a": 1}, {"a": [1]}).reason == "they are of different kinds"

@@ -38,7 +38,7 @@ def parts_of(value: Any, root: bool = False) -> Parts | None:
     if isinstance(value, (list, tuple, collections.deque)):
         return {f"[{index}]": item for index, item in enumerate(value)}
     if isinstance(value, (set, frozenset)):
-        return {f"{{{item!r}}}": item for item in sorted(value, key=repr)}
+        return {f"{{{_key(item)!r}}}": item for item in sorted(value, key=repr)}
     if isinstance(value, np.void):
         value = np.asarray(value)
     return _array_parts(value) if isinstance(value, np.ndarray) else None
@@ -60,12 +60,18 @@ def _library(value: Any) -> str:
 def _mapping_parts(mapping: Mapping[Any, Any], root: bool) -> Parts:
     parts: Parts = {}
     for key, item in mapping.items():
-        key = key.item() if isinstance(key, np.generic) else key  # equal to Python's own, but written otherwise
+        key = _key(key)
         text = key if root and isinstance(key, str) and _BARE.fullmatch(key) else f"[{key!r}]"
         while text in parts:  # different keys that are written alike, such as two NaN
             text += "'"
         parts[text] = item
     return parts
+
+
+def _key(key: Any) -> Any:
+    """Keys that are equal in Python as one that is written in one way: 1 for 1.0 and for NumPy's 1."""
+    key = key.item() if isinstance(key, np.generic) else key
+    return int(key) if isinstance(key, float) and key.is_integer() and abs(key) < 2**53 else key
 
 
 def _array_parts(array: Any) -> Parts | None:
