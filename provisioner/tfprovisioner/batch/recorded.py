@@ -70,7 +70,7 @@ def _last(entries: Iterable[Any], values: Path) -> list[Record]:
     """The last one of each name."""
     found: dict[str, Record] = {}
     for entry in entries:
-        with suppress(TypeError, KeyError, ValueError):  # no record: a notebook may hold anything
+        with suppress(TypeError, KeyError, ValueError, RecursionError):  # no record: a notebook may hold anything
             record = _record(entry, values)
             found.pop(record.name, None)
             found[record.name] = record
