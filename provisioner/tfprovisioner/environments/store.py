@@ -61,11 +61,22 @@ class Environment:
 
 
 def load(folder: Path) -> Environment | None:
-    """The environment in ``folder``, or ``None`` if there is none or it is incomplete."""
+    """The environment in ``folder``, or ``None`` if there is none, it is incomplete, or it may not be read."""
+    try:
+        return read(folder)
+    except OSError:
+        return None
+
+
+def read(folder: Path) -> Environment | None:
+    """The environment in ``folder``, or ``None`` if there is none or it is incomplete.
+
+    Raises ``OSError``, for example ``PermissionError``, if the system does not let us know.
+    """
     try:
         content: dict[str, Any] = json.loads((folder / FOLDERS.record).read_text(encoding="utf-8"))
         return Environment(folder=folder, recipe=Recipe.from_json(content.pop("recipe")), **content)
-    except (OSError, ValueError, TypeError, KeyError):
+    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, KeyError):
         return None
 
 
@@ -93,21 +104,28 @@ def sweep(recipe: Recipe, keep: Path | None) -> None:
 
 
 def kernels_of(folder: Path) -> list[Path]:
-    """The kernelspec folders, of any Jupyter environment, that point to an environment."""
+    """The kernelspec folders, of any Jupyter environment, that point to an environment.
+
+    One that may not be read, in another user's home, counts as pointing to it.
+    """
     found = []
     for path in noted_kernels(folder):
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            spec = json.loads((path / "kernel.json").read_text(encoding="utf-8"))
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+            try:
+                spec = json.loads((path / "kernel.json").read_text(encoding="utf-8"))
+            except PermissionError:
+                found.append(path)
+                continue
             if spec["metadata"]["tfkernels"]["environment"] == str(folder):
                 found.append(path)
     return found
 
 
 def noted_kernels(folder: Path) -> list[Path]:
-    """The kernelspec folders that pointed to an environment at some time."""
+    """The kernelspec folders that pointed to an environment at some time. Raises ``PermissionError``."""
     try:
         return [Path(path) for path in json.loads((folder / _KERNELS).read_text(encoding="utf-8"))]
-    except (OSError, ValueError, TypeError):
+    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
         return []
 
 

@@ -63,9 +63,12 @@ def _environments(_gone: set[Path]) -> _Found:
     pointed = {Path(spec.described["environment"]) for spec in kernelspecs.find().values()}
     for folder in sorted(path for path in store.root().glob("*") if path.is_dir()):
         with suppress(TimeoutError), locking.lock(folder.name).acquire(timeout=0):
-            if folder in pointed or {*store.kernels_of(folder)} - {*_stale()} or store.runs(folder):
+            try:
+                if folder in pointed or {*store.kernels_of(folder)} - {*_stale()} or store.runs(folder):
+                    continue
+                why = "an unfinished build" if store.read(folder) is None else "no kernel points to it"
+            except PermissionError:  # another user's: nobody can know here that it is not used
                 continue
-            why = "an unfinished build" if store.load(folder) is None else "no kernel points to it"
             yield folder, why, store.delete
 
 

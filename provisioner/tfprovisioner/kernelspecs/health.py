@@ -18,11 +18,18 @@ def look(argv: Sequence[str], described: Mapping[str, Any]) -> tuple[Environment
     ``argv`` and ``described`` (``metadata.tfkernels``) are those of its ``kernel.json``. The environment is ``None`` if
     it is missing, or the user's.
     """
+    try:
+        return _look(argv, described)
+    except OSError as error:  # another user's, for example: the other kernels are still judged
+        return None, f"{error.filename} cannot be read: {error.strerror}"
+
+
+def _look(argv: Sequence[str], described: Mapping[str, Any]) -> tuple[Environment | None, str | None]:
     folder = Path(described.get("environment", ""))
     if described.get("backend") == EXISTING:
         environment, problem = None, _problem_of_existing(folder, Path(described.get("package", "")))
     else:
-        environment = store.load(folder)
+        environment = store.read(folder)
         damage = "it does not exist" if environment is None else environment.problem()
         problem = damage and f"its environment {folder} is broken: {damage}"
     return environment, problem or _registration_problem(argv, described)

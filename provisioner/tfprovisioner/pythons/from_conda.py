@@ -87,8 +87,11 @@ def _is_used(folder: Path, without: Collection[Path] = ()) -> bool:
     """Whether an environment, also an unfinished one, was made from it, or a program runs from it."""
     for configuration in data_dir.environments().glob("*/pyvenv.cfg"):
         if configuration.parent not in without:
-            with contextlib.suppress(OSError):
-                lines = configuration.read_text(encoding="utf-8").splitlines()
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                try:
+                    lines = configuration.read_text(encoding="utf-8").splitlines()
+                except PermissionError:  # another user's environment may be made from it
+                    return True
                 homes = (line.partition("=")[2].strip() for line in lines if line.partition("=")[0].strip() == "home")
                 if any(Path(os.path.realpath(home)).is_relative_to(folder) for home in homes):
                     return True

@@ -54,10 +54,10 @@ class BuiltFolders:
         files.replace_text(folder / self.record, json.dumps(record, indent=1))
 
     def sweep(self, name: str, keep: Path | None, used: Callable[[Path], object]) -> None:
-        """Deletes other folders of a name than ``keep`` that are not ``used``."""
+        """Deletes other folders of a name than ``keep`` that are not ``used``. What may not be read stays."""
         for folder in self.every(name):
-            if folder != keep and not used(folder):
-                with contextlib.suppress(OSError):  # the next sweep may have more luck
+            with contextlib.suppress(OSError):  # the next sweep may have more luck
+                if folder != keep and not used(folder):
                     self.delete(folder)
 
     def delete(self, folder: Path) -> None:

@@ -1,0 +1,86 @@
+"""What other users' permissions hide is neither deleted nor called missing."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tfprovisioner.environments import store
+from tfprovisioner.kernelspecs import gc, listing
+
+OTHER = 65534
+"""The number of the user nobody."""
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+
+
+@pytest.fixture
+def shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A data folder and a Jupyter that everybody may write to. Pytest's own folders are private."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        os.chmod(folder, 0o777)  # noqa: S103 (as a shared, group-writable data folder is)
+        monkeypatch.setenv("TFKERNELS_HOME", folder)
+        for name in ("JUPYTER_DATA_DIR", "JUPYTER_PATH"):
+            monkeypatch.setenv(name, f"{folder}/jupyter")
+        monkeypatch.setattr("jupyter_core.paths.ENV_JUPYTER_PATH", [])
+        yield Path(folder)
+
+
+@contextmanager
+def another_user() -> Iterator[None]:
+    os.seteuid(OTHER)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def kernel(shared: Path, name: str, jupyter: str) -> tuple[Path, Path]:
+    """A kernelspec and its environment: only the files that ``gc`` and ``list`` look at."""
+    environment = store.root() / f"tensorflow-1.15.5-py3.7-{name}.build-abc123"
+    environment.mkdir(parents=True)
+    (environment / "environment.json").write_text("{}")
+    described = {
+        "environment": str(environment), "tensorflow": "1.15.5", "python": "3.7.9", "backend": "uv",
+        "command": f"tfkernels install 1.15 --name {name}",
+    }  # fmt: skip
+    spec = {"argv": ["python"], "display_name": name, "language": "python", "metadata": {"tfkernels": described}}
+    kernelspec = shared / jupyter / "kernels" / name
+    kernelspec.mkdir(parents=True)
+    (kernelspec / "kernel.json").write_text(json.dumps(spec))
+    store.note_kernel(environment, kernelspec)
+    for path in shared.rglob("*"):
+        os.chmod(path, 0o777)  # noqa: S103
+    return kernelspec, environment
+
+
+@pytest.mark.parametrize("hidden", ["a home with the kernel", "the record", "the list of kernels"])
+def test_gc_keeps_what_may_not_be_read(shared: Path, hidden: str) -> None:
+    kernelspec, environment = kernel(shared, "theirs", "home")
+    if hidden == "a home with the kernel":
+        os.chmod(shared / "home", 0)
+    else:
+        shutil.rmtree(kernelspec)
+        os.chmod(environment / {"the record": "environment.json", "the list of kernels": "kernels.json"}[hidden], 0)
+    with another_user():
+        found = gc.collect()
+    assert environment.is_dir()
+    assert str(environment) not in [item.path for item in found]
+
+
+def test_list_judges_each_kernel_by_itself(shared: Path) -> None:
+    _, hidden = kernel(shared, "hidden", "jupyter")
+    _, lost = kernel(shared, "lost", "jupyter")
+    shutil.rmtree(lost)
+    os.chmod(hidden, 0)
+    with another_user():
+        states = {row.name: row.state for row in listing.kernels()}
+    assert states["hidden"] == f"{hidden / 'environment.json'} cannot be read: Permission denied"
+    assert states["lost"] == f"its environment {lost} is broken: it does not exist"
