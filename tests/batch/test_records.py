@@ -142,6 +142,7 @@ _ENTRY = {"format": 1, "name": "x", "summary": "", "sha256": "00", "size": 1, "r
         {**_ENTRY, "format": 2},
         {**_ENTRY, "sha256": "../../etc/passwd"},
         {**_ENTRY, "size": "many"},
+        pytest.param("[" * 100_000 + "]" * 100_000, id="too deep"),
     ],
 )
 def test_what_is_no_record_is_left_out(entry: Any, tmp_path: Path) -> None:
