@@ -112,6 +112,16 @@ def test_no_setup_code_is_run(index: package_index.Index, install: Install, plac
     assert not mark.exists()
 
 
+def test_an_index_without_a_package_is_no_conflict(index: package_index.Index, install: Install, place: Path) -> None:
+    package_index.wheel(index.folder, "extra", "1.0", {"extra.py": ""})
+    (index.folder / "part3-1.0-py3-none-any.whl").unlink()
+    code, words = install("--with", "extra", "--index", index.url)
+    assert code == 1
+    assert "there is no version of part3==1.0" in " ".join(words.split())
+    assert "Cannot add" not in words
+    assert nothing_is_there(place)
+
+
 def test_a_local_mirror_suffices_offline(
     index: package_index.Index, install: Install, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

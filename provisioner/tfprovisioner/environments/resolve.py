@@ -59,8 +59,9 @@ def lock(request: InstallRequest, interpreter: Interpreter, python: Path, folder
             text = resolve([*requirements, *asked], [*constraints, *limits], overrides, options, folder, report.uv_says)
     except UvFailed as error:
         words = " ".join(error.output.split())  # uv breaks its lines where it likes
-        # Nobody knows about a conflict if an index could not be asked.
-        if not asked or not re.search(r"No solution found(?!.*(could not be queried|network .*disabled))", words):
+        # It is no conflict if an index could not be asked, or lacks a package or a version altogether.
+        other = r"could not be queried|network .*disabled|was not found in the|no version of (?!tensorflow)\S+=="
+        if not asked or "No solution found" not in words or re.search(other, words):
             raise
         raise BadRequirement(
             f"Cannot add {' and '.join(map(repr, asked))} to TensorFlow {release.version}: the packages that "
