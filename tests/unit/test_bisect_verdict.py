@@ -102,6 +102,18 @@ def test_missing_records_skip_the_release() -> None:
     assert criterion.decide("2.0.4", ran(), []).why == "it records nothing as 'loss'"
 
 
+@pytest.mark.parametrize("error", [MemoryError("no room"), RecursionError("no room"), ImportError("no room")])
+def test_values_that_cannot_be_read_skip_the_release(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: Record) -> Any:
+        raise error
+
+    criterion = Criterion("loss")
+    assert criterion.decide("1.14.0", ran(), [recorded("loss", 1.0)]).verdict == GOOD
+    monkeypatch.setattr(Record, "value", fail)
+    trial = criterion.decide("2.0.4", ran(), [recorded("loss", 1.0)])
+    assert (trial.verdict, trial.why) == (SKIPPED, f"{type(error).__name__}: no room")
+
+
 def test_the_only_record_or_the_exit_decides() -> None:
     only = Criterion()
     assert only.decide("1.14.0", ran(), [recorded("loss", 1.0)]).verdict == GOOD

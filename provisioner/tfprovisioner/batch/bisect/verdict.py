@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfkernels.comparison import Comparison, compare
-from tfkernels.errors import TFKernelsError
 from tfprovisioner.batch.outcomes import Executed, Failure
 from tfprovisioner.batch.recorded import Record
-from tfprovisioner.batch.report.verdicts import largest_error
-from tfprovisioner.errors import ProvisionError, Unusable
+from tfprovisioner.batch.report.verdicts import VALUE_ERRORS, explained, largest_error
+from tfprovisioner.errors import Unusable
 
 GOOD, BAD, SKIPPED = "good", "bad", "skipped"
 """The verdict on a release: as the good end, as the bad end, or impossible to test."""
@@ -100,8 +99,8 @@ class Criterion:
                 rtol=self._rtol if first_record.rtol is None else first_record.rtol,
                 atol=self._atol if first_record.atol is None else first_record.atol,
             )
-        except (ProvisionError, TFKernelsError) as error:
-            return SKIPPED, str(error), None
+        except VALUE_ERRORS as error:
+            return SKIPPED, explained(error), None
         difference = comparison.first_difference
         if difference is None:
             return GOOD, "agrees", comparison

@@ -28,7 +28,7 @@ from tfprovisioner.errors import ProvisionError
 MAX_PARTS = 500
 """Parts of a compound value that are kept; those that failed first."""
 
-_READ_ERRORS = (
+VALUE_ERRORS = (
     TFKernelsError, ProvisionError, OSError, MemoryError, ArithmeticError,
     AttributeError, LookupError, RecursionError, TypeError, ValueError, ImportError,
 )  # fmt: skip
@@ -114,8 +114,8 @@ class Comparer:
             equal = all(part.verdict == EQUAL for part in found.parts)
             if not equal:
                 self.views[key] = View(fragment(found), "" if found.passed else repr(found))
-        except _READ_ERRORS as error:
-            return UNREADABLE, f"could not be compared: {number_format.line(_text(error))}", _NO_FIGURES
+        except VALUE_ERRORS as error:
+            return UNREADABLE, f"could not be compared: {number_format.line(explained(error))}", _NO_FIGURES
         kept, largest = _excerpt(found), largest_error(found.parts)
         figures = {
             "largest_error": largest if largest is None or math.isfinite(largest) else repr(largest),
@@ -160,13 +160,14 @@ def _read(record: Record | None) -> _Read | None:
         return None
     try:
         value = record.value()
-    except _READ_ERRORS as error:
-        problem = number_format.line(_text(error).replace(f"{record.file.parent.parent}{os.sep}", ""))
+    except VALUE_ERRORS as error:
+        problem = number_format.line(explained(error).replace(f"{record.file.parent.parent}{os.sep}", ""))
         return _Read(record, None, record.summary, problem)
     return _Read(record, value, _glance(value))
 
 
-def _text(error: Exception) -> str:
+def explained(error: Exception) -> str:
+    """Why a value cannot be read or compared; ``error`` is one of ``VALUE_ERRORS``."""
     known = isinstance(error, (TFKernelsError, ProvisionError))
     return str(error) if known and str(error) else f"{type(error).__name__}: {error}"
 
