@@ -12,7 +12,7 @@ demo: $(VENV)/installed
 
 # What to run after each change: half a minute.
 check: $(VENV)/installed-test lint
-	$(BIN)/python -m pytest -n 2 tests/unit
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests/unit
 
 # All rings. Three files at once, because many tests wait for other processes; a file is not divided: its tests share kernels.
 test: $(VENV)/installed-test lint
