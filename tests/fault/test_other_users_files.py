@@ -18,6 +18,7 @@ from tfprovisioner.kernelspecs import gc, listing
 OTHER = 65534
 """The number of the user nobody."""
 
+# The system lets only root take another number; the continuous integration runs as root, and so runs these tests.
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
 

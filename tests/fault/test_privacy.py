@@ -21,7 +21,8 @@ from tfkernels.transfer.shared_memory.writer import write
 OTHER = 65534
 """The number of a user who is not this one: nobody."""
 
-# The system lets nobody else take another number or give a file away; the continuous integration runs as root.
+# The system lets only root take another number or give a file away. The continuous integration runs as root, and so
+# runs these tests.
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become, or give a file to, another user")
 
 

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import subprocess
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,8 @@ _CRASH_LOG_LINES = 10
 _log = log.logger("client.process")
 
 
-class Process:
-    """A kernel's process, with the interface that the connection uses. The defaults leave it alone."""
+class Process(ABC):
+    """A kernel's process, with the interface that the connection uses."""
 
     owned = False  # whether this process started it and ends it
     needs_setup = True  # whether the kernel has to be prepared for values
@@ -40,17 +41,18 @@ class Process:
     after_end = ""  # what happens to the next cell after its end
     second_interrupt = ""  # the effect of a second interrupt, when the first had none
 
-    def alive(self) -> bool:
-        raise NotImplementedError  # no default is true of every kind of process
+    @abstractmethod
+    def alive(self) -> bool: ...
 
+    @abstractmethod
     def crash_report(self) -> str:
         """The rest of a sentence: how the process ended."""
-        raise NotImplementedError
 
     def parent_watch(self) -> dict[str, Any] | None:
         """Folder and process group for ``kernel_side.parent_watch``, for a kernel that needs setup."""
         return None
 
+    @abstractmethod
     def identify(self, pid: int, reachable: bool) -> None:
         """Gets what a kernel that needs setup reported: its process, and whether it can open memory of this one."""
 
@@ -58,9 +60,11 @@ class Process:
         """The text on file descriptor 2 since the last call."""
         return ""
 
+    @abstractmethod
     def send_signal(self, number: int) -> None:
-        """To the kernel and the programs that its cell started, as Jupyter does."""
+        """To the kernel and the programs that its cell started, as Jupyter does. An attached kernel gets none."""
 
+    @abstractmethod
     def close(self) -> None: ...
 
 
@@ -118,6 +122,9 @@ class KernelProcess(Process):
                 start_new_session=True,
             )
         self._stderr = (self.folder / "stderr").open("rb", buffering=0)
+
+    def identify(self, pid: int, reachable: bool) -> None:
+        """Its process is known since the start."""
 
     def parent_watch(self) -> dict[str, Any]:
         return {"folder": str(self.folder), "group": self.pid}

@@ -34,7 +34,8 @@ class Interrupts:
         if self._wakes_loop or not _in_main_thread():
             return
         self._wakes_loop = True
-        # asyncio's errors for a loop that takes no signal handlers, and for a signal that is taken
+        # A loop of another kind, such as Qt's, may take no signal handlers, and the system may refuse one. The cell
+        # still runs then; an interrupt only waits until the loop wakes by itself.
         with suppress(NotImplementedError, RuntimeError):
             loop.add_signal_handler(signal.SIGURG, lambda: None)
             signal.siginterrupt(signal.SIGURG, True)
