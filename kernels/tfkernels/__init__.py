@@ -22,8 +22,8 @@ if typing.TYPE_CHECKING:
     from tfkernels.models.weights import load_weights as load_weights
     from tfkernels.models.weights import weights as weights
     from tfkernels.recording import record as record
-    from tfkernels.transfer.pool import pack as pack
-    from tfkernels.transfer.pool import set_memory_limit as set_memory_limit
+    from tfkernels.transfer.segment_pool import pack as pack
+    from tfkernels.transfer.segment_pool import set_memory_limit as set_memory_limit
 
 __version__ = "0.1.0"
 
@@ -31,9 +31,9 @@ _ELSEWHERE = {
     "compare": "tfkernels.comparison",
     "each": "tfkernels.client.several_kernels",
     "load_weights": "tfkernels.models.weights",
-    "pack": "tfkernels.transfer.pool",
+    "pack": "tfkernels.transfer.segment_pool",
     "record": "tfkernels.recording",
-    "set_memory_limit": "tfkernels.transfer.pool",
+    "set_memory_limit": "tfkernels.transfer.segment_pool",
     "trace": "tfkernels.models.trace",
     "watch": "tfkernels.models.recorder",
     "weights": "tfkernels.models.weights",
@@ -75,9 +75,9 @@ def kernel(name: str) -> "Kernel":
     ``UnknownKernel`` if no kernel of that name is registered.
     """
     _check_python()
-    from tfkernels.client import registry
+    from tfkernels.client import kernels_by_name
 
-    return registry.get(name)
+    return kernels_by_name.get(name)
 
 
 def attach(kernel: "typing.Union[str, os.PathLike[str]]", name: typing.Optional[str] = None) -> "AttachedKernel":
@@ -106,9 +106,9 @@ def seed(number: int) -> "Seeded":
     """
     from tfkernels.models.seed import seed_all
 
-    if "tfkernels.client.registry" not in sys.modules:  # no kernel can have been started
+    if "tfkernels.client.kernels_by_name" not in sys.modules:  # no kernel can have been started
         return seed_all(number, {})
-    from tfkernels.client.registry import running
+    from tfkernels.client.kernels_by_name import running
 
     return seed_all(number, {kernel.name: kernel for kernel in running() if kernel.owned and kernel.spec.ours})
 

@@ -23,7 +23,7 @@ def _import_package_alone() -> None:
 
 def _broken(error: Exception) -> str:
     """The message where the kernel's own packages fail."""
-    from tfkernels.start import cannot_start
+    from tfkernels.start_or_explain import cannot_start
 
     command = os.environ.get("TFKERNELS_KERNEL_COMMAND", "tfkernels install")
     if command.startswith("tfkernels add"):
@@ -39,7 +39,7 @@ def _broken(error: Exception) -> str:
 if __name__ == "__main__":
     _import_package_alone()
     from tfkernels.kernel_side import parent_watch
-    from tfkernels.start import explain_elsewhere
+    from tfkernels.start_or_explain import explain_elsewhere
 
     parent_watch.watch()  # before the imports that take a second, in which the owner may end
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from catalogue_builder import index, page
-from catalogue_builder.locks import gpu_path, heading_of, resolve_gpu, resolve_lock
+from catalogue_builder.resolve_locks import gpu_path, heading_of, resolve_gpu, resolve_lock
 from catalogue_builder.verify import verify
 from tfprovisioner.catalogue import locks, verified
 from tfprovisioner.catalogue import releases as catalogue

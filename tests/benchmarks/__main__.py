@@ -18,7 +18,7 @@ from rich.table import Table
 
 from tests.benchmarks.rows import Row
 
-SUBJECTS = ["cells", "arrays", "many", "memory", "comparison", "batch", "environments"]
+SUBJECTS = ["cells", "arrays", "many_arrays", "memory", "comparison", "batch", "environments"]
 
 
 def main() -> None:

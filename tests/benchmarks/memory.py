@@ -22,7 +22,7 @@ import tfkernels
 from tests.benchmarks.arrays import local
 from tests.benchmarks.rows import Job, Row
 from tfkernels.client.kernel import Kernel
-from tfkernels.transfer.pool import shared
+from tfkernels.transfer.segment_pool import shared
 
 
 def used(pids: list[int | None]) -> int:

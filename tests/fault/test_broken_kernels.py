@@ -205,7 +205,7 @@ def test_a_missing_ipykernel_is_logged(tmp_path: Path) -> None:
     venv.create(tmp_path / "bare", with_pip=False)
     folder = Path(launcher.__file__).parent
     python = tmp_path / "bare" / "bin" / "python"
-    command = [str(python), str(folder / "start.py"), str(folder / "launcher.py"), "-f", "none.json"]
+    command = [str(python), str(folder / "start_or_explain.py"), str(folder / "launcher.py"), "-f", "none.json"]
     own = {"TFKERNELS_KERNEL": "tf1", "TFKERNELS_KERNEL_COMMAND": "tfkernels install tf1"}
     variables = {**os.environ, **own, "TFKERNELS_KERNEL_JUPYTER": "/no/where/python"}
     done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)

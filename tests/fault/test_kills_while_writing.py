@@ -18,7 +18,7 @@ import pytest
 from tests.support.waiting import eventually
 from tfkernels.client.kernel import Kernel
 from tfkernels.errors import KernelDied
-from tfkernels.transfer.pool import shared
+from tfkernels.transfer.segment_pool import shared
 from tfkernels.transfer.shared_memory import reader, writer
 
 LARGE = np.arange(6_000_000, dtype="f4")
@@ -126,7 +126,7 @@ OWNER = (
     """
 import sys
 import numpy as np, tfkernels
-from tfkernels.transfer.pool import shared
+from tfkernels.transfer.segment_pool import shared
 name, how, witness = sys.argv[1:4]
 kernel = tfkernels.kernel(name) if len(sys.argv) == 4 else tfkernels.attach(sys.argv[4], "there")
 x = np.arange(6_000_000, dtype="f4")

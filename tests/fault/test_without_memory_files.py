@@ -16,7 +16,7 @@ import pytest
 
 from tfkernels.client.kernel import Kernel
 from tfkernels.errors import ExchangeError
-from tfkernels.transfer.pool import shared
+from tfkernels.transfer.segment_pool import shared
 from tfkernels.transfer.shared_memory import segment as segments
 from tfkernels.transfer.shared_memory.segment import MIN_MAPPED_BYTES, Segment
 

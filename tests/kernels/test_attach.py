@@ -22,7 +22,7 @@ from tests.support.specimens import assert_same
 from tests.support.waiting import eventually
 from tfkernels.client import discovery
 from tfkernels.client.attach import AttachedKernel
-from tfkernels.client.registry import known
+from tfkernels.client.kernels_by_name import known
 from tfkernels.errors import CellCancelled, ExchangeError, KernelDied, UnknownKernel, UsageError
 
 

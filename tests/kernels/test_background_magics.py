@@ -189,8 +189,8 @@ def test_kernels_that_start_early(installed: object, monkeypatch: pytest.MonkeyP
 def test_a_slow_start_is_shown_and_taken_back(installed: object, here: str) -> None:
     _, first, second, third = run_cells(
         here,
-        "%load_ext tfkernels\nimport tfkernels\nfrom tfkernels.client import foreground\n"
-        "foreground.START_NOTICE_AFTER, foreground.POLL_INTERVAL = 0, 0.01",  # on any machine
+        "%load_ext tfkernels\nimport tfkernels\nfrom tfkernels.client import stop_button\n"
+        "stop_button.START_NOTICE_AFTER, stop_button.POLL_INTERVAL = 0, 0.01",  # on any machine
         "%%tf2\nprint('first')",
         "%tfkernels stop\nprint('second')\n%tf2 1 + 1",
         "%tfkernels stop\ntfkernels.each(['tf2'], 'y = 1', outputs={'y': 'y'})",

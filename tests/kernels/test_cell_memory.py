@@ -24,8 +24,8 @@ from tfkernels.errors import (
     CellsFailed,
     KernelDied,
 )
-from tfkernels.transfer import pool as pools
-from tfkernels.transfer.pool import Pool, shared
+from tfkernels.transfer import segment_pool as pools
+from tfkernels.transfer.segment_pool import Pool, shared
 from tfkernels.transfer.shared_memory import reader, writer
 from tfkernels.transfer.shared_memory.segment import MIN_MAPPED_BYTES
 

@@ -15,7 +15,7 @@ import pytest
 import tfkernels
 from tests.support.cells import SLEEP, begun, interrupt_when, stubborn
 from tests.support.waiting import eventually
-from tfkernels.client import foreground
+from tfkernels.client import stop_button
 from tfkernels.client.kernel import Kernel
 from tfkernels.errors import (
     CellCancelled,
@@ -142,7 +142,7 @@ def test_a_time_limit_interrupts_and_says_so(remote: Kernel) -> None:
 def test_a_time_limit_that_the_cell_ignores(
     remote: Kernel, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(foreground, "INTERRUPT_GRACE", 0.5)
+    monkeypatch.setattr(stop_button, "INTERRUPT_GRACE", 0.5)
     with pytest.raises(CellTimeout, match=r"ignores the interrupt(.|\n)*%tfkernels restart tf"):
         remote.run("print('begun')\n" + stubborn(tmp_path / "begun"), timeout=0.5, inputs={"x": np.ones(10**6)})
     assert "begun" in capsys.readouterr().out

@@ -72,7 +72,7 @@ def notebook(request: pytest.FixtureRequest, installed: object) -> Iterator[Note
     try:
         opened = Notebook(client, here, there)
         opened.run("%load_ext tfkernels\nimport collections\nimages, image_size, tf = [1], 2, 'of this kernel'")
-        opened.run("import tfkernels.notebook.introspection as i; i.ANSWER_TIMEOUT = 30  # for a busy machine")
+        opened.run("import tfkernels.notebook.completion as i; i.ANSWER_TIMEOUT = 30  # for a busy machine")
         opened.run(
             "%%{T}\nimport tensorflow as tf, numpy as np\nlogits = np.ones((2, 3)); table = dict(entry=1)\n"
             "class Net:\n    '''Layers and layers.'''\n    depth = 3\n    def fit(self): pass"

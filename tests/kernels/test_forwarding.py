@@ -17,7 +17,7 @@ import pytest
 import tfkernels
 from tfkernels.client.kernel import Kernel
 from tfkernels.transfer.encoder import Encoder
-from tfkernels.transfer.pool import shared
+from tfkernels.transfer.segment_pool import shared
 
 SIZE = 1_000_000
 MAKE = f"__import__('numpy').arange({SIZE}, dtype='f4')"

@@ -90,8 +90,8 @@ def test_what_is_sent_needs_nothing_else(sent: list[str], tmp_path: Path) -> Non
 _IMPORT_INSTALLED = """
 import tfkernels
 assert tfkernels.__spec__.origin == "<sent by another kernel>"
-from tfkernels.notebook import arguments
-assert arguments.__spec__.origin != "<sent by another kernel>"
+from tfkernels.notebook import magic_arguments
+assert magic_arguments.__spec__.origin != "<sent by another kernel>"
 """
 
 

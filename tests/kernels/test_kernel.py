@@ -16,7 +16,7 @@ import tfkernels
 from tests.support.cells import SLEEP, Answering, begun, interrupt_when, stubborn
 from tests.support.specimens import assert_same
 from tests.support.waiting import eventually
-from tfkernels.client import foreground, kernelspecs
+from tfkernels.client import kernelspecs, stop_button
 from tfkernels.client.kernel import Kernel
 from tfkernels.client.kernelspecs import KernelSpec
 from tfkernels.client.process import KernelProcess
@@ -137,7 +137,7 @@ def test_interrupt_while_it_starts(installed: object) -> None:
 def test_a_late_second_interrupt_ends_the_kernel(
     remote: Kernel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(foreground, "INTERRUPT_GRACE", 0.1)
+    monkeypatch.setattr(stop_button, "INTERRUPT_GRACE", 0.1)
     seen: list[dict[str, Any]] = []
     marker = tmp_path / "begun"
     interrupt_when(marker.exists, lambda: any("ignored the interrupt" in output.get("text", "") for output in seen))
@@ -149,7 +149,7 @@ def test_a_late_second_interrupt_ends_the_kernel(
 def test_an_impatient_double_interrupt_loses_nothing(
     remote: Kernel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(foreground, "INTERRUPT_GRACE", 60.0)
+    monkeypatch.setattr(stop_button, "INTERRUPT_GRACE", 60.0)
     first, second = tmp_path / "first", tmp_path / "second"
     remote.run("state = 5")
     interrupt_when(first.exists, second.exists)

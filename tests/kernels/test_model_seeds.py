@@ -13,7 +13,7 @@ import pytest
 import tfkernels
 from tests.support.waiting import eventually
 from tfkernels.client.kernel import Kernel
-from tfkernels.client.registry import running
+from tfkernels.client.kernels_by_name import running
 from tfkernels.errors import KernelDied, UsageError
 
 DRAW = """

@@ -10,7 +10,7 @@ import pytest
 from tests.support.models import INPUTS, LAYERS, SETUP, WEIGHTS, Kernels, assert_close, kernels, there
 from tfkernels.client.kernel import Kernel
 from tfkernels.errors import RemoteError
-from tfkernels.notebook.arguments import parse_names
+from tfkernels.notebook.magic_arguments import parse_names
 
 __all__ = ["kernels", "there"]  # the fixtures
 

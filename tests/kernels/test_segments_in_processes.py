@@ -93,7 +93,7 @@ def test_forked_children_do_not_unlock_segments(segment: Segment) -> None:
 def test_forked_children_start_with_an_empty_pool() -> None:
     code = """
 import os, numpy as np
-from tfkernels.transfer.pool import pack, shared
+from tfkernels.transfer.segment_pool import pack, shared
 def send(value):
     with pack({"x": value}) as shipment:
         return shipment.unpack()["x"]
@@ -123,14 +123,14 @@ print("done")
 def test_fork_during_a_change_does_not_deadlock() -> None:
     code = """
 import os, signal, threading, numpy as np
-from tfkernels.transfer import pool
+from tfkernels.transfer import segment_pool
 def send(value):
-    with pool.pack({"x": value}) as shipment:
+    with segment_pool.pack({"x": value}) as shipment:
         return shipment.unpack()["x"]
 send(np.zeros(10**6))
 locked, go_on = threading.Event(), threading.Event()
 def change():
-    with pool.shared.changed:
+    with segment_pool.shared.changed:
         locked.set()
         go_on.wait()
 thread = threading.Thread(target=change)

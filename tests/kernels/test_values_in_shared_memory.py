@@ -17,7 +17,7 @@ from tfkernels.client.kernel import Kernel
 from tfkernels.errors import ExchangeError, NotPortable, RemoteError
 from tfkernels.protocol import MAX_DEPTH, MAX_PARTS, MESSAGE_FORMAT, MIN_VIEW_BYTES
 from tfkernels.transfer import decoder, encoder
-from tfkernels.transfer.pool import shared
+from tfkernels.transfer.segment_pool import shared
 from tfkernels.transfer.shared_memory import reader, writer
 from tfkernels.transfer.shared_memory.segment import MIN_MAPPED_BYTES
 

@@ -30,7 +30,7 @@ from tfkernels.client.cell import Cell
 from tfkernels.client.connection import KernelConnection
 from tfkernels.client.kernel import Kernel, shutdown_all
 from tfkernels.errors import CellCancelled, CellsFailed, KernelDied, KernelStartError
-from tfkernels.transfer.pool import shared as pool
+from tfkernels.transfer.segment_pool import shared as pool
 
 NAMES = ("tf1", "tf2")
 

@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from catalogue_builder import page
-from catalogue_builder.locks import heading_of
+from catalogue_builder.resolve_locks import heading_of
 from tfprovisioner.catalogue import locks, verified
 from tfprovisioner.catalogue import releases as catalogue
 from tfprovisioner.catalogue.releases import Release

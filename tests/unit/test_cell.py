@@ -11,7 +11,7 @@ import pytest
 from tfkernels.client.cell import Cell
 from tfkernels.errors import CellCancelled, CellTimeout, ExchangeError, RemoteError, RemoteInterrupt
 from tfkernels.output.relay import FunctionRelay
-from tfkernels.transfer.pool import pack, shared
+from tfkernels.transfer.segment_pool import pack, shared
 
 OK = {"status": "ok", "payload": []}
 INTERRUPTED = {"status": "error", "ename": "KeyboardInterrupt", "evalue": "", "traceback": ["stopped"]}

@@ -15,12 +15,12 @@ import pytest
 
 from tests.support.comparisons import IMAGES, layers, only
 from tfkernels.comparison import compare
-from tfkernels.comparison.render import charts, svg
+from tfkernels.comparison.render import charts, draw_svg
 from tfkernels.comparison.render.charts import Chart, HeatMap
 
 
 def drawn(chart: Chart) -> ET.Element:
-    root = ET.fromstring(svg.draw(chart))  # noqa: S314 (our own)
+    root = ET.fromstring(draw_svg.draw(chart))  # noqa: S314 (our own)
     assert root.get("role") == "img"
     assert root.get("aria-label") == root.findtext("title")
     return root
@@ -50,7 +50,7 @@ def test_growth_marks_failures_and_names_the_first() -> None:
 
 
 def test_growth_of_many_parts_keeps_every_kind() -> None:
-    many = svg.draw(charts.growth(layers(3_000, (1_801,))))
+    many = draw_svg.draw(charts.growth(layers(3_000, (1_801,))))
     assert len(many) < 20_000
     assert "l7 7m0-7l-7 7" in many
     drawn(charts.growth(compare(["a", "b", None], ["a", "c", None])))  # nothing has an error
@@ -61,7 +61,7 @@ def pixels(errors: Any) -> Any:
     image, wrong = np.zeros_like(errors), errors
     heat = charts.of_part(only(image, wrong))[-1]
     assert isinstance(heat, HeatMap)
-    match = re.search('base64,([^"]+)"', svg.draw(heat))
+    match = re.search('base64,([^"]+)"', draw_svg.draw(heat))
     assert match
     data = base64.b64decode(match[1])
     width, height, depth, kind = struct.unpack(">IIBB", data[16:26])
@@ -85,7 +85,7 @@ def test_heat_map_is_strong_where_the_errors_are() -> None:
 
 
 def test_figure_without_matplotlib_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "tfkernels.comparison.render.plot", raising=False)
+    monkeypatch.delitem(sys.modules, "tfkernels.comparison.render.draw_matplotlib", raising=False)
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ImportError, match="!pip install matplotlib"):
         layers(3).plot()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tfkernels.errors import WeightsError
-from tfkernels.models.layers import renumbered
+from tfkernels.models.layer_names import renumbered
 from tfkernels.models.load_report import LoadReport, Mismatch, Missing
 from tfkernels.models.match import Match, match
 

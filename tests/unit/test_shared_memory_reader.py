@@ -17,7 +17,7 @@ import pytest
 
 from tfkernels.transfer.decoder import unpack
 from tfkernels.transfer.encoder import ValueMessage
-from tfkernels.transfer.pool import Pool
+from tfkernels.transfer.segment_pool import Pool
 from tfkernels.transfer.shared_memory import mapping, reader, writer
 from tfkernels.transfer.shared_memory import segment as segments
 from tfkernels.transfer.shared_memory.mapping import HUGE_PAGE, Mapping

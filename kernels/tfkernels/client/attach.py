@@ -10,7 +10,7 @@ import time
 
 import psutil
 
-from tfkernels.client import discovery, kernelspecs, registry
+from tfkernels.client import discovery, kernels_by_name, kernelspecs
 from tfkernels.client.cell import Cell
 from tfkernels.client.connection import KernelConnection
 from tfkernels.client.kernel import Kernel
@@ -38,7 +38,7 @@ def attach(kernel: str | os.PathLike[str], name: str | None = None) -> AttachedK
     name = name or f"{_plain(found.kernel)}-{_plain(found.id)[:4]}"
     if not _MAGIC_NAME.fullmatch(name):
         raise UsageError(f"{name!r} cannot be a magic's name. Use letters, digits and . _ -")
-    known = registry.known.get(name)
+    known = kernels_by_name.known.get(name)
     if isinstance(known, AttachedKernel) and known.running.file == found.file:
         known.check()
         return known
@@ -47,7 +47,7 @@ def attach(kernel: str | os.PathLike[str], name: str | None = None) -> AttachedK
         raise UsageError(f"There is a kernel {name!r} already. Choose another name: --as NAME, or name=…")
     attached = AttachedKernel(name, found)
     attached.check()
-    registry.known[name] = attached
+    kernels_by_name.known[name] = attached
     return attached
 
 

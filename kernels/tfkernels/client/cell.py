@@ -15,7 +15,7 @@ from tfkernels.errors import CellCancelled, CellTimeout, ExchangeError, RemoteEr
 from tfkernels.output.relay import Relay
 from tfkernels.protocol import Message
 from tfkernels.transfer.encoder import join
-from tfkernels.transfer.pool import SegmentLease
+from tfkernels.transfer.segment_pool import SegmentLease
 
 if TYPE_CHECKING:
     from typing import Protocol

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta, timezone
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from tfkernels.client import foreground, handshake
+from tfkernels.client import handshake, stop_button
 from tfkernels.client.cell import Cell
 from tfkernels.client.channels import Channels
 from tfkernels.client.output_router import OutputRouter
@@ -256,7 +256,7 @@ class KernelConnection(Channels):
             interval = WAKE_INTERVAL
         if cell.timeout is None or cell.began is None:
             return interval
-        grace = foreground.INTERRUPT_GRACE if cell.timed_out else 0
+        grace = stop_button.INTERRUPT_GRACE if cell.timed_out else 0
         left = cell.began + cell.timeout + grace - time.monotonic()
         if left <= 0 and not cell.timed_out:
             cell.timed_out = True

@@ -13,11 +13,11 @@ from typing import Any, Mapping, NamedTuple, Union
 from tfkernels.client import kernelspecs
 from tfkernels.client.cell import Cell
 from tfkernels.client.connection import THREAD_END_TIMEOUT, KernelConnection
-from tfkernels.client.foreground import postponed, redirected, run_in_foreground
 from tfkernels.client.process import KernelProcess
+from tfkernels.client.stop_button import postponed, redirected, run_in_foreground
 from tfkernels.errors import KernelDied
 from tfkernels.output.relay import Relay, Show, relay_for
-from tfkernels.transfer.pool import SegmentLease, encode, write
+from tfkernels.transfer.segment_pool import SegmentLease, encode, write
 
 START_POLL_INTERVAL = 0.05  # seconds between two looks whether the user pressed stop, in ``Kernel.start``
 RESTART_NOTICE = "Kernel {name} is a fresh one: the variables of the one that ended are gone\n"

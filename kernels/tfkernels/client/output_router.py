@@ -7,7 +7,7 @@ import signal
 from typing import Any
 
 from tfkernels.client.cell import Cell
-from tfkernels.client.foreground import redirected
+from tfkernels.client.stop_button import redirected
 from tfkernels.output import widgets
 from tfkernels.output.relay import Relay, joined
 from tfkernels.protocol import Message

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Mapping
 
-from tfkernels.client import registry
+from tfkernels.client import kernels_by_name
 from tfkernels.client.cell import Cell
-from tfkernels.client.foreground import run_in_foreground
 from tfkernels.client.kernel import Inputs, Kernel, loaded
+from tfkernels.client.stop_button import run_in_foreground
 from tfkernels.errors import CellsFailed
 from tfkernels.output.line_prefix import PrefixedRelays, aligned
 from tfkernels.output.relay import Show, relay_for
@@ -28,7 +28,9 @@ def each(
     Their output is shown as it comes, labelled with the kernel. Arguments are those of ``Kernel.run``. When all have
     ended, raises ``CellsFailed`` if one failed, ``KeyboardInterrupt`` if the user interrupted them.
     """
-    found = list(dict.fromkeys(registry.get(kernel) if isinstance(kernel, str) else kernel for kernel in kernels))
+    found = list(
+        dict.fromkeys(kernels_by_name.get(kernel) if isinstance(kernel, str) else kernel for kernel in kernels)
+    )
     relays = PrefixedRelays(relay_for(show), aligned([kernel.name for kernel in found], "│"))
     with loaded(inputs, relays.relay, found) as (leases, connections):
         options: dict[str, Any] = {"outputs": outputs, "timeout": timeout}

@@ -49,7 +49,7 @@ class Comparison(Findings):
 
         Raises ``KeyError`` for an unknown path or side, ``ImportError`` if there is no matplotlib.
         """
-        from tfkernels.comparison.render.plot import draw  # matplotlib is needed here only
+        from tfkernels.comparison.render.draw_matplotlib import draw  # matplotlib is needed here only
 
         return draw(self, path, side)
 

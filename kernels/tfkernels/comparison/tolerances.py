@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Union
 
-from tfkernels.comparison.dtypes import DType, precision
+from tfkernels.comparison.dtype_precision import DType, precision
 from tfkernels.errors import UsageError
 
 Setting = Union[None, float, "Mapping[str, float]"]

@@ -10,7 +10,7 @@ from typing import Any, Iterator, Tuple
 import numpy as np
 
 from tfkernels.comparison.contents import Parts, as_leaf, describe, evaluate, kind, parts_of
-from tfkernels.comparison.dtypes import is_number, narrower
+from tfkernels.comparison.dtype_precision import is_number, narrower
 from tfkernels.comparison.result import CLOSE, DIFFERENT, EQUAL, EXTRA, MISSING, Extreme, Part, Statistics
 from tfkernels.comparison.statistics.chart_data import error_image, take_sample
 from tfkernels.comparison.statistics.equality import compare_others, same

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any, Iterator, NamedTuple
 
-from tfkernels.models import layers
+from tfkernels.models import layer_names
 from tfkernels.models.recorder import Recorder, active
 
 OUTPUT = "output"
@@ -24,7 +24,9 @@ class _Frame(NamedTuple):
 @contextlib.contextmanager
 def layers_recorded(model: Any, recorder: Recorder) -> Iterator[None]:
     """Meanwhile a call of ``model`` in this thread leaves its layers' outputs and its own in ``recorder``."""
-    originals: list[Any] = [(kind, kind.__call__) for kind in layers.layer_classes(model) if "__call__" in vars(kind)]
+    originals: list[Any] = [
+        (kind, kind.__call__) for kind in layer_names.layer_classes(model) if "__call__" in vars(kind)
+    ]
     frames: list[_Frame] = []
     for kind, original in originals:
         kind.__call__ = _recording_call(original, model, recorder, frames)
@@ -41,10 +43,10 @@ def _recording_call(original: Any, model: Any, recorder: Recorder, frames: list[
     def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
         # The same layer again is the older class's __call__, which a newer one has called.
         wanted = frames[-1].names is not None and frames[-1].layer is not layer if frames else layer is model
-        if active() is not recorder or not layers.counts(layer) or not wanted:
+        if active() is not recorder or not layer_names.counts(layer) or not wanted:
             return original(layer, *args, **kwargs)
-        path = layers.join(frames[-1].path, _name(frames[-1], layer)) if frames else ""
-        frames.append(_Frame(layer, path, _names(layer) if not frames or layers.shows_inside(layer) else None, []))
+        path = layer_names.join(frames[-1].path, _name(frames[-1], layer)) if frames else ""
+        frames.append(_Frame(layer, path, _names(layer) if not frames or layer_names.shows_inside(layer) else None, []))
         try:
             outputs = original(layer, *args, **kwargs)
         finally:
@@ -61,8 +63,8 @@ def _recording_call(original: Any, model: Any, recorder: Recorder, frames: list[
 
 def _names(layer: Any) -> dict[int, str]:
     """The names of the layers in ``layer`` as seen from it, by id."""
-    names = {id(child): name for name, child in layers.named_children(layer)}
-    for path, child in layers.walk(layer):
+    names = {id(child): name for name, child in layer_names.named_children(layer)}
+    for path, child in layer_names.walk(layer):
         names.setdefault(id(child), path)
     return names
 
@@ -71,7 +73,7 @@ def _name(frame: _Frame, layer: Any) -> str:
     """The name of ``layer`` in the one whose call runs; a new name if it belongs to no layer there."""
     assert frame.names is not None
     if id(layer) not in frame.names:
-        (stem,) = layers.renumbered([(layer.name, type(layer).__name__)])
-        frame.names[id(layer)] = layers.take_name(stem, set(frame.names.values()), "_")
+        (stem,) = layer_names.renumbered([(layer.name, type(layer).__name__)])
+        frame.names[id(layer)] = layer_names.take_name(stem, set(frame.names.values()), "_")
         frame.strangers.append(layer)
     return frame.names[id(layer)]

@@ -11,7 +11,7 @@ from typing import Any, Callable, Iterator
 import numpy as np
 
 from tfkernels.errors import TraceError
-from tfkernels.models.layers import take_name
+from tfkernels.models.layer_names import take_name
 
 COLLECTION = "tfkernels/watched"
 """A graph's collection of watched tensors, as texts ``tensor's name, space, watched name``: so it can be saved too."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from tfkernels.errors import TraceError
 from tfkernels.models.layer_calls import layers_recorded
-from tfkernels.models.layers import is_layer, walk
+from tfkernels.models.layer_names import is_layer, walk
 from tfkernels.models.recorder import Recorder, in_graph_mode, recording, watched
 from tfkernels.models.sessions import initialised, is_session, keras_graph, keras_session
 

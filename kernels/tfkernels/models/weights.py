@@ -11,7 +11,7 @@ from typing import Any, Callable, ContextManager
 import numpy as np
 
 from tfkernels.errors import WeightsError, WeightsMismatch
-from tfkernels.models.layers import is_layer, named_weights
+from tfkernels.models.layer_names import is_layer, named_weights
 from tfkernels.models.load_report import LoadReport
 from tfkernels.models.recorder import in_graph_mode
 from tfkernels.models.sessions import initialised, is_session, keras_session

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.magic import no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments
 
-from tfkernels.client import kernelspecs, registry
+from tfkernels.client import kernels_by_name, kernelspecs
 from tfkernels.errors import ExchangeError, UsageError
-from tfkernels.notebook import introspection
-from tfkernels.notebook.arguments import cell_options, elsewhere, parse, parse_names
-from tfkernels.notebook.manage import manage, start_early
+from tfkernels.notebook import completion
+from tfkernels.notebook.magic_arguments import cell_options, elsewhere, parse, parse_names
+from tfkernels.notebook.tfkernels_magic import manage, start_early
 from tfkernels.output.relay import ShellRelay
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Extension:
         self._add("in", _kernel_magic(shell, "in"), "line_cell")
         self.refresh()
         shell.events.register("pre_run_cell", self.refresh)
-        self._introspection = introspection.install(shell)
+        self._completion = completion.install(shell)
         start_early()
 
     def _add(self, name: str, magic: Any, kind: str) -> None:
@@ -46,16 +46,16 @@ class Extension:
 
     def unload(self) -> None:
         self._shell.events.unregister("pre_run_cell", self.refresh)
-        self._introspection.close()
+        self._completion.close()
         for table in self._shell.magics_manager.magics.values():
             for name in ("tfkernels", *self._magics):
                 table.pop(name, None)
-        for kernel in registry.running():
+        for kernel in kernels_by_name.running():
             kernel.shutdown()
 
     def refresh(self, info: Any = None) -> None:
         """Before every cell: adds magics for the kernels that were installed or attached since."""
-        names = {*kernelspecs.find(), *(name for name in registry.known if introspection.is_kernel(name))}
+        names = {*kernelspecs.find(), *(name for name in kernels_by_name.known if completion.is_kernel(name))}
         if info is not None:
             names.update(_LOOKS_LIKE_OURS.findall(info.raw_cell or ""))
         for name in names - self._magics:
@@ -83,7 +83,7 @@ def _kernel_magic(shell: Any, name: str) -> Any:
             called, line = (*line.split(None, 1), "", "")[:2]
             if not called or called.startswith("-"):
                 raise UsageError("Write which kernel: %%in NAME. List the names with: jupyter kernelspec list")
-        kernel = registry.get(called)
+        kernel = kernels_by_name.get(called)
         return _evaluate_there(kernel, line) if cell is None else _run_cell(shell, kernel, parse(run, line), cell)
 
     summary = f"Run the cell in kernel {named.split()[-1]}. `y = %{named} EXPR` takes one value from there."
@@ -101,7 +101,7 @@ def _each_magic(shell: Any) -> Any:
 
         arguments = parse(run, line)
         options = _options(shell, arguments)
-        shell.push(each([registry.get(name) for name in arguments.kernels], cell, **options))
+        shell.push(each([kernels_by_name.get(name) for name in arguments.kernels], cell, **options))
 
     return no_var_expand(run)
 
@@ -130,7 +130,7 @@ def _evaluate_here(shell: Any, expression: str) -> Any:
     """The value of an input, or a reference to another kernel's value."""
     kernel, expression_there = elsewhere(expression)
     if kernel is not None:
-        return registry.get(kernel).reference(expression_there)
+        return kernels_by_name.get(kernel).reference(expression_there)
     try:
         return shell.ev(expression)
     except NameError as error:

@@ -12,7 +12,7 @@ import numpy as np
 from tfkernels import protocol
 from tfkernels.errors import ExchangeError
 from tfkernels.protocol import ALIGNMENT, HEADER_BYTES, MIN_VIEW_BYTES
-from tfkernels.transfer.dtypes import Array, decode_dtype
+from tfkernels.transfer.dtype_encoding import Array, decode_dtype
 from tfkernels.transfer.encoder import Descriptor, check
 from tfkernels.transfer.shared_memory.reader import read
 from tfkernels.transfer.types import registry

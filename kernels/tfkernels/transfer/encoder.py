@@ -16,7 +16,7 @@ import numpy as np
 from tfkernels import protocol
 from tfkernels.errors import ExchangeError, NotPortable
 from tfkernels.protocol import ALIGNMENT, HEADER_BYTES, MAX_DEPTH, MAX_PARTS, MIN_VIEW_BYTES
-from tfkernels.transfer.dtypes import COMMON_TYPES, Array, common, encode_dtype
+from tfkernels.transfer.dtype_encoding import COMMON_TYPES, Array, common, encode_dtype
 from tfkernels.transfer.shared_memory.mapping import is_unmodified
 from tfkernels.transfer.shared_memory.reader import find_received
 from tfkernels.transfer.shared_memory.segment import MIN_MAPPED_BYTES, Address, Identity

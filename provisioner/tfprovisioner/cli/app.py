@@ -9,7 +9,7 @@ from typing import Annotated
 from typer import Argument, Exit, Option, Typer
 
 import tfkernels
-from tfprovisioner.cli import bisect, install, maintain, options, run, run_program
+from tfprovisioner.cli import bisect, install, maintain, run, run_program, shared_options
 from tfprovisioner.cli.console import NO_KERNELS, answering, megabytes, print_json, print_table, say
 
 app = Typer(
@@ -23,7 +23,7 @@ app.command()(install.install)
 
 
 @app.command("list")
-def list_kernels(as_json: options.Json = False) -> None:
+def list_kernels(as_json: shared_options.Json = False) -> None:
     """Show the kernels, with release, Python, backend, size and state."""
     from tfprovisioner.kernelspecs import listing
 
@@ -40,7 +40,7 @@ def list_kernels(as_json: options.Json = False) -> None:
 
 
 @app.command()
-def releases(as_json: options.Json = False) -> None:
+def releases(as_json: shared_options.Json = False) -> None:
     """Show every TensorFlow release, its Pythons, and which fit here."""
     from tfprovisioner.kernelspecs import listing
 
@@ -59,9 +59,9 @@ app.command()(maintain.doctor)
 app.command()(maintain.gc)
 # Options after the kernel's name are the program's.
 app.command("exec", context_settings={"allow_interspersed_args": False})(run_program.execute)
-app.command(cls=options.WithArguments)(run.run)
+app.command(cls=shared_options.WithArguments)(run.run)
 app.command()(run.report)
-app.command(cls=options.WithArguments)(bisect.bisect)
+app.command(cls=shared_options.WithArguments)(bisect.bisect)
 
 
 @app.command()

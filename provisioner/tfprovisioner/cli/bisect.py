@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, BadParameter, Exit, Option
 
-from tfprovisioner.cli import options
+from tfprovisioner.cli import shared_options
 from tfprovisioner.cli.console import INTERRUPTED, WRONG_USAGE, answering, print_json, require_batch, say
 from tfprovisioner.progress import Reporter, TerminalReporter, reporting
 
@@ -39,9 +39,9 @@ def bisect(
         str | None,
         Option(metavar="EXPR", help="Expression, evaluated after the last cell. A release is good where it is true."),
     ] = None,
-    parameters: options.Parameters = None,
-    rtol: options.Rtol = None,
-    atol: options.Atol = None,
+    parameters: shared_options.Parameters = None,
+    rtol: shared_options.Rtol = None,
+    atol: shared_options.Atol = None,
     exactly: Annotated[
         bool, Option("--patches", help="Continue among the patch releases of the line that was found.")
     ] = False,
@@ -51,9 +51,9 @@ def bisect(
     keep: Annotated[
         bool, Option("--keep", help="Keep the environments that are built. tfkernels gc removes them after a month.")
     ] = False,
-    cell_timeout: options.CellTimeout = None,
-    inputs: options.Inputs = None,
-    as_json: options.Json = False,
+    cell_timeout: shared_options.CellTimeout = None,
+    inputs: shared_options.Inputs = None,
+    as_json: shared_options.Json = False,
 ) -> None:
     """Find the release that changed what a notebook computes.
 
@@ -66,7 +66,11 @@ def bisect(
         raise BadParameter("use either --record or --test", param_hint="--test")
     if output is not None and output.is_dir() and any(output.iterdir()):
         raise BadParameter(f"{output} is not empty, and its files are not overwritten", param_hint="--output")
-    candidates, expression, values = _between(good, bad), _expression(test), options.parse_parameters(parameters or ())
+    candidates, expression, values = (
+        _between(good, bad),
+        _expression(test),
+        shared_options.parse_parameters(parameters or ()),
+    )
     from tfprovisioner.batch import output_dir, tasks, workdir
     from tfprovisioner.batch.bisect.runner import prepared
     from tfprovisioner.batch.bisect.verdict import Criterion

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, BadParameter, Exit, Option
 
-from tfprovisioner.cli import options
+from tfprovisioner.cli import shared_options
 from tfprovisioner.cli.console import INTERRUPTED, answering, complain, megabytes, say
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ def install(
         list[str] | None,
         Argument(help="tf1, tf2, a release line (2.21) or an exact release (1.15.5).", show_default="tf1 tf2"),
     ] = None,
-    name: options.Name = None,
-    user: options.User = False,
+    name: shared_options.Name = None,
+    user: shared_options.User = False,
     rebuild: Annotated[
         bool, Option("--rebuild", help="Build the environment again, even if it works. Running kernels continue.")
     ] = False,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, BadParameter, Exit, Option
 
-from tfprovisioner.cli import options
+from tfprovisioner.cli import shared_options
 from tfprovisioner.cli.console import NO_KERNELS, answering, complain, megabytes, print_json, print_table, say
 from tfprovisioner.errors import ProvisionError
 
@@ -20,13 +20,13 @@ def add(
     path: Annotated[
         Path | None, Argument(help="The environment's folder, its python, or a project with a .venv or .pixi folder.")
     ] = None,
-    name: options.Name = None,
-    user: options.User = False,
+    name: shared_options.Name = None,
+    user: shared_options.User = False,
     install_ipykernel: Annotated[
         bool, Option("--install-ipykernel", help="Install ipykernel into the environment if it has none.")
     ] = False,
     find: Annotated[bool, Option("--find", help="List the environments with TensorFlow; with PATH, below it.")] = False,
-    as_json: options.Json = False,
+    as_json: shared_options.Json = False,
 ) -> None:
     """Register an environment that you have as a kernel.
 
@@ -76,7 +76,7 @@ def doctor(
     report: Annotated[
         bool, Option("--report", help="Also write tfkernels-report.txt here, for a bug report; no secrets.")
     ] = False,
-    as_json: options.Json = False,
+    as_json: shared_options.Json = False,
 ) -> None:
     """Import TensorFlow and run an op in each kernel's environment. Exit code 1 if anything is wrong."""
     from tfprovisioner.kernelspecs import doctor, gc
@@ -153,7 +153,7 @@ def _described(diagnosis: "Diagnosis") -> Iterator[str]:
         yield f"fix it with: {diagnosis.remedy}"
 
 
-def gc(dry_run: options.DryRun = False, as_json: options.Json = False) -> None:
+def gc(dry_run: shared_options.DryRun = False, as_json: shared_options.Json = False) -> None:
     """Remove environments that nothing uses, and unfinished builds.
 
     An environment is in use if it has a kernel in any Jupyter, or if a program runs from it.

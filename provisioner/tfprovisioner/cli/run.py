@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, BadParameter, Context, Exit, Option
 
 from tfkernels.errors import UnknownKernel
-from tfprovisioner.cli import options
+from tfprovisioner.cli import shared_options
 from tfprovisioner.cli.console import INTERRUPTED, answering, print_json, print_table, require_batch, say
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def run(
         Argument(metavar="NOTEBOOK…|SCRIPT", help="Paths, or URLs for papermill. Words after -- go to a script."),
     ],
     kernels: Annotated[list[str], Option("--kernel", "-k", help="Kernel to run on; repeatable.")],
-    parameters: options.Parameters = None,
+    parameters: shared_options.Parameters = None,
     grid: Annotated[
         list[str] | None,
         Option(metavar="NAME=V1,V2", help="Parameter with several values. All combinations run; repeatable."),
@@ -39,15 +39,15 @@ def run(
     resume: Annotated[
         bool, Option("--resume", help="Continue the batch in the output folder: only missing and failed runs.")
     ] = False,
-    baseline: options.Baseline = None,
-    rtol: options.Rtol = None,
-    atol: options.Atol = None,
+    baseline: shared_options.Baseline = None,
+    rtol: shared_options.Rtol = None,
+    atol: shared_options.Atol = None,
     workers: Annotated[
         int | None, Option(min=1, help="Maximum number of runs at the same time.", show_default="as many as fit")
     ] = None,
     memory: Annotated[str, Option(help="Memory of one run. It limits how many run at the same time.")] = "2GB",
-    cell_timeout: options.CellTimeout = None,
-    inputs: options.Inputs = None,
+    cell_timeout: shared_options.CellTimeout = None,
+    inputs: shared_options.Inputs = None,
     scheduler: Annotated[
         str | None, Option(metavar="ADDRESS", help="Dask cluster to run on. Its workers need tfkernels[batch] only.")
     ] = None,
@@ -55,8 +55,8 @@ def run(
     dashboard: Annotated[
         bool, Option("--dashboard", help="Show Dask's page of the batch. Every user of this machine can open it.")
     ] = False,
-    dry_run: options.DryRun = False,
-    as_json: options.Json = False,
+    dry_run: shared_options.DryRun = False,
+    as_json: shared_options.Json = False,
 ) -> None:
     """Run notebooks, or one script, on several kernels.
 
@@ -68,7 +68,7 @@ def run(
     script = next((source for source in sources if source.endswith(".py")), None)
     if script is not None and len(sources) > 1:
         raise BadParameter("a script runs alone, without notebooks or other scripts", param_hint="SCRIPT")
-    arguments: list[str] = context.meta.get(options.AFTER, [])
+    arguments: list[str] = context.meta.get(shared_options.AFTER, [])
     if arguments and script is None:
         raise BadParameter("words after -- are for scripts; a notebook has parameters (-p)", param_hint="--")
     for_notebooks = {
@@ -88,8 +88,8 @@ def run(
             code = _script(script, kernels, arguments, comparison, target, resume, workers, dry_run, as_json)
         else:
             values = {
-                "parameters": options.parse_parameters(parameters or ()),
-                "grid": options.parse_grid(grid or ()),
+                "parameters": shared_options.parse_parameters(parameters or ()),
+                "grid": shared_options.parse_grid(grid or ()),
             }
             engine = {"workers": workers, "scheduler": scheduler, "retries": retries, "dashboard": dashboard}
             engine["memory"] = memory
@@ -157,7 +157,7 @@ def _notebooks(
     from tfprovisioner.batch.dask.placement import Options
     from tfprovisioner.batch.output_dir import default_folder
 
-    placed = Options(**{**engine, "memory": options.parse_size(engine["memory"])})
+    placed = Options(**{**engine, "memory": shared_options.parse_size(engine["memory"])})
     runs = tasks.expand(sources, kernels, **values)
     plan = notebooks.planned(runs, output or str(default_folder()), resume, tasks.Conditions(**conditions))
     if dry_run:
@@ -187,16 +187,16 @@ def report(
         list[Path],
         Argument(exists=True, file_okay=False, metavar="DIR…", help="Outputs of `tfkernels run`, or of papermill."),
     ],
-    baseline: options.Baseline = None,
-    rtol: options.Rtol = None,
-    atol: options.Atol = None,
+    baseline: shared_options.Baseline = None,
+    rtol: shared_options.Rtol = None,
+    atol: shared_options.Atol = None,
     output: Annotated[
         Path | None,
         Option(
             "--output", "-o", metavar="DIR", help="Folder of the report.", show_default=f"DIR; for several: {SEVERAL}"
         ),
     ] = None,
-    as_json: options.Json = False,
+    as_json: shared_options.Json = False,
 ) -> None:
     """Compare recorded results across kernels. Writes report.html, report.json and junit.xml.
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tfkernels.start import cannot_start, installed
+from tfkernels.start_or_explain import cannot_start, installed
 from tfprovisioner.environments import store
 from tfprovisioner.environments.request import EXISTING
 from tfprovisioner.environments.store import Environment

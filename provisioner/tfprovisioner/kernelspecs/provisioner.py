@@ -3,15 +3,13 @@
 import contextlib
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
-import tfkernels
-from tfkernels import env_vars
-from tfkernels.start import PROBLEM
+from tfkernels import env_vars, start_or_explain
+from tfkernels.start_or_explain import PROBLEM
 from tfprovisioner.kernelspecs import health
 
 
@@ -28,9 +26,13 @@ class TensorFlowProvisioner(LocalProvisioner):
             # An exception would be a dialog at the start, and at a restart a spinner without end (jupyterlab#16835).
             message = health.message(self.kernel_spec.display_name, described, problem)
             self.log.error(message)
-            explain = Path(tfkernels.__file__).with_name("start.py")
             assert self.parent is not None
-            prepared["cmd"] = [sys.executable, str(explain), "-f", os.path.realpath(self.parent.connection_file)]
+            prepared["cmd"] = [
+                sys.executable,
+                start_or_explain.__file__,
+                "-f",
+                os.path.realpath(self.parent.connection_file),
+            ]
             prepared["env"] = {**os.environ, PROBLEM: message}  # the server's Python, so the server's variables
         return prepared
 

@@ -1,7 +1,7 @@
 """Script that stands for a kernel's Python in ``kernel.json``: it becomes that Python, or says why it cannot.
 
 Clients without our provisioner run it. Its first line of output, and the kernel that explains, come from
-``tfkernels.start``. On Windows ``kernel.json`` names the Python itself. See docs/design/kernelspecs.md.
+``tfkernels.start_or_explain``. On Windows ``kernel.json`` names the Python itself. See docs/design/kernelspecs.md.
 """
 
 import json
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tfkernels.start import JUPYTER, KERNELS_OWN, PROBLEM
+from tfkernels.start_or_explain import JUPYTER, KERNELS_OWN, PROBLEM
 
 NAME = "python"
 """Of the script in a kernelspec folder; by this name clients recognise Python kernels."""

@@ -12,10 +12,10 @@ from typing import Any
 from jupyter_core.paths import jupyter_data_dir
 
 import tfkernels
-from tfkernels import env_vars
+from tfkernels import env_vars, start_or_explain
 from tfkernels.client import kernelspecs
 from tfkernels.client.kernelspecs import KernelSpec
-from tfkernels.start import JUPYTER
+from tfkernels.start_or_explain import JUPYTER
 from tfprovisioner.catalogue import releases
 from tfprovisioner.conda.activation import activation
 from tfprovisioner.environments.request import EXISTING, AddRequest, InstallRequest, made_by
@@ -59,8 +59,8 @@ def write(
     logos = _LOGOS / f"tf{environment.recipe.tensorflow.split('.')[0]}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        files = [*sorted(logos.iterdir()), Path(tfkernels.__file__).with_name(START)]
-        changed = [_replaced(folder / file.name, file.read_bytes()) for file in files]
+        changed = [_replaced(folder / logo.name, logo.read_bytes()) for logo in sorted(logos.iterdir())]
+        changed.append(_replaced(folder / START, Path(start_or_explain.__file__).read_bytes()))
         changed.append(_register(folder, content, environment))
     except OSError as error:
         raise ProvisionError(

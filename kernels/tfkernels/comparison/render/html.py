@@ -9,9 +9,9 @@ from __future__ import annotations
 from html import escape
 from typing import Sequence
 
-from tfkernels.comparison.render import charts, number_format, svg
-from tfkernels.comparison.render.facts import FIGURES, facts
+from tfkernels.comparison.render import charts, draw_svg, number_format
 from tfkernels.comparison.render.overview import Gap, Row, cells, headline, limit_rows, passes, path_of, rows
+from tfkernels.comparison.render.part_details import FIGURES, facts
 from tfkernels.comparison.result import CLOSE, DIFFERENT, EQUAL, EXTRA, MISSING, Findings, Part
 
 # At most
@@ -146,4 +146,4 @@ def _details(part: Part, findings: Findings, drawn: bool) -> str:
 
 
 def _figure(chart: charts.Drawing) -> str:
-    return f"<figure>{svg.draw(chart)}<figcaption>{escape(chart.title)}</figcaption></figure>"
+    return f"<figure>{draw_svg.draw(chart)}<figcaption>{escape(chart.title)}</figcaption></figure>"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
 from tfkernels.comparison.render import number_format
-from tfkernels.comparison.render.facts import figure, figures, kinds, mismatched
+from tfkernels.comparison.render.part_details import figure, figures, kinds, mismatched
 from tfkernels.comparison.result import CLOSE, EQUAL, EXTRA, MISSING, Findings, Part
 
 Row = Dict[str, Part]

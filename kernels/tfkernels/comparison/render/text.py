@@ -6,8 +6,8 @@ import textwrap
 from typing import Iterator, List, Union
 
 from tfkernels.comparison.render import number_format
-from tfkernels.comparison.render.facts import facts
 from tfkernels.comparison.render.overview import Cell, Gap, Row, cells, headline, limit_rows, path_of, rows
+from tfkernels.comparison.render.part_details import facts
 from tfkernels.comparison.result import Findings, Part
 
 WIDTH = 120

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tfkernels.comparison.dtypes import working
+from tfkernels.comparison.dtype_precision import working
 from tfkernels.comparison.result import Sample
 from tfkernels.comparison.statistics import ulp
 

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from tfkernels.comparison.dtypes import DType, precision, working
+from tfkernels.comparison.dtype_precision import DType, precision, working
 from tfkernels.comparison.result import Array, Statistics
 from tfkernels.comparison.statistics import ulp
 from tfkernels.comparison.statistics.one_pass import UNIT, Totals, one_pass

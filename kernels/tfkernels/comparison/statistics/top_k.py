@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tfkernels.comparison.dtypes import working
+from tfkernels.comparison.dtype_precision import working
 from tfkernels.errors import UsageError
 
 _ROWS = 1 << 18

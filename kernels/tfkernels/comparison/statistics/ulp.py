@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tfkernels.comparison.dtypes import narrower
+from tfkernels.comparison.dtype_precision import narrower
 
 _BITS = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8, "complex64": 4, "complex128": 8}
 """Dtypes with units, and the bytes of a number, or of a complex number's parts."""

@@ -5,7 +5,7 @@ import typing
 import numpy as np
 
 from tfkernels.errors import ExchangeError
-from tfkernels.transfer.dtypes import decode_dtype, encode_dtype
+from tfkernels.transfer.dtype_encoding import decode_dtype, encode_dtype
 from tfkernels.transfer.types.registry import Kind, Parts, named, stand_in
 
 Array = typing.Any

@@ -15,9 +15,9 @@ import numpy as np
 from tfkernels.comparison import Comparison, compare
 from tfkernels.comparison.contents import describe
 from tfkernels.comparison.render import number_format
-from tfkernels.comparison.render.facts import least_tolerance
 from tfkernels.comparison.render.html import fragment
 from tfkernels.comparison.render.overview import headline
+from tfkernels.comparison.render.part_details import least_tolerance
 from tfkernels.comparison.result import CLOSE, DIFFERENT, EQUAL, EXTRA, MISSING, Part
 from tfkernels.errors import TFKernelsError
 from tfprovisioner.batch.output_dir import Found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from typer import BadParameter
 
-from tfprovisioner.cli.options import parse_size
+from tfprovisioner.cli.shared_options import parse_size
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,10 @@ import pytest
 from tests.support.memory import open_segments
 from tests.support.waiting import eventually
 from tfkernels.errors import ExchangeError, UsageError
-from tfkernels.transfer import pool as pool_module
+from tfkernels.transfer import segment_pool as pool_module
 from tfkernels.transfer.decoder import unpack
 from tfkernels.transfer.encoder import ValueMessage
-from tfkernels.transfer.pool import Pool, pack, parse_size
+from tfkernels.transfer.segment_pool import Pool, pack, parse_size
 from tfkernels.transfer.shared_memory import limits, writer
 from tfkernels.transfer.shared_memory.segment import MIN_MAPPED_BYTES, Segment
 

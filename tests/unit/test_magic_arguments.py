@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tfkernels.errors import UsageError
-from tfkernels.notebook.arguments import elsewhere, parse_names
+from tfkernels.notebook.magic_arguments import elsewhere, parse_names
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,11 @@ from typing import Any
 from IPython.core.completer import Completion, provisionalcompleter
 
 from tfkernels import log
-from tfkernels.client import discovery, kernelspecs, registry
+from tfkernels.client import discovery, kernels_by_name, kernelspecs
 from tfkernels.errors import TFKernelsError
 from tfkernels.kernel_side.complete import variables
-from tfkernels.notebook import manage
-from tfkernels.notebook.cell_parser import Code, Word, find
+from tfkernels.notebook import tfkernels_magic
+from tfkernels.notebook.completion_context import Code, Word, find
 from tfkernels.protocol import COMPLETE_MODE, MATCH_TYPES
 
 # Seconds
@@ -68,13 +68,13 @@ def install(shell: Any) -> ExitStack:
 
 def is_kernel(name: str) -> bool:
     """Whether ``%%name`` is the magic of a kernel."""
-    found = registry.known.get(name)
+    found = kernels_by_name.known.get(name)
     return found.magic == f"%%{name}" if found is not None else name in kernelspecs.find()
 
 
 def _ask(kernel: str, kind: str, content: dict[str, Any]) -> dict[str, Any] | None:
     """The content of a kernel's reply; ``None`` if it does not run, is busy, or does not answer in time."""
-    found = registry.known.get(kernel)
+    found = kernels_by_name.known.get(kernel)
     if found is None or found.state != "idle":
         return None
     try:
@@ -123,7 +123,7 @@ def _words(word: Word, shell: Any) -> Iterable[str]:
         magic = table["cell"].get(word.magic) or table["line"][word.magic]
         return sorted(magic.parser._option_string_actions)  # noqa: SLF001 (argparse has no public list)
     if word.kind == "action":
-        return manage.ACTIONS
+        return tfkernels_magic.ACTIONS
     if word.kind == "connection":
         return [found.id for found in discovery.candidates(DISCOVERY_TIMEOUT)]
     if word.kind == "log level":
@@ -131,7 +131,7 @@ def _words(word: Word, shell: Any) -> Iterable[str]:
     if word.kind == "nothing":
         return []
     more = kernelspecs.python_kernels() if word.kind == "any kernel" else ()
-    return sorted({*kernelspecs.find(), *registry.known, *more})
+    return sorted({*kernelspecs.find(), *kernels_by_name.known, *more})
 
 
 def rewrite_questions(lines: list[str]) -> list[str]:

@@ -11,8 +11,8 @@ import numpy as np
 
 from tfkernels.comparison.render import charts, number_format
 from tfkernels.comparison.render.charts import BARS, CIRCLES, CROSSES, LINE, RED, SIDES, VIOLET, Drawing, HeatMap
-from tfkernels.comparison.render.facts import facts, kinds
 from tfkernels.comparison.render.number_format import line
+from tfkernels.comparison.render.part_details import facts, kinds
 from tfkernels.comparison.result import Findings, Part, Sample
 from tfkernels.comparison.tolerances import EXACT
 

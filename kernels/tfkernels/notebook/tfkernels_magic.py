@@ -12,10 +12,10 @@ from IPython import get_ipython
 from IPython.core.magic_arguments import argument, magic_arguments
 
 from tfkernels import env_vars, log
-from tfkernels.client import discovery, kernelspecs, registry
+from tfkernels.client import discovery, kernels_by_name, kernelspecs
 from tfkernels.errors import TFKernelsError, UnknownKernel, UsageError
 from tfkernels.kernel_side import parent_watch
-from tfkernels.notebook.arguments import parse
+from tfkernels.notebook.magic_arguments import parse
 
 if TYPE_CHECKING:
     from tfkernels.client.kernel import Kernel
@@ -46,11 +46,11 @@ def manage(line: str) -> None:
     elif action == "settings":
         print(settings())
     else:
-        every = [kernel for kernel in registry.running() if kernel.owned or action != "restart"]
-        for kernel in [registry.get(name) for name in names] or every:
+        every = [kernel for kernel in kernels_by_name.running() if kernel.owned or action != "restart"]
+        for kernel in [kernels_by_name.get(name) for name in names] or every:
             if action in _METHODS:
                 getattr(kernel, _METHODS[action])()
-        print(table({*names} or {*kernelspecs.find(), *(kernel.name for kernel in registry.running())}))
+        print(table({*names} or {*kernelspecs.find(), *(kernel.name for kernel in kernels_by_name.running())}))
 
 
 def _attach(kernels: list[str], alias: str | None) -> None:
@@ -60,7 +60,7 @@ def _attach(kernels: list[str], alias: str | None) -> None:
     if alias is not None and len(kernels) > 1:
         raise UsageError("--as NAME is for one kernel. Attach the others in lines of their own.")
     shell = get_ipython()
-    if alias is not None and alias not in registry.known and alias in shell.magics_manager.magics["cell"]:
+    if alias is not None and alias not in kernels_by_name.known and alias in shell.magics_manager.magics["cell"]:
         raise UsageError(f"There is a magic %%{alias} already. Choose another name: --as NAME")
     from tfkernels.client.attach import attach
 
@@ -93,7 +93,7 @@ def table(names: set[str]) -> str:
     ours = kernelspecs.find()
     rows = [("kernel", "TensorFlow", "state", "process", "memory", "cell", "since")]
     for name in sorted(names):
-        kernel = registry.known.get(name)
+        kernel = kernels_by_name.known.get(name)
         title = kernel.title if kernel is not None else ""
         release = ours[name].spec["metadata"]["tfkernels"]["tensorflow"] if name in ours else title
         rows.append((name, release, *_columns(kernel)))
@@ -139,7 +139,7 @@ def start_early() -> None:
         return
     for name in os.environ.get("TFKERNELS_START", "").replace(",", " ").split():
         try:
-            registry.get(name).begin()
+            kernels_by_name.get(name).begin()
         except UnknownKernel as error:
             print(f"TFKERNELS_START: {error}", file=sys.stderr)
         except TFKernelsError as error:  # the first cell that uses it raises the same

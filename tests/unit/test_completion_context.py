@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tfkernels.notebook.cell_parser import Code, Word, find
+from tfkernels.notebook.completion_context import Code, Word, find
 
 KERNELS = {"tf1", "tf2.11"}
 

@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 
 import tfkernels
-from tfkernels.client import registry
+from tfkernels.client import kernels_by_name
 from tfkernels.client.kernel import Kernel
 from tfkernels.errors import ExchangeError, UnknownKernel
-from tfkernels.notebook import manage
+from tfkernels.notebook import tfkernels_magic
 
 
 @pytest.fixture(autouse=True)
 def _empty(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Threads change often, and no kernel is known."""
-    monkeypatch.setattr(registry, "known", {})
+    monkeypatch.setattr(kernels_by_name, "known", {})
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
@@ -29,7 +29,7 @@ def _empty(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def test_eight_threads_get_one_kernel_object() -> None:
     for _ in range(20):
-        registry.known.clear()
+        kernels_by_name.known.clear()
         together = threading.Barrier(8)
         got: list[Kernel] = []
 
@@ -62,13 +62,13 @@ def test_an_input_that_cannot_be_passed_starts_no_kernel() -> None:
 def test_an_unknown_name_leaves_nothing_in_the_registry() -> None:
     with pytest.raises(UnknownKernel, match="no kernel 'nonsense'"):
         tfkernels.kernel("nonsense")
-    assert not registry.known
-    assert not registry.running()
+    assert not kernels_by_name.known
+    assert not kernels_by_name.running()
 
 
 def test_the_table_of_a_kernel_that_has_not_answered_yet() -> None:
     attached: Any = SimpleNamespace(title="lab", started=True, state="starting", current=None, waiting=[], pid=None)
-    registry.known["other"] = attached
-    assert manage.table({"other"}).splitlines()[1].split() == ["other", "lab", "starting"], (
+    kernels_by_name.known["other"] = attached
+    assert tfkernels_magic.table({"other"}).splitlines()[1].split() == ["other", "lab", "starting"], (
         "and no memory of this process"
     )

@@ -17,7 +17,7 @@ import weakref
 
 from tfkernels.errors import UsageError
 from tfkernels.transfer import decoder
-from tfkernels.transfer.dtypes import Array
+from tfkernels.transfer.dtype_encoding import Array
 from tfkernels.transfer.encoder import Descriptor, ValueMessage, check
 from tfkernels.transfer.shared_memory import limits, reader, writer
 from tfkernels.transfer.shared_memory.segment import (

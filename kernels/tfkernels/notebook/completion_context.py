@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Callable, NamedTuple
 
-from tfkernels.notebook.arguments import elsewhere, split
+from tfkernels.notebook.magic_arguments import elsewhere, split
 
 
 class Code(NamedTuple):
