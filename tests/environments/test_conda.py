@@ -240,6 +240,8 @@ def test_what_conda_itself_cannot_be_told_is_refused(server: Server, place: Path
     own.chmod(0o755)
     with pytest.raises(BuildFailed, match=r"cannot limit.*numpy<2.*--conda-exe"):
         install.install(order(server.url, conda=str(own), extras=("-c numpy<2",)))
+    with pytest.raises(BuildFailed, match="more than a name and versions"):
+        install.install(order(server.url, extras=(f"numpy==1.0 --hash=sha256:{'0' * 64}",)))
     assert nothing_is_there(place)
 
 

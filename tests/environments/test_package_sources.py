@@ -82,6 +82,25 @@ def test_extras_are_locked_with_hashes_and_checked(index: package_index.Index, i
     assert list((place / "home" / "environments").glob("*")) == []
 
 
+def test_hashes_of_requirement_files_are_checked(index: package_index.Index, install: Install, place: Path) -> None:
+    file, extra = place / "requirements.txt", package_index.wheel(index.folder, "extra", "2.0", {"extra.py": ""})
+    file.write_text(f"extra==2.0 --hash=sha256:{'0' * 64}")
+    code, words = install("--requirements", str(file), "--index", index.url)
+    assert code == 1
+    assert "Cannot add 'extra==2.0': the package index has other files of extra==2.0" in words
+    assert nothing_is_there(place)
+
+    mine = package_index.digest(extra)
+    file.write_text(f"extra==2.0 --hash=sha256:{'0' * 64} \\\n  --hash=sha256:{mine}")
+    code, words = install("--requirements", str(file), "--index", index.url)
+    assert code == 0, words
+    (record,) = built(place)
+    assert f"extra==2.0 \\\n    --hash=sha256:{mine}\n" in (record.parent / "requirements.txt").read_text()
+    code, words = install("--index", index.url)
+    assert code == 0, words
+    assert built(place) == [record], "the kernel keeps them"
+
+
 def test_a_second_tensorflow_is_never_installed(index: package_index.Index, install: Install, place: Path) -> None:
     code, words = install("--with", "tensorflow-cpu", "--index", index.url)
     assert code == 0, f"the index has none of that name, and needs none: {words}"
@@ -101,7 +120,8 @@ def test_no_setup_code_is_run(index: package_index.Index, install: Install, plac
     package_index.source(index.folder, "extra", "2.0", setup)
     code, words = install("--with", "extra", "--index", index.url)
     assert code == 1
-    assert "does not build from source" in words
+    assert "a package has no wheel for this Python and platform" in words
+    assert "Ask for a version that has one, or name a folder with such a wheel: --find-links." in words
     assert not mark.exists()
     assert nothing_is_there(place)
 
@@ -109,6 +129,12 @@ def test_no_setup_code_is_run(index: package_index.Index, install: Install, plac
     code, words = install("--with", "extra", "--index", index.url)
     assert code == 0, words
     assert "extra==1.0" in (built(place)[0].parent / "requirements.txt").read_text(), "the newest that has a wheel"
+    shutil.rmtree(place / "home")
+    (wheels := place / "built").mkdir()
+    package_index.wheel(wheels, "extra", "2.0", {"extra.py": ""})
+    code, words = install("--with", "extra", "--index", index.url, "--find-links", str(wheels))
+    assert code == 0, words
+    assert "extra==2.0" in (built(place)[0].parent / "requirements.txt").read_text()
     assert not mark.exists()
 
 
@@ -118,6 +144,12 @@ def test_an_index_without_a_package_is_no_conflict(index: package_index.Index, i
     code, words = install("--with", "extra", "--index", index.url)
     assert code == 1
     assert "there is no version of part3==1.0" in " ".join(words.split())
+    assert "The package index has no such package or version. Check its name, --index" in words
+    assert "Cannot add" not in words
+    package_index.wheel(index.folder, "part3", "1.0", {"part3.py": "number = 3"})
+    code, words = install("--with", "extar", "--index", index.url)
+    assert code == 1
+    assert "The package index has no such package or version" in words
     assert "Cannot add" not in words
     assert nothing_is_there(place)
 

@@ -70,6 +70,17 @@ def test_another_tensorflow_is_another_kernel(tmp_path: Path, line: str) -> None
     locked(tmp_path, "2.11.1", "3.10", f"{line} ; python_version < '3'")
 
 
+@pytest.mark.parametrize(
+    ("line", "command"), [("tensorflow==1.15", "install 1.15.0"), ("tensorflow==1.15.99", "releases")]
+)
+def test_the_advised_release_is_the_required_one(tmp_path: Path, line: str, command: str) -> None:
+    with pytest.raises(BadRequirement) as refused:
+        locked(tmp_path, "1.15", "3.7", line)
+    assert str(refused.value).endswith(f"tfkernels {command}")
+    if command != "releases":
+        resolve.check([line], {"tensorflow": releases.find(command.split()[1]).version}, "1.15.0", "3.7")
+
+
 @pytest.mark.parametrize("line", ["tf-nightly", "tensorflow @ https://127.0.0.1/tensorflow-2.11.1-py3-none-any.whl"])
 def test_tensorflows_without_a_version_are_refused(tmp_path: Path, line: str) -> None:
     with pytest.raises(BadRequirement, match=r"already has TensorFlow 2\.11\.1.*tfkernels releases"):

@@ -9,6 +9,9 @@ import pytest
 from tfprovisioner.environments import requirements, resolve
 from tfprovisioner.errors import BadRequirement
 
+ONE, TWO = "1" * 64, "2" * 64
+"""SHA-256 of two files."""
+
 
 def test_pinned_packages_keep_their_version() -> None:
     pins = {"numpy": "1.18.5", "h5py": "2.10.0"}
@@ -37,7 +40,7 @@ def test_redundant_tensorflow_requirements_are_noted() -> None:
 def test_requirement_files(tmp_path: Path) -> None:
     file = tmp_path / "requirements.txt"
     file.write_text(
-        "# comment\n\npandas  # another\nmatplotlib<3.5 \\\n    --hash=sha256:0123 \\\n    --hash=sha256:4567\n"
+        f"# comment\n\npandas  # another\nmatplotlib<3.5 \\\n    --hash=sha256:{ONE} \\\n    --hash sha256:{TWO}\n"
         "-r more/more.txt\nname @ https://example.org/name-1.0-py3-none-any.whl\n"
     )
     (tmp_path / "more").mkdir()
@@ -45,18 +48,53 @@ def test_requirement_files(tmp_path: Path) -> None:
     (tmp_path / "more" / "pins.txt").write_text("numpy<1.19\n")
     lines = requirements.read(file)
     name = "name @ https://example.org/name-1.0-py3-none-any.whl"
-    assert lines == ("pandas", "matplotlib<3.5", "tqdm", "-c numpy<1.19", name)
-    assert requirements.divided(lines) == (["pandas", "matplotlib<3.5", "tqdm", name], ["numpy<1.19"])
-    for line in ("--index-url https://me:secret@example.org/simple", "-e ."):
-        file.write_text(line)
-        with pytest.raises(BadRequirement, match="not taken from requirement files") as refused:
-            requirements.read(file)
-        assert "secret" not in str(refused.value)
-    file.write_text("-r requirements.txt")
-    with pytest.raises(BadRequirement, match="includes itself"):
+    hashed = f"matplotlib<3.5 --hash=sha256:{ONE} --hash=sha256:{TWO}"
+    assert lines == ("pandas", hashed, "tqdm", "-c numpy<1.19", name)
+    assert requirements.divided(lines) == (["pandas", hashed, "tqdm", name], ["numpy<1.19"])
+    assert requirements.hashes_of(hashed) == [ONE, TWO]
+    assert requirements.name_of(hashed) == "matplotlib"
+    assert list(map(requirements.checked, lines)) == list(lines), "as the command of the kernel says it"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+def test_requirement_files_with_byte_order_marks(tmp_path: Path, encoding: str) -> None:
+    file = tmp_path / "requirements.txt"
+    file.write_text("\ufeffpandas\ntqdm\n" if encoding == "utf-16-le" else "pandas\ntqdm\n", encoding=encoding)
+    assert requirements.read(file) == ("pandas", "tqdm")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("--index-url https://me:secret@example.org/simple", "has '--index-url'.* Delete it"),
+        ("-e .", "has '-e'.*only packages"),
+        ("six --global-option=secret", "has '--global-option'"),
+        (f"six --hash=sha512:{'0' * 128}", "'six' has a hash that is not"),
+        ("-r requirements.txt", "'-r requirements.txt' in .* cannot be used: maximum recursion depth"),
+        ("-r none.txt", r"cannot be read: .*No such file.*none\.txt"),
+        ("dependencies:\n  - numpy", "'- numpy' is no requirement"),
+        ("numpy=1.19=py37_0", "'numpy=1.19=py37_0' is no requirement"),
+    ],
+)
+def test_unusable_requirement_files_say_why(tmp_path: Path, content: str, told: str) -> None:
+    file = tmp_path / "requirements.txt"
+    file.write_text(content)
+    with pytest.raises(BadRequirement, match=told) as refused:
         requirements.read(file)
-    with pytest.raises(BadRequirement, match="cannot be read"):
-        requirements.read(tmp_path / "none.txt")
+    assert "secret" not in str(refused.value)
+
+
+def test_condas_environment_files_are_refused_by_name(tmp_path: Path) -> None:
+    file = tmp_path / "environment.yml"
+    file.write_text("numpy\n")
+    with pytest.raises(BadRequirement, match=r"environment\.yml is not a requirement file.* --with"):
+        requirements.read(file)
+
+
+def test_one_with_may_name_several_packages() -> None:
+    assert requirements.split("pandas<2,>=1, tqdm,x[a,b]") == ["pandas<2,>=1", "tqdm", "x[a,b]"]
+    for line in ("pandas", "pandas>1,<2", "x[a,b]", "x @ https://example.org/x-1,2.whl", "two words"):
+        assert requirements.split(line) == [line]
 
 
 def test_newer_requirements_replace_older_ones() -> None:

@@ -31,7 +31,9 @@ def install(
     rebuild: Annotated[
         bool, Option("--rebuild", help="Build the environment again, even if it works. Running kernels continue.")
     ] = False,
-    extras: Annotated[list[str] | None, Option("--with", help="Add a package ('matplotlib<3.5'); repeatable.")] = None,
+    extras: Annotated[
+        list[str] | None, Option("--with", help="Add packages ('matplotlib<3.5,tqdm'); repeatable.")
+    ] = None,
     requirements: Annotated[
         list[Path] | None, Option(help="Add the packages of a file, as pip reads it; repeatable.")
     ] = None,
@@ -90,7 +92,8 @@ def install(
         raise BadParameter("--name needs exactly one release")
     with answering():
         uv.set_sources(index, find_links or (), offline)
-        wanted = (*(line for path in requirements or () for line in files.read(path)), *(extras or ()))
+        listed = [line for path in requirements or () for line in files.read(path)]
+        wanted = (*listed, *(line for text in extras or () for line in files.split(text)))
     first = InstallRequest(
         named[0], name, user, rebuild, backend and backend.value, wanted, without=tuple(without or ()),
         python=lasting(python), channels=tuple(channels or ()), conda=lasting(conda_exe),
@@ -119,14 +122,15 @@ def install(
 
 def _print_installed(done: "Installed") -> None:
     from tfprovisioner.catalogue import releases
+    from tfprovisioner.environments.requirements import without_hashes
 
     state = "installed" if done.built else "registered, environment reused" if done.registered else "already there"
     made = done.environment
     facts = f"TensorFlow {made.recipe.tensorflow}, Python {made.python_version}, {megabytes(made.size)}"
     lines = [f"{state}. {facts}. Kernel: {done.kernelspec}"]
     if done.extras:
-        kept = f" (kept: {', '.join(done.kept)}; --without removes a package)" if done.kept else ""
-        lines.append(f"with {', '.join(done.extras)}{kept}")
+        extras, older = (", ".join(map(without_hashes, lines)) for lines in (done.extras, done.kept))
+        lines.append(f"with {extras}" + (f" (kept: {older}; --without removes a package)" if older else ""))
     if done.choices:
         lines.append(f"as in the last install: {' '.join(done.choices)}")
     for line in lines:

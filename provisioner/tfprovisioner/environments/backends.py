@@ -9,7 +9,7 @@ from tfprovisioner.conda import channels, solve
 from tfprovisioner.conda.channels import PackageRequest
 from tfprovisioner.environments import resolve
 from tfprovisioner.environments.request import InstallRequest
-from tfprovisioner.environments.requirements import divided, holding
+from tfprovisioner.environments.requirements import divided, holding, without_hashes
 from tfprovisioner.errors import BuildFailed, PackageNotInChannels
 from tfprovisioner.gpu import cuda
 from tfprovisioner.progress import Reporter
@@ -84,7 +84,7 @@ def _specs(lines: Iterable[str], python: str) -> tuple[str, ...]:
     """Pip's requirements in conda's words, without those for other Pythons. Raises ``BuildFailed``."""
     specs = []
     for line, _, requirement in holding(lines, python):
-        if requirement.url or requirement.extras:
+        if requirement.url or requirement.extras or line != without_hashes(line):
             raise BuildFailed(f"{line!r} is more than a name and versions, which is all that conda understands.")
         specs.append(f"{requirement.name}{requirement.specifier}".lower())
     return tuple(specs)
@@ -95,7 +95,9 @@ def _install_wheels(request: InstallRequest, interpreter: Interpreter, folder: P
     uv.check_settings()
     release, python, lock = request.catalogue_entry, folder / "bin" / "python", folder / LOCK
     if request.extras:
-        report.step(f"resolving {', '.join(sorted(request.extras))} together with what was verified")
+        report.step(
+            f"resolving {', '.join(map(without_hashes, sorted(request.extras)))} together with what was verified"
+        )
     lock.write_text(resolve.lock(request, interpreter, python, folder, report), encoding="utf-8")
     report.step(f"installing TensorFlow {release.version}")
     arguments = ["pip", "install", "--python", str(python), "--require-hashes", *resolve.only_wheels(release)]

@@ -3,73 +3,114 @@
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from tfprovisioner.catalogue import locks
 from tfprovisioner.errors import BadRequirement
+from tfprovisioner.system.redact import redacted
 
 LIMIT = "-c "
 """Begins a requirement that installs nothing: it limits the versions of a package that another one brings."""
 
-_INCLUDE = re.compile(r"(-r|-c|--requirement|--constraint)[ =]?\s*(.+)")
+_HASH = " --hash="
+_HASHED = re.compile(rf"({_HASH}sha256:[0-9a-f]{{64}})*")
+_BETWEEN_PACKAGES = re.compile(r",(?![^\[]*\])(?=\s*[A-Za-z0-9])")
 
 
 def checked(line: str) -> str:
-    """A requirement, or ``-c`` and one that only limits versions. Raises ``BadRequirement``."""
+    """A requirement, perhaps with hashes; after ``-c`` one that only limits versions. Raises ``BadRequirement``."""
+    plain = without_hashes(line)
+    if not _HASHED.fullmatch(line.removeprefix(plain)):
+        raise BadRequirement(f"{plain!r} has a hash that is not of the form {_HASH[1:]}sha256:… Correct or delete it.")
     try:
-        Requirement(line.removeprefix(LIMIT))
+        Requirement(plain.removeprefix(LIMIT))
     except InvalidRequirement as error:
         raise BadRequirement(
-            f"{line!r} is no requirement that can be resolved together with TensorFlow's. Write a package's name and, "
-            f"if you like, versions: 'pandas', 'matplotlib<3.5', 'name @ https://…/name.whl'. To build from a folder "
-            f"or from version control, use a cell in the kernel: !pip install …"
+            f"{redacted(plain)!r} is no requirement that can be resolved together with TensorFlow's. Write a package's "
+            f"name and, if you like, versions: 'pandas', 'matplotlib<3.5', 'name @ https://…/name.whl'. To build from "
+            f"a folder or from version control, use a cell in the kernel: !pip install …"
         ) from error
     return line
+
+
+def split(text: str) -> list[str]:
+    """The requirements in one ``--with``: ``pandas<2,>1,tqdm`` has two."""
+    try:
+        Requirement(without_hashes(text))
+    except InvalidRequirement:
+        return [part.strip() for part in _BETWEEN_PACKAGES.split(text)]
+    return [text]
+
+
+def without_hashes(line: str) -> str:
+    """A requirement without the hashes that files of requirements may have."""
+    return line.partition(_HASH)[0]
+
+
+def hashes_of(line: str) -> list[str]:
+    """The SHA-256 of the files that a requirement allows; none if it allows all."""
+    return [part.strip().removeprefix("sha256:") for part in line.split(_HASH)[1:]]
 
 
 def holding(lines: Iterable[str], python: str) -> Iterator[tuple[str, str, Requirement]]:
     """Requirements whose markers hold for a CPython (``3.7.16``, ``3.7``) on this machine, each after its package."""
     for line in lines:
-        requirement = Requirement(line)
+        requirement = Requirement(without_hashes(line))
         if requirement.marker is None or requirement.marker.evaluate(locks.machine(python)):
             yield line, canonicalize_name(requirement.name), requirement
 
 
 def name_of(requirement: str) -> str:
     """The normalized name of the package."""
-    return canonicalize_name(Requirement(requirement).name)
+    return canonicalize_name(Requirement(without_hashes(requirement)).name)
 
 
 def read(path: Path) -> tuple[str, ...]:
-    """The requirements in a file and in those that it includes, without comments and hashes: the lock has new ones.
+    """The requirements in a file and in those that it includes, as pip reads them.
 
     Lines of a file of constraints begin with ``-c``. Raises ``BadRequirement``.
     """
-    return tuple(dict.fromkeys(_read(path, "", ())))
+    # Only for this: it takes as long as the start of a command
+    from pip_requirements_parser import InstallationError, RequirementsFile
 
-
-def _read(path: Path, prefix: str, within: tuple[Path, ...]) -> Iterator[str]:
-    if path in within:
-        raise BadRequirement(f"{path} includes itself.")
+    if path.suffix in (".yml", ".yaml", ".toml"):
+        raise BadRequirement(f"{path} is not a requirement file as pip reads it. Name its packages with --with.")
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadRequirement(f"The requirements in {path} cannot be read: {error}.") from error
-    for raw in re.sub(r"\\\r?\n", " ", text).splitlines():
-        line = re.sub(r"\s--hash[ =]\S+", "", re.sub(r"(^|\s)#.*", "", raw)).strip()
-        included = _INCLUDE.fullmatch(line)
-        if included:
-            limits = LIMIT if included[1] in ("-c", "--constraint") else prefix
-            yield from _read(path.parent / included[2].strip(), limits, (*within, path))
-        elif line.startswith("-"):
+        found = RequirementsFile.from_file(str(path), include_nested=True)
+    except (InstallationError, OSError, UnicodeDecodeError) as error:
+        cause = error.__context__ or error
+        raise BadRequirement(f"The requirements in {path} cannot be read: {cause}. Correct --requirements.") from error
+    for option in found.options:
+        if not option.options:  # a word after a dash
+            checked(option.line)
+        elif not option.options.keys() & {"requirements", "constraints"}:
+            _refuse(option.filename, option.line)
+    for bad in found.invalid_lines:
+        if bad.line.startswith("-"):
             raise BadRequirement(
-                f"{path} has {line.split()[0]!r}, which is not taken from requirement files, so that no password gets "
-                f"into a record. Delete that line, and choose an index with --index or UV_DEFAULT_INDEX."
+                f"The line {redacted(bad.line)!r} in {bad.filename} cannot be used: {bad.error_message}. Correct it."
             )
-        elif line:
-            yield prefix + checked(line)
+        checked(bad.line)
+    lines = []
+    for one in found.requirements:
+        text, *options = one.line.split(" --")
+        others = [f"--{option}" for option in options if not option.startswith("hash")]
+        if one.is_editable or others:
+            _refuse(one.filename, (others or [one.line])[0])
+        prefix = LIMIT if one.is_constraint else ""
+        lines.append(checked("".join([prefix, text.strip(), *(f"{_HASH}{digest}" for digest in one.hash_options)])))
+    return tuple(dict.fromkeys(lines))
+
+
+def _refuse(path: str, line: str) -> NoReturn:
+    option = re.split(r"[\s=]", line)[0]  # what is behind it may be a password
+    raise BadRequirement(
+        f"{path} has {option!r}, and only packages are taken from requirement files. Delete it. Choose an index with "
+        f"--index or UV_DEFAULT_INDEX. To build from a folder, use a cell in the kernel: !pip install …"
+    )
 
 
 def divided(lines: Iterable[str]) -> tuple[list[str], list[str]]:

@@ -12,11 +12,11 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from tfprovisioner.catalogue import locks, pins
+from tfprovisioner.catalogue import locks, pins, releases
 from tfprovisioner.catalogue.releases import Release
 from tfprovisioner.environments.installed import PARTS, TENSORFLOWS
 from tfprovisioner.environments.request import InstallRequest
-from tfprovisioner.environments.requirements import divided, holding, name_of
+from tfprovisioner.environments.requirements import LIMIT, divided, hashes_of, holding, name_of, without_hashes
 from tfprovisioner.errors import BadRequirement
 from tfprovisioner.gpu import cuda
 from tfprovisioner.progress import Reporter
@@ -35,7 +35,7 @@ def lock(request: InstallRequest, interpreter: Interpreter, python: Path, folder
     release, verified, version = request.catalogue_entry, request.verified_lock, interpreter.version
     if verified is not None and not request.extras:
         return verified
-    asked, limits = divided(sorted(request.extras))
+    asked, limits = (list(map(without_hashes, lines)) for lines in divided(sorted(request.extras)))
     options = ["--python", str(python), *only_wheels(release)]
     if verified is None:
         requirements, constraints = list(release.requirements), list(release.constraints)
@@ -59,20 +59,46 @@ def lock(request: InstallRequest, interpreter: Interpreter, python: Path, folder
             text = resolve([*requirements, *asked], [*constraints, *limits], overrides, options, folder, report.uv_says)
     except UvFailed as error:
         words = " ".join(error.output.split())  # uv breaks its lines where it likes
-        # It is no conflict if an index could not be asked, or lacks a package or a version altogether.
-        other = r"could not be queried|network .*disabled|was not found in the|no version of (?!tensorflow)\S+=="
-        if not asked or "No solution found" not in words or re.search(other, words):
-            raise
+        if not asked or "No solution found" not in words or re.search(f"{uv.UNREACHABLE}|{uv.NOT_IN_INDEX}", words):
+            raise  # no conflict
+        cause = _cause(words, constraints)
         raise BadRequirement(
-            f"Cannot add {' and '.join(map(repr, asked))} to TensorFlow {release.version}: the packages that "
-            f"TensorFlow was verified with win, and no wheels go with them (tfkernels does not build from source). Ask "
-            f"for other versions, or choose another release: tfkernels releases. In the kernel, !pip install overrides "
-            f"a package, and doctor reports that. uv reported:\n{error.output.strip()}"
+            f"Cannot add {' and '.join(map(repr, asked))} to TensorFlow {release.version}: {cause} uv reported:\n"
+            f"{error.output.strip()}"
         ) from error
     for note in redundant(asked, versions, version):
         report.note(note)
     pins_found, hashes = locks.split(text)
+    _limit_hashes(hashes, request.extras, version)
     return locks.joined((pin for pin in pins_found if pin.partition(" @ ")[0] not in siblings), hashes)
+
+
+def _cause(words: str, constraints: Iterable[str]) -> str:
+    """The cause of a failed resolution, and what helps; ``words`` are uv's."""
+    if any(re.search(rf"\b{re.escape(name)}[=<>!~]", words) for name in map(name_of, constraints)):
+        return (
+            "the packages that TensorFlow was verified with win. Ask for other versions, or choose another release: "
+            "tfkernels releases. In the kernel, !pip install overrides a package, and doctor reports that."
+        )
+    if re.search(uv.NO_WHEEL, words):
+        return (
+            "a package has no wheel for this Python and platform, and tfkernels does not build from source. Ask for a "
+            "version that has one, or name a folder with such a wheel: --find-links."
+        )
+    return "no versions go together. Ask for other versions."
+
+
+def _limit_hashes(hashes: dict[str, list[str]], extras: Iterable[str], python: str) -> None:
+    """Leaves in the hashes of a lock those that the user allows. Raises ``BadRequirement`` if there are none."""
+    for line, name, _ in holding((line.removeprefix(LIMIT) for line in extras), python):
+        allowed = hashes_of(line)
+        for pin in (pin for pin in hashes if allowed and name_of(pin) == name):
+            hashes[pin] = [digest for digest in hashes[pin] if digest in allowed]
+            if not hashes[pin]:
+                raise BadRequirement(
+                    f"Cannot add {without_hashes(line)!r}: the package index has other files of {pin} than those that "
+                    f"the hashes allow. Correct the hashes, or choose another index with --index."
+                )
 
 
 def resolve(
@@ -182,8 +208,10 @@ def check(extras: Iterable[str], versions: Mapping[str, str], release: str, pyth
         fits = name not in versions or requirement.specifier.contains(versions[name], prereleases=True)
         # A wheel by its address may be anything, and no release is a nightly one.
         if name in TENSORFLOWS and name in versions and (requirement.url or name == "tf-nightly" or not fits):
-            exact = re.fullmatch(r"===?([\d.]+(?:post\d+)?)", str(requirement.specifier))
-            command = f"tfkernels install {exact[1]}" if exact else "tfkernels releases"
+            known = {other.version for other in releases.releases()}
+            # A release has three numbers, where a requirement like ==1.15 may have two.
+            exact = f"{str(requirement.specifier).lstrip('=')}.0.0".split(".")[:3]
+            command = f"tfkernels install {'.'.join(exact)}" if ".".join(exact) in known else "tfkernels releases"
             raise BadRequirement(
                 f"Cannot add {line!r}: this environment already has TensorFlow {release}, and it can hold only one. "
                 f"Omit it (--without {requirement.name}, if the kernel was made with it), or make a kernel of the "

@@ -21,6 +21,11 @@ _DECIDED = (
     "UV_PRERELEASE",
 )  # fmt: skip
 
+UNREACHABLE = r"could not be queried|[Nn]etwork (connectivity )?(was|is) disabled"
+NOT_IN_INDEX = r"was not found in the|no version of (?!tensorflow)\S+==|no versions of [\w.-]+\s"
+NO_WHEEL = r"no usable wheels|no wheels with a matching|building from source is disabled|no compatible wheel"
+"""Patterns in uv's output, with single spaces: why it found no packages."""
+
 _HINTS = {
     # a pattern in uv's output: what helps; each has a test in which uv really says so
     r"No space left on device|os error 28|Disk quota exceeded": (
@@ -40,11 +45,14 @@ _HINTS = {
         "The index, or a proxy before it, wants another user or password. Check the URL in --index, UV_DEFAULT_INDEX "
         "or uv.toml, ~/.netrc and HTTPS_PROXY"
     ),
-    r"no usable wheels|building from source is disabled|no compatible wheel": (
-        "tfkernels does not build from source. Ask for a version that has a wheel for this Python and platform"
+    NO_WHEEL: (
+        "tfkernels does not build from source. Name a folder of wheels for this Python and platform with --find-links"
     ),
     r"dns error|error sending request|[Cc]onnection (refused|reset)|timed out|tcp connect error|Request failed": (
         "Check the network, or UV_DEFAULT_INDEX and HTTPS_PROXY if you use a mirror or a proxy"
+    ),
+    NOT_IN_INDEX: (
+        "The package index has no such package or version. Check its name, --index, UV_DEFAULT_INDEX and uv.toml"
     ),
 }
 
