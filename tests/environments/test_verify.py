@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -142,10 +143,48 @@ def test_edited_cache_files_are_import_checked(cached: Build, place: Path) -> No
     install.remove("tf1")
     code, said = cached()
     assert code == 1
-    assert "some files differ from the installed ones, so it is imported: tensorflow/__init__.py was changed" in said
+    assert "some files differ from what their wheels say, so it is imported: tensorflow/__init__.py" in said
     assert "does not work, so it was deleted" in said
     assert "ImportError: edited" in said
     assert built(place) == []
+
+
+def test_a_rebuild_replaces_edited_cache_files(cached: Build, place: Path) -> None:
+    assert cached()[0] == 0
+    (record,) = built(place)
+    edited(record.parent, "part1.py")
+    assert doctor.examine("tf1").warnings == (
+        "part1: part1.py was changed",
+        "uv's cache has the changed files of part1, too; --rebuild fetches the original ones",
+    )
+    assert cached("--name", "other")[0] == 0
+    assert len(doctor.examine("other").warnings) == 2, "the cache had the file before"
+    code, said = cached("--rebuild")
+    assert code == 0, said
+    assert doctor.examine("tf1").warnings == ()
+
+
+def test_wrong_file_lists_of_wheels_are_no_damage(
+    build: Build, result: Result, index: package_index.Index, place: Path
+) -> None:
+    """As in the wheel of tensorflow-cpu-estimator 1.15.1."""
+    files = {"listed.py": "", "listed-1.0.dist-info/RECORD": "listed.py,sha256=x,7\ngone.py,sha256=x,7\n"}
+    package_index.wheel(index.folder, "listed", "1.0", files)
+    code, said = build("--with", "listed")
+    assert code == 0, said
+    diagnosis = doctor.examine("tf1")
+    assert (diagnosis.problem, diagnosis.warnings) == (None, ())
+    edited(built(place)[0].parent, "listed.py")
+    assert doctor.examine("tf1").warnings[0] == "listed: listed.py was changed"
+
+
+def edited(folder: Path, name: str) -> None:
+    """Edits a file in place, an hour after it was unpacked."""
+    (module,) = folder.rglob(name)
+    later = module.stat().st_mtime + 3600
+    with module.open("a") as file:
+        file.write("# edited\n")
+    os.utime(module, (later, later))
 
 
 @pytest.mark.parametrize("content", [b"", b"no library", b"\x7fELF"])

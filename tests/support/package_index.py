@@ -57,10 +57,10 @@ def wheel(folder: Path, name: str, version: str, files: Mapping[str, str | bytes
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
-    whole: Mapping[str, str | bytes] = {**files, **described}
+    whole: Mapping[str, str | bytes] = {**described, **files}
     content = {path: raw.encode() if isinstance(raw, str) else raw for path, raw in whole.items()}
     record = [f"{path},sha256={_urlsafe(raw)},{len(raw)}" for path, raw in content.items()]
-    content[f"{info}/RECORD"] = "\n".join([*record, f"{info}/RECORD,,", ""]).encode()
+    content.setdefault(f"{info}/RECORD", "\n".join([*record, f"{info}/RECORD,,", ""]).encode())
     path = folder / f"{name}-{version}-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:
         for name_inside, raw in content.items():

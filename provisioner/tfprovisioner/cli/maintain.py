@@ -145,8 +145,6 @@ def _described(diagnosis: "Diagnosis") -> Iterator[str]:
         yield f"warning: {text}"
     if diagnosis.ok and any("instead of" in text or "is missing" in text for text in diagnosis.warnings):
         yield "it works, but differs from the tested environment; --rebuild restores that"
-    if any("that share it" in text for text in diagnosis.warnings):
-        yield "uv's cache has the changed files, too; empty it with: uv cache clean, then use --rebuild"
     for text in diagnosis.notes:
         yield f"note: {text}"
     if diagnosis.remedy is not None:

@@ -8,14 +8,14 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from tfprovisioner.catalogue import releases
-from tfprovisioner.environments import bytecode, resolve, store, verify
+from tfprovisioner.environments import bytecode, drift, installed, resolve, store, verify
 from tfprovisioner.environments.backends import BACKENDS
 from tfprovisioner.environments.request import InstallRequest, Recipe
 from tfprovisioner.environments.store import Environment
 from tfprovisioner.errors import BrokenEnvironment, BuildFailed, NoWheels
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons.choose import Interpreter
-from tfprovisioner.system import locking
+from tfprovisioner.system import locking, uv
 
 _WAITING = "waiting for another tfkernels that builds the same environment"
 
@@ -59,6 +59,10 @@ def ensured(request: InstallRequest, report: Reporter) -> Iterator[tuple[Environ
         interpreter = interpreter or request.choose_interpreter()
         if interpreter.minor != recipe.python:
             raise BuildFailed("The environment was removed while this command began to use it. Run the command again.")
+        edited = drift.of(existing).shared if existing is not None else ()
+        if edited:  # else the new environment would have the same files
+            report.step(f"deleting edited files from uv's cache: {', '.join(edited)}")
+            uv.run(["cache", "clean", *edited], store.root(), report.uv_says)
         yield _build(request, recipe, interpreter, report), True
 
 
@@ -68,13 +72,15 @@ def _build(request: InstallRequest, recipe: Recipe, interpreter: Interpreter, re
             fetched = BACKENDS[recipe.backend](request, interpreter, folder, report)
             if not verify.import_check_mark(recipe).exists():
                 bytecode.take_over(folder, recipe)
+            differences = installed.differences(folder)
             environment = Environment(
                 folder=folder,
                 recipe=recipe,
-                python_version=verify.check(request, recipe, folder, fetched, report),
+                python_version=verify.check(request, recipe, folder, fetched, differences, report),
                 base_python=os.path.realpath(folder / "bin" / "python"),
                 built=datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
                 size=store.size(folder),
+                absent=tuple(file.path for file in differences if file.missing),
             )
             environment.save()
     except BrokenEnvironment as error:

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tfprovisioner.conda import solve
@@ -26,6 +26,8 @@ class Drift:
     changed: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     edited: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
+    """Packages whose edited files are in uv's cache, too, and so in each new environment."""
     deleted: tuple[str, ...] = ()
     """Packages whose files are missing: they cannot work."""
 
@@ -47,9 +49,18 @@ def of(environment: Environment) -> Drift:
     found = installed.installed(environment.folder)
     # No lock of wheels names the seeds of environments, and what conda installs beside them.
     own = (package for package in found.values() if package.name not in _SEEDS and package.installer != "conda")
-    damage = {name: package.damage() for name, package in found.items()}
+    differing = {package.name: package.differences() for package in found.values() if package.installer != "conda"}
+    edited = {name: [file for file in files if file.changed] for name, files in differing.items()}
+    deleted = {
+        name: [f"{file.path} is missing" for file in files if file.missing and file.path not in environment.absent]
+        for name, files in differing.items()
+    }
     now = {name: package.version for name, package in found.items()}
-    return _between(locked, now, _asked_for(package for package in own if package.name not in locked), damage)
+    return replace(
+        _between(locked, now, _asked_for(package for package in own if package.name not in locked), deleted),
+        edited=_files({name: [f"{file.path} was changed" for file in files] for name, files in edited.items()}),
+        shared=tuple(name for name, files in edited.items() if any(file.shared for file in files)),
+    )
 
 
 def _of_conda(folder: Path) -> Drift:
@@ -96,21 +107,19 @@ def _asked_for(extra: Iterable[Package]) -> tuple[str, ...]:
 
 
 def _between(
-    before: Mapping[str, str], now: Mapping[str, str], added: tuple[str, ...], damage: Mapping[str, list[str]]
+    before: Mapping[str, str], now: Mapping[str, str], added: tuple[str, ...], deleted: Mapping[str, list[str]]
 ) -> Drift:
-    """By versions before and now, and what is wrong with the files of each package."""
+    """By versions before and now, and what is missing of each package."""
     both = [name for name in before if name in now]
     return Drift(
         added=added,
         changed=tuple(f"{name} is {now[name]} instead of {before[name]}" for name in both if now[name] != before[name]),
         missing=tuple(f"{name} is missing" for name in before if name not in now),
-        edited=_files(damage, "was changed"),
-        deleted=_files(damage, "is missing"),
+        deleted=_files(deleted),
     )
 
 
-def _files(damage: Mapping[str, list[str]], kind: str) -> tuple[str, ...]:
-    """The packages with damage of one kind, each with some of the files."""
-    found = {name: [file for file in files if kind in file] for name, files in damage.items()}
+def _files(found: Mapping[str, list[str]]) -> tuple[str, ...]:
+    """A sentence for each package with some of its files."""
     more = {name: f", and {len(files) - _SHOWN} more files" if files[_SHOWN:] else "" for name, files in found.items()}
     return tuple(f"{name}: {', '.join(files[:_SHOWN])}{more[name]}" for name, files in found.items() if files)

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import os
 import re
+import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,22 @@ TENSORFLOWS = (
 
 PARTS = frozenset({"tensorflow-intel", "tensorflow-macos", "tensorflow-cpu-aws", "tensorflow-base"})
 """Distributions that another one of TensorFlow asks for on some machines, and has its content in."""
+
+
+_UNPACKING = 60.0
+"""Seconds in which uv unpacks a wheel into its cache, at most; whoever edits the files does so later."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A file that is not as its wheel describes it: changed or deleted, or the wheel's description is wrong."""
+
+    path: str
+    missing: bool = False
+    changed: bool = False
+    """Whether it was changed for certain: it is younger than the package."""
+    shared: bool = False
+    """A hard link into uv's cache: all environments with the package from there have the same file."""
 
 
 @dataclass(frozen=True)
@@ -40,22 +57,21 @@ class Package:
         """Whether a user named it; others came because a package needs them."""
         return (self.record / "REQUESTED").exists()
 
-    def damage(self) -> list[str]:
-        """The files that are missing or have another size than at installation, without bytecode."""
+    def differences(self) -> list[Difference]:
+        """The files that are missing or have another size than in the wheel's list, without bytecode."""
         site = self.record.parent
+        newest = min(_modified(self.record / "RECORD"), _modified(self.record / "WHEEL") + _UNPACKING)
         found = []
         for row in csv.reader(_text(self.record / "RECORD").splitlines()):
             if len(row) < 3 or not row[2].isdigit() or row[0].endswith(".pyc"):
                 continue  # installation itself wrote the files without a size
-            path = os.path.join(site, row[0])
             try:
-                file = os.stat(path)
-                if file.st_size != int(row[2]):
-                    # A hard link into uv's cache: all environments with the package from there have the change.
-                    shared = " in all environments that share it" if file.st_nlink > 1 else ""
-                    found.append(f"{row[0]} was changed{shared}")
-            except OSError:
-                found.append(f"{row[0]} is missing")
+                file = os.stat(os.path.join(site, row[0]))
+            except (FileNotFoundError, NotADirectoryError):
+                found.append(Difference(row[0], missing=True))
+                continue
+            if stat.S_ISREG(file.st_mode) and file.st_size != int(row[2]):
+                found.append(Difference(row[0], changed=file.st_mtime > newest, shared=file.st_nlink > 1))
         return found
 
 
@@ -84,9 +100,9 @@ def found_in(sites: Iterable[Path]) -> dict[str, Package]:
     return packages
 
 
-def damage(folder: Path) -> list[str]:
-    """The files of an environment that are missing or changed."""
-    return [file for package in installed(folder).values() for file in package.damage()]
+def differences(folder: Path) -> list[Difference]:
+    """The files of an environment that are not as their wheels describe them."""
+    return [file for package in installed(folder).values() for file in package.differences()]
 
 
 def tensorflow_of(packages: Mapping[str, Package]) -> Package | None:
@@ -99,3 +115,10 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return float("inf")

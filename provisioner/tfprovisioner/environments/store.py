@@ -32,6 +32,8 @@ class Environment:
     """When, ISO 8601 in UTC."""
     size: int
     """Bytes on disk; files that are shared with uv's cache count too."""
+    absent: tuple[str, ...] = ()
+    """Files that wheels name and did not bring."""
 
     @property
     def python(self) -> Path:
@@ -75,7 +77,8 @@ def read(folder: Path) -> Environment | None:
     """
     try:
         content: dict[str, Any] = json.loads((folder / FOLDERS.record).read_text(encoding="utf-8"))
-        return Environment(folder=folder, recipe=Recipe.from_json(content.pop("recipe")), **content)
+        recipe, absent = Recipe.from_json(content.pop("recipe")), tuple(content.pop("absent", ()))
+        return Environment(folder=folder, recipe=recipe, absent=absent, **content)
     except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, KeyError):
         return None
 

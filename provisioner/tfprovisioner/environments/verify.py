@@ -7,7 +7,6 @@ libraries loaded. See docs/design/environments.md for what that can miss, and wh
 import contextlib
 import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,8 @@ from typing import Any
 from tfkernels import env_vars
 from tfprovisioner.catalogue import releases
 from tfprovisioner.conda.activation import activation
-from tfprovisioner.environments import installed
 from tfprovisioner.environments.backends import LOCK
+from tfprovisioner.environments.installed import Difference
 from tfprovisioner.environments.request import InstallRequest, Recipe
 from tfprovisioner.errors import BrokenEnvironment
 from tfprovisioner.progress import Reporter
@@ -73,24 +72,30 @@ class Findings:
     ipykernel: str
 
 
-def check(request: InstallRequest, recipe: Recipe, folder: Path, fetched: bool, report: Reporter) -> str:
+def check(
+    request: InstallRequest,
+    recipe: Recipe,
+    folder: Path,
+    fetched: bool,
+    differences: Sequence[Difference],
+    report: Reporter,
+) -> str:
     """The version of the Python of an environment that works. Raises ``BrokenEnvironment``.
 
-    ``fetched``: the index had to be asked for some of its files.
+    ``fetched``: the index had to be asked for some of its files. ``differences``: those unlike their wheels say.
     """
     python = folder / "bin" / "python"
     mark = import_check_mark(recipe)
     if not fetched and not request.rebuild and not mark.exists() and _is_verified(request, recipe, folder):
+        report.step("checking: its files, TensorFlow's libraries")
         # TensorFlow's library that loads all its others
-        for library in sorted(folder.glob("lib/python*/site-packages/tensorflow*/python/_pywrap_tensorflow*.so"))[:1]:
-            report.step("checking: its files, TensorFlow's libraries")
-            with ThreadPoolExecutor(1) as beside, contextlib.suppress(BrokenEnvironment):  # the import says more of it
-                comparing = beside.submit(installed.damage, folder)
-                version = load_library(python, library)
-                damage = comparing.result()
-                if not damage:
-                    return version
-                report.note(f"some files differ from the installed ones, so it is imported: {', '.join(damage[:3])}")
+        library = min(folder.glob("lib/python*/site-packages/tensorflow*/python/_pywrap_tensorflow*.so"), default=None)
+        if differences:
+            some = ", ".join(file.path for file in differences[:3])
+            report.note(f"some files differ from what their wheels say, so it is imported: {some}")
+        elif library is not None:
+            with contextlib.suppress(BrokenEnvironment):  # the import says more of it
+                return load_library(python, library)
     report.step("checking: importing TensorFlow, running an op")
     require_import_check(recipe)  # an interrupt does not say that it would have passed
     version = probe(python).python

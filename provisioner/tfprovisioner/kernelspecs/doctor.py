@@ -78,6 +78,9 @@ def examine(name: str) -> Diagnosis:
         problem = f"files of its environment were deleted: {'; '.join(changes.deleted)}"
         return Diagnosis(name, False, None, problem, rebuild)
     warnings = [*mixed, *changes.changed, *changes.missing, *changes.edited]
+    if changes.shared:
+        names = ", ".join(changes.shared)
+        warnings.append(f"uv's cache has the changed files of {names}, too; --rebuild fetches the original ones")
     notes = [f"{added} was added" for added in changes.added]
     upgraded = _upgraded(described, findings)
     (warnings if existing else notes).extend(upgraded)
