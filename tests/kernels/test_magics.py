@@ -120,7 +120,7 @@ BAD = [
     ("%%{there} -o nowhere\npass", "no 'nowhere' in kernel"),
     ("%%{there} -i x=print\npass", "x: objects of type"),
     ("%%{there} -o x=[print]\npass", r"x[0]: objects of type"),
-    ("%%{there} -i 1x\npass", "it is no name"),
+    ("%%{there} -i x y\npass", "Write -i x,y"),
     ("%%{there} --nonsense\npass", "nonsense"),
     ("%{there}", "needs an expression"),
     ("%%tf3\npass", "Did you mean"),
@@ -142,6 +142,15 @@ def test_bad_input_is_answered_in_one_paragraph(pair: tuple[Notebook, str]) -> N
         assert expected in shown, f"{cell}: {shown}"
         assert "Traceback" not in shown, cell
         assert len(shown.splitlines()) < 8, shown
+
+
+def test_a_failing_input_shows_no_stack_of_ours(pair: tuple[Notebook, str]) -> None:
+    here, there = pair
+    *_, failed = here.run("def f():\n    return 1 / 0", f"%%{there} -i x=f()\npass", allow_errors=True)
+    shown = plain("\n".join(failed[0].traceback))
+    assert "ZeroDivisionError: division by zero" in shown
+    assert "return 1 / 0" in shown
+    assert "magics.py" not in shown
 
 
 def test_a_failed_output_binds_nothing(pair: tuple[Notebook, str]) -> None:

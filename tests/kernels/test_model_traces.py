@@ -26,7 +26,7 @@ def graph_cell(there: Kernel) -> Iterator[Kernel]:
 @pytest.mark.parametrize("model", INPUTS)
 def test_layers_and_weights_have_equal_names(there: Kernel, model: str) -> None:
     code = f"model, x = models['{model}'], inputs['{model}']"
-    outputs = parse_names([["trace=tfkernels.trace(model, x)"], ["weights=tfkernels.weights(model)"]], "-o")
+    outputs = parse_names(["trace=tfkernels.trace(model, x)", "weights=tfkernels.weights(model)"], "-o")
     found = there.run(code, outputs=outputs)
     assert list(found["trace"]) == LAYERS[model]
     assert WEIGHTS[model].items() <= {name: array.shape for name, array in found["weights"].items()}.items()

@@ -33,6 +33,9 @@ CODE = [
     ("%%tf1 -i a -o b,loss=history.|", "tf1", "history.|"),
     ("%%in python3 -o a.|", "python3", "a.|"),
     ("%%each tf1 tf2.11 -o a.|", "tf1", "a.|"),
+    ("%%tf1 -i f=lambda a, b: im|", None, "lambda a, b: im|"),
+    ("%%tf1 -i s=f('-o b', im|", None, "f('-o b', im|"),
+    ("%%tf1 --input=im|", None, "im|"),
 ]
 
 WORDS = [
@@ -57,7 +60,7 @@ WORDS = [
 NOT_OURS = [
     "x.|", "%%t|", "%%tf1|", "%%tf3\nx.|", "%%bash\n%%tf1\nx.|", "%%bash\n%tf1 x.|", "%tf|1 x", "%time x.|",
     "x = 5 %tf1 .|", "x = '%%tf1'\nx.|", "# y = %tf1 x.|", "%%tf1 --timeout 1|", "%%timeit -n|", "", "|", "%|", "%%|",
-    "%%in\nx.|",
+    "%%in\nx.|", "%%each tf1 --timeout 1|", "%%each tf1  # in|",
 ]  # fmt: skip
 
 

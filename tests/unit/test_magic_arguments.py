@@ -2,41 +2,79 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import pytest
+from IPython.core.magic_arguments import argument, magic_arguments
 
 from tfkernels.errors import UsageError
-from tfkernels.notebook.magic_arguments import elsewhere, parse_names
+from tfkernels.notebook.magic_arguments import cell_options, elsewhere, parse, parse_names
+
+
+@pytest.fixture(scope="module")
+def magic() -> Any:
+    """A magic whose arguments are parsed; it does nothing."""
+
+    @magic_arguments("magic")
+    @argument("words", nargs="*")
+    @cell_options
+    def run(line: str) -> None: ...
+
+    return run
 
 
 @pytest.mark.parametrize(
-    ("words", "expected"),
+    ("line", "expected"),
     [
-        ([["a,b"]], {"a": "a", "b": "b"}),
-        ([["a,", "b"], ["c"]], {"a": "a", "b": "b", "c": "c"}),
-        ([["x=images[:10,", "0]"]], {"x": "images[:10, 0]"}),
-        ([["x=f(a,b),y=d['k,']"]], {"x": "f(a,b)", "y": "d['k,']"}),
-        ([["x=y==z"]], {"x": "y==z"}),
-        ([['"x=a + b"']], {"x": "a + b"}),
-        ([["größe"]], {"größe": "größe"}),
-        ([["a,"]], {"a": "a"}),
-        ([["w=tf1:weights['a:b', 0]"]], {"w": "tf1:weights['a:b', 0]"}),
-        ([["tf1.12:w,b"]], {"w": "tf1.12:w", "b": "b"}),
-        ([], {}),
+        ("-i a,b", {"a": "a", "b": "b"}),
+        ("-i a, b --input c", {"a": "a", "b": "b", "c": "c"}),
+        ("-i x=images[:10, 0]", {"x": "images[:10, 0]"}),
+        ("-i x=f(a,b),y=d['k,']", {"x": "f(a,b)", "y": "d['k,']"}),
+        ("-i x=y==z", {"x": "y==z"}),
+        ('-i "x=a + b"', {"x": "a + b"}),
+        ("-i 'a, b'", {"a": "a", "b": "b"}),
+        ("-i größe", {"größe": "größe"}),
+        ("-i a,", {"a": "a"}),
+        ("-i w=tf1:weights['a:b', 0]", {"w": "tf1:weights['a:b', 0]"}),
+        ("-i tf1.12:w,b", {"w": "tf1.12:w", "b": "b"}),
+        ("-i f=lambda a, b: a+b", {"f": "lambda a, b: a+b"}),
+        ("-i f=tf1:lambda a, b: a, c", {"f": "tf1:lambda a, b: a", "c": "c"}),
+        (r'-i s="a\",b", t', {"s": r'"a\",b"', "t": "t"}),
+        ("-i s=\"a  b\",t='#1 -i x'", {"s": '"a  b"', "t": "'#1 -i x'"}),
+        ("-i x=(a -b)", {"x": "(a -b)"}),
+        ("-i x=a - b -o c", {"x": "a - b"}),
+        ('-i s=r"\\d"', {"s": 'r"\\d"'}),
+        ("-i a  # what's new", {"a": "a"}),
+        ("-i=a --input=b --inp c", {"a": "a", "b": "b", "c": "c"}),
+        ("", {}),
     ],
 )
-def test_understood(words: list[list[str]], expected: dict[str, str]) -> None:
-    assert parse_names(words, "-i") == expected
+def test_values_end_where_their_expression_ends(magic: Any, line: str, expected: dict[str, str]) -> None:
+    assert parse_names(parse(magic, line).input, "-i") == expected
 
 
-@pytest.mark.parametrize("words", ["x[0]", "1a", "a==b", "a b", "f(x)=3"])
-def test_refused_with_the_way_to_write_it(words: str) -> None:
-    with pytest.raises(UsageError, match="it is no name"):
-        parse_names([[words]], "-o")
+def test_words_comments_and_options_beside_values(magic: Any) -> None:
+    arguments = parse(magic, """tf1 'my kernel' -o y=f("-i"), z --timeout 3  # the model's""")
+    assert (arguments.words, arguments.output, arguments.timeout) == (["tf1", "my kernel"], ['y=f("-i")', "z"], 3)
 
 
-def test_names_of_other_kernels_are_inputs_only() -> None:
-    with pytest.raises(UsageError, match="it is no name"):
-        parse_names([["tf1:w"]], "-o")
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("-o x[0]", "-o x[0]: it is no name"),
+        ("-o tf1:w", "-o tf1:w: "),
+        ("-o a==b --timeout 3", "-o a==b: it is no name"),
+        ("-o 1a", "-o 1a: it is no Python (invalid "),
+        ("-o f(x)=3", "-o f(x)=3: "),
+        ("-o x=f(3 --timeout 3", "-o x=f(3: "),
+        ("-o x y --timeout 3", "-o x y: names need commas between. Write -o x,y"),
+        ("-o", "-o needs a name"),
+    ],
+)
+def test_refused_with_the_way_to_write_it(magic: Any, line: str, message: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(message)):
+        parse_names(parse(magic, line).output, "-o")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Callable, NamedTuple
 
-from tfkernels.notebook.magic_arguments import elsewhere, split
+from tfkernels.notebook.magic_arguments import DESTINATION, Piece, elsewhere, pieces
 
 
 class Code(NamedTuple):
@@ -45,8 +45,6 @@ _TRANSPARENT = frozenset({"time", "timeit", "capture", "prun"})
 _CELL_MAGIC = re.compile(r"%%([\w.-]+)(?!\S)([^\n]*)")
 _LINE_MAGIC = re.compile(r"\s*(?:[^\s%#\"'][^%#\"']*=\s*)?%([\w.-]+)[ \t]+")
 _NAME = re.compile(r"([\w.-]+)\s+")
-_OPTION = re.compile(r"(?<!\S)--?[a-z][a-z-]*(?=\s)")
-_DESTINATION = re.compile(r"\s*(\w+\s*=(?!=)\s*)?")
 
 
 def find(cell: str, cursor: int, is_kernel: IsKernel) -> Code | Word | None:
@@ -77,22 +75,25 @@ def _kernel(magic: str, line: str) -> str | None:
 
 def _in_cell_magic(magic: str, before: str, after: str, cursor: int) -> Code | Word | None:
     """On the line of a cell magic; ``before`` the cursor, behind the magic's name, and ``after`` it."""
-    word = re.split(r"\s", before)[-1]
-    start = cursor - len(word)
     if not before:
         return None
-    if word.startswith("-"):
-        return Word("option", magic, word, start)
-    for option in reversed(list(_OPTION.finditer(before))):
-        if option[0] not in ("-i", "--input", "-o", "--output"):
-            return None
-        kernel = _kernel(magic, before) if option[0] in ("-o", "--output") else None
-        part = split(before[option.end() :].lstrip("'\" "))[-1]
-        expression = _DESTINATION.sub("", part, count=1)
+    found = [Piece("word", "", 0), *pieces(before)]
+    last = found[-1]
+    word = re.split(r"\s", before)[-1]
+    if last.kind in ("-i", "-o") and (last.start < len(before) or not word.startswith("-")):
+        kernel = _kernel(magic, before) if last.kind == "-o" else None
+        expression = DESTINATION.sub("", before[last.start :])
         if kernel is None:
             kernel, expression = elsewhere(expression)
         rest = re.split(r"\W", after, maxsplit=1)[0]
         return Code(kernel, expression + rest, len(expression), cursor - len(expression), passed=True)
+    start = cursor - len(word)
+    if last.kind == "comment":
+        return None
+    if word.startswith("-"):
+        return Word("option", magic, word, start)
+    if any(piece.text.startswith("-") for piece in found):
+        return None
     if magic == "each":
         return Word("kernel", magic, word, start)
     return Word("any kernel", magic, word, start) if magic == "in" and before.strip() == word else None

@@ -1,29 +1,107 @@
 """Arguments of the magics, and the grammar of ``-i`` and ``-o``.
 
-``a,b``, ``dest=EXPRESSION`` and, after ``-i``, ``dest=KERNEL:EXPRESSION``.
+``a,b``, ``dest=EXPRESSION`` and, after ``-i``, ``dest=KERNEL:EXPRESSION``. Python's parser says where an expression
+ends: at the first comma, option or comment that has an expression before it.
 """
 
 from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable
-from typing import Any
+import warnings
+from collections.abc import Generator, Iterable, Iterator
+from typing import Any, NamedTuple
 
 from IPython.core.error import UsageError as IPythonUsageError
-from IPython.core.magic_arguments import argument, parse_argstring
+from IPython.core.magic_arguments import argument
 
 from tfkernels.errors import UsageError
 
-_COMMENT = re.compile(r"""(^|\s)#[^'"]*$""")
+DESTINATION = re.compile(r"^\s*([^\W\d]\w*)\s*=(?!=)\s*")
+"""The name in ``dest=EXPRESSION``."""
 
-# Around the whole, as users of a shell write it
-_QUOTED = re.compile(r"""\A(['"])((?:(?!\1).)*)\1\Z""", re.DOTALL)
+_VALUES = re.compile(r"(?:-|--)(?:(i|in|inp|inpu|input)|o|ou|out|outp|outpu|output)(?:=|\s+|$)")
+_LONG = {"-i": "--input", "-o": "--output"}
+_WORD = re.compile(r"""(?P<quote>["']?)(?P<text>.*?)(?P=quote)(?=\s|$)""")
 
-_ASSIGNMENT = re.compile(r"([^\W\d]\w*)\s*=(?!=)\s*(.+)", re.DOTALL)
+# Around all values of an option, as users of a shell write it
+_QUOTED = re.compile(r"""(["'])((?:(?!\1).)*)(?:\1(?=\s|$)|$)""")
+
+# Where a value may end
+_COMMA = re.compile(r",|\s*$")
+_OPTION = r"\s+(?=#|--?(?:[a-z]|$))"  # or a comment
+_COMMA_OR_OPTION = re.compile(rf",|{_OPTION}|\s*$")
 
 # No Python expression begins like this, except a lambda without parameters.
 _ELSEWHERE = re.compile(r"(?!lambda:)([A-Za-z0-9._-]+):(?!=)\s*(.+)", re.DOTALL)
+
+
+class Piece(NamedTuple):
+    """Part of a magic's line, from ``start`` on.
+
+    ``kind`` is "word", "comment" or, for one value of an option, "-i" or "-o".
+    """
+
+    kind: str
+    text: str
+    start: int
+
+
+def pieces(line: str) -> Iterator[Piece]:
+    """All parts of a magic's line. A value that is no Python, or not yet, goes to the end of the line."""
+    position = _skip_space(line, 0)
+    while position < len(line):
+        option = _VALUES.match(line, position)
+        word = _WORD.match(line, position)
+        quoted = option and _QUOTED.match(line, option.end())
+        if line[position] == "#":
+            yield Piece("comment", line[position:], position)
+            return
+        if option is None:
+            assert word is not None
+            yield Piece("word", word["text"], position)
+            position = word.end()
+        elif quoted:
+            yield from _values(_name(option), line[: quoted.end(2)], quoted.start(2), _COMMA)
+            position = quoted.end()
+        else:
+            position = yield from _values(_name(option), line, option.end(), _COMMA_OR_OPTION)
+        position = _skip_space(line, position)
+
+
+def _skip_space(line: str, position: int) -> int:
+    return len(line) - len(line[position:].lstrip())
+
+
+def _name(option: re.Match[str]) -> str:
+    return "-i" if option[1] else "-o"
+
+
+def _values(option: str, line: str, start: int, ends: re.Pattern[str]) -> Generator[Piece, None, int]:
+    """The values of one option. Returns where the last one ends."""
+    while True:
+        start = _skip_space(line, start)
+        found = list(ends.finditer(line, start))
+        end = next((end for end in found if _syntax_error(option, line[start : end.start()]) is None), found[-1])
+        yield Piece(option, line[start : end.start()], start)
+        if end[0] != ",":
+            return end.end()
+        start = end.end()
+
+
+def _syntax_error(option: str, value: str) -> str | None:
+    """Python's message about a value that is no expression."""
+    expression = DESTINATION.sub("", value)
+    if option == "-i":
+        expression = elsewhere(expression)[1]
+    if value:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the evaluation shows them, once
+                compile(expression.strip(), option, "eval", dont_inherit=True)
+        except SyntaxError as error:
+            return error.msg
+    return None
 
 
 def _seconds(text: str) -> float:
@@ -33,7 +111,7 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-_NAMES: dict[str, Any] = {"nargs": "+", "action": "append", "default": [], "metavar": "NAME"}
+_NAMES: dict[str, Any] = {"action": "append", "default": [], "metavar": "NAME"}
 
 _CELL_OPTIONS = (
     argument(
@@ -60,47 +138,50 @@ def cell_options(magic: Any) -> Any:
 
 def parse(magic: Any, line: str) -> Any:
     """The arguments of a magic. Raises ``UsageError``; IPython's own leaves papermill without a message."""
+    words = [
+        piece.text if piece.kind == "word" else f"{_LONG[piece.kind]}={piece.text}"
+        for piece in pieces(line)
+        if piece.kind != "comment"
+    ]
     try:
-        return parse_argstring(magic, _COMMENT.sub("", line))
+        return magic.parser.parse_args(words)
     except IPythonUsageError as error:
         raise UsageError(str(error)) from None
 
 
-def parse_names(values: Iterable[list[str]], option: str) -> dict[str, str]:
-    """Expressions by the name that their value gets. ``values`` has the words after each use of the option.
+def parse_names(values: Iterable[str], option: str) -> dict[str, str]:
+    """Expressions by the name that their value gets. ``values`` has those of all uses of the option.
 
-    Raises ``UsageError`` for a part that is neither a name nor ``dest=EXPRESSION``.
+    Raises ``UsageError`` for a value that is neither a name nor ``dest=EXPRESSION``.
     """
+    values = list(values)
     names: dict[str, str] = {}
-    for words in values:
-        for part in map(str.strip, split(_QUOTED.sub(r"\2", " ".join(words)))):
-            assignment = _ASSIGNMENT.fullmatch(part)
-            name = elsewhere(part)[1] if option == "-i" else part
-            if assignment:
-                names[assignment[1]] = assignment[2]
-            elif name.isidentifier():
-                names[name] = part
-            elif part:
-                raise UsageError(
-                    f"Cannot read {option} {part}: it is no name. Write names ({option} a,b), or a new name and an "
-                    f"expression ({option} a={part})."
-                )
+    for value in filter(None, values):
+        assignment = DESTINATION.match(value)
+        expression = value[assignment.end() :] if assignment else value
+        name = assignment[1] if assignment else elsewhere(value)[1] if option == "-i" else value
+        problem = _syntax_error(option, value)
+        if problem is not None:
+            raise _unreadable(option, re.split(_OPTION, value)[0], f"it is no Python ({problem})")
+        if not name.isidentifier():
+            raise _unreadable(option, value, "it is no name")
+        names[name] = expression
+    if values and not names:
+        raise UsageError(f"{option} needs a name: {option} a,b")
     return names
+
+
+def _unreadable(option: str, value: str, problem: str) -> UsageError:
+    words = value.split()
+    if len(words) > 1 and all(word.isidentifier() for word in words):
+        return UsageError(f"Cannot read {option} {value}: names need commas between. Write {option} {','.join(words)}")
+    return UsageError(
+        f"Cannot read {option} {value}: {problem}. Write names ({option} a,b), or a new name and a Python expression "
+        f"({option} a=b[0])."
+    )
 
 
 def elsewhere(expression: str) -> tuple[str | None, str]:
     """Kernel and expression of ``KERNEL:EXPRESSION``; the kernel is ``None`` for an expression of this notebook."""
     found = _ELSEWHERE.fullmatch(expression.strip())
     return (found[1], found[2]) if found else (None, expression)
-
-
-def split(text: str) -> list[str]:
-    """Splits at the commas outside of brackets and strings."""
-    parts, depth = [""], 0
-    for piece in re.findall(r"""'[^']*'?|"[^"]*"?|.""", text, re.DOTALL):
-        depth += (piece in "([{") - (piece in ")]}")
-        if piece == "," and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += piece
-    return parts

@@ -78,6 +78,7 @@ def _kernel_magic(shell: Any, name: str) -> Any:
         "given. -o binds what it names when .result() is called",
     )
     def run(line: str, cell: str | None = None) -> Any:
+        __tracebackhide__ = True  # for IPython: an error in -i is shown without our stack
         called = name
         if name == "in":
             called, line = (*line.split(None, 1), "", "")[:2]
@@ -107,6 +108,7 @@ def _each_magic(shell: Any) -> Any:
 
 
 def _run_cell(shell: Any, kernel: Kernel, arguments: Any, code: str) -> Cell | None:
+    __tracebackhide__ = True
     options, handle = _options(shell, arguments), arguments.background
     options["show"] = ShellRelay(shell, alone=True)
     if handle is None:
@@ -122,12 +124,16 @@ def _run_cell(shell: Any, kernel: Kernel, arguments: Any, code: str) -> Cell | N
 
 def _options(shell: Any, arguments: Any) -> dict[str, Any]:
     """Options of ``Kernel.run``: inputs with their values, the expressions of outputs, the time limit."""
-    inputs = {name: _evaluate_here(shell, text) for name, text in parse_names(arguments.input, "-i").items()}
+    __tracebackhide__ = True
+    inputs = {}
+    for name, text in parse_names(arguments.input, "-i").items():
+        inputs[name] = _evaluate_here(shell, text)
     return {"inputs": inputs, "outputs": parse_names(arguments.output, "-o"), "timeout": arguments.timeout}
 
 
 def _evaluate_here(shell: Any, expression: str) -> Any:
     """The value of an input, or a reference to another kernel's value."""
+    __tracebackhide__ = True
     kernel, expression_there = elsewhere(expression)
     if kernel is not None:
         return kernels_by_name.get(kernel).reference(expression_there)
