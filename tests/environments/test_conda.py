@@ -118,7 +118,7 @@ def test_channel_secrets_are_never_written(
 
 def test_offline_takes_what_is_in_the_cache(server: Server, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UV_OFFLINE", "1")
-    with pytest.raises(BuildFailed, match="UV_OFFLINE is set"):
+    with pytest.raises(BuildFailed, match=r"the network may not be used \(--offline.*Omit --offline"):
         install.install(order(server.url))
     assert nothing_is_there(place)
     assert server.requests == []
@@ -131,6 +131,16 @@ def test_offline_takes_what_is_in_the_cache(server: Server, place: Path, monkeyp
     prefixes.install(place / "second", wanted, Reporter("second"))
     assert (place / "second" / "bin" / "python").exists()
     assert len(server.requests) == seen
+
+
+def test_a_channels_private_authority_is_named(server: Server, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority, certificate = package_index.certified(place)
+    package_index.encrypt(server, certificate)
+    channel = server.url.replace("http:", "https:")
+    with pytest.raises(BuildFailed, match=r"a certificate of an authority that is not known here\. .* SSL_CERT_FILE"):
+        install.install(order(channel))
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+    prefixes.install(place / "prefix", PackageRequest((channel,), ("python=3.7",)), Reporter("prefix"))
 
 
 def test_gpu_packages_are_taken_on_request(server: Server, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -360,6 +370,6 @@ def test_defaults_channel_comes_with_a_licence_note(
     monkeypatch.setenv("UV_OFFLINE", "1")
     monkeypatch.setenv("RATTLER_CACHE_DIR", str(place / "cache"))
     for channel, told in (("defaults", True), ("conda-forge", False)):
-        with pytest.raises(BuildFailed, match="UV_OFFLINE is set"):
+        with pytest.raises(BuildFailed, match=r"the network may not be used \(--offline.*Omit --offline"):
             install.install(order(channel))
         assert ("larger organisations need a licence" in capfd.readouterr().err) == told

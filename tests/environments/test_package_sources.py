@@ -144,14 +144,30 @@ def test_an_index_without_a_package_is_no_conflict(index: package_index.Index, i
     code, words = install("--with", "extra", "--index", index.url)
     assert code == 1
     assert "there is no version of part3==1.0" in " ".join(words.split())
-    assert "The package index has no such package or version. Check its name, --index" in words
+    assert "the index has no such package or version. Check the package's name, --index" in words
     assert "Cannot add" not in words
     package_index.wheel(index.folder, "part3", "1.0", {"part3.py": "number = 3"})
     code, words = install("--with", "extar", "--index", index.url)
     assert code == 1
-    assert "The package index has no such package or version" in words
+    assert "the index has no such package or version" in words
     assert "Cannot add" not in words
     assert nothing_is_there(place)
+
+
+def test_a_private_certificate_authority_is_named(
+    index: package_index.Index, install: Install, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority, certificate = package_index.certified(place)
+    with package_index.serving(package_index.Index(index.folder), certificate) as private:
+        url = private.url.replace("http:", "https:")
+        code, words = install("--index", url)
+        assert code == 1
+        assert "a certificate of an authority that uv does not know" in words.partition("uv reported")[0]
+        assert "SSL_CERT_FILE" in words.partition("uv reported")[0]
+        assert nothing_is_there(place)
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+        code, words = install("--index", url)
+    assert code == 0, words
 
 
 def test_a_local_mirror_suffices_offline(
@@ -159,7 +175,8 @@ def test_a_local_mirror_suffices_offline(
 ) -> None:
     code, words = install("--offline")
     assert code == 1
-    assert "Omit --offline" in words
+    assert "the network may not be used (--offline" in words.partition("uv reported")[0]
+    assert "Omit --offline" in words.partition("uv reported")[0]
     assert nothing_is_there(place)
 
     code, words = install("--offline", "--find-links", str(index.folder))

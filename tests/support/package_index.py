@@ -9,18 +9,27 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import ssl
 import tarfile
 import threading
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from pathlib import Path
+from socketserver import TCPServer
 from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from tfprovisioner.catalogue.releases import Release
 
@@ -80,6 +89,31 @@ def source(folder: Path, name: str, version: str, setup: str) -> Path:
             entry.size = len(text)
             archive.addfile(entry, io.BytesIO(text.encode()))
     return path
+
+
+def encrypt(server: TCPServer, certificate: Path) -> None:
+    """Lets a server speak TLS from now on."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+
+
+def certified(folder: Path) -> tuple[Path, Path]:
+    """Files of a private certificate authority, and of a server's certificate that it signed, with the key."""
+    now = datetime.now(timezone.utc)
+    keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
+    names = [x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]) for name in ("authority", "server")]
+    address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    files = []
+    for number, name in enumerate(("authority.pem", "server.pem")):
+        built = x509.CertificateBuilder(names[0], names[number], keys[number].public_key())
+        built = built.serial_number(number + 1).not_valid_before(now).not_valid_after(now + timedelta(days=1))
+        built = built.add_extension(x509.BasicConstraints(ca=number == 0, path_length=None), critical=True)
+        certificate = built.add_extension(address, critical=False).sign(keys[0], hashes.SHA256())
+        key = keys[number].private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        files.append(folder / name)
+        files[-1].write_bytes(certificate.public_bytes(Encoding.PEM) + (key if number else b""))
+    return files[0], files[1]
 
 
 def _urlsafe(raw: bytes) -> str:
@@ -159,15 +193,15 @@ class Index:
 
 
 @contextmanager
-def serving(index: Index) -> Iterator[Index]:
-    """Serves an index on the loopback interface."""
+def serving(index: Index, certificate: Path | None = None) -> Iterator[Index]:
+    """Serves an index on the loopback interface; with a certificate and its key in one file, over TLS."""
 
-    with _answering(lambda request: _answer(request, index)) as index.port:
+    with _answering(lambda request: _answer(request, index), certificate) as index.port:
         yield index
 
 
 @contextmanager
-def _answering(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[int]:
+def _answering(answer: Callable[[BaseHTTPRequestHandler], None], certificate: Path | None = None) -> Iterator[int]:
     """A server on the loopback interface; its port."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -180,6 +214,8 @@ def _answering(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[int
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if certificate is not None:
+        encrypt(server, certificate)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

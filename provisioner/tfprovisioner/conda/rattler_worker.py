@@ -134,6 +134,8 @@ def _kind(error: Exception) -> str:
         return "disk"
     if "could not find subdir" in text:
         return "channel"
+    if "UnknownIssuer" in text:
+        return "certificate"
     unreachable = isinstance(error, GatewayError | FetchRepoDataError)
     return "network" if unreachable or re.search(r"error sending request|connect|timed out", text) else "other"
 

@@ -27,6 +27,14 @@ _CAUSES = {
         "a conda channel cannot be reached",
         "Check the network, and HTTPS_PROXY if you use a proxy; name a mirror with --channel or CONDA_CHANNEL_ALIAS",
     ),
+    "certificate": (
+        "a conda channel, or a proxy before it, has a certificate of an authority that is not known here",
+        "Name a file with the authority's certificate in SSL_CERT_FILE",
+    ),
+    "offline": (
+        "the network may not be used (--offline, UV_OFFLINE or uv.toml), and the cache lacks a conda package",
+        "Omit --offline once",
+    ),
     "channel": ("there is no such conda channel", "Check the names given with --channel"),
     "hash": (
         "a conda package is not the one that its channel's index describes",
@@ -39,7 +47,6 @@ _CAUSES = {
     ),
     "other": ("the conda packages could not be installed", "Change what the text below names"),
 }
-_OFFLINE = "UV_OFFLINE is set, or `offline` in uv.toml, and not everything is in the cache. Unset it"
 
 
 def fill(prefix: Path, request: PackageRequest, program: str | None, report: Reporter) -> None:
@@ -94,8 +101,8 @@ def install(prefix: Path, request: PackageRequest, report: Reporter) -> None:
         elif event["event"] == "fetched":
             report.fetched(event["bytes"])
         elif event["event"] == "failed":
-            cause, remedy = _CAUSES[event["kind"]]
-            remedy = _OFFLINE if event["kind"] == "network" and uv.offline() else remedy
+            kind = "offline" if event["kind"] == "network" and uv.offline() else event["kind"]
+            cause, remedy = _CAUSES[kind]
             raise BuildFailed(
                 f"Building the environment failed, and nothing was changed: {cause}. {remedy}; then run the same "
                 f"command again. The report was:\n{redacted(event['text'])}"

@@ -26,33 +26,41 @@ NOT_IN_INDEX = r"was not found in the|no version of (?!tensorflow)\S+==|no versi
 NO_WHEEL = r"no usable wheels|no wheels with a matching|building from source is disabled|no compatible wheel"
 """Patterns in uv's output, with single spaces: why it found no packages."""
 
-_HINTS = {
-    # a pattern in uv's output: what helps; each has a test in which uv really says so
+_CAUSES = {
+    # a pattern in uv's output: what it means, and what helps; each has a test in which uv really says so
     r"No space left on device|os error 28|Disk quota exceeded": (
-        "Free some space (an environment takes up to 2 GB), or set TFKERNELS_HOME and UV_CACHE_DIR to other disks"
+        "the disk is full. Free some space (an environment takes up to 2 GB), or set TFKERNELS_HOME and UV_CACHE_DIR "
+        "to other disks"
     ),
     r"[Hh]ash mismatch": (
-        "The index or mirror serves another file than the one that was verified for this release. Check --index, "
+        "the index or mirror serves another file than the one that was verified for this release. Check --index, "
         "UV_DEFAULT_INDEX and uv.toml"
     ),
     r"there is no version of tensorflow|only tensorflow\S* .*is available": (
-        "Choose a release that `tfkernels releases` shows"
+        "the index lacks that TensorFlow. Choose a release that `tfkernels releases` shows"
     ),
     r"[Nn]etwork (connectivity )?(was|is) disabled": (
-        "Omit --offline (or UV_OFFLINE) once, or fill a folder with the wheels and name it with --find-links"
+        "the network may not be used (--offline, UV_OFFLINE or uv.toml), and uv's cache lacks a package. Omit "
+        "--offline once, or fill a folder with the wheels and name it with --find-links"
     ),
     r"401 Unauthorized|403 Forbidden|407 Proxy": (
-        "The index, or a proxy before it, wants another user or password. Check the URL in --index, UV_DEFAULT_INDEX "
+        "the index, or a proxy before it, wants another user or password. Check the URL in --index, UV_DEFAULT_INDEX "
         "or uv.toml, ~/.netrc and HTTPS_PROXY"
     ),
+    r"UnknownIssuer": (
+        "the index, or a proxy before it, has a certificate of an authority that uv does not know. Name a file with "
+        "the authority's certificate in SSL_CERT_FILE"
+    ),
     NO_WHEEL: (
-        "tfkernels does not build from source. Name a folder of wheels for this Python and platform with --find-links"
+        "a package has no wheel for this Python and platform, and tfkernels does not build from source. Name a folder "
+        "with such a wheel: --find-links"
     ),
     r"dns error|error sending request|[Cc]onnection (refused|reset)|timed out|tcp connect error|Request failed": (
-        "Check the network, or UV_DEFAULT_INDEX and HTTPS_PROXY if you use a mirror or a proxy"
+        "the index cannot be reached. Check the network, or UV_DEFAULT_INDEX and HTTPS_PROXY if you use a mirror or a "
+        "proxy"
     ),
     NOT_IN_INDEX: (
-        "The package index has no such package or version. Check its name, --index, UV_DEFAULT_INDEX and uv.toml"
+        "the index has no such package or version. Check the package's name, --index, UV_DEFAULT_INDEX and uv.toml"
     ),
 }
 
@@ -73,9 +81,9 @@ class UvFailed(BuildFailed):
     def __init__(self, output: str) -> None:
         self.output = output
         words = " ".join(output.split())  # uv breaks its lines where it likes
-        hint = next((f"\n{hint}." for pattern, hint in _HINTS.items() if re.search(pattern, words)), "")
+        cause = next((f": {cause}" for pattern, cause in _CAUSES.items() if re.search(pattern, words)), "")
         tail = "\n".join(output.splitlines()[-12:])
-        super().__init__(f"Building the environment failed, and nothing was changed. uv reported:\n{tail}{hint}")
+        super().__init__(f"Building the environment failed, and nothing was changed{cause}. uv reported:\n{tail}")
 
 
 def run(arguments: list[str], cwd: Path, say: Callable[[str], None]) -> None:
