@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from tfprovisioner.environments import store
+
 
 def tfkernels(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "tfprovisioner", *arguments]
@@ -45,7 +47,8 @@ def test_tables(installed: object) -> None:
 def test_a_second_install_builds_nothing(installed: object) -> None:
     done = tfkernels("install")
     assert done.returncode == 0
-    assert done.stdout.count("already there") == 2
+    assert done.stdout.count(": already there. ") == 2
+    assert done.stdout.count(f", environment: {store.root()}") == 2
     assert done.stderr == ""
 
 
@@ -58,6 +61,10 @@ def test_a_second_install_builds_nothing(installed: object) -> None:
         (["install", "tf1", "--name", "With Blank"], "letters, digits"),
         (["doctor", "tf11"], "Did you mean"),
         (["remove", "tf1", "nothing"], "no kernel 'nothing'"),
+        (
+            ["demo", "--output", "/dev/null/x"],
+            "cannot be written: Not a directory. Choose another folder with --output",
+        ),
     ],
 )
 def test_bad_input_gets_an_answer(installed: object, arguments: list[str], expected: str) -> None:

@@ -82,7 +82,10 @@ def remove(names: Annotated[list[str], Argument(help="Kernels.")]) -> None:
 @app.command()
 def demo(
     output: Annotated[
-        Path | None, Option(help="Path of the executed notebook.", show_default="in the data folder")
+        Path | None,
+        Option(
+            "--output", "-o", metavar="DIR", help="Folder of the executed notebook.", show_default="the data folder"
+        ),
     ] = None,
 ) -> None:
     """Run the example notebook: one model on two TensorFlow releases.

@@ -31,13 +31,14 @@ def run(output: Path | None, say: Callable[[str], None]) -> tuple[Path, str]:
     """
     for name in ("tf1", "tf2"):
         done = install(InstallRequest(name))
-        state = "built" if done.built else "ready, nothing to build"
         made = done.environment
-        say(f"{name}: {state}, TensorFlow {made.recipe.tensorflow} on Python {made.python_version}")
-    target = output or home() / "demo" / NOTEBOOK
-    target.parent.mkdir(parents=True, exist_ok=True)
+        say(f"{name}: {done.state}, TensorFlow {made.recipe.tensorflow} on Python {made.python_version}")
+    target = output or home() / "demo"
+    if target.suffix != ".ipynb":
+        target /= NOTEBOOK
     say(f"Running {NOTEBOOK} on kernel {KERNEL} with papermill …")
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         papermill.execute_notebook(
             notebooks() / NOTEBOOK,
             target,
@@ -47,9 +48,13 @@ def run(output: Path | None, say: Callable[[str], None]) -> tuple[Path, str]:
         )
     except PapermillExecutionError as error:
         raise ProvisionError(f"The notebook failed: {error.ename}: {error.evalue}. See {target}.") from error
-    except (RuntimeError, OSError) as error:  # the kernel died or did not start; the target cannot be written
+    except RuntimeError as error:  # the kernel died or did not start
         advice = "Check the kernels with: tfkernels doctor"
         raise ProvisionError(f"The notebook could not be run: {error}. {advice}") from error
+    except OSError as error:
+        raise ProvisionError(
+            f"{target} cannot be written: {error.strerror}. Choose another folder with --output."
+        ) from error
     return target, _finish(target)
 
 

@@ -124,10 +124,9 @@ def _print_installed(done: "Installed") -> None:
     from tfprovisioner.catalogue import releases
     from tfprovisioner.environments.requirements import without_hashes
 
-    state = "installed" if done.built else "registered, environment reused" if done.registered else "already there"
     made = done.environment
     facts = f"TensorFlow {made.recipe.tensorflow}, Python {made.python_version}, {megabytes(made.size)}"
-    lines = [f"{state}. {facts}. Kernel: {done.kernelspec}"]
+    lines = [f"{done.state}. {facts}. Kernel: {done.kernelspec}, environment: {made.folder}"]
     if done.extras:
         extras, older = (", ".join(map(without_hashes, lines)) for lines in (done.extras, done.kept))
         lines.append(f"with {extras}" + (f" (kept: {older}; --without removes a package)" if older else ""))

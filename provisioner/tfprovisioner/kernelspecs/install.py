@@ -41,6 +41,13 @@ class Installed:
     choices: tuple[str, ...] = ()
     """Options of earlier installs that still apply: ``--backend conda``."""
 
+    @property
+    def state(self) -> str:
+        """What was done, in the words of all commands."""
+        if self.built:
+            return "installed"
+        return "registered, environment already there" if self.registered else "already there"
+
 
 Outcome = Installed | ProvisionError | TFKernelsError
 
