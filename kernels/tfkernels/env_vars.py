@@ -4,6 +4,7 @@ Those that tfkernels sets for its own processes are in docs/reference/settings.m
 """
 
 import os
+import re
 import sys
 import typing
 
@@ -30,7 +31,7 @@ SETTINGS = (
     Setting(HOME, "The data folder: environments, Pythons from conda-forge, locks.", "the user's data folder"),
     Setting("TFKERNELS_CHANNELS", "Channels of conda packages, with commas between.", "conda-forge"),
     Setting("TFKERNELS_CONDA_EXE", "The conda, mamba or micromamba that builds conda environments.", "none is needed"),
-    Setting(POOL, "Shared memory that is kept for the next values, such as 2G or 512M; 0 keeps none.", "a quarter"),
+    Setting(POOL, "Shared memory that is kept for the next values, such as 2GB or 512MiB; 0 keeps none.", "a quarter"),
     Setting("TFKERNELS_POOL_IDLE", "Seconds after which unused shared memory is freed.", "60"),
     Setting("TFKERNELS_START", "Kernels that start when the magics are loaded, with commas between.", "none"),
     Setting(LOG, "The log level: debug, info or warning. The log goes to a file, and to stderr of commands.", "no log"),
@@ -45,6 +46,15 @@ def current() -> typing.List[typing.Tuple[str, str, str, str]]:
         value = os.environ.get(name)
         found.append((name, value or default, meaning, "set" if value else "default"))
     return found
+
+
+def parse_size(text: str) -> int:
+    """Bytes, from ``2GB`` (decimal, as ``2G``), ``1.5 GiB`` (binary) or ``1000``. Raises ``ValueError``."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*(?:([kmgt])(i?))?b?\s*", text.lower())
+    if found is None:
+        raise ValueError(f"{text!r} is not a size. Write one like 2GB, 512MiB or 0.")
+    number, letter, binary = found.groups()
+    return int(float(number) * (1024 if binary else 1000) ** " kmgt".index(letter or " "))
 
 
 _FOREIGN = frozenset(

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from tfkernels.env_vars import parse_size
+
 if TYPE_CHECKING:
     from rich.progress import Progress
-
-_SIZES = {"KiB": 1 / 1024, "MiB": 1.0, "GiB": 1024.0}
 
 
 class Reporter:
@@ -47,8 +47,8 @@ class TerminalReporter(Reporter):
         super().__init__(kernel)
         self._progress = progress
         self._task = progress.add_task(kernel, total=None)
-        self._sizes: dict[str, float] = {}
-        self._fetched = 0.0
+        self._sizes: dict[str, int] = {}
+        self._fetched = 0
 
     def step(self, text: str) -> None:
         self._progress.update(self._task, description=f"{self._kernel}: {text}", total=None, completed=0)
@@ -58,14 +58,14 @@ class TerminalReporter(Reporter):
 
     def uv_says(self, line: str) -> None:
         super().uv_says(line)
-        announced = re.match(r"\s*Downloading (\S+) \(([\d.]+)([KMG]iB)\)", line)
+        announced = re.match(r"\s*Downloading (\S+) \(([\d.]+[KMG]iB)\)", line)
         fetched = re.match(r"\s*Downloaded (\S+)", line)
         if announced:
-            self._sizes[announced[1]] = float(announced[2]) * _SIZES[announced[3]]
+            self._sizes[announced[1]] = parse_size(announced[2])
         elif fetched:
-            self._fetched += self._sizes.get(fetched[1], 0.0)
+            self._fetched += self._sizes.get(fetched[1], 0)
         if announced or fetched:
-            self._progress.update(self._task, total=sum(self._sizes.values()), completed=self._fetched)
+            self.fetched(self._fetched, sum(self._sizes.values()))
 
     def end(self) -> None:
         self._progress.remove_task(self._task)

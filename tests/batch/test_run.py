@@ -106,7 +106,10 @@ def test_input_files_travel_and_outputs_return(tmp_path: Path) -> None:
         (["nb.ipynb", "-k", "tf99"], "There is no kernel 'tf99'"),
         (["none.ipynb", "-k", "tf1"], "Cannot read the notebook none.ipynb"),
         (["text.txt", "-k", "tf1"], "not a notebook"),
-        (["nb.ipynb", "-k", "tf1", "--grid", "lr"], "NAME=VALUE,VALUE"),
+        (
+            ["nb.ipynb", "-k", "tf1", "--grid", "lr"],
+            "Invalid value for --grid: 'lr' is not of the form NAME=VALUE,VALUE",
+        ),
         (["nb.ipynb", "-k", "tf1", "-p", "lr"], "two words"),
         (["nb.ipynb", "-k", "tf1", "--memory", "much"], "not a size"),
         (["nb.ipynb", "-k", "tf1", "--input", "nowhere"], "Cannot read the input"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tfkernels.env_vars import cleaned
+import pytest
+
+from tfkernels.env_vars import cleaned, parse_size
 
 
 def test_what_belongs_to_another_environment_is_taken_away() -> None:
@@ -21,3 +23,12 @@ def test_kernelspec_and_user_variables_stay() -> None:
         "PYTHONPATH": "",
         "MPLBACKEND": "Agg",
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("0", 0), ("1000", 1000), ("2GB", 2 * 10**9), ("512M", 512 * 10**6), ("1.5 GiB", 3 * 2**29), ("4kB", 4000),
+     ("4KiB", 4096), ("1ti", 2**40)],
+)  # fmt: skip
+def test_sizes_have_decimal_and_binary_units(text: str, size: int) -> None:
+    assert parse_size(text) == size

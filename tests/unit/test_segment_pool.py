@@ -18,7 +18,7 @@ from tfkernels.errors import ExchangeError, UsageError
 from tfkernels.transfer import segment_pool as pool_module
 from tfkernels.transfer.decoder import unpack
 from tfkernels.transfer.encoder import ValueMessage
-from tfkernels.transfer.segment_pool import Pool, pack, parse_size
+from tfkernels.transfer.segment_pool import Pool, pack
 from tfkernels.transfer.shared_memory import limits, writer
 from tfkernels.transfer.shared_memory.segment import MIN_MAPPED_BYTES, Segment
 
@@ -182,21 +182,13 @@ def test_what_fails_in_writing_leaves_no_descriptor(monkeypatch: pytest.MonkeyPa
     assert open_segments() <= before
 
 
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [("0", 0), ("1000", 1000), ("2G", 2**31), ("512M", 2**29), ("1.5 GiB", 3 * 2**29), ("4kB", 4096), ("1t", 2**40)],
-)
-def test_sizes(text: str, size: int) -> None:
-    assert parse_size(text) == size
-
-
 def test_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 0 < Pool().limit <= limits.total() // 4
-    monkeypatch.setenv("TFKERNELS_POOL", "3M")
+    monkeypatch.setenv("TFKERNELS_POOL", "3MiB")
     monkeypatch.setenv("TFKERNELS_POOL_IDLE", "0.5")
     assert (Pool().limit, Pool().idle) == (3 * 2**20, 0.5)
     monkeypatch.setenv("TFKERNELS_POOL", "much")
-    with pytest.raises(UsageError, match="TFKERNELS_POOL is 'much'"):
+    with pytest.raises(UsageError, match="TFKERNELS_POOL: 'much' is not a size"):
         _ = Pool().limit
     for text in ("long", "nan", "-1"):
         monkeypatch.setenv("TFKERNELS_POOL_IDLE", text)

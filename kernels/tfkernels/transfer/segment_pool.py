@@ -9,12 +9,12 @@ idle for a while, or when the idle ones exceed the limit. See docs/design/shared
 import atexit
 import collections
 import os
-import re
 import threading
 import time
 import typing
 import weakref
 
+from tfkernels import env_vars
 from tfkernels.errors import UsageError
 from tfkernels.transfer import decoder
 from tfkernels.transfer.dtype_encoding import Array
@@ -200,17 +200,12 @@ class Pool:
             segment.close()
 
 
-def parse_size(text: str) -> int:
-    """Bytes, from ``2G``, ``512M``, ``1.5 GiB``, ``0``; a factor of 1024 from letter to letter."""
-    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([kmgt]?)(?:i?b)?\s*", text.lower())
-    if found is None:
-        raise UsageError(f"TFKERNELS_POOL is {text!r}. Write a number of bytes, such as 2G, 512M or 0.")
-    return int(float(found.group(1)) * 1024 ** " kmgt".index(found.group(2) or " "))
-
-
 def _limit() -> int:
-    text = os.environ.get("TFKERNELS_POOL")
-    return parse_size(text) if text else int(limits.total() * DEFAULT_LIMIT_SHARE)
+    text = os.environ.get(env_vars.POOL)
+    try:
+        return env_vars.parse_size(text) if text else int(limits.total() * DEFAULT_LIMIT_SHARE)
+    except ValueError as error:
+        raise UsageError(f"{env_vars.POOL}: {error}") from None
 
 
 _SETTINGS: typing.Dict[str, typing.Callable[[], float]] = {"limit": _limit, "idle": idle_seconds}

@@ -157,7 +157,7 @@ def _notebooks(
     from tfprovisioner.batch.dask.placement import Options
     from tfprovisioner.batch.output_dir import default_folder
 
-    placed = Options(**{**engine, "memory": shared_options.parse_size(engine["memory"])})
+    placed = Options(**{**engine, "memory": shared_options.parse_memory(engine["memory"])})
     runs = tasks.expand(sources, kernels, **values)
     plan = notebooks.planned(runs, output or str(default_folder()), resume, tasks.Conditions(**conditions))
     if dry_run:

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 from typer import BadParameter, Option
 from typer.core import TyperCommand
 
+from tfkernels.env_vars import parse_size
+
 Json = Annotated[bool, Option("--json", help="Print one JSON document and nothing else.")]
 
 User = Annotated[
@@ -111,14 +113,12 @@ def _parse_value(text: str) -> Any:
     return text
 
 
-def parse_size(text: str) -> int:
-    """``1.5GB``, ``800 MB``, or a number of bytes."""
-    from dask.utils import parse_bytes
-
+def parse_memory(text: str) -> int:
+    """``1.5GB``, ``800 MiB``, or a number of bytes."""
     try:
-        size = int(parse_bytes(text)) if text.strip()[:1].isdigit() else 0
-    except (ValueError, OverflowError):
-        size = 0
-    if size <= 0:
-        raise BadParameter(f"{text!r} is not a size like 2GB or 800MB", param_hint="--memory")
+        size = parse_size(text)
+    except ValueError as error:
+        raise BadParameter(str(error), param_hint="--memory") from None
+    if not size:
+        raise BadParameter(f"{text!r} is too little for a run", param_hint="--memory")
     return size
