@@ -67,14 +67,24 @@ _FOREIGN = frozenset(
         "__PYVENV_LAUNCHER__",
         "VIRTUAL_ENV",
         "VIRTUAL_ENV_PROMPT",
+        # What another Python may lack, and then does not start
+        "PYTHONMALLOC",
+        "PYTHONPLATLIBDIR",
+        "PYTHON_GIL",
         # Libraries of the server's environment; a kernel's own are found without it
         "LD_LIBRARY_PATH",
+        "LD_PRELOAD",
+        "LD_AUDIT",
         "DYLD_LIBRARY_PATH",
+        "DYLD_INSERT_LIBRARIES",
+        # What measures the server's process and its children
+        "COVERAGE_PROCESS_START",
+        "COVERAGE_PROCESS_CONFIG",
         # What one kernel was told at its start and must not hand on to the next
         "JPY_PARENT_PID",
     }
 )
-_FOREIGN_PREFIXES = ("CONDA_", "_CONDA_", KERNEL, FOLDER)
+_FOREIGN_PREFIXES = ("CONDA_", "_CONDA_", "COV_CORE_", KERNEL, FOLDER)
 
 AT_START: typing.Mapping[str, str] = dict(os.environ)
 """The variables as this process began. What a cell sets is for that kernel and its children, not for other kernels."""
@@ -93,6 +103,8 @@ def cleaned(variables: typing.Mapping[str, str], keep: typing.Container[str] = (
 def _is_foreign(name: str, value: str) -> bool:
     if name == "MPLBACKEND":  # a module of one environment (ipykernel sets it), or a name like Agg, which is a wish
         return value.startswith("module://")
+    if name == "PYTHONBREAKPOINT":  # a function of one environment, or 0, which is a wish
+        return value != "0"
     return name in _FOREIGN or name.startswith(_FOREIGN_PREFIXES)
 
 

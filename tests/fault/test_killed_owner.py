@@ -13,8 +13,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from jupyter_client.blocking.client import BlockingKernelClient
 
-from tests.support.processes import gone, parse, started
+from tests.support.debugger import Debugger
+from tests.support.processes import alive, gone, parse, started
 from tests.support.waiting import eventually
 from tfkernels.client import runtime_dir as folders_module
 
@@ -92,6 +94,31 @@ def test_owner_killed_while_the_kernel_starts(installed: object, delay: float, t
             supervisor.wait(delay)
         os.kill(int(lines[0]), signal.SIGKILL)
         eventually(lambda: gone(pids[:1], folders))
+
+
+_SERVER = """
+import time
+from jupyter_client.manager import start_new_kernel
+manager, client = start_new_kernel(kernel_name=KERNEL)
+print(manager.provisioner.pid, 0, manager.connection_file, flush=True)
+time.sleep(300)
+"""
+
+
+@pytest.mark.parametrize("kernel", ["tf1", "tf2"])
+def test_killed_server_of_a_kernel_at_a_breakpoint(installed: object, kernel: str) -> None:
+    with started([sys.executable, "-c", _SERVER.replace("KERNEL", repr(kernel))], 1) as (server, lines):
+        [pid, _], [file] = parse(lines)
+        client = BlockingKernelClient(connection_file=str(file))
+        client.load_connection_file()
+        client.start_channels()
+        try:
+            Debugger(client).stop_in("a = 1\nb = 2", line=2)
+            server.kill()
+            server.wait(60)
+            eventually(lambda: not alive(pid))
+        finally:
+            client.stop_channels()
 
 
 def test_folders_of_killed_processes_are_swept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from tests.support.notebooks import plain, run_cells, text
 from tests.support.processes import gone, parse, started
 from tests.support.specimens import assert_same
 from tests.support.waiting import eventually
-from tfkernels.client import kernelspecs
+from tfkernels.client import handshake, kernelspecs
 from tfkernels.client.kernel import Kernel
 from tfkernels.errors import ExchangeError, KernelDied, KernelStartError, RemoteError, UnknownKernel, UsageError
 
@@ -72,6 +72,7 @@ def _registered(bare: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     start.chmod(0o755)
     register(folder, "echo", [sys.executable, "-c", ECHO, *connect])
     register(folder, "broken", [sys.executable, "-c", "raise SystemExit('this is why')", *connect])
+    register(folder, "silent", [sys.executable, "-c", "import time; time.sleep(300)"])
     register(folder, "lost", ["/nowhere/python", *connect])
     register(folder, "ruby", ["ruby", *connect], language="ruby")
     provisioner = {"kernel_provisioner": {"provisioner_name": "cluster", "config": {}}}
@@ -164,6 +165,16 @@ REFUSED = [
 def test_what_cannot_be_used_says_why(name: str, error: type[Exception], why: str) -> None:
     with pytest.raises(error, match=why):
         Kernel(name).run("pass")
+
+
+def test_a_kernel_that_gives_no_answer_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handshake, "START_TIMEOUT", 0.1)
+    kernel = Kernel("silent")
+    with pytest.raises(KernelStartError, match="Kernel silent did not start: it gave no answer"):
+        kernel.run("pass")
+    assert kernel.pid is not None
+    assert kernel._connection is not None
+    assert gone([kernel.pid], [kernel._connection.process.folder])
 
 
 def test_a_name_is_wanted() -> None:

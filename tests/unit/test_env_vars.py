@@ -9,9 +9,13 @@ from tfkernels.env_vars import cleaned, parse_size
 
 def test_what_belongs_to_another_environment_is_taken_away() -> None:
     foreign = dict.fromkeys(
-        ["PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "CONDA_PREFIX", "CONDA_SHLVL", "LD_LIBRARY_PATH", "JPY_PARENT_PID"],
+        (
+            "PYTHONPATH", "PYTHONHOME", "PYTHONMALLOC", "PYTHON_GIL", "PYTHONPLATLIBDIR", "PYTHONBREAKPOINT",
+            "VIRTUAL_ENV", "CONDA_PREFIX", "CONDA_SHLVL", "LD_LIBRARY_PATH", "LD_PRELOAD", "JPY_PARENT_PID",
+            "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", "COV_CORE_SOURCE",
+        ),
         "x",
-    )
+    )  # fmt: skip
     foreign["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
     foreign["TFKERNELS_KERNEL"] = "tf2"
     kept = {"PATH": "/bin", "HOME": "/h", "MY_PYTHONPATH": "1", "CUDA_VISIBLE_DEVICES": "1", "TFKERNELS_HOME": "/d"}
@@ -19,10 +23,8 @@ def test_what_belongs_to_another_environment_is_taken_away() -> None:
 
 
 def test_kernelspec_and_user_variables_stay() -> None:
-    assert cleaned({"PYTHONPATH": "", "MPLBACKEND": "Agg"}, keep={"PYTHONPATH"}) == {
-        "PYTHONPATH": "",
-        "MPLBACKEND": "Agg",
-    }
+    wished = {"PYTHONPATH": "", "LD_PRELOAD": "/x", "MPLBACKEND": "Agg", "PYTHONBREAKPOINT": "0"}
+    assert cleaned(wished, keep={"PYTHONPATH", "LD_PRELOAD"}) == wished
 
 
 @pytest.mark.parametrize(

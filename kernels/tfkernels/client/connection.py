@@ -10,6 +10,7 @@ from datetime import datetime, timedelta, timezone
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from tfkernels import threads
 from tfkernels.client import handshake, stop_button
 from tfkernels.client.cell import Cell
 from tfkernels.client.channels import Channels
@@ -60,7 +61,7 @@ class KernelConnection(Channels):
         self.show = self._output.show
         self._relays: OrderedDict[str, Relay] = OrderedDict()  # by the id of the message that caused the output
         self._last_cell = ""  # id of the one that began last
-        self._thread = threading.Thread(target=self._main, name=f"tfkernels-{name}", daemon=True)
+        self._thread = threads.daemon(name, self._main)
         self._thread.start()
 
     @property

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import subprocess
+import sys
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
@@ -112,7 +113,7 @@ class KernelProcess(Process):
         variables["JPY_PARENT_PID"] = str(os.getpid())
         if spec.ours:  # other kernels get it when they are set up
             variables["TFKERNELS_FOLDER"] = str(self.folder)
-        with (self.folder / "stderr").open("ab") as stderr:
+        with _not_debugged(), (self.folder / "stderr").open("ab") as stderr:
             self._process = subprocess.Popen(
                 spec.command(file),
                 stdin=subprocess.DEVNULL,
@@ -157,6 +158,12 @@ class KernelProcess(Process):
         self.new_stderr()
         tail = "\n".join(self._stderr_tail.decode(errors="replace").strip().splitlines()[-_CRASH_LOG_LINES:])
         return f"{end}. Last lines of its standard error:\n{tail}" if tail else f"{end}."
+
+
+def _not_debugged() -> contextlib.AbstractContextManager[None]:
+    """Debugpy adds itself to the command of every Python; the one of this process fits no other Python."""
+    skip: Any = getattr(sys.modules.get("pydevd"), "skip_subprocess_arg_patch", contextlib.nullcontext)
+    return skip()  # type: ignore[no-any-return]
 
 
 def ending(status: int) -> str:

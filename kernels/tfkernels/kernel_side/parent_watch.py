@@ -7,9 +7,10 @@ import fcntl
 import os
 import shutil
 import signal
-import threading
 import time
 import typing
+
+from tfkernels import threads
 
 POLL_INTERVAL = 0.5  # seconds between two looks at the parent's number
 DELETION_TIMEOUT = 5.0  # seconds that the deletion of the folder may take: one on a dead network disk never ends
@@ -41,7 +42,7 @@ def watch_folder(folder: str, group: int) -> None:
 def _start(watcher: typing.Callable[..., None], *arguments: typing.Any) -> None:
     global watching
     watching = True
-    threading.Thread(target=watcher, args=arguments, name="tfkernels-owner", daemon=True).start()
+    threads.daemon("owner", watcher, *arguments).start()
 
 
 def _wait_for_parent(parent: int) -> None:
@@ -56,7 +57,7 @@ def _wait_for_lock(folder: str, group: int) -> None:
             fcntl.flock(lock, fcntl.LOCK_SH)
     except OSError:
         pass  # gone, and the owner with it
-    deletion = threading.Thread(target=_delete, args=(folder,), name="tfkernels-deletion", daemon=True)
+    deletion = threads.daemon("deletion", _delete, folder)
     deletion.start()
     deletion.join(DELETION_TIMEOUT)
     _end(group)

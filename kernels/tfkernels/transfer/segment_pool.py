@@ -14,7 +14,7 @@ import time
 import typing
 import weakref
 
-from tfkernels import env_vars
+from tfkernels import env_vars, threads
 from tfkernels.errors import UsageError
 from tfkernels.transfer import decoder
 from tfkernels.transfer.dtype_encoding import Array
@@ -179,7 +179,7 @@ class Pool:
 
     def _start_watch(self) -> None:
         if (self._kept or self._taken) and self._thread is None:
-            self._thread = threading.Thread(target=self._watch, name="tfkernels-pool", daemon=True)
+            self._thread = threads.daemon("pool", self._watch)
             self._thread.start()
 
     def _watch(self) -> None:
