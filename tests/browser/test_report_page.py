@@ -9,13 +9,21 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.browser.test_comparison_page import CONTRASTS
 from tests.browser.test_picker import SCREENSHOTS, page
-from tests.support.reports import usual
+from tests.support.reports import every_release, usual
 from tests.unit.test_report_documents import hostile
 from tfprovisioner.batch import report
 
 __all__ = ["page"]  # the fixture
 
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+
+
+LINES = """each => {
+  const range = document.createRange()
+  range.selectNode(each.firstChild)
+  return range.getClientRects().length
+}"""
+"""Lines that the text of an element takes."""
 
 
 @pytest.fixture(scope="module")
@@ -73,11 +81,43 @@ def test_it_says_first_whether_all_is_well(page: Page, written: Path) -> None:
     expect(page.locator("details.failure pre")).to_have_text(["cell_3 = 3", told])
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_many_kernels_have_an_overview_without_scrolling(page: Page, tmp_path: Path, theme: str) -> None:
+    folder = tmp_path / "report"
+    path = report.write(report.make(every_release(folder), folder, baseline="tf1.15"), folder)["report.html"]
+    page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+    opened(page, path)
+    row = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name="resize", exact=True))
+    expect(row).to_have_count(1)
+    expect(row.get_by_role("cell")).to_have_text(["float32 (6,)", "= equal 1.0-1.14 ≠ different 2.0-2.21: 0.5"])
+    row.get_by_role("link", name="different").click()
+    expect(page.locator("section section").filter(has=page.locator(":target"))).to_be_in_viewport()
+    for width in (1280, 800, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.screenshot(path=SCREENSHOTS / f"report-many-{theme}-{width}.png", full_page=True)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.get_by_text("A column for each of the 38 kernels").click()
+    expect(page.locator(".matrix thead th")).to_have_count(38)
+    names = page.get_by_text("parity_matrix.ipynb", exact=True).and_(page.locator("th span"))
+    expect(names).to_have_count(2)
+    for name in names.all():
+        assert name.evaluate(LINES) == 1
+
+
+def test_columns_that_do_not_fit_are_stacked(page: Page, written: Path) -> None:
+    opened(page, written)
+    for width in (1280, 900, 750, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        matrix = page.locator(".wide").first
+        assert matrix.evaluate("each => each.scrollWidth <= each.clientWidth"), width
+
+
 def test_matrix_cells_link_to_comparisons(page: Page, written: Path) -> None:
     opened(page, written)
     row = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name="weights", exact=True))
     link = row.get_by_role("link").first
-    target = page.locator(str(link.get_attribute("href")))
+    target = page.locator("section section").filter(has=page.locator(str(link.get_attribute("href"))))
     expect(target).to_be_hidden()
     link.click()
     expect(target).to_be_visible()
@@ -85,8 +125,8 @@ def test_matrix_cells_link_to_comparisons(page: Page, written: Path) -> None:
     expect(target).to_contain_text("2 of 4 parts differ between tf1 and tf2.4; the first is dense_2")
     later = row.get_by_role("link").last
     later.click()
-    same = page.locator(str(later.get_attribute("href")))
-    expect(same).to_contain_text("The same values, bit for bit, as in tf2.4")
+    same = page.locator("section section").filter(has=page.locator(str(later.get_attribute("href"))))
+    expect(same).to_contain_text("The same values, bit for bit, in all 3; here those of tf2.4.")
     failed = page.get_by_role("link", name="failed").first
     failed.click()
     expect(page.locator(str(failed.get_attribute("href")))).to_be_in_viewport()

@@ -46,7 +46,7 @@ def batch(
             run,
             FAILED if failure else PASSED,
             "f" * 64,
-            RELEASES.get(run.kernel, "2.21.0"),
+            RELEASES.get(run.kernel, f"{run.kernel[2:]}.0"),
             "3.13.0",
             started="2026-11-24T02:00:00+00:00",
             seconds=3.25,
@@ -91,3 +91,25 @@ def usual(folder: Path) -> list[Found]:
         "Traceback (most recent call last)\n  Cell In[4], line 1\n\x1b[31mAttributeError\x1b[0m: no 'Session'",
     )
     return ops + batch(folder, trained, sources=("notebooks/train.ipynb",), failing={"tf2": failure})
+
+
+LINES = [f"tf1.{minor}" for minor in range(16)] + [f"tf2.{minor}" for minor in range(22)]
+
+
+def every_release(folder: Path) -> list[Found]:
+    """One notebook on a kernel of each release line, in an order of its own. The values change between releases."""
+    plain = np.linspace(0, 1, 6, dtype="float32")
+    recorded: dict[str, dict[str, Any]] = {}
+    for place, kernel in enumerate(LINES):
+        grown = plain + np.float32(place >= 16) * np.float32(0.25 + place / 64)
+        near = plain * np.float32(1 + 1e-7 * (kernel in ("tf1.5", "tf1.6")))
+        recorded[kernel] = {
+            "matmul": plain,
+            "resize": plain + np.float32(0.5) * (place >= 16),
+            "grown": grown,
+            "near": near,
+        }
+        recorded[kernel].update({"LSTM": plain} if place >= 4 else {})
+    backwards = {kernel: recorded[kernel] for kernel in ["tf1.15", *reversed(LINES)]}
+    failure = Failure("ValueError", "no such thing", 2)
+    return batch(folder, backwards, sources=("parity_matrix.ipynb",), failing={"tf2.7": failure})

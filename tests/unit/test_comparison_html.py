@@ -74,19 +74,35 @@ def test_pages_are_small() -> None:
     assert len(compare(one, {key: value + noise[:1] for key, value in one.items()})._repr_html_().encode()) < 300_000
 
 
-def test_several_sides_are_columns() -> None:
+def several(minors: int) -> Comparison:
+    """``b`` differs from tf2.3 on."""
     one = dict.fromkeys("abc", np.array([1, 2], "float32"))
-    values = {
-        "tf1": one,
-        "tf2": one,
-        **{f"tf2.{minor}": {**one, "b": np.array([1, minor], "float32")} for minor in range(3, 9)},
-    }
-    found = compare(values)
+    later = {f"tf2.{minor}": {**one, "b": np.array([1, min(minor, 5)], "float32")} for minor in range(minors)}
+    return compare({"tf1.15": one, **later}, baseline="tf1.15")
+
+
+def test_several_sides_are_columns() -> None:
+    found = several(4)
     lines = repr(found).split("\n\n")[1].splitlines()
-    assert lines[0].split() == ["tf2", "tf2.3", "tf2.4", "tf2.5"]
-    assert lines[2].split() == ["b", "float32", "(2,)", "equal", "DIFFERENT", "1", "DIFFERENT", "2", "DIFFERENT", "3"]
-    assert "b in tf2.3" in repr(found).splitlines()
+    assert lines[0].split() == ["tf2.0", "tf2.1", "tf2.2", "tf2.3"]
+    assert lines[2].split()[3:] == ["DIFFERENT", "2", "DIFFERENT", "1", "equal", "DIFFERENT", "1"]
+    assert "b in tf2.0" in repr(found).splitlines()
     page = found._repr_html_()
     assert_harmless(page)
-    assert page.count('scope="col"') == 2 + 7
+    assert page.count('scope="col"') == 2 + 4
     assert page.count("<svg") > 4
+
+
+def test_many_sides_stand_by_their_verdicts() -> None:
+    found = several(22)
+    lines = repr(found).split("\n\n")
+    assert lines[1].splitlines() == [
+        "a  equal 2.0-2.21", "b  DIFFERENT 2.0, 2.1, 2.3-2.21: up to 3; equal 2.2", "c  equal 2.0-2.21",
+    ]  # fmt: skip
+    titles = [block.splitlines()[0] for block in lines[2:]]
+    assert titles == ["b in 2.0", "b in 2.1", "b in 2.3", "… 2 more that differ; .failed has them all"]
+    page = found._repr_html_()
+    assert_harmless(page)
+    assert page.count('scope="col"') == 3
+    assert "≠ different 2.0, 2.1, 2.3-2.21: up to 3" in words_of(page)
+    assert page.count("<dt>cosine</dt>") == 5  # 2.5 to 2.21 have the same figures

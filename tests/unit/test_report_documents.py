@@ -15,7 +15,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 from typer.testing import CliRunner
 
-from tests.support.reports import HOSTILE, batch, usual
+from tests.support.reports import HOSTILE, batch, every_release, usual
 from tfkernels.recording import FORMAT, TYPE, VALUE
 from tfkernels.transfer.encoder import ValueMessage
 from tfprovisioner.batch import report
@@ -145,10 +145,49 @@ def test_text_fits_a_terminal(tmp_path: Path) -> None:
     assert ["resize", "float32 (2, 32, 32, 3)", "equal", "DIFFERENT 0.329", "DIFFERENT 0.329"] in rows
     assert ["loss", "0.69314", "DIFFERENT 0.00897", "DIFFERENT 0.00897", "DIFFERENT 0.00897"] in rows
     assert "FAILED train-tf2 in cell 4: AttributeError: module 'tensorflow' has no attribute 'Session'" in said
-    assert "DIFFERENT resize of ops.ipynb since tf2.11: tf1 and tf2.11 differ in" in said
+    assert "DIFFERENT resize of ops.ipynb in tf2.11, tf2: tf1 and tf2.11 differ in" in said
     many = batch(tmp_path, {f"tf2.{minor}": {"x": minor, STRANGE: STRANGE} for minor in range(12)})
     for text in (said, report.text(report.make(many, tmp_path)), report.text(report.make(hostile(tmp_path), tmp_path))):
         assert all(line.isprintable() and len(line) <= 120 for line in text.split("\n"))
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_many_kernels_are_one_line_per_result(tmp_path: Path, width: int) -> None:
+    made = report.make(every_release(tmp_path), tmp_path, baseline="tf1.15")
+    said = report.text(made, width).splitlines()
+    assert [line.split(maxsplit=1) for line in said if line.startswith("  ")][:5] == [
+        ["matmul", "equal 1.0-2.21"],
+        ["resize", "equal 1.0-1.14; DIFFERENT 2.0-2.21: 0.5"],
+        ["grown", "equal 1.0-1.14; DIFFERENT 2.0-2.21: up to 0.828"],
+        ["near", "equal 1.0-1.4, 1.7-2.21; close 1.5, 1.6: 1.19e-07"],
+        ["LSTM", "MISSING 1.0-1.3; equal 1.4-2.21"],
+    ]
+    assert "parity_matrix.ipynb  passed 1.0-2.6, 2.8-2.21: 3.2 s; FAILED 2.7: 3.2 s" in said
+    assert "MISSING LSTM of parity_matrix.ipynb in 1.0-1.3: only tf1.15 recorded it" in said
+    assert sum("matmul" in line for line in said) == 1
+    assert max(map(len, said)) <= width
+
+
+def test_text_is_as_wide_as_the_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for found in batch(tmp_path / "in", {kernel: {} for kernel in ("tf1", "tf2.4", "tf2.11", "tf2")}):
+        (tmp_path / "runs").mkdir(exist_ok=True)
+        notebook(tmp_path / "runs", found, loss="x" * 20)
+    for width, line in (("80", "loss equal tf2.4-tf2"), ("200", f"loss {'x' * 20!r} equal equal equal")):
+        monkeypatch.setenv("COLUMNS", width)
+        assert line in [" ".join(each.split()) for each in tfkernels(tmp_path / "runs")[1].splitlines()]
+
+
+def test_page_describes_equal_bytes_once(tmp_path: Path) -> None:
+    made = report.make(every_release(tmp_path), tmp_path, baseline="tf1.15")
+    page = documents.page(made, tmp_path)
+    (resize,) = re.findall(
+        r'<details class="result" id="r1".*?</details>\n(?=<details class="result")', page, re.DOTALL
+    )
+    assert re.findall(r"<h4>(\S+)", resize) == ["1.0-1.14", "2.0-2.21"]
+    assert "The same values, bit for bit, in all 22; here those of tf2.0." in resize
+    links = set(re.findall(r'href="#([^"]+)"', page))
+    assert links <= set(re.findall(r' id="([^"]+)"', page))
+    assert len([link for link in links if link.startswith("r1-")]) == 37
 
 
 def test_hostile_values_are_harmless_in_documents(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.reports import batch, kept, usual
+from tests.support.reports import batch, every_release, kept, usual
 from tfprovisioner.batch import report
 from tfprovisioner.batch.outcomes import FAILED, Failure
 from tfprovisioner.batch.output_dir import Found
@@ -136,11 +136,22 @@ def test_columns_follow_the_request_or_the_releases(tmp_path: Path) -> None:
         report.make(found, tmp_path, baseline="tf3")
 
 
-def test_the_release_that_changed_it_is_told(tmp_path: Path) -> None:
-    made = report.make(usual(tmp_path), tmp_path)
-    told = {(row.case, row.name): made.since(row) for row in made.rows}
-    assert told.pop(("ops.ipynb", "resize")) == "tf2.11"
-    assert set(told.values()) == {""}
+def test_ranges_follow_releases_and_skip_the_baseline(tmp_path: Path) -> None:
+    made = report.make(every_release(tmp_path), tmp_path, baseline="tf1.15")
+    assert made.sides[:3] == ["tf1.15", "tf1.0", "tf1.1"]
+    told = {row.name: [(group.key, group.text) for group in made.groups(row.verdicts)] for row in made.rows}
+    assert told == {
+        "matmul": [("equal", "1.0-2.21")],
+        "resize": [("equal", "1.0-1.14"), ("different", "2.0-2.21")],
+        "grown": [("equal", "1.0-1.14"), ("different", "2.0-2.21")],
+        "near": [("equal", "1.0-1.4, 1.7-2.21"), ("close", "1.5, 1.6")],
+        "LSTM": [("missing", "1.0-1.3"), ("equal", "1.4-2.21")],
+    }
+    given = report.make(usual(tmp_path), tmp_path, kernels=["tf2.11", "tf1", "tf2", "tf2.4"])
+    resize = next(row for row in given.rows if row.name == "resize")
+    assert [(group.key, group.text) for group in given.groups(resize.verdicts)] == [
+        ("different", "tf1, tf2.4"), ("equal", "tf2"),
+    ]  # fmt: skip
 
 
 def test_runs_that_have_not_ended_are_not_fine(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The commands ``run`` and ``report``."""
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -221,11 +222,12 @@ def report(
 
 def _print_report(report: "Report", as_json: bool, page: object = None) -> None:
     """``page`` is where ``report.html`` is."""
+    from tfkernels.comparison.render.text import WIDTH
     from tfprovisioner.batch.report import text
 
     if as_json:
         print_json(report.document)
         return
-    print(text(report))
+    print(text(report, shutil.get_terminal_size((WIDTH, 0)).columns))
     if page is not None:
         print(f"\nThe report: {page}")

@@ -10,8 +10,20 @@ from html import escape
 from typing import Sequence
 
 from tfkernels.comparison.render import charts, draw_svg, number_format
-from tfkernels.comparison.render.overview import Gap, Row, cells, headline, limit_rows, passes, path_of, rows
+from tfkernels.comparison.render.overview import (
+    Cell,
+    Gap,
+    Row,
+    alike,
+    columns,
+    headline,
+    limit_rows,
+    passes,
+    path_of,
+    rows,
+)
 from tfkernels.comparison.render.part_details import FIGURES, facts
+from tfkernels.comparison.render.side_groups import ACROSS
 from tfkernels.comparison.result import CLOSE, DIFFERENT, EQUAL, EXTRA, MISSING, Findings, Part
 
 # At most
@@ -84,34 +96,40 @@ def fragment(findings: Findings, style: str = "") -> str:
 
 def _table(findings: Findings, shown: list[Row | Gap]) -> str:
     several = len(findings.sides) > 1
-    names = {side: number_format.line(side, 24) for side in findings.sides}
     shown_rows = [row for row in shown if not isinstance(row, Gap)]
-    by_need = sorted((part for row in shown_rows for part in row.values()), key=lambda part: part.passed)  # stable
+    parts = [part for row in shown_rows for _, part in alike(row, findings.sides)]
+    by_need = sorted(parts, key=lambda part: part.passed)  # stable
     detailed, drawn = ({id(part) for part in by_need[:most]} for most in (DETAILED, DRAWN))
     opened = next((row for row in shown_rows if not passes(row)), None)
-    head = ("path", "baseline", *names.values()) if several else _HEAD
+    names = [number_format.line(side, 24) for side in findings.sides]
+    head = ("path", "baseline", *(names if len(names) <= ACROSS else ["verdicts"])) if several else _HEAD
     body = []
     for row in shown:
         if isinstance(row, Gap):
             body.append(f'<tr><td class="tfk-gap" colspan="{len(head)}">{escape(str(row))}</td></tr>')
             continue
         more = ""
-        for part in (part for part in row.values() if id(part) in detailed):
+        for sides, part in alike(row, findings.sides):
+            if id(part) not in detailed:
+                continue
             if several:
-                more += f'<p class="tfk-side"><b>{escape(names[part.side])}</b> {_verdict(part)}</p>'
+                more += f'<p class="tfk-side"><b>{escape(sides)}</b> {_verdict(part)}</p>'
             more += _details(part, findings, id(part) in drawn)
-        columns = [_path(path_of(row), more, row is opened)]
-        for judged, text in cells(row, findings.sides, several):
-            verdict = "" if judged is None else f"{_verdict(judged)} "
-            columns.append(f"{verdict}{escape(number_format.path(text, 48))}".rstrip())
-        body.append(_row("td", columns, several))
+        shown_columns = [" ".join(map(_cell, each)) for each in columns(row, findings.sides)]
+        body.append(_row("td", [_path(path_of(row), more, row is opened), *shown_columns], several))
     titles = _row('th scope="col"', [escape(title) for title in head], several)
     return f'<div class="tfk-scroll"><table><thead>{titles}</thead><tbody>{"".join(body)}</tbody></table></div>'
 
 
-def _row(tag: str, columns: Sequence[str], several: bool) -> str:
-    classes = [""] * len(columns) if several else _CLASSES
-    return f"<tr>{''.join(f'<{tag}{kind}>{cell}</{tag[:2]}>' for kind, cell in zip(classes, columns))}</tr>"
+def _row(tag: str, cells: Sequence[str], several: bool) -> str:
+    classes = [""] * len(cells) if several else _CLASSES
+    return f"<tr>{''.join(f'<{tag}{kind}>{cell}</{tag[:2]}>' for kind, cell in zip(classes, cells))}</tr>"
+
+
+def _cell(cell: Cell) -> str:
+    part, text = cell
+    verdict = "" if part is None else f"{_verdict(part)} "
+    return f"{verdict}{escape(number_format.path(text, 48))}".rstrip()
 
 
 def _path(path: str, more: str, opened: bool) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
 from tfkernels.comparison.render import number_format
-from tfkernels.comparison.render.part_details import figure, figures, kinds, mismatched
+from tfkernels.comparison.render.part_details import figures, kinds, largest_error, mismatched
+from tfkernels.comparison.render.side_groups import ACROSS, Group, groups, largest
 from tfkernels.comparison.result import CLOSE, EQUAL, EXTRA, MISSING, Findings, Part
 
 Row = Dict[str, Part]
@@ -50,13 +52,37 @@ def path_of(row: Row) -> str:
     return next(iter(row.values())).path
 
 
-def cells(row: Row, sides: Sequence[str], several: bool) -> list[Cell]:
-    """What follows the path: the figures of one side, or of ``several`` the verdicts of these ``sides``."""
-    if several:
-        described = next((part.baseline for part in row.values() if part.baseline), "")
-        return [(None, described), *((row[side], figure(row[side])) if side in row else (None, "") for side in sides)]
-    (part,) = row.values()
-    return [(part, ""), (None, kinds(part)), *((None, text) for text in figures(part))]
+def columns(row: Row, sides: Sequence[str]) -> list[list[Cell]]:
+    """What follows the path: the figures of one side, the verdicts of a few, or those of many, each verdict once."""
+    if len(sides) == 1:
+        (part,) = row.values()
+        cells: list[Cell] = [(part, ""), (None, kinds(part)), *((None, text) for text in figures(part))]
+        return [[cell] for cell in cells]
+    described: Cell = None, next((part.baseline for part in row.values() if part.baseline), "")
+    if len(sides) > ACROSS:
+        return [[described], [_of_group(row, group) for group in groups(sides, _verdicts(row, sides))]]
+    return [[described], *([_of_side(row.get(side))] for side in sides)]
+
+
+def _verdicts(row: Row, sides: Sequence[str]) -> list[str | None]:
+    return [row[side].verdict if side in row else None for side in sides]
+
+
+def _of_side(part: Part | None) -> Cell:
+    return part, "" if part is None else largest([largest_error(part)])
+
+
+def _of_group(row: Row, group: Group) -> Cell:
+    most = largest(largest_error(row[side]) for side in group.sides)
+    return row[group.sides[0]], f"{group.text}: {most}" if most else group.text
+
+
+def alike(row: Row, sides: Sequence[str]) -> list[tuple[str, Part]]:
+    """The parts of a row, those with the same figures once, after the sides that have them."""
+    if len(row) == 1:
+        return [(number_format.line(side, 24), part) for side, part in row.items()]
+    keys = [repr(replace(row[side], side="")) if side in row else None for side in sides]
+    return [(group.text, row[group.sides[0]]) for group in groups(sides, keys)]
 
 
 def limit_rows(everything: list[Row], room: int) -> list[Row | Gap]:

@@ -33,10 +33,10 @@ def figures(part: Part) -> list[str]:
     ]
 
 
-def figure(part: Part) -> str:
-    """The one figure of a part, if there is room for one only: the largest absolute error."""
+def largest_error(part: Part) -> float | None:
+    """Absolute, and of finite numbers. ``None`` if there are none."""
     extreme = None if part.statistics is None else part.statistics.max_absolute_error
-    return number_format.number(extreme.error) if extreme is not None and extreme.error else ""
+    return None if extreme is None else float(extreme.error)
 
 
 def mismatched(found: Statistics) -> str:

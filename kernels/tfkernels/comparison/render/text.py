@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import textwrap
-from typing import Iterator, List, Union
+from typing import List, Sequence, Union
 
 from tfkernels.comparison.render import number_format
-from tfkernels.comparison.render.overview import Cell, Gap, Row, cells, headline, limit_rows, path_of, rows
+from tfkernels.comparison.render.overview import Cell, Gap, Row, alike, columns, headline, limit_rows, path_of, rows
 from tfkernels.comparison.render.part_details import facts
+from tfkernels.comparison.render.side_groups import ACROSS
 from tfkernels.comparison.result import Findings, Part
 
 WIDTH = 120
@@ -18,7 +19,6 @@ BLOCKS = 3
 
 _HEAD = ["", "", "", "max abs", "max rel", "max ULP", "mismatched", "would pass"]
 _SHRINKABLE = 12
-_ACROSS = 4
 _GAP = "  "
 
 Line = Union[List[str], Gap]
@@ -32,11 +32,10 @@ def report(findings: Findings) -> str:
         lines += _facts(findings.parts[0], findings.baseline, "")
     if len(findings.parts) < 2:
         return "\n".join(lines)
-    for table in _tables(findings.sides, limit_rows(everything, ROWS)):
-        lines += ["", *table]
-    failed = findings.failed
-    for part in failed[:BLOCKS]:
-        side = f" in {number_format.line(part.side, 24)}" if len(findings.sides) > 1 else ""
+    lines += ["", *_table(findings.sides, limit_rows(everything, ROWS))]
+    failed = [found for row in everything for found in alike(row, findings.sides) if not found[1].passed]
+    for sides, part in failed[:BLOCKS]:
+        side = f" in {sides}" if len(findings.sides) > 1 else ""
         counted = part.statistics is not None and part.statistics.mismatched  # the facts have more than the reason
         reason = "" if counted else f": {number_format.line(part.reason) or part.verdict}"
         title = f"{number_format.path(part.path, 72)}{side}{reason}"
@@ -47,16 +46,18 @@ def report(findings: Findings) -> str:
     return "\n".join(lines)
 
 
-def _tables(sides: tuple[str, ...], shown: list[Row | Gap]) -> Iterator[list[str]]:
-    """The figures of one side, or the verdicts of several: with many of them in several tables, one below the other."""
-    several = len(sides) > 1
-    for start in range(0, len(sides), _ACROSS):
-        some = sides[start : start + _ACROSS]
-        head = ["", "", *(number_format.line(side, 20) for side in some)] if several else _HEAD
-        body = [
-            row if isinstance(row, Gap) else [path_of(row), *map(_cell, cells(row, some, several))] for row in shown
-        ]
-        yield aligned(head, "<" * len(head) if several else "<<<>>>><", [0, 1 if several else 2], body)
+def _table(sides: tuple[str, ...], shown: list[Row | Gap]) -> list[str]:
+    """The figures of one side, the verdicts of a few sides in columns, or those of many in groups."""
+    body: list[Line] = [
+        row if isinstance(row, Gap) else [path_of(row), *("; ".join(map(_cell, each)) for each in columns(row, sides))]
+        for row in shown
+    ]
+    if len(sides) > ACROSS:
+        return listed([line if isinstance(line, Gap) else (line[0], line[-1]) for line in body])
+    if len(sides) > 1:
+        head = ["", "", *(number_format.line(side, 20) for side in sides)]
+        return aligned(head, "<" * len(head), [0, 1], body)
+    return aligned(_HEAD, "<<<>>>><", [0, 2], body)
 
 
 def _cell(cell: Cell) -> str:
@@ -67,11 +68,11 @@ def _cell(cell: Cell) -> str:
     return f"{part.verdict if part.passed else part.verdict.upper()} {text}".rstrip()
 
 
-def aligned(head: list[str], alignment: str, flexible: list[int], body: list[Line]) -> list[str]:
-    """Columns as wide as their longest cell; the flexible ones give way if all is too wide."""
+def aligned(head: list[str], alignment: str, flexible: list[int], body: list[Line], width: int = WIDTH) -> list[str]:
+    """Columns as wide as their longest cell; the flexible ones give way if all is wider than ``width``."""
     cells = [row for row in body if not isinstance(row, Gap)]
     widths = [max(len(number_format.line(row[column])) for row in [head, *cells]) for column in range(len(head))]
-    while sum(widths) + len(_GAP) * (len(widths) - 1) > WIDTH:
+    while sum(widths) + len(_GAP) * (len(widths) - 1) > width:
         widest = max(flexible, key=widths.__getitem__)
         if widths[widest] <= _SHRINKABLE:
             break
@@ -94,10 +95,20 @@ def _cut(cell: str, width: int) -> str:
 
 
 def _facts(part: Part, baseline: str, indent: str) -> list[str]:
-    known = facts(part, baseline)
-    width = max((len(label) for label, _ in known), default=0)
+    return listed([(f"{indent}{label}", text) for label, text in facts(part, baseline)])
+
+
+def listed(entries: Sequence[tuple[str, str] | Gap], width: int = WIDTH) -> list[str]:
+    """Labels, and beside them texts in as many lines as they need."""
+    labels = [len(entry[0]) for entry in entries if not isinstance(entry, Gap)]
+    column = min(max(labels, default=0), width // 2)
     lines = []
-    for label, text in known:
-        start = f"{indent}{label:{width}}  "
-        lines += textwrap.wrap(text, WIDTH, initial_indent=start, subsequent_indent=" " * len(start))
+    for entry in entries:
+        if isinstance(entry, Gap):
+            lines.append(str(entry))
+            continue
+        start = f"{number_format.path(entry[0], column):{column}}  "
+        indent = " " * len(start)
+        shown = textwrap.wrap(entry[1], width, initial_indent=start, subsequent_indent=indent, break_on_hyphens=False)
+        lines += shown or [start.rstrip()]
     return lines

@@ -11,10 +11,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tfprovisioner.batch.output_dir import Found
-from tfprovisioner.batch.report.model import Entry, Report
+from tfprovisioner.batch.report.model import Entry, Report, release_order
 from tfprovisioner.batch.report.verdicts import Comparer
 from tfprovisioner.batch.tasks import Run, shorten
-from tfprovisioner.catalogue.releases import order_of
 from tfprovisioner.errors import Unusable
 from tfprovisioner.system.redact import public
 
@@ -102,8 +101,7 @@ def _columns(placed: _Cases, pending: Sequence[Run], kernels: Sequence[str], bas
     positions = {name: number for number, name in reversed(list(enumerate(kernels)))}
 
     def position(column: Entry) -> Any:
-        release = (order_of(column["tensorflow"] or column["kernel"]), column["name"])
-        return positions.get(column["kernel"], len(positions)), release
+        return positions.get(column["kernel"], len(positions)), release_order(column)
 
     ordered = sorted(known.values(), key=position)
     if baseline is None:

@@ -11,7 +11,6 @@ The templates escape what comes from notebooks, after ``text`` and ``number_form
 import itertools
 import json
 import re
-from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,10 +22,11 @@ from markupsafe import Markup
 import tfkernels
 from tfkernels.comparison.render import number_format
 from tfkernels.comparison.render.html import STYLE
+from tfkernels.comparison.render.side_groups import Group
 from tfkernels.comparison.result import CLOSE, DIFFERENT, EQUAL, EXTRA, MISSING
 from tfprovisioner.batch.outcomes import duration
 from tfprovisioner.batch.report.model import FORMAT, NOT_COMPARED, UNREADABLE, Entry, Key, Report, Row
-from tfprovisioner.batch.report.text import block, headline, where
+from tfprovisioner.batch.report.text import block, grouped, headline, where
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.system.files import replace_bytes
 
@@ -37,6 +37,8 @@ _MARKS = {
 }
 """What our files have within their first bytes."""
 
+MAX_COLUMNS = 6
+"""Kernels that have a column each in the first table. More stand in groups there, and the columns are below it."""
 MAX_VIEWS_SIZE = 3_000_000
 """Characters of the comparisons that are shown; those that differ go first."""
 OPEN_FAILURES = 3
@@ -54,7 +56,7 @@ class _Look(NamedTuple):
     """Of JUnit."""
 
 
-_LOOKS = {  # the verdicts come first, the most important one first
+_LOOKS = {  # the most important verdict first
     DIFFERENT: _Look("≠", "bad", "failure"),
     MISSING: _Look("−", "bad", "failure"),
     EXTRA: _Look("+", "bad", "failure"),
@@ -134,7 +136,9 @@ def page(report: Report, folder: Path) -> str:
         more_failed=len(failed[MAX_FAILURES:]),
         opened=_opened(failed),
         views=_views(report),
-        first_alike=_first_alike,
+        alike=_alike,
+        grouped=grouped,
+        many=len(report.sides) > MAX_COLUMNS,
     )
 
 
@@ -149,7 +153,7 @@ def _environment() -> Environment:
     )
     environment.tests["timestamp"] = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d").match
     environment.filters.update(
-        line=number_format.line, path=number_format.path, seconds=duration, time=_time, counts=_counts, notes=_notes,
+        line=number_format.line, path=number_format.path, seconds=duration, time=_time, notes=_notes,
         where=where, headline=headline, block=block, element=_element, link=_link,
     )  # fmt: skip
     return environment
@@ -161,20 +165,19 @@ def _clean(value: Any) -> Any:
 
 def _views(report: Report) -> dict[Key, Markup]:
     """The comparisons for which there is room."""
-    by_need = sorted(report.comparisons, key=lambda each: _ORDER.index(each["verdict"]))
+    firsts = [row.comparisons[group.sides[0]] for row in report.rows for group in _alike(report, row)]
+    by_need = sorted(firsts, key=lambda each: _ORDER.index(each["verdict"]))
     keys = [key for each in by_need if (key := (each["case"], each["name"], each["side"])) in report.views]
     sizes = itertools.accumulate(len(report.views[key].html) for key in keys)
     shown = [key for key, size in zip(keys, sizes, strict=True) if size <= MAX_VIEWS_SIZE]
     return {key: Markup(report.views[key].html) for key in shown}  # noqa: S704  escapes by itself
 
 
-def _first_alike(report: Report, row: Row, side: str) -> str:
-    """The first kernel with the same bytes as ``side``, if that is another one; else empty."""
-    digest = row.records.get(side, {}).get("sha256")
-    for other in row.comparisons:
-        if row.records.get(other, {}).get("sha256") == digest and (row.case, row.name, other) in report.views:
-            return "" if other == side else other
-    return ""
+def _alike(report: Report, row: Row) -> list[Group]:
+    """Kernels with the same verdict on the same bytes: one description does for all of them."""
+    digests = {side: record["sha256"] for side, record in row.records.items()}
+    own = {side: side if verdict == UNREADABLE else digests.get(side) for side, verdict in row.verdicts.items()}
+    return report.groups({side: (verdict, own[side]) for side, verdict in row.verdicts.items()})
 
 
 def _opened(failed: list[Entry]) -> list[Entry]:
@@ -183,11 +186,6 @@ def _opened(failed: list[Entry]) -> list[Entry]:
     for run in failed:
         first.setdefault((run["case"], headline(run)), run)
     return list(first.values())[:OPEN_FAILURES]
-
-
-def _counts(row: Row) -> list[tuple[str, int]]:
-    counts = Counter(each["verdict"] for each in row.comparisons.values())
-    return sorted(counts.items(), key=lambda item: _ORDER.index(item[0]))
 
 
 def _notes(comparison: Entry, baseline: Entry) -> list[str]:

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 import tfkernels
+from tfkernels.comparison.render.side_groups import Group, groups
 from tfkernels.comparison.result import CLOSE, DIFFERENT, EQUAL, EXTRA, MISSING
 from tfprovisioner.catalogue.releases import order_of
 
@@ -28,6 +29,11 @@ Entry = dict[str, Any]
 
 Key = tuple[str, str, str]
 """Case, name of the record, and side."""
+
+
+def release_order(kernel: Entry) -> tuple[tuple[int, ...], str]:
+    """Sort key; a kernel that has not run is known by its name only."""
+    return order_of(kernel["tensorflow"] or kernel["kernel"]), kernel["name"]
 
 
 @dataclass(frozen=True)
@@ -49,12 +55,13 @@ class Row:
     comparisons: dict[str, Entry]
 
     @property
-    def verdicts(self) -> list[str]:
-        return [each["verdict"] for each in self.comparisons.values()]
+    def verdicts(self) -> dict[str, str]:
+        """By side."""
+        return {side: each["verdict"] for side, each in self.comparisons.items()}
 
     @property
     def differs(self) -> bool:
-        return any(verdict in DIFFERING for verdict in self.verdicts)
+        return any(verdict in DIFFERING for verdict in self.verdicts.values())
 
 
 @dataclass(frozen=True)
@@ -100,10 +107,9 @@ class Report:
     def cases(self) -> list[str]:
         return list(dict.fromkeys(run["case"] for run in self.runs))
 
-    @cached_property
-    def run_at(self) -> dict[tuple[str, str], Entry]:
-        """Runs by case and side."""
-        return {(run["case"], run["side"]): run for run in self.runs}
+    def runs_of(self, case: str) -> dict[str, Entry]:
+        """By side."""
+        return {run["side"]: run for run in self.runs if run["case"] == case}
 
     @cached_property
     def rows(self) -> list[Row]:
@@ -128,14 +134,14 @@ class Report:
             return FAILED
         return DIFFERS if any(row.differs for row in self.rows) else FINE
 
-    def since(self, row: Row) -> str:
-        """The kernel with the first release that differs, if all before it agree and none after it does; else empty."""
-        verdicts = [row.comparisons[side]["verdict"] if side in row.comparisons else "" for side in self.sides[1:]]
-        changed = next((place for place, verdict in enumerate(verdicts) if verdict in DIFFERING), 0)
-        in_order = self.kernels == sorted(self.kernels, key=lambda each: (order_of(each["tensorflow"]), each["name"]))
-        agree = all(verdict in AGREEING for verdict in verdicts[:changed])
-        differ = all(verdict in ("", *DIFFERING) for verdict in verdicts[changed:])
-        return self.sides[1 + changed] if changed and in_order and agree and differ else ""
+    def groups(self, keys: Mapping[str, Any]) -> list[Group]:
+        """The sides with the same key, in the order of their releases; those without a key are in no group.
+
+        A comparison's baseline is skipped, so that it interrupts no range of releases.
+        """
+        ordered = [kernel["name"] for kernel in sorted(self.kernels, key=release_order)]
+        sides = [side for side in ordered if side in keys or side != self.baseline]
+        return groups(sides, [keys.get(side) for side in sides])
 
     @property
     def headline(self) -> tuple[str, str]:
@@ -149,7 +155,7 @@ class Report:
     def _results(self) -> str:
         if not self.rows:
             return "nothing was recorded, so there is nothing to compare"
-        compared = sum(any(verdict != NOT_COMPARED for verdict in row.verdicts) for row in self.rows)
+        compared = sum(any(verdict != NOT_COMPARED for verdict in row.verdicts.values()) for row in self.rows)
         if not compared:
             alone = len(self.kernels) < 2
             return "nothing to compare with" if alone else f"nothing could be compared with {self.baseline}"
@@ -159,7 +165,7 @@ class Report:
             text = f"{differing} of {_number(compared, 'result')} {verb} from {self.baseline}"
         else:
             text = f"{_all(compared, 'result')} {'agrees' if compared == 1 else 'agree'} with {self.baseline}"
-        lacking = sum(NOT_COMPARED in row.verdicts for row in self.rows)
+        lacking = sum(NOT_COMPARED in row.verdicts.values() for row in self.rows)
         return f"{text}, {lacking} not compared on every kernel" if lacking else text
 
 

@@ -5,16 +5,20 @@ All documents say with its functions why a run failed: without colours and contr
 
 import re
 import textwrap
+from collections.abc import Mapping
 
 from tfkernels.comparison.render import number_format
-from tfkernels.comparison.render.text import WIDTH, Line, aligned
+from tfkernels.comparison.render.side_groups import Group, largest
+from tfkernels.comparison.render.text import WIDTH, aligned, listed
+from tfprovisioner.batch.outcomes import duration
 from tfprovisioner.batch.report.model import DIFFERING, Entry, Report, Row
 
-MAX_ROWS, MIN_ROWS_PER_TABLE = 60, 8
-"""Results in all tables together, and in each if there are many tables; those that differ go first."""
+MAX_ROWS = 60
+"""Results in the table; those that differ go first."""
 MAX_DETAILS = 8
 """Failures, and differences, that are described below the tables."""
-MAX_COLUMNS = 5
+COLUMN = 24
+"""Characters. If a terminal has no room for so wide a column for each kernel, the kernels are shown in groups."""
 
 MAX_CHARACTERS = 16_000
 """Of a traceback: its beginning and its end."""
@@ -22,79 +26,91 @@ MAX_CHARACTERS = 16_000
 _COLOURS = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?)")
 
 
-def text(report: Report) -> str:
-    """Two sentences, a table of results and kernels, failures and differences; at most 120 columns."""
-    others = report.sides[1:]
-    tables = max(-(-len(others) // (MAX_COLUMNS - 1)), 1)
+def text(report: Report, width: int = WIDTH) -> str:
+    """Two sentences, a line for each result, failures and differences."""
     by_need = sorted(report.rows, key=lambda row: not row.differs)
-    room = max(MAX_ROWS // tables, MIN_ROWS_PER_TABLE)
-    shown, left = sorted(by_need[:room], key=lambda row: row.number), by_need[room:]
+    shown, left = sorted(by_need[:MAX_ROWS], key=lambda row: row.number), by_need[MAX_ROWS:]
     lines = [f"{sentence[0].upper()}{sentence[1:]}." for sentence in report.headline]
-    for start in range(0, max(len(others), 1), MAX_COLUMNS - 1):
-        sides = [*report.sides[:1], *others[start : start + MAX_COLUMNS - 1]]
-        if sides:
-            head = ["", *(number_format.line(side, 24) for side in sides)]
-            lines += ["", *aligned(head, "<" * len(head), list(range(len(head))), _table(report, shown, sides))]
+    if report.sides:
+        lines += ["", *_table(report, shown, width)]
     if left:
         lines.append(f"… {len(left):,} more results, of which {sum(row.differs for row in left):,} differ")
-    return "\n".join([*lines, *_failures(report), *_differences(report)])
+    return "\n".join([*lines, *_failures(report, width), *_differences(report, width)])
 
 
-def _table(report: Report, shown: list[Row], sides: list[str]) -> list[Line]:
-    lines: list[Line] = []
+def _table(report: Report, shown: list[Row], width: int) -> list[str]:
+    """A column for each kernel. If there are too many, the kernels with the same verdict stand together."""
+    many = len(report.sides) > width // COLUMN
+    body: list[list[str]] = []
     for case in report.cases:
-        lines.append([number_format.path(case, 60), *(_run(report.run_at.get((case, side))) for side in sides)])
+        body.append([number_format.path(case, 60), *_cells(report, report.runs_of(case), "", many)])
         for row in shown:
             if row.case == case:
-                value = str(row.records.get(sides[0], {}).get("value", ""))
-                cells = [_verdict(row.comparisons.get(side), value) for side in sides[1:]]
-                lines.append([f"  {number_format.path(row.name, 58)}", number_format.line(value, 24), *cells])
-    return lines
+                value = str(row.records.get(report.baseline, {}).get("value", ""))
+                name = f"  {number_format.path(row.name, 58)}"
+                body.append([name, *_cells(report, row.comparisons, value, many)])
+    if many:
+        return listed([(label, cell) for label, cell in body], width)
+    head = ["", *(number_format.line(side, 24) for side in report.sides)]
+    return aligned(head, "<" * len(head), list(range(len(head))), [*body], width)
 
 
-def _run(run: Entry | None) -> str:
-    if run is None:
-        return ""
-    if run["state"] == "pending":
-        return "not run"
-    return f"{'passed' if run['state'] == 'passed' else 'FAILED'} {float(run['seconds']):.1f} s"
+def _cells(report: Report, entries: Mapping[str, Entry], value: str, many: bool) -> list[str]:
+    """Runs or comparisons by side; ``value`` is the baseline's."""
+    if many:
+        found = grouped(report, entries, value)
+        return ["; ".join(f"{_word(group.key)} {group.text}{': ' if note else ''}{note}" for group, note in found)]
+    known = {side: f"{_word(state(entry))} {_note([entry], value)}".rstrip() for side, entry in entries.items()}
+    return [known.get(side, "" if place else number_format.line(value, 24)) for place, side in enumerate(report.sides)]
 
 
-def _verdict(comparison: Entry | None, baseline: str) -> str:
-    """With the largest error, or with the value if it is not a number and differs from the baseline's."""
-    if comparison is None:
-        return ""
-    verdict, value = str(comparison["verdict"]), comparison["value"]
-    word = verdict.upper() if verdict in DIFFERING else verdict
-    if comparison["largest_error"]:
-        return f"{word} {number_format.number(float(comparison['largest_error']))}"
-    return f"{word} {number_format.line(value, 20)}" if value not in ("", baseline) else word
+def grouped(report: Report, entries: Mapping[str, Entry], value: str) -> list[tuple[Group, str]]:
+    """Runs or comparisons by side in groups of one state or verdict, each with its note."""
+    found = report.groups({side: state(entry) for side, entry in entries.items()})
+    return [(group, _note([entries[side] for side in group.sides], value)) for group in found]
 
 
-def _failures(report: Report) -> list[str]:
+def state(entry: Entry) -> str:
+    """The state of a run, or the verdict of a comparison."""
+    return str(entry.get("verdict") or entry["state"])
+
+
+def _word(state: str) -> str:
+    return "not run" if state == "pending" else state.upper() if state in ("failed", *DIFFERING) else state
+
+
+def _note(entries: list[Entry], value: str) -> str:
+    """How long runs took. The largest error, or the value if it is not a number and differs from the baseline's."""
+    times = [float(entry["seconds"]) for entry in entries if "seconds" in entry]
+    if times:
+        return " to ".join(dict.fromkeys((duration(min(times)), duration(max(times)))))
+    error = largest(None if each is None else float(each) for each in (entry.get("largest_error") for entry in entries))
+    values = {entry.get("value", "") for entry in entries}
+    return error or (number_format.line(values.pop(), 20) if len(values) == 1 and not values & {"", value} else "")
+
+
+def _failures(report: Report, width: int) -> list[str]:
     failed = report.with_state("failed")
     lines = [""] if failed else []
     for run in failed[:MAX_DETAILS]:
         place = f" in {where(run)}" if where(run) else ""
         start = f"FAILED {number_format.path(run['name'], 60)}{place}: {headline(run)}"
-        lines += textwrap.wrap(start, WIDTH, subsequent_indent="  ")
+        lines += textwrap.wrap(start, width, subsequent_indent="  ")
     return lines + _more(len(failed), "failed run")
 
 
-def _differences(report: Report) -> list[str]:
-    """A paragraph for each result, on the first kernel where it differs."""
-    differing = [row for row in report.rows if row.differs]
+def _differences(report: Report, width: int) -> list[str]:
+    """A paragraph for each result and verdict, with the reason on the first kernel."""
+    differing = [(row, group) for row in report.rows for group in report.groups(row.verdicts) if group.key in DIFFERING]
     lines = [""] if differing else []
-    for row in differing[:MAX_DETAILS]:
-        first, *rest = [each for each in row.comparisons.values() if each["verdict"] in DIFFERING]
+    for row, group in differing[:MAX_DETAILS]:
+        first = row.comparisons[group.sides[0]]
         passes = f"; passes with {first['least_tolerance']}" if first["least_tolerance"] else ""
-        others = ", ".join(number_format.line(each["side"], 24) for each in rest[:5])
-        also = f"; also in {others}{f' and {len(rest) - 5} more' if len(rest) > 5 else ''}" if others else ""
         name, case = number_format.path(row.name, 40), number_format.path(row.case, 50)
-        how = "since" if report.since(row) else "in"
-        start = f"{first['verdict'].upper()} {name} of {case} {how} {number_format.line(first['side'], 24)}"
-        paragraph = f"{start}: {number_format.line(first['reason'])}{passes}{also}"
-        lines += textwrap.wrap(paragraph, WIDTH, subsequent_indent="  ")
+        paragraph = (
+            f"{group.key.upper()} {name} of {case} in {group.text}: {number_format.line(first['reason'])}{passes}"
+        )
+        lines += textwrap.wrap(paragraph, width, subsequent_indent="  ", break_on_hyphens=False)
     return lines + _more(len(differing), "difference")
 
 
