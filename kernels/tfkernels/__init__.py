@@ -9,6 +9,9 @@ import importlib
 import sys
 import typing
 
+from tfkernels.errors import UsageError
+from tfkernels.imports import own_imports
+
 if typing.TYPE_CHECKING:
     import os
 
@@ -47,7 +50,9 @@ if sys.version_info < (3, 7):  # noqa: UP036 (there a module has no __getattr__,
 def __getattr__(name: str) -> typing.Any:
     if name not in _ELSEWHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_ELSEWHERE[name]), name)
+    with own_imports():
+        module = importlib.import_module(_ELSEWHERE[name])
+    return getattr(module, name)
 
 
 def __dir__() -> typing.List[str]:
@@ -56,8 +61,6 @@ def __dir__() -> typing.List[str]:
 
 def _check_python() -> None:
     if sys.version_info < (3, 7):  # noqa: UP036 (see above)
-        from tfkernels.errors import UsageError
-
         raise UsageError("A kernel of Python 3.6 has no magics. Use it from a notebook on a newer Python, with %%NAME.")
 
 
@@ -75,7 +78,8 @@ def kernel(name: str) -> "Kernel":
     ``UnknownKernel`` if no kernel of that name is registered.
     """
     _check_python()
-    from tfkernels.client import kernels_by_name
+    with own_imports():
+        from tfkernels.client import kernels_by_name
 
     return kernels_by_name.get(name)
 
@@ -87,7 +91,8 @@ def attach(kernel: "typing.Union[str, os.PathLike[str]]", name: typing.Optional[
     ``UnknownKernel``, with those that run, if there is none such.
     """
     _check_python()
-    from tfkernels.client.attach import attach as attach_kernel
+    with own_imports():
+        from tfkernels.client.attach import attach as attach_kernel
 
     return attach_kernel(kernel, name)
 
@@ -104,11 +109,13 @@ def seed(number: int) -> "Seeded":
     Returns what was seeded. Raises ``UsageError`` if ``number`` is not a whole number from 0 to 2**32 - 1, before
     anything is seeded; errors of a kernel, after all others were seeded.
     """
-    from tfkernels.models.seed import seed_all
+    with own_imports():
+        from tfkernels.models.seed import seed_all
 
     if "tfkernels.client.kernels_by_name" not in sys.modules:  # no kernel can have been started
         return seed_all(number, {})
-    from tfkernels.client.kernels_by_name import running
+    with own_imports():
+        from tfkernels.client.kernels_by_name import running
 
     return seed_all(number, {kernel.name: kernel for kernel in running() if kernel.owned and kernel.spec.ours})
 
@@ -116,13 +123,15 @@ def seed(number: int) -> "Seeded":
 def load_ipython_extension(shell: typing.Any) -> None:
     """``%load_ext tfkernels``: a ``%%NAME`` and a ``%NAME`` magic for every registered kernel."""
     _check_python()
-    from tfkernels.notebook.magics import load
+    with own_imports():
+        from tfkernels.notebook.magics import load
 
     load(shell)
 
 
 def unload_ipython_extension(shell: typing.Any) -> None:
     """``%unload_ext tfkernels``: takes the magics away and ends the kernels they started."""
-    from tfkernels.notebook.magics import unload
+    with own_imports():
+        from tfkernels.notebook.magics import unload
 
     unload(shell)

@@ -74,6 +74,17 @@ class MissingPackage(ExchangeError):
         ).rstrip()
 
 
+class ShadowedModule(ExchangeError):
+    """A file in the user's folder was imported in place of a library."""
+
+    @classmethod
+    def of(cls, name: str, file: str) -> "ShadowedModule":
+        return cls(
+            f"Cannot use {name}: the file {file} has its name and was imported instead. Rename the file, then restart "
+            f"the kernel that imported it."
+        )
+
+
 class UnknownKernel(TFKernelsError):
     """No kernel of that name is registered where this process looks."""
 

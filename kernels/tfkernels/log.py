@@ -13,6 +13,7 @@ import sys
 import typing
 
 from tfkernels.env_vars import LOG
+from tfkernels.imports import own_imports
 
 LEVELS = ("debug", "info", "warning")
 """What ``TFKERNELS_LOG`` and ``%tfkernels log`` take."""
@@ -81,7 +82,8 @@ def files() -> typing.List[str]:
 
 def _folder() -> str:
     """The private folder of the log files of this user."""
-    from jupyter_core.paths import jupyter_runtime_dir
+    with own_imports():
+        from jupyter_core.paths import jupyter_runtime_dir
 
     return os.path.join(jupyter_runtime_dir(), "tfkernels-log")
 

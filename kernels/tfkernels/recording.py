@@ -14,6 +14,7 @@ import tempfile
 import typing
 
 from tfkernels.errors import ExchangeError, NotPortable, UsageError
+from tfkernels.imports import own_imports
 
 FOLDER = "TFKERNELS_RECORDS"  # the variable with the folder of the batch that runs, if one does
 TYPE = "application/vnd.tfkernels.record+json"
@@ -45,7 +46,8 @@ def record(
         if not _display(value):
             print(repr(value))
         return
-    from tfkernels.transfer.encoder import ValueMessage  # imports NumPy
+    with own_imports():
+        from tfkernels.transfer.encoder import ValueMessage  # imports NumPy
 
     try:
         content = ValueMessage({VALUE: value}).to_bytes()
@@ -87,8 +89,9 @@ def _display(value: typing.Any, raw: bool = False) -> bool:
     """Puts a value among the outputs of the cell that runs; says whether there is one."""
     if "IPython" not in sys.modules:
         return False
-    from IPython import get_ipython
-    from IPython.display import display
+    with own_imports():
+        from IPython import get_ipython
+        from IPython.display import display
 
     if not hasattr(get_ipython(), "kernel"):
         return False

@@ -91,7 +91,11 @@ def _explain(problem: str) -> None:
         def do_is_complete(self, code: str) -> typing.Any:  # noqa: ARG002 (the name is part of the protocol)
             return _answer({}, status="complete")  # else a console waits for the end of the cell
 
-    IPKernelApp.launch_instance(kernel_class=Explanation)
+    class Application(IPKernelApp):
+        def init_path(self) -> None:
+            """No code of the user's runs, so the notebook's folder stays off the path: a ``psutil.py`` may be there."""
+
+    Application.launch_instance(kernel_class=Explanation)
 
 
 def _answer(content: typing.Dict[str, typing.Any], **more: typing.Any) -> typing.Any:
@@ -102,6 +106,8 @@ def _answer(content: typing.Dict[str, typing.Any], **more: typing.Any) -> typing
 
 
 def main() -> None:
+    if os.path.abspath(sys.path[0]) == os.path.dirname(os.path.abspath(__file__)):
+        del sys.path[0]  # what lies beside this file is not for import
     known = os.environ.pop(PROBLEM, None)
     if known:
         explain(known)
@@ -112,7 +118,6 @@ def main() -> None:
         explain(missing(launcher))
         return
     sys.argv[0] = found
-    sys.path[0] = os.path.dirname(found)  # as if Python had run it by its path
     with open(found, encoding="utf-8") as source:
         code = compile(source.read(), found, "exec")
     exec(code, {"__name__": "__main__", "__file__": found, "__builtins__": __builtins__})  # noqa: S102 (our own file)

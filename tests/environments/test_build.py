@@ -9,12 +9,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from uv import find_uv_bin
 
 from tests.support.commands import built, command, in_a_mount, tfkernels
+from tests.support.user_files import imported, spoil
 from tfkernels.client import kernelspecs
 from tfkernels.client.kernel import Kernel
 from tfprovisioner.catalogue import locks
@@ -22,9 +24,10 @@ from tfprovisioner.environments import store, verify
 from tfprovisioner.environments.request import InstallRequest, Recipe
 from tfprovisioner.environments.verify import probe
 from tfprovisioner.errors import BadKernelName, BuildFailed, ProvisionError
-from tfprovisioner.kernelspecs import gc, install
+from tfprovisioner.kernelspecs import doctor, gc, install
 from tfprovisioner.kernelspecs import write as kernelspec
 from tfprovisioner.kernelspecs.install import Removed
+from tfprovisioner.pythons import find
 from tfprovisioner.system import files
 
 _RECIPE = Recipe.of(InstallRequest("tf1"), "3.7")
@@ -210,9 +213,13 @@ def test_odd_kernelspecs_of_others_break_nothing(one: install.Installed, content
 def test_the_current_folder_is_not_imported(
     one: install.Installed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "random.py").write_text("raise SystemExit('not for you')")
-    monkeypatch.chdir(tmp_path)
+    (tmp_path / "current").mkdir()
+    log = spoil(tmp_path / "current", sys.modules)
+    monkeypatch.chdir(tmp_path / "current")
     assert probe(one.environment.python).tensorflow == "1.15.5"
+    assert find.ask(one.environment.python, site=True).minor == "3.7"
+    assert doctor.fix(replace(doctor.examine("tf1"), remedy="tfkernels install tf1 --user")).ok
+    assert not imported(log)
 
 
 def test_an_unwritable_kernel_json_keeps_the_old_one(one: install.Installed, monkeypatch: pytest.MonkeyPatch) -> None:

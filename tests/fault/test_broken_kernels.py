@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -20,6 +21,7 @@ from nbclient.exceptions import CellExecutionError
 from uv import find_uv_bin
 
 from tests.support.notebooks import run_cells, text
+from tests.support.user_files import LOADED, imported, spoil
 from tfkernels import launcher
 from tfkernels.client import kernelspecs
 from tfkernels.client.kernel import Kernel
@@ -58,6 +60,22 @@ def test_cells_of_broken_kernels_name_the_fix(copied: Path) -> None:
         assert "tfkernels install tf1" in error.evalue
     with pytest.raises(CellExecutionError, match="tfkernels install tf1"):
         run_cells("copied", "1 + 1")
+
+
+@pytest.mark.parametrize("broken", ["environment", "launcher"])
+def test_user_files_do_not_stop_the_explanation(
+    broken: str, copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if broken == "environment":
+        change(copied, environment="/no/where")
+    else:
+        uninstall(copied)
+    ((loaded,),) = run_cells("python3", f"print({LOADED})")
+    (tmp_path / "notebooks").mkdir()
+    log = spoil(tmp_path / "notebooks", ast.literal_eval(loaded.text))
+    monkeypatch.chdir(tmp_path / "notebooks")
+    explanation("copied")
+    assert not imported(log)
 
 
 def test_a_restart_after_mending_is_enough(copied: Path) -> None:
@@ -180,14 +198,18 @@ def test_a_missing_kernel_script_is_fixed(light: str, place: Path) -> None:
     assert doctor.examine("tf1.15").ok
 
 
-@pytest.fixture
-def uninstalled(copied: Path) -> Path:
+def uninstall(copied: Path) -> Path:
     """As after ``pip uninstall tfkernels``: no launcher, and no provisioner that could say so."""
     content = json.loads((copied / "kernel.json").read_text())
     content["argv"][2] = "/no/where/lib/python3.12/site-packages/tfkernels/launcher.py"
     del content["metadata"]["kernel_provisioner"]
     (copied / "kernel.json").write_text(json.dumps(content))
     return copied
+
+
+@pytest.fixture
+def uninstalled(copied: Path) -> Path:
+    return uninstall(copied)
 
 
 def test_a_kernel_that_outlives_tfkernels_explains_itself(uninstalled: Path) -> None:

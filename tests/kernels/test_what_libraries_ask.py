@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.kernels import register_plain
 from tests.support.notebooks import run_cells
 from tfkernels.client.kernel import Kernel
 from tfprovisioner.kernelspecs.install import Installed
@@ -38,11 +38,7 @@ def answers(kernel: str) -> dict[str, Any]:
 def test_the_answers_are_those_of_a_plain_ipykernel(
     remote: Kernel, installed: dict[str, Installed], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    python = installed[remote.name].environment.python
-    folder = tmp_path / "kernels" / "plain"
-    folder.mkdir(parents=True)
-    argv = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    (folder / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": "plain", "language": "python"}))
+    register_plain(tmp_path, installed[remote.name].environment.python)
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
     expected = answers("plain")
     assert expected["tqdm.auto"] is True

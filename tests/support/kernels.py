@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,14 @@ from tfkernels.client.kernel import Kernel
 from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.kernelspecs.install import Installed
 from tfprovisioner.kernelspecs.install import install as install_kernel
+
+
+def register_plain(jupyter: Path, python: Path | str, *options: str) -> None:
+    """A kernel ``plain``, which is ipykernel's own, in a Python of ours or another one."""
+    folder = jupyter / "kernels" / "plain"
+    folder.mkdir(parents=True)
+    argv = [str(python), *options, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    (folder / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": "plain", "language": "python"}))
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tfkernels.imports import own_imports
+
 if TYPE_CHECKING:
     from tfkernels.client.kernel import Kernel
 
@@ -15,7 +17,8 @@ def get(name: str) -> Kernel:
     """The kernel ``name``, the same object in every thread. Raises ``UnknownKernel``."""
     if name in known:
         return known[name]
-    from tfkernels.client.kernel import Kernel
+    with own_imports():
+        from tfkernels.client.kernel import Kernel
 
     return known.setdefault(name, Kernel(name))
 

@@ -15,6 +15,7 @@ from typing import Any, Mapping, NamedTuple
 from jupyter_core.paths import jupyter_path
 
 from tfkernels.errors import UnknownKernel
+from tfkernels.imports import own_imports
 
 
 class KernelSpec(NamedTuple):
@@ -122,7 +123,8 @@ def python_kernels() -> dict[str, str]:
 
 
 def _manager() -> Any:
-    from jupyter_client.kernelspec import KernelSpecManager
+    with own_imports():
+        from jupyter_client.kernelspec import KernelSpecManager
 
     return KernelSpecManager(kernel_dirs=[str(folder) for folder in folders()])
 
@@ -163,8 +165,9 @@ def missing_files(count: int) -> str:
 
 def _other(name: str, folder: Path) -> KernelSpec:
     """A kernel that tfkernels did not register. Raises ``UnknownKernel`` if it cannot be used from here."""
-    from jupyter_client.kernelspec import KernelSpec as JupyterKernelSpec
-    from traitlets import TraitError
+    with own_imports():
+        from jupyter_client.kernelspec import KernelSpec as JupyterKernelSpec
+        from traitlets import TraitError
 
     try:
         if (folder / "kernel.json").is_file():  # ``get_kernel_spec`` hides kernels whose provisioner is missing here

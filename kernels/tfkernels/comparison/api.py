@@ -12,6 +12,7 @@ from tfkernels.comparison.result import Findings, Part
 from tfkernels.comparison.tolerances import Setting, Tolerances
 from tfkernels.comparison.walk import Walk
 from tfkernels.errors import UsageError
+from tfkernels.imports import own_imports
 
 
 class Comparison(Findings):
@@ -49,7 +50,8 @@ class Comparison(Findings):
 
         Raises ``KeyError`` for an unknown path or side, ``ImportError`` if there is no matplotlib.
         """
-        from tfkernels.comparison.render.draw_matplotlib import draw  # matplotlib is needed here only
+        with own_imports():
+            from tfkernels.comparison.render.draw_matplotlib import draw  # matplotlib is needed here only
 
         return draw(self, path, side)
 
@@ -64,7 +66,8 @@ class Comparison(Findings):
     def to_dataframe(self) -> Any:
         """A pandas DataFrame with a row for each part. Raises ``ImportError`` if there is no pandas."""
         try:
-            import pandas as pd
+            with own_imports():
+                import pandas as pd
         except ImportError as error:
             raise ImportError("to_dataframe() needs pandas in this kernel. Install it: !pip install pandas") from error
         return pd.json_normalize(self.to_dict()["parts"])

@@ -18,6 +18,7 @@ import ipykernel
 
 from tfkernels import protocol
 from tfkernels.errors import ExchangeError, MissingPackage, TFKernelsError, UsageError
+from tfkernels.imports import own_imports
 from tfkernels.kernel_side import complete, stdout
 from tfkernels.kernel_side.interrupt import Interrupts
 from tfkernels.transfer.shared_memory import segment
@@ -137,8 +138,9 @@ class Hooks:
     def _write_outputs(self, request: typing.Dict[str, typing.Any]) -> typing.Any:
         """Returns their descriptor."""
         encoder = _module("encoder")
-        from tfkernels.transfer.shared_memory.reader import can_be_overwritten
-        from tfkernels.transfer.shared_memory.writer import open_for_writing
+        with own_imports():
+            from tfkernels.transfer.shared_memory.reader import can_be_overwritten
+            from tfkernels.transfer.shared_memory.writer import open_for_writing
 
         values = {name: self._evaluate(text, request["kernel"]) for name, text in request["outputs"].items()}
         # The values are in no variable when they are written: memory of arrays without a name is released early.
@@ -160,7 +162,8 @@ class Hooks:
             self._expiry = asyncio.get_event_loop().call_later(max(seconds / 2, 1.0), self._expire, seconds)
 
     def _expire(self, seconds: float) -> None:
-        from tfkernels.transfer.shared_memory import reader, writer
+        with own_imports():
+            from tfkernels.transfer.shared_memory import reader, writer
 
         self._expiry = None
         for cache in (reader.cache, writer.cache):
@@ -209,6 +212,7 @@ class Hooks:
 def _module(name: str) -> typing.Any:
     """A module of ``transfer`` that needs NumPy. Raises ``MissingPackage`` in an environment that has none."""
     try:
-        return importlib.import_module(f"tfkernels.transfer.{name}")
+        with own_imports():
+            return importlib.import_module(f"tfkernels.transfer.{name}")
     except ImportError as error:
         raise MissingPackage("numpy", "a request with values", str(error)) from error

@@ -19,7 +19,7 @@ PACKAGE = "tfkernels"
 ORIGIN = "<sent by another kernel>"
 
 _SENT = (
-    *("__init__.py", "env_vars.py", "errors.py", "protocol.py", "recording.py", "threads.py"),
+    *("__init__.py", "env_vars.py", "errors.py", "imports.py", "protocol.py", "recording.py", "threads.py"),
     *("kernel_side/**/*.py", "transfer/**/*.py", "comparison/**/*.py", "models/**/*.py"),
 )
 """The files of the package that a kernel needs to be called, and that its cells can use."""
@@ -114,7 +114,10 @@ def prepare(order: str) -> str:
         return json.dumps({"problem": "it is no ipykernel"})
     if ipykernel.version_info[0] < 5:
         return json.dumps({"problem": f"its ipykernel is {ipykernel.__version__}, and 5 is the oldest that works"})
-    from tfkernels.kernel_side import execute, parent_watch, stdout
+    from tfkernels.imports import own_imports
+
+    with own_imports():
+        from tfkernels.kernel_side import execute, parent_watch, stdout
 
     execute.install_hooks(kernel, foreign=True)
     requested = json.loads(order)
@@ -127,7 +130,10 @@ def prepare(order: str) -> str:
 
 def _unreachable(address: typing.Dict[str, typing.Any]) -> str:
     from tfkernels.errors import ExchangeError
-    from tfkernels.transfer.shared_memory.segment import open_segment
+    from tfkernels.imports import own_imports
+
+    with own_imports():
+        from tfkernels.transfer.shared_memory.segment import open_segment
 
     try:
         os.close(open_segment(address))

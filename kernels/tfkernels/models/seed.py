@@ -14,6 +14,7 @@ from typing import Any, Mapping
 import numpy as np
 
 from tfkernels.errors import TFKernelsError, UsageError
+from tfkernels.imports import own_imports
 
 _LARGEST = 2**32 - 1  # NumPy's
 _IN_KERNEL = "__import__('tfkernels.models.seed', fromlist=['seed_here']).seed_here({})"  # binds no name there
@@ -63,9 +64,10 @@ def seed_here(number: int) -> str:
     random.seed(number)
     np.random.seed(number)
     ours = bool(os.environ.get("TFKERNELS_KERNEL"))
-    if "tensorflow" not in sys.modules and not (ours and importlib.util.find_spec("tensorflow")):
-        return "Python, NumPy"
-    tensorflow = importlib.import_module("tensorflow")
+    with own_imports():
+        if "tensorflow" not in sys.modules and not (ours and importlib.util.find_spec("tensorflow")):
+            return "Python, NumPy"
+        tensorflow = importlib.import_module("tensorflow")
     tensorflow.compat.v1.set_random_seed(number)
     if hasattr(tensorflow.keras.utils, "set_random_seed"):  # since 2.7; Keras 3 draws from a seed of its own too
         tensorflow.keras.utils.set_random_seed(number)

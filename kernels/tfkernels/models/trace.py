@@ -13,6 +13,7 @@ from typing import Any, Iterator
 import numpy as np
 
 from tfkernels.errors import TraceError
+from tfkernels.imports import own_imports
 from tfkernels.models.layer_calls import layers_recorded
 from tfkernels.models.layer_names import is_layer, walk
 from tfkernels.models.recorder import Recorder, in_graph_mode, recording, watched
@@ -204,7 +205,8 @@ def _functions_run_eagerly() -> Iterator[None]:
     if hasattr(config, "functions_run_eagerly"):  # since 2.3
         switch, before = config.run_functions_eagerly, config.functions_run_eagerly()
     else:
-        def_function = importlib.import_module("tensorflow.python.eager.def_function")
+        with own_imports():
+            def_function = importlib.import_module("tensorflow.python.eager.def_function")
         switch, before = config.experimental_run_functions_eagerly, def_function.RUN_FUNCTIONS_EAGERLY
     switch(True)
     try:

@@ -10,6 +10,7 @@ from IPython.core.magic_arguments import argument, magic_arguments
 
 from tfkernels.client import kernels_by_name, kernelspecs
 from tfkernels.errors import ExchangeError, UsageError
+from tfkernels.imports import own_imports
 from tfkernels.notebook import completion
 from tfkernels.notebook.magic_arguments import cell_options, elsewhere, parse, parse_names
 from tfkernels.notebook.tfkernels_magic import manage, start_early
@@ -98,7 +99,8 @@ def _each_magic(shell: Any) -> Any:
     @cell_options
     def run(line: str, cell: str) -> None:
         """Run the cell in several kernels at the same time; an output is a dict by the kernel's name."""
-        from tfkernels.client.several_kernels import each
+        with own_imports():
+            from tfkernels.client.several_kernels import each
 
         arguments = parse(run, line)
         options = _options(shell, arguments)

@@ -14,6 +14,7 @@ from IPython.core.magic_arguments import argument, magic_arguments
 from tfkernels import env_vars, log
 from tfkernels.client import discovery, kernels_by_name, kernelspecs
 from tfkernels.errors import TFKernelsError, UnknownKernel, UsageError
+from tfkernels.imports import own_imports
 from tfkernels.kernel_side import parent_watch
 from tfkernels.notebook.magic_arguments import parse
 
@@ -62,7 +63,8 @@ def _attach(kernels: list[str], alias: str | None) -> None:
     shell = get_ipython()
     if alias is not None and alias not in kernels_by_name.known and alias in shell.magics_manager.magics["cell"]:
         raise UsageError(f"There is a magic %%{alias} already. Choose another name: --as NAME")
-    from tfkernels.client.attach import attach
+    with own_imports():
+        from tfkernels.client.attach import attach
 
     for kernel in kernels:
         attached = attach(kernel, alias)
@@ -120,7 +122,8 @@ def _columns(kernel: Kernel | None) -> tuple[str, str, str, str, str]:
 
 def _memory(pid: int) -> str:
     """Of a process and its children."""
-    import psutil
+    with own_imports():
+        import psutil
 
     try:
         process = psutil.Process(pid)

@@ -13,6 +13,7 @@ import typing
 import numpy as np
 
 from tfkernels.errors import ExchangeError, MissingPackage, NotPortable
+from tfkernels.imports import own_imports
 
 Array = typing.Any
 """A NumPy array, of any dtype."""
@@ -81,7 +82,8 @@ def _registered(name: str) -> typing.Iterator["np.dtype[typing.Any]"]:
 
 def _decode_registered(name: str) -> "np.dtype[typing.Any]":
     try:
-        import ml_dtypes
+        with own_imports():
+            import ml_dtypes
     except ImportError as error:
         for dtype in _registered(name):
             return dtype

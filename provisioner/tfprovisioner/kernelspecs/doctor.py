@@ -18,6 +18,14 @@ from tfprovisioner.errors import BrokenEnvironment
 from tfprovisioner.gpu import devices
 from tfprovisioner.kernelspecs import health, python_shim, write
 
+_COMMAND = """
+import sys
+sys.path[:] = filter(None, sys.path)  # without the current folder
+from tfprovisioner.cli.app import app
+app(prog_name="tfkernels")
+"""
+"""The command ``tfkernels``; its script may be elsewhere than this Python."""
+
 
 @dataclass(frozen=True)
 class Diagnosis:
@@ -99,7 +107,7 @@ def fix(sick: Diagnosis) -> Diagnosis:
         return sick
     before = _added(sick.name)
     # A process of its own: exactly what a user would type.
-    command = [sys.executable, "-m", "tfprovisioner", *words[1:]]
+    command = [sys.executable, "-c", _COMMAND, *words[1:]]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)
     after = replace(examine(sick.name), mended=sick.remedy)
     lost = sorted(before - _added(sick.name))

@@ -11,6 +11,7 @@ import typing
 import uuid
 
 from tfkernels.errors import ExchangeError
+from tfkernels.imports import own_imports
 from tfkernels.transfer.types.registry import Kind, Parts, attributes, named
 
 _DATE = ("year", "month", "day")
@@ -74,7 +75,8 @@ def _fields(value: typing.Any) -> Parts:
 
 def _zone_info(name: str) -> typing.Any:
     try:
-        from zoneinfo import ZoneInfo  # novm
+        with own_imports():
+            from zoneinfo import ZoneInfo  # novm
     except ImportError:
         raise ExchangeError(
             f"A time in the zone {name} arrived, and this Python has no zoneinfo (it came with 3.9). Pass the time in "

@@ -5,7 +5,8 @@ import importlib
 import platform
 import typing
 
-from tfkernels.errors import ExchangeError, MissingPackage, NotPortable
+from tfkernels.errors import ExchangeError, MissingPackage, NotPortable, ShadowedModule
+from tfkernels.imports import own_imports
 
 Parts = typing.List[typing.Tuple[str, typing.Any]]
 """Simpler values, each with the way to it as an error message shows it: ``.indices``, ``.iloc[:, 3]``."""
@@ -67,8 +68,9 @@ def builder(name: str) -> typing.Callable[[typing.List[typing.Any]], typing.Any]
     package = "Python " + platform.python_version()
     if library != "python":
         try:
-            package = f"{library} {importlib.import_module(library).__version__}"
-        except RecursionError:
+            with own_imports():
+                package = f"{library} {importlib.import_module(library).__version__}"
+        except (RecursionError, ShadowedModule):
             raise
         except Exception as error:  # a damaged TensorFlow raises whatever it likes
             raise MissingPackage(library, f"a {name}", str(error), _IN_PARTS.get(library, "")) from error
@@ -90,7 +92,8 @@ def builder(name: str) -> typing.Callable[[typing.List[typing.Any]], typing.Any]
 @functools.lru_cache(maxsize=None)
 def _module(library: str) -> typing.Any:
     try:
-        return importlib.import_module("tfkernels.transfer.types." + _MODULES[library])
+        with own_imports():
+            return importlib.import_module("tfkernels.transfer.types." + _MODULES[library])
     except AttributeError as error:
         raise NotPortable(
             f"this {library} is older than those that tfkernels knows ({error}). Install a newer one."
