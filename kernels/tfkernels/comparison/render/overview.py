@@ -58,7 +58,7 @@ def columns(row: Row, sides: Sequence[str]) -> list[list[Cell]]:
         (part,) = row.values()
         cells: list[Cell] = [(part, ""), (None, kinds(part)), *((None, text) for text in figures(part))]
         return [[cell] for cell in cells]
-    described: Cell = None, next((part.baseline for part in row.values() if part.baseline), "")
+    described: Cell = (None, next((part.baseline for part in row.values() if part.baseline), ""))
     if len(sides) > ACROSS:
         return [[described], [_of_group(row, group) for group in groups(sides, _verdicts(row, sides))]]
     return [[described], *([_of_side(row.get(side))] for side in sides)]
