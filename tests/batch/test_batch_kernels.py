@@ -51,6 +51,16 @@ def test_a_registered_kernel_is_used_unchanged(light: str, place: Path) -> None:
     assert not data_dir.batch_kernels().exists()
 
 
+def test_batches_build_beside_kernels_of_users(light: str, place: Path) -> None:
+    """A cell of the batch may install packages."""
+    user = install.install(InstallRequest("tf1", user=True))
+    spec = resolve(kernel_ref.wanted_of(InstallRequest("1.15.5")), lambda _: None)
+    assert spec.described["environment"] != str(user.environment.folder)
+    for name in ("tf1", "other"):  # what a batch has built is no user's
+        again = install.install(InstallRequest("tf1", name=name, user=True))
+        assert str(again.environment.folder) != spec.described["environment"]
+
+
 def test_missing_kernels_are_built_once_and_not_registered(elsewhere: KernelRef, place: Path) -> None:
     travelled: KernelRef = pickle.loads(pickle.dumps(elsewhere))  # noqa: S301 (as Dask does)
     assert not kernel_ref.ready(travelled)

@@ -20,7 +20,8 @@ from tests.support.user_files import imported, spoil
 from tfkernels.client import kernelspecs
 from tfkernels.client.kernel import Kernel
 from tfprovisioner.catalogue import locks
-from tfprovisioner.environments import store, verify
+from tfprovisioner.environments import drift, store, verify
+from tfprovisioner.environments.drift import Drift
 from tfprovisioner.environments.request import InstallRequest, Recipe
 from tfprovisioner.environments.verify import probe
 from tfprovisioner.errors import BadKernelName, BuildFailed, ProvisionError
@@ -105,10 +106,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def one(place: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[install.Installed]:
-    """A kernel of a whole environment, built if the test before has left none; the Jupyter is the test's own."""
+    """A kernel of a whole environment, built if the test before has left none."""
     monkeypatch.setenv("TFKERNELS_HOME", str(home))
+    for name in ("JUPYTER_DATA_DIR", "JUPYTER_PATH"):  # always the same: an environment belongs to one kernelspec
+        monkeypatch.setenv(name, str(home / "jupyter"))
     yield install.install(InstallRequest("tf1", user=True))
-    shutil.rmtree(place / "jupyter")  # with a kernel that points to it, the environment would be in use
+    shutil.rmtree(home / "jupyter")  # with a kernel that points to it, the environment would be in use
 
 
 def test_damage_is_diagnosed_refused_and_mended(one: install.Installed, place: Path) -> None:
@@ -129,7 +132,7 @@ def test_damage_is_diagnosed_refused_and_mended(one: install.Installed, place: P
     (healthy,) = json.loads(tfkernels("doctor", "tf1", "--json").stdout)
     assert healthy["ok"], healthy
     assert healthy["findings"]["tensorflow"] == "1.15.5"
-    assert store.current(_RECIPE) == mended.environment
+    assert store.of_kernel(_RECIPE, mended.kernelspec) == mended.environment
 
 
 def test_an_environment_that_looks_whole_but_is_not(one: install.Installed) -> None:
@@ -149,37 +152,49 @@ def test_deleted_by_hand(one: install.Installed) -> None:
     assert install.install(InstallRequest("tf1", user=True)).built
 
 
-def test_kernels_that_share_an_environment(one: install.Installed, place: Path) -> None:
+def test_each_kernel_has_an_environment_of_its_own(one: install.Installed) -> None:
     second = install.install(InstallRequest("1.15", name="mine", user=True))
-    assert second.environment == one.environment
-    assert (
-        json.loads((second.kernelspec / "kernel.json").read_text())["display_name"]
-        == "TensorFlow 1.15 · Python 3.7 (mine)"
-    )
+    assert second.environment.folder != one.environment.folder
+    content = json.loads((second.kernelspec / "kernel.json").read_text())
+    assert content["display_name"] == "TensorFlow 1.15 · Python 3.7 (mine)"
+    pip = [find_uv_bin(), "pip", "install", "--quiet", "--python", str(second.environment.python), "colorama==0.4.5"]
+    subprocess.run(pip, check=True)
+    assert drift.of(second.environment).added == ("colorama==0.4.5",)
+    assert drift.of(one.environment) == Drift()
+    for made, request in ((one, InstallRequest("tf1", user=True)), (second, InstallRequest("1.15", "mine", True))):
+        again = install.install(request)
+        assert (again.environment, again.built, again.registered) == (made.environment, False, False)
 
-    (removed,) = install.remove("mine")
-    assert removed.kernelspecs == (second.kernelspec,)
-    assert removed.environment is None
-    assert str(one.kernelspec) in removed.stays, "who needs it"
+    assert install.remove("mine") == [Removed((second.kernelspec,), second.environment.folder)]
     assert one.environment.python.exists()
     assert install.remove("tf1") == [Removed((one.kernelspec,), one.environment.folder)]
-    assert not one.kernelspec.exists()
     assert not one.environment.folder.exists()
 
 
-def test_a_rebuild_moves_kernels_and_spares_running_ones(one: install.Installed) -> None:
+def test_a_lost_kernels_environment_waits_for_it_alone(one: install.Installed) -> None:
+    """Its packages may not be those of the recipe any more."""
+    mine = install.install(InstallRequest("1.15", name="mine", user=True))
+    shutil.rmtree(mine.kernelspec)
+    again = install.install(InstallRequest("1.15", name="mine", user=True))
+    assert (again.environment, again.built, again.registered) == (mine.environment, False, True)
+    shutil.rmtree(mine.kernelspec)
+    other = install.install(InstallRequest("1.15", name="other", user=True))
+    assert other.built
+    assert not mine.environment.folder.exists()
+
+
+def test_a_rebuild_spares_other_and_running_kernels(one: install.Installed) -> None:
     other = install.install(InstallRequest("1.15", name="mine", user=True))
-    with Kernel("mine") as running:
+    with Kernel("tf1") as running:
         running.run("x = 1")
         rebuilt = install.install(InstallRequest("tf1", user=True, rebuild=True))
         assert rebuilt.environment.folder != one.environment.folder
         running.run("import tensorflow as tf; x += tf.Session().run(tf.constant(1))")
         assert running["x"] == 2, "its files are still there"
-    with Kernel("mine") as fresh:
+    with Kernel("tf1") as fresh:
         assert fresh["__import__('sys').prefix"] == str(rebuilt.environment.folder)
     assert one.environment.folder.exists()
-    (removed,) = install.remove(other.name)
-    assert removed.environment is None
+    assert install.remove(other.name) == [Removed((other.kernelspec,), other.environment.folder)]
     assert install.remove("tf1") == [Removed((one.kernelspec,), rebuilt.environment.folder)]
     assert list(store.root().iterdir()) == [], "and nothing of the older one stays"
 

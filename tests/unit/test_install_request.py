@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -80,5 +81,6 @@ def test_windows_is_refused_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> 
     """Only the name of the platform is patched; this runs on no Windows."""
     with monkeypatch.context() as patched:
         patched.setattr(sys, "platform", "win32")
-        with pytest.raises(NoWheels, match="not on Windows"), build.ensured(InstallRequest("tf1"), Reporter("tf1")):
+        built = build.ensured(InstallRequest("tf1"), Path(), Reporter("tf1"))
+        with pytest.raises(NoWheels, match="not on Windows"), built:
             pass

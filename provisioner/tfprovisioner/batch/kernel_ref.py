@@ -83,7 +83,7 @@ def resolve(wanted: KernelRef, report: Callable[[str], None]) -> KernelSpec:
             f"{socket.gethostname()} cannot build the kernel {wanted.name}: it was made from other packages than this "
             f"version of tfkernels takes. Rebuild it with: tfkernels install {found.release} --rebuild"
         )
-    with build.ensured(found, _StepReporter(wanted.name, report)) as (environment, _):
+    with build.ensured(found, data_dir.batch_kernels(), _StepReporter(wanted.name, report)) as (environment, _):
         where, _ = kernelspec.write(found, environment, kernels=data_dir.batch_kernels() / environment.recipe.name)
         os.utime(where / "kernel.json")  # its last use: see kernelspecs/gc
     return KernelSpec(wanted.name, where, json.loads((where / "kernel.json").read_text(encoding="utf-8")))
@@ -101,7 +101,7 @@ def ready(wanted: KernelRef) -> bool:
     """Whether ``resolve`` has nothing to build here. Takes milliseconds."""
     try:
         found = _registered(wanted)
-        return isinstance(found, KernelSpec) or store.whole(found) is not None
+        return isinstance(found, KernelSpec) or store.whole(found, data_dir.batch_kernels()) is not None
     except ProvisionError:
         return False
 

@@ -17,14 +17,15 @@ from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons.choose import Interpreter
 from tfprovisioner.system import locking, uv
 
-_WAITING = "waiting for another tfkernels that builds the same environment"
+_WAITING = "waiting for another tfkernels that builds the same packages"
 
 
 @contextmanager
-def ensured(request: InstallRequest, report: Reporter) -> Iterator[tuple[Environment, bool]]:
-    """The environment for a request, and whether it had to be built, because it was missing, damaged or asked for.
+def ensured(request: InstallRequest, owner: Path, report: Reporter) -> Iterator[tuple[Environment, bool]]:
+    """The environment for a kernel, and whether it had to be built, because it was missing, damaged or asked for.
 
-    While the context lasts nobody else builds or deletes it. Two calls at once, in any processes, do the work once.
+    ``owner`` is the folder of its kernelspec, or one with kernelspecs that share environments. While the context lasts
+    nobody else builds or deletes it. Two calls at once, in any processes, do the work once.
     Raises ``UnknownRelease``, ``NoWheels``, ``NoInterpreter``, ``BuildFailed``.
     """
     if sys.platform == "win32":
@@ -33,7 +34,7 @@ def ensured(request: InstallRequest, report: Reporter) -> Iterator[tuple[Environ
     if request.backend != "conda" or request.gpu:
         releases.require_wheels(release)
     interpreter: Interpreter | None = None
-    found = None if request.rebuild else store.whole(request)
+    found = None if request.rebuild else store.whole(request, owner)
     if found is not None:
         recipe = found.recipe
     else:
@@ -52,7 +53,7 @@ def ensured(request: InstallRequest, report: Reporter) -> Iterator[tuple[Environ
             f"with the variable TFKERNELS_HOME."
         ) from error
     with locking.held(recipe.name, lambda: report.step(_WAITING)):
-        existing = store.current(recipe)
+        existing = store.of_kernel(recipe, owner)
         if existing is not None and existing.problem() is None and not request.rebuild:
             yield existing, False
             return
@@ -71,7 +72,7 @@ def _build(request: InstallRequest, recipe: Recipe, interpreter: Interpreter, re
         with store.FOLDERS.built(recipe.name) as folder:
             fetched = BACKENDS[recipe.backend](request, interpreter, folder, report)
             if not verify.import_check_mark(recipe).exists():
-                bytecode.take_over(folder, recipe)
+                bytecode.take_over(folder, recipe, doubted=request.rebuild)
             differences = installed.differences(folder)
             environment = Environment(
                 folder=folder,

@@ -10,16 +10,17 @@ from tfprovisioner.environments.request import Recipe
 from tfprovisioner.environments.store import Environment
 
 
-def take_over(folder: Path, recipe: Recipe) -> None:
+def take_over(folder: Path, recipe: Recipe, doubted: bool) -> None:
     """Links compiled modules of environments with the same Python into the new one of a recipe.
 
-    One environment of the same release has nearly all; without one, all others give theirs.
+    One environment of the same release has nearly all; without one, all others give theirs. If those of the same recipe
+    are ``doubted``, they give none.
     """
     others = (store.load(other) for other in store.root().glob("*"))
     used = [
         other
         for other in others
-        if other is not None and other.recipe.python == recipe.python and other.recipe != recipe
+        if other is not None and other.recipe.python == recipe.python and not (doubted and other.recipe == recipe)
         if any(other.folder.glob("lib/python*/site-packages/tensorflow/__pycache__/__init__.*.pyc"))
     ]
     alike = [environment for environment in used if environment.recipe.tensorflow == recipe.tensorflow]

@@ -83,27 +83,38 @@ def read(folder: Path) -> Environment | None:
         return None
 
 
-def current(recipe: Recipe) -> Environment | None:
-    """The environment of a recipe that new kernels should use: the one built last."""
+def of_kernel(recipe: Recipe, owner: Path) -> Environment | None:
+    """The environment of a recipe that a kernel uses, or may use because no other kernel ever did: the one built last.
+
+    ``owner`` is the kernelspec's folder, or one with kernelspecs that share environments.
+    """
     found = [environment for folder in FOLDERS.every(recipe.name) if (environment := load(folder)) is not None]
-    return max(found, key=lambda environment: environment.built, default=None)
+    own = [environment for environment in found if _is_own(environment.folder, owner)]
+    return max(own, key=lambda environment: environment.built, default=None)
 
 
-def whole(request: InstallRequest) -> Environment | None:
-    """The environment of a request that is there and looks whole. Raises ``UnknownRelease``, ``NoInterpreter``."""
+def whole(request: InstallRequest, owner: Path) -> Environment | None:
+    """The same for a request, if it looks whole. Raises ``UnknownRelease``, ``NoInterpreter``."""
     for minor in request.python_minors():
-        environment = current(Recipe.of(request, minor))
+        environment = of_kernel(Recipe.of(request, minor), owner)
         if environment is not None and environment.problem() is None:
             return environment
     return None
 
 
-def sweep(recipe: Recipe, keep: Path | None) -> None:
-    """Deletes a recipe's other environments than ``keep`` that no kernel points to and nothing runs from.
+def _is_own(folder: Path, owner: Path) -> bool:
+    try:
+        return all(path.is_relative_to(owner) for path in noted_kernels(folder))
+    except PermissionError:  # another user's
+        return False
 
-    Call it with the recipe's lock held, and after the kernels point to ``keep``.
+
+def sweep(recipe: Recipe) -> None:
+    """Deletes a recipe's environments that no kernel points to and nothing runs from.
+
+    Call it with the recipe's lock held, and after the kernel points to its new one.
     """
-    FOLDERS.sweep(recipe.name, keep, lambda folder: kernels_of(folder) or runs(folder))
+    FOLDERS.sweep(recipe.name, None, lambda folder: kernels_of(folder) or runs(folder))
 
 
 def kernels_of(folder: Path) -> list[Path]:
@@ -133,7 +144,7 @@ def noted_kernels(folder: Path) -> list[Path]:
 
 
 def note_kernel(folder: Path, kernelspec: Path) -> None:
-    """Notes that a kernelspec points to an environment, so that removing another one does not delete it."""
+    """Notes that a kernelspec points to an environment, which is then its own."""
     paths = sorted({str(path) for path in kernels_of(folder)} | {str(kernelspec)})
     replace_text(folder / _KERNELS, json.dumps(paths))
 

@@ -96,8 +96,8 @@ def examine(path: Path, install_ipykernel: bool = False) -> tuple[Environment, P
     place = find(path)
     if place.folder.is_relative_to(store.root()):
         raise UnknownEnvironment(
-            f"{place.folder} is an environment that tfkernels made. Make another kernel of it with: tfkernels install "
-            f"RELEASE --name NAME"
+            f"{place.folder} is an environment that tfkernels made. Make another kernel of its release with: "
+            f"tfkernels install RELEASE --name NAME"
         )
     asked = _ask(place.python)
     folder = Path(asked.prefix)

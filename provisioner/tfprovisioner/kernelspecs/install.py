@@ -146,10 +146,11 @@ def _carry_out(request: InstallRequest, report: Reporter) -> Installed:
         completed, former, cautions = check(request)
         for caution in cautions:
             report.step(caution)
-        with build.ensured(completed, report) as (environment, built):
+        owner = write.kernels_folder(request.user) / request.kernel
+        with build.ensured(completed, owner, report) as (environment, built):
             folder, registered = write.write(completed, environment)
-            if built:
-                _replace_older(environment)
+            if registered:
+                store.sweep(environment.recipe)
         _delete_former(former, environment)
     finally:
         report.end()
@@ -158,22 +159,13 @@ def _carry_out(request: InstallRequest, report: Reporter) -> Installed:
     return Installed(request.kernel, environment, folder, built, registered, completed.extras, kept, choices)
 
 
-def _replace_older(environment: Environment) -> None:
-    """Moves other kernels of the same recipe to the new environment, and deletes older environments."""
-    for older in store.FOLDERS.every(environment.recipe.name):
-        if older != environment.folder:
-            for folder in store.kernels_of(older):
-                write.repoint(folder, environment)
-    store.sweep(environment.recipe, keep=environment.folder)
-
-
 def _delete_former(folder: Path, environment: Environment) -> None:
     """Deletes the environment that a kernel pointed to until now, if nothing else uses it."""
     former = store.load(folder)
     if former is None or former.recipe == environment.recipe:
         return
     with suppress(TimeoutError), locking.lock(former.recipe.name).acquire(timeout=0):
-        store.sweep(former.recipe, keep=None)
+        store.sweep(former.recipe)
 
 
 def add(path: Path, name: str | None = None, user: bool = False, install_ipykernel: bool = False) -> Installed:
@@ -240,7 +232,7 @@ def discard(folder: Path, specs: list[KernelSpec]) -> Removed:
             for path in going:
                 write.remove(path)
             if not shared and environment is not None:
-                store.sweep(environment.recipe, keep=None)
+                store.sweep(environment.recipe)
         from_conda.sweep()  # its Python, if no other environment uses that
     except OSError as error:
         raise ProvisionError(

@@ -70,24 +70,6 @@ def write(
     return folder, any(changed)
 
 
-def repoint(folder: Path, environment: Environment) -> None:
-    """Points a kernel to another environment of the same recipe. Raises ``ProvisionError``."""
-    content = _read(folder / "kernel.json")
-    variables, described = content["env"], content["metadata"]["tfkernels"]
-    request = made_by(described)
-    own = {*variables.get(env_vars.OWN, "").split(","), env_vars.OWN, env_vars.OWN_PATH}
-    others = {name: value for name, value in variables.items() if name not in own}
-    content["env"] = {**others, **_own(environment, request.devices if request else None)}
-    described.update(environment=str(environment.folder), python=environment.python_version)
-    try:
-        _register(folder, content, environment)
-    except OSError as error:
-        raise ProvisionError(
-            f"The kernel in {folder} could not be pointed to the new environment: {error.strerror}. Make that folder "
-            f"writable and run the same command again."
-        ) from error
-
-
 def _register(folder: Path, content: dict[str, Any], environment: Environment) -> bool:
     """Writes the script that stands for the Python, and last, atomically, ``kernel.json``; returns whether one is new.
 
