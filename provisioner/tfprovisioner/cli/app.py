@@ -3,6 +3,7 @@
 The modules here parse options and print. Each command imports what does the work when it runs.
 """
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,16 @@ from typer import Argument, Exit, Option, Typer
 
 import tfkernels
 from tfprovisioner.cli import bisect, install, maintain, run, run_program, shared_options
-from tfprovisioner.cli.console import NO_KERNELS, answering, megabytes, print_json, print_table, say
+from tfprovisioner.cli.console import (
+    NO_KERNELS,
+    WRONG_USAGE,
+    answering,
+    complain,
+    megabytes,
+    print_json,
+    print_table,
+    say,
+)
 
 app = Typer(
     no_args_is_help=True,
@@ -117,5 +127,8 @@ def main(
     from tfkernels import log
     from tfprovisioner.system.subprocesses import record_commands
 
+    if os.path.expanduser("~") == "~":
+        complain(f"The home folder is unknown: HOME is not set, and user {os.getuid()} has no account here. Set HOME.")
+        raise Exit(WRONG_USAGE)
     log.show_on_stderr()
     record_commands()
