@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from uv import find_uv_bin
 
-from tests.support.commands import built, command, in_a_mount, tfkernels
+from tests.support.commands import built, command, in_a_mount, nothing_is_there, tfkernels
 from tests.support.user_files import imported, spoil
 from tfkernels.client import kernelspecs
 from tfkernels.client.kernel import Kernel
@@ -294,7 +294,7 @@ print('a cell says', text(run_cells('tf1.15', '6 * 7')[0]))
 
 def test_kernels_work_with_a_readonly_data_folder(place: Path) -> None:
     """As on a shared machine, where somebody else looks after the environments."""
-    install.install(InstallRequest("1.15", user=True))
+    assert tfkernels("install", "1.15", "--user").returncode == 0
     home, root = place / "home", Path(__file__).parents[2]
     read_only = f"mount --bind {home} {home} && mount -o remount,bind,ro {home} && cd {root}"
 
@@ -307,18 +307,49 @@ def test_kernels_work_with_a_readonly_data_folder(place: Path) -> None:
     examined = done(command("doctor", "tf1.15"))
     assert "tf1.15: ok" in examined.stdout, examined.stdout + examined.stderr
     assert "a cell says 42" in done([sys.executable, "-c", _START]).stdout
-    for arguments in (["--rebuild"], []):
+    again = done(command("install", "1.15", "--user"))
+    assert "tf1.15: already there" in again.stdout, again.stderr
+    for arguments in (["--rebuild"], ["--name", "mine"]):
         refused = done(command("install", "1.15", "--user", *arguments))
         assert refused.returncode == 1
-        assert f"The data folder {home} cannot be written: Read-only file system" in refused.stderr
-        assert "TFKERNELS_HOME" in refused.stderr
+        assert f"The data folder {home} cannot be written: Read-only file system. Choose another" in refused.stderr
         assert "Traceback" not in refused.stderr
+    assert [path.name for path in (place / "jupyter" / "kernels").iterdir()] == ["tf1.15"]
     for program in (command("gc"), command("remove", "tf1.15")):
         refused = done(program)
         assert refused.returncode == 1
         assert "Read-only file system" in refused.stderr
         assert "Traceback" not in refused.stderr
     assert "a cell says 42" in done([sys.executable, "-c", _START]).stdout, "and nothing has changed"
+
+
+def test_unwritable_kernel_folders_are_refused_before_the_build(place: Path) -> None:
+    (kernels := place / "prefix" / "share" / "jupyter" / "kernels").mkdir(parents=True)
+    read_only = f"mount --bind {kernels} {kernels} && mount -o remount,bind,ro {kernels}"
+    beside = f"import sys; sys.prefix = '{place}/prefix'; sys.argv[0] = 'tfkernels'; import tfprovisioner.__main__"
+
+    def done(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return in_a_mount(f"{read_only} && {shlex.join([sys.executable, '-c', beside, 'install', '1.15', *arguments])}")
+
+    refused = done()
+    assert refused.returncode == 1
+    assert f"cannot be registered in {kernels}: {kernels} cannot be written. Add --user" in refused.stderr
+    assert "creating an environment" not in refused.stderr
+    assert nothing_is_there(place)
+    advised = done("--user")
+    assert "tf1.15: installed" in advised.stdout, advised.stderr
+
+
+@pytest.mark.parametrize(("name", "release"), [("a:b", "2.21"), ("a$b", "1.15")])
+def test_data_folders_that_environments_cannot_bear(
+    place: Path, monkeypatch: pytest.MonkeyPatch, name: str, release: str
+) -> None:
+    monkeypatch.setenv("TFKERNELS_HOME", str(place / name / "home"))
+    with pytest.raises(BuildFailed, match=rf"the path has a '\{name[1]}' in it\. Choose another data folder"):
+        install.install(InstallRequest(release, user=True))
+    assert not list((place / name).rglob("*.build-*"))
+    monkeypatch.setenv("TFKERNELS_HOME", str(place / "home"))
+    assert nothing_is_there(place)
 
 
 def test_what_gc_cannot_delete_is_told(light: str, place: Path) -> None:

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tfprovisioner.environments import store
-from tfprovisioner.kernelspecs import gc, listing
+from tfprovisioner.errors import ProvisionError
+from tfprovisioner.kernelspecs import gc, install, listing
 
 OTHER = 65534
 """The number of the user nobody."""
@@ -74,6 +75,16 @@ def test_gc_keeps_what_may_not_be_read(shared: Path, hidden: str) -> None:
         found = gc.collect()
     assert environment.is_dir()
     assert str(environment) not in [item.path for item in found]
+
+
+def test_remove_without_permission_changes_nothing(shared: Path) -> None:
+    kernelspec, environment = kernel(shared, "theirs", "jupyter")
+    os.chmod(environment, 0o755)  # noqa: S103 (others may read it)
+    with another_user(), pytest.raises(ProvisionError, match="could not be removed, and nothing was changed") as told:
+        install.remove("theirs")
+    assert str(environment) in str(told.value)
+    assert (kernelspec / "kernel.json").exists()
+    assert store.FOLDERS.record in os.listdir(environment)
 
 
 def test_list_judges_each_kernel_by_itself(shared: Path) -> None:

@@ -48,10 +48,14 @@ def ensured(request: InstallRequest, owner: Path, report: Reporter) -> Iterator[
         store.root().mkdir(parents=True, exist_ok=True)
         Path(locking.lock(recipe.name).lock_file).touch()  # where only reading is allowed, all folders may be there
     except OSError as error:
+        if found is not None:  # a store that somebody else looks after
+            yield found, False
+            return
         raise BuildFailed(
             f"The data folder {store.root().parent} cannot be written: {error.strerror}. Choose another one "
             f"with the variable TFKERNELS_HOME."
         ) from error
+    _check_path(recipe)
     with locking.held(recipe.name, lambda: report.step(_WAITING)):
         existing = store.of_kernel(recipe, owner)
         if existing is not None and existing.problem() is None and not request.rebuild:
@@ -65,6 +69,18 @@ def ensured(request: InstallRequest, owner: Path, report: Reporter) -> Iterator[
             report.step(f"deleting edited files from uv's cache: {', '.join(edited)}")
             uv.run(["cache", "clean", *edited], store.root(), report.uv_says)
         yield _build(request, recipe, interpreter, report), True
+
+
+def _check_path(recipe: Recipe) -> None:
+    """Raises ``BuildFailed`` if environments do not work in the data folder because of its path."""
+    path = str(store.root())
+    # PATH ends there; distutils, which uv asks for the folders of an older Python, replaces variables.
+    odd = ":" if ":" in path else "$" if "$" in path and releases.order_of(recipe.python) < (3, 10) else None
+    if odd is not None:
+        raise BuildFailed(
+            f"An environment with Python {recipe.python} does not work in {path}: the path has a {odd!r} in it. Choose "
+            f"another data folder with the variable TFKERNELS_HOME."
+        )
 
 
 def _build(request: InstallRequest, recipe: Recipe, interpreter: Interpreter, report: Reporter) -> Environment:

@@ -145,8 +145,9 @@ def noted_kernels(folder: Path) -> list[Path]:
 
 def note_kernel(folder: Path, kernelspec: Path) -> None:
     """Notes that a kernelspec points to an environment, which is then its own."""
-    paths = sorted({str(path) for path in kernels_of(folder)} | {str(kernelspec)})
-    replace_text(folder / _KERNELS, json.dumps(paths))
+    if kernelspec not in noted_kernels(folder):  # where only reading is allowed, it may be there
+        paths = sorted({str(path) for path in kernels_of(folder)} | {str(kernelspec)})
+        replace_text(folder / _KERNELS, json.dumps(paths))
 
 
 def size(folder: Path, shared: bool = True) -> int:

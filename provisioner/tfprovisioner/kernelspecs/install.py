@@ -127,7 +127,8 @@ def check(request: InstallRequest) -> tuple[InstallRequest, Path, list[str]]:
     for line in request.extras:
         requirements.checked(line)
     redact.refuse(request.extras)
-    described = write.described_in(write.kernels_folder(request.user) / request.kernel) or {}
+    folder = write.kernels_folder(request.user) / request.kernel
+    described = write.described_in(folder) or {}
     completed = request.completed(made_by(described))
     release, conda, cautions = completed.catalogue_entry, completed.backend == "conda", list[str]()
     if completed.devices is not None:
@@ -137,6 +138,8 @@ def check(request: InstallRequest) -> tuple[InstallRequest, Path, list[str]]:
         here, version = devices.present(), cuda.version(release)
         cautions = devices.check(here, version, release.version, completed.devices, wheels=not conda)
     write.check_name(request)
+    if completed.rebuild or store.whole(completed, folder) is None:
+        write.check_writable(completed)
     return completed, Path(str(described.get("environment", ""))), cautions
 
 
@@ -235,8 +238,10 @@ def discard(folder: Path, specs: list[KernelSpec]) -> Removed:
                 store.sweep(environment.recipe)
         from_conda.sweep()  # its Python, if no other environment uses that
     except OSError as error:
+        untouched = (folder / store.FOLDERS.record).exists() and all((path / "kernel.json").exists() for path in going)
+        extent = ", and nothing was changed" if untouched else " completely"
         raise ProvisionError(
-            f"Kernel {specs[0].name} could not be removed completely: {error.strerror} ({error.filename}). Make that "
+            f"Kernel {specs[0].name} could not be removed{extent}: {error.strerror} ({error.filename}). Make that "
             f"place writable and run the same command again."
         ) from error
     if not shared:

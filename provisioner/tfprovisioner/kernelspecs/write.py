@@ -57,17 +57,32 @@ def write(
     if package is not None:
         content["metadata"]["tfkernels"]["package"] = str(package)
     logos = _LOGOS / f"tf{environment.recipe.tensorflow.split('.')[0]}"
+    new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         changed = [_replaced(folder / logo.name, logo.read_bytes()) for logo in sorted(logos.iterdir())]
         changed.append(_replaced(folder / START, Path(start_or_explain.__file__).read_bytes()))
         changed.append(_register(folder, content, environment))
     except OSError as error:
-        raise ProvisionError(
-            f"The kernel could not be registered in {folder.parent}: {error.strerror}. If you cannot write to that "
-            f"folder, add --user to the command: it registers the kernel for all your Jupyters."
-        ) from error
+        if new:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise _unregistered(request, folder.parent, f"{error.strerror} ({error.filename})") from error
     return folder, any(changed)
+
+
+def check_writable(request: InstallRequest) -> None:
+    """Raises ``ProvisionError`` if no kernel can be registered for a request."""
+    folder = kernels_folder(request.user) / request.kernel
+    present = next(path for path in (folder, *folder.parents) if os.path.exists(path))
+    if not os.access(present, os.W_OK | os.X_OK):
+        raise _unregistered(request, folder.parent, f"{present} cannot be written")
+
+
+def _unregistered(request: InstallRequest | AddRequest, kernels: Path, cause: str) -> ProvisionError:
+    advice = "Make that place writable, and run the same command again."
+    if not request.user:
+        advice = "Add --user to the command: it registers the kernel for all your Jupyters."
+    return ProvisionError(f"The kernel cannot be registered in {kernels}: {cause}. {advice}")
 
 
 def _register(folder: Path, content: dict[str, Any], environment: Environment) -> bool:
@@ -106,7 +121,8 @@ def _register(folder: Path, content: dict[str, Any], environment: Environment) -
 def _replaced(path: Path, content: bytes, executable: bool = False) -> bool:
     """Writes a file; returns whether it had another content."""
     same = path.is_file() and path.read_bytes() == content
-    replace_bytes(path, content, executable)
+    if not same or executable > os.access(path, os.X_OK):
+        replace_bytes(path, content, executable)
     return not same
 
 
