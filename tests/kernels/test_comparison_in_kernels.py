@@ -39,6 +39,7 @@ with warnings.catch_warnings():
     for name, (one, two) in CASES.items():
         found = compare(one, two, names=("$a", "b$"))
         figure = found.plot()
+        assert not any(each.get_facecolor()[3] for each in [figure, *figure.axes])
         shown[name] = [repr(found), found._repr_html_(), len(figure.axes), figure._repr_png_()[:8]]
     several = compare({"a": [image, image, 1], "b": [image, image, 2], "c": [image, image + 1, 1]})
     picture = several.plot(side="c")._repr_png_()[:8]

@@ -1,4 +1,4 @@
-"""The figures of a comparison, as SVG and PNG here and with matplotlib in the kernels."""
+"""The figures of a comparison, as SVG, PNG and with matplotlib."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.comparisons import IMAGES, layers, only
+from tests.support.comparisons import IMAGES, layers, only, random
 from tfkernels.comparison import compare
 from tfkernels.comparison.render import charts, draw_svg
 from tfkernels.comparison.render.charts import Chart, HeatMap
@@ -33,6 +33,35 @@ def test_histograms_say_what_they_show() -> None:
     assert "absolute errors from 0.00" in (drawn(errors).get("aria-label") or "")
     assert "ULP distances from " in (drawn(ulps).get("aria-label") or "")
     assert charts.of_part(only(IMAGES, IMAGES)) == [None, None, None]
+
+
+def test_few_values_are_bars_with_whole_counts() -> None:
+    for error in (np.float32(0.5), np.float32(2**-20)):
+        few = np.array([1, 2, 3, 4], "float32")
+        _, ulps = charts.of_part(only(few, few + error * np.array([0, 0, 1, 1], "float32")))
+        assert isinstance(ulps, Chart)
+        bars = ulps.marks[0]
+        assert bars.size <= (ulps.x.high - ulps.x.low) / 5
+        assert ulps.x.low <= min(bars.x) < max(bars.x) <= ulps.x.high
+        assert [label for _, label in ulps.y.ticks] == ["1", "2"]
+    errors, *_ = charts.of_part(only(np.zeros(2345), np.repeat([1.0, 0.2], [2000, 345])))
+    assert isinstance(errors, Chart)
+    assert [label for _, label in errors.y.ticks] == ["1", "10", "100", "1,000", "2,000"]
+
+
+def test_figure_is_readable_on_every_ground() -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    noise = IMAGES[0] + np.float32(1e-3) * random.normal(size=IMAGES[0].shape).astype("float32")
+    for found in (layers(30, (4, 7)), compare(IMAGES[0], noise), compare(1, "text")):
+        canvas = FigureCanvasAgg(found.plot())
+        canvas.draw()
+        pixels = np.asarray(canvas.buffer_rgba()).reshape(-1, 4).astype(int)
+        opaque = pixels[pixels[:, 3] > 127, :3]
+        assert (pixels[:, 3] == 0).mean() > 0.4
+        assert len(opaque) > 1000
+        assert opaque.max(axis=1).min() > 100, "nothing is black"
+        assert opaque.min(axis=1).max() < 190, "nothing is white"
 
 
 def test_errors_beyond_float64_are_left_out() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -114,6 +115,30 @@ def test_tolerance_copied_from_the_report_does_pass() -> None:
     assert compare(one, two, rtol=float(match[1]), atol=1e-6).passed
     assert compare(one, two, atol=float(match[2]), rtol=1e-5).passed
     assert not compare(one, two, rtol=float(match[1]) * 0.98, atol=1e-6).passed
+
+
+@pytest.mark.parametrize(
+    ("given", "needed"),
+    [
+        ({}, "atol=1.53e-05 with rtol=0"),  # atol by itself is enough
+        ({"rtol": 0, "atol": 1e-2}, "atol=1.53e-05 with rtol=0"),
+        ({"rtol": 1e-3, "atol": 0}, "rtol=3.82e-06 with atol=0"),
+        ({"rtol": 1e-3, "atol": 1e-5}, "rtol=1.32e-06 with atol=1e-05"),
+        ({"rtol": 3e-6, "atol": 1e-5}, "rtol=1.32e-06 with atol=1e-05, or atol=3.26e-06 with rtol=3e-06"),
+    ],
+)
+def test_passed_result_says_what_it_needed(given: dict[str, Any], needed: str) -> None:
+    one = np.array([1, 2, 4], "float32")
+    two = one * np.float32(1 + 2**-18)
+    found = compare(one, two, **given)
+    assert found.passed
+    assert re.search(rf"^needed +{re.escape(needed)}$", repr(found), re.MULTILINE)
+    assert f"needed {needed}" in words_of(found._repr_html_())
+    for option in needed.split(", or "):
+        (name, least), (other, rest) = (each.split("=") for each in option.split(" with "))
+        tolerances: dict[str, Any] = {name: float(least), other: float(rest)}
+        assert compare(one, two, **tolerances).passed
+        assert not compare(one, two, **{**tolerances, name: float(least) * 0.98}).passed
 
 
 @pytest.mark.parametrize("count", [3, 300])

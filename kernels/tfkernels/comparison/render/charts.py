@@ -22,6 +22,8 @@ NAMES = 24
 """Parts that have their names on the axis."""
 BINS = 40
 """Bars of a histogram of errors, about."""
+FEWEST = 5
+"""Bars for which a histogram has room, at least. One that fills it would be a block."""
 DECADES = 8
 """Of a heat map, below its largest error; smaller errors are not shown."""
 
@@ -102,6 +104,10 @@ def _histogram(
         return None
     logs = log(above)
     low, high = math.floor(logs.min()), math.floor(logs.max()) + 1
+    fewest = -(-FEWEST // bins)
+    if high - low < fewest:
+        low = max(low - (fewest - high + low) // 2, 0)
+        high = low + fewest
     span, zeros = high - low, values.size - above.size
     counts, _ = np.histogram(logs, bins=min(span * max(bins // span, 1), 4 * BINS), range=(low, high))
     step = span / len(counts)
@@ -112,7 +118,8 @@ def _histogram(
         marks.append(Mark(BARS, [zero], [_height(zeros)], size=0.07 * span))
         ticks.insert(0, (zero, "0"))
     most = max(int(counts.max()), zeros)
-    heights = [(_height(10**power), f"1e{power}" if power > 3 else str(10**power)) for power in range(len(str(most)))]
+    powers = [10**power for power in range(len(str(most))) if 2 * 10**power <= most]
+    heights = [(_height(count), number_format.count(count)) for count in [*powers, most]]
     some = "" if sample.complete else f", of {len(sample.baseline):,} elements from all over"
     return Chart(
         f"elements by {name}{some}",

@@ -17,12 +17,22 @@ from tfkernels.comparison.result import Findings, Part, Sample
 from tfkernels.comparison.tolerances import EXACT
 
 try:
+    import matplotlib
+    from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
 except ImportError as error:
     raise ImportError("plot() needs matplotlib in this kernel. Install it: !pip install matplotlib") from error
 
 Axes = Any
 Panel = Callable[[Axes], None]
+
+_GREY = "#7f7f7f"
+_STYLE = {
+    **dict.fromkeys(("figure.facecolor", "axes.facecolor", "legend.facecolor"), "none"),
+    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), _GREY),
+    **dict.fromkeys(("legend.edgecolor", "grid.color"), _GREY),
+}
+"""A figure does not know the theme of its notebook. On no ground, grey is read in the light and in the dark."""
 
 _LARGEST = 1e300
 """Axes of twice the largest float64 overflow."""
@@ -33,10 +43,11 @@ class Plot(Figure):  # type: ignore[misc,unused-ignore]
 
     def _repr_png_(self) -> bytes:
         file = io.BytesIO()
-        self.savefig(file, format="png")
+        self.savefig(file, format="png", facecolor="auto")
         return file.getvalue()
 
 
+@matplotlib.rc_context(_STYLE)
 def draw(findings: Findings, path: str | None = None, side: str | None = None) -> Plot:
     """The figure of one part, as ``Comparison.plot`` describes it."""
     if side is not None:
@@ -94,7 +105,8 @@ def _chart(axes: Axes, chart: Drawing | None, otherwise: str = "") -> None:
     _title(axes, chart.title)
     if isinstance(chart, HeatMap):
         shown = np.ma.masked_less(np.ma.masked_invalid(chart.exponents), chart.low)
-        image = axes.imshow(shown, cmap="magma_r", interpolation="nearest")
+        reds = LinearSegmentedColormap.from_list("errors", [f"{RED}1e", RED])  # as in a page
+        image = axes.imshow(shown, cmap=reds, vmin=chart.low, vmax=chart.high, interpolation="nearest")
         axes.figure.colorbar(image, ax=axes, label="log10 of the absolute error")
         if chart.lost.any():
             axes.plot(*np.nonzero(chart.lost)[::-1], "s", color=VIOLET, ms=3)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tfkernels.comparison.render import number_format
-from tfkernels.comparison.result import EQUAL, Extreme, NonFinite, Part, Statistics
-from tfkernels.comparison.tolerances import EXACT
+from tfkernels.comparison.result import CLOSE, EQUAL, Extreme, NonFinite, Part, Statistics
+from tfkernels.comparison.tolerances import EXACT, Tolerance
 
 NOTES = 4
 """Notes on one part, at most."""
@@ -81,6 +81,7 @@ def _measured(part: Part, found: Statistics, names: tuple[str, str]) -> list[tup
         ("ULP distance", ulps or ""),
         ("NaN, infinity", _non_finite(found.non_finite, names)),
         ("would pass", would_pass(part)),
+        ("needed", needed(part)),
         ("cosine", f"{cosine:.5f}" if cosine is not None and several else ""),
         ("same top k", ", ".join(f"top {k} in {100 * share:.4g}% of rows" for k, share in sorted(found.top_k.items()))),
     ]
@@ -122,15 +123,27 @@ def _non_finite(found: NonFinite, names: tuple[str, str]) -> str:
 
 
 def would_pass(part: Part, short: bool = False) -> str:
-    """The smallest tolerances, each with the other one as it was given."""
+    """The smallest tolerances with which a part that failed would pass, each with the other one as it was given."""
     found, given = part.statistics, part.tolerance
-    if found is None or given is None or part.verdict == EQUAL or (short and part.passed):
+    if found is None or given is None or part.passed:
         return ""
     rtol, atol = found.min_rtol, found.min_atol
-    if rtol is None and atol is None and found.non_finite.any and not part.passed:
+    if rtol is None and atol is None and found.non_finite.any:
         return "none" if short else "no tolerance, because of NaN or infinity"
-    if short:
-        return least_tolerance(rtol, atol) or ""
+    return least_tolerance(rtol, atol) or "" if short else _options(rtol, atol, given)
+
+
+def needed(part: Part) -> str:
+    """The same of a part that passed. If ``atol`` was enough by itself: how much of it."""
+    found, given = part.statistics, part.tolerance
+    if found is None or given is None or part.verdict != CLOSE:
+        return ""
+    if found.min_rtol:
+        return _options(found.min_rtol, found.min_atol or None, given)
+    return _options(None, largest_error(part), Tolerance(0.0, given.atol))
+
+
+def _options(rtol: float | None, atol: float | None, given: Tolerance) -> str:
     options = (("rtol", rtol, f"atol={number_format.at_least(given.atol)}"),
                ("atol", atol, f"rtol={number_format.at_least(given.rtol)}"))  # fmt: skip
     return ", or ".join(
