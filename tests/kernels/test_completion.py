@@ -72,7 +72,6 @@ def notebook(request: pytest.FixtureRequest, installed: object) -> Iterator[Note
     try:
         opened = Notebook(client, here, there)
         opened.run("%load_ext tfkernels\nimport collections\nimages, image_size, tf = [1], 2, 'of this kernel'")
-        opened.run("import tfkernels.notebook.completion as i; i.ANSWER_TIMEOUT = 30  # for a busy machine")
         opened.run(
             "%%{T}\nimport tensorflow as tf, numpy as np\nlogits = np.ones((2, 3)); table = dict(entry=1)\n"
             "class Net:\n    '''Layers and layers.'''\n    depth = 3\n    def fit(self): pass"
@@ -112,6 +111,14 @@ def test_code_that_has_not_run_yet(notebook: Notebook) -> None:
     assert any("entry" in match for match in notebook.words("%%{T}\ntable['|"))
 
 
+def test_an_answer_may_take_as_long_as_jedi(notebook: Notebook) -> None:
+    notebook.run(
+        "%%{T}\nclass Slow:\n    def __dir__(self):\n        import time\n        time.sleep(2)\n"
+        "        return ['found']\nslow = Slow()"
+    )
+    assert notebook.words("%%{T}\nslow.|") == {"found"}
+
+
 def test_values_to_pass(notebook: Notebook) -> None:
     assert notebook.words("%%{T} -i imag|") == {"images", "image_size"}
     assert notebook.words("%%{T} -i a, b=imag|") == {"images", "image_size"}
@@ -131,14 +138,28 @@ def test_words_of_the_magics(notebook: Notebook) -> None:
     assert {"%%tf1", "%%tf2"} <= notebook.complete("%%tf|").keys()
 
 
+def test_a_kernel_that_does_not_exist_is_not_offered(notebook: Notebook) -> None:
+    reply = notebook.client.execute("%%tf3\npass", reply=True, timeout=60)
+    assert reply["content"]["ename"] == "UnknownKernel"
+    assert "%%tf3" not in notebook.complete("%%tf|")
+
+
 def test_its_help(notebook: Notebook) -> None:
     assert "rectified linear" in notebook.inspect("%%{T}\ntf.nn.rel|u").lower()
     assert "rectified linear" in notebook.inspect("y = %{T} tf.nn.relu(|").lower()
     assert "Layers and layers." in notebook.inspect("%%{T} -o Net|")
     assert "list" in notebook.inspect("%%{T} -i im|ages").lower()
-    assert f"Run the cell in kernel {notebook.there}" in notebook.inspect("%%{T}|")
     for question in ["%{T} Net?", "%{T} ?Net", "%in {T} Net?", "%%{T}\nNet?"]:
         assert "Layers and layers." in notebook.run(question), question
+
+
+def test_the_help_of_a_magic_has_a_working_example(notebook: Notebook) -> None:
+    shown = notebook.inspect("%%{T}|")
+    assert f"\n  %%{notebook.there} [-i NAMES] [-o NAMES] [--timeout S] [--background [HANDLE]]" in shown
+    example = shown[shown.index("example:") : shown.index("\nFile:")]
+    for cell in example.split("\n\n")[1:]:
+        notebook.run("\n".join(line.strip() for line in cell.splitlines()))
+    assert notebook.value("y") == "6"
 
 
 ORDINARY = [

@@ -121,7 +121,8 @@ BAD = [
     ("%%{there} -i x=print\npass", "x: objects of type"),
     ("%%{there} -o x=[print]\npass", r"x[0]: objects of type"),
     ("%%{there} -i x y\npass", "Write -i x,y"),
-    ("%%{there} --nonsense\npass", "nonsense"),
+    ("%%{there} --nonsense\npass", "--nonsense. Show all options with: %%{there}?"),
+    ("%%{there} --timeout x\npass", "Write, for example, --timeout 30"),
     ("%{there}", "needs an expression"),
     ("%%tf3\npass", "Did you mean"),
     ("y = %tf1.99 1", "Did you mean"),
@@ -139,7 +140,7 @@ def test_bad_input_is_answered_in_one_paragraph(pair: tuple[Notebook, str]) -> N
         shown = "".join(
             plain("\n".join(o.traceback)) if o.output_type == "error" else o.get("text", "") for o in outputs
         )
-        assert expected in shown, f"{cell}: {shown}"
+        assert expected.format(there=there) in shown, f"{cell}: {shown}"
         assert "Traceback" not in shown, cell
         assert len(shown.splitlines()) < 8, shown
 
@@ -180,6 +181,14 @@ def test_kernels_in_the_middle_of_a_notebook(installed: object) -> None:
     assert re.search(r"tf2 +2\.21\.0 +idle +\d+ ", text(stopped))
     assert text(again) == "1 2\n"
     assert "%tf1" not in text(unloaded)
+
+
+def test_the_list_has_the_kernel_that_the_notebook_runs_in(installed: object) -> None:
+    own, both = run_cells("tf1", "import os; print(os.getpid())\n%tfkernels", "%%tf1\npass\n", "%tfkernels")[::2]
+    pid, _, *rows = text(own).splitlines()
+    assert re.fullmatch(rf"tf1 +1\.15\.5 +runs this cell +{pid} +\d+ MB", rows[0])
+    assert re.fullmatch(r"tf2 +2\.21\.0 +not running", rows[1])
+    assert [line.split()[2] for line in text(both).splitlines()[1:]] == ["runs", "idle", "not"]
 
 
 @pytest.mark.parametrize("here", ["python3", "tf1"])

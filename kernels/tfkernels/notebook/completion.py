@@ -22,7 +22,7 @@ from tfkernels.notebook.completion_context import Code, Word, find
 from tfkernels.protocol import COMPLETE_MODE, MATCH_TYPES
 
 # Seconds
-ANSWER_TIMEOUT = 1.0  # to wait for another kernel; answers take milliseconds, TensorFlow 1's first loads lazy modules
+ANSWER_TIMEOUT = 10.0  # to wait for another kernel; most answers take milliseconds, Jedi's first one seconds
 DISCOVERY_TIMEOUT = 0.2  # that running kernels have to answer while the user types
 
 _QUESTION = re.compile(r"^(\s*)%([\w.-]+)[ \t]+(\S.*\?)[ \t]*$", re.MULTILINE)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import re
 import warnings
+from argparse import ArgumentTypeError
 from collections.abc import Generator, Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -105,13 +106,16 @@ def _syntax_error(option: str, value: str) -> str | None:
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0
     if not seconds > 0:
-        raise ValueError
+        raise ArgumentTypeError(f"{text} is no number of seconds above 0. Write, for example, --timeout 30")
     return seconds
 
 
-_NAMES: dict[str, Any] = {"action": "append", "default": [], "metavar": "NAME"}
+_NAMES: dict[str, Any] = {"action": "append", "default": [], "metavar": "NAMES"}
 
 _CELL_OPTIONS = (
     argument(
@@ -133,7 +137,7 @@ _CELL_OPTIONS = (
 
 def cell_options(magic: Any) -> Any:
     """Decorator: adds the options that all cell magics have."""
-    return functools.reduce(lambda decorated, option: option(decorated), _CELL_OPTIONS, magic)
+    return functools.reduce(lambda decorated, option: option(decorated), reversed(_CELL_OPTIONS), magic)
 
 
 def parse(magic: Any, line: str) -> Any:
@@ -146,7 +150,8 @@ def parse(magic: Any, line: str) -> Any:
     try:
         return magic.parser.parse_args(words)
     except IPythonUsageError as error:
-        raise UsageError(str(error)) from None
+        name = magic.parser.prog.split()[0]
+        raise UsageError(f"{str(error).rstrip('.')}. Show all options with: %{name}?") from None
 
 
 def parse_names(values: Iterable[str], option: str) -> dict[str, str]:

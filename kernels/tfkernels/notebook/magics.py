@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import no_var_expand
-from IPython.core.magic_arguments import argument, magic_arguments
+from IPython.core.magic_arguments import argument, kwds, magic_arguments
 
 from tfkernels.client import kernels_by_name, kernelspecs
 from tfkernels.errors import ExchangeError, UsageError
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # Names that look like one of ours get our error, with the nearest names, instead of IPython's "not found".
 _LOOKS_LIKE_OURS = re.compile(r"^\s*(?:\w+\s*=\s*)?%%?(tf\d[a-z0-9._-]*)", re.MULTILINE)
 
+_EXAMPLE = "\nexample:\n\n  {}\n"
+
 
 class Extension:
     """The additions of ``%load_ext tfkernels`` to one IPython shell."""
@@ -30,11 +32,13 @@ class Extension:
     def __init__(self, shell: Any) -> None:
         self._shell = shell
         self._magics: set[str] = set()
+        self._unknown: set[str] = set()
         shell.register_magic_function(manage, "line", "tfkernels")
         self._add("each", _each_magic(shell), "cell")
         self._add("in", _kernel_magic(shell, "in"), "line_cell")
         self.refresh()
         shell.events.register("pre_run_cell", self.refresh)
+        shell.events.register("post_run_cell", self._forget_unknown)
         self._completion = completion.install(shell)
         start_early()
 
@@ -47,28 +51,40 @@ class Extension:
 
     def unload(self) -> None:
         self._shell.events.unregister("pre_run_cell", self.refresh)
+        self._shell.events.unregister("post_run_cell", self._forget_unknown)
         self._completion.close()
-        for table in self._shell.magics_manager.magics.values():
-            for name in ("tfkernels", *self._magics):
-                table.pop(name, None)
+        self._remove({"tfkernels", *self._magics})
         for kernel in kernels_by_name.running():
             kernel.shutdown()
 
+    def _remove(self, names: set[str]) -> None:
+        for table in self._shell.magics_manager.magics.values():
+            for name in names:
+                table.pop(name, None)
+        self._magics -= names
+
     def refresh(self, info: Any = None) -> None:
-        """Before every cell: adds magics for the kernels that were installed or attached since."""
+        """Before every cell: adds magics for kernels that were installed or attached since, and removes the others."""
         names = {*kernelspecs.find(), *(name for name in kernels_by_name.known if completion.is_kernel(name))}
-        if info is not None:
-            names.update(_LOOKS_LIKE_OURS.findall(info.raw_cell or ""))
-        for name in names - self._magics:
+        self._unknown = {*_LOOKS_LIKE_OURS.findall(info.raw_cell or "")} - names if info is not None else set()
+        for name in (names | self._unknown) - self._magics:
             self._add(name, _kernel_magic(self._shell, name), "line_cell")
+        self._remove(self._magics - names - self._unknown - {"each", "in"})
+
+    def _forget_unknown(self, result: Any) -> None:  # noqa: ARG002 (IPython passes it)
+        """After every cell, so that Tab does not offer a kernel that does not exist."""
+        self._remove(self._unknown & self._magics)
 
 
 def _kernel_magic(shell: Any, name: str) -> Any:
     """The magic of a kernel; ``in`` is that of any kernel, whose name is its first word."""
-    named = "in NAME" if name == "in" else name
-    note = "NAME is any Python kernel of the machine. Nothing is installed there.\n" if name == "in" else ""
+    named, note = name, ""
+    if name == "in":
+        named, note = "in NAME", "\nNAME is any Python kernel of the machine. Nothing is installed there."
+    summary = f"Run the cell in kernel {named.split()[-1]}. `y = %{named} EXPR` takes one value from there.{note}"
 
-    @magic_arguments(f"%%{named}")
+    @magic_arguments(f"%{named}")
+    @kwds(description=summary, epilog=_EXAMPLE.format(f"x = [1, 2, 3]\n\n  %%{named} -i x -o y\n  y = sum(x)"))
     @cell_options
     @argument(
         "--background",
@@ -88,13 +104,12 @@ def _kernel_magic(shell: Any, name: str) -> Any:
         kernel = kernels_by_name.get(called)
         return _evaluate_there(kernel, line) if cell is None else _run_cell(shell, kernel, parse(run, line), cell)
 
-    summary = f"Run the cell in kernel {named.split()[-1]}. `y = %{named} EXPR` takes one value from there."
-    run.__doc__ = f"{summary}\n{note}\n{run.__doc__}"
     return no_var_expand(run)
 
 
 def _each_magic(shell: Any) -> Any:
-    @magic_arguments("%%each")
+    @magic_arguments("%each")
+    @kwds(epilog=_EXAMPLE.format("%%each tf1 tf2 -o version\n  import tensorflow as tf\n  version = tf.__version__"))
     @argument("kernels", nargs="+", metavar="KERNEL", help="where the cell runs, at the same time")
     @cell_options
     def run(line: str, cell: str) -> None:

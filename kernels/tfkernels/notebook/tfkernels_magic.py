@@ -27,7 +27,7 @@ _METHODS = {"restart": "restart", "stop": "shutdown", "interrupt": "interrupt"}
 ACTIONS = ("list", *_METHODS, "attach", "log", "settings")
 
 
-@magic_arguments("%tfkernels")
+@magic_arguments("tfkernels")
 @argument("action", choices=ACTIONS, nargs="?", default="list", help="what to do")
 @argument(
     "names",
@@ -98,6 +98,12 @@ def table(names: set[str]) -> str:
         kernel = kernels_by_name.known.get(name)
         title = kernel.title if kernel is not None else ""
         release = ours[name].spec["metadata"]["tfkernels"]["tensorflow"] if name in ours else title
+        if name == env_vars.AT_START.get(env_vars.KERNEL):
+            rows.append(
+                (name, release, "runs this cell", str(os.getpid()), _memory(os.getpid(), children=False), "", "")
+            )
+            if kernel is None or not kernel.started:
+                continue  # it would be a second process
         rows.append((name, release, *_columns(kernel)))
     return _aligned(rows)
 
@@ -120,14 +126,15 @@ def _columns(kernel: Kernel | None) -> tuple[str, str, str, str, str]:
     return kernel.state, str(pid or ""), _memory(pid) if pid else "", title, since
 
 
-def _memory(pid: int) -> str:
-    """Of a process and its children."""
+def _memory(pid: int, children: bool = True) -> str:
     with own_imports():
         import psutil
 
     try:
         process = psutil.Process(pid)
-        used = sum(each.memory_info().rss for each in [process, *process.children(recursive=True)])
+        used = sum(
+            each.memory_info().rss for each in [process, *(process.children(recursive=True) if children else ())]
+        )
     except psutil.Error:
         return ""
     return f"{used / 2**20:,.0f} MB"

@@ -159,6 +159,8 @@ class PrefixedRelay(Relay):
         return self._shared.relay.ask(self._prefix + prompt, password)
 
     def starting(self, kernel: str) -> Callable[[], None]:
+        if self._shared.relay.replaces:  # and nothing of it stays in the saved notebook
+            return self._shared.relay.starting(kernel)
         self.stream("stderr", f"kernel {kernel} is starting\n")
         return lambda: self.stream("stderr", f"kernel {kernel} has started\n")
 

@@ -6,6 +6,7 @@ import abc
 import getpass
 import itertools
 import sys
+import uuid
 from typing import Any, Callable, Dict, Iterable, Iterator, Mapping, Union
 
 from tfkernels.protocol import Message
@@ -62,6 +63,10 @@ class Relay:
     def starting(self, kernel: str) -> Callable[[], None]:
         """Shows that the cell waits for a kernel that is starting. Call the result when it has started."""
         notice = f"kernel {kernel} is starting"
+        if self.replaces:
+            transient = {"display_id": f"tfkernels-{uuid.uuid4().hex}"}
+            self.display({"text/plain": notice}, {}, transient, update=False)
+            return lambda: self.display({"text/plain": ""}, {}, transient, update=True)
         self.stream("stderr", notice)
         return lambda: self.stream("stderr", "\r" + " " * len(notice) + "\r")
 
@@ -166,12 +171,8 @@ class ShellRelay(Relay):
         self.afterwards().traceback(content)
 
     def starting(self, kernel: str) -> Callable[[], None]:
-        if self._kernel is None or self._alone:
-            take_back = super().starting(kernel)
-            return take_back if self._kernel is None else lambda: self.clear(wait=False)
-        transient = {"display_id": f"tfkernels-{id(self)}-{kernel}"}
-        self.display({"text/plain": f"kernel {kernel} is starting"}, {}, transient, update=False)
-        return lambda: self.display({"text/plain": ""}, {}, transient, update=True)
+        take_back = super().starting(kernel)
+        return (lambda: self.clear(wait=False)) if self._alone and self.replaces else take_back
 
     @property
     def can_ask(self) -> bool:
