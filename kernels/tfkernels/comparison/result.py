@@ -168,23 +168,23 @@ class Findings:
             "passed": self.passed,
             "baseline": self.baseline,
             "sides": list(self.sides),
-            "parts": [_plain(part) for part in self.parts],
+            "parts": [plain(part) for part in self.parts],
         }
 
 
-def _plain(value: Any) -> Any:
-    """Of JSON's own types."""
+def plain(value: Any) -> Any:
+    """The same in JSON's own types; NaN and infinity become text."""
     if is_dataclass(value):
-        plain = {item.name: _plain(getattr(value, item.name)) for item in fields(value) if item.repr}
+        found = {item.name: plain(getattr(value, item.name)) for item in fields(value) if item.repr}
         if isinstance(value, Part):
-            plain["passed"] = value.passed
+            found["passed"] = value.passed
         if isinstance(value, Statistics):
-            plain["mismatched_share"] = value.mismatched_share
-        return plain
+            found["mismatched_share"] = value.mismatched_share
+        return found
     if isinstance(value, (tuple, list)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, np.generic):
         number = issubclass(type(value), (np.number, np.bool_)) and not isinstance(value, np.timedelta64)
         value = value.item() if number and type(value.item()) is not type(value) else str(value)

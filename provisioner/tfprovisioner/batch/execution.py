@@ -164,7 +164,9 @@ class _Launch:
             case PapermillExecutionError():
                 # papermill has put two cells of its own into the notebook since.
                 position = next((i for i, cell in enumerate(self.notebook.cells) if _raised(cell)), None)
-                return Failure(error.ename, error.evalue, position, outcomes.plain("\n".join(error.traceback)))
+                return Failure(
+                    error.ename, error.evalue, position, outcomes.without_colours("\n".join(error.traceback))
+                )
             case CellTimeoutError():
                 return Failure("CellTimeout", f"the cell took longer than {self.task.cell_timeout:g} s", cell)
             case DeadKernelError() | RuntimeError() if self.process is not None:
@@ -179,7 +181,7 @@ class _Launch:
 
     def _with_log(self, message: str) -> str:
         text = (self.folder / "log").read_text(encoding="utf-8", errors="replace")
-        output = outcomes.plain(text).strip()[-_LOG_KEPT:]
+        output = outcomes.without_colours(text).strip()[-_LOG_KEPT:]
         return f"{message}; its last output was:\n{output}" if output else message
 
 

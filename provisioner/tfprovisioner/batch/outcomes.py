@@ -12,6 +12,8 @@ T = TypeVar("T", bound="Run | Failure | Outcome")
 
 PASSED, FAILED = "passed", "failed"
 
+_COLOURS = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?)")
+
 METADATA = "tfkernels"
 """The key of the outcome in an executed notebook's metadata."""
 
@@ -112,9 +114,9 @@ def duration(seconds: float | str) -> str:
     return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min {rest} s"
 
 
-def plain(text: str) -> str:
-    """``text`` without colours."""
-    return re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text)
+def without_colours(text: str) -> str:
+    """``text`` without the control sequences of a terminal."""
+    return _COLOURS.sub("", text)
 
 
 def _checked(made: T) -> T:

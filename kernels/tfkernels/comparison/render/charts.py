@@ -11,6 +11,7 @@ from typing import Any, Callable, NamedTuple, Sequence, Union
 import numpy as np
 
 from tfkernels.comparison.render import number_format
+from tfkernels.comparison.render.part_details import largest_error
 from tfkernels.comparison.result import Array, Findings, Part, Sample
 
 RED, VIOLET = "#d9534f", "#9557c7"
@@ -149,13 +150,13 @@ def growth(findings: Findings, names: bool = False) -> Chart:
     """
     lines = [findings.against(side).parts for side in findings.sides]
     sides = [number_format.line(side, 24) for side in findings.sides]
-    measured = [error for error in map(_largest_error, findings.parts) if error]
+    measured = [error for error in map(_plotted_error, findings.parts) if error]
     low = math.floor(math.log10(min(measured))) if measured else -1
     high = math.floor(math.log10(max(measured))) + 1 if measured else 0
     zero, unknown, edge = low - 0.15 * (high - low), high + 0.1 * (high - low), 0.05 * (high - low)
     marks = []
     for number, (side, parts) in enumerate(zip(sides, lines)):
-        strongest = [(place, parts[place], _largest_error(parts[place])) for place in _strongest(parts)]
+        strongest = [(place, parts[place], _plotted_error(parts[place])) for place in _strongest(parts)]
         shown = [(place, part, error) for place, part, error in strongest if error is not None or not part.passed]
         x = np.array([place + 1 for place, _, _ in shown])
         y = np.array([unknown if error is None else math.log10(error) if error else zero for _, _, error in shown])
@@ -182,13 +183,11 @@ def growth(findings: Findings, names: bool = False) -> Chart:
     )
 
 
-def _largest_error(part: Part) -> float | None:
+def _plotted_error(part: Part) -> float | None:
     """``None`` if there is no number, or one that does not tell why it failed."""
-    found = part.statistics
-    if found is None or found.max_absolute_error is None or found.first_mismatch is not None:
-        return None
-    error = float(found.max_absolute_error.error)
-    return error if math.isfinite(error) else None
+    failed = part.statistics is not None and part.statistics.first_mismatch is not None
+    error = None if failed else largest_error(part)
+    return error if error is not None and math.isfinite(error) else None
 
 
 def _strongest(parts: Sequence[Part]) -> list[int]:
@@ -196,7 +195,7 @@ def _strongest(parts: Sequence[Part]) -> list[int]:
     group = -(-len(parts) // POINTS)
 
     def strength(place: int) -> tuple[bool, float]:
-        error = _largest_error(parts[place])
+        error = _plotted_error(parts[place])
         return not parts[place].passed, math.inf if error is None else error
 
     return [max(range(at, min(at + group, len(parts))), key=strength) for at in range(0, len(parts), group)]

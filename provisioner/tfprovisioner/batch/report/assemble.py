@@ -1,7 +1,6 @@
 """Makes the report of the runs that were found: the row (case) and the column (kernel) of each, and its entries."""
 
 import datetime
-import math
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from tfkernels.comparison.result import plain
 from tfprovisioner.batch.output_dir import Found
 from tfprovisioner.batch.report.model import Entry, Report, release_order
 from tfprovisioner.batch.report.verdicts import Comparer
@@ -45,7 +45,7 @@ def make(
         runs = {side["name"]: of_case[side["name"]] for side in sides if side["name"] in of_case}
         values = comparer.compare_case(case, runs)
         entries += [{"case": case, "side": side, **_ended(run, values[side], folder)} for side, run in runs.items()]
-    entries += [{"case": run.case, "side": run.kernel, **_plain(run.to_json()), "state": "pending"} for run in waiting]
+    entries += [{"case": run.case, "side": run.kernel, **plain(run.to_json()), "state": "pending"} for run in waiting]
     tolerances = {name: value for name, value in (("rtol", rtol), ("atol", atol)) if value is not None}
     created = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
     return Report(sides, entries, comparer.entries, tolerances, created, comparer.views)
@@ -115,7 +115,7 @@ def _columns(placed: _Cases, pending: Sequence[Run], kernels: Sequence[str], bas
 
 def _ended(found: Found, values: Mapping[str, str], folder: Path) -> Entry:
     """What ``runs`` says of a run; ``values`` are its recorded ones in a few characters."""
-    facts = _plain(found.outcome.to_json())
+    facts = plain(found.outcome.to_json())
     run = facts.pop("run")
     # as the user named it, without the folders of a machine and the credentials of an address
     source = public(run["source"]) if urlsplit(run["source"]).netloc else run["source"]
@@ -125,18 +125,7 @@ def _ended(found: Found, values: Mapping[str, str], folder: Path) -> Entry:
         facts["failure"]["source"] = found.failed_cell
     names = ("name", "summary", "sha256", "size", "rtol", "atol")
     records = [
-        {**_plain({name: getattr(record, name) for name in names}), "value": values[record.name]}
+        {**plain({name: getattr(record, name) for name in names}), "value": values[record.name]}
         for record in {record.name: record for record in found.records}.values()
     ]
     return {**run, "output": Path(os.path.relpath(found.path, folder)).as_posix(), **facts, "records": records}
-
-
-def _plain(value: Any) -> Any:
-    """Of JSON's own types."""
-    if isinstance(value, dict):
-        return {str(name): _plain(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return repr(value)
-    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)

@@ -3,14 +3,13 @@
 All documents say with its functions why a run failed: without colours and control characters, which would harm.
 """
 
-import re
 import textwrap
 from collections.abc import Mapping
 
 from tfkernels.comparison.render import number_format
 from tfkernels.comparison.render.side_groups import Group, largest
 from tfkernels.comparison.render.text import WIDTH, aligned, listed
-from tfprovisioner.batch.outcomes import duration
+from tfprovisioner.batch.outcomes import duration, without_colours
 from tfprovisioner.batch.report.model import DIFFERING, Entry, Report, Row
 
 MAX_ROWS = 60
@@ -22,8 +21,6 @@ COLUMN = 24
 
 MAX_CHARACTERS = 16_000
 """Of a traceback: its beginning and its end."""
-
-_COLOURS = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?)")
 
 
 def text(report: Report, width: int = WIDTH) -> str:
@@ -136,14 +133,14 @@ def where(run: Entry) -> str:
 
 def line(text: str, longest: int = 400) -> str:
     """In one line."""
-    return number_format.line(" ".join(_COLOURS.sub("", text[: 4 * longest]).split()), longest)
+    return number_format.line(" ".join(without_colours(text[: 4 * longest]).split()), longest)
 
 
 def block(text: str, lines: int | None = None) -> str:
     """In several lines; a long text loses its middle."""
     if len(text) > MAX_CHARACTERS:
         text = f"{text[: MAX_CHARACTERS // 4]}\n…\n{text[-MAX_CHARACTERS * 3 // 4 :]}"
-    shown = [number_format.line(part.expandtabs(4), 1000) for part in _COLOURS.sub("", text).splitlines()]
+    shown = [number_format.line(part.expandtabs(4), 1000) for part in without_colours(text).splitlines()]
     if lines is not None and len(shown) > lines:
         shown = [*shown[:lines], f"… and {len(shown) - lines} more lines"]
     return "\n".join(shown)

@@ -14,11 +14,10 @@ import numpy as np
 
 from tfkernels.comparison import Comparison, compare
 from tfkernels.comparison.contents import describe
-from tfkernels.comparison.render import number_format
+from tfkernels.comparison.render import number_format, part_details
 from tfkernels.comparison.render.html import fragment
 from tfkernels.comparison.render.overview import headline
-from tfkernels.comparison.render.part_details import least_tolerance
-from tfkernels.comparison.result import CLOSE, DIFFERENT, EQUAL, EXTRA, MISSING, Part
+from tfkernels.comparison.result import CLOSE, DIFFERENT, EQUAL, EXTRA, MISSING, Part, plain
 from tfkernels.errors import TFKernelsError
 from tfprovisioner.batch.output_dir import Found
 from tfprovisioner.batch.recorded import Record
@@ -116,9 +115,9 @@ class Comparer:
                 self.views[key] = View(fragment(found), "" if found.passed else repr(found))
         except VALUE_ERRORS as error:
             return UNREADABLE, f"could not be compared: {number_format.line(explained(error))}", _NO_FIGURES
-        kept, largest = _excerpt(found), largest_error(found.parts)
+        kept = _excerpt(found)
         figures = {
-            "largest_error": largest if largest is None or math.isfinite(largest) else repr(largest),
+            "largest_error": plain(largest_error(found.parts)),
             "least_tolerance": _least_tolerance(found),
             "comparison": kept.to_dict(),
             "parts_left_out": len(found.parts) - len(kept.parts),
@@ -132,8 +131,7 @@ def _first(*given: float | None) -> float | None:
 
 def largest_error(parts: Sequence[Part]) -> float | None:
     """The largest absolute error among finite numbers."""
-    extremes = [part.statistics.max_absolute_error for part in parts if part.statistics is not None]
-    return max((float(extreme.error) for extreme in extremes if extreme is not None), default=None)
+    return max((error for error in map(part_details.largest_error, parts) if error is not None), default=None)
 
 
 def _least_tolerance(found: Comparison) -> str | None:
@@ -145,7 +143,7 @@ def _least_tolerance(found: Comparison) -> str | None:
         known = [each for each in least if each is not None]
         return max(known) if known and len(known) == len(least) else None
 
-    return least_tolerance(largest("min_rtol"), largest("min_atol"))
+    return part_details.least_tolerance(largest("min_rtol"), largest("min_atol"))
 
 
 def _excerpt(found: Comparison) -> Comparison:

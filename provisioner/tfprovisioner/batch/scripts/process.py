@@ -24,7 +24,7 @@ from tfkernels.client import kernelspecs
 from tfkernels.client.process import ending
 from tfkernels.output.line_prefix import PrefixedRelay
 from tfprovisioner.batch import kernel_ref
-from tfprovisioner.batch.outcomes import FAILED, PASSED, Failure, Outcome, plain
+from tfprovisioner.batch.outcomes import FAILED, PASSED, Failure, Outcome, without_colours
 from tfprovisioner.batch.scripts import guard
 from tfprovisioner.batch.scripts.output import ScriptOutput
 from tfprovisioner.batch.tasks import BadSource, Run
@@ -128,7 +128,7 @@ async def execute(script: Script, folder: Path, output: ScriptOutput) -> Outcome
         exit_code=status,
     )
     if status:
-        failure = _failure(status, plain(stderr.decode(errors="replace")))
+        failure = _failure(status, without_colours(stderr.decode(errors="replace")))
         outcome = replace(outcome, state=FAILED, failure=failure)
     replace_text(folder / f"{name}.json", json.dumps(outcome.to_json(), indent=1))
     return outcome
