@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
 from queue import Empty
 from typing import Any
 
 import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import start_new_kernel
+from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 
 from tests.support.notebooks import plain, run_cells, text
+from tests.support.waiting import POLL_INTERVAL
 
 
 class Notebook:
@@ -199,3 +204,47 @@ def test_a_slow_start_is_shown_and_taken_back(installed: object, here: str) -> N
     for _, notice, value in others:
         assert (notice.output_type, notice.data) == ("display_data", {"text/plain": ""}), "it was shown, and is gone"
         assert value.data["text/plain"] == "2"
+
+
+JOB = """
+%%tf1 --background job
+import os, time
+while not os.path.exists(FILE):
+    time.sleep(0.1)
+"""
+
+
+def test_a_silent_job_keeps_the_notebook_active(installed: object, tmp_path: Path) -> None:
+    """A server can end kernels without activity."""
+    asyncio.run(_watch_a_job(tmp_path / "end"))
+
+
+async def _watch_a_job(end: Path) -> None:
+    manager: Any = AsyncMappingKernelManager
+    server = manager(connection_dir=str(end.parent))
+    kernel = server.get_kernel(await server.start_kernel(kernel_name="python3"))
+    client = kernel.client()
+    client.start_channels()
+
+    async def run(code: str) -> None:
+        reply = await client.execute_interactive(code, timeout=60, output_hook=lambda message: None)
+        assert reply["content"]["status"] == "ok", reply
+
+    async def watch() -> None:
+        seen: set[datetime] = set()
+        while len(seen) < 4:
+            seen.add(kernel.last_activity)
+            await asyncio.sleep(POLL_INTERVAL)
+
+    try:
+        await client.wait_for_ready(60)
+        await run("%load_ext tfkernels\nfrom tfkernels.client import output_router")
+        await run("output_router.ACTIVITY_INTERVAL = 0.1")
+        await run(JOB.replace("FILE", repr(str(end))).strip())
+        await asyncio.wait_for(watch(), 60)
+        assert kernel.execution_state == "idle"
+        end.touch()
+        await run("job.result()")
+    finally:
+        client.stop_channels()
+        await server.shutdown_all(now=True)

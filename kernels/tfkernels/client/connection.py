@@ -205,6 +205,7 @@ class KernelConnection(Channels):
         with self._lock:
             while self.current is None and self.waiting and self.waiting[0].can_run() and not self.closing:
                 self._start_cell(self.waiting.popleft())
+        self._output.show_activity(self.current)
         received = self.receive(self._check_times())
         self._show_stderr(self.process.new_stderr())
         if not received and not self.closing and not self.process.alive():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import time
 from typing import Any
 
 from tfkernels.client.cell import Cell
@@ -11,6 +12,9 @@ from tfkernels.client.stop_button import redirected
 from tfkernels.output import widgets
 from tfkernels.output.relay import Relay, joined
 from tfkernels.protocol import Message
+
+ACTIVITY_INTERVAL = 5.0
+"""Seconds. A server may end kernels that are idle for longer than that."""
 
 _END_OF_FILE = "\x04"  # ipykernel turns it into an EOFError
 
@@ -21,6 +25,7 @@ class OutputRouter:
     def __init__(self, connection: widgets.Connection) -> None:
         self._connection = connection
         self._comms = widgets.comms_of(connection)
+        self._activity_due = 0.0
 
     def deliver(self, cell: Cell, messages: list[Message]) -> None:
         """Hands messages of the cell that runs to the thread that shows them."""
@@ -85,6 +90,16 @@ class OutputRouter:
         for message in joined(messages):
             with contextlib.suppress(BaseException):
                 self._pass_on(message, self._connection.relay_of(message["parent_header"].get("msg_id")))
+
+    def show_activity(self, cell: Cell | None) -> None:
+        """Shows now and then that this notebook is in use, although its own kernel is idle: another one works for it.
+
+        ``cell`` is the one that runs there.
+        """
+        works = cell is not None and cell.inbox is None
+        if self._comms is not None and (works or self._comms.busy) and time.monotonic() >= self._activity_due:
+            self._activity_due = time.monotonic() + ACTIVITY_INTERVAL
+            self._comms.show_activity()
 
     def close(self) -> None:
         if self._comms is not None:

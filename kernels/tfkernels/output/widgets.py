@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 # The comm targets of ipywidgets. Through the second one a reloaded page asks a kernel for all its widgets.
 WIDGET, CONTROL = "jupyter.widget", "jupyter.widget.control"
 
+ACTIVITY = "tfkernels_activity"
+"""A type of message that clients do not know, and so ignore."""
+
 
 class Comms:
     """The comms of a running kernel. Its methods are called in several threads."""
@@ -85,10 +88,17 @@ class Comms:
         if self._connection.ended.is_set():
             self.close()
 
+    @property
+    def busy(self) -> bool:
+        """Whether the kernel handles a message of the browser."""
+        return any(relay.begun for relay in list(self._unanswered))
+
     def interrupt_callback(self) -> None:
-        """Interrupts the kernel if it handles a message of the browser."""
-        if any(relay.begun for relay in list(self._unanswered)):
+        if self.busy:
             self._connection.interrupt_kernel()
+
+    def show_activity(self) -> None:
+        self._frontend.show_activity()
 
     def close(self) -> None:
         """The kernel has ended. Its widgets are disabled where possible; closed ones would vanish from the notebook."""
@@ -148,6 +158,10 @@ class Frontend:
         """Sends a comm message, with metadata and buffers."""
         ident = b"comm-" + content["comm_id"].encode()
         self.kernel.session.send(self.kernel.iopub_socket, kind, content, parent=parent, ident=ident, **options)
+
+    def show_activity(self) -> None:
+        """Keeps this kernel from a server that ends idle ones. The message has no other meaning, and no parent."""
+        self.kernel.session.send(self.kernel.iopub_socket, ACTIVITY, {}, ident=ACTIVITY.encode())
 
     def _open(self, stream: Any, ident: Any, message: Message) -> Any:
         """The browser opens a comm. Its target may be in any of the kernels that run."""
