@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tfprovisioner.environments import store
+from tfprovisioner.environments.request import InstallRequest, Recipe
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.kernelspecs import gc, install, listing
 
@@ -85,6 +86,24 @@ def test_remove_without_permission_changes_nothing(shared: Path) -> None:
     assert str(environment) in str(told.value)
     assert (kernelspec / "kernel.json").exists()
     assert store.FOLDERS.record in os.listdir(environment)
+
+
+@pytest.mark.parametrize("closed", ["environments", "pythons"])
+def test_root_is_told_what_others_cannot_reach(shared: Path, closed: str) -> None:
+    kernelspec, folder = kernel(shared, "theirs", "jupyter")
+    for path in (shared / "pythons" / "python", folder / "bin" / "python"):
+        path.parent.mkdir()
+    shutil.copy(shutil.which("true") or "", shared / "pythons" / "python")
+    (folder / "bin" / "python").symlink_to(shared / "pythons" / "python")
+    recipe = Recipe.of(InstallRequest("1.15"), "3.7")
+    environment = store.Environment(folder, recipe, "3.7.9", "", "2026-01-01", 0)
+    assert install.closed_to_others(environment, kernelspec) == ""
+    os.chmod(shared / closed, 0o700)
+    told = install.closed_to_others(environment, kernelspec)
+    assert told.startswith(f"other users may not be able to start this kernel: {shared / closed} lets in only")
+    assert told.endswith("Install it with TFKERNELS_HOME and --python outside of it.")
+    os.chmod(shared / "jupyter", 0o700)
+    assert install.closed_to_others(environment, kernelspec) == "", "others do not see it"
 
 
 def test_list_judges_each_kernel_by_itself(shared: Path) -> None:

@@ -48,6 +48,8 @@ def add(
         state = "added" if done.registered else "already there"
         facts = f"TensorFlow {made.recipe.tensorflow}, Python {made.python_version}"
         print(f"{done.name}: {state}. {facts}. Kernel: {done.kernelspec}")
+    if done.caution:
+        say(f"{done.name}: {done.caution}")
 
 
 def _find(below: Path, as_json: bool) -> None:

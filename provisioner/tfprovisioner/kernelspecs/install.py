@@ -20,7 +20,7 @@ from tfprovisioner.gpu import cuda, devices
 from tfprovisioner.kernelspecs import write
 from tfprovisioner.progress import Reporter, reporting
 from tfprovisioner.pythons import from_conda
-from tfprovisioner.system import locking, redact, subprocesses
+from tfprovisioner.system import files, locking, redact, subprocesses
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,9 @@ class Installed:
     """Those of ``extras`` that were requested in earlier installs only."""
     choices: tuple[str, ...] = ()
     """Options of earlier installs that still apply: ``--backend conda``."""
+
+    caution: str = ""
+    """Why other users who see the kernel may not be able to start it."""
 
     @property
     def state(self) -> str:
@@ -159,7 +162,21 @@ def _carry_out(request: InstallRequest, report: Reporter) -> Installed:
         report.end()
     kept = tuple(line for line in completed.extras if line not in request.extras)
     choices = tuple(" ".join(choice) for choice in completed.choices if choice not in request.choices)
-    return Installed(request.kernel, environment, folder, built, registered, completed.extras, kept, choices)
+    caution = closed_to_others(environment, folder) if registered else ""
+    return Installed(request.kernel, environment, folder, built, registered, completed.extras, kept, choices, caution)
+
+
+def closed_to_others(environment: Environment, kernelspec: Path) -> str:
+    """Why other users may not be able to start a kernel that root registered, and they see; empty if they can."""
+    if os.geteuid() != 0 or files.closed_to_others(kernelspec):
+        return ""
+    closed = files.closed_to_others(environment.folder) or files.closed_to_others(environment.python)
+    if closed is None:
+        return ""
+    advice = "Add an environment outside of it."
+    if environment.recipe.backend != EXISTING:
+        advice = "Install it with TFKERNELS_HOME and --python outside of it."
+    return f"other users may not be able to start this kernel: {closed} lets in only its owner and group. {advice}"
 
 
 def _delete_former(folder: Path, environment: Environment) -> None:
@@ -181,7 +198,9 @@ def add(path: Path, name: str | None = None, user: bool = False, install_ipykern
     addition = AddRequest(str(environment.folder), name or _free_name(environment, user), user)
     write.check_name(addition)
     folder, registered = write.write(addition, environment, package)
-    return Installed(addition.kernel, environment, folder, False, registered)
+    return Installed(
+        addition.kernel, environment, folder, False, registered, caution=closed_to_others(environment, folder)
+    )
 
 
 def _free_name(environment: Environment, user: bool) -> str:

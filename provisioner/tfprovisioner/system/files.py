@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import stat
 import sys
 from pathlib import Path
 
@@ -28,6 +29,12 @@ def replace_bytes(path: Path, content: bytes, executable: bool = False) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def closed_to_others(path: Path) -> Path | None:
+    """The first folder on the way to a file, or the file, that lets in only its owner and group; links are followed."""
+    end = Path(os.path.realpath(path))
+    return next((part for part in (*reversed(end.parents), end) if not part.stat().st_mode & stat.S_IXOTH), None)
 
 
 def tidy(folder: Path) -> None:
