@@ -236,9 +236,30 @@ class RemoteError(TFKernelsError):
 class RemoteInterrupt(KeyboardInterrupt):
     """The user interrupted a cell in another kernel; it renders as that kernel's traceback."""
 
+    ename = "KeyboardInterrupt"
+    evalue = ""
+
     def __init__(self, message: str, traceback: typing.Sequence[str] = ()) -> None:
         super().__init__(message)
         self.traceback = list(traceback)
 
     def _render_traceback_(self) -> typing.List[str]:
         return self.traceback or [f"KeyboardInterrupt: {self}"]
+
+
+def as_native(error: typing.Any) -> typing.Any:
+    """The error of a cell for Jupyter's clients, with the class's name and the text that a native cell has.
+
+    They treat some specially: papermill SystemExit, nbclient those of ``allow_error_names``. Errors in several kernels
+    are of one kind, or remain ``CellsFailed``.
+    """
+    causes = error.errors.values() if isinstance(error, CellsFailed) else [error]
+    natives = {(getattr(cause, "ename", None), getattr(cause, "evalue", None)) for cause in causes}
+    name, text = natives.pop()
+    if natives or name is None:
+        return error
+    shown = error._render_traceback_()
+    native: typing.Any = type(name, (type(error),), {"__str__": lambda _: text, "_render_traceback_": lambda _: shown})
+    made = native(*error.args)
+    vars(made).update(vars(error))
+    return made

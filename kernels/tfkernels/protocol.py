@@ -45,6 +45,9 @@ COMPLETE_MODE = "tfkernels"
 """Key in the content of a ``complete_request`` that wants fast completions: ``"code"``, or ``"value"`` for an
 expression that can be passed."""
 
+ENDS_CELL = "tfkernels_ends_cell"
+"""Key in the metadata of an ``error`` message: the reply of the cell has this error, unless it says "ok"."""
+
 MATCH_TYPES = "_jupyter_types_experimental"
 """Key in the metadata of ipykernel's ``complete_reply`` with the type of each match."""
 

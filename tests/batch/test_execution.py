@@ -66,14 +66,30 @@ def test_progress_is_told_cell_by_cell() -> None:
     ]
 
 
-def test_a_failing_cell_is_named() -> None:
-    executed = _executed(_task("tf1", "1", "raise ValueError('no')", "2"))
+@pytest.mark.parametrize(
+    ("kernel", "cell", "kind", "message"),
+    [
+        ("tf1", "raise ValueError('no')", "ValueError", "no"),
+        ("tf2", "raise ExceptionGroup('no', [ValueError(1)])", "ExceptionGroup", "no (1 sub-exception)"),
+        # Errors of which IPython sends no message
+        ("tf1", "%nowhere", "UsageError", "Line magic function `%nowhere` not found."),
+        ("tf2", "import bdb; raise bdb.BdbQuit('no')", "BdbQuit", "no"),
+    ],
+)
+def test_a_failing_cell_is_named(kernel: str, cell: str, kind: str, message: str) -> None:
+    executed = _executed(_task(kernel, "1", cell, "2", parameters={"n": 1}))
     failure = executed.outcome.failure
     assert failure is not None
-    assert (failure.kind, failure.message) == ("ValueError", "no")
-    assert "raise ValueError" in failure.traceback
+    assert (failure.kind, failure.message) == (kind, message)
+    assert cell in failure.traceback or not failure.traceback
     assert failure.cell is not None
-    assert _cells(executed)[failure.cell].source == "raise ValueError('no')"
+    assert _cells(executed)[failure.cell].source == cell
+
+
+def test_an_exit_without_an_error_ends_a_run_well() -> None:
+    executed = _executed(_task("tf1", "import sys; sys.exit()", "print('never')"))
+    assert executed.outcome.failure is None
+    assert text(_cells(executed)[-1].outputs) == ""
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.notebooks import run_cells
+from tests.support.notebooks import plain, run_cells
 
 BUNDLE = {
     "text/plain": "x",
@@ -52,6 +52,10 @@ CELLS = {
     "an error on standard error": "import traceback\ntry:\n    f(0)\n"
     "except ZeroDivisionError:\n    traceback.print_exc()",
     "a mistake in the syntax": "x = = 1",
+    "an interrupt of its own": "raise KeyboardInterrupt('enough')",
+    "an error that no handler of errors expects": "class Base(BaseException): pass\nraise Base('b')",
+    "an error inside a cell that goes on": "get_ipython().run_cell('1 / 0')\nprint('on')\nf(0)",
+    "a value that cannot be shown": "class Shy:\n    def __repr__(self):\n        return 1 / 0\n\nShy()",
     "after that": "'still there'",
     "colours": "print('\\x1b[31mred\\x1b[0m')",
     "letters": "print('äöü €', '漢', chr(0x1F600))",
@@ -74,11 +78,17 @@ def settled(outputs: list[Any]) -> list[Any]:
     shown: list[str] = []
     for output in merged(outputs):
         kept = {key: value for key, value in output.items() if key not in ("execution_count", "metadata")}
-        if output["output_type"] == "error":  # the name of the notebook's own error is RemoteError
-            kept = {"error": "\n".join(output["traceback"])}
-        text = re.sub(r"ipykernel_\d+/\d+|\d+\.?\d*(e[+-]\d+)? (ns|[mµμu]s|s)\b|total: .*", "…", repr(kept))
+        text = re.sub(r"ipykernel_\d+/\d+|\d+\.py|\d+\.?\d*(e[+-]\d+)? (ns|[mµμu]s|s)\b|total: .*", "…", repr(kept))
         shown.append(re.sub(r"(In ?\[|<ipython-input-)\d+(-\w+)?", "In[", text))
     return shown
+
+
+def errors(outputs: list[Any]) -> list[tuple[str, str, str]]:
+    return [
+        (output.ename, output.evalue, plain("\n".join(output.traceback)))
+        for output in outputs
+        if output.output_type == "error"
+    ]
 
 
 @pytest.mark.parametrize(("here", "there"), [("python3", "tf1"), ("tf1", "tf2")])
@@ -90,3 +100,40 @@ def test_a_cell_shows_what_it_shows_natively(installed: object, here: str, there
     for what, one, other in zip(CELLS, native, remote, strict=True):
         assert settled(other) == settled(one), what
     assert len("".join(output.text for output in remote[list(CELLS).index("many lines")])) == 1_088_890
+
+
+def test_an_exit_is_shown_once_and_as_natively(installed: object) -> None:
+    exits = ["import sys\nsys.exit()", "sys.exit()", "sys.exit(0)", "sys.exit('too late')"]
+    native = run_cells("tf1", *exits, allow_errors=True)
+    remote = run_cells("tf2", *[f"%%tf1\n{code}" for code in exits], allow_errors=True)
+    *_, value, everywhere = run_cells(
+        "tf2", "%%tf1\nimport sys", "y = %tf1 sys.exit()", "%%each tf1\nsys.exit()", allow_errors=True
+    )
+    assert [errors(outputs) for outputs in remote] == [errors(outputs) for outputs in native]
+    assert [error[:2] for error in errors(native[0])] == [("SystemExit", "")]
+    assert {error[:2] for error in [*errors(value), *errors(everywhere)]} == {("SystemExit", "")}
+
+
+def test_an_error_that_ipython_prints_is_shown_once(installed: object) -> None:
+    (outputs,) = run_cells("tf1", "%%tf2\n%nowhere", allow_errors=True)
+    message = "Line magic function `%nowhere` not found."
+    assert [output.output_type for output in outputs] == ["error"]
+    assert errors(outputs) == [("UsageError", message, f"UsageError: {message}")]
+
+
+GROUP = """
+import asyncio
+async def fail():
+    raise ValueError("in a task")
+async with asyncio.TaskGroup() as tasks:
+    tasks.create_task(fail())
+"""
+
+
+@pytest.mark.parametrize(("here", "magic"), [("tf2", ""), ("tf1", "%%tf2"), ("tf1", "%%in python3")])
+def test_a_group_is_shown_as_first_error(installed: object, here: str, magic: str) -> None:
+    (outputs,) = run_cells(here, f"{magic}\n{GROUP}", allow_errors=True)
+    ((name, message, shown),) = errors(outputs)
+    assert (name, message) == ("ExceptionGroup", "unhandled errors in a TaskGroup (1 sub-exception)")
+    assert "ValueError: in a task" in shown
+    assert "IPython" not in shown

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
 from tests.support.notebooks import plain, text
@@ -59,6 +60,25 @@ def test_papermill_fails_with_the_remote_error(installed: object, tmp_path: Path
     assert "return x / 0" in plain("\n".join(error.traceback))
     assert "never" not in "".join(text(cell.outputs) for cell in out.cells if cell.cell_type == "code")
     assert out.metadata["language_info"]["tfkernels"]["kernel"] == "tf2"
+
+
+@pytest.mark.parametrize(("code", "passes"), [("sys.exit()", True), ("sys.exit(0)", True), ("sys.exit(3)", False)])
+def test_exit_ends_the_notebook_as_natively(installed: object, tmp_path: Path, code: str, passes: bool) -> None:
+    for kernel, magic in [("tf1", ""), ("tf2", "%%tf1\n")]:
+        write(tmp_path, "x = 1", f"{magic}import sys\n{code}", "print('never')", kernel=kernel)
+        done = papermill(tmp_path, "-k", kernel)
+        assert (done.returncode == 0) is passes, done.stderr
+        out = nbformat.read(tmp_path / "out.ipynb", as_version=4)
+        assert [output.ename for cell in out.cells for output in cell.get("outputs", ()) if "ename" in output] == [
+            "SystemExit"
+        ]
+        assert "never" not in "".join(text(cell.outputs) for cell in out.cells if cell.cell_type == "code")
+
+
+def test_nbclient_allows_remote_errors_by_name(installed: object) -> None:
+    notebook = new_notebook(cells=[new_code_cell("%%tf1\n1 / 0"), new_code_cell("print('on')")])
+    NotebookClient(notebook, kernel_name="tf2", allow_error_names=["ZeroDivisionError"]).execute()
+    assert text(notebook.cells[1].outputs) == "on\n"
 
 
 def test_input_fails_at_once_instead_of_hanging(installed: object, tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ class Cell:
         self.reply: dict[str, Any] = {}
         self.failure: BaseException | None = None
         self.held_traceback: Message | None = None
-        """A traceback that is shown only if the cell goes on; the reply probably has the same one."""
+        """The error that probably ended the cell: it is shown only if the reply has another one, or none."""
         self._needs = needs
         self._on_end, self._on_result = on_end, on_result
         self._submitted = time.monotonic()

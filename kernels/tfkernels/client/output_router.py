@@ -7,6 +7,7 @@ import signal
 import time
 from typing import Any
 
+from tfkernels import protocol
 from tfkernels.client.cell import Cell
 from tfkernels.client.stop_button import redirected
 from tfkernels.output import widgets
@@ -56,11 +57,8 @@ class OutputRouter:
 
     def _show(self, cell: Cell, message: Message) -> None:
         kind = message["header"]["msg_type"]
-        # Another message after a traceback means that the cell went on. Two kinds can follow the traceback that ended
-        # it: matplotlib's figures, and text of file descriptor 2, which has no message id.
-        if kind != "display_data" and "msg_id" in message["header"]:
+        if kind == "error" and message["metadata"].get(protocol.ENDS_CELL):
             cell.show_held_traceback()
-        if kind == "error":
             cell.held_traceback = message
         elif kind == "input_request":
             self._answer(cell, message)

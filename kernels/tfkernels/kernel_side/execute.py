@@ -11,7 +11,6 @@ import functools
 import importlib
 import inspect
 import os
-import traceback
 import typing
 
 import ipykernel
@@ -20,12 +19,11 @@ from tfkernels import protocol
 from tfkernels.errors import ExchangeError, MissingPackage, TFKernelsError, UsageError
 from tfkernels.imports import own_imports
 from tfkernels.kernel_side import complete, stdout
+from tfkernels.kernel_side.cell_errors import CellErrors
 from tfkernels.kernel_side.interrupt import Interrupts
 from tfkernels.transfer.shared_memory import segment
 
 Reply = typing.Dict[str, typing.Any]
-
-_OUR_FRAMES = ("tfkernels.", "ipykernel.", "IPython.")
 
 
 def install_hooks(kernel: typing.Any, foreign: bool = False) -> None:
@@ -64,6 +62,7 @@ class Hooks:
         self._cancel_token: typing.Optional[int] = None
         self._pause = kernel._execute_sleep  # noqa: SLF001 (a setting, under that name)
         self._expiry: typing.Optional[asyncio.TimerHandle] = None
+        self._errors = CellErrors(kernel.shell, foreign)
         self._interrupts = Interrupts(kernel.shell)
 
     @_as_future
@@ -84,8 +83,9 @@ class Hooks:
     @_as_future
     async def do_execute(self, *arguments: typing.Any, **options: typing.Any) -> Reply:
         async def run() -> Reply:
-            return typing.cast(Reply, await _result(self._native_execute(*arguments, **options)))
+            return self._errors.completed(await _result(self._native_execute(*arguments, **options)))
 
+        self._errors.begin(called=bool(self._request()))
         if self._foreign and not self._request():
             return await run()
         reply = await self._exchange(run)
@@ -116,7 +116,7 @@ class Hooks:
                         reply["tfkernels"] = self._write_outputs(request)
                 finally:
                     self._kernel._restore_input()  # noqa: SLF001
-        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (the caller would wait for ever for a reply)
+        except BaseException as error:  # noqa: BLE001 (the caller would wait for ever for a reply)
             return self._failure(error, request)
         return reply
 
@@ -190,23 +190,12 @@ class Hooks:
             "status": "error",
             "ename": type(error).__name__,
             "evalue": str(error),
-            "traceback": [str(error)] if ours else self._traceback(error),
+            "traceback": [str(error)] if ours else self._errors.lines(error, error.__traceback__),
             "execution_count": self._shell.execution_count,
             "user_expressions": {},
             "payload": [],
             "exchange_failed": ours,
         }
-
-    def _traceback(self, error: BaseException) -> typing.List[str]:
-        """As IPython shows it, without our frames; or Python's own if that fails."""
-        frames = error.__traceback__
-        while frames is not None and frames.tb_frame.f_globals.get("__name__", "").startswith(_OUR_FRAMES):
-            frames = frames.tb_next
-        try:
-            lines: typing.List[str] = self._shell.InteractiveTB.structured_traceback(type(error), error, frames)
-        except Exception:  # noqa: BLE001 (the formatter raises anything)
-            return traceback.format_exception(type(error), error, error.__traceback__)
-        return lines
 
 
 def _module(name: str) -> typing.Any:

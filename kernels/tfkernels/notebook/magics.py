@@ -9,7 +9,7 @@ from IPython.core.magic import no_var_expand
 from IPython.core.magic_arguments import argument, kwds, magic_arguments
 
 from tfkernels.client import kernels_by_name, kernelspecs
-from tfkernels.errors import ExchangeError, UsageError
+from tfkernels.errors import CellsFailed, ExchangeError, RemoteError, RemoteInterrupt, UsageError, as_native
 from tfkernels.imports import own_imports
 from tfkernels.notebook import completion
 from tfkernels.notebook.magic_arguments import cell_options, elsewhere, parse, parse_names
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 _LOOKS_LIKE_OURS = re.compile(r"^\s*(?:\w+\s*=\s*)?%%?(tf\d[a-z0-9._-]*)", re.MULTILINE)
 
 _EXAMPLE = "\nexample:\n\n  {}\n"
+
+
+_OF_CELLS = (RemoteError, RemoteInterrupt, CellsFailed)
 
 
 class Extension:
@@ -102,7 +105,10 @@ def _kernel_magic(shell: Any, name: str) -> Any:
             if not called or called.startswith("-"):
                 raise UsageError("Write which kernel: %%in NAME. List the names with: jupyter kernelspec list")
         kernel = kernels_by_name.get(called)
-        return _evaluate_there(kernel, line) if cell is None else _run_cell(shell, kernel, parse(run, line), cell)
+        try:
+            return _evaluate_there(kernel, line) if cell is None else _run_cell(shell, kernel, parse(run, line), cell)
+        except _OF_CELLS as error:
+            raise as_native(error) from None
 
     return no_var_expand(run)
 
@@ -119,7 +125,10 @@ def _each_magic(shell: Any) -> Any:
 
         arguments = parse(run, line)
         options = _options(shell, arguments)
-        shell.push(each([kernels_by_name.get(name) for name in arguments.kernels], cell, **options))
+        try:
+            shell.push(each([kernels_by_name.get(name) for name in arguments.kernels], cell, **options))
+        except _OF_CELLS as error:
+            raise as_native(error) from None
 
     return no_var_expand(run)
 

@@ -9,6 +9,7 @@ import sys
 import uuid
 from typing import Any, Callable, Dict, Iterable, Iterator, Mapping, Union
 
+from tfkernels.errors import as_native
 from tfkernels.protocol import Message
 
 Bundle = Mapping[str, Any]
@@ -52,6 +53,7 @@ class Relay:
 
     def error(self, error: BaseException) -> None:
         """Shows an error that is raised nowhere here: a cell in the background failed."""
+        error = as_native(error)
         kind = type(error).__name__
         render = getattr(error, "_render_traceback_", lambda: [f"{kind}: {error}"])  # as IPython would show it
         self.traceback({"ename": kind, "evalue": str(error), "traceback": list(render())})

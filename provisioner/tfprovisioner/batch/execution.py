@@ -26,7 +26,7 @@ import papermill
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import ensure_event_loop
-from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from nbformat.notebooknode import from_dict
 from papermill.clientwrap import PapermillNotebookClient
@@ -72,7 +72,7 @@ def execute(
         cwd = work.folder if work else Path(str(task.folder))
         launch = _Launch(task, spec, private, cwd, inherited, log, tell, _read(task.notebook))
         error = launch.run(cancelled)
-        failure = launch.check_failed if error is None else launch.failure(error)
+        failure = launch.failure(error)
         if cancelled.is_set():
             raise Cancelled(task.run.name)
         outcome = _outcome(task, spec, failure, started, time.monotonic() - clock)
@@ -109,6 +109,8 @@ class _Launch:
     """The input; then papermill's, which has outputs, parameters and metadata."""
     reached: list[int] = field(default_factory=list)
     """Positions of the code cells that were begun."""
+    failed: tuple[NotebookNode, CellExecutionError] | None = None
+    """The cell that failed. papermill before 2.7 does not see errors without a message, such as a UsageError."""
     manager: Any = None
     process: Any = None
     """The kernel's ``subprocess.Popen``; ``None`` if it did not answer at its start, and was ended therefore."""
@@ -158,12 +160,20 @@ class _Launch:
             Progress(self.task.run.name, "running", len(self.reached), count, first_line[:200], socket.gethostname())
         )
 
-    def failure(self, error: Exception) -> Failure:
+    def failure(self, error: Exception | None) -> Failure | None:
         cell = self.reached[-1] if self.reached else None
         match error:
-            case PapermillExecutionError():
+            case PapermillExecutionError() | None if self.failed is not None:
+                failed, raised = self.failed
+                tracebacks = [output.traceback for output in failed.outputs if output.output_type == "error"]
                 # papermill has put two cells of its own into the notebook since.
-                position = next((i for i, cell in enumerate(self.notebook.cells) if _raised(cell)), None)
+                position = next((i for i, each in enumerate(self.notebook.cells) if each is failed), None)
+                shown = outcomes.without_colours("\n".join(tracebacks[-1])) if tracebacks else ""
+                return Failure(raised.ename, raised.evalue, position, shown)
+            case None:
+                return self.check_failed
+            case PapermillExecutionError():  # a cell shows an error, such as one in the background
+                position = next((i for i, each in enumerate(self.notebook.cells) if _shows_error(each)), None)
                 return Failure(
                     error.ename, error.evalue, position, outcomes.without_colours("\n".join(error.traceback))
                 )
@@ -206,6 +216,14 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]  # papermill has n
         )
         self._launch.manager = self.km
         return self.km
+
+    def execute_cell(self, cell: NotebookNode, *args: Any, **options: Any) -> Any:
+        try:
+            return super().execute_cell(cell, *args, **options)
+        except CellExecutionError as error:
+            if error.ename != "SystemExit" or error.evalue not in ("", "0"):  # papermill's own rule
+                self._launch.failed = cell, error
+            raise
 
     def papermill_execute_cells(self) -> None:
         self._launch.process = self._launch.manager.provisioner.process
@@ -269,7 +287,7 @@ def _to_text(notebook: NotebookNode, outcome: Outcome, spec: KernelSpec | None) 
     return str(nbformat.writes(notebook))
 
 
-def _raised(cell: NotebookNode) -> bool:
+def _shows_error(cell: NotebookNode) -> bool:
     return any(output.output_type == "error" for output in cell.get("outputs", ()))
 
 
