@@ -96,6 +96,8 @@ def test_many_kernels_have_an_overview_without_scrolling(page: Page, tmp_path: P
         page.set_viewport_size({"width": width, "height": 900})
         page.screenshot(path=SCREENSHOTS / f"report-many-{theme}-{width}.png", full_page=True)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for contrast, text in page.evaluate(CONTRASTS.replace(".tfk *", ".overview *")):
+        assert contrast >= 4.5, text
     page.set_viewport_size({"width": 1280, "height": 900})
     page.get_by_text("A column for each of the 38 kernels").click()
     expect(page.locator(".matrix thead th")).to_have_count(38)

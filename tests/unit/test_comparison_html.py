@@ -96,6 +96,7 @@ def test_several_sides_are_columns() -> None:
 def test_many_sides_stand_by_their_verdicts() -> None:
     found = several(22)
     lines = repr(found).split("\n\n")
+    assert lines[0] == "1 of 3 parts differs from tf1.15: 1 in 2.0, 2.1, 2.3-2.21 (first b)"
     assert lines[1].splitlines() == [
         "a  equal 2.0-2.21", "b  DIFFERENT 2.0, 2.1, 2.3-2.21: up to 3; equal 2.2", "c  equal 2.0-2.21",
     ]  # fmt: skip
@@ -104,5 +105,6 @@ def test_many_sides_stand_by_their_verdicts() -> None:
     page = found._repr_html_()
     assert_harmless(page)
     assert page.count('scope="col"') == 3
+    assert page.count("along the order:") == 2, "a side that differs, and one that does not"
     assert "≠ different 2.0, 2.1, 2.3-2.21: up to 3" in words_of(page)
     assert page.count("<dt>cosine</dt>") == 5  # 2.5 to 2.21 have the same figures

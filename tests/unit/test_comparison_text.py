@@ -34,6 +34,10 @@ from tfkernels.comparison.render import number_format
             lambda: compare({"tf1": [1, 2], "tf2": [1, 2], "tf3": [1, 3]}),
             "1 of 2 parts differs from tf1: 1 in tf3 (first [1])",
         ),
+        (
+            lambda: compare({"tf1": [1], **{f"tf2.{minor}": [minor] for minor in range(14)}}),
+            "13 of 14 sides differ from tf1: 2.0, 2.2-2.13",
+        ),
         (lambda: compare({"tf1": [1, 2], "tf2": [1, 2], "tf3": [1, 2]}), "all 2 parts agree between tf1, tf2 and tf3"),
         (lambda: Comparison("tf1", ("tf2",), ()), "tf1 and tf2 agree: they are empty"),
         (lambda: by_hand(verdict="missing", reason="only the baseline has it"), "x: only the baseline has it"),

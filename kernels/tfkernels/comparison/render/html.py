@@ -15,6 +15,7 @@ from tfkernels.comparison.render.overview import (
     Gap,
     Row,
     alike,
+    by_failures,
     columns,
     headline,
     limit_rows,
@@ -83,7 +84,10 @@ def fragment(findings: Findings, style: str = "") -> str:
     sign = "✓ passed" if findings.passed else "✗ failed"
     content = [f"<p>{_tinted(sign, findings.passed)} {escape(headline(findings))}</p>"]
     if len(everything) > 2:
-        content += [_figure(charts.growth(findings.against(side))) for side in findings.sides[:GROWTHS]]
+        sides = findings.sides
+        if len(sides) > GROWTHS:
+            sides = tuple(group.sides[0] for group in by_failures(findings)[:GROWTHS])
+        content += [_figure(charts.growth(findings.against(side))) for side in sides]
     if len(findings.parts) == 1:
         content.append(_details(findings.parts[0], findings, drawn=True))
     elif everything:

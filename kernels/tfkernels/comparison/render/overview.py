@@ -121,16 +121,23 @@ def headline(findings: Findings) -> str:
         return f"all {total:,} parts agree between {between}: {how}"
     if not failed:
         return f"{f'all {total:,} parts' if total > 1 else 'all sides'} agree between {between}"
-    differing = []
-    for side, name in zip(findings.sides, names[1:]):
-        wrong = findings.against(side).failed
-        if wrong:
-            first = number_format.path(wrong[0].path, 32)
-            differing.append(f"{len(wrong):,} in {name} (first {first})" if total > 1 else name)
-    named = ", ".join(differing[:4]) + (f", and {len(differing) - 4} more sides" if len(differing) > 4 else "")
+    differing = [group for group in by_failures(findings) if group.key[0]]
+    sides = sum(len(group.sides) for group in differing)
+    texts = [
+        f"{count:,} in {text} (first {number_format.path(first, 32)})" if total > 1 else text
+        for (count, first), _, text in differing[:4]
+    ]
+    left = sides - sum(len(group.sides) for group in differing[:4])
+    named = ", ".join(texts) + (f", and {left} more sides" if left else "")
     if total > 1:
         return f"{parts_differ} from {names[0]}: {named}"
-    return f"{len(differing)} of {len(findings.sides)} sides {_differ(len(differing))} from {names[0]}: {named}"
+    return f"{sides} of {len(findings.sides)} sides {_differ(sides)} from {names[0]}: {named}"
+
+
+def by_failures(findings: Findings) -> list[Group]:
+    """The sides with the same number of failed parts and the same first one."""
+    failed = [findings.against(side).failed for side in findings.sides]
+    return groups(findings.sides, [(len(parts), parts[0].path if parts else "") for parts in failed])
 
 
 def _of_one(part: Part, names: str) -> str:
