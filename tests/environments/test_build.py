@@ -253,9 +253,15 @@ def test_an_unwritable_kernel_json_keeps_the_old_one(one: install.Installed, mon
 def test_pip_in_a_cell_uses_the_kernels_environment(one: install.Installed) -> None:
     spec = kernelspecs.get("tf1")
     assert spec.folder == one.kernelspec
-    pip = [str(one.environment.folder / "bin" / "pip"), "--version"]
-    done = subprocess.run(pip, capture_output=True, text=True, check=True)
-    assert str(one.environment.folder) in done.stdout
+    project = one.kernelspec.parent / "project"
+    project.mkdir()
+    (project / "mine.py").write_text("answer = 42")
+    (project / "setup.py").write_text("from setuptools import setup\nsetup(name='mine', py_modules=['mine'])\n")
+    with Kernel("tf1") as kernel:
+        kernel.run(f"!pip install --quiet --disable-pip-version-check {shlex.quote(str(project))}\nimport mine")
+        assert kernel["mine.answer"] == 42
+        assert kernel["mine.__file__"].startswith(str(one.environment.folder))
+        kernel.run("!pip uninstall --quiet --yes mine")  # other tests have the same environment
 
 
 def test_files_are_shared_with_the_cache(one: install.Installed) -> None:

@@ -154,6 +154,20 @@ def test_an_index_without_a_package_is_no_conflict(index: package_index.Index, i
     assert nothing_is_there(place)
 
 
+def test_an_index_with_sources_only_needs_a_folder_of_wheels(
+    index: package_index.Index, install: Install, place: Path
+) -> None:
+    (folder := place / "more").mkdir()
+    shutil.move(index.folder / "part3-1.0-py3-none-any.whl", folder)
+    package_index.source(index.folder, "part3", "1.0", "raise SystemExit('not for you')")
+    code, words = install("--index", index.url)
+    assert code == 1
+    assert "a package has no wheel for this Python and platform" in words.partition("uv reported")[0]
+    assert nothing_is_there(place)
+    code, words = install("--index", index.url, "--find-links", str(folder))
+    assert code == 0, words
+
+
 def test_a_private_certificate_authority_is_named(
     index: package_index.Index, install: Install, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

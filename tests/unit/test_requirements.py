@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -110,5 +111,7 @@ def test_newer_requirements_replace_older_ones() -> None:
 
 @pytest.mark.parametrize("line", ["./folder", "git+https://example.org/x", "two words", ""])
 def test_what_is_no_requirement_is_refused(line: str) -> None:
-    with pytest.raises(BadRequirement, match="!pip install"):
+    with pytest.raises(BadRequirement, match="!pip install") as refused:
         requirements.checked(line)
+    for example in re.findall(r"'([^']*)'", str(refused.value).partition("versions:")[2]):
+        requirements.checked(example.replace("…", "example.org"))
