@@ -3,6 +3,7 @@
 Those that tfkernels sets for its own processes are in docs/reference/settings.md.
 """
 
+import json
 import os
 import re
 import sys
@@ -15,6 +16,7 @@ KERNEL = "TFKERNELS_KERNEL"
 CUDA = "TFKERNELS_KERNEL_CUDA"
 OWN = "TFKERNELS_KERNEL_OWN"
 OWN_PATH = "TFKERNELS_KERNEL_PATH"
+MISSING = "TFKERNELS_KERNEL_MISSING"
 FOLDER = "TFKERNELS_FOLDER"
 
 
@@ -57,6 +59,10 @@ def parse_size(text: str) -> int:
     return int(float(number) * (1024 if binary else 1000) ** " kmgt".index(letter or " "))
 
 
+_OF_ONE_PROCESS = frozenset({"JPY_PARENT_PID", "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"})
+_OF_ONE_PROCESS_PREFIXES = ("COV_CORE_", KERNEL, FOLDER)
+"""What one kernel was told at its start, and what measures its process. No other kernel gets these."""
+
 _FOREIGN = frozenset(
     {
         # What another Python would import from, or take for its own installation
@@ -77,32 +83,44 @@ _FOREIGN = frozenset(
         "LD_AUDIT",
         "DYLD_LIBRARY_PATH",
         "DYLD_INSERT_LIBRARIES",
-        # What measures the server's process and its children
-        "COVERAGE_PROCESS_START",
-        "COVERAGE_PROCESS_CONFIG",
-        # What one kernel was told at its start and must not hand on to the next
-        "JPY_PARENT_PID",
     }
 )
-_FOREIGN_PREFIXES = ("CONDA_", "_CONDA_", "COV_CORE_", KERNEL, FOLDER)
+_FOREIGN_PREFIXES = ("CONDA_", "_CONDA_")
+"""What belongs to another Python environment. No kernel of ours gets these."""
 
 AT_START: typing.Mapping[str, str] = dict(os.environ)
 """The variables as this process began. What a cell sets is for that kernel and its children, not for other kernels."""
 
 
-def cleaned(variables: typing.Mapping[str, str], keep: typing.Container[str] = ()) -> typing.Dict[str, str]:
-    """``variables`` without what belongs to another Python environment; the names in ``keep`` stay as they are."""
+def of_client(variables: typing.Mapping[str, str]) -> typing.Dict[str, str]:
+    """The variables of the program that started this kernel, from those that this kernel got."""
     own = variables.get(OWN, "").split(",")
-    return {
-        name: value
-        for name, value in variables.items()
-        if name in keep or not (name in own or _is_foreign(name, value))
-    }
+    kept = {name: value for name, value in variables.items() if name not in own and not _is_of_one_process(name, value)}
+    return {**kept, **json.loads(variables.get(MISSING, "{}"))}
+
+
+def cleaned(variables: typing.Mapping[str, str]) -> typing.Dict[str, str]:
+    """``variables`` of a client without what belongs to another Python environment."""
+    return {name: value for name, value in of_client(variables).items() if not _is_foreign(name, value)}
+
+
+def for_kernel(variables: typing.Mapping[str, str], own: typing.Mapping[str, str]) -> typing.Dict[str, str]:
+    """``variables`` of a client for a kernel of ours, with the kernel's ``own``.
+
+    What the client had and the kernel lacks is noted, for the kernels of other programs that this one starts.
+    """
+    given = {**cleaned(variables), **own}
+    missing = {name: value for name, value in of_client(variables).items() if given.get(name) != value}
+    return {**given, MISSING: json.dumps(missing)}
+
+
+def _is_of_one_process(name: str, value: str) -> bool:
+    if name == "MPLBACKEND":  # a module that ipykernel sets, or a name like Agg, which is a wish
+        return value.startswith("module://")
+    return name in _OF_ONE_PROCESS or name.startswith(_OF_ONE_PROCESS_PREFIXES)
 
 
 def _is_foreign(name: str, value: str) -> bool:
-    if name == "MPLBACKEND":  # a module of one environment (ipykernel sets it), or a name like Agg, which is a wish
-        return value.startswith("module://")
     if name == "PYTHONBREAKPOINT":  # a function of one environment, or 0, which is a wish
         return value != "0"
     return name in _FOREIGN or name.startswith(_FOREIGN_PREFIXES)
@@ -110,11 +128,13 @@ def _is_foreign(name: str, value: str) -> bool:
 
 def activate() -> None:
     """Makes this interpreter's environment the active one for ``!pip``, ``!python`` and other children."""
-    own = {name for name in os.environ if name.startswith("TFKERNELS_")}
-    kept = cleaned(os.environ, keep={*own, "JPY_PARENT_PID", *os.environ.get(OWN, "").split(",")})
-    for name in set(os.environ) - set(kept):
-        del os.environ[name]
-    os.environ.update(activated(kept, sys.executable, sys.prefix if sys.prefix != sys.base_prefix else None))
+    own = {name for name in os.environ.get(OWN, "").split(",") if os.environ.get(name)}
+    told = {name for name in os.environ if name.startswith("TFKERNELS_") or name == "JPY_PARENT_PID"}
+    for name, value in list(os.environ.items()):
+        if name not in own | told and (_is_of_one_process(name, value) or _is_foreign(name, value)):
+            del os.environ[name]
+    venv = sys.prefix if sys.prefix != sys.base_prefix else None
+    os.environ.update(activated(os.environ, sys.executable, venv))
 
 
 def activated(

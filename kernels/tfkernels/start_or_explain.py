@@ -13,10 +13,9 @@ import sys
 import typing
 
 # Variables: what is wrong, if it is known before the start; the Python that registered the kernel, which has an
-# ipykernel even if the kernel's own is broken; those that a kernel.json sets for its environment's Python only.
+# ipykernel even if the kernel's own is broken.
 PROBLEM = "TFKERNELS_KERNEL_PROBLEM"
 JUPYTER = "TFKERNELS_KERNEL_JUPYTER"
-KERNELS_OWN = ("PYTHONPATH", "PYTHONHOME", "PYTHONNOUSERSITE")
 
 
 def installed(launcher: str) -> typing.Optional[str]:
@@ -48,7 +47,7 @@ def explain_elsewhere(problem: str) -> "typing.NoReturn":  # not in the first of
     python = os.environ.get(JUPYTER, "")
     if os.access(python, os.X_OK):
         print(problem, file=sys.__stderr__, flush=True)  # not where ipykernel may have put it
-        own = {*KERNELS_OWN, *os.environ.get("TFKERNELS_KERNEL_OWN", "").split(",")}
+        own = os.environ.get("TFKERNELS_KERNEL_OWN", "").split(",")
         variables = {name: value for name, value in os.environ.items() if name not in own}
         variables[PROBLEM] = problem
         del variables[JUPYTER]  # one that is broken itself does not start itself for ever

@@ -71,6 +71,9 @@ def test_children_and_multiprocessing_can_import_tfkernels(tmp_path: Path) -> No
 def test_exec_accepts_other_python_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     done = tfkernels("exec", "python3", "--", "python", "-c", "import sys, tfkernels; print(sys.prefix)")
     assert (done.returncode, done.stdout.strip()) == (0, sys.prefix), done.stderr
+    code = "import os; print(os.environ['PYTHONPATH'].split(os.pathsep)[1:], os.environ['LD_LIBRARY_PATH'])"
+    done = tfkernels("exec", "python3", "--", "python", "-c", code, PYTHONPATH="/mine", LD_LIBRARY_PATH="/lib")
+    assert done.stdout == "['/mine'] /lib\n", "as in that kernel"
 
 
 def test_exit_codes_and_signals_are_the_programs_own() -> None:

@@ -99,12 +99,12 @@ def test_the_explaining_python_gets_clean_variables(tmp_path: Path) -> None:
     start = tmp_path / "start.py"
     start.write_text("import json, os, sys; print(json.dumps([sys.argv[1:], dict(os.environ)]))")
     script = tmp_path / "python"
-    own = ["LD_LIBRARY_PATH", "MINE", "", "no name", "x;exit"]
+    own = ["PYTHONHOME", "PYTHONPATH", "LD_LIBRARY_PATH", "MINE", "", "no name", "x;exit"]
     problem, command = "it's gone: $HOME", "tfkernels add 'x\ny'"
     script.write_text(python_shim.text("/no/where/python", str(start), sys.executable, own, problem, command))
     assert python_shim.made_by(script) == command
     script.chmod(0o755)
-    foreign = dict.fromkeys(["PYTHONHOME", "PYTHONPATH", "PYTHONNOUSERSITE", *own[:2]], "/no/where")
+    foreign = dict.fromkeys(own[:4], "/no/where")
     variables = {**os.environ, **foreign, "TFKERNELS_KERNEL_JUPYTER": sys.executable, "KEPT": "a  b"}
     arguments, seen = json.loads(said([str(script), str(start), "launcher.py", "-f", "a b.json"], variables))
     assert arguments == ["-f", "a b.json"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import signal
@@ -112,6 +113,22 @@ def test_from_every_kind_of_notebook(installed: object, here: str) -> None:
     assert text(got) == f"[1, 2, 3] {sys.prefix}\n", "the one of this Jupyter, whoever asks"
     assert text(line) == "3"
     assert any(words[0] == "python3" and "idle" in words for words in map(str.split, text(listed).splitlines()))
+
+
+@pytest.mark.parametrize("here", ["python3", "tf1"])
+def test_users_variables_reach_foreign_kernels_only(
+    here: str, installed: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in the picker, also from a notebook whose own kernel got none of them."""
+    users = {"PYTHONPATH": str(tmp_path), "LD_LIBRARY_PATH": str(tmp_path), "CONDA_PREFIX": str(tmp_path)}
+    for name, value in users.items():
+        monkeypatch.setenv(name, value)
+    asked = f"import os; print([os.environ.get(name) for name in {[*users, 'PYTHONNOUSERSITE']}])"
+    *_, foreign, ours = run_cells(here, "%load_ext tfkernels", f"%%in bare\n{asked}", f"%%tf2\n{asked}")
+    assert ast.literal_eval(text(foreign)) == [*users.values(), None]
+    assert not {*users.values()} & {*ast.literal_eval(text(ours))}
+    (native,) = run_cells("bare", asked)
+    assert text(foreign) == text(native)
 
 
 def test_what_its_children_say_is_shown_once() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tfkernels.env_vars import cleaned, parse_size
+from tfkernels.env_vars import MISSING, OWN, cleaned, for_kernel, of_client, parse_size
 
 
 def test_what_belongs_to_another_environment_is_taken_away() -> None:
@@ -23,8 +23,20 @@ def test_what_belongs_to_another_environment_is_taken_away() -> None:
 
 
 def test_kernelspec_and_user_variables_stay() -> None:
-    wished = {"PYTHONPATH": "", "LD_PRELOAD": "/x", "MPLBACKEND": "Agg", "PYTHONBREAKPOINT": "0"}
-    assert cleaned(wished, keep={"PYTHONPATH", "LD_PRELOAD"}) == wished
+    wished = {"MPLBACKEND": "Agg", "PYTHONBREAKPOINT": "0"}
+    own = {"PYTHONPATH": "", "LD_PRELOAD": "/x"}
+    given = for_kernel({**wished, "PYTHONPATH": "/theirs"}, own)
+    assert {name: given[name] for name in given if name != MISSING} == {**wished, **own}
+
+
+def test_kernels_hand_on_what_their_client_had() -> None:
+    client = {"PATH": "/bin", "PYTHONPATH": "/mine", "CONDA_PREFIX": "/c", "CUDA_VISIBLE_DEVICES": "1", "A": "\udcff"}
+    own = {"PYTHONPATH": "", "PYTHONNOUSERSITE": "1", "CUDA_VISIBLE_DEVICES": "0"}
+    kernel = for_kernel(client, {**own, OWN: ",".join(own), "TFKERNELS_KERNEL": "tf1"})
+    assert of_client(kernel) == client
+    second = for_kernel(kernel, {"TFKERNELS_KERNEL": "tf2"})
+    assert second["CUDA_VISIBLE_DEVICES"] == "1"
+    assert of_client(second) == client, "also the second one in a row"
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from typing import Any, Mapping, NamedTuple
 
 from jupyter_core.paths import jupyter_path
 
+from tfkernels import env_vars
 from tfkernels.errors import UnknownKernel
 from tfkernels.imports import own_imports
 
@@ -71,9 +72,14 @@ class KernelSpec(NamedTuple):
         ]
 
     def environment(self, variables: Mapping[str, str]) -> dict[str, str]:
-        """``variables`` with those of the kernelspec, which may refer to them: ``"PATH": "/x/bin:${PATH}"``."""
-        own = self.spec.get("env") or {}
-        return {**variables, **{name: string.Template(own[name]).safe_substitute(variables) for name in own}}
+        """The kernel's, from ``variables`` of the process that starts it, as in Jupyter.
+
+        Those of the kernelspec may refer to them: ``"PATH": "/x/bin:${PATH}"``.
+        """
+        given = env_vars.of_client(variables)
+        templates = self.spec.get("env") or {}
+        own = {name: string.Template(text).safe_substitute(given) for name, text in templates.items()}
+        return env_vars.for_kernel(variables, own) if self.ours else {**given, **own}
 
     def _python(self) -> str:
         """The Python that ``python`` means in a kernelspec: as in Jupyter, that of the Jupyter beside it."""

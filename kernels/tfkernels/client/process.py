@@ -109,7 +109,7 @@ class KernelProcess(Process):
         """Starts the process; its sockets and its standard error lie in the private folder."""
         file, key = str(self.folder / "connection.json"), os.urandom(32).hex().encode()
         self.connection = dict(write_connection_file(file, ip=str(self.folder / "s"), transport="ipc", key=key)[1])
-        variables = spec.environment(env_vars.cleaned(env_vars.AT_START))
+        variables = spec.environment(env_vars.AT_START)
         variables["JPY_PARENT_PID"] = str(os.getpid())
         if spec.ours:  # other kernels get it when they are set up
             variables["TFKERNELS_FOLDER"] = str(self.folder)

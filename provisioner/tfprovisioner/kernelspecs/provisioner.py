@@ -19,6 +19,7 @@ class TensorFlowProvisioner(LocalProvisioner):
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         assert self.kernel_spec is not None
         _read_again(self.kernel_spec)
+        self._client = dict(kwargs.get("env", os.environ))
         prepared: dict[str, Any] = await super().pre_launch(**kwargs)
         described = self.kernel_spec.metadata.get("tfkernels", {})
         _, problem = health.look(self.kernel_spec.argv, described)
@@ -39,9 +40,9 @@ class TensorFlowProvisioner(LocalProvisioner):
     def _finalize_env(self, env: dict[str, str]) -> None:
         super()._finalize_env(env)
         assert self.kernel_spec is not None
-        kept = env_vars.cleaned(env, keep=self.kernel_spec.env)
-        for name in set(env) - set(kept):
-            del env[name]
+        own = {name: env[name] for name in self.kernel_spec.env}
+        env.clear()
+        env.update(env_vars.for_kernel(self._client, own))
 
 
 def _read_again(spec: KernelSpec) -> None:

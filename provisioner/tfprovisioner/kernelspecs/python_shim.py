@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tfkernels.start_or_explain import JUPYTER, KERNELS_OWN, PROBLEM
+from tfkernels.start_or_explain import JUPYTER, PROBLEM
 
 NAME = "python"
 """Of the script in a kernelspec folder; by this name clients recognise Python kernels."""
@@ -34,7 +34,7 @@ def text(python: str, start: str, other: str, own: Iterable[str], problem: str, 
     the kernel's variables ``own``, to explain the ``problem``. ``command`` is the one that makes the kernel.
     """
     # An odd name would end the shell.
-    unwanted = [name for name in (*KERNELS_OWN, JUPYTER, *own) if re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII)]
+    unwanted = [name for name in (JUPYTER, *own) if re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII)]
     python, start, other, problem = map(shlex.quote, (python, start, other, problem))
     return f"""\
 #!{_SHELL}

@@ -39,13 +39,12 @@ def python(spec: KernelSpec) -> str:
 def variables(spec: KernelSpec) -> dict[str, str]:
     """All variables for a program in a kernel's environment. ``tfkernels`` can be imported there.
 
-    They are this process's without those of other environments, and the kernelspec's; PATH begins with the
-    environment's programs. Raises ``BrokenEnvironment``.
+    They are the kernel's; PATH begins with the environment's programs. Raises ``BrokenEnvironment``.
     """
     interpreter = python(spec)
     folder = Path(interpreter).parents[1]
     venv = str(folder) if (folder / "pyvenv.cfg").exists() else None
-    active = env_vars.activated(spec.environment(env_vars.cleaned(os.environ)), interpreter, venv)
+    active = env_vars.activated(spec.environment(os.environ), interpreter, venv)
     # A kernelspec's own PYTHONPATH is meant for this environment.
     active["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ALONE), active.get("PYTHONPATH"))))
     return active

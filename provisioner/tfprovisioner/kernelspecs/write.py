@@ -234,10 +234,6 @@ def _content(request: InstallRequest | AddRequest, environment: Environment, ker
         "display_name": display_name(name, release, python, taken, gpu=environment.recipe.gpu),
         "language": "python",
         "env": {
-            # Empty is unset for Python; a kernelspec can only overwrite. For Python 3.6 an empty home is a home.
-            "PYTHONPATH": "",
-            **({} if python.startswith("3.6.") else {"PYTHONHOME": ""}),
-            "PYTHONNOUSERSITE": "1",
             "TFKERNELS_KERNEL": name,
             "TFKERNELS_KERNEL_COMMAND": request.command,
             "TFKERNELS_KERNEL_TENSORFLOW": release,
@@ -250,12 +246,14 @@ def _content(request: InstallRequest | AddRequest, environment: Environment, ker
 
 
 def _own(environment: Environment, devices: str | None) -> dict[str, str]:
-    """Variables of this kernel alone: conda's activation, CUDA's libraries, the GPUs it sees."""
+    """Variables of this kernel alone: its Python's, conda's activation, CUDA's libraries, the GPUs it sees."""
+    # Empty is unset for Python; a kernelspec can only overwrite. For Python 3.6 an empty home is a home.
+    isolated = {"PYTHONPATH": "", "PYTHONHOME": "", "PYTHONNOUSERSITE": "1"}
+    if environment.python_version.startswith("3.6."):
+        del isolated["PYTHONHOME"]
     done = activation(environment.folder)
     with_cuda = environment.folder if environment.recipe.gpu else None
-    variables = {**done.variables, **cuda.variables(with_cuda, devices)}
-    if not variables:
-        return {}
+    variables = {**isolated, **done.variables, **cuda.variables(with_cuda, devices)}
     path = [*done.path, *cuda.programs(with_cuda)]
     escaped = {name: _escaped(value) for name, value in variables.items()}
     return {**escaped, env_vars.OWN: ",".join(variables), env_vars.OWN_PATH: os.pathsep.join(path)}
