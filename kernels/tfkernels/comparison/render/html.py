@@ -133,7 +133,7 @@ def _row(tag: str, cells: Sequence[str], several: bool) -> str:
 def _cell(cell: Cell) -> str:
     part, text = cell
     verdict = "" if part is None else f"{_verdict(part)} "
-    return f"{verdict}{escape(number_format.path(text, 48))}".rstrip()
+    return f"{verdict}{escape(number_format.path(text, 48 if part is None else 100))}".rstrip()
 
 
 def _path(path: str, more: str, opened: bool) -> str:

@@ -79,7 +79,7 @@ def _of_group(row: Row, group: Group) -> Cell:
 
 def alike(row: Row, sides: Sequence[str]) -> list[tuple[str, Part]]:
     """The parts of a row, those with the same figures once, after the sides that have them."""
-    if len(row) == 1:
+    if len(sides) == 1:
         return [(number_format.line(side, 24), part) for side, part in row.items()]
     keys = [repr(replace(row[side], side="")) if side in row else None for side in sides]
     return [(group.text, row[group.sides[0]]) for group in groups(sides, keys)]
