@@ -102,6 +102,12 @@ class KernelStartError(TFKernelsError):
         return cls(f"Kernel {kernel} cannot start: {cause}. {command}".rstrip())
 
     @classmethod
+    def no_resource(cls, kernel: str, error: Exception) -> "KernelStartError":
+        """The system refused a process, a thread or a file."""
+        cause = str(getattr(error, "strerror", None) or error)
+        return cls.of(kernel, cause, "Free that resource and run the cell again.")
+
+    @classmethod
     def no_answer(cls, kernel: str, seconds: float, hint: str) -> "KernelStartError":
         return cls(
             f"Kernel {kernel} did not start: it gave no answer within {seconds:.0f} s. If the machine is busy, run the "
@@ -127,7 +133,7 @@ class KernelDied(TFKernelsError):
 
     @classmethod
     def ended(cls, kernel: str, end: str, ran: bool) -> "KernelDied":
-        """``end`` is what the user did: shut down, restarted."""
+        """``end`` is what the user did: shut down, restarted, ended by your repeated interrupt."""
         when = "while the cell ran, and the cell ended with it" if ran else "before the cell, which was not run"
         return cls(f"Kernel {kernel} was {end} {when}.")
 

@@ -10,6 +10,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
@@ -19,6 +21,7 @@ from tests.support.debugger import Debugger
 from tests.support.processes import alive, gone, parse, started
 from tests.support.waiting import eventually
 from tfkernels.client import runtime_dir as folders_module
+from tfkernels.client.process import signal_group
 
 _OWNER = """
 import sys, time, numpy, tfkernels
@@ -94,6 +97,24 @@ def test_owner_killed_while_the_kernel_starts(installed: object, delay: float, t
             supervisor.wait(delay)
         os.kill(int(lines[0]), signal.SIGKILL)
         eventually(lambda: gone(pids[:1], folders))
+
+
+def test_what_a_process_left_running_is_killed() -> None:
+    command = ["sh", "-c", "sleep 1000 >&- & echo $!"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as leader:
+        left = int(leader.communicate()[0])
+    assert alive(left)
+    signal_group(leader, signal.SIGKILL)
+    eventually(lambda: not alive(left))
+
+
+def test_a_freed_number_leads_to_no_other_process() -> None:
+    with subprocess.Popen(["sleep", "1000"], start_new_session=True) as other:
+        ended: Any = SimpleNamespace(pid=other.pid, returncode=0)
+        signal_group(ended, signal.SIGKILL)
+        assert other.poll() is None
+        signal_group(other, signal.SIGKILL)
+        assert other.wait(60) == -signal.SIGKILL
 
 
 _SERVER = """

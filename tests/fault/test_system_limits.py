@@ -7,15 +7,17 @@ import functools
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from tests.support.waiting import eventually
 from tfkernels.client.kernel import Kernel
-from tfkernels.errors import ExchangeError, RemoteError
+from tfkernels.errors import ExchangeError, KernelStartError, RemoteError
 
 HOG = """
 import os, resource
@@ -93,6 +95,19 @@ def test_a_process_without_descriptors_survives(installed: object) -> None:
     lines = done.stdout.splitlines()
     assert [line.partition(":")[0] for line in lines] == ["no kernel"] * 4 + ["no exchange"] * 2 + ["no name", "done"]
     assert all("too many files open" in line for line in lines[:-1])
+
+
+def test_without_a_thread_for_it_a_kernel_is_ended(installed: object) -> None:
+    before = set(psutil.Process().children())
+    threading.stack_size(2**47)  # more than there are addresses
+    try:
+        with pytest.raises(
+            KernelStartError, match=r"Kernel tf1 cannot start: can't start new thread\. Free that resource"
+        ):
+            Kernel("tf1").run("pass")
+    finally:
+        threading.stack_size(0)
+    assert set(psutil.Process().children()) == before
 
 
 FULL = """

@@ -141,8 +141,11 @@ def test_a_late_second_interrupt_ends_the_kernel(
     seen: list[dict[str, Any]] = []
     marker = tmp_path / "begun"
     interrupt_when(marker.exists, lambda: any("ignored the interrupt" in output.get("text", "") for output in seen))
-    with pytest.raises(KernelDied, match="SIGKILL"):
+    with pytest.raises(
+        KernelDied, match=f"Kernel {remote.name} was ended by your repeated interrupt while the cell ran"
+    ):
         remote.run(stubborn(marker), show=seen.append)
+    assert remote.state == "not running"
     assert remote["1 + 1"] == 2
 
 

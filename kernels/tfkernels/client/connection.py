@@ -16,7 +16,7 @@ from tfkernels.client.cell import Cell
 from tfkernels.client.channels import Channels
 from tfkernels.client.output_router import OutputRouter
 from tfkernels.client.process import Process
-from tfkernels.errors import CellCancelled, ExchangeError, KernelDied, TFKernelsError
+from tfkernels.errors import CellCancelled, ExchangeError, KernelDied, KernelStartError, TFKernelsError
 from tfkernels.output.relay import Relay
 from tfkernels.protocol import Message
 
@@ -62,7 +62,10 @@ class KernelConnection(Channels):
         self._relays: OrderedDict[str, Relay] = OrderedDict()  # by the id of the message that caused the output
         self._last_cell = ""  # id of the one that began last
         self._thread = threads.daemon(name, self._main)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:  # the system allows no more
+            self._finish(KernelStartError.no_resource(name, error))
 
     @property
     def busy(self) -> bool:
@@ -105,20 +108,23 @@ class KernelConnection(Channels):
             self.process.send_signal(signal.SIGINT)
 
     def kill(self) -> None:
-        self.process.send_signal(signal.SIGKILL)
-        self.wake()
+        """Begins the end of the kernel: its cell ignored an interrupt."""
+        self._begin_end("ended by your repeated interrupt")
 
     def close(self, end: str = "shut down") -> None:
         """Ends the kernel and the thread. A cell that runs fails with ``KernelDied``: the kernel "was ``end``"."""
+        self._begin_end(end)
+        if self._thread.is_alive() and threading.current_thread() is not self._thread:
+            self._thread.join(THREAD_END_TIMEOUT)
+        if not self.ended.is_set():
+            self.process.send_signal(signal.SIGKILL)  # the thread hangs in showing output
+
+    def _begin_end(self, end: str) -> None:
         with self._lock:
             self.closing, self._end = True, end
             if self.current is not None:
                 self._stop(self.current)
             self.wake()
-        if threading.current_thread() is not self._thread:
-            self._thread.join(THREAD_END_TIMEOUT)
-        if not self.ended.is_set():
-            self.process.send_signal(signal.SIGKILL)  # the thread hangs in showing output
 
     def failure_of(self, cell: Cell | None = None) -> TFKernelsError:
         """The error of a cell that did not end by itself, or of a request."""

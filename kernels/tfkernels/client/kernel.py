@@ -95,7 +95,7 @@ class Kernel:
         if connection is None:
             return "not running"
         if connection.ended.is_set():
-            return "ended by itself"
+            return "not running" if connection.failure is None else "ended by itself"
         return "starting" if not connection.ready.is_set() else "busy" if self.busy else "idle"
 
     # Cells

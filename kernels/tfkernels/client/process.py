@@ -99,8 +99,7 @@ class KernelProcess(Process):
             if error.filename is not None and error.filename == spec.command("")[0]:
                 cause = f"{error.strerror} ({error.filename}); its environment may be deleted or damaged"
                 raise KernelStartError.of(spec.name, cause, spec.rebuild_hint) from error
-            cause = str(error.strerror or error)
-            raise KernelStartError.of(spec.name, cause, "Free that resource and run the cell again.") from error
+            raise KernelStartError.no_resource(spec.name, error) from error
         self.pid: int = self._process.pid
         _log.info("kernel %s started, process %d", spec.name, self.pid)
         _log.debug("kernel %s: command %s, folder %s", spec.name, self._process.args, self.folder)
@@ -113,7 +112,8 @@ class KernelProcess(Process):
         variables["JPY_PARENT_PID"] = str(os.getpid())
         if spec.ours:  # other kernels get it when they are set up
             variables["TFKERNELS_FOLDER"] = str(self.folder)
-        with _not_debugged(), (self.folder / "stderr").open("ab") as stderr:
+        with contextlib.ExitStack() as failed, (self.folder / "stderr").open("ab") as stderr, _not_debugged():
+            self._stderr = failed.enter_context((self.folder / "stderr").open("rb", buffering=0))
             self._process = subprocess.Popen(
                 spec.command(file),
                 stdin=subprocess.DEVNULL,
@@ -122,7 +122,7 @@ class KernelProcess(Process):
                 env=variables,
                 start_new_session=True,
             )
-        self._stderr = (self.folder / "stderr").open("rb", buffering=0)
+            failed.pop_all()  # last: from here on, a process is there to be ended
 
     def identify(self, pid: int, reachable: bool) -> None:
         """Its process is known since the start."""
@@ -141,15 +141,16 @@ class KernelProcess(Process):
     def send_signal(self, number: int) -> None:
         level = logging.DEBUG if number == signal.SIGURG else logging.INFO
         _log.log(level, "process group %d gets %s", self.pid, signal.Signals(number).name)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, number)
+        signal_group(self._process, number)
 
     def close(self) -> None:
         """Waits a moment for the process to end, then ends it and its children; removes its folder."""
+        end = "did not end, and was killed"
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(EXIT_TIMEOUT)
+            end = ending(self._process.wait(EXIT_TIMEOUT))
         self.send_signal(signal.SIGKILL)
-        _log.info("process %d %s", self.pid, ending(self._process.wait()))
+        self._process.wait()
+        _log.info("process %d %s", self.pid, end)
         self._stderr.close()
         runtime_dir.remove(self.folder)
 
@@ -158,6 +159,16 @@ class KernelProcess(Process):
         self.new_stderr()
         tail = "\n".join(self._stderr_tail.decode(errors="replace").strip().splitlines()[-_CRASH_LOG_LINES:])
         return f"{end}. Last lines of its standard error:\n{tail}" if tail else f"{end}."
+
+
+def signal_group(leader: subprocess.Popen[Any], number: int) -> None:
+    """Signals a process group, also what is left of it without its leader, and never another one."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if leader.returncode is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(leader.pid, 0)
+                return  # a new process has that number: the system gives none that a group has
+        os.killpg(leader.pid, number)
 
 
 def _not_debugged() -> contextlib.AbstractContextManager[None]:

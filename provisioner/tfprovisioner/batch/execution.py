@@ -14,7 +14,7 @@ import time
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import closing, suppress
+from contextlib import closing
 from contextvars import Context
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -35,7 +35,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from tfkernels import recording
 from tfkernels.client.kernelspecs import KernelSpec
-from tfkernels.client.process import ending
+from tfkernels.client.process import ending, signal_group
 from tfprovisioner.batch import kernel_ref, outcomes
 from tfprovisioner.batch.outcomes import FAILED, PASSED, Cancelled, Executed, Failure, Outcome, Progress
 from tfprovisioner.batch.tasks import Task
@@ -148,8 +148,7 @@ class _Launch:
         provisioner = getattr(self.manager, "provisioner", None)
         self.process = getattr(provisioner, "process", None) or self.process
         if self.process is not None:
-            with suppress(OSError):  # it has ended by itself
-                os.killpg(self.process.pid, signal.SIGKILL)  # jupyter_client makes it the leader of a group
+            signal_group(self.process, signal.SIGKILL)  # jupyter_client makes it the leader of a group
 
     def begins(self, cell: NotebookNode, cell_index: int) -> None:
         """nbclient calls it before it executes a code cell."""
