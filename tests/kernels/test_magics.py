@@ -183,6 +183,15 @@ def test_kernels_in_the_middle_of_a_notebook(installed: object) -> None:
     assert "%tf1" not in text(unloaded)
 
 
+def test_unloading_gives_the_kernel_its_handlers_back(installed: object) -> None:
+    look = "kernel = get_ipython().kernel\nkernel.shell_handlers['comm_open'].__name__, kernel.saved_sigint_handler"
+    before, *_, during, _, after = run_cells(
+        "python3", look, "%load_ext tfkernels", "%%tf1\n1", look, "%unload_ext tfkernels", look
+    )
+    assert text(during) != text(before)
+    assert text(after) == text(before)
+
+
 def test_the_list_has_the_kernel_that_the_notebook_runs_in(installed: object) -> None:
     own, both = run_cells("tf1", "import os; print(os.getpid())\n%tfkernels", "%%tf1\npass\n", "%tfkernels")[::2]
     pid, _, *rows = text(own).splitlines()

@@ -28,9 +28,10 @@ def redirected(handler: Callable[..., Any]) -> Iterator[None]:
     """SIGINT calls ``handler`` instead of raising ``KeyboardInterrupt`` in the middle of the code here.
 
     An exception between the receipt of a message and its handling would lose the message. Only the main thread may set
-    signal handlers; in another one nothing changes, and SIGINT does not arrive.
+    signal handlers; in another one nothing changes, and SIGINT does not arrive. A handler in C stays: Python could not
+    set it again.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is None:
         yield
         return
     previous = signal.signal(signal.SIGINT, handler)

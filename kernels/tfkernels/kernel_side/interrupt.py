@@ -43,7 +43,7 @@ class Interrupts:
     @contextmanager
     def deferred(self) -> typing.Iterator[None]:
         """Defers interrupts until ``allowed`` begins, and drops those that come after its end: they are too late."""
-        if not _in_main_thread():
+        if not _in_main_thread() or signal.getsignal(signal.SIGINT) is None:  # set in C: Python could not set it again
             yield
             return
         self._pending = False

@@ -14,6 +14,7 @@ from tfkernels.imports import own_imports
 from tfkernels.notebook import completion
 from tfkernels.notebook.magic_arguments import cell_options, elsewhere, parse, parse_names
 from tfkernels.notebook.tfkernels_magic import manage, start_early
+from tfkernels.output import widgets
 from tfkernels.output.relay import ShellRelay
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Extension:
         self._remove({"tfkernels", *self._magics})
         for kernel in kernels_by_name.running():
             kernel.shutdown()
+        widgets.release(getattr(self._shell, "kernel", None))
 
     def _remove(self, names: set[str]) -> None:
         for table in self._shell.magics_manager.magics.values():

@@ -154,6 +154,13 @@ class Frontend:
         if getattr(kernel, "saved_sigint_handler", None) is signal.SIG_IGN:
             kernel.saved_sigint_handler = self._interrupt
 
+    def uninstall(self) -> None:
+        """Gives the kernel its own handlers back."""
+        if self.kernel.shell_handlers["comm_open"] == self._open:
+            self.kernel.shell_handlers["comm_open"] = self._open_here
+        if getattr(self.kernel, "saved_sigint_handler", None) == self._interrupt:
+            self.kernel.saved_sigint_handler = signal.SIG_IGN
+
     def send(self, kind: str, content: Mapping[str, Any], parent: Message, **options: Any) -> None:
         """Sends a comm message, with metadata and buffers."""
         ident = b"comm-" + content["comm_id"].encode()
@@ -219,6 +226,14 @@ class ProxyComm:
 
 
 _frontend_of = functools.lru_cache(maxsize=1)(Frontend)
+
+
+def release(kernel: Any) -> None:
+    """Leaves a notebook's kernel as it was, unless other kernels still use it."""
+    frontend = _frontend_of(kernel) if _frontend_of.cache_info().currsize else None
+    if frontend is not None and not frontend.others:
+        frontend.uninstall()
+        _frontend_of.cache_clear()
 
 
 def comms_of(connection: Connection) -> Comms | None:
