@@ -1,13 +1,11 @@
 """Building a release for real and trying what people do with it: each check in a plain process, then in a kernel."""
 
 import os
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterable
 from datetime import date
 from functools import partial
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -15,13 +13,13 @@ import numpy as np
 from jupyter_client.manager import run_kernel
 
 import tfkernels
-from catalogue_builder import checks
-from tfkernels import env_vars
 from tfprovisioner.catalogue import locks, releases, verified
 from tfprovisioner.catalogue.releases import Release
 from tfprovisioner.catalogue.verified import Result
+from tfprovisioner.environments import checks
 from tfprovisioner.environments.installed import installed
 from tfprovisioner.environments.request import InstallRequest
+from tfprovisioner.environments.verify import trial
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.kernelspecs import install
 from tfprovisioner.kernelspecs.install import Installed
@@ -104,15 +102,10 @@ def _outcome(check: Callable[[Installed], None], made: Installed) -> str:
 
 def _in_environment(name: str, made: Installed) -> None:
     """One of the checks that a plain process of the environment does."""
-    command = [str(made.environment.python), "-I", str(Path(checks.__file__)), name]
-    with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run(
-            command, cwd=folder, env=env_vars.cleaned(os.environ), stdin=subprocess.DEVNULL, capture_output=True,
-            text=True, errors="replace", timeout=TIMEOUT, check=False,
-        )  # fmt: skip
-    if done.returncode == checks.NOT_IN_THIS_RELEASE:
-        raise Absent(done.stdout.strip().splitlines()[-1])
-    assert done.returncode == 0, f"exit code {done.returncode}: {done.stderr.strip()[-300:]}"
+    outcome = trial(made.environment.python, name)
+    if outcome.startswith(verified.ABSENT):
+        raise Absent(outcome.removeprefix(f"{verified.ABSENT}: "))
+    assert outcome == "ok", outcome
 
 
 def _kernel(made: Installed) -> None:

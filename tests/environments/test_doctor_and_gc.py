@@ -75,6 +75,14 @@ def test_doctor_reports_changes_and_fixes_breakage(one: Installed) -> None:
     assert not one.environment.folder.exists()
 
 
+def test_known_breaks_are_problems_of_our_own_kernels_too(one: Installed) -> None:
+    pip(one.environment, "h5py==3.8.0")
+    sick = doctor.examine("tf1.15")
+    assert (sick.problem or "").startswith("h5py is 3.8.0, and TensorFlow 1.15.5 needs h5py<3: ")
+    assert sick.remedy == "tfkernels install 1.15 --user --rebuild"
+    assert doctor.fix(sick).ok
+
+
 @pytest.mark.parametrize(("package", "title"), [("tensorflow", "TensorFlow"), ("ipykernel", "ipykernel")])
 def test_what_was_uninstalled_is_told_and_installed_anew(one: Installed, package: str, title: str) -> None:
     uninstall = [find_uv_bin(), "pip", "uninstall", "--quiet", "--python", str(one.environment.python), package]

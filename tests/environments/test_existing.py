@@ -115,6 +115,37 @@ def test_upgrades_and_losses_in_it_are_told(theirs: Path) -> None:
     assert install.remove("mine")[0].environment is None
 
 
+def test_packages_outside_the_catalogues_bounds_are_problems(theirs: Path) -> None:
+    command = kinds.installing(inspect.find(theirs), ["setuptools<81"])
+    (site(theirs) / "setuptools-82.0.0.dist-info").mkdir()
+    sentence = "setuptools is 82.0.0, and TensorFlow 2.11.0 needs setuptools<81: 82 has no pkg_resources"
+    added = tfkernels("add", str(theirs), "--user")
+    assert f"tf2.11: warning: {sentence}" in added.stderr
+    assert added.stderr.rstrip().endswith(f"Fix it with: {command}")
+    done = tfkernels("doctor", "tf2.11", "--fix")
+    assert done.returncode == 1
+    assert f"tf2.11: {sentence}" in done.stdout
+    assert f"tf2.11: fix it with: {command}" in done.stdout
+    assert "running:" not in done.stderr, "the environment is the user's"
+
+    (site(theirs) / "numpy-2.1.0.dist-info").mkdir()
+    assert "numpy<2" not in (doctor.examine("tf2.11").problem or ""), "it is imported all the same"
+    (site(theirs) / "tensorflow" / "__init__.py").write_text("raise ImportError('numpy.core')")
+    sick = doctor.examine("tf2.11")
+    assert "numpy is 2.1.0, and TensorFlow 2.11.0 needs numpy<2" in (sick.problem or "")
+    assert sick.remedy == f"{command} 'numpy<2'"
+    with pytest.raises(UnknownEnvironment, match=r"(?s)numpy.*numpy<2.*Fix it with: .*uv pip .*Or let tfkernels"):
+        install.add(theirs, user=True)
+
+
+def test_deep_examinations_try_models(theirs: Path) -> None:
+    install.add(theirs, user=True)
+    assert doctor.examine("tf2.11").ok
+    sick = doctor.examine("tf2.11", deep=True)
+    assert "lstm fails: AttributeError: module 'tensorflow' has no attribute" in (sick.problem or "")
+    assert sick.remedy is None
+
+
 def test_kernels_of_other_programs_are_left_alone(place: Path) -> None:
     for command in ("doctor", "remove"):
         done = tfkernels(command, "python3")
@@ -341,14 +372,38 @@ def test_environments_of_the_tools_themselves(place: Path, tool: str, arguments:
     assert text(outputs).split() == ["2.11.0", str(folder)]
 
 
+@pytest.mark.timeout(400)
+def test_the_advised_command_repairs_h5_files(installed: dict[str, Installed], place: Path) -> None:
+    """As after `pip install tensorflow==1.15` years later, which takes a newer h5py, and that a newer NumPy."""
+    folder = with_real_tensorflow(installed["tf1"], place / "theirs")
+    (site(folder) / "tensorflow-1.15.5.dist-info").mkdir()
+    uv = [find_uv_bin(), "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), "h5py==3.8.0"]
+    subprocess.run(uv, check=True)
+    added = install.add(folder, user=True)
+    (warning,) = added.warnings
+    assert warning.startswith("numpy is 1.21.6, and TensorFlow 1.15.5 needs numpy<1.20")
+    assert "h5py is 3.8.0, and TensorFlow 1.15.5 needs h5py<3" in warning
+    sick = doctor.examine(added.name, deep=True)
+    assert "h5 fails: AttributeError: 'str' object has no attribute 'decode'" in (sick.problem or "")
+    assert "lstm fails: NotImplementedError: Cannot convert a symbolic Tensor" in (sick.problem or "")
+    assert warning.endswith(f"Fix it with: {sick.remedy}")
+    subprocess.run(sick.remedy or "", shell=True, check=True)  # noqa: S602 (as the user types it)
+    healthy = doctor.examine(added.name, deep=True)
+    assert healthy.problem is None
+    assert "these work, too: fit, lstm, h5, data, tensorboard" in healthy.notes
+
+
+def with_real_tensorflow(made: Installed, folder: Path) -> Path:
+    """A virtual environment of Python 3.7, with the real TensorFlow 1.15 in it by a link."""
+    subprocess.run([made.environment.base_python, "-m", "venv", "--without-pip", folder], check=True)
+    (site(folder) / "link.pth").write_text(str(site(made.environment.folder)))
+    return folder
+
+
 @pytest.fixture
 def real(installed: dict[str, Installed], place: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A virtual environment that a user made with Python 3.7, with the real TensorFlow 1.15 in it by a link."""
-    made = installed["tf1"].environment
-    folder = place / "user's own"
-    subprocess.run([made.base_python, "-m", "venv", "--without-pip", folder], check=True)
-    (site(folder) / "link.pth").write_text(str(site(made.folder)))
-    return install.add(folder, user=True).name
+    """The kernel of a user's environment."""
+    return install.add(with_real_tensorflow(installed["tf1"], place / "user's own"), user=True).name
 
 
 def test_a_kernel_of_the_real_tensorflow(real: str, place: Path) -> None:

@@ -97,13 +97,13 @@ def test_root_is_told_what_others_cannot_reach(shared: Path, closed: str) -> Non
     (folder / "bin" / "python").symlink_to(shared / "pythons" / "python")
     recipe = Recipe.of(InstallRequest("1.15"), "3.7")
     environment = store.Environment(folder, recipe, "3.7.9", "", "2026-01-01", 0)
-    assert install.closed_to_others(environment, kernelspec) == ""
+    assert install.closed_to_others(environment, kernelspec) == ()
     os.chmod(shared / closed, 0o700)
-    told = install.closed_to_others(environment, kernelspec)
+    (told,) = install.closed_to_others(environment, kernelspec)
     assert told.startswith(f"other users may not be able to start this kernel: {shared / closed} lets in only")
     assert told.endswith("Install it with TFKERNELS_HOME and --python outside of it.")
     os.chmod(shared / "jupyter", 0o700)
-    assert install.closed_to_others(environment, kernelspec) == "", "others do not see it"
+    assert install.closed_to_others(environment, kernelspec) == (), "others do not see it"
 
 
 def test_list_judges_each_kernel_by_itself(shared: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
@@ -13,6 +14,7 @@ from catalogue_builder.resolve_locks import heading_of
 from tfprovisioner.catalogue import locks, verified
 from tfprovisioner.catalogue import releases as catalogue
 from tfprovisioner.catalogue.releases import Release
+from tfprovisioner.environments import bounds
 from tfprovisioner.errors import NoWheels, UnknownRelease
 from tfprovisioner.gpu import cuda
 
@@ -148,3 +150,26 @@ def test_a_result_holds_for_what_was_installed_only(monkeypatch: pytest.MonkeyPa
     assert release.result("3.7") is not None
     monkeypatch.setattr(verified, "fingerprint", lambda pins: "another")
     assert release.result("3.7") is None
+
+
+@pytest.mark.parametrize(
+    ("tensorflow", "package", "late"),
+    [
+        ("tensorflow_cpu-1.15.0", "h5py-3.8.0", [True]),
+        ("tensorflow-2.4.4", "numpy-1.21.6", [True]),
+        ("tensorflow-1.15.0", "protobuf-4.21.0", [False]),
+        ("tensorflow-2.15.0.post1", "numpy-2.0.0", [False]),
+        ("tensorflow-1.15.0", "numpy-1.19.5", []),
+        ("tensorflow-2.15.0", "setuptools-81.0.0", []),
+        ("tensorflow-2.15.0", "setuptools-82.0.1", [True]),
+        ("tensorflow-2.18.0", "numpy-2.0.0", []),
+        ("tensorflow-1.15.5+nv23.3", "numpy-1.21.6", []),
+        ("tensorflow-of.mine", "numpy-1.21.6", []),
+        ("tensorflow-1.15.0", "numpy-unknown", []),
+        ("keras-2.4.0", "numpy-2.0.0", []),
+    ],
+)
+def test_bounds_hold_for_any_environment(tensorflow: str, package: str, late: list[bool], tmp_path: Path) -> None:
+    for name in (tensorflow, package):
+        (tmp_path / f"{name}.dist-info").mkdir()
+    assert [one.late for one in bounds.outside([tmp_path])] == late

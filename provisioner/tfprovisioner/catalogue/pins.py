@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from packaging.specifiers import SpecifierSet
+from packaging.version import InvalidVersion, Version
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,8 @@ class Rule:
     because: str
     replaceable: bool = False
     """Whether the user's own version wins. No other pin may depend on its version."""
+    later: str = ""
+    """The first version with which TensorFlow is imported all the same, and what follows fails."""
 
 
 WITH = (
@@ -44,11 +47,16 @@ WITH = (
 
 BOUNDS = (
     # Limits for packages, whoever asks for them
-    Rule("setuptools<81", "<2.20", "82 has no pkg_resources any more"),
+    Rule("setuptools<81", "<2.20", "82 has no pkg_resources any more", later="82"),
     Rule("protobuf<4", "<2.10", "4 removed what TensorFlow's generated code calls: importing it raises TypeError"),
-    Rule("numpy<1.20", "<2.5", "1.20 refuses to make an array of a symbolic tensor: building an LSTM raises"),
+    Rule(
+        "numpy<1.20",
+        "<2.5",
+        "1.20 refuses to make an array of a symbolic tensor: building an LSTM raises",
+        later="1.20",
+    ),
     Rule("numpy<2", ">=2.5,<2.18", "TensorFlow was compiled for NumPy 1: importing it raises"),
-    Rule("h5py<3", "<2.5", "3 reads text as str and Keras decodes bytes: loading an .h5 file raises"),
+    Rule("h5py<3", "<2.5", "3 reads text as str and Keras decodes bytes: loading an .h5 file raises", later="3"),
     Rule("keras<2.7", ">=2.6,<2.7", "2.6.0 lets any Keras 2 in, and cannot import the later ones"),
     Rule("tensorflow-estimator<2.7", ">=2.6,<2.7", "2.6.0 lets any 2 in, and cannot import the later ones"),
     Rule("tensorboard<2.7", ">=2.6,<2.7", "2.6 lets any 2 in"),
@@ -78,7 +86,11 @@ INSTEAD = (
 
 
 def applying(rules: Iterable[Rule], version: str) -> tuple[Rule, ...]:
-    """The rows of one of the tables that hold for a release."""
+    """The rows of one of the tables that hold for a release; none for a version that is not of TensorFlow's kind."""
+    try:
+        Version(version)
+    except InvalidVersion:
+        return ()
     return tuple(rule for rule in rules if SpecifierSet(rule.releases).contains(version, prereleases=True))
 
 

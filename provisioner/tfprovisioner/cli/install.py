@@ -134,8 +134,8 @@ def _print_installed(done: "Installed") -> None:
         lines.append(f"as in the last install: {' '.join(done.choices)}")
     for line in lines:
         print(f"{done.name}: {line}", flush=True)
-    if done.caution:
-        say(f"{done.name}: {done.caution}")
+    for text in done.warnings:
+        say(f"{done.name}: warning: {text}")
     if made.recipe.backend == "uv":
         caution = releases.caution(releases.find(made.recipe.tensorflow), made.recipe.python)
         if caution:

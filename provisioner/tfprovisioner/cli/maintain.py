@@ -43,13 +43,14 @@ def add(
         done = install.add(path, name, user, install_ipykernel)
     made = done.environment
     if as_json:
-        print_json({"name": done.name, "environment": str(made.folder), "kernelspec": str(done.kernelspec)})
+        paths = {"environment": str(made.folder), "kernelspec": str(done.kernelspec)}
+        print_json({"name": done.name, **paths, "warnings": done.warnings})
     else:
         state = "added" if done.registered else "already there"
         facts = f"TensorFlow {made.recipe.tensorflow}, Python {made.python_version}"
         print(f"{done.name}: {state}. {facts}. Kernel: {done.kernelspec}")
-    if done.caution:
-        say(f"{done.name}: {done.caution}")
+    for text in done.warnings:
+        say(f"{done.name}: warning: {text}")
 
 
 def _find(below: Path, as_json: bool) -> None:
@@ -75,6 +76,9 @@ def doctor(
         bool,
         Option("--fix", help="Fix problems: rebuild environments, re-register kernels. Without names, also run gc."),
     ] = False,
+    deep: Annotated[
+        bool, Option("--deep", help="Also train small models, such as an LSTM, and save one as .h5; takes a minute.")
+    ] = False,
     report: Annotated[
         bool, Option("--report", help="Also write tfkernels-report.txt here, for a bug report; no secrets.")
     ] = False,
@@ -87,7 +91,7 @@ def doctor(
         examined = names or doctor.names()
         for name in examined:  # all names are checked before the first import takes its time
             doctor.check_name(name)
-        found = [_examine(name, fix, quiet=as_json) for name in examined]
+        found = [_examine(name, fix, deep, quiet=as_json) for name in examined]
         removed = gc.collect() if fix and not names else []
     if as_json:
         print_json(found)
@@ -104,17 +108,17 @@ def doctor(
         raise Exit(1)
 
 
-def _examine(name: str, fix: bool, quiet: bool) -> "Diagnosis":
+def _examine(name: str, fix: bool, deep: bool, quiet: bool) -> "Diagnosis":
     from tfprovisioner.kernelspecs import doctor
 
     if not quiet:
         say(f"{name}: importing TensorFlow …")
-    diagnosis = doctor.examine(name)
-    if not fix or diagnosis.remedy is None:
+    diagnosis = doctor.examine(name, deep)
+    if not fix or not doctor.can_fix(diagnosis):
         return diagnosis
     say(f"{name}: {diagnosis.problem or '; '.join(diagnosis.warnings)}")
     say(f"{name}: running: {diagnosis.remedy}")
-    return doctor.fix(diagnosis)
+    return doctor.fix(diagnosis, deep)
 
 
 def _write_report(found: Sequence["Diagnosis"]) -> None:

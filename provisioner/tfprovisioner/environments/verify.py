@@ -6,14 +6,17 @@ libraries loaded. See docs/design/environments.md for what that can miss, and wh
 
 import contextlib
 import os
+import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tfkernels import env_vars
-from tfprovisioner.catalogue import releases
+from tfprovisioner.catalogue import releases, verified
 from tfprovisioner.conda.activation import activation
+from tfprovisioner.environments import checks
 from tfprovisioner.environments.backends import LOCK
 from tfprovisioner.environments.installed import Difference
 from tfprovisioner.environments.request import InstallRequest, Recipe
@@ -133,6 +136,23 @@ def probe(python: Path, writing: bool = True) -> Findings:
     variables = _variables(python)
     variables.pop("PYTHONDONTWRITEBYTECODE", None)  # this first import makes all later ones fast
     return Findings(**_answer(python, [_IMPORTING], variables, writing))
+
+
+def trial(python: Path, check: str, writing: bool = True) -> str:
+    """The outcome of one of ``checks.CHECKS`` in an environment, as ``catalogue.verified.Result`` has them."""
+    command = [str(python), "-I", *([] if writing else ["-B"]), checks.__file__, check]
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            done = subprocess.run(
+                command, cwd=folder, env=_variables(python), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                errors="replace", timeout=TIMEOUT, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return f"it took more than {TIMEOUT:.0f} s"
+    if done.returncode == checks.NOT_IN_THIS_RELEASE:
+        return f"{verified.ABSENT}: {done.stdout.strip().splitlines()[-1]}"
+    last = (done.stderr.strip().splitlines() or [""])[-1][-300:]
+    return f"{last} (exit code {done.returncode})".lstrip() if done.returncode else "ok"
 
 
 def load_library(python: Path, library: Path) -> str:

@@ -7,10 +7,13 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
-from tfprovisioner.environments import installed, store
+from tfprovisioner.catalogue import pins
+from tfprovisioner.environments import bounds, installed, store
+from tfprovisioner.environments.bounds import Outside
 from tfprovisioner.environments.request import EXISTING, Recipe
 from tfprovisioner.environments.store import Environment
 from tfprovisioner.environments.verify import probe
@@ -87,8 +90,8 @@ def _poetrys(project: Path) -> list[Path]:
     return [Path(done.stdout.strip())] if done.returncode == 0 and done.stdout.strip() else []
 
 
-def examine(path: Path, install_ipykernel: bool = False) -> tuple[Environment, Path]:
-    """An environment in which TensorFlow and ipykernel work, and the folder of the package ``tensorflow``.
+def examine(path: Path, install_ipykernel: bool = False) -> tuple[Environment, Path, tuple[str, ...]]:
+    """An environment in which TensorFlow and ipykernel work, the folder of the package ``tensorflow``, and warnings.
 
     Runs an op; the environment stays as it is, bytecode included. ``install_ipykernel`` runs the command that puts
     ipykernel into it, if it has none. Raises ``UnknownEnvironment``.
@@ -114,17 +117,27 @@ def examine(path: Path, install_ipykernel: bool = False) -> tuple[Environment, P
     tensorflow = installed.tensorflow_of(installed.found_in(sites))
     if not any((site / "ipykernel").is_dir() for site in sites):
         _without_ipykernel(place, tensorflow.version if tensorflow else "", install_ipykernel)
+    outside = bounds.outside(sites)
     try:
         findings = probe(python, writing=False)
     except BrokenEnvironment as error:
+        known = not all(one.late for one in outside)
+        remedy = f"{_mending(place, outside)}. Or" if known else "Repair it there, or"
         raise UnknownEnvironment(
-            f"The TensorFlow in {folder} does not work, so no kernel was made of it: {error}\nRepair it there, or let "
-            f"tfkernels build an environment: tfkernels install"
+            f"The TensorFlow in {folder} does not work, so no kernel was made of it: {error}\n{remedy} let tfkernels "
+            f"build an environment: tfkernels install"
         ) from error
     system = f"{sys.platform}-{platform.machine().lower()}"
     recipe = Recipe(findings.tensorflow, asked.minor, EXISTING, "", system)
     now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-    return Environment(folder, recipe, findings.python, str(python), now, 0), package
+    environment = Environment(folder, recipe, findings.python, str(python), now, 0)
+    late = [one for one in outside if one.late]
+    return environment, package, (_mending(place, late),) if late else ()
+
+
+def _mending(place: Place, outside: Sequence[Outside]) -> str:
+    command = kinds.installing(place, [one.requirement for one in outside])
+    return f"{'; '.join(one.sentence for one in outside)}. Fix it with: {command}"
 
 
 def _ask(path: Path) -> Python:
@@ -139,9 +152,8 @@ def _ask(path: Path) -> Python:
 
 
 def _without_ipykernel(place: Place, tensorflow: str, install: bool) -> None:
-    names = ["ipykernel"]
-    if tensorflow.startswith(("2.12.", "2.13.")):
-        names.append("ipython<8.23")  # newer ones want typing_extensions that these releases do not allow
+    limits = pins.requirements(pins.BOUNDS, tensorflow)
+    names = ["ipykernel", *(limit for limit in limits if limit.startswith("ipython"))]
     command = kinds.installing(place, names, unasked=install)
     if not install:
         raise UnknownEnvironment(

@@ -10,11 +10,13 @@ from typing import Any
 
 from tfkernels.client import kernelspecs
 from tfkernels.client.kernelspecs import KernelSpec
-from tfprovisioner.environments import drift, store, verify
+from tfprovisioner.catalogue import verified
+from tfprovisioner.environments import bounds, checks, drift, installed, store, verify
 from tfprovisioner.environments.drift import Drift
 from tfprovisioner.environments.request import EXISTING, made_by
 from tfprovisioner.environments.verify import Findings, gpus_seen, probe
 from tfprovisioner.errors import BrokenEnvironment
+from tfprovisioner.existing import inspect, kinds
 from tfprovisioner.gpu import devices
 from tfprovisioner.kernelspecs import health, python_shim, write
 
@@ -57,8 +59,11 @@ def check_name(name: str) -> None:
         write.registered(name)
 
 
-def examine(name: str) -> Diagnosis:
-    """Imports TensorFlow in a kernel's environment and runs an op. Raises ``UnknownKernel``, ``BadKernelName``."""
+def examine(name: str, deep: bool = False) -> Diagnosis:
+    """Imports TensorFlow in a kernel's environment and runs an op; ``deep`` tries what the catalogue's checks try.
+
+    Raises ``UnknownKernel``, ``BadKernelName``.
+    """
     damaged = _damaged().get(name)
     if damaged is not None:
         unreadable = f"{damaged / 'kernel.json'} cannot be read, so no Jupyter shows the kernel"
@@ -72,44 +77,64 @@ def examine(name: str) -> Diagnosis:
     existing = described["backend"] == EXISTING
     rebuild = spec.install_command if existing else f"{spec.install_command} --rebuild"
     changes = Drift() if environment is None else drift.of(environment)
-    python = Path(python_shim.behind(argv, described))
+    python, folder = Path(python_shim.behind(argv, described)), Path(described["environment"])
     mixed = _mixed(described)
+    outside = bounds.outside(installed.site_packages(folder))
+    remedy = rebuild
+    if existing and outside:
+        remedy = kinds.installing(inspect.find(folder), [one.requirement for one in outside])
     try:
         findings = probe(python, writing=not existing)
         gpus = _gpus(spec, python)
     except BrokenEnvironment as error:
         if environment is not None:
             verify.require_import_check(environment.recipe)
-        problem = "; ".join((str(error), *mixed, *changes.deleted, *changes.changed, *changes.missing))
-        return Diagnosis(name, False, None, problem, rebuild)
+        early = [one.sentence for one in outside if not one.late]
+        problem = "; ".join((str(error), *early, *mixed, *changes.deleted, *changes.changed, *changes.missing))
+        return Diagnosis(name, False, None, problem, remedy if early else rebuild)
     if changes.deleted:
         problem = f"files of its environment were deleted: {'; '.join(changes.deleted)}"
         return Diagnosis(name, False, None, problem, rebuild)
+    tried = {check: verify.trial(python, check, writing=not existing) for check in checks.TRIED} if deep else {}
+    failing = [one.sentence for one in outside if one.late]
+    failing += [f"{check} fails: {outcome}" for check, outcome in tried.items() if not verified.is_fine(outcome)]
+    if failing:
+        changed = outside if existing else mixed or changes != Drift()
+        return Diagnosis(name, False, None, "; ".join((*failing, *mixed)), remedy if changed else None)
     warnings = [*mixed, *changes.changed, *changes.missing, *changes.edited]
     if changes.shared:
         names = ", ".join(changes.shared)
         warnings.append(f"uv's cache has the changed files of {names}, too; --rebuild fetches the original ones")
     notes = [f"{added} was added" for added in changes.added]
+    if tried:
+        notes.append(f"these work, too: {', '.join(check for check, outcome in tried.items() if outcome == 'ok')}")
     upgraded = _upgraded(described, findings)
     (warnings if existing else notes).extend(upgraded)
-    remedy = rebuild if (upgraded if existing else mixed) else None
-    return Diagnosis(name, True, findings, None, remedy, tuple(warnings), tuple(notes), gpus=gpus)
+    again = rebuild if (upgraded if existing else mixed) else None
+    return Diagnosis(name, True, findings, None, again, tuple(warnings), tuple(notes), gpus=gpus)
 
 
-def fix(sick: Diagnosis) -> Diagnosis:
-    """Runs the command of a diagnosis; its output goes to standard error. Returns the diagnosis afterwards.
-
-    Packages that were added by hand are not in a rebuilt environment: a note has the command that adds them.
-    """
+def can_fix(sick: Diagnosis) -> bool:
+    """Whether the command of a diagnosis is one of ours. Environments of the user's are not changed."""
     words = shlex.split(sick.remedy or "")
     # The words come from a kernel.json, which anybody may have written.
-    if words[:2] not in (["tfkernels", "install"], ["tfkernels", "add"]) or "RELEASE" in words:
+    return words[:2] in (["tfkernels", "install"], ["tfkernels", "add"]) and "RELEASE" not in words
+
+
+def fix(sick: Diagnosis, deep: bool = False) -> Diagnosis:
+    """Runs the command of a diagnosis, if it is ours, and returns the diagnosis afterwards.
+
+    The command's output goes to standard error. Packages that were added by hand are not in a rebuilt environment: a
+    note has the command that adds them.
+    """
+    if not can_fix(sick):
         return sick
+    words = shlex.split(sick.remedy or "")
     before = _added(sick.name)
     # A process of its own: exactly what a user would type.
     command = [sys.executable, "-c", _COMMAND, *words[1:]]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)
-    after = replace(examine(sick.name), mended=sick.remedy)
+    after = replace(examine(sick.name, deep), mended=sick.remedy)
     lost = sorted(before - _added(sick.name))
     if lost and done.returncode == 0:
         options = [word for added in lost for word in ("--with", added)]

@@ -40,9 +40,8 @@ class Installed:
     """Those of ``extras`` that were requested in earlier installs only."""
     choices: tuple[str, ...] = ()
     """Options of earlier installs that still apply: ``--backend conda``."""
-
-    caution: str = ""
-    """Why other users who see the kernel may not be able to start it."""
+    warnings: tuple[str, ...] = ()
+    """What may not work, and what helps."""
 
     @property
     def state(self) -> str:
@@ -162,21 +161,21 @@ def _carry_out(request: InstallRequest, report: Reporter) -> Installed:
         report.end()
     kept = tuple(line for line in completed.extras if line not in request.extras)
     choices = tuple(" ".join(choice) for choice in completed.choices if choice not in request.choices)
-    caution = closed_to_others(environment, folder) if registered else ""
-    return Installed(request.kernel, environment, folder, built, registered, completed.extras, kept, choices, caution)
+    warnings = closed_to_others(environment, folder) if registered else ()
+    return Installed(request.kernel, environment, folder, built, registered, completed.extras, kept, choices, warnings)
 
 
-def closed_to_others(environment: Environment, kernelspec: Path) -> str:
+def closed_to_others(environment: Environment, kernelspec: Path) -> tuple[str, ...]:
     """Why other users may not be able to start a kernel that root registered, and they see; empty if they can."""
     if os.geteuid() != 0 or files.closed_to_others(kernelspec):
-        return ""
+        return ()
     closed = files.closed_to_others(environment.folder) or files.closed_to_others(environment.python)
     if closed is None:
-        return ""
+        return ()
     advice = "Add an environment outside of it."
     if environment.recipe.backend != EXISTING:
         advice = "Install it with TFKERNELS_HOME and --python outside of it."
-    return f"other users may not be able to start this kernel: {closed} lets in only its owner and group. {advice}"
+    return (f"other users may not be able to start this kernel: {closed} lets in only its owner and group. {advice}",)
 
 
 def _delete_former(folder: Path, environment: Environment) -> None:
@@ -194,13 +193,12 @@ def add(path: Path, name: str | None = None, user: bool = False, install_ipykern
     The default name is that of the environment's present kernel, else a free one like ``tf2.11``. Raises
     ``ProvisionError``.
     """
-    environment, package = inspect.examine(path, install_ipykernel)
+    environment, package, warnings = inspect.examine(path, install_ipykernel)
     addition = AddRequest(str(environment.folder), name or _free_name(environment, user), user)
     write.check_name(addition)
     folder, registered = write.write(addition, environment, package)
-    return Installed(
-        addition.kernel, environment, folder, False, registered, caution=closed_to_others(environment, folder)
-    )
+    warnings = (*warnings, *closed_to_others(environment, folder))
+    return Installed(addition.kernel, environment, folder, False, registered, warnings=warnings)
 
 
 def _free_name(environment: Environment, user: bool) -> str:
