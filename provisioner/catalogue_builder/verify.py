@@ -19,7 +19,7 @@ from tfprovisioner.catalogue.verified import Result
 from tfprovisioner.environments import checks
 from tfprovisioner.environments.installed import installed
 from tfprovisioner.environments.request import InstallRequest
-from tfprovisioner.environments.verify import trial
+from tfprovisioner.environments.trials import trial
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.kernelspecs import install
 from tfprovisioner.kernelspecs.install import Installed

@@ -14,10 +14,10 @@ from tests.support import package_index
 from tests.support.commands import built, nothing_is_there
 from tfprovisioner.catalogue import locks, releases, verified
 from tfprovisioner.catalogue.verified import Result
-from tfprovisioner.environments import store, verify
+from tfprovisioner.environments import store, trials
 from tfprovisioner.environments.request import InstallRequest
-from tfprovisioner.environments.verify import load_library
-from tfprovisioner.errors import BrokenEnvironment
+from tfprovisioner.environments.trials import load_library
+from tfprovisioner.errors import BadRequirement, BrokenEnvironment
 from tfprovisioner.kernelspecs import doctor, install
 
 Build = Callable[..., tuple[int, str]]
@@ -120,6 +120,47 @@ def test_a_lock_with_something_beside_it_is_imported(cached: Build, index: packa
             install.remove("one")
 
 
+@pytest.mark.parametrize(
+    ("source", "error"),
+    [
+        ("raise ImportError('needs a newer\\nTensorFlow.')", "ImportError: needs a newer TensorFlow. Nothing"),
+        ("raise SystemExit('no display')", "SystemExit: no display. Nothing"),
+        ("import os; os.abort()", "(exit code -6). Nothing"),
+    ],
+)
+def test_added_packages_that_cannot_be_imported_are_refused(
+    cached: Build, index: package_index.Index, place: Path, source: str, error: str
+) -> None:
+    package_index.wheel(index.folder, "an_extra", "1.0", {"extra.py": source})
+    code, said = cached("--with", "an-extra<2")
+    assert code == 1
+    assert "Cannot add 'an-extra<2' to TensorFlow 1.15.5: extra 1.0 cannot be imported: " in said
+    assert error in said
+    assert "perhaps one from 2019-10, when TensorFlow 1.15 was released" in said
+    assert built(place) == []
+    assert _IMPORT not in cached()[1], "the release itself works"
+
+
+def test_doctor_imports_added_packages(build: Build, index: package_index.Index, place: Path) -> None:
+    package_index.wheel(index.folder, "an_extra", "1.0", {"extra.py": ""})
+    assert build("--with", "an-extra")[0] == 0
+    assert doctor.examine("tf1").ok
+    (module,) = built(place)[0].parent.rglob("extra.py")
+    module.unlink()
+    module.write_text("raise OSError('libGL.so.1')")
+    sick = doctor.examine("tf1")
+    assert sick.problem == "extra 1.0 cannot be imported: OSError: libGL.so.1"
+    assert sick.remedy == "tfkernels install tf1 --user --with an-extra --rebuild"
+
+
+def test_the_advised_version_of_a_package_works(place: Path) -> None:
+    """Its newest one that goes with the pins wants TensorFlow 2, and only its import says so."""
+    with pytest.raises(BadRequirement, match=r"requires TensorFlow version >= 2.*perhaps one from 2019-10"):
+        install.install(InstallRequest("1.15", user=True, extras=("tensorflow-probability",)))
+    assert nothing_is_there(place)
+    assert install.install(InstallRequest("1.15", user=True, extras=("tensorflow-probability==0.8.0",))).built
+
+
 def test_a_rebuild_is_imported_and_takes_nothing_over(cached: Build, place: Path) -> None:
     """Who asks for one has a reason, which may be a compiled module that a full disk has cut."""
     assert cached()[0] == 0
@@ -197,7 +238,7 @@ def test_a_library_that_cannot_be_loaded(content: bytes, tmp_path: Path) -> None
 
 def test_unloadable_libraries_are_left_to_the_import_check(cached: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     """It says more of what is wrong."""
-    monkeypatch.setattr(verify, "_LOADING", "import a_part_that_this_python_lacks")
+    monkeypatch.setattr(trials, "_LOADING", "import a_part_that_this_python_lacks")
     code, said = cached()
     assert code == 0, said
     assert said.index(_LOOK) < said.index(_IMPORT)
@@ -209,7 +250,7 @@ def test_failed_releases_are_import_checked_until_they_work(
     """Else the second attempt, which fetches nothing any more, would be taken on trust."""
     python = releases.find("tf1").pythons[0]
     with monkeypatch.context() as here:
-        here.setattr(verify, "_IMPORTING", "raise ImportError('here it does not')")
+        here.setattr(trials, "_IMPORTING", "raise ImportError('here it does not')")
         for options in ((), (), ("--with", "part1"), ("--python", python)):
             code, said = build(*options)
             assert code == 1
@@ -227,7 +268,7 @@ def test_what_was_interrupted_is_imported(build: Build, result: Result, monkeypa
         raise KeyboardInterrupt
 
     with monkeypatch.context() as here:
-        here.setattr(verify, "probe", pressed)
+        here.setattr(trials, "probe", pressed)
         code, said = build()
         assert code == 130
         assert "tf1: interrupted, nothing changed" in said

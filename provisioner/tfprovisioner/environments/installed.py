@@ -7,7 +7,7 @@ import re
 import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from packaging.utils import canonicalize_name
 
@@ -20,6 +20,9 @@ TENSORFLOWS = (
 PARTS = frozenset({"tensorflow-intel", "tensorflow-macos", "tensorflow-cpu-aws", "tensorflow-base"})
 """Distributions that another one of TensorFlow asks for on some machines, and has its content in."""
 
+
+_NOT_ITS_OWN = frozenset({"setup", "conftest", "test", "tests", "doc", "docs", "example", "examples", "benchmarks"})
+"""Modules at the top of a wheel by mistake."""
 
 _UNPACKING = 60.0
 """Seconds in which uv unpacks a wheel into its cache, at most; whoever edits the files does so later."""
@@ -57,13 +60,25 @@ class Package:
         """Whether a user named it; others came because a package needs them."""
         return (self.record / "REQUESTED").exists()
 
+    def modules(self) -> tuple[str, ...]:
+        """The names by which it is imported: that of the distribution, or else all public ones."""
+        files = [PurePosixPath(row[0]) for row in self._rows()]
+        packages = {file.parent for file in files if file.name == "__init__.py"}
+        roots = [package for package in packages if packages.isdisjoint(package.parents)]
+        found = {".".join(root.parts) for root in roots}
+        single = (re.fullmatch(r"(\w+)(\.[\w-]+)?\.(py|so)", file.name) for file in files if len(file.parts) == 1)
+        found |= {match[1] for match in single if match}
+        own = [name for name in found if canonicalize_name(name) == self.name]
+        public = [name for name in found if re.fullmatch(r"[A-Za-z]\w*(\.\w+)*", name) and name not in _NOT_ITS_OWN]
+        return tuple(sorted(own or public))
+
     def differences(self) -> list[Difference]:
         """The files that are missing or have another size than in the wheel's list, without bytecode."""
         site = self.record.parent
         newest = min(_modified(self.record / "RECORD"), _modified(self.record / "WHEEL") + _UNPACKING)
         found = []
-        for row in csv.reader(_text(self.record / "RECORD").splitlines()):
-            if len(row) < 3 or not row[2].isdigit() or row[0].endswith(".pyc"):
+        for row in self._rows():
+            if not row[2].isdigit() or row[0].endswith(".pyc"):
                 continue  # installation itself wrote the files without a size
             try:
                 file = os.stat(os.path.join(site, row[0]))
@@ -73,6 +88,10 @@ class Package:
             if stat.S_ISREG(file.st_mode) and file.st_size != int(row[2]):
                 found.append(Difference(row[0], changed=file.st_mtime > newest, shared=file.st_nlink > 1))
         return found
+
+    def _rows(self) -> list[list[str]]:
+        """Its files: each path, hash and size."""
+        return [row for row in csv.reader(_text(self.record / "RECORD").splitlines()) if len(row) == 3]
 
 
 def site_packages(folder: Path) -> list[Path]:

@@ -5,74 +5,20 @@ libraries loaded. See docs/design/environments.md for what that can miss, and wh
 """
 
 import contextlib
-import os
-import subprocess
-import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import shlex
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from tfkernels import env_vars
-from tfprovisioner.catalogue import releases, verified
-from tfprovisioner.conda.activation import activation
-from tfprovisioner.environments import checks
+from tfprovisioner.catalogue import releases
+from tfprovisioner.catalogue.releases import Release
+from tfprovisioner.environments import trials
 from tfprovisioner.environments.backends import LOCK
-from tfprovisioner.environments.installed import Difference
+from tfprovisioner.environments.installed import Difference, installed
 from tfprovisioner.environments.request import InstallRequest, Recipe
-from tfprovisioner.errors import BrokenEnvironment
+from tfprovisioner.environments.requirements import divided, holding
+from tfprovisioner.errors import BadRequirement, BrokenEnvironment
 from tfprovisioner.progress import Reporter
-from tfprovisioner.pythons import find
-from tfprovisioner.pythons.find import NoAnswer
 from tfprovisioner.system import data_dir
-
-TIMEOUT = 300.0
-"""Seconds. The first import of a fresh environment compiles some thousand files."""
-
-_IMPORTING = """
-import json, platform, sys
-import ipykernel.ipkernel
-import tensorflow as tf
-import numpy as np
-x = np.arange(6, dtype="float32").reshape(2, 3)
-product = tf.matmul(tf.constant(x), tf.constant(x.T))
-if tf.__version__.startswith("1."):
-    with tf.Session() as session:
-        product = session.run(product)
-assert np.array_equal(np.asarray(product), x.dot(x.T)), product
-print("tfkernels-answer " + json.dumps({
-    "tensorflow": tf.__version__, "python": platform.python_version(), "numpy": np.__version__,
-    "ipykernel": ipykernel.ipkernel.__name__ and __import__("ipykernel").__version__}))
-"""
-
-_LOADING = """
-import bz2, ctypes, hashlib, json, lzma, multiprocessing.synchronize, os, platform, sqlite3, ssl, sys, zlib
-ctypes.PyDLL(sys.argv[1], mode=os.RTLD_NOW)
-print("tfkernels-answer " + json.dumps(platform.python_version()), flush=True)
-os._exit(0)  # nothing in it was begun, and to take it apart takes as long
-"""
-"""The modules are those that Pythons are built without if the system lacks a library."""
-
-_GPU_SCRIPT = """
-import json
-import tensorflow as tf
-try:
-    devices = [device.name for device in tf.config.experimental.list_physical_devices("GPU")]
-except AttributeError:  # before 1.14
-    from tensorflow.python.client import device_lib
-    devices = [device.physical_device_desc for device in device_lib.list_local_devices() if device.device_type == "GPU"]
-print("tfkernels-answer " + json.dumps(devices))
-"""
-
-
-@dataclass(frozen=True)
-class Findings:
-    """The versions that an environment reports."""
-
-    tensorflow: str
-    python: str
-    numpy: str
-    ipykernel: str
 
 
 def check(
@@ -98,12 +44,35 @@ def check(
             report.note(f"some files differ from what their wheels say, so it is imported: {some}")
         elif library is not None:
             with contextlib.suppress(BrokenEnvironment):  # the import says more of it
-                return load_library(python, library)
+                return trials.load_library(python, library)
     report.step("checking: importing TensorFlow, running an op")
     require_import_check(recipe)  # an interrupt does not say that it would have passed
-    version = probe(python).python
+    version = trials.probe(python).python
     mark.unlink(missing_ok=True)
+    if recipe.extras:
+        report.step("checking: importing what --with added")
+    for line, problem in failing_extras(recipe, folder, version):
+        raise BadRequirement(
+            f"Cannot add {line!r} to TensorFlow {recipe.tensorflow}: {problem}. Nothing was changed. Ask for another "
+            f"version{_likely(request.catalogue_entry)}. To install it unchecked, use a cell in the kernel: "
+            f"!pip install {shlex.quote(line)}"
+        )
     return version
+
+
+def failing_extras(recipe: Recipe, folder: Path, python: str) -> Iterator[tuple[str, str]]:
+    """The user's requirements that cannot be imported in an environment, each with the error."""
+    found = installed(folder)
+    for line, name, _ in holding(divided(recipe.extras)[0], python):
+        modules = found[name].modules() if name in found else ()
+        error = trials.import_error(folder / "bin" / "python", modules) if modules else None
+        if error:
+            yield line, f"{' or '.join(modules)} {found[name].version} cannot be imported: {error.rstrip('.')}"
+
+
+def _likely(release: Release) -> str:
+    dates = [one.released for one in releases.releases() if one.line == release.line and one.released]
+    return f", perhaps one from {min(dates)[:7]}, when TensorFlow {release.line} was released" if dates else ""
 
 
 def require_import_check(recipe: Recipe) -> None:
@@ -126,59 +95,3 @@ def _is_verified(request: InstallRequest, recipe: Recipe, folder: Path) -> bool:
         return False
     passed = all(result.checks.get(name) == "ok" for name in ("import", "op", "kernel"))
     return passed and (folder / LOCK).read_text(encoding="utf-8") == release.lock
-
-
-def probe(python: Path, writing: bool = True) -> Findings:
-    """Imports TensorFlow with ``python`` and multiplies two matrices. Raises ``BrokenEnvironment`` with the reason.
-
-    ``writing=False`` leaves an environment as it is, bytecode included: it is the user's.
-    """
-    variables = _variables(python)
-    variables.pop("PYTHONDONTWRITEBYTECODE", None)  # this first import makes all later ones fast
-    return Findings(**_answer(python, [_IMPORTING], variables, writing))
-
-
-def trial(python: Path, check: str, writing: bool = True) -> str:
-    """The outcome of one of ``checks.CHECKS`` in an environment, as ``catalogue.verified.Result`` has them."""
-    command = [str(python), "-I", *([] if writing else ["-B"]), checks.__file__, check]
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            done = subprocess.run(
-                command, cwd=folder, env=_variables(python), stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                errors="replace", timeout=TIMEOUT, check=False,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            return f"it took more than {TIMEOUT:.0f} s"
-    if done.returncode == checks.NOT_IN_THIS_RELEASE:
-        return f"{verified.ABSENT}: {done.stdout.strip().splitlines()[-1]}"
-    last = (done.stderr.strip().splitlines() or [""])[-1][-300:]
-    return f"{last} (exit code {done.returncode})".lstrip() if done.returncode else "ok"
-
-
-def load_library(python: Path, library: Path) -> str:
-    """The version of ``python``, if it has all of its parts, and TensorFlow's libraries can be loaded with it.
-
-    ``library`` is the one that needs all others. Raises ``BrokenEnvironment``.
-    """
-    return str(_answer(python, [_LOADING, str(library)], _variables(python), writing=False))
-
-
-def gpus_seen(python: Path, own: Mapping[str, str], writing: bool = True) -> tuple[str, ...]:
-    """The GPUs that TensorFlow sees with the variables of a kernelspec. Raises ``BrokenEnvironment``."""
-    variables = {**env_vars.cleaned(os.environ), **own}
-    variables.update(TF_FORCE_GPU_ALLOW_GROWTH="true", TF_CPP_MIN_LOG_LEVEL="2")
-    return tuple(_answer(python, [_GPU_SCRIPT], variables, writing))
-
-
-def _variables(python: Path) -> dict[str, str]:
-    variables = {**env_vars.cleaned(os.environ), **activation(python.parent.parent).variables}
-    variables["CUDA_VISIBLE_DEVICES"] = "-1"  # no memory of a GPU that is at work is taken
-    variables["TF_CPP_MIN_LOG_LEVEL"] = "2"
-    return variables
-
-
-def _answer(python: Path, script: Sequence[str], variables: Mapping[str, str], writing: bool) -> Any:
-    try:
-        return find.answer(python, [*([] if writing else ["-B"]), "-c", *script], variables, TIMEOUT)
-    except NoAnswer as error:
-        raise BrokenEnvironment(f"importing TensorFlow with {python} and running an op failed: {error}") from None

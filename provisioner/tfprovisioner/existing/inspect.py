@@ -16,7 +16,7 @@ from tfprovisioner.environments import bounds, installed, store
 from tfprovisioner.environments.bounds import Outside
 from tfprovisioner.environments.request import EXISTING, Recipe
 from tfprovisioner.environments.store import Environment
-from tfprovisioner.environments.verify import probe
+from tfprovisioner.environments.trials import probe
 from tfprovisioner.errors import BrokenEnvironment, NoInterpreter, UnknownEnvironment
 from tfprovisioner.existing import kinds
 from tfprovisioner.existing.kinds import PIXI, Place
@@ -55,6 +55,11 @@ def python_of(folder: Path) -> Path | None:
     """The interpreter of an environment or an installation, if a folder is one."""
     names = ("bin/python", "bin/python3")
     return next((folder / name for name in names if (folder / name).is_file()), None)
+
+
+def registered(folder: Path, python: Path) -> Place:
+    """The place of an environment that is a kernel already."""
+    return Place(folder, python, _project(folder))
 
 
 def label(folder: Path) -> str:

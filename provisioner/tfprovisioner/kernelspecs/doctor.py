@@ -4,6 +4,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,11 @@ from typing import Any
 from tfkernels.client import kernelspecs
 from tfkernels.client.kernelspecs import KernelSpec
 from tfprovisioner.catalogue import verified
-from tfprovisioner.environments import bounds, checks, drift, installed, store, verify
+from tfprovisioner.environments import bounds, checks, drift, installed, store, trials, verify
 from tfprovisioner.environments.drift import Drift
 from tfprovisioner.environments.request import EXISTING, made_by
-from tfprovisioner.environments.verify import Findings, gpus_seen, probe
+from tfprovisioner.environments.store import Environment
+from tfprovisioner.environments.trials import Findings, gpus_seen, probe
 from tfprovisioner.errors import BrokenEnvironment
 from tfprovisioner.existing import inspect, kinds
 from tfprovisioner.gpu import devices
@@ -70,19 +72,23 @@ def examine(name: str, deep: bool = False) -> Diagnosis:
         command = python_shim.made_by(damaged / python_shim.NAME) or f"tfkernels install RELEASE --name {name}"
         return Diagnosis(name, False, None, unreadable, command)
     spec = write.registered(name)
-    argv, described = spec.spec["argv"], spec.described
-    environment, problem = health.look(argv, described)
+    environment, problem = health.look(spec.spec["argv"], spec.described)
     if problem is not None:
         return Diagnosis(name, False, None, problem, spec.install_command)
+    return _examined(spec, environment, deep)
+
+
+def _examined(spec: KernelSpec, environment: Environment | None, deep: bool) -> Diagnosis:
+    name, described = spec.name, spec.described
     existing = described["backend"] == EXISTING
     rebuild = spec.install_command if existing else f"{spec.install_command} --rebuild"
     changes = Drift() if environment is None else drift.of(environment)
-    python, folder = Path(python_shim.behind(argv, described)), Path(described["environment"])
+    python, folder = Path(python_shim.behind(spec.spec["argv"], described)), Path(described["environment"])
     mixed = _mixed(described)
     outside = bounds.outside(installed.site_packages(folder))
     remedy = rebuild
     if existing and outside:
-        remedy = kinds.installing(inspect.find(folder), [one.requirement for one in outside])
+        remedy = kinds.installing(inspect.registered(folder, python), [one.requirement for one in outside])
     try:
         findings = probe(python, writing=not existing)
         gpus = _gpus(spec, python)
@@ -95,9 +101,8 @@ def examine(name: str, deep: bool = False) -> Diagnosis:
     if changes.deleted:
         problem = f"files of its environment were deleted: {'; '.join(changes.deleted)}"
         return Diagnosis(name, False, None, problem, rebuild)
-    tried = {check: verify.trial(python, check, writing=not existing) for check in checks.TRIED} if deep else {}
-    failing = [one.sentence for one in outside if one.late]
-    failing += [f"{check} fails: {outcome}" for check, outcome in tried.items() if not verified.is_fine(outcome)]
+    tried = {check: trials.trial(python, check, writing=not existing) for check in checks.TRIED} if deep else {}
+    failing = [*(one.sentence for one in outside if one.late), *_failing(environment, tried)]
     if failing:
         changed = outside if existing else mixed or changes != Drift()
         return Diagnosis(name, False, None, "; ".join((*failing, *mixed)), remedy if changed else None)
@@ -112,6 +117,14 @@ def examine(name: str, deep: bool = False) -> Diagnosis:
     (warnings if existing else notes).extend(upgraded)
     again = rebuild if (upgraded if existing else mixed) else None
     return Diagnosis(name, True, findings, None, again, tuple(warnings), tuple(notes), gpus=gpus)
+
+
+def _failing(environment: Environment | None, tried: Mapping[str, str]) -> Iterator[str]:
+    """Requirements of the user's that cannot be imported, and checks that failed."""
+    if environment is not None:
+        found = verify.failing_extras(environment.recipe, environment.folder, environment.python_version)
+        yield from (problem for _, problem in found)
+    yield from (f"{check} fails: {outcome}" for check, outcome in tried.items() if not verified.is_fine(outcome))
 
 
 def can_fix(sick: Diagnosis) -> bool:

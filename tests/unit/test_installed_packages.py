@@ -1,0 +1,35 @@
+"""What the files of an environment say about its packages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tfprovisioner.environments.installed import installed
+
+
+@pytest.mark.parametrize(
+    ("name", "files", "modules"),
+    [
+        ("tensorflow_text", ["tensorflow_text/__init__.py", "tests/__init__.py"], "tensorflow_text"),
+        ("IPython", ["IPython/__init__.py", "IPython/core/__init__.py"], "IPython"),
+        ("PyYAML", ["yaml/__init__.py", "_yaml/__init__.py"], "yaml"),
+        ("scikit_learn", ["sklearn/__init__.py", "setup.py", "tests/__init__.py"], "sklearn"),
+        ("opencv_python", ["cv2/__init__.py", "opencv_python.libs/libz.so", "../../../bin/tool.py"], "cv2"),
+        ("google_cloud_storage", ["google/cloud/storage/__init__.py"], "google.cloud.storage"),
+        ("python_dateutil", ["dateutil/__init__.py", "dateutil/zoneinfo/__init__.py"], "dateutil"),
+        ("six", ["six.py"], "six"),
+        ("PyMuPDF", ["fitz.py", "_fitz.cpython-37m-x86_64-linux-gnu.so", "mupdf.cpython-37m.so"], "fitz mupdf"),
+        ("pandas_stubs", ["pandas-stubs/__init__.pyi"], ""),
+        ("notes", ["notes-1.0.data/data/notes.txt"], ""),
+    ],
+)
+def test_distributions_are_imported_by_their_public_names(
+    name: str, files: list[str], modules: str, tmp_path: Path
+) -> None:
+    info = tmp_path / "lib" / "python3.7" / "site-packages" / f"{name}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "RECORD").write_text("".join(f"{file},,\n" for file in [*files, f"{info.name}/RECORD"]))
+    (package,) = installed(tmp_path).values()
+    assert package.modules() == tuple(modules.split())
