@@ -22,9 +22,11 @@ def _import_package_alone() -> None:
 
 
 def _broken(error: Exception) -> str:
-    """The message where the kernel's own packages fail."""
-    from tfkernels.start_or_explain import cannot_start
+    """The message where the kernel's own packages fail, or where this package was uninstalled meanwhile."""
+    from tfkernels.start_or_explain import cannot_start, missing
 
+    if not os.path.exists(__file__):
+        return missing(__file__)
     command = os.environ.get("TFKERNELS_KERNEL_COMMAND", "tfkernels install")
     if command.startswith("tfkernels add"):
         remedy = (

@@ -22,7 +22,7 @@ from uv import find_uv_bin
 
 from tests.support.notebooks import run_cells, text
 from tests.support.user_files import LOADED, imported, spoil
-from tfkernels import launcher
+from tfkernels import launcher, start_or_explain
 from tfkernels.client import kernelspecs
 from tfkernels.client.kernel import Kernel
 from tfkernels.errors import KernelStartError, RemoteError
@@ -198,11 +198,12 @@ def test_a_missing_kernel_script_is_fixed(light: str, place: Path) -> None:
     assert doctor.examine("tf1.15").ok
 
 
-def uninstall(copied: Path) -> Path:
-    """As after ``pip uninstall tfkernels``: no launcher, and no provisioner that could say so."""
+def uninstall(copied: Path, provisioner: bool = False) -> Path:
+    """As after ``pip uninstall tfkernels``: no launcher, and mostly no provisioner that could say so."""
     content = json.loads((copied / "kernel.json").read_text())
     content["argv"][2] = "/no/where/lib/python3.12/site-packages/tfkernels/launcher.py"
-    del content["metadata"]["kernel_provisioner"]
+    if not provisioner:
+        del content["metadata"]["kernel_provisioner"]
     (copied / "kernel.json").write_text(json.dumps(content))
     return copied
 
@@ -212,7 +213,13 @@ def uninstalled(copied: Path) -> Path:
     return uninstall(copied)
 
 
-def test_a_kernel_that_outlives_tfkernels_explains_itself(uninstalled: Path) -> None:
+@pytest.mark.parametrize("server", ["new", "running"])
+def test_a_kernel_that_outlives_tfkernels_explains_itself(
+    server: str, copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that runs since before the uninstallation has the provisioner in memory, and none of its files."""
+    uninstall(copied, provisioner=server == "running")
+    monkeypatch.setattr(start_or_explain, "__file__", "/no/where/lib/python3.12/site-packages/tfkernels/gone.py")
     (outputs,) = run_cells("copied", "1 + 1", allow_errors=True)
     (error,) = outputs
     assert error.ename == "BrokenKernel"
@@ -221,6 +228,12 @@ def test_a_kernel_that_outlives_tfkernels_explains_itself(uninstalled: Path) -> 
     assert "tfkernels install tf1" in error.evalue
     with Kernel("copied") as other, pytest.raises(RemoteError, match="pip install tfkernels"):
         other.run("1 + 1")
+
+
+def test_an_uninstallation_during_the_start_is_no_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launcher, "__file__", "/no/where/tfkernels/launcher.py")
+    said = launcher._broken(ImportError("cannot import name 'env_vars' from 'tfkernels'"))
+    assert "/no/where/tfkernels, and that folder is gone. Run: pip install tfkernels, and: tfkernels install" in said
 
 
 def test_a_missing_ipykernel_is_logged(tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ class TensorFlowProvisioner(LocalProvisioner):
         prepared: dict[str, Any] = await super().pre_launch(**kwargs)
         described = self.kernel_spec.metadata.get("tfkernels", {})
         _, problem = health.look(self.kernel_spec.argv, described)
-        if problem is not None:
+        # If tfkernels was uninstalled since the server began, start.py in the kernelspec's folder explains that.
+        if problem is not None and os.path.exists(start_or_explain.__file__):
             # An exception would be a dialog at the start, and at a restart a spinner without end (jupyterlab#16835).
             message = health.message(self.kernel_spec.display_name, described, problem)
             self.log.error(message)
