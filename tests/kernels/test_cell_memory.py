@@ -24,6 +24,7 @@ from tfkernels.errors import (
     CellsFailed,
     KernelDied,
 )
+from tfkernels.transfer import decoder
 from tfkernels.transfer import segment_pool as pools
 from tfkernels.transfer.segment_pool import Pool, shared
 from tfkernels.transfer.shared_memory import reader, writer
@@ -91,6 +92,20 @@ def test_a_wait_that_is_broken_off(remote: Kernel, level: int) -> None:
     assert late
 
 
+def test_outputs_that_cannot_be_bound_here(installed: object, level: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacks_room(_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(decoder, "unpack", lacks_room)
+    with pytest.raises(MemoryError) as one:
+        tfkernels.kernel("tf1").run("", outputs=LARGE_OUTPUT)
+    with pytest.raises(MemoryError) as several:
+        tfkernels.each(["tf1", "tf2"], "", outputs=LARGE_OUTPUT)
+    assert shared.stats().taken == []
+    assert one
+    assert several
+
+
 def test_one_of_several_that_failed(installed: object, level: int, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(CellsFailed) as kept:
         tfkernels.each(["tf1", "tf2"], "import sys\nassert sys.version_info > (3, 8)", outputs=LARGE_OUTPUT)
@@ -122,7 +137,7 @@ def test_a_finalizer_wants_no_lock(monkeypatch: pytest.MonkeyPatch) -> None:
     held, go_on = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with pool.changed:
+        with pool.lock:
             held.set()
             go_on.wait(60)
 

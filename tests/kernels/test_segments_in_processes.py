@@ -130,7 +130,7 @@ def send(value):
 send(np.zeros(10**6))
 locked, go_on = threading.Event(), threading.Event()
 def change():
-    with segment_pool.shared.changed:
+    with segment_pool.shared.lock:
         locked.set()
         go_on.wait()
 thread = threading.Thread(target=change)

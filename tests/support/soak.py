@@ -30,7 +30,10 @@ from tfkernels.client.cell import Cell
 from tfkernels.client.connection import KernelConnection
 from tfkernels.client.kernel import Kernel, shutdown_all
 from tfkernels.errors import CellCancelled, CellsFailed, KernelDied, KernelStartError
+from tfkernels.transfer.segment_pool import Pool, PooledSegment
 from tfkernels.transfer.segment_pool import shared as pool
+from tfkernels.transfer.shared_memory.mapping import Mapping
+from tfkernels.transfer.shared_memory.segment import Segment
 
 NAMES = ("tf1", "tf2")
 
@@ -100,7 +103,7 @@ class Footprint:
             len(os.listdir("/proc/self/fd")),
             len(list(Path(tempfile.gettempdir()).glob("tfkernels-*/connection.json"))),
             _status("RssAnon"),
-            sum(_memory_files().values()),
+            sum(size for _, size in _memory_files().values()),
         )
 
     def exceeds(self, other: Footprint) -> bool:
@@ -113,15 +116,29 @@ def _status(field: str) -> int:
     return int(Path("/proc/self/status").read_text().split(f"{field}:")[1].split()[0]) * 1024
 
 
-def _memory_files() -> dict[int, int]:
-    """The bytes of each. What is mapped is open, too: Python's mappings have a descriptor of their own."""
+def _memory_files() -> dict[int, tuple[int, int]]:
+    """A descriptor and the bytes of each, by inode. What is mapped is open, too: mappings have one of their own."""
     found = {}
     for link in Path("/proc/self/fd").iterdir():
         with suppress(FileNotFoundError):  # the listing's own
             if "memfd:tfkernels" in os.readlink(link):
                 file = link.stat()
-                found[file.st_ino] = file.st_blocks * 512
+                found[file.st_ino] = int(link.name), file.st_blocks * 512
     return found
+
+
+def _holders(descriptor: int) -> str:
+    """The objects that keep a descriptor open, and what keeps those."""
+    owners = [
+        each
+        for each in gc.get_objects()
+        if isinstance(each, (Segment, Mapping)) and getattr(each, "descriptor", -1) == descriptor
+    ]
+    held = [
+        f"a {type(owner).__name__}, held by {sorted({type(each).__name__ for each in gc.get_referrers(owner)})}"
+        for owner in owners
+    ]
+    return ", ".join(held) or "no object"
 
 
 @dataclass(frozen=True)
@@ -180,6 +197,9 @@ class Soak:
         self.report = Report()
         self._random = random.Random(seed)  # noqa: S311 (nothing secret)
         self._inside = False
+        self._number = -1
+        self._users: dict[int, int] = {}
+        """The last cell that took a segment, by inode."""
         self._killed: set[int] = set()
         self._kills = Counter[str]()
         self._background: list[tuple[Load, Cell, Output]] = []
@@ -189,15 +209,30 @@ class Soak:
         disturbances += [None] * (cells - len(disturbances))
         self._random.shuffle(disturbances)
         previous = signal.signal(signal.SIGINT, self._on_interrupt)
+        take, pool.take = pool.take, self._take  # type: ignore[method-assign]  # to note the cells
         try:
             for number, disturb in enumerate(disturbances):
                 self._cell(number, disturb)
             self._settle(-1)
         finally:
             signal.signal(signal.SIGINT, previous)
+            pool.take = take  # type: ignore[method-assign]
         return self.report
 
+    def _take(self, size: int, kernel: str = "") -> PooledSegment:
+        segment = Pool.take(pool, size, kernel)
+        self._users[segment.address["inode"]] = self._number
+        return segment
+
+    def left(self) -> Iterator[str]:
+        """The memory that is still open: of which cell, and who holds it."""
+        for inode, (descriptor, size) in _memory_files().items():
+            cell = self._users.get(inode, "none")
+            holders = _holders(descriptor)
+            yield f"{size:,} bytes of cell {cell}'s shared memory: descriptor {descriptor} is held by {holders}"
+
     def _cell(self, number: int, disturb: Callable[[Kernel], None] | None) -> None:
+        self._number = number
         kernel = tfkernels.kernel(self._random.choice(NAMES))
         way = self._random.choices([self._foreground, self._in_background, self._in_both], [6, 3, 1])[0]
         load = Load(number, self._random.choice(SIZES), self._random.random() < 0.5)
@@ -337,13 +372,15 @@ def run(cells: int, interrupts: int, kills: int, seed: int) -> Report:
             kernel["x"] = 1
     pool.close()
     before = Footprint.now()
-    report = Soak(seed).run(cells, interrupts, kills)
+    soak = Soak(seed)
+    report = soak.run(cells, interrupts, kills)
     shutdown_all()
     pool.close()
     try:
         eventually(lambda: not Footprint.now().exceeds(before))
     except AssertionError:
         report.wrong.append(f"left behind: {before} before, {Footprint.now()} after")
+        report.wrong += soak.left()
     return report
 
 

@@ -11,8 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from tfkernels.client.stop_button import redirected
 from tfkernels.kernel_side.interrupt import Interrupts
+from tfkernels.sigint import redirected
 
 
 async def _run_code() -> None:

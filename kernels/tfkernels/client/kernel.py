@@ -14,9 +14,10 @@ from tfkernels.client import kernelspecs
 from tfkernels.client.cell import Cell
 from tfkernels.client.connection import THREAD_END_TIMEOUT, KernelConnection
 from tfkernels.client.process import KernelProcess
-from tfkernels.client.stop_button import postponed, redirected, run_in_foreground
+from tfkernels.client.stop_button import run_in_foreground
 from tfkernels.errors import KernelDied
 from tfkernels.output.relay import Relay, Show, relay_for
+from tfkernels.sigint import postponed, redirected
 from tfkernels.transfer.segment_pool import SegmentLease, encode, write
 
 START_POLL_INTERVAL = 0.05  # seconds between two looks whether the user pressed stop, in ``Kernel.start``
@@ -141,7 +142,10 @@ class Kernel:
             [cell] = run_in_foreground(
                 Cell(connection, self.magic, code, relay, inputs=leases, **options) for connection in connections
             )
-        return cell.result()
+        try:
+            return cell.result()
+        finally:
+            cell.drop()  # the traceback of a value that cannot be bound here would keep the memory
 
     def submit(
         self,

@@ -9,10 +9,10 @@ from typing import Any
 
 from tfkernels import protocol
 from tfkernels.client.cell import Cell
-from tfkernels.client.stop_button import redirected
 from tfkernels.output import widgets
 from tfkernels.output.relay import Relay, joined
 from tfkernels.protocol import Message
+from tfkernels.sigint import redirected
 
 ACTIVITY_INTERVAL = 5.0
 """Seconds. A server may end kernels that are idle for longer than that."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Mapping
 
 from tfkernels.client import kernels_by_name
@@ -43,11 +43,17 @@ def each(
             )
         finally:
             relays.close()
+    try:
+        return _outputs_of(cells, relays, outputs or {})
+    finally:
+        for cell in cells:
+            cell.drop()
+
+
+def _outputs_of(cells: Sequence[Cell], relays: PrefixedRelays, names: Iterable[str]) -> dict[str, dict[str, Any]]:
     problems = {cell.kernel: cell.exception() for cell in cells}
     failed = {name: problem for name, problem in problems.items() if problem is not None}
     if failed:
-        for cell in cells:
-            cell.drop()
         for problem in failed.values():
             if isinstance(problem, KeyboardInterrupt):
                 raise problem
@@ -56,4 +62,4 @@ def each(
         relays.close()
         raise CellsFailed(failed, [name for name in problems if name not in failed])
     results = {cell.kernel: cell.result() for cell in cells}
-    return {name: {kernel: result[name] for kernel, result in results.items()} for name in outputs or {}}
+    return {name: {kernel: result[name] for kernel, result in results.items()} for name in names}

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from itertools import groupby
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from tfkernels.client.cell import Cell
 from tfkernels.errors import CellCancelled
+from tfkernels.sigint import redirected
 
 # Seconds
 START_NOTICE_AFTER = 1.0  # until the user reads that a kernel is starting
@@ -21,36 +19,6 @@ POLL_INTERVAL = 0.5  # between two looks at the clock while no output comes
 INTERRUPT_GRACE = 5.0  # that a cell has to react to an interrupt before another one ends its kernel
 
 INTERRUPT_IGNORED = "Kernel {kernel} ignored the interrupt. Interrupt again to {effect}.\n"
-
-
-@contextmanager
-def redirected(handler: Callable[..., Any]) -> Iterator[None]:
-    """SIGINT calls ``handler`` instead of raising ``KeyboardInterrupt`` in the middle of the code here.
-
-    An exception between the receipt of a message and its handling would lose the message. Only the main thread may set
-    signal handlers; in another one nothing changes, and SIGINT does not arrive. A handler in C stays: Python could not
-    set it again.
-    """
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is None:
-        yield
-        return
-    previous = signal.signal(signal.SIGINT, handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
-
-
-@contextmanager
-def postponed() -> Iterator[None]:
-    """SIGINT takes effect at the end: a process that is being started is not lost."""
-    pressed: list[bool] = []
-    try:
-        with redirected(lambda *_: pressed.append(True)):
-            yield
-    finally:
-        if pressed:
-            os.kill(os.getpid(), signal.SIGINT)
 
 
 def run_in_foreground(cells: Iterable[Cell]) -> list[Cell]:

@@ -10,6 +10,8 @@ import threading
 import typing
 from contextlib import contextmanager, suppress
 
+from tfkernels import sigint
+
 
 class Interrupts:
     """SIGINT in a kernel's main thread, while it handles a request."""
@@ -46,7 +48,7 @@ class Interrupts:
         if not _in_main_thread() or signal.getsignal(signal.SIGINT) is None:  # set in C: Python could not set it again
             yield
             return
-        self._pending = False
+        self._pending, sigint.meant_for = False, object()
         previous = signal.signal(signal.SIGINT, self._defer)
         try:
             yield

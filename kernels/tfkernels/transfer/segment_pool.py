@@ -83,15 +83,16 @@ class Pool:
         self._taken: weakref.WeakSet[PooledSegment] = weakref.WeakSet()
         self._kept: typing.List[PooledSegment] = []  # the one used last is the last
         self._thread: typing.Optional[threading.Thread] = None
-        self.changed = threading.Condition()
-        """The lock of the pool and of its leases."""
+        self.lock = threading.RLock()
+        """Of the pool and of its leases. An interrupt in the ``__enter__`` of a ``Condition`` would leave it locked."""
+        self._changed = threading.Condition(self.lock)
 
     def take(self, size: int, kernel: str = "") -> PooledSegment:
         """A segment that holds ``size`` bytes already, if there is one and it is not much larger; else a new one.
 
         Prefers one that ``kernel`` (empty for this process) wrote to last: it has it mapped.
         """
-        with self.changed:
+        with self.lock:
             idle = self._tidy()
             fitting = [segment for segment in reversed(idle) if size <= segment.size <= max(2 * size, MIN_MAPPED_BYTES)]
             if fitting:
@@ -109,7 +110,7 @@ class Pool:
 
     def put(self, segment: PooledSegment) -> None:
         """Takes a segment back. No other process may open it any more for the request that it was taken for."""
-        with self.changed:
+        with self.lock:
             self._keep(segment)
             self._tidy()
             self._start_watch()
@@ -123,12 +124,12 @@ class Pool:
 
     def discard(self, segment: PooledSegment) -> None:
         """Closes a taken segment that another process may still write to, so that no request gets it again."""
-        with self.changed:
+        with self.lock:
             self._end(segment)
 
     def address(self, segment: Identity) -> typing.Optional[Address]:
         """How another process opens a segment of this pool, even one that arrays use."""
-        with self.changed:
+        with self.lock:
             for each in [*self._kept, *self._taken]:
                 if identity(each.address) == segment and not each.is_lost():
                     return each.address
@@ -136,17 +137,17 @@ class Pool:
 
     def stats(self) -> PoolStats:
         """What the pool holds now. Frees what was idle for too long first."""
-        with self.changed:
+        with self.lock:
             idle = self._tidy()
             return PoolStats(list(self._taken), list(self._kept), idle)
 
     def close(self) -> None:
         """Frees the idle segments, and closes the rest; arrays that use them keep their memory."""
-        with self.changed:
+        with self.lock:
             idle = self._tidy()
             for segment in list(self._kept):
                 self._end(segment, free=segment in idle)
-            self.changed.notify()
+            self._changed.notify()
 
     def _tidy(self) -> typing.List[PooledSegment]:
         """Frees segments that are idle for too long or exceed the limit, the oldest first; returns the idle ones."""
@@ -184,10 +185,10 @@ class Pool:
 
     def _watch(self) -> None:
         """Tidies now and then while there is a segment. Without it, memory would be freed only at the next request."""
-        with self.changed:
+        with self.lock:
             try:
                 while self._kept or self._taken or self.dropped:
-                    self.changed.wait(min(max(self.idle / 4, 0.05), 1.0))
+                    self._changed.wait(min(max(self.idle / 4, 0.05), 1.0))
                     self._tidy()
             finally:
                 self._thread = None
@@ -291,7 +292,7 @@ class SegmentLease:
     def close(self) -> None:
         """Lets the pool use the segment again, once no cell retains it and no array uses it."""
         self.descriptor = None
-        with shared.changed:
+        with shared.lock:
             self._closed = True
             self._put_unused()
         self._release_reused()
@@ -302,17 +303,17 @@ class SegmentLease:
         reused, self._reused = self._reused, []
         for lease in reused:
             lease.discard()
-        with shared.changed:
+        with shared.lock:
             self._closed = True
             self._give_back(shared.discard)
 
     def retain(self) -> None:
         """Keeps the segment while a cell may use it, even after ``close``; ``release`` ends that."""
-        with shared.changed:
+        with shared.lock:
             self._users += 1
 
     def release(self) -> None:
-        with shared.changed:
+        with shared.lock:
             self._users -= 1
             self._put_unused()
 

@@ -4,13 +4,12 @@ Python's ``mmap`` takes no address, so this is the C library's. See docs/design/
 """
 
 import ctypes
-import functools
 import mmap
 import os
-import signal
 import sys
-import threading
 import typing
+
+from tfkernels.sigint import finalizer, postponed
 
 HUGE_PAGE = 2 * 1024 * 1024
 """Bytes of a huge page on x86-64, and on ARM with small pages of 4 KiB."""
@@ -25,19 +24,6 @@ _library.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 _library.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 
 
-def finalizer(method: typing.Callable[..., None]) -> typing.Callable[..., None]:
-    """Decorates a finalizer that takes long: an interrupt in it, which Python would drop, is sent again afterwards."""
-
-    @functools.wraps(method)
-    def run(*args: typing.Any) -> None:
-        try:
-            method(*args)
-        except KeyboardInterrupt:
-            threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGINT)).start()
-
-    return run
-
-
 class Mapping:
     """The first ``size`` bytes of an open file, mapped as long as this object lives; NumPy makes an array of it.
 
@@ -49,6 +35,7 @@ class Mapping:
     """Its address, a multiple of 2 MiB."""
     descriptor = -1
 
+    @postponed()
     def __init__(self, descriptor: int, size: int, shared: bool) -> None:
         self._unmap = _library.munmap
         self._pages = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE

@@ -16,7 +16,8 @@ import numpy as np
 
 from tfkernels.errors import ExchangeError
 from tfkernels.protocol import ALIGNMENT
-from tfkernels.transfer.shared_memory.mapping import Mapping, finalizer, is_fully_modified, is_unmodified
+from tfkernels.sigint import finalizer, postponed
+from tfkernels.transfer.shared_memory.mapping import Mapping, is_fully_modified, is_unmodified
 from tfkernels.transfer.shared_memory.segment import (
     MIN_MAPPED_BYTES,
     Address,
@@ -94,6 +95,7 @@ def _lock(descriptor: int) -> mmap.mmap:
         os.close(opened)
 
 
+@postponed()
 def read(address: Address, size: int, more: int = 0) -> typing.Tuple[typing.Any, typing.Any]:
     """The first ``size`` bytes of another process's segment as a private, writable array, and the ``more`` behind them.
 
@@ -175,6 +177,7 @@ def find_received(array: typing.Any) -> typing.Optional[Received]:
     return array if isinstance(array, Received) and array.reference in _in_use else None
 
 
+@postponed()
 def can_be_overwritten(address: Address, size: int) -> bool:
     """Whether another process's segment has so many bytes of memory and no array needs its content."""
     here = _received_from(identity(address))

@@ -21,6 +21,7 @@ import time
 import typing
 
 from tfkernels.errors import ExchangeError, UsageError
+from tfkernels.sigint import finalizer, postponed
 from tfkernels.transfer.shared_memory.mapping import HUGE_PAGE, Mapping, is_fully_modified
 
 MIN_MAPPED_BYTES = 256 * 1024
@@ -49,9 +50,11 @@ Identity = typing.Tuple[int, int]
 class Segment:
     """A segment made by this process. Others open it by its ``address`` while this one keeps it open."""
 
+    _closed = True
+
+    @postponed()
     def __init__(self) -> None:
         self._name: typing.Optional[str] = None  # until it is closed
-        self._closed = True
         try:
             anonymous = _anonymous_file()
             self.named = anonymous is None
@@ -113,7 +116,7 @@ class Segment:
             if self._name is not None and not self.inherited:
                 os.unlink(self._name)
 
-    __del__ = close
+    __del__ = finalizer(close)
 
     def __enter__(self) -> "Segment":
         return self
@@ -259,6 +262,7 @@ def idle_seconds() -> float:
 
 
 @functools.lru_cache(maxsize=None)
+@postponed()
 def mappings_keep_locks() -> bool:
     """Whether a mapping keeps the lock of its file, as on Linux; an emulation of it may not."""
     with Segment() as probe:

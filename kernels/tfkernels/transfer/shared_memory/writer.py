@@ -16,6 +16,7 @@ from _thread import start_new_thread
 import numpy as np
 
 from tfkernels.errors import ExchangeError
+from tfkernels.sigint import postponed
 from tfkernels.transfer.shared_memory import limits
 from tfkernels.transfer.shared_memory.mapping import HUGE_PAGE, Mapping, release_pages
 from tfkernels.transfer.shared_memory.segment import (
@@ -147,7 +148,8 @@ class _SharedCopy:
 
     def __init__(self, target: typing.Any, parts: typing.Iterator[_Part]) -> None:
         self._target, self._parts = target, parts
-        self._turn = threading.Condition()
+        self._lock = threading.RLock()  # taken by itself: an interrupt in Condition's `__enter__` would leave it locked
+        self._turn = threading.Condition(self._lock)
         self._copying = 0
         self._over = False
         self._problems: typing.List[BaseException] = []
@@ -160,7 +162,7 @@ class _SharedCopy:
                 while started < count and not self._over:
                     start_new_thread(self._copy, ())  # a ``Thread`` would wait until it runs, longer than a part takes
                     started += 1
-                with self._turn:
+                with self._lock:
                     self._turn.wait_for(lambda: self._over and not self._copying)
                 break
             except RuntimeError:  # no more are to be had
@@ -174,18 +176,18 @@ class _SharedCopy:
             raise self._problems[0]
 
     def _copy(self) -> None:
-        with self._turn:
+        with self._lock:
             self._copying += 1
         try:
             while not self._over:
-                with self._turn:
+                with self._lock:
                     part = next(self._parts, None)
                 if part is None:
                     break
                 _copy_part(self._target, part)
         except BaseException as error:  # noqa: BLE001 (too little memory: ``run`` raises it)
             self._problems.append(error)
-        with self._turn:
+        with self._lock:
             self._over = True
             self._copying -= 1
             if not self._copying:  # not before: it would take a processor from those that copy
@@ -224,11 +226,14 @@ def open_for_writing(address: Address) -> typing.Iterator[int]:
         cache.put(identity(address), target)
         yield target.descriptor
         return
-    descriptor = open_segment(address)
+    opened: typing.List[int] = []
     try:
-        yield descriptor
+        with postponed():
+            opened.append(open_segment(address))
+        yield opened[0]
     finally:
-        os.close(descriptor)
+        for descriptor in opened:
+            os.close(descriptor)
 
 
 def is_temporary(buffer: typing.Any) -> bool:
