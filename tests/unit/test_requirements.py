@@ -68,6 +68,7 @@ def test_requirement_files_with_byte_order_marks(tmp_path: Path, encoding: str) 
     ("content", "told"),
     [
         ("--index-url https://me:secret@example.org/simple", "has '--index-url'.* Delete it"),
+        ("-r more.txt --find-links https://secret.example.org", "has '--find-links'"),
         ("-e .", "has '-e'.*only packages"),
         ("six --global-option=secret", "has '--global-option'"),
         (f"six --hash=sha512:{'0' * 128}", "'six' has a hash that is not"),
@@ -80,6 +81,7 @@ def test_requirement_files_with_byte_order_marks(tmp_path: Path, encoding: str) 
 def test_unusable_requirement_files_say_why(tmp_path: Path, content: str, told: str) -> None:
     file = tmp_path / "requirements.txt"
     file.write_text(content)
+    (tmp_path / "more.txt").touch()
     with pytest.raises(BadRequirement, match=told) as refused:
         requirements.read(file)
     assert "secret" not in str(refused.value)

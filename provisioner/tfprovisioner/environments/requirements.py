@@ -82,18 +82,17 @@ def read(path: Path) -> tuple[str, ...]:
         found = RequirementsFile.from_file(str(path), include_nested=True)
     except (InstallationError, OSError, UnicodeDecodeError) as error:
         cause = error.__context__ or error
-        raise BadRequirement(f"The requirements in {path} cannot be read: {cause}. Correct --requirements.") from error
+        raise BadRequirement(f"The file {path} cannot be read: {cause}. Correct it or its path.") from error
     for option in found.options:
         if not option.options:  # a word after a dash
             checked(option.line)
-        elif not option.options.keys() & {"requirements", "constraints"}:
+        if option.options.keys() - {"requirements", "constraints"}:
             _refuse(option.filename, option.line)
     for bad in found.invalid_lines:
-        if bad.line.startswith("-"):
-            raise BadRequirement(
-                f"The line {redacted(bad.line)!r} in {bad.filename} cannot be used: {bad.error_message}. Correct it."
-            )
-        checked(bad.line)
+        if not bad.line.startswith("-"):
+            checked(bad.line)  # has the better message
+        cause = redacted(f"The line {bad.line!r} in {bad.filename} cannot be used: {bad.error_message}")
+        raise BadRequirement(f"{cause}. Correct it.")
     lines = []
     for one in found.requirements:
         text, *options = one.line.split(" --")
@@ -106,7 +105,8 @@ def read(path: Path) -> tuple[str, ...]:
 
 
 def _refuse(path: str, line: str) -> NoReturn:
-    option = re.split(r"[\s=]", line)[0]  # what is behind it may be a password
+    words = re.findall(r"(?:^|\s)(-[\w-]*)", line)  # without their values, which may be passwords
+    option = next(word for word in words if word not in ("-r", "--requirement", "-c", "--constraint"))
     raise BadRequirement(
         f"{path} has {option!r}, and only packages are taken from requirement files. Delete it. Choose an index with "
         f"--index or UV_DEFAULT_INDEX. To build from a folder, use a cell in the kernel: !pip install …"

@@ -79,7 +79,7 @@ def check_writable(request: InstallRequest) -> None:
 
 
 def _unregistered(request: InstallRequest | AddRequest, kernels: Path, cause: str) -> ProvisionError:
-    advice = "Make that place writable, and run the same command again."
+    advice = "Free some space or make that place writable, then run the same command again."
     if not request.user:
         advice = "Add --user to the command: it registers the kernel for all your Jupyters."
     return ProvisionError(f"The kernel cannot be registered in {kernels}: {cause}. {advice}")
