@@ -2,8 +2,8 @@
 
 import os
 import sysconfig
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 from tfkernels.client import kernelspecs
 from tfkernels.client.kernelspecs import KernelSpec
 from tfkernels.errors import TFKernelsError
+from tfkernels.sigint import redirected
 from tfprovisioner.environments import build, requirements, store
 from tfprovisioner.environments.request import EXISTING, AddRequest, InstallRequest, made_by
 from tfprovisioner.environments.store import Environment
@@ -21,6 +22,8 @@ from tfprovisioner.kernelspecs import write
 from tfprovisioner.progress import Reporter, reporting
 from tfprovisioner.pythons import from_conda
 from tfprovisioner.system import files, locking, redact, subprocesses
+
+POLL_INTERVAL = 0.1  # seconds between two looks whether the user pressed Ctrl-C
 
 
 @dataclass(frozen=True)
@@ -78,34 +81,54 @@ def install_all(requests: Sequence[InstallRequest], report: Callable[[InstallReq
     ``report`` gets the outcome of each as it comes. A failure does not stop the others. An interrupt stops all; raises
     ``Interrupted`` when they have cleaned up.
     """
-    # Python 3.11 and older set these up without a lock, and each thread needs them to find uv.
-    sysconfig.get_config_vars()
-    threads = ThreadPoolExecutor(max_workers=min(len(requests), _processors()), thread_name_prefix="install")
+    pressed: list[bool] = []
     pending, futures = list(requests), dict[Future[Installed], InstallRequest]()
-    with reporting() as reporter_for, threads:
+
+    def ended(request: InstallRequest, outcome: Outcome) -> None:
+        report(request, outcome)
+        pending.remove(request)
+
+    # Where Python would raise it, an interrupt could lose a request between two lists, or keep the lock of a future.
+    with redirected(lambda *_: pressed.append(True)), reporting() as reporter_for, _threads(len(requests)) as threads:
         try:
             for request in requests:
                 try:
                     check(request)
                 except (ProvisionError, TFKernelsError) as error:
-                    report(request, error)
-                    pending.remove(request)
+                    ended(request, error)
                 else:
                     future = threads.submit(lambda one: _carry_out(one, reporter_for(one.kernel)), request)
                     futures[future] = request
-            for future in as_completed(futures):
-                report(futures[future], _outcome(future))
-                pending.remove(futures[future])
+                _stop_if(pressed)
+            running = set(futures)
+            while running:
+                done, running = wait(running, POLL_INTERVAL, FIRST_COMPLETED)
+                for future in done:
+                    ended(futures[future], _outcome(future))
+                _stop_if(pressed and running)
         except KeyboardInterrupt:
             subprocesses.stop()
             threads.shutdown(wait=True, cancel_futures=True)
             for future, request in futures.items():
-                if request in pending and not future.cancelled() and future.exception() is None:  # ended before that
-                    report(request, future.result())
-                    pending.remove(request)
+                if request in pending and not future.cancelled() and not isinstance(future.exception(), _STOPPED):
+                    ended(request, _outcome(future))
             raise Interrupted(pending) from None
         finally:
             subprocesses.resume()
+
+
+_STOPPED = (subprocesses.Stopped, KeyboardInterrupt)
+
+
+def _threads(requests: int) -> ThreadPoolExecutor:
+    # Python 3.11 and older set these up without a lock, and each thread needs them to find uv.
+    sysconfig.get_config_vars()
+    return ThreadPoolExecutor(max_workers=min(requests, _processors()), thread_name_prefix="install")
+
+
+def _stop_if(pressed: Collection[object]) -> None:
+    if pressed:
+        raise KeyboardInterrupt
 
 
 def _outcome(future: "Future[Installed]") -> Outcome:
