@@ -1,6 +1,5 @@
 """Errors of this package. Each message says what failed, the cause, and the command or change that helps."""
 
-import os
 import sys
 import typing
 
@@ -61,17 +60,20 @@ class MissingPackage(ExchangeError):
 
     def __init__(self, package: str, what: str, why: str, instead: str = "") -> None:
         super().__init__(package, what, why, instead)
-        self.kernel = os.environ.get("TFKERNELS_KERNEL", "")
-        """The kernel's name, and the magic for it, where the error is shown."""
-        self.magic = f"%%{self.kernel}"
+        self.kernel = self.magic = ""
+        """The receiving kernel's name, and the magic for it, where the error is shown, if that is another kernel."""
 
     def __str__(self) -> str:
         package, what, why, instead = self.args
-        receiver, cell = (f"kernel {self.kernel}", f"{self.magic}\n") if self.kernel else ("this kernel", "")
-        return (
-            f"Cannot bind {what}: {receiver} lacks {package} ({why}). Install it there with this cell:\n"
-            f"{cell}!pip install {package}\n{instead}"
-        ).rstrip()
+        ipython = sys.modules.get("IPython")
+        if self.kernel:
+            receiver, pip = f"kernel {self.kernel}", f"{self.magic}\n%pip"
+        elif ipython is not None and ipython.get_ipython() is not None:
+            receiver, pip = "this notebook's kernel", "%pip"
+        else:
+            receiver, pip = "this Python", f"{sys.executable} -m pip"
+        lacks = f"Cannot bind {what}: {receiver} lacks {package} ({why})"
+        return f"{lacks}. Install it with:\n{pip} install {package}\n{instead}".rstrip()
 
 
 class ShadowedModule(ExchangeError):
@@ -87,6 +89,15 @@ class ShadowedModule(ExchangeError):
 
 class UnknownKernel(TFKernelsError):
     """No kernel of that name is registered where this process looks."""
+
+    command = ""
+    """The command that installs the kernel, if the message ends with it."""
+
+    @classmethod
+    def install(cls, message: str, what: str, release: str) -> "UnknownKernel":
+        error = cls(f"{message} Install {what} with: tfkernels install {release}")
+        error.command = f"tfkernels install {release}"
+        return error
 
 
 class UsageError(TFKernelsError):

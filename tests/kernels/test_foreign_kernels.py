@@ -54,7 +54,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = [python for version in OLDEST for python in findpython.find_all(*version) if not python.freethreaded]
     python = str(found[0].interpreter) if found else sys.executable
     subprocess.run([find_uv_bin(), "venv", "--quiet", "--python", python, folder], check=True)
-    subprocess.run([find_uv_bin(), "pip", "install", "--quiet", "--python", folder, "ipykernel"], check=True)
+    subprocess.run([find_uv_bin(), "pip", "install", "--quiet", "--python", folder, "ipykernel", "pip"], check=True)
     return folder
 
 
@@ -163,9 +163,22 @@ def test_without_numpy_only_values_cannot_be_passed(bare: Path) -> None:
     kernel = tfkernels.kernel("bare")
     kernel.run("x = 1")
     for wrong in (lambda: kernel.run("", inputs={"y": 1}), lambda: kernel["x"]):
-        with pytest.raises(ExchangeError, match=r"(?s)kernel bare lacks numpy.*%%in bare\n!pip install numpy"):
+        with pytest.raises(ExchangeError, match=r"(?s)kernel bare lacks numpy.*%%in bare\n%pip install numpy"):
             wrong()
     kernel.run("assert x == 1 and 'y' not in globals()")
+
+
+def test_the_advised_cell_installs_what_is_missing(bare: Path) -> None:
+    with Kernel("bare") as kernel:
+        with pytest.raises(ExchangeError) as caught:
+            kernel["1"]
+        magic, cell = str(caught.value).splitlines()[1:]
+        assert magic == "%%in bare"
+        try:
+            kernel.run(cell)
+            assert kernel["1"] == 1
+        finally:
+            kernel.run("%pip uninstall -y numpy")
 
 
 REFUSED = [

@@ -101,7 +101,7 @@ try:
     import tfkernels.client.kernel
 except ImportError as error:
     assert "Cannot import tfkernels.client in this kernel" in str(error), error
-    assert f"!pip install tfkernels=={sys.argv[2]}" in str(error), error
+    assert f"%pip install tfkernels=={sys.argv[2]}" in str(error), error
 else:
     raise AssertionError("it was not sent")
 """

@@ -126,6 +126,8 @@ BAD = [
     ("%{there}", "needs an expression"),
     ("%%tf3\npass", "Did you mean"),
     ("y = %tf1.99 1", "Did you mean"),
+    ("%%tf2.11\npass", "with: tfkernels install 2.11, or in this notebook with: %tfkernels install 2.11"),
+    ("%%each tf1 lab\npass", "tfkernels install RELEASE, or in this notebook with: %tfkernels install RELEASE"),
     ("%%{there}\nimport os; os._exit(7)", "exit code 7"),
 ]
 

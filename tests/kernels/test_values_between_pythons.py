@@ -195,7 +195,7 @@ except tfkernels.errors.ExchangeError as caught:
         ("sp.csr_array((2, 2))", "has none. Pass scipy.sparse.csr_matrix(x)."),
         ("np.array(['a'], 'T')", "Pass x.astype(object)"),
         ("__import__('datetime').datetime(2020, 1, 1, tzinfo=__import__('zoneinfo').ZoneInfo('UTC'))", "in UTC"),
-        ("np.ones(1, __import__('ml_dtypes').float8_e4m3)", "%%python3.7\n!pip install ml_dtypes"),
+        ("np.ones(1, __import__('ml_dtypes').float8_e4m3)", "%%python3.7\n%pip install ml_dtypes"),
     ],
 )
 def test_untransferable_values_are_explained(new: Kernel, expression: str, says: str) -> None:
@@ -207,10 +207,10 @@ def test_untransferable_values_are_explained(new: Kernel, expression: str, says:
 def test_missing_libraries_name_the_installing_cell(installed: dict[str, Installed], remote: Kernel) -> None:
     specimen = specimens.frames()["series"]
     with pytest.raises(
-        ExchangeError, match=rf"(?s)pandas.Series.*kernel {remote.name} lacks.*%%{remote.name}\n!pip install pandas"
+        ExchangeError, match=rf"(?s)pandas.Series.*kernel {remote.name} lacks.*%%{remote.name}\n%pip install pandas"
     ):
         remote["x"] = specimen
-    with pytest.raises(ExchangeError, match=rf"(?s)%%{remote.name}\n!pip install scipy"):
+    with pytest.raises(ExchangeError, match=rf"(?s)%%{remote.name}\n%pip install scipy"):
         remote["x"] = {"a": specimens.matrices()["csr_matrix"]}
 
 

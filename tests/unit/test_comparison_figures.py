@@ -116,5 +116,5 @@ def test_heat_map_is_strong_where_the_errors_are() -> None:
 def test_figure_without_matplotlib_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "tfkernels.comparison.render.draw_matplotlib", raising=False)
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ImportError, match="!pip install matplotlib"):
+    with pytest.raises(ImportError, match="%pip install matplotlib"):
         layers(3).plot()

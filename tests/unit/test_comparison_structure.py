@@ -211,5 +211,5 @@ def test_to_json_writes_a_file(tmp_path: typing.Any) -> None:
 
 def test_to_dataframe_without_pandas_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(ImportError, match="!pip install pandas"):
+    with pytest.raises(ImportError, match="%pip install pandas"):
         compare(1, 1).to_dataframe()

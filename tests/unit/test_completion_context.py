@@ -55,6 +55,7 @@ WORDS = [
     ("%tfkernels attach ab --|", "option", "--"),
     ("%tfkernels log de|", "log level", "de"),
     ("%tfkernels settings |", "nothing", ""),
+    ("%tfkernels install 2.11 --|", "nothing", "--"),
 ]
 
 NOT_OURS = [

@@ -26,12 +26,19 @@ def test_dtypes_of_unknown_libraries_are_refused(monkeypatch: typing.Any) -> Non
 
 def test_missing_ml_dtypes_names_the_installing_cell(monkeypatch: typing.Any) -> None:
     monkeypatch.setitem(sys.modules, "ml_dtypes", None)
-    monkeypatch.setenv("TFKERNELS_KERNEL", "tf1")
     node = ["array", {"registered": "bfloat16"}, [1], "C", 0]
-    with pytest.raises(
-        MissingPackage, match=r"(?s)bfloat16.*kernel tf1.*%%tf1\n!pip install ml_dtypes.*import tensorflow"
-    ):
+    with pytest.raises(MissingPackage) as caught:
         decoded(node)
+    error = caught.value
+    assert "this Python lacks ml_dtypes (import of ml_dtypes halted" in str(error)
+    assert f"Install it with:\n{sys.executable} -m pip install ml_dtypes\n" in str(error)
+    error.kernel, error.magic = "tf1", "%%tf1"
+    assert "bfloat16: kernel tf1 lacks ml_dtypes" in str(error)
+    assert "Install it with:\n%%tf1\n%pip install ml_dtypes\n(It needs" in str(error)
+    error.kernel = ""
+    monkeypatch.setattr("IPython.get_ipython", object)
+    assert "this notebook's kernel lacks" in str(error)
+    assert "Install it with:\n%pip install ml_dtypes\n" in str(error)
 
 
 def test_integer_bfloat16_of_old_tensorflow_is_refused(monkeypatch: typing.Any) -> None:

@@ -148,12 +148,13 @@ def get(name: str) -> KernelSpec:
         return _other(name, Path(others[name]))
     names = sorted({*known, *others})
     listed = f" Registered are: {', '.join(names)}." if names else ""
-    if name in ("tf1", "tf2"):
-        raise UnknownKernel(f"There is no kernel {name!r}.{listed} Install it with: tfkernels install {name}")
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
-    install = "Install a release of TensorFlow with: tfkernels install RELEASE"
-    raise UnknownKernel(f"There is no kernel {name!r}.{hint}{listed} {install}")
+    message = f"There is no kernel {name!r}.{hint}{listed}"
+    release = re.fullmatch(r"tf([12]|[12]\.\d+(?:\.\d+)?)", name)
+    if release is None:
+        raise UnknownKernel.install(message, "a release of TensorFlow", "RELEASE")
+    raise UnknownKernel.install(message, f"TensorFlow {release[1]}", name if name in ("tf1", "tf2") else release[1])
 
 
 def missing_files(count: int) -> str:

@@ -69,7 +69,7 @@ class Comparison(Findings):
             with own_imports():
                 import pandas as pd
         except ImportError as error:
-            raise ImportError("to_dataframe() needs pandas in this kernel. Install it: !pip install pandas") from error
+            raise ImportError("to_dataframe() needs pandas in this kernel. Install it: %pip install pandas") from error
         return pd.json_normalize(self.to_dict()["parts"])
 
 

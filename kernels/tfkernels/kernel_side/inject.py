@@ -73,7 +73,7 @@ class Archive(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):  # type
             release = str(self.get_source(PACKAGE)).partition('__version__ = "')[2].partition('"')[0]
             raise ImportError(
                 f"Cannot import {fullname} in this kernel: another kernel sent tfkernels without it. Install it here, "
-                f"then restart this kernel: !pip install tfkernels=={release}",
+                f"then restart this kernel: %pip install tfkernels=={release}",
                 name=fullname,
             ) from None
         spec = importlib.machinery.ModuleSpec(fullname, self, origin=ORIGIN, is_package=is_package)

@@ -121,7 +121,9 @@ def _in_line_magic(cell: str, cursor: int, is_kernel: IsKernel) -> Code | Word |
 def _in_management_magic(before: str, cursor: int) -> Word:
     *earlier, word = re.split(r"\s+", before)
     actions = [action for action in earlier if not action.startswith("-")]
-    if word.startswith("-"):
+    if actions[:1] == ["install"]:  # the command's own
+        kind = "nothing"
+    elif word.startswith("-"):
         kind = "option"
     elif not actions:
         kind = "action"

@@ -12,6 +12,7 @@ from tfkernels.client import kernels_by_name, kernelspecs
 from tfkernels.errors import CellsFailed, ExchangeError, RemoteError, RemoteInterrupt, UsageError, as_native
 from tfkernels.imports import own_imports
 from tfkernels.notebook import completion
+from tfkernels.notebook.install import find_kernel
 from tfkernels.notebook.magic_arguments import cell_options, elsewhere, parse, parse_names
 from tfkernels.notebook.tfkernels_magic import manage, start_early
 from tfkernels.output import widgets
@@ -106,7 +107,7 @@ def _kernel_magic(shell: Any, name: str) -> Any:
             called, line = (*line.split(None, 1), "", "")[:2]
             if not called or called.startswith("-"):
                 raise UsageError("Write which kernel: %%in NAME. List the names with: jupyter kernelspec list")
-        kernel = kernels_by_name.get(called)
+        kernel = find_kernel(called)
         try:
             return _evaluate_there(kernel, line) if cell is None else _run_cell(shell, kernel, parse(run, line), cell)
         except _OF_CELLS as error:
@@ -122,13 +123,14 @@ def _each_magic(shell: Any) -> Any:
     @cell_options
     def run(line: str, cell: str) -> None:
         """Run the cell in several kernels at the same time; an output is a dict by the kernel's name."""
+        __tracebackhide__ = True
         with own_imports():
             from tfkernels.client.several_kernels import each
 
         arguments = parse(run, line)
         options = _options(shell, arguments)
         try:
-            shell.push(each([kernels_by_name.get(name) for name in arguments.kernels], cell, **options))
+            shell.push(each([find_kernel(name) for name in arguments.kernels], cell, **options))
         except _OF_CELLS as error:
             raise as_native(error) from None
 
@@ -164,7 +166,7 @@ def _evaluate_here(shell: Any, expression: str) -> Any:
     __tracebackhide__ = True
     kernel, expression_there = elsewhere(expression)
     if kernel is not None:
-        return kernels_by_name.get(kernel).reference(expression_there)
+        return find_kernel(kernel).reference(expression_there)
     try:
         return shell.ev(expression)
     except NameError as error:

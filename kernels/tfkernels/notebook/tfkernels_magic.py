@@ -16,6 +16,7 @@ from tfkernels.client import discovery, kernels_by_name, kernelspecs
 from tfkernels.errors import TFKernelsError, UnknownKernel, UsageError
 from tfkernels.imports import own_imports
 from tfkernels.kernel_side import parent_watch
+from tfkernels.notebook.install import find_kernel, install
 from tfkernels.notebook.magic_arguments import parse
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 _METHODS = {"restart": "restart", "stop": "shutdown", "interrupt": "interrupt"}
 """Methods of ``Kernel`` by the actions that they are."""
 
-ACTIONS = ("list", *_METHODS, "attach", "log", "settings")
+ACTIONS = ("list", *_METHODS, "attach", "install", "log", "settings")
 
 
 @magic_arguments("tfkernels")
@@ -33,11 +34,16 @@ ACTIONS = ("list", *_METHODS, "attach", "log", "settings")
     "names",
     nargs="*",
     help="kernels; without any: all that run. To attach: the connection file, or the beginning of the id, of a kernel "
-    "that runs already, another notebook's say; without any: which there are. For log: debug, info, warning or off",
+    "that runs already, another notebook's say; without any: which there are. For install: the releases and options of "
+    "the command tfkernels install. For log: debug, info, warning or off",
 )
 @argument("--as", dest="alias", metavar="NAME", help="what the magic of an attached kernel is called")
 def manage(line: str) -> None:
     """Lists and controls the kernels that this notebook started or attached."""
+    action, _, rest = line.strip().partition(" ")
+    if action == "install":  # all that follows is the command's
+        install(rest)
+        return
     arguments = parse(manage, line)
     action, names = arguments.action, arguments.names
     if action == "attach":
@@ -48,7 +54,7 @@ def manage(line: str) -> None:
         print(settings())
     else:
         every = [kernel for kernel in kernels_by_name.running() if kernel.owned or action != "restart"]
-        for kernel in [kernels_by_name.get(name) for name in names] or every:
+        for kernel in [find_kernel(name) for name in names] or every:
             if action in _METHODS:
                 getattr(kernel, _METHODS[action])()
         print(table({*names} or {*kernelspecs.find(), *(kernel.name for kernel in kernels_by_name.running())}))
@@ -91,7 +97,7 @@ def settings() -> str:
 def table(names: set[str]) -> str:
     """One line for each kernel."""
     if not names:
-        return "No kernels are registered. Install the two usual ones with: tfkernels install"
+        return "No kernels are registered. Install the two usual ones with: %tfkernels install"
     ours = kernelspecs.find()
     rows = [("kernel", "TensorFlow", "state", "process", "memory", "cell", "since")]
     for name in sorted(names):

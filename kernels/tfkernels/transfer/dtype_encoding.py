@@ -97,7 +97,7 @@ def _decode_registered(name: str) -> "np.dtype[typing.Any]":
         return dtype
     raise ExchangeError(
         f"An array of {name} arrived, and ml_dtypes {ml_dtypes.__version__} here has none. Try a newer one "
-        f"(!pip install -U ml_dtypes), or pass x.astype('float32')."
+        f"(%pip install -U ml_dtypes), or pass x.astype('float32')."
     )
 
 

@@ -21,7 +21,7 @@ try:
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
 except ImportError as error:
-    raise ImportError("plot() needs matplotlib in this kernel. Install it: !pip install matplotlib") from error
+    raise ImportError("plot() needs matplotlib in this kernel. Install it: %pip install matplotlib") from error
 
 Axes = Any
 Panel = Callable[[Axes], None]

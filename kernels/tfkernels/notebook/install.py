@@ -1,0 +1,102 @@
+"""``%tfkernels install``: the command, run for the Jupyter that the notebook belongs to."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tfkernels import env_vars
+from tfkernels.client import kernels_by_name, kernelspecs
+from tfkernels.errors import TFKernelsError, UnknownKernel, UsageError
+from tfkernels.imports import own_imports
+from tfkernels.start_or_explain import JUPYTER
+
+if TYPE_CHECKING:
+    from tfkernels.client.kernel import Kernel
+
+# ``python -m`` would import modules from the current folder.
+_RUN = "import sys; sys.path = [folder for folder in sys.path if folder]; import runpy; "
+_COMMAND = _RUN + "runpy.run_module('tfprovisioner', run_name='__main__')"
+_TRY = _RUN + "import tfprovisioner"
+
+
+def find_kernel(name: str) -> Kernel:
+    """The kernel ``name``. If there is none, the error names the magic that installs it, too."""
+    try:
+        return kernels_by_name.get(name)
+    except UnknownKernel as error:
+        if error.command:
+            raise UnknownKernel(f"{error}, or in this notebook with: %{error.command}") from None
+        raise
+
+
+def install(line: str) -> None:
+    """Runs ``tfkernels install`` with the arguments of ``line``; shows its output as it comes."""
+    try:
+        words = shlex.split(line, comments=True)
+    except ValueError as error:
+        raise UsageError(f"Cannot read %tfkernels install {line}: {error}. Add the quotation mark.") from None
+    variables = env_vars.of_client(env_vars.AT_START)
+    tried = []
+    for python, options in _pythons():
+        if subprocess.run([python, "-c", _TRY], env=variables, check=False, capture_output=True).returncode == 0:
+            _run([python, "-c", _COMMAND, "install", *words, *options], variables)
+            return
+        tried.append(python)
+    raise TFKernelsError(
+        f"Cannot install from this notebook: tfkernels is missing in {' and in '.join(tried)}. In a terminal, in the "
+        f"environment of your Jupyter, run: pip install tfkernels, and: tfkernels install {line}"
+    )
+
+
+def _pythons() -> Iterator[tuple[str, list[str]]]:
+    """Pythons that may have the command, with options to install where this notebook and its Jupyter look.
+
+    The one that registered this TensorFlow kernel; the one that runs Jupyter, papermill or a console; this one.
+    """
+    parent = _parent()
+    for python in (env_vars.AT_START.get(JUPYTER, ""), parent):
+        if os.access(python, os.X_OK):
+            beside = Path(python).parents[1] / "share" / "jupyter" / "kernels"
+            yield python, [] if beside in kernelspecs.folders() else ["--user"]
+    if sys.executable != parent:
+        yield sys.executable, ["--user"]
+
+
+def _parent() -> str:
+    """The Python of the process that started this kernel, or nothing if that is not Python."""
+    with own_imports():
+        import psutil
+
+    try:
+        process = psutil.Process(int(env_vars.AT_START.get("JPY_PARENT_PID", "")))
+        program: str = process.cmdline()[0]
+        if os.sep in program:
+            program = os.path.join(process.cwd(), program)
+        found = shutil.which(program, path=process.environ().get("PATH"))
+    except (psutil.Error, ValueError, IndexError):
+        return ""
+    return found if found and re.fullmatch(r"python[\d.]*", os.path.basename(found)) else ""
+
+
+def _run(command: list[str], variables: Mapping[str, str]) -> None:
+    with subprocess.Popen(
+        command, env=variables, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        encoding="utf-8", errors="replace",
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                print(line, end="", flush=True)
+        except KeyboardInterrupt:  # the command gets it as well, and says what became of the installation
+            print(process.stdout.read(), end="", flush=True)
+            raise
+    if process.returncode:
+        raise TFKernelsError("tfkernels install failed: the reason is in its output above.")
