@@ -116,29 +116,30 @@ def _status(field: str) -> int:
     return int(Path("/proc/self/status").read_text().split(f"{field}:")[1].split()[0]) * 1024
 
 
-def _memory_files() -> dict[int, tuple[int, int]]:
-    """A descriptor and the bytes of each, by inode. What is mapped is open, too: mappings have one of their own."""
-    found = {}
+def _memory_files() -> dict[int, tuple[list[int], int]]:
+    """The descriptors and the bytes of each, by inode. What is mapped is open, too: mappings have their own."""
+    found: dict[int, tuple[list[int], int]] = {}
     for link in Path("/proc/self/fd").iterdir():
         with suppress(FileNotFoundError):  # the listing's own
             if "memfd:tfkernels" in os.readlink(link):
                 file = link.stat()
-                found[file.st_ino] = int(link.name), file.st_blocks * 512
+                descriptors, _ = found.get(file.st_ino, ([], 0))
+                found[file.st_ino] = [*descriptors, int(link.name)], file.st_blocks * 512
     return found
 
 
-def _holders(descriptor: int) -> str:
-    """The objects that keep a descriptor open, and what keeps those."""
+def _holders(descriptors: list[int]) -> str:
+    """The objects that keep a memory file open, and the kinds of what keeps those."""
     owners = [
         each
         for each in gc.get_objects()
-        if isinstance(each, (Segment, Mapping)) and getattr(each, "descriptor", -1) == descriptor
+        if isinstance(each, (Segment, Mapping)) and getattr(each, "descriptor", -1) in descriptors
     ]
-    held = [
-        f"a {type(owner).__name__}, held by {sorted({type(each).__name__ for each in gc.get_referrers(owner)})}"
-        for owner in owners
-    ]
-    return ", ".join(held) or "no object"
+    held = []
+    for owner in owners:
+        users = {type(each).__name__ for each in gc.get_referrers(owner) if each is not owners}
+        held.append(f"a {type(owner).__name__} of {sorted(users)}")
+    return " and ".join(held) or "no object"
 
 
 @dataclass(frozen=True)
@@ -226,10 +227,9 @@ class Soak:
 
     def left(self) -> Iterator[str]:
         """The memory that is still open: of which cell, and who holds it."""
-        for inode, (descriptor, size) in _memory_files().items():
+        for inode, (descriptors, size) in _memory_files().items():
             cell = self._users.get(inode, "none")
-            holders = _holders(descriptor)
-            yield f"{size:,} bytes of cell {cell}'s shared memory: descriptor {descriptor} is held by {holders}"
+            yield f"{size:,} bytes of cell {cell}: descriptors {descriptors} are held by {_holders(descriptors)}"
 
     def _cell(self, number: int, disturb: Callable[[Kernel], None] | None) -> None:
         self._number = number
