@@ -145,12 +145,10 @@ class KernelProcess(Process):
 
     def close(self) -> None:
         """Waits a moment for the process to end, then ends it and its children; removes its folder."""
-        end = "did not end, and was killed"
         with contextlib.suppress(subprocess.TimeoutExpired):
-            end = ending(self._process.wait(EXIT_TIMEOUT))
+            self._process.wait(EXIT_TIMEOUT)
         self.send_signal(signal.SIGKILL)
-        self._process.wait()
-        _log.info("process %d %s", self.pid, end)
+        _log.info("process %d has ended, return code %d", self.pid, self._process.wait())
         self._stderr.close()
         runtime_dir.remove(self.folder)
 
@@ -167,7 +165,7 @@ def signal_group(leader: subprocess.Popen[Any], number: int) -> None:
         if leader.returncode is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(leader.pid, 0)
-                return  # a new process has that number: the system gives none that a group has
+                return  # a new process has that number, so nothing is left: the system reuses no number of a group
         os.killpg(leader.pid, number)
 
 
