@@ -1,12 +1,13 @@
 """Run cells in another TensorFlow kernel and pass values there and back.
 
-This package runs *inside* kernels: in TensorFlow 1.15's Python 3.7 as well as in the newest; in Python 3.6 a kernel
-can be the other side of it. Importing it is cheap; what needs Jupyter, NumPy or TensorFlow is imported when it is
-first used.
+This package runs *inside* kernels: in TensorFlow 1.15's Python 3.7 as well as in the newest. A kernel of Python 3.6
+can be the other side of it, with models and records. Importing it is cheap; what needs Jupyter, NumPy or TensorFlow is
+imported when it is first used.
 """
 
 import importlib
 import sys
+import types
 import typing
 
 from tfkernels.errors import UsageError
@@ -43,16 +44,26 @@ _ELSEWHERE = {
 }
 
 
-if sys.version_info < (3, 7):  # noqa: UP036 (there a module has no __getattr__, and this is all that is used there)
-    from tfkernels.recording import record as record
+_NOT_ON_PYTHON_36 = ("compare", "each")
 
 
 def __getattr__(name: str) -> typing.Any:
     if name not in _ELSEWHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if sys.version_info < (3, 7) and name in _NOT_ON_PYTHON_36:
+        raise AttributeError(f"tfkernels.{name} needs Python 3.7. Use it in the notebook, on values from -o.")
     with own_imports():
         module = importlib.import_module(_ELSEWHERE[name])
     return getattr(module, name)
+
+
+if sys.version_info < (3, 7):  # noqa: UP036 (there __getattr__ is a method of the module's class)
+
+    class _Module(types.ModuleType):
+        def __getattr__(self, name: str) -> typing.Any:
+            return __getattr__(name)
+
+    sys.modules[__name__].__class__ = _Module
 
 
 def __dir__() -> typing.List[str]:

@@ -206,6 +206,18 @@ def test_a_mapping_names_the_source(there: Kernel) -> None:
         )
 
 
+def test_weights_that_read_back_otherwise_are_an_error(kernels: Kernels) -> None:
+    kernels["tf2"].run(
+        "class Deaf:\n"
+        "    shape, dtype = (2,), 'float32'\n"
+        "    def assign(self, value): pass\n"
+        "    def numpy(self): return np.zeros(2, 'float32')\n"
+        "variables = {'a': tf.Variable(np.zeros(2, 'float32')), 'b': Deaf()}"
+    )
+    with pytest.raises(RemoteError, match=r"WeightsError.*not loaded: b read back other values than were set"):
+        kernels["tf2"].run("tfkernels.load_weights(variables, {'a': np.array([1, np.nan]), 'b': np.ones(2)})")
+
+
 def test_variables_with_one_initializer_stay_apart(kernels: Kernels) -> None:
     kernels["tf1"].run(
         "with tf.Graph().as_default():\n"

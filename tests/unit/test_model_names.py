@@ -39,6 +39,7 @@ def test_automatic_names_are_equal_in_all_releases(name: str, kind: str) -> None
         ("private__block_2", "_Block", "__block"),
         ("__block_2", "_Block", "__block"),
         ("res_net50_block", "ResNet50Block", "res_net50_block"),
+        ("batch_normalization_v1_3", "BatchNormalizationV1", "batch_normalization"),
         ("block_2", "Dense", "block_2"),
     ],
 )

@@ -3,10 +3,10 @@
 Works on the public attributes that Keras 2 and 3 have in common.
 """
 
-from __future__ import annotations
-
 import re
-from typing import Any, Iterable, Iterator
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Set, Tuple
+
+from tfkernels.models.keras_package import is_layer, is_of_keras
 
 SEPARATOR = "/"
 """Between a model and its layers, and between a layer and its weights."""
@@ -15,25 +15,13 @@ _NUMBER = re.compile(r"_\d+$")
 _WORDS = (r"(.)([A-Z][a-z]+)", r"(.)([A-Z][a-z0-9]+)")  # where a word begins to Keras 3 and to Keras 2
 _MODELS = {"Model", "Functional"}  # one class of models, called otherwise from release to release
 
-_KERAS = {"keras", "tf_keras", "tensorflow", "tensorflow_core"}
-"""Packages whose layers are Keras's own."""
-
 _NO_LAYERS = {"InputLayer", "TensorFlowOpLayer", "TFOpLambda", "SlicingOpLambda"}
 """What one release makes a layer of and another does not: inputs, and operations such as ``x + y``."""
 
 
-def layer_classes(value: Any) -> list[type]:
-    """Keras's classes ``Layer`` that ``value`` is an instance of. ``tf.layers`` and graph mode add theirs to one."""
-    return [kind for kind in type(value).__mro__ if kind.__name__ == "Layer" and _is_of_keras(kind)]
-
-
-def is_layer(value: Any) -> bool:
-    return bool(layer_classes(value))
-
-
 def counts(layer: Any) -> bool:
     """Whether it is a layer that all releases have."""
-    return is_layer(layer) and type(layer).__name__ not in _NO_LAYERS and not _is(layer, "Metric")
+    return is_layer(layer) and type(layer).__name__ not in _NO_LAYERS and not is_a(layer, "Metric")
 
 
 def shows_inside(layer: Any) -> bool:
@@ -41,26 +29,26 @@ def shows_inside(layer: Any) -> bool:
 
     Keras's own are taken as a whole. An LSTM calls its cell at every time step in one release and not in another.
     """
-    if any(_is(layer, name) for name in ("RNN", "Wrapper", "Bidirectional")):
+    if any(is_a(layer, name) for name in ("RNN", "Wrapper", "Bidirectional")):
         return False
     author = next(kind for kind in type(layer).__mro__ if "call" in vars(kind))
-    return _is(layer, "Model") or not _is_of_keras(author)
+    return is_a(layer, "Model") or not is_of_keras(author)
 
 
-def named_children(layer: Any) -> list[tuple[str, Any]]:
+def named_children(layer: Any) -> List[Tuple[str, Any]]:
     """The layers directly inside ``layer`` with their names. A cell has none: its weights are the LSTM's own."""
-    if _is(layer, "RNN"):
+    if is_a(layer, "RNN"):
         return [("", layer.cell)] if is_layer(getattr(layer, "cell", None)) else []
-    if _is(layer, "Bidirectional"):
+    if is_a(layer, "Bidirectional"):
         return [("forward", layer.forward_layer), ("backward", layer.backward_layer)]
     children = (
-        [layer.layer] if _is(layer, "Wrapper") else list({id(child): child for child in _children(layer)}.values())
+        [layer.layer] if is_a(layer, "Wrapper") else list({id(child): child for child in _children(layer)}.values())
     )
     names = renumbered((child.name, type(child).__name__) for child in children)
     return list(zip(names, children))
 
 
-def walk(layer: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+def walk(layer: Any, path: str = "") -> Iterator[Tuple[str, Any]]:
     """``layer`` and all layers inside it, each with its path, in the model's order."""
     yield path, layer
     for name, child in named_children(layer):
@@ -71,12 +59,12 @@ def join(*names: str) -> str:
     return SEPARATOR.join(filter(None, names))
 
 
-def named_weights(model: Any) -> dict[str, Any]:
+def named_weights(model: Any) -> Dict[str, Any]:
     """The variables of a model that has been built, by their canonical names: ``inner/conv1/kernel``."""
-    found: dict[str, Any] = {}
-    seen: set[int] = set()
+    found: Dict[str, Any] = {}
+    seen: Set[int] = set()
     for path, layer in walk(model):
-        taken: set[str] = set()
+        taken: Set[str] = set()
         inside = {id(variable) for _, child in named_children(layer) for variable in child.weights}
         for variable in (variable for variable in layer.weights if id(variable) not in inside):
             name = take_name(_weight_name(layer, variable), taken, "_")
@@ -89,15 +77,15 @@ def named_weights(model: Any) -> dict[str, Any]:
 def _weight_name(layer: Any, variable: Any) -> str:
     """What a layer calls its weight. Keras's own layers count none: a number is a graph's, as in stacked cells."""
     name: str = variable.name.split(":")[0].split(SEPARATOR)[-1]
-    if not _is_of_keras(type(layer)):
+    if not is_of_keras(type(layer)):
         return name
     name = _NUMBER.sub("", name)
-    depthwise = name == "depthwise_kernel" and (_is(layer, "DepthwiseConv2D") or _is(layer, "DepthwiseConv1D"))
+    depthwise = name == "depthwise_kernel" and (is_a(layer, "DepthwiseConv2D") or is_a(layer, "DepthwiseConv1D"))
     return "kernel" if depthwise else name  # as Keras 3 calls it
 
 
 def _children(layer: Any) -> Iterator[Any]:
-    if _is(layer, "Model"):
+    if is_a(layer, "Model"):
         return _flat(layer.layers)
     if hasattr(layer, "_flatten_layers"):  # since TensorFlow 2.4
         return _flat(layer._flatten_layers(include_self=False, recursive=False))  # noqa: SLF001 (there is no other way)
@@ -112,16 +100,12 @@ def _flat(layers: Iterable[Any]) -> Iterator[Any]:
             yield from _flat(getattr(layer, "layers", ()))
 
 
-def _is(layer: Any, name: str) -> bool:
+def is_a(layer: Any, name: str) -> bool:
     """Whether it is an instance of Keras's class ``name``, wherever the release keeps that class."""
-    return any(kind.__name__ == name and _is_of_keras(kind) for kind in type(layer).__mro__)
+    return any(kind.__name__ == name and is_of_keras(kind) for kind in type(layer).__mro__)
 
 
-def _is_of_keras(kind: type) -> bool:
-    return kind.__module__.split(".")[0] in _KERAS
-
-
-def renumbered(layers: Iterable[tuple[str, str]]) -> list[str]:
+def renumbered(layers: Iterable[Tuple[str, str]]) -> List[str]:
     """The names of layers that stand side by side, given as ``(name, name of its class)`` in the model's order.
 
     An automatic name (``dense_7`` of a ``Dense``) gets its number from its place among those of its class: ``dense``,
@@ -132,7 +116,7 @@ def renumbered(layers: Iterable[tuple[str, str]]) -> list[str]:
     return [name if stem is None else take_name(stem, taken, "_") for name, stem in given]
 
 
-def take_name(name: str, taken: set[str], mark: str = ":") -> str:
+def take_name(name: str, taken: Set[str], mark: str = ":") -> str:
     """``name``, or with the first number that is free: ``name:1``, ``name:2``, …; it is added to ``taken``."""
     free, number = name, 0
     while free in taken:
@@ -142,9 +126,11 @@ def take_name(name: str, taken: set[str], mark: str = ":") -> str:
     return free
 
 
-def _automatic(name: str, kind: str) -> str | None:
+def _automatic(name: str, kind: str) -> Optional[str]:
     """The automatic name without its number, as Keras 3 spells it, if ``name`` is one for a layer of class ``kind``."""
     stem = _NUMBER.sub("", name)
+    if stem.endswith("_v1") and kind.endswith("V1"):  # BatchNormalization in 1.13
+        stem, kind = stem[:-3], kind[:-2]
     if kind in _MODELS:
         return "model" if stem in ("model", "functional") else None
     newest, older = (re.sub("([a-z])([A-Z])", r"\1_\2", re.sub(word, r"\1_\2", kind)).lower() for word in _WORDS)

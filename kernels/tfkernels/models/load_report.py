@@ -1,10 +1,7 @@
 """What ``load_weights`` did, or refused to do."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from html import escape
-from typing import Any, Mapping, NamedTuple
+from typing import Any, List, Mapping, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -26,7 +23,7 @@ class Missing(NamedTuple):
 
     target: str
     shape: Shape
-    candidates: tuple[str, ...]
+    candidates: Tuple[str, ...]
 
     @property
     def remark(self) -> str:
@@ -34,19 +31,22 @@ class Missing(NamedTuple):
         return f"no source; of its shape: {', '.join(self.candidates[:3])}{more}" if self.candidates else "no source"
 
 
-@dataclass(frozen=True, repr=False)
-class LoadReport:
+class LoadReport(NamedTuple):
     """Which weights found their source. Text in a terminal, a table in a notebook."""
 
-    matched: tuple[Match, ...]
-    mismatched: tuple[Mismatch, ...]
-    missing: tuple[Missing, ...]
-    unused: tuple[str, ...]
+    matched: Tuple[Match, ...]
+    mismatched: Tuple[Mismatch, ...]
+    missing: Tuple[Missing, ...]
+    unused: Tuple[str, ...]
 
     @classmethod
     def of(
-        cls, targets: Shapes, dtypes: Mapping[str, np.dtype[Any]], arrays: Mapping[str, Any], mapping: Mapping[str, str]
-    ) -> LoadReport:
+        cls,
+        targets: Shapes,
+        dtypes: "Mapping[str, np.dtype[Any]]",
+        arrays: Mapping[str, Any],
+        mapping: Mapping[str, str],
+    ) -> "LoadReport":
         """For targets of these shapes and dtypes, ``arrays`` by the names of their sources, and the user's mapping."""
         sources = {name: array.shape for name, array in arrays.items()}
         found = {pair.target: pair for pair in match(targets, sources, mapping)}
@@ -92,7 +92,7 @@ class LoadReport:
             parts.append(f"{len(self.unused)} of the source {'is' if len(self.unused) == 1 else 'are'} left over")
         return ", ".join(parts)
 
-    def _rows(self) -> list[tuple[str, str, str, str]]:
+    def _rows(self) -> List[Tuple[str, str, str, str]]:
         """Target, source, shape, remark; what needs attention comes first."""
         bad = [(row, f"does not fit: {row.reason}".rstrip(": ")) for row in self.mismatched]
         return [
@@ -103,7 +103,7 @@ class LoadReport:
         ]
 
 
-def _reason(wanted: tuple[int, ...], dtype: np.dtype[Any], array: Any) -> str | None:
+def _reason(wanted: Tuple[int, ...], dtype: "np.dtype[Any]", array: Any) -> Optional[str]:
     """Why a variable cannot be set to an array, empty if nothing explains it; ``None`` if it can."""
     given = array.shape
     if wanted == given:

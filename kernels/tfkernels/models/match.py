@@ -1,11 +1,9 @@
 """Which weight is which, when two programs name them differently. Names and shapes only; nothing of TensorFlow."""
 
-from __future__ import annotations
-
 import difflib
 import re
 from collections import Counter, defaultdict
-from typing import Collection, Hashable, Iterable, Mapping, NamedTuple, Tuple
+from typing import Collection, Dict, Hashable, Iterable, List, Mapping, NamedTuple, Set, Tuple
 
 from tfkernels.errors import WeightsError
 
@@ -38,7 +36,7 @@ class Match(NamedTuple):
     shape: Shape
 
 
-def match(targets: Shapes, sources: Shapes, mapping: Mapping[str, str]) -> list[Match]:
+def match(targets: Shapes, sources: Shapes, mapping: Mapping[str, str]) -> List[Match]:
     """Every target with its source, as far as there is one. A target and a source are used once; nothing is guessed.
 
     The ways are tried in the order of ``weights.load_weights``, each on what is left; only the last looks at shapes.
@@ -80,7 +78,7 @@ def match(targets: Shapes, sources: Shapes, mapping: Mapping[str, str]) -> list[
     return found
 
 
-def _unambiguous(keys: Mapping[str, Hashable]) -> dict[Hashable, str]:
+def _unambiguous(keys: Mapping[str, Hashable]) -> Dict[Hashable, str]:
     counts = Counter(keys.values())
     return {key: name for name, key in keys.items() if counts[key] == 1}
 
@@ -98,7 +96,7 @@ def _plain(name: str) -> str:
     return name.split(":")[0] if re.search(r":\d+$", name) else name
 
 
-def _keys(names: Iterable[str]) -> dict[str, Key]:
+def _keys(names: Iterable[str]) -> Dict[str, Key]:
     """The parts of names, in the spelling of Keras."""
     keys = {}
     for name in names:
@@ -107,19 +105,19 @@ def _keys(names: Iterable[str]) -> dict[str, Key]:
     return keys
 
 
-def _in_scopes(targets: Mapping[str, Key], sources: Mapping[str, Key]) -> dict[str, Key]:
+def _in_scopes(targets: Mapping[str, Key], sources: Mapping[str, Key]) -> Dict[str, Key]:
     """The keys that targets have among the sources, if one has scopes in front of the other."""
     partner = dict(_nested({*targets.values()}, {*sources.values()}, least=2))  # a weight's own name says too little
     return {name: partner[key] for name, key in targets.items() if key in partner}
 
 
-def _nested(targets: Collection[Key], sources: Collection[Key], least: int) -> list[tuple[Key, Key]]:
+def _nested(targets: Collection[Key], sources: Collection[Key], least: int) -> List[Tuple[Key, Key]]:
     """Keys of which one is the end of the other, with at least so many parts, if neither has a second such partner."""
 
-    def ends(key: Key) -> list[Key]:
+    def ends(key: Key) -> List[Key]:
         return [key[start:] for start in range(len(key) - least + 1)]
 
-    whole_of: dict[Key, list[Key]] = defaultdict(list)
+    whole_of: Dict[Key, List[Key]] = defaultdict(list)
     for source in sources:
         for end in ends(source):
             whole_of[end].append(source)
@@ -130,7 +128,7 @@ def _nested(targets: Collection[Key], sources: Collection[Key], least: int) -> l
     return [(target, found[0]) for target, found in sources_of.items() if len(found) == 1 and wanted[found[0]] == 1]
 
 
-def _families(targets: Mapping[str, Key], sources: Mapping[str, Key]) -> list[tuple[Key, list[Key], list[Key]]]:
+def _families(targets: Mapping[str, Key], sources: Mapping[str, Key]) -> List[Tuple[Key, List[Key], List[Key]]]:
     """Layers that differ in their numbers only, in the order of these: families that both sides have, equally large."""
     of_targets, of_sources = _by_family(targets), _by_family(sources)
     return [
@@ -140,14 +138,14 @@ def _families(targets: Mapping[str, Key], sources: Mapping[str, Key]) -> list[tu
     ]
 
 
-def _by_family(keys: Mapping[str, Key]) -> dict[Key, list[Key]]:
-    families: dict[Key, set[Key]] = defaultdict(set)
+def _by_family(keys: Mapping[str, Key]) -> Dict[Key, List[Key]]:
+    families: Dict[Key, Set[Key]] = defaultdict(set)
     for key in keys.values():
         families[_unnumbered(key[:-1])].add(key[:-1])
     return {family: sorted(layers, key=_numbers) for family, layers in families.items()}
 
 
-def _contradict(targets: list[Key], sources: list[Key]) -> bool:
+def _contradict(targets: List[Key], sources: List[Key]) -> bool:
     """Whether some, but not all, layers of a family have the same numbers on both sides.
 
     If ``dense_1`` and ``dense_2`` are to become ``dense`` and ``dense_1``, equal names and equal places contradict
@@ -158,7 +156,7 @@ def _contradict(targets: list[Key], sources: list[Key]) -> bool:
     return 0 < len(same) < len(targets)
 
 
-def _in_order(targets: Mapping[str, Key], sources: Mapping[str, Key]) -> dict[str, Key]:
+def _in_order(targets: Mapping[str, Key], sources: Mapping[str, Key]) -> Dict[str, Key]:
     """The keys that targets have among the sources, by their places in layers that differ in their numbers only."""
     partner = {one: two for _, *layers in _families(targets, sources) for one, two in zip(*layers)}
     return {name: (*partner[key[:-1]], key[-1]) for name, key in targets.items() if key[:-1] in partner}
@@ -168,6 +166,6 @@ def _unnumbered(layer: Key) -> Key:
     return tuple(_NUMBER.sub("", part) for part in layer)
 
 
-def _numbers(layer: Key) -> tuple[int, ...]:
+def _numbers(layer: Key) -> Tuple[int, ...]:
     found = (_NUMBER.search(part) for part in layer)
     return tuple(int(match[1] or 0) if match else 0 for match in found)

@@ -1,17 +1,15 @@
 """The values of a trace, by name in the order of computation; and ``watch``, which adds to them."""
 
-from __future__ import annotations
-
 import contextlib
 import sys
 import threading
-from collections.abc import Mapping
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Set
 
 import numpy as np
 
 from tfkernels.errors import TraceError
 from tfkernels.models.layer_names import take_name
+from tfkernels.models.tensorflow_api import in_graph_mode, nest
 
 COLLECTION = "tfkernels/watched"
 """A graph's collection of watched tensors, as texts ``tensor's name, space, watched name``: so it can be saved too."""
@@ -24,8 +22,8 @@ class Recorder:
 
     def __init__(self, graph: Any = None) -> None:
         self.graph = graph
-        self._records: dict[str, Any] = {}
-        self._names: set[str] = set()
+        self._records: Dict[str, Any] = {}
+        self._names: Set[str] = set()
 
     def takes(self, value: Any) -> bool:
         """Whether every tensor in ``value`` has a value, or will have one in a session on the graph."""
@@ -37,14 +35,14 @@ class Recorder:
         """Keeps ``value``: a tensor, or lists, tuples and dicts of tensors. A name that is taken gets a number."""
         self._records[take_name(name, self._names)] = value if self.graph is not None else transform(value, _array)
 
-    def values(self, evaluate: Callable[[list[Any]], list[Any]] | None = None) -> dict[str, Any]:
+    def values(self, evaluate: Optional[Callable[[List[Any]], List[Any]]] = None) -> Dict[str, Any]:
         """The trace. ``evaluate`` computes the values of a graph's tensors, all at once."""
         if evaluate is None:
             return self._records
-        tensors: dict[int, Any] = {}
+        tensors: Dict[int, Any] = {}
         transform(self._records, lambda tensor: tensors.setdefault(id(tensor), tensor))
         arrays = dict(zip(tensors, evaluate(list(tensors.values()))))
-        values: dict[str, Any] = transform(self._records, lambda tensor: arrays[id(tensor)])
+        values: Dict[str, Any] = transform(self._records, lambda tensor: arrays[id(tensor)])
         return values
 
     def _takes(self, leaf: Any) -> bool:
@@ -53,7 +51,7 @@ class Recorder:
         return _is_symbolic(leaf) and leaf.graph is self.graph and self.graph.is_fetchable(leaf)
 
 
-def active() -> Recorder | None:
+def active() -> Optional[Recorder]:
     """The recorder of the trace that runs in this thread."""
     return getattr(_local, "recorder", None)
 
@@ -95,9 +93,9 @@ def watch(name: str, tensor: Any) -> Any:
     return tensor
 
 
-def watched(graph: Any) -> dict[str, Any]:
+def watched(graph: Any) -> Dict[str, Any]:
     """The tensors of a graph that were watched, by name, in that order."""
-    taken: set[str] = set()
+    taken: Set[str] = set()
     found = {}
     for entry in graph.get_collection(COLLECTION):
         tensor, name = entry.split(" ", 1)
@@ -108,11 +106,6 @@ def watched(graph: Any) -> dict[str, Any]:
 def graph_of(value: Any) -> Any:
     """The graph of a symbolic tensor or variable; ``None`` for what has a value now."""
     return None if hasattr(value, "numpy") and not in_graph_mode() else getattr(value, "graph", None)
-
-
-def in_graph_mode() -> bool:
-    tensorflow = sys.modules.get("tensorflow")
-    return tensorflow is not None and not tensorflow.executing_eagerly()
 
 
 def transform(value: Any, leaf: Callable[[Any], Any]) -> Any:
@@ -127,8 +120,10 @@ def transform(value: Any, leaf: Callable[[Any], Any]) -> Any:
         return tuple(items) if isinstance(value, tuple) else items
     if isinstance(value, Mapping):
         return {key: transform(item, leaf) for key, item in value.items()}
-    if type(value).__name__ in ("SparseTensor", "RaggedTensor"):
-        return [leaf(part) for part in sys.modules["tensorflow"].nest.flatten(value, expand_composites=True)]
+    if type(value).__name__ == "SparseTensor":
+        return [leaf(part) for part in (value.indices, value.values, value.dense_shape)]
+    if type(value).__name__ == "RaggedTensor":
+        return [leaf(part) for part in nest().flatten(value, expand_composites=True)]
     return leaf(value)
 
 

@@ -1,31 +1,28 @@
 """Seeds for Python, NumPy and TensorFlow, in this process and in other kernels."""
 
-from __future__ import annotations
-
 import importlib
 import importlib.util
 import operator
 import os
 import random
 import sys
-from dataclasses import dataclass
-from typing import Any, Mapping
+from typing import Any, Dict, Mapping, NamedTuple, Optional
 
 import numpy as np
 
 from tfkernels.errors import TFKernelsError, UsageError
 from tfkernels.imports import own_imports
+from tfkernels.models.tensorflow_api import v1
 
 _LARGEST = 2**32 - 1  # NumPy's
 _IN_KERNEL = "__import__('tfkernels.models.seed', fromlist=['seed_here']).seed_here({})"  # binds no name there
 
 
-@dataclass(frozen=True, repr=False)
-class Seeded:
+class Seeded(NamedTuple):
     """What was seeded: for ``""``, which is this process, and for each other kernel by name."""
 
     seed: int
-    kernels: dict[str, str]
+    kernels: Dict[str, str]
 
     def __repr__(self) -> str:
         return "\n".join(
@@ -45,7 +42,7 @@ def seed_all(number: int, kernels: Mapping[str, Any]) -> Seeded:
     if not 0 <= number <= _LARGEST:
         raise UsageError(f"seed() needs a whole number from 0 to {_LARGEST}; nothing was seeded")
     seeded = {"": seed_here(number)}
-    failure: TFKernelsError | None = None
+    failure: Optional[TFKernelsError] = None
     for name, kernel in kernels.items():
         try:
             seeded[name] = kernel[_IN_KERNEL.format(number)]
@@ -68,7 +65,13 @@ def seed_here(number: int) -> str:
         if "tensorflow" not in sys.modules and not (ours and importlib.util.find_spec("tensorflow")):
             return "Python, NumPy"
         tensorflow = importlib.import_module("tensorflow")
-    tensorflow.compat.v1.set_random_seed(number)
-    if hasattr(tensorflow.keras.utils, "set_random_seed"):  # since 2.7; Keras 3 draws from a seed of its own too
-        tensorflow.keras.utils.set_random_seed(number)
+    v1().set_random_seed(number)
+    symbolic = getattr(getattr(sys.modules.get("keras"), "backend", None), "symbolic", None)
+    if symbolic is not None:  # Keras 2.3, whose graph in TensorFlow 2 is its own
+        symbolic(v1().set_random_seed)(number)
+    # Each Keras may draw from a seed of its own, and tf.keras is one of these that is imported later.
+    for keras in (getattr(tensorflow, "keras", None), *map(sys.modules.get, ("keras", "tf_keras"))):
+        set_seed = getattr(getattr(keras, "utils", None), "set_random_seed", None)  # since 2.7
+        if set_seed is not None:
+            set_seed(number)
     return f"Python, NumPy, TensorFlow {tensorflow.__version__}"

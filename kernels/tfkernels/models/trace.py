@@ -1,26 +1,23 @@
 """The values inside a model, a session or a function, in the order of computation."""
 
-from __future__ import annotations
-
 import contextlib
-import importlib
 import inspect
 import re
 import sys
-from collections.abc import Mapping
-from typing import Any, Iterator
+from typing import Any, Dict, Iterator, List, Mapping, Tuple
 
 import numpy as np
 
 from tfkernels.errors import TraceError
-from tfkernels.imports import own_imports
+from tfkernels.models.keras_package import Keras, is_layer, keras_of
 from tfkernels.models.layer_calls import layers_recorded
-from tfkernels.models.layer_names import is_layer, walk
-from tfkernels.models.recorder import Recorder, in_graph_mode, recording, watched
-from tfkernels.models.sessions import initialised, is_session, keras_graph, keras_session
+from tfkernels.models.layer_names import is_a, walk
+from tfkernels.models.recorder import Recorder, recording, watched
+from tfkernels.models.sessions import initialised, is_session
+from tfkernels.models.tensorflow_api import functions_run_eagerly, in_graph_mode, nest
 
 
-def trace(target: Any, *inputs: Any, training: bool = False, feed_dict: Any = None) -> dict[str, Any]:
+def trace(target: Any, *inputs: Any, training: bool = False, feed_dict: Any = None) -> Dict[str, Any]:
     """The values inside a model, a session or a function: a dict of NumPy arrays, in the order of computation.
 
     * ``trace(model, x)``: the outputs of a Keras model's layers, and last its own, named ``output``. ``x`` is an array,
@@ -47,10 +44,10 @@ def trace(target: Any, *inputs: Any, training: bool = False, feed_dict: Any = No
             raise TraceError("feed_dict is all that a session takes, and for sessions only: trace(session, feed_dict)")
         inputs = (feed_dict,)
     if is_layer(target):
-        _check_arguments(target, inputs)
-        eager = sys.modules["tensorflow"].executing_eagerly()
-        prepared = tuple(_prepare(target, value) for value in inputs)
-        return (_trace_eagerly if eager else _trace_in_graph)(target, prepared, training)
+        keras = keras_of(target)
+        _check_arguments(target, keras, inputs)
+        prepared = tuple(_prepare(target, keras, value) for value in inputs)
+        return (_trace_in_graph if keras.builds_graphs else _trace_eagerly)(target, keras, prepared, training)
     if training:
         raise TraceError(
             "training=True is for Keras models. A session trains if its feed_dict says so, and a function if you give "
@@ -66,12 +63,13 @@ def trace(target: Any, *inputs: Any, training: bool = False, feed_dict: Any = No
     )
 
 
-def _check_arguments(model: Any, inputs: tuple[Any, ...]) -> None:
+def _check_arguments(model: Any, keras: Keras, inputs: Tuple[Any, ...]) -> None:
     """Raises ``TraceError`` if some of ``inputs`` would be taken for the options that follow the inputs in Keras."""
     if not inputs:
         raise TraceError("a model needs an input to be traced: trace(model, x) with an array, or a list or dict")
     try:
-        unfit = "training" in inspect.signature(model.call).bind_partial(*inputs).arguments
+        taken = inspect.signature(model.call).bind_partial(*inputs).arguments
+        unfit = "training" in taken or (keras.calls_directly and "mask" in taken)
     except TypeError:
         unfit = True
     if unfit:
@@ -81,23 +79,20 @@ def _check_arguments(model: Any, inputs: tuple[Any, ...]) -> None:
         )
 
 
-def _trace_eagerly(model: Any, inputs: tuple[Any, ...], training: bool) -> dict[str, Any]:
-    tensorflow = sys.modules["tensorflow"]
-    tensors = tensorflow.nest.map_structure(tensorflow.convert_to_tensor, inputs)
+def _trace_eagerly(model: Any, keras: Keras, inputs: Tuple[Any, ...], training: bool) -> Dict[str, Any]:
+    tensors = nest().map_structure(sys.modules["tensorflow"].convert_to_tensor, inputs)
     recorder = Recorder()
-    with _functions_run_eagerly():
-        if not model.built:
-            model(*tensors, training=False)  # makes the variables, whose state is kept from here on
+    with functions_run_eagerly():
+        if not keras.has_built(model):
+            _call(model, keras, tensors, False)  # makes the variables, whose state is kept from here on
         with _state_kept(model, training), recording(recorder), layers_recorded(model, recorder):
-            model(*tensors, training=training)
+            _call(model, keras, tensors, training)
     return recorder.values()
 
 
-def _trace_in_graph(model: Any, inputs: tuple[Any, ...], training: bool) -> dict[str, Any]:
+def _trace_in_graph(model: Any, keras: Keras, inputs: Tuple[Any, ...], training: bool) -> Dict[str, Any]:
     """Calls the model once more in its graph, on new placeholders, and evaluates all outputs in one run."""
-    tensorflow = sys.modules["tensorflow"]
-    placeholder = tensorflow.compat.v1.placeholder
-    graph = keras_graph(list(model.weights) if model.built else [])
+    graph = keras.graph(list(model.weights) if keras.has_built(model) else [])
     if graph.finalized:
         raise TraceError(
             "the model's graph is finalized, and a trace of a model adds operations to it. Name tensors with "
@@ -105,15 +100,43 @@ def _trace_in_graph(model: Any, inputs: tuple[Any, ...], training: bool) -> dict
         )
     recorder = Recorder(graph)
     with graph.as_default():
-        places = tensorflow.nest.map_structure(lambda array: placeholder(array.dtype, array.shape), inputs)
-        with _lists_kept(model), recording(recorder), layers_recorded(model, recorder):
-            model(*places, training=training)
-    feed = dict(zip(tensorflow.nest.flatten(places), tensorflow.nest.flatten(inputs)))
-    with keras_session(list(model.weights)) as session:
-        return recorder.values(lambda tensors: session.run(tensors, feed))
+        places = nest().map_structure(lambda array: _placeholder(model, keras, array), inputs)
+        with _lists_kept(model, graph), recording(recorder), layers_recorded(model, recorder):
+            phase = _call(model, keras, places, training)
+    fed = [*zip(nest().flatten(places), nest().flatten(inputs)), *phase]
+
+    def evaluate(tensors: List[Any]) -> List[Any]:
+        if session is not None:
+            values: List[Any] = session.run(tensors, dict(fed))
+        else:
+            values = keras.backend.function([place for place, _ in fed], tensors)([value for _, value in fed])
+        return values
+
+    with keras.session(list(model.weights)) as session:
+        return recorder.values(evaluate)
 
 
-def _trace_session(session: Any, *feed_dicts: Any) -> dict[str, Any]:
+def _placeholder(model: Any, keras: Keras, array: Any) -> Any:
+    """Layers of old models do something else if they know the size of a batch, which is wrong in some releases."""
+    known = not keras.calls_directly or getattr(model, "stateful", False)
+    shape = array.shape if known or not array.ndim else (None, *array.shape[1:])
+    return keras.backend.placeholder(shape, dtype=sys.modules["tensorflow"].as_dtype(array.dtype).name)
+
+
+def _call(model: Any, keras: Keras, inputs: Tuple[Any, ...], training: bool) -> List[Tuple[Any, int]]:
+    """Calls the model, and returns what its graph must be fed to know whether it trains."""
+    function, options = model, {"training": training}
+    if keras.calls_directly:
+        options = options if "training" in inspect.signature(model.call).parameters else {}
+        # __call__ would leave the inputs in the model, and a model of users has no shape for it
+        subclassed = is_a(model, "Model") and not is_a(model, "Sequential") and keras.name == "keras"
+        function = model.call if subclassed or keras.has_built(model) else model
+    with keras.learning_phase(training) as phase:
+        function(*inputs, **options)
+    return phase
+
+
+def _trace_session(session: Any, *feed_dicts: Any) -> Dict[str, Any]:
     if len(feed_dicts) > 1 or not all(feed is None or isinstance(feed, Mapping) for feed in feed_dicts):
         raise TraceError("a session takes one dict of values by placeholder: trace(session, {x: array, y: 1})")
     tensors = watched(session.graph)
@@ -130,7 +153,7 @@ def _trace_session(session: Any, *feed_dicts: Any) -> dict[str, Any]:
         )
     try:
         with initialised(TraceError):
-            values: dict[str, Any] = session.run(tensors, *feed_dicts)
+            values: Dict[str, Any] = session.run(tensors, *feed_dicts)
     except sys.modules["tensorflow"].errors.InvalidArgumentError as error:
         unfed = re.search(r"You must feed a value for placeholder tensor '(.*?)'", str(error))
         if not unfed:
@@ -143,14 +166,14 @@ def _trace_session(session: Any, *feed_dicts: Any) -> dict[str, Any]:
     return {name: values[name] for name in tensors}  # session.run sorts the keys in some releases
 
 
-def _trace_function(function: Any, inputs: tuple[Any, ...]) -> dict[str, Any]:
+def _trace_function(function: Any, inputs: Tuple[Any, ...]) -> Dict[str, Any]:
     if in_graph_mode():
         raise TraceError(
             "a function is traced while it runs eagerly, and this kernel builds graphs. Call the function once to "
             "build its graph, and trace the session: tfkernels.trace(session, feed_dict)"
         )
     recorder = Recorder()
-    with _functions_run_eagerly(), recording(recorder):
+    with functions_run_eagerly(), recording(recorder):
         function(*inputs)
     values = recorder.values()
     if not values:
@@ -161,20 +184,20 @@ def _trace_function(function: Any, inputs: tuple[Any, ...]) -> dict[str, Any]:
     return values
 
 
-def _prepare(model: Any, inputs: Any) -> Any:
+def _prepare(model: Any, keras: Keras, inputs: Any) -> Any:
     """Arrays of the dtypes that the model takes, as ``model.predict`` makes them; a list where old releases want it."""
-    nest = sys.modules["tensorflow"].nest
     dtypes = _input_dtypes(model)
-    if isinstance(inputs, dict) and getattr(model, "_is_graph_network", False) and set(inputs) == set(dtypes):
+    network = getattr(model, "_is_graph_network", keras.calls_directly)
+    if isinstance(inputs, dict) and network and set(inputs) == set(dtypes):
         inputs = [inputs[name] for name in dtypes]  # before 2.2, Keras took a dict's values in the order of its keys
     if isinstance(inputs, dict):
-        return {name: _array(value, dtypes.get(name)) for name, value in inputs.items()}
-    flat = nest.flatten(inputs)
+        return {name: _array(keras, value, dtypes.get(name)) for name, value in inputs.items()}
+    flat = nest().flatten(inputs)
     by_place = list(dtypes.values()) if len(dtypes) == len(flat) else [None] * len(flat)
-    return nest.pack_sequence_as(inputs, [_array(*pair) for pair in zip(flat, by_place)])
+    return nest().pack_sequence_as(inputs, [_array(keras, *pair) for pair in zip(flat, by_place)])
 
 
-def _input_dtypes(model: Any) -> dict[str, Any]:
+def _input_dtypes(model: Any) -> Dict[str, Any]:
     """The dtypes of a model's inputs, by name and in order, as far as it has declared them."""
     try:
         places = model.inputs or ()
@@ -185,45 +208,24 @@ def _input_dtypes(model: Any) -> dict[str, Any]:
     return {name: np.dtype(as_dtype(place.dtype).as_numpy_dtype) for name, place in zip(names, places)}
 
 
-def _array(value: Any, dtype: Any) -> Any:
+def _array(keras: Keras, value: Any, dtype: Any) -> Any:
     if isinstance(value, (bool, int, float)):
         raise TraceError("inputs are arrays, and a list stands for several inputs: write np.array([...]) for one array")
     array = np.asarray(value)
     if dtype is None and array.dtype.kind == "f":
-        dtype = sys.modules["tensorflow"].keras.backend.floatx()
+        dtype = keras.backend.floatx()
     return array if dtype is None else array.astype(dtype, copy=False)
-
-
-@contextlib.contextmanager
-def _functions_run_eagerly() -> Iterator[None]:
-    """A ``tf.function`` computes values meanwhile instead of building a graph."""
-    tensorflow = sys.modules.get("tensorflow")
-    if tensorflow is None:
-        yield
-        return
-    config = tensorflow.config
-    if hasattr(config, "functions_run_eagerly"):  # since 2.3
-        switch, before = config.run_functions_eagerly, config.functions_run_eagerly()
-    else:
-        with own_imports():
-            def_function = importlib.import_module("tensorflow.python.eager.def_function")
-        switch, before = config.experimental_run_functions_eagerly, def_function.RUN_FUNCTIONS_EAGERLY
-    switch(True)
-    try:
-        yield
-    finally:
-        switch(before)
 
 
 @contextlib.contextmanager
 def _state_kept(model: Any, training: bool) -> Iterator[None]:
     """Puts back what a call changes: moving averages and the like in training, and the states of stateful layers."""
     if training:
-        variables = [*getattr(model, "variables", model.weights)]
-        changing = [variable for variable in variables if not variable.trainable]
+        trained = {id(variable) for variable in model.trainable_weights}
+        changing = [variable for variable in getattr(model, "variables", model.weights) if id(variable) not in trained]
     else:
         stateful = [layer for _, layer in walk(model) if getattr(layer, "stateful", False)]
-        states = sys.modules["tensorflow"].nest.flatten([getattr(layer, "states", None) for layer in stateful])
+        states = nest().flatten([getattr(layer, "states", None) for layer in stateful])
         changing = [state for state in states if hasattr(state, "assign")]
     values = [variable.numpy() for variable in changing]
     try:
@@ -234,9 +236,10 @@ def _state_kept(model: Any, training: bool) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _lists_kept(model: Any) -> Iterator[None]:
-    """In graph mode each call leaves losses and updates in the layers, which training would then evaluate."""
+def _lists_kept(model: Any, graph: Any) -> Iterator[None]:
+    """In graph mode each call leaves losses and updates in layers or graph, which training would then evaluate."""
     lists = [getattr(layer, name, None) for _, layer in walk(model) for name in ("_losses", "_updates")]
+    lists += [graph.get_collection_ref(name) for name in ("update_ops", "losses", "regularization_losses")]
     before = {id(entries): (entries, len(entries)) for entries in lists if isinstance(entries, list)}
     try:
         yield

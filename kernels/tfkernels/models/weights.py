@@ -1,23 +1,20 @@
 """The weights of a Keras model, a session or a dict of variables, by name: read and set."""
 
-from __future__ import annotations
-
 import contextlib
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Callable, ContextManager
+from typing import Any, Callable, ContextManager, Dict, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 import numpy as np
 
 from tfkernels.errors import WeightsError, WeightsMismatch
-from tfkernels.models.layer_names import is_layer, named_weights
+from tfkernels.models.keras_package import Keras, is_layer, keras_of
+from tfkernels.models.layer_names import named_weights
 from tfkernels.models.load_report import LoadReport
-from tfkernels.models.recorder import in_graph_mode
-from tfkernels.models.sessions import initialised, is_session, keras_session
+from tfkernels.models.sessions import initialised, is_session
+from tfkernels.models.tensorflow_api import in_graph_mode, v1
 
 
-def weights(target: Any) -> dict[str, Any]:
+def weights(target: Any) -> Dict[str, Any]:
     """The weights of a model as a dict of NumPy arrays by name, in the model's order.
 
     Those of a Keras model are named after its layers as in :func:`trace`: ``inner/conv1/kernel``,
@@ -32,7 +29,7 @@ def weights(target: Any) -> dict[str, Any]:
 
 
 def load_weights(
-    target: Any, weights: Mapping[str, Any], mapping: Mapping[str, str] | None = None, partial: bool = False
+    target: Any, weights: Mapping[str, Any], mapping: Optional[Mapping[str, str]] = None, partial: bool = False
 ) -> LoadReport:
     """Sets the weights of a Keras model, of a session or of a dict of variables from a dict of arrays by name.
 
@@ -59,19 +56,23 @@ def load_weights(
     return report
 
 
-@dataclass(frozen=True)
-class _Variables:
+class _Variables(NamedTuple):
     """Variables by name. ``session`` opens the session that holds their values, or ``None`` if they do themselves."""
 
-    by_name: dict[str, Any]
-    session: Callable[[], ContextManager[Any]] = contextlib.nullcontext
+    by_name: Dict[str, Any]
+    session: Callable[[], ContextManager[Any]]
+    keras: Optional[Keras] = None
 
-    def read(self) -> dict[str, Any]:
-        with self.session() as session:
-            if session is None:
-                return {name: variable.numpy() for name, variable in self.by_name.items()}
-            with initialised(WeightsError):
-                return dict(zip(self.by_name, session.run(list(self.by_name.values()))))
+    def read(self) -> Dict[str, Any]:
+        variables = list(self.by_name.values())
+        with self.session() as session, initialised(WeightsError):
+            if self.keras is not None:
+                values = self.keras.values(variables)
+            elif session is not None:
+                values = session.run(variables)
+            else:
+                values = [variable.numpy() for variable in variables]
+        return dict(zip(self.by_name, values))
 
     def write(self, values: Mapping[str, Any]) -> None:
         """Sets the variables of these names to arrays of their shapes."""
@@ -83,12 +84,23 @@ class _Variables:
                     self.by_name[name].assign(value)
             else:
                 _initialise(session, [(self.by_name[name], value) for name, value in cast.items()])
+        found = self.read()
+        others = [name for name, value in cast.items() if not _same(found[name], value)]
+        if others:
+            raise WeightsError(
+                f"weights were not loaded: {', '.join(others)} read back other values than were set. Make the "
+                "variables again, and load the weights into the new ones"
+            )
 
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        shape = sys.modules["tensorflow"].TensorShape  # whose sizes are no numbers in 1.15
-        return {name: tuple(shape(variable.shape).as_list()) for name, variable in self.by_name.items()}
+    def shapes(self) -> Dict[str, Tuple[int, ...]]:
+        as_shape = sys.modules["tensorflow"].TensorShape  # whose sizes are no numbers in 1.15
+        shapes = {  # Keras 3 has the one, TensorFlow 1.0 the other
+            name: variable.get_shape() if hasattr(variable, "get_shape") else variable.shape
+            for name, variable in self.by_name.items()
+        }
+        return {name: tuple(as_shape(shape).as_list()) for name, shape in shapes.items()}
 
-    def dtypes(self) -> dict[str, np.dtype[Any]]:
+    def dtypes(self) -> "Dict[str, np.dtype[Any]]":
         as_dtype = sys.modules["tensorflow"].as_dtype
         return {
             name: np.dtype(as_dtype(variable.dtype).base_dtype.as_numpy_dtype)
@@ -99,50 +111,62 @@ class _Variables:
 def _variables_of(target: Any) -> _Variables:
     """Raises ``WeightsError`` if ``target`` has no variables, or none yet."""
     if is_layer(target):
-        if not target.built:
+        keras = keras_of(target)
+        if not keras.has_built(target):
             raise WeightsError(
                 f"the model {target.name} has no weights before it is built. Call it once on an input, or call "
                 "model.build(input_shape)"
             )
         found = named_weights(target)
-        return _Variables(found, lambda: keras_session(list(found.values()))) if in_graph_mode() else _Variables(found)
+        return _Variables(found, lambda: keras.session(list(found.values())), keras)
     if is_session(target):
         with target.graph.as_default():
-            variables = sys.modules["tensorflow"].compat.v1.global_variables()
-        return _Variables(_without_bookkeeping(variables), lambda: contextlib.nullcontext(target))
+            found = _without_bookkeeping(v1().global_variables(), v1().trainable_variables())
+        return _Variables(found, lambda: _opened(target))
     if isinstance(target, Mapping) and all(hasattr(variable, "assign") for variable in target.values()):
-        return _Variables(dict(target), _default_session) if target and in_graph_mode() else _Variables(dict(target))
+        return _Variables(dict(target), lambda: _opened(_default_session() if target and in_graph_mode() else None))
     raise WeightsError(
         f"a {type(target).__name__} has no weights with names. Give a Keras model, a session, or a dict of variables "
         "by name"
     )
 
 
-def _default_session() -> ContextManager[Any]:
-    session = sys.modules["tensorflow"].compat.v1.get_default_session()
+@contextlib.contextmanager
+def _opened(session: Any) -> Iterator[Any]:
+    """The session, which stays open. ``contextlib.nullcontext`` starts with Python 3.7."""
+    yield session
+
+
+def _default_session() -> Any:
+    session = v1().get_default_session()
     if session is None:
         raise WeightsError("variables of a graph have values in a session only. Enter it: with session.as_default():")
-    return contextlib.nullcontext(session)
+    return session
 
 
-def _without_bookkeeping(variables: list[Any]) -> dict[str, Any]:
+def _same(one: Any, other: Any) -> bool:
+    """Whether two arrays of one dtype are the same, bit for bit; of an object only its value is known."""
+    return bool(np.array_equal(one, other) if one.dtype == object else one.tobytes() == other.tobytes())
+
+
+def _without_bookkeeping(variables: List[Any], trained: List[Any]) -> Dict[str, Any]:
     """A session's variables without those of optimizers: their slots are named after the variable they are for."""
     by_name = {variable.op.name: variable for variable in variables}
-    trainable = {variable.op.name for variable in variables if variable.trainable}
+    trainable = {variable.op.name for variable in trained}
     endings = tuple(f"/{name}" for name in trainable)
 
     def is_weight(name: str) -> bool:
         owner = f"/{name.rpartition('/')[0]}"  # of a slot: conv1/kernel/Adam, train/conv1/kernel/Momentum
-        return name in trainable or (not owner.endswith(endings) and by_name[name].shape.ndims != 0)
+        return name in trainable or (not owner.endswith(endings) and by_name[name].get_shape().ndims != 0)
 
     return {name: variable for name, variable in by_name.items() if is_weight(name)}
 
 
-def _initialise(session: Any, values: list[tuple[Any, Any]]) -> None:
+def _initialise(session: Any, values: List[Tuple[Any, Any]]) -> None:
     """Runs the variables' own initialisers on other values: that adds nothing to the graph, which may be finalized."""
-    operations: list[Any] = []
-    feed: dict[Any, Any] = {}
-    given: set[int] = set()
+    operations: List[Any] = []
+    feed: Dict[Any, Any] = {}
+    given: Set[int] = set()
     for variable, value in values:
         place = variable.initializer.inputs[1]
         if id(place) in given:  # two variables begin with the same tensor: one after the other
