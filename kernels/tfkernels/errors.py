@@ -229,7 +229,7 @@ class WeightsMismatch(WeightsError):
     def __str__(self) -> str:
         return (
             f"{self.report}\nNothing was set. Name the source of what is missing with mapping={{target: source}}, or "
-            "set only what fits with partial=True."
+            "set only the layers that fit with partial=True."
         )
 
 

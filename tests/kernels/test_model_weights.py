@@ -136,7 +136,7 @@ def test_variable_scopes_become_a_keras_model_and_back(kernels: Kernels) -> None
 
 def test_unfitting_weights_set_nothing(there: Kernel) -> None:
     there.run(
-        "model = tf.keras.Sequential([L.GRU(3, reset_after=True), L.Dense(2)])\n"
+        "model = tf.keras.Sequential([L.GRU(3, reset_after=True), L.Dense(2), L.Dense(3, name='whole')])\n"
         "tfkernels.trace(model, inputs['rnn'])\n"
         "before = tfkernels.weights(model)\n"
         "weights = {name: array + 1 for name, array in before.items()}\n"
@@ -148,7 +148,7 @@ def test_unfitting_weights_set_nothing(there: Kernel) -> None:
         "    text, report = str(error), error.report\n"
     )
     assert "reset_after" in there["text"]
-    assert "2 of 5 weights" not in there["text"]
+    assert "2 of 7 weights have a source that fits, 3 one, but not their whole layer" in there["text"]
     assert there["[missing.target for missing in report.missing]"] == ["dense/bias"]
     assert there["[(wrong.target, wrong.wanted, wrong.given) for wrong in report.mismatched]"] == [
         ("gru/bias", (2, 9), (9,))
@@ -158,7 +158,74 @@ def test_unfitting_weights_set_nothing(there: Kernel) -> None:
     there.run("report = tfkernels.load_weights(model, weights, partial=True)")
     after = there["tfkernels.weights(model)"]
     changed = [name for name in before if not np.array_equal(before[name], after[name])]
-    assert changed == ["gru/kernel", "gru/recurrent_kernel", "dense/kernel"]
+    assert changed == ["whole/kernel", "whole/bias"]
+
+
+CELLS = """
+with tf.Graph().as_default():
+    x = tf.constant(inputs["rnn"], tf.float32)
+    lstm, _ = tf.nn.dynamic_rnn(tf.nn.rnn_cell.BasicLSTMCell(4), x, dtype=tf.float32, scope="one")
+    gru, _ = tf.nn.dynamic_rnn(tf.nn.rnn_cell.GRUCell(4), x, dtype=tf.float32, scope="two")
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        weights, outputs = tfkernels.weights(session), session.run([lstm, gru])
+"""
+
+KERAS_OF_CELLS = """
+entry = L.Input((5, 3))
+layers = [L.LSTM(4, return_sequences=True), L.GRU(4, return_sequences=True, reset_after=False)]
+model = tf.keras.Model(entry, [layer(entry) for layer in layers])
+before = tfkernels.weights(model)
+report = tfkernels.load_weights(model, weights, partial=True)
+after = tfkernels.weights(model)
+# as the report says
+kernel, bias = weights["one/basic_lstm_cell/kernel"], weights["one/basic_lstm_cell/bias"]
+def as_keras(array):
+    i, j, f, o = np.split(array, 4, axis=-1)
+    return np.concatenate([i, f, j, o], axis=-1)
+bias[8:12] += 1  # forget_bias
+kernel = as_keras(kernel)
+lstm = {"lstm/kernel": kernel[:3], "lstm/recurrent_kernel": kernel[3:], "lstm/bias": as_keras(bias)}
+def as_one(kind):
+    r, u = np.split(weights["two/gru_cell/gates/" + kind], 2, axis=-1)
+    return np.concatenate([u, r, weights["two/gru_cell/candidate/" + kind]], axis=-1)
+kernel = as_one("kernel")
+gru = {"gru/kernel": kernel[:3], "gru/recurrent_kernel": kernel[3:], "gru/bias": as_one("bias")}
+tfkernels.load_weights(model, {**lstm, **gru})
+outputs = model.predict(inputs["rnn"])
+"""
+
+
+def test_cells_of_tensorflow_fit_after_what_is_said(kernels: Kernels) -> None:
+    tf1, tf2 = kernels["tf1"], kernels["tf2"]
+    tf1.run(CELLS)
+    tf2.run(KERAS_OF_CELLS, inputs={"weights": tf1["weights"]})
+    before, after = tf2["before"], tf2["after"]
+    assert all(np.array_equal(before[name], after[name]) for name in before), "not the bias alone"
+    assert "one/basic_lstm_cell/bias has another layout" in tf2["repr(report)"]
+    assert_close(tf2["outputs"], tf1["outputs"], "outputs")
+
+
+def test_cudnn_layouts_are_converted_as_by_keras(kernels: Kernels) -> None:
+    kernels["tf1"].run(
+        "from tensorflow.python.keras.saving import hdf5_format\n"
+        "pairs = []\n"
+        "for layer, fast in ((L.LSTM(4), L.CuDNNLSTM(4)), (L.GRU(4, reset_after=True), L.CuDNNGRU(4))):\n"
+        "    for one in (layer, fast):\n"
+        "        one.build((None, 5, 3))\n"
+        "    for target, source in ((layer, fast), (fast, layer)):\n"
+        "        given = {name: np.random.rand(*array.shape) for name, array in tfkernels.weights(source).items()}\n"
+        "        given = {name: array.astype('float32') for name, array in given.items()}\n"
+        "        tfkernels.load_weights(target, given)\n"
+        "        names = 'kernel', 'recurrent_kernel', 'bias'\n"
+        "        expected = hdf5_format._convert_rnn_weights(target, [given[name] for name in names])\n"
+        "        pairs.append(([tfkernels.weights(target)[name] for name in names], expected))"
+    )
+    pairs = kernels["tf1"]["pairs"]
+    assert len(pairs) == 4
+    assert all(
+        np.array_equal(one, other) for found, expected in pairs for one, other in zip(found, expected, strict=True)
+    )
 
 
 def test_equal_weight_names_in_one_layer(there: Kernel) -> None:

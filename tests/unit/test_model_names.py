@@ -156,6 +156,7 @@ def test_same_name_with_another_shape_is_taken() -> None:
 def test_the_report_says_what_needs_attention_first() -> None:
     report = LoadReport(
         matched=(Match("a", "a", "same name", (2,)),),
+        held=(),
         mismatched=(Mismatch("b", "b", (2,), (3,), "why <b>"),),
         missing=(Missing("c", (4,), ("x", "y", "z", "<u>")),),
         unused=("x",),

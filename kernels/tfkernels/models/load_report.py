@@ -1,11 +1,13 @@
 """What ``load_weights`` did, or refused to do."""
 
+from collections import defaultdict
 from html import escape
-from typing import Any, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from tfkernels.models.match import Match, Shape, Shapes, match
+from tfkernels.models import layouts
+from tfkernels.models.match import Match, Shape, Shapes, keys, match
 
 
 class Mismatch(NamedTuple):
@@ -24,9 +26,13 @@ class Missing(NamedTuple):
     target: str
     shape: Shape
     candidates: Tuple[str, ...]
+    known: str = ""
+    """A difference of layouts that explains it."""
 
     @property
     def remark(self) -> str:
+        if self.known:
+            return f"no source: {self.known}"
         more = f" and {len(self.candidates) - 3} more" if len(self.candidates) > 3 else ""
         return f"no source; of its shape: {', '.join(self.candidates[:3])}{more}" if self.candidates else "no source"
 
@@ -35,35 +41,11 @@ class LoadReport(NamedTuple):
     """Which weights found their source. Text in a terminal, a table in a notebook."""
 
     matched: Tuple[Match, ...]
+    held: Tuple[Match, ...]
+    """Sources that fit, in layers where another weight has none: of a layer all weights are set, or none."""
     mismatched: Tuple[Mismatch, ...]
     missing: Tuple[Missing, ...]
     unused: Tuple[str, ...]
-
-    @classmethod
-    def of(
-        cls,
-        targets: Shapes,
-        dtypes: "Mapping[str, np.dtype[Any]]",
-        arrays: Mapping[str, Any],
-        mapping: Mapping[str, str],
-    ) -> "LoadReport":
-        """For targets of these shapes and dtypes, ``arrays`` by the names of their sources, and the user's mapping."""
-        sources = {name: array.shape for name, array in arrays.items()}
-        found = {pair.target: pair for pair in match(targets, sources, mapping)}
-        used = {pair.source for pair in found.values()}
-        unused = tuple(name for name in sources if name not in used)
-        matched, mismatched, missing = [], [], []
-        for name, shape in targets.items():
-            pair = found.get(name)
-            if pair is None:
-                missing.append(Missing(name, shape, tuple(source for source in unused if sources[source] == shape)))
-                continue
-            reason = _reason(shape, dtypes[name], arrays[pair.source])
-            if reason is None:
-                matched.append(pair)
-            else:
-                mismatched.append(Mismatch(name, pair.source, shape, sources[pair.source], reason))
-        return cls(tuple(matched), tuple(mismatched), tuple(missing), unused)
 
     @property
     def complete(self) -> bool:
@@ -82,8 +64,10 @@ class LoadReport(NamedTuple):
         return f"<p>{escape(self._summary())}</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
     def _summary(self) -> str:
-        total = len(self.matched) + len(self.mismatched) + len(self.missing)
+        total = len(self.matched) + len(self.held) + len(self.mismatched) + len(self.missing)
         parts = [f"{len(self.matched)} of {total} weights have a source that fits"]
+        if self.held:
+            parts.append(f"{len(self.held)} one, but not their whole layer")
         if self.mismatched:
             parts.append(f"{len(self.mismatched)} a source that does not fit")
         if self.missing:
@@ -98,6 +82,7 @@ class LoadReport(NamedTuple):
         return [
             *((row.target, row.source, f"{row.wanted} from {row.given}", why) for row, why in bad),
             *((row.target, "-", str(row.shape), row.remark) for row in self.missing),
+            *((row.target, row.source, str(row.shape), "not set: of a layer all or none") for row in self.held),
             *(("-", name, "", "left over") for name in self.unused),
             *((row.target, row.source, str(row.shape), row.how) for row in self.matched),
         ]
@@ -116,3 +101,69 @@ def _reason(wanted: Tuple[int, ...], dtype: "np.dtype[Any]", array: Any) -> Opti
     if len(wanted) > 1 and wanted == given[::-1]:
         return "the same axes in the opposite order: transpose the source"
     return "the same axes in another order" if sorted(wanted) == sorted(given) else ""
+
+
+def examine(
+    targets: Shapes,
+    dtypes: "Mapping[str, np.dtype[Any]]",
+    arrays: Mapping[str, Any],
+    mapping: Mapping[str, str],
+    one_layer: bool = False,
+) -> Tuple[LoadReport, Dict[str, Any]]:
+    """What fits of ``arrays``, by the names of their sources, and the values of the targets that get one.
+
+    ``one_layer`` says whether names without a layer belong to one layer; otherwise each is for itself.
+    """
+    sources = {name: array.shape for name, array in arrays.items()}
+    found = {pair.target: pair for pair in match(targets, sources, mapping)}
+    unused = tuple(name for name in sources if name not in {pair.source for pair in found.values()})
+    source_layers = _layers(sources, one_layer=True)
+    layer_of = {name: names for names in source_layers for name in names.values()}
+    values: Dict[str, Any] = {}
+    matched, held, mismatched, missing = [], [], [], []
+    for names in _layers(targets, one_layer):
+        pairs = {kind: found[name] for kind, name in names.items() if name in found}
+        layer = {kind: targets[name] for kind, name in names.items()}
+        given = {kind: arrays[pair.source] for kind, pair in pairs.items()}
+        origin = next((layer_of[pair.source] for pair in pairs.values()), {})
+        converted = layouts.convert({kind: arrays[name] for kind, name in origin.items()}, layer)
+        if converted is not None and all(origin.get(kind) == pair.source for kind, pair in pairs.items()):
+            given = {kind: converted[kind] for kind in pairs}
+            pairs = {kind: pair._replace(how=f"{pair.how}, CuDNN's layout converted") for kind, pair in pairs.items()}
+        reasons = {kind: _reason(layer[kind], dtypes[names[kind]], array) for kind, array in given.items()}
+        fitting = [pair for kind, pair in pairs.items() if reasons[kind] is None]
+        if len(fitting) == len(names):
+            matched += fitting
+            values.update((names[kind], array) for kind, array in given.items())
+            continue
+        held += fitting
+        others = [origin, *(one for one in source_layers if any(name in unused for name in one.values()))]
+        known = _known_difference(others, sources, layer)
+        mismatched += [
+            Mismatch(pair.target, pair.source, layer[kind], sources[pair.source], reasons[kind] or known)
+            for kind, pair in pairs.items()
+            if reasons[kind] is not None
+        ]
+        missing += [
+            Missing(name, layer[kind], tuple(source for source in unused if sources[source] == layer[kind]), known)
+            for kind, name in names.items()
+            if kind not in pairs
+        ]
+    return LoadReport(tuple(matched), tuple(held), tuple(mismatched), tuple(missing), unused), values
+
+
+def _layers(names: Iterable[str], one_layer: bool) -> List[Dict[str, str]]:
+    """The names of weights by layer, and in it by what the layer calls them. Of cells in one layer the names differ."""
+    layers: Dict[Any, Dict[str, str]] = defaultdict(dict)
+    for name, key in keys(names).items():
+        layer = layers[key[:-1] if one_layer or len(key) > 1 else name]
+        layer[name if key[-1] in layer else key[-1]] = name
+    return list(layers.values())
+
+
+def _known_difference(layers: List[Dict[str, str]], sources: Shapes, target: Shapes) -> str:
+    for names in layers:
+        difference = layouts.difference({kind: sources[name] for kind, name in names.items()}, target)
+        if difference:
+            return f"{', '.join(names.values())} {difference}"
+    return ""

@@ -22,6 +22,7 @@ ONLY_ONE = "only one of its shape"
 
 _SAME = {other: name for name, others in SYNONYMS.items() for other in others}
 _CELL = re.compile(r"(lstm|gru|simple_rnn)_cell(_\d+)?")  # between a recurrent layer and its weights since 2.0
+_CUDNN = re.compile(r"^cu_?dnn_?(?=(lstm|gru)(_\d+)?$)")  # the same layer for a GPU
 _NUMBER = re.compile(r"(?:_(\d+))?$")
 
 Key = Tuple[str, ...]
@@ -52,8 +53,8 @@ def match(targets: Shapes, sources: Shapes, mapping: Mapping[str, str]) -> List[
     if len(dict(mapped)) < len(mapped):
         raise WeightsError("the mapping names a target twice, with and without :0. Keep one of the two")
     found = [Match(target, source, "mapping", targets[target]) for target, source in mapped]
-    left_targets = _keys(name for name in targets if name not in {pair.target for pair in found})
-    left_sources = _keys(name for name in sources if name not in {pair.source for pair in found})
+    left_targets = keys(name for name in targets if name not in {pair.target for pair in found})
+    left_sources = keys(name for name in sources if name not in {pair.source for pair in found})
     doubtful = {
         family
         for family, target_layers, source_layers in _families(left_targets, left_sources)
@@ -96,13 +97,14 @@ def _plain(name: str) -> str:
     return name.split(":")[0] if re.search(r":\d+$", name) else name
 
 
-def _keys(names: Iterable[str]) -> Dict[str, Key]:
+def keys(names: Iterable[str]) -> Dict[str, Key]:
     """The parts of names, in the spelling of Keras."""
-    keys = {}
+    found = {}
     for name in names:
         *path, last = _plain(name).split("/")
-        keys[name] = (*(part for part in path if not _CELL.fullmatch(part)), _SAME.get(last.lower(), last.lower()))
-    return keys
+        layers = (_CUDNN.sub("", part) for part in path if not _CELL.fullmatch(part))
+        found[name] = (*layers, _SAME.get(last.lower(), last.lower()))
+    return found
 
 
 def _in_scopes(targets: Mapping[str, Key], sources: Mapping[str, Key]) -> Dict[str, Key]:

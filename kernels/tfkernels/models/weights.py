@@ -9,7 +9,7 @@ import numpy as np
 from tfkernels.errors import WeightsError, WeightsMismatch
 from tfkernels.models.keras_package import Keras, is_layer, keras_of
 from tfkernels.models.layer_names import named_weights
-from tfkernels.models.load_report import LoadReport
+from tfkernels.models.load_report import LoadReport, examine
 from tfkernels.models.sessions import initialised, is_session
 from tfkernels.models.tensorflow_api import in_graph_mode, v1
 
@@ -40,7 +40,8 @@ def load_weights(
     one left of its kind and shape. Nothing is guessed between two candidates. Values take the variable's dtype.
 
     Returns a report of what came from where. Raises ``WeightsMismatch``, which carries the report, if a weight of the
-    target has no source or one of another shape; then nothing is set. ``partial=True`` sets what fits.
+    target has no source or one of another shape; then nothing is set. ``partial=True`` sets the layers that fit: of a
+    layer all weights, or none. The layouts of CuDNN's layers are converted.
     """
     if not isinstance(weights, Mapping):
         raise WeightsError(
@@ -49,10 +50,12 @@ def load_weights(
         )
     variables = _variables_of(target)
     arrays = {name: np.asarray(value) for name, value in weights.items()}
-    report = LoadReport.of(variables.shapes(), variables.dtypes(), arrays, mapping or {})
+    report, values = examine(
+        variables.shapes(), variables.dtypes(), arrays, mapping or {}, one_layer=variables.keras is not None
+    )
     if not (report.complete or partial):
         raise WeightsMismatch(report)
-    variables.write({match.target: arrays[match.source] for match in report.matched})
+    variables.write(values)
     return report
 
 
