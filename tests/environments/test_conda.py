@@ -160,13 +160,14 @@ def test_unverified_conda_packages_are_the_last_choice(server: Server, place: Pa
     assert "numpy-1.18.5" in (done.environment.folder / prefixes.EXPLICIT).read_text()
 
 
-def test_a_conda_rebuild_activates_in_all_kernels(server: Server, place: Path) -> None:
-    install.install(order(server.url))
+def test_a_conda_rebuild_activates_in_its_kernel_alone(server: Server, place: Path) -> None:
+    before = install.install(order(server.url))
     other = install.install(order(server.url, name="mine"))
     rebuilt = install.install(order(server.url, rebuild=True))
-    variables = json.loads((other.kernelspec / "kernel.json").read_text())["env"]
-    assert variables["CONDA_PREFIX"] == str(rebuilt.environment.folder)
-    assert str(other.environment.folder) not in json.dumps(variables)
+    for made in (rebuilt, other):
+        variables = json.loads((made.kernelspec / "kernel.json").read_text())["env"]
+        assert variables["CONDA_PREFIX"] == str(made.environment.folder)
+        assert str(before.environment.folder) not in json.dumps(variables)
 
 
 def test_releases_missing_from_conda_use_wheels(

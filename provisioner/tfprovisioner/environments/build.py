@@ -65,7 +65,7 @@ def ensured(request: InstallRequest, owner: Path, report: Reporter) -> Iterator[
         if interpreter.minor != recipe.python:
             raise BuildFailed("The environment was removed while this command began to use it. Run the command again.")
         edited = drift.of(existing).shared if existing is not None else ()
-        if edited:  # else the new environment would have the same files
+        if edited and not uv.offline():  # else the new environment would have the same files
             report.step(f"deleting edited files from uv's cache: {', '.join(edited)}")
             uv.run(["cache", "clean", *edited], store.root(), report.uv_says)
         yield _build(request, recipe, interpreter, report), True

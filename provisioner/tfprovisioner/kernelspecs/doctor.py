@@ -109,7 +109,9 @@ def _examined(spec: KernelSpec, environment: Environment | None, deep: bool) -> 
     warnings = [*mixed, *changes.changed, *changes.missing, *changes.edited]
     if changes.shared:
         names = ", ".join(changes.shared)
-        warnings.append(f"uv's cache has the changed files of {names}, too; --rebuild fetches the original ones")
+        warnings.append(
+            f"{names}: uv's cache or other environments share these files; --rebuild fetches the original ones"
+        )
     notes = [f"{added} was added" for added in changes.added]
     if tried:
         notes.append(f"these work, too: {', '.join(check for check, outcome in tried.items() if outcome == 'ok')}")
