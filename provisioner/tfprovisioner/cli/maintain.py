@@ -112,7 +112,7 @@ def _examine(name: str, fix: bool, deep: bool, quiet: bool) -> "Diagnosis":
     from tfprovisioner.kernelspecs import doctor
 
     if not quiet:
-        say(f"{name}: importing TensorFlow …")
+        say(f"{name}: importing TensorFlow{', training small models' * deep} …")
     diagnosis = doctor.examine(name, deep)
     if not fix or not doctor.can_fix(diagnosis):
         return diagnosis

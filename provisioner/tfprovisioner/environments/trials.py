@@ -100,8 +100,9 @@ def trial(python: Path, check: str, writing: bool = True) -> str:
             return f"it took more than {TIMEOUT:.0f} s"
     if done.returncode == checks.NOT_IN_THIS_RELEASE:
         return f"{verified.ABSENT}: {done.stdout.strip().splitlines()[-1]}"
-    last = (done.stderr.strip().splitlines() or [""])[-1][-300:]
-    return f"{last} (exit code {done.returncode})".lstrip() if done.returncode else "ok"
+    if done.returncode == 0:
+        return "ok"
+    return done.stderr.strip().rpartition("\n")[2][-300:].rstrip(".") or f"exit code {done.returncode}"
 
 
 def import_error(python: Path, modules: Sequence[str]) -> str | None:
