@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import textwrap
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -178,14 +181,6 @@ model = tf.keras.Model(entry, [layer(entry) for layer in layers])
 before = tfkernels.weights(model)
 report = tfkernels.load_weights(model, weights, partial=True)
 after = tfkernels.weights(model)
-# as the report says
-kernel, bias = weights["one/basic_lstm_cell/kernel"], weights["one/basic_lstm_cell/bias"]
-def as_keras(array):
-    i, j, f, o = np.split(array, 4, axis=-1)
-    return np.concatenate([i, f, j, o], axis=-1)
-bias[8:12] += 1  # forget_bias
-kernel = as_keras(kernel)
-lstm = {"lstm/kernel": kernel[:3], "lstm/recurrent_kernel": kernel[3:], "lstm/bias": as_keras(bias)}
 def as_one(kind):
     r, u = np.split(weights["two/gru_cell/gates/" + kind], 2, axis=-1)
     return np.concatenate([u, r, weights["two/gru_cell/candidate/" + kind]], axis=-1)
@@ -199,7 +194,9 @@ outputs = model.predict(inputs["rnn"])
 def test_cells_of_tensorflow_fit_after_what_is_said(kernels: Kernels) -> None:
     tf1, tf2 = kernels["tf1"], kernels["tf2"]
     tf1.run(CELLS)
-    tf2.run(KERAS_OF_CELLS, inputs={"weights": tf1["weights"]})
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "find-the-first-layer.md").read_text(encoding="utf-8")
+    code = textwrap.dedent(page.partition("`BasicLSTMCell` first:\n\n")[2].partition("\n\n")[0])
+    tf2.run(code.replace("rnn/", "one/") + KERAS_OF_CELLS, inputs={"weights": tf1["weights"]})
     before, after = tf2["before"], tf2["after"]
     assert all(np.array_equal(before[name], after[name]) for name in before), "not the bias alone"
     assert "one/basic_lstm_cell/bias has another layout" in tf2["repr(report)"]

@@ -19,9 +19,11 @@ def layer(gates: int, bias: tuple[int, ...], name: str = "lstm") -> dict[str, An
     return {f"{name}/{kind}": rng.random(shape).astype("float32") for kind, shape in shapes.items()}
 
 
-def loaded(target: dict[str, Any], source: dict[str, Any], **options: Any) -> tuple[LoadReport, dict[str, Any]]:
+def loaded(
+    target: dict[str, Any], source: dict[str, Any], one_layer: bool = False, **mapping: str
+) -> tuple[LoadReport, dict[str, Any]]:
     shapes = {name: array.shape for name, array in target.items()}
-    return examine(shapes, {name: array.dtype for name, array in target.items()}, source, {}, **options)
+    return examine(shapes, {name: array.dtype for name, array in target.items()}, source, mapping, one_layer)
 
 
 @pytest.mark.parametrize(
@@ -41,6 +43,16 @@ def test_layouts_of_cudnn_are_converted_both_ways(
     report, back = loaded(mine, there)
     assert report.complete
     assert all(np.array_equal(back[name], array) and back[name].dtype == array.dtype for name, array in mine.items())
+
+
+def test_a_mapping_converts_cudnn_of_any_name() -> None:
+    target, source = layer(4, (4 * UNITS,), "decoder"), layer(4, (8 * UNITS,), "fast")
+    report, values = loaded(target, source)
+    assert values == {}
+    assert "converted if mapping names all weights of the layer" in repr(report)
+    report, values = loaded(target, source, **dict(zip(target, source, strict=True)))
+    assert report.complete
+    assert len(values) == 3
 
 
 def test_cudnn_does_not_fit_every_gru() -> None:

@@ -138,7 +138,7 @@ def examine(
             continue
         held += fitting
         others = [origin, *(one for one in source_layers if any(name in unused for name in one.values()))]
-        known = _known_difference(others, sources, layer)
+        known = _CONVERTIBLE if converted is not None else _known_difference(others, sources, layer)
         mismatched += [
             Mismatch(pair.target, pair.source, layer[kind], sources[pair.source], reasons[kind] or known)
             for kind, pair in pairs.items()
@@ -150,6 +150,9 @@ def examine(
             if kind not in pairs
         ]
     return LoadReport(tuple(matched), tuple(held), tuple(mismatched), tuple(missing), unused), values
+
+
+_CONVERTIBLE = "CuDNN's layout, which is converted if mapping names all weights of the layer"
 
 
 def _layers(names: Iterable[str], one_layer: bool) -> List[Dict[str, str]]:
