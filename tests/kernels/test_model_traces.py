@@ -179,6 +179,8 @@ def test_eager_tensorflow_1_traces_like_graphs(kernels: Kernels) -> None:
             assert list(one) == list(other) == LAYERS[model]
             for name in one:
                 assert_close(one[name], other[name], name)
+        with pytest.raises(RemoteError, match=r"TraceError.*built eagerly.*Leave tf\.Graph"):
+            eager.run("with tf.Graph().as_default(): tfkernels.weights(model)")
 
 
 def test_watched_tensors_of_a_session(graph_cell: Kernel) -> None:

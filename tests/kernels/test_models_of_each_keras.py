@@ -27,8 +27,8 @@ _MODEL = """
 L, Model = keras.layers, keras.models.Model
 
 class Phase(L.Layer):
-    def call(self, x):
-        return keras.backend.in_train_phase(x * 2, x)
+    def call(self, x, factor=1, training=None):
+        return keras.backend.in_train_phase(x * factor, x, training=training)
     def compute_output_shape(self, shape):
         return shape
 
@@ -37,7 +37,7 @@ def model_of(units):
     inner = Model(inside, L.Dense(units)(inside))
     entry = L.Input((4,))
     x = inner(L.BatchNormalization(name="bn")(L.Dense(units)(entry)))
-    x = Phase()(L.Dropout(0.5, name="drop")(x))
+    x = Phase()(L.Dropout(0.5, name="drop")(x), factor=2)
     return Model(entry, L.Dense(2, name="output")(x))
 
 model, x = model_of(3), np.random.RandomState(0).rand(5, 4).astype("float32")

@@ -20,10 +20,10 @@ def layer(gates: int, bias: tuple[int, ...], name: str = "lstm") -> dict[str, An
 
 
 def loaded(
-    target: dict[str, Any], source: dict[str, Any], one_layer: bool = False, **mapping: str
+    target: dict[str, Any], source: dict[str, Any], one_layer: bool = False, mapping: dict[str, str] | None = None
 ) -> tuple[LoadReport, dict[str, Any]]:
     shapes = {name: array.shape for name, array in target.items()}
-    return examine(shapes, {name: array.dtype for name, array in target.items()}, source, mapping, one_layer)
+    return examine(shapes, {name: array.dtype for name, array in target.items()}, source, mapping or {}, one_layer)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_a_mapping_converts_cudnn_of_any_name() -> None:
     report, values = loaded(target, source)
     assert values == {}
     assert "converted if mapping names all weights of the layer" in repr(report)
-    report, values = loaded(target, source, **dict(zip(target, source, strict=True)))
+    report, values = loaded(target, source, mapping=dict(zip(target, source, strict=True)))
     assert report.complete
     assert len(values) == 3
 

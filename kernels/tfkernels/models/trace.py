@@ -131,7 +131,7 @@ def _call(model: Any, keras: Keras, inputs: Tuple[Any, ...], training: bool) -> 
         # __call__ would leave the inputs in the model, and a model of users has no shape for it
         subclassed = is_a(model, "Model") and not is_a(model, "Sequential") and keras.name == "keras"
         function = model.call if subclassed or keras.has_built(model) else model
-    with keras.learning_phase(training) as phase:
+    with keras.learning_phase(training) as phase, _arguments_kept(model):
         function(*inputs, **options)
     return phase
 
@@ -246,3 +246,18 @@ def _lists_kept(model: Any, graph: Any) -> Iterator[None]:
     finally:
         for entries, length in before.values():
             del entries[length:]
+
+
+@contextlib.contextmanager
+def _arguments_kept(model: Any) -> Iterator[None]:
+    """Old models write masks and ``training`` of a call among the arguments that a layer was given for good."""
+    names = ("_inbound_nodes", "inbound_nodes")
+    nodes = [node for _, layer in walk(model) for name in names for node in getattr(layer, name, ())]
+    arguments = [getattr(node, "arguments", None) for node in nodes]
+    before = [(given, dict(given)) for given in arguments if isinstance(given, dict)]
+    try:
+        yield
+    finally:
+        for given, kept in before:
+            given.clear()
+            given.update(kept)
