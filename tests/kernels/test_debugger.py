@@ -38,6 +38,18 @@ def test_other_kernels_start_while_the_debugger_is_on(client: BlockingKernelClie
         assert found == [repr(kernel), "False"]
 
 
+@pytest.mark.parametrize("here", ["python3", "tf1"])
+def test_a_debugged_notebook_runs_the_command(installed: object, here: str) -> None:
+    manager, client = start_new_kernel(kernel_name=here)
+    try:
+        values(client, "%load_ext tfkernels")
+        Debugger(client)
+        values(client, "%tfkernels install tf2")
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
 def test_a_breakpoint_does_not_stop_other_kernels(client: BlockingKernelClient) -> None:
     values(client, "%%tf1\nx = 5")
     debugger = Debugger(client)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta, timezone
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from tfkernels import threads
+from tfkernels import debugger
 from tfkernels.client import handshake, stop_button
 from tfkernels.client.cell import Cell
 from tfkernels.client.channels import Channels
@@ -61,7 +61,7 @@ class KernelConnection(Channels):
         self.show = self._output.show
         self._relays: OrderedDict[str, Relay] = OrderedDict()  # by the id of the message that caused the output
         self._last_cell = ""  # id of the one that began last
-        self._thread = threads.daemon(name, self._main)
+        self._thread = debugger.untraced_thread(name, self._main)
         try:
             self._thread.start()
         except RuntimeError as error:  # the system allows no more

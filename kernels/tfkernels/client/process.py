@@ -7,14 +7,13 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
 from jupyter_client.connect import write_connection_file
 
-from tfkernels import env_vars, log
+from tfkernels import debugger, env_vars, log
 from tfkernels.client import runtime_dir
 from tfkernels.client.kernelspecs import KernelSpec, missing_files
 from tfkernels.errors import KernelStartError
@@ -112,7 +111,7 @@ class KernelProcess(Process):
         variables["JPY_PARENT_PID"] = str(os.getpid())
         if spec.ours:  # other kernels get it when they are set up
             variables["TFKERNELS_FOLDER"] = str(self.folder)
-        with contextlib.ExitStack() as failed, (self.folder / "stderr").open("ab") as stderr, _not_debugged():
+        with contextlib.ExitStack() as failed, (self.folder / "stderr").open("ab") as stderr, debugger.kept_out():
             self._stderr = failed.enter_context((self.folder / "stderr").open("rb", buffering=0))
             self._process = subprocess.Popen(
                 spec.command(file),
@@ -167,12 +166,6 @@ def signal_group(leader: subprocess.Popen[Any], number: int) -> None:
                 os.kill(leader.pid, 0)
                 return  # a new process has that number, so nothing is left: the system reuses no number of a group
         os.killpg(leader.pid, number)
-
-
-def _not_debugged() -> contextlib.AbstractContextManager[None]:
-    """Debugpy adds itself to the command of every Python; the one of this process fits no other Python."""
-    skip: Any = getattr(sys.modules.get("pydevd"), "skip_subprocess_arg_patch", contextlib.nullcontext)
-    return skip()  # type: ignore[no-any-return]
 
 
 def ending(status: int) -> str:

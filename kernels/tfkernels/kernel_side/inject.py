@@ -19,8 +19,8 @@ PACKAGE = "tfkernels"
 ORIGIN = "<sent by another kernel>"
 
 _SENT = (
-    *("__init__.py", "env_vars.py", "errors.py", "imports.py", "protocol.py", "recording.py"),
-    *("sigint.py", "threads.py"),
+    *("__init__.py", "debugger.py", "env_vars.py", "errors.py", "imports.py", "protocol.py", "recording.py"),
+    "sigint.py",
     *("kernel_side/**/*.py", "transfer/**/*.py", "comparison/**/*.py", "models/**/*.py"),
 )
 """The files of the package that a kernel needs to be called, and that its cells can use."""

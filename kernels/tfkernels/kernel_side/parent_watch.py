@@ -10,7 +10,7 @@ import signal
 import time
 import typing
 
-from tfkernels import threads
+from tfkernels import debugger
 
 POLL_INTERVAL = 0.5  # seconds between two looks at the parent's number
 DELETION_TIMEOUT = 5.0  # seconds that the deletion of the folder may take: one on a dead network disk never ends
@@ -42,7 +42,7 @@ def watch_folder(folder: str, group: int) -> None:
 def _start(watcher: typing.Callable[..., None], *arguments: typing.Any) -> None:
     global watching
     watching = True
-    threads.daemon("owner", watcher, *arguments).start()
+    debugger.untraced_thread("owner", watcher, *arguments).start()
 
 
 def _wait_for_parent(parent: int) -> None:
@@ -57,7 +57,7 @@ def _wait_for_lock(folder: str, group: int) -> None:
             fcntl.flock(lock, fcntl.LOCK_SH)
     except OSError:
         pass  # gone, and the owner with it
-    deletion = threads.daemon("deletion", _delete, folder)
+    deletion = debugger.untraced_thread("deletion", _delete, folder)
     deletion.start()
     deletion.join(DELETION_TIMEOUT)
     _end(group)

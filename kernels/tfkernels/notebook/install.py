@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tfkernels import env_vars
+from tfkernels import debugger, env_vars
 from tfkernels.client import kernels_by_name, kernelspecs
 from tfkernels.errors import TFKernelsError, UnknownKernel, UsageError
 from tfkernels.imports import own_imports
@@ -37,6 +37,7 @@ def find_kernel(name: str) -> Kernel:
         raise
 
 
+@debugger.kept_out()
 def install(line: str) -> None:
     """Runs ``tfkernels install`` with the arguments of ``line``; shows its output as it comes."""
     try:

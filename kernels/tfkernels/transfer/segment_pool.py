@@ -14,7 +14,7 @@ import time
 import typing
 import weakref
 
-from tfkernels import env_vars, threads
+from tfkernels import debugger, env_vars
 from tfkernels.errors import UsageError
 from tfkernels.transfer import decoder
 from tfkernels.transfer.dtype_encoding import Array
@@ -180,7 +180,7 @@ class Pool:
 
     def _start_watch(self) -> None:
         if (self._kept or self._taken) and self._thread is None:
-            self._thread = threads.daemon("pool", self._watch)
+            self._thread = debugger.untraced_thread("pool", self._watch)
             self._thread.start()
 
     def _watch(self) -> None:
