@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tfprovisioner.environments import drift, store
 from tfprovisioner.environments.installed import installed
+from tfprovisioner.environments.request import InstallRequest, Recipe
+from tfprovisioner.environments.store import Environment
 
 
 @pytest.mark.parametrize(
@@ -33,3 +36,19 @@ def test_distributions_are_imported_by_their_public_names(
     (info / "RECORD").write_text("".join(f"{file},,\n" for file in [*files, f"{info.name}/RECORD"]))
     (package,) = installed(tmp_path).values()
     assert package.modules() == tuple(modules.split())
+
+
+@pytest.mark.parametrize(("absent", "deleted"), [((), ("listed: gone.py is missing",)), (("gone.py",), ())])
+def test_files_that_a_wheel_never_brought_are_not_deleted(
+    absent: tuple[str, ...], deleted: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Older versions of uv keep such a line of the wheel's list."""
+    info = tmp_path / "lib" / "python3.7" / "site-packages" / "listed-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "RECORD").write_text("gone.py,sha256=x,7\n")
+    (tmp_path / "requirements.txt").write_text("listed==1.0\n")
+    recipe = Recipe.of(InstallRequest("1.15"), "3.7")
+    Environment(tmp_path, recipe, "3.7.16", "", "2026-01-01", 0, absent).save()
+    environment = store.read(tmp_path)
+    assert environment is not None
+    assert drift.of(environment).deleted == deleted
