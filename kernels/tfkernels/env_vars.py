@@ -9,6 +9,8 @@ import re
 import sys
 import typing
 
+from tfkernels import start_notes
+
 HOME = "TFKERNELS_HOME"
 POOL = "TFKERNELS_POOL"
 LOG = "TFKERNELS_LOG"
@@ -36,6 +38,11 @@ SETTINGS = (
     Setting(POOL, "Shared memory that is kept for the next values, such as 2GB or 512MiB; 0 keeps none.", "a quarter"),
     Setting("TFKERNELS_POOL_IDLE", "Seconds after which unused shared memory is freed.", "60"),
     Setting("TFKERNELS_START", "Kernels that start when the magics are loaded, with commas between.", "none"),
+    Setting(
+        start_notes.VERBOSE,
+        "If it is set: the notes of TensorFlow and ipykernel at each start of a kernel.",
+        "warnings and errors only",
+    ),
     Setting(LOG, "The log level: debug, info or warning. The log goes to a file, and to stderr of commands.", "no log"),
 )
 """The variables that users set. ``%tfkernels settings`` and docs/reference/settings.md show this table."""
@@ -157,4 +164,6 @@ def activated(
         active["VIRTUAL_ENV"] = venv
     # Two TensorFlow processes share a GPU only if neither takes all of its memory at once.
     active.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    if start_notes.dropped(active):
+        active.setdefault(start_notes.LEVEL, start_notes.DEFAULT_LEVEL)
     return active

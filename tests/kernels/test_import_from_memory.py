@@ -63,7 +63,7 @@ def test_only_what_is_called_is_sent(sent: list[str]) -> None:
     parts = {name.split(".")[1] for name in sent if "." in name}
     assert parts == {
         "comparison", "debugger", "env_vars", "errors", "imports", "kernel_side", "models", "protocol", "recording",
-        "sigint", "transfer",
+        "sigint", "start_notes", "transfer",
     }  # fmt: skip
     assert len(inject.pack()) < 170_000
 

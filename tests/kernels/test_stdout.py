@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from jupyter_client.manager import start_new_kernel
 
 from tfkernels.client.kernel import Kernel
+from tfkernels.kernel_side import stdout
 from tfprovisioner.kernelspecs.install import Installed
 
 _COUNT = """
@@ -91,6 +94,18 @@ def test_a_letter_of_two_bytes_in_two_writes(remote: Kernel) -> None:
         "import os, time\nfor byte in 'ä\\n'.encode(): os.write(1, bytes([byte])); time.sleep(0.1)", show=seen.append
     )
     assert "".join(output["text"] for output in seen) == "ä\n"
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_each_pipe_is_empty_at_the_cells_end(stream: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b"x")
+    monkeypatch.setattr(sys, stream, SimpleNamespace(_fid=reading, _is_master_process=lambda: True))
+    monkeypatch.setattr("time.sleep", lambda _: os.read(reading, 1))  # the thread reads while this one waits
+    stdout.drain()
+    assert stdout._unread(reading) == 0
+    os.close(reading)
+    os.close(writing)
 
 
 def test_output_also_reaches_the_servers_terminal(

@@ -13,7 +13,7 @@ from typing import Any
 
 from jupyter_client.connect import write_connection_file
 
-from tfkernels import debugger, env_vars, log
+from tfkernels import debugger, env_vars, log, start_notes
 from tfkernels.client import runtime_dir
 from tfkernels.client.kernelspecs import KernelSpec, missing_files
 from tfkernels.errors import KernelStartError
@@ -111,6 +111,7 @@ class KernelProcess(Process):
         variables["JPY_PARENT_PID"] = str(os.getpid())
         if spec.ours:  # other kernels get it when they are set up
             variables["TFKERNELS_FOLDER"] = str(self.folder)
+        self._quiet = spec.ours and start_notes.dropped(variables)
         with contextlib.ExitStack() as failed, (self.folder / "stderr").open("ab") as stderr, debugger.kept_out():
             self._stderr = failed.enter_context((self.folder / "stderr").open("rb", buffering=0))
             self._process = subprocess.Popen(
@@ -135,7 +136,7 @@ class KernelProcess(Process):
     def new_stderr(self) -> str:
         fresh = self._stderr.read()
         self._stderr_tail = (self._stderr_tail + fresh)[-_CRASH_LOG_SIZE:]
-        return fresh.decode(errors="replace")
+        return (start_notes.without(fresh) if self._quiet else fresh).decode(errors="replace")
 
     def send_signal(self, number: int) -> None:
         level = logging.DEBUG if number == signal.SIGURG else logging.INFO

@@ -9,7 +9,7 @@ from ipykernel import kernelapp
 from ipykernel.ipkernel import IPythonKernel
 from traitlets import DottedObjectName
 
-from tfkernels import env_vars
+from tfkernels import env_vars, start_notes
 from tfkernels.kernel_side import execute, parent_watch, stdout
 
 
@@ -36,6 +36,11 @@ class IPKernelApp(kernelapp.IPKernelApp):
         """Left out for our watch: ipykernel's would exit first, and leave children and the folder."""
         if not parent_watch.watching:
             super().init_poller()
+
+    def init_sockets(self) -> None:
+        if self.ip == "127.0.0.1" and not os.environ.get(start_notes.VERBOSE):
+            self.log.addFilter(start_notes.is_warning)
+        super().init_sockets()
 
     def init_kernel(self) -> None:
         super().init_kernel()

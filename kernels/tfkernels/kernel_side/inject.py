@@ -20,7 +20,7 @@ ORIGIN = "<sent by another kernel>"
 
 _SENT = (
     *("__init__.py", "debugger.py", "env_vars.py", "errors.py", "imports.py", "protocol.py", "recording.py"),
-    "sigint.py",
+    *("sigint.py", "start_notes.py"),
     *("kernel_side/**/*.py", "transfer/**/*.py", "comparison/**/*.py", "models/**/*.py"),
 )
 """The files of the package that a kernel needs to be called, and that its cells can use."""

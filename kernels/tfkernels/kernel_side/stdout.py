@@ -17,6 +17,8 @@ import typing
 
 from ipykernel import iostream
 
+from tfkernels import start_notes
+
 MAX_DRAIN_SECONDS = 0.2  # a server that a cell started may write all the time
 
 
@@ -65,6 +67,8 @@ class OutStream(iostream.OutStream):  # type: ignore[misc] # ipykernel is untype
                     return
                 if not content or not self._should_watch:
                     return
+                if self.name == "stderr" and start_notes.dropped(os.environ):
+                    content = start_notes.without(content)
                 self._pass_on(self._decoder.decode(content))
             with contextlib.suppress(OSError):  # its reader is gone
                 os.write(self._original_stdstream_copy, content)
@@ -78,8 +82,12 @@ class OutStream(iostream.OutStream):  # type: ignore[misc] # ipykernel is untype
 
 
 def drain() -> None:
-    """Waits until the pipe of descriptor 1 is read. On a busy machine its content would come after the cell's end."""
-    stream: typing.Any = sys.stdout
+    """Waits until the pipes of descriptors 1 and 2 are read. On a busy machine they would come after the cell's end."""
+    _drain(sys.stdout)
+    _drain(sys.stderr)
+
+
+def _drain(stream: typing.Any) -> None:
     pipe: typing.Optional[int] = getattr(stream, "_fid", None)  # no public name; not there in ipykernel 5
     if pipe is None or not stream._is_master_process():  # noqa: SLF001 (in a fork, locks of the parent stay locked)
         return
