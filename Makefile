@@ -18,7 +18,7 @@ check: $(VENV)/installed-test lint
 test: $(VENV)/installed-test lint
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
-# The long form of the tests that have one: minutes each.
+# The long form of the tests that have one: 25 minutes on two cores.
 soak: $(VENV)/installed-test
 	$(BIN)/python -m pytest --soak --timeout 3600 -rP tests/fault/test_install_whole_or_nothing.py tests/fault/test_soak.py
 

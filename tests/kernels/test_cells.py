@@ -188,7 +188,7 @@ def test_death_in_the_background(remote: Kernel) -> None:
         second.result()
     seen: list[dict[str, Any]] = []
     remote.run("print('fresh')", show=seen.append)
-    assert [output["text"] for output in seen if "is a fresh one" in output["text"]], "it says that its state is new"
+    assert [output["text"] for output in seen if "is a fresh one" in output.get("text", "")], "its state is new"
     assert seen[-1]["text"] == "fresh\n"
     seen.clear()
     remote.run("print('fresh')", show=seen.append)
