@@ -13,7 +13,7 @@ from uv import find_uv_bin
 
 from tests.support.models import assert_close
 from tfkernels.client.kernel import Kernel
-from tfkernels.errors import RemoteError
+from tfkernels.errors import ExchangeError, RemoteError
 from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.kernelspecs import install
 
@@ -160,6 +160,11 @@ def test_equal_seeds_make_any_keras_repeatable(there: Kernel) -> None:
     one, same, other = there["one"], there["same"], there["other"]
     assert all(np.array_equal(one[name], same[name]) for name in LAYERS)
     assert not np.array_equal(one["dense"], other["dense"])
+
+
+def test_a_model_of_any_keras_is_not_passed(there: Kernel) -> None:
+    with pytest.raises(ExchangeError, match=r"is part of a TensorFlow program.*model\.get_weights\(\)"):
+        there["model"]
 
 
 def test_sessions_of_tensorflow_1_12(tf1_12: Kernel) -> None:

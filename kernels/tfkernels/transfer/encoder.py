@@ -318,7 +318,7 @@ def _refusal(value: typing.Any) -> NotPortable:
     """The reason why a value cannot be passed, and what to pass in its place."""
     kind = type(value)
     name = f"{kind.__module__}.{kind.__qualname__}"
-    if kind.__module__.split(".")[0] in ("tensorflow", "keras"):
+    if kind.__module__.split(".")[0] in ("tensorflow", "keras", "tf_keras"):
         return NotPortable(
             f"{name} is part of a TensorFlow program and has no value by itself. Run it there and pass the result, for "
             "example sess.run(tensor) or model.get_weights()."
