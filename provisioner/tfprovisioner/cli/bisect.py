@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, BadParameter, Exit, Option
 
 from tfprovisioner.cli import shared_options
-from tfprovisioner.cli.console import INTERRUPTED, WRONG_USAGE, answering, print_json, require_batch, say
+from tfprovisioner.cli.console import INTERRUPTED, WRONG_USAGE, answering, print_json, require_extra, say
 from tfprovisioner.progress import Reporter, TerminalReporter, reporting
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def bisect(
     (--record), or an expression (--test), or, if the notebook records nothing, whether it runs without an error.
     Releases that cannot be tested are skipped. Exit code: 0 one release was found, 1 none was found, 2 wrong usage.
     """
-    require_batch("bisect")
+    require_extra("batch", "bisect")
     if record is not None and test is not None:
         raise BadParameter("use either --record or --test", param_hint="--test")
     if output is not None and output.is_dir() and any(output.iterdir()):

@@ -18,15 +18,16 @@ NO_KERNELS = "No kernels yet. Install TensorFlow 1.15 and the newest 2.x with: t
 WRONG_USAGE, INTERRUPTED = 2, 130
 """Exit codes, as in typer and in shells."""
 
-_BATCH = ("distributed", "cryptography", "jinja2")
+_EXTRAS = {"batch": ("distributed", "cryptography", "jinja2"), "requirements": ("pip_requirements_parser",)}
+"""The modules that each extra brings."""
 
 
-def require_batch(command: str) -> None:
-    """Ends ``tfkernels <command>`` with one line if the packages of the extra ``batch`` are missing."""
-    missing = next((name for name in _BATCH if importlib.util.find_spec(name) is None), None)
+def require_extra(extra: str, command: str) -> None:
+    """Ends ``tfkernels <command>`` with one line if packages of an extra are missing."""
+    missing = next((name for name in _EXTRAS[extra] if importlib.util.find_spec(name) is None), None)
     if missing:
         problem = f"tfkernels {command} needs more packages: {missing!r} is not installed."
-        complain(f"{problem} pip install 'tfkernels[batch]'.")
+        complain(f"{problem} pip install 'tfkernels[{extra}]'.")
         raise Exit(WRONG_USAGE)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, BadParameter, Exit, Option
 
 from tfprovisioner.cli import shared_options
-from tfprovisioner.cli.console import INTERRUPTED, answering, complain, megabytes, say
+from tfprovisioner.cli.console import INTERRUPTED, answering, complain, megabytes, require_extra, say
 
 if TYPE_CHECKING:
     from tfprovisioner.kernelspecs.install import Installed, Outcome
@@ -90,6 +90,8 @@ def install(
     named = releases or ["tf1", "tf2"]
     if name and len(named) != 1:
         raise BadParameter("--name needs exactly one release")
+    if requirements:
+        require_extra("requirements", "install --requirements")
     with answering():
         uv.set_sources(index, find_links or (), offline)
         listed = [line for path in requirements or () for line in files.read(path)]

@@ -10,7 +10,7 @@ from typer import Argument, BadParameter, Context, Exit, Option
 
 from tfkernels.errors import UnknownKernel
 from tfprovisioner.cli import shared_options
-from tfprovisioner.cli.console import INTERRUPTED, answering, print_json, print_table, require_batch, say
+from tfprovisioner.cli.console import INTERRUPTED, answering, print_json, print_table, require_extra, say
 
 if TYPE_CHECKING:
     from tfprovisioner.batch.report import Report
@@ -65,7 +65,7 @@ def run(
     that fails does not stop the others. Exit code: 0 all results agree, 1 a run failed, 2 wrong usage, 3 results
     differ.
     """
-    require_batch("run")
+    require_extra("batch", "run")
     script = next((source for source in sources if source.endswith(".py")), None)
     if script is not None and len(sources) > 1:
         raise BadParameter("a script runs alone, without notebooks or other scripts", param_hint="SCRIPT")
@@ -204,7 +204,7 @@ def report(
     Several outputs become one report, with one row for each notebook and its parameters. Exit code: 0 all results
     agree, 1 a run failed, 3 all runs passed and results differ.
     """
-    require_batch("report")
+    require_extra("batch", "report")
     from tfprovisioner.batch import report as reports
     from tfprovisioner.batch.output_dir import read
 
