@@ -156,6 +156,7 @@ def test_its_help(notebook: Notebook) -> None:
 def test_the_help_of_a_magic_has_a_working_example(notebook: Notebook) -> None:
     shown = notebook.inspect("%%{T}|")
     assert f"\n  %%{notebook.there} [-i NAMES] [-o NAMES] [--timeout S] [--background [HANDLE]]" in shown
+    assert "\n  %%each KERNEL [KERNEL ...] [-i NAMES] [-o NAMES] [--timeout S]\n" in notebook.inspect("%%each|")
     example = shown[shown.index("example:") : shown.index("\nFile:")]
     for cell in example.split("\n\n")[1:]:
         notebook.run("\n".join(line.strip() for line in cell.splitlines()))

@@ -118,7 +118,10 @@ def _kernel_magic(shell: Any, name: str) -> Any:
 
 def _each_magic(shell: Any) -> Any:
     @magic_arguments("%each")
-    @kwds(epilog=_EXAMPLE.format("%%each tf1 tf2 -o version\n  import tensorflow as tf\n  version = tf.__version__"))
+    @kwds(
+        usage="%(prog)s KERNEL [KERNEL ...] [-i NAMES] [-o NAMES] [--timeout S]",  # argparse puts kernels last
+        epilog=_EXAMPLE.format("%%each tf1 tf2 -o version\n  import tensorflow as tf\n  version = tf.__version__"),
+    )
     @argument("kernels", nargs="+", metavar="KERNEL", help="where the cell runs, at the same time")
     @cell_options
     def run(line: str, cell: str) -> None:
