@@ -36,7 +36,7 @@ def test_missing_ml_dtypes_names_the_installing_cell(monkeypatch: typing.Any) ->
     assert "bfloat16: kernel tf1 lacks ml_dtypes" in str(error)
     assert "Install it with:\n%%tf1\n%pip install ml_dtypes\n(It needs" in str(error)
     error.kernel = ""
-    monkeypatch.setattr("IPython.get_ipython", object)
+    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=object))
     assert "this notebook's kernel lacks" in str(error)
     assert "Install it with:\n%pip install ml_dtypes\n" in str(error)
 
