@@ -54,7 +54,7 @@ _IMPORTS = "import numpy as np, tensorflow as tf, tfkernels"
 
 
 @pytest.fixture(scope="module")
-def tf1_12(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
+def tf1_12(installed: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
     if not findpython.find_all(3, 6):
         pytest.skip("no Python 3.6 here: models of TensorFlow 1.12 were not tried on it")
     folder = str(tmp_path_factory.mktemp("tf1.12"))
