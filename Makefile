@@ -40,7 +40,7 @@ lint: $(VENV)/installed-test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/vermin --quiet --no-tips --violations --target=3.6- $(addprefix kernels/tfkernels/, $(PYTHON_36))
-	$(BIN)/vermin --quiet --no-tips --violations --target=3.6- provisioner/tfprovisioner/environments/checks.py
+	$(BIN)/vermin --quiet --no-tips --violations --target=3.6- provisioner/tfprovisioner/environments/tensorflow_checks.py
 	$(BIN)/vermin --quiet --no-tips --violations --target=3.7- --exclude typing.Protocol kernels
 
 format: $(VENV)/installed-test

@@ -16,10 +16,10 @@ import tfkernels
 from tfprovisioner.catalogue import locks, releases, verified
 from tfprovisioner.catalogue.releases import Release
 from tfprovisioner.catalogue.verified import Result
-from tfprovisioner.environments import checks
+from tfprovisioner.environments import tensorflow_checks
 from tfprovisioner.environments.installed import installed
 from tfprovisioner.environments.request import InstallRequest
-from tfprovisioner.environments.trials import trial
+from tfprovisioner.environments.run_checks import trial
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.kernelspecs import install
 from tfprovisioner.kernelspecs.install import Installed
@@ -151,7 +151,7 @@ def _text(contents: Iterable[dict[str, Any]]) -> str:
 
 
 _CHECKS: dict[str, Callable[[Installed], None]] = {
-    **{name: partial(_in_environment, name) for name in checks.CHECKS},
+    **{name: partial(_in_environment, name) for name in tensorflow_checks.CHECKS},
     "kernel": _kernel,
     "values": _values,
     "widgets": _widgets,

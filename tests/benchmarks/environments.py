@@ -21,7 +21,7 @@ from pathlib import Path
 from uv import find_uv_bin
 
 from tests.benchmarks.rows import Row
-from tfprovisioner.environments.trials import probe
+from tfprovisioner.environments.run_checks import probe
 
 ROUNDS = 3
 SIBLINGS = 10

@@ -23,7 +23,7 @@ from tfprovisioner.catalogue import locks
 from tfprovisioner.environments import drift, store, verify
 from tfprovisioner.environments.drift import Drift
 from tfprovisioner.environments.request import InstallRequest, Recipe
-from tfprovisioner.environments.trials import probe
+from tfprovisioner.environments.run_checks import probe
 from tfprovisioner.errors import BadKernelName, BuildFailed, ProvisionError
 from tfprovisioner.kernelspecs import doctor, gc, install
 from tfprovisioner.kernelspecs import write as kernelspec

@@ -16,7 +16,7 @@ from tests.support import package_index
 from tests.support.commands import tfkernels
 from tfprovisioner.environments import store
 from tfprovisioner.environments.request import InstallRequest
-from tfprovisioner.environments.trials import Findings
+from tfprovisioner.environments.run_checks import Findings
 from tfprovisioner.kernelspecs import doctor, gc, install, listing
 from tfprovisioner.kernelspecs.install import Installed
 

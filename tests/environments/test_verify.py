@@ -14,9 +14,9 @@ from tests.support import package_index
 from tests.support.commands import built, nothing_is_there
 from tfprovisioner.catalogue import locks, releases, verified
 from tfprovisioner.catalogue.verified import Result
-from tfprovisioner.environments import store, trials
+from tfprovisioner.environments import run_checks, store
 from tfprovisioner.environments.request import InstallRequest
-from tfprovisioner.environments.trials import load_library
+from tfprovisioner.environments.run_checks import load_library
 from tfprovisioner.errors import BadRequirement, BrokenEnvironment
 from tfprovisioner.kernelspecs import doctor, install
 
@@ -241,7 +241,7 @@ def test_a_library_that_cannot_be_loaded(content: bytes, tmp_path: Path) -> None
 
 def test_unloadable_libraries_are_left_to_the_import_check(cached: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     """It says more of what is wrong."""
-    monkeypatch.setattr(trials, "_LOADING", "import a_part_that_this_python_lacks")
+    monkeypatch.setattr(run_checks, "_LOADING", "import a_part_that_this_python_lacks")
     code, said = cached()
     assert code == 0, said
     assert said.index(_LOOK) < said.index(_IMPORT)
@@ -253,7 +253,7 @@ def test_failed_releases_are_import_checked_until_they_work(
     """Else the second attempt, which fetches nothing any more, would be taken on trust."""
     python = releases.find("tf1").pythons[0]
     with monkeypatch.context() as here:
-        here.setattr(trials, "_IMPORTING", "raise ImportError('here it does not')")
+        here.setattr(run_checks, "_IMPORTING", "raise ImportError('here it does not')")
         for options in ((), (), ("--with", "part1"), ("--python", python)):
             code, said = build(*options)
             assert code == 1
@@ -271,7 +271,7 @@ def test_what_was_interrupted_is_imported(build: Build, result: Result, monkeypa
         raise KeyboardInterrupt
 
     with monkeypatch.context() as here:
-        here.setattr(trials, "probe", pressed)
+        here.setattr(run_checks, "probe", pressed)
         code, said = build()
         assert code == 130
         assert "tf1: interrupted, nothing changed" in said

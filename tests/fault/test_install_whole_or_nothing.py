@@ -25,7 +25,7 @@ from tests.support.waiting import eventually
 from tfprovisioner.environments import store
 from tfprovisioner.environments.backends import BACKENDS
 from tfprovisioner.environments.request import InstallRequest
-from tfprovisioner.environments.trials import probe
+from tfprovisioner.environments.run_checks import probe
 from tfprovisioner.kernelspecs import install
 from tfprovisioner.kernelspecs.install import Installed, Interrupted, Outcome, check
 from tfprovisioner.progress import Reporter

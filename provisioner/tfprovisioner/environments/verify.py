@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tfprovisioner.catalogue import releases
 from tfprovisioner.catalogue.releases import Release
-from tfprovisioner.environments import trials
+from tfprovisioner.environments import run_checks
 from tfprovisioner.environments.backends import LOCK
 from tfprovisioner.environments.installed import Difference, installed
 from tfprovisioner.environments.request import InstallRequest, Recipe
@@ -44,10 +44,10 @@ def check(
             report.note(f"some files differ from what their wheels say, so it is imported: {some}")
         elif library is not None:
             with contextlib.suppress(BrokenEnvironment):  # the import says more of it
-                return trials.load_library(python, library)
+                return run_checks.load_library(python, library)
     report.step("checking: importing TensorFlow, running an op")
     require_import_check(recipe)  # an interrupt does not say that it would have passed
-    version = trials.probe(python).python
+    version = run_checks.probe(python).python
     mark.unlink(missing_ok=True)
     if recipe.extras:
         report.step("checking: importing what --with added")
@@ -65,7 +65,7 @@ def failing_extras(recipe: Recipe, folder: Path, python: str) -> Iterator[tuple[
     found = installed(folder)
     for line, name, _ in holding(divided(recipe.extras)[0], python):
         modules = found[name].modules() if name in found else ()
-        error = trials.import_error(folder / "bin" / "python", modules) if modules else None
+        error = run_checks.import_error(folder / "bin" / "python", modules) if modules else None
         if error:
             yield line, f"{' or '.join(modules)} {found[name].version} cannot be imported: {error.rstrip('.')}"
 

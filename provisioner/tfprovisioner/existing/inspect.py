@@ -15,8 +15,8 @@ from tfprovisioner.catalogue import pins
 from tfprovisioner.environments import bounds, installed, store
 from tfprovisioner.environments.bounds import Outside
 from tfprovisioner.environments.request import EXISTING, Recipe
+from tfprovisioner.environments.run_checks import probe
 from tfprovisioner.environments.store import Environment
-from tfprovisioner.environments.trials import probe
 from tfprovisioner.errors import BrokenEnvironment, NoInterpreter, UnknownEnvironment
 from tfprovisioner.existing import kinds
 from tfprovisioner.existing.kinds import PIXI, Place

@@ -12,11 +12,11 @@ from typing import Any
 from tfkernels.client import kernelspecs
 from tfkernels.client.kernelspecs import KernelSpec
 from tfprovisioner.catalogue import verified
-from tfprovisioner.environments import bounds, checks, drift, installed, store, trials, verify
+from tfprovisioner.environments import bounds, drift, installed, run_checks, store, tensorflow_checks, verify
 from tfprovisioner.environments.drift import Drift
 from tfprovisioner.environments.request import EXISTING, made_by
+from tfprovisioner.environments.run_checks import Findings, gpus_seen, probe
 from tfprovisioner.environments.store import Environment
-from tfprovisioner.environments.trials import Findings, gpus_seen, probe
 from tfprovisioner.errors import BrokenEnvironment
 from tfprovisioner.existing import inspect, kinds
 from tfprovisioner.gpu import devices
@@ -101,7 +101,8 @@ def _examined(spec: KernelSpec, environment: Environment | None, deep: bool) -> 
     if changes.deleted:
         problem = f"files of its environment were deleted: {'; '.join(changes.deleted)}"
         return Diagnosis(name, False, None, problem, rebuild)
-    tried = {check: trials.trial(python, check, writing=not existing) for check in checks.TRIED} if deep else {}
+    checks = tensorflow_checks.TRIED if deep else ()
+    tried = {check: run_checks.trial(python, check, writing=not existing) for check in checks}
     failing = [*(one.sentence for one in outside if one.late), *_failing(environment, tried)]
     if failing:
         changed = outside if existing else mixed or changes != Drift()

@@ -1,6 +1,7 @@
-"""What a TensorFlow environment must be able to do. ``python checks.py NAME`` does one of them, in that environment.
+"""What a TensorFlow environment must be able to do.
 
-Exit code 3: the release came before the feature. Every Python from 3.6 on runs this file; it imports nothing of ours.
+``python tensorflow_checks.py NAME`` checks one thing, in that environment. Exit code 3: the release came before the
+feature. Every Python from 3.6 on runs this file; it imports nothing of ours.
 """
 
 import os

@@ -11,7 +11,7 @@ from typing import Any
 from tfkernels import env_vars
 from tfprovisioner.catalogue import verified
 from tfprovisioner.conda.activation import activation
-from tfprovisioner.environments import checks
+from tfprovisioner.environments import tensorflow_checks
 from tfprovisioner.errors import BrokenEnvironment
 from tfprovisioner.pythons import find
 from tfprovisioner.pythons.find import NoAnswer
@@ -88,8 +88,8 @@ def probe(python: Path, writing: bool = True) -> Findings:
 
 
 def trial(python: Path, check: str, writing: bool = True) -> str:
-    """The outcome of one of ``checks.CHECKS`` in an environment, as ``catalogue.verified.Result`` has them."""
-    command = [str(python), "-I", *([] if writing else ["-B"]), checks.__file__, check]
+    """The outcome of one of ``tensorflow_checks.CHECKS`` in an environment, as in ``catalogue.verified.Result``."""
+    command = [str(python), "-I", *([] if writing else ["-B"]), tensorflow_checks.__file__, check]
     with tempfile.TemporaryDirectory() as folder:
         try:
             done = subprocess.run(
@@ -98,7 +98,7 @@ def trial(python: Path, check: str, writing: bool = True) -> str:
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             return f"it took more than {TIMEOUT:.0f} s"
-    if done.returncode == checks.NOT_IN_THIS_RELEASE:
+    if done.returncode == tensorflow_checks.NOT_IN_THIS_RELEASE:
         return f"{verified.ABSENT}: {done.stdout.strip().splitlines()[-1]}"
     if done.returncode == 0:
         return "ok"
