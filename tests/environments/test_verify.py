@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from uv import find_uv_bin
 
 from tests.support import package_index
 from tests.support.commands import built, nothing_is_there
@@ -24,6 +27,7 @@ Build = Callable[..., tuple[int, str]]
 
 _LOOK = "checking: its files, TensorFlow's libraries"
 _IMPORT = "checking: importing TensorFlow, running an op"
+_ANEW = "fetching packages anew whose files were edited in uv's cache"
 
 
 @pytest.fixture
@@ -202,10 +206,23 @@ def test_a_rebuild_replaces_edited_cache_files(cached: Build, place: Path, monke
     assert len(doctor.examine("other").warnings) == 2, "the cache had the file before"
     with monkeypatch.context() as offline:
         offline.setenv("UV_OFFLINE", "1")
-        assert cached("--rebuild")[0] == 0, "what cannot be fetched again is not deleted"
-    code, said = cached("--rebuild")
-    assert code == 0, said
-    assert doctor.examine("tf1").warnings == ()
+        code, said = cached("--rebuild")
+        assert code == 0, "what cannot be fetched again stays as it is"
+        assert _ANEW not in said
+    assert len(doctor.examine("tf1").warnings) == 2
+    monkeypatch.setenv("UV_LOCK_TIMEOUT", "1")
+    (cache,) = subprocess.check_output([find_uv_bin(), "cache", "dir"], text=True).split()
+    with Path(cache, ".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)  # as `uv run` has it while Jupyter runs
+        for _ in range(2):  # the second time, only the cache has the edited file
+            code, said = cached("--rebuild")
+            assert code == 0, said
+            assert f"{_ANEW}: part1" in said
+            assert doctor.examine("tf1").warnings == ()
+    whole = max(built(place), key=lambda record: record.stat().st_mtime).parent
+    assert (next(whole.rglob("part1.py")).stat().st_nlink, list(whole.glob("tmp*"))) == (1, [])
+    assert next(whole.rglob("part2.py")).stat().st_nlink > 1, "all others are still links into uv's cache"
+    assert len(doctor.examine("other").warnings) == 2, "no other environment is changed"
 
 
 def test_wrong_file_lists_of_wheels_are_no_damage(

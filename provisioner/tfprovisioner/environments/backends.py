@@ -1,15 +1,16 @@
 """The backends: each fills an empty folder with a Python, TensorFlow and what a kernel needs, by uv or from conda."""
 
 import contextlib
+import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from tfprovisioner.catalogue import pins, releases
+from tfprovisioner.catalogue import locks, pins, releases
 from tfprovisioner.conda import channels, solve
 from tfprovisioner.conda.channels import PackageRequest
-from tfprovisioner.environments import resolve
+from tfprovisioner.environments import installed, resolve
 from tfprovisioner.environments.request import InstallRequest
-from tfprovisioner.environments.requirements import divided, holding, without_hashes
+from tfprovisioner.environments.requirements import divided, holding, name_of, without_hashes
 from tfprovisioner.errors import BuildFailed, PackageNotInChannels
 from tfprovisioner.gpu import cuda
 from tfprovisioner.progress import Reporter
@@ -104,14 +105,42 @@ def _install_wheels(request: InstallRequest, interpreter: Interpreter, folder: P
     # The lock is complete, and in it rules have overruled what some packages say that they need.
     arguments += ["--no-deps"]
     # What is built is built with pinned and hashed tools as well.
-    arguments += ["--build-constraints", str(lock), "--requirements", str(lock)]
+    arguments += ["--build-constraints", str(lock)]
     # Hashes decide what is installed, so the index is not asked for news of packages that are all in uv's cache: that
     # takes longer than to install them, and a network.
+    fetched, listed = False, ["--requirements", str(lock)]
     try:
-        uv.run([*arguments, "--offline"], folder, report.uv_says)
+        uv.run([*arguments, *listed, "--offline"], folder, report.uv_says)
     except BuildFailed:
         if uv.offline():
             raise
-        uv.run(arguments, folder, report.uv_says)  # if not because something was missing, this will tell
-        return True
-    return False
+        uv.run([*arguments, *listed], folder, report.uv_says)  # if not because something was missing, this will tell
+        fetched = True
+    edited = _edited(folder) if request.rebuild and not uv.offline() else []
+    if edited:
+        report.step(f"fetching packages anew whose files were edited in uv's cache: {', '.join(edited)}")
+        _replace(edited, lock, arguments, report)
+    return fetched or bool(edited)
+
+
+def _edited(folder: Path) -> list[str]:
+    """The packages from uv's cache that somebody edited there, perhaps through a link in another environment."""
+    packages = [package for package in installed.installed(folder).values() if package.installer == "uv"]
+    return [package.name for package in packages if any(file.changed for file in package.differences())]
+
+
+def _replace(names: list[str], lock: Path, arguments: list[str], report: Reporter) -> None:
+    """Installs some packages of a lock once more, by way of an empty cache.
+
+    To delete them from the user's cache, uv would wait until nobody uses that, be it for as long as Jupyter runs.
+    """
+    with tempfile.TemporaryDirectory(dir=lock.parent) as scratch:
+        pins_found, hashes = locks.split(lock.read_text(encoding="utf-8"))
+        again = Path(scratch, LOCK)
+        again.write_text(locks.joined((pin for pin in pins_found if name_of(pin) in names), hashes), encoding="utf-8")
+        chosen = [word for name in names for word in ("--reinstall-package", name)]
+        uv.run(
+            [*arguments, "--requirements", str(again), *chosen, "--cache-dir", str(Path(scratch, "cache"))],
+            lock.parent,
+            report.uv_says,
+        )

@@ -8,14 +8,14 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from tfprovisioner.catalogue import releases
-from tfprovisioner.environments import bytecode, drift, installed, resolve, store, verify
+from tfprovisioner.environments import bytecode, installed, resolve, store, verify
 from tfprovisioner.environments.backends import BACKENDS
 from tfprovisioner.environments.request import InstallRequest, Recipe
 from tfprovisioner.environments.store import Environment
 from tfprovisioner.errors import BrokenEnvironment, BuildFailed, NoWheels
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons.choose import Interpreter
-from tfprovisioner.system import locking, uv
+from tfprovisioner.system import locking
 
 _WAITING = "waiting for another tfkernels that builds the same packages"
 
@@ -64,10 +64,6 @@ def ensured(request: InstallRequest, owner: Path, report: Reporter) -> Iterator[
         interpreter = interpreter or request.choose_interpreter()
         if interpreter.minor != recipe.python:
             raise BuildFailed("The environment was removed while this command began to use it. Run the command again.")
-        edited = drift.of(existing).shared if existing is not None else ()
-        if edited and not uv.offline():  # else the new environment would have the same files
-            report.step(f"deleting edited files from uv's cache: {', '.join(edited)}")
-            uv.run(["cache", "clean", *edited], store.root(), report.uv_says)
         yield _build(request, recipe, interpreter, report), True
 
 
