@@ -83,6 +83,15 @@ def test_known_layouts_of_cells_are_said(gates: int, cell: dict[str, int], said:
     assert re.search(said, repr(report))
 
 
+def test_cudnn_takes_nothing_without_a_bias() -> None:
+    source = {name: array for name, array in layer(4, (4 * UNITS,)).items() if not name.endswith("/bias")}
+    report, values = loaded(layer(4, (8 * UNITS,), "cu_dnnlstm"), source)
+    assert values == {}
+    assert [(one.target, one.known.rpartition(", ")[2]) for one in report.missing] == [
+        ("cu_dnnlstm/bias", "with a bias")
+    ]
+
+
 def test_of_a_layer_all_weights_or_none() -> None:
     target = {"a/kernel": np.zeros((2, 2)), "a/bias": np.zeros(2), "b/kernel": np.zeros((2, 3)), "b/bias": np.zeros(3)}
     report, values = loaded(target, {name: array for name, array in target.items() if name != "a/bias"})
@@ -97,3 +106,12 @@ def test_names_without_a_layer(one_layer: bool, set_: list[str]) -> None:
     target = {"kernel": np.zeros((2, 2)), "bias": np.zeros(2)}
     _, values = loaded(target, {"kernel": np.zeros((2, 2))}, one_layer=one_layer)
     assert list(values) == set_
+
+
+@pytest.mark.parametrize("scope", ["", "net/"])
+def test_other_names_in_one_scope_are_no_layer(scope: str) -> None:
+    target = {f"{scope}{name}": np.zeros((2, 2)) for name in ("W1", "b1", "W2", "b2", "head")}
+    source = dict(list(target.items())[:-1])
+    report, values = loaded(target, source)
+    assert list(values) == list(source)
+    assert [one.target for one in report.missing] == [f"{scope}head"]

@@ -17,7 +17,7 @@ _CELLS = {
 }
 """What else is different, by the number of gates."""
 
-_CUDNN = "has another layout: CuDNN's layers go with LSTM, and with GRU(reset_after=True)"
+_CUDNN = "has another layout: CuDNN's layers go with LSTM, and with GRU(reset_after=True), with a bias"
 
 
 def convert(source: Mapping[str, Any], target: Shapes) -> Optional[Dict[str, Any]]:
@@ -29,7 +29,7 @@ def convert(source: Mapping[str, Any], target: Shapes) -> Optional[Dict[str, Any
     units, columns = target["recurrent_kernel"]
     gates = columns // units
     biases = (columns,) if gates == 4 else (2, columns)
-    if (target if from_cudnn else shapes).get("bias", biases) != biases:
+    if (target.get("bias", biases) if from_cudnn else shapes.get("bias")) != biases:
         return None
     change = _from_cudnn if from_cudnn else _to_cudnn
     arrays = {name: np.hstack([change(gate) for gate in np.split(source[name], gates, axis=1)]) for name in _KERNELS}

@@ -7,7 +7,7 @@ from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tup
 import numpy as np
 
 from tfkernels.models import layouts
-from tfkernels.models.match import Match, Shape, Shapes, keys, match
+from tfkernels.models.match import KINDS, Match, Shape, Shapes, keys, match
 
 
 class Mismatch(NamedTuple):
@@ -112,7 +112,7 @@ def examine(
 ) -> Tuple[LoadReport, Dict[str, Any]]:
     """What fits of ``arrays``, by the names of their sources, and the values of the targets that get one.
 
-    ``one_layer`` says whether names without a layer belong to one layer; otherwise each is for itself.
+    ``one_layer`` says whether all names in one place belong to one layer; otherwise only known kinds in a scope do.
     """
     sources = {name: array.shape for name, array in arrays.items()}
     found = {pair.target: pair for pair in match(targets, sources, mapping)}
@@ -159,7 +159,7 @@ def _layers(names: Iterable[str], one_layer: bool) -> List[Dict[str, str]]:
     """The names of weights by layer, and in it by what the layer calls them. Of cells in one layer the names differ."""
     layers: Dict[Any, Dict[str, str]] = defaultdict(dict)
     for name, key in keys(names).items():
-        layer = layers[key[:-1] if one_layer or len(key) > 1 else name]
+        layer = layers[key[:-1] if one_layer or (len(key) > 1 and key[-1] in KINDS) else name]
         layer[name if key[-1] in layer else key[-1]] = name
     return list(layers.values())
 

@@ -18,6 +18,9 @@ SYNONYMS = {
 }
 """What hand-written graphs call the weights of Keras's layers (the last part of a name, in any case)."""
 
+KINDS = {*SYNONYMS, "recurrent_kernel", "gamma", "beta", "moving_mean", "moving_variance"}
+"""Weights that belong to one layer if they are in one scope. Of other names a scope can hold a whole graph."""
+
 ONLY_ONE = "only one of its shape"
 
 _SAME = {other: name for name, others in SYNONYMS.items() for other in others}
