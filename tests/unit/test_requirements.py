@@ -10,7 +10,7 @@ import pytest
 from tfprovisioner.environments import requirements, resolve
 from tfprovisioner.errors import BadRequirement
 
-ONE, TWO = "1" * 64, "2" * 64
+ONE, TWO = "1" * 64, "b" * 64
 """SHA-256 of two files."""
 
 
@@ -41,7 +41,8 @@ def test_redundant_tensorflow_requirements_are_noted() -> None:
 def test_requirement_files(tmp_path: Path) -> None:
     file = tmp_path / "requirements.txt"
     file.write_text(
-        f"# comment\n\npandas  # another\nmatplotlib<3.5 \\\n    --hash=sha256:{ONE} \\\n    --hash sha256:{TWO}\n"
+        f"# comment\n\npandas  # another\nmatplotlib<3.5 \\\n    --hash=sha256:{ONE} \\\n"
+        f"    --hash sha256:{TWO.upper()}\n"
         "-r more/more.txt\nname @ https://example.org/name-1.0-py3-none-any.whl\n"
     )
     (tmp_path / "more").mkdir()
@@ -49,7 +50,7 @@ def test_requirement_files(tmp_path: Path) -> None:
     (tmp_path / "more" / "pins.txt").write_text("numpy<1.19\n")
     lines = requirements.read(file)
     name = "name @ https://example.org/name-1.0-py3-none-any.whl"
-    hashed = f"matplotlib<3.5 --hash=sha256:{ONE} --hash=sha256:{TWO}"
+    hashed = f"matplotlib<3.5 --hash=sha256:{ONE} --hash=sha256:{TWO.upper()}"
     assert lines == ("pandas", hashed, "tqdm", "-c numpy<1.19", name)
     assert requirements.divided(lines) == (["pandas", hashed, "tqdm", name], ["numpy<1.19"])
     assert requirements.hashes_of(hashed) == [ONE, TWO]
@@ -72,8 +73,10 @@ def test_requirement_files_with_byte_order_marks(tmp_path: Path, encoding: str) 
         ("-e .", "has '-e'.*only packages"),
         ("six --global-option=secret", "has '--global-option'"),
         (f"six --hash=sha512:{'0' * 128}", "'six' has a hash that is not"),
+        ("six @ https://me:secret@example.org/six.whl --hash=md5:00", "six.whl' has a hash that is not"),
         ("-r requirements.txt", "'-r requirements.txt' in .* cannot be used: maximum recursion depth"),
         ("-r none.txt", r"cannot be read: .*No such file.*none\.txt"),
+        ("-r https://me:secret@example.org/more.txt", r"cannot be read: .*No such file.*example\.org"),
         ("dependencies:\n  - numpy", "'- numpy' is no requirement"),
         ("numpy=1.19=py37_0", "'numpy=1.19=py37_0' is no requirement"),
     ],

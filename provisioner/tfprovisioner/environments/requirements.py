@@ -16,7 +16,7 @@ LIMIT = "-c "
 """Begins a requirement that installs nothing: it limits the versions of a package that another one brings."""
 
 _HASH = " --hash="
-_HASHED = re.compile(rf"({_HASH}sha256:[0-9a-f]{{64}})*")
+_HASHED = re.compile(rf"({_HASH}sha256:[0-9a-fA-F]{{64}})*")
 _BETWEEN_PACKAGES = re.compile(r",(?![^\[]*\])(?=\s*[A-Za-z0-9])")
 
 
@@ -24,7 +24,9 @@ def checked(line: str) -> str:
     """A requirement, perhaps with hashes; after ``-c`` one that only limits versions. Raises ``BadRequirement``."""
     plain = without_hashes(line)
     if not _HASHED.fullmatch(line.removeprefix(plain)):
-        raise BadRequirement(f"{plain!r} has a hash that is not of the form {_HASH[1:]}sha256:… Correct or delete it.")
+        raise BadRequirement(
+            f"{redacted(plain)!r} has a hash that is not of the form {_HASH[1:]}sha256:… Correct or delete it."
+        )
     try:
         Requirement(plain.removeprefix(LIMIT))
     except InvalidRequirement as error:
@@ -52,7 +54,7 @@ def without_hashes(line: str) -> str:
 
 def hashes_of(line: str) -> list[str]:
     """The SHA-256 of the files that a requirement allows; none if it allows all."""
-    return [part.strip().removeprefix("sha256:") for part in line.split(_HASH)[1:]]
+    return [part.strip().removeprefix("sha256:").lower() for part in line.split(_HASH)[1:]]
 
 
 def holding(lines: Iterable[str], python: str) -> Iterator[tuple[str, str, Requirement]]:
@@ -81,7 +83,7 @@ def read(path: Path) -> tuple[str, ...]:
     try:
         found = RequirementsFile.from_file(str(path), include_nested=True)
     except (InstallationError, OSError, UnicodeDecodeError) as error:
-        cause = error.__context__ or error
+        cause = redacted(str(error.__context__ or error))
         raise BadRequirement(f"The file {path} cannot be read: {cause}. Correct it or its path.") from error
     for option in found.options:
         if not option.options:  # a word after a dash
