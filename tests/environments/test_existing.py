@@ -118,14 +118,16 @@ def test_upgrades_and_losses_in_it_are_told(theirs: Path) -> None:
 def test_packages_outside_the_catalogues_bounds_are_problems(theirs: Path) -> None:
     command = kinds.installing(inspect.find(theirs), ["setuptools<81"])
     (site(theirs) / "setuptools-82.0.0.dist-info").mkdir()
-    sentence = "setuptools is 82.0.0, and TensorFlow 2.11.0 needs setuptools<81: 82 has no pkg_resources"
+    sentence = (
+        "setuptools is 82.0.0, and TensorBoard's program beside TensorFlow 2.11.0 needs setuptools<81: "
+        "82 has no pkg_resources any more"
+    )
     added = tfkernels("add", str(theirs), "--user")
     assert f"tf2.11: warning: {sentence}" in added.stderr
     assert added.stderr.rstrip().endswith(f"Fix it with: {command}")
     done = tfkernels("doctor", "tf2.11", "--fix")
-    assert done.returncode == 1
-    assert f"tf2.11: {sentence}" in done.stdout
-    assert f"tf2.11: fix it with: {command}" in done.stdout
+    assert done.returncode == 0, "TensorFlow works"
+    assert f"tf2.11: warning: {sentence}. Fix it with: {command}" in done.stdout
     assert "running:" not in done.stderr, "the environment is the user's"
 
     (site(theirs) / "numpy-2.1.0.dist-info").mkdir()
@@ -133,7 +135,7 @@ def test_packages_outside_the_catalogues_bounds_are_problems(theirs: Path) -> No
     (site(theirs) / "tensorflow" / "__init__.py").write_text("raise ImportError('numpy.core')")
     sick = doctor.examine("tf2.11")
     assert "numpy is 2.1.0, and TensorFlow 2.11.0 needs numpy<2" in (sick.problem or "")
-    assert sick.remedy == f"{command} 'numpy<2'"
+    assert sick.remedy == kinds.installing(inspect.find(theirs), ["numpy<2"])
     with pytest.raises(UnknownEnvironment, match=r"(?s)numpy.*numpy<2.*Fix it with: .*uv pip .*Or let tfkernels"):
         install.add(theirs, user=True)
 

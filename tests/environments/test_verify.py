@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import subprocess
 import sys
@@ -128,32 +129,58 @@ def test_a_lock_with_something_beside_it_is_imported(cached: Build, index: packa
     ("source", "error"),
     [
         ("raise ImportError('needs a newer\\nTensorFlow.')", "ImportError: needs a newer TensorFlow. Nothing"),
-        ("raise SystemExit('no display')", "SystemExit: no display. Nothing"),
+        ("raise OSError('x.so: undefined symbol: y')", "OSError: x.so: undefined symbol: y. Nothing"),
         ("import os; os.abort()", "(exit code -6). Nothing"),
     ],
 )
 def test_added_packages_that_cannot_be_imported_are_refused(
     cached: Build, index: package_index.Index, place: Path, source: str, error: str
 ) -> None:
-    package_index.wheel(index.folder, "an_extra", "1.0", {"extra.py": source})
-    code, said = cached("--with", "an-extra<2")
+    wheel = package_index.wheel(index.folder, "an_extra", "1.0", {"extra.py": source})
+    code, said = cached("--with", f"an-extra<2 --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}")
     assert code == 1
     assert "Cannot add 'an-extra<2' to TensorFlow 1.15.5: extra 1.0 cannot be imported: " in said
     assert error in said
+    assert said.rstrip().endswith("!pip install 'an-extra<2'")
     assert "perhaps one from 2019-10, when TensorFlow 1.15 was released" in said
     assert built(place) == []
     assert _IMPORT not in cached()[1], "the release itself works"
 
 
+@pytest.mark.parametrize(
+    "error",
+    ["OSError: Could not find kaggle.json", "ImportError: no X: Bad display name", "SystemExit: give a key"],
+)
+def test_packages_that_the_machine_lacks_something_for(
+    cached: Build, index: package_index.Index, place: Path, error: str
+) -> None:
+    kind, _, text = error.partition(": ")
+    package_index.wheel(index.folder, "an_extra", "1.0", {"extra.py": f"raise {kind}({text!r})"})
+    code, said = cached("--with", "an-extra")
+    warning = f"extra 1.0 cannot be imported: {error}. It may need something that this machine lacks"
+    assert code == 0, said
+    assert f"warning: {warning}" in said
+    assert len(built(place)) == 1
+    found = doctor.examine("tf1")
+    assert (found.ok, found.warnings, found.remedy) == (True, (warning,), None)
+
+
 def test_doctor_imports_added_packages(build: Build, index: package_index.Index, place: Path) -> None:
-    package_index.wheel(index.folder, "an_extra", "1.0", {"extra.py": ""})
+    flag = place / "flag"
+    source = f"import os\nif os.path.exists({str(flag)!r}): raise ImportError('flag')"
+    package_index.wheel(index.folder, "an_extra", "1.0", {"extra.py": source})
     assert build("--with", "an-extra")[0] == 0
     assert doctor.examine("tf1").ok
     (module,) = built(place)[0].parent.rglob("extra.py")
-    module.unlink()
-    module.write_text("raise OSError('libGL.so.1')")
+    (module.parent / "by_hand-1.0.dist-info").mkdir()
+    flag.touch()
     sick = doctor.examine("tf1")
-    assert sick.problem == "extra 1.0 cannot be imported: OSError: libGL.so.1"
+    assert (sick.problem, sick.remedy) == ("extra 1.0 cannot be imported: ImportError: flag", None)
+    flag.unlink()
+    module.unlink()
+    module.write_text("raise ImportError('libGL.so.1')")
+    sick = doctor.examine("tf1")
+    assert sick.problem == "extra 1.0 cannot be imported: ImportError: libGL.so.1"
     assert sick.remedy == "tfkernels install tf1 --user --with an-extra --rebuild"
 
 
@@ -254,6 +281,22 @@ def test_a_library_that_cannot_be_loaded(content: bytes, tmp_path: Path) -> None
     library.write_bytes(content)
     with pytest.raises(BrokenEnvironment, match=r"library\.so"):
         load_library(Path(sys.executable), library)
+
+
+@pytest.mark.parametrize(
+    ("end", "outcome"),
+    [
+        ("exit 1", "ValueError: no"),
+        ("kill -9 $$", "it was ended by signal SIGKILL (a kill -9, or the system ran out of memory)"),
+        ("kill -11 $$", "it was ended by signal SIGSEGV"),
+        ("kill -6 $$", "it was ended by signal SIGABRT: ValueError: no"),
+    ],
+)
+def test_outcomes_of_trials_name_the_cause(end: str, outcome: str, tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\necho ValueError: no >&2\n{end}\n")
+    python.chmod(0o755)
+    assert run_checks.trial(python, "lstm") == outcome
 
 
 def test_unloadable_libraries_are_left_to_the_import_check(cached: Build, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,8 @@ class Rule:
     """Whether the user's own version wins. No other pin may depend on its version."""
     later: str = ""
     """The first version with which TensorFlow is imported all the same, and what follows fails."""
+    beside: str = ""
+    """What fails with it, if TensorFlow itself does not."""
 
 
 WITH = (
@@ -47,7 +49,7 @@ WITH = (
 
 BOUNDS = (
     # Limits for packages, whoever asks for them
-    Rule("setuptools<81", "<2.20", "82 has no pkg_resources any more", later="82"),
+    Rule("setuptools<81", "<2.20", "82 has no pkg_resources any more", later="82", beside="TensorBoard's program"),
     Rule("protobuf<4", "<2.10", "4 removed what TensorFlow's generated code calls: importing it raises TypeError"),
     Rule(
         "numpy<1.20",

@@ -22,6 +22,8 @@ class Outside:
     sentence: str
     late: bool
     """Whether TensorFlow is imported all the same."""
+    beside: bool
+    """Whether all of TensorFlow works all the same."""
 
 
 def outside(sites: Iterable[Path]) -> list[Outside]:
@@ -39,6 +41,8 @@ def outside(sites: Iterable[Path]) -> list[Outside]:
             if package is None or requirement.specifier.contains(version := Version(package.version), prereleases=True):
                 continue
             if not rule.later or version >= Version(rule.later):
-                needs = f"{package.name} is {version}, and TensorFlow {tensorflow.version} needs {requirement}"
-                found.append(Outside(rule.requirement, f"{needs}: {rule.because}", late=bool(rule.later)))
+                who = f"{rule.beside} beside " if rule.beside else ""
+                needs = f"{package.name} is {version}, and {who}TensorFlow {tensorflow.version} needs {requirement}"
+                sentence = f"{needs}: {rule.because}"
+                found.append(Outside(rule.requirement, sentence, late=bool(rule.later), beside=bool(rule.beside)))
     return found

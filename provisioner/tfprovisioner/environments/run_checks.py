@@ -1,6 +1,7 @@
 """Programs that are run in an environment to find out what works there. Each is a process of its own."""
 
 import os
+import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tfkernels import env_vars
+from tfkernels.client.process import ending
 from tfprovisioner.catalogue import verified
 from tfprovisioner.conda.activation import activation
 from tfprovisioner.environments import tensorflow_checks
@@ -36,16 +38,20 @@ print("tfkernels-answer " + json.dumps({
 """
 
 _IMPORTING_EXTRAS = """
-import importlib, json, os, sys
-failed = None
+import importlib, json, os, re, sys
+failed = []
 for name in sys.argv[1:]:
     try:
         importlib.import_module(name)
     except BaseException as error:
-        failed = failed or f"{type(error).__name__}: {error}"
-print("\\ntfkernels-answer " + json.dumps(failed), flush=True)
+        text = f"{type(error).__name__}: {error}"
+        lacking = isinstance(error, (OSError, SystemExit)) and not re.search("shared object|undefined symbol", text)
+        display = re.search("DISPLAY|display name|connect to display|NoSuchDisplay", text)
+        failed.append([text, bool(lacking or display)])
+print("\\ntfkernels-answer " + json.dumps(min(failed, key=lambda one: one[1], default=None)), flush=True)
 os._exit(0)  # threads that a package started may go on
 """
+"""A package that misses a file of the user's, or a display, fits TensorFlow. Other versions of it miss them, too."""
 
 _LOADING = """
 import bz2, ctypes, hashlib, json, lzma, multiprocessing.synchronize, os, platform, sqlite3, ssl, sys, zlib
@@ -102,16 +108,21 @@ def trial(python: Path, check: str, writing: bool = True) -> str:
         return f"{verified.ABSENT}: {done.stdout.strip().splitlines()[-1]}"
     if done.returncode == 0:
         return "ok"
-    return done.stderr.strip().rpartition("\n")[2][-300:].rstrip(".") or f"exit code {done.returncode}"
+    last = done.stderr.strip().rpartition("\n")[2][-300:].rstrip(".")
+    if done.returncode == 1 and last:
+        return last
+    # Before another end stands any warning; only an abort says why.
+    reason = f": {last}" if done.returncode == -signal.SIGABRT and last else ""
+    return f"it {ending(done.returncode)}{reason}"
 
 
-def import_error(python: Path, modules: Sequence[str]) -> str | None:
-    """The error of importing modules one after the other, or ``None``."""
+def import_error(python: Path, modules: Sequence[str]) -> tuple[str, bool] | None:
+    """The error of importing modules one after the other, and whether the machine lacks something for them."""
     try:
-        error: str | None = _answer(python, [_IMPORTING_EXTRAS, *modules], _variables(python), True, "importing it")
+        found = _answer(python, [_IMPORTING_EXTRAS, *modules], _variables(python), True, "importing it")
     except BrokenEnvironment as crash:
-        error = str(crash)
-    return error and " ".join(error.split())
+        found = str(crash), False
+    return found and (" ".join(found[0].split()), found[1])
 
 
 def load_library(python: Path, library: Path) -> str:

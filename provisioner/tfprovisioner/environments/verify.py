@@ -15,7 +15,7 @@ from tfprovisioner.environments import run_checks
 from tfprovisioner.environments.backends import LOCK
 from tfprovisioner.environments.installed import Difference, installed
 from tfprovisioner.environments.request import InstallRequest, Recipe
-from tfprovisioner.environments.requirements import divided, holding
+from tfprovisioner.environments.requirements import divided, holding, without_hashes
 from tfprovisioner.errors import BadRequirement, BrokenEnvironment
 from tfprovisioner.progress import Reporter
 from tfprovisioner.system import data_dir
@@ -51,7 +51,10 @@ def check(
     mark.unlink(missing_ok=True)
     if recipe.extras:
         report.step("checking: importing what --with added")
-    for line, problem in failing_extras(recipe, folder, version):
+    for line, problem, fits in failing_extras(recipe, folder, version):
+        if fits:
+            report.note(f"warning: {problem}. It may need something that this machine lacks")
+            continue
         raise BadRequirement(
             f"Cannot add {line!r} to TensorFlow {recipe.tensorflow}: {problem}. Nothing was changed. Ask for another "
             f"version{_likely(request.catalogue_entry)}. To install it unchecked, use a cell in the kernel: "
@@ -60,14 +63,19 @@ def check(
     return version
 
 
-def failing_extras(recipe: Recipe, folder: Path, python: str) -> Iterator[tuple[str, str]]:
-    """The user's requirements that cannot be imported in an environment, each with the error."""
+def failing_extras(recipe: Recipe, folder: Path, python: str) -> Iterator[tuple[str, str, bool]]:
+    """The user's requirements that cannot be imported in an environment, without hashes, each with the error.
+
+    Last whether the package fits all the same: it misses a file of the user's, or a display.
+    """
     found = installed(folder)
     for line, name, _ in holding(divided(recipe.extras)[0], python):
         modules = found[name].modules() if name in found else ()
         error = run_checks.import_error(folder / "bin" / "python", modules) if modules else None
         if error:
-            yield line, f"{' or '.join(modules)} {found[name].version} cannot be imported: {error.rstrip('.')}"
+            text, fits = error
+            problem = f"{' or '.join(modules)} {found[name].version} cannot be imported: {text.rstrip('.')}"
+            yield without_hashes(line), problem, fits
 
 
 def _likely(release: Release) -> str:

@@ -127,7 +127,7 @@ def examine(path: Path, install_ipykernel: bool = False) -> tuple[Environment, P
         findings = probe(python, writing=False)
     except BrokenEnvironment as error:
         known = not all(one.late for one in outside)
-        remedy = f"{_mending(place, outside)}. Or" if known else "Repair it there, or"
+        remedy = f"{mending(place, outside)}. Or" if known else "Repair it there, or"
         raise UnknownEnvironment(
             f"The TensorFlow in {folder} does not work, so no kernel was made of it: {error}\n{remedy} let tfkernels "
             f"build an environment: tfkernels install"
@@ -137,10 +137,11 @@ def examine(path: Path, install_ipykernel: bool = False) -> tuple[Environment, P
     now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
     environment = Environment(folder, recipe, findings.python, str(python), now, 0)
     late = [one for one in outside if one.late]
-    return environment, package, (_mending(place, late),) if late else ()
+    return environment, package, (mending(place, late),) if late else ()
 
 
-def _mending(place: Place, outside: Sequence[Outside]) -> str:
+def mending(place: Place, outside: Sequence[Outside]) -> str:
+    """What is wrong with packages of an environment, and the command that mends it."""
     command = kinds.installing(place, [one.requirement for one in outside])
     return f"{'; '.join(one.sentence for one in outside)}. Fix it with: {command}"
 

@@ -4,7 +4,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,8 @@ def _examined(spec: KernelSpec, environment: Environment | None, deep: bool) -> 
     changes = Drift() if environment is None else drift.of(environment)
     python, folder = Path(python_shim.behind(spec.spec["argv"], described)), Path(described["environment"])
     mixed = _mixed(described)
-    outside = bounds.outside(installed.site_packages(folder))
+    known = bounds.outside(installed.site_packages(folder))
+    outside, beside = ([one for one in known if one.beside is is_beside] for is_beside in (False, True))
     remedy = rebuild
     if existing and outside:
         remedy = kinds.installing(inspect.registered(folder, python), [one.requirement for one in outside])
@@ -103,11 +104,19 @@ def _examined(spec: KernelSpec, environment: Environment | None, deep: bool) -> 
         return Diagnosis(name, False, None, problem, rebuild)
     checks = tensorflow_checks.TRIED if deep else ()
     tried = {check: run_checks.trial(python, check, writing=not existing) for check in checks}
-    failing = [*(one.sentence for one in outside if one.late), *_failing(environment, tried)]
+    extras = list(_failing_extras(environment))
+    failing = [one.sentence for one in outside if one.late]
+    failing += [problem for problem, fits in extras if not fits]
+    failing += [f"{check} fails: {outcome}" for check, outcome in tried.items() if not verified.is_fine(outcome)]
     if failing:
-        changed = outside if existing else mixed or changes != Drift()
+        differs = mixed or changes.changed or changes.missing or changes.edited
+        changed = outside or (differs and not existing)
         return Diagnosis(name, False, None, "; ".join((*failing, *mixed)), remedy if changed else None)
     warnings = [*mixed, *changes.changed, *changes.missing, *changes.edited]
+    warnings += [f"{problem}. It may need something that this machine lacks" for problem, fits in extras if fits]
+    if beside:
+        place = inspect.registered(folder, python)
+        warnings += [inspect.mending(place, beside)] if existing else [one.sentence for one in beside]
     if changes.shared:
         names = ", ".join(changes.shared)
         warnings.append(
@@ -118,16 +127,14 @@ def _examined(spec: KernelSpec, environment: Environment | None, deep: bool) -> 
         notes.append(f"these work, too: {', '.join(check for check, outcome in tried.items() if outcome == 'ok')}")
     upgraded = _upgraded(described, findings)
     (warnings if existing else notes).extend(upgraded)
-    again = rebuild if (upgraded if existing else mixed) else None
+    again = rebuild if (upgraded if existing else mixed or beside) else None
     return Diagnosis(name, True, findings, None, again, tuple(warnings), tuple(notes), gpus=gpus)
 
 
-def _failing(environment: Environment | None, tried: Mapping[str, str]) -> Iterator[str]:
-    """Requirements of the user's that cannot be imported, and checks that failed."""
+def _failing_extras(environment: Environment | None) -> Iterator[tuple[str, bool]]:
     if environment is not None:
         found = verify.failing_extras(environment.recipe, environment.folder, environment.python_version)
-        yield from (problem for _, problem in found)
-    yield from (f"{check} fails: {outcome}" for check, outcome in tried.items() if not verified.is_fine(outcome))
+        yield from ((problem, fits) for _, problem, fits in found)
 
 
 def can_fix(sick: Diagnosis) -> bool:
