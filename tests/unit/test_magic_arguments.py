@@ -59,6 +59,14 @@ def test_words_comments_and_options_beside_values(magic: Any) -> None:
     assert (arguments.words, arguments.output, arguments.timeout) == (["tf1", "my kernel"], ['y=f("-i")', "z"], 3)
 
 
+def test_an_option_follows_a_last_comma(magic: Any) -> None:
+    arguments = parse(magic, "-i a, -o b, --timeout 3")
+    assert (arguments.timeout, parse_names(arguments.input, "-i"), parse_names(arguments.output, "-o")) == (
+        3, {"a": "a"}, {"b": "b"}
+    )  # fmt: skip
+    assert parse_names(parse(magic, "-i a,  # all").input, "-i") == {"a": "a"}
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [

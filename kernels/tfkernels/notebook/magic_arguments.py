@@ -85,9 +85,10 @@ def _values(option: str, line: str, start: int, ends: re.Pattern[str]) -> Genera
         found = list(ends.finditer(line, start))
         end = next((end for end in found if _syntax_error(option, line[start : end.start()]) is None), found[-1])
         yield Piece(option, line[start : end.start()], start)
-        if end[0] != ",":
-            return end.end()
         start = end.end()
+        following = ends.match(line, start)
+        if end[0] != "," or (following and following[0].isspace() and following.end() < len(line)):
+            return start  # also after a last comma, if an option follows
 
 
 def _syntax_error(option: str, value: str) -> str | None:
