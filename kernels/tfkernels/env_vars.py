@@ -99,11 +99,26 @@ AT_START: typing.Mapping[str, str] = dict(os.environ)
 """The variables as this process began. What a cell sets is for that kernel and its children, not for other kernels."""
 
 
+_before_cells: typing.Mapping[str, str] = AT_START
+"""The variables when ``activate`` was done. What is different by now was set by cells."""
+
+
 def of_client(variables: typing.Mapping[str, str]) -> typing.Dict[str, str]:
     """The variables of the program that started this kernel, from those that this kernel got."""
     own = variables.get(OWN, "").split(",")
     kept = {name: value for name, value in variables.items() if name not in own and not _is_of_one_process(name, value)}
     return {**kept, **json.loads(variables.get(MISSING, "{}"))}
+
+
+def of_command() -> typing.Dict[str, str]:
+    """The variables for a command of the client's Python: those of the client, with what cells set and deleted.
+
+    What they set for this kernel's Python, such as ``PYTHONPATH``, is not for the command.
+    """
+    deleted = _before_cells.keys() - os.environ.keys()
+    kept = {name: value for name, value in of_client(AT_START).items() if name not in deleted}
+    changed = {name: value for name, value in os.environ.items() if _before_cells.get(name) != value}
+    return {**kept, **cleaned(changed)}
 
 
 def cleaned(variables: typing.Mapping[str, str]) -> typing.Dict[str, str]:
@@ -135,6 +150,7 @@ def _is_foreign(name: str, value: str) -> bool:
 
 def activate() -> None:
     """Makes this interpreter's environment the active one for ``!pip``, ``!python`` and other children."""
+    global _before_cells
     own = {name for name in os.environ.get(OWN, "").split(",") if os.environ.get(name)}
     told = {name for name in os.environ if name.startswith("TFKERNELS_") or name == "JPY_PARENT_PID"}
     for name, value in list(os.environ.items()):
@@ -142,6 +158,7 @@ def activate() -> None:
             del os.environ[name]
     venv = sys.prefix if sys.prefix != sys.base_prefix else None
     os.environ.update(activated(os.environ, sys.executable, venv))
+    _before_cells = dict(os.environ)
 
 
 def activated(

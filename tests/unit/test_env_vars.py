@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
+from tfkernels import env_vars
 from tfkernels.env_vars import MISSING, OWN, cleaned, for_kernel, of_client, parse_size
 
 
@@ -37,6 +40,23 @@ def test_kernels_hand_on_what_their_client_had() -> None:
     second = for_kernel(kernel, {"TFKERNELS_KERNEL": "tf2"})
     assert second["CUDA_VISIBLE_DEVICES"] == "1"
     assert of_client(second) == client, "also the second one in a row"
+
+
+@pytest.mark.parametrize("ours", [False, True])
+def test_commands_get_what_cells_set(monkeypatch: pytest.MonkeyPatch, ours: bool) -> None:
+    client = {"PATH": "/bin", "PYTHONPATH": "/mine", "HTTPS_PROXY": "old", "UV_OFFLINE": "1"}
+    at_start = for_kernel(client, {OWN: "PYTHONNOUSERSITE", "PYTHONNOUSERSITE": "1"}) if ours else client
+    monkeypatch.setattr(env_vars, "AT_START", at_start)
+    monkeypatch.setattr(env_vars, "_before_cells", at_start)
+    monkeypatch.setattr(os, "environ", dict(at_start))
+    if ours:
+        env_vars.activate()
+    assert env_vars.of_command() == client
+    os.environ.update(TFKERNELS_HOME="/data", HTTPS_PROXY="new", PYTHONPATH="/of/this/python")
+    del os.environ["UV_OFFLINE"]
+    assert env_vars.of_command() == {
+        "PATH": "/bin", "PYTHONPATH": "/mine", "HTTPS_PROXY": "new", "TFKERNELS_HOME": "/data"
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
