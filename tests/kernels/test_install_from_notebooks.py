@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support.notebooks import run_cells, text
+from tests.support.processes import alive, started
+from tests.support.waiting import eventually
 from tfkernels import env_vars
 from tfkernels.client import kernelspecs
 from tfkernels.errors import TFKernelsError, UsageError
-from tfkernels.notebook import install
+from tfkernels.notebook import install, tfkernels_magic
 from tfkernels.start_or_explain import JUPYTER
 
 BESIDE = Path(sys.executable).parents[1] / "share" / "jupyter" / "kernels"
@@ -56,6 +60,63 @@ def test_without_the_command_the_error_says_what_to_run(monkeypatch: pytest.Monk
 def test_an_open_quotation_mark_is_refused() -> None:
     with pytest.raises(UsageError, match=r"No closing quotation. Add the quotation mark"):
         install.install("2.11 --with 'pandas")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("--with https://h/x.whl#sha256=ab --offline", ["--with", "https://h/x.whl#sha256=ab", "--offline"]),
+        ("2.11 --with 'a #b'  # it's there", ["2.11", "--with", "a #b"]),
+        ("# all", []),
+    ],
+)
+def test_only_comments_are_left_out(line: str, words: list[str]) -> None:
+    assert install._words(line) == words
+
+
+def test_any_space_separates_install_from_its_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr(tfkernels_magic, "install", lines.append)
+    tfkernels_magic.manage("install\t2.11 --with  pandas")
+    assert lines == ["2.11 --with  pandas"]
+
+
+def interrupted_at(monkeypatch: pytest.MonkeyPatch, code: str, *points: str) -> list[str]:
+    """Output of a command, and what ended it. At each of ``points`` in it, this process alone is interrupted."""
+    shown: list[str] = []
+
+    def show(line: str, **_: Any) -> None:
+        shown.append(line.strip())
+        if line.strip() in points:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(install, "print", show, raising=False)
+    with pytest.raises(KeyboardInterrupt):
+        install._run([sys.executable, "-u", "-c", code], os.environ)
+    return shown
+
+
+def test_an_interrupt_reaches_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "import time\ntry: print('works'); time.sleep(5); print('done')\nexcept KeyboardInterrupt: print('ended')"
+    assert interrupted_at(monkeypatch, code, "works") == ["works", "ended"]
+
+
+def test_a_second_interrupt_kills_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = (
+        "import signal, time\nsignal.signal(signal.SIGINT, lambda *_: print('heard'))\n"
+        "print('works'); time.sleep(5); print('done')"
+    )
+    assert interrupted_at(monkeypatch, code, "works", "heard") == ["works", "heard"]
+
+
+def test_the_command_ends_with_its_kernel() -> None:
+    code = install._WATCH + "import time; print(os.getpid(), flush=True); time.sleep(600)"
+    run = (
+        f"import os; from tfkernels.notebook import install; install._run({[sys.executable, '-c', code]!r}, os.environ)"
+    )
+    with started([sys.executable, "-c", run], lines=1) as (kernel, (command,)):
+        kernel.kill()
+    eventually(lambda: not alive(int(command)))
 
 
 def test_the_command_imports_nothing_of_the_current_folder(

@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,7 @@ from tfkernels import debugger, env_vars
 from tfkernels.client import kernels_by_name, kernelspecs
 from tfkernels.errors import TFKernelsError, UnknownKernel, UsageError
 from tfkernels.imports import own_imports
+from tfkernels.sigint import redirected
 from tfkernels.start_or_explain import JUPYTER
 
 if TYPE_CHECKING:
@@ -23,7 +25,15 @@ if TYPE_CHECKING:
 
 # ``python -m`` would import modules from the current folder.
 _RUN = "import sys; sys.path = [folder for folder in sys.path if folder]; import runpy; "
-_COMMAND = _RUN + "runpy.run_module('tfprovisioner', run_name='__main__')"
+
+# The command and its programs end with this kernel, which holds the other end of the pipe.
+_WATCH = """
+import os, signal, threading
+pipe = os.dup(0)
+os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+threading.Thread(target=lambda: (os.read(pipe, 1), os.killpg(0, signal.SIGKILL)), daemon=True).start()
+"""
+_COMMAND = _WATCH + _RUN + "runpy.run_module('tfprovisioner', run_name='__main__')"
 _TRY = _RUN + "import tfprovisioner"
 
 
@@ -40,11 +50,7 @@ def find_kernel(name: str) -> Kernel:
 @debugger.kept_out()
 def install(line: str) -> None:
     """Runs ``tfkernels install`` with the arguments of ``line``; shows its output as it comes."""
-    try:
-        words = shlex.split(line, comments=True)
-    except ValueError as error:
-        raise UsageError(f"Cannot read %tfkernels install {line}: {error}. Add the quotation mark.") from None
-    variables = env_vars.of_client(env_vars.AT_START)
+    words, variables = _words(line), env_vars.of_command()
     tried = []
     for python, options in _pythons():
         if subprocess.run([python, "-c", _TRY], env=variables, check=False, capture_output=True).returncode == 0:
@@ -55,6 +61,17 @@ def install(line: str) -> None:
         f"Cannot install from this notebook: tfkernels is missing in {' and in '.join(tried)}. In a terminal, in the "
         f"environment of your Jupyter, run: pip install tfkernels, and: tfkernels install {line}"
     )
+
+
+def _words(line: str) -> list[str]:
+    """Those before the comment: a ``#`` begins one where a word begins, outside quotation marks."""
+    problem = None
+    for end in [*(found.start() for found in re.finditer(r"(?<!\S)#", line)), len(line)]:
+        try:
+            return shlex.split(line[:end])
+        except ValueError as error:
+            problem = error
+    raise UsageError(f"Cannot read %tfkernels install {line}: {problem}. Add the quotation mark.")
 
 
 def _pythons() -> Iterator[tuple[str, list[str]]]:
@@ -88,16 +105,29 @@ def _parent() -> str:
 
 
 def _run(command: list[str], variables: Mapping[str, str]) -> None:
+    """An interrupt is sent to the command, which says what became of the installation; a second one kills it.
+
+    Some clients interrupt only the kernel's process, others its process group. The command is in a group of its own, so
+    that it gets one in both cases.
+    """
+    with own_imports():
+        from tfkernels.client.process import signal_group
+
+    presses: list[bool] = []
+
+    def stop(*_: object) -> None:
+        presses.append(True)
+        signal_group(process, signal.SIGINT if len(presses) == 1 else signal.SIGKILL)
+
     with subprocess.Popen(
-        command, env=variables, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        encoding="utf-8", errors="replace",
-    ) as process:  # fmt: skip
+        command, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        encoding="utf-8", errors="replace", start_new_session=True,
+    ) as process, redirected(stop):  # fmt: skip
         assert process.stdout is not None
-        try:
-            for line in process.stdout:
-                print(line, end="", flush=True)
-        except KeyboardInterrupt:  # the command gets it as well, and says what became of the installation
-            print(process.stdout.read(), end="", flush=True)
-            raise
+        for line in process.stdout:
+            print(line, end="", flush=True)
+        process.wait()  # before the pipe closes
+    if presses:
+        raise KeyboardInterrupt
     if process.returncode:
         raise TFKernelsError("tfkernels install failed: the reason is in its output above.")

@@ -40,7 +40,7 @@ ACTIONS = ("list", *_METHODS, "attach", "install", "log", "settings")
 @argument("--as", dest="alias", metavar="NAME", help="what the magic of an attached kernel is called")
 def manage(line: str) -> None:
     """Lists and controls the kernels that this notebook started or attached."""
-    action, _, rest = line.strip().partition(" ")
+    action, rest = (*line.split(None, 1), "", "")[:2]
     if action == "install":  # all that follows is the command's
         install(rest)
         return
