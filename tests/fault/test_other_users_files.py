@@ -15,7 +15,7 @@ import pytest
 from tfprovisioner.environments import store
 from tfprovisioner.environments.request import InstallRequest, Recipe
 from tfprovisioner.errors import ProvisionError
-from tfprovisioner.kernelspecs import gc, install, listing
+from tfprovisioner.kernelspecs import gc, health, install, listing
 
 OTHER = 65534
 """The number of the user nobody."""
@@ -115,3 +115,28 @@ def test_list_judges_each_kernel_by_itself(shared: Path) -> None:
         states = {row.name: row.state for row in listing.kernels()}
     assert states["hidden"] == f"{hidden / 'environment.json'} cannot be read: Permission denied"
     assert states["lost"] == f"its environment {lost} is broken: it does not exist"
+
+
+@pytest.mark.parametrize("closed", ["its Python", "its packages"])
+def test_an_unreadable_environment_is_neither_whole_nor_broken(
+    shared: Path, closed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernelspec, folder = kernel(shared, "theirs", "jupyter")
+    places = {"its Python": shared / "pythons", "its packages": folder / "lib"}
+    (shared / "pythons").mkdir()
+    (shared / "pythons" / "python3.7").touch()
+    (folder / "bin").mkdir()
+    (folder / "bin" / "python").symlink_to(shared / "pythons" / "python3.7")
+    (folder / "lib" / "python3.7").mkdir(parents=True)
+    os.chmod(places[closed], 0)
+    recipe = Recipe.of(InstallRequest("1.15"), "3.7")
+    store.Environment(folder, recipe, "3.7.9", "", "2026-01-01", 0).save()
+    monkeypatch.setattr(Recipe, "name", folder.name.partition(".build-")[0])
+    spec = json.loads((kernelspec / "kernel.json").read_text())
+    with another_user():
+        assert store.of_kernel(recipe, kernelspec) is not None
+        assert store.whole(InstallRequest("1.15"), kernelspec) is None
+        _, told = health.look(spec["argv"], spec["metadata"]["tfkernels"])
+    assert told is not None
+    assert told.endswith("cannot be read: Permission denied"), "and not that it is broken"
+    assert "broken" not in told

@@ -58,7 +58,7 @@ def ensured(request: InstallRequest, owner: Path, report: Reporter) -> Iterator[
     _check_path(recipe)
     with locking.held(recipe.name, lambda: report.step(_WAITING)):
         existing = store.of_kernel(recipe, owner)
-        if existing is not None and existing.problem() is None and not request.rebuild:
+        if existing is not None and existing.is_whole and not request.rebuild:
             yield existing, False
             return
         interpreter = interpreter or request.choose_interpreter()

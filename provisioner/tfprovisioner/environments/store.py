@@ -4,10 +4,12 @@ import contextlib
 import json
 import os
 import re
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from tfkernels.client import kernelspecs
 from tfprovisioner.environments.request import InstallRequest, Recipe
 from tfprovisioner.system import built_folders
 from tfprovisioner.system.built_folders import BuiltFolders
@@ -40,7 +42,10 @@ class Environment:
         return self.folder / "bin" / "python"
 
     def problem(self) -> str | None:
-        """The first problem that a quick look finds, or ``None``. It starts nothing."""
+        """The first problem that a quick look finds, or ``None``. It starts nothing.
+
+        Raises ``PermissionError`` for another user's environment or Python that may not be read.
+        """
         if not self.python.exists():
             if os.path.lexists(self.python):
                 return f"the Python {self.base_python} that it was made from is gone"
@@ -55,10 +60,20 @@ class Environment:
                 return f"{title} is no longer in it"
         return None
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether this user can read it, and a quick look finds no problem."""
+        try:
+            return self.problem() is None
+        except OSError:
+            return False
+
     def save(self) -> None:
         """Writes the record, atomically. From then on the environment exists."""
         content = asdict(self)
         del content["folder"]
+        if not self.absent:  # older versions of tfkernels refuse a record with a field that they do not know
+            del content["absent"]
         FOLDERS.complete(self.folder, content)
 
 
@@ -73,18 +88,20 @@ def load(folder: Path) -> Environment | None:
 def read(folder: Path) -> Environment | None:
     """The environment in ``folder``, or ``None`` if there is none or it is incomplete.
 
+    Fields of the record that a later version added are left out.
     Raises ``OSError``, for example ``PermissionError``, if the system does not let us know.
     """
     try:
         content: dict[str, Any] = json.loads((folder / FOLDERS.record).read_text(encoding="utf-8"))
-        recipe, absent = Recipe.from_json(content.pop("recipe")), tuple(content.pop("absent", ()))
-        return Environment(folder=folder, recipe=recipe, absent=absent, **content)
+        known = {field.name: content[field.name] for field in fields(Environment) if field.name in content}
+        known |= {"recipe": Recipe.from_json(content["recipe"]), "absent": tuple(content.get("absent", ()))}
+        return Environment(**{**known, "folder": folder})
     except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, KeyError):
         return None
 
 
 def of_kernel(recipe: Recipe, owner: Path) -> Environment | None:
-    """The environment of a recipe that a kernel uses, or may use because no other kernel ever did: the one built last.
+    """The environment of a recipe that only a kernel uses, or that no other kernel ever used: the one built last.
 
     ``owner`` is the kernelspec's folder, or one with kernelspecs that share environments.
     """
@@ -97,14 +114,18 @@ def whole(request: InstallRequest, owner: Path) -> Environment | None:
     """The same for a request, if it looks whole. Raises ``UnknownRelease``, ``NoInterpreter``."""
     for minor in request.python_minors():
         environment = of_kernel(Recipe.of(request, minor), owner)
-        if environment is not None and environment.problem() is None:
+        if environment is not None and environment.is_whole:
             return environment
     return None
 
 
 def _is_own(folder: Path, owner: Path) -> bool:
+    def within(path: Path) -> bool:
+        return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(owner))
+
     try:
-        return all(path.is_relative_to(owner) for path in noted_kernels(folder))
+        users = kernels_of(folder)
+        return all(map(within, users if any(map(within, users)) else noted_kernels(folder)))
     except PermissionError:  # another user's
         return False
 
@@ -117,20 +138,24 @@ def sweep(recipe: Recipe) -> None:
     FOLDERS.sweep(recipe.name, None, lambda folder: kernels_of(folder) or runs(folder))
 
 
-def kernels_of(folder: Path) -> list[Path]:
-    """The kernelspec folders, of any Jupyter environment, that point to an environment.
+def kernels_of(folder: Path, besides: Iterable[Path] = ()) -> list[Path]:
+    """The kernelspec folders, of any Jupyter environment, that point to an environment, without those of ``besides``.
 
     One that may not be read, in another user's home, counts as pointing to it.
     """
-    found = []
-    for path in noted_kernels(folder):
+    found, place, seen = [], os.path.realpath(folder), set(map(os.path.realpath, besides))
+    for path in (*noted_kernels(folder), *(spec.folder for spec in kernelspecs.every())):
+        real = os.path.realpath(path)  # homes and data folders have further paths, through links
+        if real in seen:
+            continue
+        seen.add(real)
         with contextlib.suppress(FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
             try:
                 spec = json.loads((path / "kernel.json").read_text(encoding="utf-8"))
             except PermissionError:
                 found.append(path)
                 continue
-            if spec["metadata"]["tfkernels"]["environment"] == str(folder):
+            if os.path.realpath(spec["metadata"]["tfkernels"]["environment"]) == place:
                 found.append(path)
     return found
 
@@ -146,8 +171,8 @@ def noted_kernels(folder: Path) -> list[Path]:
 def note_kernel(folder: Path, kernelspec: Path) -> None:
     """Notes that a kernelspec points to an environment, which is then its own."""
     if kernelspec not in noted_kernels(folder):  # where only reading is allowed, it may be there
-        paths = sorted({str(path) for path in kernels_of(folder)} | {str(kernelspec)})
-        replace_text(folder / _KERNELS, json.dumps(paths))
+        paths = (kernelspec, *kernels_of(folder, besides=[kernelspec]))
+        replace_text(folder / _KERNELS, json.dumps(sorted(map(str, paths))))
 
 
 def size(folder: Path, shared: bool = True) -> int:

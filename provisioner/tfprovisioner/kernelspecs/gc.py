@@ -6,7 +6,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfkernels.client import kernelspecs
 from tfprovisioner.conda import rattler_folder
 from tfprovisioner.environments import store
 from tfprovisioner.errors import ProvisionError
@@ -60,11 +59,10 @@ def collect(dry_run: bool = False) -> list[Garbage]:
 
 
 def _environments(_gone: set[Path]) -> _Found:
-    pointed = {Path(spec.described["environment"]) for spec in kernelspecs.find().values()}
     for folder in sorted(path for path in store.root().glob("*") if path.is_dir()):
         with suppress(TimeoutError), locking.lock(folder.name).acquire(timeout=0):
             try:
-                if folder in pointed or {*store.kernels_of(folder)} - {*_stale()} or store.runs(folder):
+                if store.kernels_of(folder, besides=_stale()) or store.runs(folder):
                     continue
                 why = "an unfinished build" if store.read(folder) is None else "no kernel points to it"
             except PermissionError:  # another user's: nobody can know here that it is not used

@@ -266,10 +266,10 @@ def discard(folder: Path, specs: list[KernelSpec]) -> Removed:
                 write.remove(path)
             return Removed(going, None, f"{folder} is yours and is not changed")
         with locking.lock(folder.name):
-            shared = [path for path in store.kernels_of(folder) if path not in going]
+            shared = store.kernels_of(folder, besides=going)
             # The environment goes first: while its kernel is there, this can be run again.
             environment = store.load(folder)
-            ours = environment is not None or folder.parent == store.root()
+            ours = environment is not None or os.path.realpath(folder.parent) == os.path.realpath(store.root())
             if ours and not shared and folder.is_dir():
                 store.delete(folder)
             for path in going:

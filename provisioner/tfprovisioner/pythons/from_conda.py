@@ -85,6 +85,7 @@ def _fetch(name: str, request: PackageRequest, program: str | None, report: Repo
 
 def _is_used(folder: Path, without: Collection[Path] = ()) -> bool:
     """Whether an environment, also an unfinished one, was made from it, or a program runs from it."""
+    place = os.path.realpath(folder)
     for configuration in data_dir.environments().glob("*/pyvenv.cfg"):
         if configuration.parent not in without:
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
@@ -93,6 +94,6 @@ def _is_used(folder: Path, without: Collection[Path] = ()) -> bool:
                 except PermissionError:  # another user's environment may be made from it
                     return True
                 homes = (line.partition("=")[2].strip() for line in lines if line.partition("=")[0].strip() == "home")
-                if any(Path(os.path.realpath(home)).is_relative_to(folder) for home in homes):
+                if any(Path(os.path.realpath(home)).is_relative_to(place) for home in homes):
                     return True
     return runs(folder)

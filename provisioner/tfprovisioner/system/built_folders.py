@@ -80,4 +80,10 @@ def _works_in(process: dict[str, Any], folder: Path) -> bool:
     # Any program of the system may run there. A shell may have changed PATH; conda's have no VIRTUAL_ENV.
     variables = process["environ"] or {}
     active = [variables.get("VIRTUAL_ENV", ""), *variables.get("PATH", "").split(os.pathsep)]
-    return any(f"{path}{os.sep}".startswith(f"{folder}{os.sep}") for path in [*programs, *active])
+    return any(_lies_in(path, folder) for path in [*programs, *active])
+
+
+def _lies_in(path: str, folder: Path) -> bool:
+    """Whether a path, perhaps through links to the data folder, lies in a folder."""
+    above, name, _ = f"{path}{os.sep}".partition(f"{os.sep}{folder.name}{os.sep}")
+    return bool(name) and os.path.realpath(above + name) == os.path.realpath(folder)
