@@ -52,6 +52,8 @@ def run(output: Path | None, say: Callable[[str], None]) -> tuple[Path, str]:
         advice = "Check the kernels with: tfkernels doctor"
         raise ProvisionError(f"The notebook could not be run: {error}. {advice}") from error
     except OSError as error:
+        if error.filename is None or Path(str(error.filename)) not in (target, *target.parents):
+            raise ProvisionError(f"The notebook could not be run: {error}.") from error  # as when no process can start
         raise ProvisionError(
             f"{target} cannot be written: {error.strerror}. Choose another folder with --output."
         ) from error
