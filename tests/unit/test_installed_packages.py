@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,30 @@ def test_distributions_are_imported_by_their_public_names(
     (info / "RECORD").write_text("".join(f"{file},,\n" for file in [*files, f"{info.name}/RECORD"]))
     (package,) = installed(tmp_path).values()
     assert package.modules() == tuple(modules.split())
+
+
+@pytest.mark.parametrize(
+    ("written", "changed"), [(250, False), (400, True), (2500, True)], ids=["unpacked", "in uv's cache", "later"]
+)
+def test_a_slowly_unpacked_file_is_not_changed(written: int, changed: bool, tmp_path: Path) -> None:
+    """Seconds: WHEEL was unpacked at 0 and the last file at 300, and the package was installed at 2000."""
+    info = tmp_path / "lib" / "python3.7" / "site-packages" / "listed-1.0.dist-info"
+    info.mkdir(parents=True)
+    vendored = "vendored/other-1.0.dist-info/RECORD"  # a name that uv copies and does not link
+    own = [f"{info.name}/WHEEL", f"{info.name}/INSTALLER"]
+    sizes = {"last.py": 0, "wrong.py": 7, **dict.fromkeys([*own, vendored, "../../../bin/tool"], 0)}
+    times = dict(zip(sizes, (300, written, 0, 2000, 2000, 2000), strict=True))
+    lines = "".join(f"{file},sha256=x,{size}\n" for file, size in sizes.items())
+    for folder in (tmp_path / "bin", (info.parent / vendored).parent):
+        folder.mkdir(parents=True)
+    for file, time in times.items():
+        (info.parent / file).touch()
+        os.utime(info.parent / file, (time, time))
+    (info / "RECORD").write_text(lines)
+    os.utime(info / "RECORD", (2000, 2000))
+    (package,) = installed(tmp_path).values()
+    (difference,) = package.differences()
+    assert (difference.path, difference.changed) == ("wrong.py", changed)
 
 
 @pytest.mark.parametrize(("absent", "deleted"), [((), ("listed: gone.py is missing",)), (("gone.py",), ())])

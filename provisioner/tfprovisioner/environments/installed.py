@@ -25,7 +25,7 @@ _NOT_ITS_OWN = frozenset({"setup", "conftest", "test", "tests", "doc", "docs", "
 """Modules at the top of a wheel by mistake."""
 
 _UNPACKING = 60.0
-"""Seconds in which uv unpacks a wheel into its cache, at most; whoever edits the files does so later."""
+"""Seconds in which uv usually unpacks a wheel into its cache; whoever edits the files does so later."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,8 @@ class Package:
     def differences(self) -> list[Difference]:
         """The files that are missing or have another size than in the wheel's list, without bytecode."""
         site = self.record.parent
-        newest = min(_modified(self.record / "RECORD"), _modified(self.record / "WHEEL") + _UNPACKING)
-        found = []
+        unpacked = _modified(self.record / "WHEEL") + _UNPACKING
+        found, odd = [], []
         for row in self._rows():
             if not row[2].isdigit() or row[0].endswith(".pyc"):
                 continue  # installation itself wrote the files without a size
@@ -85,9 +85,14 @@ class Package:
             except (FileNotFoundError, NotADirectoryError):
                 found.append(Difference(row[0], missing=True))
                 continue
-            if stat.S_ISREG(file.st_mode) and file.st_size != int(row[2]):
-                found.append(Difference(row[0], changed=file.st_mtime > newest, shared=file.st_nlink > 1))
-        return found
+            if not stat.S_ISREG(file.st_mode):
+                continue
+            if file.st_size != int(row[2]):
+                odd.append((row[0], file))
+            elif not row[0].startswith("..") and ".dist-info/" not in row[0]:  # those may be new in each environment
+                unpacked = max(unpacked, file.st_mtime)  # on a slow disk it takes longer
+        newest = min(_modified(self.record / "RECORD"), unpacked)
+        return found + [Difference(path, changed=of.st_mtime > newest, shared=of.st_nlink > 1) for path, of in odd]
 
     def _rows(self) -> list[list[str]]:
         """Its files: each path, hash and size."""
