@@ -7,8 +7,10 @@ run does so in ``own_imports``. What a cell imports is found as ever. See docs/d
 import contextlib
 import importlib.machinery
 import os
+import re
 import sys
 import threading
+import traceback
 import typing
 
 from tfkernels.errors import ShadowedModule
@@ -27,7 +29,10 @@ _thread = _Own()
 
 @contextlib.contextmanager
 def own_imports() -> typing.Iterator[None]:
-    """Imports of this thread skip the user's folder. Raises ``ShadowedModule`` if a cell imported a file from there."""
+    """Imports of this thread skip the user's folder.
+
+    Raises ``ShadowedModule`` if they fail because a cell imported a file from there.
+    """
     if _Finder not in sys.meta_path:
         before = sys.meta_path.index(_PathFinder) if _PathFinder in sys.meta_path else len(sys.meta_path)
         sys.meta_path.insert(before, _Finder)
@@ -35,7 +40,7 @@ def own_imports() -> typing.Iterator[None]:
     try:
         yield
     except (ImportError, AttributeError) as error:  # such a file lacks what the library has
-        shadowed = _shadowed()
+        shadowed = _shadowed(error)
         if shadowed is None:
             raise
         raise ShadowedModule.of(*shadowed) from error
@@ -43,8 +48,11 @@ def own_imports() -> typing.Iterator[None]:
         _thread.imports = outer
 
 
-class _Finder(importlib.machinery.PathFinder):
-    """``PathFinder`` without the user's folder, for modules that are imported for us."""
+class _Finder:
+    """``PathFinder`` without the user's folder, for modules that are imported for us.
+
+    It inherits nothing: a second ``find_distributions`` would list every package twice.
+    """
 
     @classmethod
     def find_spec(
@@ -75,13 +83,30 @@ def _split_path() -> typing.Tuple[typing.List[str], typing.List[str]]:
     return users, [entry for entry, user in zip(sys.path, is_users) if not user]
 
 
-def _shadowed() -> typing.Optional[typing.Tuple[str, str]]:
-    """The name and the file of an imported module of the user's that hides a library."""
+def _shadowed(error: BaseException) -> typing.Optional[typing.Tuple[str, str]]:
+    """The name and the file of an imported module of the user's that hides a library and led to the error."""
     users, rest = _split_path()
-    for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None)
-        if file and "." not in name:
+    for name in _modules_of(error):
+        file = getattr(sys.modules.get(name), "__file__", None)
+        if file:
             own = _PathFinder.find_spec(name, users)
             if own is not None and own.origin == file and _PathFinder.find_spec(name, rest) is not None:
                 return name, file
     return None
+
+
+def _modules_of(error: BaseException) -> typing.List[str]:
+    """The top-level modules that an error and its causes name, and those whose code raised them."""
+    names: typing.List[str] = []
+    cause: typing.Optional[BaseException] = error
+    while cause is not None:
+        if isinstance(cause, ImportError) and cause.name:
+            names.append(cause.name)
+        elif isinstance(cause, ImportError):  # in Python 3.6, ``from x import y`` does not say what lacks ``y``
+            for line in traceback.extract_tb(cause.__traceback__)[-1:]:
+                names += re.findall(r"(?:from|import) +(\w+)", line.line or "")
+        else:
+            names += re.findall(r"module '(\w+)", str(cause))
+        names += [str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(cause.__traceback__)]
+        cause = cause.__cause__ or cause.__context__
+    return list(dict.fromkeys(name.partition(".")[0] for name in names))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.metadata
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import tfkernels
+from tfkernels.errors import ShadowedModule
 from tfkernels.imports import own_imports
 
 PACKAGE = Path(tfkernels.__file__).parent
@@ -34,6 +36,13 @@ def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def origin() -> str:
     sys.modules.pop(NAME, None)
     return str(importlib.import_module(NAME).of)
+
+
+def run(folder: Path, code: str) -> None:
+    """Imports a module of that code."""
+    (folder / "importing.py").write_text(code)
+    importlib.invalidate_caches()
+    importlib.import_module("importing")
 
 
 def test_the_users_folder_is_skipped() -> None:
@@ -69,6 +78,41 @@ def test_own_imports_work_in_deleted_folders(library: Path, tmp_path: Path) -> N
     (tmp_path / "user").rmdir()
     with own_imports():
         assert origin() == "library"
+
+
+def test_distributions_are_listed_once() -> None:
+    with own_imports():
+        pass
+    assert len(list(importlib.metadata.distributions(name="pytest"))) == 1
+
+
+@pytest.mark.parametrize(
+    "failing",
+    ["from {0} import lacks", "import {0}\n{0}.lacks", "import {0}.lacks", "import {0}\n{0}.fail()", "import uses_it"],
+)
+def test_the_file_that_an_error_is_about_is_named(library: Path, tmp_path: Path, failing: str) -> None:
+    (library.parent / "uses_it.py").write_text(
+        f"try:\n    from {NAME} import lacks\nexcept ImportError:\n    raise ImportError('no')"
+    )
+    file = tmp_path / "user" / f"{NAME}.py"
+    file.write_text("def fail():\n    raise ImportError('no')")
+    importlib.import_module(NAME)
+    with pytest.raises(ShadowedModule, match=f"Cannot use {NAME}: the file {file}"), own_imports():
+        run(library.parent, failing.format(NAME))
+
+
+@pytest.mark.parametrize(
+    ("failing", "error"),
+    [
+        ("import not_there", ImportError),
+        ("from json import lacks", ImportError),
+        ("import json\njson.lacks", AttributeError),
+    ],
+)
+def test_other_errors_blame_no_file(library: Path, failing: str, error: type[Exception]) -> None:
+    assert origin() == "user"
+    with pytest.raises(error), own_imports():
+        run(library.parent, failing)
 
 
 def _within(node: ast.AST, own: bool, in_function: bool) -> list[int]:
