@@ -86,6 +86,25 @@ def test_an_error_in_the_reply_is_raised_and_shown_once(reply: dict[str, Any], e
     assert [output["output_type"] for output in shown] == ["error"]
 
 
+@pytest.mark.parametrize(
+    ("reply", "shown_errors"),
+    [
+        ({"status": "error", "ename": "ValueError", "evalue": "held"}, 0),
+        ({"status": "error", "ename": "ValueError", "evalue": "other"}, 1),
+        ({"status": "error", "ename": "KeyError", "evalue": "held"}, 1),
+        ({"status": "aborted"}, 1),
+        (OK, 1),
+    ],
+)
+def test_a_held_error_is_shown_unless_raised(reply: dict[str, Any], shown_errors: int) -> None:
+    shown: list[dict[str, Any]] = []
+    cell = made(shown, shows_failure=False)
+    content = {"ename": "ValueError", "evalue": "held", "traceback": ["ValueError: held"]}
+    cell.held_traceback = {"header": {"msg_type": "error"}, "content": content, "metadata": {}}
+    cell.finish(reply)
+    assert [output["output_type"] for output in shown] == ["error"] * shown_errors
+
+
 def test_an_interrupt_is_another_error_in_the_foreground() -> None:
     cell = made()
     assert cell.cancel()

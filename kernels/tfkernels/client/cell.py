@@ -321,7 +321,8 @@ class Cell:
 
     def show_end(self) -> None:
         """Shows a traceback that did not end the cell, and help in the pager."""
-        if self.reply.get("status") == "ok":
+        held, raised = self.held_traceback, self.reply
+        if held is not None and any(held["content"].get(key) != raised.get(key) for key in ("ename", "evalue")):
             self.show_held_traceback()
         for payload in self.reply.get("payload", ()):
             if payload.get("source") == "page":
