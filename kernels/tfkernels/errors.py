@@ -94,8 +94,8 @@ class UnknownKernel(TFKernelsError):
     """The command that installs the kernel, if the message ends with it."""
 
     @classmethod
-    def install(cls, message: str, what: str, release: str) -> "UnknownKernel":
-        error = cls(f"{message} Install {what} with: tfkernels install {release}")
+    def install(cls, message: str, advice: str, release: str) -> "UnknownKernel":
+        error = cls(f"{message} {advice} with: tfkernels install {release}")
         error.command = f"tfkernels install {release}"
         return error
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import tfkernels
-from tfkernels.client import kernels_by_name
+from tfkernels.client import kernels_by_name, kernelspecs
 from tfkernels.client.kernel import Kernel
 from tfkernels.errors import ExchangeError, UnknownKernel
 from tfkernels.notebook import tfkernels_magic
@@ -64,6 +65,26 @@ def test_an_unknown_name_leaves_nothing_in_the_registry() -> None:
         tfkernels.kernel("nonsense")
     assert not kernels_by_name.known
     assert not kernels_by_name.running()
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("tf1", "Install TensorFlow 1 with: tfkernels install tf1"),
+        (
+            "tf2.99",
+            "If there is such a release (`tfkernels releases` shows them), install it with: tfkernels install 2.99",
+        ),
+        ("tf3", "Install a release of TensorFlow with: tfkernels install RELEASE"),
+    ],
+)
+def test_advice_for_unknown_names_promises_no_release(
+    name: str, advice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernelspecs, "folders", lambda: [tmp_path])
+    with pytest.raises(UnknownKernel) as refused:
+        tfkernels.kernel(name)
+    assert str(refused.value).endswith(advice)
 
 
 def test_the_table_of_a_kernel_that_has_not_answered_yet() -> None:

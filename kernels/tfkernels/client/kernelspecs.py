@@ -151,10 +151,13 @@ def get(name: str) -> KernelSpec:
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
     message = f"There is no kernel {name!r}.{hint}{listed}"
-    release = re.fullmatch(r"tf([12]|[12]\.\d+(?:\.\d+)?)", name)
+    if name in ("tf1", "tf2"):
+        raise UnknownKernel.install(message, f"Install TensorFlow {name[2:]}", name)
+    release = re.fullmatch(r"tf([12]\.\d+(?:\.\d+)?)", name)
     if release is None:
-        raise UnknownKernel.install(message, "a release of TensorFlow", "RELEASE")
-    raise UnknownKernel.install(message, f"TensorFlow {release[1]}", name if name in ("tf1", "tf2") else release[1])
+        raise UnknownKernel.install(message, "Install a release of TensorFlow", "RELEASE")
+    advice = "If there is such a release (`tfkernels releases` shows them), install it"  # kernels lack the catalogue
+    raise UnknownKernel.install(message, advice, release[1])
 
 
 def missing_files(count: int) -> str:
