@@ -5,7 +5,8 @@ An execute request carries this in ``metadata["tfkernels"]``; ``kernel_side.exec
     {"format": number, "kernel": name, "magic": "%%name", "inputs": descriptor or None, "outputs": {name: expression},
      "segment": address or None, "reuse_input_segments": [address, …], "cancel_token": address (optional)}
 
-Its reply has the descriptor of the outputs in ``content["tfkernels"]``. A descriptor names where values lie::
+Its reply has the descriptor of the outputs in ``content["tfkernels"]``, and in ``content["notes_dropped"]`` whether the
+kernel's variables now leave out the notes of ``start_notes``. A descriptor names where values lie::
 
     {"format": number, "parts": [
         {"segment": address, "buffers": size, "skeleton": size, "forwarded": [[address, size], …]}, …]}

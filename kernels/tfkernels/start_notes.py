@@ -30,6 +30,11 @@ def without(content: bytes) -> bytes:
     return _NOTE.sub(b"", content)
 
 
+def only(content: bytes) -> bytes:
+    """The notes that ``without`` leaves out."""
+    return b"".join(_NOTE.findall(content))
+
+
 def is_warning(record: logging.LogRecord) -> bool:
     """A filter for ipykernel's log: on the loopback interface only root can read along, so this is no warning."""
     return not str(record.msg).startswith(_UNENCRYPTED)

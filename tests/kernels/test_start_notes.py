@@ -16,6 +16,7 @@ from tfkernels.start_notes import VERBOSE
 
 IMPORT = "import os, tensorflow as tf\nos.write(2, b'W0000 00:00:1.5 1 real.cc:1] a warning\\n')"
 ONEDNN = "oneDNN custom operations are on"
+NOTE = "I0000 00:00:1.5 1 real.cc:1] a note"
 
 
 @pytest.mark.parametrize("verbose", ["", "1"])
@@ -50,3 +51,21 @@ def test_the_first_remote_cell_is_quiet_unless_asked(
         kernel.run(IMPORT, show=show)
     assert (ONEDNN in shown) is bool(verbose)
     assert "a warning" in shown
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_cell_can_bring_notes_back() -> None:
+    shown: list[str] = []
+
+    def written(code: str) -> list[str]:
+        shown.clear()
+        write = f"os.write(2, b'{NOTE}\\nmine\\n')"
+        kernel.run(f"import os; {code}; {write}", show=lambda output: shown.append(output.get("text", "")))
+        return "".join(shown).splitlines()
+
+    with Kernel("tf1") as kernel:
+        assert written("pass") == ["mine"]
+        for code in ("os.environ['TF_CPP_MIN_LOG_LEVEL'] = '0'", "pass"):
+            assert sorted(written(code)) == [NOTE, "mine"]
+        written("os.environ['TF_CPP_MIN_LOG_LEVEL'] = '1'")
+        assert written("pass") == ["mine"]

@@ -22,6 +22,7 @@ def test_notes_are_dropped_and_warnings_stay() -> None:
     lines = OTHERS.splitlines(keepends=True)
     mixed = b"".join(NOTES + line for line in lines)
     assert start_notes.without(mixed) == OTHERS
+    assert start_notes.only(mixed) == NOTES * len(lines)
 
 
 @pytest.mark.parametrize(

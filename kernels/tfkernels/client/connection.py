@@ -320,7 +320,7 @@ class KernelConnection(Channels):
             if time.monotonic() - self._idle_since < REPLY_TIMEOUT:
                 return
             self._reply = {"status": "error", "ename": "KeyboardInterrupt", "evalue": "", "traceback": []}
-        self._show_stderr(self.process.new_stderr())
+        self._show_stderr(self.process.new_stderr(self._reply.get("notes_dropped")))
         self._release_current()
         cell.finish(self._reply)
 

@@ -23,6 +23,7 @@ FILES_NEEDED = 32  # that have to be free; a start opens half of them. Without, 
 
 _CRASH_LOG_SIZE = 4000  # bytes of standard error that are kept
 _CRASH_LOG_LINES = 10
+_NOTES_SIZE = 64 * 1024  # bytes of TensorFlow's notes that are kept until a cell's end
 
 
 _log = log.logger("client.process")
@@ -56,8 +57,11 @@ class Process(ABC):
     def identify(self, pid: int, reachable: bool) -> None:
         """Gets what a kernel that needs setup reported: its process, and whether it can open memory of this one."""
 
-    def new_stderr(self) -> str:
-        """The text on file descriptor 2 since the last call."""
+    def new_stderr(self, notes_dropped: bool | None = None) -> str:  # noqa: ARG002 (for kernels of tfkernels)
+        """The text on file descriptor 2 since the last call.
+
+        ``notes_dropped`` is what a cell's reply says: a cell may have set that TensorFlow's notes are shown.
+        """
         return ""
 
     @abstractmethod
@@ -82,7 +86,7 @@ class KernelProcess(Process):
         self.start_hint = spec.diagnose_hint
         self.needs_setup = not spec.ours
         self.interrupt_by_message = spec.spec.get("interrupt_mode") == "message"
-        self._stderr_tail = b""
+        self._stderr_tail = self._notes = b""
         try:
             self.folder = runtime_dir.make()
         except OSError as error:
@@ -111,6 +115,7 @@ class KernelProcess(Process):
         variables["JPY_PARENT_PID"] = str(os.getpid())
         if spec.ours:  # other kernels get it when they are set up
             variables["TFKERNELS_FOLDER"] = str(self.folder)
+        self._ours = spec.ours
         self._quiet = spec.ours and start_notes.dropped(variables)
         with contextlib.ExitStack() as failed, (self.folder / "stderr").open("ab") as stderr, debugger.kept_out():
             self._stderr = failed.enter_context((self.folder / "stderr").open("rb", buffering=0))
@@ -133,10 +138,17 @@ class KernelProcess(Process):
     def alive(self) -> bool:
         return self._process.poll() is None
 
-    def new_stderr(self) -> str:
+    def new_stderr(self, notes_dropped: bool | None = None) -> str:
         fresh = self._stderr.read()
         self._stderr_tail = (self._stderr_tail + fresh)[-_CRASH_LOG_SIZE:]
-        return (start_notes.without(fresh) if self._quiet else fresh).decode(errors="replace")
+        if self._quiet:
+            self._notes = (self._notes + start_notes.only(fresh))[-_NOTES_SIZE:]
+            fresh = start_notes.without(fresh)
+        if self._ours and notes_dropped is not None:
+            if not notes_dropped:
+                fresh = self._notes + fresh
+            self._quiet, self._notes = notes_dropped, b""
+        return fresh.decode(errors="replace")
 
     def send_signal(self, number: int) -> None:
         level = logging.DEBUG if number == signal.SIGURG else logging.INFO

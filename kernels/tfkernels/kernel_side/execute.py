@@ -15,7 +15,7 @@ import typing
 
 import ipykernel
 
-from tfkernels import protocol
+from tfkernels import protocol, start_notes
 from tfkernels.errors import ExchangeError, MissingPackage, TFKernelsError, UsageError
 from tfkernels.imports import own_imports
 from tfkernels.kernel_side import complete, stdout
@@ -108,6 +108,8 @@ class Hooks:
             if request.get("inputs"):
                 self._shell.user_ns.update(_module("decoder").unpack(request["inputs"]))
             reply = await run()
+            if request:
+                reply["notes_dropped"] = start_notes.dropped(os.environ)
             if request.get("outputs") and reply["status"] == "ok":
                 allow_stdin = self._shell.get_parent()["content"]["allow_stdin"]
                 self._kernel._forward_input(allow_stdin)  # noqa: SLF001 (`%tf1 input()` asks in the notebook, too)
