@@ -200,6 +200,7 @@ def test_a_slow_start_is_shown_and_taken_back(installed: object, here: str) -> N
         "stop_button.START_NOTICE_AFTER, stop_button.POLL_INTERVAL = 0, 0.01",  # on any machine
         "%%tf2\nprint('first')",
         "%tfkernels stop\nprint('second')\n%tf2 1 + 1",
+        "%tfkernels stop\nprint('second')\nget_ipython().run_cell_magic('tf2', '', '1 + 1')",
         "%tfkernels stop\nprint('second')\ntfkernels.each(['tf2'], 'y = 1', outputs={'y': 'y'})['y']['tf2'] + 1",
     )
     assert [output.get("text") for output in first] == ["first\n"]

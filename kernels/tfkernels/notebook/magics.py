@@ -109,7 +109,9 @@ def _kernel_magic(shell: Any, name: str) -> Any:
                 raise UsageError("Write which kernel: %%in NAME. List the names with: jupyter kernelspec list")
         kernel = find_kernel(called)
         try:
-            return _evaluate_there(kernel, line) if cell is None else _run_cell(shell, kernel, parse(run, line), cell)
+            if cell is None:
+                return _evaluate_there(kernel, line)
+            return _run_cell(ShellRelay(shell, f"%%{name}"), shell, kernel, parse(run, line), cell)
         except _OF_CELLS as error:
             raise as_native(error) from None
 
@@ -140,10 +142,10 @@ def _each_magic(shell: Any) -> Any:
     return no_var_expand(run)
 
 
-def _run_cell(shell: Any, kernel: Kernel, arguments: Any, code: str) -> Cell | None:
+def _run_cell(show: ShellRelay, shell: Any, kernel: Kernel, arguments: Any, code: str) -> Cell | None:
     __tracebackhide__ = True
     options, handle = _options(shell, arguments), arguments.background
-    options["show"] = ShellRelay(shell, alone=True)
+    options["show"] = show
     if handle is None:
         shell.push(kernel.run(code, **options))
         return None

@@ -150,13 +150,15 @@ class FunctionRelay(MessageRelay):
 class ShellRelay(Relay):
     """Inside IPython: displays go through its publisher, so that ``%%capture`` and output widgets see them."""
 
-    def __init__(self, shell: Any, alone: bool = False) -> None:
-        """``alone``: the cell here does nothing else. Its output may be cleared, and its value is that of the cell."""
+    def __init__(self, shell: Any, magic: str = "") -> None:
+        """``magic`` is what runs a cell, such as ``%%tf1``: its value is shown as that of the cell here."""
         self._shell = shell
-        self._alone = alone
+        self._magic = magic
         self._kernel = getattr(shell, "kernel", None)  # not in a terminal
         self._parent = shell.get_parent() if self._kernel is not None else {}
         self.replaces = self._kernel is not None
+        code = self._parent.get("content", {}).get("code", "")
+        self._alone = code.split(maxsplit=1)[:1] == [magic]  # else the cell here may have output of its own
 
     def display(self, data: Bundle, metadata: Bundle, transient: Bundle, update: bool) -> None:
         self._shell.display_pub.publish(data=data, metadata=metadata, transient=transient, update=update)
@@ -166,7 +168,7 @@ class ShellRelay(Relay):
 
     def value(self, data: Bundle, metadata: Bundle) -> None:
         # At once: what comes after it, such as the figure of `plt.plot(x)`, belongs below.
-        if self._alone:
+        if self._magic:
             sys.displayhook(Result(data, metadata))
 
     def traceback(self, content: Bundle) -> None:
@@ -174,7 +176,7 @@ class ShellRelay(Relay):
 
     def starting(self, kernel: str) -> Callable[[], None]:
         take_back = super().starting(kernel)
-        return (lambda: self.clear(wait=False)) if self._alone and self.replaces else take_back
+        return (lambda: self.clear(wait=False)) if self._alone else take_back
 
     @property
     def can_ask(self) -> bool:
