@@ -135,7 +135,7 @@ def sweep(recipe: Recipe) -> None:
 
     Call it with the recipe's lock held, and after the kernel points to its new one.
     """
-    FOLDERS.sweep(recipe.name, None, lambda folder: kernels_of(folder) or runs(folder))
+    FOLDERS.sweep(recipe.name, lambda folder: kernels_of(folder) or runs(folder))
 
 
 def kernels_of(folder: Path, besides: Iterable[Path] = ()) -> list[Path]:

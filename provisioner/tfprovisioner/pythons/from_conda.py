@@ -42,7 +42,7 @@ def ensured(version: str, asked: tuple[str, ...], program: str | None, report: R
             source = channels.shown(taken)
             report.note(f"no Python {version} was found, and uv has none to download: {source} brings it")
             folder = _fetch(name, PackageRequest(taken, (f"python={version}",)), program, report)
-            FOLDERS.sweep(name, folder, _is_used)
+            FOLDERS.sweep(name, lambda other: other == folder or _is_used(other))
         yield folder / "bin" / "python"
 
 

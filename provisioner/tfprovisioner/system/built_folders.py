@@ -53,11 +53,11 @@ class BuiltFolders:
         files.flush(folder)  # a small record would survive a power cut that the other files do not
         files.replace_text(folder / self.record, json.dumps(record, indent=1))
 
-    def sweep(self, name: str, keep: Path | None, used: Callable[[Path], object]) -> None:
-        """Deletes other folders of a name than ``keep`` that are not ``used``. What may not be read stays."""
+    def sweep(self, name: str, used: Callable[[Path], object]) -> None:
+        """Deletes the folders of a name that are not ``used``. What may not be read stays."""
         for folder in self.every(name):
             with contextlib.suppress(OSError):  # the next sweep may have more luck
-                if folder != keep and not used(folder):
+                if not used(folder):
                     self.delete(folder)
 
     def delete(self, folder: Path) -> None:
