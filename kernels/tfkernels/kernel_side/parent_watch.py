@@ -57,10 +57,12 @@ def _wait_for_lock(folder: str, group: int) -> None:
             fcntl.flock(lock, fcntl.LOCK_SH)
     except OSError:
         pass  # gone, and the owner with it
-    deletion = debugger.untraced_thread("deletion", _delete, folder)
-    deletion.start()
-    deletion.join(DELETION_TIMEOUT)
-    _end(group)
+    try:
+        deletion = debugger.untraced_thread("deletion", _delete, folder)
+        deletion.start()
+        deletion.join(DELETION_TIMEOUT)
+    finally:  # at the limit of threads there is no deletion
+        _end(group)
 
 
 def _delete(folder: str) -> None:
