@@ -8,6 +8,7 @@ too, where an environment or its Python is broken. Python 3.6 and newer, ipykern
 
 import asyncio
 import glob
+import json
 import os
 import sys
 import typing
@@ -49,6 +50,7 @@ def explain_elsewhere(problem: str) -> "typing.NoReturn":  # not in the first of
         print(problem, file=sys.__stderr__, flush=True)  # not where ipykernel may have put it
         own = os.environ.get("TFKERNELS_KERNEL_OWN", "").split(",")
         variables = {name: value for name, value in os.environ.items() if name not in own}
+        variables.update(json.loads(os.environ.get("TFKERNELS_KERNEL_MISSING", "{}")))  # that Python may need them
         variables[PROBLEM] = problem
         del variables[JUPYTER]  # one that is broken itself does not start itself for ever
         os.execve(python, [python, os.path.abspath(__file__), *sys.argv[1:]], variables)  # noqa: S606 (as meant)

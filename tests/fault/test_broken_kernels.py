@@ -236,6 +236,19 @@ def test_an_uninstallation_during_the_start_is_no_damage(monkeypatch: pytest.Mon
     assert "/no/where/tfkernels, and that folder is gone. Run: pip install tfkernels, and: tfkernels install" in said
 
 
+def test_the_explaining_python_gets_the_clients_variables(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nenv")
+    python.chmod(0o700)
+    client = {
+        "TFKERNELS_KERNEL_MISSING": '{"LD_LIBRARY_PATH": "/opt/its/lib"}',
+        "TFKERNELS_KERNEL_JUPYTER": str(python),
+    }
+    code = "from tfkernels import start_or_explain; start_or_explain.explain_elsewhere('broken')"
+    shown = subprocess.run([sys.executable, "-c", code], env={**os.environ, **client}, capture_output=True, text=True)
+    assert {"LD_LIBRARY_PATH=/opt/its/lib", "TFKERNELS_KERNEL_PROBLEM=broken"} <= set(shown.stdout.splitlines())
+
+
 def test_a_missing_ipykernel_is_logged(tmp_path: Path) -> None:
     venv.create(tmp_path / "bare", with_pip=False)
     folder = Path(launcher.__file__).parent

@@ -195,11 +195,13 @@ def test_unloading_gives_the_kernel_its_handlers_back(installed: object) -> None
 
 
 def test_the_list_has_the_kernel_that_the_notebook_runs_in(installed: object) -> None:
-    own, both = run_cells("tf1", "import os; print(os.getpid())\n%tfkernels", "%%tf1\npass\n", "%tfkernels")[::2]
+    listing = "import os; print(os.getpid())\n%tfkernels"
+    own, _, both, stopped = run_cells("tf1", listing, "%%tf1\npass\n", "%tfkernels", "%tfkernels stop tf1")
     pid, _, *rows = text(own).splitlines()
     assert re.fullmatch(rf"tf1 +1\.15\.5 +runs this cell +{pid} +\d+ MB", rows[0])
     assert re.fullmatch(r"tf2 +2\.21\.0 +not running", rows[1])
     assert [line.split()[2] for line in text(both).splitlines()[1:]] == ["runs", "idle", "not"]
+    assert [line.split()[2] for line in text(stopped).splitlines()[1:]] == ["runs", "not"]
 
 
 @pytest.mark.parametrize("here", ["python3", "tf1"])

@@ -108,8 +108,8 @@ def table(names: set[str]) -> str:
             rows.append(
                 (name, release, "runs this cell", str(os.getpid()), _memory(os.getpid(), children=False), "", "")
             )
-            if kernel is None or not kernel.started:
-                continue  # it would be a second process
+            if kernel is None:
+                continue  # nothing has used a second process of it
         rows.append((name, release, *_columns(kernel)))
     return _aligned(rows)
 
