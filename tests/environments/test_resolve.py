@@ -11,11 +11,12 @@ import pytest
 from tests.support.commands import tfkernels
 from tfprovisioner.catalogue import locks, releases
 from tfprovisioner.catalogue import releases as catalogue
-from tfprovisioner.environments import installed, requirements, resolve, store
+from tfprovisioner.environments import installed, resolve, store
 from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import BadRequirement, BuildFailed
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons.choose import Interpreter
+from tfprovisioner.requirements import lines
 
 
 def test_a_conflict_is_explained_and_changes_nothing(place: Path) -> None:
@@ -64,7 +65,7 @@ def test_extras_for_another_tensorflow_name_both_versions(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("line", ["tensorflow==2.11.0", "tensorflow-gpu==2.11.0", "tensorflow-cpu==2.11.0"])
 def test_another_tensorflow_is_another_kernel(tmp_path: Path, line: str) -> None:
-    for limit in ("", requirements.LIMIT):
+    for limit in ("", lines.LIMIT):
         with pytest.raises(BadRequirement, match=r"already has TensorFlow 2\.11\.1.*: tfkernels install 2\.11\.0"):
             locked(tmp_path, "2.11.1", "3.10", f"{limit}{line}")
     locked(tmp_path, "2.11.1", "3.10", f"{line} ; python_version < '3'")

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tfprovisioner.environments import requirements, resolve
+from tfprovisioner.environments import resolve
 from tfprovisioner.errors import BadRequirement
+from tfprovisioner.requirements import files, lines
 
 ONE, TWO = "1" * 64, "b" * 64
 """SHA-256 of two files."""
@@ -48,21 +49,21 @@ def test_requirement_files(tmp_path: Path) -> None:
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "more.txt").write_text("tqdm\n--constraint pins.txt\npandas\n")
     (tmp_path / "more" / "pins.txt").write_text("numpy<1.19\n")
-    lines = requirements.read(file)
+    read = files.read(file)
     name = "name @ https://example.org/name-1.0-py3-none-any.whl"
     hashed = f"matplotlib<3.5 --hash=sha256:{ONE} --hash=sha256:{TWO.upper()}"
-    assert lines == ("pandas", hashed, "tqdm", "-c numpy<1.19", name)
-    assert requirements.divided(lines) == (["pandas", hashed, "tqdm", name], ["numpy<1.19"])
-    assert requirements.hashes_of(hashed) == [ONE, TWO]
-    assert requirements.name_of(hashed) == "matplotlib"
-    assert list(map(requirements.checked, lines)) == list(lines), "as the command of the kernel says it"
+    assert read == ("pandas", hashed, "tqdm", "-c numpy<1.19", name)
+    assert lines.divided(read) == (["pandas", hashed, "tqdm", name], ["numpy<1.19"])
+    assert lines.hashes_of(hashed) == [ONE, TWO]
+    assert lines.name_of(hashed) == "matplotlib"
+    assert list(map(lines.checked, read)) == list(read), "as the command of the kernel says it"
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
 def test_requirement_files_with_byte_order_marks(tmp_path: Path, encoding: str) -> None:
     file = tmp_path / "requirements.txt"
     file.write_text("\ufeffpandas\ntqdm\n" if encoding == "utf-16-le" else "pandas\ntqdm\n", encoding=encoding)
-    assert requirements.read(file) == ("pandas", "tqdm")
+    assert files.read(file) == ("pandas", "tqdm")
 
 
 @pytest.mark.parametrize(
@@ -86,7 +87,7 @@ def test_unusable_requirement_files_say_why(tmp_path: Path, content: str, told: 
     file.write_text(content)
     (tmp_path / "more.txt").touch()
     with pytest.raises(BadRequirement, match=told) as refused:
-        requirements.read(file)
+        files.read(file)
     assert "secret" not in str(refused.value)
 
 
@@ -94,29 +95,29 @@ def test_condas_environment_files_are_refused_by_name(tmp_path: Path) -> None:
     file = tmp_path / "environment.yml"
     file.write_text("numpy\n")
     with pytest.raises(BadRequirement, match=r"environment\.yml is not a requirement file.* --with"):
-        requirements.read(file)
+        files.read(file)
 
 
 def test_one_with_may_name_several_packages() -> None:
-    assert requirements.split("pandas<2,>=1, tqdm,x[a,b]") == ["pandas<2,>=1", "tqdm", "x[a,b]"]
+    assert lines.split("pandas<2,>=1, tqdm,x[a,b]") == ["pandas<2,>=1", "tqdm", "x[a,b]"]
     for line in ("pandas", "pandas>1,<2", "x[a,b]", "x @ https://example.org/x-1,2.whl", "two words"):
-        assert requirements.split(line) == [line]
+        assert lines.split(line) == [line]
 
 
 def test_newer_requirements_replace_older_ones() -> None:
-    assert requirements.merged(["tqdm<4.60", "pandas"], ["TQDM>=4.66"], ["pandas"]) == ("TQDM>=4.66",)
+    assert lines.merged(["tqdm<4.60", "pandas"], ["TQDM>=4.66"], ["pandas"]) == ("TQDM>=4.66",)
     kept = ("numpy<1.20 ; python_version < '3.8'", "numpy>=1.20 ; python_version >= '3.8'", "six")
-    assert requirements.merged((), kept) == kept, "lines that are given together all hold"
-    assert requirements.merged(kept, ["pandas>=1", "pandas<2"]) == (*kept, "pandas>=1", "pandas<2")
-    assert requirements.merged(kept, ["numpy"]) == ("six", "numpy")
-    assert requirements.merged(kept, (), ["numpy"]) == ("six",)
+    assert lines.merged((), kept) == kept, "lines that are given together all hold"
+    assert lines.merged(kept, ["pandas>=1", "pandas<2"]) == (*kept, "pandas>=1", "pandas<2")
+    assert lines.merged(kept, ["numpy"]) == ("six", "numpy")
+    assert lines.merged(kept, (), ["numpy"]) == ("six",)
     with pytest.raises(BadRequirement, match=r"--without scipy: the kernel was not made with it.*tqdm, pandas"):
-        requirements.merged(["tqdm<4.60", "pandas"], [], ["scipy"])
+        lines.merged(["tqdm<4.60", "pandas"], [], ["scipy"])
 
 
 @pytest.mark.parametrize("line", ["./folder", "git+https://example.org/x", "two words", ""])
 def test_what_is_no_requirement_is_refused(line: str) -> None:
     with pytest.raises(BadRequirement, match="!pip install") as refused:
-        requirements.checked(line)
+        lines.checked(line)
     for example in re.findall(r"'([^']*)'", str(refused.value).partition("versions:")[2]):
-        requirements.checked(example.replace("…", "example.org"))
+        lines.checked(example.replace("…", "example.org"))

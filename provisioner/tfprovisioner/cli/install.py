@@ -82,9 +82,9 @@ def install(
 
     Options you leave out keep the values of the last install.
     """
-    from tfprovisioner.environments import requirements as files
     from tfprovisioner.environments.request import InstallRequest, lasting
     from tfprovisioner.kernelspecs.install import Interrupted, install_all
+    from tfprovisioner.requirements import files, lines
     from tfprovisioner.system import uv
 
     named = releases or ["tf1", "tf2"]
@@ -94,8 +94,8 @@ def install(
         require_extra("requirements", "install --requirements")
     with answering():
         uv.set_sources(index, find_links or (), offline)
-        listed = [line for path in requirements or () for line in files.read(path)]
-        wanted = (*listed, *(line for text in extras or () for line in files.split(text)))
+        found = [line for path in requirements or () for line in files.read(path)]
+        wanted = (*found, *(line for text in extras or () for line in lines.split(text)))
     first = InstallRequest(
         named[0], name, user, rebuild, backend and backend.value, wanted, without=tuple(without or ()),
         python=lasting(python), channels=tuple(channels or ()), conda=lasting(conda_exe),
@@ -124,17 +124,17 @@ def install(
 
 def _print_installed(done: "Installed") -> None:
     from tfprovisioner.catalogue import releases
-    from tfprovisioner.environments.requirements import without_hashes
+    from tfprovisioner.requirements.lines import without_hashes
 
     made = done.environment
     facts = f"TensorFlow {made.recipe.tensorflow}, Python {made.python_version}, {megabytes(made.size)}"
-    lines = [f"{done.state}. {facts}. Kernel: {done.kernelspec}, environment: {made.folder}"]
+    told = [f"{done.state}. {facts}. Kernel: {done.kernelspec}, environment: {made.folder}"]
     if done.extras:
-        extras, older = (", ".join(map(without_hashes, lines)) for lines in (done.extras, done.kept))
-        lines.append(f"with {extras}" + (f" (kept: {older}; --without removes a package)" if older else ""))
+        extras, older = (", ".join(map(without_hashes, listed)) for listed in (done.extras, done.kept))
+        told.append(f"with {extras}" + (f" (kept: {older}; --without removes a package)" if older else ""))
     if done.choices:
-        lines.append(f"as in the last install: {' '.join(done.choices)}")
-    for line in lines:
+        told.append(f"as in the last install: {' '.join(done.choices)}")
+    for line in told:
         print(f"{done.name}: {line}", flush=True)
     for text in done.warnings:
         say(f"{done.name}: warning: {text}")

@@ -10,12 +10,12 @@ from tfprovisioner.conda import channels, solve
 from tfprovisioner.conda.channels import PackageRequest
 from tfprovisioner.environments import installed, resolve
 from tfprovisioner.environments.request import InstallRequest
-from tfprovisioner.environments.requirements import divided, holding, name_of, without_hashes
 from tfprovisioner.errors import BuildFailed, PackageNotInChannels
 from tfprovisioner.gpu import cuda
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons import from_conda
 from tfprovisioner.pythons.choose import Interpreter
+from tfprovisioner.requirements.lines import divided, holding, name_of, without_hashes
 from tfprovisioner.system import uv
 
 LOCK = "requirements.txt"

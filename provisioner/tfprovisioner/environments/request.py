@@ -15,10 +15,10 @@ from typing import Any
 from tfprovisioner.catalogue import releases
 from tfprovisioner.catalogue.releases import Release
 from tfprovisioner.conda import channels
-from tfprovisioner.environments import requirements
 from tfprovisioner.gpu import cuda
 from tfprovisioner.pythons import choose
 from tfprovisioner.pythons.choose import Interpreter, is_version
+from tfprovisioner.requirements import lines
 
 USUAL = "usual"
 """In place of an interpreter or a conda program: forget the one that the kernel was made with."""
@@ -120,7 +120,7 @@ class InstallRequest:
         return replace(
             self,
             backend=backend,
-            extras=requirements.merged(old.extras, self.extras, self.without),
+            extras=lines.merged(old.extras, self.extras, self.without),
             python=_chosen(self.python, python),
             channels=self.channels or old.channels,
             conda=_chosen(self.conda, old.conda),

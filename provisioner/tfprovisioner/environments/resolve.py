@@ -16,11 +16,11 @@ from tfprovisioner.catalogue import locks, pins, releases
 from tfprovisioner.catalogue.releases import Release
 from tfprovisioner.environments.installed import PARTS, TENSORFLOWS
 from tfprovisioner.environments.request import InstallRequest
-from tfprovisioner.environments.requirements import LIMIT, divided, hashes_of, holding, name_of, without_hashes
 from tfprovisioner.errors import BadRequirement
 from tfprovisioner.gpu import cuda
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons.choose import Interpreter
+from tfprovisioner.requirements.lines import LIMIT, divided, hashes_of, holding, name_of, without_hashes
 from tfprovisioner.system import uv
 from tfprovisioner.system.uv import UvFailed
 

@@ -15,9 +15,9 @@ from tfprovisioner.environments import run_checks
 from tfprovisioner.environments.backends import LOCK
 from tfprovisioner.environments.installed import Difference, installed
 from tfprovisioner.environments.request import InstallRequest, Recipe
-from tfprovisioner.environments.requirements import divided, holding, without_hashes
 from tfprovisioner.errors import BadRequirement, BrokenEnvironment
 from tfprovisioner.progress import Reporter
+from tfprovisioner.requirements.lines import divided, holding, without_hashes
 from tfprovisioner.system import data_dir
 
 

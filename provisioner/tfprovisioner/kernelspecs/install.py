@@ -12,7 +12,7 @@ from tfkernels.client import kernelspecs
 from tfkernels.client.kernelspecs import KernelSpec
 from tfkernels.errors import TFKernelsError
 from tfkernels.sigint import redirected
-from tfprovisioner.environments import build, requirements, store
+from tfprovisioner.environments import build, store
 from tfprovisioner.environments.request import EXISTING, AddRequest, InstallRequest, made_by
 from tfprovisioner.environments.store import Environment
 from tfprovisioner.errors import ProvisionError
@@ -21,6 +21,7 @@ from tfprovisioner.gpu import cuda, devices
 from tfprovisioner.kernelspecs import write
 from tfprovisioner.progress import Reporter, reporting
 from tfprovisioner.pythons import from_conda
+from tfprovisioner.requirements import lines
 from tfprovisioner.system import files, locking, redact, subprocesses
 
 POLL_INTERVAL = 0.1  # seconds between two looks whether the user pressed Ctrl-C
@@ -150,7 +151,7 @@ def check(request: InstallRequest) -> tuple[InstallRequest, Path, list[str]]:
     until now (``.`` if there is no such kernel), and cautions. Raises ``ProvisionError``.
     """
     for line in request.extras:
-        requirements.checked(line)
+        lines.checked(line)
     redact.refuse(request.extras)
     folder = write.kernels_folder(request.user) / request.kernel
     described = write.described_in(folder) or {}

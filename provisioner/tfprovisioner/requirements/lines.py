@@ -1,9 +1,7 @@
-"""The packages that users want beside TensorFlow: ``--with`` and ``--requirements``."""
+"""Requirements that users want beside TensorFlow, one a line: their names, hashes and markers."""
 
 import re
 from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import NoReturn
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -15,8 +13,8 @@ from tfprovisioner.system.redact import redacted
 LIMIT = "-c "
 """Begins a requirement that installs nothing: it limits the versions of a package that another one brings."""
 
-_HASH = " --hash="
-_HASHED = re.compile(rf"({_HASH}sha256:[0-9a-fA-F]{{64}})*")
+HASH = " --hash="
+_HASHED = re.compile(rf"({HASH}sha256:[0-9a-fA-F]{{64}})*")
 _BETWEEN_PACKAGES = re.compile(r",(?![^\[]*\])(?=\s*[A-Za-z0-9])")
 
 
@@ -25,7 +23,7 @@ def checked(line: str) -> str:
     plain = without_hashes(line)
     if not _HASHED.fullmatch(line.removeprefix(plain)):
         raise BadRequirement(
-            f"{redacted(plain)!r} has a hash that is not of the form {_HASH[1:]}sha256:… Correct or delete it."
+            f"{redacted(plain)!r} has a hash that is not of the form {HASH[1:]}sha256:… Correct or delete it."
         )
     try:
         Requirement(plain.removeprefix(LIMIT))
@@ -49,12 +47,12 @@ def split(text: str) -> list[str]:
 
 def without_hashes(line: str) -> str:
     """A requirement without the hashes that files of requirements may have."""
-    return line.partition(_HASH)[0]
+    return line.partition(HASH)[0]
 
 
 def hashes_of(line: str) -> list[str]:
     """The SHA-256 of the files that a requirement allows; none if it allows all."""
-    return [part.strip().removeprefix("sha256:").lower() for part in line.split(_HASH)[1:]]
+    return [part.strip().removeprefix("sha256:").lower() for part in line.split(HASH)[1:]]
 
 
 def holding(lines: Iterable[str], python: str) -> Iterator[tuple[str, str, Requirement]]:
@@ -68,51 +66,6 @@ def holding(lines: Iterable[str], python: str) -> Iterator[tuple[str, str, Requi
 def name_of(requirement: str) -> str:
     """The normalized name of the package."""
     return canonicalize_name(Requirement(without_hashes(requirement)).name)
-
-
-def read(path: Path) -> tuple[str, ...]:
-    """The requirements in a file and in those that it includes, as pip reads them.
-
-    Lines of a file of constraints begin with ``-c``. Raises ``BadRequirement``.
-    """
-    # Only for this: it takes as long as the start of a command
-    from pip_requirements_parser import InstallationError, RequirementsFile
-
-    if path.suffix in (".yml", ".yaml", ".toml"):
-        raise BadRequirement(f"{path} is not a requirement file as pip reads it. Name its packages with --with.")
-    try:
-        found = RequirementsFile.from_file(str(path), include_nested=True)
-    except (InstallationError, OSError, UnicodeDecodeError) as error:
-        cause = redacted(str(error.__context__ or error))
-        raise BadRequirement(f"The file {path} cannot be read: {cause}. Correct it or its path.") from error
-    for option in found.options:
-        if not option.options:  # a word after a dash
-            checked(option.line)
-        if option.options.keys() - {"requirements", "constraints"}:
-            _refuse(option.filename, option.line)
-    for bad in found.invalid_lines:
-        if not bad.line.startswith("-"):
-            checked(bad.line)  # has the better message
-        cause = redacted(f"The line {bad.line!r} in {bad.filename} cannot be used: {bad.error_message}")
-        raise BadRequirement(f"{cause}. Correct it.")
-    lines = []
-    for one in found.requirements:
-        text, *options = one.line.split(" --")
-        others = [f"--{option}" for option in options if not option.startswith("hash")]
-        if one.is_editable or others:
-            _refuse(one.filename, (others or [one.line])[0])
-        prefix = LIMIT if one.is_constraint else ""
-        lines.append(checked("".join([prefix, text.strip(), *(f"{_HASH}{digest}" for digest in one.hash_options)])))
-    return tuple(dict.fromkeys(lines))
-
-
-def _refuse(path: str, line: str) -> NoReturn:
-    words = re.findall(r"(?:^|\s)(-[\w-]*)", line)  # without their values, which may be passwords
-    option = next(word for word in words if word not in ("-r", "--requirement", "-c", "--constraint"))
-    raise BadRequirement(
-        f"{path} has {option!r}, and only packages are taken from requirement files. Delete it. Choose an index with "
-        f"--index or UV_DEFAULT_INDEX. To build from a folder, use a cell in the kernel: !pip install …"
-    )
 
 
 def divided(lines: Iterable[str]) -> tuple[list[str], list[str]]:
