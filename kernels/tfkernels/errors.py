@@ -90,14 +90,12 @@ class ShadowedModule(ExchangeError):
 class UnknownKernel(TFKernelsError):
     """No kernel of that name is registered where this process looks."""
 
-    command = ""
-    """The command that installs the kernel, if the message ends with it."""
-
     @classmethod
     def install(cls, message: str, advice: str, release: str) -> "UnknownKernel":
-        error = cls(f"{message} {advice} with: tfkernels install {release}")
-        error.command = f"tfkernels install {release}"
-        return error
+        command = f"tfkernels install {release}"
+        # Only where they are loaded are there magics.
+        here = f", or in this notebook with: %{command}" if "tfkernels.notebook.magics" in sys.modules else ""
+        return cls(f"{message} {advice} with: {command}{here}")
 
 
 class UsageError(TFKernelsError):

@@ -11,17 +11,13 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tfkernels import debugger, env_vars
-from tfkernels.client import kernels_by_name, kernelspecs
-from tfkernels.errors import TFKernelsError, UnknownKernel, UsageError
+from tfkernels.client import kernelspecs
+from tfkernels.errors import TFKernelsError, UsageError
 from tfkernels.imports import own_imports
 from tfkernels.sigint import redirected
 from tfkernels.start_or_explain import JUPYTER
-
-if TYPE_CHECKING:
-    from tfkernels.client.kernel import Kernel
 
 # ``python -m`` would import modules from the current folder.
 _RUN = "import sys; sys.path = [folder for folder in sys.path if folder]; import runpy; "
@@ -35,16 +31,6 @@ threading.Thread(target=lambda: (os.read(pipe, 1), os.killpg(0, signal.SIGKILL))
 """
 _COMMAND = _WATCH + _RUN + "runpy.run_module('tfprovisioner', run_name='__main__')"
 _TRY = _RUN + "import tfprovisioner"
-
-
-def find_kernel(name: str) -> Kernel:
-    """The kernel ``name``. If there is none, the error names the magic that installs it, too."""
-    try:
-        return kernels_by_name.get(name)
-    except UnknownKernel as error:
-        if error.command:
-            raise UnknownKernel(f"{error}, or in this notebook with: %{error.command}") from None
-        raise
 
 
 @debugger.kept_out()

@@ -12,7 +12,6 @@ from tfkernels.client import kernels_by_name, kernelspecs
 from tfkernels.errors import CellsFailed, ExchangeError, RemoteError, RemoteInterrupt, UsageError, as_native
 from tfkernels.imports import own_imports
 from tfkernels.notebook import completion
-from tfkernels.notebook.install import find_kernel
 from tfkernels.notebook.magic_arguments import cell_options, elsewhere, parse, parse_names
 from tfkernels.notebook.tfkernels_magic import manage, start_early
 from tfkernels.output import widgets
@@ -107,7 +106,7 @@ def _kernel_magic(shell: Any, name: str) -> Any:
             called, line = (*line.split(None, 1), "", "")[:2]
             if not called or called.startswith("-"):
                 raise UsageError("Write which kernel: %%in NAME. List the names with: jupyter kernelspec list")
-        kernel = find_kernel(called)
+        kernel = kernels_by_name.get(called)
         try:
             if cell is None:
                 return _evaluate_there(kernel, line)
@@ -135,7 +134,7 @@ def _each_magic(shell: Any) -> Any:
         arguments = parse(run, line)
         options = _options(shell, arguments)
         try:
-            shell.push(each([find_kernel(name) for name in arguments.kernels], cell, **options))
+            shell.push(each([kernels_by_name.get(name) for name in arguments.kernels], cell, **options))
         except _OF_CELLS as error:
             raise as_native(error) from None
 
@@ -171,7 +170,7 @@ def _evaluate_here(shell: Any, expression: str) -> Any:
     __tracebackhide__ = True
     kernel, expression_there = elsewhere(expression)
     if kernel is not None:
-        return find_kernel(kernel).reference(expression_there)
+        return kernels_by_name.get(kernel).reference(expression_there)
     try:
         return shell.ev(expression)
     except NameError as error:

@@ -16,7 +16,7 @@ from tfkernels.client import discovery, kernels_by_name, kernelspecs
 from tfkernels.errors import TFKernelsError, UnknownKernel, UsageError
 from tfkernels.imports import own_imports
 from tfkernels.kernel_side import parent_watch
-from tfkernels.notebook.install import find_kernel, install
+from tfkernels.notebook.install import install
 from tfkernels.notebook.magic_arguments import parse
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def manage(line: str) -> None:
         print(settings())
     else:
         every = [kernel for kernel in kernels_by_name.running() if kernel.owned or action != "restart"]
-        for kernel in [find_kernel(name) for name in names] or every:
+        for kernel in [kernels_by_name.get(name) for name in names] or every:
             if action in _METHODS:
                 getattr(kernel, _METHODS[action])()
         print(table({*names} or {*kernelspecs.find(), *(kernel.name for kernel in kernels_by_name.running())}))
