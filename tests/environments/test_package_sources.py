@@ -12,6 +12,7 @@ import pytest
 
 from tests.support import package_index
 from tests.support.commands import built, nothing_is_there
+from tfprovisioner.cli import app as cli
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.system import redact
 
@@ -99,6 +100,22 @@ def test_hashes_of_requirement_files_are_checked(index: package_index.Index, ins
     code, words = install("--index", index.url)
     assert code == 0, words
     assert built(place) == [record], "the kernel keeps them"
+
+
+def test_a_requirement_file_is_enough(
+    index: package_index.Index, place: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    package_index.wheel(index.folder, "extra", "2.0", {"extra.py": ""})
+    file = place / "requirements.txt"
+    file.write_text("tensorflow-gpu==1.15.5\nextra\ngit+https://github.com/a/b\n")
+    arguments = ["install", "--user", "--requirements", str(file), "--index", index.url]
+    assert not cli.app(arguments, standalone_mode=False)
+    words = "".join(capfd.readouterr())
+    assert f"TensorFlow 1.15.5: 'tensorflow-gpu==1.15.5' ({file}:1)" in words
+    assert f"({file}:1): CUDA's libraries are installed only with --gpu" in words
+    assert f"{file}:3: 'git+https://github.com/a/b' is not taken" in words
+    order = json.loads((place / "jupyter" / "kernels" / "tf1.15.5" / "kernel.json").read_text())["metadata"]
+    assert (order["tfkernels"]["order"]["release"], order["tfkernels"]["order"]["extras"]) == ("1.15.5", ["extra"])
 
 
 def test_a_second_tensorflow_is_never_installed(index: package_index.Index, install: Install, place: Path) -> None:

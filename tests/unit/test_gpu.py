@@ -10,7 +10,8 @@ import pytest
 
 from tfprovisioner.catalogue import locks
 from tfprovisioner.catalogue import releases as catalogue
-from tfprovisioner.environments.installed import PARTS, TENSORFLOWS
+from tfprovisioner.catalogue.releases import TENSORFLOWS
+from tfprovisioner.environments.installed import PARTS
 from tfprovisioner.environments.request import InstallRequest, Recipe
 from tfprovisioner.environments.store import Environment
 from tfprovisioner.errors import NoGPU

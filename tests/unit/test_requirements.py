@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
 from tfprovisioner.environments import resolve
 from tfprovisioner.errors import BadRequirement
-from tfprovisioner.requirements import files, lines
-
-ONE, TWO = "1" * 64, "b" * 64
-"""SHA-256 of two files."""
+from tfprovisioner.requirements import lines
 
 
 def test_pinned_packages_keep_their_version() -> None:
@@ -37,65 +33,6 @@ def test_redundant_tensorflow_requirements_are_noted() -> None:
         "'tensorflow==2.11.1' adds nothing: TensorFlow is there already, as tensorflow-cpu 2.11.1",
         "'tensorflow-gpu' adds nothing: TensorFlow is there already, as tensorflow-cpu 2.11.1; for GPUs use --gpu",
     ]
-
-
-def test_requirement_files(tmp_path: Path) -> None:
-    file = tmp_path / "requirements.txt"
-    file.write_text(
-        f"# comment\n\npandas  # another\nmatplotlib<3.5 \\\n    --hash=sha256:{ONE} \\\n"
-        f"    --hash sha256:{TWO.upper()}\n"
-        "-r more/more.txt\nname @ https://example.org/name-1.0-py3-none-any.whl\n"
-    )
-    (tmp_path / "more").mkdir()
-    (tmp_path / "more" / "more.txt").write_text("tqdm\n--constraint pins.txt\npandas\n")
-    (tmp_path / "more" / "pins.txt").write_text("numpy<1.19\n")
-    read = files.read(file)
-    name = "name @ https://example.org/name-1.0-py3-none-any.whl"
-    hashed = f"matplotlib<3.5 --hash=sha256:{ONE} --hash=sha256:{TWO.upper()}"
-    assert read == ("pandas", hashed, "tqdm", "-c numpy<1.19", name)
-    assert lines.divided(read) == (["pandas", hashed, "tqdm", name], ["numpy<1.19"])
-    assert lines.hashes_of(hashed) == [ONE, TWO]
-    assert lines.name_of(hashed) == "matplotlib"
-    assert list(map(lines.checked, read)) == list(read), "as the command of the kernel says it"
-
-
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
-def test_requirement_files_with_byte_order_marks(tmp_path: Path, encoding: str) -> None:
-    file = tmp_path / "requirements.txt"
-    file.write_text("\ufeffpandas\ntqdm\n" if encoding == "utf-16-le" else "pandas\ntqdm\n", encoding=encoding)
-    assert files.read(file) == ("pandas", "tqdm")
-
-
-@pytest.mark.parametrize(
-    ("content", "told"),
-    [
-        ("--index-url https://me:secret@example.org/simple", "has '--index-url'.* Delete it"),
-        ("-r more.txt --find-links https://secret.example.org", "has '--find-links'"),
-        ("-e .", "has '-e'.*only packages"),
-        ("six --global-option=secret", "has '--global-option'"),
-        (f"six --hash=sha512:{'0' * 128}", "'six' has a hash that is not"),
-        ("six @ https://me:secret@example.org/six.whl --hash=md5:00", "six.whl' has a hash that is not"),
-        ("-r requirements.txt", "'-r requirements.txt' in .* cannot be used: maximum recursion depth"),
-        ("-r none.txt", r"cannot be read: .*No such file.*none\.txt"),
-        ("-r https://me:secret@example.org/more.txt", r"cannot be read: .*No such file.*example\.org"),
-        ("dependencies:\n  - numpy", "'- numpy' is no requirement"),
-        ("numpy=1.19=py37_0", "'numpy=1.19=py37_0' is no requirement"),
-    ],
-)
-def test_unusable_requirement_files_say_why(tmp_path: Path, content: str, told: str) -> None:
-    file = tmp_path / "requirements.txt"
-    file.write_text(content)
-    (tmp_path / "more.txt").touch()
-    with pytest.raises(BadRequirement, match=told) as refused:
-        files.read(file)
-    assert "secret" not in str(refused.value)
-
-
-def test_condas_environment_files_are_refused_by_name(tmp_path: Path) -> None:
-    file = tmp_path / "environment.yml"
-    file.write_text("numpy\n")
-    with pytest.raises(BadRequirement, match=r"environment\.yml is not a requirement file.* --with"):
-        files.read(file)
 
 
 def test_one_with_may_name_several_packages() -> None:

@@ -18,6 +18,12 @@ from tfprovisioner.errors import NoWheels, UnknownRelease
 INDEX = Path(__file__).parent / "data" / "index.json"
 """What `make catalogue` read from the package index."""
 
+TENSORFLOWS = (
+    "tensorflow", "tensorflow-cpu", "tensorflow-gpu", "tensorflow-macos", "tensorflow-rocm", "tensorflow-intel",
+    "tensorflow-cpu-aws", "intel-tensorflow", "tf-nightly", "tensorflow-base",
+)  # fmt: skip
+"""Those that bring the package ``tensorflow``, the usual one first. Names are normalized."""
+
 
 @dataclass(frozen=True)
 class Release:
@@ -105,6 +111,11 @@ class Release:
     def machines(self) -> list[str]:
         """Its platforms, as environment markers."""
         return [machine_marker(name) for name in self.platforms]
+
+
+def is_tensorflow(name: str) -> bool:
+    """Whether a distribution brings TensorFlow, a release or a nightly build."""
+    return name in TENSORFLOWS or name.startswith("tf-nightly")
 
 
 def machine_marker(platform: str) -> str:

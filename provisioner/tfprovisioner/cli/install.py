@@ -35,7 +35,8 @@ def install(
         list[str] | None, Option("--with", help="Add packages ('matplotlib<3.5,tqdm'); repeatable.")
     ] = None,
     requirements: Annotated[
-        list[Path] | None, Option(help="Add the packages of a file, as pip reads it; repeatable.")
+        list[Path] | None,
+        Option(help="Add the packages of a file; it chooses the release, too, if you name none; repeatable."),
     ] = None,
     without: Annotated[
         list[str] | None, Option(help="Remove a package that you added with --with; repeatable.")
@@ -84,24 +85,32 @@ def install(
     """
     from tfprovisioner.environments.request import InstallRequest, lasting
     from tfprovisioner.kernelspecs.install import Interrupted, install_all
-    from tfprovisioner.requirements import files, lines
+    from tfprovisioner.requirements import chosen_release, files, lines
     from tfprovisioner.system import uv
 
-    named = releases or ["tf1", "tf2"]
-    if name and len(named) != 1:
-        raise BadParameter("--name needs exactly one release")
     if requirements:
         require_extra("requirements", "install --requirements")
     with answering():
         uv.set_sources(index, find_links or (), offline)
-        found = [line for path in requirements or () for line in files.read(path)]
-        wanted = (*found, *(line for text in extras or () for line in lines.split(text)))
+        content = files.read(requirements or ())
+        if requirements:
+            choices = chosen_release.choices(content, requirements, releases or (), python)
+        else:
+            choices = [chosen_release.Choice(named) for named in releases or ("tf1", "tf2")]
+        with_ = (line for text in extras or () for line in lines.split(text))
+        wanted = (*chosen_release.packages(content), *with_)
+    if name and len(choices) != 1:
+        raise BadParameter("--name needs exactly one release")
+    for_gpu = chosen_release.wanting_gpu(content) if gpu is None else None
+    cuda = [f"{for_gpu}: CUDA's libraries are installed only with --gpu"] if for_gpu else []
+    for note in (*content.notes, *(choice.reason for choice in choices if choice.reason), *cuda):
+        say(note)
     first = InstallRequest(
-        named[0], name, user, rebuild, backend and backend.value, wanted, without=tuple(without or ()),
+        "", name, user, rebuild, backend and backend.value, wanted, without=tuple(without or ()),
         python=lasting(python), channels=tuple(channels or ()), conda=lasting(conda_exe),
         gpu=gpu, devices=devices,
     )  # fmt: skip
-    asked = [replace(first, release=release) for release in named]
+    asked = [replace(first, release=one.release, python=one.python or first.python) for one in choices]
     requests = list({request.kernel: request for request in asked}.values())
     failures = []
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tfprovisioner.catalogue.releases import TENSORFLOWS
 from tfprovisioner.conda import solve
 from tfprovisioner.environments import installed, resolve
 from tfprovisioner.environments.backends import LOCK
@@ -35,7 +36,7 @@ class Drift:
 def tensorflows(folder: Path) -> tuple[str, ...]:
     """The distributions of TensorFlow in an environment that have the same files, if there are several."""
     found = installed.installed(folder)
-    whole = [found[name] for name in installed.TENSORFLOWS if name in found and name not in installed.PARTS]
+    whole = [found[name] for name in TENSORFLOWS if name in found and name not in installed.PARTS]
     return tuple(f"{package.name} {package.version}" for package in whole) if len(whole) > 1 else ()
 
 

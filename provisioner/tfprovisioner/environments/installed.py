@@ -11,11 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from packaging.utils import canonicalize_name
 
-TENSORFLOWS = (
-    "tensorflow", "tensorflow-cpu", "tensorflow-gpu", "tensorflow-macos", "tensorflow-rocm", "tensorflow-intel",
-    "tensorflow-cpu-aws", "intel-tensorflow", "tf-nightly", "tensorflow-base",
-)  # fmt: skip
-"""The distributions that bring the package ``tensorflow``, the usual one first. Names are normalized."""
+from tfprovisioner.catalogue.releases import TENSORFLOWS
 
 PARTS = frozenset({"tensorflow-intel", "tensorflow-macos", "tensorflow-cpu-aws", "tensorflow-base"})
 """Distributions that another one of TensorFlow asks for on some machines, and has its content in."""

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from tfprovisioner.catalogue import locks, pins, releases
-from tfprovisioner.catalogue.releases import Release
-from tfprovisioner.environments.installed import PARTS, TENSORFLOWS
+from tfprovisioner.catalogue.releases import TENSORFLOWS, Release
+from tfprovisioner.environments.installed import PARTS
 from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import BadRequirement
 from tfprovisioner.gpu import cuda
