@@ -11,7 +11,7 @@ from tfprovisioner.catalogue import locks
 from tfprovisioner.catalogue import pins as rules
 from tfprovisioner.catalogue import releases as catalogue
 from tfprovisioner.catalogue.releases import Release
-from tfprovisioner.environments import resolve as resolution
+from tfprovisioner.environments import uv_resolution as resolution
 from tfprovisioner.gpu import cuda
 from tfprovisioner.pythons import find
 
@@ -22,7 +22,7 @@ def resolve_lock(release: Release, keep: bool) -> tuple[list[str], dict[str, lis
     A patch release takes the versions of its line's lock wherever it can, and with ``keep`` those of the lock it has.
     """
     oldest = min(release.pythons, key=Version)
-    options = ["--universal", "--python-version", oldest, *resolution.only_wheels(release)]
+    options = ["--universal", "--python-version", oldest, *resolution.only_wheels(release.build_from_source)]
     if release.build_from_source:  # their setup code is asked for what they need
         options += ["--python", next((python.path for python in find.pythons(oldest)), oldest)]
     newest = catalogue.lines()[release.line]

@@ -11,7 +11,7 @@ import pytest
 from tests.support.commands import tfkernels
 from tfprovisioner.catalogue import locks, releases
 from tfprovisioner.catalogue import releases as catalogue
-from tfprovisioner.environments import resolve, store
+from tfprovisioner.environments import one_tensorflow, resolve, store, uv_resolution
 from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import BadRequirement, BuildFailed
 from tfprovisioner.progress import Reporter
@@ -38,7 +38,7 @@ def locked(tmp_path: Path, release: str, python: str, *wanted: str, gpu: bool = 
 
 def test_a_requirement_for_another_python_replaces_nothing(tmp_path: Path) -> None:
     text = locked(tmp_path, "1.15.5", "3.7", "matplotlib<3.5 ; python_version >= '3.8'")
-    assert resolve.pinned(text, "3.7") == resolve.pinned(releases.find("1.15.5").lock or "", "3.7")
+    assert uv_resolution.pinned(text, "3.7") == uv_resolution.pinned(releases.find("1.15.5").lock or "", "3.7")
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_a_requirement_for_another_python_replaces_nothing(tmp_path: Path) -> No
 )
 def test_extras_use_the_installed_tensorflow(tmp_path: Path, release: str, python: str, extra: str) -> None:
     text = locked(tmp_path, release, python, extra, "six")
-    before, after = resolve.pinned(releases.find(release).lock or "", python), resolve.pinned(text, python)
+    before, after = uv_resolution.pinned(releases.find(release).lock or "", python), uv_resolution.pinned(text, python)
     assert [name for name in after if name in releases.TENSORFLOWS] == ["tensorflow-cpu"]
     assert "file:" not in text
     assert {name: version for name, version in after.items() if name in before} == before, "and all else stays"
@@ -72,14 +72,20 @@ def test_another_tensorflow_is_another_kernel(tmp_path: Path, line: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("line", "command"), [("tensorflow==1.15", "install 1.15.0"), ("tensorflow==1.15.99", "releases")]
+    ("line", "command"),
+    [
+        ("tensorflow==1.14", "install 1.14"),
+        ("tensorflow-gpu==1.15.0", "install 1.15.0"),
+        ("tensorflow==1.15.99", "releases"),
+    ],
 )
 def test_the_advised_release_is_the_required_one(tmp_path: Path, line: str, command: str) -> None:
     with pytest.raises(BadRequirement) as refused:
         locked(tmp_path, "1.15", "3.7", line)
     assert str(refused.value).endswith(f"tfkernels {command}")
     if command != "releases":
-        resolve.check([line], {"tensorflow": releases.find(command.split()[1]).version}, "1.15.0", "3.7")
+        version = releases.find(command.split()[1]).version
+        one_tensorflow.check([one_tensorflow.meaning_the_line(line)], {"tensorflow": version}, "3.7")
 
 
 @pytest.mark.parametrize("line", ["tf-nightly", "tensorflow @ https://127.0.0.1/tensorflow-2.11.1-py3-none-any.whl"])
@@ -88,16 +94,48 @@ def test_tensorflows_without_a_version_are_refused(tmp_path: Path, line: str) ->
         locked(tmp_path, "2.11.1", "3.10", line)
 
 
-def test_notebook_packages_may_have_other_versions(tmp_path: Path) -> None:
-    release = releases.find("1.15.5")
-    order = InstallRequest("1.15.5", extras=("matplotlib<3.5", "ipywidgets", "-c tqdm<4.60"))
-    before = resolve.pinned(release.lock or "", "3.7.16")
-    found = resolve.pinned(
-        resolve.lock(order, Interpreter("3.7.16", None), Path("3.7"), tmp_path, Reporter("test")), "3.7.16"
-    )
-    assert found["matplotlib"].startswith("3.4.")
-    assert found["tqdm"].startswith("4.59.")
-    assert {name for name in before if found.get(name) != before[name]} == {"matplotlib", "tqdm"}, "other pins stay"
+def differing(text: str, release: str, python: str) -> dict[str, tuple[str, str]]:
+    """The packages of a release's lock that another lock has in other versions."""
+    before, after = (uv_resolution.pinned(lock, python) for lock in (releases.find(release).lock or "", text))
+    return {name: (pin, after[name]) for name, pin in before.items() if after.get(name, pin) != pin}
+
+
+def test_only_what_the_lines_are_against_differs(tmp_path: Path) -> None:
+    wanted = ("matplotlib<3.5", "ipywidgets", "-c tqdm<4.60", "pandas", "tensorflow-gpu==1.15")
+    text = locked(tmp_path, "1.15.5", "3.7.16", *wanted)
+    found = differing(text, "1.15.5", "3.7.16")
+    assert found.keys() == {"matplotlib", "tqdm"}
+    assert found["matplotlib"][1].startswith("3.4.")
+    assert found["tqdm"][1].startswith("4.59.")
+
+
+def test_pins_win_over_the_verified_versions(tmp_path: Path) -> None:
+    """Matplotlib's verified version wants a newer NumPy, and TensorFlow needs no Matplotlib."""
+    wanted = ("numpy==1.16.2", "h5py==2.9.0", "pillow<7", "ipywidgets<8", "termcolor>=2")
+    text = locked(tmp_path, "1.13.1", "3.7", *wanted)
+    found = differing(text, "1.13.1", "3.7")
+    assert {name: found[name][1] for name in ("numpy", "h5py")} == {"numpy": "1.16.2", "h5py": "2.9.0"}
+    expected = {"numpy", "h5py", "pillow", "ipywidgets", "jupyterlab-widgets", "widgetsnbextension", "termcolor"}
+    assert found.keys() == {*expected, "matplotlib"}, "and all else stays"
+    pins, hashes = locks.split(text)
+    verified = locks.split(releases.find("1.13.1").lock or "")[1]
+    assert all(hashes[pin] == verified[pin] for pin in pins if pin in verified), "with the hashes that were verified"
+
+
+@pytest.mark.parametrize(
+    ("line", "because"),
+    [("numpy<1.13", "tensorflow==1.13.1 depends on numpy>=1.13.3"), ("ipykernel<5", "ipykernel>=5")],
+)
+def test_needs_of_tensorflow_and_of_kernels_win(tmp_path: Path, line: str, because: str) -> None:
+    with pytest.raises(BadRequirement, match="Cannot add") as refused:
+        locked(tmp_path, "1.13.1", "3.7", line)
+    assert because in " ".join(str(refused.value).split())
+
+
+def test_bounds_with_a_working_import_give_way(tmp_path: Path) -> None:
+    assert differing(locked(tmp_path, "1.14.0", "3.7", "h5py==3.1.0"), "1.14.0", "3.7") == {"h5py": ("2.10.0", "3.1.0")}
+    with pytest.raises(BadRequirement, match="protobuf<4"):
+        locked(tmp_path, "1.15.5", "3.7", "protobuf>=4")
 
 
 def test_newer_releases_are_resolved_at_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,9 +144,9 @@ def test_newer_releases_are_resolved_at_install(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(catalogue, "lines", lambda: {release.line: release for release in older})
     release, order = catalogue.find("2.21"), InstallRequest("2.21")
     assert not release.known
-    resolve.require_published(release, "3.12")
+    uv_resolution.require_published(release, "3.12")
     with pytest.raises(BuildFailed, match="Choose a release that `tfkernels releases` shows"):
-        resolve.require_published(replace(release, version="2.99"), "3.12")
+        uv_resolution.require_published(replace(release, version="2.99"), "3.12")
     interpreter = Interpreter("3.12", None)
     text = resolve.lock(order, interpreter, Path("3.12"), tmp_path, Reporter("test"))
     pins, hashes = locks.split(text)

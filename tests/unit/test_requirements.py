@@ -5,34 +5,50 @@ from __future__ import annotations
 import re
 
 import pytest
+from packaging.requirements import Requirement
 
-from tfprovisioner.environments import resolve
+from tfprovisioner.environments import bounds, one_tensorflow
 from tfprovisioner.errors import BadRequirement
 from tfprovisioner.requirements import lines
 
 
-def test_pinned_packages_keep_their_version() -> None:
-    pins = {"numpy": "1.18.5", "h5py": "2.10.0"}
-    resolve.check(["numpy>=1.16", "pandas", "h5py>=3 ; python_version < '3'"], pins, "1.15.5", "3.7.16")
-    with pytest.raises(BadRequirement, match=r"'H5Py>=3'.*verified together with H5Py==2\.10\.0"):
-        resolve.check(["H5Py>=3"], pins, "1.15.5", "3.7.16")
-
-
-def test_markers_are_those_of_the_kernels_python() -> None:
-    pins = {"numpy": "1.18.5"}
-    lines = ["numpy>=1.20 ; python_version >= '3.8'", "numpy<1.19 ; python_full_version < '3.7.17'"]
-    resolve.check(lines, pins, "1.15.5", "3.7.16")
-    with pytest.raises(BadRequirement, match=r"numpy>=1\.20 ; .*numpy==1\.18\.5"):
-        resolve.check(lines, pins, "2.4.4", "3.8.2")
-    resolve.check(["numpy<1.19 ; sys_platform != 'linux'"], {"numpy": "1.21"}, "2.4.4", "3.8")
-
-
 def test_redundant_tensorflow_requirements_are_noted() -> None:
     lines = ["tensorflow==2.11.1", "tensorflow-gpu", "tensorflow-cpu", "tensorflow ; python_version < '3'", "numpy"]
-    assert list(resolve.redundant(lines, {"tensorflow-cpu": "2.11.1", "numpy": "1.2"}, "3.10")) == [
+    assert list(one_tensorflow.redundant(lines, {"tensorflow-cpu": "2.11.1"}, "3.10")) == [
         "'tensorflow==2.11.1' adds nothing: TensorFlow is there already, as tensorflow-cpu 2.11.1",
         "'tensorflow-gpu' adds nothing: TensorFlow is there already, as tensorflow-cpu 2.11.1; for GPUs use --gpu",
     ]
+
+
+def test_two_numbers_mean_a_line_of_releases() -> None:
+    for line, meant in {
+        "tensorflow==1.15": "tensorflow==1.15.*",
+        "-c tensorflow-gpu>=1.2,==1.15 ; python_version>'3'": '-c tensorflow-gpu==1.15.*,>=1.2; python_version > "3"',
+        "tensorflow==1.15.0": "tensorflow==1.15.0",
+        "numpy==1.15": "numpy==1.15",
+    }.items():
+        assert lines.merged([], [one_tensorflow.meaning_the_line(line)]) == (meant,)
+    one_tensorflow.check(["tensorflow-gpu==1.15.*"], {"tensorflow": "1.15.5"}, "3.7")
+    with pytest.raises(BadRequirement, match=r"already has TensorFlow 1\.15\.5.*: tfkernels install 1\.14"):
+        one_tensorflow.check(["tensorflow-gpu==1.14.*"], {"tensorflow": "1.15.5"}, "3.7")
+
+
+@pytest.mark.parametrize(
+    ("line", "beyond"),
+    [
+        ("numpy==1.21.6", True),
+        ("numpy==1.20.*", True),
+        ("numpy>=1.21,<2", True),
+        ("numpy==1.16.2", False),
+        ("numpy>=1.16", False),
+        ("numpy", False),
+        ("protobuf==4.21", False),
+    ],
+)
+def test_bounds_that_users_may_override(line: str, beyond: bool) -> None:
+    """Those with which TensorFlow is still imported; with protobuf 4 it is not."""
+    found = bounds.overridden([Requirement(line)], "1.15.5")
+    assert [rule.requirement for rule in found] == (["numpy<1.20"] if beyond else [])
 
 
 def test_one_with_may_name_several_packages() -> None:

@@ -18,8 +18,6 @@ class Rule:
     requirement: str
     releases: str
     because: str
-    replaceable: bool = False
-    """Whether the user's own version wins. No other pin may depend on its version."""
     later: str = ""
     """The first version with which TensorFlow is imported all the same, and what follows fails."""
     beside: str = ""
@@ -29,7 +27,7 @@ class Rule:
 WITH = (
     # Packages beside TensorFlow and its dependencies
     Rule("ipykernel", "", "it is to be a kernel"),
-    Rule("matplotlib", "", "%matplotlib inline is what notebooks begin with", replaceable=True),
+    Rule("matplotlib", "", "%matplotlib inline is what notebooks begin with"),
     Rule("pip", "", "!pip install must go into this environment"),
     Rule("setuptools", "", "TensorBoard and many notebooks import pkg_resources"),
     Rule(
@@ -41,7 +39,6 @@ WITH = (
         "tqdm ; python_version >= '3.7'",
         ">=1.13",
         "tqdm.notebook, with ipywidgets, is the bar of many notebooks",
-        replaceable=True,
     ),
     Rule("h5py", "<1.11", "Keras saves .h5 files with it, but does not ask for it"),
     Rule("tensorboard", ">=2.21", "TensorFlow no longer asks for it, and its Keras callback raises without it"),
@@ -63,6 +60,12 @@ BOUNDS = (
     Rule("tensorflow-estimator<2.7", ">=2.6,<2.7", "2.6.0 lets any 2 in, and cannot import the later ones"),
     Rule("tensorboard<2.7", ">=2.6,<2.7", "2.6 lets any 2 in"),
     Rule("ipython<8.23", ">=2.12,<2.14", "TensorFlow's typing_extensions lacks what 8.23 imports: the kernel dies"),
+)
+
+KERNEL = (
+    # What our kernel runs with; only the user's own requirements can be older
+    Rule("ipykernel>=5", "", "tfkernels extends classes that came with 5"),
+    Rule("ipython>=7", "", "ipykernel runs cells with what came with 7"),
 )
 
 SOURCES = (

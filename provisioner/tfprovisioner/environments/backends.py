@@ -8,7 +8,7 @@ from pathlib import Path
 from tfprovisioner.catalogue import locks, pins, releases
 from tfprovisioner.conda import channels, solve
 from tfprovisioner.conda.channels import PackageRequest
-from tfprovisioner.environments import installed, resolve
+from tfprovisioner.environments import installed, resolve, uv_resolution
 from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import BuildFailed, PackageNotInChannels
 from tfprovisioner.gpu import cuda
@@ -101,7 +101,10 @@ def _install_wheels(request: InstallRequest, interpreter: Interpreter, folder: P
         )
     lock.write_text(resolve.lock(request, interpreter, python, folder, report), encoding="utf-8")
     report.step(f"installing TensorFlow {release.version}")
-    arguments = ["pip", "install", "--python", str(python), "--require-hashes", *resolve.only_wheels(release)]
+    built = uv_resolution.built_from_source(
+        release, locks.split(lock.read_text(encoding="utf-8"))[0], interpreter.version
+    )
+    arguments = ["pip", "install", "--python", str(python), "--require-hashes", *uv_resolution.only_wheels(built)]
     # The lock is complete, and in it rules have overruled what some packages say that they need.
     arguments += ["--no-deps"]
     # What is built is built with pinned and hashed tools as well.

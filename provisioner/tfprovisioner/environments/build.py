@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from tfprovisioner.catalogue import releases
-from tfprovisioner.environments import bytecode, installed, resolve, store, verify
+from tfprovisioner.environments import bytecode, installed, store, uv_resolution, verify
 from tfprovisioner.environments.backends import BACKENDS
 from tfprovisioner.environments.request import InstallRequest, Recipe
 from tfprovisioner.environments.store import Environment
@@ -42,7 +42,7 @@ def ensured(request: InstallRequest, owner: Path, report: Reporter) -> Iterator[
         interpreter = request.choose_interpreter()
         if not release.known and request.backend != "conda":
             report.step(f"asking the package index for TensorFlow {release.version}")
-            resolve.require_published(release, interpreter.minor)
+            uv_resolution.require_published(release, interpreter.minor)
         recipe = Recipe.of(request, interpreter.minor)
     try:
         store.root().mkdir(parents=True, exist_ok=True)

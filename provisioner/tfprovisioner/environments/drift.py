@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tfprovisioner.catalogue.releases import TENSORFLOWS
 from tfprovisioner.conda import solve
-from tfprovisioner.environments import installed, resolve
+from tfprovisioner.environments import installed, uv_resolution
 from tfprovisioner.environments.backends import LOCK
 from tfprovisioner.environments.installed import Package
 from tfprovisioner.environments.store import Environment
@@ -46,7 +46,7 @@ def of(environment: Environment) -> Drift:
         text = (environment.folder / LOCK).read_text(encoding="utf-8")
     except OSError:
         return _of_conda(environment.folder)
-    locked = resolve.pinned(text, environment.python_version)
+    locked = uv_resolution.pinned(text, environment.python_version)
     found = installed.installed(environment.folder)
     # No lock of wheels names the seeds of environments, and what conda installs beside them.
     own = (package for package in found.values() if package.name not in _SEEDS and package.installer != "conda")

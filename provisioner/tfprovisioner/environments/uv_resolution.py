@@ -1,0 +1,108 @@
+"""uv's resolution of requirements: a lock, with the hashes of all files of each pin."""
+
+import json
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+from tfprovisioner.catalogue import locks, pins
+from tfprovisioner.catalogue.releases import TENSORFLOWS, Release
+from tfprovisioner.requirements.lines import holding, name_of
+from tfprovisioner.system import uv
+from tfprovisioner.system.uv import UvFailed
+
+
+class NoSolution(UvFailed):
+    """No versions of the required packages go together."""
+
+
+def resolve(
+    requirements: Iterable[str],
+    constraints: Iterable[str],
+    overrides: Iterable[str],
+    options: Iterable[str],
+    folder: Path,
+    say: Callable[[str], None],
+    settings: Iterable[str] = (),
+    preferred: str = "",
+) -> str:
+    """The lock that uv finds for requirements; where there is a choice, the versions of the lock ``preferred``.
+
+    ``settings`` are further lines for ``[tool.uv]``. Scratch files go to ``folder``.
+    Raises ``NoSolution``, ``BuildFailed``.
+    """
+    project, resolved = folder / "pyproject.toml", folder / "resolved.txt"
+    lines = [
+        '[project]\nname = "environment"\nversion = "0"',
+        f"dependencies = {json.dumps(list(requirements))}",
+        "[tool.uv]",
+        f"constraint-dependencies = {json.dumps(list(constraints))}",
+        f"override-dependencies = {json.dumps(list(overrides))}",
+        *settings,
+    ]
+    try:
+        project.write_text("\n".join(lines), encoding="utf-8")
+        resolved.write_text(preferred, encoding="utf-8")
+        arguments = ["pip", "compile", "--quiet", "--generate-hashes", "--no-header", "--no-annotate", *options]
+        # A uv.toml may ask for the index in the lock, and with it perhaps for a password.
+        arguments += ["--no-emit-index-url", "--no-emit-find-links", "--no-emit-index-annotation"]
+        uv.run([*arguments, str(project), "--output-file", str(resolved)], folder, say)
+        return resolved.read_text(encoding="utf-8")
+    except UvFailed as error:
+        words = " ".join(error.output.split())  # uv breaks its lines where it likes
+        if "No solution found" not in words or re.search(f"{uv.UNREACHABLE}|{uv.NOT_IN_INDEX}", words):
+            raise
+        raise NoSolution(error.output) from error
+    finally:
+        project.unlink(missing_ok=True)
+        resolved.unlink(missing_ok=True)
+
+
+def require_published(release: Release, python: str) -> None:
+    """Raises ``BuildFailed`` if the index has no TensorFlow of a release for a Python (minor version) on this machine.
+
+    It is asked for TensorFlow alone, which takes a second at most, not the minutes until an environment could be made.
+    """
+    published(release.requirements, ["--python", sys.executable, "--python-version", python], python)
+
+
+def published(requirements: Iterable[str], options: Iterable[str], python: str) -> dict[str, str]:
+    """The version of TensorFlow in the index, of the required ones. Raises ``BuildFailed``."""
+    alone = [requirement for requirement in requirements if name_of(requirement) in TENSORFLOWS]
+    with tempfile.TemporaryDirectory() as folder:
+        return pinned(
+            resolve(alone, (), (), [*options, "--only-binary", ":all:", "--no-deps"], Path(folder), lambda _: None),
+            python,
+        )
+
+
+def holding_here(lock: str, python: str) -> str:
+    """The lines of a lock that hold for a Python version on this machine, with their hashes."""
+    lines, hashes = locks.split(lock)
+    return locks.joined((line for line, _, _ in holding(lines, python)), hashes)
+
+
+def pinned(lock: str, python: str) -> dict[str, str]:
+    """Versions by normalized name, of the lines of a lock that hold for a Python version on this machine."""
+    held = holding(locks.split(lock)[0], python)
+    return {name: str(requirement.specifier).removeprefix("==") for _, name, requirement in held}
+
+
+def built_from_source(release: Release, lines: Iterable[str], python: str) -> list[str]:
+    """The packages that have to be built, each with its version: rows of ``catalogue.pins`` that no line is against."""
+    asked = [(name, requirement) for _, name, requirement in holding(lines, python)]
+    rows = {row: Requirement(row) for row in pins.requirements(pins.SOURCES, release.version)}
+    return [row for row, own in rows.items() if all(_allows(one, own) for name, one in asked if name == name_of(row))]
+
+
+def _allows(requirement: Requirement, pin: Requirement) -> bool:
+    return not requirement.url and all(requirement.specifier.contains(one.version, True) for one in pin.specifier)
+
+
+def only_wheels(built: Iterable[str]) -> list[str]:
+    """Options for uv: no setup code runs, but for that of some packages, which are built."""
+    return ["--only-binary", ":all:", *(word for package in built for word in ("--no-binary", name_of(package)))]
