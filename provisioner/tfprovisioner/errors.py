@@ -37,6 +37,10 @@ class BadRequirement(ProvisionError):
     """A package beside TensorFlow cannot be understood, or conflicts with it."""
 
 
+class BadLock(ProvisionError):
+    """A lock cannot be used: it is none, or it is for another machine or Python."""
+
+
 class UnknownEnvironment(ProvisionError):
     """No kernel can be made of a folder; nothing was written to it."""
 

@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import shutil
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.support import package_index
 from tfkernels.client import kernelspecs
 from tfkernels.errors import UnknownKernel
 from tfprovisioner.batch import kernel_ref
 from tfprovisioner.batch.kernel_ref import KernelMissing, KernelRef, resolve, wanted, wanted_of
+from tfprovisioner.environments.backends import LOCK
 from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import UnknownRelease
 from tfprovisioner.kernelspecs import gc, install, run_env
@@ -150,3 +154,21 @@ def test_unavailable_kernels_are_reported_before_any_run(place: Path) -> None:
     assert wanted_of(InstallRequest("1.15")).name == "tf1.15"
     with pytest.raises(UnknownRelease):
         wanted_of(InstallRequest("7.7"))
+
+
+def test_kernels_of_locks_travel_with_their_lock(
+    index: package_index.Index, command: Callable[..., tuple[int, str, str]], place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("UV_DEFAULT_INDEX", index.url)
+    package_index.wheel(index.folder, "extra", "2.0", {"extra.py": ""})
+    assert command("install", "tf1", "--user", "--name", "mine", "--with", "extra")[0] == 0
+    (place / "lock").write_text(command("lock", "mine")[1])
+    assert command("install", "--user", "--name", "locked", "--lock", str(place / "lock"))[0] == 0
+    travelled = wanted("locked")
+    _move(place, monkeypatch)
+    shutil.rmtree(place / "jupyter")
+    spec = resolve(travelled, lambda _: None)
+    lock = (Path(spec.described["environment"]) / LOCK).read_text()
+    assert "extra==2.0" in lock
+    assert lock in (place / "lock").read_text()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from typer import BadParameter
 
 from tests.support import channels, package_index
 from tests.support.channels import Package, Server
@@ -100,14 +101,29 @@ def index(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[package_inde
 
 
 @pytest.fixture
-def install(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+def command(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Runs a command of ``tfkernels`` in this process: its exit code, standard output and standard error."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        usage = ""
+        try:
+            code = cli.app(list(arguments), standalone_mode=False) or 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+        except BadParameter as error:
+            code, usage = error.exit_code, error.format_message()
+        said = capfd.readouterr()
+        return code, said.out, said.err + usage
+
+    return run
+
+
+@pytest.fixture
+def install(command: Callable[..., tuple[int, str, str]]) -> Callable[..., tuple[int, str]]:
     """``tfkernels install tf1 --user …``: its exit code, and all that it says."""
 
     def install(*arguments: str) -> tuple[int, str]:
-        try:
-            code = cli.app(["install", "tf1", "--user", *arguments], standalone_mode=False) or 0
-        except SystemExit as end:
-            code = int(end.code or 0)
-        return code, "".join(capfd.readouterr())
+        code, *said = command("install", "tf1", "--user", *arguments)
+        return code, "".join(said)
 
     return install

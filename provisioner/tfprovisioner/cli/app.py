@@ -10,7 +10,7 @@ from typing import Annotated
 from typer import Argument, Exit, Option, Typer
 
 import tfkernels
-from tfprovisioner.cli import bisect, install, maintain, run, run_program, shared_options
+from tfprovisioner.cli import bisect, install, maintain, notebooks, run, run_program, shared_options
 from tfprovisioner.cli.console import (
     NO_KERNELS,
     WRONG_USAGE,
@@ -71,6 +71,7 @@ app.command()(maintain.gc)
 app.command("exec", context_settings={"allow_interspersed_args": False})(run_program.execute)
 app.command(cls=shared_options.WithArguments)(run.run)
 app.command()(run.report)
+app.command()(notebooks.lock)
 app.command(cls=shared_options.WithArguments)(bisect.bisect)
 
 

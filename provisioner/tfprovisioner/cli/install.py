@@ -1,5 +1,6 @@
 """The command ``install``."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
@@ -11,6 +12,7 @@ from tfprovisioner.cli import shared_options
 from tfprovisioner.cli.console import INTERRUPTED, answering, complain, megabytes, require_extra, say
 
 if TYPE_CHECKING:
+    from tfprovisioner.environments.request import InstallRequest
     from tfprovisioner.kernelspecs.install import Installed, Outcome
 
 
@@ -55,6 +57,13 @@ def install(
         list[Path] | None, Option(metavar="DIR", help="Also get packages from this folder of wheels; repeatable.")
     ] = None,
     offline: Annotated[bool, Option("--offline", help="Use uv's cache and --find-links only, no network.")] = False,
+    lock: Annotated[
+        str | None,
+        Option(
+            metavar="FILE",
+            help="Install exactly the packages of a lock (tfkernels lock); it says the release. `usual`: no lock.",
+        ),
+    ] = None,
     python: Annotated[
         str | None,
         Option(
@@ -83,11 +92,13 @@ def install(
 
     Options you leave out keep the values of the last install.
     """
-    from tfprovisioner.environments.request import InstallRequest, lasting
-    from tfprovisioner.kernelspecs.install import Interrupted, install_all
+    from tfprovisioner.environments.request import USUAL, InstallRequest, lasting
     from tfprovisioner.requirements import chosen_release, files, lines
     from tfprovisioner.system import uv
 
+    locked = lock is not None and lock != USUAL
+    if locked and releases:
+        raise BadParameter("a lock says the release: name none", param_hint="--lock")
     if requirements:
         require_extra("requirements", "install --requirements")
     with answering():
@@ -99,7 +110,7 @@ def install(
             choices = [chosen_release.Choice(named) for named in releases or ("tf1", "tf2")]
         with_ = (line for text in extras or () for line in lines.split(text))
         wanted = (*chosen_release.packages(content), *with_)
-    if name and len(choices) != 1:
+    if name and len(choices) != 1 and not locked:
         raise BadParameter("--name needs exactly one release")
     for_gpu = chosen_release.wanting_gpu(content) if gpu is None else None
     cuda = [f"{for_gpu}: CUDA's libraries are installed only with --gpu"] if for_gpu else []
@@ -108,13 +119,30 @@ def install(
     first = InstallRequest(
         "", name, user, rebuild, backend and backend.value, wanted, without=tuple(without or ()),
         python=lasting(python), channels=tuple(channels or ()), conda=lasting(conda_exe),
-        gpu=gpu, devices=devices,
+        gpu=gpu, devices=devices, lock=lasting(lock),
     )  # fmt: skip
-    asked = [replace(first, release=one.release, python=one.python or first.python) for one in choices]
-    requests = list({request.kernel: request for request in asked}.values())
+    with answering():
+        of_releases = (replace(first, release=one.release, python=one.python or first.python) for one in choices)
+        asked = [_of_lock(first)] if locked else list(of_releases)
+    carry_out(list({request.kernel: request for request in asked}.values()))
+
+
+def _of_lock(request: "InstallRequest") -> "InstallRequest":
+    """The request with the release of its lock, and a name that no kernel with other packages has."""
+    from tfprovisioner.kernelspecs import locks
+
+    assert request.locked is not None
+    name = request.name or locks.kernel_name(request.locked)[0]
+    return replace(request, release=request.locked.release, name=name)
+
+
+def carry_out(requests: "Sequence[InstallRequest]") -> None:
+    """Installs, and prints what came of it. Exits if a request failed or the user interrupted."""
+    from tfprovisioner.kernelspecs.install import Interrupted, install_all
+
     failures = []
 
-    def report(request: InstallRequest, outcome: "Outcome") -> None:
+    def report(request: "InstallRequest", outcome: "Outcome") -> None:
         if isinstance(outcome, Exception):
             failures.append(outcome)
             complain(f"{request.kernel}: {outcome}" if len(requests) > 1 else outcome)

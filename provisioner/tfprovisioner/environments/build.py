@@ -12,7 +12,7 @@ from tfprovisioner.environments import bytecode, installed, store, uv_resolution
 from tfprovisioner.environments.backends import BACKENDS
 from tfprovisioner.environments.request import InstallRequest, Recipe
 from tfprovisioner.environments.store import Environment
-from tfprovisioner.errors import BrokenEnvironment, BuildFailed, NoWheels
+from tfprovisioner.errors import BadLock, BrokenEnvironment, BuildFailed, NoWheels
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons.choose import Interpreter
 from tfprovisioner.system import locking
@@ -40,7 +40,11 @@ def ensured(request: InstallRequest, owner: Path, report: Reporter) -> Iterator[
     else:
         report.step("looking for a Python")
         interpreter = request.choose_interpreter()
-        if not release.known and request.backend != "conda":
+        if request.locked is not None and interpreter.minor != request.locked.python:
+            raise BadLock(
+                f"The lock is for Python {request.locked.python}, not for {interpreter.version}. Omit --python."
+            )
+        if not release.known and request.locked is None and request.backend != "conda":
             report.step(f"asking the package index for TensorFlow {release.version}")
             uv_resolution.require_published(release, interpreter.minor)
         recipe = Recipe.of(request, interpreter.minor)

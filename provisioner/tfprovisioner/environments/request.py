@@ -15,13 +15,16 @@ from typing import Any
 from tfprovisioner.catalogue import releases
 from tfprovisioner.catalogue.releases import Release
 from tfprovisioner.conda import channels
+from tfprovisioner.environments import lock_file
+from tfprovisioner.environments.lock_file import Lock
+from tfprovisioner.errors import BadLock, BadRequirement
 from tfprovisioner.gpu import cuda
 from tfprovisioner.pythons import choose
 from tfprovisioner.pythons.choose import Interpreter, is_version
 from tfprovisioner.requirements import lines
 
 USUAL = "usual"
-"""In place of an interpreter or a conda program: forget the one that the kernel was made with."""
+"""In place of an interpreter, a conda program or a lock: forget the one that the kernel was made with."""
 
 EXISTING = "existing"
 """The backend of environments that users made themselves."""
@@ -62,6 +65,8 @@ class InstallRequest:
     """With the GPU distribution and CUDA's libraries."""
     devices: str | None = None
     """The GPUs that the kernel sees, ``0,1``, ``all`` or ``none``."""
+    lock: str | None = None
+    """The path of a lock file, or its text: exactly which packages, in place of the release's own."""
 
     @property
     def kernel(self) -> str:
@@ -72,6 +77,15 @@ class InstallRequest:
     def catalogue_entry(self) -> Release:
         """What the catalogue knows of the release. Raises ``UnknownRelease``."""
         return releases.find(self.release)
+
+    @functools.cached_property
+    def locked(self) -> Lock | None:
+        """The lock that it was asked for with. Raises ``BadLock``."""
+        if self.lock is None or self.lock == USUAL:
+            return None
+        if "\n" in self.lock:
+            return lock_file.parsed(self.lock, "The lock")
+        return lock_file.parsed(lock_file.read(Path(self.lock)), self.lock)
 
     @property
     def verified_lock(self) -> str | None:
@@ -94,15 +108,17 @@ class InstallRequest:
     @property
     def command(self) -> str:
         """The command that makes this kernel again; error messages show it."""
-        named = [*(["--name", self.name] if self.name else []), *(["--user"] if self.user else [])]
+        name = self.kernel if self.lock else self.name  # of a lock it is not the release's
+        named = [*(["--name", name] if name else []), *(["--user"] if self.user else [])]
         extras = [word for requirement in self.extras for word in ("--with", requirement)]
         chosen = [word for choice in self.choices for word in choice]
-        return shlex.join(["tfkernels", "install", self.release, *named, *chosen, *extras])
+        release = [] if self.lock else [self.release]  # a lock says it
+        return shlex.join(["tfkernels", "install", *release, *named, *chosen, *extras])
 
     @property
     def choices(self) -> tuple[tuple[str, ...], ...]:
         """How the kernel is made, as options of the command line."""
-        chosen = [("--backend", self.backend), ("--python", self.python)]
+        chosen = [("--lock", self.lock), ("--backend", self.backend), ("--python", self.python)]
         chosen += [("--channel", channels.public(channel)) for channel in self.channels]
         chosen += [("--conda-exe", self.conda), ("--gpu", "" if self.gpu else None)]
         chosen += [("--devices", None if self.devices == "all" else self.devices)]
@@ -111,9 +127,13 @@ class InstallRequest:
     def completed(self, before: "InstallRequest | None") -> "InstallRequest":
         """With everything that a kernel was made with ``before``: nothing of the user's is lost unasked.
 
-        Raises ``BadRequirement`` for a package to remove that the kernel was not made with.
+        Raises ``BadRequirement`` for a package to remove that the kernel was not made with, and for packages beside
+        those of a lock.
         """
         old = before or InstallRequest(self.release)
+        lock = _chosen(self.lock, old.lock)
+        if lock is not None:
+            return self._completed_with(lock, old)
         backend = self.backend or old.backend
         # A kernel of conda's packages has its Python from there, too.
         python = None if backend == "conda" and old.python_path else old.python
@@ -126,7 +146,28 @@ class InstallRequest:
             conda=_chosen(self.conda, old.conda),
             gpu=bool(old.gpu) if self.gpu is None else self.gpu,
             devices=self.devices or old.devices,
+            lock=None,
         )
+
+    def _completed_with(self, lock: str, old: "InstallRequest") -> "InstallRequest":
+        """With a lock: all that decides about packages comes from it."""
+        chosen = {"--with": self.extras, "--without": self.without, "--backend conda": self.backend == "conda"}
+        chosen |= {"--gpu": self.gpu, "--no-gpu": self.gpu is False}
+        one = next((option for option, value in chosen.items() if value), None)
+        if one is not None:
+            raise BadRequirement(
+                f"Cannot use {one} for the kernel {self.kernel}: it is made from a lock, which has all its packages. "
+                f"Let tfkernels choose packages again with: --lock {USUAL}"
+            )
+        whole = replace(self, lock=lock, python=_chosen(self.python, old.python), devices=self.devices or old.devices)
+        locked = whole.locked
+        assert locked is not None
+        if releases.find(self.release).version != locked.release:
+            raise BadLock(
+                f"The kernel {self.kernel} is made from a lock of TensorFlow {locked.release}. Choose another name "
+                f"with --name, or let tfkernels choose packages again with: --lock {USUAL}"
+            )
+        return replace(whole, python=whole.python or locked.python, gpu=locked.gpu)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON to make the same kernel from, without passwords and without what holds once only."""
@@ -161,7 +202,7 @@ class Recipe:
     """Minor version, ``3.7``."""
     backend: str
     lock: str
-    """SHA-256 of the text of the release's lock, or of the requirements to resolve if it has none yet."""
+    """SHA-256 of the text of the lock, or of the requirements to resolve if the release has none yet."""
     platform: str
     extras: tuple[str, ...] = ()
     """The user's requirements, sorted. They are resolved when the environment is built, not when one is looked for."""
@@ -177,7 +218,8 @@ class Recipe:
         """The recipe of a request on a Python of the given minor version, on this machine."""
         release, of_conda = request.catalogue_entry, request.backend == "conda"
         exact = request.python if request.python_path or (request.python or "").count(".") > 1 else None
-        locked = request.verified_lock or "\n".join(release.requirements + release.constraints)
+        ours = request.verified_lock or "\n".join(release.requirements + release.constraints)
+        locked = request.locked.text if request.locked is not None else ours
         return cls(
             tensorflow=release.version,
             python=python,

@@ -35,9 +35,12 @@ from tfprovisioner.system import uv
 def lock(request: InstallRequest, interpreter: Interpreter, python: Path, folder: Path, report: Reporter) -> str:
     """The text of the lock for an environment whose interpreter is ``python``; scratch files go to ``folder``.
 
-    It is the release's own, verified one, if the user requires nothing more. A release that is newer than the catalogue
-    is resolved by the rules of the newest known one. Raises ``BadRequirement`` with the conflict, ``BuildFailed``.
+    It is the one that the user gave, or the release's own, verified one, if the user requires nothing more. A release
+    that is newer than the catalogue is resolved by the rules of the newest known one. Raises ``BadRequirement`` with
+    the conflict, ``BuildFailed``.
     """
+    if request.locked is not None:
+        return request.locked.text
     verified = request.verified_lock
     if verified is not None and not request.extras:
         return verified

@@ -6,6 +6,7 @@ import re
 import shutil
 import sys
 from collections.abc import Container
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,9 @@ PROVISIONER = "tfkernels-provisioner"
 START = "start.py"
 """The file in a kernelspec folder that starts the installed ``launcher.py``, or says that it is gone."""
 
+LOCK = "lock.txt"
+"""The file in a kernelspec folder with the lock that the kernel was asked for with."""
+
 _LOGOS = Path(__file__).parent / "logos"
 
 
@@ -53,6 +57,9 @@ def write(
     """
     kernels = kernels or kernels_folder(request.user)
     folder = kernels / request.kernel
+    lock = request.locked if isinstance(request, InstallRequest) else None
+    if isinstance(request, InstallRequest) and lock is not None:  # it is kept with the kernel
+        request = replace(request, lock=str(folder / LOCK))
     content = _content(request, environment, kernels)
     if package is not None:
         content["metadata"]["tfkernels"]["package"] = str(package)
@@ -62,7 +69,11 @@ def write(
         folder.mkdir(parents=True, exist_ok=True)
         changed = [_replaced(folder / logo.name, logo.read_bytes()) for logo in sorted(logos.iterdir())]
         changed.append(_replaced(folder / START, Path(start_or_explain.__file__).read_bytes()))
+        if lock is not None:
+            changed.append(_replaced(folder / LOCK, lock.file().encode("utf-8")))
         changed.append(_register(folder, content, environment))
+        if lock is None:
+            (folder / LOCK).unlink(missing_ok=True)
     except OSError as error:
         if new:
             shutil.rmtree(folder, ignore_errors=True)
@@ -165,8 +176,12 @@ def _made_by(request: InstallRequest | AddRequest, described: dict[str, Any]) ->
     if isinstance(request, AddRequest):
         return described.get("backend") == EXISTING and described.get("environment") == request.path
     made = made_by(described)
+    if made is None:
+        return False
+    if made.lock or request.lock:  # a lock has an exact release, which tf1 may mean
+        return releases.find(made.release).version == request.catalogue_entry.version
     named = releases.kernel_name
-    return made is not None and named(made.release or request.release) == named(request.release)
+    return named(made.release or request.release) == named(request.release)
 
 
 def damaged(folder: Path) -> bool:

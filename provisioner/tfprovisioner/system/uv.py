@@ -33,8 +33,8 @@ _CAUSES = {
         "to other disks"
     ),
     r"[Hh]ash mismatch": (
-        "the index or mirror serves another file than the one that was verified for this release. Check --index, "
-        "UV_DEFAULT_INDEX and uv.toml"
+        "the index or mirror serves another file than the lock names. Check --index, UV_DEFAULT_INDEX and uv.toml; for "
+        "the lock of a file or notebook, also who made it"
     ),
     r"there is no version of tensorflow|only tensorflow\S* .*is available": (
         "the index lacks that TensorFlow. Choose a release that `tfkernels releases` shows"

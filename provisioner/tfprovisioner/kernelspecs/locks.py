@@ -1,0 +1,85 @@
+"""The lock of a registered kernel, and the name of a kernel that is made from a lock."""
+
+import re
+
+from tfkernels.client import kernelspecs
+from tfkernels.errors import TFKernelsError
+from tfprovisioner.catalogue import releases
+from tfprovisioner.environments import drift
+from tfprovisioner.environments.backends import LOCK
+from tfprovisioner.environments.lock_file import Lock
+from tfprovisioner.environments.request import EXISTING, made_by
+from tfprovisioner.environments.store import Environment
+from tfprovisioner.errors import BadLock, BrokenEnvironment, ProvisionError
+from tfprovisioner.kernelspecs import health, write
+
+_PYTHONS = frozenset({"python", "python2", "python3"})
+"""Jupyter's own names of kernels."""
+
+
+def of_kernel(name: str) -> tuple[Lock, Environment]:
+    """The lock of a kernel's environment.
+
+    Raises ``UnknownKernel``, ``BadKernelName``, ``BadLock``, ``BrokenEnvironment``.
+    """
+    spec = write.registered(name)
+    if spec.described["backend"] == EXISTING:
+        raise BadLock(
+            f"The kernel {name} has no lock: you made its environment. List its packages with: uv pip freeze --python "
+            f"{spec.described['environment']}"
+        )
+    environment, problem = health.look(spec.spec["argv"], spec.described)
+    if environment is None or problem is not None:
+        raise BrokenEnvironment(f"The kernel {name} is broken: {problem}. Rebuild it with: {spec.install_command}")
+    if environment.recipe.backend != "uv":
+        raise BadLock(
+            f"The kernel {name} has no lock: it has conda packages, and a lock has wheels only. Make a kernel of "
+            f"wheels with: tfkernels install {environment.recipe.tensorflow} --name NAME"
+        )
+    try:
+        return of_environment(environment, name), environment
+    except OSError as error:
+        raise BrokenEnvironment(
+            f"The lock of the kernel {name} cannot be read: {error.strerror} ({error.filename}). Rebuild it with: "
+            f"{spec.install_command} --rebuild"
+        ) from error
+
+
+def of_environment(environment: Environment, name: str) -> Lock:
+    """The lock that an environment of wheels was built with. Raises ``OSError``."""
+    text = (environment.folder / LOCK).read_text(encoding="utf-8")
+    return Lock.of(text, environment.recipe.python, releases.platform_name(), name)
+
+
+def changes(environment: Environment) -> tuple[str, ...]:
+    """How an environment differs from its lock, because a user changed it; a phrase for each package."""
+    found = drift.of(environment)
+    return (*(f"{added} was added" for added in found.added), *found.changed, *found.missing)
+
+
+def kernel_name(lock: Lock, wanted: str = "") -> tuple[str, bool]:
+    """The name for a kernel of a lock, and whether such a kernel is registered under it.
+
+    It is ``wanted``, or that of the kernel that the lock is from, unless a kernel with other packages has that name.
+    """
+    usual = releases.kernel_name(lock.release)
+    first = wanted or lock.kernel
+    if not re.fullmatch(r"[a-z0-9._-]{1,60}", first) or first in _PYTHONS:
+        first = usual
+    names = [first, f"{first}-{lock.fingerprint[:6]}"]
+    for name in names:
+        if _has(name, lock):
+            return name, True
+    taken = {*kernelspecs.python_kernels(), *kernelspecs.find()}
+    return next((name for name in names if name not in taken), names[-1]), False
+
+
+def _has(name: str, lock: Lock) -> bool:
+    """Whether a kernel is, or was, made of the packages of a lock."""
+    try:
+        return of_kernel(name)[0].fingerprint == lock.fingerprint
+    except BrokenEnvironment:
+        request = made_by(write.registered(name).described)
+        return request is not None and request.locked is not None and request.locked.fingerprint == lock.fingerprint
+    except (ProvisionError, TFKernelsError):
+        return False

@@ -1,0 +1,124 @@
+"""A lock makes the same kernel again: here, elsewhere, and whenever the kernel is rebuilt."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import package_index
+from tests.support.commands import built, nothing_is_there
+from tfprovisioner.catalogue import releases
+from tfprovisioner.environments.backends import LOCK
+from tfprovisioner.environments.lock_file import Lock
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def written(index: package_index.Index, place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The lock of a kernel ``tf1`` with one package more than the release's, of another machine."""
+    monkeypatch.setenv("UV_DEFAULT_INDEX", index.url)
+    wheel = package_index.wheel(index.folder, "extra", "2.0", {"extra.py": ""})
+    pin = f"extra==2.0 \\\n    --hash=sha256:{package_index.digest(wheel)}\n"
+    text = f"{releases.find('tf1').lock}{pin}"
+    path = place / "tf1.lock"
+    path.write_text(Lock.of(text, releases.find("tf1").pythons[0], releases.platform_name(), "tf1").file())
+    return path
+
+
+def kernel(place: Path, name: str) -> dict[str, Any]:
+    """``metadata.tfkernels`` of a kernel."""
+    path = place / "jupyter" / "kernels" / name / "kernel.json"
+    described: dict[str, Any] = json.loads(path.read_text())["metadata"]["tfkernels"]
+    return described
+
+
+def test_a_lock_makes_the_same_kernel_again(written: Path, command: Command, place: Path) -> None:
+    code, said, errors = command("install", "--user", "--lock", str(written))
+    assert code == 0, errors
+    assert said.startswith("tf1: installed. TensorFlow 1.15.5, Python 3.7")
+    pins = [line for line in written.read_text().splitlines() if "==" in line]
+    assert "extra==2.0 \\" in pins
+    environment = Path(kernel(place, "tf1")["environment"])
+    assert [line for line in (environment / LOCK).read_text().splitlines() if "==" in line] == pins
+    assert "already there" in command("install", "--user", "--lock", str(written))[1]
+    assert "already there" in command("install", "--user", "tf1")[1], "kept, as all that was chosen"
+
+    text = written.read_text()
+    written.unlink()
+    again = shlex.split(kernel(place, "tf1")["command"])
+    assert again[:3] == ["tfkernels", "install", "--name"]
+    shutil.rmtree(environment)
+    code, said, errors = command("doctor", "tf1", "--json")
+    assert json.loads(said)[0]["remedy"] == shlex.join(again)
+    assert command(*again[1:])[0] == 0
+    assert command(*again[1:], "--rebuild")[0] == 0
+    (record,) = built(place)
+    assert [line for line in (record.parent / LOCK).read_text().splitlines() if "==" in line] == pins
+    assert command("lock", "tf1")[1] == text
+
+
+def test_a_kernel_of_a_lock_takes_no_other_packages(written: Path, command: Command, place: Path) -> None:
+    assert command("install", "--user", "--lock", str(written))[0] == 0
+    code, _, errors = command("install", "--user", "tf1", "--with", "part0")
+    assert code == 1
+    assert "which has all its packages. Let tfkernels choose packages again with: --lock usual" in errors
+    assert command("install", "--user", "tf1", "--lock", "usual", "--with", "part0")[0] == 0
+    assert "lock" not in kernel(place, "tf1")["command"]
+    assert not (place / "jupyter" / "kernels" / "tf1" / "lock.txt").exists()
+
+
+def test_kernels_with_other_packages_keep_their_name(written: Path, command: Command, place: Path) -> None:
+    assert command("install", "--user", "tf1")[0] == 0
+    before = kernel(place, "tf1")
+    code, said, errors = command("install", "--user", "--lock", str(written))
+    assert code == 0, errors
+    name = said.partition(":")[0]
+    assert name.startswith("tf1-")
+    assert kernel(place, "tf1") == before
+    assert command("install", "--user", "--lock", str(written))[1].startswith(f"{name}: already there")
+
+
+def test_other_files_than_the_locks_are_refused(
+    written: Path, index: package_index.Index, command: Command, place: Path
+) -> None:
+    digest = package_index.digest(index.folder / "extra-2.0-py3-none-any.whl")
+    written.write_text(written.read_text().replace(digest, "0" * 64))
+    code, _, errors = command("install", "--user", "--lock", str(written))
+    assert code == 1
+    assert "serves another file than the lock names" in " ".join(errors.split()), errors
+    assert nothing_is_there(place)
+
+
+def test_a_lock_runs_no_setup_code(written: Path, index: package_index.Index, command: Command, place: Path) -> None:
+    source = package_index.source(index.folder, "sourced", "1.0", f"open({str(place / 'ran')!r}, 'w')")
+    with written.open("a") as file:
+        file.write(f"sourced==1.0 --hash=sha256:{package_index.digest(source)}\n")
+    code, _, errors = command("install", "--user", "--lock", str(written))
+    assert code == 1
+    assert "has no wheel" in " ".join(errors.split()), errors
+    assert not (place / "ran").exists()
+    assert nothing_is_there(place)
+
+
+def test_changes_by_hand_are_not_in_the_lock(written: Path, command: Command, place: Path) -> None:
+    assert command("install", "--user", "--lock", str(written))[0] == 0
+    (site,) = Path(kernel(place, "tf1")["environment"]).glob("lib/python*/site-packages")
+    (added,) = site.glob("part3-1.0.dist-info")
+    shutil.copytree(added, site / "byhand-1.0.dist-info")
+    code, text, errors = command("lock", "tf1")
+    assert code == 0
+    assert "byhand" not in text
+    assert errors == "tf1: not in the lock: byhand==1.0 was added\n"
+
+
+def test_a_lock_says_the_release_itself(written: Path, command: Command) -> None:
+    code, _, errors = command("install", "--lock", str(written), "tf1")
+    assert code == 2
+    assert "a lock says the release" in errors
