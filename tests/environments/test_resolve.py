@@ -141,7 +141,7 @@ def test_bounds_with_a_working_import_give_way(tmp_path: Path) -> None:
 def test_newer_releases_are_resolved_at_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     older = tuple(release for release in catalogue.releases() if release.line != "2.21")
     monkeypatch.setattr(catalogue, "releases", lambda: older)
-    monkeypatch.setattr(catalogue, "lines", lambda: {release.line: release for release in older})
+    monkeypatch.setattr(catalogue, "lines", lambda day=None: {release.line: release for release in older})
     release, order = catalogue.find("2.21"), InstallRequest("2.21")
     assert not release.known
     uv_resolution.require_published(release, "3.12")

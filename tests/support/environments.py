@@ -87,7 +87,7 @@ def server(folder: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 def index(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[package_index.Index]:
     """The tiny release is what ``tf1`` means, and comes from an index here; uv's cache is empty."""
     release = package_index.release(place / "wheels", releases.find("tf1").pythons[0])
-    monkeypatch.setattr(releases, "find", lambda request: release)
+    monkeypatch.setattr(releases, "find", lambda request, day=None: release)
     variables = {"UV_CACHE_DIR": str(place / "cache"), "UV_HTTP_RETRIES": "0", "XDG_CONFIG_HOME": str(place / "config")}
     for name in [name for name in os.environ if name.startswith("UV_")]:
         monkeypatch.delenv(name)

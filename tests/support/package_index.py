@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import json
 import ssl
 import tarfile
 import threading
@@ -177,6 +178,8 @@ class Index:
     """Files by name that come with the content of others."""
     token: str = ""
     """A part of the path that it wants before all else."""
+    uploaded: dict[str, str] = field(default_factory=dict)
+    """Days on which files came, by name. With any, it speaks JSON (PEP 691), which has them (PEP 700)."""
     port: int = 0
     asked: list[str] = field(default_factory=list)
 
@@ -275,15 +278,34 @@ def _answer(request: BaseHTTPRequestHandler, index: Index) -> None:
         _send(request, index.wrong.get(name, index.folder / name).read_bytes())
     else:
         files = [path for path in sorted(index.folder.iterdir()) if path.name.split("-")[0] == name.replace("-", "_")]
+        if index.uploaded:
+            _send(request, _described(name, files, index), kind="application/vnd.pypi.simple.v1+json")
+            return
         links = [f'<a href="{index.base}/files/{path.name}#sha256={digest(path)}">{path.name}</a>' for path in files]
         _send(request, "\n".join(["<!DOCTYPE html><html><body>", *links, "</body></html>"]).encode())
 
 
-def _send(request: BaseHTTPRequestHandler, content: bytes, status: int = 200) -> None:
+def _described(name: str, files: list[Path], index: Index) -> bytes:
+    """The page of a package as JSON, with sizes and times."""
+    listed = [
+        {
+            "filename": path.name,
+            "url": f"{index.base}/files/{path.name}",
+            "hashes": {"sha256": digest(path)},
+            "size": path.stat().st_size,
+            "upload-time": f"{index.uploaded.get(path.name, '2000-01-01')}T12:00:00Z",
+        }
+        for path in files
+    ]
+    return json.dumps({"meta": {"api-version": "1.1"}, "name": name, "files": listed}).encode()
+
+
+def _send(request: BaseHTTPRequestHandler, content: bytes, status: int = 200, kind: str = "") -> None:
     request.send_response(status)
     if status == 401:
         request.send_header("WWW-Authenticate", 'Basic realm="tests"')
-    request.send_header("Content-Type", "text/html" if content.startswith(b"<!") else "application/octet-stream")
+    guessed = "text/html" if content.startswith(b"<!") else "application/octet-stream"
+    request.send_header("Content-Type", kind or guessed)
     request.send_header("Content-Length", str(len(content)))
     request.end_headers()
     if request.command == "GET":

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tfprovisioner.errors import BadRequirement, NoInterpreter
+from tfprovisioner.errors import BadRequirement, NoInterpreter, UnknownRelease
 from tfprovisioner.requirements import chosen_release
 from tfprovisioner.requirements.chosen_release import Choice
 from tfprovisioner.requirements.file_content import Content, Line
@@ -116,6 +116,15 @@ def test_the_release_of_the_command_wins_over_the_files() -> None:
     assert chosen_release.packages(asked) == ("six",)
     (silent,) = chosen_release.choices(content("tensorflow==1.15"), [FILE], ["1.15"])
     assert not silent.reason
+
+
+def test_files_choose_a_release_of_the_day() -> None:
+    asked = content("tensorflow>=1.8,<1.15")
+    for day, release in (("2018-11-30", "1.12"), ("2019-12-01", "1.14"), ("2018-05-01", "1.8")):
+        (choice,) = chosen_release.choices(asked, [FILE], day=day)
+        assert choice.release == release
+    with pytest.raises(UnknownRelease, match=r"on 2018-01-01: 1\.8\.0 was released on 2018-04-28"):
+        chosen_release.choices(asked, [FILE], day="2018-01-01")
 
 
 def test_gpu_distributions_are_noticed() -> None:

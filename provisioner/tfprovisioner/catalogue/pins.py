@@ -90,6 +90,33 @@ INSTEAD = (
 )
 
 
+@dataclass(frozen=True)
+class Newer:
+    """Packages that an environment as of an earlier day has in later versions, and the reason."""
+
+    packages: tuple[str, ...]
+    because: str
+    day: str = ""
+    """Versions of this day are enough; empty means today's."""
+
+
+NEWER = (
+    Newer(("pip", "setuptools", "wheel"), "older ones build and install nothing from today's index"),
+    Newer(
+        (
+            "ipykernel", "ipython", "ipython-genutils", "backcall", "decorator", "jedi", "jupyter-client",
+            "jupyter-core", "parso", "pexpect", "pickleshare", "prompt-toolkit", "ptyprocess", "pygments",
+            "python-dateutil", "pyzmq", "six", "tornado", "traitlets", "wcwidth",
+        ),
+        "kernels of the time before do not run under today's Jupyter",
+        "2018-11-30",
+    ),
+    Newer(
+        ("ipywidgets", "comm", "jupyterlab-widgets", "widgetsnbextension"), "older ones do not show in today's Jupyter"
+    ),
+)  # fmt: skip
+
+
 def applying(rules: Iterable[Rule], version: str) -> tuple[Rule, ...]:
     """The rows of one of the tables that hold for a release; none for a version that is not of TensorFlow's kind."""
     try:

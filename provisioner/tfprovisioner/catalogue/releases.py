@@ -8,6 +8,7 @@ import re
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NoReturn
 
 from packaging.version import Version
 
@@ -140,28 +141,33 @@ def releases() -> tuple[Release, ...]:
 
 
 @functools.cache
-def lines() -> dict[str, Release]:
-    """The newest patch release of every line, ``1.0`` first; a withdrawn one only if there is no other."""
+def lines(day: str | None = None) -> dict[str, Release]:
+    """The newest patch release of every line, ``1.0`` first; a withdrawn one only if there is no other.
+
+    With a day (``2018-11-30``), those that were released until its end.
+    """
     newest: dict[str, Release] = {}
     for release in releases():
+        if day is not None and (release.released is None or release.released > day):
+            continue
         if release.yanked is None or release.line not in newest:
             newest[release.line] = release
     return newest
 
 
-def find(request: str) -> Release:
-    """The release of ``tf1``, ``tf2``, a line (``1.15``) or an exact version (``1.15.0``).
+def find(request: str, day: str | None = None) -> Release:
+    """The release of ``tf1``, ``tf2``, a line (``1.15``) or an exact version (``1.15.0``), as of a day.
 
     A release that is newer than the catalogue comes back as not ``known``. Raises ``UnknownRelease`` with the nearest
     names.
     """
-    names = {release.version: release for release in releases()} | lines()
-    for release in lines().values():
-        names[f"tf{release.major}"] = release  # the newest of its generation comes last and stays
     name = request.strip().lower()
+    names = _names(None)
     if name.startswith("tf") and name not in names:
         name = name[2:].lstrip("-=")
     found = names.get(name) or _newer(name)
+    if found is not None and found.known and day is not None:
+        return _names(day).get(name) or _too_early(name, day)
     if found is not None:
         return found
     near = _near(name, list(names))
@@ -169,6 +175,26 @@ def find(request: str) -> Release:
     raise UnknownRelease(
         f"There is no TensorFlow release {request!r}.{question} There are tf1, tf2, the lines {next(iter(lines()))} to "
         f"{list(lines())[-1]}, and their patch releases by exact number. Show them with: tfkernels releases"
+    )
+
+
+def _names(day: str | None) -> dict[str, Release]:
+    """The releases by all names that users have for them, as of a day."""
+    newest = lines(day)
+    names = {one.version: one for one in releases() if day is None or (one.released or "9") <= day} | newest
+    for release in newest.values():
+        names[f"tf{release.major}"] = release  # the newest of its generation comes last and stays
+    return names
+
+
+def _too_early(name: str, day: str) -> NoReturn:
+    same = [one for one in releases() if name in (one.version, one.line, f"tf{one.major}") and one.released]
+    first = min(same, key=lambda one: one.released or "")
+    before = list(lines(day).values())
+    other = f" or an earlier release: tfkernels install {before[-1].line} --as-of {day}" if before else ""
+    raise UnknownRelease(
+        f"There was no TensorFlow {name.removeprefix('tf')} on {day}: {first.version} was released on "
+        f"{first.released}. Choose a later day{',' if other else ''}{other or '.'}"
     )
 
 

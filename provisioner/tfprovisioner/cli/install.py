@@ -87,11 +87,20 @@ def install(
     conda_exe: Annotated[
         str | None, Option(metavar="PATH", help="Your own conda, mamba or micromamba. `usual`: none.")
     ] = None,
+    as_of: Annotated[
+        str | None,
+        Option(
+            metavar="DAY|git",
+            help="Take the packages that pip would have installed on a day (2018-11-30). git: the day of the last "
+            "commit, in the repository of --requirements or in this folder. `usual`: the verified packages.",
+        ),
+    ] = None,
 ) -> None:
     """Build environments and register their kernels. Kernels that exist already are kept.
 
     Options you leave out keep the values of the last install.
     """
+    from tfprovisioner.environments import as_of as days
     from tfprovisioner.environments.request import USUAL, InstallRequest, lasting
     from tfprovisioner.requirements import chosen_release, files, lines
     from tfprovisioner.system import uv
@@ -103,9 +112,12 @@ def install(
         require_extra("requirements", "install --requirements")
     with answering():
         uv.set_sources(index, find_links or (), offline)
+        day = days.day(as_of, requirements or ())
         content = files.read(requirements or ())
         if requirements:
-            choices = chosen_release.choices(content, requirements, releases or (), python)
+            choices = chosen_release.choices(
+                content, requirements, releases or (), python, None if day == USUAL else day
+            )
         else:
             choices = [chosen_release.Choice(named) for named in releases or ("tf1", "tf2")]
         with_ = (line for text in extras or () for line in lines.split(text))
@@ -119,7 +131,7 @@ def install(
     first = InstallRequest(
         "", name, user, rebuild, backend and backend.value, wanted, without=tuple(without or ()),
         python=lasting(python), channels=tuple(channels or ()), conda=lasting(conda_exe),
-        gpu=gpu, devices=devices, lock=lasting(lock),
+        gpu=gpu, devices=devices, lock=lasting(lock), as_of=day,
     )  # fmt: skip
     with answering():
         of_releases = (replace(first, release=one.release, python=one.python or first.python) for one in choices)
@@ -175,7 +187,10 @@ def _print_installed(done: "Installed") -> None:
         print(f"{done.name}: {line}", flush=True)
     for text in done.warnings:
         say(f"{done.name}: warning: {text}")
-    if made.recipe.backend == "uv":
+    if made.recipe.as_of:
+        tried = "TensorFlow was imported and ran an operation; nothing else was tried."
+        say(f"{done.name}: the packages of {made.recipe.as_of} were not tested together. {tried}")
+    elif made.recipe.backend == "uv":
         caution = releases.caution(releases.find(made.recipe.tensorflow), made.recipe.python)
         if caution:
             say(f"{done.name}: {caution}")

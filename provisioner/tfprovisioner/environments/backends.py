@@ -8,7 +8,7 @@ from pathlib import Path
 from tfprovisioner.catalogue import locks, pins, releases
 from tfprovisioner.conda import channels, solve
 from tfprovisioner.conda.channels import PackageRequest
-from tfprovisioner.environments import installed, resolve, uv_resolution
+from tfprovisioner.environments import as_of, installed, resolve, uv_resolution
 from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import BuildFailed, PackageNotInChannels
 from tfprovisioner.gpu import cuda
@@ -95,7 +95,9 @@ def _install_wheels(request: InstallRequest, interpreter: Interpreter, folder: P
     """Puts the packages into an environment that has a Python, and says whether the index had to be asked."""
     uv.check_settings()
     release, python, lock = request.catalogue_entry, folder / "bin" / "python", folder / LOCK
-    if request.extras:
+    if request.as_of:
+        report.step(f"resolving the packages as of {request.as_of}")
+    elif request.extras:
         report.step(
             f"resolving {', '.join(map(without_hashes, sorted(request.extras)))} together with what was verified"
         )
@@ -104,7 +106,8 @@ def _install_wheels(request: InstallRequest, interpreter: Interpreter, folder: P
     built = uv_resolution.built_from_source(
         release, locks.split(lock.read_text(encoding="utf-8"))[0], interpreter.version
     )
-    arguments = ["pip", "install", "--python", str(python), "--require-hashes", *uv_resolution.only_wheels(built)]
+    allowed = as_of.options(request.as_of, bool(request.gpu)) or uv_resolution.only_wheels(built)
+    arguments = ["pip", "install", "--python", str(python), "--require-hashes", *allowed]
     # The lock is complete, and in it rules have overruled what some packages say that they need.
     arguments += ["--no-deps"]
     # What is built is built with pinned and hashed tools as well.

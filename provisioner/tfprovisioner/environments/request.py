@@ -24,7 +24,7 @@ from tfprovisioner.pythons.choose import Interpreter, is_version
 from tfprovisioner.requirements import lines
 
 USUAL = "usual"
-"""In place of an interpreter, a conda program or a lock: forget the one that the kernel was made with."""
+"""In place of an interpreter, a conda program, a lock or a day: forget the one that the kernel was made with."""
 
 EXISTING = "existing"
 """The backend of environments that users made themselves."""
@@ -67,6 +67,8 @@ class InstallRequest:
     """The GPUs that the kernel sees, ``0,1``, ``all`` or ``none``."""
     lock: str | None = None
     """The path of a lock file, or its text: exactly which packages, in place of the release's own."""
+    as_of: str | None = None
+    """A day, ``2018-11-30``: the packages are those that the index had at its end."""
 
     @property
     def kernel(self) -> str:
@@ -76,7 +78,7 @@ class InstallRequest:
     @functools.cached_property
     def catalogue_entry(self) -> Release:
         """What the catalogue knows of the release. Raises ``UnknownRelease``."""
-        return releases.find(self.release)
+        return releases.find(self.release, self.as_of)
 
     @functools.cached_property
     def locked(self) -> Lock | None:
@@ -89,7 +91,9 @@ class InstallRequest:
 
     @property
     def verified_lock(self) -> str | None:
-        """The catalogue's lock; ``None`` for a release that it does not know yet."""
+        """The catalogue's lock; ``None`` for a release that it does not know yet, and for packages of another day."""
+        if self.as_of is not None:
+            return None
         return cuda.lock(self.catalogue_entry) if self.gpu else self.catalogue_entry.lock
 
     @property
@@ -121,7 +125,7 @@ class InstallRequest:
         chosen = [("--lock", self.lock), ("--backend", self.backend), ("--python", self.python)]
         chosen += [("--channel", channels.public(channel)) for channel in self.channels]
         chosen += [("--conda-exe", self.conda), ("--gpu", "" if self.gpu else None)]
-        chosen += [("--devices", None if self.devices == "all" else self.devices)]
+        chosen += [("--devices", None if self.devices == "all" else self.devices), ("--as-of", self.as_of)]
         return tuple((option, value) if value else (option,) for option, value in chosen if value is not None)
 
     def completed(self, before: "InstallRequest | None") -> "InstallRequest":
@@ -147,19 +151,21 @@ class InstallRequest:
             gpu=bool(old.gpu) if self.gpu is None else self.gpu,
             devices=self.devices or old.devices,
             lock=None,
+            as_of=_chosen(self.as_of, old.as_of),
         )
 
     def _completed_with(self, lock: str, old: "InstallRequest") -> "InstallRequest":
         """With a lock: all that decides about packages comes from it."""
         chosen = {"--with": self.extras, "--without": self.without, "--backend conda": self.backend == "conda"}
-        chosen |= {"--gpu": self.gpu, "--no-gpu": self.gpu is False}
+        chosen |= {"--gpu": self.gpu, "--no-gpu": self.gpu is False, "--as-of": self.as_of not in (None, USUAL)}
         one = next((option for option, value in chosen.items() if value), None)
         if one is not None:
             raise BadRequirement(
                 f"Cannot use {one} for the kernel {self.kernel}: it is made from a lock, which has all its packages. "
                 f"Let tfkernels choose packages again with: --lock {USUAL}"
             )
-        whole = replace(self, lock=lock, python=_chosen(self.python, old.python), devices=self.devices or old.devices)
+        python, devices = _chosen(self.python, old.python), self.devices or old.devices
+        whole = replace(self, lock=lock, as_of=None, python=python, devices=devices)
         locked = whole.locked
         assert locked is not None
         if releases.find(self.release).version != locked.release:
@@ -212,6 +218,8 @@ class Recipe:
     """Of the conda backend, without passwords."""
     gpu: bool = False
     """With CUDA's libraries; ``lock`` has them."""
+    as_of: str = ""
+    """The day whose packages it has."""
 
     @classmethod
     def of(cls, request: InstallRequest, python: str) -> "Recipe":
@@ -230,6 +238,7 @@ class Recipe:
             interpreter=exact or "",
             channels=tuple(map(channels.public, channels.chosen(request.channels))) if of_conda else (),
             gpu=bool(request.gpu),
+            as_of=request.as_of or "",
         )
 
     @classmethod
@@ -240,7 +249,10 @@ class Recipe:
     @property
     def name(self) -> str:
         """A folder name that people can read and that no other recipe has."""
-        digest = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        content = asdict(self)
+        if not self.as_of:  # environments of earlier versions keep their names
+            del content["as_of"]
+        digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         return f"tensorflow-{self.tensorflow}-py{self.python}-{digest[:12]}"
 
 

@@ -13,7 +13,7 @@ from packaging.specifiers import SpecifierSet
 
 from tfprovisioner.catalogue import locks, pins
 from tfprovisioner.catalogue.releases import TENSORFLOWS, Release
-from tfprovisioner.environments import bounds, one_tensorflow
+from tfprovisioner.environments import as_of, bounds, locked_files, one_tensorflow
 from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.environments.uv_resolution import (
     NoSolution,
@@ -30,6 +30,7 @@ from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons.choose import Interpreter
 from tfprovisioner.requirements.lines import LIMIT, divided, hashes_of, holding, name_of, without_hashes
 from tfprovisioner.system import uv
+from tfprovisioner.system.uv import UvFailed
 
 
 def lock(request: InstallRequest, interpreter: Interpreter, python: Path, folder: Path, report: Reporter) -> str:
@@ -49,8 +50,12 @@ def lock(request: InstallRequest, interpreter: Interpreter, python: Path, folder
     asked, limits = divided(lines)
     limiting = [line for line in limits if name_of(line) in TENSORFLOWS]
     one_tensorflow.check([*asked, *limiting], resolver.tensorflow, resolver.python)
+    instead: dict[str, str] = {}
     try:
-        text = resolver.lock(lines)
+        if request.as_of:
+            text, instead = resolver.lock_of_the_day(lines)
+        else:
+            text = resolver.lock(lines)
     except NoSolution as error:
         if not asked:
             raise
@@ -62,7 +67,11 @@ def lock(request: InstallRequest, interpreter: Interpreter, python: Path, folder
         report.note(note)
     pins_found, hashes = locks.split(text)
     _limit_hashes(hashes, request.extras, resolver.python)
-    return locks.joined(pins_found, hashes)
+    text = locks.joined(pins_found, hashes)
+    if request.as_of:
+        files = locked_files.of(text, resolver.options(lines), folder, report.uv_says)
+        report.note(as_of.summary(request.as_of, files, instead, resolver.release.version))
+    return text
 
 
 @dataclass(frozen=True)
@@ -81,6 +90,8 @@ class Resolver:
     """For scratch files."""
     say: Callable[[str], None]
     gpu: bool = False
+    as_of: str | None = None
+    """The day whose packages it takes."""
 
     @classmethod
     def of(
@@ -93,7 +104,7 @@ class Resolver:
         if text is None and request.extras:
             versions = published(_own(release, bool(request.gpu)), ["--python", str(python)], version)
         tensorflow = {name: pin for name, pin in versions.items() if name in TENSORFLOWS}
-        return cls(release, version, python, here, tensorflow, folder, say, bool(request.gpu))
+        return cls(release, version, python, here, tensorflow, folder, say, bool(request.gpu), request.as_of)
 
     def lock(self, lines: Sequence[str]) -> str:
         """The lock that fulfils the lines. All else is verified, or as close to that as the lines allow.
@@ -106,6 +117,26 @@ class Resolver:
             except NoSolution:
                 pass  # other packages have to differ, too
         return self._resolved(lines, *self._allowed(lines))
+
+    def lock_of_the_day(self, lines: Sequence[str]) -> tuple[str, dict[str, str]]:
+        """The lock that fulfils the lines, and what pip of that day had in place of some versions.
+
+        That pip knew no bounds of ours, so they are given only if its packages are outside of them.
+        Raises ``NoSolution``, ``BuildFailed``.
+        """
+        requirements, limits = self._allowed(lines)
+        free = [line for line in limits if line not in as_of.bounds_of_the_day(self.release)]
+        try:
+            text = self._resolved(lines, requirements, free)
+        except UvFailed:
+            return self._resolved(lines, requirements, limits), {}
+        before = pinned(text, self.python)
+        held = holding(limits, self.python)
+        if all(_allows(limit, before[name]) for _, name, limit in held if name in before):
+            return text, {}
+        text = self._resolved(lines, requirements, limits)
+        after = pinned(text, self.python)
+        return text, {name: before[name] for name in after if before.get(name, after[name]) != after[name]}
 
     def refusal(self, lines: Sequence[str]) -> str | None:
         """What uv says of lines that no lock fulfils together; ``None`` if one does. Raises ``BuildFailed``."""
@@ -145,16 +176,22 @@ class Resolver:
         overrides = [line for line in self.release.overrides if name_of(line) not in named]
         overrides += [line for line in asked if name_of(line) in set(map(name_of, self.release.overrides))]
         overrides += cuda.NEVER if self.gpu else ()
-        options = ["--python", str(self.interpreter), *only_wheels(self._built(lines))]
         with one_tensorflow.stand_ins(self.tensorflow) as others:
             text = resolve(
-                [*requirements, *others.values(), *asked], [*constraints, *limits], overrides, options, self.folder,
-                self.say, preferred=self.verified,
+                [*requirements, *others.values(), *asked], [*constraints, *limits], overrides,
+                self.options(lines), self.folder, self.say, preferred=self.verified,
             )  # fmt: skip
         found, hashes = locks.split(text)
         return locks.joined((pin for pin in found if pin.partition(" @ ")[0] not in others), hashes)
 
+    def options(self, lines: Sequence[str]) -> list[str]:
+        """uv's options: the Python, and which files it may take."""
+        allowed = as_of.options(self.as_of, self.gpu) or only_wheels(self._built(lines))
+        return ["--python", str(self.interpreter), *allowed]
+
     def _built(self, lines: Sequence[str]) -> list[str]:
+        if self.as_of:  # the rows are for the packages of today
+            return []
         return built_from_source(self.release, (line.removeprefix(LIMIT) for line in lines), self.python)
 
     def _named(self, lines: Sequence[str]) -> list[tuple[str, Requirement]]:
@@ -184,7 +221,11 @@ def _without_versions(line: str) -> str:
 
 def _cause(output: str) -> str:
     """The cause of a failed resolution, and what helps; ``output`` is uv's."""
-    if re.search(uv.NO_WHEEL, " ".join(output.split())):  # uv breaks its lines where it likes
+    words = " ".join(output.split())  # uv breaks its lines where it likes
+    for pattern, cause in uv.OF_THE_DAY.items():
+        if re.search(pattern, words):
+            return f"{cause}."
+    if re.search(uv.NO_WHEEL, words):
         return (
             "a package has no wheel for this Python and platform, and tfkernels does not build from source. Ask for a "
             "version that has one, or name a folder with such a wheel: --find-links."

@@ -15,7 +15,7 @@ from tfkernels.sigint import redirected
 from tfprovisioner.environments import build, store
 from tfprovisioner.environments.request import EXISTING, AddRequest, InstallRequest, made_by
 from tfprovisioner.environments.store import Environment
-from tfprovisioner.errors import ProvisionError
+from tfprovisioner.errors import ProvisionError, Unusable
 from tfprovisioner.existing import inspect
 from tfprovisioner.gpu import cuda, devices
 from tfprovisioner.kernelspecs import write
@@ -157,6 +157,11 @@ def check(request: InstallRequest) -> tuple[InstallRequest, Path, list[str]]:
     described = write.described_in(folder) or {}
     completed = request.completed(made_by(described))
     release, conda, cautions = completed.catalogue_entry, completed.backend == "conda", list[str]()
+    if completed.as_of and conda:
+        raise Unusable(
+            f"--as-of {completed.as_of} takes packages of the package index, and this kernel is of conda's. Choose "
+            f"--backend uv, or forget the day: --as-of usual"
+        )
     if completed.devices is not None:
         devices.check_devices(completed.devices)
     if completed.gpu:

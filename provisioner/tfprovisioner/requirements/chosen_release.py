@@ -54,16 +54,22 @@ class _Asked(NamedTuple):
 
 
 def choices(
-    content: Content, files: Sequence[Path], named: Sequence[str] = (), python: str | None = None
+    content: Content,
+    files: Sequence[Path],
+    named: Sequence[str] = (),
+    python: str | None = None,
+    day: str | None = None,
 ) -> list[Choice]:
     """The releases that the user ``named``, or the one that files ask for; ``python`` is the user's own, too.
 
+    With a ``day`` (``2018-11-30``) only releases that were out by then.
+
     Raises ``BadRequirement``, ``NoInterpreter``, ``UnknownRelease``.
     """
-    return [_fitted(content, release, python) for release in named] or [_choose(content, files, python)]
+    return [_fitted(content, release, python, day) for release in named] or [_choose(content, files, python, day)]
 
 
-def _choose(content: Content, files: Sequence[Path], python: str | None) -> Choice:
+def _choose(content: Content, files: Sequence[Path], python: str | None, day: str | None) -> Choice:
     """The release that files ask for."""
     asked = list(_asked(content.requirements))
     command = " ".join(["tfkernels install RELEASE", *(f"--requirements {shlex.quote(str(file))}" for file in files)])
@@ -79,6 +85,14 @@ def _choose(content: Content, files: Sequence[Path], python: str | None) -> Choi
     fitting = list(_fitting(named, pythons))
     if not fitting:
         return _unlisted(named, pythons, command)
+    if day is not None:
+        first = fitting[-1][0]
+        fitting = [one for one in fitting if (one[0].released or "") <= day]
+        if not fitting:
+            raise UnknownRelease(
+                f"No release of TensorFlow fits {', '.join(str(one.line) for one in named)} on {day}: {first.version} "
+                f"was released on {first.released}. Choose a later day, or name a release: {command}"
+            )
     majors = {release.major for release, _ in fitting}
     generation, why = (None, None) if len(majors) == 1 else _generation(named, asked)
     if not named and generation is None:
@@ -101,12 +115,12 @@ def _choose(content: Content, files: Sequence[Path], python: str | None) -> Choi
     chosen = _python(release, minors)
     if chosen and not python:
         facts += f". Python {chosen}: {', '.join(map(_said, content.pythons)) or 'the one of these lines'}"
-    return Choice(_name(release, named), chosen if not python else None, facts)
+    return Choice(_name(release, named, day), chosen if not python else None, facts)
 
 
-def _fitted(content: Content, named: str, python: str | None) -> Choice:
+def _fitted(content: Content, named: str, python: str | None, day: str | None) -> Choice:
     """The Python of files for a release that the user named, and a reason if they ask for another release."""
-    release = releases.find(named)
+    release = releases.find(named, day)
     own = [one for one in _asked(content.requirements) if is_tensorflow(one.name)]
     pythons = _pythons(content, python)
     minors = list(_minors(release, pythons))
@@ -184,8 +198,8 @@ def _equal(named: Iterable[_Asked]) -> list[Specifier]:
     return [part for part in parts if part.operator in ("==", "===")]
 
 
-def _name(release: Release, named: Sequence[_Asked]) -> str:
-    newest = releases.lines()[release.line].version == release.version
+def _name(release: Release, named: Sequence[_Asked], day: str | None) -> str:
+    newest = releases.lines(day)[release.line].version == release.version
     return release.line if newest and not _exact(named) else release.version
 
 

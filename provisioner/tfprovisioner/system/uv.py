@@ -26,7 +26,18 @@ NOT_IN_INDEX = r"was not found in the|no version of (?!tensorflow)\S+==|no versi
 NO_WHEEL = r"no usable wheels|no wheels with a matching|building from source is disabled|no compatible wheel"
 """Patterns in uv's output, with single spaces: why it found no packages."""
 
-_CAUSES = {
+OF_THE_DAY = {
+    r"filtered by `exclude-newer(-package)?`((?!published at|Consider ).)*Consider ": (
+        "the index does not say when its files were uploaded, and --as-of needs that. Choose an index that does "
+        "(--index), or the packages of today: --as-of usual"
+    ),
+    r"filtered by `exclude-newer": (
+        "a package had no fitting version on that day. Ask for another version of it, or choose a later day: --as-of"
+    ),
+}
+"""Why packages of an earlier day were not found, as in ``_CAUSES``."""
+
+_CAUSES = OF_THE_DAY | {
     # a pattern in uv's output: what it means, and what helps; each has a test in which uv really says so
     r"No space left on device|os error 28|Disk quota exceeded": (
         "the disk is full. Free some space (an environment takes up to 2 GB), or set TFKERNELS_HOME and UV_CACHE_DIR "
