@@ -103,19 +103,29 @@ def test_hashes_of_requirement_files_are_checked(index: package_index.Index, ins
 
 
 def test_a_requirement_file_is_enough(
-    index: package_index.Index, place: Path, capfd: pytest.CaptureFixture[str]
+    index: package_index.Index, place: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    package_index.wheel(index.folder, "extra", "2.0", {"extra.py": ""})
-    file = place / "requirements.txt"
-    file.write_text("tensorflow-gpu==1.15.5\nextra\ngit+https://github.com/a/b\n")
+    file, elsewhere = place / "requirements.txt", place / "elsewhere"
+    elsewhere.mkdir()
+    package_index.wheel(elsewhere, "extra", "2.0", {"extra.py": ""})
     arguments = ["install", "--user", "--requirements", str(file), "--index", index.url]
-    assert not cli.app(arguments, standalone_mode=False)
+    with package_index.serving(package_index.Index(elsewhere, has_every_page=False)) as other:
+        sources = f"--extra-index-url {other.url}\n-f {other.url}/extra/\n"
+        file.write_text(f"tensorflow-gpu==1.15.5\nextra\ngit+https://github.com/a/b\n{sources}")
+        assert cli.app(arguments, standalone_mode=False) == 1
+        assert not other.asked, "files do not choose where packages come from"
+        notes = "".join(capfd.readouterr())
+        assert "Set UV_INDEX to its address" in notes
+        monkeypatch.setenv("UV_INDEX", other.url)
+        assert not cli.app(arguments, standalone_mode=False)
     words = "".join(capfd.readouterr())
     assert f"TensorFlow 1.15.5: 'tensorflow-gpu==1.15.5' ({file}:1)" in words
     assert f"({file}:1): CUDA's libraries are installed only with --gpu" in words
-    assert f"{file}:3: 'git+https://github.com/a/b' is not taken" in words
+    assert f"{file}:3: left out 'git+https://github.com/a/b': " in words
     order = json.loads((place / "jupyter" / "kernels" / "tf1.15.5" / "kernel.json").read_text())["metadata"]
-    assert (order["tfkernels"]["order"]["release"], order["tfkernels"]["order"]["extras"]) == ("1.15.5", ["extra"])
+    assert (order["tfkernels"]["order"]["release"], order["tfkernels"]["order"]["extras"]) == (
+        "1.15.5", ["extra"]
+    )  # fmt: skip
 
 
 def test_a_second_tensorflow_is_never_installed(index: package_index.Index, install: Install, place: Path) -> None:

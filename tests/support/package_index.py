@@ -180,6 +180,8 @@ class Index:
     """A part of the path that it wants before all else."""
     uploaded: dict[str, str] = field(default_factory=dict)
     """Days on which files came, by name. With any, it speaks JSON (PEP 691), which has them (PEP 700)."""
+    has_every_page: bool = True
+    """Also those of packages that it lacks."""
     port: int = 0
     asked: list[str] = field(default_factory=list)
 
@@ -282,7 +284,8 @@ def _answer(request: BaseHTTPRequestHandler, index: Index) -> None:
             _send(request, _described(name, files, index), kind="application/vnd.pypi.simple.v1+json")
             return
         links = [f'<a href="{index.base}/files/{path.name}#sha256={digest(path)}">{path.name}</a>' for path in files]
-        _send(request, "\n".join(["<!DOCTYPE html><html><body>", *links, "</body></html>"]).encode())
+        page = "\n".join(["<!DOCTYPE html><html><body>", *links, "</body></html>"]).encode()
+        _send(request, page, 200 if links or index.has_every_page else 404)
 
 
 def _described(name: str, files: list[Path], index: Index) -> bytes:

@@ -77,6 +77,7 @@ def test_requirement_files_choose_the_release(lines: list[str], release: str, re
         ),
         (["tf-nightly==2.5.0.dev20210101"], "nightly build.*: tfkernels install 2.5 --requirements"),
         (["tf-nightly-gpu-2.0-preview"], "nightly build.*: tfkernels install 2.0 --requirements"),
+        (["tensorflow===one", "keras===two"], "No release of TensorFlow fits 'tensorflow===one'"),
         (["tensorflow>3"], "No release of TensorFlow fits 'tensorflow>3'"),
     ],
 )

@@ -18,7 +18,10 @@ NO_KERNELS = "No kernels yet. Install TensorFlow 1.15 and the newest 2.x with: t
 WRONG_USAGE, INTERRUPTED = 2, 130
 """Exit codes, as in typer and in shells."""
 
-_EXTRAS = {"batch": ("distributed", "cryptography", "jinja2"), "requirements": ("pip_requirements_parser",)}
+_EXTRAS = {
+    "batch": ("distributed", "cryptography", "jinja2"),
+    "requirements": ("pip_requirements_parser", "poetry", "yaml"),
+}
 """The modules that each extra brings."""
 
 

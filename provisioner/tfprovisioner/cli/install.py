@@ -38,7 +38,10 @@ def install(
     ] = None,
     requirements: Annotated[
         list[Path] | None,
-        Option(help="Add the packages of a file; it chooses the release, too, if you name none; repeatable."),
+        Option(
+            help="Add the packages of a requirement file, pyproject.toml or environment.yml; repeatable. "
+            "Without a RELEASE, it chooses one."
+        ),
     ] = None,
     without: Annotated[
         list[str] | None, Option(help="Remove a package that you added with --with; repeatable.")
@@ -113,8 +116,8 @@ def install(
     with answering():
         uv.set_sources(index, find_links or (), offline)
         day = days.day(as_of, requirements or ())
-        content = files.read(requirements or ())
-        if requirements:
+        content = files.read(requirements or (), conda=backend is Backend.conda)
+        if requirements and not locked:
             choices = chosen_release.choices(
                 content, requirements, releases or (), python, None if day == USUAL else day
             )

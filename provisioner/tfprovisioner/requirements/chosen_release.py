@@ -229,10 +229,12 @@ def _needs(one: _Asked) -> int | None:
         return 2
     boundary = Version(first)
     for part in one.requirement.specifier:
+        if part.operator == "===":  # any text
+            continue
         version = Version(part.version.rstrip(".*"))
-        if part.operator in ("==", "===", "~=", ">=", ">") and version >= boundary:
+        if part.operator in ("==", "~=", ">=", ">") and version >= boundary:
             return 2
-        if part.operator in ("==", "===", "~=") or (part.operator in ("<", "<=") and version <= boundary):
+        if part.operator in ("==", "~=") or (part.operator in ("<", "<=") and version <= boundary):
             return 1
     return None
 
@@ -280,7 +282,7 @@ def _unlisted(named: Sequence[_Asked], pythons: Sequence[Line], command: str) ->
     exact = _equal(named)
     if len(named) > 1 and list(_fitting(named[:1], ())):
         raise BadRequirement(f"No release of TensorFlow fits all of: {lines}. Name one: {command}")
-    if exact:
+    if exact and exact[0].operator == "==":
         version = exact[0].version.removesuffix(".*")
         try:
             return Choice(releases.find(version).version, None, f"TensorFlow {version}: {lines}")

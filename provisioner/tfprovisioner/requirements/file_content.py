@@ -46,8 +46,8 @@ class Content:
         return tuple(dict.fromkeys(line.text for line in self.requirements))
 
     def leave_out(self, words: str, place: str, reason: str) -> None:
-        """Notes that a part is not taken."""
-        self.notes.append(f"{place}: {words} is not taken: {reason}")
+        """Notes a part that is not taken."""
+        self.notes.append(f"{place}: left out {words}: {reason}")
 
 
 def text_of(path: Path) -> str:

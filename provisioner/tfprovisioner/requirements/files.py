@@ -1,23 +1,37 @@
 """Files of requirements: ``--requirements``."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from tfprovisioner.errors import BadRequirement
-from tfprovisioner.requirements import pip_files
+from tfprovisioner.requirements import conda_files, pip_files, pyproject
 from tfprovisioner.requirements.file_content import Content
 
-_OTHERS = (".py", ".cfg", ".ipynb", ".lock", ".whl", ".gz", ".zip")
-"""Ends of names of files that are none with requirements."""
+_OTHERS = (".py", ".cfg", ".ipynb", ".lock", ".json", ".whl", ".gz", ".zip")
+"""Ends of names of files that have no requirements, or in another form."""
 
 
-def read(paths: Iterable[Path]) -> Content:
-    """What files ask for together. Raises ``BadRequirement``."""
+def read(paths: Iterable[Path], conda: bool = False) -> Content:
+    """What files ask for together; ``conda`` if the packages are to be conda's. Raises ``BadRequirement``."""
     content = Content()
     for path in paths:
-        if path.suffix in _OTHERS or path.name == "Pipfile" or path.suffix in (".yml", ".yaml", ".toml"):
+        with_groups = re.fullmatch(r"(.*\.toml)\[([^\]]*)\]", str(path))
+        if with_groups or path.suffix == ".toml":
+            chosen = re.split(r"[,\s]+", with_groups[2].strip()) if with_groups else []
+            pyproject.read(Path(with_groups[1]) if with_groups else path, chosen, content)
+        elif path.suffix in (".yml", ".yaml") or conda_files.is_export(path):
+            if conda:
+                raise BadRequirement(
+                    f"The file {path} cannot be used with --backend conda: its packages are installed from wheels. "
+                    f"Omit --backend. Or have conda build the environment, and run: tfkernels add FOLDER"
+                )
+            conda_files.read(path, content)
+        elif path.suffix in _OTHERS or path.name == "Pipfile":
             raise BadRequirement(
-                f"{path} is no file of requirements that tfkernels reads. Name its packages with --with."
+                f"The file {path} cannot be read: it is no requirement file, pyproject.toml or environment.yml. "
+                f"Name its packages with --with."
             )
-        pip_files.read(path, content)
+        else:
+            pip_files.read(path, content)
     return content

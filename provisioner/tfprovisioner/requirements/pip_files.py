@@ -3,7 +3,7 @@
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -24,7 +24,7 @@ _PLACE_ON_DISK = re.compile(
     r"(?:\.{0,2}|~|[A-Za-z]:)[\\/]|\.\.?(?:\[|$)|(?![^@]*@)\S+[\\/]|\S+\.(?:whl|zip|tar\.\w+|tgz)$"
 )
 _QUOTED = re.compile(r"""^(["'])([^"']*)\1$""")
-_PYTHON = re.compile(r"python\s*(?=[<>=!~])(.*)", re.IGNORECASE)
+_PYTHON = re.compile(r"python\s*((?=[<>=!~]).*)?", re.IGNORECASE)
 
 _MIRRORS = frozenset(
     # Copies of PyPI. The file may name one, and PyPI has the same packages.
@@ -54,15 +54,28 @@ _NOT_HELD = {
 
 def read(path: Path, content: Content) -> None:
     """Adds what a file asks for, with the files that it includes. Raises ``BadRequirement``."""
-    _read(path, text_of(path), content, "", ())
+    _read_file(path, content, "", ())
 
 
-def read_lines(path: Path, lines: list[str], content: Content, place: str) -> None:
-    """Adds lines of pip's in another kind of file, all of them at ``place``. Raises ``BadRequirement``."""
-    _read(path, "\n".join(lines), content, "", (), place)
+def read_line(line: str, place: str, content: Content, folder: Path) -> None:
+    """Adds what a line of pip's in another kind of file asks for; its paths begin in ``folder``."""
+    _read(line, folder, lambda _: place, content, "", ())
 
 
-def add(line: str, place: str, content: Content, folder: Path, limit: str = "") -> None:
+def add_python(versions: str, place: str, content: Content) -> None:
+    """Adds versions of Python, as specifiers; ``=3.6`` and ``==3.6`` mean all of 3.6."""
+    versions = versions.partition(";")[0].strip()
+    versions = re.sub(r"^==?\s*(\d+\.\d+)$", r"==\1.*", versions)
+    try:
+        for alternative in versions.split("||"):
+            SpecifierSet(alternative)
+    except InvalidSpecifier as error:
+        raise BadRequirement(f"{place}: 'python{versions}' is no version of Python. Correct it.") from error
+    if versions:
+        content.pythons.append(Line(versions, place))
+
+
+def _add(line: str, place: str, content: Content, folder: Path, limit: str = "") -> None:
     """Adds what one line asks for that has no option but hashes. Raises ``BadRequirement``."""
     text, *options = re.split(r"\s--", line.strip())
     hashes = [option for option in options if option.startswith("hash")]
@@ -80,35 +93,42 @@ def add(line: str, place: str, content: Content, folder: Path, limit: str = "") 
         text = _on_disk(text, place, content, folder)
     python = _PYTHON.fullmatch(text)
     if python is not None:
-        _add_python(python[1], place, content)
+        add_python(python[1] or "", place, content)
     elif text:
         checksums = "".join(f"{HASH}{re.split(r'[ =]', option, maxsplit=1)[-1].strip()}" for option in hashes)
         _add_package(f"{limit}{text}{checksums}", place, content)
 
 
-def _read(path: Path, text: str, content: Content, limit: str, outer: tuple[Path, ...], within: str = "") -> None:
+def _read_file(path: Path, content: Content, limit: str, outer: tuple[Path, ...]) -> None:
     if path.absolute() in outer:
         raise BadRequirement(f"The file {path} cannot be read: it includes itself. Delete one of the lines with -r.")
-    for number, line, options in _parsed(path, text):
-        place = within or f"{path}:{number}"
-        if options is None:
-            editable = re.match(r"(-e|--editable)[\s=]*", line)
-            add(line[editable.end() :] if editable else line, place, content, path.parent, limit)
-            continue
+    _read(text_of(path), path.parent, lambda number: f"{path}:{number}", content, limit, (*outer, path.absolute()))
+
+
+def _read(
+    text: str, folder: Path, place_of: Callable[[int], str], content: Content, limit: str, outer: tuple[Path, ...]
+) -> None:
+    for number, line, options in _parsed(text, place_of):
+        place = place_of(number)
+        try:
+            if options is None:
+                editable = re.match(r"(-e|--editable)[\s=]*", line)
+                _add(line[editable.end() :] if editable else line, place, content, folder, limit)
+            else:
+                _leave_out_options(options, place, content)
+        except ValueError as error:  # a bad URL
+            raise BadRequirement(f"{place}: {redacted(line)!r} cannot be used: {error}. Correct it.") from error
         for word, limiting in (("requirements", limit), ("constraints", LIMIT)):
-            for name in options.pop(word, ()):
+            for name in (options or {}).get(word, ()):
                 if "://" in name:
                     raise BadRequirement(f"{place} includes {redacted(name)}: files of the web are not read. Save it.")
-                included = path.parent / os.path.expanduser(name)
-                try:
-                    found = text_of(included)
-                except BadRequirement as error:
-                    raise BadRequirement(f"{place}: {error}") from error
-                _read(included, found, content, limiting, (*outer, path.absolute()))
-        _leave_out_options(options, place, content)
+                included = folder / os.path.expanduser(name)
+                if not included.is_file():
+                    raise BadRequirement(f"{place} includes {included}, and there is no such file. Correct the line.")
+                _read_file(included, content, limiting, outer)
 
 
-def _parsed(path: Path, text: str) -> Iterator[tuple[int, str, dict[str, Any] | None]]:
+def _parsed(text: str, place_of: Callable[[int], str]) -> Iterator[tuple[int, str, dict[str, Any] | None]]:
     """The number and the text of each line, without comments and continued ones joined; its options if it has some."""
     # Only for this: it takes as long as the start of a command
     from pip_requirements_parser import InstallationError, RequirementsFile
@@ -119,16 +139,15 @@ def _parsed(path: Path, text: str) -> Iterator[tuple[int, str, dict[str, Any] | 
         try:
             found = RequirementsFile.from_file(str(copy), include_nested=False)
         except (InstallationError, ValueError) as error:
-            raise BadRequirement(f"The file {path} cannot be read: {redacted(str(error))}. Correct it.") from error
+            raise BadRequirement(f"{place_of(1)}: {redacted(str(error))}. Correct the file.") from error
     lines: dict[int, tuple[str, dict[str, Any] | None]] = {}
     for bad in found.invalid_lines:
         known = re.match(r"(-\S+)", bad.line)
         lines[bad.line_number] = (bad.line, {known[1]: True} if known else None)
-    for line in found.requirements:
-        lines[line.requirement_line.line_number] = (line.requirement_line.line, None)
-    for line in found.options:
-        word = (line.requirement_line.line, None) if not line.options else (line.requirement_line.line, line.options)
-        lines[line.requirement_line.line_number] = word
+    for one in found.requirements:
+        lines[one.requirement_line.line_number] = (one.requirement_line.line, None)
+    for one in found.options:
+        lines[one.requirement_line.line_number] = (one.requirement_line.line, one.options or None)
     for number, (line, options) in sorted(lines.items()):
         yield number, line, options
 
@@ -147,7 +166,7 @@ def _leave_out_options(options: dict[str, Any], place: str, content: Content) ->
     for url in elsewhere:
         content.leave_out(f"the index {redacted(url)}", place, f"{_SOURCES}. Set UV_INDEX to its address")
     for url in options.get("find_links", ()):
-        advice = f"{_SOURCES}. Name a folder with --find-links, or set UV_FIND_LINKS to an address"
+        advice = f"{_SOURCES}. Save the wheels in a folder, and name it with --find-links"
         content.leave_out(f"--find-links {redacted(url)}", place, advice)
     for option, reason in _NOT_HELD.items():
         if options.get(option):
@@ -207,17 +226,6 @@ def _wheel(name: str) -> tuple[str, str] | None:
     except InvalidWheelFilename:
         return None
     return package, str(version)
-
-
-def _add_python(specifier: str, place: str, content: Content) -> None:
-    specifier = specifier.partition(";")[0].strip()
-    specifier = re.sub(r"^=(?!=)\s*(\d+(\.\d+)*)(=.*)?$", r"==\1", specifier)
-    specifier = re.sub(r"^==\s*(\d+\.\d+)$", r"==\1.*", specifier)
-    try:
-        SpecifierSet(specifier)
-    except InvalidSpecifier as error:
-        raise BadRequirement(f"{place}: 'python{specifier}' is no version of Python. Correct it.") from error
-    content.pythons.append(Line(specifier, place))
 
 
 def _add_package(line: str, place: str, content: Content) -> None:
