@@ -21,18 +21,20 @@ from tfprovisioner.cli.console import (
     print_table,
     say,
 )
+from tfprovisioner.cli.first_page import KERNELS, NOTEBOOKS, FirstPage
 
 app = Typer(
+    cls=FirstPage,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help: rich's takes four times as long
     context_settings={"max_content_width": 120},
 )
 
-app.command()(install.install)
+app.command(rich_help_panel=KERNELS)(install.install)
 
 
-@app.command("list")
+@app.command("list", rich_help_panel=KERNELS)
 def list_kernels(as_json: shared_options.Json = False) -> None:
     """Show the kernels, with release, Python, backend, size and state."""
     from tfprovisioner.kernelspecs import listing
@@ -49,7 +51,7 @@ def list_kernels(as_json: shared_options.Json = False) -> None:
         print(NO_KERNELS)
 
 
-@app.command()
+@app.command(rich_help_panel=KERNELS)
 def releases(as_json: shared_options.Json = False) -> None:
     """Show every TensorFlow release, its Pythons, and which fit here."""
     from tfprovisioner.kernelspecs import listing
@@ -64,18 +66,11 @@ def releases(as_json: shared_options.Json = False) -> None:
         )
 
 
-app.command()(maintain.add)
-app.command()(maintain.doctor)
-app.command()(maintain.gc)
-# Options after the kernel's name are the program's.
-app.command("exec", context_settings={"allow_interspersed_args": False})(run_program.execute)
-app.command(cls=shared_options.WithArguments)(run.run)
-app.command()(run.report)
-app.command()(notebooks.lock)
-app.command(cls=shared_options.WithArguments)(bisect.bisect)
+app.command(rich_help_panel=KERNELS)(maintain.add)
+app.command(rich_help_panel=KERNELS)(maintain.doctor)
 
 
-@app.command()
+@app.command(rich_help_panel=KERNELS)
 def remove(names: Annotated[list[str], Argument(help="Kernels.")]) -> None:
     """Delete kernels and their environments. Environments that you added stay."""
     from tfprovisioner.kernelspecs import install, write
@@ -90,7 +85,16 @@ def remove(names: Annotated[list[str], Argument(help="Kernels.")]) -> None:
                 print(f"{name}: removed {removed.environment}" if removed.environment else f"{name}: {removed.stays}")
 
 
-@app.command()
+app.command(rich_help_panel=KERNELS)(maintain.gc)
+app.command(rich_help_panel=KERNELS)(notebooks.lock)
+app.command(rich_help_panel=NOTEBOOKS, cls=shared_options.WithArguments)(run.run)
+app.command(rich_help_panel=NOTEBOOKS)(run.report)
+app.command(rich_help_panel=NOTEBOOKS, cls=shared_options.WithArguments)(bisect.bisect)
+# Options after the kernel's name are the program's.
+app.command("exec", rich_help_panel=NOTEBOOKS, context_settings={"allow_interspersed_args": False})(run_program.execute)
+
+
+@app.command(rich_help_panel=NOTEBOOKS)
 def demo(
     output: Annotated[
         Path | None,
