@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from tfprovisioner.catalogue import releases
-from tfprovisioner.environments import bytecode, installed, store, uv_resolution, verify
+from tfprovisioner.environments import bytecode, installed, python_of_wheels, store, uv_resolution, verify
 from tfprovisioner.environments.backends import BACKENDS
 from tfprovisioner.environments.request import InstallRequest, Recipe
 from tfprovisioner.environments.store import Environment
@@ -39,7 +39,7 @@ def ensured(request: InstallRequest, owner: Path, report: Reporter) -> Iterator[
         recipe = found.recipe
     else:
         report.step("looking for a Python")
-        interpreter = request.choose_interpreter()
+        interpreter = python_of_wheels.choose(request, report)
         if request.locked is not None and interpreter.minor != request.locked.python:
             raise BadLock(
                 f"The lock is for Python {request.locked.python}, not for {interpreter.version}. Omit --python."

@@ -1,0 +1,77 @@
+"""The Python of an environment, where the user's own pins decide it: the preferred one may be too new for them."""
+
+import re
+import sys
+import tempfile
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from tfprovisioner.catalogue.releases import is_tensorflow
+from tfprovisioner.environments import uv_resolution
+from tfprovisioner.environments.request import InstallRequest
+from tfprovisioner.errors import NoInterpreter
+from tfprovisioner.progress import Reporter
+from tfprovisioner.pythons.choose import Interpreter
+from tfprovisioner.requirements.lines import divided, holding, without_hashes
+from tfprovisioner.system.uv import UvFailed
+
+_LACKING = re.compile(r"([A-Za-z0-9][\w.-]*)==([\w.!+]+) has no .*?wheels")
+_UNKNOWN = re.compile(
+    r"there is no version of ([A-Za-z0-9][\w.-]*)==|([A-Za-z0-9][\w.-]*) was not found in the package"
+)
+"""In uv's words, with single spaces."""
+
+
+def choose(request: InstallRequest, report: Reporter) -> Interpreter:
+    """The Python of a request: the preferred one, or one that more of the pinned packages have wheels for.
+
+    Raises ``NoInterpreter``.
+    """
+    minors = request.python_minors()
+    if request.python is not None or request.backend == "conda" or request.locked is not None or len(minors) == 1:
+        return request.choose_interpreter()
+    lacking = _lacking(_pins(request, minors[0]), minors[0])
+    for minor in minors[1:] if lacking else ():
+        still = _lacking([pin for pin in _pins(request, minor) if pin in lacking], minor)
+        if len(still) < len(lacking):
+            wheels = ", ".join(pin for pin in lacking if pin not in still)
+            with suppress(NoInterpreter):
+                found = replace(request, python=minor).choose_interpreter()
+                report.note(f"Python {minor}: it has wheels of {wheels}, and Python {minors[0]} has not")
+                return found
+    return request.choose_interpreter()
+
+
+def _pins(request: InstallRequest, python: str) -> list[str]:
+    """The user's packages in exact versions, ``numpy==1.16.2``, that hold for a Python."""
+    verified = uv_resolution.pinned(request.verified_lock, python) if request.verified_lock else {}
+    lines = map(without_hashes, (line for part in divided(request.extras) for line in part))
+    pins = (
+        f"{name}{requirement.specifier}"
+        for _, name, requirement in holding(lines, python)
+        if re.fullmatch(r"==[^*,]+", str(requirement.specifier)) and not is_tensorflow(name)
+    )
+    return [pin for pin in pins if pin.split("==")[1] != verified.get(pin.split("==")[0])]
+
+
+def _lacking(pins: Iterable[str], python: str) -> list[str]:
+    """Those that have no wheel for a Python on this machine."""
+    left, found = list(dict.fromkeys(pins)), list[str]()
+    options = ["--python", sys.executable, "--python-version", python, "--only-binary", ":all:", "--no-deps"]
+    while left:
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                uv_resolution.resolve(left, (), (), options, Path(folder), lambda _: None)
+            break
+        except UvFailed as error:
+            words = " ".join(error.output.split())
+        lacking = [f"{one[1]}=={one[2]}" for one in _LACKING.finditer(words)]
+        unknown = {name for one in _UNKNOWN.finditer(words) for name in one.groups()}
+        rest = [pin for pin in left if pin not in lacking and pin.partition("=")[0] not in unknown]
+        if len(rest) == len(left):  # another failure, which the installation reports
+            break
+        found += lacking
+        left = rest
+    return found
