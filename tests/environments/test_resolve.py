@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +35,12 @@ def locked(tmp_path: Path, release: str, python: str, *wanted: str, gpu: bool = 
     """The lock for a kernel with extras; nothing of it is installed."""
     order = InstallRequest(release, extras=wanted, gpu=gpu)
     return resolve.lock(order, Interpreter(python, None), Path(python), tmp_path, Reporter("test"))
+
+
+def test_projects_around_the_data_folder_are_ignored(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'without a version'\n")
+    (tmp_path / "home").mkdir()
+    assert not uv_resolution.resolve((), (), (), ["--python", sys.executable], tmp_path / "home", print)
 
 
 def test_a_requirement_for_another_python_replaces_nothing(tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ def resolve(
         f"constraint-dependencies = {json.dumps(list(constraints))}",
         f"override-dependencies = {json.dumps(list(overrides))}",
         *settings,
+        "[tool.uv.workspace]",  # else uv looks for one in the folders above, and takes its sources
     ]
     try:
         project.write_text("\n".join(lines), encoding="utf-8")
