@@ -1,6 +1,5 @@
 """Resolving the lock of every release, universal over its Pythons and platforms, and its overlay for GPUs."""
 
-import json
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,8 +11,10 @@ from tfprovisioner.catalogue import pins as rules
 from tfprovisioner.catalogue import releases as catalogue
 from tfprovisioner.catalogue.releases import Release
 from tfprovisioner.environments import uv_resolution as resolution
+from tfprovisioner.environments.source_builds import SourceBuilds
 from tfprovisioner.gpu import cuda
 from tfprovisioner.pythons import find
+from tfprovisioner.system.uv import Settings
 
 
 def resolve_lock(release: Release, keep: bool) -> tuple[list[str], dict[str, list[str]]]:
@@ -22,18 +23,20 @@ def resolve_lock(release: Release, keep: bool) -> tuple[list[str], dict[str, lis
     A patch release takes the versions of its line's lock wherever it can, and with ``keep`` those of the lock it has.
     """
     oldest = min(release.pythons, key=Version)
-    options = ["--universal", "--python-version", oldest, *resolution.only_wheels(release.build_from_source)]
+    options = ["--universal", "--python-version", oldest]
     if release.build_from_source:  # their setup code is asked for what they need
         options += ["--python", next((python.path for python in find.pythons(oldest)), oldest)]
     newest = catalogue.lines()[release.line]
     model = release if keep and locks.comments(release.version) else None if newest == release else newest
     preferred = locks.read(model.version) if model else ""
-    settings = [
-        f"environments = {json.dumps([release.marker])}",
+    settings = {
+        "environments": [release.marker],
         # Every package must have a wheel for every machine that TensorFlow has one for.
-        f"required-environments = {json.dumps(release.machines)}",
-    ]
-    pins, hashes = run_uv(release.requirements, release, release.overrides, options, settings, preferred)
+        "required-environments": release.machines,
+    }
+    rows = rules.requirements(rules.SOURCES, release.version)
+    sources = SourceBuilds(dict(row.split("==") for row in rows), oldest)
+    pins, hashes = run_uv(release.requirements, release, release.overrides, options, sources, settings, preferred)
     return simplified(pins, release), hashes
 
 
@@ -49,10 +52,11 @@ def resolve_gpu(release: Release) -> str:
     """
     oldest = min(release.pythons, key=Version)
     # Not universal: the libraries are the same for every Python, and there is but one platform.
-    options = ["--python-version", oldest, "--python-platform", "x86_64-manylinux_2_28", "--only-binary", ":all:"]
+    options = ["--python-version", oldest, "--python-platform", "x86_64-manylinux_2_28"]
     if not any("[and-cuda]" in requirement for requirement in cuda.requirements(release)):
         options.append("--no-deps")  # all libraries are named, and TensorFlow's own requirements are in its lock
-    pins, hashes = run_uv(cuda.requirements(release), release, [*release.overrides, *cuda.NEVER], options)
+    wheels = SourceBuilds({}, oldest)
+    pins, hashes = run_uv(cuda.requirements(release), release, [*release.overrides, *cuda.NEVER], options, wheels)
     names = [pin.partition(" ;")[0] for pin in pins]
     chosen = [name for name in names if name.startswith(("nvidia-", f"{release.gpu}=="))]
     return locks.joined(chosen, {name: sorted(hashes[name]) for name in chosen})
@@ -63,12 +67,13 @@ def run_uv(
     release: Release,
     overrides: Iterable[str],
     options: Iterable[str],
-    settings: Iterable[str] = (),
+    builds: SourceBuilds,
+    settings: Settings | None = None,
     preferred: str = "",
 ) -> tuple[list[str], dict[str, list[str]]]:
     with tempfile.TemporaryDirectory() as folder:
         wanted = (requirements, release.constraints, overrides, options)
-        return locks.split(resolution.resolve(*wanted, Path(folder), lambda _: None, settings, preferred))
+        return locks.split(resolution.resolve(*wanted, Path(folder), lambda _: None, builds, settings, preferred))
 
 
 def heading_of(release: Release) -> list[str]:

@@ -32,6 +32,9 @@ class Reporter:
         """A line of uv's output."""
         if "falling back to full copy" in line:
             self.step("copying: uv's cache (UV_CACHE_DIR) and the environments (TFKERNELS_HOME) cannot share files")
+        building = re.match(r"\s*Building (\S+?)(?:==| @ )(\S+)", line)
+        if building:
+            self.step(f"building {building[1]} {building[2]} from source")
 
     def end(self) -> None:
         """No step follows."""

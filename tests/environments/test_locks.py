@@ -96,8 +96,10 @@ def test_other_files_than_the_locks_are_refused(
     assert nothing_is_there(place)
 
 
-def test_a_lock_runs_no_setup_code(written: Path, index: package_index.Index, command: Command, place: Path) -> None:
-    source = package_index.source(index.folder, "sourced", "1.0", f"open({str(place / 'ran')!r}, 'w')")
+def test_a_lock_runs_setup_code_only_if_allowed(
+    written: Path, index: package_index.Index, command: Command, place: Path
+) -> None:
+    source = package_index.source(index.folder, "sourced", "1.0", f"open({str(place / 'ran')!r}, 'w').close()")
     with written.open("a") as file:
         file.write(f"sourced==1.0 --hash=sha256:{package_index.digest(source)}\n")
     code, _, errors = command("install", "--user", "--lock", str(written))
@@ -105,6 +107,10 @@ def test_a_lock_runs_no_setup_code(written: Path, index: package_index.Index, co
     assert "has no wheel" in " ".join(errors.split()), errors
     assert not (place / "ran").exists()
     assert nothing_is_there(place)
+
+    code, _, errors = command("install", "--user", "--lock", str(written), "--no-only-binary")
+    assert code == 0, errors
+    assert (place / "ran").exists()
 
 
 def test_changes_by_hand_are_not_in_the_lock(written: Path, command: Command, place: Path) -> None:

@@ -141,30 +141,6 @@ def test_a_second_tensorflow_is_never_installed(index: package_index.Index, inst
     assert "already has TensorFlow 1.15.5" in words
 
 
-def test_no_setup_code_is_run(index: package_index.Index, install: Install, place: Path) -> None:
-    mark = place / "mark"
-    setup = f"open({str(mark)!r}, 'w').close()\nfrom setuptools import setup\nsetup(name='extra', version='2.0')\n"
-    package_index.source(index.folder, "extra", "2.0", setup)
-    code, words = install("--with", "extra", "--index", index.url)
-    assert code == 1
-    assert "a package has no wheel for this Python and platform" in words
-    assert "Ask for a version that has one, or name a folder with such a wheel: --find-links." in words
-    assert not mark.exists()
-    assert nothing_is_there(place)
-
-    package_index.wheel(index.folder, "extra", "1.0", {"extra.py": ""})
-    code, words = install("--with", "extra", "--index", index.url)
-    assert code == 0, words
-    assert "extra==1.0" in (built(place)[0].parent / "requirements.txt").read_text(), "the newest that has a wheel"
-    shutil.rmtree(place / "home")
-    (wheels := place / "built").mkdir()
-    package_index.wheel(wheels, "extra", "2.0", {"extra.py": ""})
-    code, words = install("--with", "extra", "--index", index.url, "--find-links", str(wheels))
-    assert code == 0, words
-    assert "extra==2.0" in (built(place)[0].parent / "requirements.txt").read_text()
-    assert not mark.exists()
-
-
 def test_an_index_without_a_package_is_no_conflict(index: package_index.Index, install: Install, place: Path) -> None:
     package_index.wheel(index.folder, "extra", "1.0", {"extra.py": ""})
     (index.folder / "part3-1.0-py3-none-any.whl").unlink()

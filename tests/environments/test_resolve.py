@@ -14,6 +14,7 @@ from tfprovisioner.catalogue import locks, releases
 from tfprovisioner.catalogue import releases as catalogue
 from tfprovisioner.environments import one_tensorflow, resolve, store, uv_resolution
 from tfprovisioner.environments.request import InstallRequest
+from tfprovisioner.environments.source_builds import SourceBuilds
 from tfprovisioner.errors import BadRequirement, BuildFailed
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons.choose import Interpreter
@@ -40,7 +41,8 @@ def locked(tmp_path: Path, release: str, python: str, *wanted: str, gpu: bool = 
 def test_projects_around_the_data_folder_are_ignored(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text("[project]\nname = 'without a version'\n")
     (tmp_path / "home").mkdir()
-    assert not uv_resolution.resolve((), (), (), ["--python", sys.executable], tmp_path / "home", print)
+    wheels = SourceBuilds({}, "3.13")
+    assert not uv_resolution.resolve((), (), (), ["--python", sys.executable], tmp_path / "home", print, wheels)
 
 
 def test_a_requirement_for_another_python_replaces_nothing(tmp_path: Path) -> None:

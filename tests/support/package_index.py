@@ -78,12 +78,33 @@ def wheel(folder: Path, name: str, version: str, files: Mapping[str, str | bytes
     return path
 
 
-def source(folder: Path, name: str, version: str, setup: str) -> Path:
-    """Writes a source distribution, whose setup code is ``setup``."""
+SETUP_CODE = """
+import os, zipfile
+def build_wheel(folder, settings=None, metadata=None):
+    {code}
+    info = "{name}-{version}.dist-info"
+    files = {{
+        "{name}.py": f"variables = {{dict(os.environ)!r}}",
+        f"{{info}}/METADATA": "Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n",
+        f"{{info}}/WHEEL": "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
+        f"{{info}}/RECORD": "",
+    }}
+    with zipfile.ZipFile(os.path.join(folder, "{name}-{version}-py3-none-any.whl"), "w") as archive:
+        for path, text in files.items():
+            archive.writestr(path, text)
+    return "{name}-{version}-py3-none-any.whl"
+"""
+"""A build backend without dependencies: the module that it builds has the variables of the build."""
+
+
+def source(folder: Path, name: str, version: str, code: str = "pass", requires: str = "") -> Path:
+    """Writes a source distribution, which runs ``code`` when it is built."""
     path = folder / f"{name}-{version}.tar.gz"
+    declared = f'[build-system]\nrequires = [{requires}]\nbuild-backend = "backend"\nbackend-path = ["."]\n'
     with tarfile.open(path, "w:gz") as archive:
         for file, text in {
-            "setup.py": setup,
+            "pyproject.toml": declared,
+            "backend.py": SETUP_CODE.format(name=name, version=version, code=code),
             "PKG-INFO": f"Metadata-Version: 1.0\nName: {name}\nVersion: {version}\n",
         }.items():
             entry = tarfile.TarInfo(f"{name}-{version}/{file}")
@@ -309,6 +330,8 @@ def _send(request: BaseHTTPRequestHandler, content: bytes, status: int = 200, ki
         request.send_header("WWW-Authenticate", 'Basic realm="tests"')
     guessed = "text/html" if content.startswith(b"<!") else "application/octet-stream"
     request.send_header("Content-Type", kind or guessed)
+    if request.path.endswith(".tar.gz"):  # as on PyPI: uv keeps what it built from a file that cannot change
+        request.send_header("Cache-Control", "max-age=365000000, immutable, public")
     request.send_header("Content-Length", str(len(content)))
     request.end_headers()
     if request.command == "GET":

@@ -17,6 +17,7 @@ from tfprovisioner.progress import Reporter
 _FULL = InstallRequest(
     "1.15", name="mine", user=True, backend="conda", extras=("pandas", "tqdm<4.60"), python="3.7",
     channels=("conda-forge", "https://example.org/mine"), conda="/opt/conda/bin/conda", gpu=True, devices="0,1",
+    only_binary=True,
 )  # fmt: skip
 
 
@@ -51,7 +52,7 @@ def test_omitted_options_keep_their_values() -> None:
 def test_what_is_said_replaces_it() -> None:
     now = InstallRequest(
         "1.15", backend="uv", extras=("tqdm>=4.66",), without=("pandas",), python="usual", channels=("other",),
-        conda="usual", gpu=False, devices="all",
+        conda="usual", gpu=False, devices="all", only_binary=False,
     ).completed(_FULL)  # fmt: skip
     assert (now.backend, now.extras, now.python, now.channels) == ("uv", ("tqdm>=4.66",), None, ("other",))
     assert (now.conda, now.gpu, now.command) == (

@@ -59,6 +59,14 @@ def install(
     find_links: Annotated[
         list[Path] | None, Option(metavar="DIR", help="Also get packages from this folder of wheels; repeatable.")
     ] = None,
+    only_binary: Annotated[
+        bool | None,
+        Option(
+            "--only-binary/--no-only-binary",
+            help="Refuse packages that have no wheel. Otherwise they are built from source: their code runs here.",
+            show_default=False,
+        ),
+    ] = None,
     offline: Annotated[bool, Option("--offline", help="Use uv's cache and --find-links only, no network.")] = False,
     lock: Annotated[
         str | None,
@@ -134,7 +142,7 @@ def install(
     first = InstallRequest(
         "", name, user, rebuild, backend and backend.value, wanted, without=tuple(without or ()),
         python=lasting(python), channels=tuple(channels or ()), conda=lasting(conda_exe),
-        gpu=gpu, devices=devices, lock=lasting(lock), as_of=day,
+        gpu=gpu, devices=devices, lock=lasting(lock), as_of=day, only_binary=only_binary,
     )  # fmt: skip
     with answering():
         of_releases = (replace(first, release=one.release, python=one.python or first.python) for one in choices)

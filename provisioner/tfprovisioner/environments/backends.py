@@ -10,6 +10,7 @@ from tfprovisioner.conda import channels, solve
 from tfprovisioner.conda.channels import PackageRequest
 from tfprovisioner.environments import as_of, installed, resolve, uv_resolution
 from tfprovisioner.environments.request import InstallRequest
+from tfprovisioner.environments.source_builds import SourceBuilds
 from tfprovisioner.errors import BuildFailed, PackageNotInChannels
 from tfprovisioner.gpu import cuda
 from tfprovisioner.progress import Reporter
@@ -101,31 +102,30 @@ def _install_wheels(request: InstallRequest, interpreter: Interpreter, folder: P
         report.step(
             f"resolving {', '.join(map(without_hashes, sorted(request.extras)))} together with what was verified"
         )
-    lock.write_text(resolve.lock(request, interpreter, python, folder, report), encoding="utf-8")
+    builds = SourceBuilds.of(request, interpreter.version)
+    text = resolve.lock(request, interpreter, python, folder, report, builds)
+    lock.write_text(text, encoding="utf-8")
+    builds.use(text, uv_resolution.pinned(text, interpreter.version))
+    if builds.unverified():
+        report.note(f"building from source what has no wheel: {', '.join(builds.unverified())}")
     report.step(f"installing TensorFlow {release.version}")
-    built = uv_resolution.built_from_source(
-        release, locks.split(lock.read_text(encoding="utf-8"))[0], interpreter.version
-    )
-    allowed = as_of.options(request.as_of, bool(request.gpu)) or uv_resolution.only_wheels(built)
-    arguments = ["pip", "install", "--python", str(python), "--require-hashes", *allowed]
     # The lock is complete, and in it rules have overruled what some packages say that they need.
-    arguments += ["--no-deps"]
-    # What is built is built with pinned and hashed tools as well.
-    arguments += ["--build-constraints", str(lock)]
+    arguments = ["pip", "install", "--python", str(python), "--require-hashes", "--no-deps"]
+    arguments += as_of.options(request.as_of, bool(request.gpu))
     # Hashes decide what is installed, so the index is not asked for news of packages that are all in uv's cache: that
     # takes longer than to install them, and a network.
     fetched, listed = False, ["--requirements", str(lock)]
     try:
-        uv.run([*arguments, *listed, "--offline"], folder, report.uv_says)
+        builds.run([*arguments, *listed, "--offline"], folder, report.uv_says)
     except BuildFailed:
         if uv.offline():
             raise
-        uv.run([*arguments, *listed], folder, report.uv_says)  # if not because something was missing, this will tell
+        builds.run([*arguments, *listed], folder, report.uv_says)  # if nothing was missing, this says why
         fetched = True
     edited = _edited(folder) if request.rebuild and not uv.offline() else []
     if edited:
         report.step(f"fetching packages anew whose files were edited in uv's cache: {', '.join(edited)}")
-        _replace(edited, lock, arguments, report)
+        _replace(edited, lock, arguments, builds, report)
     return fetched or bool(edited)
 
 
@@ -135,7 +135,7 @@ def _edited(folder: Path) -> list[str]:
     return [package.name for package in packages if any(file.changed for file in package.differences())]
 
 
-def _replace(names: list[str], lock: Path, arguments: list[str], report: Reporter) -> None:
+def _replace(names: list[str], lock: Path, arguments: list[str], builds: SourceBuilds, report: Reporter) -> None:
     """Installs some packages of a lock once more, by way of an empty cache.
 
     To delete them from the user's cache, uv would wait until nobody uses that, be it for as long as Jupyter runs.
@@ -145,8 +145,5 @@ def _replace(names: list[str], lock: Path, arguments: list[str], report: Reporte
         again = Path(scratch, LOCK)
         again.write_text(locks.joined((pin for pin in pins_found if name_of(pin) in names), hashes), encoding="utf-8")
         chosen = [word for name in names for word in ("--reinstall-package", name)]
-        uv.run(
-            [*arguments, "--requirements", str(again), *chosen, "--cache-dir", str(Path(scratch, "cache"))],
-            lock.parent,
-            report.uv_says,
-        )
+        again_only = ["--requirements", str(again), *chosen, "--cache-dir", str(Path(scratch, "cache"))]
+        builds.run([*arguments, *again_only], lock.parent, report.uv_says)

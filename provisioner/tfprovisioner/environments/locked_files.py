@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tfprovisioner.system import uv
+from tfprovisioner.environments.source_builds import SourceBuilds
 from tfprovisioner.system.redact import redacted
 
 if sys.version_info >= (3, 11):
@@ -35,13 +35,15 @@ class LockedFile:
     """The day, ``2018-11-30``; ``None`` if the index does not say it."""
 
 
-def of(lock: str, options: Iterable[str], folder: Path, say: Callable[[str], None]) -> tuple[LockedFile, ...]:
+def of(
+    lock: str, options: Iterable[str], builds: SourceBuilds, folder: Path, say: Callable[[str], None]
+) -> tuple[LockedFile, ...]:
     """The files of a lock, for uv's ``options``. Scratch files go to ``folder``. Raises ``BuildFailed``."""
     source, found = folder / "pinned.txt", folder / "pylock.toml"
     try:
         source.write_text(lock, encoding="utf-8")
         arguments = ["pip", "compile", "--quiet", "--no-header", "--no-deps", "--format", "pylock.toml", *options]
-        uv.run([*arguments, str(source), "--output-file", str(found)], folder, say)
+        builds.run([*arguments, str(source), "--output-file", str(found)], folder, say)
         packages = tomllib.loads(found.read_text(encoding="utf-8"))["packages"]
         return tuple(map(_file, packages))
     finally:

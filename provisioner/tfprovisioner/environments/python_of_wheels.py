@@ -11,6 +11,7 @@ from pathlib import Path
 from tfprovisioner.catalogue.releases import is_tensorflow
 from tfprovisioner.environments import uv_resolution
 from tfprovisioner.environments.request import InstallRequest
+from tfprovisioner.environments.source_builds import SourceBuilds
 from tfprovisioner.errors import NoInterpreter
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons.choose import Interpreter
@@ -59,11 +60,12 @@ def _pins(request: InstallRequest, python: str) -> list[str]:
 def _lacking(pins: Iterable[str], python: str) -> list[str]:
     """Those that have no wheel for a Python on this machine."""
     left, found = list(dict.fromkeys(pins)), list[str]()
-    options = ["--python", sys.executable, "--python-version", python, "--only-binary", ":all:", "--no-deps"]
+    options = ["--python", sys.executable, "--python-version", python, "--no-deps"]
+    wheels = SourceBuilds({}, python)
     while left:
         try:
             with tempfile.TemporaryDirectory() as folder:
-                uv_resolution.resolve(left, (), (), options, Path(folder), lambda _: None)
+                uv_resolution.resolve(left, (), (), options, Path(folder), lambda _: None, wheels)
             break
         except UvFailed as error:
             words = " ".join(error.output.split())

@@ -69,6 +69,8 @@ class InstallRequest:
     """The path of a lock file, or its text: exactly which packages, in place of the release's own."""
     as_of: str | None = None
     """A day, ``2018-11-30``: the packages are those that the index had at its end."""
+    only_binary: bool | None = None
+    """Nothing is built from source; with a lock, that holds unless it is false."""
 
     @property
     def kernel(self) -> str:
@@ -126,6 +128,8 @@ class InstallRequest:
         chosen += [("--channel", channels.public(channel)) for channel in self.channels]
         chosen += [("--conda-exe", self.conda), ("--gpu", "" if self.gpu else None)]
         chosen += [("--devices", None if self.devices == "all" else self.devices), ("--as-of", self.as_of)]
+        chosen += [("--only-binary", "" if self.only_binary else None)]
+        chosen += [("--no-only-binary", "" if self.lock and self.only_binary is False else None)]
         return tuple((option, value) if value else (option,) for option, value in chosen if value is not None)
 
     def completed(self, before: "InstallRequest | None") -> "InstallRequest":
@@ -152,6 +156,7 @@ class InstallRequest:
             devices=self.devices or old.devices,
             lock=None,
             as_of=_chosen(self.as_of, old.as_of),
+            only_binary=bool(old.only_binary) if self.only_binary is None else self.only_binary,
         )
 
     def _completed_with(self, lock: str, old: "InstallRequest") -> "InstallRequest":
@@ -165,7 +170,8 @@ class InstallRequest:
                 f"Let tfkernels choose packages again with: --lock {USUAL}"
             )
         python, devices = _chosen(self.python, old.python), self.devices or old.devices
-        whole = replace(self, lock=lock, as_of=None, python=python, devices=devices)
+        no_builds = old.only_binary if self.only_binary is None else self.only_binary
+        whole = replace(self, lock=lock, only_binary=no_builds, as_of=None, python=python, devices=devices)
         locked = whole.locked
         assert locked is not None
         if releases.find(self.release).version != locked.release:
@@ -220,6 +226,8 @@ class Recipe:
     """With CUDA's libraries; ``lock`` has them."""
     as_of: str = ""
     """The day whose packages it has."""
+    only_binary: bool = False
+    """Nothing in it was built from source."""
 
     @classmethod
     def of(cls, request: InstallRequest, python: str) -> "Recipe":
@@ -239,6 +247,7 @@ class Recipe:
             channels=tuple(map(channels.public, channels.chosen(request.channels))) if of_conda else (),
             gpu=bool(request.gpu),
             as_of=request.as_of or "",
+            only_binary=bool(request.only_binary),
         )
 
     @classmethod

@@ -13,13 +13,12 @@ from packaging.specifiers import SpecifierSet
 
 from tfprovisioner.catalogue import locks, pins
 from tfprovisioner.catalogue.releases import TENSORFLOWS, Release
-from tfprovisioner.environments import as_of, bounds, locked_files, one_tensorflow
+from tfprovisioner.environments import as_of, bounds, locked_files, one_tensorflow, source_builds
 from tfprovisioner.environments.request import InstallRequest
+from tfprovisioner.environments.source_builds import SourceBuilds
 from tfprovisioner.environments.uv_resolution import (
     NoSolution,
-    built_from_source,
     holding_here,
-    only_wheels,
     pinned,
     published,
     resolve,
@@ -33,8 +32,17 @@ from tfprovisioner.system import uv
 from tfprovisioner.system.uv import UvFailed
 
 
-def lock(request: InstallRequest, interpreter: Interpreter, python: Path, folder: Path, report: Reporter) -> str:
+def lock(
+    request: InstallRequest,
+    interpreter: Interpreter,
+    python: Path,
+    folder: Path,
+    report: Reporter,
+    builds: SourceBuilds | None = None,
+) -> str:
     """The text of the lock for an environment whose interpreter is ``python``; scratch files go to ``folder``.
+
+    ``builds`` learns what has to be built, and how.
 
     It is the one that the user gave, or the release's own, verified one, if the user requires nothing more. A release
     that is newer than the catalogue is resolved by the rules of the newest known one. Raises ``BadRequirement`` with
@@ -45,7 +53,7 @@ def lock(request: InstallRequest, interpreter: Interpreter, python: Path, folder
     verified = request.verified_lock
     if verified is not None and not request.extras:
         return verified
-    resolver = Resolver.of(request, interpreter.version, python, folder, report.uv_says)
+    resolver = Resolver.of(request, interpreter.version, python, folder, report.uv_says, builds)
     lines = [one_tensorflow.meaning_the_line(without_hashes(line)) for line in sorted(request.extras)]
     asked, limits = divided(lines)
     limiting = [line for line in limits if name_of(line) in TENSORFLOWS]
@@ -69,7 +77,7 @@ def lock(request: InstallRequest, interpreter: Interpreter, python: Path, folder
     _limit_hashes(hashes, request.extras, resolver.python)
     text = locks.joined(pins_found, hashes)
     if request.as_of:
-        files = locked_files.of(text, resolver.options(lines), folder, report.uv_says)
+        files = locked_files.of(text, resolver.options, resolver.builds, folder, report.uv_says)
         report.note(as_of.summary(request.as_of, files, instead, resolver.release.version))
     return text
 
@@ -89,13 +97,20 @@ class Resolver:
     folder: Path
     """For scratch files."""
     say: Callable[[str], None]
+    builds: SourceBuilds
     gpu: bool = False
     as_of: str | None = None
     """The day whose packages it takes."""
 
     @classmethod
     def of(
-        cls, request: InstallRequest, version: str, python: Path, folder: Path, say: Callable[[str], None]
+        cls,
+        request: InstallRequest,
+        version: str,
+        python: Path,
+        folder: Path,
+        say: Callable[[str], None],
+        builds: SourceBuilds | None = None,
     ) -> "Resolver":
         """That of a request on ``python``. Raises ``BuildFailed`` if the index lacks a release."""
         release, text = request.catalogue_entry, request.verified_lock
@@ -104,7 +119,11 @@ class Resolver:
         if text is None and request.extras:
             versions = published(_own(release, bool(request.gpu)), ["--python", str(python)], version)
         tensorflow = {name: pin for name, pin in versions.items() if name in TENSORFLOWS}
-        return cls(release, version, python, here, tensorflow, folder, say, bool(request.gpu), request.as_of)
+        builds = builds or SourceBuilds.of(request, version)
+        if not request.as_of:  # most will stay, and what a build needs is asked for before the lock is known
+            builds.use(here, versions)
+        gpu = bool(request.gpu)
+        return cls(release, version, python, here, tensorflow, folder, say, builds, gpu, request.as_of)
 
     def lock(self, lines: Sequence[str]) -> str:
         """The lock that fulfils the lines. All else is verified, or as close to that as the lines allow.
@@ -167,7 +186,7 @@ class Resolver:
         version = self.release.version
         overridden = bounds.overridden((one for _, one in self._named(lines)), version)
         limits = [rule.requirement for rule in pins.applying(pins.BOUNDS, version) if rule not in overridden]
-        return [*limits, *pins.requirements(pins.KERNEL, version), *self._built(lines)]
+        return [*limits, *pins.requirements(pins.KERNEL, version), *self._without_wheel(lines)]
 
     def _resolved(self, lines: Sequence[str], requirements: Sequence[str], constraints: Sequence[str]) -> str:
         asked, limits = divided(lines)
@@ -179,20 +198,20 @@ class Resolver:
         with one_tensorflow.stand_ins(self.tensorflow) as others:
             text = resolve(
                 [*requirements, *others.values(), *asked], [*constraints, *limits], overrides,
-                self.options(lines), self.folder, self.say, preferred=self.verified,
+                self.options, self.folder, self.say, self.builds, preferred=self.verified,
             )  # fmt: skip
         found, hashes = locks.split(text)
         return locks.joined((pin for pin in found if pin.partition(" @ ")[0] not in others), hashes)
 
-    def options(self, lines: Sequence[str]) -> list[str]:
-        """uv's options: the Python, and which files it may take."""
-        allowed = as_of.options(self.as_of, self.gpu) or only_wheels(self._built(lines))
-        return ["--python", str(self.interpreter), *allowed]
+    @property
+    def options(self) -> list[str]:
+        """uv's options: the Python, and the day whose files it may take."""
+        return ["--python", str(self.interpreter), *as_of.options(self.as_of, self.gpu)]
 
-    def _built(self, lines: Sequence[str]) -> list[str]:
+    def _without_wheel(self, lines: Sequence[str]) -> list[str]:
         if self.as_of:  # the rows are for the packages of today
             return []
-        return built_from_source(self.release, (line.removeprefix(LIMIT) for line in lines), self.python)
+        return source_builds.known(self.release, (line.removeprefix(LIMIT) for line in lines), self.python)
 
     def _named(self, lines: Sequence[str]) -> list[tuple[str, Requirement]]:
         """The packages that hold for this Python, each with its requirement or limit."""
@@ -227,8 +246,8 @@ def _cause(output: str) -> str:
             return f"{cause}."
     if re.search(uv.NO_WHEEL, words):
         return (
-            "a package has no wheel for this Python and platform, and tfkernels does not build from source. Ask for a "
-            "version that has one, or name a folder with such a wheel: --find-links."
+            "a package has no wheel for this Python and platform, and no source to build it from. Ask for a version "
+            "that has one, or name a folder with such a wheel: --find-links."
         )
     return "no versions go together. Ask for other versions, or choose another release: tfkernels releases."
 

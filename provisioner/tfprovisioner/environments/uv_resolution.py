@@ -1,16 +1,14 @@
 """uv's resolution of requirements: a lock, with the hashes of all files of each pin."""
 
-import json
 import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from packaging.requirements import Requirement
-
-from tfprovisioner.catalogue import locks, pins
+from tfprovisioner.catalogue import locks
 from tfprovisioner.catalogue.releases import TENSORFLOWS, Release
+from tfprovisioner.environments.source_builds import SourceBuilds
 from tfprovisioner.requirements.lines import holding, name_of
 from tfprovisioner.system import uv
 from tfprovisioner.system.uv import UvFailed
@@ -27,31 +25,25 @@ def resolve(
     options: Iterable[str],
     folder: Path,
     say: Callable[[str], None],
-    settings: Iterable[str] = (),
+    builds: SourceBuilds,
+    settings: uv.Settings | None = None,
     preferred: str = "",
 ) -> str:
     """The lock that uv finds for requirements; where there is a choice, the versions of the lock ``preferred``.
 
-    ``settings`` are further lines for ``[tool.uv]``. Scratch files go to ``folder``.
-    Raises ``NoSolution``, ``BuildFailed``.
+    ``settings`` are further ones of uv's. Scratch files go to ``folder``.
+    Raises ``NoSolution``, ``BadRequirement``, ``BuildFailed``.
     """
     project, resolved = folder / "pyproject.toml", folder / "resolved.txt"
-    lines = [
-        '[project]\nname = "environment"\nversion = "0"',
-        f"dependencies = {json.dumps(list(requirements))}",
-        "[tool.uv]",
-        f"constraint-dependencies = {json.dumps(list(constraints))}",
-        f"override-dependencies = {json.dumps(list(overrides))}",
-        *settings,
-        "[tool.uv.workspace]",  # else uv looks for one in the folders above, and takes its sources
-    ]
+    limiting = {"constraint-dependencies": list(constraints), "override-dependencies": list(overrides)}
     try:
-        project.write_text("\n".join(lines), encoding="utf-8")
+        project.write_text(uv.project_of(requirements), encoding="utf-8")
         resolved.write_text(preferred, encoding="utf-8")
         arguments = ["pip", "compile", "--quiet", "--generate-hashes", "--no-header", "--no-annotate", *options]
         # A uv.toml may ask for the index in the lock, and with it perhaps for a password.
         arguments += ["--no-emit-index-url", "--no-emit-find-links", "--no-emit-index-annotation"]
-        uv.run([*arguments, str(project), "--output-file", str(resolved)], folder, say)
+        arguments += [str(project), "--output-file", str(resolved)]
+        builds.run(arguments, folder, say, {**limiting, **(settings or {})})
         return resolved.read_text(encoding="utf-8")
     except UvFailed as error:
         words = " ".join(error.output.split())  # uv breaks its lines where it likes
@@ -74,11 +66,9 @@ def require_published(release: Release, python: str) -> None:
 def published(requirements: Iterable[str], options: Iterable[str], python: str) -> dict[str, str]:
     """The version of TensorFlow in the index, of the required ones. Raises ``BuildFailed``."""
     alone = [requirement for requirement in requirements if name_of(requirement) in TENSORFLOWS]
+    wheels = SourceBuilds({}, python)
     with tempfile.TemporaryDirectory() as folder:
-        return pinned(
-            resolve(alone, (), (), [*options, "--only-binary", ":all:", "--no-deps"], Path(folder), lambda _: None),
-            python,
-        )
+        return pinned(resolve(alone, (), (), [*options, "--no-deps"], Path(folder), lambda _: None, wheels), python)
 
 
 def holding_here(lock: str, python: str) -> str:
@@ -91,19 +81,3 @@ def pinned(lock: str, python: str) -> dict[str, str]:
     """Versions by normalized name, of the lines of a lock that hold for a Python version on this machine."""
     held = holding(locks.split(lock)[0], python)
     return {name: str(requirement.specifier).removeprefix("==") for _, name, requirement in held}
-
-
-def built_from_source(release: Release, lines: Iterable[str], python: str) -> list[str]:
-    """The packages that have to be built, each with its version: rows of ``catalogue.pins`` that no line is against."""
-    asked = [(name, requirement) for _, name, requirement in holding(lines, python)]
-    rows = {row: Requirement(row) for row in pins.requirements(pins.SOURCES, release.version)}
-    return [row for row, own in rows.items() if all(_allows(one, own) for name, one in asked if name == name_of(row))]
-
-
-def _allows(requirement: Requirement, pin: Requirement) -> bool:
-    return not requirement.url and all(requirement.specifier.contains(one.version, True) for one in pin.specifier)
-
-
-def only_wheels(built: Iterable[str]) -> list[str]:
-    """Options for uv: no setup code runs, but for that of some packages, which are built."""
-    return ["--only-binary", ":all:", *(word for package in built for word in ("--no-binary", name_of(package)))]

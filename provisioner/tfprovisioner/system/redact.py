@@ -22,6 +22,17 @@ _TOKEN = re.compile(
 """Letters and digits in one piece, or a UUID. Hexadecimal throughout is a commit or the hash of a file."""
 
 
+_SECRET = re.compile(
+    r"(?i)token|secret|passw|passphrase|credential|(api|access|private|signing)_?key|(^|_)(auth|pat)(_|$)"
+)
+"""In names of variables."""
+
+
+def is_secret(name: str, value: str) -> bool:
+    """Whether a variable looks as if its value were a password or a token, or had one in a URL."""
+    return bool(_SECRET.search(name)) or any(cleaned(url[0]) != url[0] for url in _URL.finditer(value))
+
+
 def redacted(text: str) -> str:
     """A text whose URLs have no user, password and query, and on other than public hosts no path.
 

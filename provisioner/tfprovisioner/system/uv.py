@@ -1,18 +1,21 @@
 """Running uv: its binary, its settings, its progress, and what helps when it fails."""
 
 import functools
+import json
 import os
 import re
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from uv import find_uv_bin
 
 from tfkernels import env_vars
 from tfprovisioner.errors import BuildFailed, ProvisionError
 from tfprovisioner.system import data_dir, subprocesses
-from tfprovisioner.system.redact import redacted
+from tfprovisioner.system.redact import is_secret, redacted
 
 _DECIDED = (
     # Variables that would change which interpreter and which packages are taken, or whether they are checked
@@ -25,6 +28,9 @@ UNREACHABLE = r"could not be queried|[Nn]etwork (connectivity )?(was|is) disable
 NOT_IN_INDEX = r"was not found in the|no version of (?!tensorflow)\S+==|no versions of [\w.-]+\s"
 NO_WHEEL = r"no usable wheels|no wheels with a matching|building from source is disabled|no compatible wheel"
 """Patterns in uv's output, with single spaces: why it found no packages."""
+
+Settings = Mapping[str, Any]
+"""Settings for one run, as in a ``uv.toml``: lists of texts, and tables."""
 
 OF_THE_DAY = {
     r"filtered by `exclude-newer(-package)?`((?!published at|Consider ).)*Consider ": (
@@ -62,10 +68,7 @@ _CAUSES = OF_THE_DAY | {
         "the index, or a proxy before it, has a certificate of an authority that uv does not know. Name a file with "
         "the authority's certificate in SSL_CERT_FILE"
     ),
-    NO_WHEEL: (
-        "a package has no wheel for this Python and platform, and tfkernels does not build from source. Name a folder "
-        "with such a wheel: --find-links"
-    ),
+    NO_WHEEL: "a package has no wheel for this Python and platform. Name a folder with such a wheel: --find-links",
     r"dns error|error sending request|[Cc]onnection (refused|reset)|timed out|tcp connect error|Request failed": (
         "the index cannot be reached. Check the network, or UV_DEFAULT_INDEX and HTTPS_PROXY if you use a mirror or a "
         "proxy"
@@ -97,11 +100,18 @@ class UvFailed(BuildFailed):
         super().__init__(f"Building the environment failed, and nothing was changed{cause}. uv reported:\n{tail}")
 
 
-def run(arguments: list[str], cwd: Path, say: Callable[[str], None]) -> None:
+def run(
+    arguments: list[str],
+    cwd: Path,
+    say: Callable[[str], None],
+    settings: Settings | None = None,
+    builds: bool = False,
+) -> None:
     """Runs uv and hands each line of its output to ``say``. Raises ``BuildFailed`` with the cause.
 
     ``cwd`` is a folder of ours, so that no project's configuration is picked up from where the user happens to be;
-    the user's own uv configuration (index, proxy, cache) holds.
+    the user's own uv configuration (index, proxy, cache) holds, and ``settings`` with it.
+    ``builds``: setup code of packages may run, so uv gets no secrets that it does not need itself.
     """
     try:
         binary = find_uv_bin()
@@ -112,15 +122,67 @@ def run(arguments: list[str], cwd: Path, say: Callable[[str], None]) -> None:
     lines: list[str] = []
     command = [binary, "--no-progress", "--color", "never", *arguments]
     variables = _variables()
+    if builds:
+        variables = {name: value for name, value in variables.items() if _is_uvs(name) or not is_secret(name, value)}
     if "--managed-python" in arguments:  # uv refuses to get it twice
         variables.pop("UV_PYTHON_PREFERENCE", None)
-    with subprocesses.started(command, cwd=cwd, env=variables, stderr=subprocess.STDOUT) as process:
+    with (
+        _configured(settings or {}, cwd, variables) as configured,
+        subprocesses.started(command, cwd=cwd, env=configured, stderr=subprocess.STDOUT) as process,
+    ):
         assert process.stdout is not None
         for line in process.stdout:
             lines.append(redacted(line.rstrip()))
             say(lines[-1])
     if process.returncode:
         raise UvFailed("\n".join(lines))
+
+
+def secrets_of_uv() -> list[str]:
+    """The names of the variables that uv needs itself, and that hold passwords or tokens."""
+    return sorted(name for name, value in _variables().items() if _is_uvs(name) and is_secret(name, value))
+
+
+def _is_uvs(name: str) -> bool:
+    return name.startswith("UV_") or name.lower().endswith("_proxy")
+
+
+@contextmanager
+def _configured(settings: Settings, folder: Path, variables: dict[str, str]) -> Iterator[dict[str, str]]:
+    """The variables with which uv reads ``settings``, beside the user's own configuration."""
+    named, path = variables.get("UV_CONFIG_FILE"), folder / "uv.toml"
+    if not settings or (named and not Path(named).is_file()):  # uv says that this one is missing
+        yield variables
+        return
+    text = "".join(f"{name} = {_toml(value)}\n" for name, value in settings.items())
+    if named or "UV_NO_CONFIG" in variables:  # then uv reads no other file
+        text += Path(named).read_text(encoding="utf-8") if named else ""
+        variables = {name: value for name, value in variables.items() if name != "UV_NO_CONFIG"}
+        variables["UV_CONFIG_FILE"] = str(path)
+    project = folder / "pyproject.toml"
+    written = [path] if project.exists() else [path, project]
+    try:
+        path.write_text(text, encoding="utf-8")
+        path.chmod(0o600)  # a copy of the user's file may have a password in it
+        if project in written:  # without it, uv does not look for the other file
+            project.write_text(project_of(()), encoding="utf-8")
+        yield variables
+    finally:
+        for file in written:
+            file.unlink(missing_ok=True)
+
+
+def project_of(requirements: Iterable[str]) -> str:
+    """A ``pyproject.toml`` with these dependencies."""
+    lines = ["[project]", 'name = "environment"', 'version = "0"', f"dependencies = {_toml(list(requirements))}"]
+    # Else uv looks for a workspace in the folders above, and takes its sources.
+    return "\n".join([*lines, "[tool.uv.workspace]", ""])
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{json.dumps(name)} = {_toml(one)}" for name, one in value.items()) + "}"
+    return json.dumps(value)  # texts and lists of texts are written alike
 
 
 def set_sources(index: str | None = None, find_links: Iterable[Path] = (), offline: bool = False) -> None:

@@ -1,0 +1,293 @@
+"""Packages that have no wheel: whether they may be built, with which tools, and what helps when a build fails.
+
+uv builds them, each in an environment and a process of its own. See docs/design/source-builds.md.
+"""
+
+import re
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tfprovisioner.catalogue import build_tools, pins
+from tfprovisioner.catalogue.releases import Release, order_of
+from tfprovisioner.environments.request import InstallRequest
+from tfprovisioner.errors import BadRequirement, BuildFailed
+from tfprovisioner.requirements.lines import LIMIT, holding, name_of
+from tfprovisioner.system import data_dir, uv
+from tfprovisioner.system.uv import UvFailed
+
+_NO_WHEEL = re.compile(r"Wheels are required for `([\w.-]+)`")
+_FAILED = re.compile(r"Failed to (?:download and )?build `([\w.-]+)(?:==([^`\s]+))?[^`]*`")
+_LINES = 12
+"""Of a failed build's log in the message."""
+
+_END = 40
+"""Lines at the end of a log in which the cause is looked for: before it, setup code tries what may be missing."""
+
+_COMPILER = r"([\w./+-]*(?:gcc|g\+\+|cc|c\+\+|clang|clang\+\+|gfortran)(?:-\d+)?)(?![\w+])"
+_PROGRAM = r"([\w+-]*[_-]config|cmake|swig|ninja|make|cargo|rustc|nvcc|mpicxx|mpicc|git|bazel|autoconf)"
+_MISSING = {
+    # a pattern in the log of a build: what the machine lacks, and what helps
+    rf"command '?{_COMPILER}'? failed: (?:No such file|None)|execute '?{_COMPILER}|directory: '{_COMPILER}'": (
+        "the compiler {} is missing. Install it (Debian and Ubuntu: apt install build-essential)"
+    ),
+    r"fatal error: (Python\.h): No such file": (
+        "the header {} is missing: this Python came without its headers. Take another one with --python, or install "
+        "them (Debian and Ubuntu: apt install python3-dev)"
+    ),
+    r"fatal error: '?([\w./+-]+\.h\w*)'?(?:: No such file| file not found)": (
+        "the header {} is missing. Install the development package of the library that it belongs to"
+    ),
+    r"cannot find -l([\w.+-]+)": "the system library {} is missing. Install its development package",
+    rf"(?:directory: '{_PROGRAM}'|\b{_PROGRAM}: (?:command )?not found|\b{_PROGRAM} not found)": (
+        "the program {} is missing. Install the system's package that has it"
+    ),
+}
+
+
+class SourceBuilds:
+    """What one installation builds from source. It learns from each failure of uv what to allow and to add.
+
+    First only wheels are allowed: uv would rather build the newest version of a package than take an older wheel.
+    """
+
+    def __init__(
+        self,
+        known: Mapping[str, str],
+        python: str,
+        more: bool = False,
+        only_binary: bool = False,
+        newest: bool = False,
+    ) -> None:
+        """``known``: versions that have no wheel, by name. ``more``: others may be built, too.
+
+        ``python`` is the version of the environment's Python. ``only_binary``: the user forbids builds.
+        ``newest``: as pip does it, a newer version without a wheel is built in place of an older wheel.
+        """
+        self._python = ".".join(python.split(".")[:2])
+        self._more = more
+        self._only_binary = only_binary
+        self._newest = newest
+        self._tools: dict[str, list[str]] = {}
+        """The packages that are built, with what their builds need beside what they declare."""
+        self._refused: list[str] = []
+        self._lock = ""
+        self._versions: Mapping[str, str] = {}
+        self._limited = True
+        """Whether build tools have to go with the environment's versions."""
+        self._known = known
+        for name in known:
+            self._allow(name)
+
+    @classmethod
+    def of(cls, request: InstallRequest, python: str) -> "SourceBuilds":
+        """Those of an installation."""
+        if request.only_binary:
+            return cls({}, python, only_binary=True)
+        if request.as_of:
+            return cls({}, python, more=True, newest=True)
+        rows = known(request.catalogue_entry, (line.removeprefix(LIMIT) for line in request.extras), python)
+        versions = dict(row.split("==") for row in rows)
+        if request.locked is not None:  # perhaps of somebody else, who says which code runs
+            allowed = request.only_binary is False
+            return cls(versions, python, more=allowed, only_binary=not allowed)
+        return cls(versions, python, more=request.verified_lock is None or bool(request.extras))
+
+    def use(self, lock: str, versions: Mapping[str, str]) -> None:
+        """From now on packages are built for the environment of a lock, whose ``versions`` these are."""
+        self._lock, self._versions = lock, versions
+        for name, version in self._known.items():
+            if versions.get(name, version) != version:
+                self._tools.pop(name, None)  # there may be a wheel of this one
+
+    def unverified(self) -> list[str]:
+        """What the environment gets from source, beside what the release's own lock has: ``jieba 0.42.1``."""
+        names = sorted(self._tools.keys() - self._known.keys())
+        return [f"{name} {self._versions[name]}" for name in names if name in self._versions]
+
+    @property
+    def options(self) -> list[str]:
+        """Options of uv's: everything comes from wheels, except what is built."""
+        if self._newest:
+            return []
+        return ["--only-binary", ":all:", *(word for name in self._tools for word in ("--no-binary", name))]
+
+    def run(
+        self,
+        arguments: Iterable[str],
+        folder: Path,
+        say: Callable[[str], None],
+        settings: uv.Settings | None = None,
+    ) -> None:
+        """Runs uv with ``options``, again after each failure that it learned from.
+
+        Raises ``BadRequirement`` with the packages that have no wheel, if nothing may be built; ``BuildFailed``.
+        """
+        words = list(arguments)
+        with tempfile.TemporaryDirectory() as scratch:
+            limits = Path(scratch, "limits.txt")
+            while True:
+                limits.write_text(self._limits(), encoding="utf-8")
+                options = [*self.options, *(("--build-constraints", str(limits)) if self._limits() else ())]
+                try:
+                    builds = self._newest or bool(self._tools)
+                    uv.run([*words, *options], folder, say, self._settings(settings or {}), builds)
+                except UvFailed as failed:
+                    if self._learn(failed.output):
+                        continue
+                    self._check_refused()
+                    raise self._explained(failed) from failed
+                self._check_refused()
+                return
+
+    def _limits(self) -> str:
+        """Constraints for build tools, as a requirements file."""
+        if not self._limited:
+            return ""
+        if not self._newest and self._tools.keys() <= self._known.keys():
+            return self._lock  # what was verified is built with pinned and hashed tools as well
+        numpy = self._versions.get("numpy")
+        # What is compiled against a NumPy does not run with an older one.
+        return f"numpy<={numpy}\n" if numpy else ""
+
+    def _check_refused(self) -> None:
+        if self._refused:
+            *others, last = self._refused
+            names = f"{', '.join(others)} and {last} have" if others else f"{last} has"
+            raise BadRequirement(
+                f"Cannot install without builds from source: {names} no wheel for Python {self._python} and this "
+                f"platform. Allow builds with --no-only-binary, or name a folder with such wheels: --find-links."
+            )
+
+    def _learn(self, output: str) -> bool:
+        """Whether another attempt may succeed after this failure."""
+        words = " ".join(output.split())  # uv breaks its lines where it likes
+        new = {canonicalize_name(name) for name in _NO_WHEEL.findall(words)} - {*self._tools, *self._refused}
+        if self._only_binary:
+            self._refused += sorted(new)
+        elif self._more:
+            for name in sorted(new):
+                self._allow(name)
+        else:
+            new = set()
+        return bool(new) or self._learn_tools(output)
+
+    def _allow(self, name: str) -> None:
+        known = (row.requirements for row in build_tools.OF_PACKAGES if row.package == canonicalize_name(name))
+        self._tools[canonicalize_name(name)] = list(next(known, ()))
+
+    def _learn_tools(self, output: str) -> bool:
+        failed = _FAILED.search(output)
+        name = canonicalize_name(failed[1]) if failed else ""
+        if name and self._newest and name not in self._tools:
+            self._allow(name)
+        if name not in self._tools:
+            return False
+        log = _log(output, _END)
+        if not log:  # perhaps its build tools must be newer than the environment's packages
+            retry = bool(self._limits()) and not re.search(uv.UNREACHABLE, output)
+            self._limited = self._limited and not retry
+            return retry
+        words, tools = " ".join(log), self._tools[name]
+        cures = [row.requirement for row in build_tools.AFTER_FAILURES if re.search(row.log, words)]
+        if not cures and not machine_lacks(words) and order_of(self._python) <= build_tools.OLD_UNTIL:
+            cures = [build_tools.OLD]
+        found = next((cure for cure in cures if cure not in tools), None)
+        tools += [found] if found else []
+        return found is not None
+
+    def _settings(self, settings: uv.Settings) -> uv.Settings:
+        """uv's settings with those for the builds. uv's cache tells built wheels apart by these."""
+        if self._refused:  # they are left out, so that uv finds the next ones
+            never = [f"{name} ; sys_platform == 'never'" for name in self._refused]
+            return {**settings, "override-dependencies": [*settings.get("override-dependencies", ()), *never]}
+        if not self._tools:
+            return settings
+        limits = [line for name, line in build_tools.VERSIONS.items() if name in self._tools]
+        home = data_dir.home() / "build-home"
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        variables = {"HOME": str(home), **dict.fromkeys(uv.secrets_of_uv(), "")}
+        tools = {name: [self._pinned(tool) for tool in needed] for name, needed in self._tools.items() if needed}
+        return {
+            **settings,
+            "constraint-dependencies": [*settings.get("constraint-dependencies", ()), *limits],
+            "extra-build-dependencies": tools,
+            "extra-build-variables": dict.fromkeys(self._tools, variables),
+        }
+
+    def _pinned(self, tool: str) -> str:
+        return f"{tool}=={self._versions[tool]}" if tool in self._versions else tool
+
+    def _explained(self, failed: UvFailed) -> BuildFailed:
+        """The failure of a build in our words; any other failure as it is."""
+        found, log = _FAILED.search(failed.output), _log(failed.output, _LINES)
+        tools_failed = re.search(r"Failed to (resolve|install) requirements from", failed.output)
+        if found is None or canonicalize_name(found[1]) not in self._tools or not (log or tools_failed):
+            return failed
+        name, version = found[1], found[2]
+        cause = machine_lacks(" ".join(_log(failed.output, _END))) or (
+            "its setup code failed" if log else "its build tools could not be installed"
+        )
+        other = None if self._newest else self._with_wheel(name)
+        if other:
+            advice = f"Or ask for a version that has a wheel: --with '{name}=={other}'"
+        elif self._newest:
+            advice = f"Or ask for another version of {name}"
+        else:
+            advice = (
+                f"No version of {name} has a wheel for Python {self._python} and this platform: omit it, or choose "
+                f"another release or Python"
+            )
+        shown = "\n".join(log or failed.output.splitlines()[-_LINES:])
+        what = f"{name} {version}" if version else name
+        return BuildFailed(
+            f"Building {what} from source failed, and nothing was changed: {cause}. {advice}. The last lines of its "
+            f"log:\n{shown}"
+        )
+
+    def _with_wheel(self, name: str) -> str | None:
+        """The newest version of a package that has a wheel; ``None`` if there is none."""
+        with tempfile.TemporaryDirectory() as folder:
+            wanted, found = Path(folder, "wanted.txt"), Path(folder, "found.txt")
+            wanted.write_text(name, encoding="utf-8")
+            arguments = ["pip", "compile", "--quiet", "--no-deps", "--no-header", "--no-annotate"]
+            arguments += ["--only-binary", ":all:"]
+            arguments += ["--python-version", self._python, str(wanted), "--output-file", str(found)]
+            try:
+                uv.run(arguments, Path(folder), lambda _: None)
+            except BuildFailed:
+                return None
+            return found.read_text(encoding="utf-8").strip().rpartition("==")[2] or None
+
+
+def known(release: Release, lines: Iterable[str], python: str) -> list[str]:
+    """What a release needs that has no wheel, ``gast==0.2.2``: rows of ``catalogue.pins`` that no line is against."""
+    asked = [(name, requirement) for _, name, requirement in holding(lines, python)]
+    rows = {row: Requirement(row) for row in pins.requirements(pins.SOURCES, release.version)}
+    return [row for row, own in rows.items() if all(_allows(one, own) for name, one in asked if name == name_of(row))]
+
+
+def _allows(requirement: Requirement, pin: Requirement) -> bool:
+    return not requirement.url and all(requirement.specifier.contains(one.version, True) for one in pin.specifier)
+
+
+def machine_lacks(words: str) -> str | None:
+    """What the machine lacks according to the log of a build, and what helps."""
+    for pattern, advice in _MISSING.items():
+        found = re.search(pattern, words)
+        if found:
+            return advice.format(next(filter(None, found.groups())))
+    return None
+
+
+def _log(output: str, lines: int) -> list[str]:
+    """The last lines of the log of a failed build; none if its setup code did not run, or said nothing."""
+    if not re.search(r"Call to `\S+` failed", output):
+        return []
+    log = re.split(r"^\s*\[std(?:out|err)\]\s*$", output, maxsplit=1, flags=re.MULTILINE)[1:]
+    said = [line.strip() for text in log for line in text.splitlines()]
+    end = next((number for number, line in enumerate(said) if line.startswith("hint: ")), len(said))
+    return [line for line in said[:end] if line and not re.fullmatch(r"\[std(out|err)\]", line)][-lines:]
