@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -81,10 +82,10 @@ def test_requirement_lines_are_taken_as_meant(tmp_path: Path, line: str, taken: 
         ("-e .", None, "left out '.': tfkernels installs packages of an index. In a cell of the kernel: %pip"),
         ("-e ..[test]", None, "%pip install -e '{parent}[test]'"),
         ("./none", None, "left out './none': there is no such file"),
-        ("git+https://github.com/a/b.git@v1", None, "kernel: %pip install 'git+https://github.com/a/b.git@v1'"),
+        ("git+https://github.com/a/b.git@v1", None, "kernel: %pip install git+https://github.com/a/b.git@v1"),
         ("-e git+ssh://git@github.com/a/b.git#egg=b", None, "%pip install 'git+ssh://github.com/a/b.git#egg=b'"),
         ("b @ git+https://me:secret@github.com/a/b", None, "%pip install 'b @ git+https://github.com/a/b'"),
-        ("https://github.com/a/b/archive/master.zip", None, "%pip install 'https://github.com/a/b/archive/master.zip'"),
+        ("https://github.com/a/b/archive/master.zip", None, "%pip install https://github.com/a/b/archive/master.zip"),
         ("--extra-index-url https://me:secret@example.org/x", None, "UV_INDEX"),
         ("-f https://secret.example.org/whl", None, "left out --find-links https://secret.example.org/****: files"),
         ("--pre", None, "left out --pre: name an exact"),
@@ -109,6 +110,20 @@ def test_options_without_effect_are_taken_silently(tmp_path: Path, line: str) ->
     assert not content.notes
 
 
+def test_requirement_files_are_included_once(tmp_path: Path) -> None:
+    (tmp_path / "more.txt").write_text(f"-r ../{tmp_path.name}/requirements.txt\ntqdm\n")
+    content = read(tmp_path, f"-r ../{tmp_path.name}/more.txt\n-r more.txt\n-r requirements.txt\nsix\n")
+    assert [line.text for line in content.requirements] == ["tqdm", "six"]
+
+
+def test_requirement_files_may_be_pipes(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as end:
+        end.write("pandas\ntqdm\n")
+    assert files.read([Path(f"/dev/fd/{reading}")]).lines == ("pandas", "tqdm")
+    os.close(reading)
+
+
 def test_wheels_beside_a_requirement_file_are_taken(tmp_path: Path) -> None:
     wheel = tmp_path / "x-1.0-py3-none-any.whl"
     wheel.touch()
@@ -131,7 +146,6 @@ def test_an_index_in_a_file_needs_the_users_word(tmp_path: Path, monkeypatch: py
     [
         (f"six --hash=sha512:{'0' * 128}", ":1: 'six' has a hash that is not"),
         ("\nsix @ https://me:secret@example.org/six-1-py3-none-any.whl --hash=md5:00", ":2: .* has a hash that is not"),
-        ("-r requirements.txt", "includes itself"),
         ("\n-r none.txt", r":2 includes .*none\.txt, and there is no such file"),
         ("-r https://me:secret@example.org/more.txt", ":1 includes https.*files of the web are not read"),
         ("six\ndependencies:\n  - numpy", ":2: 'dependencies:' is no requirement"),

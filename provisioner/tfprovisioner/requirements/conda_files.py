@@ -13,7 +13,9 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from tfprovisioner.catalogue.releases import is_tensorflow
 from tfprovisioner.errors import BadRequirement
 from tfprovisioner.requirements import pip_files
-from tfprovisioner.requirements.file_content import Content, text_of
+from tfprovisioner.requirements.file_content import Content
+
+_YAML = (".yml", ".yaml")
 
 _WHEELS = {
     "tensorflow-mkl": "tensorflow", "tensorflow-eigen": "tensorflow", "tensorflow-gpu-base": "tensorflow-gpu",
@@ -51,26 +53,26 @@ class _Spec(NamedTuple):
     build: str
 
 
-def is_export(path: Path) -> bool:
-    """Whether a file has lines as ``conda list --export`` writes them: ``numpy=1.19.2=py37h54aff64_0``."""
-    return path.suffix in ("", ".txt") and _EXPORTED.search(text_of(path)) is not None
+def is_conda(path: Path, text: str) -> bool:
+    """Whether a file is an ``environment.yml``, or a list with lines such as ``numpy=1.19.2=py37h54aff64_0``."""
+    return path.suffix in _YAML or _EXPORTED.search(text) is not None
 
 
-def read(path: Path, content: Content) -> None:
-    """Adds what a file asks for. Raises ``BadRequirement``."""
+def read(path: Path, text: str, content: Content) -> None:
+    """Adds what a file with this text asks for. Raises ``BadRequirement``."""
     left: list[str] = []
-    if path.suffix in (".yml", ".yaml"):
-        _read_environment(path, content, left)
+    if path.suffix in _YAML:
+        _read_environment(path, text, content, left)
     else:
-        for number, line in enumerate(text_of(path).splitlines(), 1):
+        for number, line in enumerate(text.splitlines(), 1):
             if line.strip() and not line.startswith("#"):
                 _add(line.strip(), f"{path}:{number}", content, left)
     if left:
         content.leave_out(", ".join(left), str(path), "no wheel has the same content")
 
 
-def _read_environment(path: Path, content: Content, left: list[str]) -> None:
-    parts = dict(_parts(path, _parsed(path)))
+def _read_environment(path: Path, text: str, content: Content, left: list[str]) -> None:
+    parts = dict(_parts(path, _parsed(path, text)))
     if "dependencies" not in parts:
         raise BadRequirement(f"The file {path} cannot be used: it has no list `dependencies`. Correct it or its path.")
     for key in ("channels", "variables"):
@@ -89,11 +91,10 @@ def _read_environment(path: Path, content: Content, left: list[str]) -> None:
                 pip_files.read_line(str(line.value), f"{path}:{_line(line)}", content, path.parent)
 
 
-def _parsed(path: Path) -> Any:
+def _parsed(path: Path, text: str) -> Any:
     """The nodes of a file, which know their lines; nothing is made of them."""
     import yaml
 
-    text = text_of(path)
     try:
         root = yaml.compose(text, yaml.SafeLoader)
     except (yaml.YAMLError, RecursionError) as error:

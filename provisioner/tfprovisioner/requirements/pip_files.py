@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -52,14 +53,14 @@ _NOT_HELD = {
 """Options that change the versions, or how packages are installed. Options that are in neither table change nothing."""
 
 
-def read(path: Path, content: Content) -> None:
-    """Adds what a file asks for, with the files that it includes. Raises ``BadRequirement``."""
-    _read_file(path, content, "", ())
+def read(path: Path, text: str, content: Content) -> None:
+    """Adds what a file with this text asks for, with the files that it includes. Raises ``BadRequirement``."""
+    _read_file(path, text, content, "", {(os.path.realpath(path), "")})
 
 
 def read_line(line: str, place: str, content: Content, folder: Path) -> None:
     """Adds what a line of pip's in another kind of file asks for; its paths begin in ``folder``."""
-    _read(line, folder, lambda _: place, content, "", ())
+    _read(line, folder, lambda _: place, content, "", set())
 
 
 def add_python(versions: str, place: str, content: Content) -> None:
@@ -80,8 +81,8 @@ def _add(line: str, place: str, content: Content, folder: Path, limit: str = "")
     text, *options = re.split(r"\s--", line.strip())
     hashes = [option for option in options if option.startswith("hash")]
     if len(hashes) < len(options):
-        others = ", ".join(re.split(r"[\s=]", option)[0] for option in options if option not in hashes)
-        content.leave_out(f"--{others}", place, "packages are built without options of their own")
+        others = (f"--{re.split(r'[ =]', option)[0]}" for option in options if option not in hashes)
+        content.leave_out(", ".join(others), place, "packages are built without options of their own")
     text = _QUOTED.sub(r"\2", text.rstrip(";, \t")).rstrip(";, \t").strip()
     if _VERSION_CONTROL.match(text):
         _leave_to_pip(text, text, place, content)
@@ -99,15 +100,14 @@ def _add(line: str, place: str, content: Content, folder: Path, limit: str = "")
         _add_package(f"{limit}{text}{checksums}", place, content)
 
 
-def _read_file(path: Path, content: Content, limit: str, outer: tuple[Path, ...]) -> None:
-    if path.absolute() in outer:
-        raise BadRequirement(f"The file {path} cannot be read: it includes itself. Delete one of the lines with -r.")
-    _read(text_of(path), path.parent, lambda number: f"{path}:{number}", content, limit, (*outer, path.absolute()))
+def _read_file(path: Path, text: str, content: Content, limit: str, seen: set[tuple[str, str]]) -> None:
+    _read(text, path.parent, lambda number: f"{path}:{number}", content, limit, seen)
 
 
 def _read(
-    text: str, folder: Path, place_of: Callable[[int], str], content: Content, limit: str, outer: tuple[Path, ...]
+    text: str, folder: Path, place_of: Callable[[int], str], content: Content, limit: str, seen: set[tuple[str, str]]
 ) -> None:
+    """``seen`` are the files that were included already, each with its ``limit``: they are read once."""
     for number, line, options in _parsed(text, place_of):
         place = place_of(number)
         try:
@@ -125,7 +125,9 @@ def _read(
                 included = folder / os.path.expanduser(name)
                 if not included.is_file():
                     raise BadRequirement(f"{place} includes {included}, and there is no such file. Correct the line.")
-                _read_file(included, content, limiting, outer)
+                if (os.path.realpath(included), limiting) not in seen:
+                    seen.add((os.path.realpath(included), limiting))
+                    _read_file(included, text_of(included), content, limiting, seen)
 
 
 def _parsed(text: str, place_of: Callable[[int], str]) -> Iterator[tuple[int, str, dict[str, Any] | None]]:
@@ -175,11 +177,9 @@ def _leave_out_options(options: dict[str, Any], place: str, content: Content) ->
 
 def _leave_to_pip(text: str, source: str, place: str, content: Content, editable: str = "") -> None:
     """Notes the command for what is not taken from files: code of a version control, a folder, a source archive."""
-    content.leave_out(
-        f"{cleaned(text)!r}",
-        place,
-        f"tfkernels installs packages of an index. In a cell of the kernel: %pip install {editable}'{cleaned(source)}'",
-    )
+    command = f"%pip install {editable}{shlex.quote(cleaned(source))}"
+    reason = f"tfkernels installs packages of an index. In a cell of the kernel: {command}"
+    content.leave_out(repr(cleaned(text)), place, reason)
 
 
 def _at_address(text: str, name: str | None, url: str, place: str, content: Content) -> str:

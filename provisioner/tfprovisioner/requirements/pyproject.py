@@ -65,7 +65,7 @@ def read(path: Path, chosen: Iterable[str], content: Content) -> None:
         else:
             pip_files.read_line(line, place(word), content, path.parent)
     for file in project.files:
-        pip_files.read(path.parent / file, content)
+        pip_files.read(path.parent / file, text_of(path.parent / file), content)
     left = sorted(project.groups.keys() - seen)
     if left:
         content.leave_out(f"the groups {', '.join(left)}", str(path), f"choose them with '{path}[{','.join(left)}]'")
