@@ -41,6 +41,10 @@ class BadLock(ProvisionError):
     """A lock cannot be used: it is none, or it is for another machine or Python."""
 
 
+class BadNotebook(ProvisionError):
+    """A notebook cannot be read or written, or says nothing useful about its kernel."""
+
+
 class UnknownEnvironment(ProvisionError):
     """No kernel can be made of a folder; nothing was written to it."""
 

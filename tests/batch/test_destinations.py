@@ -9,7 +9,8 @@ import pytest
 
 from tests.support.runs import PASSED, executed, packed
 from tfprovisioner.batch import output_dir
-from tfprovisioner.batch.outcomes import METADATA
+from tfprovisioner.batch.outcomes import OUTCOME
+from tfprovisioner.notebook_metadata.notebook_file import KEY
 
 
 def test_what_an_address_does_not_take_is_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -20,6 +21,6 @@ def test_what_an_address_does_not_take_is_here(tmp_path: Path, monkeypatch: pyte
         written = output_dir.write(destination.folder, executed(PASSED, files=files))
         place = Path(destination.publish(written.path, said.append))
         assert destination.folder not in place.parents
-    assert json.loads(place.read_text())["metadata"][METADATA]["state"] == "passed"
+    assert json.loads(place.read_text())["metadata"][KEY][OUTCOME]["state"] == "passed"
     assert (place.parent / "nb-tf1.files" / "file").read_text() == "1"
     assert not [text for text in said if "secret" in text]

@@ -21,8 +21,9 @@ from tests.support.notebooks import text
 from tfkernels.client import kernelspecs
 from tfprovisioner.batch import workdir
 from tfprovisioner.batch.execution import execute, not_started
-from tfprovisioner.batch.outcomes import METADATA, Cancelled, Executed, Failure, Outcome, Progress
+from tfprovisioner.batch.outcomes import OUTCOME, Cancelled, Executed, Failure, Outcome, Progress
 from tfprovisioner.batch.tasks import Run, Task
+from tfprovisioner.notebook_metadata.notebook_file import KEY
 
 pytestmark = pytest.mark.usefixtures("installed")
 
@@ -48,7 +49,7 @@ def test_parameters_and_provenance_are_in_the_notebook() -> None:
     assert text(_cells(executed)[-1].outputs) == "6\n"
     metadata = nbformat.reads(executed.notebook, as_version=4).metadata
     assert metadata.kernelspec.name == "tf1"
-    assert Outcome.from_json(metadata[METADATA]) == executed.outcome
+    assert Outcome.from_json(metadata[KEY][OUTCOME]) == executed.outcome
     assert executed.outcome.tensorflow.startswith("1.15")
     assert executed.outcome.python.startswith("3.7")
     assert len(executed.outcome.lock) == 64

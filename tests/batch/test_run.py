@@ -46,7 +46,7 @@ def _report(folder: Path) -> Any:
 
 
 def _started(folder: Path) -> dict[str, str]:
-    return {path.stem: nbformat.read(path, 4).metadata.tfkernels.started for path in folder.glob("*.ipynb")}
+    return {path.stem: nbformat.read(path, 4).metadata.tfkernels.outcome.started for path in folder.glob("*.ipynb")}
 
 
 def test_resume_runs_only_what_failed(tmp_path: Path) -> None:

@@ -9,15 +9,16 @@ import nbformat
 from nbformat.v4 import new_code_cell, new_notebook
 
 from tfprovisioner.batch import workdir
-from tfprovisioner.batch.outcomes import METADATA, Executed, Outcome
+from tfprovisioner.batch.outcomes import OUTCOME, Executed, Outcome
 from tfprovisioner.batch.tasks import Run
+from tfprovisioner.notebook_metadata.notebook_file import KEY
 
 RUN = Run("nb-tf1", "nb.ipynb", "tf1", {"n": 1, "lr": 0.5})
 PASSED = Outcome(RUN, "passed", "fingerprint")
 
 
 def executed(outcome: Outcome, **options: Any) -> Executed:
-    notebook = new_notebook(cells=[new_code_cell("1")], metadata={METADATA: outcome.to_json()})
+    notebook = new_notebook(cells=[new_code_cell("1")], metadata={KEY: {OUTCOME: outcome.to_json()}})
     return Executed(outcome, nbformat.writes(notebook), **options)
 
 

@@ -47,6 +47,8 @@ def test_packages_beyond_the_verified_set_are_named() -> None:
     lock = parsed(text, "file")
     assert lock.beyond_verified == ["numpy==1.16.2", "pandas==1.3.5"]
     assert lock.fingerprint != verified("1.15").fingerprint
+    other_files = parsed(text.replace("0" * 64, "1" * 64), "file")
+    assert (other_files.fingerprint, other_files == lock) == (lock.fingerprint, False)
 
 
 def test_locks_of_other_programs_need_no_heading() -> None:

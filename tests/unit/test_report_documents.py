@@ -19,10 +19,11 @@ from tests.support.reports import HOSTILE, batch, every_release, usual
 from tfkernels.recording import FORMAT, TYPE, VALUE
 from tfkernels.transfer.encoder import ValueMessage
 from tfprovisioner.batch import report
-from tfprovisioner.batch.outcomes import METADATA, Failure
+from tfprovisioner.batch.outcomes import OUTCOME, Failure
 from tfprovisioner.batch.output_dir import Found
 from tfprovisioner.batch.report import documents
 from tfprovisioner.cli.app import app
+from tfprovisioner.notebook_metadata.notebook_file import KEY
 
 FILES = ["junit.xml", "report.html", "report.json"]
 STRANGE = f"{HOSTILE}\x1b[31m\x00\u202e\ud800ä{'long/' * 400}"
@@ -64,7 +65,7 @@ def notebook(folder: Path, found: Found, **values: Any) -> None:
         }  # fmt: skip
         output = nbformat.v4.new_output("display_data", {TYPE: entry, "text/plain": name})
         cells.append(new_code_cell(f"record({name!r})", outputs=[output]))
-    made = new_notebook(cells=cells, metadata={METADATA: found.outcome.to_json()})
+    made = new_notebook(cells=cells, metadata={KEY: {OUTCOME: found.outcome.to_json()}})
     nbformat.write(made, folder / f"{found.outcome.run.name}.ipynb")
 
 
@@ -277,7 +278,7 @@ def test_foreign_files_in_the_folder_are_ignored(tmp_path: Path) -> None:
     notebook(tmp_path / "runs", found, loss=1)
     wrongs: list[dict[str, Any]] = [{"seconds": "long"}, {"host": 5}, {"run": {"name": 1, "source": [], "kernel": ""}}]
     for number, wrong in enumerate(wrongs):
-        broken = new_notebook(metadata={METADATA: {**found.outcome.to_json(), **wrong}})
+        broken = new_notebook(metadata={KEY: {OUTCOME: {**found.outcome.to_json(), **wrong}}})
         nbformat.write(broken, tmp_path / "runs" / f"broken-{number}.ipynb")
     (tmp_path / "runs" / "notes.json").write_text("[]", encoding="utf-8")
     (tmp_path / "runs" / "half.ipynb").write_text('{"cells": [', encoding="utf-8")

@@ -16,6 +16,7 @@ from tfkernels.client import discovery, kernels_by_name, kernelspecs
 from tfkernels.errors import TFKernelsError, UnknownKernel, UsageError
 from tfkernels.imports import own_imports
 from tfkernels.kernel_side import parent_watch
+from tfkernels.notebook import made_on
 from tfkernels.notebook.install import install
 from tfkernels.notebook.magic_arguments import parse
 
@@ -58,6 +59,10 @@ def manage(line: str) -> None:
             if action in _METHODS:
                 getattr(kernel, _METHODS[action])()
         print(table({*names} or {*kernelspecs.find(), *(kernel.name for kernel in kernels_by_name.running())}))
+        if action == "list" and not names:
+            remark = made_on.remark(get_ipython().user_ns)
+            if remark:
+                print(remark)
 
 
 def _attach(kernels: list[str], alias: str | None) -> None:

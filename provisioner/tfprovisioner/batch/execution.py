@@ -40,6 +40,8 @@ from tfprovisioner.batch import kernel_ref, outcomes
 from tfprovisioner.batch.outcomes import FAILED, PASSED, Cancelled, Executed, Failure, Outcome, Progress
 from tfprovisioner.batch.tasks import Task
 from tfprovisioner.batch.workdir import WorkDir, private_folder
+from tfprovisioner.notebook_metadata import pinned_kernel
+from tfprovisioner.notebook_metadata.notebook_file import KEY
 
 CANCEL_POLL_INTERVAL = 0.1
 """Seconds between two looks at whether a run was cancelled."""
@@ -273,7 +275,10 @@ def _outcome(task: Task, spec: KernelSpec | None, failure: Failure | None, start
 
 
 def _to_text(notebook: NotebookNode, outcome: Outcome, spec: KernelSpec | None) -> str:
-    """The notebook's JSON with the outcome; papermill leaves the name of another kernel in it (papermill#856)."""
+    """The notebook's JSON with the outcome and the kernel that it ran on.
+
+    papermill leaves the name of another kernel in it (papermill#856).
+    """
     if spec is not None:
         notebook.metadata["kernelspec"] = {
             "name": outcome.run.kernel,
@@ -282,7 +287,8 @@ def _to_text(notebook: NotebookNode, outcome: Outcome, spec: KernelSpec | None) 
         }
     if "papermill" in notebook.metadata:  # in place of an address it has the whole input
         notebook.metadata["papermill"].update(input_path=outcome.run.source, output_path=None)
-    notebook.metadata[outcomes.METADATA] = outcome.to_json()
+    pinned = kernel_ref.pinned(spec) if spec is not None else None
+    notebook.metadata[KEY] = pinned_kernel.entry(pinned, **{outcomes.OUTCOME: outcome.to_json()})
     return str(nbformat.writes(notebook))
 
 

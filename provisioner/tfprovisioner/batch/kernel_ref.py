@@ -4,6 +4,7 @@ A kernel that ``tfkernels install`` made travels as its request; a machine that 
 registers it for nobody. Any other kernel must be there under the same name. Needs no extra of the package.
 """
 
+import functools
 import json
 import os
 import socket
@@ -17,9 +18,11 @@ from tfkernels.client.kernelspecs import KernelSpec
 from tfkernels.errors import UnknownKernel
 from tfprovisioner.environments import build, store
 from tfprovisioner.environments.request import InstallRequest, Recipe, made_by
+from tfprovisioner.environments.store import Environment
 from tfprovisioner.errors import BrokenEnvironment, ProvisionError
-from tfprovisioner.kernelspecs import health
+from tfprovisioner.kernelspecs import health, locks
 from tfprovisioner.kernelspecs import write as kernelspec
+from tfprovisioner.notebook_metadata.pinned_kernel import PinnedKernel
 from tfprovisioner.progress import Reporter
 from tfprovisioner.system import data_dir
 
@@ -96,6 +99,21 @@ def facts(spec: KernelSpec) -> dict[str, Any]:
     environment = store.load(Path(described["environment"])) if "environment" in described else None
     lock = environment.recipe.lock if environment else ""
     return {"tensorflow": described.get("tensorflow", ""), "python": described.get("python", ""), "lock": lock}
+
+
+def pinned(spec: KernelSpec) -> PinnedKernel | None:
+    """What a notebook needs to have the kernel again; ``None`` for kernels without a lock."""
+    environment = store.load(Path(spec.described["environment"])) if spec.described else None
+    return _pinned(environment, spec.name) if environment is not None and environment.recipe.backend == "uv" else None
+
+
+@functools.lru_cache(maxsize=64)
+def _pinned(environment: Environment, name: str) -> PinnedKernel | None:
+    """To compress a lock may take a second, and a batch has many runs on one kernel."""
+    try:
+        return PinnedKernel.of(locks.of_environment(environment, name), environment.python)
+    except OSError:
+        return None
 
 
 def ready(wanted: KernelRef) -> bool:

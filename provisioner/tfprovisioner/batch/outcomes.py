@@ -14,8 +14,8 @@ PASSED, FAILED = "passed", "failed"
 
 _COLOURS = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?)")
 
-METADATA = "tfkernels"
-"""The key of the outcome in an executed notebook's metadata."""
+OUTCOME = "outcome"
+"""The outcome's key among what tfkernels writes into an executed notebook's metadata."""
 
 
 class Cancelled(Exception):

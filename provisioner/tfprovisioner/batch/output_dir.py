@@ -18,11 +18,12 @@ import nbformat
 from nbformat import NotebookNode
 
 from tfprovisioner.batch import recorded, remote_paths
-from tfprovisioner.batch.outcomes import FAILED, METADATA, PASSED, Executed, Failure, Outcome
+from tfprovisioner.batch.outcomes import FAILED, OUTCOME, PASSED, Executed, Failure, Outcome
 from tfprovisioner.batch.recorded import Record
 from tfprovisioner.batch.tasks import Run
 from tfprovisioner.batch.workdir import private_folder, unpack
 from tfprovisioner.errors import ProvisionError, Unusable
+from tfprovisioner.notebook_metadata.notebook_file import KEY
 from tfprovisioner.system.files import replace_bytes, replace_text
 from tfprovisioner.system.redact import public
 
@@ -181,7 +182,7 @@ def _read_notebook(path: Path) -> Found | None:
     try:
         notebook = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
         try:
-            outcome: Outcome | None = Outcome.from_json(notebook.metadata[METADATA])
+            outcome: Outcome | None = Outcome.from_json(notebook.metadata[KEY][OUTCOME])
         except (TypeError, KeyError):
             outcome = _of_papermill(path, notebook)
     except Exception:  # noqa: BLE001 (a file in somebody's folder may hold anything)

@@ -87,6 +87,9 @@ def remove(names: Annotated[list[str], Argument(help="Kernels.")]) -> None:
 
 app.command(rich_help_panel=KERNELS)(maintain.gc)
 app.command(rich_help_panel=KERNELS)(notebooks.lock)
+app.command("open", rich_help_panel=NOTEBOOKS, cls=shared_options.WithArguments)(notebooks.open_notebook)
+app.command(rich_help_panel=NOTEBOOKS)(notebooks.pin)
+app.command(rich_help_panel=NOTEBOOKS)(notebooks.unpin)
 app.command(rich_help_panel=NOTEBOOKS, cls=shared_options.WithArguments)(run.run)
 app.command(rich_help_panel=NOTEBOOKS)(run.report)
 app.command(rich_help_panel=NOTEBOOKS, cls=shared_options.WithArguments)(bisect.bisect)

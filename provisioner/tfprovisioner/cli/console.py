@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
-from typer import Exit
+from typer import Exit, confirm
 
 from tfkernels.errors import TFKernelsError
 from tfprovisioner.errors import ProvisionError, Unusable
@@ -54,6 +54,16 @@ def complain(problem: object) -> None:
 def say(text: str) -> None:
     """Progress and hints, on standard error: standard output is for the answer."""
     print(text, file=sys.stderr, flush=True)
+
+
+def confirmed(question: str, yes: bool) -> bool:
+    """The user's answer; ``yes`` if it was given with --yes. Exits if nobody can be asked."""
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        complain(f"{question} Nobody can be asked here, so nothing was changed. Add --yes.")
+        raise Exit(WRONG_USAGE)
+    return confirm(question, err=True)
 
 
 def print_json(document: Any) -> None:

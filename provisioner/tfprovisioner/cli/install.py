@@ -1,19 +1,18 @@
 """The command ``install``."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from typer import Argument, BadParameter, Exit, Option
+from typer import Argument, BadParameter, Option
 
-from tfprovisioner.cli import shared_options
-from tfprovisioner.cli.console import INTERRUPTED, answering, complain, megabytes, require_extra, say
+from tfprovisioner.cli import notebooks, shared_options
+from tfprovisioner.cli.carry_out import carry_out
+from tfprovisioner.cli.console import answering, require_extra, say
 
 if TYPE_CHECKING:
     from tfprovisioner.environments.request import InstallRequest
-    from tfprovisioner.kernelspecs.install import Installed, Outcome
 
 
 class Backend(str, Enum):
@@ -26,7 +25,10 @@ class Backend(str, Enum):
 def install(
     releases: Annotated[
         list[str] | None,
-        Argument(help="tf1, tf2, a release line (2.21) or an exact release (1.15.5).", show_default="tf1 tf2"),
+        Argument(
+            help="tf1, tf2, a release line (2.21), an exact release (1.15.5), or a notebook that says what it needs.",
+            show_default="tf1 tf2",
+        ),
     ] = None,
     name: shared_options.Name = None,
     user: shared_options.User = False,
@@ -106,6 +108,7 @@ def install(
             "commit, in the repository of --requirements or in this folder. `usual`: the verified packages.",
         ),
     ] = None,
+    yes: shared_options.Yes = False,
 ) -> None:
     """Build environments and register their kernels. Kernels that exist already are kept.
 
@@ -119,6 +122,21 @@ def install(
     locked = lock is not None and lock != USUAL
     if locked and releases:
         raise BadParameter("a lock says the release: name none", param_hint="--lock")
+    if any(release.endswith(".ipynb") for release in releases or ()):
+        paths = [Path(release) for release in releases or ()]
+        if any(path.suffix != ".ipynb" for path in paths) or (name and len(paths) > 1):
+            raise BadParameter("notebooks and releases need commands of their own, and each --name, too")
+        chosen = {
+            "--with": extras, "--requirements": requirements, "--without": without, "--lock": lock,
+            "--backend": backend, "--channel": channels, "--conda-exe": conda_exe, "--gpu": gpu is not None,
+            "--as-of": as_of,
+        }  # fmt: skip
+        notebooks.refuse_options(chosen)
+        with answering():
+            uv.set_sources(index, find_links or (), offline)
+        template = InstallRequest("", name, user, rebuild, python=lasting(python), devices=devices)
+        notebooks.install(paths, template, yes)
+        return
     if requirements:
         require_extra("requirements", "install --requirements")
     with answering():
@@ -157,51 +175,3 @@ def _of_lock(request: "InstallRequest") -> "InstallRequest":
     assert request.locked is not None
     name = request.name or locks.kernel_name(request.locked)[0]
     return replace(request, release=request.locked.release, name=name)
-
-
-def carry_out(requests: "Sequence[InstallRequest]") -> None:
-    """Installs, and prints what came of it. Exits if a request failed or the user interrupted."""
-    from tfprovisioner.kernelspecs.install import Interrupted, install_all
-
-    failures = []
-
-    def report(request: "InstallRequest", outcome: "Outcome") -> None:
-        if isinstance(outcome, Exception):
-            failures.append(outcome)
-            complain(f"{request.kernel}: {outcome}" if len(requests) > 1 else outcome)
-        else:
-            _print_installed(outcome)
-
-    try:
-        install_all(requests, report)
-    except Interrupted as interrupted:
-        for request in interrupted.requests:
-            say(f"{request.kernel}: interrupted, nothing changed. Again: {request.command}")
-        raise Exit(INTERRUPTED) from None
-    if failures:
-        raise Exit(1)
-
-
-def _print_installed(done: "Installed") -> None:
-    from tfprovisioner.catalogue import releases
-    from tfprovisioner.requirements.lines import without_hashes
-
-    made = done.environment
-    facts = f"TensorFlow {made.recipe.tensorflow}, Python {made.python_version}, {megabytes(made.size)}"
-    told = [f"{done.state}. {facts}. Kernel: {done.kernelspec}, environment: {made.folder}"]
-    if done.extras:
-        extras, older = (", ".join(map(without_hashes, listed)) for listed in (done.extras, done.kept))
-        told.append(f"with {extras}" + (f" (kept: {older}; --without removes a package)" if older else ""))
-    if done.choices:
-        told.append(f"as in the last install: {' '.join(done.choices)}")
-    for line in told:
-        print(f"{done.name}: {line}", flush=True)
-    for text in done.warnings:
-        say(f"{done.name}: warning: {text}")
-    if made.recipe.as_of:
-        tried = "TensorFlow was imported and ran an operation; nothing else was tried."
-        say(f"{done.name}: the packages of {made.recipe.as_of} were not tested together. {tried}")
-    elif made.recipe.backend == "uv":
-        caution = releases.caution(releases.find(made.recipe.tensorflow), made.recipe.python)
-        if caution:
-            say(f"{done.name}: {caution}")

@@ -14,6 +14,7 @@ from tfprovisioner.errors import ProvisionError
 if TYPE_CHECKING:
     from tfprovisioner.kernelspecs.doctor import Diagnosis
     from tfprovisioner.kernelspecs.gc import Garbage
+    from tfprovisioner.notebook_metadata.differences import NotebookDiagnosis
 
 
 def add(
@@ -71,7 +72,10 @@ def _find(below: Path, as_json: bool) -> None:
 
 
 def doctor(
-    names: Annotated[list[str] | None, Argument(help="Kernels.", show_default="all")] = None,
+    names: Annotated[
+        list[str] | None,
+        Argument(help="Kernels, or notebooks: which kernel made their outputs, and what differs.", show_default="all"),
+    ] = None,
     fix: Annotated[
         bool,
         Option("--fix", help="Fix problems: rebuild environments, re-register kernels. Without names, also run gc."),
@@ -87,25 +91,50 @@ def doctor(
     """Import TensorFlow and run an op in each kernel's environment. Exit code 1 if anything is wrong."""
     from tfprovisioner.kernelspecs import doctor, gc
 
+    notebooks = [name for name in names or () if name.endswith(".ipynb")]
     with answering():
-        examined = names or doctor.names()
+        examined = [name for name in names if name not in notebooks] if names else doctor.names()
         for name in examined:  # all names are checked before the first import takes its time
             doctor.check_name(name)
         found = [_examine(name, fix, deep, quiet=as_json) for name in examined]
         removed = gc.collect() if fix and not names else []
+        read = _read(notebooks)
     if as_json:
-        print_json(found)
+        print_json([*found, *read])
     else:
-        if not found:
+        if not found and not notebooks:
             print(NO_KERNELS)
+        for line in (line for notebook in read for line in _on_notebook(notebook)):
+            print(line)
         for diagnosis in found:
             for line in _described(diagnosis):
                 print(f"{diagnosis.name}: {line}")
         _print_removed(removed, "removed")
     if report:
         _write_report(found)
-    if _complain_of_left(removed) or not all(diagnosis.ok for diagnosis in found):
+    healthy = [diagnosis.ok for diagnosis in found] + [notebook.ok for notebook in read]
+    if _complain_of_left(removed) or not all(healthy):
         raise Exit(1)
+
+
+def _read(notebooks: Sequence[str]) -> "list[NotebookDiagnosis]":
+    if not notebooks:  # the import takes a fifth of a second
+        return []
+    from tfprovisioner.notebook_metadata import differences
+
+    return [differences.examine(Path(name)) for name in notebooks]
+
+
+def _on_notebook(found: "NotebookDiagnosis") -> Iterator[str]:
+    """The lines on a notebook."""
+    made = (
+        "it does not say on which kernel its outputs were made" if found.made_on is None else f"made on {found.made_on}"
+    )
+    yield f"{found.notebook}: {made}; opens on {found.opens_on or 'no kernel'}"
+    for difference in found.differences:
+        yield f"{found.notebook}: differs: {difference}"
+    if found.remedy is not None:
+        yield f"{found.notebook}: get the kernel with: {found.remedy}"
 
 
 def _examine(name: str, fix: bool, deep: bool, quiet: bool) -> "Diagnosis":

@@ -1,10 +1,26 @@
-"""The commands ``lock``, ``pin``, ``unpin`` and ``open``: the kernel that a file or a notebook asks for."""
+"""The commands ``lock``, ``pin``, ``unpin`` and ``open``, and ``install`` of notebooks: kernels that files ask for."""
 
-from typing import Annotated
+import importlib.util
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from typer import Argument
+from typer import Argument, BadParameter, Context, Exit, Option
 
-from tfprovisioner.cli.console import answering, say
+from tfprovisioner.cli import shared_options
+from tfprovisioner.cli.carry_out import carry_out
+from tfprovisioner.cli.console import answering, complain, confirmed, say
+
+if TYPE_CHECKING:
+    from tfprovisioner.environments.request import InstallRequest
+    from tfprovisioner.notebook_metadata.wanted_kernel import WantedKernel
+
+_Notebooks = Annotated[list[Path], Argument(metavar="NOTEBOOK…", help="Notebooks.")]
+
+_SERVERS = ("notebook", "jupyterlab")
+"""Modules that start a Jupyter with a notebook, in the order in which they are tried."""
 
 
 def lock(kernel: Annotated[str, Argument(help="Kernel.")]) -> None:
@@ -19,3 +35,101 @@ def lock(kernel: Annotated[str, Argument(help="Kernel.")]) -> None:
         print(found.file(), end="")
         for change in locks.changes(environment):
             say(f"{kernel}: not in the lock: {change}")
+
+
+def pin(
+    notebooks: _Notebooks,
+    kernel: Annotated[
+        str | None, Option("--kernel", "-k", help="Kernel.", show_default="the one that the notebook opens on")
+    ] = None,
+) -> None:
+    """Write into notebooks which kernel they need.
+
+    All its packages are in it, with hashes. Everybody can then make the same kernel with: tfkernels install NOTEBOOK
+    """
+    from tfprovisioner.notebook_metadata import pinning
+
+    with answering():
+        for path in notebooks:
+            pinned, changes = pinning.pin(path, kernel)
+            size = f", {len(pinned.lock) / 1e3:.0f} kB" if pinned.lock else ""
+            print(f"{path}: pinned to {pinned.title}{size}")
+            for change in changes:
+                say(f"{path}: warning: not in the pin: {change}. Install it with --with instead, and pin again")
+
+
+def unpin(notebooks: _Notebooks) -> None:
+    """Delete from notebooks which kernel they need."""
+    from tfprovisioner.notebook_metadata import pinning
+
+    with answering():
+        for path in notebooks:
+            print(f"{path}: {'unpinned' if pinning.unpin(path) else 'it was not pinned'}")
+
+
+def install(paths: Sequence[Path], template: "InstallRequest", yes: bool) -> None:
+    """Makes the kernels that notebooks want, after a question. Exits if one failed or the answer is no."""
+    from tfprovisioner.notebook_metadata import wanted_kernel
+    from tfprovisioner.notebook_metadata.notebook_file import read
+
+    with answering():
+        found = [wanted_kernel.wanted(read(path), template) for path in paths]
+    _ensure(found, yes)
+    for wanted in found:
+        if not wanted.opens:
+            path = wanted.notebook.quoted
+            say(f"{path} opens on another kernel. Choose {wanted.name} in the notebook, or run: tfkernels open {path}")
+
+
+def _ensure(found: "Sequence[WantedKernel]", yes: bool, question: str = "") -> None:
+    """Shows what notebooks want, asks once, and builds what is missing."""
+    missing = [wanted for wanted in found if not wanted.registered or wanted.request.rebuild]
+    for wanted in found:
+        there = "" if wanted in missing else ", which is there"
+        say(f"{wanted.notebook.path} wants {wanted.description}. Kernel: {wanted.name}{there}")
+    if missing or question:
+        names = ", ".join(dict.fromkeys(wanted.name for wanted in missing))
+        install = f"Install {names}" if missing else ""
+        if not confirmed(f"{' and '.join(filter(None, (install, question)))}?", yes):
+            say("Nothing was changed.")
+            raise Exit(1)
+    if missing:
+        carry_out(list({wanted.name: wanted.request for wanted in missing}.values()))
+
+
+def open_notebook(
+    context: Context,
+    notebook: Annotated[Path, Argument(help="Notebook. Words after -- go to Jupyter.")],
+    lab: Annotated[bool, Option("--lab", help="Open it in JupyterLab, also if Jupyter Notebook is installed.")] = False,
+    yes: shared_options.Yes = False,
+) -> None:
+    """Open a notebook on the kernel that it needs.
+
+    A missing kernel is installed, after a question. Nothing of the notebook is executed before you run a cell.
+    """
+    from tfprovisioner.environments.request import InstallRequest
+    from tfprovisioner.notebook_metadata import pinning, wanted_kernel
+    from tfprovisioner.notebook_metadata.notebook_file import read
+
+    modules = ["jupyterlab"] if lab else list(_SERVERS)
+    server = next((name for name in modules if importlib.util.find_spec(name) is not None), None)
+    if server is None:
+        complain(f"Cannot open {notebook}: {' and '.join(modules)} not installed. pip install jupyterlab")
+        raise Exit(1)
+    with answering():
+        wanted = wanted_kernel.wanted(read(notebook), InstallRequest("", user=False))
+    change = "" if wanted.opens else f"set the kernel of {notebook} to {wanted.name}"
+    _ensure([wanted], yes, change)
+    with answering():
+        if change:
+            pinning.set_kernel(notebook, wanted.name)
+    words: list[str] = context.meta.get(shared_options.AFTER, [])
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", server, str(notebook), *words])  # noqa: S606 (no shell is meant)
+
+
+def refuse_options(chosen: Mapping[str, object]) -> None:
+    """Raises ``BadParameter`` for options that say which packages: a notebook says that itself."""
+    one = next((option for option, value in chosen.items() if value), None)
+    if one is not None:
+        raise BadParameter("a notebook says itself which packages it needs", param_hint=one)

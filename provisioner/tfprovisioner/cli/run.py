@@ -27,7 +27,15 @@ def run(
         list[str],
         Argument(metavar="NOTEBOOK…|SCRIPT", help="Paths, or URLs for papermill. Words after -- go to a script."),
     ],
-    kernels: Annotated[list[str], Option("--kernel", "-k", help="Kernel to run on; repeatable.")],
+    kernels: Annotated[
+        list[str] | None,
+        Option(
+            "--kernel",
+            "-k",
+            help="Kernel to run on; repeatable.",
+            show_default="for a notebook, the one it was pinned to or run on",
+        ),
+    ] = None,
     parameters: shared_options.Parameters = None,
     grid: Annotated[
         list[str] | None,
@@ -78,7 +86,9 @@ def run(
     misplaced = [option for option, value in for_notebooks.items() if value and script is not None]
     if misplaced:
         raise BadParameter("only for notebooks; a script gets words after --", param_hint=misplaced[0])
-    if baseline is not None and baseline not in kernels:
+    if not kernels and script is not None:
+        raise BadParameter("name a kernel for the script", param_hint="-k")
+    if baseline is not None and kernels and baseline not in kernels:
         raise BadParameter("it is not one of the kernels (-k)", param_hint="--baseline")
     if resume and output is None:
         raise BadParameter("name the folder to continue in: --output DIR", param_hint="--resume")
@@ -86,7 +96,7 @@ def run(
     with answering(1, UnknownKernel):
         if script is not None:
             target = None if output is None else Path(output)
-            code = _script(script, kernels, arguments, comparison, target, resume, workers, dry_run, as_json)
+            code = _script(script, kernels or (), arguments, comparison, target, resume, workers, dry_run, as_json)
         else:
             values = {
                 "parameters": shared_options.parse_parameters(parameters or ()),
@@ -96,7 +106,7 @@ def run(
             engine["memory"] = memory
             conditions = {"cell_timeout": cell_timeout, "inputs": inputs or (), "apart": scheduler is not None}
             code = _notebooks(
-                sources, kernels, values, comparison, engine, conditions, output, resume, dry_run, as_json
+                sources, kernels or (), values, comparison, engine, conditions, output, resume, dry_run, as_json
             )
     raise Exit(code)
 
@@ -159,7 +169,9 @@ def _notebooks(
     from tfprovisioner.batch.output_dir import default_folder
 
     placed = Options(**{**engine, "memory": shared_options.parse_memory(engine["memory"])})
-    runs = tasks.expand(sources, kernels, **values)
+    own = {} if kernels else {source: _kernel_of(source) for source in sources}
+    runs = tasks.expand(sources, kernels or list(own.values()), **values)
+    runs = [run for run in runs if kernels or run.kernel == own[run.source]]
     plan = notebooks.planned(runs, output or str(default_folder()), resume, tasks.Conditions(**conditions))
     if dry_run:
         return _print_plan(notebooks.remaining(plan), as_json)
@@ -172,6 +184,17 @@ def _notebooks(
         say(f"Interrupted; finished runs are kept. {again}")
         return INTERRUPTED
     return result.report.exit_code
+
+
+def _kernel_of(source: str) -> str:
+    """The registered kernel that a notebook was pinned to or run on. Raises ``ProvisionError``."""
+    from tfprovisioner.batch import remote_paths
+    from tfprovisioner.notebook_metadata import wanted_kernel
+    from tfprovisioner.notebook_metadata.notebook_file import read
+
+    if remote_paths.is_address(source):
+        raise BadParameter("name the kernel for a notebook at an address", param_hint="-k")
+    return wanted_kernel.registered(read(Path(source)))
 
 
 def _print_plan(runs: "Sequence[Run]", as_json: bool) -> int:

@@ -19,6 +19,8 @@ Name = Annotated[str | None, Option(help="Name of the kernel.", show_default="it
 
 DryRun = Annotated[bool, Option("--dry-run", help="Only print what would be done.")]
 
+Yes = Annotated[bool, Option("--yes", "-y", help="Do not ask.")]
+
 Parameters = Annotated[
     list[str] | None, Option("--parameter", "-p", metavar="NAME VALUE", help="Parameter, as in papermill; repeatable.")
 ]

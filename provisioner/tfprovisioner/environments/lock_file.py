@@ -82,9 +82,7 @@ class Lock:
     @functools.cached_property
     def verified(self) -> "Lock | None":
         """The catalogue's lock for the same release, Python and platform; ``None`` if it has none."""
-        release = releases.find(self.release)
-        text = cuda.lock(release) if self.gpu else release.lock
-        return None if text is None else Lock.of(text, self.python, self.platform)
+        return of_release(self.release, self.python, self.platform, self.gpu)
 
     @property
     def is_verified(self) -> bool:
@@ -120,6 +118,13 @@ class Lock:
             "",
         ]
         return "".join(f"# {line}".rstrip() + "\n" for line in heading) + self.text
+
+
+def of_release(release: str, python: str, platform: str, gpu: bool, kernel: str = "") -> Lock | None:
+    """The catalogue's lock of a release (``1.15.5``); ``None`` if it has none."""
+    known = releases.find(release)
+    text = cuda.lock(known) if gpu else known.lock
+    return None if text is None else Lock.of(text, python, platform, kernel)
 
 
 def read(path: Path) -> str:

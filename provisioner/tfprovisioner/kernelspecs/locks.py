@@ -5,7 +5,7 @@ import re
 from tfkernels.client import kernelspecs
 from tfkernels.errors import TFKernelsError
 from tfprovisioner.catalogue import releases
-from tfprovisioner.environments import drift
+from tfprovisioner.environments import drift, lock_file
 from tfprovisioner.environments.backends import LOCK
 from tfprovisioner.environments.lock_file import Lock
 from tfprovisioner.environments.request import EXISTING, made_by
@@ -79,7 +79,11 @@ def _has(name: str, lock: Lock) -> bool:
     try:
         return of_kernel(name)[0].fingerprint == lock.fingerprint
     except BrokenEnvironment:
-        request = made_by(write.registered(name).described)
-        return request is not None and request.locked is not None and request.locked.fingerprint == lock.fingerprint
+        made = made_by(write.registered(name).described)
+        if made is None or made.extras or made.as_of or made.backend == "conda":
+            return False
+        release, python = made.catalogue_entry.version, made.python_minors()[0]
+        before = made.locked or lock_file.of_release(release, python, lock.platform, bool(made.gpu))
+        return before is not None and before.fingerprint == lock.fingerprint
     except (ProvisionError, TFKernelsError):
         return False

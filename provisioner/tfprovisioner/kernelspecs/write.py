@@ -19,6 +19,8 @@ from tfkernels.client.kernelspecs import KernelSpec
 from tfkernels.start_or_explain import JUPYTER
 from tfprovisioner.catalogue import releases
 from tfprovisioner.conda.activation import activation
+from tfprovisioner.environments import backends
+from tfprovisioner.environments.lock_file import Lock
 from tfprovisioner.environments.request import EXISTING, AddRequest, InstallRequest, made_by
 from tfprovisioner.environments.store import Environment, note_kernel
 from tfprovisioner.errors import BadKernelName, ProvisionError
@@ -236,6 +238,7 @@ def _content(request: InstallRequest | AddRequest, environment: Environment, ker
     devices = None
     if isinstance(request, InstallRequest):
         described["order"] = request.to_json()
+        described |= _packages(environment)
         devices = request.devices
     # Abilities of its ipykernel (debugger, encryption)
     abilities = _read(environment.folder / "share" / "jupyter" / "kernels" / "python3" / "kernel.json")
@@ -258,6 +261,16 @@ def _content(request: InstallRequest | AddRequest, environment: Environment, ker
         },
         "metadata": metadata,
     }
+
+
+def _packages(environment: Environment) -> dict[str, str]:
+    """The fingerprint of the lock, which notebooks have, too."""
+    try:
+        text = (environment.folder / backends.LOCK).read_text(encoding="utf-8")
+    except OSError:
+        return {}
+    lock = Lock.of(text, environment.recipe.python, releases.platform_name())
+    return {"packages": lock.fingerprint}
 
 
 def _own(environment: Environment, devices: str | None) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import shutil
 import stat
 import sys
 from pathlib import Path
@@ -15,8 +16,8 @@ def replace_text(path: Path, text: str) -> None:
     replace_bytes(path, text.encode("utf-8"))
 
 
-def replace_bytes(path: Path, content: bytes, executable: bool = False) -> None:
-    """The same for files that are no text, and for programs."""
+def replace_bytes(path: Path, content: bytes, executable: bool = False, like: Path | None = None) -> None:
+    """The same for files that are no text, for programs, and with the permissions of the file ``like``."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with temporary.open("wb") as file:
@@ -24,6 +25,8 @@ def replace_bytes(path: Path, content: bytes, executable: bool = False) -> None:
             if executable:
                 with contextlib.suppress(OSError):  # some file systems have no modes
                     temporary.chmod(0o755)
+            if like is not None:
+                shutil.copymode(like, temporary)
             file.flush()
             os.fsync(file.fileno())  # else a power cut may leave the new name with nothing in it
         os.replace(temporary, path)

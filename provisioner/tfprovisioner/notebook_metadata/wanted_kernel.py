@@ -1,0 +1,139 @@
+"""The kernel that a notebook wants on this machine: its name, and the request that makes it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tfkernels.client import kernelspecs
+from tfprovisioner.catalogue import releases
+from tfprovisioner.environments.lock_file import Lock
+from tfprovisioner.environments.request import InstallRequest, made_by
+from tfprovisioner.errors import BadNotebook, UnknownRelease
+from tfprovisioner.kernelspecs import locks, write
+from tfprovisioner.notebook_metadata import pinned_kernel
+from tfprovisioner.notebook_metadata.notebook_file import NotebookFile
+
+_SHOWN = 8
+"""Packages that are named."""
+
+
+@dataclass(frozen=True)
+class WantedKernel:
+    """What a notebook wants, and how to have it here."""
+
+    notebook: NotebookFile
+    request: InstallRequest
+    """It makes the kernel; it changes nothing if the kernel is there."""
+    registered: bool
+    """Whether the kernel is there."""
+    description: str
+    """What the notebook wants, in one line."""
+
+    @property
+    def name(self) -> str:
+        return self.request.kernel
+
+    @property
+    def opens(self) -> bool:
+        """Whether Jupyter opens the notebook on it."""
+        return self.notebook.kernel_name == self.name
+
+
+def wanted(notebook: NotebookFile, template: InstallRequest) -> WantedKernel:
+    """The kernel for a notebook; ``template`` has the user's options, such as a name.
+
+    Raises ``BadNotebook``, ``BadLock``, ``UnknownRelease``.
+    """
+    pinned = pinned_kernel.pinned(notebook)
+    if pinned is None:
+        return _of_names(notebook, template)
+    lock = pinned.whole_lock(notebook.path)
+    name, registered = (template.name, False) if template.name else locks.kernel_name(lock, pinned.name)
+    assert name is not None
+    if registered:
+        request = _of_registered(name, template)
+    elif pinned.verified:  # an ordinary kernel of the release: packages can be added later
+        request = replace(
+            template, release=_asked(name, lock.release), name=name, python=template.python or lock.python
+        )
+        request = replace(request, gpu=lock.gpu)
+    else:
+        request = replace(template, release=lock.release, name=name, lock=lock.file())
+    return WantedKernel(notebook, request, registered, _described(lock))
+
+
+def registered(notebook: NotebookFile) -> str:
+    """The name of the registered kernel that a notebook wants. Raises ``BadNotebook`` if there is none."""
+    found = wanted(notebook, InstallRequest(""))
+    if not found.registered:
+        raise BadNotebook(
+            f"{notebook.path} wants {found.description}, and no such kernel is installed. Install it with: tfkernels "
+            f"install {notebook.quoted}"
+        )
+    return found.name
+
+
+def _of_registered(name: str, template: InstallRequest) -> InstallRequest:
+    spec = kernelspecs.get(name)
+    made = made_by(spec.described)
+    assert made is not None, "it has a lock"
+    user = spec.folder.parent == write.kernels_folder(user=True)
+    return replace(made, name=name, user=user, rebuild=template.rebuild)
+
+
+def _asked(name: str, release: str) -> str:
+    """The release as users name it (``tf1``), if the kernel's name means it: they may install that again."""
+    try:
+        return name if releases.find(name).version == release else release
+    except UnknownRelease:
+        return release
+
+
+def _described(lock: Lock) -> str:
+    beyond = lock.beyond_verified
+    more = f", and {len(beyond) - _SHOWN} more" if beyond[_SHOWN:] else ""
+    named = f": {', '.join(beyond[:_SHOWN])}{more}" if beyond else ""
+    packages = f"{len(lock.chosen)} packages, {len(beyond) or 'none'} of them beyond the verified set{named}"
+    return f"TensorFlow {lock.release} ({lock.tensorflow.name}), Python {lock.python}, {packages}"
+
+
+def _of_names(notebook: NotebookFile, template: InstallRequest) -> WantedKernel:
+    """By the release of the kernel that it ran on, or by the kernel's name: it is not pinned."""
+    ran = ran_on(notebook)
+    name = template.name or ran.get("kernel") or notebook.kernel_name
+    known = kernelspecs.find().get(name)
+    release = ran.get("tensorflow") or name
+    try:
+        found = releases.find(release) if release.startswith(("tf", "1.", "2.")) else None
+    except UnknownRelease:
+        found = None
+    if found is None:
+        raise BadNotebook(
+            f"{notebook.path} does not say which kernel of tfkernels it needs. Pin it where it runs: tfkernels pin "
+            f"{notebook.quoted} -k KERNEL"
+        )
+    registered = known is not None and known.described["tensorflow"] == found.version
+    python = template.python or ran.get("python")
+    request = replace(template, release=_asked(name, found.version), name=name, python=python)
+    if registered:
+        request = _of_registered(name, template)
+    description = f"TensorFlow {found.version}{f', Python {python}' if python else ''}; it is not pinned to packages"
+    return WantedKernel(notebook, request, registered, description)
+
+
+def ran_on(notebook: NotebookFile) -> dict[str, str]:
+    """``kernel``, ``tensorflow`` and ``python`` of the kernel of ours that Jupyter last ran the notebook on, if any.
+
+    Our kernels say it to Jupyter, which keeps it in the notebook.
+    """
+    language = notebook.language
+    said = language.get("tfkernels")
+    told: Mapping[str, Any] = said if isinstance(said, dict) else {}
+    version = re.match(r"3\.\d{1,2}(?=\.|$)", str(language.get("version", ""))[:20])
+    checked = {
+        "kernel": re.fullmatch(r"[a-z0-9._-]{1,100}", str(told.get("kernel", ""))),
+        "tensorflow": re.fullmatch(r"\d[\d.]{1,20}(post\d)?", str(told.get("tensorflow", ""))),
+        "python": version if told else None,
+    }
+    return {field: found[0] for field, found in checked.items() if found}

@@ -1,0 +1,206 @@
+"""A notebook that says which kernel it needs gets it, here or on another machine, after one question."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import package_index
+from tests.support.commands import built, nothing_is_there, tfkernels
+from tfprovisioner.catalogue import releases
+from tfprovisioner.environments.lock_file import Lock
+from tfprovisioner.notebook_metadata import pinned_kernel
+from tfprovisioner.notebook_metadata.pinned_kernel import PinnedKernel
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def notebook(index: package_index.Index, place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """As another machine pinned it, to a kernel ``tf1`` with one package more than the release's."""
+    monkeypatch.setenv("UV_DEFAULT_INDEX", index.url)
+    wheel = package_index.wheel(index.folder, "extra", "2.0", {"extra.py": ""})
+    pin = f"extra==2.0 \\\n    --hash=sha256:{package_index.digest(wheel)}\n"
+    lock = Lock.of(f"{releases.find('tf1').lock}{pin}", "3.7", releases.platform_name(), "tf1")
+    return write(place / "nb.ipynb", "tf1", pinned_kernel.entry(PinnedKernel.of(lock, Path())))
+
+
+def write(path: Path, kernel: str, ours: object = None) -> Path:
+    metadata = {"kernelspec": {"name": kernel, "display_name": "x"}, "mine": 1}
+    metadata |= {"tfkernels": ours} if ours else {}
+    path.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": metadata, "cells": []}))
+    return path
+
+
+def metadata_of(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text())["metadata"]
+    return found
+
+
+def change(path: Path, **pinned: Any) -> None:
+    """Changes the pin of a notebook."""
+    content = json.loads(path.read_text())
+    content["metadata"]["tfkernels"]["kernel"].update(pinned)
+    path.write_text(json.dumps(content))
+
+
+def test_pins_are_those_of_the_kernels_lock(notebook: Path, command: Command, place: Path) -> None:
+    assert command("install", "tf1", "--user", "--with", "extra")[0] == 0
+    path = write(place / "own.ipynb", "python3")
+    code, said, errors = command("pin", str(path), "-k", "tf1")
+    assert (code, errors) == (0, "")
+    assert said.startswith(f"{path}: pinned to tf1 (TensorFlow 1.15.5, Python 3.7), ")
+    assert metadata_of(path) == {**metadata_of(notebook), "kernelspec": metadata_of(path)["kernelspec"]}
+    assert metadata_of(path)["kernelspec"]["name"] == "tf1"
+
+    (site,) = (place / "home" / "environments").glob("*/lib/python*/site-packages")
+    shutil.copytree(site / "part3-1.0.dist-info", site / "byhand-1.0.dist-info")
+    assert "warning: not in the pin: byhand==1.0 was added" in command("pin", str(path))[2]
+    assert "differs: byhand==1.0 was added" in command("doctor", str(path))[1]
+
+
+def test_a_notebook_brings_its_kernel(notebook: Path, command: Command, place: Path) -> None:
+    before = notebook.read_bytes()
+    code, said, errors = command("install", "--user", str(notebook), "--yes")
+    assert code == 0, errors
+    assert said.startswith("tf1: installed. TensorFlow 1.15.5, Python 3.7")
+    assert "wants TensorFlow 1.15.5 (tensorflow), Python 3.7, 16 packages, 1 of them beyond the verified set" in errors
+    assert ": extra==2.0. Kernel: tf1\n" in errors
+    assert notebook.read_bytes() == before
+    assert "extra==2.0" in command("lock", "tf1")[1]
+
+    code, said, errors = command("install", "--user", str(notebook))
+    assert (code, said) == (0, "")
+    assert "Kernel: tf1, which is there" in errors
+    assert len(built(place)) == 1
+    assert command("doctor", str(notebook))[:2] == (
+        0, f"{notebook}: made on tf1 (TensorFlow 1.15.5, Python 3.7); opens on tf1 (TensorFlow 1.15.5, Python 3.7)\n"
+    )  # fmt: skip
+
+
+def test_nothing_is_installed_without_an_answer(notebook: Path, command: Command, place: Path) -> None:
+    code, _, errors = command("install", "--user", str(notebook))
+    assert code == 2
+    assert "Install tf1? Nobody can be asked here, so nothing was changed. Add --yes." in errors
+    assert nothing_is_there(place)
+
+
+def test_no_stands_for_no(notebook: Path, command: Command, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tfprovisioner.cli.console.sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("tfprovisioner.cli.console.confirm", lambda question, err: False)
+    code, _, errors = command("install", "--user", str(notebook))
+    assert code == 1
+    assert "Nothing was changed." in errors
+    assert nothing_is_there(place)
+
+
+def test_another_kernel_of_the_name_stays(
+    notebook: Path, command: Command, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert command("install", "tf1", "--user")[0] == 0
+    plain = (place / "jupyter" / "kernels" / "tf1" / "kernel.json").read_bytes()
+    code, said, errors = command("doctor", str(notebook))
+    assert code == 1
+    assert f"{notebook}: differs: extra 2.0 is missing\n" in said
+    assert f"get the kernel with: tfkernels open {notebook}\n" in said
+
+    code, said, errors = command("run", str(notebook))
+    assert code == 1
+    assert f"no such kernel is installed. Install it with: tfkernels install {notebook}\n" in errors
+
+    code, said, errors = command("install", "--user", str(notebook), "--yes")
+    assert code == 0, errors
+    name = said.partition(":")[0]
+    assert name.startswith("tf1-")
+    assert f"Choose {name} in the notebook, or run: tfkernels open {notebook}" in errors
+    assert (place / "jupyter" / "kernels" / "tf1" / "kernel.json").read_bytes() == plain
+
+    executed: list[list[str]] = []
+    monkeypatch.setattr(os, "execv", lambda program, words: executed.append(words))
+    code, _, errors = command("open", "--lab", str(notebook), "--yes", "--", "--no-browser")
+    assert code == 0, errors
+    assert executed == [[sys.executable, "-m", "jupyterlab", str(notebook), "--no-browser"]]
+    assert metadata_of(notebook)["kernelspec"]["name"] == name
+    assert command("doctor", str(notebook))[0] == 0
+    assert command("open", str(notebook))[0] == 0, "there is nothing to ask"
+    code, said, _ = command("run", "--dry-run", str(notebook), "--json")
+    assert json.loads(said)[0]["kernel"] == name
+
+
+def test_other_files_than_the_notebooks_are_refused(
+    notebook: Path, index: package_index.Index, command: Command, place: Path
+) -> None:
+    index.wrong = {"extra-2.0-py3-none-any.whl": package_index.wheel(place, "extra", "2.0", {"extra.py": "evil"})}
+    code, _, errors = command("install", "--user", str(notebook), "--yes")
+    assert code == 1
+    assert "serves another file than the lock names" in " ".join(errors.split()), errors
+    assert nothing_is_there(place)
+
+
+def test_a_hostile_pin_changes_nothing(notebook: Path, command: Command, place: Path) -> None:
+    change(notebook, lock="eNrLSM3JyQcABiwCFQ==")  # "hello"
+    for arguments in (["install", "--user"], ["open"], ["run"]):
+        code, _, errors = command(*arguments, str(notebook))
+        assert code == 1
+        assert "is not a lock: line 4 has more or less than name==version" in errors
+    assert command("unpin", str(notebook))[1] == f"{notebook}: unpinned\n"
+    assert "tfkernels" not in metadata_of(notebook)
+    assert nothing_is_there(place)
+
+
+def test_options_for_packages_are_refused(notebook: Path, command: Command) -> None:
+    for option in (["--with", "pandas"], ["--lock", "x"], ["--gpu"], ["tf1"]):
+        code, _, _ = command("install", str(notebook), *option)
+        assert code == 2
+
+
+def test_only_kernels_with_a_lock_are_pinned(notebook: Path, command: Command) -> None:
+    before = notebook.read_bytes()
+    assert "tfkernels install tf1" in command("pin", str(notebook), "-k", "tf1")[2]
+    code, _, errors = command("pin", str(notebook))
+    assert code == 1
+    assert "opens on the kernel tf1, which is not one of tfkernels here. Name one: tfkernels pin" in errors
+    assert notebook.read_bytes() == before
+
+
+def test_the_same_packages_run_on_another_machine(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real TensorFlow, by the commands that users type."""
+    path = write(place / "nb.ipynb", "python3")
+    content = json.loads(path.read_text())
+    source = "import sys, tensorflow as tf, tqdm\nprint(tf.__version__, tqdm.__version__, sys.version_info[:2])"
+    cell: dict[str, Any] = {
+        "cell_type": "code",
+        "id": "a",
+        "metadata": {},
+        "execution_count": None,
+        "outputs": [],
+        "source": source,
+    }
+    path.write_text(json.dumps({**content, "cells": [cell]}))
+    for arguments in (["install", "1.15", "--user", "--name", "mine", "--with", "tqdm==4.64.0"],
+                      ["pin", str(path), "-k", "mine"]):  # fmt: skip
+        done = tfkernels(*arguments)
+        assert done.returncode == 0, done.stderr
+    for name in ("TFKERNELS_HOME", "JUPYTER_DATA_DIR", "JUPYTER_PATH"):
+        monkeypatch.setenv(name, str(place / f"other-{name[0]}"))
+    assert "no such kernel is installed" in tfkernels("run", str(path), "-o", str(place / "early")).stderr
+    done = tfkernels("install", "--user", str(path), "--yes")
+    assert done.returncode == 0, done.stderr
+
+    words = [sys.executable, "-m", "papermill", str(path), str(place / "papermill.ipynb")]
+    subprocess.run(words, check=True, capture_output=True)
+    done = tfkernels("run", str(path), "-o", str(place / "out"))
+    assert done.returncode == 0, done.stderr
+    (executed,) = (place / "out").glob("*.ipynb")
+    for output in (place / "papermill.ipynb", executed):
+        (cell,) = [cell for cell in json.loads(output.read_text())["cells"] if cell["source"]]
+        assert "".join(cell["outputs"][0]["text"]) == "1.15.5 4.64.0 (3, 7)\n"
+    assert metadata_of(executed)["tfkernels"]["kernel"] == metadata_of(path)["tfkernels"]["kernel"]
