@@ -151,8 +151,15 @@ def test_environment_files_are_read_in_pips_words(tmp_path: Path) -> None:
     assert "environment.yml:23: left out '.'" in told
 
 
-def test_lists_of_conda_are_read(tmp_path: Path) -> None:
-    content = read(tmp_path, _EXPORT, "requirements.txt")
+_EXPLICIT = "@EXPLICIT\n" + "".join(
+    f"https://repo.anaconda.com/pkgs/main/linux-64/{line.replace('=', '-')}.conda#d41d8cd98f00b204e9800998ecf8427e\n"
+    for line in _EXPORT.splitlines()[1:-1]
+)
+
+
+@pytest.mark.parametrize("text", [_EXPORT, f"{_EXPLICIT}foo=1.0=pypi_0\n"], ids=["export", "explicit"])
+def test_lists_of_conda_are_read(tmp_path: Path, text: str) -> None:
+    content = read(tmp_path, text, "requirements.txt")
     assert content.lines == ("numpy==1.18.1", "tensorflow-gpu==1.15.0", "keras==2.3.1", "foo==1.0")
     assert [line.text for line in content.pythons] == ["==3.7.6"]
     assert "left out _libgcc_mutex, unknown: no wheel has the same content" in notes(content, tmp_path)

@@ -1,4 +1,4 @@
-"""Conda's ``environment.yml`` and ``conda list --export``: packages that have a wheel of the same content.
+"""Conda's ``environment.yml`` and the lists of ``conda list``: packages that have a wheel of the same content.
 
 The rest is noted: libraries, programs, CUDA, and channels.
 """
@@ -43,7 +43,8 @@ _NO_WHEELS = re.compile(
 
 _SPEC = re.compile(r"(?:[^\s=<>!~\[]+::)?(?P<name>[\w.-]+)\s*(?P<versions>.*)")
 _PART = re.compile(r"(?P<operator>[=<>!~]{0,2})\s*(?P<version>[\w.!+*-]+)")
-_EXPORTED = re.compile(r"^[\w.-]+=[\w.!+]+=\w+$", re.MULTILINE)
+_LISTED = re.compile(r"^[\w.-]+=[\w.!+]+=\w+$|^@EXPLICIT$", re.MULTILINE)
+_FILE = re.compile(r"https?://\S+/([\w.-]+)-([\w.!+]+)-(\w+)\.(?:conda|tar\.bz2)(?:#\w*)?")
 
 
 class _Spec(NamedTuple):
@@ -54,8 +55,8 @@ class _Spec(NamedTuple):
 
 
 def is_conda(path: Path, text: str) -> bool:
-    """Whether a file is an ``environment.yml``, or a list with lines such as ``numpy=1.19.2=py37h54aff64_0``."""
-    return path.suffix in _YAML or _EXPORTED.search(text) is not None
+    """Whether a file is an ``environment.yml``, or a list of ``conda list``, with ``--export`` or ``--explicit``."""
+    return path.suffix in _YAML or _LISTED.search(text) is not None
 
 
 def read(path: Path, text: str, content: Content) -> None:
@@ -65,8 +66,8 @@ def read(path: Path, text: str, content: Content) -> None:
         _read_environment(path, text, content, left)
     else:
         for number, line in enumerate(text.splitlines(), 1):
-            if line.strip() and not line.startswith("#"):
-                _add(line.strip(), f"{path}:{number}", content, left)
+            if line.strip() and not line.startswith(("#", "@")):
+                _add(_FILE.sub(r"\1=\2=\3", line.strip()), f"{path}:{number}", content, left)
     if left:
         content.leave_out(", ".join(left), str(path), "no wheel has the same content")
 
