@@ -55,3 +55,7 @@ class NoGPU(ProvisionError):
 
 class Unusable(ProvisionError):
     """A command cannot use its arguments; nothing was started."""
+
+
+class BadBundle(ProvisionError):
+    """A bundle is missing, damaged, hostile, or not for this machine; nothing was installed from it."""

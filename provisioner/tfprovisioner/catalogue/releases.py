@@ -3,9 +3,7 @@
 import difflib
 import functools
 import json
-import platform
 import re
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
@@ -15,6 +13,7 @@ from packaging.version import Version
 from tfprovisioner.catalogue import locks, pins, verified
 from tfprovisioner.catalogue.verified import Result
 from tfprovisioner.errors import NoWheels, UnknownRelease
+from tfprovisioner.system.machine import platform_name as platform_name
 
 INDEX = Path(__file__).parent / "data" / "index.json"
 """What `make catalogue` read from the package index."""
@@ -123,13 +122,6 @@ def machine_marker(platform: str) -> str:
     """The environment marker (PEP 508) of a platform."""
     machine = locks.MACHINES[platform]
     return f"(sys_platform == '{machine['sys_platform']}' and platform_machine == '{machine['platform_machine']}')"
-
-
-def platform_name() -> str:
-    """This machine, as ``Release.platforms`` names it."""
-    system = {"darwin": "macos", "win32": "windows"}.get(sys.platform, sys.platform)
-    machine = platform.machine().lower()
-    return f"{system}-{ {'amd64': 'x86_64'}.get(machine, machine) }"
 
 
 @functools.cache

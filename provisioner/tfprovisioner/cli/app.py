@@ -10,7 +10,7 @@ from typing import Annotated
 from typer import Argument, Exit, Option, Typer
 
 import tfkernels
-from tfprovisioner.cli import bisect, install, maintain, notebooks, run, run_program, shared_options
+from tfprovisioner.cli import bisect, bundle, install, maintain, notebooks, run, run_program, shared_options
 from tfprovisioner.cli.console import (
     NO_KERNELS,
     WRONG_USAGE,
@@ -66,6 +66,7 @@ def releases(as_json: shared_options.Json = False) -> None:
         )
 
 
+app.command(rich_help_panel=KERNELS)(bundle.bundle)
 app.command(rich_help_panel=KERNELS)(maintain.add)
 app.command(rich_help_panel=KERNELS)(maintain.doctor)
 

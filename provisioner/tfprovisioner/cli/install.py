@@ -1,5 +1,7 @@
 """The command ``install``."""
 
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
@@ -13,6 +15,8 @@ from tfprovisioner.cli.console import answering, require_extra, say
 
 if TYPE_CHECKING:
     from tfprovisioner.environments.request import InstallRequest
+    from tfprovisioner.requirements.chosen_release import Choice
+    from tfprovisioner.requirements.file_content import Content
 
 
 class Backend(str, Enum):
@@ -97,6 +101,13 @@ def install(
             show_default="conda-forge",
         ),
     ] = None,
+    bundle: Annotated[
+        Path | None,
+        Option(
+            metavar="FILE",
+            help="Take everything from a bundle, without network. Without RELEASES: all of its kernels.",
+        ),
+    ] = None,
     conda_exe: Annotated[
         str | None, Option(metavar="PATH", help="Your own conda, mamba or micromamba. `usual`: none.")
     ] = None,
@@ -116,9 +127,19 @@ def install(
     """
     from tfprovisioner.environments import as_of as days
     from tfprovisioner.environments.request import USUAL, InstallRequest, lasting
-    from tfprovisioner.requirements import chosen_release, files, lines
+    from tfprovisioner.requirements import chosen_release
     from tfprovisioner.system import uv
 
+    if bundle is not None:
+        _refuse(
+            {
+                "--with": extras, "--requirements": requirements, "--without": without, "--lock": lock, "--gpu": gpu,
+                "--index": index, "--find-links": find_links, "--python": python, "--backend": backend,
+                "--channel": channels, "--conda-exe": conda_exe, "--as-of": as_of,
+            }
+        )  # fmt: skip
+        _install_from(bundle, releases or (), InstallRequest("", name, user, rebuild, devices=devices))
+        return
     locked = lock is not None and lock != USUAL
     if locked and releases:
         raise BadParameter("a lock says the release: name none", param_hint="--lock")
@@ -142,15 +163,9 @@ def install(
     with answering():
         uv.set_sources(index, find_links or (), offline)
         day = days.day(as_of, requirements or ())
-        content = files.read(requirements or (), conda=backend is Backend.conda)
-        if requirements and not locked:
-            choices = chosen_release.choices(
-                content, requirements, releases or (), python, None if day == USUAL else day
-            )
-        else:
-            choices = [chosen_release.Choice(named) for named in releases or ("tf1", "tf2")]
-        with_ = (line for text in extras or () for line in lines.split(text))
-        wanted = (*chosen_release.packages(content), *with_)
+        choices, wanted, content = asked(
+            releases or (), extras or (), requirements or (), python, day, backend is Backend.conda, locked
+        )
     if name and len(choices) != 1 and not locked:
         raise BadParameter("--name needs exactly one release")
     for_gpu = chosen_release.wanting_gpu(content) if gpu is None else None
@@ -164,8 +179,32 @@ def install(
     )  # fmt: skip
     with answering():
         of_releases = (replace(first, release=one.release, python=one.python or first.python) for one in choices)
-        asked = [_of_lock(first)] if locked else list(of_releases)
-    carry_out(list({request.kernel: request for request in asked}.values()))
+        requests = [_of_lock(first)] if locked else list(of_releases)
+    carry_out(list({request.kernel: request for request in requests}.values()))
+
+
+def asked(
+    releases: Sequence[str],
+    extras: Sequence[str],
+    requirements: Sequence[Path],
+    python: str | None,
+    day: str | None,
+    conda: bool = False,
+    locked: bool = False,
+) -> "tuple[list[Choice], tuple[str, ...], Content]":
+    """The releases and the packages that options and files ask for, and the content of the files.
+
+    ``locked``: a lock says the release.
+    """
+    from tfprovisioner.environments.request import USUAL
+    from tfprovisioner.requirements import chosen_release, files, lines
+
+    content = files.read(requirements, conda=conda)
+    choices = [chosen_release.Choice(named) for named in releases or ("tf1", "tf2")]
+    if requirements and not locked:
+        choices = chosen_release.choices(content, requirements, releases, python, None if day == USUAL else day)
+    with_ = (line for text in extras for line in lines.split(text))
+    return choices, (*chosen_release.packages(content), *with_), content
 
 
 def _of_lock(request: "InstallRequest") -> "InstallRequest":
@@ -175,3 +214,23 @@ def _of_lock(request: "InstallRequest") -> "InstallRequest":
     assert request.locked is not None
     name = request.name or locks.kernel_name(request.locked)[0]
     return replace(request, release=request.locked.release, name=name)
+
+
+def _refuse(options: Mapping[str, object]) -> None:
+    """Ends the command if an option was given that a bundle has decided."""
+    given = [option for option, value in options.items() if value]
+    if given:
+        raise BadParameter(f"a bundle decides its packages and Pythons: omit {', '.join(given)}", param_hint="--bundle")
+
+
+def _install_from(bundle: Path, releases: Sequence[str], choices: "InstallRequest") -> None:
+    from tfprovisioner.bundles.install import opened
+    from tfprovisioner.progress import reporting
+
+    with ExitStack() as held:
+        with answering(), reporting() as reporter_for:
+            context = opened(bundle.expanduser().absolute(), releases, choices, reporter_for("bundle"))
+            requests = held.enter_context(context)
+        if choices.name and len(requests) != 1:
+            raise BadParameter("--name needs exactly one release")
+        carry_out(requests)

@@ -22,6 +22,8 @@ from urllib.parse import unquote, urlsplit
 sys.path.insert(0, sys.argv[1])
 
 import rattler
+import rattler.index
+import rattler.package_streaming
 from rattler.exceptions import FetchRepoDataError, GatewayError, SolverError
 
 
@@ -50,12 +52,15 @@ async def _work(request: dict[str, Any]) -> None:
         if not fnmatch.filter(versions, version) or (pythons and python not in pythons):
             _say("lacks", versions=versions, pythons=pythons)
             return
-    virtual = rattler.VirtualPackage.detect(rattler.VirtualPackageOverrides.from_env())
+    target = request.get("target")
+    virtual: list[Any] = rattler.VirtualPackage.detect(rattler.VirtualPackageOverrides.from_env())
+    platforms: list[Any] = [rattler.Subdir.current(), "noarch"]
+    if target is not None:  # another machine
+        virtual, platforms = [_virtual(text) for text in target["system"]], [target["subdir"], "noarch"]
 
     async def solved(constraints: list[str]) -> list[Any]:
-        return await rattler.solve(
-            sources, request["specs"], gateway=gateway, virtual_packages=virtual, constraints=constraints
-        )
+        options: dict[str, Any] = {"gateway": gateway, "platforms": platforms, "virtual_packages": virtual}
+        return await rattler.solve(sources, request["specs"], constraints=constraints, **options)
 
     try:
         records = await solved([*request["bounds"], *request["limits"]])
@@ -66,6 +71,10 @@ async def _work(request: dict[str, Any]) -> None:
     for record in records:
         _check(record)
     _say("solved", packages=len(records), bytes=sum(record.size or 0 for record in records))
+    if target is not None:
+        await _download(records, Path(request["prefix"]))
+        _say("done")
+        return
     reporter = _Reporter()  # type: ignore[abstract] # what it leaves out does nothing
     await rattler.install(records, request["prefix"], reporter=reporter, show_progress=False)
     _say("done")
@@ -87,6 +96,31 @@ async def _what_is_there(
             named = [f"{from_build[1]}.{from_build[2]}"] if from_build else []
             minors.update([match[1] for match in required if match] or named)
     return sorted(versions, key=rattler.Version), sorted(minors, key=rattler.Version)
+
+
+def _virtual(text: str) -> Any:
+    name, version, build = text.split("=")
+    return rattler.GenericVirtualPackage(
+        rattler.PackageName(name), rattler.Version(version), rattler.BuildString(build)
+    )
+
+
+async def _download(records: list[Any], folder: Path) -> None:
+    """Fetches packages as they are into a channel of their own, ``folder``, and says the licence of each."""
+    fetched = 0
+    for record in records:
+        path = folder / record.subdir / record.file_name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        await rattler.package_streaming.download_to_path(rattler.Client(), record.url, path)
+        kind = hashlib.sha256 if record.sha256 else hashlib.md5
+        if kind(path.read_bytes()).digest() != (record.sha256 or record.md5):
+            _fail("hash", f"hash mismatch: {record.url} is not what its channel's index says")
+        fetched += path.stat().st_size
+        _say("fetched", bytes=fetched)
+        facts = {"name": str(record.name.normalized), "version": str(record.version), "licence": record.license or ""}
+        _say("package", path=f"{record.subdir}/{record.file_name}", **facts)
+    (folder / "noarch").mkdir(parents=True, exist_ok=True)
+    await rattler.index.index_fs(folder, write_zst=False, write_shards=False)
 
 
 def _check(record: Any) -> None:

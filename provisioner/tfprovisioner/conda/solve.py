@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,26 @@ def install(prefix: Path, request: PackageRequest, report: Reporter) -> None:
 
     A process that is killed leaves a prefix that the same call repairs; our callers throw it away.
     """
+    for _ in _carried_out(prefix, request, report):
+        pass
+
+
+def download(
+    folder: Path, request: PackageRequest, subdir: str, system: Sequence[str], report: Reporter
+) -> list[dict[str, str]]:
+    """Solves for another machine, and fetches the packages into ``folder``, which becomes a channel of them.
+
+    ``system`` are the virtual packages of that machine, ``__glibc=2.28=0``. Returns the ``path``, ``name``, ``version``
+    and ``licence`` of each package. Raises ``BuildFailed``.
+    """
+    target = {"subdir": subdir, "system": list(system)}
+    return [event for event in _carried_out(folder, request, report, target) if event["event"] == "package"]
+
+
+def _carried_out(
+    prefix: Path, request: PackageRequest, report: Reporter, target: dict[str, Any] | None = None
+) -> Iterator[dict[str, Any]]:
+    """The worker's answers to a task, of which failures are raised."""
     names = channels.shown(request.channels)
     report.step(f"solving, with the packages of {names}")
     task = {
@@ -85,8 +105,10 @@ def install(prefix: Path, request: PackageRequest, report: Reporter) -> None:
         "prefix": str(prefix),
         "channels": [url for channel in request.channels for url in channels.urls(channel)],
         "offline": uv.offline(),
+        "target": target,
     }
     for event in _events(task, rattler_folder.ensured(report)):
+        yield event
         if event["event"] == "lacks":
             version, python = request.tensorflow or ("", "")
             there, pythons = event["versions"][-6:], event["pythons"]

@@ -96,7 +96,9 @@ def _install_wheels(request: InstallRequest, interpreter: Interpreter, folder: P
     """Puts the packages into an environment that has a Python, and says whether the index had to be asked."""
     uv.check_settings()
     release, python, lock = request.catalogue_entry, folder / "bin" / "python", folder / LOCK
-    if request.as_of:
+    if request.resolved is not None:
+        pass  # a bundle has the lock
+    elif request.as_of:
         report.step(f"resolving the packages as of {request.as_of}")
     elif request.extras:
         report.step(
@@ -111,7 +113,8 @@ def _install_wheels(request: InstallRequest, interpreter: Interpreter, folder: P
     report.step(f"installing TensorFlow {release.version}")
     # The lock is complete, and in it rules have overruled what some packages say that they need.
     arguments = ["pip", "install", "--python", str(python), "--require-hashes", "--no-deps"]
-    arguments += as_of.options(request.as_of, bool(request.gpu))
+    day = None if request.resolved is not None else request.as_of  # the files of a bundle have no dates
+    arguments += as_of.options(day, bool(request.gpu))
     # Hashes decide what is installed, so the index is not asked for news of packages that are all in uv's cache: that
     # takes longer than to install them, and a network.
     fetched, listed = False, ["--requirements", str(lock)]

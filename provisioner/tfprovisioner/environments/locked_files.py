@@ -39,13 +39,36 @@ def of(
     lock: str, options: Iterable[str], builds: SourceBuilds, folder: Path, say: Callable[[str], None]
 ) -> tuple[LockedFile, ...]:
     """The files of a lock, for uv's ``options``. Scratch files go to ``folder``. Raises ``BuildFailed``."""
+    found = packages(lock, ["--no-deps", *options], folder, lambda words: builds.run(words, folder, say))
+    return tuple(map(_file, found))
+
+
+def packages(
+    requirements: str, options: Iterable[str], folder: Path, run: Callable[[list[str]], object]
+) -> list[dict[str, Any]]:
+    """The packages that uv would install for requirements, as PEP 751 has them; scratch files go to ``folder``.
+
+    ``run`` runs uv. Raises what that raises.
+    """
     source, found = folder / "pinned.txt", folder / "pylock.toml"
     try:
-        source.write_text(lock, encoding="utf-8")
-        arguments = ["pip", "compile", "--quiet", "--no-header", "--no-deps", "--format", "pylock.toml", *options]
-        builds.run([*arguments, str(source), "--output-file", str(found)], folder, say)
-        packages = tomllib.loads(found.read_text(encoding="utf-8"))["packages"]
-        return tuple(map(_file, packages))
+        source.write_text(requirements, encoding="utf-8")
+        run(
+            [
+                "pip",
+                "compile",
+                "--quiet",
+                "--no-header",
+                "--format",
+                "pylock.toml",
+                *options,
+                str(source),
+                "--output-file",
+                str(found),
+            ]
+        )
+        found_packages: list[dict[str, Any]] = tomllib.loads(found.read_text(encoding="utf-8"))["packages"]
+        return found_packages
     finally:
         source.unlink(missing_ok=True)
         found.unlink(missing_ok=True)

@@ -71,6 +71,10 @@ class InstallRequest:
     """A day, ``2018-11-30``: the packages are those that the index had at its end."""
     only_binary: bool | None = None
     """Nothing is built from source; with a lock, that holds unless it is false."""
+    bundle: str | None = None
+    """The path of the bundle that this installation takes its packages from. A later one without it uses the index."""
+    resolved: str | None = None
+    """The text of the lock that ``extras`` were resolved to elsewhere; not kept."""
 
     @property
     def kernel(self) -> str:
@@ -130,6 +134,7 @@ class InstallRequest:
         chosen += [("--devices", None if self.devices == "all" else self.devices), ("--as-of", self.as_of)]
         chosen += [("--only-binary", "" if self.only_binary else None)]
         chosen += [("--no-only-binary", "" if self.lock and self.only_binary is False else None)]
+        chosen += [("--bundle", self.bundle)]
         return tuple((option, value) if value else (option,) for option, value in chosen if value is not None)
 
     def completed(self, before: "InstallRequest | None") -> "InstallRequest":
@@ -183,7 +188,9 @@ class InstallRequest:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON to make the same kernel from, without passwords and without what holds once only."""
-        lasting = replace(self, channels=tuple(map(channels.public, self.channels)), rebuild=False, without=())
+        lasting = replace(
+            self, channels=tuple(map(channels.public, self.channels)), rebuild=False, without=(), resolved=None
+        )
         content: dict[str, Any] = json.loads(json.dumps(asdict(lasting)))
         return content
 

@@ -32,6 +32,16 @@ from tfprovisioner.system import uv
 from tfprovisioner.system.uv import UvFailed
 
 
+@dataclass(frozen=True)
+class OtherMachine:
+    """Another machine than this one, to resolve for."""
+
+    platform: str
+    """As in ``Release.platforms``."""
+    options: tuple[str, ...]
+    """The same for uv, with the version of its Python."""
+
+
 def lock(
     request: InstallRequest,
     interpreter: Interpreter,
@@ -39,25 +49,30 @@ def lock(
     folder: Path,
     report: Reporter,
     builds: SourceBuilds | None = None,
+    machine: OtherMachine | None = None,
 ) -> str:
     """The text of the lock for an environment whose interpreter is ``python``; scratch files go to ``folder``.
 
-    ``builds`` learns what has to be built, and how.
+    ``builds`` learns what has to be built, and how. For another ``machine``, ``python`` is any interpreter of this one.
 
-    It is the one that the user gave, or the release's own, verified one, if the user requires nothing more. A release
-    that is newer than the catalogue is resolved by the rules of the newest known one. Raises ``BadRequirement`` with
-    the conflict, ``BuildFailed``.
+    It is the one that the user gave, or the release's own, verified one, if that has all that the user requires. A
+    release that is newer than the catalogue is resolved by the rules of the newest known one. Raises ``BadRequirement``
+    with the conflict, ``BuildFailed``.
     """
+    if request.resolved is not None:
+        return request.resolved
     if request.locked is not None:
         return request.locked.text
     verified = request.verified_lock
     if verified is not None and not request.extras:
         return verified
-    resolver = Resolver.of(request, interpreter.version, python, folder, report.uv_says, builds)
+    resolver = Resolver.of(request, interpreter.version, python, folder, report.uv_says, builds, machine)
     lines = [one_tensorflow.meaning_the_line(without_hashes(line)) for line in sorted(request.extras)]
     asked, limits = divided(lines)
     limiting = [line for line in limits if name_of(line) in TENSORFLOWS]
     one_tensorflow.check([*asked, *limiting], resolver.tensorflow, resolver.python)
+    if verified is not None and not request.as_of and resolver.has(request.extras):
+        return verified
     instead: dict[str, str] = {}
     try:
         if request.as_of:
@@ -101,6 +116,7 @@ class Resolver:
     gpu: bool = False
     as_of: str | None = None
     """The day whose packages it takes."""
+    machine: OtherMachine | None = None
 
     @classmethod
     def of(
@@ -111,10 +127,14 @@ class Resolver:
         folder: Path,
         say: Callable[[str], None],
         builds: SourceBuilds | None = None,
+        machine: OtherMachine | None = None,
     ) -> "Resolver":
         """That of a request on ``python``. Raises ``BuildFailed`` if the index lacks a release."""
         release, text = request.catalogue_entry, request.verified_lock
-        here = "" if text is None else holding_here(text, version)
+        if text is not None and machine is not None:
+            here = locks.joined(locks.chosen(text, version, machine.platform), locks.split(text)[1])
+        else:
+            here = "" if text is None else holding_here(text, version)
         versions = pinned(here, version)
         if text is None and request.extras:
             versions = published(_own(release, bool(request.gpu)), ["--python", str(python)], version)
@@ -123,7 +143,15 @@ class Resolver:
         if not request.as_of:  # most will stay, and what a build needs is asked for before the lock is known
             builds.use(here, versions)
         gpu = bool(request.gpu)
-        return cls(release, version, python, here, tensorflow, folder, say, builds, gpu, request.as_of)
+        return cls(release, version, python, here, tensorflow, folder, say, builds, gpu, request.as_of, machine)
+
+    def has(self, lines: Sequence[str]) -> bool:
+        """Whether every line is fulfilled by the verified lock as it is. Hashes, addresses and extras may not be."""
+        versions = pinned(self.verified, self.python)
+        packages, limits = divided(lines)
+        named = [*holding(packages, self.python), *(one for one in holding(limits, self.python) if one[1] in versions)]
+        plain = all(line == without_hashes(line) and not one.extras for line, _, one in named)
+        return plain and all(name in versions and _allows(one, versions[name]) for _, name, one in named)
 
     def lock(self, lines: Sequence[str]) -> str:
         """The lock that fulfils the lines. All else is verified, or as close to that as the lines allow.
@@ -206,7 +234,12 @@ class Resolver:
     @property
     def options(self) -> list[str]:
         """uv's options: the Python, and the day whose files it may take."""
-        return ["--python", str(self.interpreter), *as_of.options(self.as_of, self.gpu)]
+        return [
+            "--python",
+            str(self.interpreter),
+            *(self.machine.options if self.machine else ()),
+            *as_of.options(self.as_of, self.gpu),
+        ]
 
     def _without_wheel(self, lines: Sequence[str]) -> list[str]:
         if self.as_of:  # the rows are for the packages of today

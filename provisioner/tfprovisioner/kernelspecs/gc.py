@@ -12,9 +12,13 @@ from tfprovisioner.errors import ProvisionError
 from tfprovisioner.kernelspecs import write
 from tfprovisioner.pythons import from_conda
 from tfprovisioner.system import data_dir, locking
+from tfprovisioner.system.built_folders import BuiltFolders
 
 _KEPT = 30 * 24 * 3600.0
 """Seconds after its last use that a batch's kernel is kept."""
+
+UNPACKED_BUNDLES = BuiltFolders("bundles", "manifest.json")
+"""Bundles that are installed from. None of these folders is kept."""
 
 _Found = Iterator[tuple[Path, str, Callable[[Path], None]]]
 """Garbage, why it is garbage, and how to delete it. Each is locked until the next one is asked for."""
@@ -40,7 +44,7 @@ def collect(dry_run: bool = False) -> list[Garbage]:
     """
     found: list[Garbage] = []
     try:
-        for search in (_environments, _kernelspecs, _pythons, _rattler, _locks):
+        for search in (_environments, _kernelspecs, _pythons, _rattler, _bundles, _locks):
             gone = {Path(item.path) for item in found if not item.stays}
             for path, why, delete in search(gone):
                 size, freed, stays = store.size(path), store.size(path, shared=False), ""
@@ -103,9 +107,15 @@ def _rattler(gone: set[Path]) -> _Found:
                 yield path, "no environment here needs it", rattler_folder.delete
 
 
+def _bundles(_gone: set[Path]) -> _Found:
+    for folder in UNPACKED_BUNDLES.every():
+        with suppress(TimeoutError), locking.lock(folder.name).acquire(timeout=0):
+            yield folder, "an installation from a bundle was killed", UNPACKED_BUNDLES.delete
+
+
 def _locks(gone: set[Path]) -> _Found:
     """Lock files of folders that do not exist, or would be removed."""
-    roots = (store.root(), from_conda.root(), rattler_folder.root())
+    roots = (store.root(), from_conda.root(), rattler_folder.root(), UNPACKED_BUNDLES.root())
     for path in sorted(locking.folder().glob("*.lock")):
         with suppress(TimeoutError), locking.lock(path.stem).acquire(timeout=0):
             built = [found for folder in roots for found in folder.glob(f"{path.stem}*") if found.is_dir()]

@@ -15,7 +15,7 @@ from tfkernels.sigint import redirected
 from tfprovisioner.environments import build, store
 from tfprovisioner.environments.request import EXISTING, AddRequest, InstallRequest, made_by
 from tfprovisioner.environments.store import Environment
-from tfprovisioner.errors import ProvisionError, Unusable
+from tfprovisioner.errors import BadRequirement, BuildFailed, NoInterpreter, ProvisionError, Unusable
 from tfprovisioner.existing import inspect
 from tfprovisioner.gpu import cuda, devices
 from tfprovisioner.kernelspecs import write
@@ -186,12 +186,26 @@ def _carry_out(request: InstallRequest, report: Reporter) -> Installed:
             if registered:
                 store.sweep(environment.recipe)
         _delete_former(former, environment)
+    except (BadRequirement, BuildFailed, NoInterpreter) as error:
+        source = _former_bundle(request)
+        if source is None:
+            raise
+        raise BuildFailed(
+            f"{error}\nIts packages came from the bundle {source}. To take them from there again, add --bundle {source}"
+        ) from error
     finally:
         report.end()
     kept = tuple(line for line in completed.extras if line not in request.extras)
     choices = tuple(" ".join(choice) for choice in completed.choices if choice not in request.choices)
     warnings = closed_to_others(environment, folder) if registered else ()
     return Installed(request.kernel, environment, folder, built, registered, completed.extras, kept, choices, warnings)
+
+
+def _former_bundle(request: InstallRequest) -> str | None:
+    """The bundle that a kernel was installed from, if it is not installed from one now."""
+    described = write.described_in(write.kernels_folder(request.user) / request.kernel)
+    former = made_by(described or {})
+    return former.bundle if former is not None and request.bundle is None else None
 
 
 def closed_to_others(environment: Environment, kernelspec: Path) -> tuple[str, ...]:

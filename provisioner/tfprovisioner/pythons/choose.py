@@ -10,7 +10,8 @@ from tfprovisioner.errors import NoInterpreter
 from tfprovisioner.pythons import find, from_conda
 from tfprovisioner.system import uv
 
-_UV_HAS_FROM = (3, 8)  # uv has no older interpreters to download
+UV_HAS_FROM = (3, 8)
+"""uv has no older interpreters to download."""
 
 Source = Literal["found", "uv", "conda"]
 
@@ -58,7 +59,7 @@ def choose(
             if python.minor == minor and _fits(python.version, asked):
                 return Interpreter(python.version, Path(python.path))
     forbidden = uv.forbidden()
-    of_uv = [minor for minor in candidates if tuple(map(int, minor.split("."))) >= _UV_HAS_FROM]
+    of_uv = [minor for minor in candidates if tuple(map(int, minor.split("."))) >= UV_HAS_FROM]
     if of_uv and forbidden is None:
         return Interpreter(exact or of_uv[0], None, "uv")
     for minor in candidates:

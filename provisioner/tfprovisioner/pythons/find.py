@@ -108,6 +108,13 @@ def _search(minor: str | None = None) -> tuple[Python, ...]:
     return tuple(sorted(found.values(), key=_rank))
 
 
+def forget() -> None:
+    """Lets the next search look again: a Python was installed meanwhile."""
+    with _searching:
+        _search.cache_clear()
+        _answer.cache_clear()
+
+
 class NoAnswer(Exception):
     """Why a script in a Python gave no answer. The last line says most."""
 

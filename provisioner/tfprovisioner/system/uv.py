@@ -106,12 +106,14 @@ def run(
     say: Callable[[str], None],
     settings: Settings | None = None,
     builds: bool = False,
+    changed: Mapping[str, str] | None = None,
 ) -> None:
     """Runs uv and hands each line of its output to ``say``. Raises ``BuildFailed`` with the cause.
 
     ``cwd`` is a folder of ours, so that no project's configuration is picked up from where the user happens to be;
     the user's own uv configuration (index, proxy, cache) holds, and ``settings`` with it.
     ``builds``: setup code of packages may run, so uv gets no secrets that it does not need itself.
+    ``changed``: variables of this call.
     """
     try:
         binary = find_uv_bin()
@@ -121,7 +123,7 @@ def run(
         ) from error
     lines: list[str] = []
     command = [binary, "--no-progress", "--color", "never", *arguments]
-    variables = _variables()
+    variables = {**_variables(), **(changed or {})}
     if builds:
         variables = {name: value for name, value in variables.items() if _is_uvs(name) or not is_secret(name, value)}
     if "--managed-python" in arguments:  # uv refuses to get it twice

@@ -1,0 +1,140 @@
+"""Installing from a bundle: it is checked and unpacked for as long as the installation takes."""
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import tfkernels
+from tfprovisioner.bundles import contents, pythons
+from tfprovisioner.bundles.contents import BundledPython, Kernel, Manifest
+from tfprovisioner.catalogue import releases
+from tfprovisioner.environments import lock_file
+from tfprovisioner.environments.request import InstallRequest, made_by
+from tfprovisioner.errors import BadBundle, ProvisionError
+from tfprovisioner.kernelspecs import write
+from tfprovisioner.kernelspecs.gc import UNPACKED_BUNDLES as FOLDERS
+from tfprovisioner.progress import Reporter
+from tfprovisioner.requirements.lines import without_hashes
+from tfprovisioner.system import locking, subprocesses, uv
+
+
+@contextmanager
+def opened(
+    bundle: Path, asked: Sequence[str], choices: InstallRequest, report: Reporter
+) -> Iterator[list[InstallRequest]]:
+    """The requests for releases, or for all kernels of a bundle; while the context lasts, uv has the bundle only.
+
+    ``choices`` has what users may choose: names, places, GPUs. Raises ``ProvisionError``; then nothing was written.
+    """
+    report.step(f"checking {bundle}")
+    manifest = contents.read(bundle)
+    contents.check_platform(bundle, manifest, releases.platform_name())
+    pairs = _chosen(bundle, manifest, asked)
+    requests = [_request(release, kernel, bundle, manifest, choices) for release, kernel in pairs]
+    name = f"bundle-{hashlib.sha256(str(bundle).encode()).hexdigest()[:8]}"
+    missing = pythons.missing(manifest, {kernel.python for _, kernel in pairs})
+    parts: list[Kernel | BundledPython] = [*(kernel for _, kernel in pairs), *missing]
+    names = dict.fromkeys(path for part in parts for path in part.files)
+    sizes = {file.path: file.size for file in manifest.files}
+    total, done = sum(sizes[path] for path in names), 0
+
+    def advance(size: int) -> None:
+        nonlocal done
+        subprocesses.check()
+        done += size
+        report.fetched(done, total)
+
+    with ExitStack() as held:
+        try:
+            waiting = "waiting for another tfkernels that installs from the same bundle"
+            held.enter_context(locking.held(name, lambda: report.step(waiting)))
+            FOLDERS.sweep(name, lambda _: False)  # those of killed installations
+            folder = held.enter_context(_temporary(name))
+            report.step(f"unpacking {total / 1e6:,.0f} MB and comparing hashes")
+            contents.unpack(bundle, folder, names, advance)
+        except OSError as error:
+            raise ProvisionError(
+                f"The bundle could not be unpacked in {FOLDERS.root()}: {error.strerror} ({error.filename}). Free some "
+                f"space, or choose another folder with the variable TFKERNELS_HOME."
+            ) from error
+        held.callback(_restore, dict(os.environ))
+        uv.set_sources(find_links=[folder / contents.WHEELS], offline=True)
+        os.environ["UV_NO_INDEX"] = "1"
+        for python in missing:
+            pythons.put_in_place(python, manifest, folder, report)
+        report.end()
+        yield [_with_lock(request, kernel, folder) for request, (_, kernel) in zip(requests, pairs, strict=True)]
+
+
+def _with_lock(request: InstallRequest, kernel: Kernel, folder: Path) -> InstallRequest:
+    if not kernel.lock:
+        return request
+    text = lock_file.parsed(lock_file.read(folder / kernel.lock), f"{kernel.lock} in the bundle").text
+    return replace(request, resolved=text)
+
+
+@contextmanager
+def _temporary(name: str) -> Iterator[Path]:
+    with FOLDERS.built(name) as folder:
+        yield folder
+        FOLDERS.delete(folder)
+
+
+def _restore(variables: Mapping[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(variables)
+
+
+def _chosen(bundle: Path, manifest: Manifest, asked: Sequence[str]) -> list[tuple[str, Kernel]]:
+    """The kernels of a bundle for releases as typed; without any, all."""
+    if not asked:
+        return [(kernel.release, kernel) for kernel in manifest.kernels]
+    found = []
+    for release in asked:
+        fitting = [kernel for kernel in manifest.kernels if kernel.release == release]
+        version = releases.find(release).version
+        fitting += [kernel for kernel in manifest.kernels if kernel.version == version]
+        if not fitting:
+            there = ", ".join(kernel.release for kernel in manifest.kernels)
+            raise BadBundle(
+                f"The bundle {bundle} has no TensorFlow {version}. It has: {there}. Choose one of these, or make "
+                f"another bundle: tfkernels bundle {release}"
+            )
+        found.append((release, fitting[0]))
+    return found
+
+
+def _request(release: str, kernel: Kernel, bundle: Path, manifest: Manifest, choices: InstallRequest) -> InstallRequest:
+    """The request for a kernel. Raises ``BadBundle`` if this tfkernels would take other packages."""
+    request = replace(
+        choices, release=release, extras=kernel.extras, python=kernel.python, as_of=kernel.as_of or None,
+        backend="uv", gpu=False, bundle=str(bundle),
+    )  # fmt: skip
+    if not kernel.lock:
+        _check_verified(request, kernel, bundle, manifest)
+    described = write.described_in(write.kernels_folder(request.user) / request.kernel) or {}
+    former = made_by(described)
+    more = [line for line in request.completed(former).extras if line not in kernel.extras]
+    if more:
+        raise BadBundle(
+            f"Kernel {request.kernel} was made with {', '.join(map(without_hashes, more))}, and the bundle {bundle} "
+            f"was not. Make another bundle with that, or choose another kernel name with --name."
+        )
+    return request
+
+
+def _check_verified(request: InstallRequest, kernel: Kernel, bundle: Path, manifest: Manifest) -> None:
+    """Raises ``BadBundle`` if this tfkernels would take other packages than those in the bundle."""
+    lock = request.verified_lock or ""
+    if (
+        request.catalogue_entry.version != kernel.version
+        or hashlib.sha256(lock.encode()).hexdigest() != kernel.verified
+    ):
+        raise BadBundle(
+            f"The bundle {bundle} was made by tfkernels {manifest.tfkernels}. This is {tfkernels.__version__}, and it "
+            f"verified TensorFlow {kernel.version} with other packages. Use the tfkernels in the bundle: python3 "
+            f"{bundle} ENVIRONMENT"
+        )
