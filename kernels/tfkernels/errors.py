@@ -102,6 +102,17 @@ class UsageError(TFKernelsError):
     """Arguments that have no meaning, of a magic or a function."""
 
 
+_PROCESSES = "End some programs or raise the limit of processes (ulimit -u), then run the cell again."
+_SPACE = "Free some space, for example in your home folder, then run the cell again."
+_LIMITS = {
+    "Resource temporarily unavailable": _PROCESSES,
+    "can't start new thread": _PROCESSES,
+    "No space left on device": _SPACE,
+    "Disk quota exceeded": _SPACE,
+}
+"""What a program says at a limit of the system, and what helps: nothing is wrong with its environment."""
+
+
 class KernelStartError(TFKernelsError):
     """A kernel's process did not start, or the kernel cannot be used."""
 
@@ -125,7 +136,8 @@ class KernelStartError(TFKernelsError):
 
     @classmethod
     def ended(cls, kernel: str, report: str, hint: str) -> "KernelStartError":
-        return cls(f"Kernel {kernel} did not start: its process {report}\n{hint}")
+        advice = next((advice for word, advice in _LIMITS.items() if word in report), hint)
+        return cls(f"Kernel {kernel} did not start: its process {report}\n{advice}")
 
     @classmethod
     def unusable(cls, kernel: str, cause: str) -> "KernelStartError":

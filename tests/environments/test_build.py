@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import shutil
 import signal
@@ -16,6 +17,7 @@ import pytest
 from uv import find_uv_bin
 
 from tests.support.commands import built, command, in_a_mount, nothing_is_there, tfkernels
+from tests.support.notebooks import run_cells, text
 from tests.support.user_files import imported, spoil
 from tfkernels.client import kernelspecs
 from tfkernels.client.kernel import Kernel
@@ -88,6 +90,15 @@ def test_a_full_disk_is_told_and_leaves_nothing(place: Path) -> None:
     assert "Traceback" not in failed.stderr
     assert failed.stdout == "", "ls found nothing that was left"
     assert not (place / "jupyter" / "kernels").exists()
+
+
+def test_an_unwritable_cache_of_uv_is_named(place: Path) -> None:
+    (place / "cache").mkdir()
+    install_it = shlex.join(command("install", "tf1", "--user"))
+    failed = in_a_mount(f"mount -t tmpfs -o ro none {place}/cache && {install_it}", UV_CACHE_DIR=str(place / "cache"))
+    assert failed.returncode == 1
+    assert "nothing was changed: uv cannot write its cache. Name a folder that you can write to in UV" in failed.stderr
+    assert nothing_is_there(place)
 
 
 def test_a_data_folder_that_cannot_be_made(place: Path) -> None:
@@ -346,16 +357,33 @@ def test_unwritable_kernel_folders_are_refused_before_the_build(place: Path) -> 
     assert "tf1.15: installed" in advised.stdout, advised.stderr
 
 
-@pytest.mark.parametrize(("name", "release"), [("a:b", "2.21"), ("a$b", "1.15")])
+@pytest.mark.parametrize(("name", "release"), [("a:b", "2.21"), ("a$b", "1.15"), ("a\tb", "2.21"), ("a\nb", "2.21")])
 def test_data_folders_that_environments_cannot_bear(
     place: Path, monkeypatch: pytest.MonkeyPatch, name: str, release: str
 ) -> None:
     monkeypatch.setenv("TFKERNELS_HOME", str(place / name / "home"))
-    with pytest.raises(BuildFailed, match=rf"the path has a '\{name[1]}' in it\. Choose another data folder"):
+    told = re.escape(f"the path has a {name[1]!r} in it. Choose another data folder")
+    with pytest.raises(BuildFailed, match=told):
         install.install(InstallRequest(release, user=True))
     assert not list((place / name).rglob("*.build-*"))
     monkeypatch.setenv("TFKERNELS_HOME", str(place / "home"))
     assert nothing_is_there(place)
+
+
+_ODD = 'it\'s "#1" & 100% \\n `id` {x} *?! ü日本 ' + "long " * 30
+"""What a shell, a URL, a format or a script's first line would read in another way, and more than that may have."""
+
+
+def test_odd_data_folders_have_their_own_programs(light: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TFKERNELS_HOME", str(place / _ODD / "home"))
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(place / _ODD / "jupyter"))
+    monkeypatch.setenv("JUPYTER_PATH", str(place / _ODD / "jupyter"))
+    made = install.install(InstallRequest("1.15", user=True))
+    done = tfkernels("exec", "tf1.15", "--", "pip", "--version")
+    assert str(made.environment.folder) in done.stdout, done.stderr
+    assert text(run_cells("tf1.15", "import sys; print(sys.prefix)")[0]).strip() == str(made.environment.folder)
+    with Kernel("tf1.15") as kernel:
+        assert kernel["__import__('sys').prefix"] == str(made.environment.folder)
 
 
 def test_what_gc_cannot_delete_is_told(light: str, place: Path) -> None:

@@ -1,5 +1,6 @@
 """Output of the commands: tables and text on standard output, errors on standard error, or one JSON document."""
 
+import errno
 import importlib.util
 import json
 import sys
@@ -42,6 +43,22 @@ def answering(code: int = 1, *wrong_usage: type[Exception]) -> Iterator[None]:
     except (ProvisionError, TFKernelsError) as error:
         complain(error)
         raise Exit(WRONG_USAGE if isinstance(error, (Unusable, *wrong_usage)) else code) from None
+    except (OSError, RuntimeError) as error:
+        limit = _limit(error)
+        if limit is None:
+            raise
+        complain(f"The command was ended: {limit}.")
+        raise Exit(code) from None
+
+
+def _limit(error: OSError | RuntimeError) -> str | None:
+    """The limit of the system that ended a command, and what helps; ``None`` if it was something else."""
+    number = getattr(error, "errno", None)
+    if number == errno.EAGAIN or str(error) == "can't start new thread":
+        return "the limit of processes and threads is reached. End some programs, or raise the limit (ulimit -u)"
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        return f"{error}. Free some space"
+    return None
 
 
 def complain(problem: object) -> None:

@@ -74,12 +74,16 @@ def ensured(request: InstallRequest, owner: Path, report: Reporter) -> Iterator[
 def _check_path(recipe: Recipe) -> None:
     """Raises ``BuildFailed`` if environments do not work in the data folder because of its path."""
     path = str(store.root())
-    # PATH ends there; distutils, which uv asks for the folders of an older Python, replaces variables.
-    odd = ":" if ":" in path else "$" if "$" in path and releases.order_of(recipe.python) < (3, 10) else None
+    # PATH ends there, or the first line of a script: a program such as pip would be that of another Python. Distutils,
+    # which uv asks for the folders of an older Python, replaces variables.
+    odd = next((sign for sign in path if sign == ":" or sign < " "), None)
+    if odd is None and "$" in path and releases.order_of(recipe.python) < (3, 10):
+        odd = "$"
     if odd is not None:
+        shown = path if path.isprintable() else repr(path)
         raise BuildFailed(
-            f"An environment with Python {recipe.python} does not work in {path}: the path has a {odd!r} in it. Choose "
-            f"another data folder with the variable TFKERNELS_HOME."
+            f"An environment with Python {recipe.python} does not work in {shown}: the path has a {odd!r} in it. "
+            f"Choose another data folder with the variable TFKERNELS_HOME."
         )
 
 

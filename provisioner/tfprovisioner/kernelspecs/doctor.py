@@ -31,6 +31,10 @@ app(prog_name="tfkernels")
 """The command ``tfkernels``; its script may be elsewhere than this Python."""
 
 
+_LIMIT = r"Resource temporarily unavailable|can't start new thread|Thread creation .*failed"
+"""In an error: no process or thread could be started. A rebuild does not help there."""
+
+
 @dataclass(frozen=True)
 class Diagnosis:
     """One kernel's health. ``problem`` is ``None`` if it works, ``remedy`` (a command) if there is nothing to fix."""
@@ -94,6 +98,9 @@ def _examined(spec: KernelSpec, environment: Environment | None, deep: bool) -> 
         findings = probe(python, writing=not existing)
         gpus = _gpus(spec, python)
     except BrokenEnvironment as error:
+        if re.search(_LIMIT, str(error)):
+            advice = "The limit of processes and threads is reached: end some programs, or raise it (ulimit -u)"
+            return Diagnosis(name, False, None, f"{error}. {advice}", None)
         if environment is not None:
             verify.require_import_check(environment.recipe)
         early = [one.sentence for one in outside if not one.late]

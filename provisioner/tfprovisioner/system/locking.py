@@ -7,6 +7,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from tfprovisioner.errors import ProvisionError
 from tfprovisioner.system import data_dir, subprocesses
 
 
@@ -24,11 +25,19 @@ def lock(name: str) -> FileLock:
 
 @contextmanager
 def held(name: str, waiting: Callable[[], None]) -> Iterator[None]:
-    """Holds a lock; calls ``waiting`` first if another program has it. Raises ``Stopped`` as ``subprocesses`` do."""
+    """Holds a lock; calls ``waiting`` first if another program has it. Raises ``Stopped`` as ``subprocesses`` do.
+
+    Raises ``ProvisionError`` on a disk without locks: two builds at once would be in each other's way.
+    """
     mine = lock(name)
     try:
         mine.acquire(timeout=0)
-    except TimeoutError:
+    except OSError as error:
+        if not isinstance(error, TimeoutError):
+            raise ProvisionError(
+                f"{mine.lock_file} cannot be locked: {error.strerror}. Choose a data folder on another disk with the "
+                f"variable TFKERNELS_HOME."
+            ) from error
         waiting()
         while not mine.is_locked:
             subprocesses.check()

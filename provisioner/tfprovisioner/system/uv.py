@@ -25,7 +25,7 @@ _DECIDED = (
 )  # fmt: skip
 
 UNREACHABLE = r"could not be queried|[Nn]etwork (connectivity )?(was|is) disabled"
-NOT_IN_INDEX = r"was not found in the|no version of (?!tensorflow)\S+==|no versions of [\w.-]+\s"
+NOT_IN_INDEX = r"was not found in the|no version of (?!tensorflow)\S+?(\{[^}]*\})?==|no versions of [\w.-]+\s"
 NO_WHEEL = r"no usable wheels|no wheels with a matching|building from source is disabled|no compatible wheel"
 """Patterns in uv's output, with single spaces: why it found no packages."""
 
@@ -48,6 +48,12 @@ _CAUSES = OF_THE_DAY | {
     r"No space left on device|os error 28|Disk quota exceeded": (
         "the disk is full. Free some space (an environment takes up to 2 GB), or set TFKERNELS_HOME and UV_CACHE_DIR "
         "to other disks"
+    ),
+    r"Failed to initialize cache|Could not create temporary file": (
+        "uv cannot write its cache. Name a folder that you can write to in UV_CACHE_DIR"
+    ),
+    r"Resource temporarily unavailable": (
+        "the limit of processes and threads is reached. End some programs, or raise the limit (ulimit -u)"
     ),
     r"[Hh]ash mismatch": (
         "the index or mirror serves another file than the lock names. Check --index, UV_DEFAULT_INDEX and uv.toml; for "

@@ -91,6 +91,7 @@ def _private_cluster(options: Options, runs: int) -> Iterator[tuple[Any, str]]:
     Who can talk to a Dask scheduler or worker can run any code through it. So all of it is on the loopback interface
     and accepts only connections with a certificate of a key that this process makes.
     """
+    _check_semaphores()
     start_worker_server()
     import dask
     import distributed.utils
@@ -124,9 +125,20 @@ def _private_cluster(options: Options, runs: int) -> Iterator[tuple[Any, str]]:
                 silence_logs=logging.CRITICAL,
             )
         except (OSError, RuntimeError) as error:
-            raise ProvisionError(f"Cannot start the workers of the batch: {error}.") from error
+            raise ProvisionError(f"Cannot start the workers of the batch: {str(error).rstrip('.')}.") from error
         with cluster, _silent(), Client(cluster, set_as_default=False) as client:
             yield client, _dashboard(cluster) if options.dashboard else ""
+
+
+def _check_semaphores() -> None:
+    """Raises ``ProvisionError`` where Dask's workers would end at their start, without a word."""
+    try:
+        multiprocessing.get_context("forkserver").Lock()
+    except OSError as error:
+        raise ProvisionError(
+            f"Cannot start the workers of the batch: no semaphore can be made in /dev/shm: {error.strerror}. Make that "
+            f"a folder that everybody can write to (mount a tmpfs there)."
+        ) from error
 
 
 def _dashboard(cluster: Any) -> str:
