@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ import pytest
 from tfprovisioner.environments import store
 from tfprovisioner.environments.request import InstallRequest, Recipe
 from tfprovisioner.errors import ProvisionError
-from tfprovisioner.kernelspecs import gc, health, install, listing
+from tfprovisioner.kernelspecs import gc, health, install, listing, other_users
 
 OTHER = 65534
 """The number of the user nobody."""
@@ -88,22 +89,33 @@ def test_remove_without_permission_changes_nothing(shared: Path) -> None:
     assert store.FOLDERS.record in os.listdir(environment)
 
 
-@pytest.mark.parametrize("closed", ["environments", "pythons"])
-def test_root_is_told_what_others_cannot_reach(shared: Path, closed: str) -> None:
-    kernelspec, folder = kernel(shared, "theirs", "jupyter")
-    for path in (shared / "pythons" / "python", folder / "bin" / "python"):
+@pytest.mark.parametrize("closed", ["data/environments", "pythons", "jupyter/kernels", "tfkernels"])
+def test_root_is_told_what_others_cannot_reach(shared: Path, closed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TFKERNELS_HOME", str(shared / "data"))
+    kernelspec, folder = kernel(shared, "theirs", "share/jupyter")
+    for path in (shared / "pythons" / "python", folder / "bin" / "python", shared / "tfkernels" / "launcher.py"):
         path.parent.mkdir()
     shutil.copy(shutil.which("true") or "", shared / "pythons" / "python")
     (folder / "bin" / "python").symlink_to(shared / "pythons" / "python")
+    (shared / "tfkernels" / "launcher.py").touch()
+    argv = ["python", str(shared / "tfkernels" / "launcher.py")]
+    (kernelspec / "kernel.json").write_text(json.dumps({"argv": argv}))
     recipe = Recipe.of(InstallRequest("1.15"), "3.7")
     environment = store.Environment(folder, recipe, "3.7.9", "", "2026-01-01", 0)
-    assert install.closed_to_others(environment, kernelspec) == ()
-    os.chmod(shared / closed, 0o700)
-    (told,) = install.closed_to_others(environment, kernelspec)
-    assert told.startswith(f"other users may not be able to start this kernel: {shared / closed} lets in only")
-    assert told.endswith("Install it with TFKERNELS_HOME and --python outside of it.")
-    os.chmod(shared / "jupyter", 0o700)
-    assert install.closed_to_others(environment, kernelspec) == (), "others do not see it"
+    assert other_users.closed(environment, kernelspec) == ()
+    place = kernelspec.parent if closed == "jupyter/kernels" else shared / closed
+    os.chmod(place, 0o700)
+    (told,) = other_users.closed(environment, kernelspec)
+    assert told.startswith(f"other users may not be able to start this kernel: {place} lets in only its owner and")
+    if closed == "pythons":
+        assert told.endswith("Install it with TFKERNELS_HOME and --python outside of it.")
+    elif closed == "tfkernels":
+        assert told.endswith("Install tfkernels outside of it, and the kernel with that.")
+    else:
+        subprocess.run(told.partition("Open it with: ")[2], shell=True, check=True)  # noqa: S602 (as printed)
+        assert other_users.closed(environment, kernelspec) == ()
+    os.chmod(kernelspec.parent, 0o700)
+    assert other_users.closed(environment, kernelspec, user=True) == (), "others do not see it"
 
 
 def test_list_judges_each_kernel_by_itself(shared: Path) -> None:

@@ -62,6 +62,7 @@ def wanted(name: str) -> KernelRef:
         python=recipe.python if request.python is None or request.python_path else request.python,
         conda=None,
         user=False,
+        prefix=None,
         lock=request.locked.file() if request.locked is not None else None,
     )
     return KernelRef(name, exact, recipe, recipe.tensorflow)

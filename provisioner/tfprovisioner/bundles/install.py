@@ -115,7 +115,7 @@ def _request(release: str, kernel: Kernel, bundle: Path, manifest: Manifest, cho
     )  # fmt: skip
     if not kernel.lock:
         _check_verified(request, kernel, bundle, manifest)
-    described = write.described_in(write.kernels_folder(request.user) / request.kernel) or {}
+    described = write.described_in(write.kernels_folder(request) / request.kernel) or {}
     former = made_by(described)
     more = [line for line in request.completed(former).extras if line not in kernel.extras]
     if more:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from typer import Exit
 
-from tfprovisioner.cli.console import INTERRUPTED, complain, megabytes, say
+from tfprovisioner.cli.console import INTERRUPTED, answering, complain, megabytes, say
 
 if TYPE_CHECKING:
     from tfprovisioner.environments.request import InstallRequest
@@ -26,7 +26,8 @@ def carry_out(requests: "Sequence[InstallRequest]") -> None:
             _print_installed(outcome)
 
     try:
-        install_all(requests, report)
+        with answering():
+            install_all(requests, report)
     except Interrupted as interrupted:
         for request in interrupted.requests:
             say(f"{request.kernel}: interrupted, nothing changed. Again: {request.command}")

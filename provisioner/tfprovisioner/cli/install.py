@@ -36,6 +36,7 @@ def install(
     ] = None,
     name: shared_options.Name = None,
     user: shared_options.User = False,
+    prefix: shared_options.Prefix = None,
     rebuild: Annotated[
         bool, Option("--rebuild", help="Build the environment again, even if it works. Running kernels continue.")
     ] = False,
@@ -130,6 +131,7 @@ def install(
     from tfprovisioner.requirements import chosen_release
     from tfprovisioner.system import uv
 
+    place = shared_options.absolute_prefix(prefix, user)
     if bundle is not None:
         _refuse(
             {
@@ -138,7 +140,7 @@ def install(
                 "--channel": channels, "--conda-exe": conda_exe, "--as-of": as_of,
             }
         )  # fmt: skip
-        _install_from(bundle, releases or (), InstallRequest("", name, user, rebuild, devices=devices))
+        _install_from(bundle, releases or (), InstallRequest("", name, user, rebuild, devices=devices, prefix=place))
         return
     locked = lock is not None and lock != USUAL
     if locked and releases:
@@ -155,7 +157,7 @@ def install(
         notebooks.refuse_options(chosen)
         with answering():
             uv.set_sources(index, find_links or (), offline)
-        template = InstallRequest("", name, user, rebuild, python=lasting(python), devices=devices)
+        template = InstallRequest("", name, user, rebuild, python=lasting(python), devices=devices, prefix=place)
         notebooks.install(paths, template, yes)
         return
     if requirements:
@@ -176,6 +178,7 @@ def install(
         "", name, user, rebuild, backend and backend.value, wanted, without=tuple(without or ()),
         python=lasting(python), channels=tuple(channels or ()), conda=lasting(conda_exe),
         gpu=gpu, devices=devices, lock=lasting(lock), as_of=day, only_binary=only_binary,
+        prefix=place,
     )  # fmt: skip
     with answering():
         of_releases = (replace(first, release=one.release, python=one.python or first.python) for one in choices)

@@ -23,6 +23,7 @@ def add(
     ] = None,
     name: shared_options.Name = None,
     user: shared_options.User = False,
+    prefix: shared_options.Prefix = None,
     install_ipykernel: Annotated[
         bool, Option("--install-ipykernel", help="Install ipykernel into the environment if it has none.")
     ] = False,
@@ -41,7 +42,7 @@ def add(
     from tfprovisioner.kernelspecs import install
 
     with answering():
-        done = install.add(path, name, user, install_ipykernel)
+        done = install.add(path, name, user, install_ipykernel, shared_options.absolute_prefix(prefix, user))
     made = done.environment
     if as_json:
         paths = {"environment": str(made.folder), "kernelspec": str(done.kernelspec)}

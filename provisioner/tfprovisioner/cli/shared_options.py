@@ -15,6 +15,14 @@ User = Annotated[
     bool, Option("--user", help="Register for all Jupyters of this user, not only the one with tfkernels.")
 ]
 
+Prefix = Annotated[
+    Path | None,
+    Option(
+        metavar="DIR",
+        help="Register in DIR/share/jupyter, for all users whose Jupyters look there. /usr/local: all of this machine.",
+    ),
+]
+
 Name = Annotated[str | None, Option(help="Name of the kernel.", show_default="its release's, like tf2.11")]
 
 DryRun = Annotated[bool, Option("--dry-run", help="Only print what would be done.")]
@@ -77,6 +85,13 @@ def _joined(args: list[str]) -> list[str]:
                 raise BadParameter("it needs two words: a name and a value", param_hint=word)
             joined.append(name if "=" in name else f"{name}={value}")
     return joined
+
+
+def absolute_prefix(prefix: Path | None, user: bool) -> str | None:
+    """The folder of ``--prefix``, which may be used from elsewhere."""
+    if prefix is not None and user:
+        raise BadParameter("it cannot be used with --user: choose one", param_hint="--prefix")
+    return None if prefix is None else str(prefix.expanduser().absolute())
 
 
 def parse_parameters(items: Sequence[str]) -> dict[str, Any]:

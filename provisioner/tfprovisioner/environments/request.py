@@ -75,6 +75,8 @@ class InstallRequest:
     """The path of the bundle that this installation takes its packages from. A later one without it uses the index."""
     resolved: str | None = None
     """The text of the lock that ``extras`` were resolved to elsewhere; not kept."""
+    prefix: str | None = None
+    """The folder, like ``/usr/local``, below which the kernel is registered for all who look there."""
 
     @property
     def kernel(self) -> str:
@@ -119,7 +121,7 @@ class InstallRequest:
     def command(self) -> str:
         """The command that makes this kernel again; error messages show it."""
         name = self.kernel if self.lock else self.name  # of a lock it is not the release's
-        named = [*(["--name", name] if name else []), *(["--user"] if self.user else [])]
+        named = [*(["--name", name] if name else []), *_place(self)]
         extras = [word for requirement in self.extras for word in ("--with", requirement)]
         chosen = [word for choice in self.choices for word in choice]
         release = [] if self.lock else [self.release]  # a lock says it
@@ -295,8 +297,17 @@ class AddRequest:
     kernel: str
     """The name that the kernel gets."""
     user: bool = False
+    prefix: str | None = None
+    """As in ``InstallRequest``."""
 
     @property
     def command(self) -> str:
         """The command that makes this kernel again."""
-        return shlex.join(["tfkernels", "add", self.path, "--name", self.kernel, *(["--user"] if self.user else [])])
+        return shlex.join(["tfkernels", "add", self.path, "--name", self.kernel, *_place(self)])
+
+
+def _place(request: InstallRequest | AddRequest) -> list[str]:
+    """Where a kernel is registered, as options."""
+    if request.prefix is not None:
+        return ["--prefix", request.prefix]
+    return ["--user"] if request.user else []

@@ -5,7 +5,7 @@ import sysconfig
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tfkernels.client import kernelspecs
@@ -13,16 +13,16 @@ from tfkernels.client.kernelspecs import KernelSpec
 from tfkernels.errors import TFKernelsError
 from tfkernels.sigint import redirected
 from tfprovisioner.environments import build, store
-from tfprovisioner.environments.request import EXISTING, AddRequest, InstallRequest, made_by
+from tfprovisioner.environments.request import EXISTING, AddRequest, InstallRequest, Recipe, made_by
 from tfprovisioner.environments.store import Environment
 from tfprovisioner.errors import BadRequirement, BuildFailed, NoInterpreter, ProvisionError, Unusable
 from tfprovisioner.existing import inspect
 from tfprovisioner.gpu import cuda, devices
-from tfprovisioner.kernelspecs import write
+from tfprovisioner.kernelspecs import other_users, write
 from tfprovisioner.progress import Reporter, reporting
 from tfprovisioner.pythons import from_conda
 from tfprovisioner.requirements import lines
-from tfprovisioner.system import files, locking, redact, subprocesses
+from tfprovisioner.system import locking, redact, subprocesses
 
 POLL_INTERVAL = 0.1  # seconds between two looks whether the user pressed Ctrl-C
 
@@ -153,7 +153,7 @@ def check(request: InstallRequest) -> tuple[InstallRequest, Path, list[str]]:
     for line in request.extras:
         lines.checked(line)
     redact.refuse(request.extras)
-    folder = write.kernels_folder(request.user) / request.kernel
+    folder = write.kernels_folder(request) / request.kernel
     described = write.described_in(folder) or {}
     completed = request.completed(made_by(described))
     release, conda, cautions = completed.catalogue_entry, completed.backend == "conda", list[str]()
@@ -169,9 +169,21 @@ def check(request: InstallRequest) -> tuple[InstallRequest, Path, list[str]]:
         here, version = devices.present(), cuda.version(release)
         cautions = devices.check(here, version, release.version, completed.devices, wheels=not conda)
     write.check_name(request)
-    if completed.rebuild or store.whole(completed, folder) is None:
+    if completed.rebuild or (store.whole(completed, folder) is None and _of_others(completed, folder) is None):
         write.check_writable(completed)
     return completed, Path(str(described.get("environment", ""))), cautions
+
+
+def _of_others(request: InstallRequest, kernelspec: Path) -> Environment | None:
+    """The environment of a kernel that this user may not change, if the kernel is what the request asks for."""
+    described = write.described_in(kernelspec)
+    if request.rebuild or described is None or os.access(kernelspec, os.W_OK):
+        return None
+    environment = store.load(Path(described["environment"]))
+    if environment is None or not environment.is_whole:
+        return None
+    recipes = (Recipe.of(request, minor) for minor in request.python_minors())
+    return environment if environment.recipe in recipes else None
 
 
 def _carry_out(request: InstallRequest, report: Reporter) -> Installed:
@@ -180,7 +192,10 @@ def _carry_out(request: InstallRequest, report: Reporter) -> Installed:
         completed, former, cautions = check(request)
         for caution in cautions:
             report.step(caution)
-        owner = write.kernels_folder(request.user) / request.kernel
+        owner = write.kernels_folder(request) / request.kernel
+        shared = _of_others(completed, owner)
+        if shared is not None:
+            return Installed(request.kernel, shared, owner, built=False, registered=False, extras=completed.extras)
         with build.ensured(completed, owner, report) as (environment, built):
             folder, registered = write.write(completed, environment)
             if registered:
@@ -197,28 +212,15 @@ def _carry_out(request: InstallRequest, report: Reporter) -> Installed:
         report.end()
     kept = tuple(line for line in completed.extras if line not in request.extras)
     choices = tuple(" ".join(choice) for choice in completed.choices if choice not in request.choices)
-    warnings = closed_to_others(environment, folder) if registered else ()
+    warnings = other_users.warnings(request, environment, folder) if registered else ()
     return Installed(request.kernel, environment, folder, built, registered, completed.extras, kept, choices, warnings)
 
 
 def _former_bundle(request: InstallRequest) -> str | None:
     """The bundle that a kernel was installed from, if it is not installed from one now."""
-    described = write.described_in(write.kernels_folder(request.user) / request.kernel)
+    described = write.described_in(write.kernels_folder(request) / request.kernel)
     former = made_by(described or {})
     return former.bundle if former is not None and request.bundle is None else None
-
-
-def closed_to_others(environment: Environment, kernelspec: Path) -> tuple[str, ...]:
-    """Why other users may not be able to start a kernel that root registered, and they see; empty if they can."""
-    if os.geteuid() != 0 or files.closed_to_others(kernelspec):
-        return ()
-    closed = files.closed_to_others(environment.folder) or files.closed_to_others(environment.python)
-    if closed is None:
-        return ()
-    advice = "Add an environment outside of it."
-    if environment.recipe.backend != EXISTING:
-        advice = "Install it with TFKERNELS_HOME and --python outside of it."
-    return (f"other users may not be able to start this kernel: {closed} lets in only its owner and group. {advice}",)
 
 
 def _delete_former(folder: Path, environment: Environment) -> None:
@@ -230,22 +232,26 @@ def _delete_former(folder: Path, environment: Environment) -> None:
         store.sweep(former.recipe)
 
 
-def add(path: Path, name: str | None = None, user: bool = False, install_ipykernel: bool = False) -> Installed:
+def add(
+    path: Path, name: str | None = None, user: bool = False, install_ipykernel: bool = False, prefix: str | None = None
+) -> Installed:
     """Registers an environment of the user's as a kernel; the environment is not changed.
 
     The default name is that of the environment's present kernel, else a free one like ``tf2.11``. Raises
     ``ProvisionError``.
     """
     environment, package, warnings = inspect.examine(path, install_ipykernel)
-    addition = AddRequest(str(environment.folder), name or _free_name(environment, user), user)
+    addition = AddRequest(str(environment.folder), name or "", user, prefix)
+    if name is None:
+        addition = replace(addition, kernel=_free_name(environment, write.kernels_folder(addition)))
     write.check_name(addition)
     folder, registered = write.write(addition, environment, package)
-    warnings = (*warnings, *closed_to_others(environment, folder))
+    warnings = (*warnings, *other_users.warnings(addition, environment, folder))
     return Installed(addition.kernel, environment, folder, False, registered, warnings=warnings)
 
 
-def _free_name(environment: Environment, user: bool) -> str:
-    folder, label = write.kernels_folder(user), inspect.label(environment.folder)
+def _free_name(environment: Environment, folder: Path) -> str:
+    label = inspect.label(environment.folder)
     registered = {spec.name: spec.described for spec in kernelspecs.every()}
     for name, described in registered.items():
         if described["backend"] == EXISTING and described["environment"] == str(environment.folder):

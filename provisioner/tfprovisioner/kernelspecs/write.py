@@ -40,9 +40,9 @@ LOCK = "lock.txt"
 _LOGOS = Path(__file__).parent / "logos"
 
 
-def kernels_folder(user: bool) -> Path:
-    """The folder of kernelspecs: beside this Python's Jupyter, or for all Jupyters of the user."""
-    base = Path(jupyter_data_dir()) if user else Path(sys.prefix) / "share" / "jupyter"
+def kernels_folder(request: InstallRequest | AddRequest) -> Path:
+    """The folder of kernelspecs: beside this Python's Jupyter, for all Jupyters of the user, or below a prefix."""
+    base = Path(jupyter_data_dir()) if request.user else Path(request.prefix or sys.prefix) / "share" / "jupyter"
     return base / "kernels"
 
 
@@ -57,7 +57,7 @@ def write(
     ``package`` is where TensorFlow is in an environment of the user's; no file is written to that. ``kernels`` is a
     folder that no Jupyter reads, for kernels of batches. Raises ``ProvisionError``.
     """
-    kernels = kernels or kernels_folder(request.user)
+    kernels = kernels or kernels_folder(request)
     folder = kernels / request.kernel
     lock = request.locked if isinstance(request, InstallRequest) else None
     if isinstance(request, InstallRequest) and lock is not None:  # it is kept with the kernel
@@ -85,7 +85,7 @@ def write(
 
 def check_writable(request: InstallRequest) -> None:
     """Raises ``ProvisionError`` if no kernel can be registered for a request."""
-    folder = kernels_folder(request.user) / request.kernel
+    folder = kernels_folder(request) / request.kernel
     present = next(path for path in (folder, *folder.parents) if os.path.exists(path))
     if not os.access(present, os.W_OK | os.X_OK):
         raise _unregistered(request, folder.parent, f"{present} cannot be written")
@@ -93,7 +93,7 @@ def check_writable(request: InstallRequest) -> None:
 
 def _unregistered(request: InstallRequest | AddRequest, kernels: Path, cause: str) -> ProvisionError:
     advice = "Free some space or make that place writable, then run the same command again."
-    if not request.user:
+    if not request.user and request.prefix is None:
         advice = "Add --user to the command: it registers the kernel for all your Jupyters."
     return ProvisionError(f"The kernel cannot be registered in {kernels}: {cause}. {advice}")
 
@@ -158,7 +158,7 @@ def check_name(request: InstallRequest | AddRequest) -> None:
             f"{name!r} is not a kernel name: Jupyter allows lower-case letters, digits, '.', '_' and '-'. Choose "
             f"another one with --name."
         )
-    folder = kernels_folder(request.user) / name
+    folder = kernels_folder(request) / name
     described = described_in(folder)
     if described is None:
         if (folder / "kernel.json").exists() and not damaged(folder):
@@ -243,7 +243,7 @@ def _content(request: InstallRequest | AddRequest, environment: Environment, ker
     # Abilities of its ipykernel (debugger, encryption)
     abilities = _read(environment.folder / "share" / "jupyter" / "kernels" / "python3" / "kernel.json")
     metadata = {"tfkernels": described, **abilities.get("metadata", {})}
-    if not request.user:  # a Jupyter that lacks the provisioner hides kernels that name it
+    if not request.user and request.prefix is None:  # a Jupyter that lacks the provisioner hides kernels that name it
         metadata["kernel_provisioner"] = {"provisioner_name": PROVISIONER, "config": {}}
     launcher = Path(tfkernels.__file__).with_name("launcher.py")
     taken = {str(spec.spec.get("display_name")) for other, spec in kernelspecs.find().items() if other != name}

@@ -78,8 +78,8 @@ def _of_registered(name: str, template: InstallRequest) -> InstallRequest:
     spec = kernelspecs.get(name)
     made = made_by(spec.described)
     assert made is not None, "it has a lock"
-    user = spec.folder.parent == write.kernels_folder(user=True)
-    return replace(made, name=name, user=user, rebuild=template.rebuild)
+    user = spec.folder.parent == write.kernels_folder(InstallRequest("", user=True))
+    return replace(made, name=name, user=user, prefix=None if user else made.prefix, rebuild=template.rebuild)
 
 
 def _asked(name: str, release: str) -> str:

@@ -37,7 +37,12 @@ def replace_bytes(path: Path, content: bytes, executable: bool = False, like: Pa
 def closed_to_others(path: Path) -> Path | None:
     """The first folder on the way to a file, or the file, that lets in only its owner and group; links are followed."""
     end = Path(os.path.realpath(path))
-    return next((part for part in (*reversed(end.parents), end) if not part.stat().st_mode & stat.S_IXOTH), None)
+
+    def closed(part: Path) -> bool:
+        mode = part.stat().st_mode
+        return not mode & (stat.S_IXOTH if stat.S_ISDIR(mode) else stat.S_IROTH)
+
+    return next(filter(closed, (*reversed(end.parents), end)), None)
 
 
 def tidy(folder: Path) -> None:
