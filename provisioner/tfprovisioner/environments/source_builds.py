@@ -20,7 +20,7 @@ from tfprovisioner.system import data_dir, uv
 from tfprovisioner.system.uv import UvFailed
 
 _NO_WHEEL = re.compile(r"Wheels are required for `([\w.-]+)`")
-_FAILED = re.compile(r"Failed to (?:download and )?build `([\w.-]+)(?:==([^`\s]+))?[^`]*`")
+_FAILED = re.compile(r"Failed\s+to\s+(?:download\s+and\s+)?build\s+`([\w.-]+)(?:==([^`\s]+))?[^`]*`")
 _LINES = 12
 """Of a failed build's log in the message."""
 
@@ -224,7 +224,7 @@ class SourceBuilds:
     def _explained(self, failed: UvFailed) -> BuildFailed:
         """The failure of a build in our words; any other failure as it is."""
         found, log = _FAILED.search(failed.output), _log(failed.output, _LINES)
-        tools_failed = re.search(r"Failed to (resolve|install) requirements from", failed.output)
+        tools_failed = re.search(r"Failed\s+to\s+(resolve|install)\s+requirements", failed.output)
         if found is None or canonicalize_name(found[1]) not in self._tools or not (log or tools_failed):
             return failed
         name, version = found[1], found[2]
@@ -285,7 +285,7 @@ def machine_lacks(words: str) -> str | None:
 
 def _log(output: str, lines: int) -> list[str]:
     """The last lines of the log of a failed build; none if its setup code did not run, or said nothing."""
-    if not re.search(r"Call to `\S+` failed", output):
+    if not re.search(r"Call\s+to\s+`[^`]+`\s+failed", output):
         return []
     log = re.split(r"^\s*\[std(?:out|err)\]\s*$", output, maxsplit=1, flags=re.MULTILINE)[1:]
     said = [line.strip() for text in log for line in text.splitlines()]
