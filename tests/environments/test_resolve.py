@@ -65,6 +65,11 @@ def test_extras_use_the_installed_tensorflow(tmp_path: Path, release: str, pytho
     assert list(tmp_path.iterdir()) == []
 
 
+def test_unbounded_companions_are_of_the_releases_time(tmp_path: Path) -> None:
+    for line, version in {"keras>=2.0.8": "2.3.1", "keras==2.6.0": "2.6.0"}.items():
+        assert uv_resolution.pinned(locked(tmp_path, "1.15.5", "3.7", line), "3.7")["keras"] == version
+
+
 def test_extras_for_another_tensorflow_name_both_versions(tmp_path: Path) -> None:
     with pytest.raises(BadRequirement) as refused:
         locked(tmp_path, "2.15.1", "3.11", "tf-keras>=2.17")

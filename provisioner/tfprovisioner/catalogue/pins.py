@@ -68,6 +68,14 @@ KERNEL = (
     Rule("ipython>=7", "", "ipykernel runs cells with what came with 7"),
 )
 
+COMPANIONS = (
+    # Limits for packages beside TensorFlow that do not say which releases they work with; the user's versions win
+    Rule("keras<2.3", "<1.13", "2.3.1 cannot be imported; 2.2.5 trains with 1.0 to 1.12"),
+    Rule("keras<2.4", ">=1.13,<2.2", "the last that is more than a part of TensorFlow, and the last for 1.x"),
+    Rule("keras<2.5", ">=2.2,<2.6", "later ones are parts of later releases"),
+    Rule("tensorflow-addons<0.10", ">=2.1,<2.2", "0.10 needs what came with 2.2"),
+)
+
 SOURCES = (
     # Versions without a wheel that cannot be avoided: the only ones whose setup code runs
     Rule("html5lib==0.9999999", ">=1.2,<1.9", "TensorBoard, or TensorFlow 1.2 itself, wants this very version"),

@@ -54,7 +54,8 @@ def overridden(asked: Iterable[Requirement], tensorflow: str) -> list[Rule]:
     named: dict[str, list[Requirement]] = {}
     for requirement in asked:
         named.setdefault(canonicalize_name(requirement.name), []).append(requirement)
-    rules = [(rule, Requirement(rule.requirement)) for rule in pins.applying(pins.BOUNDS, tensorflow) if rule.later]
+    free = [*(rule for rule in pins.BOUNDS if rule.later), *pins.COMPANIONS]
+    rules = [(rule, Requirement(rule.requirement)) for rule in pins.applying(free, tensorflow)]
     return [rule for rule, bound in rules if any(_beyond(one, bound) for one in named.get(bound.name, ()))]
 
 

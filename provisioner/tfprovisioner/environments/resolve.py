@@ -213,7 +213,8 @@ class Resolver:
     def _limits(self, lines: Sequence[str]) -> list[str]:
         version = self.release.version
         overridden = bounds.overridden((one for _, one in self._named(lines)), version)
-        limits = [rule.requirement for rule in pins.applying(pins.BOUNDS, version) if rule not in overridden]
+        rules = pins.applying((*pins.BOUNDS, *pins.COMPANIONS), version)
+        limits = [rule.requirement for rule in rules if rule not in overridden]
         return [*limits, *pins.requirements(pins.KERNEL, version), *self._without_wheel(lines)]
 
     def _resolved(self, lines: Sequence[str], requirements: Sequence[str], constraints: Sequence[str]) -> str:
