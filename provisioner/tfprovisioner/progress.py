@@ -18,6 +18,7 @@ class Reporter:
 
     def __init__(self, kernel: str) -> None:
         self._kernel = kernel
+        self.notes: list[str] = []
         self._started = time.monotonic()
 
     def step(self, text: str) -> None:
@@ -26,6 +27,7 @@ class Reporter:
 
     def note(self, text: str) -> None:
         """A text that stays on the screen when all is done."""
+        self.notes.append(text)
         self.step(text)
 
     def uv_says(self, line: str) -> None:
@@ -57,6 +59,7 @@ class TerminalReporter(Reporter):
         self._progress.update(self._task, description=f"{self._kernel}: {text}", total=None, completed=0)
 
     def note(self, text: str) -> None:
+        self.notes.append(text)
         self._progress.console.print(f"{self._kernel}: {text}", markup=False, highlight=False, soft_wrap=True)
 
     def uv_says(self, line: str) -> None:

@@ -5,57 +5,43 @@ from typing import TYPE_CHECKING
 
 from typer import Exit
 
-from tfprovisioner.cli.console import INTERRUPTED, answering, complain, megabytes, say
+from tfprovisioner.cli import install_output
+from tfprovisioner.cli.console import INTERRUPTED, answering, complain, print_json, say
 
 if TYPE_CHECKING:
     from tfprovisioner.environments.request import InstallRequest
-    from tfprovisioner.kernelspecs.install import Installed, Outcome
+    from tfprovisioner.kernelspecs.install import Installed
+    from tfprovisioner.kernelspecs.plan import Plan
 
 
-def carry_out(requests: "Sequence[InstallRequest]") -> None:
-    """Installs, and prints what came of it. Exits if a request failed or the user interrupted."""
-    from tfprovisioner.kernelspecs.install import Interrupted, install_all
+def carry_out(requests: "Sequence[InstallRequest]", dry_run: bool = False, as_json: bool = False) -> None:
+    """Installs, or plans it, and prints what came of it. Exits if a request failed or the user interrupted."""
+    from tfprovisioner.kernelspecs import plan
+    from tfprovisioner.kernelspecs.install import Interrupted, for_all, install_all
 
-    failures = []
+    outcomes: dict[str, Installed | Plan | Exception] = {}
 
-    def report(request: "InstallRequest", outcome: "Outcome") -> None:
+    def report(request: "InstallRequest", outcome: "Installed | Plan | Exception") -> None:
+        outcomes[request.kernel] = outcome
         if isinstance(outcome, Exception):
-            failures.append(outcome)
             complain(f"{request.kernel}: {outcome}" if len(requests) > 1 else outcome)
-        else:
-            _print_installed(outcome)
+        elif not as_json:
+            install_output.show(outcome)
 
+    left: Sequence[InstallRequest] = ()
     try:
-        with answering():
-            install_all(requests, report)
+        with answering(failed=install_output.failure if as_json else None):
+            if dry_run:
+                for_all(requests, plan.of, report)
+            else:
+                install_all(requests, report)
     except Interrupted as interrupted:
-        for request in interrupted.requests:
+        left = interrupted.requests
+        for request in left:
             say(f"{request.kernel}: interrupted, nothing changed. Again: {request.command}")
-        raise Exit(INTERRUPTED) from None
-    if failures:
+    if as_json:
+        print_json([install_output.document(request, outcomes.get(request.kernel)) for request in requests])
+    if left:
+        raise Exit(INTERRUPTED)
+    if any(isinstance(outcome, Exception) for outcome in outcomes.values()):
         raise Exit(1)
-
-
-def _print_installed(done: "Installed") -> None:
-    from tfprovisioner.catalogue import releases
-    from tfprovisioner.requirements.lines import without_hashes
-
-    made = done.environment
-    facts = f"TensorFlow {made.recipe.tensorflow}, Python {made.python_version}, {megabytes(made.size)}"
-    told = [f"{done.state}. {facts}. Kernel: {done.kernelspec}, environment: {made.folder}"]
-    if done.extras:
-        extras, older = (", ".join(map(without_hashes, listed)) for listed in (done.extras, done.kept))
-        told.append(f"with {extras}" + (f" (kept: {older}; --without removes a package)" if older else ""))
-    if done.choices:
-        told.append(f"as in the last install: {' '.join(done.choices)}")
-    for line in told:
-        print(f"{done.name}: {line}", flush=True)
-    for text in done.warnings:
-        say(f"{done.name}: warning: {text}")
-    if made.recipe.as_of:
-        tried = "TensorFlow was imported and ran an operation; nothing else was tried."
-        say(f"{done.name}: the packages of {made.recipe.as_of} were not tested together. {tried}")
-    elif made.recipe.backend == "uv":
-        caution = releases.caution(releases.find(made.recipe.tensorflow), made.recipe.python)
-        if caution:
-            say(f"{done.name}: {caution}")

@@ -4,7 +4,7 @@ import errno
 import importlib.util
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
@@ -36,12 +36,19 @@ def require_extra(extra: str, command: str) -> None:
 
 
 @contextmanager
-def answering(code: int = 1, *wrong_usage: type[Exception]) -> Iterator[None]:
-    """Prints our errors as one paragraph on standard error, and exits with ``code``, or as for ``wrong_usage``."""
+def answering(
+    code: int = 1, *wrong_usage: type[Exception], failed: Callable[[Exception], None] | None = None
+) -> Iterator[None]:
+    """Prints our errors as one paragraph on standard error, and exits with ``code``, or as for ``wrong_usage``.
+
+    ``failed`` gets the error before that.
+    """
     try:
         yield
     except (ProvisionError, TFKernelsError) as error:
         complain(error)
+        if failed is not None:
+            failed(error)
         raise Exit(WRONG_USAGE if isinstance(error, (Unusable, *wrong_usage)) else code) from None
     except (OSError, RuntimeError) as error:
         limit = _limit(error)

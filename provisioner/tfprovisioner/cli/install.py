@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, BadParameter, Option
 
-from tfprovisioner.cli import notebooks, shared_options
+from tfprovisioner.cli import install_output, notebooks, shared_options
 from tfprovisioner.cli.carry_out import carry_out
 from tfprovisioner.cli.console import answering, require_extra, say
 
@@ -121,6 +121,8 @@ def install(
         ),
     ] = None,
     yes: shared_options.Yes = False,
+    dry_run: shared_options.DryRun = False,
+    as_json: shared_options.Json = False,
 ) -> None:
     """Build environments and register their kernels. Kernels that exist already are kept.
 
@@ -137,10 +139,11 @@ def install(
             {
                 "--with": extras, "--requirements": requirements, "--without": without, "--lock": lock, "--gpu": gpu,
                 "--index": index, "--find-links": find_links, "--python": python, "--backend": backend,
-                "--channel": channels, "--conda-exe": conda_exe, "--as-of": as_of,
+                "--channel": channels, "--conda-exe": conda_exe, "--as-of": as_of, "--dry-run": dry_run,
             }
         )  # fmt: skip
-        _install_from(bundle, releases or (), InstallRequest("", name, user, rebuild, devices=devices, prefix=place))
+        template = InstallRequest("", name, user, rebuild, devices=devices, prefix=place)
+        _install_from(bundle, releases or (), template, as_json)
         return
     locked = lock is not None and lock != USUAL
     if locked and releases:
@@ -158,11 +161,12 @@ def install(
         with answering():
             uv.set_sources(index, find_links or (), offline)
         template = InstallRequest("", name, user, rebuild, python=lasting(python), devices=devices, prefix=place)
-        notebooks.install(paths, template, yes)
+        notebooks.install(paths, template, yes, dry_run, as_json)
         return
     if requirements:
         require_extra("requirements", "install --requirements")
-    with answering():
+    answer = install_output.failure if as_json else None
+    with answering(failed=answer):
         uv.set_sources(index, find_links or (), offline)
         day = days.day(as_of, requirements or ())
         choices, wanted, content = asked(
@@ -180,10 +184,10 @@ def install(
         gpu=gpu, devices=devices, lock=lasting(lock), as_of=day, only_binary=only_binary,
         prefix=place,
     )  # fmt: skip
-    with answering():
+    with answering(failed=answer):
         of_releases = (replace(first, release=one.release, python=one.python or first.python) for one in choices)
         requests = [_of_lock(first)] if locked else list(of_releases)
-    carry_out(list({request.kernel: request for request in requests}.values()))
+    carry_out(list({request.kernel: request for request in requests}.values()), dry_run, as_json)
 
 
 def asked(
@@ -226,14 +230,14 @@ def _refuse(options: Mapping[str, object]) -> None:
         raise BadParameter(f"a bundle decides its packages and Pythons: omit {', '.join(given)}", param_hint="--bundle")
 
 
-def _install_from(bundle: Path, releases: Sequence[str], choices: "InstallRequest") -> None:
+def _install_from(bundle: Path, releases: Sequence[str], choices: "InstallRequest", as_json: bool) -> None:
     from tfprovisioner.bundles.install import opened
     from tfprovisioner.progress import reporting
 
     with ExitStack() as held:
-        with answering(), reporting() as reporter_for:
+        with answering(failed=install_output.failure if as_json else None), reporting() as reporter_for:
             context = opened(bundle.expanduser().absolute(), releases, choices, reporter_for("bundle"))
             requests = held.enter_context(context)
         if choices.name and len(requests) != 1:
             raise BadParameter("--name needs exactly one release")
-        carry_out(requests)
+        carry_out(requests, as_json=as_json)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, BadParameter, Context, Exit, Option
 
-from tfprovisioner.cli import shared_options
+from tfprovisioner.cli import install_output, shared_options
 from tfprovisioner.cli.carry_out import carry_out
 from tfprovisioner.cli.console import answering, complain, confirmed, say
 
@@ -67,21 +67,26 @@ def unpin(notebooks: _Notebooks) -> None:
             print(f"{path}: {'unpinned' if pinning.unpin(path) else 'it was not pinned'}")
 
 
-def install(paths: Sequence[Path], template: "InstallRequest", yes: bool) -> None:
+def install(
+    paths: Sequence[Path], template: "InstallRequest", yes: bool, dry_run: bool = False, as_json: bool = False
+) -> None:
     """Makes the kernels that notebooks want, after a question. Exits if one failed or the answer is no."""
     from tfprovisioner.notebook_metadata import wanted_kernel
     from tfprovisioner.notebook_metadata.notebook_file import read
 
-    with answering():
+    with answering(failed=install_output.failure if as_json else None):
         found = [wanted_kernel.wanted(read(path), template) for path in paths]
-    _ensure(found, yes)
+    if dry_run:
+        carry_out(list({wanted.name: wanted.request for wanted in found}.values()), dry_run, as_json)
+        return
+    _ensure(found, yes, as_json=as_json)
     for wanted in found:
         if not wanted.opens:
             path = wanted.notebook.quoted
             say(f"{path} opens on another kernel. Choose {wanted.name} in the notebook, or run: tfkernels open {path}")
 
 
-def _ensure(found: "Sequence[WantedKernel]", yes: bool, question: str = "") -> None:
+def _ensure(found: "Sequence[WantedKernel]", yes: bool, question: str = "", as_json: bool = False) -> None:
     """Shows what notebooks want, asks once, and builds what is missing."""
     missing = [wanted for wanted in found if not wanted.registered or wanted.request.rebuild]
     for wanted in found:
@@ -93,8 +98,9 @@ def _ensure(found: "Sequence[WantedKernel]", yes: bool, question: str = "") -> N
         if not confirmed(f"{' and '.join(filter(None, (install, question)))}?", yes):
             say("Nothing was changed.")
             raise Exit(1)
-    if missing:
-        carry_out(list({wanted.name: wanted.request for wanted in missing}.values()))
+    if missing or as_json:
+        told = found if as_json else missing
+        carry_out(list({wanted.name: wanted.request for wanted in told}.values()), as_json=as_json)
 
 
 def open_notebook(

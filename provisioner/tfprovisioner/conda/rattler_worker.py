@@ -70,9 +70,14 @@ async def _work(request: dict[str, Any]) -> None:
         records = await solved(request["limits"])
     for record in records:
         _check(record)
-    _say("solved", packages=len(records), bytes=sum(record.size or 0 for record in records))
+    facts = [
+        {"name": record.name.normalized, "version": str(record.version), "url": record.url, "size": record.size}
+        for record in records
+    ]
+    _say("solved", packages=len(records), bytes=sum(record.size or 0 for record in records), records=facts)
     if target is not None:
         await _download(records, Path(request["prefix"]))
+    if target is not None or not request["prefix"]:
         _say("done")
         return
     reporter = _Reporter()  # type: ignore[abstract] # what it leaves out does nothing

@@ -94,15 +94,24 @@ def download(
     return [event for event in _carried_out(folder, request, report, target) if event["event"] == "package"]
 
 
+def planned(request: PackageRequest, program: str | None, report: Reporter) -> list[dict[str, Any]]:
+    """The packages that ``fill`` would install: ``name``, ``version``, ``url``, ``size``. Raises as ``fill`` does."""
+    own = user_conda.chosen(program)
+    if own is not None:
+        return user_conda.planned(own, request, report)
+    events = _carried_out(None, request, report)
+    return [package for event in events if event["event"] == "solved" for package in event["records"]]
+
+
 def _carried_out(
-    prefix: Path, request: PackageRequest, report: Reporter, target: dict[str, Any] | None = None
+    prefix: Path | None, request: PackageRequest, report: Reporter, target: dict[str, Any] | None = None
 ) -> Iterator[dict[str, Any]]:
-    """The worker's answers to a task, of which failures are raised."""
+    """The worker's answers to a task, of which failures are raised. Without a prefix it only solves."""
     names = channels.shown(request.channels)
     report.step(f"solving, with the packages of {names}")
     task = {
         **asdict(request),
-        "prefix": str(prefix),
+        "prefix": str(prefix or ""),
         "channels": [url for channel in request.channels for url in channels.urls(channel)],
         "offline": uv.offline(),
         "target": target,
@@ -117,7 +126,7 @@ def _carried_out(
                 others = ", ".join(pythons)
                 missing = f"tensorflow {version} is there for Python {others} (--python takes one), not for {python}"
             raise PackageNotInChannels(f"{names}: {missing}")
-        if event["event"] == "solved":
+        if event["event"] == "solved" and prefix is not None:
             report.step(f"fetching and linking {event['packages']} conda packages, {event['bytes'] / 1e6:,.0f} MB")
             report.fetched(0, event["bytes"])
         elif event["event"] == "fetched":

@@ -5,7 +5,9 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
+from typing import Any
 
 from tfprovisioner.conda import channels, search
 from tfprovisioner.conda.channels import PackageRequest
@@ -52,6 +54,33 @@ def identity(program: Path) -> str:
 
 def install(program: Path, prefix: Path, request: PackageRequest, report: Reporter) -> None:
     """Solves and installs into a new prefix. Raises ``BuildFailed``, ``PackageNotInChannels``."""
+    _solved(program, ["--prefix", prefix], request, report)
+
+
+def planned(program: Path, request: PackageRequest, report: Reporter) -> list[dict[str, Any]]:
+    """The packages that ``install`` would install. Raises as it does."""
+    with tempfile.TemporaryDirectory() as scratch:
+        prefix = Path(scratch, "prefix")
+        output = _solved(program, ["--dry-run", "--json", "--prefix", prefix], request, report)
+    try:
+        actions = json.loads(output[output.index("{") :])["actions"]
+        fetched = {one["name"]: one for one in actions.get("FETCH", ())}
+        return [
+            {
+                "name": one["name"],
+                "version": one["version"],
+                "url": one.get("url") or fetched.get(one["name"], {}).get("url"),
+                "size": one.get("size") or fetched.get(one["name"], {}).get("size"),
+            }
+            for one in actions["LINK"]
+        ]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BuildFailed(f"{program} did not say what it would install. Omit --conda-exe.") from error
+
+
+def _solved(program: Path, options: list[object], request: PackageRequest, report: Reporter) -> str:
+    """Runs ``create`` with ``options``, of which the last one is the prefix, and returns its output."""
+    prefix = Path(str(options[-1]))
     if request.limits:
         raise BuildFailed(
             f"{program} cannot limit the versions of packages that are not asked for ({', '.join(request.limits)}, of "
@@ -59,7 +88,7 @@ def install(program: Path, prefix: Path, request: PackageRequest, report: Report
         )
     names = channels.shown(request.channels)
     report.step(f"{identity(program)} solves and installs, with the packages of {names}")
-    command = [program, "create", "--yes", "--prefix", prefix, "--override-channels"]
+    command = [program, "create", "--yes", *options, "--override-channels"]
     command += [word for channel in request.channels for word in ("--channel", channel)]
     command += ["--strict-channel-priority", *(["--offline"] if uv.offline() else []), *request.specs]
     # The environment is ours: the user's program does not list it.
@@ -70,8 +99,8 @@ def install(program: Path, prefix: Path, request: PackageRequest, report: Report
         shutil.rmtree(prefix, ignore_errors=True)  # some do not want even an empty folder, others leave half a one
         with subprocesses.started([*command, *bounds], env=variables, stderr=subprocess.STDOUT) as process:
             output, _ = process.communicate()
-        if process.returncode == 0 and search.is_environment(prefix):
-            return
+        if process.returncode == 0 and ("--dry-run" in options or search.is_environment(prefix)):
+            return output
     if request.tensorflow is not None and re.search(_ABSENT, output) and "tensorflow" in output:
         raise PackageNotInChannels(f"{names}: no tensorflow {' for '.join(request.tensorflow)}")
     tail = redacted("\n".join(output.strip().splitlines()[-12:]))

@@ -58,7 +58,8 @@ def options(day: str | None, gpu: bool = False) -> list[str]:
 def bounds_of_the_day(release: Release) -> set[str]:
     """The bounds of a release for packages that are as of the day. Those for packages of today hold always."""
     today = {name for row in pins.NEWER for name in row.packages if not row.day}
-    return {line for line in pins.requirements(pins.BOUNDS, release.version) if name_of(line) not in today}
+    rules = (*pins.BOUNDS, *pins.COMPANIONS)
+    return {line for line in pins.requirements(rules, release.version) if name_of(line) not in today}
 
 
 def summary(day: str, files: Iterable[LockedFile], instead: Mapping[str, str], release: str) -> str:
@@ -72,7 +73,9 @@ def summary(day: str, files: Iterable[LockedFile], instead: Mapping[str, str], r
     parts += [f"{name} {file.version}, of {file.uploaded}" for name, file in later.items()]
     undated = [f"{file.name} {file.version}" for file in files if file.uploaded is None]
     parts += [f"{', '.join(undated)} (the day is unknown)"] if undated else []
-    reasons = {name_of(rule.requirement): rule.because for rule in pins.applying(pins.BOUNDS, release)}
+    reasons = {
+        name_of(rule.requirement): rule.because for rule in pins.applying((*pins.BOUNDS, *pins.COMPANIONS), release)
+    }
     for file in files:
         if file.name in instead:
             why = f" ({reasons[file.name]})" if file.name in reasons else ""

@@ -41,15 +41,27 @@ def by_uv(request: InstallRequest, interpreter: Interpreter, folder: Path, repor
 
 def by_conda(request: InstallRequest, interpreter: Interpreter, folder: Path, report: Reporter) -> bool:
     """Conda packages; or conda's Python and wheels, for releases that the channels lack."""
+    wanted = of_channels(request, interpreter)
+    try:
+        solve.fill(folder, wanted, request.conda, report)
+    except PackageNotInChannels as missing:
+        solve.fill(folder, python_only(request, wanted, missing, report), request.conda, report)
+    else:
+        if not request.gpu:
+            return True  # or not: its programs do not say
+    return _install_wheels(request, interpreter, folder, report)
+
+
+def of_channels(request: InstallRequest, interpreter: Interpreter) -> PackageRequest:
+    """What is taken from conda's channels, the Python first. Raises ``BuildFailed``."""
     release, version = request.catalogue_entry, interpreter.version
     taken, python = channels.chosen(request.channels), f"python={version}"
     if request.gpu:  # TensorFlow's own builds, and conda's CUDA where there are no wheels of it
-        solve.fill(folder, PackageRequest(taken, (python, *cuda.by_conda(release))), request.conda, report)
-        return _install_wheels(request, interpreter, folder, report)
+        return PackageRequest(taken, (python, *cuda.by_conda(release)))
     # In the newest versions that go together: a channel's Python 3.7 ends with other ones than the wheels for it.
     asked, limits = divided(sorted(request.extras))
     beside = (name for _, name, _ in holding(pins.requirements(pins.WITH, release.version), version))
-    wanted = PackageRequest(
+    return PackageRequest(
         channels=taken,
         specs=(
             python,
@@ -61,18 +73,20 @@ def by_conda(request: InstallRequest, interpreter: Interpreter, folder: Path, re
         tensorflow=(release.version, interpreter.minor),
         limits=_specs(limits, version),
     )
-    try:
-        solve.fill(folder, wanted, request.conda, report)
-    except PackageNotInChannels as missing:
-        if releases.platform_name() not in release.platforms:
-            raise BuildFailed(
-                f"{missing}; nor has TensorFlow {release.version} wheels for {releases.platform_name()}. Nothing was "
-                f"changed. Name a channel that has it with --channel, or take another release: tfkernels releases"
-            ) from missing
-        report.note(f"{missing}. It is made of conda's Python and wheels instead")
-        solve.fill(folder, PackageRequest(taken, (python,)), request.conda, report)
-        return _install_wheels(request, interpreter, folder, report)
-    return True  # or not: its programs do not say
+
+
+def python_only(
+    request: InstallRequest, wanted: PackageRequest, missing: PackageNotInChannels, report: Reporter
+) -> PackageRequest:
+    """The Python of ``wanted``, for wheels of a TensorFlow that the channels lack. Raises ``BuildFailed``."""
+    release = request.catalogue_entry
+    if releases.platform_name() not in release.platforms:
+        raise BuildFailed(
+            f"{missing}; nor has TensorFlow {release.version} wheels for {releases.platform_name()}. Nothing was "
+            f"changed. Name a channel that has it with --channel, or take another release: tfkernels releases"
+        ) from missing
+    report.note(f"{missing}. It is made of conda's Python and wheels instead")
+    return PackageRequest(wanted.channels, wanted.specs[:1])
 
 
 BACKENDS: dict[str, Callable[[InstallRequest, Interpreter, Path, Reporter], bool]] = {"uv": by_uv, "conda": by_conda}

@@ -28,26 +28,13 @@ def ensured(request: InstallRequest, owner: Path, report: Reporter) -> Iterator[
     nobody else builds or deletes it. Two calls at once, in any processes, do the work once.
     Raises ``UnknownRelease``, ``NoWheels``, ``NoInterpreter``, ``BuildFailed``.
     """
-    if sys.platform == "win32":
-        raise NoWheels("tfkernels runs on Linux and macOS, not on Windows.")
-    release = request.catalogue_entry
-    if request.backend != "conda" or request.gpu:
-        releases.require_wheels(release)
+    check_machine(request)
     interpreter: Interpreter | None = None
     found = None if request.rebuild else store.whole(request, owner)
     if found is not None:
         recipe = found.recipe
     else:
-        report.step("looking for a Python")
-        interpreter = python_of_wheels.choose(request, report)
-        if request.locked is not None and interpreter.minor != request.locked.python:
-            raise BadLock(
-                f"The lock is for Python {request.locked.python}, not for {interpreter.version}. Omit --python."
-            )
-        if not release.known and request.locked is None and request.backend != "conda":
-            report.step(f"asking the package index for TensorFlow {release.version}")
-            uv_resolution.require_published(release, interpreter.minor)
-        recipe = Recipe.of(request, interpreter.minor)
+        interpreter, recipe = chosen(request, report)
     try:
         store.root().mkdir(parents=True, exist_ok=True)
         Path(locking.lock(recipe.name).lock_file).touch()  # where only reading is allowed, all folders may be there
@@ -59,7 +46,6 @@ def ensured(request: InstallRequest, owner: Path, report: Reporter) -> Iterator[
             f"The data folder {store.root().parent} cannot be written: {error.strerror}. Choose another one "
             f"with the variable TFKERNELS_HOME."
         ) from error
-    _check_path(recipe)
     with locking.held(recipe.name, lambda: report.step(_WAITING)):
         existing = store.of_kernel(recipe, owner)
         if existing is not None and existing.is_whole and not request.rebuild:
@@ -69,6 +55,29 @@ def ensured(request: InstallRequest, owner: Path, report: Reporter) -> Iterator[
         if interpreter.minor != recipe.python:
             raise BuildFailed("The environment was removed while this command began to use it. Run the command again.")
         yield _build(request, recipe, interpreter, report), True
+
+
+def check_machine(request: InstallRequest) -> None:
+    """Raises ``NoWheels`` if the release cannot be had on this machine."""
+    if sys.platform == "win32":
+        raise NoWheels("tfkernels runs on Linux and macOS, not on Windows.")
+    if request.backend != "conda" or request.gpu:
+        releases.require_wheels(request.catalogue_entry)
+
+
+def chosen(request: InstallRequest, report: Reporter) -> tuple[Interpreter, Recipe]:
+    """The Python and the recipe of a new environment. Raises ``NoInterpreter``, ``BuildFailed``, ``BadLock``."""
+    release = request.catalogue_entry
+    report.step("looking for a Python")
+    interpreter = python_of_wheels.choose(request, report)
+    if request.locked is not None and interpreter.minor != request.locked.python:
+        raise BadLock(f"The lock is for Python {request.locked.python}, not for {interpreter.version}. Omit --python.")
+    if not release.known and request.locked is None and request.backend != "conda":
+        report.step(f"asking the package index for TensorFlow {release.version}")
+        uv_resolution.require_published(release, interpreter.minor)
+    recipe = Recipe.of(request, interpreter.minor)
+    _check_path(recipe)
+    return interpreter, recipe
 
 
 def _check_path(recipe: Recipe) -> None:

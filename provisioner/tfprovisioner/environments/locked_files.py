@@ -3,6 +3,7 @@
 uv writes these facts as ``pylock.toml`` (PEP 751).
 """
 
+import re
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tfprovisioner.environments.source_builds import SourceBuilds
-from tfprovisioner.system.redact import redacted
+from tfprovisioner.system.redact import public
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -74,6 +75,25 @@ def packages(
         found.unlink(missing_ok=True)
 
 
+def cached(lock: str, options: Iterable[str], builds: SourceBuilds, folder: Path) -> frozenset[str] | None:
+    """The packages of a lock whose files are in uv's cache; ``None`` if uv does not say it. Raises ``BuildFailed``."""
+    source, lines = folder / "pinned.txt", list[str]()
+    source.write_text(lock, encoding="utf-8")
+    arguments = ["pip", "install", "--dry-run", "--verbose", "--no-deps", "--require-hashes", *options]
+    # An empty place to install to: the options name a Python, which has packages of its own.
+    arguments += ["--target", str(folder / "nothing"), "--requirements", str(source)]
+    try:
+        builds.run(arguments, folder, lines.append)
+    finally:
+        source.unlink(missing_ok=True)
+    text = "\n".join(lines)
+    found = frozenset(re.findall(r"requirement already cached: ([\w.-]+?)(?:==| @ )", text))
+    missing, every = (
+        int(([0, *re.findall(rf"Would {word} (\d+) packages?", text)])[-1]) for word in ("download", "install")
+    )
+    return found if len(found) + missing == every else None  # its log may have other words one day
+
+
 def _file(package: dict[str, Any]) -> LockedFile:
     wheels = package.get("wheels")
     file = wheels[0] if wheels else package.get("archive") or package["sdist"]
@@ -81,7 +101,7 @@ def _file(package: dict[str, Any]) -> LockedFile:
     return LockedFile(
         name=package["name"],
         version=package.get("version", ""),
-        url=redacted(file.get("url") or file.get("path", "")),
+        url=public(file.get("url") or file.get("path", "")),
         built="sdist" in package and not wheels,
         size=file.get("size"),
         uploaded=uploaded.date().isoformat() if uploaded else None,

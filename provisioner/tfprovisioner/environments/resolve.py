@@ -18,6 +18,7 @@ from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.environments.source_builds import SourceBuilds
 from tfprovisioner.environments.uv_resolution import (
     NoSolution,
+    for_python,
     holding_here,
     pinned,
     published,
@@ -45,13 +46,15 @@ class OtherMachine:
 def lock(
     request: InstallRequest,
     interpreter: Interpreter,
-    python: Path,
+    python: Path | None,
     folder: Path,
     report: Reporter,
     builds: SourceBuilds | None = None,
     machine: OtherMachine | None = None,
 ) -> str:
-    """The text of the lock for an environment whose interpreter is ``python``; scratch files go to ``folder``.
+    """The text of the lock for an environment whose interpreter is ``python``; ``None`` if it is to be fetched.
+
+    Scratch files go to ``folder``.
 
     ``builds`` learns what has to be built, and how. For another ``machine``, ``python`` is any interpreter of this one.
 
@@ -104,7 +107,8 @@ class Resolver:
     release: Release
     python: str
     """Its version."""
-    interpreter: Path
+    interpreter: Path | None
+    """``None`` if it is not on this machine."""
     verified: str
     """The pins of the release's lock for this Python, with hashes; empty if the catalogue does not know it."""
     tensorflow: Mapping[str, str]
@@ -123,7 +127,7 @@ class Resolver:
         cls,
         request: InstallRequest,
         version: str,
-        python: Path,
+        python: Path | None,
         folder: Path,
         say: Callable[[str], None],
         builds: SourceBuilds | None = None,
@@ -137,7 +141,7 @@ class Resolver:
             here = "" if text is None else holding_here(text, version)
         versions = pinned(here, version)
         if text is None and request.extras:
-            versions = published(_own(release, bool(request.gpu)), ["--python", str(python)], version)
+            versions = published(_own(release, bool(request.gpu)), for_python(python, version), version)
         tensorflow = {name: pin for name, pin in versions.items() if name in TENSORFLOWS}
         builds = builds or SourceBuilds.of(request, version)
         if not request.as_of:  # most will stay, and what a build needs is asked for before the lock is known
@@ -235,12 +239,8 @@ class Resolver:
     @property
     def options(self) -> list[str]:
         """uv's options: the Python, and the day whose files it may take."""
-        return [
-            "--python",
-            str(self.interpreter),
-            *(self.machine.options if self.machine else ()),
-            *as_of.options(self.as_of, self.gpu),
-        ]
+        other = self.machine.options if self.machine else ()
+        return [*for_python(self.interpreter, self.python), *other, *as_of.options(self.as_of, self.gpu)]
 
     def _without_wheel(self, lines: Sequence[str]) -> list[str]:
         if self.as_of:  # the rows are for the packages of today

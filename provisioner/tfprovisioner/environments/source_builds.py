@@ -208,7 +208,8 @@ class SourceBuilds:
             return settings
         limits = [line for name, line in build_tools.VERSIONS.items() if name in self._tools]
         home = data_dir.home() / "build-home"
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if data_dir.home().is_dir():  # a dry run makes none
+            home.mkdir(mode=0o700, exist_ok=True)
         variables = {"HOME": str(home), **dict.fromkeys(uv.secrets_of_uv(), "")}
         tools = {name: [self._pinned(tool) for tool in needed] for name, needed in self._tools.items() if needed}
         return {

@@ -7,6 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 from tfkernels.client import kernelspecs
 from tfkernels.client.kernelspecs import KernelSpec
@@ -46,6 +47,10 @@ class Installed:
     """Options of earlier installs that still apply: ``--backend conda``."""
     warnings: tuple[str, ...] = ()
     """What may not work, and what helps."""
+    notes: tuple[str, ...] = ()
+    """What was said while the environment was built."""
+    command: str = ""
+    """The command that makes the kernel again."""
 
     @property
     def state(self) -> str:
@@ -56,6 +61,7 @@ class Installed:
 
 
 Outcome = Installed | ProvisionError | TFKernelsError
+Result = TypeVar("Result")
 
 
 class Interrupted(Exception):
@@ -77,15 +83,24 @@ def install(request: InstallRequest) -> Installed:
 
 
 def install_all(requests: Sequence[InstallRequest], report: Callable[[InstallRequest, Outcome], None]) -> None:
-    """Installs all, as many at a time as there are processors: one is downloaded while another is unpacked.
+    """Installs all. A failure does not stop the others. Raises ``Interrupted``."""
+    for_all(requests, _carry_out, report)
+
+
+def for_all(
+    requests: Sequence[InstallRequest],
+    work: Callable[[InstallRequest, Reporter], Result],
+    report: Callable[[InstallRequest, Result | ProvisionError | TFKernelsError], None],
+) -> None:
+    """Does work for all, as many at a time as there are processors: one is downloaded while another is unpacked.
 
     ``report`` gets the outcome of each as it comes. A failure does not stop the others. An interrupt stops all; raises
     ``Interrupted`` when they have cleaned up.
     """
     pressed: list[bool] = []
-    pending, futures = list(requests), dict[Future[Installed], InstallRequest]()
+    pending, futures = list(requests), dict[Future[Result], InstallRequest]()
 
-    def ended(request: InstallRequest, outcome: Outcome) -> None:
+    def ended(request: InstallRequest, outcome: Result | ProvisionError | TFKernelsError) -> None:
         report(request, outcome)
         pending.remove(request)
 
@@ -98,7 +113,7 @@ def install_all(requests: Sequence[InstallRequest], report: Callable[[InstallReq
                 except (ProvisionError, TFKernelsError) as error:
                     ended(request, error)
                 else:
-                    future = threads.submit(lambda one: _carry_out(one, reporter_for(one.kernel)), request)
+                    future = threads.submit(lambda one: work(one, reporter_for(one.kernel)), request)
                     futures[future] = request
                 _stop_if(pressed)
             running = set(futures)
@@ -132,7 +147,7 @@ def _stop_if(pressed: Collection[object]) -> None:
         raise KeyboardInterrupt
 
 
-def _outcome(future: "Future[Installed]") -> Outcome:
+def _outcome(future: "Future[Any]") -> Any:
     try:
         return future.result()
     except (ProvisionError, TFKernelsError) as error:
@@ -169,12 +184,12 @@ def check(request: InstallRequest) -> tuple[InstallRequest, Path, list[str]]:
         here, version = devices.present(), cuda.version(release)
         cautions = devices.check(here, version, release.version, completed.devices, wheels=not conda)
     write.check_name(request)
-    if completed.rebuild or (store.whole(completed, folder) is None and _of_others(completed, folder) is None):
+    if completed.rebuild or (store.whole(completed, folder) is None and of_others(completed, folder) is None):
         write.check_writable(completed)
     return completed, Path(str(described.get("environment", ""))), cautions
 
 
-def _of_others(request: InstallRequest, kernelspec: Path) -> Environment | None:
+def of_others(request: InstallRequest, kernelspec: Path) -> Environment | None:
     """The environment of a kernel that this user may not change, if the kernel is what the request asks for."""
     described = write.described_in(kernelspec)
     if request.rebuild or described is None or os.access(kernelspec, os.W_OK):
@@ -193,9 +208,9 @@ def _carry_out(request: InstallRequest, report: Reporter) -> Installed:
         for caution in cautions:
             report.step(caution)
         owner = write.kernels_folder(request) / request.kernel
-        shared = _of_others(completed, owner)
+        shared = of_others(completed, owner)
         if shared is not None:
-            return Installed(request.kernel, shared, owner, built=False, registered=False, extras=completed.extras)
+            return Installed(request.kernel, shared, owner, False, False, completed.extras, command=completed.command)
         with build.ensured(completed, owner, report) as (environment, built):
             folder, registered = write.write(completed, environment)
             if registered:
@@ -213,7 +228,10 @@ def _carry_out(request: InstallRequest, report: Reporter) -> Installed:
     kept = tuple(line for line in completed.extras if line not in request.extras)
     choices = tuple(" ".join(choice) for choice in completed.choices if choice not in request.choices)
     warnings = other_users.warnings(request, environment, folder) if registered else ()
-    return Installed(request.kernel, environment, folder, built, registered, completed.extras, kept, choices, warnings)
+    return Installed(
+        request.kernel, environment, folder, built, registered, completed.extras, kept, choices, warnings,
+        tuple(report.notes), completed.command,
+    )  # fmt: skip
 
 
 def _former_bundle(request: InstallRequest) -> str | None:
