@@ -66,6 +66,12 @@ def test_pins_are_those_of_the_kernels_lock(notebook: Path, command: Command, pl
     assert "warning: not in the pin: byhand==1.0 was added" in command("pin", str(path))[2]
     assert "differs: byhand==1.0 was added" in command("doctor", str(path))[1]
 
+    content = json.loads(path.read_text())
+    content["metadata"]["language_info"] = {"tfkernels": {"kernel": "tf2", "tensorflow": "2.21.0"}, "version": "3.13.0"}
+    path.write_text(json.dumps(content))
+    saved = "Jupyter saved it on tf2 (TensorFlow 2.21.0, Python 3.13), so outputs may be of that kernel"
+    assert f"differs: {saved}" in command("doctor", str(path))[1]
+
 
 def test_a_notebook_brings_its_kernel(notebook: Path, command: Command, place: Path) -> None:
     before = notebook.read_bytes()
@@ -82,7 +88,7 @@ def test_a_notebook_brings_its_kernel(notebook: Path, command: Command, place: P
     assert "Kernel: tf1, which is there" in errors
     assert len(built(place)) == 1
     assert command("doctor", str(notebook))[:2] == (
-        0, f"{notebook}: made on tf1 (TensorFlow 1.15.5, Python 3.7); opens on tf1 (TensorFlow 1.15.5, Python 3.7)\n"
+        0, f"{notebook}: pinned to tf1 (TensorFlow 1.15.5, Python 3.7); opens on tf1 (TensorFlow 1.15.5, Python 3.7)\n"
     )  # fmt: skip
 
 
@@ -203,4 +209,5 @@ def test_the_same_packages_run_on_another_machine(place: Path, monkeypatch: pyte
     for output in (place / "papermill.ipynb", executed):
         (cell,) = [cell for cell in json.loads(output.read_text())["cells"] if cell["source"]]
         assert "".join(cell["outputs"][0]["text"]) == "1.15.5 4.64.0 (3, 7)\n"
+    assert f"{executed}: its outputs were made on mine (" in tfkernels("doctor", str(executed)).stdout
     assert metadata_of(executed)["tfkernels"]["kernel"] == metadata_of(path)["tfkernels"]["kernel"]

@@ -1,4 +1,4 @@
-"""``%tfkernels`` names the kernel that made the outputs of its notebook, if that is another one."""
+"""``%tfkernels`` names the kernel of its notebook, if that is another one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def pinned(**changed: Any) -> dict[str, Any]:
     return {"tfkernels": {"format": 1, "kernel": {**_PINNED, **changed}}}
 
 
-def test_outputs_of_another_kernel_are_named(
+def test_notebooks_of_another_kernel_are_named(
     installed: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server tells the kernel its notebook; each line here is that notebook with other metadata."""
@@ -31,15 +31,19 @@ def test_outputs_of_another_kernel_are_named(
         for metadata, line in (
             ({}, ""),
             ({"language_info": _RAN}, ""),
-            (pinned(), f"made on mine (TensorFlow 1.15.5, Python 3.7). {differs} other packages. {more}"),
+            (pinned(), f"pinned to mine (TensorFlow 1.15.5, Python 3.7). {differs} other packages. {more}"),
             (pinned(packages=None), ""),
             (
+                {"tfkernels": {**pinned()["tfkernels"], "outcome": {}}},
+                f"its outputs were made on mine (TensorFlow 1.15.5, Python 3.7). {differs} other packages. {more}",
+            ),
+            (
                 pinned(release="1.4.0", python="3.6"),
-                f"made on mine (TensorFlow 1.4.0, Python 3.6). {differs} TensorFlow 1.15.5, Python 3.7. {more}",
+                f"pinned to mine (TensorFlow 1.4.0, Python 3.6). {differs} TensorFlow 1.15.5, Python 3.7. {more}",
             ),
             (
                 {"language_info": {**_RAN, "version": 5, "tfkernels": {"kernel": "tf1", "tensorflow": "2.11.0"}}},
-                f"made on tf1 (TensorFlow 2.11.0). {differs} TensorFlow 1.15.5. {more}",
+                f"last saved on tf1 (TensorFlow 2.11.0). {differs} TensorFlow 1.15.5. {more}",
             ),
             (pinned(name="\x1b[2J"), ""),
             ({"tfkernels": [], "language_info": "x"}, ""),
@@ -51,5 +55,5 @@ def test_outputs_of_another_kernel_are_named(
         for metadata in expected
     ]
     for outputs, line in zip(run_cells("tf1", *cells), expected.values(), strict=True):
-        said = [row for row in text(outputs).splitlines() if "outputs" in row]
-        assert said == ([f"The outputs of my nb.ipynb were {line}"] if line else [])
+        said = [row for row in text(outputs).splitlines() if "nb.ipynb" in row]
+        assert said == ([f"my nb.ipynb: {line}"] if line else [])

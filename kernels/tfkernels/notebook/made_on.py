@@ -1,4 +1,4 @@
-"""Whether the kernel that made a notebook's outputs is another one than this.
+"""Whether the kernel of a notebook is another one than this.
 
 ``tfkernels pin`` and ``run`` write their kernel into the notebook, and Jupyter what a kernel says about itself.
 """
@@ -21,10 +21,10 @@ _MAX_BYTES = 50_000_000
 
 
 def remark(variables: Mapping[str, Any]) -> str:
-    """A line on the kernel that made the outputs, if it is another one; ``variables`` are those of the user."""
+    """A line on the notebook's own kernel, if it is another one; ``variables`` are those of the user."""
     path = _path(variables)
     if not path:
-        return "This kernel does not know its notebook. Which kernel made its outputs: tfkernels doctor NOTEBOOK"
+        return "This kernel does not know its notebook. Whether it is the right one: tfkernels doctor NOTEBOOK"
     metadata = _metadata(path)
     made = _made_on(metadata)
     if not made:
@@ -40,7 +40,7 @@ def remark(variables: Mapping[str, Any]) -> str:
         return ""
     python = f", Python {made['python']}" if "python" in made else ""
     return (
-        f"The outputs of {os.path.basename(path)} were made on {made['name']} (TensorFlow {made['release']}{python}). "
+        f"{os.path.basename(path)}: {made['how']} {made['name']} (TensorFlow {made['release']}{python}). "
         f"This kernel differs: {', '.join(differing)}. More: tfkernels doctor {shlex.quote(path)}"
     )
 
@@ -67,15 +67,17 @@ def _metadata(path: str) -> Mapping[str, Any]:
 
 
 def _made_on(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Name, release, Python and packages of the kernel that made the outputs; empty if the notebook does not say."""
+    """Name, release, Python and packages of the notebook's own kernel; empty if the notebook does not say it."""
     ours, language = _mapping(metadata.get("tfkernels")), _mapping(metadata.get("language_info"))
     pinned, ran = _mapping(ours.get("kernel")), _mapping(language.get("tfkernels"))
     version = re.match(r"\d+\.\d+", str(language.get("version", "")))
     found = {"name": ran.get("kernel"), "release": ran.get("tensorflow"), "python": version and version[0]}
+    how = "last saved on"
     if pinned:
+        how = "its outputs were made on" if "outcome" in ours else "pinned to"
         found = {field: pinned.get(field) for field in ("name", "release", "python", "packages")}
     short = {field: text for field, text in found.items() if re.fullmatch(r"[\w.-]{1,60}", str(text)) and text}
-    return short if {"name", "release"} <= set(short) else {}
+    return dict(short, how=how) if {"name", "release"} <= set(short) else {}
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -220,7 +220,8 @@ def _of_lock(request: "InstallRequest") -> "InstallRequest":
 
     assert request.locked is not None
     name = request.name or locks.kernel_name(request.locked)[0]
-    return replace(request, release=request.locked.release, name=name)
+    python = request.python or request.locked.python
+    return replace(request, release=request.locked.release, name=name, python=python)
 
 
 def _refuse(options: Mapping[str, object]) -> None:

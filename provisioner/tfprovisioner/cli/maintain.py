@@ -75,7 +75,7 @@ def _find(below: Path, as_json: bool) -> None:
 def doctor(
     names: Annotated[
         list[str] | None,
-        Argument(help="Kernels, or notebooks: which kernel made their outputs, and what differs.", show_default="all"),
+        Argument(help="Kernels, or notebooks: which kernel is their own, and what differs.", show_default="all"),
     ] = None,
     fix: Annotated[
         bool,
@@ -128,10 +128,8 @@ def _read(notebooks: Sequence[str]) -> "list[NotebookDiagnosis]":
 
 def _on_notebook(found: "NotebookDiagnosis") -> Iterator[str]:
     """The lines on a notebook."""
-    made = (
-        "it does not say on which kernel its outputs were made" if found.made_on is None else f"made on {found.made_on}"
-    )
-    yield f"{found.notebook}: {made}; opens on {found.opens_on or 'no kernel'}"
+    own = f"{found.said_by} {found.kernel}" if found.said_by else "it names no kernel of tfkernels"
+    yield f"{found.notebook}: {own}; opens on {found.opens_on or 'no kernel'}"
     for difference in found.differences:
         yield f"{found.notebook}: differs: {difference}"
     if found.remedy is not None:

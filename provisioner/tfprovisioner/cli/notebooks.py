@@ -107,6 +107,7 @@ def open_notebook(
     context: Context,
     notebook: Annotated[Path, Argument(help="Notebook. Words after -- go to Jupyter.")],
     lab: Annotated[bool, Option("--lab", help="Open it in JupyterLab, also if Jupyter Notebook is installed.")] = False,
+    user: shared_options.User = False,
     yes: shared_options.Yes = False,
 ) -> None:
     """Open a notebook on the kernel that it needs.
@@ -123,7 +124,7 @@ def open_notebook(
         complain(f"Cannot open {notebook}: {' and '.join(modules)} not installed. pip install jupyterlab")
         raise Exit(1)
     with answering():
-        wanted = wanted_kernel.wanted(read(notebook), InstallRequest("", user=False))
+        wanted = wanted_kernel.wanted(read(notebook), InstallRequest("", user=user))
     change = "" if wanted.opens else f"set the kernel of {notebook} to {wanted.name}"
     _ensure([wanted], yes, change)
     with answering():

@@ -1,6 +1,6 @@
-"""Which kernel made the outputs of a notebook, and how the kernel that it opens on differs from that one."""
+"""Which kernel is a notebook's own, and how the kernel that it opens on differs from that one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,10 +10,15 @@ from tfprovisioner.environments.lock_file import Lock
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.kernelspecs import locks
 from tfprovisioner.notebook_metadata import pinned_kernel, wanted_kernel
-from tfprovisioner.notebook_metadata.notebook_file import read
+from tfprovisioner.notebook_metadata.notebook_file import NotebookFile, read
+from tfprovisioner.notebook_metadata.pinned_kernel import PinnedKernel
 
 _SHOWN = 12
 """Packages that are named."""
+
+
+RUN, PIN, JUPYTER = "its outputs were made on", "pinned to", "last saved on"
+"""How a notebook says which kernel is its own: ``run`` wrote that, or ``pin``, or Jupyter when it saved the file."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +27,10 @@ class NotebookDiagnosis:
 
     notebook: str
     ok: bool
-    made_on: str | None
-    """The kernel that the notebook was pinned to or run on; ``None`` if it does not say."""
+    said_by: str | None
+    """``RUN``, ``PIN`` or ``JUPYTER``; ``None`` if the notebook names no kernel of tfkernels."""
+    kernel: str | None
+    """The kernel that it says."""
     opens_on: str | None
     """The kernel that Jupyter opens it on; ``None`` if it names none that is registered."""
     differences: tuple[str, ...] = ()
@@ -36,34 +43,44 @@ def examine(path: Path) -> NotebookDiagnosis:
     notebook = read(path)
     pinned, ran = pinned_kernel.pinned(notebook), wanted_kernel.ran_on(notebook)
     if pinned is None and not ran.get("tensorflow"):
-        return NotebookDiagnosis(str(path), True, None, notebook.kernel_name or None)
-    made = {"tensorflow": pinned.release, "python": pinned.python} if pinned else ran
-    made_on = f"{pinned.name if pinned else ran.get('kernel', '')} ({_versions(made)})"
+        return NotebookDiagnosis(str(path), True, None, None, notebook.kernel_name or None)
+    own = {"kernel": pinned.name, "tensorflow": pinned.release, "python": pinned.python} if pinned else ran
+    said_by = JUPYTER if pinned is None else RUN if "outcome" in notebook.ours else PIN
+    opens_on, found = _opened(notebook, pinned, own)
+    if pinned is not None and ran.get("tensorflow", pinned.release) != pinned.release:
+        found.append(f"Jupyter saved it on {_title(ran)}, so outputs may be of that kernel")
+    advice = "open" if opens_on else "install"
+    remedy = f"tfkernels {advice} {notebook.quoted}" if found else None
+    return NotebookDiagnosis(str(path), not found, said_by, _title(own), opens_on, tuple(found), remedy)
+
+
+def _opened(
+    notebook: NotebookFile, pinned: PinnedKernel | None, own: Mapping[str, str]
+) -> tuple[str | None, list[str]]:
+    """The kernel that a notebook opens on, and how it differs from its own."""
     try:
         spec = kernelspecs.get(notebook.kernel_name)
     except UnknownKernel:
-        problem = f"its kernel {notebook.kernel_name!r} is not registered here"
-        return NotebookDiagnosis(str(path), False, made_on, None, (problem,), f"tfkernels install {notebook.quoted}")
+        return None, [f"its kernel {notebook.kernel_name!r} is not registered here"]
     if not spec.ours:
-        problem = f"the kernel {spec.name} is not one of tfkernels"
-        return NotebookDiagnosis(str(path), False, made_on, spec.name, (problem,), f"tfkernels open {notebook.quoted}")
-    now = {"tensorflow": spec.described["tensorflow"], "python": ".".join(spec.described["python"].split(".")[:2])}
+        return spec.name, [f"the kernel {spec.name} is not one of tfkernels"]
+    python = ".".join(spec.described["python"].split(".")[:2])
+    now = {"kernel": spec.name, "tensorflow": spec.described["tensorflow"], "python": python}
     titles = {"tensorflow": "TensorFlow", "python": "Python"}
-    found = [
-        f"{titles[key]} {now[key]} instead of {made[key]}" for key in titles if now[key] != made.get(key, now[key])
-    ]
+    differing = [field for field in titles if now[field] != own.get(field, now[field])]
+    found = [f"{titles[field]} {now[field]} instead of {own[field]}" for field in differing]
     if pinned is not None:
         try:
-            found += _packages(pinned.whole_lock(path), spec.name)
+            found += _packages(pinned.whole_lock(notebook.path), spec.name)
         except ProvisionError as error:
             found.append(f"packages could not be compared: {error}")
-    remedy = f"tfkernels open {notebook.quoted}" if found else None
-    return NotebookDiagnosis(str(path), not found, made_on, f"{spec.name} ({_versions(now)})", tuple(found), remedy)
+    return _title(now), found
 
 
-def _versions(kernel: dict[str, str]) -> str:
+def _title(kernel: Mapping[str, str]) -> str:
     named = {"TensorFlow": kernel.get("tensorflow"), "Python": kernel.get("python")}
-    return ", ".join(f"{title} {version}" for title, version in named.items() if version)
+    versions = ", ".join(f"{title} {version}" for title, version in named.items() if version)
+    return f"{kernel.get('kernel') or 'a kernel'} ({versions})"
 
 
 def _packages(wanted: Lock, name: str) -> Iterator[str]:

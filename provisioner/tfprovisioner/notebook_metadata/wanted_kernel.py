@@ -59,7 +59,8 @@ def wanted(notebook: NotebookFile, template: InstallRequest) -> WantedKernel:
         )
         request = replace(request, gpu=lock.gpu)
     else:
-        request = replace(template, release=lock.release, name=name, lock=lock.file())
+        python = template.python or lock.python
+        request = replace(template, release=lock.release, name=name, python=python, lock=lock.file())
     return WantedKernel(notebook, request, registered, _described(lock))
 
 
