@@ -12,6 +12,7 @@ import pytest
 
 from tests.support import package_index
 from tests.support.commands import built, nothing_is_there
+from tfprovisioner.catalogue import releases
 from tfprovisioner.cli import app as cli
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.system import redact
@@ -139,6 +140,15 @@ def test_a_second_tensorflow_is_never_installed(index: package_index.Index, inst
     code, words = install("--with", "tensorflow-cpu==1.15.0", "--index", index.url)
     assert code == 1
     assert "already has TensorFlow 1.15.5" in words
+
+
+def test_a_requirement_that_the_lock_fulfils_leaves_it_verified(
+    index: package_index.Index, install: Install, place: Path
+) -> None:
+    code, words = install("--with", "part3>=1,part4", "--index", index.url)
+    assert code == 0, words
+    (record,) = built(place)
+    assert (record.parent / "requirements.txt").read_text() == releases.find("tf1").lock
 
 
 def test_an_index_without_a_package_is_no_conflict(index: package_index.Index, install: Install, place: Path) -> None:

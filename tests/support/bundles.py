@@ -19,7 +19,7 @@ FILES: Mapping[str, bytes] = {WHEEL: b"a wheel", "README.txt": b"read me"}
 
 def manifest(files: Mapping[str, bytes] = FILES, **changes: Any) -> Manifest:
     """The manifest of some files, for one kernel that needs the wheel."""
-    kernel = Kernel("1.15", "1.15.5", "3.7", "0" * 64, "", (), "", (WHEEL,))
+    kernel = Kernel("1.15", "1.15.5", "3.7", "0" * 64, "", (), (WHEEL,))
     listed = tuple(File(name, len(content), hashlib.sha256(content).hexdigest()) for name, content in files.items())
     whole = Manifest(platform_name(), "0.1.0", ("3.12",), (WHEEL,), ("tfkernels==0.1.0",), (kernel,), (), listed)
     return replace(whole, **changes)

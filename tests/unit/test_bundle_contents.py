@@ -58,6 +58,12 @@ def test_a_changed_byte_is_noticed(bundle: Path, tmp_path: Path) -> None:
         contents.unpack(bundle, tmp_path / "there", [WHEEL])
 
 
+def test_a_changed_manifest_is_noticed(bundle: Path) -> None:
+    bundle.write_bytes(bundle.read_bytes().replace(b'"0.1.0"', b'"0.1.9"', 1))
+    with pytest.raises(BadBundle, match=r"is damaged: manifest.json"):
+        contents.read(bundle)
+
+
 def test_a_file_with_another_hash_is_refused(tmp_path: Path) -> None:
     """Unlike a damaged one, it has the checksum of the zip file."""
     other = bundles.write(tmp_path / "tf.bundle", bundles.manifest(), {**FILES, WHEEL: b"A WHEEL"})

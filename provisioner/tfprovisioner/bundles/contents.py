@@ -56,8 +56,6 @@ class Kernel:
     lock: str
     """The file of the lock that ``extras`` were resolved to; empty if they add nothing to the verified one."""
     extras: tuple[str, ...]
-    as_of: str
-    """The day whose packages it has; empty for those of today."""
     files: tuple[str, ...]
     """Its packages, and its lock."""
 
@@ -152,22 +150,24 @@ class _Files:
 
 @contextlib.contextmanager
 def _opened(bundle: Path) -> Iterator[_Files]:
-    try:
-        if bundle.is_dir():
-            yield _Files(dict(_of_folder(bundle)), lambda name: (bundle / name).open("rb"))
-        else:
-            with zipfile.ZipFile(bundle) as archive:
-                yield _Files(_of_archive(bundle, archive), archive.open)
-    except FileNotFoundError as error:
-        if bundle.exists():
-            raise BadBundle(f"The bundle {bundle} is not complete: it has no {error.filename}. {_COPY}.") from error
-        raise BadBundle(f"There is no bundle {bundle}. Correct the path, or connect the disk that has it.") from error
-    except (zipfile.BadZipFile, EOFError) as error:
-        raise BadBundle(
-            f"{bundle} is no bundle of tfkernels, or was cut off or damaged on its way ({error}). {_COPY}."
-        ) from error
-    except NotImplementedError as error:  # a kind of zip file that we do not write
-        raise BadBundle(f"{bundle} is no bundle of tfkernels ({error}).") from error
+    with contextlib.ExitStack() as held:
+        try:
+            if bundle.is_dir():
+                files = _Files(dict(_of_folder(bundle)), lambda name: (bundle / name).open("rb"))
+            else:
+                archive = held.enter_context(zipfile.ZipFile(bundle))
+                files = _Files(_of_archive(bundle, archive), archive.open)
+        except FileNotFoundError as error:
+            raise BadBundle(
+                f"There is no bundle {bundle}. Correct the path, or connect the disk that has it."
+            ) from error
+        except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+            raise BadBundle(
+                f"{bundle} is no bundle of tfkernels, or was cut off or damaged on its way ({error}). {_COPY}."
+            ) from error
+        except OSError as error:
+            raise BadBundle(f"The bundle {bundle} cannot be read: {error.strerror}. Make it readable.") from error
+        yield files
 
 
 def _of_archive(bundle: Path, archive: zipfile.ZipFile) -> dict[str, int]:
@@ -208,8 +208,11 @@ def _manifest(bundle: Path, files: _Files) -> Manifest:
         )
     if files.sizes[MANIFEST] > _LARGEST_MANIFEST:
         raise BadBundle(f"{bundle} is refused: its manifest has {files.sizes[MANIFEST]:,} bytes.")
-    with files.open(MANIFEST) as file:
-        text = file.read(_LARGEST_MANIFEST)
+    try:
+        with files.open(MANIFEST) as file:
+            text = file.read(_LARGEST_MANIFEST)
+    except zipfile.BadZipFile as error:
+        raise BadBundle(f"The bundle {bundle} is damaged: {MANIFEST} ({error}). {_COPY}.") from None
     try:
         content = json.loads(text)
         version = content["format"]

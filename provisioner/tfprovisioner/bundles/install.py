@@ -12,7 +12,7 @@ from tfprovisioner.bundles import contents, pythons
 from tfprovisioner.bundles.contents import BundledPython, Kernel, Manifest
 from tfprovisioner.catalogue import releases
 from tfprovisioner.environments import lock_file
-from tfprovisioner.environments.request import InstallRequest, made_by
+from tfprovisioner.environments.request import USUAL, InstallRequest, made_by
 from tfprovisioner.errors import BadBundle, ProvisionError
 from tfprovisioner.kernelspecs import write
 from tfprovisioner.kernelspecs.gc import UNPACKED_BUNDLES as FOLDERS
@@ -37,6 +37,7 @@ def opened(
     name = f"bundle-{hashlib.sha256(str(bundle).encode()).hexdigest()[:8]}"
     missing = pythons.missing(manifest, {kernel.python for _, kernel in pairs})
     parts: list[Kernel | BundledPython] = [*(kernel for _, kernel in pairs), *missing]
+    _check_pythons(bundle, manifest, [kernel for _, kernel in pairs])
     names = dict.fromkeys(path for part in parts for path in part.files)
     sizes = {file.path: file.size for file in manifest.files}
     total, done = sum(sizes[path] for path in names), 0
@@ -110,13 +111,19 @@ def _chosen(bundle: Path, manifest: Manifest, asked: Sequence[str]) -> list[tupl
 def _request(release: str, kernel: Kernel, bundle: Path, manifest: Manifest, choices: InstallRequest) -> InstallRequest:
     """The request for a kernel. Raises ``BadBundle`` if this tfkernels would take other packages."""
     request = replace(
-        choices, release=release, extras=kernel.extras, python=kernel.python, as_of=kernel.as_of or None,
+        choices, release=release, extras=kernel.extras, python=kernel.python,
         backend="uv", gpu=False, bundle=str(bundle),
     )  # fmt: skip
     if not kernel.lock:
         _check_verified(request, kernel, bundle, manifest)
-    described = write.described_in(write.kernels_folder(request) / request.kernel) or {}
-    former = made_by(described)
+    former = made_by(write.described_in(write.kernels_folder(request) / request.kernel) or {})
+    if former is None:
+        return request
+    # What a bundle decides is not kept from an earlier installation.
+    request = replace(
+        request, lock=former.lock and USUAL, as_of=former.as_of and USUAL,
+        conda=former.conda and USUAL,
+    )  # fmt: skip
     more = [line for line in request.completed(former).extras if line not in kernel.extras]
     if more:
         raise BadBundle(
@@ -124,6 +131,17 @@ def _request(release: str, kernel: Kernel, bundle: Path, manifest: Manifest, cho
             f"was not. Make another bundle with that, or choose another kernel name with --name."
         )
     return request
+
+
+def _check_pythons(bundle: Path, manifest: Manifest, kernels: Sequence[Kernel]) -> None:
+    """Raises ``BadBundle`` if a kernel's Python is neither in the bundle nor here."""
+    for kernel in kernels:
+        if not pythons.present(kernel.python) and all(one.minor != kernel.python for one in manifest.pythons):
+            raise BadBundle(
+                f"TensorFlow {kernel.version} needs Python {kernel.python}, which is neither in the bundle {bundle} "
+                f"nor on this machine. Install it here, or make the bundle where it can be downloaded: "
+                f"tfkernels bundle {kernel.release} --pythons"
+            )
 
 
 def _check_verified(request: InstallRequest, kernel: Kernel, bundle: Path, manifest: Manifest) -> None:

@@ -140,7 +140,5 @@ def _kernel(
         (folder / LOCKS).mkdir(exist_ok=True)
         (folder / name).write_text(Lock.of(lock, minor, platform.name, request.kernel).file(), encoding="utf-8")
         files.append(name)
-    kernel = Kernel(
-        request.release, release.version, minor, digest, name, request.extras, request.as_of or "", tuple(files)
-    )
+    kernel = Kernel(request.release, release.version, minor, digest, name, request.extras, tuple(files))
     return kernel, needed

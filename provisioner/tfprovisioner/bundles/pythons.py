@@ -91,7 +91,12 @@ def _of_conda(minor: str, platform: Platform, folder: Path, report: Reporter) ->
 
 def missing(manifest: Manifest, minors: Collection[str]) -> list[BundledPython]:
     """The interpreters of a bundle that this machine lacks, of some minor versions."""
-    return [python for python in manifest.pythons if python.minor in minors and not find.pythons(python.minor)]
+    return [python for python in manifest.pythons if python.minor in minors and not present(python.minor)]
+
+
+def present(minor: str) -> bool:
+    """Whether this machine has a Python of a minor version."""
+    return bool(find.pythons(minor)) or from_conda.current(minor, (_CHANNEL,)) is not None
 
 
 def put_in_place(python: BundledPython, manifest: Manifest, folder: Path, report: Reporter) -> None:

@@ -68,9 +68,6 @@ def bundle(
     find_links: Annotated[
         list[Path] | None, Option(metavar="DIR", help="Also get packages from this folder of wheels; repeatable.")
     ] = None,
-    as_of: Annotated[
-        str | None, Option(metavar="DAY|git", help="Take the packages of a day, as in `tfkernels install`.")
-    ] = None,
     dry_run: shared_options.DryRun = False,
     as_json: shared_options.Json = False,
 ) -> None:
@@ -80,8 +77,7 @@ def bundle(
     """
     from tfprovisioner.bundles import plan, platforms, write
     from tfprovisioner.catalogue.releases import platform_name
-    from tfprovisioner.environments import as_of as days
-    from tfprovisioner.environments.request import USUAL, InstallRequest
+    from tfprovisioner.environments.request import InstallRequest
     from tfprovisioner.progress import reporting
     from tfprovisioner.requirements import lines
     from tfprovisioner.system import uv
@@ -91,13 +87,10 @@ def bundle(
     with answering(), reporting() as reporter_for:
         uv.set_sources(index, find_links or ())
         target = platforms.find(platform or platform_name())
-        day = days.day(as_of, requirements or ())
-        choices, wanted, content = install.asked(releases or (), extras or (), requirements or (), python, day)
+        choices, wanted, content = install.asked(releases or (), extras or (), requirements or (), python)
         for note in (*content.notes, *(choice.reason for choice in choices if choice.reason)):
             say(note)
-        first = InstallRequest(
-            "", backend="uv", extras=tuple(map(lines.checked, wanted)), gpu=False, as_of=None if day == USUAL else day
-        )
+        first = InstallRequest("", backend="uv", extras=tuple(map(lines.checked, wanted)), gpu=False)
         asked = [replace(first, release=one.release, python=one.python or python) for one in choices]
         requests = list({request.kernel: request for request in asked}.values())
         report = reporter_for("bundle")
@@ -145,7 +138,10 @@ def _document(planned: "Plan", written: "Written | None") -> dict[str, Any]:
 def _print_plan(planned: "Plan") -> None:
     print_table(
         ("file", "size", "from"),
-        [(one.name, megabytes(one.size), urlsplit(one.url).hostname or "this machine") for one in planned.packages],
+        [
+            (one.name, f"{(one.size or 0) / 1e6:,.1f} MB", urlsplit(one.url).hostname or "this machine")
+            for one in planned.packages
+        ],
     )
     total = sum(file.size or 0 for file in planned.packages)
     minors = ", ".join(planned.minors)

@@ -7,11 +7,11 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from typer import Argument, BadParameter, Option
+from typer import Argument, BadParameter, Exit, Option
 
 from tfprovisioner.cli import install_output, notebooks, shared_options
 from tfprovisioner.cli.carry_out import carry_out
-from tfprovisioner.cli.console import answering, require_extra, say
+from tfprovisioner.cli.console import INTERRUPTED, answering, require_extra, say
 
 if TYPE_CHECKING:
     from tfprovisioner.environments.request import InstallRequest
@@ -139,9 +139,11 @@ def install(
             {
                 "--with": extras, "--requirements": requirements, "--without": without, "--lock": lock, "--gpu": gpu,
                 "--index": index, "--find-links": find_links, "--python": python, "--backend": backend,
-                "--channel": channels, "--conda-exe": conda_exe, "--as-of": as_of, "--dry-run": dry_run,
+                "--channel": channels, "--conda-exe": conda_exe, "--as-of": as_of,
             }
         )  # fmt: skip
+        if dry_run:
+            raise BadParameter(f"what a bundle has is shown by: python3 {bundle}", param_hint="--dry-run")
         template = InstallRequest("", name, user, rebuild, devices=devices, prefix=place)
         _install_from(bundle, releases or (), template, as_json)
         return
@@ -195,7 +197,7 @@ def asked(
     extras: Sequence[str],
     requirements: Sequence[Path],
     python: str | None,
-    day: str | None,
+    day: str | None = None,
     conda: bool = False,
     locked: bool = False,
 ) -> "tuple[list[Choice], tuple[str, ...], Content]":
@@ -236,9 +238,13 @@ def _install_from(bundle: Path, releases: Sequence[str], choices: "InstallReques
     from tfprovisioner.progress import reporting
 
     with ExitStack() as held:
-        with answering(failed=install_output.failure if as_json else None), reporting() as reporter_for:
-            context = opened(bundle.expanduser().absolute(), releases, choices, reporter_for("bundle"))
-            requests = held.enter_context(context)
+        try:
+            with answering(failed=install_output.failure if as_json else None), reporting() as reporter_for:
+                context = opened(bundle.expanduser().absolute(), releases, choices, reporter_for("bundle"))
+                requests = held.enter_context(context)
+        except KeyboardInterrupt:
+            say("interrupted, nothing changed")
+            raise Exit(INTERRUPTED) from None
         if choices.name and len(requests) != 1:
             raise BadParameter("--name needs exactly one release")
         carry_out(requests, as_json=as_json)

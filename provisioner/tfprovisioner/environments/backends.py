@@ -127,8 +127,7 @@ def _install_wheels(request: InstallRequest, interpreter: Interpreter, folder: P
     report.step(f"installing TensorFlow {release.version}")
     # The lock is complete, and in it rules have overruled what some packages say that they need.
     arguments = ["pip", "install", "--python", str(python), "--require-hashes", "--no-deps"]
-    day = None if request.resolved is not None else request.as_of  # the files of a bundle have no dates
-    arguments += as_of.options(day, bool(request.gpu))
+    arguments += as_of.options(request.as_of, bool(request.gpu))
     # Hashes decide what is installed, so the index is not asked for news of packages that are all in uv's cache: that
     # takes longer than to install them, and a network.
     fetched, listed = False, ["--requirements", str(lock)]

@@ -122,7 +122,7 @@ class InstallRequest:
         """The command that makes this kernel again; error messages show it."""
         name = self.kernel if self.lock else self.name  # of a lock it is not the release's
         named = [*(["--name", name] if name else []), *_place(self)]
-        extras = [word for requirement in self.extras for word in ("--with", requirement)]
+        extras = [word for requirement in self.extras if not self.bundle for word in ("--with", requirement)]
         chosen = [word for choice in self.choices for word in choice]
         release = [] if self.lock else [self.release]  # a lock says it
         return shlex.join(["tfkernels", "install", *release, *named, *chosen, *extras])
@@ -130,13 +130,15 @@ class InstallRequest:
     @property
     def choices(self) -> tuple[tuple[str, ...], ...]:
         """How the kernel is made, as options of the command line."""
+        devices = None if self.devices == "all" else self.devices
+        if self.bundle:  # it decides all else
+            return tuple(filter(all, [("--bundle", self.bundle), ("--devices", devices or "")]))
         chosen = [("--lock", self.lock), ("--backend", self.backend), ("--python", self.python)]
         chosen += [("--channel", channels.public(channel)) for channel in self.channels]
         chosen += [("--conda-exe", self.conda), ("--gpu", "" if self.gpu else None)]
-        chosen += [("--devices", None if self.devices == "all" else self.devices), ("--as-of", self.as_of)]
+        chosen += [("--devices", devices), ("--as-of", self.as_of)]
         chosen += [("--only-binary", "" if self.only_binary else None)]
         chosen += [("--no-only-binary", "" if self.lock and self.only_binary is False else None)]
-        chosen += [("--bundle", self.bundle)]
         return tuple((option, value) if value else (option,) for option, value in chosen if value is not None)
 
     def completed(self, before: "InstallRequest | None") -> "InstallRequest":

@@ -87,7 +87,7 @@ class SourceBuilds:
         """Those of an installation."""
         if request.only_binary:
             return cls({}, python, only_binary=True)
-        if request.as_of and request.resolved is None:
+        if request.as_of:
             return cls({}, python, more=True, newest=True)
         rows = known(request.catalogue_entry, (line.removeprefix(LIMIT) for line in request.extras), python)
         versions = dict(row.split("==") for row in rows)

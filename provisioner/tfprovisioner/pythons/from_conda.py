@@ -25,7 +25,12 @@ root, delete = FOLDERS.root, FOLDERS.delete
 
 def available(version: str, asked: tuple[str, ...]) -> bool:
     """Whether a Python is here already, or may be fetched."""
-    return _current(_name(version, channels.chosen(asked))) is not None or uv.forbidden() is None
+    return current(version, asked) is not None or uv.forbidden() is None
+
+
+def current(version: str, asked: tuple[str, ...]) -> Path | None:
+    """The folder of a Python that is here already."""
+    return _current(_name(version, channels.chosen(asked)))
 
 
 @contextmanager

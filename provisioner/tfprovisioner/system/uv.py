@@ -208,9 +208,14 @@ def set_sources(index: str | None = None, find_links: Iterable[Path] = (), offli
         if not folder.is_dir():
             raise ProvisionError(f"There is no folder {folder} to take packages from. Correct --find-links.")
     if folders:
-        os.environ["UV_FIND_LINKS"] = ",".join(str(folder) for folder in folders)
+        os.environ["UV_FIND_LINKS"] = ",".join(map(_listed, folders))
     if offline:
         os.environ["UV_OFFLINE"] = "1"
+
+
+def _listed(folder: Path) -> str:
+    """A folder in a list with commas between."""
+    return folder.as_uri().replace(",", "%2C") if "," in str(folder) else str(folder)
 
 
 def offline() -> bool:
