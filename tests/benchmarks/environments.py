@@ -24,6 +24,8 @@ from tests.benchmarks.rows import Row
 from tfprovisioner.environments.run_checks import probe
 
 ROUNDS = 3
+PINS = {"tf1": ("numpy==1.16.4", "h5py==2.9.0", "requests==2.21.0"), "tf2": ("numpy==2.2.6", "requests==2.32.3")}
+"""Versions as a paper's requirement file has them, others than the verified ones."""
 SIBLINGS = 10
 
 
@@ -51,7 +53,11 @@ class _Place:
             "JUPYTER_DATA_DIR": str(jupyter),
             "JUPYTER_PATH": str(jupyter),
         }
-        self._install()  # now everything is in uv's cache
+        self._pins_of_users = [word for pin in PINS[name] for word in ("--with", pin)]
+        for options in (self._pins_of_users, ()):
+            self._install(*options)  # now everything is in uv's cache
+            if options:
+                self._tfkernels("remove", self._kernel)
         self._built = self._environment()
         self._lock, self._wheels = folder / "requirements.txt", folder / "wheels"
         self._lock.write_bytes((self._built / "requirements.txt").read_bytes())
@@ -79,6 +85,11 @@ class _Place:
                 self._install("--rebuild")
             with self._timed("the first import after that"):
                 probe(self._environment() / "bin" / "python")
+            self._tfkernels("remove", self._kernel)
+            with self._timed("tfkernels install with the user's pins, imported and checked"):
+                self._install(*self._pins_of_users)
+            self._tfkernels("remove", self._kernel)
+            self._install()
         yield [Row(f"{self._name}, packages cached", way, tuple(samples)) for way, samples in self._seconds.items()]
         # What holds on a machine that others use, too
         yield [Row(f"{self._name}, processor time", way, tuple(samples)) for way, samples in self._work.items()]

@@ -136,6 +136,14 @@ def test_pins_win_over_the_verified_versions(tmp_path: Path) -> None:
     assert all(hashes[pin] == verified[pin] for pin in pins if pin in verified), "with the hashes that were verified"
 
 
+def test_old_pandas_is_resolved(tmp_path: Path) -> None:
+    """uv does not understand its own requirements."""
+    text = locked(tmp_path, "1.13.1", "3.7", "pandas==0.24.2", "numpy==1.16.2")
+    found = uv_resolution.pinned(text, "3.7")
+    assert (found["pandas"], found["numpy"]) == ("0.24.2", "1.16.2")
+    assert {"pytz", "python-dateutil"} <= found.keys()
+
+
 @pytest.mark.parametrize(
     ("line", "because"),
     [("numpy<1.13", "tensorflow==1.13.1 depends on numpy>=1.13.3"), ("ipykernel<5", "ipykernel>=5")],

@@ -184,6 +184,45 @@ def test_doctor_imports_added_packages(build: Build, index: package_index.Index,
     assert sick.remedy == "tfkernels install tf1 --user --with an-extra --rebuild"
 
 
+@pytest.mark.parametrize(
+    ("package", "problem"),
+    [
+        ("numpy", "the check 'fit' fails: AttributeError: "),
+        ("ipykernel", "no kernel starts in it: ModuleNotFoundError"),
+    ],
+)
+def test_versions_that_do_not_work_are_named(
+    cached: Build, index: package_index.Index, place: Path, package: str, problem: str
+) -> None:
+    """The tiny release imports with each, and runs an op."""
+    content = {"numpy": package_index.NUMPY, "ipykernel": "__version__ = '7.0'"}[package]
+    files = {f"{package}/__init__.py": content, **({"ipykernel/ipkernel.py": ""} if package == "ipykernel" else {})}
+    package_index.wheel(index.folder, package, "7.0", files)
+    verified = {"numpy": "1.0", "ipykernel": "6.0"}[package]
+    code, said = cached("--with", f"{package}==7.0")
+    assert code == 1
+    assert f"TensorFlow 1.15.5 does not work with these versions, so nothing was changed: {problem}" in said
+    assert f"Differing from the verified versions: {package} {verified} -> 7.0. Ask for other versions" in said
+    assert built(place) == []
+    assert _IMPORT not in cached()[1], "the release itself works"
+
+
+def test_other_versions_of_users_work(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """With TensorFlow's own checks: the real one."""
+    wanted = ("numpy==1.16.2", "h5py==2.9.0", "tensorflow==1.13")
+    made = install.install(InstallRequest("1.13", user=True, extras=wanted))
+    found = {one.name: f"{one.verified} -> {one.installed}" for one in made.differing}
+    assert found["h5py"] == "2.10.0 -> 2.9.0"
+    assert found["numpy"] == "1.19.5 -> 1.16.2"
+    assert "and parts that use the packages in other versions" in capfd.readouterr().err
+    again = install.install(InstallRequest("1.13", user=True, extras=("six",)))
+    assert {one.name for one in again.differing} == found.keys(), "lines of earlier installs stay"
+    diagnosis = doctor.examine("tf1.13")
+    assert diagnosis.ok
+    assert diagnosis.warnings == ()
+    assert "numpy 1.19.5 -> 1.16.2" in diagnosis.notes[0]
+
+
 def test_the_advised_version_of_a_package_works(place: Path) -> None:
     """Its newest one that goes with the pins wants TensorFlow 2, and only its import says so."""
     with pytest.raises(BadRequirement, match=r"requires TensorFlow version >= 2.*perhaps one from 2019-10"):

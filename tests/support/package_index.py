@@ -56,6 +56,7 @@ def matmul(one, other): return one
 """
 LIBRARY = Path(psutil._psutil_linux.__file__).read_bytes()
 """In place of TensorFlow's: one that any Python can load."""
+_NEEDS_NUMPY = "Metadata-Version: 2.1\nName: tensorflow\nVersion: 1.15.5\nRequires-Dist: numpy\n"
 PARTS = 12
 """Further packages, so that an install has a middle."""
 
@@ -163,7 +164,10 @@ def release(folder: Path, python: str) -> TinyRelease:
     made = {
         "tensorflow": wheel(
             folder, "tensorflow", "1.15.5",
-            {"tensorflow/__init__.py": TENSORFLOW, "tensorflow/python/_pywrap_tensorflow_internal.so": LIBRARY},
+            {
+                "tensorflow/__init__.py": TENSORFLOW, "tensorflow/python/_pywrap_tensorflow_internal.so": LIBRARY,
+                "tensorflow-1.15.5.dist-info/METADATA": _NEEDS_NUMPY,
+            },
         ),
         "numpy": wheel(folder, "numpy", "1.0", {"numpy/__init__.py": NUMPY}),
         "ipykernel": wheel(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tfprovisioner.environments import drift, store
-from tfprovisioner.environments.installed import installed
+from tfprovisioner.catalogue import locks, releases
+from tfprovisioner.environments import differing, drift, store
+from tfprovisioner.environments.differing import Differing
+from tfprovisioner.environments.installed import installed, needed_by
 from tfprovisioner.environments.request import InstallRequest, Recipe
 from tfprovisioner.environments.store import Environment
 
@@ -77,3 +80,37 @@ def test_files_that_a_wheel_never_brought_are_not_deleted(
     environment = store.read(tmp_path)
     assert environment is not None
     assert drift.of(environment).deleted == deleted
+
+
+def test_packages_with_all_that_they_need(tmp_path: Path) -> None:
+    required = {
+        "tensorflow": ["numpy>=1.16", "Keras_Applications ; python_version < '3.8'", "later ; python_version > '3.8'"],
+        "keras-applications": ["h5py", "pytest ; extra == 'tests'"],
+        "numpy": [],
+        "h5py": ["numpy"],
+        "pytest": [],
+        "later": [],
+    }
+    for name, lines in required.items():
+        info = tmp_path / "lib" / "python3.7" / "site-packages" / f"{name}-1.0.dist-info"
+        info.mkdir(parents=True)
+        described = ["Metadata-Version: 2.1", f"Name: {name}", *(f"Requires-Dist: {line}" for line in lines)]
+        (info / "METADATA").write_text("\n".join(described))
+    needed = needed_by(["tensorflow", "tensorflow-cpu"], installed(tmp_path), "3.7")
+    assert needed == {"tensorflow", "numpy", "keras-applications", "h5py"}
+
+
+def test_versions_beside_the_verified_ones(tmp_path: Path) -> None:
+    """By the lock for the machine that it is for."""
+    verified = releases.find("1.15.5").lock or ""
+    changed = verified.replace("numpy==1.18.5", "numpy==1.16.4")
+    added = locks.joined(["pandas==1.1.5"], {"pandas==1.1.5": ["0" * 64]})
+    (tmp_path / "requirements.txt").write_text(changed + added)
+    recipe = Recipe.of(InstallRequest("1.15.5", extras=("numpy==1.16.4",)), "3.7")
+    (found,) = differing.of(tmp_path / "requirements.txt", recipe)
+    assert str(found) == "numpy 1.18.5 -> 1.16.4"
+    assert differing.of(tmp_path / "requirements.txt", replace(recipe, as_of="2020-01-01")) == ()
+    assert differing.of(tmp_path / "none.txt", recipe) == ()
+    many = [Differing(f"a{number}", "1", "2") for number in range(9)]
+    assert differing.listed([*many, found], first=["numpy"]).startswith("numpy 1.18.5 -> 1.16.4, a0 1 -> 2, ")
+    assert differing.listed([*many, found], first=["numpy"]).endswith(", a6 1 -> 2, and 2 more")

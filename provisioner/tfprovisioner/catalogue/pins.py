@@ -22,6 +22,8 @@ class Rule:
     """The first version with which TensorFlow is imported all the same, and what follows fails."""
     beside: str = ""
     """What fails with it, if TensorFlow itself does not."""
+    fails: str = ""
+    """The one of ``tensorflow_checks.CHECKS`` that fails with it."""
 
 
 WITH = (
@@ -53,9 +55,16 @@ BOUNDS = (
         "<2.5",
         "1.20 refuses to make an array of a symbolic tensor: building an LSTM raises",
         later="1.20",
+        fails="lstm",
     ),
     Rule("numpy<2", ">=2.5,<2.18", "TensorFlow was compiled for NumPy 1: importing it raises"),
-    Rule("h5py<3", "<2.5", "3 reads text as str and Keras decodes bytes: loading an .h5 file raises", later="3"),
+    Rule(
+        "h5py<3",
+        "<2.5",
+        "3 reads text as str and Keras decodes bytes: loading an .h5 file raises",
+        later="3",
+        fails="h5",
+    ),
     Rule("keras<2.7", ">=2.6,<2.7", "2.6.0 lets any Keras 2 in, and cannot import the later ones"),
     Rule("tensorflow-estimator<2.7", ">=2.6,<2.7", "2.6.0 lets any 2 in, and cannot import the later ones"),
     Rule("tensorboard<2.7", ">=2.6,<2.7", "2.6 lets any 2 in"),

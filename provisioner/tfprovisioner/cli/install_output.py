@@ -1,5 +1,6 @@
 """What ``tfkernels install`` prints: lines and tables, or one JSON document for all kernels."""
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from tfprovisioner.cli.console import megabytes, print_json, print_table, say
@@ -43,6 +44,7 @@ def _facts(outcome: "Installed | Plan") -> dict[str, Any]:
             "download": outcome.download,
             "packages": [_package(package, outcome.before) for package in outcome.packages],
             "removed": outcome.removed,
+            "differing": [asdict(one) for one in outcome.differing],
             "notes": list(outcome.notes),
         }
     made = outcome.environment
@@ -57,6 +59,7 @@ def _facts(outcome: "Installed | Plan") -> dict[str, Any]:
         "environment": str(made.folder),
         "size": made.size,
         "packages": [{"name": name, "version": version} for name, version in plan.versions(made.folder).items()],
+        "differing": [asdict(one) for one in outcome.differing],
         "notes": list(outcome.notes),
         "warnings": [*outcome.warnings, *_cautions(outcome)],
     }
@@ -101,8 +104,14 @@ def _print_plan(plan: "Plan") -> None:
     rows += [(name, version, "removed", "", "") for name, version in plan.removed.items()]
     if plan.before:
         print(f"{plan.name}: {len(plan.packages) - len(changing)} packages stay in the version that they have")
+    if plan.differing:
+        print(f"{plan.name}: {_differing(plan)}")
     if rows:
         print_table(("package", "now", "then", "from", "size"), rows)
+
+
+def _differing(outcome: "Installed | Plan") -> str:
+    return f"differs from the verified versions: {', '.join(map(str, outcome.differing))}"
 
 
 def _origin(package: "PlannedPackage") -> str:
@@ -127,6 +136,8 @@ def _print_installed(done: "Installed") -> None:
     if done.extras:
         extras, older = (", ".join(map(without_hashes, listed)) for listed in (done.extras, done.kept))
         told.append(f"with {extras}" + (f" (kept: {older}; --without removes a package)" if older else ""))
+    if done.differing:
+        told.append(_differing(done))
     if done.choices:
         told.append(f"as in the last install: {' '.join(done.choices)}")
     for line in told:

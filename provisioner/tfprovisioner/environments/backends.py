@@ -8,7 +8,7 @@ from pathlib import Path
 from tfprovisioner.catalogue import locks, pins, releases
 from tfprovisioner.conda import channels, solve
 from tfprovisioner.conda.channels import PackageRequest
-from tfprovisioner.environments import as_of, installed, resolve, uv_resolution
+from tfprovisioner.environments import as_of, bounds, installed, resolve, uv_resolution
 from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.environments.source_builds import SourceBuilds
 from tfprovisioner.errors import BuildFailed, PackageNotInChannels
@@ -60,6 +60,8 @@ def of_channels(request: InstallRequest, interpreter: Interpreter) -> PackageReq
         return PackageRequest(taken, (python, *cuda.by_conda(release)))
     # In the newest versions that go together: a channel's Python 3.7 ends with other ones than the wheels for it.
     asked, limits = divided(sorted(request.extras))
+    overridden = bounds.overridden(request.extras, release.version, version)
+    limiting = [rule for rule in pins.applying((*pins.BOUNDS, *pins.KERNEL), release.version) if rule not in overridden]
     beside = (name for _, name, _ in holding(pins.requirements(pins.WITH, release.version), version))
     return PackageRequest(
         channels=taken,
@@ -69,7 +71,7 @@ def of_channels(request: InstallRequest, interpreter: Interpreter) -> PackageReq
             *(_NAMES.get(name, name) for name in beside),
             *_specs(asked, version),
         ),
-        bounds=_specs(pins.requirements(pins.BOUNDS, release.version), version),
+        bounds=_specs((rule.requirement for rule in limiting), version),
         tensorflow=(release.version, interpreter.minor),
         limits=_specs(limits, version),
     )

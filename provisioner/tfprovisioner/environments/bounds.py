@@ -12,6 +12,7 @@ from packaging.version import InvalidVersion, Version
 from tfprovisioner.catalogue import pins
 from tfprovisioner.catalogue.pins import Rule
 from tfprovisioner.environments import installed
+from tfprovisioner.requirements.lines import LIMIT, holding
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,11 @@ def outside(sites: Iterable[Path]) -> list[Outside]:
     return found
 
 
-def overridden(asked: Iterable[Requirement], tensorflow: str) -> list[Rule]:
-    """The bounds that requirements of the user's are beyond, of those with which TensorFlow is still imported."""
+def overridden(lines: Iterable[str], tensorflow: str, python: str) -> list[Rule]:
+    """The bounds that lines of the user's are beyond, of those with which TensorFlow is still imported."""
     named: dict[str, list[Requirement]] = {}
-    for requirement in asked:
-        named.setdefault(canonicalize_name(requirement.name), []).append(requirement)
+    for _, name, requirement in holding((line.removeprefix(LIMIT) for line in lines), python):
+        named.setdefault(name, []).append(requirement)
     free = [*(rule for rule in pins.BOUNDS if rule.later), *pins.COMPANIONS]
     rules = [(rule, Requirement(rule.requirement)) for rule in pins.applying(free, tensorflow)]
     return [rule for rule, bound in rules if any(_beyond(one, bound) for one in named.get(bound.name, ()))]

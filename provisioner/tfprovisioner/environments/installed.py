@@ -7,11 +7,13 @@ import re
 import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import PathDistribution
 from pathlib import Path, PurePosixPath
 
 from packaging.utils import canonicalize_name
 
 from tfprovisioner.catalogue.releases import TENSORFLOWS
+from tfprovisioner.requirements.lines import holding
 
 PARTS = frozenset({"tensorflow-intel", "tensorflow-macos", "tensorflow-cpu-aws", "tensorflow-base"})
 """Distributions that another one of TensorFlow asks for on some machines, and has its content in."""
@@ -55,6 +57,11 @@ class Package:
     def asked_for(self) -> bool:
         """Whether a user named it; others came because a package needs them."""
         return (self.record / "REQUESTED").exists()
+
+    def requires(self) -> list[str]:
+        """Its requirements, without those of its extras."""
+        lines = PathDistribution(self.record).requires or []
+        return [line for line in lines if not re.search(r"\bextra\s*==", line)]
 
     def modules(self) -> tuple[str, ...]:
         """The names by which it is imported: that of the distribution, or else all public ones."""
@@ -123,6 +130,17 @@ def found_in(sites: Iterable[Path]) -> dict[str, Package]:
 def differences(folder: Path) -> list[Difference]:
     """The files of an environment that are not as their wheels describe them."""
     return [file for package in installed(folder).values() for file in package.differences()]
+
+
+def needed_by(names: Iterable[str], packages: Mapping[str, Package], python: str) -> set[str]:
+    """Packages with all that they need on a Python, by their own metadata; extras are left out."""
+    found, waiting = set[str](), [name for name in names if name in packages]
+    while waiting:
+        name = waiting.pop()
+        found.add(name)
+        required = {other for _, other, _ in holding(packages[name].requires(), python)}
+        waiting += (required & packages.keys()) - found
+    return found
 
 
 def tensorflow_of(packages: Mapping[str, Package]) -> Package | None:

@@ -5,7 +5,6 @@ of the pinned one. See docs/design/environments.md.
 """
 
 import contextlib
-import re
 import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,7 +18,7 @@ from tfprovisioner.catalogue import releases
 from tfprovisioner.catalogue.releases import TENSORFLOWS
 from tfprovisioner.environments.installed import PARTS
 from tfprovisioner.errors import BadRequirement
-from tfprovisioner.requirements.lines import LIMIT, holding
+from tfprovisioner.requirements.lines import LIMIT, holding, of_the_line
 
 
 @contextlib.contextmanager
@@ -33,16 +32,12 @@ def stand_ins(versions: Mapping[str, str]) -> Iterator[dict[str, str]]:
 
 
 def meaning_the_line(line: str) -> str:
-    """A line of the user's in which ``tensorflow==1.15`` is ``tensorflow==1.15.*``.
-
-    TensorFlow's versions have three numbers, so whoever writes two does not choose a patch release.
-    """
+    """A line of the user's in which ``tensorflow==1.15`` is ``tensorflow==1.15.*``."""
     limit = LIMIT if line.startswith(LIMIT) else ""
     requirement = Requirement(line.removeprefix(LIMIT))
     if canonicalize_name(requirement.name) not in TENSORFLOWS:
         return line
-    versions = re.sub(r"(?<![=!<>~])==(\d+\.\d+)(?=,|$)", r"==\1.*", str(requirement.specifier))
-    requirement.specifier = SpecifierSet(versions)
+    requirement.specifier = SpecifierSet(",".join(str(of_the_line(part)) for part in requirement.specifier))
     return f"{limit}{requirement}"
 
 

@@ -3,9 +3,10 @@
 The user decides what TensorFlow itself allows. See docs/design/environments.md.
 """
 
+import contextlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -24,7 +25,7 @@ from tfprovisioner.environments.uv_resolution import (
     published,
     resolve,
 )
-from tfprovisioner.errors import BadRequirement
+from tfprovisioner.errors import BadRequirement, BuildFailed
 from tfprovisioner.gpu import cuda
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons.choose import Interpreter
@@ -81,7 +82,7 @@ def lock(
         if request.as_of:
             text, instead = resolver.lock_of_the_day(lines)
         else:
-            text = resolver.lock(lines)
+            text = resolver.lock(lines, cached=not request.rebuild)
     except NoSolution as error:
         if not asked:
             raise
@@ -121,6 +122,8 @@ class Resolver:
     as_of: str | None = None
     """The day whose packages it takes."""
     machine: OtherMachine | None = None
+    offline: bool = False
+    """Whether uv's cache has to know enough."""
 
     @classmethod
     def of(
@@ -157,16 +160,18 @@ class Resolver:
         plain = all(line == without_hashes(line) and not one.extras for line, _, one in named)
         return plain and all(name in versions and _allows(one, versions[name]) for _, name, one in named)
 
-    def lock(self, lines: Sequence[str]) -> str:
+    def lock(self, lines: Sequence[str], cached: bool = True) -> str:
         """The lock that fulfils the lines. All else is verified, or as close to that as the lines allow.
 
-        Raises ``NoSolution``, ``BuildFailed``.
+        ``cached``: for exact versions, what uv's cache knows of the index will do. Raises ``NoSolution``,
+        ``BuildFailed``.
         """
+        if cached and all(_is_exact(one) for _, one in self._named(lines)):
+            with contextlib.suppress(BuildFailed):  # the index knows more
+                return replace(self, offline=True, builds=self.builds.without_new_ones()).lock(lines, cached=False)
         if self.verified:
-            try:
+            with contextlib.suppress(NoSolution):  # other packages have to differ, too
                 return self._resolved(lines, *self._all_verified(lines))
-            except NoSolution:
-                pass  # other packages have to differ, too
         return self._resolved(lines, *self._allowed(lines))
 
     def lock_of_the_day(self, lines: Sequence[str]) -> tuple[str, dict[str, str]]:
@@ -216,7 +221,7 @@ class Resolver:
 
     def _limits(self, lines: Sequence[str]) -> list[str]:
         version = self.release.version
-        overridden = bounds.overridden((one for _, one in self._named(lines)), version)
+        overridden = bounds.overridden(lines, version, self.python)
         rules = pins.applying((*pins.BOUNDS, *pins.COMPANIONS), version)
         limits = [rule.requirement for rule in rules if rule not in overridden]
         return [*limits, *pins.requirements(pins.KERNEL, version), *self._without_wheel(lines)]
@@ -240,7 +245,8 @@ class Resolver:
     def options(self) -> list[str]:
         """uv's options: the Python, and the day whose files it may take."""
         other = self.machine.options if self.machine else ()
-        return [*for_python(self.interpreter, self.python), *other, *as_of.options(self.as_of, self.gpu)]
+        offline = ["--offline"] if self.offline else []
+        return [*for_python(self.interpreter, self.python), *other, *as_of.options(self.as_of, self.gpu), *offline]
 
     def _without_wheel(self, lines: Sequence[str]) -> list[str]:
         if self.as_of:  # the rows are for the packages of today
@@ -264,6 +270,12 @@ def _is_tensorflow(line: str) -> bool:
 
 def _allows(requirement: Requirement, version: str) -> bool:
     return not requirement.url and requirement.specifier.contains(version, prereleases=True)
+
+
+def _is_exact(requirement: Requirement) -> bool:
+    """Whether it asks for one version, which no index changes any more."""
+    exact = (one.operator == "==" and "*" not in one.version for one in requirement.specifier)
+    return bool(requirement.url) or any(exact)
 
 
 def _without_versions(line: str) -> str:

@@ -22,7 +22,7 @@ TIMEOUT = 300.0
 """Seconds. The first import of a fresh environment compiles some thousand files."""
 
 _IMPORTING = """
-import json, platform, sys
+import json, os, platform, sys
 import ipykernel.ipkernel
 import tensorflow as tf
 import numpy as np
@@ -32,9 +32,57 @@ if tf.__version__.startswith("1."):
     with tf.Session() as session:
         product = session.run(product)
 assert np.array_equal(np.asarray(product), x.dot(x.T)), product
-print("tfkernels-answer " + json.dumps({
+findings = {
     "tensorflow": tf.__version__, "python": platform.python_version(), "numpy": np.__version__,
-    "ipykernel": ipykernel.ipkernel.__name__ and __import__("ipykernel").__version__}))
+    "ipykernel": ipykernel.ipkernel.__name__ and __import__("ipykernel").__version__}
+tried = {}
+if sys.argv[1:]:
+    checks = {"__name__": "tensorflow_checks", "tf": tf, "np": np}
+    with open(sys.argv[1], encoding="utf-8") as file:
+        exec(compile(file.read(), sys.argv[1], "exec"), checks)
+for name in sys.argv[2:]:
+    try:
+        checks["CHECKS"][name]()
+        tried[name] = "ok"
+    except SystemExit as end:
+        tried[name] = "ok" if end.code == checks["NOT_IN_THIS_RELEASE"] else "it exits with " + repr(end.code)
+    except BaseException as error:
+        tried[name] = type(error).__name__ + ": " + str(error)
+print("\\ntfkernels-answer " + json.dumps([findings, tried]), flush=True)
+if sys.argv[1:]:
+    os._exit(0)  # sessions that the checks left open
+"""
+
+_STARTING_KERNEL = """
+import json, os, subprocess, sys, tempfile
+import jupyter_client
+from jupyter_client.connect import write_connection_file
+with tempfile.TemporaryDirectory() as folder:
+    os.chdir(folder)  # paths of sockets have to be short
+    file = write_connection_file(os.path.abspath("kernel.json"), ip="s", transport="ipc")[0]
+    with open("log", "w+b") as log:
+        command = [sys.executable, "-I", "-m", "ipykernel_launcher", "-f", file]
+        kernel = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        try:
+            client = jupyter_client.BlockingKernelClient(connection_file=file)
+            client.load_connection_file()
+            client.start_channels()
+            client.wait_for_ready(timeout=60)
+            asked = client.execute("6 * 7", store_history=False)
+            while True:
+                reply = client.get_shell_msg(timeout=60)
+                if reply["parent_header"].get("msg_id") == asked:
+                    break
+            problem = "" if reply["content"]["status"] == "ok" else str(reply["content"].get("evalue"))
+        except Exception as error:
+            log.seek(0)
+            last = log.read().decode(errors="replace").strip().splitlines()[-1:]
+            problem = (last or [type(error).__name__ + ": " + str(error)])[0]
+        finally:
+            kernel.kill()
+            kernel.wait()
+print("\\ntfkernels-answer " + json.dumps(problem), flush=True)
+os._exit(0)
 """
 
 _IMPORTING_EXTRAS = """
@@ -88,9 +136,25 @@ def probe(python: Path, writing: bool = True) -> Findings:
 
     ``writing=False`` leaves an environment as it is, bytecode included: it is the user's.
     """
+    return _probe(python, [], writing)[0]
+
+
+def probe_and_try(python: Path, checks: Sequence[str]) -> tuple[Findings, dict[str, str]]:
+    """The same, and the outcomes of some of ``tensorflow_checks.CHECKS`` in the same process, after the import.
+
+    A check that ends the process is run again in one of its own. Raises ``BrokenEnvironment``.
+    """
+    try:
+        return _probe(python, [tensorflow_checks.__file__, *checks], True)
+    except BrokenEnvironment:
+        return probe(python), {check: trial(python, check) for check in checks}
+
+
+def _probe(python: Path, arguments: Sequence[str], writing: bool) -> tuple[Findings, dict[str, str]]:
     variables = _variables(python)
     variables.pop("PYTHONDONTWRITEBYTECODE", None)  # this first import makes all later ones fast
-    return Findings(**_answer(python, [_IMPORTING], variables, writing))
+    findings, tried = _answer(python, [_IMPORTING, *arguments], variables, writing)
+    return Findings(**findings), {name: " ".join(outcome.split())[:300] for name, outcome in tried.items()}
 
 
 def trial(python: Path, check: str, writing: bool = True) -> str:
@@ -123,6 +187,14 @@ def import_error(python: Path, modules: Sequence[str]) -> tuple[str, bool] | Non
     except BrokenEnvironment as crash:
         found = str(crash), False
     return found and (" ".join(found[0].split()), found[1])
+
+
+def kernel_error(python: Path) -> str | None:
+    """The error of starting a kernel and running a cell in it, by the environment's own packages of Jupyter."""
+    try:
+        return str(_answer(python, [_STARTING_KERNEL], _variables(python), True, "starting a kernel")) or None
+    except BrokenEnvironment as error:
+        return str(error).splitlines()[-1]
 
 
 def load_library(python: Path, library: Path) -> str:

@@ -96,6 +96,12 @@ class SourceBuilds:
             return cls(versions, python, more=allowed, only_binary=not allowed)
         return cls(versions, python, more=request.verified_lock is None or bool(request.extras))
 
+    def without_new_ones(self) -> "SourceBuilds":
+        """The builds that a release is known to need, and no others."""
+        found = SourceBuilds(self._known, self._python)
+        found.use(self._lock, self._versions)
+        return found
+
     def use(self, lock: str, versions: Mapping[str, str]) -> None:
         """From now on packages are built for the environment of a lock, whose ``versions`` these are."""
         self._lock, self._versions = lock, versions

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from tfprovisioner.catalogue import locks
+from tfprovisioner.catalogue import locks, metadata
 from tfprovisioner.catalogue.releases import TENSORFLOWS, Release
 from tfprovisioner.environments.source_builds import SourceBuilds
 from tfprovisioner.requirements.lines import holding, name_of
@@ -36,6 +36,7 @@ def resolve(
     """
     project, resolved = folder / "pyproject.toml", folder / "resolved.txt"
     limiting = {"constraint-dependencies": list(constraints), "override-dependencies": list(overrides)}
+    own = {**limiting, "dependency-metadata": metadata.entries()}
     try:
         project.write_text(uv.project_of(requirements), encoding="utf-8")
         resolved.write_text(preferred, encoding="utf-8")
@@ -43,7 +44,7 @@ def resolve(
         # A uv.toml may ask for the index in the lock, and with it perhaps for a password.
         arguments += ["--no-emit-index-url", "--no-emit-find-links", "--no-emit-index-annotation"]
         arguments += [str(project), "--output-file", str(resolved)]
-        builds.run(arguments, folder, say, {**limiting, **(settings or {})})
+        builds.run(arguments, folder, say, {**own, **(settings or {})})
         return resolved.read_text(encoding="utf-8")
     except UvFailed as error:
         words = " ".join(error.output.split())  # uv breaks its lines where it likes

@@ -5,19 +5,22 @@ libraries loaded. See docs/design/environments.md for what that can miss, and wh
 """
 
 import contextlib
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from tfprovisioner.catalogue import releases
-from tfprovisioner.catalogue.releases import Release
-from tfprovisioner.environments import run_checks
+from tfprovisioner.catalogue import releases, verified
+from tfprovisioner.catalogue.releases import TENSORFLOWS, Release
+from tfprovisioner.environments import bounds, differing, run_checks
 from tfprovisioner.environments.backends import LOCK
-from tfprovisioner.environments.installed import Difference, installed
+from tfprovisioner.environments.differing import Differing
+from tfprovisioner.environments.installed import Difference, installed, needed_by, site_packages
 from tfprovisioner.environments.request import InstallRequest, Recipe
 from tfprovisioner.errors import BadRequirement, BrokenEnvironment
 from tfprovisioner.progress import Reporter
-from tfprovisioner.requirements.lines import divided, holding, without_hashes
+from tfprovisioner.requirements.lines import LIMIT, divided, holding, name_of, without_hashes
 from tfprovisioner.system import data_dir
 
 
@@ -45,11 +48,17 @@ def check(
         elif library is not None:
             with contextlib.suppress(BrokenEnvironment):  # the import says more of it
                 return run_checks.load_library(python, library)
-    report.step("checking: importing TensorFlow, running an op")
-    require_import_check(recipe)  # an interrupt does not say that it would have passed
-    version = run_checks.probe(python).python
-    mark.unlink(missing_ok=True)
+    others = _differing(recipe, folder)
+    if others.any:
+        version = _check_differing(request, recipe, folder, others, report)
+    else:
+        report.step("checking: importing TensorFlow, running an op")
+        require_import_check(recipe)  # an interrupt does not say that it would have passed
+        version = run_checks.probe(python).python
+        mark.unlink(missing_ok=True)
     if recipe.extras:
+        for one in bounds.outside(site_packages(folder)):
+            report.note(f"warning: {one.sentence}")
         report.step("checking: importing what --with added")
     for line, problem, fits in failing_extras(recipe, folder, version):
         if fits:
@@ -63,14 +72,81 @@ def check(
     return version
 
 
+class _Others(NamedTuple):
+    """The packages in other versions than the verified ones that matter most."""
+
+    tensorflow: tuple[Differing, ...]
+    """Those that TensorFlow depends on, and h5py."""
+    kernel: tuple[Differing, ...]
+    """Those that ipykernel depends on."""
+
+    @property
+    def any(self) -> bool:
+        return bool(self.tensorflow or self.kernel)
+
+
+def _differing(recipe: Recipe, folder: Path) -> _Others:
+    found, packages = differing.of(folder / LOCK, recipe), installed(folder)
+    if not found:
+        return _Others((), ())
+    roots = ([*TENSORFLOWS, "h5py"], ["ipykernel"])
+    needed = (needed_by(names, packages, recipe.python) for names in roots)
+    return _Others(*(tuple(one for one in found if one.name in names) for names in needed))
+
+
+_TRIED = {"h5": {"h5py", "numpy"}, "tensorboard": {"tensorboard", "protobuf"}}
+"""Checks beside ``fit`` that take half a second at most, by the packages that they say something of."""
+
+
+def _check_differing(request: InstallRequest, recipe: Recipe, folder: Path, others: _Others, report: Reporter) -> str:
+    """The version of the Python of an environment in which TensorFlow works with what the user chose.
+
+    Raises ``BadRequirement``.
+    """
+    python, different = folder / "bin" / "python", {one.name for one in others.tensorflow}
+    known = {rule.fails for rule in bounds.overridden(recipe.extras, recipe.tensorflow, recipe.python)}
+    checks = ["fit"] if others.tensorflow else []
+    checks += [name for name, packages in _TRIED.items() if packages & different]
+    report.step("checking: importing TensorFlow, running an op, and parts that use the packages in other versions")
+    try:
+        findings, outcomes = run_checks.probe_and_try(python, [name for name in checks if name not in known])
+    except BrokenEnvironment as error:
+        raise _refused(request, (*others.tensorflow, *others.kernel), str(error)) from error
+    for check, outcome in outcomes.items():
+        if not verified.is_fine(outcome):
+            raise _refused(request, others.tensorflow, f"the check {check!r} fails: {outcome}")
+    problem = run_checks.kernel_error(python) if others.kernel else None
+    if problem:
+        raise _refused(request, others.kernel, f"no kernel starts in it: {problem}")
+    return findings.python
+
+
+def _refused(request: InstallRequest, others: Sequence[Differing], problem: str) -> BadRequirement:
+    """The error that names the packages in other versions: those in its text first, then those that were asked for."""
+    named = [one.name for one in others if re.search(rf"\b{re.escape(one.name)}\b", problem, re.IGNORECASE)]
+    asked = {name_of(line.removeprefix(LIMIT)) for line in request.extras}
+    first = named or [one.name for one in others if one.name in asked]
+    advice = (
+        "Ask for other versions, or omit those packages. To try them anyway, use a cell in the kernel: !pip install …"
+    )
+    if request.locked is not None:
+        advice = f"Choose another lock, or let tfkernels choose the packages: tfkernels install {request.release}"
+    return BadRequirement(
+        f"TensorFlow {request.catalogue_entry.version} does not work with these versions, so nothing was changed: "
+        f"{problem.rstrip('.')}. Differing from the verified versions: {differing.listed(others, first)}. {advice}"
+    )
+
+
 def failing_extras(recipe: Recipe, folder: Path, python: str) -> Iterator[tuple[str, str, bool]]:
     """The user's requirements that cannot be imported in an environment, without hashes, each with the error.
 
-    Last whether the package fits all the same: it misses a file of the user's, or a display.
+    Packages that TensorFlow needs are left out, because it imports them. Last whether the package fits all the same:
+    it misses a file of the user's, or a display.
     """
     found = installed(folder)
+    imported = needed_by(TENSORFLOWS, found, python)
     for line, name, _ in holding(divided(recipe.extras)[0], python):
-        modules = found[name].modules() if name in found else ()
+        modules = found[name].modules() if name in found and name not in imported else ()
         error = run_checks.import_error(folder / "bin" / "python", modules) if modules else None
         if error:
             text, fits = error

@@ -12,7 +12,8 @@ from typing import Any
 from tfkernels.client import kernelspecs
 from tfkernels.client.kernelspecs import KernelSpec
 from tfprovisioner.catalogue import verified
-from tfprovisioner.environments import bounds, drift, installed, run_checks, store, tensorflow_checks, verify
+from tfprovisioner.environments import bounds, differing, drift, installed, run_checks, store, tensorflow_checks, verify
+from tfprovisioner.environments.backends import LOCK
 from tfprovisioner.environments.drift import Drift
 from tfprovisioner.environments.request import EXISTING, made_by
 from tfprovisioner.environments.run_checks import Findings, gpus_seen, probe
@@ -89,7 +90,9 @@ def _examined(spec: KernelSpec, environment: Environment | None, deep: bool) -> 
     changes = Drift() if environment is None else drift.of(environment)
     python, folder = Path(python_shim.behind(spec.spec["argv"], described)), Path(described["environment"])
     mixed = _mixed(described)
-    known = bounds.outside(installed.site_packages(folder))
+    chosen = _overridden(environment)
+    every = bounds.outside(installed.site_packages(folder))
+    known = [one for one in every if one.requirement not in chosen]
     outside, beside = ([one for one in known if one.beside is is_beside] for is_beside in (False, True))
     remedy = rebuild
     if existing and outside:
@@ -114,7 +117,11 @@ def _examined(spec: KernelSpec, environment: Environment | None, deep: bool) -> 
     extras = list(_failing_extras(environment))
     failing = [one.sentence for one in outside if one.late]
     failing += [problem for problem, fits in extras if not fits]
-    failing += [f"{check} fails: {outcome}" for check, outcome in tried.items() if not verified.is_fine(outcome)]
+    failing += [
+        f"{check} fails: {outcome}"
+        for check, outcome in tried.items()
+        if not verified.is_fine(outcome) and check not in chosen.values()
+    ]
     if failing:
         differs = mixed or changes.changed or changes.missing or changes.edited
         changed = outside or (differs and not existing)
@@ -130,12 +137,31 @@ def _examined(spec: KernelSpec, environment: Environment | None, deep: bool) -> 
             f"{names}: uv's cache or other environments share these files; --rebuild fetches the original ones"
         )
     notes = [f"{added} was added" for added in changes.added]
+    notes += [f"{one.sentence}. You asked for this version" for one in every if one.requirement in chosen]
+    notes += _differing(environment)
     if tried:
         notes.append(f"these work, too: {', '.join(check for check, outcome in tried.items() if outcome == 'ok')}")
     upgraded = _upgraded(described, findings)
     (warnings if existing else notes).extend(upgraded)
     again = rebuild if (upgraded if existing else mixed or beside) else None
     return Diagnosis(name, True, findings, None, again, tuple(warnings), tuple(notes), gpus=gpus)
+
+
+def _overridden(environment: Environment | None) -> dict[str, str]:
+    """The bounds that the user's own lines are beyond, each with the check that fails because of it."""
+    if environment is None:
+        return {}
+    recipe = environment.recipe
+    rules = bounds.overridden(recipe.extras, recipe.tensorflow, environment.python_version)
+    return {rule.requirement: rule.fails for rule in rules}
+
+
+def _differing(environment: Environment | None) -> list[str]:
+    """A note on the versions that the user's lines led to."""
+    if environment is None or not environment.recipe.extras:
+        return []
+    found = differing.of(environment.folder / LOCK, environment.recipe)
+    return [f"as you asked, these differ from the verified versions: {', '.join(map(str, found))}"] if found else []
 
 
 def _failing_extras(environment: Environment | None) -> Iterator[tuple[str, bool]]:

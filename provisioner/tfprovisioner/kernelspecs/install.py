@@ -13,7 +13,9 @@ from tfkernels.client import kernelspecs
 from tfkernels.client.kernelspecs import KernelSpec
 from tfkernels.errors import TFKernelsError
 from tfkernels.sigint import redirected
-from tfprovisioner.environments import build, store
+from tfprovisioner.environments import build, differing, store
+from tfprovisioner.environments.backends import LOCK
+from tfprovisioner.environments.differing import Differing
 from tfprovisioner.environments.request import EXISTING, AddRequest, InstallRequest, Recipe, made_by
 from tfprovisioner.environments.store import Environment
 from tfprovisioner.errors import BadRequirement, BuildFailed, NoInterpreter, ProvisionError, Unusable
@@ -51,6 +53,11 @@ class Installed:
     """What was said while the environment was built."""
     command: str = ""
     """The command that makes the kernel again."""
+
+    @property
+    def differing(self) -> tuple[Differing, ...]:
+        """The packages in other versions than the verified ones."""
+        return differing.of(self.environment.folder / LOCK, self.environment.recipe)
 
     @property
     def state(self) -> str:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfprovisioner.conda import solve
-from tfprovisioner.environments import build, installed, planned, store
+from tfprovisioner.environments import build, differing, installed, planned, store, uv_resolution
+from tfprovisioner.environments.differing import Differing
 from tfprovisioner.environments.planned import PlannedPackage
 from tfprovisioner.environments.request import InstallRequest, made_by
 from tfprovisioner.kernelspecs import install, write
@@ -37,6 +38,14 @@ class Plan:
     def download(self) -> int:
         """Bytes to download, as far as they are known."""
         return sum(package.to_download for package in self.packages)
+
+    @property
+    def differing(self) -> tuple[Differing, ...]:
+        """The packages in other versions than the verified ones."""
+        if self.backend == "conda":
+            return ()
+        verified = uv_resolution.pinned(self.request.verified_lock or "", self.python.version)
+        return differing.between(verified, {package.name: package.version for package in self.packages})
 
     @property
     def removed(self) -> dict[str, str]:

@@ -19,7 +19,7 @@ from tfprovisioner.catalogue import locks, releases
 from tfprovisioner.catalogue.releases import Release, is_tensorflow
 from tfprovisioner.errors import BadRequirement, NoInterpreter, UnknownRelease
 from tfprovisioner.requirements.file_content import Content, Line
-from tfprovisioner.requirements.lines import LIMIT, without_hashes
+from tfprovisioner.requirements.lines import LIMIT, of_the_line, without_hashes
 
 _COMPANIONS = {"tensorboard": ">=1.5,<2.20", "tensorflow-estimator": ">=1.13,<2.16", "keras": ">=2.5,<2.16"}
 """Packages whose versions are those of the TensorFlow that they are for, and the versions that are."""
@@ -181,16 +181,11 @@ def _holds(one: _Asked, minor: str) -> bool:
 
 def _allows(one: _Asked, version: str) -> bool:
     """As pip says; and ``==1.15`` means the line, as its authors meant it."""
-    return all(_line(part).contains(version, prereleases=True) for part in one.requirement.specifier)
-
-
-def _line(part: Specifier) -> Specifier:
-    two = part.operator == "==" and re.fullmatch(r"\d+(\.\d+)?", part.version)
-    return Specifier(f"=={part.version}.*") if two else part
+    return all(of_the_line(part).contains(version, prereleases=True) for part in one.requirement.specifier)
 
 
 def _exact(named: Iterable[_Asked]) -> bool:
-    return any(_line(part) == part and "*" not in part.version for part in _equal(named))
+    return any(of_the_line(part) == part and "*" not in part.version for part in _equal(named))
 
 
 def _equal(named: Iterable[_Asked]) -> list[Specifier]:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import Specifier
 from packaging.utils import canonicalize_name
 
 from tfprovisioner.catalogue import locks
@@ -61,6 +62,15 @@ def holding(lines: Iterable[str], python: str) -> Iterator[tuple[str, str, Requi
         requirement = Requirement(without_hashes(line))
         if requirement.marker is None or requirement.marker.evaluate(locks.machine(python)):
             yield line, canonicalize_name(requirement.name), requirement
+
+
+def of_the_line(part: Specifier) -> Specifier:
+    """A version of TensorFlow as its authors meant it: ``==1.15`` is any patch release of 1.15.
+
+    TensorFlow's versions have three numbers, so whoever writes two does not choose a patch release.
+    """
+    two = part.operator == "==" and re.fullmatch(r"\d+(\.\d+)?", part.version)
+    return Specifier(f"=={part.version}.*") if two else part
 
 
 def name_of(requirement: str) -> str:

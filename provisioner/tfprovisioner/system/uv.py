@@ -190,7 +190,9 @@ def project_of(requirements: Iterable[str]) -> str:
 def _toml(value: Any) -> str:
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{json.dumps(name)} = {_toml(one)}" for name, one in value.items()) + "}"
-    return json.dumps(value)  # texts and lists of texts are written alike
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    return json.dumps(value)  # texts are written alike
 
 
 def set_sources(index: str | None = None, find_links: Iterable[Path] = (), offline: bool = False) -> None:
