@@ -77,6 +77,14 @@ def test_kernels_come_from_the_bundle_alone(
 ) -> None:
     package_index.wheel(small.folder, "extra", "2.0", {"extra.py": "x = 1"})
     bundle = make("--with", "extra", "--no-pythons")
+    code, out, told = command("install", "--bundle", str(bundle), "--user", "--dry-run", "--json")
+    assert code == 0, told
+    (plan,) = json.loads(out)
+    extra = next(one for one in plan["packages"] if one["name"] == "extra")
+    assert (plan["state"], plan["download"], extra["version"], extra["source"]) == (
+        "would be installed", 0, "2.0", "bundle"
+    )  # fmt: skip
+    assert not (place / "home").exists()
     code, out, told = command("install", "--bundle", str(bundle), "--user")
     assert code == 0, told
     assert "tf1: installed. TensorFlow 1.15.5" in out

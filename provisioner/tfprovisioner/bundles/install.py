@@ -2,21 +2,26 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+
+from packaging.utils import parse_sdist_filename, parse_wheel_filename
 
 import tfkernels
 from tfprovisioner.bundles import contents, pythons
 from tfprovisioner.bundles.contents import BundledPython, Kernel, Manifest
 from tfprovisioner.catalogue import releases
 from tfprovisioner.environments import lock_file
+from tfprovisioner.environments.planned import PlannedPackage
 from tfprovisioner.environments.request import USUAL, InstallRequest, made_by
 from tfprovisioner.errors import BadBundle, ProvisionError
-from tfprovisioner.kernelspecs import write
+from tfprovisioner.kernelspecs import plan, write
 from tfprovisioner.kernelspecs.gc import UNPACKED_BUNDLES as FOLDERS
+from tfprovisioner.kernelspecs.plan import Plan
 from tfprovisioner.progress import Reporter
+from tfprovisioner.pythons.choose import Interpreter
 from tfprovisioner.requirements.lines import without_hashes
 from tfprovisioner.system import locking, subprocesses, uv
 
@@ -29,15 +34,10 @@ def opened(
 
     ``choices`` has what users may choose: names, places, GPUs. Raises ``ProvisionError``; then nothing was written.
     """
-    report.step(f"checking {bundle}")
-    manifest = contents.read(bundle)
-    contents.check_platform(bundle, manifest, releases.platform_name())
-    pairs = _chosen(bundle, manifest, asked)
-    requests = [_request(release, kernel, bundle, manifest, choices) for release, kernel in pairs]
+    manifest, pairs = _read(bundle, asked, choices, report)
     name = f"bundle-{hashlib.sha256(str(bundle).encode()).hexdigest()[:8]}"
     missing = pythons.missing(manifest, {kernel.python for _, kernel in pairs})
     parts: list[Kernel | BundledPython] = [*(kernel for _, kernel in pairs), *missing]
-    _check_pythons(bundle, manifest, [kernel for _, kernel in pairs])
     names = dict.fromkeys(path for part in parts for path in part.files)
     sizes = {file.path: file.size for file in manifest.files}
     total, done = sum(sizes[path] for path in names), 0
@@ -67,7 +67,45 @@ def opened(
         for python in missing:
             pythons.put_in_place(python, manifest, folder, report)
         report.end()
-        yield [_with_lock(request, kernel, folder) for request, (_, kernel) in zip(requests, pairs, strict=True)]
+        yield [_with_lock(request, kernel, folder) for request, kernel in pairs]
+
+
+def planned(
+    bundle: Path, asked: Sequence[str], choices: InstallRequest, report: Reporter
+) -> tuple[list[InstallRequest], Callable[[InstallRequest, Reporter], Plan]]:
+    """The same requests, and what plans them. Nothing is unpacked. Raises ``ProvisionError``."""
+    manifest, pairs = _read(bundle, asked, choices, report)
+    missing = {python.minor: python for python in pythons.missing(manifest, {kernel.python for _, kernel in pairs})}
+    sizes = {file.path: file.size for file in manifest.files}
+    kernels = {request.kernel: kernel for request, kernel in pairs}
+
+    def built(request: InstallRequest, _: Reporter) -> tuple[Interpreter, list[PlannedPackage]]:
+        kernel = kernels[request.kernel]
+        python = missing.get(kernel.python)
+        interpreter = Interpreter(python.version, None, "bundle") if python else request.choose_interpreter()
+        packages = [_package(path, sizes[path]) for path in kernel.files if path != kernel.lock]
+        return interpreter, sorted(packages, key=lambda one: one.name)
+
+    report.end()
+    return [request for request, _ in pairs], lambda request, report: plan.of(request, report, built)
+
+
+def _package(path: str, size: int) -> PlannedPackage:
+    file = path.rpartition("/")[2]
+    name, version = (parse_wheel_filename if file.endswith(".whl") else parse_sdist_filename)(file)[:2]
+    return PlannedPackage(name, str(version), "bundle", size=size)
+
+
+def _read(
+    bundle: Path, asked: Sequence[str], choices: InstallRequest, report: Reporter
+) -> tuple[Manifest, list[tuple[InstallRequest, Kernel]]]:
+    """What a bundle says, and the requests for its kernels. Raises ``ProvisionError``."""
+    report.step(f"checking {bundle}")
+    manifest = contents.read(bundle)
+    contents.check_platform(bundle, manifest, releases.platform_name())
+    pairs = _chosen(bundle, manifest, asked)
+    _check_pythons(bundle, manifest, [kernel for _, kernel in pairs])
+    return manifest, [(_request(release, kernel, bundle, manifest, choices), kernel) for release, kernel in pairs]
 
 
 def _with_lock(request: InstallRequest, kernel: Kernel, folder: Path) -> InstallRequest:

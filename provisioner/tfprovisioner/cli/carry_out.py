@@ -1,6 +1,6 @@
 """Carrying out requests of installation: ``install`` of releases, of locks and of notebooks prints the same."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from typer import Exit
@@ -12,10 +12,19 @@ if TYPE_CHECKING:
     from tfprovisioner.environments.request import InstallRequest
     from tfprovisioner.kernelspecs.install import Installed
     from tfprovisioner.kernelspecs.plan import Plan
+    from tfprovisioner.progress import Reporter
 
 
-def carry_out(requests: "Sequence[InstallRequest]", dry_run: bool = False, as_json: bool = False) -> None:
-    """Installs, or plans it, and prints what came of it. Exits if a request failed or the user interrupted."""
+def carry_out(
+    requests: "Sequence[InstallRequest]",
+    dry_run: bool = False,
+    as_json: bool = False,
+    planner: "Callable[[InstallRequest, Reporter], Plan] | None" = None,
+) -> None:
+    """Installs, or plans it, and prints what came of it. Exits if a request failed or the user interrupted.
+
+    ``planner`` makes the plans of a dry run, if they are not of an index.
+    """
     from tfprovisioner.kernelspecs import plan
     from tfprovisioner.kernelspecs.install import Interrupted, for_all, install_all
 
@@ -32,7 +41,7 @@ def carry_out(requests: "Sequence[InstallRequest]", dry_run: bool = False, as_js
     try:
         with answering(failed=install_output.failure if as_json else None):
             if dry_run:
-                for_all(requests, plan.of, report)
+                for_all(requests, planner or plan.of, report)
             else:
                 install_all(requests, report)
     except Interrupted as interrupted:

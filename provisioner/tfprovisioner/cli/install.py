@@ -142,10 +142,8 @@ def install(
                 "--channel": channels, "--conda-exe": conda_exe, "--as-of": as_of,
             }
         )  # fmt: skip
-        if dry_run:
-            raise BadParameter(f"what a bundle has is shown by: python3 {bundle}", param_hint="--dry-run")
         template = InstallRequest("", name, user, rebuild, devices=devices, prefix=place)
-        _install_from(bundle, releases or (), template, as_json)
+        _install_from(bundle, releases or (), template, dry_run, as_json)
         return
     locked = lock is not None and lock != USUAL
     if locked and releases:
@@ -233,18 +231,23 @@ def _refuse(options: Mapping[str, object]) -> None:
         raise BadParameter(f"a bundle decides its packages and Pythons: omit {', '.join(given)}", param_hint="--bundle")
 
 
-def _install_from(bundle: Path, releases: Sequence[str], choices: "InstallRequest", as_json: bool) -> None:
-    from tfprovisioner.bundles.install import opened
+def _install_from(
+    bundle: Path, releases: Sequence[str], choices: "InstallRequest", dry_run: bool, as_json: bool
+) -> None:
+    from tfprovisioner.bundles.install import opened, planned
     from tfprovisioner.progress import reporting
 
     with ExitStack() as held:
         try:
             with answering(failed=install_output.failure if as_json else None), reporting() as reporter_for:
-                context = opened(bundle.expanduser().absolute(), releases, choices, reporter_for("bundle"))
-                requests = held.enter_context(context)
+                wanted, planner = (bundle.expanduser().absolute(), releases, choices, reporter_for("bundle")), None
+                if dry_run:
+                    requests, planner = planned(*wanted)
+                else:
+                    requests = held.enter_context(opened(*wanted))
         except KeyboardInterrupt:
             say("interrupted, nothing changed")
             raise Exit(INTERRUPTED) from None
         if choices.name and len(requests) != 1:
             raise BadParameter("--name needs exactly one release")
-        carry_out(requests, as_json=as_json)
+        carry_out(requests, dry_run, as_json, planner)

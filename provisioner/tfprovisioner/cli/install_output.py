@@ -90,12 +90,12 @@ def show(outcome: "Installed | Plan") -> None:
 
 def _print_plan(plan: "Plan") -> None:
     """One line of facts, and a table of the packages that are new or change."""
-    python = f"Python {plan.python.version}" + {
-        "found": f" ({plan.python.path})", "uv": " (uv would download it)", "conda": " (from conda-forge)"
-    }[plan.python.source]  # fmt: skip
+    places = {"found": str(plan.python.path), "uv": "uv would download it"}
+    places |= {"conda": "from conda", "bundle": "from the bundle"}
+    python = f"Python {plan.python.version} ({places[plan.python.source]})"
     facts = [f"TensorFlow {plan.tensorflow}", python, f"{len(plan.packages)} packages"]
     if plan.environment is None:
-        unknown = sum(one.size is None and one.cached is None for one in plan.packages)
+        unknown = sum(one.size is None and not one.cached and not one.is_here for one in plan.packages)
         facts.append(f"{megabytes(plan.download)} to download" + (f" and {unknown} of unknown size" if unknown else ""))
     where = f"environment: {plan.environment or 'new'}"
     print(f"{plan.name}: {plan.state}. {', '.join(facts)}. Kernel: {plan.kernelspec}, {where}", flush=True)

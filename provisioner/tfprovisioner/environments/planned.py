@@ -30,7 +30,7 @@ class PlannedPackage:
     name: str
     version: str
     source: str = "index"
-    """``index``, ``folder`` (of ``--find-links``), ``source`` (a wheel is built here) or ``conda``."""
+    """``index``, ``folder`` (of ``--find-links``), ``source`` (a wheel is built here), ``conda`` or ``bundle``."""
     url: str | None = None
     """Without secrets; ``None`` if it is not known."""
     size: int | None = None
@@ -41,9 +41,14 @@ class PlannedPackage:
     """Whether it is in uv's cache; ``None`` if that is not known."""
 
     @property
+    def is_here(self) -> bool:
+        """Whether its file is on this machine, and in no cache."""
+        return self.source in ("folder", "bundle")
+
+    @property
     def to_download(self) -> int:
         """Bytes, as far as they are known."""
-        return 0 if self.cached or self.source == "folder" else self.size or 0
+        return 0 if self.cached or self.is_here else self.size or 0
 
 
 def packages(request: InstallRequest, interpreter: Interpreter, report: Reporter) -> list[PlannedPackage]:

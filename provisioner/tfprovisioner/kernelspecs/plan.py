@@ -1,5 +1,6 @@
 """What ``tfkernels install`` would do for one kernel. Nothing is built, registered or deleted."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,8 +55,21 @@ class Plan:
         return {name: version for name, version in self.before.items() if name not in names}
 
 
-def of(request: InstallRequest, report: Reporter) -> Plan:
-    """The plan of one request. Raises ``ProvisionError`` as the installation would."""
+def resolved(request: InstallRequest, report: Reporter) -> tuple[Interpreter, list[PlannedPackage]]:
+    """The Python and the packages of a new environment, from index and channels. Raises ``ProvisionError``."""
+    interpreter, _ = build.chosen(request, report)
+    return interpreter, planned.packages(request, interpreter, report)
+
+
+def of(
+    request: InstallRequest,
+    report: Reporter,
+    built: Callable[[InstallRequest, Reporter], tuple[Interpreter, list[PlannedPackage]]] = resolved,
+) -> Plan:
+    """The plan of one request; ``built`` says what a new environment would have.
+
+    Raises ``ProvisionError`` as the installation would.
+    """
     try:
         completed, former, cautions = install.check(request)
         for caution in cautions:
@@ -71,8 +85,7 @@ def of(request: InstallRequest, report: Reporter) -> Plan:
             interpreter, packages = Interpreter(found.python_version, found.python), _present(found.folder)
             state = "already there" if same else "would be registered, environment already there"
         else:
-            interpreter, _ = build.chosen(completed, report)
-            packages = planned.packages(completed, interpreter, report)
+            interpreter, packages = built(completed, report)
             state = "would be installed"
     finally:
         report.end()

@@ -13,7 +13,7 @@ from tfprovisioner.system import uv
 UV_HAS_FROM = (3, 8)
 """uv has no older interpreters to download."""
 
-Source = Literal["found", "uv", "conda"]
+Source = Literal["found", "uv", "conda", "bundle"]
 
 
 @dataclass(frozen=True)
