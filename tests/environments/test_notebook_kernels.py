@@ -65,6 +65,7 @@ def test_pins_are_those_of_the_kernels_lock(notebook: Path, command: Command, pl
     shutil.copytree(site / "part3-1.0.dist-info", site / "byhand-1.0.dist-info")
     assert "warning: not in the pin: byhand==1.0 was added" in command("pin", str(path))[2]
     assert "differs: byhand==1.0 was added" in command("doctor", str(path))[1]
+    assert "; there it was changed by hand: byhand==1.0 was added. Kernel" in command("install", str(path))[2]
 
     content = json.loads(path.read_text())
     content["metadata"]["language_info"] = {"tfkernels": {"kernel": "tf2", "tensorflow": "2.21.0"}, "version": "3.13.0"}

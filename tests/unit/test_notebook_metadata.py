@@ -65,7 +65,9 @@ def pinned(path: Path) -> PinnedKernel:
 
 
 def test_pins_are_read_as_they_were_written(tmp_path: Path) -> None:
-    for number, kernel in enumerate((small(), verified("1.15"), verified("2.21"))):
+    for number, kernel in enumerate(
+        (small(changes=("pandas is 1.3.4 instead of 1.3.5",)), verified("1.15"), verified("2.21"))
+    ):
         path = write(tmp_path / f"{number}.ipynb", pinned_kernel.entry(kernel))
         assert pinned(path) == kernel
         lock = kernel.whole_lock(path)
@@ -95,7 +97,8 @@ def test_a_pin_without_its_lock_says_where_to_get_it(tmp_path: Path) -> None:
                 {"name": "../../tf1"}, {"name": "tf1\x1b[2J"}, {"name": ["tf1"]}, {"name": "x" * 1000},
                 {"release": "1.15; rm"}, {"release": None}, {"python": "/tmp/python"}, {"python": 3.7},
                 {"platform": "https://x"}, {"packages": "x"}, {"sha256": ""}, {"lock": 5}, {"lock": {"url": "x"}},
-                {"verified": "yes"}, {"gpu": None}, {"tfkernels": "0.1\n"},
+                {"verified": "yes"}, {"gpu": None},
+                {"changes": "x"}, {"changes": ["\x1b[2J"]}, {"changes": ["x"] * 51}, {"tfkernels": "0.1\n"},
             )
         ),
     ],
@@ -186,7 +189,7 @@ def test_a_newer_format_asks_for_an_upgrade(tmp_path: Path) -> None:
 def saved(path: Path) -> dict[str, Any]:
     """Writes a pin into a notebook, and returns the file's content."""
     notebook = read(path)
-    notebook.node.metadata["tfkernels"] = pinned_kernel.entry(small())
+    notebook.metadata["tfkernels"] = pinned_kernel.entry(small())
     notebook.save()
     content: dict[str, Any] = json.loads(path.read_text())
     return content

@@ -110,9 +110,10 @@ def pinned(spec: KernelSpec) -> PinnedKernel | None:
 
 @functools.lru_cache(maxsize=64)
 def _pinned(environment: Environment, name: str) -> PinnedKernel | None:
-    """To compress a lock may take a second, and a batch has many runs on one kernel."""
+    """To compress a lock and to look for changes by hand takes a second, and a batch has many runs on one kernel."""
     try:
-        return PinnedKernel.of(locks.of_environment(environment, name), environment.python)
+        lock = locks.of_environment(environment, name)
+        return PinnedKernel.of(lock, environment.python, locks.changes(environment))
     except OSError:
         return None
 

@@ -51,10 +51,10 @@ def pin(
 
     with answering():
         for path in notebooks:
-            pinned, changes = pinning.pin(path, kernel)
+            pinned = pinning.pin(path, kernel)
             size = f", {len(pinned.lock) / 1e3:.0f} kB" if pinned.lock else ""
             print(f"{path}: pinned to {pinned.title}{size}")
-            for change in changes:
+            for change in pinned.changes:
                 say(f"{path}: warning: not in the pin: {change}. Install it with --with instead, and pin again")
 
 

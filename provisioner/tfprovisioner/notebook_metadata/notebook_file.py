@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from nbformat.notebooknode import NotebookNode, from_dict
+from nbformat.notebooknode import from_dict
 
 from tfprovisioner.errors import BadNotebook
 from tfprovisioner.system.files import replace_bytes
@@ -21,7 +21,7 @@ KEY = "tfkernels"
 FORMAT = 1
 """The version of what is under the key."""
 
-MAX_BYTES = 200_000_000
+MAX_BYTES = 100_000_000
 """Of a notebook's file; its outputs are in it."""
 
 
@@ -31,12 +31,18 @@ class NotebookFile:
 
     path: Path
     content: bytes
-    node: NotebookNode
+    notebook: dict[str, Any]
+    """The file's JSON. The changes in it are written by ``save``."""
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.notebook["metadata"]
+        return found
 
     @property
     def kernel_name(self) -> str:
         """The kernel that Jupyter opens it on; empty if it names none."""
-        spec = self.node.metadata.get("kernelspec")
+        spec = self.metadata.get("kernelspec")
         name = spec.get("name") if isinstance(spec, dict) else None
         return name if isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9._-]{1,100}", name) else ""
 
@@ -48,13 +54,13 @@ class NotebookFile:
     @property
     def language(self) -> dict[str, Any]:
         """What the kernel that Jupyter last ran it on says about itself."""
-        found = self.node.metadata.get("language_info")
+        found = self.metadata.get("language_info")
         return dict(found) if isinstance(found, dict) else {}
 
     @property
     def ours(self) -> dict[str, Any]:
         """What is under our key; empty if there is nothing. Raises ``BadNotebook``."""
-        found = self.node.metadata.get(KEY)
+        found = self.metadata.get(KEY)
         if found is None:
             return {}
         if not isinstance(found, dict) or not isinstance(found.get("format"), int):
@@ -67,10 +73,10 @@ class NotebookFile:
         return dict(found)
 
     def save(self) -> None:
-        """Writes the node, unless the file has changed since it was read. Raises ``BadNotebook``."""
+        """Writes the notebook, unless the file has changed since it was read. Raises ``BadNotebook``."""
         path = Path(os.path.realpath(self.path))
-        writer = nbformat.versions[self.node.nbformat]
-        text = writer.writes_json(self.node).rstrip("\n") + "\n"
+        writer = nbformat.versions[self.notebook["nbformat"]]
+        text = writer.writes_json(from_dict(self.notebook)).rstrip("\n") + "\n"
         try:
             if path.read_bytes() != self.content:
                 raise BadNotebook(f"{self.path} changed meanwhile, so it was not written. Run the same command again.")
@@ -102,13 +108,14 @@ def read(path: Path) -> NotebookFile:
             f"--clear-output --inplace {shlex.quote(str(path))}"
         )
     try:
-        node = from_dict(json.loads(content))  # without validation: Jupyter opens invalid ones, too
-        whole = node.nbformat in (3, 4) and isinstance(node.metadata, dict)
-        if not whole or not isinstance(node.cells if node.nbformat == 4 else node.worksheets, list):
-            raise BadNotebook(f"{path} is not a notebook of format 3 or 4. Open it in Jupyter and save it.")
+        notebook = json.loads(content)  # without validation: Jupyter opens invalid ones, too
     except RecursionError as error:
         raise BadNotebook(f"{path} is not a notebook: it is nested too deeply.") from error
-    except (ValueError, AttributeError, KeyError, TypeError) as error:
-        cause = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
-        raise BadNotebook(f"{path} is not a notebook: {json.dumps(cause)}.") from error
-    return NotebookFile(path, content, node)
+    except ValueError as error:
+        raise BadNotebook(f"{path} is not a notebook: {error}.") from error
+    found = notebook if isinstance(notebook, dict) else {}
+    version = found.get("nbformat")
+    cells = {3: "worksheets", 4: "cells"}.get(version) if isinstance(version, int) else None
+    if cells is None or not isinstance(found.get("metadata"), dict) or not isinstance(found.get(cells), list):
+        raise BadNotebook(f"{path} is not a notebook of format 3 or 4. Open it in Jupyter and save it.")
+    return NotebookFile(path, content, found)

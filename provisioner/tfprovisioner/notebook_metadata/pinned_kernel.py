@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,9 @@ _FIELDS = {
 }
 """The texts of a pinned kernel, and what they may be."""
 
+_MAX_CHANGES = 50
+_CHANGE = r"[\w .=+!-]{1,100}"
+
 
 @dataclass(frozen=True)
 class PinnedKernel:
@@ -55,6 +58,8 @@ class PinnedKernel:
     """Whether the lock is the catalogue's for the release."""
     gpu: bool = False
     """With CUDA's libraries."""
+    changes: tuple[str, ...] = ()
+    """How the kernel differed from its lock, because a user changed it by hand; a phrase for each package."""
 
     @property
     def title(self) -> str:
@@ -63,15 +68,12 @@ class PinnedKernel:
     def to_json(self) -> dict[str, Any]:
         """What goes into the notebook."""
         told: dict[str, Any] = {field: getattr(self, field) for field in _FIELDS}
-        return {
-            **told,
-            "verified": self.verified,
-            "gpu": self.gpu,
-            **({"lock": self.lock} if self.lock is not None else {}),
-        }
+        told |= {"verified": self.verified, "gpu": self.gpu}
+        told |= {"lock": self.lock} if self.lock is not None else {}
+        return told | ({"changes": list(self.changes)} if self.changes else {})
 
     @classmethod
-    def of(cls, lock: Lock, python: Path) -> "PinnedKernel":
+    def of(cls, lock: Lock, python: Path, changes: Sequence[str] = ()) -> "PinnedKernel":
         """A kernel by its lock; ``python`` is its environment's."""
         verified, text = lock.is_verified, None
         if not verified:
@@ -87,6 +89,7 @@ class PinnedKernel:
             lock=text,
             verified=verified,
             gpu=lock.gpu,
+            changes=tuple(change for change in changes[:_MAX_CHANGES] if re.fullmatch(_CHANGE, change)),
         )
 
     def whole_lock(self, path: Path) -> Lock:
@@ -119,10 +122,10 @@ def _digest(lock: Lock) -> str:
     return hashlib.sha256(lock.text.encode()).hexdigest()
 
 
-def of_kernel(name: str) -> tuple[PinnedKernel, tuple[str, ...]]:
-    """A registered kernel, and how it differs from its lock. Raises ``UnknownKernel``, ``ProvisionError``."""
+def of_kernel(name: str) -> PinnedKernel:
+    """A registered kernel. Raises ``UnknownKernel``, ``ProvisionError``."""
     lock, environment = locks.of_kernel(name)
-    return PinnedKernel.of(lock, environment.python), locks.changes(environment)
+    return PinnedKernel.of(lock, environment.python, locks.changes(environment))
 
 
 def parsed(content: Mapping[str, Any], path: Path) -> PinnedKernel:
@@ -137,7 +140,12 @@ def parsed(content: Mapping[str, Any], path: Path) -> PinnedKernel:
     lock, verified, gpu = (content.get(field) for field in ("lock", "verified", "gpu"))
     if not isinstance(lock, str | None) or not isinstance(verified, bool) or not isinstance(gpu, bool):
         raise BadNotebook(f"{problem} (lock, verified or gpu). {notebook_file.unpin(path)}")
-    return PinnedKernel(**checked, lock=lock, verified=verified, gpu=gpu)
+    changes = content.get("changes", [])
+    if not isinstance(changes, list) or len(changes) > _MAX_CHANGES:
+        raise BadNotebook(f"{problem} (changes). {notebook_file.unpin(path)}")
+    if not all(isinstance(change, str) and re.fullmatch(_CHANGE, change) for change in changes):
+        raise BadNotebook(f"{problem} (changes: {repr(changes)[:60]}). {notebook_file.unpin(path)}")
+    return PinnedKernel(**checked, lock=lock, verified=verified, gpu=gpu, changes=tuple(changes))
 
 
 def pinned(notebook: NotebookFile) -> PinnedKernel | None:

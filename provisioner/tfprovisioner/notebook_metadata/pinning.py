@@ -10,8 +10,8 @@ from tfprovisioner.notebook_metadata.notebook_file import KEY, NotebookFile, rea
 from tfprovisioner.notebook_metadata.pinned_kernel import KERNEL, PinnedKernel
 
 
-def pin(path: Path, kernel: str | None) -> tuple[PinnedKernel, tuple[str, ...]]:
-    """Pins a notebook to a kernel, by default to the one it opens on; returns it, and its changes by hand.
+def pin(path: Path, kernel: str | None) -> PinnedKernel:
+    """Pins a notebook to a kernel, by default to the one it opens on.
 
     Raises ``BadNotebook``, ``UnknownKernel``, ``ProvisionError``.
     """
@@ -28,18 +28,18 @@ def pin(path: Path, kernel: str | None) -> tuple[PinnedKernel, tuple[str, ...]]:
                 f"{path} opens on {f'the kernel {name}' if name else 'no kernel'}, which is not one of tfkernels here. "
                 f"Name one: tfkernels pin {notebook.quoted} -k KERNEL"
             )
-    pinned, changes = pinned_kernel.of_kernel(name)
+    pinned = pinned_kernel.of_kernel(name)
     if pinned.lock is None and not pinned.verified:
         raise BadNotebook(
             f"{path} was not pinned: the lock of {name} is larger than a notebook may have. Write it to a file: "
             f"tfkernels lock {name} > {name}.lock"
         )
     rest = {field: value for field, value in before.items() if field not in (KERNEL, "format")}
-    notebook.node.metadata[KEY] = pinned_kernel.entry(pinned, **rest)
+    notebook.metadata[KEY] = pinned_kernel.entry(pinned, **rest)
     if kernel is not None:
         _set_kernel(notebook, name)
     notebook.save()
-    return pinned, changes
+    return pinned
 
 
 def unpin(path: Path) -> bool:
@@ -52,13 +52,13 @@ def unpin(path: Path) -> bool:
         rest = notebook.ours
     except BadNotebook:
         rest = {}
-    if KEY not in notebook.node.metadata:
+    if KEY not in notebook.metadata:
         return False
     pinned = rest.pop(KERNEL, None) is not None or not rest
     if rest.keys() - {"format"}:
-        notebook.node.metadata[KEY] = rest
+        notebook.metadata[KEY] = rest
     else:
-        del notebook.node.metadata[KEY]
+        del notebook.metadata[KEY]
     if pinned:
         notebook.save()
     return pinned
@@ -73,7 +73,7 @@ def set_kernel(path: Path, kernel: str) -> None:
 
 def _set_kernel(notebook: NotebookFile, kernel: str) -> None:
     spec = kernelspecs.get(kernel).spec
-    notebook.node.metadata["kernelspec"] = {
+    notebook.metadata["kernelspec"] = {
         "name": kernel,
         "display_name": str(spec.get("display_name", kernel)),
         "language": "python",

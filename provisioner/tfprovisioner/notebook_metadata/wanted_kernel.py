@@ -61,7 +61,8 @@ def wanted(notebook: NotebookFile, template: InstallRequest) -> WantedKernel:
     else:
         python = template.python or lock.python
         request = replace(template, release=lock.release, name=name, python=python, lock=lock.file())
-    return WantedKernel(notebook, request, registered, _described(lock))
+    by_hand = f"; there it was changed by hand: {', '.join(pinned.changes)}" if pinned.changes else ""
+    return WantedKernel(notebook, request, registered, f"{_described(lock)}{by_hand}")
 
 
 def registered(notebook: NotebookFile) -> str:
