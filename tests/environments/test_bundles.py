@@ -29,7 +29,7 @@ from tests.support import bundles, commands, package_index
 from tests.support.channels import Server
 from tests.support.commands import built, nothing_is_there
 from tests.support.package_index import Index
-from tfprovisioner.bundles import contents, own_wheel, platforms, python_archives, pythons, write
+from tfprovisioner.bundles import contents, download, own_wheel, platforms, python_archives, pythons, write
 from tfprovisioner.bundles.contents import BundledPython, File
 from tfprovisioner.catalogue import releases
 from tfprovisioner.conda import rattler_folder
@@ -51,6 +51,7 @@ def small(index: Index, monkeypatch: pytest.MonkeyPatch) -> Index:
         return package_index.wheel(folder, "tfkernels", tfkernels.__version__, {"tfkernels_is_here.py": ""})
 
     monkeypatch.setattr(own_wheel, "make", make)
+    monkeypatch.setattr(download, "_PAUSE", 0)
     return index
 
 

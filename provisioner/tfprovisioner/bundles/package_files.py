@@ -1,24 +1,15 @@
-"""The files of packages for another machine: which ones uv would take there, and their download.
+"""The files of packages for another machine: which ones uv would take there.
 
 uv says where each file is and how large it is (pylock.toml). It cannot keep the files themselves: its cache has wheels
 unpacked only.
 """
 
-import base64
-import hashlib
-import netrc
-import os
-import re
 import sys
 import tempfile
-import urllib.request
 from collections.abc import Callable, Collection, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
 from urllib.parse import unquote, urlsplit
 
 from packaging.utils import canonicalize_name, parse_wheel_filename
@@ -26,15 +17,7 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 from tfprovisioner.bundles.platforms import Platform
 from tfprovisioner.environments import locked_files
 from tfprovisioner.errors import BuildFailed
-from tfprovisioner.progress import Reporter
-from tfprovisioner.system import subprocesses, uv
-from tfprovisioner.system.redact import redacted
-
-_THREADS = 6
-_TIMEOUT = 60.0
-"""Seconds without a byte."""
-
-_INDEXES = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL")
+from tfprovisioner.system import uv
 
 
 @dataclass(frozen=True)
@@ -104,72 +87,3 @@ def _file(package: str, entry: Mapping[str, Any], below: Path) -> PackageFile:
     if size is None and url.startswith("file:"):
         size = Path(unquote(urlsplit(url).path)).stat().st_size
     return PackageFile(package, name, url, entry["hashes"]["sha256"], size)
-
-
-def download(files: Collection[PackageFile], folder: Path, report: Reporter) -> None:
-    """Fetches files into a folder, several at a time, and checks their hashes. Raises ``BuildFailed``."""
-    done = 0
-    total = sum(file.size or 0 for file in files)
-    opener = urllib.request.build_opener(_Credentials())
-
-    def fetch(file: PackageFile) -> None:
-        nonlocal done
-        digest = hashlib.sha256()
-        with opener.open(file.url, timeout=_TIMEOUT) as source, (folder / file.name).open("wb") as target:
-            while block := source.read(1 << 18):
-                subprocesses.check()
-                digest.update(block)
-                target.write(block)
-                done += len(block)
-                report.fetched(done, total)
-        if digest.hexdigest() != file.sha256:
-            raise BuildFailed(
-                f"The index or mirror serves another file {file.name} than the one that was verified. Check --index "
-                f"and UV_DEFAULT_INDEX."
-            )
-
-    with ThreadPoolExecutor(_THREADS, "download") as threads:
-        futures = [(file, threads.submit(fetch, file)) for file in files]
-        try:
-            for file, future in futures:
-                try:
-                    future.result()
-                except (OSError, ValueError) as error:
-                    raise BuildFailed(_failure(file, error)) from error
-        except BaseException:  # also an interrupt: the other downloads end within a moment
-            subprocesses.stop()
-            threads.shutdown(wait=True, cancel_futures=True)
-            subprocesses.resume()
-            raise
-
-
-def _failure(file: PackageFile, error: OSError | ValueError) -> str:
-    help_ = "Check the network, and HTTPS_PROXY if you use a proxy"
-    if isinstance(error, HTTPError) and error.code in (401, 403, 407):
-        help_ = "The index, or a proxy before it, wants a user: put it into the URL of --index, or into ~/.netrc"
-    elif isinstance(error, OSError) and error.errno is not None and error.filename:
-        help_ = "Free some space, or choose another place with -o"
-    return f"{file.name} could not be fetched from {redacted(file.url)}: {redacted(str(error))}. {help_}."
-
-
-class _Credentials(urllib.request.BaseHandler):
-    """Sends the user of an index to its host, as uv does: from the index's URL, else from ~/.netrc."""
-
-    def __init__(self) -> None:
-        words = " ".join(os.environ.get(name, "") for name in _INDEXES).split()
-        urls = [urlsplit(re.sub(r"^[\w-]+=(?=\w+://)", "", word)) for word in words]  # UV_INDEX may have names
-        self._known = {
-            url.hostname: (unquote(url.username), unquote(url.password or "")) for url in urls if url.username
-        }
-        with suppress(OSError, netrc.NetrcParseError):
-            for host, (user, _, password) in netrc.netrc().hosts.items():
-                self._known.setdefault(host, (user, password or ""))
-
-    def http_request(self, request: urllib.request.Request) -> urllib.request.Request:
-        pair = self._known.get(urlsplit(request.full_url).hostname)
-        if pair is not None:
-            encoded = base64.b64encode(":".join(pair).encode()).decode()
-            request.add_unredirected_header("Authorization", f"Basic {encoded}")
-        return request
-
-    https_request = http_request

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import tfkernels
 import tfprovisioner
-from tfprovisioner.bundles import contents, package_files, pythons
+from tfprovisioner.bundles import contents, download, package_files, pythons
 from tfprovisioner.bundles.contents import LOCKS, PYTHONS, WHEELS, BundledPython, File, Manifest
 from tfprovisioner.bundles.package_files import PackageFile
 from tfprovisioner.bundles.plan import Plan
@@ -91,7 +91,7 @@ def write(planned: Plan, output: Path, folder: Path, brought: bool | None, repor
     found = [_with_tool(python, tool) for python in found]
     packages += [file for file in tool if file.name not in {one.name for one in packages}]
     report.step(f"fetching {len(packages)} files, {sum(file.size or 0 for file in packages) / 1e6:,.0f} MB")
-    package_files.download(packages, packed / WHEELS, report)
+    download.download(packages, packed / WHEELS, report)
     if (folder / LOCKS).is_dir():
         shutil.move(folder / LOCKS, packed / LOCKS)
     _write_texts(packed, bool(found))
