@@ -44,18 +44,25 @@ def answering(
     ``failed`` gets the error before that.
     """
     try:
-        yield
+        with _limits_named():
+            yield
     except (ProvisionError, TFKernelsError) as error:
         complain(error)
         if failed is not None:
             failed(error)
         raise Exit(WRONG_USAGE if isinstance(error, (Unusable, *wrong_usage)) else code) from None
+
+
+@contextmanager
+def _limits_named() -> Iterator[None]:
+    """Raises ``ProvisionError`` for what the system refuses: it can happen anywhere in a command."""
+    try:
+        yield
     except (OSError, RuntimeError) as error:
         limit = _limit(error)
         if limit is None:
             raise
-        complain(f"The command was ended: {limit}.")
-        raise Exit(code) from None
+        raise ProvisionError(f"The command was ended: {limit}.") from error
 
 
 def _limit(error: OSError | RuntimeError) -> str | None:
