@@ -78,10 +78,11 @@ KERNEL = (
 )
 
 COMPANIONS = (
-    # Limits for packages beside TensorFlow that do not say which releases they work with; the user's versions win
+    # Limits for packages that do not say, or say wrongly, what they work with; the user's versions win
     Rule("keras<2.3", "<1.13", "2.3.1 cannot be imported; 2.2.5 trains with 1.0 to 1.12"),
     Rule("keras<2.4", ">=1.13,<2.2", "the last that is more than a part of TensorFlow, and the last for 1.x"),
     Rule("keras<2.5", ">=2.2,<2.6", "later ones are parts of later releases"),
+    Rule("smart-open<7 ; python_version < '3.7'", "", "7 says that Python 3.6 will do, and has the syntax of 3.7"),
     Rule("tensorflow-addons<0.10", ">=2.1,<2.2", "0.10 needs what came with 2.2"),
 )
 

@@ -251,7 +251,7 @@ class Resolver:
     def _without_wheel(self, lines: Sequence[str]) -> list[str]:
         if self.as_of:  # the rows are for the packages of today
             return []
-        return source_builds.known(self.release, (line.removeprefix(LIMIT) for line in lines), self.python)
+        return source_builds.known(self.release, lines, self.python)
 
     def _named(self, lines: Sequence[str]) -> list[tuple[str, Requirement]]:
         """The packages that hold for this Python, each with its requirement or limit."""

@@ -12,10 +12,10 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tfprovisioner.catalogue import build_tools, pins
-from tfprovisioner.catalogue.releases import Release, order_of
+from tfprovisioner.catalogue.releases import Release, is_tensorflow, order_of
 from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import BadRequirement, BuildFailed
-from tfprovisioner.requirements.lines import LIMIT, holding, name_of
+from tfprovisioner.requirements.lines import LIMIT, divided, holding, name_of, without_hashes
 from tfprovisioner.system import data_dir, uv
 from tfprovisioner.system.uv import UvFailed
 
@@ -74,6 +74,8 @@ class SourceBuilds:
         self._tools: dict[str, list[str]] = {}
         """The packages that are built, with what their builds need beside what they declare."""
         self._refused: list[str] = []
+        self._unseen: list[str] = []
+        """The user's lines, until they were looked through for packages without a wheel."""
         self._lock = ""
         self._versions: Mapping[str, str] = {}
         self._limited = True
@@ -85,16 +87,19 @@ class SourceBuilds:
     @classmethod
     def of(cls, request: InstallRequest, python: str) -> "SourceBuilds":
         """Those of an installation."""
+        versions = dict(row.split("==") for row in known(request.catalogue_entry, request.extras, python))
         if request.only_binary:
-            return cls({}, python, only_binary=True)
-        if request.as_of:
-            return cls({}, python, more=True, newest=True)
-        rows = known(request.catalogue_entry, (line.removeprefix(LIMIT) for line in request.extras), python)
-        versions = dict(row.split("==") for row in rows)
-        if request.locked is not None:  # perhaps of somebody else, who says which code runs
+            builds = cls({}, python, only_binary=True)
+        elif request.as_of:
+            builds = cls({}, python, more=True, newest=True)
+        elif request.locked is not None:  # perhaps of somebody else, who says which code runs
             allowed = request.only_binary is False
-            return cls(versions, python, more=allowed, only_binary=not allowed)
-        return cls(versions, python, more=request.verified_lock is None or bool(request.extras))
+            builds = cls(versions, python, more=allowed, only_binary=not allowed)
+        else:
+            builds = cls(versions, python, more=request.verified_lock is None or bool(request.extras))
+        lines = holding(divided(request.extras)[0], python)
+        builds._unseen = [without_hashes(line) for line, name, _ in lines if not is_tensorflow(name)]
+        return builds
 
     def without_new_ones(self) -> "SourceBuilds":
         """The builds that a release is known to need, and no others."""
@@ -170,8 +175,9 @@ class SourceBuilds:
 
     def _learn(self, output: str) -> bool:
         """Whether another attempt may succeed after this failure."""
-        words = " ".join(output.split())  # uv breaks its lines where it likes
-        new = {canonicalize_name(name) for name in _NO_WHEEL.findall(words)} - {*self._tools, *self._refused}
+        new = _wheels_required(output) - {*self._tools, *self._refused}
+        if new and (self._more or self._only_binary):
+            new |= self._looked_ahead() - {*self._tools, *self._refused}
         if self._only_binary:
             self._refused += sorted(new)
         elif self._more:
@@ -180,6 +186,16 @@ class SourceBuilds:
         else:
             new = set()
         return bool(new) or self._learn_tools(output)
+
+    def _looked_ahead(self) -> set[str]:
+        """The packages without a wheel among the user's: uv names one at a time, and whole resolutions take long."""
+        found, left, self._unseen = set[str](), self._unseen, []
+        while left:
+            answer = self._wheels_of(left)
+            names = _wheels_required(answer.output) if isinstance(answer, UvFailed) else set()
+            found |= names
+            left = [line for line in left if name_of(line) not in names] if names else []
+        return found
 
     def _allow(self, name: str) -> None:
         known = (row.requirements for row in build_tools.OF_PACKAGES if row.package == canonicalize_name(name))
@@ -257,22 +273,33 @@ class SourceBuilds:
 
     def _with_wheel(self, name: str) -> str | None:
         """The newest version of a package that has a wheel; ``None`` if there is none."""
+        found = self._wheels_of([name])
+        return found.strip().rpartition("==")[2] or None if isinstance(found, str) else None
+
+    def _wheels_of(self, lines: Iterable[str]) -> str | BuildFailed:
+        """Versions that have wheels, without what they need; or why there are none."""
         with tempfile.TemporaryDirectory() as folder:
             wanted, found = Path(folder, "wanted.txt"), Path(folder, "found.txt")
-            wanted.write_text(name, encoding="utf-8")
+            wanted.write_text("\n".join(lines), encoding="utf-8")
             arguments = ["pip", "compile", "--quiet", "--no-deps", "--no-header", "--no-annotate"]
             arguments += ["--only-binary", ":all:"]
             arguments += ["--python-version", self._python, str(wanted), "--output-file", str(found)]
             try:
                 uv.run(arguments, Path(folder), lambda _: None)
-            except BuildFailed:
-                return None
-            return found.read_text(encoding="utf-8").strip().rpartition("==")[2] or None
+            except BuildFailed as failure:
+                return failure
+            return found.read_text(encoding="utf-8")
+
+
+def _wheels_required(output: str) -> set[str]:
+    words = " ".join(output.split())  # uv breaks its lines where it likes
+    return {canonicalize_name(name) for name in _NO_WHEEL.findall(words)}
 
 
 def known(release: Release, lines: Iterable[str], python: str) -> list[str]:
     """What a release needs that has no wheel, ``gast==0.2.2``: rows of ``catalogue.pins`` that no line is against."""
-    asked = [(name, requirement) for _, name, requirement in holding(lines, python)]
+    found = holding((line.removeprefix(LIMIT) for line in lines), python)
+    asked = [(name, requirement) for _, name, requirement in found]
     rows = {row: Requirement(row) for row in pins.requirements(pins.SOURCES, release.version)}
     return [row for row, own in rows.items() if all(_allows(one, own) for name, one in asked if name == name_of(row))]
 
