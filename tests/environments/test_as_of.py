@@ -13,7 +13,7 @@ import pytest
 from tests.support import package_index
 from tests.support.commands import built, nothing_is_there
 from tests.support.package_index import Index
-from tfprovisioner.environments import as_of, resolve, uv_resolution
+from tfprovisioner.environments import as_of, resolve, run_checks, uv_resolution
 from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import Unusable
 from tfprovisioner.progress import Reporter
@@ -42,7 +42,13 @@ def dated(index: Index, place: Path) -> Index:
     return index
 
 
-def test_packages_are_those_of_the_day(dated: Index, install: Install, place: Path) -> None:
+def test_packages_are_those_of_the_day(
+    dated: Index, install: Install, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, said = install("--index", dated.url, "--as-of", "2021-01-06", "--with", "numpy")
+    assert (code, "no kernel starts in it" in said) == (1, True), "the stand-in for ipykernel cannot"
+    assert nothing_is_there(place)
+    monkeypatch.setattr(run_checks, "kernel_error", lambda python: None)
     code, said = install("--index", dated.url, "--as-of", "2021-01-06", "--with", "keras,numpy,protobuf")
     assert code == 0, said
     assert "packages as of 2021-01-06, except for setuptools 59.0 (older ones build and install nothing" in said

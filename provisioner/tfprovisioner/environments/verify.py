@@ -51,6 +51,8 @@ def check(
     others = _differing(recipe, folder)
     if others.any:
         version = _check_differing(request, recipe, folder, others, report)
+    elif recipe.as_of:
+        version = _check_of_the_day(python, report)
     else:
         report.step("checking: importing TensorFlow, running an op")
         require_import_check(recipe)  # an interrupt does not say that it would have passed
@@ -70,6 +72,21 @@ def check(
             f"!pip install {shlex.quote(line)}"
         )
     return version
+
+
+def _check_of_the_day(python: Path, report: Reporter) -> str:
+    """The version of the Python of an environment with packages of a day. Raises ``BrokenEnvironment``.
+
+    Training may have failed on that day, too, so that is a warning.
+    """
+    report.step("checking: importing TensorFlow, training a small model, starting a kernel")
+    findings, outcomes = run_checks.probe_and_try(python, ["fit"])
+    if not verified.is_fine(outcomes["fit"]):
+        report.note(f"warning: training a small model fails: {outcomes['fit']}")
+    problem = run_checks.kernel_error(python)
+    if problem:
+        raise BrokenEnvironment(f"no kernel starts in it: {problem}")
+    return findings.python
 
 
 class _Others(NamedTuple):
