@@ -17,6 +17,7 @@ from tests.support import package_index
 from tests.support.commands import built, nothing_is_there, tfkernels
 from tfprovisioner.catalogue import releases
 from tfprovisioner.environments.lock_file import Lock
+from tfprovisioner.kernelspecs.install import Interrupted
 from tfprovisioner.notebook_metadata import pinned_kernel
 from tfprovisioner.notebook_metadata.pinned_kernel import PinnedKernel
 
@@ -98,6 +99,20 @@ def test_nothing_is_installed_without_an_answer(notebook: Path, command: Command
     assert code == 2
     assert "Install tf1? Nobody can be asked here, so nothing was changed. Add --yes." in errors
     assert nothing_is_there(place)
+
+
+def test_an_interrupt_names_the_notebook_again(
+    notebook: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(requests: list[Any], report: object) -> None:
+        raise Interrupted(requests)
+
+    monkeypatch.setattr("tfprovisioner.kernelspecs.install.install_all", interrupted)
+    code, _, errors = command("install", "--user", str(notebook), "--yes")
+    assert code == 130
+    assert errors.endswith(
+        f"tf1: interrupted, nothing changed. Again: tfkernels install {notebook} --name tf1 --user\n"
+    )
 
 
 def test_no_stands_for_no(notebook: Path, command: Command, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

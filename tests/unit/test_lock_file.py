@@ -131,7 +131,8 @@ def test_a_lock_decides_about_all_packages() -> None:
     first = InstallRequest("1.15.5", "mine", lock=text).completed(None)
     assert (first.python, first.gpu) == ("3.7", False)
     assert Recipe.of(first, "3.7").lock == Recipe.of(InstallRequest("1.15.5"), "3.7").lock
-    assert first.command.startswith("tfkernels install --name mine --lock ")
+    assert first.command == "tfkernels install --name mine --lock FILE --python 3.7", "it has none yet"
+    assert replace(first, lock="/x/lock.txt").command == "tfkernels install --name mine --lock /x/lock.txt --python 3.7"
     kept = InstallRequest("tf1", "mine").completed(first)
     assert kept.lock == text
     assert InstallRequest("tf1", "mine", lock=USUAL).completed(first).lock is None

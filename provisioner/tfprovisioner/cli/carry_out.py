@@ -1,6 +1,6 @@
 """Carrying out requests of installation: ``install`` of releases, of locks and of notebooks prints the same."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from typer import Exit
@@ -20,10 +20,12 @@ def carry_out(
     dry_run: bool = False,
     as_json: bool = False,
     planner: "Callable[[InstallRequest, Reporter], Plan] | None" = None,
+    again: "Mapping[str, str] | None" = None,
 ) -> None:
     """Installs, or plans it, and prints what came of it. Exits if a request failed or the user interrupted.
 
-    ``planner`` makes the plans of a dry run, if they are not of an index.
+    ``planner`` makes the plans of a dry run, if they are not of an index. ``again`` are the commands that make kernels,
+    if these are not those of their requests.
     """
     from tfprovisioner.kernelspecs import plan
     from tfprovisioner.kernelspecs.install import Interrupted, for_all, install_all
@@ -47,7 +49,8 @@ def carry_out(
     except Interrupted as interrupted:
         left = interrupted.requests
         for request in left:
-            say(f"{request.kernel}: interrupted, nothing changed. Again: {request.command}")
+            command = (again or {}).get(request.kernel, request.command)
+            say(f"{request.kernel}: interrupted, nothing changed. Again: {command}")
     if as_json:
         print_json([install_output.document(request, outcomes.get(request.kernel)) for request in requests])
     if left:

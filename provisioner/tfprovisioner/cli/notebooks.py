@@ -100,7 +100,8 @@ def _ensure(found: "Sequence[WantedKernel]", yes: bool, question: str = "", as_j
             raise Exit(1)
     if missing or as_json:
         told = found if as_json else missing
-        carry_out(list({wanted.name: wanted.request for wanted in told}.values()), as_json=as_json)
+        again = {wanted.name: wanted.command for wanted in told}
+        carry_out(list({wanted.name: wanted.request for wanted in told}.values()), as_json=as_json, again=again)
 
 
 def open_notebook(

@@ -26,6 +26,9 @@ from tfprovisioner.requirements import lines
 USUAL = "usual"
 """In place of an interpreter, a conda program, a lock or a day: forget the one that the kernel was made with."""
 
+_FILE = "FILE"
+"""In commands, in place of a lock that has no file yet."""
+
 EXISTING = "existing"
 """The backend of environments that users made themselves."""
 
@@ -133,7 +136,11 @@ class InstallRequest:
         devices = None if self.devices == "all" else self.devices
         if self.bundle:  # it decides all else
             return tuple(filter(all, [("--bundle", self.bundle), ("--devices", devices or "")]))
-        chosen = [("--lock", self.lock), ("--backend", self.backend), ("--python", self.python)]
+        chosen = [
+            ("--lock", _FILE if self.lock and "\n" in self.lock else self.lock),
+            ("--backend", self.backend),
+            ("--python", self.python),
+        ]
         chosen += [("--channel", channels.public(channel)) for channel in self.channels]
         chosen += [("--conda-exe", self.conda), ("--gpu", "" if self.gpu else None)]
         chosen += [("--devices", devices), ("--as-of", self.as_of)]

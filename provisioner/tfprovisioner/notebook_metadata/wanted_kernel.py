@@ -35,6 +35,11 @@ class WantedKernel:
         return self.request.kernel
 
     @property
+    def command(self) -> str:
+        """The command that makes it."""
+        return f"tfkernels install {self.notebook.quoted} --name {self.name}{' --user' * self.request.user}"
+
+    @property
     def opens(self) -> bool:
         """Whether Jupyter opens the notebook on it."""
         return self.notebook.kernel_name == self.name
