@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from tfprovisioner.catalogue.releases import Release
 from tfprovisioner.errors import BadRequirement, NoInterpreter, UnknownRelease
 from tfprovisioner.requirements import chosen_release
 from tfprovisioner.requirements.chosen_release import Choice
@@ -126,6 +128,22 @@ def test_files_choose_a_release_of_the_day() -> None:
         assert choice.release == release
     with pytest.raises(UnknownRelease, match=r"on 2018-01-01: 1\.8\.0 was released on 2018-04-28"):
         chosen_release.choices(asked, [FILE], day="2018-01-01")
+
+
+def test_the_other_lines_choose_among_several_releases() -> None:
+    asked = content("tensorflow>=1.8,<1.15", "numpy==1.13.3", "six")
+    tried: list[str] = []
+
+    def newest(fitting: Sequence[tuple[Release, list[str]]], lines: Sequence[str]) -> tuple[Release, list[str]]:
+        assert list(lines) == ["numpy==1.13.3", "six"]
+        tried.extend(release.version for release, _ in fitting)
+        return fitting[1]
+
+    (choice,) = chosen_release.choices(asked, [FILE], newest=newest)
+    assert (tried[0], tried[-1], choice.release) == ("1.14.0", "1.8.0", "1.13")
+    assert choice.reason.startswith("TensorFlow 1.13.2, which the other lines go with, unlike 1.14.0: the newest")
+    for lines in (["tensorflow==1.8.0", "numpy==1.13.3"], ["tensorflow==1.15", "numpy==1"], ["tensorflow<2", "six"]):
+        chosen_release.choices(content(*lines), [FILE], newest=lambda *_: pytest.fail("there is no choice, or no pin"))
 
 
 def test_gpu_distributions_are_noticed() -> None:

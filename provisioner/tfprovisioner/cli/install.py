@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, BadParameter, Exit, Option
 
@@ -14,6 +14,7 @@ from tfprovisioner.cli.carry_out import carry_out
 from tfprovisioner.cli.console import INTERRUPTED, answering, require_extra, say
 
 if TYPE_CHECKING:
+    from tfprovisioner.catalogue.releases import Release
     from tfprovisioner.environments.request import InstallRequest
     from tfprovisioner.requirements.chosen_release import Choice
     from tfprovisioner.requirements.file_content import Content
@@ -203,13 +204,19 @@ def asked(
 
     ``locked``: a lock says the release.
     """
+    from tfprovisioner.environments import release_of_pins
     from tfprovisioner.environments.request import USUAL
     from tfprovisioner.requirements import chosen_release, files, lines
+
+    def newest(*fitting: Any) -> "tuple[Release, list[str]] | None":
+        say("looking for the newest release that the other lines go with")
+        return release_of_pins.newest(*fitting)
 
     content = files.read(requirements, conda=conda)
     choices = [chosen_release.Choice(named) for named in releases or ("tf1", "tf2")]
     if requirements and not locked:
-        choices = chosen_release.choices(content, requirements, releases, python, None if day == USUAL else day)
+        out_by = None if day == USUAL else day
+        choices = chosen_release.choices(content, requirements, releases, python, out_by, newest)
     with_ = (line for text in extras for line in lines.split(text))
     return choices, (*chosen_release.packages(content), *with_), content
 

@@ -5,7 +5,7 @@ See docs/design/environments.md for what counts as evidence.
 
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -35,6 +35,10 @@ _NEEDS_2_FROM = {
 _PATCHES = 40  # more than any Python has had
 
 
+Newest = Callable[[Sequence[tuple[Release, list[str]]], Sequence[str]], tuple[Release, list[str]] | None]
+"""Takes releases with their Pythons, the newest first, and the other requirements; returns the first that fits."""
+
+
 @dataclass(frozen=True)
 class Choice:
     """A release, and the Python for it."""
@@ -59,17 +63,21 @@ def choices(
     named: Sequence[str] = (),
     python: str | None = None,
     day: str | None = None,
+    newest: Newest | None = None,
 ) -> list[Choice]:
     """The releases that the user ``named``, or the one that files ask for; ``python`` is the user's own, too.
 
-    With a ``day`` (``2018-11-30``) only releases that were out by then.
+    With a ``day`` (``2018-11-30``) only releases that were out by then. ``newest`` chooses of several.
 
     Raises ``BadRequirement``, ``NoInterpreter``, ``UnknownRelease``.
     """
-    return [_fitted(content, release, python, day) for release in named] or [_choose(content, files, python, day)]
+    fitted = [_fitted(content, release, python, day) for release in named]
+    return fitted or [_choose(content, files, python, day, newest)]
 
 
-def _choose(content: Content, files: Sequence[Path], python: str | None, day: str | None) -> Choice:
+def _choose(
+    content: Content, files: Sequence[Path], python: str | None, day: str | None, newest: Newest | None
+) -> Choice:
     """The release that files ask for."""
     asked = list(_asked(content.requirements))
     command = " ".join(["tfkernels install RELEASE", *(f"--requirements {shlex.quote(str(file))}" for file in files)])
@@ -101,15 +109,19 @@ def _choose(content: Content, files: Sequence[Path], python: str | None, day: st
             f"No release can be chosen: {names} does not name TensorFlow. Name a release, such as tf1 or tf2: "
             f"{command.replace('RELEASE', 'tf1')}"
         )
-    release, minors = next(one for one in fitting if generation in (None, one[0].major))
+    fitting = [one for one in fitting if generation in (None, one[0].major)]
+    choice = len({one.line for one, _ in fitting}) > 1 and any(
+        one.requirement.specifier for one in asked if not is_tensorflow(one.name)
+    )
+    release, minors = (newest and choice and newest(fitting, packages(content))) or fitting[0]
     named = [one for one in named if _holds(one, minors[0])]
     said = ", ".join(dict.fromkeys(str(one.line) for one in named if one.requirement.specifier))
     facts = f"TensorFlow {release.version}"
+    facts += "" if release == fitting[0][0] else f", which the other lines go with, unlike {fitting[0][0].version}"
     if why is not None:
         facts += f": the newest {generation}.x, because {why}. For another one: {command}"
     elif said:
-        newest = "" if _exact(named) else "the newest release for "
-        facts += f": {newest}{said}"
+        facts += f": {'' if _exact(named) else 'the newest release for '}{said}"
     else:
         facts += f": the newest release, because {named[0].line} names no version. For another one: {command}"
     chosen = _python(release, minors)
