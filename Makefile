@@ -34,6 +34,9 @@ test-lowest: $(VENV)/installed-test
 # the standard library. "# novm" marks what is guarded; typing.Protocol is there for mypy only.
 PYTHON_36 := transfer kernel_side models alone __init__.py debugger.py env_vars.py errors.py imports.py launcher.py log.py protocol.py recording.py sigint.py start_notes.py start_or_explain.py
 
+# The program of a bundle runs before anything is installed, on any Python from 3.8 on.
+OF_BUNDLES := errors.py system/machine.py bundles/contents.py bundles/python_archives.py bundles/start.py
+
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -41,6 +44,7 @@ lint: $(VENV)/installed-test
 	$(BIN)/lint-imports
 	$(BIN)/vermin --quiet --no-tips --violations --target=3.6- $(addprefix kernels/tfkernels/, $(PYTHON_36))
 	$(BIN)/vermin --quiet --no-tips --violations --target=3.6- provisioner/tfprovisioner/environments/tensorflow_checks.py
+	$(BIN)/vermin --quiet --no-tips --violations --target=3.8- $(addprefix provisioner/tfprovisioner/, $(OF_BUNDLES))
 	$(BIN)/vermin --quiet --no-tips --violations --target=3.7- --exclude typing.Protocol kernels
 
 format: $(VENV)/installed-test

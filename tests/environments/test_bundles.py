@@ -222,6 +222,8 @@ def test_an_index_with_a_password_is_asked_with_it(small: Index, command: Comman
     with zipfile.ZipFile(place / "tf.bundle") as archive:
         assert b"pass-w0rd-4711" not in archive.read("manifest.json")
     assert "pass-w0rd-4711" not in out + told
+    made = contents.read(place / "tf.bundle").made
+    assert made["command"] == "tfkernels bundle tf1 --platform linux-x86_64"
 
 
 def test_conda_packages_of_a_python_are_enough(
@@ -360,6 +362,10 @@ def test_its_program_installs_tfkernels_where_nothing_is(
     assert _without_network("new/bin/python", "-c", script, cwd=place).stdout.strip() == str(place / "new")
     assert sorted(path.name for path in place.iterdir() if "tmp" in path.name) == []
 
+    old = next((one for one in find.pythons() if one.numbers[:2] in ([3, 6], [3, 7])), None)
+    if old is not None:
+        done = _without_network(old.path, "tf.bundle", cwd=place)
+        assert done.stderr == "error: this bundle needs Python 3.8 or newer. Run it with another python3.\n"
     folder = place / "unpacked"
     with zipfile.ZipFile(place / "tf.bundle") as archive:
         archive.extractall(folder)  # noqa: S202 - our own

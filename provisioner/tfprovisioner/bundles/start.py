@@ -1,17 +1,13 @@
 """The program of a bundle, ``python3 tf.bundle ENVIRONMENT``: tfkernels for a machine that does not have it.
 
-It is ``__main__.py`` there. It runs before anything is installed: standard library only.
+It runs before anything is installed: standard library only.
 """
 
 from __future__ import annotations
 
-import sys
-
-if sys.version_info < (3, 8):  # noqa: UP036 - before the modules that older ones cannot read
-    sys.exit("error: the program of this bundle needs Python 3.8 or newer; run it with another python3")
-
 import os
 import subprocess
+import sys
 import tempfile
 import zipfile
 from pathlib import Path
@@ -102,7 +98,3 @@ def _run(command: list[str], variables: dict[str, str] | None = None) -> None:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("UV_", "VIRTUAL_ENV", "PYTHON"))}
     kept.update({name: os.environ[name] for name in ("UV_CACHE_DIR", "UV_PYTHON_INSTALL_DIR") if name in os.environ})
     subprocess.run(command, env={**kept, **(variables or {})}, check=True)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

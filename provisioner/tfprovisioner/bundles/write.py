@@ -25,17 +25,21 @@ from tfprovisioner.errors import BadBundle, BuildFailed, ProvisionError
 from tfprovisioner.progress import Reporter
 
 _PACKAGE = Path(tfprovisioner.__file__).parent
-_PROGRAM = {
-    "__main__.py": "bundles/start.py",
-    **{
-        f"tfprovisioner/{path}": path
-        for path in (
-            "__init__.py", "errors.py", "system/__init__.py", "system/machine.py",
-            "bundles/__init__.py", "bundles/contents.py", "bundles/python_archives.py",
-        )
-    },
-}  # fmt: skip
-"""What a bundle's own program consists of, and where it is here."""
+_PROGRAM = (
+    "__init__.py", "errors.py", "system/__init__.py", "system/machine.py", "bundles/__init__.py",
+    "bundles/contents.py", "bundles/python_archives.py", "bundles/start.py",
+)  # fmt: skip
+"""The modules of a bundle's own program."""
+
+_MAIN = """import sys
+
+if sys.version_info < (3, 8):  # it cannot read the modules
+    sys.exit("error: this bundle needs Python 3.8 or newer. Run it with another python3.")
+
+from tfprovisioner.bundles import start
+
+sys.exit(start.main(sys.argv[1:]))
+"""
 
 _README = """TensorFlow kernels for machines without network: https://github.com/tfkernels/tfkernels
 
@@ -112,12 +116,20 @@ def write(planned: Plan, output: Path, folder: Path, brought: bool | None, repor
         files=files,
         made={
             "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            "command": shlex.join(["tfkernels", *sys.argv[1:]]),
+            "command": _command(planned),
             "tfkernels": tfkernels.__version__,
             "python": sys.version.split()[0],
         },
     )
     return Written(output, _pack(manifest, packed, output), manifest, absent)
+
+
+def _command(planned: Plan) -> str:
+    """The command that makes such a bundle, without the index: its address may have a password."""
+    extras = dict.fromkeys(extra for kernel in planned.kernels for extra in kernel.extras)
+    words = ["tfkernels", "bundle", *(kernel.release for kernel in planned.kernels)]
+    words += [*(word for extra in extras for word in ("--with", extra)), "--platform", planned.platform.name]
+    return shlex.join(words)
 
 
 def check_output(output: Path) -> None:
@@ -159,10 +171,11 @@ def _with_tool(python: BundledPython, tool: Sequence[PackageFile]) -> BundledPyt
 
 
 def _write_texts(packed: Path, with_pythons: bool) -> None:
-    for name, source in _PROGRAM.items():
-        target = packed / name
+    for name in _PROGRAM:
+        target = packed / "tfprovisioner" / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes((_PACKAGE / source).read_bytes())
+        target.write_bytes((_PACKAGE / name).read_bytes())
+    (packed / "__main__.py").write_text(_MAIN, encoding="utf-8")
     (packed / "README.txt").write_text(_README, encoding="utf-8")
     if with_pythons:
         (packed / PYTHONS).mkdir(exist_ok=True)

@@ -80,7 +80,7 @@ def bundle(
     from tfprovisioner.environments.request import InstallRequest
     from tfprovisioner.progress import reporting
     from tfprovisioner.requirements import lines
-    from tfprovisioner.system import uv
+    from tfprovisioner.system import redact, uv
 
     if requirements:
         require_extra("requirements", "bundle --requirements")
@@ -93,6 +93,7 @@ def bundle(
         first = InstallRequest("", backend="uv", extras=tuple(map(lines.checked, wanted)), gpu=False)
         asked = [replace(first, release=one.release, python=one.python or python) for one in choices]
         requests = list({request.kernel: request for request in asked}.values())
+        redact.refuse(first.extras)
         report = reporter_for("bundle")
         output = output.expanduser().absolute()
         if not dry_run:
