@@ -126,7 +126,7 @@ def _choose(
         facts += f": the newest release, because {named[0].line} names no version. For another one: {command}"
     chosen = _python(release, minors)
     if chosen and not python:
-        facts += f". Python {chosen}: {', '.join(map(_said, content.pythons)) or 'the one of these lines'}"
+        facts += f". Python {chosen}: {', '.join(map(_said, content.pythons)) or 'the newest for these lines'}"
     return Choice(_name(release, named, day), chosen if not python else None, facts)
 
 
