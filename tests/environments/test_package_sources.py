@@ -160,10 +160,6 @@ def test_an_index_without_a_package_is_no_conflict(index: package_index.Index, i
     assert "the index has no such package or version. Check the package's name, --index" in words
     assert "Cannot add" not in words
     package_index.wheel(index.folder, "part3", "1.0", {"part3.py": "number = 3"})
-    code, words = install("--with", "extar", "--index", index.url)
-    assert code == 1
-    assert "the index has no such package or version" in words
-    assert "Cannot add" not in words
     assert nothing_is_there(place)
 
 

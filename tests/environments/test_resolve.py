@@ -25,9 +25,8 @@ def test_a_conflict_is_explained_and_changes_nothing(place: Path) -> None:
     failed = tfkernels("install", "tf1", "--user", "--with", "tensorflow-probability>=0.12,<0.15", "--with", "tqdm")
     assert failed.returncode == 1
     said = " ".join(failed.stderr.split())
-    assert "Cannot add 'tensorflow-probability>=0.12,<0.15' and 'tqdm' to TensorFlow 1.15.5" in said
-    assert "depends on gast>=0.3.2" in said
-    assert "gast==0.2.2" in said
+    assert "Cannot add 'tensorflow-probability>=0.12,<0.15' to TensorFlow 1.15.5 on Python 3.7:" in said
+    assert "needs gast>=0.3.2; TensorFlow 1.15.5 needs gast==0.2.2" in said
     assert list(store.root().iterdir()) == []
     assert not (place / "jupyter" / "kernels").exists()
 
@@ -74,7 +73,7 @@ def test_extras_for_another_tensorflow_name_both_versions(tmp_path: Path) -> Non
     with pytest.raises(BadRequirement) as refused:
         locked(tmp_path, "2.15.1", "3.11", "tf-keras>=2.17")
     assert str(refused.value).startswith("Cannot add 'tf-keras>=2.17' to TensorFlow 2.15.1")
-    assert "depends on tensorflow>=2.17" in " ".join(str(refused.value).split())
+    assert re.search(r"needs tensorflow>=2\.17.*, and this kernel has TensorFlow 2\.15\.1", str(refused.value))
 
 
 @pytest.mark.parametrize("line", ["tensorflow==2.11.0", "tensorflow-gpu==2.11.0", "tensorflow-cpu==2.11.0"])
@@ -96,10 +95,10 @@ def test_another_tensorflow_is_another_kernel(tmp_path: Path, line: str) -> None
 def test_the_advised_release_is_the_required_one(tmp_path: Path, line: str, command: str) -> None:
     with pytest.raises(BadRequirement) as refused:
         locked(tmp_path, "1.15", "3.7", line)
-    assert str(refused.value).endswith(f"tfkernels {command}")
+    assert f"tfkernels {command}\n" in str(refused.value)
     if command != "releases":
         version = releases.find(command.split()[1]).version
-        one_tensorflow.check([one_tensorflow.meaning_the_line(line)], {"tensorflow": version}, "3.7")
+        assert not one_tensorflow.others([one_tensorflow.meaning_the_line(line)], {"tensorflow": version}, "3.7")
 
 
 @pytest.mark.parametrize("line", ["tf-nightly", "tensorflow @ https://127.0.0.1/tensorflow-2.11.1-py3-none-any.whl"])
@@ -146,12 +145,15 @@ def test_old_pandas_is_resolved(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("line", "because"),
-    [("numpy<1.13", "tensorflow==1.13.1 depends on numpy>=1.13.3"), ("ipykernel<5", "ipykernel>=5")],
+    [
+        ("numpy<1.13", "TensorFlow 1.13.1 needs numpy>=1.13.3"),
+        ("ipykernel<5", "the kernel needs ipykernel>=5: tfkernels extends classes that came with 5"),
+    ],
 )
 def test_needs_of_tensorflow_and_of_kernels_win(tmp_path: Path, line: str, because: str) -> None:
     with pytest.raises(BadRequirement, match="Cannot add") as refused:
         locked(tmp_path, "1.13.1", "3.7", line)
-    assert because in " ".join(str(refused.value).split())
+    assert f"{line}: {because}\n" in str(refused.value)
 
 
 def test_bounds_with_a_working_import_give_way(tmp_path: Path) -> None:

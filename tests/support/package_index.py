@@ -61,11 +61,12 @@ PARTS = 12
 """Further packages, so that an install has a middle."""
 
 
-def wheel(folder: Path, name: str, version: str, files: Mapping[str, str | bytes]) -> Path:
-    """Writes a wheel that is the same on every run."""
+def wheel(folder: Path, name: str, version: str, files: Mapping[str, str | bytes], *needs: str) -> Path:
+    """Writes a wheel that is the same on every run. ``needs`` are its requirements."""
     info = f"{name}-{version}.dist-info"
+    required = "".join(f"Requires-Dist: {requirement}\n" for requirement in needs)
     described = {
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{required}",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
     whole: Mapping[str, str | bytes] = {**described, **files}

@@ -27,9 +27,11 @@ def test_two_numbers_mean_a_line_of_releases() -> None:
         "numpy==1.15": "numpy==1.15",
     }.items():
         assert lines.merged([], [one_tensorflow.meaning_the_line(line)]) == (meant,)
-    one_tensorflow.check(["tensorflow-gpu==1.15.*"], {"tensorflow": "1.15.5"}, "3.7")
-    with pytest.raises(BadRequirement, match=r"already has TensorFlow 1\.15\.5.*: tfkernels install 1\.14"):
-        one_tensorflow.check(["tensorflow-gpu==1.14.*"], {"tensorflow": "1.15.5"}, "3.7")
+    lines_ = ["tensorflow-gpu==1.15.*", "-c tensorflow-gpu==1.14.*", "numpy==1.14"]
+    ((line, cause),) = one_tensorflow.others(lines_, {"tensorflow": "1.15.5"}, "3.7").items()
+    assert line == "-c tensorflow-gpu==1.14.*"
+    assert cause.startswith("this environment already has TensorFlow 1.15.5")
+    assert cause.endswith("tfkernels install 1.14")
 
 
 @pytest.mark.parametrize(
@@ -65,6 +67,12 @@ def test_newer_requirements_replace_older_ones() -> None:
     assert lines.merged(kept, (), ["numpy"]) == ("six",)
     with pytest.raises(BadRequirement, match=r"--without scipy: the kernel was not made with it.*tqdm, pandas"):
         lines.merged(["tqdm<4.60", "pandas"], [], ["scipy"])
+
+
+def test_lost_packages_are_those_without_a_line() -> None:
+    before = ("numpy<2", "tqdm", "-c six<2", "tqdm>=4")
+    assert lines.lost(before, ["NumPy", "six"]) == ("tqdm", "-c six")
+    assert lines.merged(before, ["NumPy"], lines.lost(before, ["NumPy"])) == ("NumPy",)
 
 
 @pytest.mark.parametrize("line", ["./folder", "git+https://example.org/x", "two words", ""])

@@ -51,6 +51,10 @@ def install(
             "Without a RELEASE, it chooses one."
         ),
     ] = None,
+    relax: Annotated[
+        bool,
+        Option("--relax", help="If packages conflict, propose the smallest change with which all fit, and ask."),
+    ] = False,
     without: Annotated[
         list[str] | None, Option(help="Remove a package that you added with --with; repeatable.")
     ] = None,
@@ -156,7 +160,7 @@ def install(
         chosen = {
             "--with": extras, "--requirements": requirements, "--without": without, "--lock": lock,
             "--backend": backend, "--channel": channels, "--conda-exe": conda_exe, "--gpu": gpu is not None,
-            "--as-of": as_of,
+            "--as-of": as_of, "--relax": relax,
         }  # fmt: skip
         notebooks.refuse_options(chosen)
         with answering():
@@ -183,12 +187,15 @@ def install(
         "", name, user, rebuild, backend and backend.value, wanted, without=tuple(without or ()),
         python=lasting(python), channels=tuple(channels or ()), conda=lasting(conda_exe),
         gpu=gpu, devices=devices, lock=lasting(lock), as_of=day, only_binary=only_binary,
-        prefix=place,
+        prefix=place, relax=relax,
     )  # fmt: skip
     with answering(failed=answer):
         of_releases = (replace(first, release=one.release, python=one.python or first.python) for one in choices)
         requests = [_of_lock(first)] if locked else list(of_releases)
-    carry_out(list({request.kernel: request for request in requests}.values()), dry_run, as_json)
+    places = {line.text: line.place for line in content.requirements}
+    carry_out(
+        list({request.kernel: request for request in requests}.values()), dry_run, as_json, places=places, yes=yes
+    )
 
 
 def asked(

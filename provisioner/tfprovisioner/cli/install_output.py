@@ -19,9 +19,13 @@ def failure(error: Exception) -> None:
 
 def document(request: "InstallRequest", outcome: "Installed | Plan | Exception | None") -> dict[str, Any]:
     """One kernel in the JSON document; without an outcome it was interrupted."""
+    from tfprovisioner.environments.conflicts.explain import Conflicts
+
     shared: dict[str, Any] = {"kernel": request.kernel, "command": request.command, "error": None}
     if outcome is None:
         return {**shared, "state": "interrupted"}
+    if isinstance(outcome, Conflicts):
+        return {**shared, "state": "failed", "error": str(outcome), **outcome.document}
     if isinstance(outcome, Exception):
         return {**shared, "state": "failed", "error": str(outcome)}
     return {**shared, "state": outcome.state, **_facts(outcome)}

@@ -17,7 +17,6 @@ from packaging.utils import canonicalize_name
 from tfprovisioner.catalogue import releases
 from tfprovisioner.catalogue.releases import TENSORFLOWS
 from tfprovisioner.environments.installed import PARTS
-from tfprovisioner.errors import BadRequirement
 from tfprovisioner.requirements.lines import LIMIT, holding, of_the_line
 
 
@@ -71,22 +70,24 @@ def _empty_wheel(folder: str, name: str, version: str) -> Path:
     return path
 
 
-def check(lines: Iterable[str], versions: Mapping[str, str], python: str) -> None:
-    """Raises ``BadRequirement`` for a line that holds for a Python and asks for another TensorFlow.
+def others(lines: Iterable[str], versions: Mapping[str, str], python: str) -> dict[str, str]:
+    """The lines that hold for a Python and ask for another TensorFlow, or limit it; each with the cause of its refusal.
 
     ``versions`` has the distributions of TensorFlow that get installed.
     """
     versions = {**versions, **siblings_of(versions)}
-    for line, name, requirement in holding(lines, python):
-        if name not in versions:
-            continue
-        # A wheel by its address may be anything, and no release is a nightly one.
-        if requirement.url or name == "tf-nightly" or not requirement.specifier.contains(versions[name], True):
-            known = {other.version for other in releases.releases()} | releases.lines().keys()
-            wanted = str(requirement.specifier).removeprefix("==").removesuffix(".*")
-            command = f"tfkernels install {wanted}" if wanted in known else "tfkernels releases"
-            raise BadRequirement(
-                f"Cannot add {line!r}: this environment already has TensorFlow {versions[name]}, and it can hold only "
-                f"one. Omit it (--without {requirement.name}, if the kernel was made with it), or make a kernel of the "
-                f"other release: {command}"
-            )
+    found = {}
+    for line in lines:
+        for _, name, requirement in holding([line.removeprefix(LIMIT)], python):
+            if name not in versions:
+                continue
+            # A wheel by its address may be anything, and no release is a nightly one.
+            if requirement.url or name == "tf-nightly" or not requirement.specifier.contains(versions[name], True):
+                known = {other.version for other in releases.releases()} | releases.lines().keys()
+                wanted = str(requirement.specifier).removeprefix("==").removesuffix(".*")
+                command = f"tfkernels install {wanted}" if wanted in known else "tfkernels releases"
+                found[line] = (
+                    f"this environment already has TensorFlow {versions[name]}, and it can hold only one. Make a "
+                    f"kernel of the other release: {command}"
+                )
+    return found

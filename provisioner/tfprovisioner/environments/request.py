@@ -80,6 +80,8 @@ class InstallRequest:
     """The text of the lock that ``extras`` were resolved to elsewhere; not kept."""
     prefix: str | None = None
     """The folder, like ``/usr/local``, below which the kernel is registered for all who look there."""
+    relax: bool = False
+    """Whether an error about conflicts says how to loosen the requirements, too."""
 
     @property
     def kernel(self) -> str:
@@ -199,9 +201,8 @@ class InstallRequest:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON to make the same kernel from, without passwords and without what holds once only."""
-        lasting = replace(
-            self, channels=tuple(map(channels.public, self.channels)), rebuild=False, without=(), resolved=None
-        )
+        once: dict[str, Any] = {"rebuild": False, "relax": False, "without": (), "resolved": None}
+        lasting = replace(self, channels=tuple(map(channels.public, self.channels)), **once)
         content: dict[str, Any] = json.loads(json.dumps(asdict(lasting)))
         return content
 

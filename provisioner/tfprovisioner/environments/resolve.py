@@ -4,7 +4,6 @@ The user decides what TensorFlow itself allows. See docs/design/environments.md.
 """
 
 import contextlib
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,10 +14,12 @@ from packaging.specifiers import SpecifierSet
 from tfprovisioner.catalogue import locks, pins
 from tfprovisioner.catalogue.releases import TENSORFLOWS, Release
 from tfprovisioner.environments import as_of, bounds, locked_files, one_tensorflow, source_builds
+from tfprovisioner.environments.conflicts.explain import Search
 from tfprovisioner.environments.request import InstallRequest
-from tfprovisioner.environments.source_builds import SourceBuilds
+from tfprovisioner.environments.source_builds import BuildsForbidden, SourceBuildFailed, SourceBuilds
 from tfprovisioner.environments.uv_resolution import (
     NoSolution,
+    NotInIndex,
     for_python,
     holding_here,
     pinned,
@@ -30,7 +31,6 @@ from tfprovisioner.gpu import cuda
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons.choose import Interpreter
 from tfprovisioner.requirements.lines import LIMIT, divided, hashes_of, holding, name_of, without_hashes
-from tfprovisioner.system import uv
 from tfprovisioner.system.uv import UvFailed
 
 
@@ -71,25 +71,22 @@ def lock(
     if verified is not None and not request.extras:
         return verified
     resolver = Resolver.of(request, interpreter.version, python, folder, report.uv_says, builds, machine)
-    lines = [one_tensorflow.meaning_the_line(without_hashes(line)) for line in sorted(request.extras)]
-    asked, limits = divided(lines)
-    limiting = [line for line in limits if name_of(line) in TENSORFLOWS]
-    one_tensorflow.check([*asked, *limiting], resolver.tensorflow, resolver.python)
-    if verified is not None and not request.as_of and resolver.has(request.extras):
+    lines = {one_tensorflow.meaning_the_line(without_hashes(line)): line for line in request.extras}
+    others = one_tensorflow.others(lines, resolver.tensorflow, resolver.python)
+    asked = sorted(lines.keys() - others)
+    if verified is not None and not others and not request.as_of and resolver.has(request.extras):
         return verified
     instead: dict[str, str] = {}
+    refused: BuildFailed | BadRequirement | None = None
     try:
         if request.as_of:
-            text, instead = resolver.lock_of_the_day(lines)
+            text, instead = resolver.lock_of_the_day(asked)
         else:
-            text = resolver.lock(lines, cached=not request.rebuild)
-    except NoSolution as error:
-        if not asked:
-            raise
-        raise BadRequirement(
-            f"Cannot add {' and '.join(map(repr, asked))} to TensorFlow {resolver.release.version}: "
-            f"{_cause(error.output)} uv reported:\n{error.output.strip()}"
-        ) from error
+            text = resolver.lock(asked, cached=not request.rebuild)
+    except (NoSolution, SourceBuildFailed, BuildsForbidden) as error:
+        refused = error
+    if refused or others:
+        raise _conflicts(resolver, lines, others, refused, request.relax, report) from refused
     for note in one_tensorflow.redundant(asked, resolver.tensorflow, resolver.python):
         report.note(note)
     pins_found, hashes = locks.split(text)
@@ -170,9 +167,19 @@ class Resolver:
             with contextlib.suppress(BuildFailed):  # the index knows more
                 return replace(self, offline=True, builds=self.builds.without_new_ones()).lock(lines, cached=False)
         if self.verified:
-            with contextlib.suppress(NoSolution):  # other packages have to differ, too
+            try:
                 return self._resolved(lines, *self._all_verified(lines))
-        return self._resolved(lines, *self._allowed(lines))
+            except NoSolution as error:
+                strict = error
+            try:
+                text = self.nearest(lines)  # other packages have to differ, too
+            except NoSolution as error:
+                error.strict = strict
+                raise
+            if isinstance(strict, NotInIndex):
+                raise strict  # for want of a verified package, none is exchanged
+            return text
+        return self.nearest(lines)
 
     def lock_of_the_day(self, lines: Sequence[str]) -> tuple[str, dict[str, str]]:
         """The lock that fulfils the lines, and what pip of that day had in place of some versions.
@@ -194,13 +201,36 @@ class Resolver:
         after = pinned(text, self.python)
         return text, {name: before[name] for name in after if before.get(name, after[name]) != after[name]}
 
+    def versions(self, lines: Sequence[str]) -> dict[str, str]:
+        """The version of each package in their lock."""
+        trial = self._trial(lines)
+        return pinned(trial.lock_of_the_day(lines)[0] if self.as_of else trial.lock(lines), self.python)
+
     def refusal(self, lines: Sequence[str]) -> str | None:
         """What uv says of lines that no lock fulfils together; ``None`` if one does. Raises ``BuildFailed``."""
-        try:
-            self._resolved(lines, *self._allowed(lines))
-        except NoSolution as error:
-            return error.output
+        for offline in (True, False):  # to ask the index for news takes ten times as long
+            try:
+                replace(self._trial(lines), offline=offline or self.offline).nearest(lines)
+            except NoSolution as error:
+                return error.output
+            except BuildFailed:
+                if not offline:
+                    raise  # else something may not be in uv's cache
+            else:
+                return None
         return None
+
+    def nearest(self, lines: Sequence[str]) -> str:
+        """The lock that fulfils the lines, as close to the verified one as they allow.
+
+        Raises ``NoSolution``, ``BuildFailed``.
+        """
+        return self._resolved(lines, *self._allowed(lines))
+
+    def _trial(self, lines: Sequence[str]) -> "Resolver":
+        """The same, which builds nothing from source because another version of it has no wheel."""
+        any_ = {name for name, requirement in self._named(lines) if "==" not in str(requirement.specifier)}
+        return replace(self, builds=self.builds.for_trial(any_))
 
     def _all_verified(self, lines: Sequence[str]) -> tuple[list[str], list[str]]:
         """Requirements and constraints: every package as it was verified, but for those that the lines are against."""
@@ -284,18 +314,32 @@ def _without_versions(line: str) -> str:
     return str(requirement)
 
 
-def _cause(output: str) -> str:
-    """The cause of a failed resolution, and what helps; ``output`` is uv's."""
-    words = " ".join(output.split())  # uv breaks its lines where it likes
-    for pattern, cause in uv.OF_THE_DAY.items():
-        if re.search(pattern, words):
-            return f"{cause}."
-    if re.search(uv.NO_WHEEL, words):
-        return (
-            "a package has no wheel for this Python and platform, and no source to build it from. Ask for a version "
-            "that has one, or name a folder with such a wheel: --find-links."
-        )
-    return "no versions go together. Ask for other versions, or choose another release: tfkernels releases."
+def _conflicts(
+    resolver: Resolver,
+    lines: Mapping[str, str],
+    others: Mapping[str, str],
+    refused: BuildFailed | BadRequirement | None,
+    relax: bool,
+    report: Reporter,
+) -> BuildFailed | BadRequirement:
+    """The error for lines that conflict; ``refused`` itself if there is no more to say."""
+    output = refused.output if isinstance(refused, NoSolution) else None
+    if refused and output is None:
+        output = resolver.refusal(sorted(lines.keys() - others))
+        if output is None:
+            return refused
+    search = Search(
+        lines, resolver.release.version, resolver.python, resolver.refusal, resolver.versions, resolver.builds.failed
+    )
+    conflicts = search.conflicts(others, output, relax, report.step)
+    if conflicts is None:
+        assert refused is not None
+        strict = refused.strict if isinstance(refused, NoSolution) else None
+        return strict if isinstance(strict, NotInIndex) else refused
+    said = isinstance(refused, BuildsForbidden) or (
+        isinstance(refused, SourceBuildFailed) and len(conflicts.found) == 1
+    )
+    return refused if refused and said and conflicts.for_wheels and not relax else conflicts
 
 
 def _limit_hashes(hashes: dict[str, list[str]], extras: Iterable[str], python: str) -> None:

@@ -5,7 +5,8 @@ uv builds them, each in an environment and a process of its own. See docs/design
 
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from copy import copy
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -21,6 +22,7 @@ from tfprovisioner.system.uv import UvFailed
 
 _NO_WHEEL = re.compile(r"Wheels are required for `([\w.-]+)`")
 _FAILED = re.compile(r"Failed\s+to\s+(?:download\s+and\s+)?build\s+`([\w.-]+)(?:==([^`\s]+))?[^`]*`")
+_TOOLS_FAILED = re.compile(r"Failed to (resolve|install) requirements from")
 _LINES = 12
 """Of a failed build's log in the message."""
 
@@ -46,6 +48,14 @@ _MISSING = {
         "the program {} is missing. Install the system's package that has it"
     ),
 }
+
+
+class SourceBuildFailed(BuildFailed):
+    """The setup code of a package failed."""
+
+
+class BuildsForbidden(BadRequirement):
+    """Packages have no wheel, and the user forbids builds."""
 
 
 class SourceBuilds:
@@ -81,6 +91,13 @@ class SourceBuilds:
         self._limited = True
         """Whether build tools have to go with the environment's versions."""
         self._known = known
+        self._trial = False
+        self._given_up: set[str] = set()
+        """In a trial, the packages that are not built any more."""
+        self._any: Collection[str] = ()
+        self._failed_any: set[str] = set()
+        self.failed: dict[str, str] = {}
+        """The packages whose builds failed in trials, each with the cause."""
         for name in known:
             self._allow(name)
 
@@ -107,6 +124,20 @@ class SourceBuilds:
         found.use(self._lock, self._versions)
         return found
 
+    def for_trial(self, any_: Collection[str]) -> "SourceBuilds":
+        """Those of a resolution that only shows whether there is one: a package whose build fails has no source.
+
+        What is known of packages holds there, too, except of those in ``any_``, which may get other versions.
+        """
+        trial = copy(self)
+        # Of a package in any version, the newest may be built where the required one could not.
+        given_up = {name for name in self.failed if name not in any_ or name in self._failed_any}
+        tools = {name: list(tools) for name, tools in self._tools.items() if name not in {*any_, *given_up}}
+        vars(trial).update(_trial=True, _tools=tools, _refused=[], _unseen=[], _any=any_, _given_up=given_up)
+        if self._only_binary:  # uv says what has no wheel
+            vars(trial).update(_only_binary=False, _more=False)
+        return trial
+
     def use(self, lock: str, versions: Mapping[str, str]) -> None:
         """From now on packages are built for the environment of a lock, whose ``versions`` these are."""
         self._lock, self._versions = lock, versions
@@ -123,7 +154,7 @@ class SourceBuilds:
     def options(self) -> list[str]:
         """Options of uv's: everything comes from wheels, except what is built."""
         if self._newest:
-            return []
+            return [word for name in self._given_up for word in ("--only-binary", name)]
         return ["--only-binary", ":all:", *(word for name in self._tools for word in ("--no-binary", name))]
 
     def run(
@@ -150,6 +181,8 @@ class SourceBuilds:
                     if self._learn(failed.output):
                         continue
                     self._check_refused()
+                    if self._trial and self._give_up(failed.output):
+                        continue
                     raise self._explained(failed) from failed
                 self._check_refused()
                 return
@@ -168,16 +201,17 @@ class SourceBuilds:
         if self._refused:
             *others, last = self._refused
             names = f"{', '.join(others)} and {last} have" if others else f"{last} has"
-            raise BadRequirement(
+            raise BuildsForbidden(
                 f"Cannot install without builds from source: {names} no wheel for Python {self._python} and this "
                 f"platform. Allow builds with --no-only-binary, or name a folder with such wheels: --find-links."
             )
 
     def _learn(self, output: str) -> bool:
         """Whether another attempt may succeed after this failure."""
-        new = _wheels_required(output) - {*self._tools, *self._refused}
+        known = {*self._tools, *self._refused, *self._given_up}
+        new = _wheels_required(output) - known
         if new and (self._more or self._only_binary):
-            new |= self._looked_ahead() - {*self._tools, *self._refused}
+            new |= self._looked_ahead() - known
         if self._only_binary:
             self._refused += sorted(new)
         elif self._more:
@@ -221,6 +255,20 @@ class SourceBuilds:
         tools += [found] if found else []
         return found is not None
 
+    def _give_up(self, output: str) -> bool:
+        """Whether the build of a package failed, which is not tried again."""
+        found, log = _FAILED.search(output), _log(output, _END)
+        name = canonicalize_name(found[1]) if found else ""
+        tools_failed = _TOOLS_FAILED.search(output) and not re.search(uv.UNREACHABLE, output)
+        if name not in self._tools or name in self._given_up or not (log or tools_failed):
+            return False
+        self.failed[name] = _build_cause(log)
+        self._given_up.add(name)
+        if name in self._any:
+            self._failed_any.add(name)
+        del self._tools[name]
+        return True
+
     def _settings(self, settings: uv.Settings) -> uv.Settings:
         """uv's settings with those for the builds. uv's cache tells built wheels apart by these."""
         if self._refused:  # they are left out, so that uv finds the next ones
@@ -251,9 +299,7 @@ class SourceBuilds:
         if found is None or canonicalize_name(found[1]) not in self._tools or not (log or tools_failed):
             return failed
         name, version = found[1], found[2]
-        cause = machine_lacks(" ".join(_log(failed.output, _END))) or (
-            "its setup code failed" if log else "its build tools could not be installed"
-        )
+        cause = _build_cause(_log(failed.output, _END))
         other = None if self._newest else self._with_wheel(name)
         if other:
             advice = f"Or ask for a version that has a wheel: --with '{name}=={other}'"
@@ -266,7 +312,7 @@ class SourceBuilds:
             )
         shown = "\n".join(log or failed.output.splitlines()[-_LINES:])
         what = f"{name} {version}" if version else name
-        return BuildFailed(
+        return SourceBuildFailed(
             f"Building {what} from source failed, and nothing was changed: {cause}. {advice}. The last lines of its "
             f"log:\n{shown}"
         )
@@ -315,6 +361,11 @@ def machine_lacks(words: str) -> str | None:
         if found:
             return advice.format(next(filter(None, found.groups())))
     return None
+
+
+def _build_cause(log: list[str]) -> str:
+    no_log = "its build tools could not be installed"
+    return machine_lacks(" ".join(log)) or ("its setup code failed" if log else no_log)
 
 
 def _log(output: str, lines: int) -> list[str]:

@@ -17,6 +17,13 @@ from tfprovisioner.system.uv import UvFailed
 class NoSolution(UvFailed):
     """No versions of the required packages go together."""
 
+    strict: "NoSolution | None" = None
+    """The refusal of the verified versions, that was before this one."""
+
+
+class NotInIndex(NoSolution):
+    """The index lacks a package, or a version of it."""
+
 
 def resolve(
     requirements: Iterable[str],
@@ -48,9 +55,9 @@ def resolve(
         return resolved.read_text(encoding="utf-8")
     except UvFailed as error:
         words = " ".join(error.output.split())  # uv breaks its lines where it likes
-        if "No solution found" not in words or re.search(f"{uv.UNREACHABLE}|{uv.NOT_IN_INDEX}", words):
+        if "No solution found" not in words or re.search(uv.UNREACHABLE, words):
             raise
-        raise NoSolution(error.output) from error
+        raise (NotInIndex if re.search(uv.NOT_IN_INDEX, words) else NoSolution)(error.output) from error
     finally:
         project.unlink(missing_ok=True)
         resolved.unlink(missing_ok=True)

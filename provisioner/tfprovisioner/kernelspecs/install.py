@@ -15,6 +15,7 @@ from tfkernels.errors import TFKernelsError
 from tfkernels.sigint import redirected
 from tfprovisioner.environments import build, differing, store
 from tfprovisioner.environments.backends import LOCK
+from tfprovisioner.environments.conflicts.explain import Conflicts
 from tfprovisioner.environments.differing import Differing
 from tfprovisioner.environments.request import EXISTING, AddRequest, InstallRequest, Recipe, made_by
 from tfprovisioner.environments.store import Environment
@@ -206,6 +207,13 @@ def of_others(request: InstallRequest, kernelspec: Path) -> Environment | None:
         return None
     recipes = (Recipe.of(request, minor) for minor in request.python_minors())
     return environment if environment.recipe in recipes else None
+
+
+def relaxed(request: InstallRequest, conflicts: Conflicts) -> InstallRequest:
+    """The request with its requirements loosened as ``conflicts`` propose, also those of earlier installs."""
+    before = made_by(write.described_in(write.kernels_folder(request) / request.kernel) or {})
+    extras = conflicts.relaxed(request.completed(before).extras)
+    return replace(request, extras=extras, without=lines.lost(before.extras if before else (), extras), relax=False)
 
 
 def _carry_out(request: InstallRequest, report: Reporter) -> Installed:

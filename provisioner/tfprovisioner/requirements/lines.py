@@ -102,5 +102,11 @@ def merged(kept: Iterable[str], asked: Iterable[str], without: Iterable[str] = (
     return tuple(lines)
 
 
+def lost(before: Iterable[str], lines: Iterable[str]) -> tuple[str, ...]:
+    """The packages of the requirements ``before`` that no line names, as ``merged`` takes them out."""
+    left = set(map(_key, lines))
+    return tuple(dict.fromkeys(key for key in map(_key, before) if key not in left))
+
+
 def _key(line: str) -> str:
     return (LIMIT if line.startswith(LIMIT) else "") + name_of(line.removeprefix(LIMIT))
