@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from uv import find_uv_bin
 
 from tests.support import package_index
 from tests.support.commands import built, nothing_is_there
 from tfprovisioner.catalogue import releases
 from tfprovisioner.environments.backends import LOCK
 from tfprovisioner.environments.lock_file import Lock
+from tfprovisioner.environments.request import InstallRequest
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -62,6 +65,17 @@ def test_a_lock_makes_the_same_kernel_again(written: Path, command: Command, pla
     (record,) = built(place)
     assert [line for line in (record.parent / LOCK).read_text().splitlines() if "==" in line] == pins
     assert command("lock", "tf1")[1] == text
+
+
+def test_the_commands_in_a_locks_heading_work(written: Path, place: Path) -> None:
+    """Those for people without tfkernels."""
+    commands = [line.split("uv ")[-1].split() for line in written.read_text().splitlines() if "uv " in line]
+    assert len(commands) == 2
+    for words in commands:
+        python = str(InstallRequest("tf1").choose_interpreter().path)  # the system's python3.7 may be a broken shim
+        known = {"ENV": str(place / "env"), "FILE": str(written), "3.7": python}
+        subprocess.run([find_uv_bin(), *(known.get(word, word) for word in words)], check=True, capture_output=True)
+    assert list((place / "env").glob("lib/python3.7/site-packages/extra.py"))
 
 
 def test_a_kernel_of_a_lock_takes_no_other_packages(written: Path, command: Command, place: Path) -> None:
