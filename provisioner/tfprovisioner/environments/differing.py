@@ -7,6 +7,7 @@ from pathlib import Path
 from tfprovisioner.catalogue import releases
 from tfprovisioner.environments.lock_file import Lock
 from tfprovisioner.environments.request import Recipe
+from tfprovisioner.errors import UnknownRelease
 
 _SHOWN = 8
 
@@ -36,11 +37,12 @@ def of(lock: Path, recipe: Recipe) -> tuple[Differing, ...]:
     """
     try:
         found = Lock.of(lock.read_text(encoding="utf-8"), recipe.python, releases.platform_name())
-    except OSError:
+        verified = None if recipe.as_of else found.verified
+    except (OSError, UnknownRelease):  # a TensorFlow by its address has no version
         return ()
-    if recipe.as_of or found.verified is None:
+    if verified is None:
         return ()
-    return between(dict(_parts(found.verified.chosen)), dict(_parts(found.chosen)))
+    return between(dict(_parts(verified.chosen)), dict(_parts(found.chosen)))
 
 
 def listed(found: Iterable[Differing], first: Container[str] = ()) -> str:

@@ -54,7 +54,7 @@ if sys.argv[1:]:
 """
 
 _STARTING_KERNEL = """
-import json, os, subprocess, sys, tempfile
+import json, os, subprocess, sys, tempfile, time
 import jupyter_client
 from jupyter_client.connect import write_connection_file
 with tempfile.TemporaryDirectory() as folder:
@@ -67,7 +67,14 @@ with tempfile.TemporaryDirectory() as folder:
             client = jupyter_client.BlockingKernelClient(connection_file=file)
             client.load_connection_file()
             client.start_channels()
-            client.wait_for_ready(timeout=60)
+            end = time.monotonic() + 60
+            while True:
+                try:
+                    client.wait_for_ready(timeout=60)
+                    break
+                except RuntimeError:  # older jupyter_clients call a kernel dead that is still starting
+                    if kernel.poll() is not None or time.monotonic() > end:
+                        raise
             asked = client.execute("6 * 7", store_history=False)
             while True:
                 reply = client.get_shell_msg(timeout=60)
