@@ -87,7 +87,7 @@ def lock(
         refused = error
     if refused or others:
         raise _conflicts(resolver, lines, others, refused, request.relax, report) from refused
-    for note in one_tensorflow.redundant(asked, resolver.tensorflow, resolver.python):
+    for note in one_tensorflow.redundant(divided(asked)[0], resolver.tensorflow, resolver.python):
         report.note(note)
     pins_found, hashes = locks.split(text)
     _limit_hashes(hashes, request.extras, resolver.python)
