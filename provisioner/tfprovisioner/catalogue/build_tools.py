@@ -27,8 +27,9 @@ class Cure(NamedTuple):
 NUMPY = "numpy"
 """Of the build tools, the one that a package is compiled against: it must be the environment's own version."""
 
-OF_PACKAGES: tuple[Tools, ...] = (
-    # Where the failure comes late, or says nothing of its cause
+OF_PACKAGES = (
+    # What is known before a build fails
+    Tools("lws", (NUMPY,), "its setup code imports NumPy undeclared"),
 )
 
 AFTER_FAILURES = (
