@@ -1,6 +1,7 @@
 """Why some requirements conflict, in words: against which pin or bound they stand, and whose that is."""
 
 import itertools
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from packaging.requirements import Requirement
@@ -25,6 +26,7 @@ def causes(
     """
     asked = [Requirement(line.removeprefix(LIMIT)) for line in lines]
     words = _Words(asked, release, ".".join(python.split(".")[:2]), builds or {})
+    words.later(output)
     known = uv_facts.facts(output)
     packages = [fact for fact in known if fact.name != ROOT]
     said = words.of(packages if len(packages) <= _MOST else words.concluded(output) or packages)
@@ -50,7 +52,12 @@ class _Words:
         self._names: list[str] = [canonicalize_name(one.name) for one in asked]
         exact = len(asked) == 1 and [one.operator for one in asked[0].specifier] == ["=="]
         self._it = self._names[0] if exact else None
+        self._later: set[str] = set()
         self._release, self._python, self._builds = release, python, builds
+
+    def later(self, output: str) -> None:
+        """Takes the packages from uv's words that the index had only after the day of ``--as-of``."""
+        self._later = set(re.findall(r"`([\w.-]+)` was filtered by `exclude-newer", " ".join(output.split())))
 
     def concluded(self, output: str) -> list[Fact]:
         """The last that uv concluded of the conflict's packages: one cannot be used, or another one needs it."""
@@ -88,6 +95,8 @@ class _Words:
         """Facts of one package that need the same other one, or lack the same."""
         fact = alike[0] if len(alike) == 1 else Fact(alike[0].name, "...", alike[0].needs, alike[0].lacks)
         who = self._who(fact)
+        if fact.lacks in ("package", "version") and fact.name in self._later:
+            return f"the index had no {fact.name}{fact.versions.removesuffix('...')} on that day"
         if fact.lacks == "package" or (fact.lacks == "version" and not fact.versions):
             return f"the index has no package {fact.name}"
         if fact.lacks == "version":
