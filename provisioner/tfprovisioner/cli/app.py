@@ -21,7 +21,7 @@ from tfprovisioner.cli.console import (
     print_table,
     say,
 )
-from tfprovisioner.cli.first_page import KERNELS, NOTEBOOKS, FirstPage
+from tfprovisioner.cli.help_pages import KERNELS, NOTEBOOKS, FirstPage, GroupedOptions
 
 app = Typer(
     cls=FirstPage,
@@ -31,7 +31,7 @@ app = Typer(
     context_settings={"max_content_width": 120},
 )
 
-app.command(rich_help_panel=KERNELS)(install.install)
+app.command(cls=GroupedOptions, rich_help_panel=KERNELS)(install.install)
 
 
 @app.command("list", rich_help_panel=KERNELS)

@@ -25,7 +25,10 @@ def bundle(
         list[str] | None, Option("--with", help="Add packages to each kernel ('matplotlib<3.5,tqdm'); repeatable.")
     ] = None,
     requirements: Annotated[
-        list[Path] | None, Option(help="Add the packages of a file, as pip reads it; repeatable.")
+        list[Path] | None,
+        Option(
+            metavar="FILE", help="Add the packages of a requirement file; repeatable. Without RELEASES, it chooses one."
+        ),
     ] = None,
     platform: Annotated[
         str | None,
@@ -41,7 +44,7 @@ def bundle(
         bool | None,
         Option(
             "--pythons/--no-pythons",
-            help="Include the Pythons of the kernels, or leave them out.",
+            help="Include the Pythons of the kernels, or leave them out. --pythons: all, or fail.",
             show_default="those that can be downloaded",
         ),
     ] = None,
@@ -50,7 +53,7 @@ def bundle(
         Option(
             "--tfkernels-on",
             metavar="VERSION",
-            help="Python on which tfkernels itself can be installed from the bundle; repeatable.",
+            help="Python that tfkernels itself can run on there; repeatable.",
             show_default="this Python, and those of the kernels from 3.10 on",
         ),
     ] = None,
@@ -59,7 +62,7 @@ def bundle(
         Option(
             "--also",
             metavar="PACKAGE",
-            help="Package to install beside tfkernels itself, such as jupyterlab or 'tfkernels[batch]'; repeatable.",
+            help="Package to install with tfkernels itself, such as jupyterlab or 'tfkernels[batch]'; repeatable.",
         ),
     ] = None,
     index: Annotated[
@@ -73,7 +76,7 @@ def bundle(
 ) -> None:
     """Write one file with all that kernels need without network.
 
-    There: `python3 tf.bundle ENVIRONMENT`, then `ENVIRONMENT/bin/tfkernels install --bundle tf.bundle`.
+    On the other machine: `python3 tf.bundle ENVIRONMENT`, then `ENVIRONMENT/bin/tfkernels install --bundle tf.bundle`.
     """
     from tfprovisioner.bundles import plan, platforms, write
     from tfprovisioner.catalogue.releases import platform_name

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from tfprovisioner.requirements.file_content import Content
 
 
+_PACKAGES, _SOURCES, _GPUS, _CONDA = "Packages", "Sources of packages", "GPUs", "Conda"
+"""Groups of options, in the order of the help page."""
+
+
 class Backend(str, Enum):
     """The values of ``--backend``: the names in ``backends.BACKENDS``."""
 
@@ -36,40 +40,59 @@ def install(
         ),
     ] = None,
     name: shared_options.Name = None,
-    user: shared_options.User = False,
-    prefix: shared_options.Prefix = None,
+    python: Annotated[
+        str | None,
+        Option(
+            metavar="VERSION|PATH",
+            help="Python of the environment. `usual`: the best one that is found or downloaded.",
+        ),
+    ] = None,
     rebuild: Annotated[
         bool, Option("--rebuild", help="Build the environment again, even if it works. Running kernels continue.")
     ] = False,
+    user: shared_options.User = False,
+    prefix: shared_options.Prefix = None,
     extras: Annotated[
-        list[str] | None, Option("--with", help="Add packages ('matplotlib<3.5,tqdm'); repeatable.")
+        list[str] | None,
+        Option("--with", help="Add packages ('matplotlib<3.5,tqdm'); repeatable.", rich_help_panel=_PACKAGES),
+    ] = None,
+    without: Annotated[
+        list[str] | None,
+        Option(help="Remove a package that you added with --with; repeatable.", rich_help_panel=_PACKAGES),
     ] = None,
     requirements: Annotated[
         list[Path] | None,
         Option(
+            metavar="FILE",
             help="Add the packages of a requirement file, pyproject.toml or environment.yml; repeatable. "
-            "Without a RELEASE, it chooses one."
+            "Without RELEASES, the file chooses one.",
+            rich_help_panel=_PACKAGES,
         ),
     ] = None,
     relax: Annotated[
         bool,
-        Option("--relax", help="If packages conflict, propose the smallest change with which all fit, and ask."),
+        Option(
+            "--relax",
+            help="If requirements conflict, propose the smallest change, and ask.",
+            rich_help_panel=_PACKAGES,
+        ),
     ] = False,
-    without: Annotated[
-        list[str] | None, Option(help="Remove a package that you added with --with; repeatable.")
+    as_of: Annotated[
+        str | None,
+        Option(
+            metavar="DAY|git",
+            help="Packages that pip would have installed on a day (2018-11-30). git: the day of the last commit, in "
+            "the repository of --requirements or of this folder. `usual`: the tested packages.",
+            rich_help_panel=_PACKAGES,
+        ),
     ] = None,
-    gpu: Annotated[
-        bool | None,
-        Option("--gpu/--no-gpu", help="Add CUDA's libraries, for NVIDIA GPUs (Linux x86-64).", show_default=False),
-    ] = None,
-    devices: Annotated[
-        str | None, Option(metavar="0,1", help="GPUs that the kernel sees: numbers as in nvidia-smi, all, or none.")
-    ] = None,
-    index: Annotated[
-        str | None, Option(metavar="URL", help="Get packages from this index instead of PyPI. The URL is not stored.")
-    ] = None,
-    find_links: Annotated[
-        list[Path] | None, Option(metavar="DIR", help="Also get packages from this folder of wheels; repeatable.")
+    lock: Annotated[
+        str | None,
+        Option(
+            metavar="FILE",
+            help="Exactly the packages and the release of a lock (tfkernels lock). `usual`: no lock.",
+            rich_help_panel=_PACKAGES,
+        ),
     ] = None,
     only_binary: Annotated[
         bool | None,
@@ -77,53 +100,73 @@ def install(
             "--only-binary/--no-only-binary",
             help="Refuse packages that have no wheel. Otherwise they are built from source: their code runs here.",
             show_default=False,
+            rich_help_panel=_PACKAGES,
         ),
     ] = None,
-    offline: Annotated[bool, Option("--offline", help="Use uv's cache and --find-links only, no network.")] = False,
-    lock: Annotated[
+    index: Annotated[
         str | None,
+        Option(
+            metavar="URL",
+            help="Get packages from this index instead of PyPI. The URL is not stored.",
+            rich_help_panel=_SOURCES,
+        ),
+    ] = None,
+    find_links: Annotated[
+        list[Path] | None,
+        Option(
+            metavar="DIR", help="Also get packages from this folder of wheels; repeatable.", rich_help_panel=_SOURCES
+        ),
+    ] = None,
+    offline: Annotated[
+        bool,
+        Option("--offline", help="Use uv's cache and --find-links only, no network.", rich_help_panel=_SOURCES),
+    ] = False,
+    bundle: Annotated[
+        Path | None,
         Option(
             metavar="FILE",
-            help="Install exactly the packages of a lock (tfkernels lock); it says the release. `usual`: no lock.",
+            help="Take everything from a bundle (tfkernels bundle). Without RELEASES: all of its kernels.",
+            rich_help_panel=_SOURCES,
         ),
     ] = None,
-    python: Annotated[
+    gpu: Annotated[
+        bool | None,
+        Option(
+            "--gpu/--no-gpu",
+            help="Add CUDA's libraries, for NVIDIA GPUs (Linux x86-64).",
+            show_default=False,
+            rich_help_panel=_GPUS,
+        ),
+    ] = None,
+    devices: Annotated[
         str | None,
         Option(
-            metavar="VERSION|PATH",
-            help="Python of the environment. `usual`, or none: the best one is found or downloaded.",
+            metavar="0,1",
+            help="GPUs that the kernel sees: numbers as in nvidia-smi, all, or none.",
+            rich_help_panel=_GPUS,
         ),
     ] = None,
     backend: Annotated[
         Backend | None,
-        Option(help="uv: wheels from the package index. conda: packages from conda channels.", show_default="uv"),
+        Option(
+            help="uv: wheels from the package index. conda: packages from conda channels.",
+            show_default="uv",
+            rich_help_panel=_CONDA,
+        ),
     ] = None,
     channels: Annotated[
         list[str] | None,
         Option(
             "--channel",
-            help="Conda channel, by name or URL; repeatable, the first has priority. The conda backend uses it, and "
-            "Pythons that uv does not have. `defaults` is used only if you name it: its terms restrict companies.",
+            help="Conda channel, by name or URL; repeatable, the first has priority. Pythons that uv lacks come from "
+            "it, too. `defaults` has terms that restrict companies.",
             show_default="conda-forge",
-        ),
-    ] = None,
-    bundle: Annotated[
-        Path | None,
-        Option(
-            metavar="FILE",
-            help="Take everything from a bundle, without network. Without RELEASES: all of its kernels.",
+            rich_help_panel=_CONDA,
         ),
     ] = None,
     conda_exe: Annotated[
-        str | None, Option(metavar="PATH", help="Your own conda, mamba or micromamba. `usual`: none.")
-    ] = None,
-    as_of: Annotated[
         str | None,
-        Option(
-            metavar="DAY|git",
-            help="Take the packages that pip would have installed on a day (2018-11-30). git: the day of the last "
-            "commit, in the repository of --requirements or in this folder. `usual`: the verified packages.",
-        ),
+        Option(metavar="PATH", help="Your own conda, mamba or micromamba. `usual`: none.", rich_help_panel=_CONDA),
     ] = None,
     yes: shared_options.Yes = False,
     dry_run: shared_options.DryRun = False,

@@ -75,7 +75,7 @@ def _find(below: Path, as_json: bool) -> None:
 def doctor(
     names: Annotated[
         list[str] | None,
-        Argument(help="Kernels, or notebooks: which kernel is their own, and what differs.", show_default="all"),
+        Argument(help="Kernels. Of a notebook: its kernel, and what differs from it now.", show_default="all kernels"),
     ] = None,
     fix: Annotated[
         bool,

@@ -45,7 +45,7 @@ def pin(
 ) -> None:
     """Write into notebooks which kernel they need.
 
-    All its packages are in it, with hashes. Everybody can then make the same kernel with: tfkernels install NOTEBOOK
+    Everybody can then get the same kernel, with the same packages: tfkernels install NOTEBOOK
     """
     from tfprovisioner.notebook_metadata import pinning
 
@@ -107,7 +107,7 @@ def _ensure(found: "Sequence[WantedKernel]", yes: bool, question: str = "", as_j
 def open_notebook(
     context: Context,
     notebook: Annotated[Path, Argument(help="Notebook. Words after -- go to Jupyter.")],
-    lab: Annotated[bool, Option("--lab", help="Open it in JupyterLab, also if Jupyter Notebook is installed.")] = False,
+    lab: Annotated[bool, Option("--lab", help="Open it in JupyterLab, even if Jupyter Notebook is installed.")] = False,
     user: shared_options.User = False,
     yes: shared_options.Yes = False,
 ) -> None:
@@ -122,7 +122,7 @@ def open_notebook(
     modules = ["jupyterlab"] if lab else list(_SERVERS)
     server = next((name for name in modules if importlib.util.find_spec(name) is not None), None)
     if server is None:
-        complain(f"Cannot open {notebook}: {' and '.join(modules)} not installed. pip install jupyterlab")
+        complain(f"Cannot open {notebook}: {' or '.join(modules)} is not installed. Run: pip install jupyterlab.")
         raise Exit(1)
     with answering():
         wanted = wanted_kernel.wanted(read(notebook), InstallRequest("", user=user))
