@@ -31,6 +31,11 @@ def test_recipes_differ_in_all_that_matters() -> None:
     assert Recipe.of(InstallRequest("2.21"), "3.13").name == recipe.name
 
 
+def test_environments_of_earlier_versions_keep_their_names() -> None:
+    recipe = Recipe(tensorflow="1.15.5", python="3.7", backend="uv", lock="0", platform="linux-x86_64")
+    assert recipe.name == "tensorflow-1.15.5-py3.7-bb6571bda282"
+
+
 def test_display_names() -> None:
     assert display_name("tf1", "1.15.5", "3.7.16") == "TensorFlow 1.15 · Python 3.7"
     assert display_name("tf2.21", "2.21.0", "3.13.0") == "TensorFlow 2.21 · Python 3.13"

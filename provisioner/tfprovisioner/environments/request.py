@@ -278,8 +278,9 @@ class Recipe:
     def name(self) -> str:
         """A folder name that people can read and that no other recipe has."""
         content = asdict(self)
-        if not self.as_of:  # environments of earlier versions keep their names
-            del content["as_of"]
+        for later in ("as_of", "only_binary"):  # environments of earlier versions keep their names
+            if not content[later]:
+                del content[later]
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         return f"tensorflow-{self.tensorflow}-py{self.python}-{digest[:12]}"
 
