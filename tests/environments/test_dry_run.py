@@ -52,9 +52,12 @@ def test_a_dry_run_tells_all_and_writes_nothing(
     for version in ("1.0", "2.0"):
         package_index.wheel(wheels, "more", version, {"more.py": ""})
     index.uploaded = {"more-2.0-py3-none-any.whl": "2020-02-03"}
+    file = place / "requirements.txt"
+    file.write_text("more\ngit+https://example.org/x\n")
     before = everything(place)
 
-    code, (first,) = answer("tf1", "--index", index.url, "--with", "more", "--dry-run")
+    code, (first,) = answer("tf1", "--index", index.url, "--requirements", str(file), "--dry-run")
+    assert first["notes"][0].startswith(f"{file}:2: left out 'git+https://example.org/x'")
     assert (code, first["state"], first["error"]) == (0, "would be installed", None)
     assert (first["kernel"], first["tensorflow"], first["backend"]) == ("tf1", "1.15.5", "uv")
     assert (first["python_source"], Path(first["python_path"]).exists()) == ("found", True)

@@ -66,13 +66,14 @@ def carry_out(
     again: Mapping[str, str] | None = None,
     places: Mapping[str, str] | None = None,
     yes: bool = False,
+    notes: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
     """Installs, or plans it, and prints what came of it. Exits if a request failed or the user interrupted.
 
     ``planner`` makes the plans of a dry run, if they are not of an index. ``again`` are the commands that make kernels,
     if these are not those of their requests.
     ``places`` has the files and numbers of the lines that requirements are from. With ``yes``, those that conflict are
-    loosened without a question, if the requests ask for that.
+    loosened without a question, if the requests ask for that. ``notes`` were said already of each kernel.
     """
     run = _Run(dry_run, as_json, len(requests) > 1, places or {}, planner, again or {})
     left = run.carry_out(requests)
@@ -81,10 +82,12 @@ def carry_out(
         left = run.carry_out(list(loosened.values()))
         requests = [loosened.get(request.kernel, request) for request in requests]
     if as_json:
-        print_json([install_output.document(request, run.outcomes.get(request.kernel)) for request in requests])
+        said = notes or {}
+        kernels = [(request, run.outcomes.get(request.kernel), said.get(request.kernel, ())) for request in requests]
+        print_json([install_output.document(*kernel) for kernel in kernels])
     if left:
         raise Exit(INTERRUPTED)
     if any(isinstance(outcome, Exception) for outcome in run.outcomes.values()):
         raise Exit(1)
-    for request in loosened.values():
+    for request in loosened.values() if not dry_run else ():
         say(f"{request.kernel}: the same kernel again: {request.command}")

@@ -236,9 +236,12 @@ def install(
         of_releases = (replace(first, release=one.release, python=one.python or first.python) for one in choices)
         requests = [_of_lock(first)] if locked else list(of_releases)
     places = {line.text: line.place for line in content.requirements}
+    reasons = {request.kernel: choice.reason for request, choice in zip(requests, choices, strict=False)}
+    notes = {name: [*content.notes, *filter(None, [reason]), *cuda] for name, reason in reasons.items()}
     carry_out(
-        list({request.kernel: request for request in requests}.values()), dry_run, as_json, places=places, yes=yes
-    )
+        list({request.kernel: request for request in requests}.values()), dry_run, as_json, places=places, yes=yes,
+        notes=notes,
+    )  # fmt: skip
 
 
 def asked(

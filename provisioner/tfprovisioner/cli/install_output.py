@@ -1,5 +1,6 @@
 """What ``tfkernels install`` prints: lines and tables, or one JSON document for all kernels."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,10 @@ def failure(error: Exception) -> None:
     print_json([{"kernel": None, "command": None, "state": "failed", "error": str(error)}])
 
 
-def document(request: "InstallRequest", outcome: "Installed | Plan | Exception | None") -> dict[str, Any]:
-    """One kernel in the JSON document; without an outcome it was interrupted."""
+def document(
+    request: "InstallRequest", outcome: "Installed | Plan | Exception | None", notes: Sequence[str]
+) -> dict[str, Any]:
+    """One kernel in the JSON document; without an outcome it was interrupted. ``notes`` are of the command's files."""
     from tfprovisioner.environments.conflicts.explain import Conflicts
 
     shared: dict[str, Any] = {"kernel": request.kernel, "command": request.command, "error": None}
@@ -28,7 +31,8 @@ def document(request: "InstallRequest", outcome: "Installed | Plan | Exception |
         return {**shared, "state": "failed", "error": str(outcome), **outcome.document}
     if isinstance(outcome, Exception):
         return {**shared, "state": "failed", "error": str(outcome)}
-    return {**shared, "state": outcome.state, **_facts(outcome)}
+    facts = _facts(outcome)
+    return {**shared, "state": outcome.state, **facts, "notes": [*notes, *facts["notes"]]}
 
 
 def _facts(outcome: "Installed | Plan") -> dict[str, Any]:

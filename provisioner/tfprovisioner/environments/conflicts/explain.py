@@ -61,7 +61,7 @@ class Conflicts(BadRequirement):
         advice += dict.fromkeys(filter(None, (_of_the_day(conflict.output) for conflict in self.found)))
         if self.changes is None:
             many = f"{self.least} requirements have" if self.least > 1 else "One requirement has"
-            advice.append(f"{many} to change. To see how, run the same command with --relax.")
+            advice.append(f"{many} to change. To see how, add --relax to tfkernels install.")
         lines = (f"  {conflict.text(places)}" for conflict in self.found)
         return "\n".join([f"{self.heading}:", *lines, " ".join(advice)]).rstrip()
 
