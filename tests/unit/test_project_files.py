@@ -58,6 +58,7 @@ dependencies:
   - matplotlib-base
   - scipy 1.4.*
   - scikit-learn==0.22
+  - jinja2!=2.11.*
   - pillow=6|7
   - pandas[version='>=1.0', build=py36]
   - pip=20
@@ -140,15 +141,16 @@ def test_environment_files_are_read_in_pips_words(tmp_path: Path) -> None:
     content = read(tmp_path, _ENVIRONMENT, "environment.yml")
     assert content.lines == (
         "tensorflow-gpu==1.15.*", "numpy==1.18.5", "opencv-python==4.5.1.*", "torch>=1.0,<2", "matplotlib",
-        "scipy==1.4.*", "scikit-learn==0.22", "pillow", "pandas>=1.0", "librosa", "redis", "tqdm", "keras == 2.3.1",
+        "scipy==1.4.*", "scikit-learn==0.22", "jinja2!=2.11.*", "pillow", "pandas>=1.0",
+        "librosa", "redis", "tqdm", "keras == 2.3.1",
     )  # fmt: skip
     assert [line.text for line in content.pythons] == ["==3.6.*"]
     assert content.requirements[0].place == f"{tmp_path}/environment.yml:6"
     told = notes(content, tmp_path)
     assert "environment.yml:3: left out `channels`: it is conda's" in told
     assert "environment.yml: left out cudatoolkit, libprotobuf: no wheel has the same content" in told
-    assert "environment.yml:14: 'pillow' is taken in any version: pip has no words for 'pillow=6|7'" in told
-    assert "environment.yml:23: left out '.'" in told
+    assert "environment.yml:15: 'pillow' is taken in any version: pip has no words for 'pillow=6|7'" in told
+    assert "environment.yml:24: left out '.'" in told
 
 
 _EXPLICIT = "@EXPLICIT\n" + "".join(

@@ -78,6 +78,7 @@ def test_requirement_lines_are_taken_as_meant(tmp_path: Path, line: str, taken: 
         ("numpy @ file:///tmp/build/80754af9/numpy_1/work", "numpy", "'numpy' is taken for a file of the machine"),
         ("x @ file:///none/x-2.0-py3-none-any.whl", "x==2.0", "'x==2.0' is taken for a file of the machine where"),
         ("sklearn==0.0", "scikit-learn", "'sklearn' is an old name, and scikit-learn is taken"),
+        ("sklearn<0.22 ; python_version<'3'", 'scikit-learn<0.22; python_version < "3"', "scikit-learn is taken"),
         ("pkg-resources==0.0.0", None, "left out 'pkg-resources==0.0.0': Ubuntu's pip freeze lists it by mistake"),
         ("-e .", None, "left out '.': tfkernels installs packages of an index. In a cell of the kernel: %pip"),
         ("-e ..[test]", None, "%pip install -e '{parent}[test]'"),
@@ -152,6 +153,9 @@ def test_an_index_in_a_file_needs_the_users_word(tmp_path: Path, monkeypatch: py
         ("numpy=1.19", "'numpy=1.19' is no requirement.* Did you mean 'numpy==1.19'"),
         ("https://[::1/x.whl", r":1: 'https://\[::1/.*' cannot be used: Invalid IPv6 URL"),
         ("pip install numpy", "'pip install numpy' is no requirement"),
+        ("x @ https://example.org/${TOKEN}/x-1.0-py3-none-any.whl", ":1: 'x @ https.*' has a variable in its address"),
+        ("https://example.org/${TOKEN}/x-1.0-py3-none-any.whl", ":1: 'x @ https.*' has a variable in its address"),
+        ("six ; extras == 'x'", ":1: .* has a condition that is none"),
     ],
 )
 def test_unusable_requirement_files_name_the_line(tmp_path: Path, content: str, told: str) -> None:

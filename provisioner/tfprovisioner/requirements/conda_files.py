@@ -169,7 +169,7 @@ def _in_pips_words(operator: str, version: str) -> str:
     bare = version.rstrip(".*")
     if operator in ("", "==", "="):
         return f"=={bare}.*" if operator == "=" or bare != version else f"=={version}"
-    return f"{operator}{bare}"
+    return f"{operator}{version if operator == '!=' else bare}"
 
 
 def _checked(specifier: str) -> str | None:

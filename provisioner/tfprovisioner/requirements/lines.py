@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 
+from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import Specifier
 from packaging.utils import canonicalize_name
@@ -27,13 +28,21 @@ def checked(line: str) -> str:
             f"{redacted(plain)!r} has a hash that is not of the form {HASH[1:]}sha256:… Correct or delete it."
         )
     try:
-        Requirement(plain.removeprefix(LIMIT))
+        requirement = Requirement(plain.removeprefix(LIMIT))
     except InvalidRequirement as error:
         raise BadRequirement(
             f"{redacted(plain)!r} is no requirement that can be resolved together with TensorFlow's. Write a package's "
             f"name and, if you like, versions: 'pandas', 'matplotlib<3.5', 'name @ https://…/name.whl'. To build from "
             f"a folder or from version control, use a cell in the kernel: !pip install …"
         ) from error
+    if requirement.url and "${" in requirement.url:
+        # uv would put in the user's variables, which may be secrets. A file may be somebody else's.
+        raise BadRequirement(f"{redacted(plain)!r} has a variable in its address. Write the address without it.")
+    try:
+        if requirement.marker is not None:
+            requirement.marker.evaluate(locks.machine("3"))
+    except (UndefinedComparison, UndefinedEnvironmentName) as error:
+        raise BadRequirement(f"{redacted(plain)!r} has a condition that is none: {error}. Correct it.") from error
     return line
 
 

@@ -241,6 +241,10 @@ def _add_package(line: str, place: str, content: Content) -> None:
         content.leave_out(repr(line), place, _NO_PACKAGES[name])
     elif name in _RENAMED:
         content.notes.append(f"{place}: {requirement.name!r} is an old name, and {_RENAMED[name]} is taken")
-        content.requirements.append(Line(f"{LIMIT if line.startswith(LIMIT) else ''}{_RENAMED[name]}", place))
+        requirement.name = _RENAMED[name]
+        # Versions 0.0 are of the redirection
+        own = (str(part) for part in requirement.specifier if not part.version.startswith("0.0"))
+        requirement.specifier = SpecifierSet(",".join(own))
+        content.requirements.append(Line(f"{LIMIT if line.startswith(LIMIT) else ''}{requirement}", place))
     else:
         content.requirements.append(Line(line, place))
