@@ -286,8 +286,12 @@ class SourceBuilds:
             **settings,
             "constraint-dependencies": [*settings.get("constraint-dependencies", ()), *limits],
             "extra-build-dependencies": tools,
-            "extra-build-variables": dict.fromkeys(self._tools, variables),
+            "extra-build-variables": {name: {**variables, **self._compiled(name)} for name in self._tools},
         }
+
+    def _compiled(self, name: str) -> dict[str, str]:
+        """A variable for a build that may be compiled against NumPy: uv's cache is blind to limits of build tools."""
+        return {"TFKERNELS_BUILD_LIMITS": self._limits().strip()} if name not in self._known else {}
 
     def _pinned(self, tool: str) -> str:
         return f"{tool}=={self._versions[tool]}" if tool in self._versions else tool
