@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tfprovisioner.environments import build
+from tfprovisioner.catalogue import releases
+from tfprovisioner.environments import build, lock_file
 from tfprovisioner.environments.request import InstallRequest, made_by
 from tfprovisioner.errors import BadRequirement, NoWheels
 from tfprovisioner.progress import Reporter
@@ -60,6 +61,38 @@ def test_what_is_said_replaces_it() -> None:
     )  # fmt: skip
     with pytest.raises(BadRequirement, match="was not made with it"):
         InstallRequest("1.15", without=("scipy",)).completed(_FULL)
+
+
+def _lock() -> str:
+    """The verified lock of a release, as a file has it."""
+    found = lock_file.of_release("1.15.5", "3.7", releases.platform_name(), gpu=False)
+    assert found is not None
+    return found.file()
+
+
+def test_a_lock_leaves_choices_beside_packages() -> None:
+    before = InstallRequest("1.15", channels=("mine",), conda="/opt/conda", devices="0")
+    now = InstallRequest("1.15.5", lock=_lock()).completed(before)
+    assert (now.channels, now.conda, now.devices) == (("mine",), "/opt/conda", "0")
+    assert InstallRequest("1.15.5", lock=_lock(), conda="usual").completed(before).conda is None
+
+
+def test_builds_are_allowed_for_one_lock_only() -> None:
+    """A kernel without a lock may build; that says nothing about somebody's lock."""
+    plain = InstallRequest("1.15").completed(None)
+    assert InstallRequest("1.15.5", lock=_lock()).completed(plain).only_binary is None
+    allowed = InstallRequest("1.15.5", lock=_lock(), only_binary=False).completed(plain)
+    assert allowed.only_binary is False
+    assert InstallRequest("1.15").completed(allowed).only_binary is False, "kept with its lock"
+    assert InstallRequest("1.15.5", lock=_lock()).completed(allowed).only_binary is None
+
+
+def test_a_lock_takes_no_packages_away() -> None:
+    before = InstallRequest("1.15", name="mine", extras=("pandas<1.3", "numpy", "dataclasses; python_version<'3.7'"))
+    with pytest.raises(BadRequirement, match=r"mine was made with pandas<1\.3, which the lock does not have"):
+        InstallRequest("1.15.5", name="mine", lock=_lock()).completed(before)
+    kept = InstallRequest("1.15.5", name="mine", lock=_lock()).completed(replace(before, extras=before.extras[1:]))
+    assert kept.extras == ()
 
 
 def test_python_paths_are_not_kept_for_conda() -> None:

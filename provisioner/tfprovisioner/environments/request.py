@@ -188,14 +188,27 @@ class InstallRequest:
                 f"Let tfkernels choose packages again with: --lock {USUAL}"
             )
         python, devices = _chosen(self.python, old.python), self.devices or old.devices
-        no_builds = old.only_binary if self.only_binary is None else self.only_binary
-        whole = replace(self, lock=lock, only_binary=no_builds, as_of=None, python=python, devices=devices)
+        # Whether sources may be built was said for the lock that the kernel has now; this may be somebody else's.
+        said = old.only_binary if self.lock is None else None
+        whole = replace(
+            self, lock=lock, only_binary=said if self.only_binary is None else self.only_binary, as_of=None,
+            python=python, devices=devices, channels=self.channels or old.channels,
+            conda=_chosen(self.conda, old.conda),
+        )  # fmt: skip
         locked = whole.locked
         assert locked is not None
         if releases.find(self.release).version != locked.release:
             raise BadLock(
                 f"The kernel {self.kernel} is made from a lock of TensorFlow {locked.release}. Choose another name "
                 f"with --name, or let tfkernels choose packages again with: --lock {USUAL}"
+            )
+        pinned = {lines.name_of(pin) for pin in locked.chosen}
+        held = lines.holding(lines.divided(old.extras)[0], locked.python)
+        lost = [line for line, name, _ in held if name not in pinned and not releases.is_tensorflow(name)]
+        if lost:
+            raise BadRequirement(
+                f"The kernel {self.kernel} was made with {', '.join(map(lines.without_hashes, lost))}, which the lock "
+                f"does not have. Choose another name with --name."
             )
         return replace(whole, python=whole.python or locked.python, gpu=locked.gpu)
 
