@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -100,8 +102,10 @@ def test_kernels_come_from_the_bundle_alone(
     assert not list((place / "home" / "bundles").iterdir()), "what was unpacked is deleted"
     assert not os.environ.keys() & {"UV_FIND_LINKS", "UV_OFFLINE", "UV_NO_INDEX"}
 
-    code, out, told = command("install", "tf1", "--bundle", str(bundle), "--user")
-    assert (code, "tf1: already there" in out) == (0, True), told
+    code, out, told = command("install", "tf1", "--bundle", str(bundle), "--user", "tf1")
+    assert (code, out.count("tf1: already there")) == (0, 1), told
+    code, out, told = command("install", "tf1", "--user")
+    assert (code, out.count("tf1: already there")) == (0, 1), "its packages are still the bundle's"
 
     shutil.rmtree(place / "cache")
     sick = doctor.examine("tf1")
@@ -114,7 +118,11 @@ def test_kernels_come_from_the_bundle_alone(
     shutil.rmtree(built(place)[0].parent / "lib")
     code, _, told = command("install", "tf1", "--user", "--rebuild")
     assert code == 1
-    assert f"Its packages came from the bundle {bundle}. To take them from there again, add --bundle {bundle}" in told
+    again = f"tfkernels install tf1 --user --bundle {bundle}"
+    assert f"Its packages came from the bundle {bundle}. To take them from there again: {again} --rebuild\n" in told
+    code, _, told = command("install", "tf1", "--user", "--with", "extra2")
+    assert code == 1
+    assert f"To take them from there again: {again}\n" in told, "without --with, which a bundle does not take"
     bundle.rename(place / "moved")
     code, _, told = command("install", "--bundle", str(bundle), "--user", "--rebuild")
     assert code == 1
@@ -136,6 +144,13 @@ def test_what_does_not_fit_a_bundle_is_refused(
         return told
 
     assert "omit --with, --gpu" in refused("--bundle", str(bundle), "--with", "pandas", "--gpu")
+    assert "omit --only-binary, --relax" in refused("--bundle", str(bundle), "--only-binary", "--relax")
+    with monkeypatch.context() as unpacking:
+        unpacking.setattr(contents, "unpack", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left")))
+        assert "could not be unpacked" in (told := refused("--bundle", str(bundle)))
+        assert "No space left. Free some space" in told, "no name of a file, where the system says none"
+        several = refused("--bundle", str(bundle), "tf1", "1.15", "--name", "one")
+        assert "--name one is for one kernel, and these are several: tf1, 1.15" in several, "before the unpacking"
     content = bundle.read_bytes()
     half = place / "half"
     half.write_bytes(content[: len(content) // 2])
@@ -157,6 +172,34 @@ def test_what_does_not_fit_a_bundle_is_refused(
         text = refused("--bundle", str(bundle))
         assert f"verified TensorFlow {release.version} with other packages" in text
         assert f"Use the tfkernels in the bundle: python3 {bundle} ENVIRONMENT" in text
+
+
+def test_a_bundle_of_another_release_is_refused(
+    make: Callable[..., Path], command: Command, small: Index, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``tf1`` may be another release in a later tfkernels. The lock in the bundle would install the former one."""
+    package_index.wheel(small.folder, "extra", "2.0", {"extra.py": "x = 1"})
+    bundle = make("--with", "extra", "--no-pythons")
+    with monkeypatch.context() as later:
+        other = replace(releases.find("tf1"), version="1.15.6")
+        later.setattr(releases, "find", lambda *_: other)
+        code, _, told = command("install", "--bundle", str(bundle), "--user")
+    assert code == 1
+    assert "takes TensorFlow 1.15.6 for tf1, and the bundle has 1.15.5" in told
+    folder = place / "unpacked"
+    with zipfile.ZipFile(bundle) as archive:
+        archive.extractall(folder)  # noqa: S202 - our own
+    (path,) = (folder / "locks").iterdir()
+    text = path.read_bytes().replace(b"tensorflow==1.15.5", b"tensorflow==1.15.4")
+    path.write_bytes(text)
+    described = json.loads((folder / "manifest.json").read_text())
+    (listed,) = (one for one in described["files"] if one["path"].startswith("locks/"))
+    listed.update(sha256=package_index.digest(path))
+    (folder / "manifest.json").write_text(json.dumps(described))
+    code, _, told = command("install", "--bundle", str(folder), "--user")
+    assert code == 1
+    assert "is for TensorFlow 1.15.4 on Python 3.7, and its manifest says 1.15.5 on Python 3.7" in told
+    assert nothing_is_there(place)
 
 
 def test_packages_that_a_bundle_lacks_are_named(
@@ -184,6 +227,10 @@ def test_a_dry_run_writes_nothing(small: Index, command: Command, place: Path) -
     assert not (place / "x").exists()
     code, out, told = command("bundle", "tf1", "--index", small.url, "--dry-run", "-o", str(place / "x"))
     assert "tensorflow-1.15.5-py3-none-any.whl" in out
+    code, _, told = command("bundle", "tf1", "--index", small.url, "--dry-run", "-o", str(place / "none" / "x"))
+    assert (code, "There is no folder" in told) == (1, True), "it fails as the command would"
+    code, _, told = command("bundle", "tf1", "--index", small.url, "--dry-run", "--python", "3.7.1")
+    assert (code, "a bundle gets the newest Python of a minor version" in told) == (2, True)
 
 
 def test_a_bundle_replaces_only_a_bundle(
@@ -350,6 +397,11 @@ def test_its_program_installs_tfkernels_where_nothing_is(
     options = ["--index", small.url, "--no-pythons", "--output", str(place / "tf.bundle")]
     code, _, told = command("bundle", "tf1", *options, "--tfkernels-on", here)
     assert code == 0, told
+    (place / "odd 'place'").mkdir()
+    shutil.copy(place / "tf.bundle", place / "odd 'place'" / "$b")
+    shown = _without_network(sys.executable, "$b", cwd=place / "odd 'place'")
+    line = next(line for line in shown.stdout.splitlines() if line.startswith("  python3 "))
+    assert shlex.split(line) == ["python3", str(place / "odd 'place'" / "$b"), "ENVIRONMENT"]
     shown = _without_network(sys.executable, "tf.bundle", cwd=place)
     assert (shown.returncode, shown.stderr) == (0, "")
     assert "TensorFlow 1.15.5, Python 3.7" in shown.stdout

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -24,6 +25,7 @@ from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons.choose import Interpreter
 from tfprovisioner.requirements.lines import without_hashes
 from tfprovisioner.system import locking, subprocesses, uv
+from tfprovisioner.system.files import cause
 
 
 @contextmanager
@@ -58,8 +60,8 @@ def opened(
             contents.unpack(bundle, folder, names, advance)
         except OSError as error:
             raise ProvisionError(
-                f"The bundle could not be unpacked in {FOLDERS.root()}: {error.strerror} ({error.filename}). Free some "
-                f"space, or choose another folder with the variable TFKERNELS_HOME."
+                f"The bundle could not be unpacked in {FOLDERS.root()}: {cause(error)}. Free some space, or choose "
+                f"another folder with the variable TFKERNELS_HOME."
             ) from error
         held.callback(_restore, dict(os.environ))
         uv.set_sources(find_links=[folder / contents.WHEELS], offline=True)
@@ -104,6 +106,9 @@ def _read(
     manifest = contents.read(bundle)
     contents.check_platform(bundle, manifest, releases.platform_name())
     pairs = _chosen(bundle, manifest, asked)
+    if choices.name and len(pairs) > 1:
+        releases_there = ", ".join(release for release, _ in pairs)
+        raise BadBundle(f"--name {choices.name} is for one kernel, and these are several: {releases_there}. Name one.")
     _check_pythons(bundle, manifest, [kernel for _, kernel in pairs])
     return manifest, [(_request(release, kernel, bundle, manifest, choices), kernel) for release, kernel in pairs]
 
@@ -111,8 +116,13 @@ def _read(
 def _with_lock(request: InstallRequest, kernel: Kernel, folder: Path) -> InstallRequest:
     if not kernel.lock:
         return request
-    text = lock_file.parsed(lock_file.read(folder / kernel.lock), f"{kernel.lock} in the bundle").text
-    return replace(request, resolved=text)
+    lock = lock_file.parsed(lock_file.read(folder / kernel.lock), f"{kernel.lock} in the bundle")
+    if (lock.release, lock.python) != (kernel.version, kernel.python):
+        raise BadBundle(
+            f"The bundle is refused: {kernel.lock} in it is for TensorFlow {lock.release} on Python {lock.python}, and "
+            f"its manifest says {kernel.version} on Python {kernel.python}."
+        )
+    return replace(request, resolved=lock.text)
 
 
 @contextmanager
@@ -132,7 +142,7 @@ def _chosen(bundle: Path, manifest: Manifest, asked: Sequence[str]) -> list[tupl
     if not asked:
         return [(kernel.release, kernel) for kernel in manifest.kernels]
     found = []
-    for release in asked:
+    for release in dict.fromkeys(asked):
         fitting = [kernel for kernel in manifest.kernels if kernel.release == release]
         version = releases.find(release).version
         fitting += [kernel for kernel in manifest.kernels if kernel.version == version]
@@ -152,8 +162,7 @@ def _request(release: str, kernel: Kernel, bundle: Path, manifest: Manifest, cho
         choices, release=release, extras=kernel.extras, python=kernel.python,
         backend="uv", gpu=False, bundle=str(bundle),
     )  # fmt: skip
-    if not kernel.lock:
-        _check_verified(request, kernel, bundle, manifest)
+    _check_packages(request, kernel, bundle, manifest)
     former = made_by(write.described_in(write.kernels_folder(request) / request.kernel) or {})
     if former is None:
         return request
@@ -182,15 +191,17 @@ def _check_pythons(bundle: Path, manifest: Manifest, kernels: Sequence[Kernel]) 
             )
 
 
-def _check_verified(request: InstallRequest, kernel: Kernel, bundle: Path, manifest: Manifest) -> None:
+def _check_packages(request: InstallRequest, kernel: Kernel, bundle: Path, manifest: Manifest) -> None:
     """Raises ``BadBundle`` if this tfkernels would take other packages than those in the bundle."""
-    lock = request.verified_lock or ""
-    if (
-        request.catalogue_entry.version != kernel.version
-        or hashlib.sha256(lock.encode()).hexdigest() != kernel.verified
-    ):
-        raise BadBundle(
-            f"The bundle {bundle} was made by tfkernels {manifest.tfkernels}. This is {tfkernels.__version__}, and it "
-            f"verified TensorFlow {kernel.version} with other packages. Use the tfkernels in the bundle: python3 "
-            f"{bundle} ENVIRONMENT"
-        )
+    here = request.catalogue_entry.version
+    verified = hashlib.sha256((request.verified_lock or "").encode()).hexdigest()
+    if here != kernel.version:  # tf2 is another release in each version of tfkernels
+        other = f"takes TensorFlow {here} for {request.release}, and the bundle has {kernel.version}"
+    elif not kernel.lock and kernel.verified != verified:
+        other = f"verified TensorFlow {kernel.version} with other packages"
+    else:
+        return
+    raise BadBundle(
+        f"The bundle {bundle} was made by tfkernels {manifest.tfkernels}. This is {tfkernels.__version__}, and it "
+        f"{other}. Use the tfkernels in the bundle: python3 {shlex.quote(str(bundle))} ENVIRONMENT"
+    )

@@ -95,8 +95,11 @@ def _kernel(
     request: InstallRequest, platform: Platform, folder: Path, report: Reporter
 ) -> tuple[Kernel, list[PackageFile]]:
     release = request.catalogue_entry
-    if request.python_path is not None:
-        raise Unusable(f"--python {request.python} names a Python of this machine. Name a version, for the other one.")
+    if request.python is not None and re.fullmatch(r"3\.\d+", request.python) is None:
+        raise Unusable(
+            f"--python {request.python} cannot be chosen: a bundle gets the newest Python of a minor version. Name "
+            f"that, such as --python 3.10."
+        )
     if platform.name not in release.platforms:
         raise NoWheels(
             f"TensorFlow {release.version} has no wheels for {platform.name}, only for "

@@ -6,6 +6,7 @@ It runs before anything is installed: standard library only.
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -43,13 +44,17 @@ def _usage(bundle: Path, manifest: contents.Manifest) -> str:
     brought = ", ".join(python.version for python in manifest.pythons) or "none"
     return (
         f"TensorFlow kernels for {manifest.platform}, without network. Kernels:\n{kernels}\nPythons: {brought}\n\n"
-        f"1. A new environment with tfkernels {manifest.tfkernels}:\n  python3 {bundle} ENVIRONMENT\n"
+        f"1. A new environment with tfkernels {manifest.tfkernels}:\n  python3 {_quoted(bundle)} ENVIRONMENT\n"
         f"2. The kernels:\n{_next(Path('ENVIRONMENT'), bundle)}"
     )
 
 
 def _next(environment: Path, bundle: Path) -> str:
-    return f"  {environment}/bin/tfkernels install --bundle {bundle}"
+    return f"  {_quoted(environment / 'bin' / 'tfkernels')} install --bundle {_quoted(bundle)}"
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(str(path))
 
 
 def install(bundle: Path, manifest: contents.Manifest, environment: Path) -> None:
@@ -59,7 +64,8 @@ def install(bundle: Path, manifest: contents.Manifest, environment: Path) -> Non
     if version not in manifest.own_pythons and brought is None:
         raise BadBundle(
             f"tfkernels can be installed from {bundle} on Python {' or '.join(manifest.own_pythons)}, and this is "
-            f"Python {version}. Run it with such a Python: python{manifest.own_pythons[0]} {bundle} {environment}"
+            f"Python {version}. Run it with such a Python: python{manifest.own_pythons[0]} {_quoted(bundle)} "
+            f"{_quoted(environment)}"
         )
     names = [*manifest.own_files, *(brought.files if brought else ())]
     with tempfile.TemporaryDirectory(dir=_scratch(environment)) as folder:

@@ -23,6 +23,7 @@ from tfprovisioner.bundles.plan import Plan
 from tfprovisioner.conda import rattler_folder
 from tfprovisioner.errors import BadBundle, BuildFailed, ProvisionError
 from tfprovisioner.progress import Reporter
+from tfprovisioner.system.files import cause
 
 _PACKAGE = Path(tfprovisioner.__file__).parent
 _PROGRAM = (
@@ -155,8 +156,8 @@ def scratch(output: Path, dry_run: bool) -> Iterator[Path]:
             yield Path(folder)
     except OSError as error:
         raise ProvisionError(
-            f"The bundle {output} could not be written: {error.strerror} ({error.filename}). Free some space, or "
-            f"choose another place with -o."
+            f"The bundle {output} could not be written: {cause(error)}. Free some space, or choose another place with "
+            f"-o."
         ) from error
 
 

@@ -1,5 +1,6 @@
 """The command ``bundle``."""
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -99,8 +100,7 @@ def bundle(
         redact.refuse(first.extras)
         report = reporter_for("bundle")
         output = output.expanduser().absolute()
-        if not dry_run:
-            write.check_output(output)
+        write.check_output(output)
         with write.scratch(output, dry_run) as folder:
             planned = plan.plan(requests, target, tuple(own_pythons or ()), tuple(also or ()), folder, report)
             written = None if dry_run else write.write(planned, output, folder, pythons, report)
@@ -159,5 +159,6 @@ def _print_written(written: "Written") -> None:
         print(f"{kernel.release}: TensorFlow {kernel.version}, Python {kernel.python}{extras}")
     pythons = ", ".join(python.version for python in manifest.pythons) or "no Python"
     print(f"{written.path}: {megabytes(written.size)}, {manifest.platform}, {pythons}. SHA-256: {written.sha256}")
-    print(f"On the other machine: python3 {written.path.name} ENVIRONMENT")
-    print(f"then: ENVIRONMENT/bin/tfkernels install --bundle {written.path.name}")
+    name = shlex.quote(written.path.name)
+    print(f"On the other machine: python3 {name} ENVIRONMENT")
+    print(f"then: ENVIRONMENT/bin/tfkernels install --bundle {name}")

@@ -187,7 +187,8 @@ def install(
             {
                 "--with": extras, "--requirements": requirements, "--without": without, "--lock": lock, "--gpu": gpu,
                 "--index": index, "--find-links": find_links, "--python": python, "--backend": backend,
-                "--channel": channels, "--conda-exe": conda_exe, "--as-of": as_of,
+                "--channel": channels, "--conda-exe": conda_exe, "--as-of": as_of, "--only-binary": only_binary,
+                "--relax": relax,
             }
         )  # fmt: skip
         template = InstallRequest("", name, user, rebuild, devices=devices, prefix=place)
@@ -208,7 +209,10 @@ def install(
         notebooks.refuse_options(chosen)
         with answering():
             uv.set_sources(index, find_links or (), offline)
-        template = InstallRequest("", name, user, rebuild, python=lasting(python), devices=devices, prefix=place)
+        template = InstallRequest(
+            "", name, user, rebuild, python=lasting(python), conda=lasting(conda_exe), devices=devices,
+            only_binary=only_binary, prefix=place,
+        )  # fmt: skip
         notebooks.install(paths, template, yes, dry_run, as_json)
         return
     if requirements:
@@ -308,6 +312,4 @@ def _install_from(
         except KeyboardInterrupt:
             say("interrupted, nothing changed")
             raise Exit(INTERRUPTED) from None
-        if choices.name and len(requests) != 1:
-            raise BadParameter("--name needs exactly one release")
         carry_out(requests, dry_run, as_json, planner)

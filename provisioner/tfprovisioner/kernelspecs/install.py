@@ -192,9 +192,14 @@ def check(request: InstallRequest) -> tuple[InstallRequest, Path, list[str]]:
         here, version = devices.present(), cuda.version(release)
         cautions = devices.check(here, version, release.version, completed.devices, wheels=not conda)
     write.check_name(request)
-    if completed.rebuild or (store.whole(completed, folder) is None and of_others(completed, folder) is None):
+    former = Path(str(described.get("environment", "")))
+    whole = None if completed.rebuild else store.whole(completed, folder)
+    if whole is None and (completed.rebuild or of_others(completed, folder) is None):
         write.check_writable(completed)
-    return completed, Path(str(described.get("environment", ""))), cautions
+    from_bundle = _from_bundle(request)
+    if from_bundle is not None and whole is not None and whole.folder == former:  # it stays, so its packages do
+        completed = replace(completed, bundle=from_bundle.bundle)
+    return completed, former, cautions
 
 
 def of_others(request: InstallRequest, kernelspec: Path) -> Environment | None:
@@ -232,11 +237,12 @@ def _carry_out(request: InstallRequest, report: Reporter) -> Installed:
                 store.sweep(environment.recipe)
         _delete_former(former, environment)
     except (BadRequirement, BuildFailed, NoInterpreter) as error:
-        source = _former_bundle(request)
-        if source is None:
+        bundled = _from_bundle(request)
+        if bundled is None:
             raise
+        again = f"{bundled.command}{' --rebuild' * request.rebuild}"
         raise BuildFailed(
-            f"{error}\nIts packages came from the bundle {source}. To take them from there again, add --bundle {source}"
+            f"{error}\nIts packages came from the bundle {bundled.bundle}. To take them from there again: {again}"
         ) from error
     finally:
         report.end()
@@ -249,11 +255,10 @@ def _carry_out(request: InstallRequest, report: Reporter) -> Installed:
     )  # fmt: skip
 
 
-def _former_bundle(request: InstallRequest) -> str | None:
-    """The bundle that a kernel was installed from, if it is not installed from one now."""
-    described = write.described_in(write.kernels_folder(request) / request.kernel)
-    former = made_by(described or {})
-    return former.bundle if former is not None and request.bundle is None else None
+def _from_bundle(request: InstallRequest) -> InstallRequest | None:
+    """The request that a kernel was installed from a bundle by, if it is not installed from one now."""
+    former = made_by(write.described_in(write.kernels_folder(request) / request.kernel) or {})
+    return former if former is not None and former.bundle and request.bundle is None else None
 
 
 def _delete_former(folder: Path, environment: Environment) -> None:

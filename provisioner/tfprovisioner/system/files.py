@@ -34,6 +34,11 @@ def replace_bytes(path: Path, content: bytes, executable: bool = False, like: Pa
         temporary.unlink(missing_ok=True)
 
 
+def cause(error: OSError) -> str:
+    """What the system said, and of which file, if it says that."""
+    return f"{error.strerror or error}" + (f" ({error.filename})" if error.filename else "")
+
+
 def closed_to_others(path: Path) -> Path | None:
     """The first folder on the way to a file, or the file, that lets in only its owner and group; links are followed."""
     end = Path(os.path.realpath(path))
