@@ -37,4 +37,4 @@ def test_the_newest_release_goes_with_the_other_lines(metadata: package_index.In
     old = metadata.folder / "numpy-1.15.0-py3-none-any.whl"
     old.rename(old.with_name("numpy-1.15.0-cp36-cp36m-manylinux1_x86_64.whl"))
     assert newest("numpy==1.15.0") == ("1.14.0", ["3.6"])
-    assert newest("numpy==9") == ("1.15.5", ["3.7", "3.6"]), "the installation says what is missing"
+    assert newest("numpy==9") is None, "the installation says what is missing"

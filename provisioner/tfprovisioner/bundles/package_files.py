@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from tfprovisioner.bundles.platforms import Platform
-from tfprovisioner.environments import locked_files
+from tfprovisioner.environments import pylock
 from tfprovisioner.errors import BuildFailed
 from tfprovisioner.system import uv
 
@@ -54,7 +54,7 @@ def of(
         def run(words: list[str]) -> None:
             uv.run(words, Path(scratch), say)
 
-        packages = locked_files.packages("\n".join([*requirements, ""]), command, Path(scratch), run)
+        packages = pylock.packages("\n".join([*requirements, ""]), command, Path(scratch), run)
         return [_chosen(package, ranks, hashes, package["name"] in names, Path(scratch)) for package in packages]
 
 

@@ -1,22 +1,14 @@
-"""Files of a lock's packages: where each comes from, how large it is, and when it was uploaded.
-
-uv writes these facts as ``pylock.toml`` (PEP 751).
-"""
+"""Files of a lock's packages: where each comes from, how large it is, and when it was uploaded."""
 
 import re
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tfprovisioner.environments import pylock
 from tfprovisioner.environments.source_builds import SourceBuilds
 from tfprovisioner.system.redact import public
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 
 @dataclass(frozen=True)
@@ -40,39 +32,8 @@ def of(
     lock: str, options: Iterable[str], builds: SourceBuilds, folder: Path, say: Callable[[str], None]
 ) -> tuple[LockedFile, ...]:
     """The files of a lock, for uv's ``options``. Scratch files go to ``folder``. Raises ``BuildFailed``."""
-    found = packages(lock, ["--no-deps", *options], folder, lambda words: builds.run(words, folder, say))
+    found = pylock.packages(lock, ["--no-deps", *options], folder, lambda words: builds.run(words, folder, say))
     return tuple(map(_file, found))
-
-
-def packages(
-    requirements: str, options: Iterable[str], folder: Path, run: Callable[[list[str]], object]
-) -> list[dict[str, Any]]:
-    """The packages that uv would install for requirements, as PEP 751 has them; scratch files go to ``folder``.
-
-    ``run`` runs uv. Raises what that raises.
-    """
-    source, found = folder / "pinned.txt", folder / "pylock.toml"
-    try:
-        source.write_text(requirements, encoding="utf-8")
-        run(
-            [
-                "pip",
-                "compile",
-                "--quiet",
-                "--no-header",
-                "--format",
-                "pylock.toml",
-                *options,
-                str(source),
-                "--output-file",
-                str(found),
-            ]
-        )
-        found_packages: list[dict[str, Any]] = tomllib.loads(found.read_text(encoding="utf-8"))["packages"]
-        return found_packages
-    finally:
-        source.unlink(missing_ok=True)
-        found.unlink(missing_ok=True)
 
 
 def cached(lock: str, options: Iterable[str], builds: SourceBuilds, folder: Path) -> frozenset[str] | None:
@@ -102,7 +63,7 @@ def _file(package: dict[str, Any]) -> LockedFile:
         name=package["name"],
         version=package.get("version", ""),
         url=public(file.get("url") or file.get("path", "")),
-        built="sdist" in package and not wheels,
+        built=pylock.is_built(package),
         size=file.get("size"),
         uploaded=uploaded.date().isoformat() if uploaded else None,
     )

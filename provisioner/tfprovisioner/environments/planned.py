@@ -79,7 +79,7 @@ def _wheels(request: InstallRequest, interpreter: Interpreter, report: Reporter)
         text = resolve.lock(request, interpreter, interpreter.path, folder, report, builds)
         versions = uv_resolution.pinned(text, interpreter.version)
         builds.use(text, versions)
-        options = uv_resolution.for_python(interpreter.path, interpreter.version)
+        options = uv.for_python(interpreter.path, interpreter.version)
         report.step("asking for sizes")
         try:
             files = locked_files.of(text, options, builds, folder, report.uv_says)

@@ -1,28 +1,17 @@
 """The Python of an environment, where the user's own pins decide it: the preferred one may be too new for them."""
 
 import re
-import sys
-import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
 from tfprovisioner.catalogue.releases import is_tensorflow
-from tfprovisioner.environments import uv_resolution
+from tfprovisioner.environments import uv_resolution, without_wheel
 from tfprovisioner.environments.request import InstallRequest
-from tfprovisioner.environments.source_builds import SourceBuilds
 from tfprovisioner.errors import NoInterpreter
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons.choose import Interpreter
-from tfprovisioner.requirements.lines import divided, holding, without_hashes
-from tfprovisioner.system.uv import UvFailed
-
-_LACKING = re.compile(r"([A-Za-z0-9][\w.-]*)==([\w.!+]+) has no .*?wheels")
-_UNKNOWN = re.compile(
-    r"there is no version of ([A-Za-z0-9][\w.-]*)==|([A-Za-z0-9][\w.-]*) was not found in the package"
-)
-"""In uv's words, with single spaces."""
+from tfprovisioner.requirements.lines import divided, holding, name_of, without_hashes
 
 
 def choose(request: InstallRequest, report: Reporter) -> Interpreter:
@@ -59,21 +48,6 @@ def _pins(request: InstallRequest, python: str) -> list[str]:
 
 def _lacking(pins: Iterable[str], python: str) -> list[str]:
     """Those that have no wheel for a Python on this machine."""
-    left, found = list(dict.fromkeys(pins)), list[str]()
-    options = ["--python", sys.executable, "--python-version", python, "--no-deps"]
-    wheels = SourceBuilds({}, python)
-    while left:
-        try:
-            with tempfile.TemporaryDirectory() as folder:
-                uv_resolution.resolve(left, (), (), options, Path(folder), lambda _: None, wheels)
-            break
-        except UvFailed as error:
-            words = " ".join(error.output.split())
-        lacking = [f"{one[1]}=={one[2]}" for one in _LACKING.finditer(words)]
-        unknown = {name for one in _UNKNOWN.finditer(words) for name in one.groups()}
-        rest = [pin for pin in left if pin not in lacking and pin.partition("=")[0] not in unknown]
-        if len(rest) == len(left):  # another failure, which the installation reports
-            break
-        found += lacking
-        left = rest
-    return found
+    left = list(dict.fromkeys(pins))
+    lacking = set[str]().union(*without_wheel.among(left, python)) if left else set()
+    return [pin for pin in left if name_of(pin) in lacking]

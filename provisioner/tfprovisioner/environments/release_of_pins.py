@@ -1,7 +1,6 @@
 """Which of several releases goes together with the user's other lines: the metadata of TensorFlow decide."""
 
 import re
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from tfprovisioner.environments.source_builds import SourceBuilds
 from tfprovisioner.environments.uv_resolution import NoSolution
 from tfprovisioner.errors import BuildFailed
 from tfprovisioner.requirements.lines import divided, name_of, without_hashes
+from tfprovisioner.system import uv
 
 _OF_ITS_KIND = ("keras", "tensor", "tf")
 
@@ -40,7 +40,7 @@ def _go_together(release: Release, python: str, lines: Sequence[str]) -> bool:
     asked = [line for line in packages if name_of(line).startswith(_OF_ITS_KIND)]
     limits += [line for line in packages if line not in asked]
     named, absent = {name_of(line) for line in (*packages, *limits)}, set[str]()
-    options = ["--python", sys.executable, "--python-version", python]
+    options = uv.for_python(None, python)
     builds = SourceBuilds(dict(row.split("==") for row in source_builds.known(release, asked, python)), python)
     while True:
         overrides = [*release.overrides, *(f"{name} ; python_version < '0'" for name in sorted(absent))]

@@ -20,7 +20,6 @@ from tfprovisioner.environments.source_builds import BuildsForbidden, SourceBuil
 from tfprovisioner.environments.uv_resolution import (
     NoSolution,
     NotInIndex,
-    for_python,
     holding_here,
     pinned,
     published,
@@ -30,7 +29,8 @@ from tfprovisioner.errors import BadRequirement, BuildFailed
 from tfprovisioner.gpu import cuda
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons.choose import Interpreter
-from tfprovisioner.requirements.lines import LIMIT, divided, hashes_of, holding, name_of, without_hashes
+from tfprovisioner.requirements.lines import LIMIT, divided, hashes_of, holding, is_exact, name_of, without_hashes
+from tfprovisioner.system import uv
 from tfprovisioner.system.uv import UvFailed
 
 
@@ -141,7 +141,7 @@ class Resolver:
             here = "" if text is None else holding_here(text, version)
         versions = pinned(here, version)
         if text is None and request.extras:
-            versions = published(_own(release, bool(request.gpu)), for_python(python, version), version)
+            versions = published(_own(release, bool(request.gpu)), uv.for_python(python, version), version)
         tensorflow = {name: pin for name, pin in versions.items() if name in TENSORFLOWS}
         builds = builds or SourceBuilds.of(request, version)
         if not request.as_of:  # most will stay, and what a build needs is asked for before the lock is known
@@ -163,7 +163,7 @@ class Resolver:
         ``cached``: for exact versions, what uv's cache knows of the index will do. Raises ``NoSolution``,
         ``BuildFailed``.
         """
-        if cached and all(_is_exact(one) for _, one in self._named(lines)):
+        if cached and all(is_exact(one) for _, one in self._named(lines)):
             with contextlib.suppress(BuildFailed):  # the index knows more
                 return replace(self, offline=True, builds=self.builds.without_new_ones()).lock(lines, cached=False)
         if self.verified:
@@ -276,7 +276,7 @@ class Resolver:
         """uv's options: the Python, and the day whose files it may take."""
         other = self.machine.options if self.machine else ()
         offline = ["--offline"] if self.offline else []
-        return [*for_python(self.interpreter, self.python), *other, *as_of.options(self.as_of, self.gpu), *offline]
+        return [*uv.for_python(self.interpreter, self.python), *other, *as_of.options(self.as_of, self.gpu), *offline]
 
     def _without_wheel(self, lines: Sequence[str]) -> list[str]:
         if self.as_of:  # the rows are for the packages of today
@@ -300,12 +300,6 @@ def _is_tensorflow(line: str) -> bool:
 
 def _allows(requirement: Requirement, version: str) -> bool:
     return not requirement.url and requirement.specifier.contains(version, prereleases=True)
-
-
-def _is_exact(requirement: Requirement) -> bool:
-    """Whether it asks for one version, which no index changes any more."""
-    exact = (one.operator == "==" and "*" not in one.version for one in requirement.specifier)
-    return bool(requirement.url) or any(exact)
 
 
 def _without_versions(line: str) -> str:

@@ -14,13 +14,13 @@ from packaging.utils import canonicalize_name
 
 from tfprovisioner.catalogue import build_tools, pins
 from tfprovisioner.catalogue.releases import Release, is_tensorflow, order_of
+from tfprovisioner.environments import without_wheel
 from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import BadRequirement, BuildFailed
 from tfprovisioner.requirements.lines import LIMIT, divided, holding, name_of, without_hashes
 from tfprovisioner.system import data_dir, uv
 from tfprovisioner.system.uv import UvFailed
 
-_NO_WHEEL = re.compile(r"Wheels are required for `([\w.-]+)`")
 _FAILED = re.compile(r"Failed\s+to\s+(?:download\s+and\s+)?build\s+`([\w.-]+)(?:==([^`\s]+))?[^`]*`")
 _TOOLS_FAILED = re.compile(r"Failed to (resolve|install) requirements from")
 _LINES = 12
@@ -77,7 +77,7 @@ class SourceBuilds:
         ``python`` is the version of the environment's Python. ``only_binary``: the user forbids builds.
         ``newest``: as pip does it, a newer version without a wheel is built in place of an older wheel.
         """
-        self._python = ".".join(python.split(".")[:2])
+        self._full, self._python = python, ".".join(python.split(".")[:2])
         self._more = more
         self._only_binary = only_binary
         self._newest = newest
@@ -120,7 +120,7 @@ class SourceBuilds:
 
     def without_new_ones(self) -> "SourceBuilds":
         """The builds that a release is known to need, and no others."""
-        found = SourceBuilds(self._known, self._python)
+        found = SourceBuilds(self._known, self._full)
         found.use(self._lock, self._versions)
         return found
 
@@ -171,21 +171,32 @@ class SourceBuilds:
         words = list(arguments)
         with tempfile.TemporaryDirectory() as scratch:
             limits = Path(scratch, "limits.txt")
+            if not self._newest and "--python-platform" not in words:  # another machine has other wheels
+                self._look_ahead()
+            cached = False
             while True:
                 limits.write_text(self._limits(), encoding="utf-8")
                 options = [*self.options, *(("--build-constraints", str(limits)) if self._limits() else ())]
+                options += ["--offline"] if cached else []
                 try:
                     builds = self._newest or bool(self._tools)
                     uv.run([*words, *options], folder, say, self._settings(settings or {}), builds)
                 except UvFailed as failed:
-                    if self._learn(failed.output):
+                    if self._add(without_wheel.required(failed.output)):
+                        # uv names one at a time. The index was asked a moment ago.
+                        cached = "--offline" not in words
+                        continue
+                    if cached or self._learn_tools(failed.output):
+                        cached = False
                         continue
                     self._check_refused()
                     if self._trial and self._give_up(failed.output):
                         continue
                     raise self._explained(failed) from failed
-                self._check_refused()
-                return
+                if not cached:
+                    self._check_refused()
+                    return
+                cached = False  # the cache may lack a package of the best answer
 
     def _limits(self) -> str:
         """Constraints for build tools, as a requirements file."""
@@ -206,30 +217,26 @@ class SourceBuilds:
                 f"platform. Allow builds with --no-only-binary, or name a folder with such wheels: --find-links."
             )
 
-    def _learn(self, output: str) -> bool:
-        """Whether another attempt may succeed after this failure."""
-        known = {*self._tools, *self._refused, *self._given_up}
-        new = _wheels_required(output) - known
-        if new and (self._more or self._only_binary):
-            new |= self._looked_ahead() - known
-        if self._only_binary:
-            self._refused += sorted(new)
-        elif self._more:
-            for name in sorted(new):
-                self._allow(name)
-        else:
-            new = set()
-        return bool(new) or self._learn_tools(output)
+    def _look_ahead(self) -> None:
+        """Looks through the user's lines: a whole resolution names few of the packages without a wheel."""
+        lines, self._unseen = [one for one in self._unseen if not self._has(one)], []
+        if lines:
+            self._add(without_wheel.among(lines, self._full)[0])
 
-    def _looked_ahead(self) -> set[str]:
-        """The packages without a wheel among the user's: uv names one at a time, and whole resolutions take long."""
-        found, left, self._unseen = set[str](), self._unseen, []
-        while left:
-            answer = self._wheels_of(left)
-            names = _wheels_required(answer.output) if isinstance(answer, UvFailed) else set()
-            found |= names
-            left = [line for line in left if name_of(line) not in names] if names else []
-        return found
+    def _has(self, line: str) -> bool:
+        """Whether the verified lock fulfils a line."""
+        requirement, version = Requirement(line), self._versions.get(name_of(line))
+        return version is not None and not requirement.url and requirement.specifier.contains(version, True)
+
+    def _add(self, names: set[str]) -> bool:
+        """Whether packages without a wheel are new, and may be built or reported."""
+        new = sorted(names - {*self._tools, *self._refused, *self._given_up})
+        if self._only_binary:
+            self._refused += new
+        elif self._more:
+            for name in new:
+                self._allow(name)
+        return bool(new) and (self._only_binary or self._more)
 
     def _allow(self, name: str) -> None:
         known = (row.requirements for row in build_tools.OF_PACKAGES if row.package == canonicalize_name(name))
@@ -323,27 +330,8 @@ class SourceBuilds:
 
     def _with_wheel(self, name: str) -> str | None:
         """The newest version of a package that has a wheel; ``None`` if there is none."""
-        found = self._wheels_of([name])
+        found = without_wheel.wheels([name], self._full)
         return found.strip().rpartition("==")[2] or None if isinstance(found, str) else None
-
-    def _wheels_of(self, lines: Iterable[str]) -> str | BuildFailed:
-        """Versions that have wheels, without what they need; or why there are none."""
-        with tempfile.TemporaryDirectory() as folder:
-            wanted, found = Path(folder, "wanted.txt"), Path(folder, "found.txt")
-            wanted.write_text("\n".join(lines), encoding="utf-8")
-            arguments = ["pip", "compile", "--quiet", "--no-deps", "--no-header", "--no-annotate"]
-            arguments += ["--only-binary", ":all:"]
-            arguments += ["--python-version", self._python, str(wanted), "--output-file", str(found)]
-            try:
-                uv.run(arguments, Path(folder), lambda _: None)
-            except BuildFailed as failure:
-                return failure
-            return found.read_text(encoding="utf-8")
-
-
-def _wheels_required(output: str) -> set[str]:
-    words = " ".join(output.split())  # uv breaks its lines where it likes
-    return {canonicalize_name(name) for name in _NO_WHEEL.findall(words)}
 
 
 def known(release: Release, lines: Iterable[str], python: str) -> list[str]:

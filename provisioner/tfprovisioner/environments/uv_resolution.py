@@ -1,7 +1,6 @@
 """uv's resolution of requirements: a lock, with the hashes of all files of each pin."""
 
 import re
-import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -63,17 +62,12 @@ def resolve(
         resolved.unlink(missing_ok=True)
 
 
-def for_python(path: Path | None, version: str) -> list[str]:
-    """Options for uv: the Python of an environment; without a path one that is not on this machine."""
-    return ["--python", str(path)] if path else ["--python", sys.executable, "--python-version", version]
-
-
 def require_published(release: Release, python: str) -> None:
     """Raises ``BuildFailed`` if the index has no TensorFlow of a release for a Python (minor version) on this machine.
 
     It is asked for TensorFlow alone, which takes a second at most, not the minutes until an environment could be made.
     """
-    published(release.requirements, for_python(None, python), python)
+    published(release.requirements, uv.for_python(None, python), python)
 
 
 def published(requirements: Iterable[str], options: Iterable[str], python: str) -> dict[str, str]:

@@ -73,6 +73,12 @@ def holding(lines: Iterable[str], python: str) -> Iterator[tuple[str, str, Requi
             yield line, canonicalize_name(requirement.name), requirement
 
 
+def is_exact(requirement: Requirement) -> bool:
+    """Whether it asks for one version, which no index changes any more."""
+    exact = (one.operator == "==" and "*" not in one.version for one in requirement.specifier)
+    return bool(requirement.url) or any(exact)
+
+
 def of_the_line(part: Specifier) -> Specifier:
     """A version of TensorFlow as its authors meant it: ``==1.15`` is any patch release of 1.15.
 

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -144,6 +145,14 @@ def run(
             say(lines[-1])
     if process.returncode:
         raise UvFailed("\n".join(lines))
+
+
+def for_python(path: Path | None, version: str) -> list[str]:
+    """Options: the Python of an environment; without a path one that is not on this machine."""
+    if path:
+        return ["--python", str(path)]
+    full = version if version.count(".") > 1 else f"{version}.99"  # uv takes 3.6 for 3.6.0, and many packages do not
+    return ["--python", sys.executable, "--python-version", full]
 
 
 def secrets_of_uv() -> list[str]:

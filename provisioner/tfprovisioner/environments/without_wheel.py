@@ -1,0 +1,83 @@
+"""Packages without a wheel among requirements. Packages that only these need are not looked at."""
+
+import re
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tfprovisioner.environments import pylock
+from tfprovisioner.errors import BuildFailed
+from tfprovisioner.requirements.lines import is_exact, name_of
+from tfprovisioner.system import uv
+from tfprovisioner.system.uv import UvFailed
+
+_REQUIRED = re.compile(r"Wheels are required for `([\w.-]+)`")
+_NAME = r"([A-Za-z0-9][\w.-]*)"
+_UNUSABLE = re.compile(rf"{_NAME}==\S+ (?:has no [^.]*?wheels|depends on Python)")
+_UNKNOWN = re.compile(rf"there is no version of {_NAME}==|{_NAME} was not found in the package")
+"""In uv's words, with single spaces."""
+
+
+def among(lines: Iterable[str], python: str) -> tuple[set[str], set[str]]:
+    """The packages of which only a source distribution fits this machine and a Python, and those of which nothing fits.
+
+    uv is asked for all lines at once, and builds nothing. Lines with an address are left out.
+    """
+    left = [line for line in lines if not Requirement(line).url]  # uv runs setup code for the version of an address
+    built, unusable = set[str](), set[str]()
+    while left:
+        try:
+            built = _from_source(left, python)
+            break
+        except UvFailed as error:
+            words = " ".join(error.output.split())
+        lacking = {canonicalize_name(name) for name in _UNUSABLE.findall(words)}
+        unknown = {canonicalize_name(name) for one in _UNKNOWN.findall(words) for name in one if name}
+        rest = [line for line in left if name_of(line) not in lacking | unknown]
+        if len(rest) == len(left):  # another failure, which the installation reports
+            break
+        unusable |= lacking
+        left = rest
+    # An older version may have a wheel.
+    left = [line for line in left if name_of(line) in built and not is_exact(Requirement(line))]
+    built -= set(map(name_of, left))
+    while left:
+        answer = wheels(left, python)
+        names = required(answer.output) if isinstance(answer, UvFailed) else set()
+        built |= names
+        left = [line for line in left if name_of(line) not in names] if names else []
+    return built, unusable
+
+
+def _from_source(lines: Iterable[str], python: str) -> set[str]:
+    """The packages whose newest fitting version has no wheel. Raises ``BuildFailed``."""
+    with tempfile.TemporaryDirectory() as folder:
+        options = ["--no-deps", *uv.for_python(None, python)]
+        found = pylock.packages(
+            "\n".join(lines), options, Path(folder), lambda words: uv.run(words, Path(folder), lambda _: None)
+        )
+    return {canonicalize_name(package["name"]) for package in found if pylock.is_built(package)}
+
+
+def wheels(lines: Iterable[str], python: str) -> str | BuildFailed:
+    """Versions that have wheels, without what they need; or why there are none."""
+    with tempfile.TemporaryDirectory() as folder:
+        wanted, found = Path(folder, "wanted.txt"), Path(folder, "found.txt")
+        wanted.write_text("\n".join(lines), encoding="utf-8")
+        arguments = ["pip", "compile", "--quiet", "--no-deps", "--no-header", "--no-annotate"]
+        arguments += ["--only-binary", ":all:", *uv.for_python(None, python)]
+        arguments += [str(wanted), "--output-file", str(found)]
+        try:
+            uv.run(arguments, Path(folder), lambda _: None)
+        except BuildFailed as failure:
+            return failure
+        return found.read_text(encoding="utf-8")
+
+
+def required(output: str) -> set[str]:
+    """The packages that have no wheel, according to uv."""
+    words = " ".join(output.split())  # uv breaks its lines where it likes
+    return {canonicalize_name(name) for name in _REQUIRED.findall(words)}

@@ -1,0 +1,106 @@
+"""An installation asks uv, and with it the package index, as rarely as it can."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tfprovisioner.environments import uv_resolution, without_wheel
+from tfprovisioner.environments.request import InstallRequest
+from tfprovisioner.environments.source_builds import SourceBuilds
+from tfprovisioner.requirements.lines import name_of
+from tfprovisioner.system import uv
+from tfprovisioner.system.uv import UvFailed
+
+NEEDS = {"tool": ["old", "older"], "old": ["oldest"]}
+SOURCES = {"built", "also-built", "old", "older", "oldest"}
+"""The packages without a wheel. ``newest-built`` has an older one."""
+
+
+class Uv:
+    """Answers like uv for an index of a few packages: each refusal names one package."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[str]] = []
+
+    def run(self, arguments: list[str], cwd: Path, say: Callable[[str], None], *_: Any, **__: Any) -> None:
+        self.calls.append(arguments)
+        end = arguments.index("--output-file")
+        source, target = Path(arguments[end - 1]), Path(arguments[end + 1])
+        text = source.read_text(encoding="utf-8")
+        only = "--only-binary" in arguments
+        allowed = {name for option, name in pairwise(arguments) if option == "--no-binary"}
+        if source.name == "pyproject.toml":
+            text = text.split("dependencies = [")[1].split("]")[0].replace('"', "").replace(", ", "\n")
+        names = [name_of(line) for line in text.splitlines()]
+        for name in [] if "--no-deps" in arguments else names:
+            names += NEEDS.get(name, ())
+        lacking = [name for name in names if only and name in SOURCES - allowed]
+        if lacking:
+            raise UvFailed(
+                f"No solution found: {lacking[0]}==1 has no usable wheels\nhint: Wheels are required for `{lacking[0]}`"
+            )
+        if "pylock.toml" in arguments:
+            file = {name: "sdist = {}" if name in {*SOURCES, "newest-built"} else "wheels = [{}]" for name in names}
+            lines = [f'[[packages]]\nname = "{name}"\n{file[name]}' for name in names]
+        else:
+            lines = [f"{name}==1" for name in names]
+        target.write_text("\n".join(lines), encoding="utf-8")
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    fake = Uv()
+    monkeypatch.setattr(uv, "run", fake.run)
+    return fake.calls
+
+
+def resolved(folder: Path, *lines: str, verified: dict[str, str] | None = None) -> list[str]:
+    builds = SourceBuilds.of(InstallRequest("1.12", extras=lines), "3.6.15")
+    builds.use("", verified or {})
+    found = uv_resolution.resolve(lines, (), (), (), folder, print, builds)
+    return found.splitlines()
+
+
+def whole(calls: list[list[str]]) -> list[list[str]]:
+    """Those for which the index is asked about all packages."""
+    return [call for call in calls if "--no-deps" not in call and "--offline" not in call]
+
+
+def test_lines_without_wheels_are_one_question(asked: list[list[str]], tmp_path: Path) -> None:
+    assert resolved(tmp_path, "built==1", "also-built==1", "other==1") == ["built==1", "also-built==1", "other==1"]
+    assert len(asked) == 2
+    assert len(whole(asked)) == 1
+
+
+def test_only_lines_in_any_version_are_asked_twice(asked: list[list[str]]) -> None:
+    assert without_wheel.among(["built>=0.1", "newest-built", "also-built==1"], "3.6") == (
+        {"built", "also-built"},
+        set(),
+    )
+    assert len(asked) == 3, "the second refusal is of built, and the third has a wheel"
+
+
+def test_lines_of_the_verified_lock_are_not_asked(asked: list[list[str]], tmp_path: Path) -> None:
+    resolved(tmp_path, "other", verified={"other": "1"})
+    assert len(asked) == len(whole(asked)) == 1
+
+
+def test_needs_without_wheels_come_from_the_cache(asked: list[list[str]], tmp_path: Path) -> None:
+    assert len(resolved(tmp_path, "tool==1")) == 4
+    assert len(whole(asked)) == 2
+    assert asked[-1] in whole(asked), "the index has the last word"
+
+
+def test_the_setup_code_of_an_address_is_not_run(asked: list[list[str]]) -> None:
+    assert without_wheel.among(["built @ https://example.org/built-1.tar.gz"], "3.6") == (set(), set())
+    assert not asked
+
+
+def test_a_minor_version_is_its_newest() -> None:
+    assert uv.for_python(None, "3.6")[-1] > "3.6.15"
+    assert uv.for_python(None, "3.6.1")[-1] == "3.6.1"
