@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 
 from tests.support import package_index
 from tfprovisioner.catalogue import releases
-from tfprovisioner.environments import release_of_pins
+from tfprovisioner.environments import release_of_pins, uv_resolution
 
 _RELEASES = {version: releases.find(version) for version in ("1.15.5", "1.15.4", "1.14.0")}
 
@@ -25,7 +28,16 @@ def metadata(index: package_index.Index, monkeypatch: pytest.MonkeyPatch) -> pac
     return index
 
 
-def test_the_newest_release_goes_with_the_other_lines(metadata: package_index.Index) -> None:
+def test_the_newest_release_goes_with_the_other_lines(
+    metadata: package_index.Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, resolve = list[str](), uv_resolution.resolve
+
+    def counted(requirements: Sequence[str], *rest: Any) -> str:
+        asked.append(requirements[0])
+        return resolve(requirements, *rest)
+
+    monkeypatch.setattr(uv_resolution, "resolve", counted)
     fitting = [(release, ["3.7", "3.6"]) for release in _RELEASES.values()]
 
     def newest(*lines: str) -> tuple[str, list[str]] | None:
@@ -34,6 +46,7 @@ def test_the_newest_release_goes_with_the_other_lines(metadata: package_index.In
 
     assert newest("numpy==1.16.0") == ("1.15.5", ["3.7", "3.6"])
     assert newest("-c numpy<1.16", "six") == ("1.14.0", ["3.7", "3.6"]), "of each line one is tried"
+    assert asked.count("tensorflow==1.15.5") == 2, "a refusal that is not about Pythons holds for all of them"
     old = metadata.folder / "numpy-1.15.0-py3-none-any.whl"
     old.rename(old.with_name("numpy-1.15.0-cp36-cp36m-manylinux1_x86_64.whl"))
     assert newest("numpy==1.15.0") == ("1.14.0", ["3.6"])

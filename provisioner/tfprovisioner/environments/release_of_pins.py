@@ -18,6 +18,9 @@ _OF_ITS_KIND = ("keras", "tensor", "tf")
 _UNUSABLE = re.compile(r"([A-Za-z0-9][\w.-]*?)(?:[=<>]=?\S*)? ha(?:s|ve) (?:no [^.]*?wheels|invalid metadata)")
 """In uv's words, with single spaces."""
 
+_OF_A_PYTHON = "wheel|[Pp]ython"
+"""In uv's words, if they may differ on another Python."""
+
 
 def newest(fitting: Sequence[tuple[Release, list[str]]], lines: Sequence[str]) -> tuple[Release, list[str]] | None:
     """The first release with its Pythons that the lines go together with; of each release line one is tried."""
@@ -25,14 +28,17 @@ def newest(fitting: Sequence[tuple[Release, list[str]]], lines: Sequence[str]) -
     for release, minors in fitting:
         if release.line not in tried:
             tried.add(release.line)
-            minor = next((minor for minor in minors if _go_together(release, minor, lines)), None)
-            if minor is not None:
-                return release, minors if minor == minors[0] else [minor]
+            for minor in minors:
+                refusal = _refusal(release, minor, lines)
+                if refusal is None:
+                    return release, minors if minor == minors[0] else [minor]
+                if not re.search(_OF_A_PYTHON, refusal):
+                    break
     return None
 
 
-def _go_together(release: Release, python: str, lines: Sequence[str]) -> bool:
-    """Whether uv finds versions of TensorFlow's own requirements that the lines allow.
+def _refusal(release: Release, python: str, lines: Sequence[str]) -> str | None:
+    """What uv says if no versions of TensorFlow's own requirements are allowed by the lines; ``None`` if some are.
 
     The other packages only limit these, so that it takes a second. Those with requirements of TensorFlow's kind count.
     """
@@ -49,14 +55,15 @@ def _go_together(release: Release, python: str, lines: Sequence[str]) -> bool:
                 wanted = [f"tensorflow=={release.version}", *asked]
                 uv_resolution.resolve(wanted, limits, overrides, options, Path(folder), lambda _: None, builds)
         except NoSolution as error:
-            unusable = {name_of(found[1]) for found in _UNUSABLE.finditer(" ".join(error.output.split()))}
+            words = " ".join(error.output.split())
+            unusable = {name_of(found[1]) for found in _UNUSABLE.finditer(words)}
         except BuildFailed:
-            return True  # nothing is known; the installation says what failed
+            return None  # nothing is known; the installation says what failed
         else:
-            return True
+            return None
         moved = [line for line in asked if name_of(line) in unusable]
         further = unusable - named - absent
         if not moved and not further:
-            return False
+            return words
         asked, limits = [line for line in asked if line not in moved], [*limits, *moved]
         absent |= further
