@@ -202,7 +202,7 @@ def test_versions_that_do_not_work_are_named(
     code, said = cached("--with", f"{package}==7.0")
     assert code == 1
     assert f"TensorFlow 1.15.5 does not work with these versions, so nothing was changed: {problem}" in said
-    assert f"Differing from the verified versions: {package} {verified} -> 7.0. Ask for other versions" in said
+    assert f"Differing from the tested versions: {package} {verified} -> 7.0. Ask for other versions" in said
     assert built(place) == []
     assert _IMPORT not in cached()[1], "the release itself works"
 

@@ -118,7 +118,7 @@ def test_the_catalogues_locks_hold_on_every_platform() -> None:
 
 def test_large_and_binary_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock_file, "MAX_BYTES", 1000)
-    for content, said in ((b"#" * 1001, "more than"), (b"\xff\xfe", "it is no text")):
+    for content, said in ((b"#" * 1001, "more than"), (b"\xff\xfe", "it is not text")):
         (tmp_path / "lock").write_bytes(content)
         with pytest.raises(BadLock, match=said):
             lock_file.read(tmp_path / "lock")

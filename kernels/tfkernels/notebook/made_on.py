@@ -24,7 +24,7 @@ def remark(variables: Mapping[str, Any]) -> str:
     """A line on the notebook's own kernel, if it is another one; ``variables`` are those of the user."""
     path = _path(variables)
     if not path:
-        return "This kernel does not know its notebook. Whether it is the right one: tfkernels doctor NOTEBOOK"
+        return "This kernel does not know its notebook. Compare them with: tfkernels doctor NOTEBOOK"
     metadata = _metadata(path)
     made = _made_on(metadata)
     if not made:

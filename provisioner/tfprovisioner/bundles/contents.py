@@ -163,7 +163,7 @@ def _opened(bundle: Path) -> Iterator[_Files]:
             ) from error
         except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
             raise BadBundle(
-                f"{bundle} is no bundle of tfkernels, or was cut off or damaged on its way ({error}). {_COPY}."
+                f"{bundle} is not a bundle of tfkernels, or is incomplete or damaged: {error}. {_COPY}."
             ) from error
         except OSError as error:
             raise BadBundle(f"The bundle {bundle} cannot be read: {error.strerror}. Make it readable.") from error
@@ -204,7 +204,7 @@ def _manifest(bundle: Path, files: _Files) -> Manifest:
     if MANIFEST not in files.sizes:
         # The end of a wheel in a bundle that was cut off looks like the end of a zip file, too.
         raise BadBundle(
-            f"{bundle} is no bundle of tfkernels, or was cut off or damaged on its way: it has no {MANIFEST}. {_COPY}."
+            f"{bundle} is not a bundle of tfkernels, or is incomplete or damaged: it has no {MANIFEST}. {_COPY}."
         )
     if files.sizes[MANIFEST] > _LARGEST_MANIFEST:
         raise BadBundle(f"{bundle} is refused: its manifest has {files.sizes[MANIFEST]:,} bytes.")
@@ -218,12 +218,15 @@ def _manifest(bundle: Path, files: _Files) -> Manifest:
         version = content["format"]
         manifest: Manifest | None = _built(Manifest, content) if version == FORMAT else None
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise BadBundle(f"{bundle} is no bundle of tfkernels: its manifest cannot be read ({error}).") from None
+        raise BadBundle(f"{bundle} is not a bundle of tfkernels: its manifest cannot be read ({error}). {_COPY}.") from None
     if manifest is None:
-        raise BadBundle(f"The bundle {bundle} has format {version!r}, and this tfkernels reads format {FORMAT}.")
+        raise BadBundle(
+            f"The bundle {bundle} has format {version!r}, and this tfkernels reads format {FORMAT}. Use the tfkernels "
+            f"in the bundle: python3 {bundle} ENVIRONMENT"
+        )
     odd = next((path for path in sorted([*_paths(manifest), *files.sizes]) if not _is_inside(path)), None)
     if odd is not None:
-        raise BadBundle(f"{bundle} is refused: {odd!r} in it is no path inside of a bundle.")
+        raise BadBundle(f"{bundle} is refused: {odd!r} in it is not a path inside a bundle.")
     listed = {file.path: file.size for file in manifest.files}
     if len(listed) != len(manifest.files):
         raise BadBundle(f"{bundle} is refused: its manifest has a file twice.")

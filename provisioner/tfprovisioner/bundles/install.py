@@ -174,8 +174,8 @@ def _request(release: str, kernel: Kernel, bundle: Path, manifest: Manifest, cho
     more = [line for line in request.completed(former).extras if line not in kernel.extras]
     if more:
         raise BadBundle(
-            f"Kernel {request.kernel} was made with {', '.join(map(without_hashes, more))}, and the bundle {bundle} "
-            f"was not. Make another bundle with that, or choose another kernel name with --name."
+            f"The bundle {bundle} lacks packages of the kernel {request.kernel}: {', '.join(map(without_hashes, more))}. "
+            f"Make a bundle with them, or choose another kernel name with --name."
         )
     return request
 
@@ -198,7 +198,7 @@ def _check_packages(request: InstallRequest, kernel: Kernel, bundle: Path, manif
     if here != kernel.version:  # tf2 is another release in each version of tfkernels
         other = f"takes TensorFlow {here} for {request.release}, and the bundle has {kernel.version}"
     elif not kernel.lock and kernel.verified != verified:
-        other = f"verified TensorFlow {kernel.version} with other packages"
+        other = f"takes other packages for TensorFlow {kernel.version}"
     else:
         return
     raise BadBundle(

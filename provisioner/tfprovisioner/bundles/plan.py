@@ -108,7 +108,7 @@ def _kernel(
     verified = request.verified_lock
     if not release.known:
         raise Unusable(
-            f"TensorFlow {release.version} is newer than this tfkernels, which has no verified packages for it. Choose "
+            f"TensorFlow {release.version} is newer than this tfkernels, which has no tested packages for it. Choose "
             f"a release that `tfkernels releases` shows."
         )
     (minor, *_) = request.python_minors()

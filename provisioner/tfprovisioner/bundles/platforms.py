@@ -65,5 +65,5 @@ PLATFORMS = {
 def find(name: str) -> Platform:
     """The platform of a name. Raises ``Unusable``."""
     if name not in PLATFORMS:
-        raise Unusable(f"There are no bundles for {name!r}. Platforms: {', '.join(PLATFORMS)}.")
+        raise Unusable(f"There are no bundles for {name!r}. Choose one with --platform: {', '.join(PLATFORMS)}.")
     return PLATFORMS[name]

@@ -196,11 +196,11 @@ def install(
         return
     locked = lock is not None and lock != USUAL
     if locked and releases:
-        raise BadParameter("a lock says the release: name none", param_hint="--lock")
+        raise BadParameter("a lock names the release: omit RELEASES", param_hint="--lock")
     if any(release.endswith(".ipynb") for release in releases or ()):
         paths = [Path(release) for release in releases or ()]
         if any(path.suffix != ".ipynb" for path in paths) or (name and len(paths) > 1):
-            raise BadParameter("notebooks and releases need commands of their own, and each --name, too")
+            raise BadParameter("install notebooks and releases with separate commands, and only one notebook with --name")
         chosen = {
             "--with": extras, "--requirements": requirements, "--without": without, "--lock": lock,
             "--backend": backend, "--channel": channels, "--conda-exe": conda_exe, "--gpu": gpu is not None,

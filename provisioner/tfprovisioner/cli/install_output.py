@@ -119,7 +119,7 @@ def _print_plan(plan: "Plan") -> None:
 
 
 def _differing(outcome: "Installed | Plan") -> str:
-    return f"differs from the verified versions: {', '.join(map(str, outcome.differing))}"
+    return f"differs from the tested versions: {', '.join(map(str, outcome.differing))}"
 
 
 def _origin(package: "PlannedPackage") -> str:

@@ -40,7 +40,7 @@ def day(asked: str | None, files: Iterable[Path] = ()) -> str | None:
     if found is None:
         raise Unusable(f"{asked!r} is not a day. Write one like --as-of 2018-11-30, or --as-of git.")
     if found > datetime.now(timezone.utc).date():
-        raise Unusable(f"{asked} is in the future. Omit --as-of for the packages of today.")
+        raise Unusable(f"{asked} is in the future. Name a day until today.")
     return asked
 
 

@@ -84,7 +84,7 @@ def python_only(
     release = request.catalogue_entry
     if releases.platform_name() not in release.platforms:
         raise BuildFailed(
-            f"{missing}; nor has TensorFlow {release.version} wheels for {releases.platform_name()}. Nothing was "
+            f"{missing}, and TensorFlow {release.version} has no wheels for {releases.platform_name()}. Nothing was "
             f"changed. Name a channel that has it with --channel, or take another release: tfkernels releases"
         ) from missing
     report.note(f"{missing}. It is made of conda's Python and wheels instead")

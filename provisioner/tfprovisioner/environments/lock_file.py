@@ -136,7 +136,7 @@ def read(path: Path) -> str:
             raise BadLock(f"{path} is not a lock: it has more than {MAX_BYTES / 1e6:.0f} MB. {_ADVICE}")
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise BadLock(f"{path} is not a lock: it is no text ({error.reason}). {_ADVICE}") from error
+        raise BadLock(f"{path} is not a lock: it is not text ({error.reason}). {_ADVICE}") from error
     except OSError as error:
         raise BadLock(f"The lock {path} cannot be read: {error.strerror}. Name another file: --lock FILE") from error
 
@@ -190,7 +190,7 @@ def _pinned(line: str, problem: str) -> tuple[str, list[str]]:
     found = _PIN.fullmatch(line)
     shown = redacted(re.sub(r"\s--hash=.*", "", line))[:80]
     if found is None:
-        raise BadLock(f"{problem} has more or less than name==version and --hash=sha256:… ({shown!r}). {_ADVICE}")
+        raise BadLock(f"{problem} is not name==version with --hash=sha256:… ({shown!r}). {_ADVICE}")
     pin = f"{canonicalize_name(found['name'])}=={found['version']}"
     try:
         Version(found["version"])
@@ -198,7 +198,7 @@ def _pinned(line: str, problem: str) -> tuple[str, list[str]]:
             Marker(found["marker"]).evaluate(locks.machine("3.7", "linux-x86_64"))
             pin += f" ; {found['marker']}"
     except (InvalidVersion, InvalidMarker, UndefinedComparison, UndefinedEnvironmentName, RecursionError) as error:
-        raise BadLock(f"{problem} has a version or marker that nobody understands ({shown!r}). {_ADVICE}") from error
+        raise BadLock(f"{problem} has an invalid version or marker ({shown!r}). {_ADVICE}") from error
     return pin, re.findall(r"sha256:([0-9a-f]{64})", found["hashes"])
 
 

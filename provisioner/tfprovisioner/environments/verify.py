@@ -150,7 +150,7 @@ def _refused(request: InstallRequest, others: Sequence[Differing], problem: str)
         advice = f"Choose another lock, or let tfkernels choose the packages: tfkernels install {request.release}"
     return BadRequirement(
         f"TensorFlow {request.catalogue_entry.version} does not work with these versions, so nothing was changed: "
-        f"{problem.rstrip('.')}. Differing from the verified versions: {differing.listed(others, first)}. {advice}"
+        f"{problem.rstrip('.')}. Differing from the tested versions: {differing.listed(others, first)}. {advice}"
     )
 
 

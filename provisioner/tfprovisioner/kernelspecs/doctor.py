@@ -161,7 +161,7 @@ def _differing(environment: Environment | None) -> list[str]:
     if environment is None or not environment.recipe.extras:
         return []
     found = differing.of(environment.folder / LOCK, environment.recipe)
-    return [f"as you asked, these differ from the verified versions: {', '.join(map(str, found))}"] if found else []
+    return [f"as you asked, these differ from the tested versions: {', '.join(map(str, found))}"] if found else []
 
 
 def _failing_extras(environment: Environment | None) -> Iterator[tuple[str, bool]]:

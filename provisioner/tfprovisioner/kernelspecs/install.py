@@ -182,8 +182,8 @@ def check(request: InstallRequest) -> tuple[InstallRequest, Path, list[str]]:
     release, conda, cautions = completed.catalogue_entry, completed.backend == "conda", list[str]()
     if completed.as_of and conda:
         raise Unusable(
-            f"--as-of {completed.as_of} takes packages of the package index, and this kernel is of conda's. Choose "
-            f"--backend uv, or forget the day: --as-of usual"
+            f"--as-of {completed.as_of} cannot be used for this kernel: it has conda packages. Choose --backend uv, or "
+            f"drop the day: --as-of usual"
         )
     if completed.devices is not None:
         devices.check_devices(completed.devices)

@@ -101,7 +101,7 @@ def read(path: Path) -> NotebookFile:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise BadNotebook(f"Cannot read the notebook {path}: {error.strerror}.") from error
+        raise BadNotebook(f"Cannot read the notebook {path}: {error.strerror}. Correct its path.") from error
     if len(content) > MAX_BYTES:
         raise BadNotebook(
             f"{path} has more than {MAX_BYTES / 1e6:.0f} MB, and is not read. Clear its outputs: jupyter nbconvert "

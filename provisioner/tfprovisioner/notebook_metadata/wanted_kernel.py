@@ -101,7 +101,7 @@ def _described(lock: Lock) -> str:
     beyond = lock.beyond_verified
     more = f", and {len(beyond) - _SHOWN} more" if beyond[_SHOWN:] else ""
     named = f": {', '.join(beyond[:_SHOWN])}{more}" if beyond else ""
-    packages = f"{len(lock.chosen)} packages, {len(beyond) or 'none'} of them beyond the verified set{named}"
+    packages = f"{len(lock.chosen)} packages, {len(beyond) or 'none'} of them beyond the tested set{named}"
     return f"TensorFlow {lock.release} ({lock.tensorflow.name}), Python {lock.python}, {packages}"
 
 

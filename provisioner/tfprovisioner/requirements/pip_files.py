@@ -121,7 +121,7 @@ def _read(
         for word, limiting in (("requirements", limit), ("constraints", LIMIT)):
             for name in (options or {}).get(word, ()):
                 if "://" in name:
-                    raise BadRequirement(f"{place} includes {redacted(name)}: files of the web are not read. Save it.")
+                    raise BadRequirement(f"{place} includes {redacted(name)}: files of the web are not read. Save it, and name the copy.")
                 included = folder / os.path.expanduser(name)
                 if not included.is_file():
                     raise BadRequirement(f"{place} includes {included}, and there is no such file. Correct the line.")

@@ -36,7 +36,7 @@ Settings = Mapping[str, Any]
 OF_THE_DAY = {
     r"filtered by `exclude-newer(-package)?`((?!published at|Consider ).)*Consider ": (
         "the index does not say when its files were uploaded, and --as-of needs that. Choose an index that does "
-        "(--index), or the packages of today: --as-of usual"
+        "(--index), or the tested packages: --as-of usual"
     ),
     r"filtered by `exclude-newer": (
         "a package had no fitting version on that day. Ask for another version of it, or choose a later day: --as-of"

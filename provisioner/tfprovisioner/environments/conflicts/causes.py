@@ -74,7 +74,7 @@ class _Words:
         asked = Requirement(requirement)
         tables = (
             (pins.BOUNDS, f"TensorFlow {self._release} works only with"),
-            (pins.SOURCES, f"TensorFlow {self._release} was verified only with"),
+            (pins.SOURCES, f"TensorFlow {self._release} was tested only with"),
             ((*pins.WITH, *pins.KERNEL), "the kernel needs"),
         )
         for table, needs in tables:
