@@ -98,7 +98,7 @@ def test_pyproject_files_have_the_standards_dependencies(tmp_path: Path) -> None
     assert [line.text for line in content.pythons] == [">=3.6,<3.8"]
     told = notes(content, tmp_path)
     assert "pyproject.toml:5: left out 'b @ git+https://github.com/a/b'" in told
-    assert "pyproject.toml:5: left out 'private': the file has another place for it" in told
+    assert "pyproject.toml:5: left out 'private': the file takes it from another place" in told
     assert "left out the groups all, dev, lint, plots: choose them with '" in told
     assert "pyproject.toml[all,dev,lint,plots]'" in told
 
@@ -124,7 +124,7 @@ def test_pyproject_files_have_poetrys_dependencies(tmp_path: Path) -> None:
     assert (
         "left out './mine': tfkernels installs packages of an index. In a cell of the kernel: %pip install -e" in told
     )
-    assert "left out 'own': the file has another place" in told
+    assert "left out 'own': the file takes it from another place" in told
 
 
 def test_pyproject_files_may_name_a_requirement_file(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_environment_files_are_read_in_pips_words(tmp_path: Path) -> None:
     told = notes(content, tmp_path)
     assert "environment.yml:3: left out `channels`: it is conda's" in told
     assert "environment.yml: left out cudatoolkit, libprotobuf: no wheel has the same content" in told
-    assert "environment.yml:15: 'pillow' is taken in any version: pip has no words for 'pillow=6|7'" in told
+    assert "environment.yml:15: 'pillow' is taken in any version: pip cannot express 'pillow=6|7'" in told
     assert "environment.yml:24: left out '.'" in told
 
 
@@ -171,13 +171,13 @@ def test_lists_of_conda_are_read(tmp_path: Path, text: str) -> None:
     ("name", "text", "told"),
     [
         ("pyproject.toml", "[project]\nname = 'x'\nx = y\n", "pyproject.toml cannot be read as TOML: .*line 3"),
-        ("pyproject.toml", "[project]\ndependencies = 3\n", "a table has another form than usual"),
+        ("pyproject.toml", "[project]\ndependencies = 3\n", "a table has an unknown form"),
         ("pyproject.toml", "[project]\ndependencies = ['a b']\n", "pyproject.toml:2: 'a b' is no requirement"),
         ("pyproject.toml", "[tool.poetry.dependencies]\nx = 'new'\n", "pyproject.toml:2: 'x new' is no requirement"),
         ("environment.yml", "a: b\nc: [", "environment.yml:2 cannot be read as YAML"),
         ("environment.yml", "- a\n", "has no list `dependencies`"),
         ("environment.yml", "name: x\n", "has no list `dependencies`"),
-        ("environment.yml", "dependencies:\n- a\n- =1\n", "environment.yml:3: '=1' is no package of conda's"),
+        ("environment.yml", "dependencies:\n- a\n- =1\n", "environment.yml:3: '=1' is not a conda package"),
         ("environment.yml", "dependencies:\n- [a]\n", "environment.yml:2 is neither a package nor"),
         ("environment.yml", "dependencies:\n- " + "[" * 9999, "nested too deeply"),
         ("environment.yml", "dependencies:\n- pip:\n  - x y\n", "environment.yml:3: 'x y' is no requirement"),

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import stat
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -218,11 +219,13 @@ def _manifest(bundle: Path, files: _Files) -> Manifest:
         version = content["format"]
         manifest: Manifest | None = _built(Manifest, content) if version == FORMAT else None
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise BadBundle(f"{bundle} is not a bundle of tfkernels: its manifest cannot be read ({error}). {_COPY}.") from None
+        raise BadBundle(
+            f"{bundle} is not a bundle of tfkernels: its manifest cannot be read ({error}). {_COPY}."
+        ) from None
     if manifest is None:
         raise BadBundle(
             f"The bundle {bundle} has format {version!r}, and this tfkernels reads format {FORMAT}. Use the tfkernels "
-            f"in the bundle: python3 {bundle} ENVIRONMENT"
+            f"in the bundle: python3 {shlex.quote(str(bundle))} ENVIRONMENT"
         )
     odd = next((path for path in sorted([*_paths(manifest), *files.sizes]) if not _is_inside(path)), None)
     if odd is not None:

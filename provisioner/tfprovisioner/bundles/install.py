@@ -174,7 +174,8 @@ def _request(release: str, kernel: Kernel, bundle: Path, manifest: Manifest, cho
     more = [line for line in request.completed(former).extras if line not in kernel.extras]
     if more:
         raise BadBundle(
-            f"The bundle {bundle} lacks packages of the kernel {request.kernel}: {', '.join(map(without_hashes, more))}. "
+            f"The bundle {bundle} lacks packages of the kernel {request.kernel}: "
+            f"{', '.join(map(without_hashes, more))}. "
             f"Make a bundle with them, or choose another kernel name with --name."
         )
     return request

@@ -200,7 +200,9 @@ def install(
     if any(release.endswith(".ipynb") for release in releases or ()):
         paths = [Path(release) for release in releases or ()]
         if any(path.suffix != ".ipynb" for path in paths) or (name and len(paths) > 1):
-            raise BadParameter("install notebooks and releases with separate commands, and only one notebook with --name")
+            raise BadParameter(
+                "install notebooks and releases with separate commands, and only one notebook with --name"
+            )
         chosen = {
             "--with": extras, "--requirements": requirements, "--without": without, "--lock": lock,
             "--backend": backend, "--channel": channels, "--conda-exe": conda_exe, "--gpu": gpu is not None,

@@ -162,7 +162,7 @@ def _cautions(done: "Installed") -> list[str]:
 
     recipe = done.environment.recipe
     if recipe.as_of:
-        tried = "An import, an operation, a training and the start of a kernel were tried, and nothing else."
+        tried = "Only an import, an operation, a training and the start of a kernel were tried."
         return [f"the packages of {recipe.as_of} were not tested together. {tried}"]
     caution = releases.caution(releases.find(recipe.tensorflow), recipe.python) if recipe.backend == "uv" else None
     return [caution] if caution else []

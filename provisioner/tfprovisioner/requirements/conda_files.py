@@ -134,7 +134,7 @@ def _add(text: str, place: str, content: Content, left: list[str]) -> None:
         if wheel == "opencv-python" and versions and re.fullmatch(r"==[\d.]+", versions):
             versions += ".*"  # its wheels have a number more
         if versions is None:
-            content.notes.append(f"{place}: {wheel!r} is taken in any version: pip has no words for {text!r}")
+            content.notes.append(f"{place}: {wheel!r} is taken in any version: pip cannot express {text!r}")
         if wheel not in _ENVIRONMENTS_OWN:
             pip_files.read_line(f"{wheel}{versions or ''}", place, content, Path())
     else:
@@ -150,7 +150,7 @@ def _spec(text: str, place: str) -> _Spec:
     """A package of conda's with its versions in pip's words: ``numpy=1.19`` is ``numpy==1.19.*``."""
     found = _SPEC.fullmatch(text)
     if found is None:
-        raise BadRequirement(f"{place}: {text!r} is no package of conda's. Correct it.")
+        raise BadRequirement(f"{place}: {text!r} is not a conda package. Correct it.")
     name, rest = found["name"].lower(), found["versions"]
     inside = re.search(r"\[.*?version\s*=\s*['\"]?([^'\"\]]*)", rest)
     rest = inside[1] if inside else rest.partition("[")[0].strip()

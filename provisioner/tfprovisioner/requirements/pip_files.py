@@ -71,7 +71,7 @@ def add_python(versions: str, place: str, content: Content) -> None:
         for alternative in versions.split("||"):
             SpecifierSet(alternative)
     except InvalidSpecifier as error:
-        raise BadRequirement(f"{place}: 'python{versions}' is no version of Python. Correct it.") from error
+        raise BadRequirement(f"{place}: 'python{versions}' is not a version of Python. Correct it.") from error
     if versions:
         content.pythons.append(Line(versions, place))
 
@@ -121,7 +121,9 @@ def _read(
         for word, limiting in (("requirements", limit), ("constraints", LIMIT)):
             for name in (options or {}).get(word, ()):
                 if "://" in name:
-                    raise BadRequirement(f"{place} includes {redacted(name)}: files of the web are not read. Save it, and name the copy.")
+                    raise BadRequirement(
+                        f"{place} includes {redacted(name)}: files of the web are not read. Save it, and name the copy."
+                    )
                 included = folder / os.path.expanduser(name)
                 if not included.is_file():
                     raise BadRequirement(f"{place} includes {included}, and there is no such file. Correct the line.")

@@ -15,7 +15,7 @@ from tfprovisioner.requirements.poetry import Dependency
 
 Table = Mapping[str, Any]
 
-_ELSEWHERE = "the file has another place for it than the usual index. Install it in a cell of the kernel: %pip install"
+_ELSEWHERE = "the file takes it from another place than the index. Install it in a cell of the kernel: %pip install"
 
 _SHAPE = (AttributeError, KeyError, TypeError, ValueError)
 """What tables raise that are not as the standard has them."""
@@ -50,9 +50,7 @@ def read(path: Path, chosen: Iterable[str], content: Content) -> None:
         seen: set[str] = set()
         wanted = [*_expanded(project.own, project, seen), *_chosen(chosen, project, seen)]
     except _SHAPE as error:
-        raise BadRequirement(
-            f"The file {path} cannot be used: a table has another form than usual ({error!r})."
-        ) from error
+        raise BadRequirement(f"The file {path} cannot be used: a table has an unknown form ({error!r}).") from error
     if not wanted and not project.files:
         groups = f" Choose groups: '{path}[{','.join(sorted(project.groups))}]'." if project.groups else ""
         raise BadRequirement(
