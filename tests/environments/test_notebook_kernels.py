@@ -94,6 +94,25 @@ def test_a_notebook_brings_its_kernel(notebook: Path, command: Command, place: P
     )  # fmt: skip
 
 
+def test_a_notebooks_sources_are_built_only_if_allowed(
+    notebook: Path, index: package_index.Index, command: Command, place: Path
+) -> None:
+    """Also where a kernel of its name is already there, which may build its own packages."""
+    source = package_index.source(index.folder, "sourced", "1.0", f"open({str(place / 'ran')!r}, 'w').close()")
+    pin = f"sourced==1.0 \\\n    --hash=sha256:{package_index.digest(source)}\n"
+    lock = Lock.of(f"{releases.find('tf1').lock}{pin}", "3.7", releases.platform_name(), "tf1")
+    write(notebook, "tf1", pinned_kernel.entry(PinnedKernel.of(lock, Path())))
+    assert command("install", "--user", "tf1")[0] == 0
+    words = ("install", "--user", str(notebook), "--name", "tf1", "--yes")
+    code, _, errors = command(*words)
+    assert code == 1
+    assert "Allow builds with --no-only-binary" in errors
+    assert not (place / "ran").exists()
+    code, _, errors = command(*words, "--no-only-binary")
+    assert code == 0, errors
+    assert (place / "ran").exists()
+
+
 def test_nothing_is_installed_without_an_answer(notebook: Path, command: Command, place: Path) -> None:
     code, _, errors = command("install", "--user", str(notebook))
     assert code == 2
