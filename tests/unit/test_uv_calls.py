@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tfprovisioner.bundles import package_files, platforms
 from tfprovisioner.environments import uv_resolution, without_wheel
 from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.environments.source_builds import SourceBuilds
@@ -19,6 +20,9 @@ from tfprovisioner.system.uv import UvFailed
 NEEDS = {"tool": ["old", "older"], "old": ["oldest"]}
 SOURCES = {"built", "also-built", "old", "older", "oldest"}
 """The packages without a wheel. ``newest-built`` has an older one."""
+
+
+WHEEL = '{ url = "https://example.org/%s-1-py3-none-any.whl", hashes = { sha256 = "0" } }'
 
 
 class Uv:
@@ -45,7 +49,10 @@ class Uv:
                 f"No solution found: {lacking[0]}==1 has no usable wheels\nhint: Wheels are required for `{lacking[0]}`"
             )
         if "pylock.toml" in arguments:
-            file = {name: "sdist = {}" if name in {*SOURCES, "newest-built"} else "wheels = [{}]" for name in names}
+            file = {
+                name: "sdist = {}" if name in {*SOURCES, "newest-built"} else f"wheels = [{WHEEL % name}]"
+                for name in names
+            }
             lines = [f'[[packages]]\nname = "{name}"\n{file[name]}' for name in names]
         else:
             lines = [f"{name}==1" for name in names]
@@ -104,3 +111,8 @@ def test_the_setup_code_of_an_address_is_not_run(asked: list[list[str]]) -> None
 def test_a_minor_version_is_its_newest() -> None:
     assert uv.for_python(None, "3.6")[-1] > "3.6.15"
     assert uv.for_python(None, "3.6.1")[-1] == "3.6.1"
+
+
+def test_a_bundle_is_for_the_newest_python_of_a_minor(asked: list[list[str]]) -> None:
+    package_files.of(["other==1"], "3.6", platforms.PLATFORMS["linux-x86_64"], print)
+    assert uv.newest_of("3.6") in asked[0]

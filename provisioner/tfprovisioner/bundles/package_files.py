@@ -4,7 +4,6 @@ uv says where each file is and how large it is (pylock.toml). It cannot keep the
 unpacked only.
 """
 
-import sys
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -45,7 +44,7 @@ def of(
     ``options`` are further ones for ``uv pip compile``. ``hashes``: the files that are allowed. Of the packages in
     ``sources`` it is the source distribution. Raises ``BuildFailed``.
     """
-    command = ["--python", sys.executable, "--python-version", python, "--python-platform", platform.uv]
+    command = [*uv.for_python(None, python), "--python-platform", platform.uv]
     command += ["--only-binary", ":all:", *(word for name in sources for word in ("--no-binary", name)), *options]
     ranks = {tag: rank for rank, tag in enumerate(platform.tags(python))}
     names = {canonicalize_name(name) for name in sources}

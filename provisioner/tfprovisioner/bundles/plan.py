@@ -119,7 +119,7 @@ def _kernel(
             f"{without_hashes(addresses[0])!r} has an address, which the other machine cannot reach. Put the wheel "
             f"into a folder, name that with --find-links, and require the package by its name."
         )
-    machine = OtherMachine(platform.name, ("--python-version", minor, "--python-platform", platform.uv))
+    machine = OtherMachine(platform.name, ("--python-version", uv.newest_of(minor), "--python-platform", platform.uv))
     lock = resolve.lock(request, Interpreter(minor, None, "uv"), Path(sys.executable), folder, report, machine=machine)
     pins, hashes = locks.chosen(lock, minor, platform.name), locks.split(lock)[1]
     allowed = {digest for pin in pins for digest in hashes[pin]}

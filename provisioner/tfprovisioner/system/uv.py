@@ -149,10 +149,12 @@ def run(
 
 def for_python(path: Path | None, version: str) -> list[str]:
     """Options: the Python of an environment; without a path one that is not on this machine."""
-    if path:
-        return ["--python", str(path)]
-    full = version if version.count(".") > 1 else f"{version}.99"  # uv takes 3.6 for 3.6.0, and many packages do not
-    return ["--python", sys.executable, "--python-version", full]
+    return ["--python", str(path)] if path else ["--python", sys.executable, "--python-version", newest_of(version)]
+
+
+def newest_of(version: str) -> str:
+    """A Python version with three numbers: uv takes 3.6 for 3.6.0, on which many packages do not run."""
+    return version if version.count(".") > 1 else f"{version}.99"
 
 
 def secrets_of_uv() -> list[str]:
