@@ -82,6 +82,17 @@ def test_only_binary_names_all_and_runs_none(index: package_index.Index, install
     assert "extra==1.0" in (built(place)[-1].parent / "requirements.txt").read_text(), "a wheel comes before a build"
 
 
+def test_a_wheel_stays_if_what_it_needs_is_built(index: package_index.Index, install: Install, place: Path) -> None:
+    mark = place / "mark"
+    package_index.wheel(index.folder, "extra", "1.0", {"extra.py": ""}, "second")
+    package_index.source(index.folder, "extra", "2.0", f"open({str(mark)!r}, 'w').close()")
+    package_index.source(index.folder, "second", "1.0")
+    code, words = install("--with", "extra", "--index", index.url)
+    assert code == 0, words
+    assert "extra==1.0" in lock(place)
+    assert not mark.exists()
+
+
 def test_old_build_tools_follow_a_failure(index: package_index.Index, install: Install, place: Path) -> None:
     package_index.wheel(index.folder, "setuptools", "57.5.0", {"setuptools_version.py": "major = 57"})
     package_index.wheel(index.folder, "setuptools", "68.0", {"setuptools_version.py": "major = 68"})

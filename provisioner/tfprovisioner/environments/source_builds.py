@@ -182,7 +182,8 @@ class SourceBuilds:
                     builds = self._newest or bool(self._tools)
                     uv.run([*words, *options], folder, say, self._settings(settings or {}), builds)
                 except UvFailed as failed:
-                    if self._add(without_wheel.required(failed.output)):
+                    absent = cached and re.search(uv.UNREACHABLE, " ".join(failed.output.split()))
+                    if not absent and self._add(without_wheel.required(failed.output)):
                         # uv names one at a time. The index was asked a moment ago.
                         cached = "--offline" not in words
                         continue

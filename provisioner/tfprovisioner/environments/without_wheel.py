@@ -9,6 +9,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tfprovisioner.environments import pylock
+from tfprovisioner.environments.conflicts import uv_facts
 from tfprovisioner.errors import BuildFailed
 from tfprovisioner.requirements.lines import is_exact, name_of
 from tfprovisioner.system import uv
@@ -78,6 +79,11 @@ def wheels(lines: Iterable[str], python: str) -> str | BuildFailed:
 
 
 def required(output: str) -> set[str]:
-    """The packages that have no wheel, according to uv."""
+    """The packages that have no wheel, according to uv.
+
+    It also names those of which only some versions have none. Those can wait whose other versions need what has none.
+    """
     words = " ".join(output.split())  # uv breaks its lines where it likes
-    return {canonicalize_name(name) for name in _REQUIRED.findall(words)}
+    names: set[str] = {canonicalize_name(name) for name in _REQUIRED.findall(words)}
+    needs = ((canonicalize_name(fact.name), name_of(fact.needs)) for fact in uv_facts.facts(output) if fact.needs)
+    return names - {str(name) for name, needed in needs if needed in names} or names
