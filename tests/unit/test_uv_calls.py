@@ -116,3 +116,10 @@ def test_a_minor_version_is_its_newest() -> None:
 def test_a_bundle_is_for_the_newest_python_of_a_minor(asked: list[list[str]]) -> None:
     package_files.of(["other==1"], "3.6", platforms.PLATFORMS["linux-x86_64"], print)
     assert uv.newest_of("3.6") in asked[0]
+
+
+def test_what_needs_a_package_without_a_wheel_can_wait() -> None:
+    hints = "".join(f" hint: Wheels are required for `{name}` because" for name in ("a", "b"))
+    assert without_wheel.required(f"Because a<=1.0 depends on b>=1 and b==1 has no usable wheels{hints}") == {"b"}
+    assert without_wheel.required(f"Because a==1 depends on b and b==1 depends on a.{hints}") == {"a", "b"}
+    assert without_wheel.required(f"Because c==1 depends on d==1.2. And because{hints}") == {"a", "b"}

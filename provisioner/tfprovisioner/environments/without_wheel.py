@@ -85,5 +85,5 @@ def required(output: str) -> set[str]:
     """
     words = " ".join(output.split())  # uv breaks its lines where it likes
     names: set[str] = {canonicalize_name(name) for name in _REQUIRED.findall(words)}
-    needs = ((canonicalize_name(fact.name), name_of(fact.needs)) for fact in uv_facts.facts(output) if fact.needs)
-    return names - {str(name) for name, needed in needs if needed in names} or names
+    facts = ((fact.name, re.split(r"[^\w.-]", fact.needs)[0]) for fact in uv_facts.facts(output))
+    return names - {canonicalize_name(name) for name, needed in facts if canonicalize_name(needed) in names} or names
