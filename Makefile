@@ -14,9 +14,9 @@ demo: $(VENV)/installed
 check: $(VENV)/installed-test lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal tests/unit
 
-# All rings. Three files at once, because many tests wait for other processes; a file is not divided: its tests share kernels.
+# All rings. Four files at once on two cores, because many tests wait for other processes; a file is not divided: its tests share kernels.
 test: $(VENV)/installed-test lint
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 # The long form of the tests that have one: 25 minutes on two cores.
 soak: $(VENV)/installed-test
