@@ -77,6 +77,20 @@ def test_failures_of_our_own_requirements_are_no_conflict() -> None:
         assert search.find(["numpy", "six"], words, index.refusal) is None
 
 
+def test_conflicts_are_listed_beside_failures_of_our_own() -> None:
+    index = Index({frozenset(["six==1"]): "six==1 is against numpy", frozenset(): "gast has no wheel"})
+    found = index.found(["numpy", "six==1"])
+    assert [core.lines for core in found.cores] == [("six==1",)]
+    assert not found.resolves
+    lines = {line: line for line in ("numpy", "six==1")}
+    asked = Search(lines, "1.14.0", "3.7", index.refusal, lambda _: {})
+    conflicts = asked.conflicts({}, index.refusal(list(lines)), True, lambda _: None)
+    assert "six==1: " in str(conflicts)
+    assert str(conflicts).endswith(
+        "TensorFlow itself cannot be installed like this, either. Run the same command without them."
+    )
+
+
 def explained(*lines: str, words: str) -> str:
     return "; ".join(causes(lines, f"error: No solution found\n  cause: {words}", "1.15.5", "3.7.16"))
 

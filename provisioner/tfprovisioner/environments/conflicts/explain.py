@@ -62,6 +62,8 @@ class Conflicts(BadRequirement):
         if self.changes is None:
             many = f"{self.least} requirements have" if self.least > 1 else "One requirement has"
             advice.append(f"{many} to change. To see how, add --relax to tfkernels install.")
+        elif not self.changes:
+            advice.append("TensorFlow itself cannot be installed like this, either. Run the same command without them.")
         lines = (f"  {conflict.text(places)}" for conflict in self.found)
         return "\n".join([f"{self.heading}:", *lines, " ".join(advice)]).rstrip()
 
@@ -124,8 +126,8 @@ class Search:
             wide = tuple(self.lines[line] for line, tried in zip(core.lines, core.tried, strict=True) if line != tried)
             known = causes(core.tried, core.output, self.release, self.python, self.builds)
             conflicts.append(Conflict(tuple(self.lines[line] for line in core.lines), known, wide, core.output))
-        changes = None
-        if relax:
+        changes: tuple[Change, ...] | None = () if relax else None
+        if relax and found.resolves:
             step("looking for the smallest change with which all fit")
             changes = tuple(Change(line, search.REMOVED, "") for line in others)
             changes += proposal(rest, found.wide, self.refusal, self.versions)

@@ -44,6 +44,8 @@ class Found:
     """The fewest lines that have to change, each with the widest form in which all resolves, or ``REMOVED``."""
     resolutions: int = 0
     """How often uv was asked."""
+    resolves: bool = True
+    """Whether nothing else stands in the way: not what TensorFlow itself needs, either."""
 
 
 def find(
@@ -66,13 +68,17 @@ def find(
             break
         core, words = _smallest(left, words, asked)
         if not core:
-            return None
+            # What uv says of no lines at all, it also says of lines that have no part in it.
+            cores = {key: one for key, one in cores.items() if one.output != words}
+            if not cores:
+                return None
+            break
         stands.append({line: chosen[line] for line in core})
         # If lines conflict in any version, that is what the user has to know of them.
         cores[frozenset(core)] = Core(tuple(lines[line] for line in core), tuple(left[line] for line in core), words)
         progress(len(cores))
     wide = {lines[line]: steps[line][step] for line, step in enumerate(chosen) if step}
-    return Found(tuple(cores.values()), wide, asked.times)
+    return Found(tuple(cores.values()), wide, asked.times, resolves=words is None)
 
 
 def any_version(line: str) -> str:
