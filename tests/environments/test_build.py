@@ -210,6 +210,12 @@ def test_a_rebuild_spares_other_and_running_kernels(one: install.Installed) -> N
     assert list(store.root().iterdir()) == [], "and nothing of the older one stays"
 
 
+@pytest.mark.parametrize("name", ["..", ".", "-k", "a/b", "A", "x" * 101])
+def test_names_are_neither_folders_nor_options(place: Path, name: str) -> None:
+    with pytest.raises(BadKernelName, match="is not a kernel name"):
+        install.install(InstallRequest("tf1", name=name, user=True))
+
+
 def test_somebody_elses_kernel_is_left_alone(place: Path) -> None:
     other = place / "jupyter" / "kernels" / "tf1"
     other.mkdir(parents=True)

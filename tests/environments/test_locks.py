@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 import subprocess
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +138,28 @@ def test_changes_by_hand_are_not_in_the_lock(written: Path, command: Command, pl
     assert code == 0
     assert "byhand" not in text
     assert errors == "tf1: not in the lock: byhand==1.0 was added\n"
+
+
+def test_a_lock_may_come_through_a_pipe(written: Path, command: Command, place: Path) -> None:
+    pipe = place / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor() as threads:
+        threads.submit(pipe.write_bytes, written.read_bytes())
+        code, said, errors = command("install", "--user", "--lock", str(pipe))
+    assert code == 0, errors
+    assert said.startswith("tf1: installed.")
+
+
+def test_packages_from_addresses_are_in_no_lock(
+    index: package_index.Index, command: Command, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_DEFAULT_INDEX", index.url)
+    wheel = package_index.wheel(place, "extra", "2.0", {"extra.py": ""})
+    code, _, errors = command("install", "--user", "tf1", "--with", f"extra @ {wheel.as_uri()}")
+    assert code == 0, errors
+    code, text, errors = command("lock", "tf1")
+    assert (code, text) == (1, "")
+    assert "its package extra is from an address" in errors
 
 
 def test_a_lock_says_the_release_itself(written: Path, command: Command) -> None:

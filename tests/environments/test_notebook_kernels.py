@@ -168,7 +168,11 @@ def test_another_kernel_of_the_name_stays(
     monkeypatch.setattr(os, "execv", lambda program, words: executed.append(words))
     code, _, errors = command("open", "--lab", str(notebook), "--yes", "--", "--no-browser")
     assert code == 0, errors
-    assert executed == [[sys.executable, "-m", "jupyterlab", str(notebook), "--no-browser"]]
+    ((program, *words),) = executed
+    assert (program, words[2:]) == (sys.executable, ["jupyterlab", str(notebook), "--no-browser"])
+    (place / "jupyterlab.py").write_text("raise SystemExit('came with the notebook')")
+    done = subprocess.run([program, *words[:-1], "--version"], cwd=place, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
     assert metadata_of(notebook)["kernelspec"]["name"] == name
     assert command("doctor", str(notebook))[0] == 0
     assert command("open", str(notebook))[0] == 0, "there is nothing to ask"
@@ -184,6 +188,56 @@ def test_other_files_than_the_notebooks_are_refused(
     assert code == 1
     assert "serves another file than the lock names" in " ".join(errors.split()), errors
     assert nothing_is_there(place)
+
+
+def test_a_broken_kernel_is_built_again(notebook: Path, command: Command, place: Path) -> None:
+    assert command("install", "--user", str(notebook), "--yes")[0] == 0
+    (record,) = built(place)
+    shutil.rmtree(record.parent)
+    assert "Install tf1? Nobody can be asked" in command("install", "--user", str(notebook))[2]
+    code, said, errors = command("install", "--user", str(notebook), "--yes")
+    assert code == 0, errors
+    assert said.startswith("tf1: installed.")
+    assert command("install", "--user", str(notebook), "--yes", "--devices", "none")[0] == 0
+    assert json.loads((place / "jupyter" / "kernels" / "tf1" / "kernel.json").read_text())["env"][
+        "CUDA_VISIBLE_DEVICES"
+    ]
+    assert len(built(place)) == 1
+
+
+def test_kernels_that_got_more_packages_stay(notebook: Path, command: Command, place: Path) -> None:
+    """Also the one that has the name with digits."""
+    release, folder = releases.find("tf1"), place / "jupyter" / "kernels"
+    plain = Lock.of(str(release.lock), "3.7", releases.platform_name(), "tf1")
+    write(notebook, "tf1", pinned_kernel.entry(PinnedKernel.of(plain, Path())))
+    assert command("install", "tf1", "--user", "--with", "extra")[0] == 0
+    assert command("install", "--user", str(notebook), "--yes")[0] == 0
+    (other,) = (path.name for path in folder.iterdir() if path.name != "tf1")
+    again = json.loads((folder / other / "kernel.json").read_text())["metadata"]["tfkernels"]["command"]
+    code, _, errors = command(*again.split()[1:], "--with", "extra")
+    assert code == 0, errors
+    for state in ("installed", ""):
+        code, said, errors = command("install", "--user", str(notebook), "--yes")
+        assert code == 0, errors
+        assert said.startswith(f"{other}-2: {state}" if state else "")
+        assert f"Kernel: {other}-2" in errors
+    assert "extra==2.0" in command("lock", other)[1]
+    assert "extra==2.0" not in command("lock", f"{other}-2")[1]
+
+
+def test_a_pin_of_another_kernel_did_not_make_the_outputs(notebook: Path, command: Command) -> None:
+    assert command("install", "--user", str(notebook), "--yes")[0] == 0
+    content = json.loads(notebook.read_text())
+    content["metadata"]["tfkernels"]["outcome"] = {}
+    notebook.write_text(json.dumps(content))
+    for _ in range(2):
+        assert "its outputs were made on tf1" in command("doctor", str(notebook))[1]
+        assert command("pin", str(notebook))[0] == 0
+    change(notebook, packages="0" * 16)
+    assert command("pin", str(notebook))[0] == 0
+    assert f"{notebook}: pinned to tf1" in command("doctor", str(notebook))[1]
+    assert command("unpin", str(notebook))[0] == 0
+    assert metadata_of(notebook)["tfkernels"] == {"format": 1, "outcome": {}}
 
 
 def test_a_hostile_pin_changes_nothing(notebook: Path, command: Command, place: Path) -> None:

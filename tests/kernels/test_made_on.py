@@ -38,6 +38,10 @@ def test_notebooks_of_another_kernel_are_named(
                 f"its outputs were made on mine (TensorFlow 1.15.5, Python 3.7). {differs} other packages. {more}",
             ),
             (
+                {"tfkernels": {**pinned()["tfkernels"], "outcome": {}, "pinned_later": True}},
+                f"pinned to mine (TensorFlow 1.15.5, Python 3.7). {differs} other packages. {more}",
+            ),
+            (
                 pinned(release="1.4.0", python="3.6"),
                 f"pinned to mine (TensorFlow 1.4.0, Python 3.6). {differs} TensorFlow 1.15.5, Python 3.7. {more}",
             ),

@@ -78,6 +78,7 @@ def test_locks_of_other_programs_need_no_heading() -> None:
         (f"numpy==1.0 ; {'(' * 1000}python_version > '3'{')' * 1000} {_HASH}", "line 3"),
         (f"num\x1b[2Jpy==1.0 {_HASH}", r"num\x1b[2Jpy==1.0"),
         (f"numpy==1.0 {_HASH} \\\nx", "line 3"),
+        (f"numpy==1.0 ;{' ' * 100_000}x", "line 3"),
         (f"tensorflow==2.11.0 {_HASH}", "two versions of tensorflow"),
         (f"tensorflow-cpu==1.15.5 {_HASH}", "has both tensorflow and tensorflow-cpu"),
     ],

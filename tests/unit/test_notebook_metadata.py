@@ -271,8 +271,20 @@ def test_a_notebook_wants_its_pinned_packages(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["python3", "python"])
-def test_a_pin_never_takes_jupyters_own_names(tmp_path: Path, name: str) -> None:
+def test_a_notebook_never_takes_jupyters_own_names(tmp_path: Path, name: str) -> None:
     assert wanted(read(write(tmp_path / "nb.ipynb", pinned_kernel.entry(small(name=name))))).kernel == "tf1.15.5"
+    language = {"version": "3.7.16", "tfkernels": {"kernel": name, "tensorflow": "1.15.5"}}
+    assert wanted(read(document(tmp_path / "nb.ipynb", {"language_info": language}))).kernel == "tf1.15.5"
+
+
+def test_notebooks_with_different_kernels_of_one_name_are_refused(tmp_path: Path) -> None:
+    first = read(write(tmp_path / "first.ipynb", pinned_kernel.entry(small())))
+    same = read(write(tmp_path / "same.ipynb", pinned_kernel.entry(small())))
+    other = read(write(tmp_path / "other.ipynb", pinned_kernel.entry(replace(verified("1.15"), name="tf1"))))
+    kernels = wanted_kernel.wanted_by_all([first, same], InstallRequest(""))
+    assert [one.name for one in kernels] == ["tf1", "tf1"]
+    with pytest.raises(BadNotebook, match=r"first\.ipynb and .*other\.ipynb want different kernels, both called tf1"):
+        wanted_kernel.wanted_by_all([first, same, other], InstallRequest(""))
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def _made_on(metadata: Mapping[str, Any]) -> dict[str, Any]:
     found = {"name": ran.get("kernel"), "release": ran.get("tensorflow"), "python": version and version[0]}
     how = "last saved on"
     if pinned:
-        how = "its outputs were made on" if "outcome" in ours else "pinned to"
+        how = "its outputs were made on" if "outcome" in ours and "pinned_later" not in ours else "pinned to"
         found = {field: pinned.get(field) for field in ("name", "release", "python", "packages")}
     short = {field: text for field, text in found.items() if re.fullmatch(r"[\w.-]{1,60}", str(text)) and text}
     return dict(short, how=how) if {"name", "release"} <= set(short) else {}

@@ -19,7 +19,7 @@ from tfkernels.errors import UnknownKernel
 from tfprovisioner.environments import build, store
 from tfprovisioner.environments.request import InstallRequest, Recipe, made_by
 from tfprovisioner.environments.store import Environment
-from tfprovisioner.errors import BrokenEnvironment, ProvisionError
+from tfprovisioner.errors import BadLock, BrokenEnvironment, ProvisionError
 from tfprovisioner.kernelspecs import health, locks
 from tfprovisioner.kernelspecs import write as kernelspec
 from tfprovisioner.notebook_metadata.pinned_kernel import PinnedKernel
@@ -114,7 +114,7 @@ def _pinned(environment: Environment, name: str) -> PinnedKernel | None:
     try:
         lock = locks.of_environment(environment, name)
         return PinnedKernel.of(lock, environment.python, locks.changes(environment))
-    except OSError:
+    except (OSError, BadLock):
         return None
 
 

@@ -282,8 +282,12 @@ def asked(
 
 def _of_lock(request: "InstallRequest") -> "InstallRequest":
     """The request with the release of its lock, and a name that no kernel with other packages has."""
+    from tfprovisioner.environments import lock_file
     from tfprovisioner.kernelspecs import locks
 
+    assert request.lock is not None
+    if Path(request.lock).is_fifo():  # it can be read only once
+        request = replace(request, lock=lock_file.read(Path(request.lock)) + "\n")
     assert request.locked is not None
     name = request.name or locks.kernel_name(request.locked)[0]
     python = request.python or request.locked.python

@@ -22,6 +22,14 @@ _Notebooks = Annotated[list[Path], Argument(metavar="NOTEBOOK…", help="Noteboo
 _SERVERS = ("notebook", "jupyterlab")
 """Modules that start a Jupyter with a notebook, in the order in which they are tried."""
 
+_START = """
+import runpy, sys
+sys.path[:] = filter(None, sys.path)
+del sys.argv[0]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
+"""As ``-m``, which would import modules of the present folder: it may have come with the notebook."""
+
 
 def lock(kernel: Annotated[str, Argument(help="Kernel.")]) -> None:
     """Print every package of a kernel, with versions and hashes.
@@ -75,7 +83,7 @@ def install(
     from tfprovisioner.notebook_metadata.notebook_file import read
 
     with answering(failed=install_output.failure if as_json else None):
-        found = [wanted_kernel.wanted(read(path), template) for path in paths]
+        found = wanted_kernel.wanted_by_all([read(path) for path in paths], template)
     if dry_run:
         carry_out(list({wanted.name: wanted.request for wanted in found}.values()), dry_run, as_json)
         return
@@ -88,7 +96,7 @@ def install(
 
 def _ensure(found: "Sequence[WantedKernel]", yes: bool, question: str = "", as_json: bool = False) -> None:
     """Shows what notebooks want, asks once, and builds what is missing."""
-    missing = [wanted for wanted in found if not wanted.registered or wanted.request.rebuild]
+    missing = [wanted for wanted in found if not wanted.ready]
     for wanted in found:
         there = "" if wanted in missing else ", which is there"
         say(f"{wanted.notebook.path} wants {wanted.description}. Kernel: {wanted.name}{there}")
@@ -133,7 +141,7 @@ def open_notebook(
             pinning.set_kernel(notebook, wanted.name)
     words: list[str] = context.meta.get(shared_options.AFTER, [])
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", server, str(notebook), *words])  # noqa: S606 (no shell is meant)
+    os.execv(sys.executable, [sys.executable, "-c", _START, server, str(notebook), *words])  # noqa: S606 (no shell)
 
 
 def refuse_options(chosen: Mapping[str, object]) -> None:

@@ -5,6 +5,7 @@ A lock is data from elsewhere. Each line is a name, a version, perhaps a marker,
 
 import functools
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -187,6 +188,7 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
 
 def _pinned(line: str, problem: str) -> tuple[str, list[str]]:
     """A pin as ``name==version ; marker``, and its hashes."""
+    line = " ".join(line.split())  # with long spaces, the pattern would take hours
     found = _PIN.fullmatch(line)
     shown = redacted(re.sub(r"\s--hash=.*", "", line))[:80]
     if found is None:
@@ -213,7 +215,7 @@ def _first_python(lock: Lock, source: str) -> str:
 def _checked(lock: Lock, source: str) -> Lock:
     """Raises ``BadLock`` if a lock is not for one known release, or lacks what a kernel needs, or is for elsewhere."""
     names = [pin.partition("==")[0] for pin in lock.chosen]
-    twice = next((name for name in names if names.count(name) > 1), None)
+    twice = next((name for name, count in Counter(names).items() if count > 1), None)
     if twice is not None:
         raise BadLock(f"{source} is not a lock: it has two versions of {twice}. {_ADVICE}")
     whole = sorted({*names} & {*TENSORFLOWS} - PARTS)

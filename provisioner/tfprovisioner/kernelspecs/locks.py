@@ -16,6 +16,9 @@ from tfprovisioner.kernelspecs import health, write
 _PYTHONS = frozenset({"python", "python2", "python3"})
 """Jupyter's own names of kernels."""
 
+_LONGEST = 60
+"""Letters of a name that more are added to."""
+
 
 def of_kernel(name: str) -> tuple[Lock, Environment]:
     """The lock of a kernel's environment.
@@ -46,9 +49,16 @@ def of_kernel(name: str) -> tuple[Lock, Environment]:
 
 
 def of_environment(environment: Environment, name: str) -> Lock:
-    """The lock that an environment of wheels was built with. Raises ``OSError``."""
+    """The lock that an environment of wheels was built with. Raises ``OSError``, ``BadLock``."""
     text = (environment.folder / LOCK).read_text(encoding="utf-8")
-    return Lock.of(text, environment.recipe.python, releases.platform_name(), name)
+    found = Lock.of(text, environment.recipe.python, releases.platform_name(), name)
+    package = next((pin.partition(" @ ")[0] for pin in found.pins if " @ " in pin), None)
+    if package is not None:
+        raise BadLock(
+            f"The kernel {name} has no lock: its package {package} is from an address, and a lock has packages of an "
+            f"index only. List its packages with: uv pip freeze --python {environment.folder}"
+        )
+    return found
 
 
 def changes(environment: Environment) -> tuple[str, ...]:
@@ -64,14 +74,18 @@ def kernel_name(lock: Lock, wanted: str = "") -> tuple[str, bool]:
     """
     usual = releases.kernel_name(lock.release)
     first = wanted or lock.kernel
-    if not re.fullmatch(r"[a-z0-9._-]{1,60}", first) or first in _PYTHONS:
-        first = usual
-    names = [first, f"{first}-{lock.fingerprint[:6]}"]
-    for name in names:
-        if _has(name, lock):
-            return name, True
+    first = first if usable(first) else usual
+    other = f"{first}-{lock.fingerprint[:6]}"
     taken = {*kernelspecs.python_kernels(), *kernelspecs.find()}
-    return next((name for name in names if name not in taken), names[-1]), False
+    # Packages may have been added to the kernel with the digits, too.
+    names = [first, other, *(f"{other}-{number}" for number in range(2, 100))]
+    known = next((name for name in names if name in taken and _has(name, lock)), None)
+    return known or next(name for name in names if name not in taken), known is not None
+
+
+def usable(name: str) -> bool:
+    """Whether a kernel can have a name that a file says."""
+    return bool(re.fullmatch(write.NAME, name)) and len(name) <= _LONGEST and name not in _PYTHONS
 
 
 def _has(name: str, lock: Lock) -> bool:

@@ -37,6 +37,9 @@ START = "start.py"
 LOCK = "lock.txt"
 """The file in a kernelspec folder with the lock that the kernel was asked for with."""
 
+NAME = r"[a-z0-9_][a-z0-9._-]{0,99}"
+"""What a kernel may be called. Jupyter allows a dot and ``-`` first, too: ``..`` is a folder, ``-k`` an option."""
+
 _LOGOS = Path(__file__).parent / "logos"
 
 
@@ -153,10 +156,10 @@ def registered(name: str) -> KernelSpec:
 def check_name(request: InstallRequest | AddRequest) -> None:
     """Raises ``BadKernelName`` if Jupyter does not allow the name, or if another kernel has it."""
     name = request.kernel
-    if not re.fullmatch(r"[a-z0-9._-]+", name):
+    if not re.fullmatch(NAME, name):
         raise BadKernelName(
-            f"{name!r} is not a kernel name: Jupyter allows lower-case letters, digits, '.', '_' and '-'. Choose "
-            f"another one with --name."
+            f"{name!r} is not a kernel name: that has up to 100 lower-case letters, digits, '.', '_' and '-', and does "
+            f"not begin with '.' or '-'. Choose another one with --name."
         )
     folder = kernels_folder(request) / name
     described = described_in(folder)

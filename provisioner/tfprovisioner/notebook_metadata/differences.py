@@ -10,7 +10,7 @@ from tfprovisioner.environments.lock_file import Lock
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.kernelspecs import locks
 from tfprovisioner.notebook_metadata import pinned_kernel, wanted_kernel
-from tfprovisioner.notebook_metadata.notebook_file import NotebookFile, read
+from tfprovisioner.notebook_metadata.notebook_file import PINNED_LATER, NotebookFile, read
 from tfprovisioner.notebook_metadata.pinned_kernel import PinnedKernel
 
 _SHOWN = 12
@@ -41,11 +41,12 @@ class NotebookDiagnosis:
 def examine(path: Path) -> NotebookDiagnosis:
     """Reads a notebook and compares kernels; nothing is started. Raises ``BadNotebook``."""
     notebook = read(path)
-    pinned, ran = pinned_kernel.pinned(notebook), wanted_kernel.ran_on(notebook)
+    ours, pinned, ran = notebook.ours, pinned_kernel.pinned(notebook), wanted_kernel.ran_on(notebook)
     if pinned is None and not ran.get("tensorflow"):
-        return NotebookDiagnosis(str(path), True, None, None, notebook.kernel_name or None)
+        known = notebook.kernel_name in kernelspecs.python_kernels()
+        return NotebookDiagnosis(str(path), True, None, None, notebook.kernel_name if known else None)
     own = {"kernel": pinned.name, "tensorflow": pinned.release, "python": pinned.python} if pinned else ran
-    said_by = JUPYTER if pinned is None else RUN if "outcome" in notebook.ours else PIN
+    said_by = JUPYTER if pinned is None else RUN if "outcome" in ours and PINNED_LATER not in ours else PIN
     opens_on, found = _opened(notebook, pinned, own)
     if pinned is not None and ran.get("tensorflow", pinned.release) != pinned.release:
         found.append(f"Jupyter saved it on {_title(ran)}, so outputs may be of that kernel")

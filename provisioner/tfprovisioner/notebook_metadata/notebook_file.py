@@ -18,6 +18,9 @@ from tfprovisioner.system.files import replace_bytes
 KEY = "tfkernels"
 """Our key in a notebook's metadata."""
 
+PINNED_LATER = "pinned_later"
+"""Under our key: the pin is not of the kernel that made the outputs."""
+
 FORMAT = 1
 """The version of what is under the key."""
 

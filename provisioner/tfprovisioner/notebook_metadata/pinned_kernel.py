@@ -13,7 +13,7 @@ from tfprovisioner.catalogue import releases
 from tfprovisioner.environments import lock_file
 from tfprovisioner.environments.lock_file import Lock
 from tfprovisioner.errors import BadLock, BadNotebook
-from tfprovisioner.kernelspecs import locks
+from tfprovisioner.kernelspecs import locks, write
 from tfprovisioner.notebook_metadata import compressed_lock, notebook_file
 from tfprovisioner.notebook_metadata.notebook_file import FORMAT, KEY, NotebookFile
 
@@ -21,7 +21,7 @@ KERNEL = "kernel"
 """Under our key: the pinned kernel."""
 
 _FIELDS = {
-    "name": r"[a-z0-9._-]{1,100}",
+    "name": write.NAME,
     "release": r"\d{1,3}(\.\d{1,3}){1,3}(\.post\d{1,2})?",
     "python": r"3\.\d{1,2}",
     "platform": r"[a-z0-9_-]{1,30}",

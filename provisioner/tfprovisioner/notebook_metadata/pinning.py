@@ -6,7 +6,7 @@ from tfkernels.client import kernelspecs
 from tfkernels.errors import UnknownKernel
 from tfprovisioner.errors import BadNotebook
 from tfprovisioner.notebook_metadata import pinned_kernel
-from tfprovisioner.notebook_metadata.notebook_file import KEY, NotebookFile, read
+from tfprovisioner.notebook_metadata.notebook_file import KEY, PINNED_LATER, NotebookFile, read
 from tfprovisioner.notebook_metadata.pinned_kernel import KERNEL, PinnedKernel
 
 
@@ -35,6 +35,9 @@ def pin(path: Path, kernel: str | None) -> PinnedKernel:
             f"tfkernels lock {name} > {name}.lock"
         )
     rest = {field: value for field, value in before.items() if field not in (KERNEL, "format")}
+    made = before.get(KERNEL)
+    if rest and not (isinstance(made, dict) and made.get("packages") == pinned.packages):
+        rest[PINNED_LATER] = True
     notebook.metadata[KEY] = pinned_kernel.entry(pinned, **rest)
     if kernel is not None:
         _set_kernel(notebook, name)
@@ -55,6 +58,7 @@ def unpin(path: Path) -> bool:
     if KEY not in notebook.metadata:
         return False
     pinned = rest.pop(KERNEL, None) is not None or not rest
+    rest.pop(PINNED_LATER, None)
     if rest.keys() - {"format"}:
         notebook.metadata[KEY] = rest
     else:

@@ -1,7 +1,7 @@
 """The kernel that a notebook wants on this machine: its name, and the request that makes it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ from tfprovisioner.catalogue import releases
 from tfprovisioner.environments.lock_file import Lock
 from tfprovisioner.environments.request import InstallRequest, made_by
 from tfprovisioner.errors import BadNotebook, UnknownRelease
-from tfprovisioner.kernelspecs import locks, write
+from tfprovisioner.kernelspecs import health, locks, write
 from tfprovisioner.notebook_metadata import pinned_kernel
 from tfprovisioner.notebook_metadata.notebook_file import NotebookFile
 
@@ -27,6 +27,8 @@ class WantedKernel:
     """It makes the kernel; it changes nothing if the kernel is there."""
     registered: bool
     """Whether the kernel is there."""
+    ready: bool
+    """Whether it works, too, and has the options that were asked for."""
     description: str
     """What the notebook wants, in one line."""
 
@@ -38,6 +40,11 @@ class WantedKernel:
     def command(self) -> str:
         """The command that makes it."""
         return f"tfkernels install {self.notebook.quoted} --name {self.name}{' --user' * self.request.user}"
+
+    @property
+    def packages(self) -> tuple[InstallRequest, str]:
+        """Equal for notebooks that one kernel serves."""
+        return replace(self.request, lock=None), self.request.locked.fingerprint if self.request.locked else ""
 
     @property
     def opens(self) -> bool:
@@ -56,8 +63,9 @@ def wanted(notebook: NotebookFile, template: InstallRequest) -> WantedKernel:
     lock = pinned.whole_lock(notebook.path)
     name, registered = (template.name, False) if template.name else locks.kernel_name(lock, pinned.name)
     assert name is not None
+    ready = False
     if registered:
-        request = _of_registered(name, template)
+        request, ready = _of_registered(name, template)
     elif pinned.verified:  # an ordinary kernel of the release: packages can be added later
         request = replace(
             template, release=_asked(name, lock.release), name=name, python=template.python or lock.python
@@ -67,7 +75,21 @@ def wanted(notebook: NotebookFile, template: InstallRequest) -> WantedKernel:
         python = template.python or lock.python
         request = replace(template, release=lock.release, name=name, python=python, lock=lock.file())
     by_hand = f"; there it was changed by hand: {', '.join(pinned.changes)}" if pinned.changes else ""
-    return WantedKernel(notebook, request, registered, f"{_described(lock)}{by_hand}")
+    return WantedKernel(notebook, request, registered, ready, f"{_described(lock)}{by_hand}")
+
+
+def wanted_by_all(notebooks: Sequence[NotebookFile], template: InstallRequest) -> list[WantedKernel]:
+    """The kernels for notebooks. Raises what ``wanted`` raises, also if two want different kernels of one name."""
+    found = [wanted(notebook, template) for notebook in notebooks]
+    first: dict[str, WantedKernel] = {}
+    for one in found:
+        other = first.setdefault(one.name, one)
+        if other.packages != one.packages:
+            raise BadNotebook(
+                f"{other.notebook.path} and {one.notebook.path} want different kernels, both called {one.name}. "
+                f"Install the kernel of each notebook with a command of its own: the second gets another name"
+            )
+    return found
 
 
 def registered(notebook: NotebookFile) -> str:
@@ -81,12 +103,18 @@ def registered(notebook: NotebookFile) -> str:
     return found.name
 
 
-def _of_registered(name: str, template: InstallRequest) -> InstallRequest:
+def _of_registered(name: str, template: InstallRequest) -> tuple[InstallRequest, bool]:
+    """The request for a kernel that is there, and whether nothing has to be done for it."""
     spec = kernelspecs.get(name)
-    made = made_by(spec.described)
-    assert made is not None, "it has a lock"
+    made = made_by(spec.described) or InstallRequest(spec.described["tensorflow"])  # the user's own environment
     user = spec.folder.parent == write.kernels_folder(InstallRequest("", user=True))
-    return replace(made, name=name, user=user, prefix=None if user else made.prefix, rebuild=template.rebuild)
+    request = InstallRequest(  # all else is kept
+        made.release, name, user, template.rebuild, prefix=None if user else made.prefix, devices=template.devices,
+        only_binary=template.only_binary,
+    )  # fmt: skip
+    new = template.rebuild or template.devices not in (None, made.devices)
+    new = new or template.only_binary not in (None, made.only_binary)
+    return request, not new and health.look(spec.spec["argv"], spec.described)[1] is None
 
 
 def _asked(name: str, release: str) -> str:
@@ -108,9 +136,8 @@ def _described(lock: Lock) -> str:
 def _of_names(notebook: NotebookFile, template: InstallRequest) -> WantedKernel:
     """By the release of the kernel that it ran on, or by the kernel's name: it is not pinned."""
     ran = ran_on(notebook)
-    name = template.name or ran.get("kernel") or notebook.kernel_name
-    known = kernelspecs.find().get(name)
-    release = ran.get("tensorflow") or name
+    named = template.name or ran.get("kernel") or notebook.kernel_name
+    release = ran.get("tensorflow") or named
     try:
         found = releases.find(release) if release.startswith(("tf", "1.", "2.")) else None
     except UnknownRelease:
@@ -120,13 +147,15 @@ def _of_names(notebook: NotebookFile, template: InstallRequest) -> WantedKernel:
             f"{notebook.path} does not say which kernel of tfkernels it needs. Pin it where it runs: tfkernels pin "
             f"{notebook.quoted} -k KERNEL"
         )
+    name = named if template.name or locks.usable(named) else releases.kernel_name(release)
+    known, ready = kernelspecs.find().get(name), False
     registered = known is not None and known.described["tensorflow"] == found.version
     python = template.python or ran.get("python")
     request = replace(template, release=_asked(name, found.version), name=name, python=python)
     if registered:
-        request = _of_registered(name, template)
+        request, ready = _of_registered(name, template)
     description = f"TensorFlow {found.version}{f', Python {python}' if python else ''}; it is not pinned to packages"
-    return WantedKernel(notebook, request, registered, description)
+    return WantedKernel(notebook, request, registered, ready, description)
 
 
 def ran_on(notebook: NotebookFile) -> dict[str, str]:
@@ -139,7 +168,7 @@ def ran_on(notebook: NotebookFile) -> dict[str, str]:
     told: Mapping[str, Any] = said if isinstance(said, dict) else {}
     version = re.match(r"3\.\d{1,2}(?=\.|$)", str(language.get("version", ""))[:20])
     checked = {
-        "kernel": re.fullmatch(r"[a-z0-9._-]{1,100}", str(told.get("kernel", ""))),
+        "kernel": re.fullmatch(write.NAME, str(told.get("kernel", ""))),
         "tensorflow": re.fullmatch(r"\d[\d.]{1,20}(post\d)?", str(told.get("tensorflow", ""))),
         "python": version if told else None,
     }
