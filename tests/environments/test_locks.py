@@ -165,4 +165,4 @@ def test_packages_from_addresses_are_in_no_lock(
 def test_a_lock_says_the_release_itself(written: Path, command: Command) -> None:
     code, _, errors = command("install", "--lock", str(written), "tf1")
     assert code == 2
-    assert "a lock says the release" in errors
+    assert "a lock names the release" in errors
