@@ -10,10 +10,10 @@ from tfprovisioner.catalogue import locks
 from tfprovisioner.catalogue import pins as rules
 from tfprovisioner.catalogue import releases as catalogue
 from tfprovisioner.catalogue.releases import Release
-from tfprovisioner.environments import uv_resolution as resolution
-from tfprovisioner.environments.source_builds import SourceBuilds
 from tfprovisioner.gpu import cuda
 from tfprovisioner.pythons import find
+from tfprovisioner.resolution import uv_resolution as resolution
+from tfprovisioner.resolution.source_builds import SourceBuilds
 from tfprovisioner.system.uv import Settings
 
 

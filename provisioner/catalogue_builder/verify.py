@@ -18,11 +18,11 @@ from tfprovisioner.catalogue.releases import Release
 from tfprovisioner.catalogue.verified import Result
 from tfprovisioner.environments import tensorflow_checks
 from tfprovisioner.environments.installed import installed
-from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.environments.run_checks import trial
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.kernelspecs import install
 from tfprovisioner.kernelspecs.install import Installed
+from tfprovisioner.requirements.request import InstallRequest
 
 TIMEOUT = 300.0
 """Seconds for one check; a bad import can hang."""

@@ -21,9 +21,9 @@ from tfkernels.errors import UnknownKernel
 from tfprovisioner.batch import kernel_ref
 from tfprovisioner.batch.kernel_ref import KernelMissing, KernelRef, resolve, wanted, wanted_of
 from tfprovisioner.environments.backends import LOCK
-from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import UnknownRelease
 from tfprovisioner.kernelspecs import gc, install, run_env
+from tfprovisioner.requirements.request import InstallRequest
 from tfprovisioner.system import data_dir
 from tfprovisioner.system.subprocesses import Children, Stopped
 

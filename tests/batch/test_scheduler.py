@@ -24,13 +24,13 @@ from tfprovisioner.batch.dask.placement import Options
 from tfprovisioner.batch.kernel_ref import wanted
 from tfprovisioner.batch.outcomes import Progress
 from tfprovisioner.batch.workdir import pack, unpack
-from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.kernelspecs import install
+from tfprovisioner.requirements.request import InstallRequest
 
 _LIGHT = """
 import os
-from tfprovisioner.environments import resolve as resolution
+from tfprovisioner.resolution import resolve as resolution
 
 def dask_setup(worker):
     with open(os.environ["LIGHT"]) as file:

@@ -13,10 +13,11 @@ import pytest
 from tests.support import package_index
 from tests.support.commands import built, nothing_is_there
 from tests.support.package_index import Index
-from tfprovisioner.environments import as_of, resolve, run_checks, uv_resolution
-from tfprovisioner.environments.request import InstallRequest
+from tfprovisioner.environments import run_checks
 from tfprovisioner.errors import Unusable
 from tfprovisioner.progress import Reporter
+from tfprovisioner.requirements.request import InstallRequest
+from tfprovisioner.resolution import as_of, resolve, uv_resolution
 
 Install = Callable[..., tuple[int, str]]
 

@@ -24,13 +24,13 @@ from tfkernels.client.kernel import Kernel
 from tfprovisioner.catalogue import locks
 from tfprovisioner.environments import drift, store, verify
 from tfprovisioner.environments.drift import Drift
-from tfprovisioner.environments.request import InstallRequest, Recipe
 from tfprovisioner.environments.run_checks import probe
 from tfprovisioner.errors import BadKernelName, BuildFailed, ProvisionError
 from tfprovisioner.kernelspecs import doctor, gc, install
 from tfprovisioner.kernelspecs import write as kernelspec
 from tfprovisioner.kernelspecs.install import Removed
 from tfprovisioner.pythons import find
+from tfprovisioner.requirements.request import InstallRequest, Recipe
 from tfprovisioner.system import files
 
 _RECIPE = Recipe.of(InstallRequest("tf1"), "3.7")

@@ -22,11 +22,11 @@ from tfprovisioner.conda import channels as names
 from tfprovisioner.conda import solve as prefixes
 from tfprovisioner.conda import user_conda
 from tfprovisioner.conda.channels import PackageRequest
-from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import BuildFailed, NoWheels, PackageNotInChannels
 from tfprovisioner.kernelspecs import doctor, install
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons import find
+from tfprovisioner.requirements.request import InstallRequest
 
 
 class Recorder(Reporter):

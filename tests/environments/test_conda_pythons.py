@@ -19,12 +19,12 @@ from tfprovisioner.catalogue import releases
 from tfprovisioner.conda import rattler_folder, solve
 from tfprovisioner.conda.channels import PackageRequest
 from tfprovisioner.environments import store
-from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import BuildFailed
 from tfprovisioner.kernelspecs import doctor, gc, install, listing
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons import find as survey
 from tfprovisioner.pythons import from_conda as pythons
+from tfprovisioner.requirements.request import InstallRequest
 from tfprovisioner.system import locking
 
 

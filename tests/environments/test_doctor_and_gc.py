@@ -15,10 +15,10 @@ from uv import find_uv_bin
 from tests.support import package_index
 from tests.support.commands import tfkernels
 from tfprovisioner.environments import store
-from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.environments.run_checks import Findings
 from tfprovisioner.kernelspecs import doctor, gc, install, listing
 from tfprovisioner.kernelspecs.install import Installed
+from tfprovisioner.requirements.request import InstallRequest
 
 
 @pytest.fixture(scope="module")

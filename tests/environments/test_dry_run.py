@@ -15,10 +15,10 @@ from tests.support.channels import Server
 from tests.support.package_index import PARTS, Index
 from tfprovisioner.cli import app as cli
 from tfprovisioner.environments import planned
-from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.kernelspecs import plan
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons.choose import Interpreter
+from tfprovisioner.requirements.request import InstallRequest
 
 Answer = Callable[..., tuple[int, list[dict[str, Any]]]]
 

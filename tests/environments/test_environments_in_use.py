@@ -12,9 +12,9 @@ import pytest
 
 from tests.support.commands import command
 from tfprovisioner.environments import store
-from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.kernelspecs import gc, install
 from tfprovisioner.kernelspecs.install import Installed
+from tfprovisioner.requirements.request import InstallRequest
 
 
 @pytest.fixture

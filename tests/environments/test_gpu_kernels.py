@@ -12,9 +12,9 @@ import pytest
 
 from tests.support.commands import tfkernels
 from tfkernels import env_vars
-from tfprovisioner.environments.request import InstallRequest, Recipe
 from tfprovisioner.environments.store import Environment
 from tfprovisioner.kernelspecs import write as kernelspec
+from tfprovisioner.requirements.request import InstallRequest, Recipe
 
 
 def test_gpu_releases_without_cuda_wheels_are_refused(place: Path) -> None:

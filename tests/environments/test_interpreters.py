@@ -15,13 +15,13 @@ import pytest
 
 from tfprovisioner.catalogue import releases as catalogue
 from tfprovisioner.conda import search
-from tfprovisioner.environments import request
-from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import BuildFailed, NoInterpreter
 from tfprovisioner.kernelspecs import listing
 from tfprovisioner.pythons import find as survey
 from tfprovisioner.pythons.choose import Interpreter
 from tfprovisioner.pythons.find import Python
+from tfprovisioner.requirements import request
+from tfprovisioner.requirements.request import InstallRequest
 from tfprovisioner.system import uv
 
 _TF1, _TF2 = catalogue.find("tf1"), catalogue.find("tf2")

@@ -19,8 +19,8 @@ from tests.support import package_index
 from tests.support.commands import built, nothing_is_there
 from tfprovisioner.catalogue import releases
 from tfprovisioner.environments.backends import LOCK
-from tfprovisioner.environments.lock_file import Lock
-from tfprovisioner.environments.request import InstallRequest
+from tfprovisioner.requirements.lock_file import Lock
+from tfprovisioner.requirements.request import InstallRequest
 
 Command = Callable[..., tuple[int, str, str]]
 

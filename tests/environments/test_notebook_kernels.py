@@ -16,10 +16,10 @@ import pytest
 from tests.support import package_index
 from tests.support.commands import built, nothing_is_there, tfkernels
 from tfprovisioner.catalogue import releases
-from tfprovisioner.environments.lock_file import Lock
 from tfprovisioner.kernelspecs.install import Interrupted
 from tfprovisioner.notebook_metadata import pinned_kernel
 from tfprovisioner.notebook_metadata.pinned_kernel import PinnedKernel
+from tfprovisioner.requirements.lock_file import Lock
 
 Command = Callable[..., tuple[int, str, str]]
 

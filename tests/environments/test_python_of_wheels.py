@@ -9,11 +9,11 @@ import pytest
 
 from tests.support import package_index
 from tfprovisioner.catalogue import releases
-from tfprovisioner.environments import python_of_wheels
-from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons import choose
 from tfprovisioner.pythons.choose import Interpreter
+from tfprovisioner.requirements.request import InstallRequest
+from tfprovisioner.resolution import python_of_wheels
 
 
 class Notes(Reporter):

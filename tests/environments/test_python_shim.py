@@ -19,10 +19,10 @@ from tests.environments.test_existing import stub
 from tests.support.commands import tfkernels
 from tests.support.notebooks import run_cells, text
 from tfkernels.client import kernelspecs
-from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import BrokenEnvironment
 from tfprovisioner.kernelspecs import doctor, health, install, listing, python_shim, run_env, write
 from tfprovisioner.kernelspecs.install import Installed
+from tfprovisioner.requirements.request import InstallRequest
 
 ODD = """it's a "$HOME" & `id` $(id) \\ *"""
 

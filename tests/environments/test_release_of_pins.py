@@ -9,7 +9,7 @@ import pytest
 
 from tests.support import package_index
 from tfprovisioner.catalogue import releases
-from tfprovisioner.environments import release_of_pins, uv_resolution
+from tfprovisioner.resolution import release_of_pins, uv_resolution
 
 _RELEASES = {version: releases.find(version) for version in ("1.15.5", "1.15.4", "1.14.0")}
 

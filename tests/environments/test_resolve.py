@@ -12,13 +12,14 @@ import pytest
 from tests.support.commands import tfkernels
 from tfprovisioner.catalogue import locks, releases
 from tfprovisioner.catalogue import releases as catalogue
-from tfprovisioner.environments import one_tensorflow, resolve, store, uv_resolution
-from tfprovisioner.environments.request import InstallRequest
-from tfprovisioner.environments.source_builds import SourceBuilds
+from tfprovisioner.environments import store
 from tfprovisioner.errors import BadRequirement, BuildFailed
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons.choose import Interpreter
 from tfprovisioner.requirements import lines
+from tfprovisioner.requirements.request import InstallRequest
+from tfprovisioner.resolution import one_tensorflow, resolve, uv_resolution
+from tfprovisioner.resolution.source_builds import SourceBuilds
 
 
 def test_a_conflict_is_explained_and_changes_nothing(place: Path) -> None:

@@ -19,10 +19,10 @@ from tests.support.commands import built, nothing_is_there
 from tfprovisioner.catalogue import locks, releases, verified
 from tfprovisioner.catalogue.verified import Result
 from tfprovisioner.environments import run_checks, store
-from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.environments.run_checks import load_library
 from tfprovisioner.errors import BadRequirement, BrokenEnvironment
 from tfprovisioner.kernelspecs import doctor, install
+from tfprovisioner.requirements.request import InstallRequest
 
 Build = Callable[..., tuple[int, str]]
 

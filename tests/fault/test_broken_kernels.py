@@ -26,10 +26,10 @@ from tfkernels import launcher, start_or_explain
 from tfkernels.client import kernelspecs
 from tfkernels.client.kernel import Kernel
 from tfkernels.errors import KernelStartError, RemoteError
-from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import BrokenEnvironment
 from tfprovisioner.kernelspecs import doctor, install, listing, run_env
 from tfprovisioner.kernelspecs.install import Installed
+from tfprovisioner.requirements.request import InstallRequest
 
 
 @pytest.fixture

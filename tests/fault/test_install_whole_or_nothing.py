@@ -24,12 +24,12 @@ from tests.support.notebooks import run_cells, text
 from tests.support.waiting import eventually
 from tfprovisioner.environments import store
 from tfprovisioner.environments.backends import BACKENDS
-from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.environments.run_checks import probe
 from tfprovisioner.kernelspecs import install
 from tfprovisioner.kernelspecs.install import Installed, Interrupted, Outcome, check
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons.choose import Interpreter
+from tfprovisioner.requirements.request import InstallRequest
 from tfprovisioner.system import subprocesses
 
 

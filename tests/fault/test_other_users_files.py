@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from tfprovisioner.environments import store
-from tfprovisioner.environments.request import InstallRequest, Recipe
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.kernelspecs import gc, health, install, listing, other_users
+from tfprovisioner.requirements.request import InstallRequest, Recipe
 
 OTHER = 65534
 """The number of the user nobody."""

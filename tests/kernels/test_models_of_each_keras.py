@@ -14,8 +14,8 @@ from uv import find_uv_bin
 from tests.support.models import assert_close
 from tfkernels.client.kernel import Kernel
 from tfkernels.errors import ExchangeError, RemoteError
-from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.kernelspecs import install
+from tfprovisioner.requirements.request import InstallRequest
 
 _KERAS = {
     "keras 2.2": ("tf1.12", "import keras"),

@@ -22,8 +22,8 @@ from typing import Any
 from uv import find_uv_bin
 
 from tfprovisioner.catalogue import locks
-from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.pythons import find
+from tfprovisioner.requirements.request import InstallRequest
 
 PLACEHOLDER = "/a_long_path_that_is_replaced_when_the_package_is_installed" * 4
 

@@ -14,7 +14,7 @@ from tests.support import channels, package_index
 from tests.support.channels import Package, Server
 from tfprovisioner.catalogue import releases
 from tfprovisioner.cli import app as cli
-from tfprovisioner.environments import resolve
+from tfprovisioner.resolution import resolve
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import pytest
 
 import tfkernels
 from tfkernels.client.kernel import Kernel
-from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.kernelspecs.install import Installed
 from tfprovisioner.kernelspecs.install import install as install_kernel
+from tfprovisioner.requirements.request import InstallRequest
 
 
 def register_plain(jupyter: Path, python: Path | str, *options: str) -> None:

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from tfprovisioner.catalogue import releases
-from tfprovisioner.environments import as_of
-from tfprovisioner.environments.locked_files import LockedFile
-from tfprovisioner.environments.request import InstallRequest, Recipe
 from tfprovisioner.errors import UnknownRelease, Unusable
+from tfprovisioner.requirements.request import InstallRequest, Recipe
+from tfprovisioner.resolution import as_of
+from tfprovisioner.resolution.locked_files import LockedFile
 
 
 @pytest.mark.parametrize("text", ["30.11.2018", "2018-11-31", "20181130", "2018-11", "2018-11-30T12:00:00Z", ""])

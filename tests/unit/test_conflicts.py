@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tfprovisioner.environments.conflicts import loosen, search
-from tfprovisioner.environments.conflicts.causes import causes
-from tfprovisioner.environments.conflicts.explain import Conflict, Conflicts, Search
-from tfprovisioner.environments.conflicts.loosen import Change
+from tfprovisioner.resolution.conflicts import loosen, search
+from tfprovisioner.resolution.conflicts.causes import causes
+from tfprovisioner.resolution.conflicts.explain import Conflict, Conflicts, Search
+from tfprovisioner.resolution.conflicts.loosen import Change
 
 
 @dataclass

@@ -9,10 +9,10 @@ from types import SimpleNamespace
 import pytest
 
 from tfprovisioner.environments import store
-from tfprovisioner.environments.request import InstallRequest, Recipe
 from tfprovisioner.environments.store import Environment
 from tfprovisioner.kernelspecs import install
 from tfprovisioner.pythons import from_conda
+from tfprovisioner.requirements.request import InstallRequest, Recipe
 from tfprovisioner.system import built_folders
 
 REQUEST = InstallRequest("1.14")

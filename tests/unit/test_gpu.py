@@ -10,14 +10,13 @@ import pytest
 
 from tfprovisioner.catalogue import locks
 from tfprovisioner.catalogue import releases as catalogue
-from tfprovisioner.catalogue.releases import TENSORFLOWS
-from tfprovisioner.environments.installed import PARTS
-from tfprovisioner.environments.request import InstallRequest, Recipe
+from tfprovisioner.catalogue.releases import PARTS, TENSORFLOWS
 from tfprovisioner.environments.store import Environment
 from tfprovisioner.errors import NoGPU
 from tfprovisioner.gpu import cuda
 from tfprovisioner.gpu import devices as cards
 from tfprovisioner.gpu.devices import Card
+from tfprovisioner.requirements.request import InstallRequest, Recipe
 
 TURING, AMPERE = Card(0, "Tesla T4", "535.104.05", (7, 5)), Card(1, "NVIDIA A100", "535.104.05", (8, 0))
 HOPPER, BLACKWELL = Card(0, "NVIDIA H200", "570.10", (9, 0)), Card(0, "NVIDIA B200", "580.10", (10, 0))

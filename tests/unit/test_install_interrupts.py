@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from tests.support.interrupts import after_each_call
-from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.kernelspecs import install
 from tfprovisioner.kernelspecs.install import Installed, Interrupted, Outcome
 from tfprovisioner.progress import Reporter
+from tfprovisioner.requirements.request import InstallRequest
 
 REQUESTS = [InstallRequest(release) for release in ("tf1", "2.11", "tf2")]
 REFUSED, FAILING, WORKING = REQUESTS

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from tfprovisioner.catalogue import releases
-from tfprovisioner.environments import build, lock_file
-from tfprovisioner.environments.request import InstallRequest, made_by
+from tfprovisioner.environments import build
 from tfprovisioner.errors import BadRequirement, NoWheels
 from tfprovisioner.progress import Reporter
+from tfprovisioner.requirements import lock_file
+from tfprovisioner.requirements.request import InstallRequest, made_by
 
 _FULL = InstallRequest(
     "1.15", name="mine", user=True, backend="conda", extras=("pandas", "tqdm<4.60"), python="3.7",

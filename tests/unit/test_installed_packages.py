@@ -12,8 +12,8 @@ from tfprovisioner.catalogue import locks, releases
 from tfprovisioner.environments import differing, drift, store
 from tfprovisioner.environments.differing import Differing
 from tfprovisioner.environments.installed import installed, needed_by
-from tfprovisioner.environments.request import InstallRequest, Recipe
 from tfprovisioner.environments.store import Environment
+from tfprovisioner.requirements.request import InstallRequest, Recipe
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from tfprovisioner.catalogue import releases
-from tfprovisioner.environments import lock_file
-from tfprovisioner.environments.lock_file import Lock, parsed
-from tfprovisioner.environments.request import USUAL, InstallRequest, Recipe
 from tfprovisioner.errors import BadLock, BadRequirement
 from tfprovisioner.gpu import cuda
+from tfprovisioner.requirements import lock_file
+from tfprovisioner.requirements.lock_file import Lock, parsed
+from tfprovisioner.requirements.request import USUAL, InstallRequest, Recipe
 
 _HASH = f"--hash=sha256:{'0' * 64}"
 _SMALL = f"ipykernel==6.16.2 {_HASH}\ntensorflow==1.15.5 {_HASH}\n"

@@ -16,12 +16,12 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from tfprovisioner.catalogue import releases
-from tfprovisioner.environments import lock_file
-from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import BadLock, BadNotebook
 from tfprovisioner.notebook_metadata import compressed_lock, notebook_file, pinned_kernel, pinning, wanted_kernel
 from tfprovisioner.notebook_metadata.notebook_file import NotebookFile, read
 from tfprovisioner.notebook_metadata.pinned_kernel import PinnedKernel
+from tfprovisioner.requirements import lock_file
+from tfprovisioner.requirements.request import InstallRequest
 
 _HASH = f"--hash=sha256:{'0' * 64}"
 _SMALL = f"ipykernel==6.16.2 {_HASH}\npandas==1.3.5 {_HASH}\ntensorflow==1.15.5 {_HASH}\n"

@@ -7,8 +7,8 @@ from dataclasses import asdict, replace
 from tfprovisioner.catalogue.releases import order_of
 from tfprovisioner.cli import install
 from tfprovisioner.environments.backends import BACKENDS
-from tfprovisioner.environments.request import InstallRequest, Recipe
 from tfprovisioner.kernelspecs.write import display_name
+from tfprovisioner.requirements.request import InstallRequest, Recipe
 
 
 def test_recipes_differ_in_all_that_matters() -> None:

@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from tfprovisioner.environments import bounds, one_tensorflow
 from tfprovisioner.errors import BadRequirement
 from tfprovisioner.requirements import lines
+from tfprovisioner.resolution import one_tensorflow, overridden_bounds
 
 
 def test_redundant_tensorflow_requirements_are_noted() -> None:
@@ -48,7 +48,7 @@ def test_two_numbers_mean_a_line_of_releases() -> None:
 )
 def test_bounds_that_users_may_override(line: str, beyond: bool) -> None:
     """Those with which TensorFlow is still imported; with protobuf 4 it is not."""
-    found = bounds.overridden(["six", line], "1.15.5", "3.7")
+    found = overridden_bounds.overridden(["six", line], "1.15.5", "3.7")
     assert [rule.requirement for rule in found] == (["numpy<1.20"] if beyond else [])
 
 

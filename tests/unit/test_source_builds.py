@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tfprovisioner.environments.source_builds import machine_lacks
+from tfprovisioner.resolution.source_builds import machine_lacks
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from tfprovisioner.bundles import package_files, platforms
-from tfprovisioner.environments import uv_resolution, without_wheel
-from tfprovisioner.environments.request import InstallRequest
-from tfprovisioner.environments.source_builds import SourceBuilds
 from tfprovisioner.requirements.lines import name_of
+from tfprovisioner.requirements.request import InstallRequest
+from tfprovisioner.resolution import uv_resolution, without_wheel
+from tfprovisioner.resolution.source_builds import SourceBuilds
 from tfprovisioner.system import uv
 from tfprovisioner.system.uv import UvFailed
 

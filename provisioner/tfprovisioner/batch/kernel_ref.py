@@ -17,13 +17,13 @@ from tfkernels.client import kernelspecs
 from tfkernels.client.kernelspecs import KernelSpec
 from tfkernels.errors import UnknownKernel
 from tfprovisioner.environments import build, store
-from tfprovisioner.environments.request import InstallRequest, Recipe, made_by
 from tfprovisioner.environments.store import Environment
 from tfprovisioner.errors import BadLock, BrokenEnvironment, ProvisionError
 from tfprovisioner.kernelspecs import health, locks
 from tfprovisioner.kernelspecs import write as kernelspec
 from tfprovisioner.notebook_metadata.pinned_kernel import PinnedKernel
 from tfprovisioner.progress import Reporter
+from tfprovisioner.requirements.request import InstallRequest, Recipe, made_by
 from tfprovisioner.system import data_dir
 
 

@@ -14,16 +14,16 @@ import tfkernels
 from tfprovisioner.bundles import contents, pythons
 from tfprovisioner.bundles.contents import BundledPython, Kernel, Manifest
 from tfprovisioner.catalogue import releases
-from tfprovisioner.environments import lock_file
 from tfprovisioner.environments.planned import PlannedPackage
-from tfprovisioner.environments.request import USUAL, InstallRequest, made_by
 from tfprovisioner.errors import BadBundle, ProvisionError
 from tfprovisioner.kernelspecs import plan, write
 from tfprovisioner.kernelspecs.gc import UNPACKED_BUNDLES as FOLDERS
 from tfprovisioner.kernelspecs.plan import Plan
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons.choose import Interpreter
+from tfprovisioner.requirements import lock_file
 from tfprovisioner.requirements.lines import without_hashes
+from tfprovisioner.requirements.request import USUAL, InstallRequest, made_by
 from tfprovisioner.system import locking, subprocesses, uv
 from tfprovisioner.system.files import cause
 

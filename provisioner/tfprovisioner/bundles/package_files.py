@@ -14,8 +14,8 @@ from urllib.parse import unquote, urlsplit
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from tfprovisioner.bundles.platforms import Platform
-from tfprovisioner.environments import pylock
 from tfprovisioner.errors import BuildFailed
+from tfprovisioner.resolution import pylock
 from tfprovisioner.system import uv
 
 

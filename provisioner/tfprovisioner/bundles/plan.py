@@ -15,14 +15,14 @@ from tfprovisioner.bundles.contents import LOCKS, WHEELS, Kernel
 from tfprovisioner.bundles.package_files import PackageFile
 from tfprovisioner.bundles.platforms import Platform
 from tfprovisioner.catalogue import locks, releases
-from tfprovisioner.environments import resolve, source_builds
-from tfprovisioner.environments.lock_file import Lock
-from tfprovisioner.environments.request import InstallRequest
-from tfprovisioner.environments.resolve import OtherMachine
 from tfprovisioner.errors import BadRequirement, NoWheels, Unusable
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons.choose import Interpreter
 from tfprovisioner.requirements.lines import divided, holding, name_of, without_hashes
+from tfprovisioner.requirements.lock_file import Lock
+from tfprovisioner.requirements.request import InstallRequest
+from tfprovisioner.resolution import resolve, source_builds
+from tfprovisioner.resolution.resolve import OtherMachine
 from tfprovisioner.system import uv
 from tfprovisioner.system.uv import UvFailed
 

@@ -24,6 +24,9 @@ TENSORFLOWS = (
 )  # fmt: skip
 """Those that bring the package ``tensorflow``, the usual one first. Names are normalized."""
 
+PARTS = frozenset({"tensorflow-intel", "tensorflow-macos", "tensorflow-cpu-aws", "tensorflow-base"})
+"""Distributions that another one of TensorFlow asks for on some machines, and has its content in."""
+
 
 @dataclass(frozen=True)
 class Release:

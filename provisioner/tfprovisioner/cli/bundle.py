@@ -81,9 +81,9 @@ def bundle(
     """
     from tfprovisioner.bundles import plan, platforms, write
     from tfprovisioner.catalogue.releases import platform_name
-    from tfprovisioner.environments.request import InstallRequest
     from tfprovisioner.progress import reporting
     from tfprovisioner.requirements import lines
+    from tfprovisioner.requirements.request import InstallRequest
     from tfprovisioner.system import redact, uv
 
     if requirements:

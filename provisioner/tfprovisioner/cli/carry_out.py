@@ -10,10 +10,10 @@ from tfprovisioner.cli import install_output, relaxing
 from tfprovisioner.cli.console import INTERRUPTED, answering, complain, print_json, say
 
 if TYPE_CHECKING:
-    from tfprovisioner.environments.request import InstallRequest
     from tfprovisioner.kernelspecs.install import Installed
     from tfprovisioner.kernelspecs.plan import Plan
     from tfprovisioner.progress import Reporter
+    from tfprovisioner.requirements.request import InstallRequest
 
 
 @dataclass
@@ -30,7 +30,7 @@ class _Run:
 
     def report(self, request: "InstallRequest", outcome: "Installed | Plan | Exception") -> None:
         """Prints an outcome."""
-        from tfprovisioner.environments.conflicts.explain import Conflicts
+        from tfprovisioner.resolution.conflicts.explain import Conflicts
 
         self.outcomes[request.kernel] = outcome
         if isinstance(outcome, Exception):

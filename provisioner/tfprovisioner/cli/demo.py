@@ -8,9 +8,9 @@ import papermill
 from papermill.exceptions import PapermillExecutionError
 
 from tfkernels.client import kernelspecs
-from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.kernelspecs.install import install
+from tfprovisioner.requirements.request import InstallRequest
 from tfprovisioner.system.data_dir import home
 
 NOTEBOOK = "compare_tf1_tf2.ipynb"

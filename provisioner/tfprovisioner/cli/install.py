@@ -15,9 +15,9 @@ from tfprovisioner.cli.console import INTERRUPTED, answering, require_extra, say
 
 if TYPE_CHECKING:
     from tfprovisioner.catalogue.releases import Release
-    from tfprovisioner.environments.request import InstallRequest
     from tfprovisioner.requirements.chosen_release import Choice
     from tfprovisioner.requirements.file_content import Content
+    from tfprovisioner.requirements.request import InstallRequest
 
 
 _PACKAGES, _SOURCES, _GPUS, _CONDA = "Packages", "Sources of packages", "GPUs", "Conda"
@@ -176,9 +176,9 @@ def install(
 
     Options you leave out keep the values of the last install.
     """
-    from tfprovisioner.environments import as_of as days
-    from tfprovisioner.environments.request import USUAL, InstallRequest, lasting
     from tfprovisioner.requirements import chosen_release
+    from tfprovisioner.requirements.request import USUAL, InstallRequest, lasting
+    from tfprovisioner.resolution import as_of as days
     from tfprovisioner.system import uv
 
     place = shared_options.absolute_prefix(prefix, user)
@@ -263,9 +263,9 @@ def asked(
 
     ``locked``: a lock says the release.
     """
-    from tfprovisioner.environments import release_of_pins
-    from tfprovisioner.environments.request import USUAL
     from tfprovisioner.requirements import chosen_release, files, lines
+    from tfprovisioner.requirements.request import USUAL
+    from tfprovisioner.resolution import release_of_pins
 
     def newest(*fitting: Any) -> "tuple[Release, list[str]] | None":
         say("looking for the newest release that the other lines go with")
@@ -282,8 +282,8 @@ def asked(
 
 def _of_lock(request: "InstallRequest") -> "InstallRequest":
     """The request with the release of its lock, and a name that no kernel with other packages has."""
-    from tfprovisioner.environments import lock_file
     from tfprovisioner.kernelspecs import locks
+    from tfprovisioner.requirements import lock_file
 
     assert request.lock is not None
     if Path(request.lock).is_fifo():  # it can be read only once

@@ -8,9 +8,9 @@ from tfprovisioner.cli.console import megabytes, print_json, print_table, say
 
 if TYPE_CHECKING:
     from tfprovisioner.environments.planned import PlannedPackage
-    from tfprovisioner.environments.request import InstallRequest
     from tfprovisioner.kernelspecs.install import Installed
     from tfprovisioner.kernelspecs.plan import Plan
+    from tfprovisioner.requirements.request import InstallRequest
 
 
 def failure(error: Exception) -> None:
@@ -22,7 +22,7 @@ def document(
     request: "InstallRequest", outcome: "Installed | Plan | Exception | None", notes: Sequence[str]
 ) -> dict[str, Any]:
     """One kernel in the JSON document; without an outcome it was interrupted. ``notes`` are of the command's files."""
-    from tfprovisioner.environments.conflicts.explain import Conflicts
+    from tfprovisioner.resolution.conflicts.explain import Conflicts
 
     shared: dict[str, Any] = {"kernel": request.kernel, "command": request.command, "error": None}
     if outcome is None:

@@ -14,8 +14,8 @@ from tfprovisioner.cli.carry_out import carry_out
 from tfprovisioner.cli.console import answering, complain, confirmed, say
 
 if TYPE_CHECKING:
-    from tfprovisioner.environments.request import InstallRequest
     from tfprovisioner.notebook_metadata.wanted_kernel import WantedKernel
+    from tfprovisioner.requirements.request import InstallRequest
 
 _Notebooks = Annotated[list[Path], Argument(metavar="NOTEBOOK…", help="Notebooks.")]
 
@@ -123,9 +123,9 @@ def open_notebook(
 
     A missing kernel is installed, after a question. Nothing of the notebook is executed before you run a cell.
     """
-    from tfprovisioner.environments.request import InstallRequest
     from tfprovisioner.notebook_metadata import pinning, wanted_kernel
     from tfprovisioner.notebook_metadata.notebook_file import read
+    from tfprovisioner.requirements.request import InstallRequest
 
     modules = ["jupyterlab"] if lab else list(_SERVERS)
     server = next((name for name in modules if importlib.util.find_spec(name) is not None), None)

@@ -9,7 +9,7 @@ from typer import confirm
 from tfprovisioner.cli.console import complain, print_table, say
 
 if TYPE_CHECKING:
-    from tfprovisioner.environments.request import InstallRequest
+    from tfprovisioner.requirements.request import InstallRequest
 
 
 def agreed(
@@ -19,9 +19,9 @@ def agreed(
 
     None if the user does not agree, or cannot be asked.
     """
-    from tfprovisioner.environments.conflicts.explain import Conflicts
     from tfprovisioner.kernelspecs.install import relaxed
     from tfprovisioner.requirements.lines import without_hashes
+    from tfprovisioner.resolution.conflicts.explain import Conflicts
 
     found = ((request, outcomes.get(request.kernel)) for request in requests)
     proposed = [(request, error) for request, error in found if isinstance(error, Conflicts) and error.changes]

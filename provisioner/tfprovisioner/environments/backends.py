@@ -8,15 +8,16 @@ from pathlib import Path
 from tfprovisioner.catalogue import locks, pins, releases
 from tfprovisioner.conda import channels, solve
 from tfprovisioner.conda.channels import PackageRequest
-from tfprovisioner.environments import as_of, bounds, installed, resolve, uv_resolution
-from tfprovisioner.environments.request import InstallRequest
-from tfprovisioner.environments.source_builds import SourceBuilds
+from tfprovisioner.environments import installed
 from tfprovisioner.errors import BuildFailed, PackageNotInChannels
 from tfprovisioner.gpu import cuda
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons import from_conda
 from tfprovisioner.pythons.choose import Interpreter
 from tfprovisioner.requirements.lines import divided, holding, name_of, without_hashes
+from tfprovisioner.requirements.request import InstallRequest
+from tfprovisioner.resolution import as_of, overridden_bounds, resolve, uv_resolution
+from tfprovisioner.resolution.source_builds import SourceBuilds
 from tfprovisioner.system import uv
 
 LOCK = "requirements.txt"
@@ -60,7 +61,7 @@ def of_channels(request: InstallRequest, interpreter: Interpreter) -> PackageReq
         return PackageRequest(taken, (python, *cuda.by_conda(release)))
     # In the newest versions that go together: a channel's Python 3.7 ends with other ones than the wheels for it.
     asked, limits = divided(sorted(request.extras))
-    overridden = bounds.overridden(request.extras, release.version, version)
+    overridden = overridden_bounds.overridden(request.extras, release.version, version)
     limiting = [rule for rule in pins.applying((*pins.BOUNDS, *pins.KERNEL), release.version) if rule not in overridden]
     beside = (name for _, name, _ in holding(pins.requirements(pins.WITH, release.version), version))
     return PackageRequest(

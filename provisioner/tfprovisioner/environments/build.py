@@ -8,13 +8,14 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from tfprovisioner.catalogue import releases
-from tfprovisioner.environments import bytecode, installed, python_of_wheels, store, uv_resolution, verify
+from tfprovisioner.environments import bytecode, installed, store, verify
 from tfprovisioner.environments.backends import BACKENDS
-from tfprovisioner.environments.request import InstallRequest, Recipe
 from tfprovisioner.environments.store import Environment
 from tfprovisioner.errors import BadLock, BrokenEnvironment, BuildFailed, NoWheels
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons.choose import Interpreter
+from tfprovisioner.requirements.request import InstallRequest, Recipe
+from tfprovisioner.resolution import python_of_wheels, uv_resolution
 from tfprovisioner.system import locking
 
 _WAITING = "waiting for another tfkernels that builds the same packages"

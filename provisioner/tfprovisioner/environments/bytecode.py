@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 from tfprovisioner.environments import store
-from tfprovisioner.environments.request import Recipe
 from tfprovisioner.environments.store import Environment
+from tfprovisioner.requirements.request import Recipe
 
 
 def take_over(folder: Path, recipe: Recipe, doubted: bool) -> None:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfprovisioner.catalogue import releases
-from tfprovisioner.environments.lock_file import Lock
-from tfprovisioner.environments.request import Recipe
 from tfprovisioner.errors import UnknownRelease
+from tfprovisioner.requirements.lock_file import Lock
+from tfprovisioner.requirements.request import Recipe
 
 _SHOWN = 8
 

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tfprovisioner.catalogue.releases import TENSORFLOWS
+from tfprovisioner.catalogue.releases import PARTS, TENSORFLOWS
 from tfprovisioner.conda import solve
-from tfprovisioner.environments import installed, uv_resolution
+from tfprovisioner.environments import installed
 from tfprovisioner.environments.backends import LOCK
 from tfprovisioner.environments.installed import Package
 from tfprovisioner.environments.store import Environment
+from tfprovisioner.resolution import uv_resolution
 
 _SEEDS = frozenset({"pip", "setuptools", "wheel"})
 _SHOWN = 3
@@ -36,7 +37,7 @@ class Drift:
 def tensorflows(folder: Path) -> tuple[str, ...]:
     """The distributions of TensorFlow in an environment that have the same files, if there are several."""
     found = installed.installed(folder)
-    whole = [found[name] for name in TENSORFLOWS if name in found and name not in installed.PARTS]
+    whole = [found[name] for name in TENSORFLOWS if name in found and name not in PARTS]
     return tuple(f"{package.name} {package.version}" for package in whole) if len(whole) > 1 else ()
 
 

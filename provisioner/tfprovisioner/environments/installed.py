@@ -15,10 +15,6 @@ from packaging.utils import canonicalize_name
 from tfprovisioner.catalogue.releases import TENSORFLOWS
 from tfprovisioner.requirements.lines import holding
 
-PARTS = frozenset({"tensorflow-intel", "tensorflow-macos", "tensorflow-cpu-aws", "tensorflow-base"})
-"""Distributions that another one of TensorFlow asks for on some machines, and has its content in."""
-
-
 _NOT_ITS_OWN = frozenset({"setup", "conftest", "test", "tests", "doc", "docs", "example", "examples", "benchmarks"})
 """Modules at the top of a wheel by mistake."""
 

@@ -12,13 +12,14 @@ from typing import Any
 from packaging.utils import canonicalize_name
 
 from tfprovisioner.conda import solve
-from tfprovisioner.environments import backends, locked_files, resolve, uv_resolution
-from tfprovisioner.environments.locked_files import LockedFile
-from tfprovisioner.environments.request import InstallRequest
-from tfprovisioner.environments.source_builds import SourceBuilds
+from tfprovisioner.environments import backends
 from tfprovisioner.errors import BuildFailed, PackageNotInChannels
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons.choose import Interpreter
+from tfprovisioner.requirements.request import InstallRequest
+from tfprovisioner.resolution import locked_files, resolve, uv_resolution
+from tfprovisioner.resolution.locked_files import LockedFile
+from tfprovisioner.resolution.source_builds import SourceBuilds
 from tfprovisioner.system import uv
 from tfprovisioner.system.redact import public
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tfkernels.client import kernelspecs
-from tfprovisioner.environments.request import InstallRequest, Recipe
+from tfprovisioner.requirements.request import InstallRequest, Recipe
 from tfprovisioner.system import built_folders
 from tfprovisioner.system.built_folders import BuiltFolders
 from tfprovisioner.system.files import replace_text

@@ -17,10 +17,11 @@ from tfprovisioner.environments import bounds, differing, run_checks
 from tfprovisioner.environments.backends import LOCK
 from tfprovisioner.environments.differing import Differing
 from tfprovisioner.environments.installed import Difference, installed, needed_by, site_packages
-from tfprovisioner.environments.request import InstallRequest, Recipe
 from tfprovisioner.errors import BadRequirement, BrokenEnvironment
 from tfprovisioner.progress import Reporter
 from tfprovisioner.requirements.lines import LIMIT, divided, holding, name_of, without_hashes
+from tfprovisioner.requirements.request import InstallRequest, Recipe
+from tfprovisioner.resolution import overridden_bounds
 from tfprovisioner.system import data_dir
 
 
@@ -121,7 +122,7 @@ def _check_differing(request: InstallRequest, recipe: Recipe, folder: Path, othe
     Raises ``BadRequirement``.
     """
     python, different = folder / "bin" / "python", {one.name for one in others.tensorflow}
-    known = {rule.fails for rule in bounds.overridden(recipe.extras, recipe.tensorflow, recipe.python)}
+    known = {rule.fails for rule in overridden_bounds.overridden(recipe.extras, recipe.tensorflow, recipe.python)}
     checks = ["fit"] if others.tensorflow else []
     checks += [name for name, packages in _TRIED.items() if packages & different]
     report.step("checking: importing TensorFlow, running an op, and parts that use the packages in other versions")

@@ -14,7 +14,6 @@ from pathlib import Path
 from tfprovisioner.catalogue import pins
 from tfprovisioner.environments import bounds, installed, store
 from tfprovisioner.environments.bounds import Outside
-from tfprovisioner.environments.request import EXISTING, Recipe
 from tfprovisioner.environments.run_checks import probe
 from tfprovisioner.environments.store import Environment
 from tfprovisioner.errors import BrokenEnvironment, NoInterpreter, UnknownEnvironment
@@ -22,6 +21,7 @@ from tfprovisioner.existing import kinds
 from tfprovisioner.existing.kinds import PIXI, Place
 from tfprovisioner.pythons import find as pythons
 from tfprovisioner.pythons.find import Python
+from tfprovisioner.requirements.request import EXISTING, Recipe
 
 TIMEOUT = 30.0
 """Seconds for an interpreter's answer. A shim of pyenv, or a disk far away, may never answer."""

@@ -15,13 +15,14 @@ from tfprovisioner.catalogue import verified
 from tfprovisioner.environments import bounds, differing, drift, installed, run_checks, store, tensorflow_checks, verify
 from tfprovisioner.environments.backends import LOCK
 from tfprovisioner.environments.drift import Drift
-from tfprovisioner.environments.request import EXISTING, made_by
 from tfprovisioner.environments.run_checks import Findings, gpus_seen, probe
 from tfprovisioner.environments.store import Environment
 from tfprovisioner.errors import BrokenEnvironment
 from tfprovisioner.existing import inspect, kinds
 from tfprovisioner.gpu import devices
 from tfprovisioner.kernelspecs import health, python_shim, write
+from tfprovisioner.requirements.request import EXISTING, made_by
+from tfprovisioner.resolution import overridden_bounds
 
 _COMMAND = """
 import sys
@@ -152,7 +153,7 @@ def _overridden(environment: Environment | None) -> dict[str, str]:
     if environment is None:
         return {}
     recipe = environment.recipe
-    rules = bounds.overridden(recipe.extras, recipe.tensorflow, environment.python_version)
+    rules = overridden_bounds.overridden(recipe.extras, recipe.tensorflow, environment.python_version)
     return {rule.requirement: rule.fails for rule in rules}
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from tfkernels.start_or_explain import cannot_start, installed
 from tfprovisioner.environments import store
-from tfprovisioner.environments.request import EXISTING
 from tfprovisioner.environments.store import Environment
 from tfprovisioner.kernelspecs import python_shim
+from tfprovisioner.requirements.request import EXISTING
 
 
 def look(argv: Sequence[str], described: Mapping[str, Any]) -> tuple[Environment | None, str | None]:

@@ -15,9 +15,7 @@ from tfkernels.errors import TFKernelsError
 from tfkernels.sigint import redirected
 from tfprovisioner.environments import build, differing, store
 from tfprovisioner.environments.backends import LOCK
-from tfprovisioner.environments.conflicts.explain import Conflicts
 from tfprovisioner.environments.differing import Differing
-from tfprovisioner.environments.request import EXISTING, AddRequest, InstallRequest, Recipe, made_by
 from tfprovisioner.environments.store import Environment
 from tfprovisioner.errors import BadRequirement, BuildFailed, NoInterpreter, ProvisionError, Unusable
 from tfprovisioner.existing import inspect
@@ -26,6 +24,8 @@ from tfprovisioner.kernelspecs import other_users, write
 from tfprovisioner.progress import Reporter, reporting
 from tfprovisioner.pythons import from_conda
 from tfprovisioner.requirements import lines
+from tfprovisioner.requirements.request import EXISTING, AddRequest, InstallRequest, Recipe, made_by
+from tfprovisioner.resolution.conflicts.explain import Conflicts
 from tfprovisioner.system import locking, redact, subprocesses
 
 POLL_INTERVAL = 0.1  # seconds between two looks whether the user pressed Ctrl-C

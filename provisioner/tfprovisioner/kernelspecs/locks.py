@@ -5,13 +5,14 @@ import re
 from tfkernels.client import kernelspecs
 from tfkernels.errors import TFKernelsError
 from tfprovisioner.catalogue import releases
-from tfprovisioner.environments import drift, lock_file
+from tfprovisioner.environments import drift
 from tfprovisioner.environments.backends import LOCK
-from tfprovisioner.environments.lock_file import Lock
-from tfprovisioner.environments.request import EXISTING, made_by
 from tfprovisioner.environments.store import Environment
 from tfprovisioner.errors import BadLock, BrokenEnvironment, ProvisionError
 from tfprovisioner.kernelspecs import health, write
+from tfprovisioner.requirements import lock_file
+from tfprovisioner.requirements.lock_file import Lock
+from tfprovisioner.requirements.request import EXISTING, made_by
 
 _PYTHONS = frozenset({"python", "python2", "python3"})
 """Jupyter's own names of kernels."""

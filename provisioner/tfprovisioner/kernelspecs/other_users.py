@@ -7,8 +7,8 @@ from pathlib import Path
 
 from tfkernels.client import kernelspecs
 from tfprovisioner.environments import store
-from tfprovisioner.environments.request import EXISTING, AddRequest, InstallRequest
 from tfprovisioner.environments.store import Environment
+from tfprovisioner.requirements.request import EXISTING, AddRequest, InstallRequest
 from tfprovisioner.system import data_dir, files
 
 

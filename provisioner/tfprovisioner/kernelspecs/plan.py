@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfprovisioner.conda import solve
-from tfprovisioner.environments import build, differing, installed, planned, store, uv_resolution
+from tfprovisioner.environments import build, differing, installed, planned, store
 from tfprovisioner.environments.differing import Differing
 from tfprovisioner.environments.planned import PlannedPackage
-from tfprovisioner.environments.request import InstallRequest, made_by
 from tfprovisioner.kernelspecs import install, write
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons.choose import Interpreter
+from tfprovisioner.requirements.request import InstallRequest, made_by
+from tfprovisioner.resolution import uv_resolution
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,12 @@ from tfkernels.start_or_explain import JUPYTER
 from tfprovisioner.catalogue import releases
 from tfprovisioner.conda.activation import activation
 from tfprovisioner.environments import backends
-from tfprovisioner.environments.lock_file import Lock
-from tfprovisioner.environments.request import EXISTING, AddRequest, InstallRequest, made_by
 from tfprovisioner.environments.store import Environment, note_kernel
 from tfprovisioner.errors import BadKernelName, ProvisionError
 from tfprovisioner.gpu import cuda
 from tfprovisioner.kernelspecs import health, python_shim
+from tfprovisioner.requirements.lock_file import Lock
+from tfprovisioner.requirements.request import EXISTING, AddRequest, InstallRequest, made_by
 from tfprovisioner.system.files import replace_bytes, tidy
 
 PROVISIONER = "tfkernels-provisioner"

@@ -10,9 +10,9 @@ import tempfile
 import zlib
 from pathlib import Path
 
-from tfprovisioner.environments import lock_file
-from tfprovisioner.environments.lock_file import Lock
 from tfprovisioner.errors import BadLock, BuildFailed
+from tfprovisioner.requirements import lock_file
+from tfprovisioner.requirements.lock_file import Lock
 from tfprovisioner.system import uv
 
 MAX_LETTERS = 20_000

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from tfkernels.client import kernelspecs
 from tfkernels.errors import UnknownKernel
-from tfprovisioner.environments.lock_file import Lock
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.kernelspecs import locks
 from tfprovisioner.notebook_metadata import pinned_kernel, wanted_kernel
 from tfprovisioner.notebook_metadata.notebook_file import PINNED_LATER, NotebookFile, read
 from tfprovisioner.notebook_metadata.pinned_kernel import PinnedKernel
+from tfprovisioner.requirements.lock_file import Lock
 
 _SHOWN = 12
 """Packages that are named."""

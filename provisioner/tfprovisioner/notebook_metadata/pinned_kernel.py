@@ -10,12 +10,12 @@ from typing import Any
 import tfkernels
 from tfprovisioner.catalogue import locks as catalogue_locks
 from tfprovisioner.catalogue import releases
-from tfprovisioner.environments import lock_file
-from tfprovisioner.environments.lock_file import Lock
 from tfprovisioner.errors import BadLock, BadNotebook
 from tfprovisioner.kernelspecs import locks, write
 from tfprovisioner.notebook_metadata import compressed_lock, notebook_file
 from tfprovisioner.notebook_metadata.notebook_file import FORMAT, KEY, NotebookFile
+from tfprovisioner.requirements import lock_file
+from tfprovisioner.requirements.lock_file import Lock
 
 KERNEL = "kernel"
 """Under our key: the pinned kernel."""

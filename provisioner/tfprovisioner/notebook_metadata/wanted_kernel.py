@@ -7,12 +7,12 @@ from typing import Any
 
 from tfkernels.client import kernelspecs
 from tfprovisioner.catalogue import releases
-from tfprovisioner.environments.lock_file import Lock
-from tfprovisioner.environments.request import InstallRequest, made_by
 from tfprovisioner.errors import BadNotebook, UnknownRelease
 from tfprovisioner.kernelspecs import health, locks, write
 from tfprovisioner.notebook_metadata import pinned_kernel
 from tfprovisioner.notebook_metadata.notebook_file import NotebookFile
+from tfprovisioner.requirements.lock_file import Lock
+from tfprovisioner.requirements.request import InstallRequest, made_by
 
 _SHOWN = 8
 """Packages that are named."""

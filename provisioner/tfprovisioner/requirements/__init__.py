@@ -1,4 +1,4 @@
-"""Reads what users require beside TensorFlow, from the command line and from files.
+"""Reads what users ask for: requests, requirement lines, files of requirements, locks.
 
-Python 3.10 and newer, no process and no network. ``environments`` and the folders above it import it.
+Python 3.10 and newer. ``resolution`` and the folders above it import it.
 """

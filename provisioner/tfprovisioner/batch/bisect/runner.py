@@ -15,10 +15,10 @@ from tfprovisioner.batch.kernel_ref import KernelRef
 from tfprovisioner.batch.outcomes import Progress
 from tfprovisioner.batch.tasks import Conditions, Task
 from tfprovisioner.environments import store
-from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.kernelspecs import install
 from tfprovisioner.kernelspecs import write as kernelspec
+from tfprovisioner.requirements.request import InstallRequest
 from tfprovisioner.system import data_dir
 
 Runner = Callable[[str, Callable[[Progress], None]], Trial]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from tfprovisioner.catalogue import locks, metadata
 from tfprovisioner.catalogue.releases import TENSORFLOWS, Release
-from tfprovisioner.environments.source_builds import SourceBuilds
 from tfprovisioner.requirements.lines import holding, name_of
+from tfprovisioner.resolution.source_builds import SourceBuilds
 from tfprovisioner.system import uv
 from tfprovisioner.system.uv import UvFailed
 

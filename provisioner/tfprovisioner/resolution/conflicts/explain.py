@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from tfprovisioner.environments.conflicts import search
-from tfprovisioner.environments.conflicts.causes import causes
-from tfprovisioner.environments.conflicts.loosen import Change, Versions, proposal
-from tfprovisioner.environments.conflicts.search import Found, Refusal
 from tfprovisioner.errors import BadRequirement
 from tfprovisioner.requirements.lines import without_hashes
+from tfprovisioner.resolution.conflicts import search
+from tfprovisioner.resolution.conflicts.causes import causes
+from tfprovisioner.resolution.conflicts.loosen import Change, Versions, proposal
+from tfprovisioner.resolution.conflicts.search import Found, Refusal
 from tfprovisioner.system import uv
 
 _ADVICE = {

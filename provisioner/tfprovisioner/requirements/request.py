@@ -15,13 +15,12 @@ from typing import Any
 from tfprovisioner.catalogue import releases
 from tfprovisioner.catalogue.releases import Release
 from tfprovisioner.conda import channels
-from tfprovisioner.environments import lock_file
-from tfprovisioner.environments.lock_file import Lock
 from tfprovisioner.errors import BadLock, BadRequirement
 from tfprovisioner.gpu import cuda
 from tfprovisioner.pythons import choose
 from tfprovisioner.pythons.choose import Interpreter, is_version
-from tfprovisioner.requirements import lines
+from tfprovisioner.requirements import lines, lock_file
+from tfprovisioner.requirements.lock_file import Lock
 
 USUAL = "usual"
 """In place of an interpreter, a conda program, a lock or a day: forget the one that the kernel was made with."""

@@ -8,10 +8,10 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tfprovisioner.environments import pylock
-from tfprovisioner.environments.conflicts import uv_facts
 from tfprovisioner.errors import BuildFailed
 from tfprovisioner.requirements.lines import is_exact, name_of
+from tfprovisioner.resolution import pylock
+from tfprovisioner.resolution.conflicts import uv_facts
 from tfprovisioner.system import uv
 from tfprovisioner.system.uv import UvFailed
 

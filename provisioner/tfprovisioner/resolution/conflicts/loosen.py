@@ -7,8 +7,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from tfprovisioner.environments.conflicts.search import REMOVED, Refusal
 from tfprovisioner.requirements.lines import name_of
+from tfprovisioner.resolution.conflicts.search import REMOVED, Refusal
 
 _LOWER = ("~=", ">=", ">", "!=")
 """Operators that do not limit a version upwards."""

@@ -13,11 +13,16 @@ from packaging.specifiers import SpecifierSet
 
 from tfprovisioner.catalogue import locks, pins
 from tfprovisioner.catalogue.releases import TENSORFLOWS, Release
-from tfprovisioner.environments import as_of, bounds, locked_files, one_tensorflow, source_builds
-from tfprovisioner.environments.conflicts.explain import Search
-from tfprovisioner.environments.request import InstallRequest
-from tfprovisioner.environments.source_builds import BuildsForbidden, SourceBuildFailed, SourceBuilds
-from tfprovisioner.environments.uv_resolution import (
+from tfprovisioner.errors import BadRequirement, BuildFailed
+from tfprovisioner.gpu import cuda
+from tfprovisioner.progress import Reporter
+from tfprovisioner.pythons.choose import Interpreter
+from tfprovisioner.requirements.lines import LIMIT, divided, hashes_of, holding, is_exact, name_of, without_hashes
+from tfprovisioner.requirements.request import InstallRequest
+from tfprovisioner.resolution import as_of, locked_files, one_tensorflow, overridden_bounds, source_builds
+from tfprovisioner.resolution.conflicts.explain import Search
+from tfprovisioner.resolution.source_builds import BuildsForbidden, SourceBuildFailed, SourceBuilds
+from tfprovisioner.resolution.uv_resolution import (
     NoSolution,
     NotInIndex,
     holding_here,
@@ -25,11 +30,6 @@ from tfprovisioner.environments.uv_resolution import (
     published,
     resolve,
 )
-from tfprovisioner.errors import BadRequirement, BuildFailed
-from tfprovisioner.gpu import cuda
-from tfprovisioner.progress import Reporter
-from tfprovisioner.pythons.choose import Interpreter
-from tfprovisioner.requirements.lines import LIMIT, divided, hashes_of, holding, is_exact, name_of, without_hashes
 from tfprovisioner.system import uv
 from tfprovisioner.system.uv import UvFailed
 
@@ -251,7 +251,7 @@ class Resolver:
 
     def _limits(self, lines: Sequence[str]) -> list[str]:
         version = self.release.version
-        overridden = bounds.overridden(lines, version, self.python)
+        overridden = overridden_bounds.overridden(lines, version, self.python)
         rules = pins.applying((*pins.BOUNDS, *pins.COMPANIONS), version)
         limits = [rule.requirement for rule in rules if rule not in overridden]
         return [*limits, *pins.requirements(pins.KERNEL, version), *self._without_wheel(lines)]

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tfprovisioner.environments import pylock
-from tfprovisioner.environments.source_builds import SourceBuilds
+from tfprovisioner.resolution import pylock
+from tfprovisioner.resolution.source_builds import SourceBuilds
 from tfprovisioner.system.redact import public
 
 

@@ -9,9 +9,9 @@ from packaging.utils import canonicalize_name
 
 from tfprovisioner.catalogue import pins, releases
 from tfprovisioner.catalogue.releases import TENSORFLOWS
-from tfprovisioner.environments.conflicts import uv_facts
-from tfprovisioner.environments.conflicts.uv_facts import ROOT, Fact
 from tfprovisioner.requirements.lines import LIMIT
+from tfprovisioner.resolution.conflicts import uv_facts
+from tfprovisioner.resolution.conflicts.uv_facts import ROOT, Fact
 
 _MOST = 3
 """How many facts a line of text can hold."""

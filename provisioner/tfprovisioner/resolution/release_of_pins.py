@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tfprovisioner.catalogue.releases import Release
-from tfprovisioner.environments import source_builds, uv_resolution
-from tfprovisioner.environments.source_builds import SourceBuilds
-from tfprovisioner.environments.uv_resolution import NoSolution
 from tfprovisioner.errors import BuildFailed
 from tfprovisioner.requirements.lines import divided, name_of, without_hashes
+from tfprovisioner.resolution import source_builds, uv_resolution
+from tfprovisioner.resolution.source_builds import SourceBuilds
+from tfprovisioner.resolution.uv_resolution import NoSolution
 from tfprovisioner.system import uv
 
 _OF_ITS_KIND = ("keras", "tensor", "tf")

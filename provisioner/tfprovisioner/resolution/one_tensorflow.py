@@ -15,8 +15,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from tfprovisioner.catalogue import releases
-from tfprovisioner.catalogue.releases import TENSORFLOWS
-from tfprovisioner.environments.installed import PARTS
+from tfprovisioner.catalogue.releases import PARTS, TENSORFLOWS
 from tfprovisioner.requirements.lines import LIMIT, holding, of_the_line
 
 

@@ -17,8 +17,7 @@ from packaging.version import InvalidVersion, Version
 
 import tfkernels
 from tfprovisioner.catalogue import locks, releases, verified
-from tfprovisioner.catalogue.releases import TENSORFLOWS
-from tfprovisioner.environments.installed import PARTS
+from tfprovisioner.catalogue.releases import PARTS, TENSORFLOWS
 from tfprovisioner.errors import BadLock
 from tfprovisioner.gpu import cuda
 from tfprovisioner.system.redact import redacted

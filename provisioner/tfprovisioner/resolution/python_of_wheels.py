@@ -6,12 +6,12 @@ from contextlib import suppress
 from dataclasses import replace
 
 from tfprovisioner.catalogue.releases import is_tensorflow
-from tfprovisioner.environments import uv_resolution, without_wheel
-from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import NoInterpreter
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons.choose import Interpreter
 from tfprovisioner.requirements.lines import divided, holding, name_of, without_hashes
+from tfprovisioner.requirements.request import InstallRequest
+from tfprovisioner.resolution import uv_resolution, without_wheel
 
 
 def choose(request: InstallRequest, report: Reporter) -> Interpreter:

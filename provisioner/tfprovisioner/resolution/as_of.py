@@ -10,11 +10,11 @@ from pathlib import Path
 
 from tfprovisioner.catalogue import pins
 from tfprovisioner.catalogue.releases import TENSORFLOWS, Release
-from tfprovisioner.environments.locked_files import LockedFile
-from tfprovisioner.environments.request import USUAL
 from tfprovisioner.errors import Unusable
 from tfprovisioner.gpu import cuda
 from tfprovisioner.requirements.lines import name_of
+from tfprovisioner.requirements.request import USUAL
+from tfprovisioner.resolution.locked_files import LockedFile
 from tfprovisioner.system import git
 
 GIT = "git"

@@ -14,10 +14,10 @@ from packaging.utils import canonicalize_name
 
 from tfprovisioner.catalogue import build_tools, pins
 from tfprovisioner.catalogue.releases import Release, is_tensorflow, order_of
-from tfprovisioner.environments import without_wheel
-from tfprovisioner.environments.request import InstallRequest
 from tfprovisioner.errors import BadRequirement, BuildFailed
 from tfprovisioner.requirements.lines import LIMIT, divided, holding, name_of, without_hashes
+from tfprovisioner.requirements.request import InstallRequest
+from tfprovisioner.resolution import without_wheel
 from tfprovisioner.system import data_dir, uv
 from tfprovisioner.system.uv import UvFailed
 
@@ -299,7 +299,7 @@ class SourceBuilds:
 
     def _compiled(self, name: str) -> dict[str, str]:
         """A variable for a build that may be compiled against NumPy: uv's cache is blind to limits of build tools."""
-        return {"TFKERNELS_BUILD_LIMITS": self._limits().strip()} if name not in self._known else {}
+        return {"BUILD_LIMITS": self._limits().strip()} if name not in self._known else {}
 
     def _pinned(self, tool: str) -> str:
         return f"{tool}=={self._versions[tool]}" if tool in self._versions else tool
