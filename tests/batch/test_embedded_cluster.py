@@ -138,7 +138,7 @@ def test_a_run_is_repeated_when_its_worker_dies(tmp_path: Path) -> None:
         "lasting": ("passed", 2), "other": ("passed", 1),
     }  # fmt: skip
     assert re.search(r"lasting: its worker on \S+ died; it starts again \(2 of 3\)", notes(told))
-    assert json.loads(executed["lasting"].notebook)["metadata"]["tfkernels"]["attempts"] == 2
+    assert json.loads(executed["lasting"].notebook)["metadata"]["tfkernels"]["outcome"]["attempts"] == 2
 
 
 def test_a_run_that_kills_workers_fails(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def test_input_files_travel_and_outputs_return(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["nb.ipynb"], "Missing option"),
+        (["nb.ipynb"], "does not say which kernel of tfkernels it needs"),
         (["nb.ipynb", "-k", "tf99"], "There is no kernel 'tf99'"),
         (["none.ipynb", "-k", "tf1"], "Cannot read the notebook none.ipynb"),
         (["text.txt", "-k", "tf1"], "not a notebook"),

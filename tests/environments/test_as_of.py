@@ -96,7 +96,7 @@ def test_files_of_a_folder_have_no_day(dated: Index, tmp_path: Path, capfd: pyte
 def test_conda_packages_have_no_day(install: Install, place: Path) -> None:
     code, said = install("--as-of", "2021-01-06", "--backend", "conda")
     assert code == 1
-    assert "Choose --backend uv, or forget the day: --as-of usual" in said
+    assert "Choose --backend uv, or drop the day: --as-of usual" in said
 
 
 def git(folder: Path, *arguments: str, day: str = "2019-03-01T23:30:00-05:00") -> None:

@@ -11,6 +11,7 @@ from typer import Argument, BadParameter, Context, Exit, Option
 from tfkernels.errors import UnknownKernel
 from tfprovisioner.cli import shared_options
 from tfprovisioner.cli.console import INTERRUPTED, answering, print_json, print_table, require_extra, say
+from tfprovisioner.errors import BadNotebook
 
 if TYPE_CHECKING:
     from tfprovisioner.batch.report import Report
@@ -93,7 +94,7 @@ def run(
     if resume and output is None:
         raise BadParameter("name the folder to continue in: --output DIR", param_hint="--resume")
     comparison = {"baseline": baseline, "rtol": rtol, "atol": atol}
-    with answering(1, UnknownKernel):
+    with answering(1, UnknownKernel, BadNotebook):
         if script is not None:
             target = None if output is None else Path(output)
             code = _script(script, kernels or (), arguments, comparison, target, resume, workers, dry_run, as_json)
