@@ -103,7 +103,8 @@ def test_requirement_lines_not_taken_say_what_to_do(tmp_path: Path, line: str, t
 
 
 @pytest.mark.parametrize(
-    "line", ["-i https://pypi.org/simple", "--trusted-host pypi.org", "--prefer-binary", "--require-hashes"]
+    "line",
+    ["-i https://mirrors.aliyun.com/pypi/simple", "--trusted-host example.org", "--prefer-binary", "--require-hashes"],
 )
 def test_options_without_effect_are_taken_silently(tmp_path: Path, line: str) -> None:
     content = read(tmp_path, f"{line}\nsix\n")
@@ -135,10 +136,12 @@ def test_an_index_in_a_file_needs_the_users_word(tmp_path: Path, monkeypatch: py
     monkeypatch.delenv("UV_DEFAULT_INDEX", raising=False)
     monkeypatch.delenv("UV_INDEX_URL", raising=False)
     for line in ("--index-url https://me:secret@example.org/simple", "--no-index"):
-        with pytest.raises(BadRequirement, match=r"requirements\.txt:1 names .* --index https://pypi") as refused:
+        with pytest.raises(
+            BadRequirement, match=r"requirements\.txt:1 names .* with --index; .* delete the line"
+        ) as refused:
             read(tmp_path, f"{line}\nsix\n")
         assert "secret" not in str(refused.value)
-    monkeypatch.setenv("UV_DEFAULT_INDEX", "https://pypi.org/simple")  # as --index does
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "https://example.org/simple")  # as --index does
     assert read(tmp_path, "-i https://example.org/simple\nsix\n").lines == ("six",)
 
 

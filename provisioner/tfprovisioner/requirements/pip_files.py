@@ -165,7 +165,7 @@ def _leave_out_options(options: dict[str, Any], place: str, content: Content) ->
         what = "--no-index" if options.get("no_index") else f"the index {redacted(elsewhere[0])}"
         raise BadRequirement(
             f"{place} names {what} in place of PyPI, and {_SOURCES}. If you trust it, give its address with --index; "
-            f"for PyPI's packages, give --index https://pypi.org/simple."
+            f"for PyPI's packages, delete the line."
         )
     for url in elsewhere:
         content.leave_out(f"the index {redacted(url)}", place, f"{_SOURCES}. Set UV_INDEX to its address")
