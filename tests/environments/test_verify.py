@@ -6,7 +6,6 @@ import fcntl
 import hashlib
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +18,7 @@ from tests.support.commands import built, nothing_is_there
 from tfprovisioner.catalogue import locks, releases, verified
 from tfprovisioner.catalogue.verified import Result
 from tfprovisioner.environments import run_checks, store
-from tfprovisioner.environments.run_checks import load_library
-from tfprovisioner.errors import BadRequirement, BrokenEnvironment
+from tfprovisioner.errors import BadRequirement
 from tfprovisioner.kernelspecs import doctor, install
 from tfprovisioner.requirements.request import InstallRequest
 
@@ -312,30 +310,6 @@ def edited(folder: Path, name: str) -> None:
     with module.open("a") as file:
         file.write("# edited\n")
     os.utime(module, (later, later))
-
-
-@pytest.mark.parametrize("content", [b"", b"no library", b"\x7fELF"])
-def test_a_library_that_cannot_be_loaded(content: bytes, tmp_path: Path) -> None:
-    library = tmp_path / "library.so"
-    library.write_bytes(content)
-    with pytest.raises(BrokenEnvironment, match=r"library\.so"):
-        load_library(Path(sys.executable), library)
-
-
-@pytest.mark.parametrize(
-    ("end", "outcome"),
-    [
-        ("exit 1", "ValueError: no"),
-        ("kill -9 $$", "it was ended by signal SIGKILL (a kill -9, or the system ran out of memory)"),
-        ("kill -11 $$", "it was ended by signal SIGSEGV"),
-        ("kill -6 $$", "it was ended by signal SIGABRT: ValueError: no"),
-    ],
-)
-def test_outcomes_of_trials_name_the_cause(end: str, outcome: str, tmp_path: Path) -> None:
-    python = tmp_path / "python"
-    python.write_text(f"#!/bin/sh\necho ValueError: no >&2\n{end}\n")
-    python.chmod(0o755)
-    assert run_checks.trial(python, "lstm") == outcome
 
 
 def test_unloadable_libraries_are_left_to_the_import_check(cached: Build, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -162,6 +162,7 @@ def _opened(bundle: Path) -> Iterator[_Files]:
             raise BadBundle(
                 f"There is no bundle {bundle}. Correct the path, or connect the disk that has it."
             ) from error
+        # zipfile raises NotImplementedError for a way of compression, or a version, that it does not know.
         except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
             raise BadBundle(
                 f"{bundle} is not a bundle of tfkernels, or is incomplete or damaged: {error}. {_COPY}."
