@@ -243,6 +243,14 @@ class WeightsMismatch(WeightsError):
         )
 
 
+class ConversionError(TFKernelsError):
+    """A model cannot be brought to another release; ``layer`` is the name of the layer that stands in the way."""
+
+    def __init__(self, message: str, layer: str = "") -> None:
+        super().__init__(message)
+        self.layer = layer
+
+
 class RemoteError(TFKernelsError):
     """Code raised in another kernel. It renders as that kernel's own traceback, once."""
 
