@@ -251,6 +251,23 @@ class ConversionError(TFKernelsError):
         self.layer = layer
 
 
+class UnreadableFile(TFKernelsError):
+    """A saved model cannot be read: it is none, is damaged, or asks for what no model needs."""
+
+    def __init__(self, reason: str, path: str = "", advice: str = "") -> None:
+        super().__init__(reason, path, advice)
+        self.reason = reason
+        self.path = path
+        self.advice = advice
+
+    def of(self, path: str) -> "UnreadableFile":
+        """The same with the file's name."""
+        return self if self.path else type(self)(self.reason, path, self.advice)
+
+    def __str__(self) -> str:
+        return f"Cannot read {self.path or 'the file'}: {self.reason}. {self.advice}".rstrip()
+
+
 class RemoteError(TFKernelsError):
     """Code raised in another kernel. It renders as that kernel's own traceback, once."""
 
