@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -16,7 +15,8 @@ from nbformat.v4 import new_code_cell, new_notebook
 from typer.testing import CliRunner
 
 from tests.support.commands import command, tfkernels
-from tests.support.waiting import eventually
+from tests.support.processes import ended
+from tests.support.waiting import DEADLINE, eventually
 from tfprovisioner.cli.app import app
 from tfprovisioner.kernelspecs.install import Installed
 
@@ -54,7 +54,6 @@ def write(folder: Path, *cells: str) -> str:
     return str(folder / "nb.ipynb")
 
 
-@pytest.mark.timeout(900)  # on a new machine it downloads three releases
 def test_bisect_finds_the_release_that_changed_resize(home: Path, tmp_path: Path) -> None:
     notebook, output = write(tmp_path, RESIZE), tmp_path / "out"
     done = tfkernels(
@@ -77,13 +76,12 @@ def test_bisect_finds_the_release_that_changed_resize(home: Path, tmp_path: Path
 
 def test_an_interrupt_ends_bisect_and_leaves_nothing(home: Path, tmp_path: Path) -> None:
     running = tmp_path / "running"
-    notebook = write(tmp_path, f"import pathlib, time\npathlib.Path({str(running)!r}).touch()\ntime.sleep(600)")
-    process = subprocess.Popen(
-        command("bisect", notebook, "--good", "1.15", "--bad", "2.0"), stderr=subprocess.PIPE, text=True
-    )
-    eventually(lambda: running.exists() or process.poll() is not None, timeout=200)
-    os.kill(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    notebook = write(tmp_path, f"import pathlib, time\npathlib.Path({str(running)!r}).touch()\ntime.sleep(1000)")
+    words = command("bisect", notebook, "--good", "1.15", "--bad", "2.0")
+    with ended(subprocess.Popen(words, stderr=subprocess.PIPE, text=True)) as process:
+        eventually(lambda: running.exists() or process.poll() is not None)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=DEADLINE)
     assert process.returncode == 130, said
     assert "Interrupted. The environments that were built for it were removed." in said
     assert not [one for one in psutil.process_iter(["cmdline"]) if str(home) in " ".join(one.info["cmdline"] or ())]

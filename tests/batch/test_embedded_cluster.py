@@ -21,11 +21,11 @@ import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from tests.support.batches import KERNEL, engine, lasting, notes, pid, printed, start_client, task
+from tests.support.batches import KERNEL, engine, lasting, notes, pid, printed, started_client, task
 from tests.support.commands import command
-from tests.support.processes import alive
+from tests.support.processes import alive, ended
 from tests.support.user_files import imported, spoil
-from tests.support.waiting import eventually
+from tests.support.waiting import DEADLINE, eventually
 from tfprovisioner.batch.dask.placement import Options
 from tfprovisioner.batch.outcomes import Progress
 from tfprovisioner.batch.workdir import pack
@@ -155,19 +155,16 @@ def test_a_run_that_kills_workers_fails(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_whatever_ends_the_client_ends_workers_and_kernels(tmp_path: Path, number: signal.Signals) -> None:
-    client = start_client(tmp_path)
-    try:
+    with started_client(tmp_path) as client:
         kernels = [pid(tmp_path / "one.1"), pid(tmp_path / "other.1")]
         everything = [*psutil.Process(client.pid).children(recursive=True), *map(psutil.Process, kernels)]
         if number == signal.SIGINT:
             os.killpg(client.pid, number)  # as a terminal does: the workers get it, too
         else:
             client.kill()
-        _, said = client.communicate(timeout=60)
+        _, said = client.communicate(timeout=DEADLINE)
         assert said.rstrip().endswith("KeyboardInterrupt" if number == signal.SIGINT else "")
         eventually(lambda: not any(alive(each.pid) for each in everything))
-    finally:
-        client.kill()
     if number == signal.SIGINT:
         assert sorted(os.listdir(tmp_path)) == ["client.py", "one.1", "other.1"]
 
@@ -184,14 +181,10 @@ def test_after_sigkill_only_the_rest_is_run(tmp_path: Path) -> None:
     notebook = new_notebook(cells=[new_code_cell("n = 0", metadata={"tags": ["parameters"]}), new_code_cell(_COUNTED)])
     nbformat.write(notebook, tmp_path / "nb.ipynb")
     arguments = command("run", "nb.ipynb", "-k", KERNEL, "--grid", "n=1,2", "--workers", "2", "-o", "out")
-    client = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
+    with ended(subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)):
         eventually((tmp_path / "out" / f"nb-{KERNEL}-n=1.ipynb").exists)
         eventually(lambda: list(tmp_path.glob("2.*")))
         (kernel,) = (int(file.suffix[1:]) for file in tmp_path.glob("2.*"))
-    finally:
-        client.kill()
-        client.communicate(timeout=60)
     eventually(lambda: not alive(kernel))
     (tmp_path / "go").touch()
     again = subprocess.run([*arguments, "--resume"], capture_output=True, text=True, check=False)

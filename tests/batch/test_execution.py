@@ -98,7 +98,7 @@ def test_an_exit_without_an_error_ends_a_run_well() -> None:
     [
         ("import os; os.kill(os.getpid(), 11)", {}, "KernelDied", "signal SIGSEGV"),
         ("import os; os._exit(3)", {}, "KernelDied", "exit code 3"),
-        ("import time; time.sleep(60)", {"cell_timeout": 1.0}, "CellTimeout", "longer than 1 s"),
+        ("import time; time.sleep(1000)", {"cell_timeout": 1.0}, "CellTimeout", "longer than 1 s"),
         ("input()", {}, "StdinNotImplementedError", "does not support input"),  # IPython's, where nobody can answer
     ],
 )
@@ -114,7 +114,7 @@ def test_what_else_goes_wrong(cell: str, options: dict[str, Any], kind: str, mes
     [
         (["/nowhere/python"], "KernelNotStarted", "No such file or directory: '/nowhere/python'"),
         ([sys.executable, "-c", "raise SystemExit('no module named x')"], "KernelDied", "no module named x"),
-        ([sys.executable, "-c", "import time; time.sleep(60)"], "KernelNotStarted", "didn't respond in 2 seconds"),
+        ([sys.executable, "-c", "import time; time.sleep(1000)"], "KernelNotStarted", "didn't respond in 2 seconds"),
     ],
 )
 def test_a_kernel_that_does_not_start_is_told(tmp_path: Path, argv: list[str], kind: str, message: str) -> None:
@@ -141,7 +141,7 @@ def test_a_run_that_is_cancelled_leaves_nothing(tmp_path: Path) -> None:
     note = f"with open({str(tmp_path / 'pid')!r}, 'w') as file: file.write(str(p.pid))"
     with pytest.raises(Cancelled):
         execute(
-            _task("tf1", f"{start}\n{note}", "import time; time.sleep(600)"), kernelspecs.get("tf1"), tell, cancelled
+            _task("tf1", f"{start}\n{note}", "import time; time.sleep(1000)"), kernelspecs.get("tf1"), tell, cancelled
         )
     child = int((tmp_path / "pid").read_text())
     assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE

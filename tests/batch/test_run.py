@@ -19,6 +19,8 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 from typer.testing import CliRunner
 
+from tests.support.processes import ended
+from tests.support.waiting import DEADLINE
 from tfprovisioner.cli.app import app
 
 pytestmark = pytest.mark.usefixtures("installed")
@@ -38,7 +40,9 @@ def _command(*arguments: object) -> list[str]:
 
 
 def _run(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(_command(*arguments), cwd=folder, capture_output=True, text=True, check=False, timeout=240)
+    return subprocess.run(
+        _command(*arguments), cwd=folder, capture_output=True, text=True, check=False, timeout=DEADLINE
+    )
 
 
 def _report(folder: Path) -> Any:
@@ -160,16 +164,19 @@ def test_a_dry_run_prints_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_an_interrupt_keeps_finished_runs(tmp_path: Path) -> None:
     _notebook(tmp_path / "quick.ipynb", "1")
-    _notebook(tmp_path / "long.ipynb", "import os, time", "open('pid', 'w').write(str(os.getpid()))", "time.sleep(600)")
+    _notebook(
+        tmp_path / "long.ipynb", "import os, time", "open('pid', 'w').write(str(os.getpid()))", "time.sleep(1000)"
+    )
     command = _command("quick.ipynb", "long.ipynb", "-k", "python3", "-o", "out", "--workers", "1")
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with ended(subprocess.Popen(command, cwd=tmp_path, **pipes)) as process:
         assert process.stderr is not None
         for line in process.stderr:  # ends with the process at the latest
             if "long-python3: running" in line and (tmp_path / "out" / "quick-python3.ipynb").exists():
                 break
         kernel = _written_pid(tmp_path / "pid", process)
         process.send_signal(signal.SIGINT)
-        told = process.communicate(timeout=120)
+        told = process.communicate(timeout=DEADLINE)
     assert process.returncode == 130, told
     assert "--resume" in told[1]
     assert not psutil.pid_exists(kernel) or psutil.Process(kernel).status() == psutil.STATUS_ZOMBIE
@@ -181,14 +188,14 @@ def test_resume_after_sigkill_runs_the_rest(tmp_path: Path) -> None:
     cells = (
         "import os, time",
         "open('pid', 'w').write(str(os.getpid()))",
-        "time.sleep(0 if os.path.exists('go') else 600)",
+        "time.sleep(0 if os.path.exists('go') else 1000)",
     )
     _notebook(tmp_path / "long.ipynb", *cells)
     options = ["quick.ipynb", "long.ipynb", "-k", "python3", "-o", "out", "--workers", "1"]
-    with subprocess.Popen(_command(*options), cwd=tmp_path, stderr=subprocess.DEVNULL, text=True) as process:
+    with ended(subprocess.Popen(_command(*options), cwd=tmp_path, stderr=subprocess.DEVNULL)) as process:
         kernel = psutil.Process(_written_pid(tmp_path / "pid", process))
         process.kill()
-    kernel.wait(60)
+    kernel.wait(DEADLINE)
     assert [path.stem for path in (tmp_path / "out").glob("*.ipynb")] == ["quick-python3"]
     before = _started(tmp_path / "out")
     (tmp_path / "go").touch()
@@ -197,7 +204,7 @@ def test_resume_after_sigkill_runs_the_rest(tmp_path: Path) -> None:
     assert _started(tmp_path / "out").items() > before.items()
 
 
-def _written_pid(path: Path, process: subprocess.Popen[str]) -> int:
+def _written_pid(path: Path, process: subprocess.Popen[Any]) -> int:
     while process.poll() is None:
         try:
             return int(path.read_text())

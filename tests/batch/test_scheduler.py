@@ -16,9 +16,9 @@ import pytest
 from distributed.security import Security
 
 from tests.support import clusters
-from tests.support.batches import engine, lasting, notes, pid, printed, start_client, task, wait_for
+from tests.support.batches import engine, lasting, notes, pid, printed, started_client, task, wait_for
 from tests.support.processes import alive
-from tests.support.waiting import eventually
+from tests.support.waiting import DEADLINE, eventually
 from tfprovisioner.batch.dask import cluster
 from tfprovisioner.batch.dask.placement import Options
 from tfprovisioner.batch.kernel_ref import wanted
@@ -115,16 +115,13 @@ def test_a_worker_killed_in_the_middle(cluster_of_two: Options, tmp_path: Path) 
 
 
 def test_workers_survive_a_killed_client_kernels_do_not(cluster_of_two: Options, tmp_path: Path) -> None:
-    client = start_client(tmp_path, str(cluster_of_two.scheduler))
-    try:
+    with started_client(tmp_path, str(cluster_of_two.scheduler)) as client:
         kernels = [psutil.Process(pid(tmp_path / name)) for name in ("one.1", "other.1")]
         workers = [kernel.parent() for kernel in kernels]
         client.kill()
-        client.communicate(timeout=60)
+        client.communicate(timeout=DEADLINE)
         eventually(lambda: not any(alive(kernel.pid) for kernel in kernels))
         assert all(worker is not None and worker.is_running() for worker in workers)
-    finally:
-        client.kill()
 
 
 def test_a_kernel_that_no_worker_has(cluster_of_two: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,13 +7,14 @@ import os
 import signal
 import subprocess
 import textwrap
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from tests.support.commands import command
-from tests.support.processes import alive
-from tests.support.waiting import eventually
+from tests.support.processes import alive, ended
+from tests.support.waiting import DEADLINE, eventually
 from tfprovisioner.batch import output_dir
 
 pytestmark = pytest.mark.usefixtures("installed")
@@ -22,7 +23,7 @@ _MEETING = """
     import os, pathlib, sys, time
     me = os.environ["TFKERNELS_KERNEL"]
     pathlib.Path(me).write_text("here")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while len(list(pathlib.Path().glob("tf[12]"))) < 2:  # ends only if the other one runs, too
         assert time.monotonic() < deadline, "alone"
         time.sleep(0.05)
@@ -136,7 +137,7 @@ def test_ctrl_c_ends_all_of_them(tmp_path: Path, handler: str) -> None:
     with _started(tmp_path, "-o", "out") as process:
         eventually(lambda: len(pids(tmp_path)) == 4)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=DEADLINE)
     assert process.returncode == 130
     assert ("KeyboardInterrupt" in errors) is not bool(handler)
     assert "--resume --output out" in errors
@@ -152,7 +153,7 @@ def test_ctrl_c_gives_each_script_time_to_clean_up(tmp_path: Path) -> None:
     with _started(tmp_path) as process:
         eventually(lambda: len(pids(tmp_path)) == 4)
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+        process.communicate(timeout=DEADLINE)
     assert (process.returncode, (tmp_path / "cleaned").exists()) == (130, True)
 
 
@@ -162,15 +163,15 @@ def test_nothing_outlives_a_command_that_is_killed(tmp_path: Path, number: int) 
     with _started(tmp_path) as process:
         eventually(lambda: len(pids(tmp_path)) == 4)
         process.send_signal(number)
-        process.communicate(timeout=60)
+        process.communicate(timeout=DEADLINE)
     eventually(lambda: not any(map(alive, pids(tmp_path))))
 
 
-def _started(place: Path, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+def _started(place: Path, *arguments: str) -> AbstractContextManager[subprocess.Popen[str]]:
+    return ended(subprocess.Popen(
         command("run", "model.py", "-k", "tf1", "-k", "tf2", *arguments),
         cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def test_a_terminal_gets_colours_and_bars(tmp_path: Path) -> None:
@@ -190,9 +191,9 @@ def test_a_terminal_gets_colours_and_bars(tmp_path: Path) -> None:
 def _on_a_terminal(place: Path, **variables: str) -> str:
     ours, theirs = os.openpty()
     arguments = command("run", "model.py", "-k", "tf1")
-    with subprocess.Popen(
+    with ended(subprocess.Popen(
         arguments, cwd=place, env={**os.environ, **variables}, stdin=theirs, stdout=theirs, stderr=theirs
-    ) as process:
+    )) as process:  # fmt: skip
         os.close(theirs)
         content = b""
         try:
@@ -202,7 +203,7 @@ def _on_a_terminal(place: Path, **variables: str) -> str:
             pass  # how a terminal says that nobody writes to it any more
         finally:
             os.close(ours)
-        assert process.wait(60) == 0
+        assert process.wait(DEADLINE) == 0
     return content.decode()
 
 

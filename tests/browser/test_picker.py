@@ -17,7 +17,8 @@ import nbformat
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.support.waiting import eventually
+from tests.support.processes import ended
+from tests.support.waiting import DEADLINE, eventually
 
 NAMES = {"tf1": "TensorFlow 1.15 · Python 3.7", "tf2": "TensorFlow 2.21 · Python 3.13"}
 LOGOS = {"logo-svg": "image/svg+xml", "logo-32x32": "image/png", "logo-64x64": "image/png"}
@@ -33,10 +34,7 @@ CHROMIUM_OPTIONS = [
     "--disable-sync",
 ]
 
-START_TIMEOUT = 60.0
-STOP_TIMEOUT = 20.0
-LAB_TIMEOUT = 60_000.0  # Playwright counts in milliseconds
-RUN_TIMEOUT = 90_000.0
+expect.set_options(timeout=DEADLINE * 1000)  # Playwright counts in milliseconds
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class Server:
 
     def get(self, path: str) -> tuple[int, str, bytes]:
         """Status, content type and body."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
         try:
             connection.request("GET", path, headers={"Authorization": f"token {self.token}"})
             response = connection.getresponse()
@@ -93,15 +91,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     log = folder / "server.log"
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=environment, cwd=root, stdout=output, stderr=subprocess.STDOUT)
-    try:
-        yield _wait_until_ready(process, runtime, token, root, log)
-    finally:
-        process.terminate()
+    with ended(process):
         try:
-            process.wait(STOP_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            yield _wait_until_ready(process, runtime, token, root, log)
+        finally:
+            process.terminate()  # it ends its kernels
+            process.wait(DEADLINE)
 
 
 def _wait_until_ready(process: "subprocess.Popen[bytes]", runtime: Path, token: str, root: Path, log: Path) -> Server:
@@ -114,7 +109,7 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", runtime: Path, token: 
             return server if server.get("/api/status")[0] == 200 else None
         return None
 
-    started = eventually(ready, START_TIMEOUT)
+    started = eventually(ready)
     assert started is not None
     return started
 
@@ -145,13 +140,12 @@ def page() -> Iterator[Page]:
         browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_OPTIONS)
         try:
             page = browser.new_page(viewport={"width": 1280, "height": 800})
-            page.set_default_timeout(LAB_TIMEOUT)
+            page.set_default_timeout(DEADLINE * 1000)
             yield page
         finally:
             browser.close()
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("kernel", NAMES)
 def test_server_lists_the_kernel_and_serves_its_logos(server: Server, kernel: str) -> None:
     status, _, body = server.get("/api/kernelspecs")
@@ -167,13 +161,12 @@ def test_server_lists_the_kernel_and_serves_its_logos(server: Server, kernel: st
         assert body.startswith(b"\x89PNG" if expected_type == "image/png" else b"<svg"), resources[logo]
 
 
-@pytest.mark.timeout(240)
 def test_launcher_shows_both_kernels_with_their_logos(server: Server, page: Page) -> None:
     page.goto(server.url("/lab"))
     for name in NAMES.values():
         for category in ("Notebook", "Console"):
             tile = page.locator(f'.jp-LauncherCard[data-category="{category}"][title="{name}"]')
-            expect(tile).to_be_visible(timeout=LAB_TIMEOUT)
+            expect(tile).to_be_visible()
             logo = tile.locator("img")
             expect(logo).to_be_visible()
             # decode() waits for the image, and fails if it cannot be loaded.
@@ -181,20 +174,19 @@ def test_launcher_shows_both_kernels_with_their_logos(server: Server, page: Page
     screenshot(page, "picker.png")
 
 
-@pytest.mark.timeout(240)
 def test_notebook_uses_both_kernels(server: Server, page: Page) -> None:
     page.goto(server.url(f"/lab/tree/{NOTEBOOK}"))
     # The status bar, not the toolbar: that says idle before there is a kernel, and cells run then are lost.
     kernel = page.get_by_role("button", name=f"{NAMES['tf2']} | Idle", exact=True)
-    expect(kernel).to_be_visible(timeout=LAB_TIMEOUT)
+    expect(kernel).to_be_visible()
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     outputs = page.locator(".jp-Notebook .jp-CodeCell .jp-Cell-outputArea")
-    expect(outputs.nth(1)).to_contain_text("there:", timeout=RUN_TIMEOUT)
+    expect(outputs.nth(1)).to_contain_text("there:")
     screenshot(page, "notebook.png")
     expect(outputs.nth(0)).to_have_text("from tf1: 1.15.5")
     expect(outputs.nth(1)).to_have_text("here: 2.21.0 there: 1.15.5")
-    expect(outputs.nth(2)).to_contain_text("function", timeout=RUN_TIMEOUT)
+    expect(outputs.nth(2)).to_contain_text("function")
     cell = page.locator(".jp-Notebook .jp-CodeCell .cm-content").nth(2)
     cell.click()
     page.keyboard.press("Control+End")

@@ -16,7 +16,9 @@ import pytest
 from uv import find_uv_bin
 
 from tests.support.commands import built, command, in_a_mount, nothing_is_there, tfkernels
+from tests.support.processes import ended
 from tests.support.user_files import imported, spoil
+from tests.support.waiting import DEADLINE
 from tfkernels.client import kernelspecs
 from tfkernels.client.kernel import Kernel
 from tfprovisioner.catalogue import locks
@@ -36,13 +38,13 @@ _RECIPE = Recipe.of(InstallRequest("tf1"), "3.7")
 
 def test_interrupted_leaves_nothing(place: Path) -> None:
     verify.require_import_check(_RECIPE)  # the check takes seconds
-    process = subprocess.Popen(command("install", "tf1", "--user"), stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "checking" in line:
-            break
-    process.send_signal(signal.SIGINT)
-    _, rest = process.communicate(timeout=60)
+    with ended(subprocess.Popen(command("install", "tf1", "--user"), stderr=subprocess.PIPE, text=True)) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "checking" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        _, rest = process.communicate(timeout=DEADLINE)
     assert process.returncode != 0
     assert "Traceback" not in rest
     assert "interrupted, nothing changed" in rest

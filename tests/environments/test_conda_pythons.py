@@ -7,13 +7,17 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support import channels
 from tests.support.channels import Package, Server
 from tests.support.commands import command
+from tests.support.processes import ended
+from tests.support.waiting import DEADLINE
 from tfkernels.client.kernel import Kernel
 from tfprovisioner.catalogue import releases
 from tfprovisioner.conda import rattler_folder, solve
@@ -108,19 +112,15 @@ with pythons.ensured("3.7", (), None, Reporter("test")) as python:
 def test_parallel_installs_fetch_a_python_once(server: Server, place: Path) -> None:
     server.held = True
     variables = {**os.environ, "TFKERNELS_CHANNELS": server.url}
-    both = [
-        subprocess.Popen(
-            [sys.executable, "-c", _FETCH],
-            env=variables,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(2)
-    ]
-    assert server.reached.wait(60)
-    server.released.set()
-    answers = [process.communicate(timeout=60) for process in both]
+    pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with ExitStack() as stack:
+        both = [
+            stack.enter_context(ended(subprocess.Popen([sys.executable, "-c", _FETCH], env=variables, **pipes)))
+            for _ in range(2)
+        ]
+        assert server.reached.wait(DEADLINE)
+        server.released.set()
+        answers = [process.communicate(timeout=DEADLINE) for process in both]
     assert [process.returncode for process in both] == [0, 0], answers
     assert len({out for out, _ in answers}) == 1
     assert len([path for path in server.requests if path.endswith(".tar.bz2")]) == 1
@@ -129,10 +129,8 @@ def test_parallel_installs_fetch_a_python_once(server: Server, place: Path) -> N
 def test_a_killed_python_fetch_is_repeated(server: Server, place: Path) -> None:
     server.held = True
     variables = {**os.environ, "TFKERNELS_CHANNELS": server.url}
-    process = subprocess.Popen([sys.executable, "-c", _FETCH], env=variables, stderr=subprocess.DEVNULL)
-    assert server.reached.wait(60)
-    process.kill()
-    process.wait(60)
+    with ended(subprocess.Popen([sys.executable, "-c", _FETCH], env=variables, stderr=subprocess.DEVNULL)):
+        assert server.reached.wait(DEADLINE)
     server.held = False
     server.released.set()
     with pythons.ensured("3.7", (server.url,), None, Reporter("test")) as python:

@@ -40,7 +40,6 @@ def test_the_wheel_has_both_packages(wheel: Path) -> None:
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"tfkernels", "tfprovisioner"}
 
 
-@pytest.mark.timeout(600)
 def test_without_an_extra_its_commands_name_it(wheel: Path, tmp_path: Path) -> None:
     uv = [find_uv_bin(), "--quiet"]
     subprocess.run([*uv, "venv", "--python", sys.executable, str(tmp_path / "venv")], check=True)
@@ -75,7 +74,6 @@ manager.shutdown_kernel(now=True)
 """
 
 
-@pytest.mark.timeout(600)
 def test_after_pip_uninstall_no_kernel_fails_without_words(wheel: Path, tmp_path: Path) -> None:
     """Those beside that Jupyter leave its picker; those for all Jupyters stay, and say what is missing."""
     uv, venv = find_uv_bin(), tmp_path / "venv"
@@ -104,7 +102,6 @@ def test_after_pip_uninstall_no_kernel_fails_without_words(wheel: Path, tmp_path
     assert "tfkernels install 1.15 --name for-all --user" in told
 
 
-@pytest.mark.timeout(600)
 def test_the_wheel_works_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
     uv = find_uv_bin()
     venv = tmp_path / "venv"

@@ -14,6 +14,7 @@ from uv import find_uv_bin
 
 from tests.support import package_index
 from tests.support.commands import tfkernels
+from tests.support.processes import ended
 from tfprovisioner.environments import store
 from tfprovisioner.environments.run_checks import Findings
 from tfprovisioner.kernelspecs import doctor, gc, install, listing
@@ -215,14 +216,11 @@ def test_gc_removes_what_nothing_points_to(
     assert gc.collect() == [], "a Jupyter that is not this one has a kernel of it"
 
     shutil.rmtree(one.kernelspec)
-    sleep = [str(one.environment.python), "-c", "import time; print(flush=True); time.sleep(100)"]
-    with subprocess.Popen(sleep, stdout=subprocess.PIPE) as running:
-        try:
-            assert running.stdout is not None
-            running.stdout.readline()
-            assert gc.collect() == [], "somebody works in it"
-        finally:
-            running.kill()
+    sleep = [str(one.environment.python), "-c", "import time; print(flush=True); time.sleep(1000)"]
+    with ended(subprocess.Popen(sleep, stdout=subprocess.PIPE)) as running:
+        assert running.stdout is not None
+        running.stdout.readline()
+        assert gc.collect() == [], "somebody works in it"
     assert [item.path for item in gc.collect() if item.size] == [str(one.environment.folder)]
     assert list(store.root().iterdir()) == []
     assert list((home / "locks").iterdir()) == []

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import command
+from tests.support.processes import ended
+from tests.support.waiting import DEADLINE
 from tfprovisioner.environments import store
 from tfprovisioner.kernelspecs import gc, install
 from tfprovisioner.kernelspecs.install import Installed
@@ -26,13 +28,12 @@ def made(light: str, place: Path) -> Installed:
 @contextmanager
 def running(*words: str) -> Iterator[subprocess.Popen[str]]:
     """``tfkernels exec``, once the program is there: it writes a line, and reads until it is told to end."""
-    with subprocess.Popen(
-        command("exec", "tf1.15", "--", *words), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
+    arguments = command("exec", "tf1.15", "--", *words)
+    with ended(subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "here\n"
         yield process
-        process.communicate("go on\n", timeout=60)
+        process.communicate("go on\n", timeout=DEADLINE)
         assert process.returncode == 0
 
 

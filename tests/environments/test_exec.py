@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import command, tfkernels
+from tests.support.processes import ended
+from tests.support.waiting import DEADLINE
 from tfkernels.client import kernelspecs
 from tfprovisioner.kernelspecs import run_env
 from tfprovisioner.kernelspecs.install import Installed
@@ -84,10 +86,9 @@ def test_exit_codes_and_signals_are_the_programs_own() -> None:
 
 def test_it_becomes_the_program_and_reads_standard_input() -> None:
     code = "import os, sys; print(os.getpid(), sys.stdin.read().upper())"
-    with subprocess.Popen(
-        command("exec", "tf2", "--", "python", "-c", code), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        output, _ = process.communicate("from a pipe", timeout=60)
+    words = command("exec", "tf2", "--", "python", "-c", code)
+    with ended(subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)) as process:
+        output, _ = process.communicate("from a pipe", timeout=DEADLINE)
         assert output == f"{process.pid} FROM A PIPE\n"
 
 
@@ -101,7 +102,7 @@ def test_a_closed_pipe_ends_exec_quietly() -> None:
 
 def test_the_program_owns_terminal_and_ctrl_c() -> None:
     code = (
-        "import os, time\ntry: print(os.isatty(0), os.isatty(1), flush=True); time.sleep(100)\n"
+        "import os, time\ntry: print(os.isatty(0), os.isatty(1), flush=True); time.sleep(1000)\n"
         "except KeyboardInterrupt: print('interrupted once', flush=True); raise SystemExit(3)"
     )
     ours, theirs = os.openpty()
@@ -114,7 +115,7 @@ def test_the_program_owns_terminal_and_ctrl_c() -> None:
             assert _read_until(screen.fileno(), b"\r\n") == b"True True\r\n"
             os.write(screen.fileno(), b"\x03")
             assert b"interrupted once" in _read_until(screen.fileno(), b"once")
-            assert process.wait(60) == 3
+            assert process.wait(DEADLINE) == 3
         finally:
             process.kill()
 

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.waiting import eventually
+from tests.support.processes import ended
+from tests.support.waiting import DEADLINE, eventually
 from tfprovisioner.kernelspecs.install import Installed
 
 _SERVER = """
@@ -43,7 +44,7 @@ def server(folder: Path, kernels: Path) -> Iterator[tuple[HTTPConnection, Path]]
     with (folder / "log").open("w") as log:
         command = [sys.executable, "-c", _SERVER, str(opened), *options]
         process = subprocess.Popen(command, env=variables, stdout=log, stderr=log)
-    try:
+    with ended(process):
         info = runtime / f"jpserver-{process.pid}.json"
 
         def ready() -> bool:
@@ -54,11 +55,8 @@ def server(folder: Path, kernels: Path) -> Iterator[tuple[HTTPConnection, Path]]
 
         eventually(ready)
         port = json.loads(info.read_text())["port"]
-        with closing(HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+        with closing(HTTPConnection("127.0.0.1", port, timeout=DEADLINE)) as connection:
             yield connection, opened
-    finally:
-        process.terminate()
-        process.wait(60)
 
 
 def listens(port: int) -> bool:

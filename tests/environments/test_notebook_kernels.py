@@ -154,7 +154,7 @@ def test_another_kernel_of_the_name_stays(
     assert f"get the kernel with: tfkernels open {notebook}\n" in said
 
     code, said, errors = command("run", str(notebook))
-    assert code == 1
+    assert code == 2
     assert f"no such kernel is installed. Install it with: tfkernels install {notebook}\n" in errors
 
     code, said, errors = command("install", "--user", str(notebook), "--yes")

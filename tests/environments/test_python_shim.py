@@ -18,6 +18,7 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from tests.environments.test_existing import stub
 from tests.support.commands import tfkernels
 from tests.support.notebooks import run_cells, text
+from tests.support.waiting import DEADLINE
 from tfkernels.client import kernelspecs
 from tfprovisioner.errors import BrokenEnvironment
 from tfprovisioner.kernelspecs import doctor, health, install, listing, python_shim, run_env, write
@@ -54,11 +55,11 @@ def test_the_shim_behaves_like_its_python(added: Installed) -> None:
 
 
 def test_the_shim_leaves_no_process_in_between(added: Installed) -> None:
-    manager, client = start_new_kernel(kernel_name="mine")
+    manager, client = start_new_kernel(startup_timeout=DEADLINE, kernel_name="mine")
     try:
-        client.execute_interactive("import os, sys", timeout=60)
+        client.execute_interactive("import os, sys", timeout=DEADLINE)
         asked = {"pid": "os.getpid()", "python": "sys.executable"}
-        reply = client.execute("", user_expressions=asked, silent=True, reply=True, timeout=60)
+        reply = client.execute("", user_expressions=asked, silent=True, reply=True, timeout=DEADLINE)
         answers = reply["content"]["user_expressions"]
         told = {name: answers[name]["data"]["text/plain"] for name in asked}
         assert isinstance(manager.provisioner, LocalProvisioner)

@@ -22,6 +22,7 @@ from uv import find_uv_bin
 
 from tests.support.notebooks import run_cells, text
 from tests.support.user_files import LOADED, imported, spoil
+from tests.support.waiting import DEADLINE
 from tfkernels import launcher, start_or_explain
 from tfkernels.client import kernelspecs
 from tfkernels.client.kernel import Kernel
@@ -80,21 +81,21 @@ def test_user_files_do_not_stop_the_explanation(
 
 def test_a_restart_after_mending_is_enough(copied: Path) -> None:
     whole = change(copied, environment="/no/where")
-    manager, client = start_new_kernel(kernel_name="copied")
+    manager, client = start_new_kernel(startup_timeout=DEADLINE, kernel_name="copied")
     try:
-        assert "/no/where" in client.kernel_info(reply=True, timeout=60)["content"]["banner"], (
+        assert "/no/where" in client.kernel_info(reply=True, timeout=DEADLINE)["content"]["banner"], (
             "consoles show it at once"
         )
         (copied / "kernel.json").write_text(json.dumps(whole))
         manager.restart_kernel()
-        client.wait_for_ready(timeout=60)
-        reply = client.execute_interactive("import tensorflow", timeout=60, output_hook=lambda message: None)
+        client.wait_for_ready(timeout=DEADLINE)
+        reply = client.execute_interactive("import tensorflow", timeout=DEADLINE, output_hook=lambda message: None)
         assert reply["content"]["status"] == "ok"
 
         change(copied, environment="/no/where")
         manager.restart_kernel()
-        client.wait_for_ready(timeout=60)
-        reply = client.execute_interactive("1", timeout=60, output_hook=lambda message: None)
+        client.wait_for_ready(timeout=DEADLINE)
+        reply = client.execute_interactive("1", timeout=DEADLINE, output_hook=lambda message: None)
         assert reply["content"]["ename"] == "BrokenKernel", "and a kernel that breaks tells it at its next restart"
     finally:
         client.stop_channels()
@@ -163,13 +164,13 @@ def test_plain_clients_learn_that_python_is_missing(lose: Callable[[Installed], 
 def test_plain_clients_recover_by_restarting(light: str, place: Path) -> None:
     made = install.install(InstallRequest("1.15", user=True))
     shutil.rmtree(made.environment.folder)
-    manager, client = start_new_kernel(kernel_name="tf1.15")
+    manager, client = start_new_kernel(startup_timeout=DEADLINE, kernel_name="tf1.15")
     try:
-        assert "tfkernels install 1.15 --user" in client.kernel_info(reply=True, timeout=60)["content"]["banner"]
+        assert "tfkernels install 1.15 --user" in client.kernel_info(reply=True, timeout=DEADLINE)["content"]["banner"]
         install.install(InstallRequest("1.15", user=True))
         manager.restart_kernel()
-        client.wait_for_ready(timeout=60)
-        reply = client.execute_interactive("import tensorflow", timeout=60, output_hook=lambda message: None)
+        client.wait_for_ready(timeout=DEADLINE)
+        reply = client.execute_interactive("import tensorflow", timeout=DEADLINE, output_hook=lambda message: None)
         assert reply["content"]["status"] == "ok", "though it goes on with the kernel.json that it read before"
     finally:
         client.stop_channels()

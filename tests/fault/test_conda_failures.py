@@ -14,6 +14,8 @@ import pytest
 from tests.support import channels
 from tests.support.channels import Package, Server, order
 from tests.support.commands import command, in_a_mount, nothing_is_there
+from tests.support.processes import ended
+from tests.support.waiting import DEADLINE
 from tfprovisioner.environments import store
 from tfprovisioner.errors import BuildFailed
 from tfprovisioner.kernelspecs import install
@@ -62,12 +64,13 @@ def test_what_goes_wrong_is_told_and_leaves_nothing(
 def test_a_killed_conda_build_leaves_nothing_broken(server: Server, place: Path) -> None:
     server.held = True
     arguments = command("install", "tf1", "--user", "--backend", "conda", "--channel", server.url)
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert server.reached.wait(60)
-    (child,) = (one for one in psutil.Process(process.pid).children() if "rattler_worker.py" in " ".join(one.cmdline()))
-    process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=60)
-    child.wait(60)  # py-rattler's process ends with the one that started it
+    with ended(subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)) as process:
+        assert server.reached.wait(DEADLINE)
+        children = psutil.Process(process.pid).children()
+        (child,) = (one for one in children if "rattler_worker.py" in " ".join(one.cmdline()))
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=DEADLINE)
+    child.wait(DEADLINE)  # py-rattler's process ends with the one that started it
     assert not (place / "jupyter" / "kernels").exists()
     assert list(store.root().glob("*/environment.json")) == []
 
@@ -96,10 +99,10 @@ def test_a_full_disk_is_told_and_leaves_nothing(server: Server, place: Path, ful
 def test_interrupted_nothing_is_left(server: Server, place: Path) -> None:
     server.held = True
     arguments = command("install", "tf1", "--user", "--backend", "conda", "--channel", server.url)
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert server.reached.wait(60)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    with ended(subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)) as process:
+        assert server.reached.wait(DEADLINE)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=DEADLINE)
     assert process.returncode == 130
     assert "interrupted, nothing changed" in said
     assert "Traceback" not in said

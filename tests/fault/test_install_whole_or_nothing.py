@@ -13,15 +13,18 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from tests.support.commands import built, command, in_a_mount, left, tfkernels
 from tests.support.notebooks import run_cells, text
-from tests.support.waiting import eventually
+from tests.support.processes import ended
+from tests.support.waiting import DEADLINE, eventually
 from tfprovisioner.environments import store
 from tfprovisioner.environments.backends import BACKENDS
 from tfprovisioner.environments.run_checks import probe
@@ -33,12 +36,12 @@ from tfprovisioner.requirements.request import InstallRequest
 from tfprovisioner.system import subprocesses
 
 
-def start(*arguments: str, **variables: str) -> subprocess.Popen[str]:
+def started(*arguments: str, **variables: str) -> AbstractContextManager[subprocess.Popen[str]]:
     """An install in a process group of its own, with all that it starts."""
-    return subprocess.Popen(
+    return ended(subprocess.Popen(
         command("install", *arguments, "--user"), env={**os.environ, **variables}, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def wait_for(process: subprocess.Popen[str], word: str) -> None:
@@ -54,11 +57,7 @@ def kill(process: subprocess.Popen[str], machine: bool) -> None:
         os.killpg(process.pid, signal.SIGKILL)
     else:
         process.kill()
-    assert process.stdout is not None
-    assert process.stderr is not None
-    process.stdout.close()
-    process.stderr.close()
-    process.wait(60)
+    process.wait(DEADLINE)
 
 
 def registered(place: Path) -> list[Path]:
@@ -107,15 +106,16 @@ def test_killed_at_any_moment(place: Path, soak: bool) -> None:
 
 
 def kill_a_build(place: Path, step: str, seconds: float, machine: bool) -> None:
-    process = start("tf1", "--rebuild")
-    wait_for(process, step)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(seconds)
-    kill(process, machine)
+    with started("tf1", "--rebuild") as process:
+        wait_for(process, step)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+        kill(process, machine)
     check_kernels(place)
 
 
-_AIMS = ["anywhere", "at the record", "at the kernel"]
+_AIMS = {"anywhere": "", "at the record": "environment.json", "at the kernel": "kernel.json"}
+"""The moments at which an install is killed, and the file that appears then."""
 
 
 def test_kernels_survive_killed_rebuilds(place: Path, soak: bool) -> None:
@@ -130,9 +130,16 @@ def test_kernels_survive_killed_rebuilds(place: Path, soak: bool) -> None:
     for number in range(20 if soak else 3):
         # In the long form also a kernel that was not there before: afterwards it is not there, or works.
         new = soak and dice.random() < 0.3
-        aim, machine = _AIMS[number % len(_AIMS)], dice.random() < 0.5
+        aim, machine = [*_AIMS][number % len(_AIMS)], dice.random() < 0.5
         arguments = ["1.15", "--name", f"new{number}"] if new else ["tf1"]
-        killed = kill_a_rebuild(place, arguments, aim, dice.uniform(0, whole), dice, machine)
+        # What follows the file takes milliseconds, and deleting the old environment some tenths of a second.
+        later = dice.choice([0, 0.002, 0.01, 0.05, 0.2]) * dice.random()
+        with started_to_be_killed(arguments, _AIMS[aim], later, machine) as killed:
+            if aim == "anywhere":
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    killed.wait(dice.uniform(0, whole))
+                kill(killed, machine)
+            assert killed.wait(DEADLINE) in (0, -signal.SIGKILL), killed.communicate()
         groups.append(killed.pid)
         there = {kernel.parent.name for kernel in registered(place)}
         print(f"{aim}{', with all it started' if machine else ''}: {killed.returncode}, {sorted(there)}")
@@ -156,26 +163,33 @@ def test_kernels_survive_killed_rebuilds(place: Path, soak: bool) -> None:
     check_work(place, "*")
 
 
-def kill_a_rebuild(
-    place: Path, arguments: list[str], aim: str, seconds: float, dice: random.Random, machine: bool
-) -> subprocess.Popen[str]:
-    """``seconds`` is when, if the aim is anywhere."""
-    before = {path: path.stat().st_mtime_ns for path in [*built(place), *registered(place)]}
-    process = start(*arguments, "--rebuild")
+_KILLED = """
+import os, signal, sys, threading
+from tfprovisioner.cli.app import app
 
-    def changed(paths: list[Path]) -> bool:
-        return any(before.get(path) != path.stat().st_mtime_ns for path in paths if path.exists())
+file, seconds, machine, *sys.argv[1:] = sys.argv[1:]
 
-    if (
-        aim != "anywhere"
-    ):  # what follows it takes milliseconds, and deleting the old environment some tenths of a second
-        find = built if aim == "at the record" else registered
-        eventually(lambda: process.poll() is not None or changed(find(place)), interval=0.0005)
-        seconds = dice.choice([0, 0.002, 0.01, 0.05, 0.2]) * dice.random()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(seconds)
-    kill(process, machine)
-    return process
+def kill():
+    os.kill(0 if machine else os.getpid(), signal.SIGKILL)
+
+def watch(event, arguments):
+    if event == "os.rename" and os.path.basename(arguments[1]) == file:
+        threading.Timer(float(seconds), kill).start()
+
+sys.addaudithook(watch)
+app()
+"""
+"""``tfkernels``, which kills itself, or its process group, so many seconds after a file gets a name."""
+
+
+def started_to_be_killed(
+    arguments: list[str], file: str, seconds: float, machine: bool
+) -> AbstractContextManager[subprocess.Popen[str]]:
+    words = [file, str(seconds), "all" if machine else "", "install", *arguments, "--user", "--rebuild"]
+    return ended(subprocess.Popen(
+        [sys.executable, "-c", _KILLED, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    ))  # fmt: skip
 
 
 def check_work(place: Path, pattern: str) -> None:
@@ -196,15 +210,16 @@ def wait_for_ends(groups: list[int]) -> None:
             return True
         return False
 
-    eventually(lambda: not any(map(runs, groups)), timeout=200)
+    eventually(lambda: not any(map(runs, groups)))
 
 
 def test_eight_installs_at_once_do_the_work_once(place: Path, soak: bool) -> None:
     for _ in range(5 if soak else 1):
-        processes = [start(*(["tf1", "tf2"] if soak else ["tf1"])) for _ in range(8)]
-        outputs = [process.communicate(timeout=280) for process in processes]
+        with contextlib.ExitStack() as stack:
+            names = ["tf1", "tf2"] if soak else ["tf1"]
+            processes = [stack.enter_context(started(*names)) for _ in range(8)]
+            outputs = [process.communicate(timeout=DEADLINE) for process in processes]
         assert [process.returncode for process in processes] == [0] * 8, outputs
-        names = ["tf1", "tf2"] if soak else ["tf1"]
         assert len(built(place)) == len(names)
         assert left(place) == []
         words = " ".join(out for out, _ in outputs)
@@ -221,12 +236,12 @@ def test_eight_installs_at_once_do_the_work_once(place: Path, soak: bool) -> Non
 def test_an_interrupt_stops_all_installs(place: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:  # an index that never answers: nothing can be finished
         address = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
-        process = start("tf1", "tf2", UV_DEFAULT_INDEX=address, UV_CACHE_DIR=str(place / "cache"))
-        silent.settimeout(200)
-        connection, _ = silent.accept()
-        with connection:
-            process.send_signal(signal.SIGINT)  # for this one alone; a terminal would send it to its children, too
-            out, err = process.communicate(timeout=60)
+        silent.settimeout(DEADLINE)
+        with started("tf1", "tf2", UV_DEFAULT_INDEX=address, UV_CACHE_DIR=str(place / "cache")) as process:
+            connection, _ = silent.accept()
+            with connection:
+                process.send_signal(signal.SIGINT)  # for this one alone; a terminal would send it to its children, too
+                out, err = process.communicate(timeout=DEADLINE)
     assert process.returncode == 130
     assert "Traceback" not in err
     assert "tf1: interrupted, nothing changed" in err
@@ -246,7 +261,7 @@ def test_an_interrupt_before_the_last_has_begun(light: str, place: Path, monkeyp
 
     def interrupted(request: InstallRequest) -> tuple[InstallRequest, Path, list[str]]:
         if request.name == "second":
-            assert begun.wait(100)
+            assert begun.wait(DEADLINE)
             raise KeyboardInterrupt
         return check(request)
 
@@ -276,7 +291,7 @@ def test_one_that_fails_does_not_stop_the_others(place: Path) -> None:
 
 def test_two_orders_are_built_at_the_same_time(light: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each build waits for the other in its middle: one after the other they would never end."""
-    both, real = threading.Barrier(2, timeout=100), BACKENDS["uv"]
+    both, real = threading.Barrier(2, timeout=DEADLINE), BACKENDS["uv"]
 
     def met(order: InstallRequest, interpreter: Interpreter, folder: Path, report: Reporter) -> bool:
         both.wait()

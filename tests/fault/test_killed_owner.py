@@ -18,8 +18,8 @@ import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
 
 from tests.support.debugger import Debugger
-from tests.support.processes import alive, gone, parse, started
-from tests.support.waiting import eventually
+from tests.support.processes import alive, ended, gone, parse, started
+from tests.support.waiting import DEADLINE, eventually
 from tfkernels.client import runtime_dir as folders_module
 from tfkernels.client.process import signal_group
 
@@ -41,7 +41,7 @@ PR_SET_CHILD_SUBREAPER = 36
 assert ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
 owner = subprocess.Popen([sys.executable, "-c", sys.argv[1]])
 print(owner.pid, flush=True)
-time.sleep(300)
+time.sleep(1000)
 """
 
 
@@ -65,7 +65,7 @@ def held(files: set[str]) -> bool:
 
 @pytest.mark.parametrize(("signal_number", "busy"), [(signal.SIGKILL, True), (signal.SIGTERM, False)])
 def test_killed_owner(installed: object, signal_number: int, busy: bool) -> None:
-    ending = _BUSY if busy else "print('idle', flush=True)\ntime.sleep(300)"
+    ending = _BUSY if busy else "print('idle', flush=True)\ntime.sleep(1000)"
     with started([sys.executable, "-c", _OWNER.replace("END", ending)], 3) as (owner, lines):
         pids, folders = parse(lines[:2])
         assert all(folder.exists() for folder in folders)
@@ -73,13 +73,13 @@ def test_killed_owner(installed: object, signal_number: int, busy: bool) -> None
         assert files & memory(pids[0]), "values are in memory of the owner, and the kernel looks into it"
         assert held(files)
         owner.send_signal(signal_number)
-        owner.wait(60)
+        owner.wait(DEADLINE)
         eventually(lambda: gone(pids, folders))
         eventually(lambda: not held(files))
 
 
 def test_killed_owner_under_a_supervisor_that_adopts_orphans(installed: object) -> None:
-    code = _OWNER.replace("END", "time.sleep(300)")
+    code = _OWNER.replace("END", "time.sleep(1000)")
     with started([sys.executable, "-c", _SUPERVISOR, code], 3) as (_, lines):
         pids, folders = parse(lines[1:])
         os.kill(int(lines[0]), signal.SIGKILL)
@@ -90,7 +90,7 @@ def test_killed_owner_under_a_supervisor_that_adopts_orphans(installed: object) 
 def test_owner_killed_while_the_kernel_starts(installed: object, delay: float, tmp_path: Path) -> None:
     code = "import tfkernels, threading, time\nk = tfkernels.kernel('tf2')\nthreading.Thread(target=k.start).start()\n"
     code += "while k.pid is None: time.sleep(0.01)\n"
-    code += "print(k.pid, 0, k._connection.process.folder, flush=True)\ntime.sleep(100)"
+    code += "print(k.pid, 0, k._connection.process.folder, flush=True)\ntime.sleep(1000)"
     with started([sys.executable, "-c", _SUPERVISOR, code], 2) as (supervisor, lines):
         pids, folders = parse(lines[1:])
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -109,12 +109,12 @@ def test_what_a_process_left_running_is_killed() -> None:
 
 
 def test_a_freed_number_leads_to_no_other_process() -> None:
-    with subprocess.Popen(["sleep", "1000"], start_new_session=True) as other:
-        ended: Any = SimpleNamespace(pid=other.pid, returncode=0)
-        signal_group(ended, signal.SIGKILL)
+    with ended(subprocess.Popen(["sleep", "1000"], start_new_session=True)) as other:
+        former: Any = SimpleNamespace(pid=other.pid, returncode=0)
+        signal_group(former, signal.SIGKILL)
         assert other.poll() is None
         signal_group(other, signal.SIGKILL)
-        assert other.wait(60) == -signal.SIGKILL
+        assert other.wait(DEADLINE) == -signal.SIGKILL
 
 
 _SERVER = """
@@ -122,7 +122,7 @@ import time
 from jupyter_client.manager import start_new_kernel
 manager, client = start_new_kernel(kernel_name=KERNEL)
 print(manager.provisioner.pid, 0, manager.connection_file, flush=True)
-time.sleep(300)
+time.sleep(1000)
 """
 
 
@@ -136,7 +136,7 @@ def test_killed_server_of_a_kernel_at_a_breakpoint(installed: object, kernel: st
         try:
             Debugger(client).stop_in("a = 1\nb = 2", line=2)
             server.kill()
-            server.wait(60)
+            server.wait(DEADLINE)
             eventually(lambda: not alive(pid))
         finally:
             client.stop_channels()
@@ -163,7 +163,7 @@ def test_folders_of_killed_processes_are_swept(monkeypatch: pytest.MonkeyPatch) 
 def test_an_owner_that_simply_ends_takes_it_along(installed: object) -> None:
     with started([sys.executable, "-c", _OWNER.replace("END", "")], 2) as (owner, lines):
         pids, folders = parse(lines)
-        owner.wait(60)
+        owner.wait(DEADLINE)
         assert gone(pids, folders)
 
 
@@ -186,5 +186,5 @@ signal.pause()
 
 
 def test_a_kernel_ends_although_its_folder_cannot_be_deleted() -> None:
-    done = subprocess.run([sys.executable, "-c", _WITH_A_FOLDER_THAT_STAYS], timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", _WITH_A_FOLDER_THAT_STAYS], timeout=DEADLINE, check=False)
     assert done.returncode == -signal.SIGKILL

@@ -19,7 +19,7 @@ import tfkernels
 from tests.support.notebooks import run_cells, text
 from tests.support.processes import started
 from tests.support.specimens import assert_same
-from tests.support.waiting import eventually
+from tests.support.waiting import DEADLINE, eventually
 from tfkernels.client import discovery
 from tfkernels.client.attach import AttachedKernel
 from tfkernels.client.kernels_by_name import known
@@ -36,11 +36,11 @@ class Other:
         self.manager.start_kernel()
         self.client = self.manager.client()
         self.client.start_channels()
-        self.client.wait_for_ready(timeout=60)
+        self.client.wait_for_ready(timeout=DEADLINE)
         self._gate = folder / "gate"
 
     def value(self, expression: str) -> str:
-        reply: Any = self.client.execute("", user_expressions={"it": expression}, reply=True, timeout=60)
+        reply: Any = self.client.execute("", user_expressions={"it": expression}, reply=True, timeout=DEADLINE)
         return str(reply["content"]["user_expressions"]["it"]["data"]["text/plain"])
 
     def begin(self, then: str = "pass") -> str:
@@ -50,7 +50,7 @@ class Other:
         request: str = self.client.execute(code)
         begun = (request, "execute_input")
         while True:  # cells of other clients are published to all
-            message = self.client.get_iopub_msg(timeout=60)
+            message = self.client.get_iopub_msg(timeout=DEADLINE)
             if (message["parent_header"].get("msg_id"), message["msg_type"]) == begun:
                 return request
 
@@ -58,7 +58,7 @@ class Other:
         """How the cell ended."""
         self._gate.touch()
         while True:
-            reply = self.client.get_shell_msg(timeout=60)
+            reply = self.client.get_shell_msg(timeout=DEADLINE)
             if reply["parent_header"]["msg_id"] == request:
                 return str(reply["content"]["status"])
 
@@ -91,7 +91,7 @@ def attached(other: Other) -> Iterator[AttachedKernel]:
 
 
 def test_code_and_values(other: Other, attached: AttachedKernel, capsys: pytest.CaptureFixture[str]) -> None:
-    other.client.execute_interactive("theirs = 5", timeout=60)
+    other.client.execute_interactive("theirs = 5", timeout=DEADLINE)
     code = "import os\nprint('here')\nours = [x + theirs]"
     outputs = attached.run(code, inputs={"x": np.ones(10**5)}, outputs={"ours": "ours", "pid": "os.getpid()"})
     assert_same(outputs["ours"], [np.ones(10**5) + 5])
@@ -105,7 +105,7 @@ def test_it_is_left_and_never_ended(other: Other, attached: AttachedKernel) -> N
     attached.run("kept = 1")
     with pytest.raises(UsageError, match="Restart it in its own notebook"):
         attached.restart()
-    cell = attached.submit("import time\ntime.sleep(100)")
+    cell = attached.submit("import time\ntime.sleep(1000)")
     eventually(lambda: cell.running)
     attached.shutdown()
     assert cell.done()
@@ -124,7 +124,7 @@ def test_our_cells_queue_and_can_be_cancelled(other: Other, attached: AttachedKe
     assert isinstance(first.exception(0), CellCancelled), "at once"
     eventually(lambda: attached.current is second)
     assert other.go_on(request) == "ok", "an interrupt of ours is not theirs"
-    second.result(60)
+    second.result(DEADLINE)
     assert attached["order"] == ["theirs", "second"]
 
 
@@ -133,7 +133,7 @@ def test_an_error_of_theirs_does_not_drop_ours(other: Other, attached: AttachedK
     cell = attached.submit("survived = 1")
     eventually(lambda: attached.current is cell)
     assert other.go_on(request) == "error"
-    cell.result(60)
+    cell.result(DEADLINE)
     assert attached["survived"] == 1
 
     attached.shutdown()
@@ -141,12 +141,12 @@ def test_an_error_of_theirs_does_not_drop_ours(other: Other, attached: AttachedK
     assert "its own notebook runs a cell" in tfkernels.attach(other.file, "other").remark
     cell = attached.submit("survived = 2")
     assert other.go_on(request) == "error"
-    cell.result(60)
+    cell.result(DEADLINE)
     assert attached["survived"] == 2
 
 
 def test_an_interrupt_reaches_our_cell(other: Other, attached: AttachedKernel) -> None:
-    cell = attached.submit("import time\ntime.sleep(100)", outputs={"x": "1"})
+    cell = attached.submit("import time\ntime.sleep(1000)", outputs={"x": "1"})
     eventually(lambda: cell.running)
     assert cell.cancel()
     assert isinstance(cell.exception(60), CellCancelled)
@@ -174,7 +174,7 @@ call = kernel.submit("left_behind = True")
 while kernel.current is not call: time.sleep(0.01)
 time.sleep(0.5)
 print("waits", flush=True)
-time.sleep(100)
+time.sleep(1000)
 """
 
 
@@ -184,7 +184,7 @@ def test_cells_of_killed_clients_are_not_run(other: Other) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "waits\n"
         process.send_signal(signal.SIGKILL)
-        process.wait(60)
+        process.wait(DEADLINE)
     assert other.go_on(request) == "ok"
     assert other.value("'left_behind' in globals()") == "False"
 
@@ -201,7 +201,7 @@ def test_its_end_is_noticed(installed: object, runtime: Path) -> None:
             kernel.run("pass")
         with pytest.raises(ExchangeError, match="no 'x' in kernel mortal"):
             kernel["x"]
-        cell = kernel.submit("import time\ntime.sleep(100)")
+        cell = kernel.submit("import time\ntime.sleep(1000)")
         eventually(lambda: cell.running)
         os.kill(int(kernel.pid or 0), signal.SIGKILL)
         assert isinstance(cell.exception(60), KernelDied)
@@ -213,7 +213,7 @@ def test_its_end_is_noticed(installed: object, runtime: Path) -> None:
 
 
 def test_in_a_notebook(other: Other) -> None:
-    other.client.execute_interactive("theirs = 5", timeout=60)
+    other.client.execute_interactive("theirs = 5", timeout=DEADLINE)
     *_, listed, attached, ran, got, restarted, managed, taken, bash = run_cells(
         "python3",
         "%load_ext tfkernels",

@@ -17,7 +17,7 @@ from jupyter_client.manager import start_new_kernel
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 
 from tests.support.notebooks import plain, run_cells, text
-from tests.support.waiting import POLL_INTERVAL
+from tests.support.waiting import DEADLINE, POLL_INTERVAL
 
 
 class Notebook:
@@ -34,8 +34,8 @@ class Notebook:
         self.until(lambda: cell in self._idle)
         return cell
 
-    def until(self, condition: Callable[[], bool], seconds: float = 60) -> None:
-        deadline = time.monotonic() + seconds
+    def until(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + DEADLINE
         while not condition():
             assert time.monotonic() < deadline, self._outputs
             try:
@@ -61,7 +61,7 @@ class Notebook:
 @pytest.fixture(params=["python3", "tf1"])
 def host(request: pytest.FixtureRequest, installed: object) -> Iterator[tuple[Notebook, str]]:
     """A notebook, and the name of another kernel."""
-    manager, client = start_new_kernel(kernel_name=request.param)
+    manager, client = start_new_kernel(startup_timeout=DEADLINE, kernel_name=request.param)
     try:
         notebook = Notebook(client)
         if request.param == "python3":
@@ -125,7 +125,7 @@ def test_the_same_cell_in_several_kernels(installed: object, here: str) -> None:
         "%%each tf1 tf2 -i x -o y\ny = x + 1\nprint('x is', x)\nx * 2",
         "y",
         "%%each tf1 tf2\nimport sys\nif sys.version_info < (3, 8):\n    1 / 0",
-        "%%tf2 --timeout 0.3\nimport time; time.sleep(60)",
+        "%%tf2 --timeout 0.3\nimport time; time.sleep(1000)",
         "%%tf2 --timeout soon\npass",
         "%tfkernels interrupt\n%tf2 x",
         allow_errors=True,
@@ -153,7 +153,7 @@ x = input("which? ")"""
 
 
 def test_several_kernels_display_clear_and_ask(installed: object) -> None:
-    manager, client = start_new_kernel(kernel_name="python3")
+    manager, client = start_new_kernel(startup_timeout=DEADLINE, kernel_name="python3")
     asked: list[str] = []
     page: dict[str, str] = {}
 
@@ -167,11 +167,11 @@ def test_several_kernels_display_clear_and_ask(installed: object) -> None:
             page[content["transient"]["display_id"]] = content["data"].get("text/html", "")
 
     try:
-        client.execute_interactive("%load_ext tfkernels", timeout=60)
-        client.execute_interactive(IN_TURN, timeout=60, allow_stdin=True, stdin_hook=answer, output_hook=show)
+        client.execute_interactive("%load_ext tfkernels", timeout=DEADLINE)
+        client.execute_interactive(IN_TURN, timeout=DEADLINE, allow_stdin=True, stdin_hook=answer, output_hook=show)
         assert sorted(asked) == ["tf1 │ which? ", "tf2 │ which? "]
         assert sorted(shown for shown in page.values() if shown) == ["<b>2</b>", "<b>2</b>", "new", "new"]
-        reply = client.execute_interactive("", user_expressions={"x": "x"}, timeout=60)
+        reply = client.execute_interactive("", user_expressions={"x": "x"}, timeout=DEADLINE)
         answers = {name: f"the answer to {name} │ which? " for name in ("tf1", "tf2")}
         assert reply["content"]["user_expressions"]["x"]["data"]["text/plain"] == str(answers)
     finally:
@@ -230,7 +230,7 @@ async def _watch_a_job(end: Path) -> None:
     client.start_channels()
 
     async def run(code: str) -> None:
-        reply = await client.execute_interactive(code, timeout=60, output_hook=lambda message: None)
+        reply = await client.execute_interactive(code, timeout=DEADLINE, output_hook=lambda message: None)
         assert reply["content"]["status"] == "ok", reply
 
     async def watch() -> None:

@@ -17,7 +17,7 @@ import pytest
 import tfkernels
 from tests.support.cells import SLEEP
 from tests.support.memory import open_segments
-from tests.support.waiting import eventually
+from tests.support.waiting import DEADLINE, eventually
 from tfkernels.client.kernel import Kernel
 from tfkernels.errors import (
     CellCancelled,
@@ -123,7 +123,7 @@ def test_inputs_of_cancelled_cells_are_kept_until_written(installed: object, lev
     assert taken
     waits.cancel()
     with pytest.raises(CellCancelled):
-        waits.result(timeout=60)
+        waits.result(timeout=DEADLINE)
     assert set(shared.stats().taken) == taken, "nobody else gets what kernel tf1 is going to write to"
     taken.clear()
     slow.cancel()
@@ -139,15 +139,15 @@ def test_a_finalizer_wants_no_lock(monkeypatch: pytest.MonkeyPatch) -> None:
     def hold() -> None:
         with pool.lock:
             held.set()
-            go_on.wait(60)
+            go_on.wait(DEADLINE)
 
     holder = threading.Thread(target=hold)
     holder.start()
-    held.wait(60)
+    held.wait(DEADLINE)
     dropping = threading.Thread(target=list[Any].clear, args=([packed],))
     del packed
     dropping.start()
-    dropping.join(60)
+    dropping.join(DEADLINE)
     assert not dropping.is_alive()
     go_on.set()
     holder.join()
@@ -282,7 +282,7 @@ if pid == 0:
 assert os.waitpid(pid, 0)[1] == 0
 sleeper = os.fork()
 if sleeper == 0:
-    import time; time.sleep(100)
+    import time; time.sleep(1000)
 """
 
 

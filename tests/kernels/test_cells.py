@@ -14,7 +14,7 @@ import pytest
 
 import tfkernels
 from tests.support.cells import SLEEP, begun, interrupt_when, stubborn
-from tests.support.waiting import eventually
+from tests.support.waiting import DEADLINE, eventually
 from tfkernels.client import stop_button
 from tfkernels.client.kernel import Kernel
 from tfkernels.errors import (
@@ -75,7 +75,7 @@ def test_cancel(remote: Kernel) -> None:
     eventually(lambda: first.running)
     assert first.cancel()
     with pytest.raises(CellCancelled, match="was interrupted"):
-        first.result(timeout=60)
+        first.result(timeout=DEADLINE)
     assert third.result() == {}
     assert remote["state"] == 6
 
@@ -87,7 +87,7 @@ def test_interrupts_around_a_cells_start_are_kept(remote: Kernel) -> None:
         threading.Event().wait(delay)
         call.interrupt()
         with pytest.raises(CellCancelled):
-            call.result(timeout=60)
+            call.result(timeout=DEADLINE)
 
 
 def test_interrupting_a_waiting_cell_spares_the_running_one(remote: Kernel, tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_a_time_limit_interrupts_and_says_so(remote: Kernel) -> None:
     assert "KeyboardInterrupt" in "".join(caught.value._render_traceback_())
     with pytest.raises(CellTimeout):
         remote.submit(SLEEP, timeout=0.2).result()
-    assert remote.run("", outputs={"s": "state"}, timeout=60) == {"s": 5}
+    assert remote.run("", outputs={"s": "state"}, timeout=DEADLINE) == {"s": 5}
 
 
 def test_a_time_limit_that_the_cell_ignores(
@@ -228,7 +228,7 @@ def test_a_kernel_that_is_ended_did_not_die(installed: object, monkeypatch: pyte
     monkeypatch.setattr(process, "send_signal", and_wait)
     kernel.shutdown()
     with pytest.raises(KernelDied, match="Kernel tf1 was shut down while the cell ran"):
-        runs.result(timeout=60)
+        runs.result(timeout=DEADLINE)
 
 
 def test_the_same_cell_in_several_kernels(installed: object, capsys: pytest.CaptureFixture[str]) -> None:
@@ -253,7 +253,7 @@ while len(os.listdir(folder)) < 2:  # both run at the same time, or neither ends
 
 
 def test_they_run_at_the_same_time(installed: object, tmp_path: Any) -> None:
-    tfkernels.each(["tf1", "tf2"], MEETING, inputs={"folder": str(tmp_path)}, timeout=60)
+    tfkernels.each(["tf1", "tf2"], MEETING, inputs={"folder": str(tmp_path)}, timeout=DEADLINE)
 
 
 def test_each_fails_after_all_kernels_ended(installed: object, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from tests.support.comparisons import assert_harmless
 from tfkernels.client.kernel import Kernel
 
@@ -55,7 +53,6 @@ if theirs is not None:
 """
 
 
-@pytest.mark.timeout(240)
 def test_everything_is_shown_in_both_kernels(remote: Kernel) -> None:
     remote.run(EVERYWHERE)
     shown: dict[str, Any] = remote["shown"]

@@ -11,6 +11,7 @@ import pytest
 from jupyter_client.manager import start_new_kernel
 
 from tests.support.notebooks import plain
+from tests.support.waiting import DEADLINE
 
 HOSTS = [("python3", "tf1"), ("tf1", "tf2"), ("tf2", "tf1")]
 TYPES = "_jupyter_types_experimental"
@@ -28,14 +29,14 @@ class Notebook(NamedTuple):
         shown: list[str] = []
         reply = self.client.execute_interactive(
             code.format(T=self.there),
-            timeout=60,
+            timeout=DEADLINE,
             output_hook=lambda message: shown.append(message["content"].get("text", "")),
         )
         assert reply["content"]["status"] == "ok", plain("\n".join(reply["content"]["traceback"]))
         return "".join(shown)
 
     def value(self, expression: str) -> str:
-        reply = self.client.execute("", user_expressions={"it": expression}, reply=True, timeout=60)
+        reply = self.client.execute("", user_expressions={"it": expression}, reply=True, timeout=DEADLINE)
         return str(reply["content"]["user_expressions"]["it"]["data"]["text/plain"])
 
     def at(self, cell: str) -> tuple[str, int]:
@@ -43,7 +44,7 @@ class Notebook(NamedTuple):
         return text.replace("|", ""), text.find("|")
 
     def _matches(self, cell: str) -> dict[str, Any]:
-        reply: dict[str, Any] = self.client.complete(*self.at(cell), reply=True, timeout=60)["content"]
+        reply: dict[str, Any] = self.client.complete(*self.at(cell), reply=True, timeout=DEADLINE)["content"]
         assert reply["status"] == "ok"
         return reply
 
@@ -60,7 +61,7 @@ class Notebook(NamedTuple):
 
     def inspect(self, cell: str) -> str:
         text, cursor = self.at(cell)
-        reply = self.client.inspect(text, cursor, reply=True, timeout=60)["content"]
+        reply = self.client.inspect(text, cursor, reply=True, timeout=DEADLINE)["content"]
         assert reply["status"] == "ok"
         return plain(reply["data"]["text/plain"]) if reply["found"] else ""
 
@@ -68,7 +69,7 @@ class Notebook(NamedTuple):
 @pytest.fixture(scope="module", params=HOSTS, ids=[f"{there}-from-{here}" for here, there in HOSTS])
 def notebook(request: pytest.FixtureRequest, installed: object) -> Iterator[Notebook]:
     here, there = request.param
-    manager, client = start_new_kernel(kernel_name=here)
+    manager, client = start_new_kernel(startup_timeout=DEADLINE, kernel_name=here)
     try:
         opened = Notebook(client, here, there)
         opened.run("%load_ext tfkernels\nimport collections\nimages, image_size, tf = [1], 2, 'of this kernel'")
@@ -139,7 +140,7 @@ def test_words_of_the_magics(notebook: Notebook) -> None:
 
 
 def test_a_kernel_that_does_not_exist_is_not_offered(notebook: Notebook) -> None:
-    reply = notebook.client.execute("%%tf3\npass", reply=True, timeout=60)
+    reply = notebook.client.execute("%%tf3\npass", reply=True, timeout=DEADLINE)
     assert reply["content"]["ename"] == "UnknownKernel"
     assert "%%tf3" not in notebook.complete("%%tf|")
 
@@ -189,7 +190,9 @@ def test_nothing_changes_elsewhere(notebook: Notebook) -> None:
 def test_completion_does_not_wait_for_busy_kernels(notebook: Notebook) -> None:
     assert notebook.words("%%{T}\ntf.capi|") == {"capitalize"}, "it was ended, and nobody starts it for a Tab"
     assert "not running" in notebook.value(f"repr(__import__('tfkernels').kernel('{notebook.there}'))")
-    notebook.run(f"import tfkernels\ncall = tfkernels.kernel('{notebook.there}').submit('import time; time.sleep(60)')")
+    notebook.run(
+        f"import tfkernels\ncall = tfkernels.kernel('{notebook.there}').submit('import time; time.sleep(1000)')"
+    )
     assert notebook.words("%%{T}\ntf.capi|") == {"capitalize"}
     assert "str" in notebook.inspect("%%{T}\nt|f").lower()
     assert notebook.value("call.done()") == "False", "it was answered from here while the cell ran"
@@ -214,4 +217,4 @@ assert complete("%%in python3 -i nothing") == set()
 
 
 def test_at_the_prompt_of_a_terminal() -> None:
-    subprocess.run([sys.executable, "-W", "ignore", "-c", _TERMINAL], check=True, timeout=120)
+    subprocess.run([sys.executable, "-W", "ignore", "-c", _TERMINAL], check=True, timeout=DEADLINE)

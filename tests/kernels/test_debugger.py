@@ -9,15 +9,16 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import start_new_kernel
 
 from tests.support.debugger import Debugger
+from tests.support.waiting import DEADLINE
 
 CELL = "import os, sys\nkernel, debugged = os.environ['TFKERNELS_KERNEL'], sys.gettrace() is not None"
 
 
 @pytest.fixture
 def client(installed: object) -> Iterator[BlockingKernelClient]:
-    manager, client = start_new_kernel(kernel_name="python3")
+    manager, client = start_new_kernel(startup_timeout=DEADLINE, kernel_name="python3")
     try:
-        client.execute_interactive("%load_ext tfkernels", timeout=60)
+        client.execute_interactive("%load_ext tfkernels", timeout=DEADLINE)
         yield client
     finally:
         client.stop_channels()
@@ -26,7 +27,9 @@ def client(installed: object) -> Iterator[BlockingKernelClient]:
 
 def values(client: BlockingKernelClient, code: str, *names: str) -> list[str]:
     """Of variables, after a cell that has to succeed."""
-    reply = client.execute_interactive(code, user_expressions={name: name for name in names}, timeout=120)["content"]
+    reply = client.execute_interactive(code, user_expressions={name: name for name in names}, timeout=DEADLINE)[
+        "content"
+    ]
     assert reply["status"] == "ok", reply
     return [reply["user_expressions"][name]["data"]["text/plain"] for name in names]
 
@@ -40,7 +43,7 @@ def test_other_kernels_start_while_the_debugger_is_on(client: BlockingKernelClie
 
 @pytest.mark.parametrize("here", ["python3", "tf1"])
 def test_a_debugged_notebook_runs_the_command(installed: object, here: str) -> None:
-    manager, client = start_new_kernel(kernel_name=here)
+    manager, client = start_new_kernel(startup_timeout=DEADLINE, kernel_name=here)
     try:
         values(client, "%load_ext tfkernels")
         Debugger(client)

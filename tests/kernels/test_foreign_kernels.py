@@ -73,7 +73,7 @@ def _registered(bare: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     start.chmod(0o755)
     register(folder, "echo", [sys.executable, "-c", ECHO, *connect])
     register(folder, "broken", [sys.executable, "-c", "raise SystemExit('this is why')", *connect])
-    register(folder, "silent", [sys.executable, "-c", "import time; time.sleep(300)"])
+    register(folder, "silent", [sys.executable, "-c", "import time; time.sleep(1000)"])
     register(folder, "lost", ["/nowhere/python", *connect])
     register(folder, "ruby", ["ruby", *connect], language="ruby")
     provisioner = {"kernel_provisioner": {"provisioner_name": "cluster", "config": {}}}
@@ -224,7 +224,7 @@ import sys, time, tfkernels
 kernel = tfkernels.kernel("bare")
 kernel.run("import os, subprocess; p = subprocess.Popen(['sleep', '1000']); print(os.getpid(), p.pid, end=' ')")
 print(kernel._connection.process.folder, flush=True)
-time.sleep(300)
+time.sleep(1000)
 """
 
 

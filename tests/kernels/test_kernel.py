@@ -15,7 +15,7 @@ import pytest
 import tfkernels
 from tests.support.cells import SLEEP, Answering, begun, interrupt_when, stubborn
 from tests.support.specimens import assert_same
-from tests.support.waiting import eventually
+from tests.support.waiting import DEADLINE, eventually
 from tfkernels.client import kernelspecs, stop_button
 from tfkernels.client.kernel import Kernel
 from tfkernels.client.kernelspecs import KernelSpec
@@ -113,7 +113,7 @@ def test_tensors_arrive_as_values_or_explain(remote: Kernel) -> None:
 
 
 @pytest.mark.parametrize(
-    "code", ["import time; time.sleep(60)", "while True: pass", "import asyncio; await asyncio.sleep(60)"]
+    "code", ["import time; time.sleep(1000)", "while True: pass", "import asyncio; await asyncio.sleep(1000)"]
 )
 def test_interrupt_reaches_the_other_kernel(remote: Kernel, code: str) -> None:
     remote.run("state = 5")
@@ -158,8 +158,8 @@ def test_an_impatient_double_interrupt_loses_nothing(
     interrupt_when(first.exists, second.exists)
     with pytest.raises(RemoteInterrupt):
         remote.run(
-            f"import time\ntry:\n    open({str(first)!r}, 'w').close()\n    time.sleep(60)\n"
-            f"except KeyboardInterrupt:\n    open({str(second)!r}, 'w').close()\n    time.sleep(60)"
+            f"import time\ntry:\n    open({str(first)!r}, 'w').close()\n    time.sleep(1000)\n"
+            f"except KeyboardInterrupt:\n    open({str(second)!r}, 'w').close()\n    time.sleep(1000)"
         )
     assert remote["state"] == 5
 
@@ -189,7 +189,7 @@ def test_interrupt_while_an_expression_is_evaluated(remote: Kernel, tmp_path: Pa
     remote.run("state = 5")
     interrupt_when(marker.exists)
     with pytest.raises(RemoteInterrupt):
-        remote[f"open({str(marker)!r}, 'w').close(), __import__('time').sleep(60)"]
+        remote[f"open({str(marker)!r}, 'w').close(), __import__('time').sleep(1000)"]
     assert remote["state"] == 5
 
 
@@ -199,7 +199,7 @@ def test_interrupt_while_it_asks(remote: Kernel) -> None:
     class Waiting(Answering):
         def ask(self, prompt: str, password: bool) -> str:
             asked.set()
-            threading.Event().wait(60)
+            threading.Event().wait(DEADLINE)
             return ""
 
     remote.run("state = 5")
@@ -224,7 +224,7 @@ def test_shutdown_from_another_thread_ends_a_busy_kernel(installed: object) -> N
     thread.start()
     eventually(lambda: begun(kernel))
     kernel.shutdown()
-    thread.join(60)
+    thread.join(DEADLINE)
     assert caught
     assert kernel.pid is None
 
@@ -290,7 +290,7 @@ def test_threads_take_turns(remote: Kernel) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(DEADLINE)
     assert sorted(results) == [n * n for n in range(8)]
 
 

@@ -15,7 +15,7 @@ from jupyter_client.manager import start_new_kernel
 
 from tests.support.notebooks import Notebook, opened, plain, run_cells, text
 from tests.support.processes import alive
-from tests.support.waiting import eventually
+from tests.support.waiting import DEADLINE, eventually
 
 HOSTS = [("python3", "tf1"), ("python3", "tf2"), ("tf1", "tf2"), ("tf2", "tf1"), ("tf1", "tf1")]
 
@@ -208,7 +208,7 @@ def test_the_list_has_the_kernel_that_the_notebook_runs_in(installed: object) ->
 @pytest.mark.parametrize("here", ["python3", "tf1"])
 def test_questions_are_asked_in_the_notebook(installed: object, here: str) -> None:
     there = "tf2" if here == "tf1" else "tf1"
-    manager, client = start_new_kernel(kernel_name=here)
+    manager, client = start_new_kernel(startup_timeout=DEADLINE, kernel_name=here)
     asked: list[tuple[str, bool]] = []
 
     def answer(message: dict[str, Any]) -> None:
@@ -217,10 +217,10 @@ def test_questions_are_asked_in_the_notebook(installed: object, here: str) -> No
 
     try:
         for code in [*load(here), f"%%{there} -o a\nimport getpass\na = input('a? '), getpass.getpass('b? ')"]:
-            client.execute_interactive(code, timeout=60, allow_stdin=True, stdin_hook=answer)
-        client.execute_interactive(f"b = %{there} input('c? ')", timeout=60, allow_stdin=True, stdin_hook=answer)
+            client.execute_interactive(code, timeout=DEADLINE, allow_stdin=True, stdin_hook=answer)
+        client.execute_interactive(f"b = %{there} input('c? ')", timeout=DEADLINE, allow_stdin=True, stdin_hook=answer)
         assert asked == [("a? ", False), ("b? ", True), ("c? ", False)]
-        reply = client.execute_interactive("", user_expressions={"all": "(a, b)"}, timeout=60)
+        reply = client.execute_interactive("", user_expressions={"all": "(a, b)"}, timeout=DEADLINE)
         assert reply["content"]["user_expressions"]["all"]["data"]["text/plain"] == "(('me', 'me'), 'me')"
     finally:
         client.stop_channels()
@@ -230,25 +230,25 @@ def test_questions_are_asked_in_the_notebook(installed: object, here: str) -> No
 @pytest.mark.parametrize("here", ["python3", "tf1"])
 def test_the_stop_button_reaches_the_other_kernel(installed: object, here: str) -> None:
     there = "tf2" if here == "tf1" else "tf1"
-    manager, client = start_new_kernel(kernel_name=here)
+    manager, client = start_new_kernel(startup_timeout=DEADLINE, kernel_name=here)
     try:
         for code in [*load(here), f"%%{there}\nstate = 5"]:
-            client.execute_interactive(code, timeout=60)
-        request = client.execute(f"%%{there}\nimport time\nprint('begun', flush=True)\ntime.sleep(100)")
+            client.execute_interactive(code, timeout=DEADLINE)
+        request = client.execute(f"%%{there}\nimport time\nprint('begun', flush=True)\ntime.sleep(1000)")
         while True:
-            message = client.get_iopub_msg(timeout=60)
+            message = client.get_iopub_msg(timeout=DEADLINE)
             if message["msg_type"] == "stream" and "begun" in message["content"]["text"]:
                 break
         manager.interrupt_kernel()
         while True:
-            reply = client.get_shell_msg(timeout=60)
+            reply = client.get_shell_msg(timeout=DEADLINE)
             if reply["parent_header"].get("msg_id") == request:
                 break
         assert reply["content"]["status"] == "error"
         assert "KeyboardInterrupt" in "".join(reply["content"]["traceback"])
         expressions = {"state": f"get_ipython().run_line_magic('{there}', 'state')"}
         while reply["content"]["status"] != "ok":  # after an error, a kernel sends back what is already waiting
-            reply = client.execute_interactive("", user_expressions=expressions, timeout=60)
+            reply = client.execute_interactive("", user_expressions=expressions, timeout=DEADLINE)
         assert reply["content"]["user_expressions"]["state"]["data"]["text/plain"] == "5", "both are usable"
     finally:
         client.stop_channels()
@@ -256,10 +256,10 @@ def test_the_stop_button_reaches_the_other_kernel(installed: object, here: str) 
 
 
 def test_other_kernels_end_with_a_killed_notebook(installed: object) -> None:
-    manager, client = start_new_kernel(kernel_name="tf2")
+    manager, client = start_new_kernel(startup_timeout=DEADLINE, kernel_name="tf2")
     try:
         expressions = {"pid": "__import__('tfkernels').kernel('tf1')['__import__(\"os\").getpid()']"}
-        reply = client.execute("", user_expressions=expressions, reply=True, timeout=60)
+        reply = client.execute("", user_expressions=expressions, reply=True, timeout=DEADLINE)
         pid = int(reply["content"]["user_expressions"]["pid"]["data"]["text/plain"])
         os.kill(pid, 0)
         assert manager.provisioner is not None
@@ -282,5 +282,7 @@ print(*{"numpy", "tfkernels.client.kernel"} & set(sys.modules))
 
 def test_loading_the_magics_imports_what_they_need_later() -> None:
     """Every kernel of tfkernels loads them at its start."""
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", _LOAD], check=True, timeout=120, capture_output=True)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", _LOAD], check=True, timeout=DEADLINE, capture_output=True
+    )
     assert done.stdout == b"\n"

@@ -12,6 +12,7 @@ from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
 from tests.support.notebooks import plain, text
+from tests.support.waiting import DEADLINE
 from tfprovisioner.kernelspecs.install import Installed
 
 
@@ -77,7 +78,9 @@ def test_exit_ends_the_notebook_as_natively(installed: object, tmp_path: Path, c
 
 def test_nbclient_allows_remote_errors_by_name(installed: object) -> None:
     notebook = new_notebook(cells=[new_code_cell("%%tf1\n1 / 0"), new_code_cell("print('on')")])
-    NotebookClient(notebook, kernel_name="tf2", allow_error_names=["ZeroDivisionError"]).execute()
+    NotebookClient(
+        notebook, startup_timeout=DEADLINE, kernel_name="tf2", allow_error_names=["ZeroDivisionError"]
+    ).execute()
     assert text(notebook.cells[1].outputs) == "on\n"
 
 

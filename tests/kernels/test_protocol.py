@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.waiting import DEADLINE
 from tfkernels import protocol
 from tfkernels.client.kernel import Kernel
 from tfkernels.errors import ExchangeError
@@ -17,7 +18,7 @@ OTHERS = [MINE - 1, MINE + 1]
 def ask(remote: Kernel, code: str, along: Any = None) -> dict[str, Any]:
     """The reply to a request that is made by hand. Without anything along it is one of any other client."""
     connection = remote.begin()
-    connection.ready.wait(60)
+    connection.ready.wait(DEADLINE)
     content = {
         "code": code, "silent": False, "store_history": False, "user_expressions": {}, "allow_stdin": False,
         "stop_on_error": False,

@@ -14,6 +14,7 @@ from jupyter_client.manager import KernelManager, start_new_kernel
 from jupyter_client.provisioning.factory import KernelProvisionerFactory
 
 from tests.support.notebooks import run_cells, text
+from tests.support.waiting import DEADLINE
 from tfprovisioner.kernelspecs.install import Installed
 from tfprovisioner.kernelspecs.provisioner import TensorFlowProvisioner
 
@@ -126,11 +127,11 @@ def test_clients_that_ignore_provisioners(kernel: str, tmp_path: Path, monkeypat
 
 
 def test_restart_keeps_the_provisioner(kernel: str) -> None:
-    manager, client = start_new_kernel(kernel_name=kernel)
+    manager, client = start_new_kernel(startup_timeout=DEADLINE, kernel_name=kernel)
     try:
         manager.restart_kernel()
-        client.wait_for_ready(timeout=60)
-        reply = client.execute_interactive("import tensorflow", timeout=60, output_hook=lambda message: None)
+        client.wait_for_ready(timeout=DEADLINE)
+        reply = client.execute_interactive("import tensorflow", timeout=DEADLINE, output_hook=lambda message: None)
         assert reply["content"]["status"] == "ok"
     finally:
         client.stop_channels()

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.support.memory import send
+from tests.support.processes import ended
 from tfkernels.transfer.encoder import ValueMessage
 from tfkernels.transfer.shared_memory.segment import MIN_MAPPED_BYTES, Segment
 
@@ -22,12 +23,12 @@ MAPPED = np.ones(MIN_MAPPED_BYTES, np.uint8)
 def test_a_segment_is_busy_until_all_readers_end() -> None:
     looking = (
         "import sys, json, time; from tfkernels.transfer.decoder import unpack\n"
-        "x = unpack(json.loads(sys.argv[1])); print('looks', flush=True); time.sleep(100)"
+        "x = unpack(json.loads(sys.argv[1])); print('looks', flush=True); time.sleep(1000)"
     )
     with Segment() as segment:
         descriptor = ValueMessage({"x": MAPPED}).write(segment.descriptor, segment.address)
         command = [sys.executable, "-c", looking, __import__("json").dumps(descriptor)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        with ended(subprocess.Popen(command, stdout=subprocess.PIPE)) as process:
             assert process.stdout is not None
             process.stdout.readline()
             assert segment.is_busy()
@@ -36,9 +37,9 @@ def test_a_segment_is_busy_until_all_readers_end() -> None:
 
         forking = "import os, sys, json, time; from tfkernels.transfer.decoder import unpack\n"
         forking += "x = unpack(json.loads(sys.argv[1])); pid = os.fork()\n"
-        forking += "if pid == 0: time.sleep(100)\ndel x; print(pid, flush=True); sys.stdin.read()"
+        forking += "if pid == 0: time.sleep(1000)\ndel x; print(pid, flush=True); sys.stdin.read()"
         command[2] = forking
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE) as process:
+        with ended(subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE)) as process:
             assert process.stdout is not None
             child = int(process.stdout.readline())
             assert segment.is_busy(), "the child still looks into it"
@@ -50,10 +51,9 @@ def test_a_segment_is_busy_until_all_readers_end() -> None:
 def test_started_programs_do_not_keep_segments_busy() -> None:
     with Segment() as segment:
         there = send({"x": MAPPED}, segment)
-        with subprocess.Popen(["sleep", "100"]) as process:
+        with ended(subprocess.Popen(["sleep", "1000"])):
             del there
             assert not segment.is_busy()
-            process.kill()
 
 
 @pytest.fixture

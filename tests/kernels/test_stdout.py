@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from jupyter_client.manager import start_new_kernel
 
+from tests.support.waiting import DEADLINE
 from tfkernels.client.kernel import Kernel
 from tfkernels.kernel_side import stdout
 from tfprovisioner.kernelspecs.install import Installed
@@ -113,10 +114,14 @@ def test_output_also_reaches_the_servers_terminal(
 ) -> None:
     monkeypatch.delenv("PYTEST_CURRENT_TEST")  # with which ipykernel leaves the descriptors alone
     with tempfile.TemporaryFile() as terminal:
-        manager, client = start_new_kernel(kernel_name="tf1", stdout=terminal, stderr=subprocess.STDOUT)
+        manager, client = start_new_kernel(
+            startup_timeout=DEADLINE, kernel_name="tf1", stdout=terminal, stderr=subprocess.STDOUT
+        )
         try:
             seen: list[dict[str, Any]] = []
-            client.execute_interactive("import os; os.system('echo x'); None", output_hook=seen.append, timeout=60)
+            client.execute_interactive(
+                "import os; os.system('echo x'); None", output_hook=seen.append, timeout=DEADLINE
+            )
             texts = [message["content"]["text"] for message in seen if message["msg_type"] == "stream"]
             assert "".join(texts) == "x\n"
         finally:
@@ -129,13 +134,15 @@ def test_output_also_reaches_the_servers_terminal(
 def test_output_survives_a_closed_terminal(installed: dict[str, Installed], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PYTEST_CURRENT_TEST")  # see above
     reading, writing = os.pipe()
-    manager, client = start_new_kernel(kernel_name="tf2", stdout=writing, stderr=writing)
+    manager, client = start_new_kernel(startup_timeout=DEADLINE, kernel_name="tf2", stdout=writing, stderr=writing)
     try:
         os.close(writing)
         os.close(reading)
         seen: list[dict[str, Any]] = []
         for _ in range(3):
-            client.execute_interactive("import os; os.system('echo x'); None", output_hook=seen.append, timeout=60)
+            client.execute_interactive(
+                "import os; os.system('echo x'); None", output_hook=seen.append, timeout=DEADLINE
+            )
         texts = [message["content"]["text"] for message in seen if message["msg_type"] == "stream"]
         assert "".join(texts) == "x\n" * 3
     finally:

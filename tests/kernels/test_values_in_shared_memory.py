@@ -12,6 +12,7 @@ import pytest
 
 import tfkernels
 from tests.support.notebooks import run_cells, text
+from tests.support.waiting import DEADLINE
 from tfkernels import protocol
 from tfkernels.client.kernel import Kernel
 from tfkernels.errors import ExchangeError, NotPortable, RemoteError
@@ -99,7 +100,7 @@ def test_references_are_not_decoded_here(
         with pytest.raises(AssertionError, match="looked into"):
             tf1["w"]
         tf2.run("now = w", inputs={"w": tf1.reference("w")})
-        tf2.submit("later = w", inputs={"w": tf1.reference("w")}).result(60)
+        tf2.submit("later = w", inputs={"w": tf1.reference("w")}).result(DEADLINE)
     for name in ("now", "later"):
         assert np.array_equal(tf2[f"{name}['large']"], LARGE)
         assert tf2[f"{name}['small'][:2], {name}['small'][2].tolist()"] == ([1, "a"], [0, 1, 2])
@@ -240,7 +241,7 @@ def test_threads_that_send_at_the_same_time(kernels: tuple[Kernel, Kernel]) -> N
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(100)
+        thread.join(DEADLINE)
     assert not wrong
 
 

@@ -13,8 +13,8 @@ from jupyter_client.manager import KernelManager
 from nbclient import NotebookClient
 
 from tests.kernels.test_magics import load
+from tests.support.waiting import DEADLINE
 
-PATIENCE = 60.0
 HOSTS = [("python3", "tf1"), ("tf1", "tf2")]
 
 WIDGETS = """
@@ -77,14 +77,14 @@ class Browser:
 
     def hear(self, identity: str) -> list[dict[str, Any]]:
         """All that has this message as its parent, until the message that it was handled."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + DEADLINE
         while time.monotonic() < deadline:
             mine = [message for message in self._heard if message["parent_header"].get("msg_id") == identity]
             if mine and mine[-1]["content"].get("execution_state") == "idle":
                 self._heard = [message for message in self._heard if message not in mine]
                 return [message for message in mine if message["msg_type"] not in ("status", "execute_input")]
-            self._heard.append(self._client.get_iopub_msg(timeout=PATIENCE))
-        raise AssertionError(f"not handled in {PATIENCE} s: {self._heard}")
+            self._heard.append(self._client.get_iopub_msg(timeout=DEADLINE))
+        raise AssertionError(f"not handled in {DEADLINE} s: {self._heard}")
 
     def until(self, kind: str, text: str = "") -> dict[str, Any]:
         """The next message of this kind, and with this text if it is printed, whatever its parent."""
@@ -93,13 +93,13 @@ class Browser:
                 if message["msg_type"] == kind and text in message["content"].get("text", ""):
                     self._heard.remove(message)
                     return message
-            self._heard.append(self._client.get_iopub_msg(timeout=PATIENCE))
+            self._heard.append(self._client.get_iopub_msg(timeout=DEADLINE))
 
     def comms(self) -> dict[str, Any]:
         """Those that the kernel says it has."""
         identity = self._client.comm_info()
         while True:
-            reply = self._client.get_shell_msg(timeout=PATIENCE)
+            reply = self._client.get_shell_msg(timeout=DEADLINE)
             if reply["parent_header"]["msg_id"] == identity:
                 return dict(reply["content"]["comms"])
 
@@ -113,7 +113,7 @@ def notebook(request: pytest.FixtureRequest, installed: object) -> Iterator[tupl
     client = manager.blocking_client()
     client.start_channels()
     try:
-        client.wait_for_ready(timeout=PATIENCE)
+        client.wait_for_ready(timeout=DEADLINE)
         browser = Browser(manager, client)
         for cell in load(here):
             browser.run(cell)
@@ -245,7 +245,7 @@ def test_what_a_cell_shows_besides(installed: object) -> None:
     """As nbclient and papermill see it. An ``Output`` widget names the cell's message there, they know the one here."""
     sources = [f"%%tf1\n{OUTPUT}", "%%tf1\nget_ipython().run_cell('1 / 0'); print('after')\n[] + 1"]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
-    NotebookClient(notebook, timeout=120, kernel_name="tf2", allow_errors=True).execute()
+    NotebookClient(notebook, timeout=DEADLINE, startup_timeout=DEADLINE, kernel_name="tf2", allow_errors=True).execute()
     caught, failed = ([out for out in cell.outputs if out.get("name") != "stderr"] for cell in notebook.cells)
 
     assert "".join(output.text for output in caught) == "before\nafter\n"

@@ -6,14 +6,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import nbformat
 from nbformat.v4 import new_code_cell, new_notebook
 
 from tests.support.notebooks import text
-from tests.support.waiting import eventually
+from tests.support.processes import ended
+from tests.support.waiting import DEADLINE, eventually
 from tfprovisioner.batch.dask import cluster
 from tfprovisioner.batch.dask.placement import Options
 from tfprovisioner.batch.dask.scheduler import Dispatcher
@@ -22,9 +23,6 @@ from tfprovisioner.batch.outcomes import Executed, Progress
 from tfprovisioner.batch.tasks import Run, Task
 
 KERNEL = "python3"
-
-PATIENCE = 120.0
-"""Seconds after which something that should happen will not."""
 
 
 def task(name: str, *cells: str, folder: Path | None = None, kernel: str = KERNEL, inputs: bytes | None = None) -> Task:
@@ -46,14 +44,14 @@ def lasting(place: Path, name: str, times: int = 1_000_000) -> str:
         f"number = next(n for n in range(1, 99) if not os.path.exists(f'{place}/{name}.{{n}}'))\n"
         f"open('{place}/{name}~', 'w').write(str(os.getpid()))\n"
         f"os.rename('{place}/{name}~', f'{place}/{name}.{{number}}')\n"
-        f"time.sleep(600 if number <= {times} else 0)"
+        f"time.sleep(1000 if number <= {times} else 0)"
     )
 
 
 def wait_for(file: Path, place: Path, name: str) -> str:
     """A cell that leaves its number, too, and ends when ``file`` is there."""
     waiting = [
-        f"for _ in range({PATIENCE:.0f} * 10):",
+        f"for _ in range({DEADLINE:.0f} * 10):",
         f"    if os.path.exists({str(file)!r}): break",
         "    time.sleep(0.1)",
     ]
@@ -74,13 +72,13 @@ if __name__ == "__main__":
 """
 
 
-def start_client(place: Path, *arguments: str) -> subprocess.Popen[str]:
+def started_client(place: Path, *arguments: str) -> AbstractContextManager[subprocess.Popen[str]]:
     """A process that executes two runs which last for ever; ``arguments`` may be a scheduler's address."""
     (place / "client.py").write_text(_CLIENT)
-    return subprocess.Popen(
+    return ended(subprocess.Popen(
         [sys.executable, "client.py", str(place), *arguments], cwd=place, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}, start_new_session=True,
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def pid(file: Path) -> int:

@@ -12,7 +12,7 @@ from tests.support.waiting import eventually
 from tfkernels.client.kernel import Kernel
 from tfkernels.output import relay
 
-SLEEP = "import time; time.sleep(60)"
+SLEEP = "import time; time.sleep(1000)"
 
 
 class Answering(relay.Relay):

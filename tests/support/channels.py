@@ -21,6 +21,7 @@ from typing import Any
 
 from uv import find_uv_bin
 
+from tests.support.waiting import DEADLINE
 from tfprovisioner.catalogue import locks
 from tfprovisioner.pythons import find
 from tfprovisioner.requirements.request import InstallRequest
@@ -214,7 +215,7 @@ class _Handler(SimpleHTTPRequestHandler):
         server.requests.append(self.path)
         if server.held and self.path.endswith(".tar.bz2"):
             server.reached.set()
-            server.released.wait(60)
+            server.released.wait(DEADLINE)
         try:
             super().do_GET()
         except OSError:  # whoever asked was killed

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.waiting import eventually
+from tests.support.processes import ended
+from tests.support.waiting import DEADLINE, eventually
 
 
 def _start(
@@ -29,11 +30,12 @@ def scheduler_process(place: Path, *arguments: str, **variables: str) -> Iterato
     """The process and its address; ``place`` is where it leaves that for workers."""
     process = _start("scheduler", place, ["--port", "0", "--no-dashboard", *arguments], variables)
     file = place / "scheduler.json"
-    try:
-        yield process, eventually(lambda: _address(file))
-    finally:
-        process.terminate()
-        process.wait(60)
+    with ended(process):
+        try:
+            yield process, eventually(lambda: _address(file))
+        finally:
+            process.terminate()
+            process.wait(DEADLINE)
 
 
 def _address(file: Path) -> str | None:
@@ -57,8 +59,9 @@ def worker(place: Path, name: str, *arguments: str, **variables: str) -> Iterato
     home = {"TFKERNELS_HOME": str(place / name), "JUPYTER_DATA_DIR": str(place / f"{name}-jupyter")}
     options = ["--nthreads", "1", "--no-dashboard", "--name", name, "--local-directory", str(place / "dask")]
     process = _start("worker", place, [*options, *arguments], {**home, **variables})
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait(60)
+    with ended(process):
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait(DEADLINE)

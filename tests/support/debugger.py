@@ -6,10 +6,7 @@ from typing import Any
 
 from jupyter_client.blocking.client import BlockingKernelClient
 
-from tests.support.waiting import eventually
-
-TIMEOUT = 60.0
-"""Seconds that a request of the debugger may take."""
+from tests.support.waiting import DEADLINE, eventually
 
 
 class Debugger:
@@ -29,7 +26,7 @@ class Debugger:
         message = self._client.session.msg("debug_request", content)
         self._client.control_channel.send(message)
         while True:
-            reply = self._client.get_control_msg(timeout=TIMEOUT)
+            reply = self._client.get_control_msg(timeout=DEADLINE)
             if reply["parent_header"].get("msg_id") == message["header"]["msg_id"]:
                 assert reply["content"]["success"], reply["content"]
                 body: dict[str, Any] = reply["content"].get("body", {})
@@ -45,5 +42,5 @@ class Debugger:
         return frame
 
     def _stopped_thread(self) -> int | None:
-        event = self._client.get_iopub_msg(timeout=TIMEOUT)["content"]
+        event = self._client.get_iopub_msg(timeout=DEADLINE)["content"]
         return event["body"]["threadId"] if event.get("event") == "stopped" else None

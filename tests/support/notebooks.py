@@ -11,12 +11,14 @@ import nbformat
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
+from tests.support.waiting import DEADLINE
+
 
 class Notebook:
     """One that stays open: its kernel keeps what cells did."""
 
     def __init__(self, kernel: str) -> None:
-        self.client = NotebookClient(new_notebook(), timeout=120, kernel_name=kernel)
+        self.client = NotebookClient(new_notebook(), timeout=DEADLINE, startup_timeout=DEADLINE, kernel_name=kernel)
 
     def run(self, *sources: str, allow_errors: bool = False) -> list[list[Any]]:
         """The outputs of each cell."""

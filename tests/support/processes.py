@@ -6,19 +6,27 @@ import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import AnyStr
 
 import psutil
 
 
 @contextmanager
-def started(command: list[str], lines: int) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
-    """A process, and the first lines that it prints."""
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
+def ended(process: subprocess.Popen[AnyStr]) -> Iterator[subprocess.Popen[AnyStr]]:
+    """Ends a process and closes its pipes, also if the test fails: what it left would make later tests fail."""
+    with process:
         try:
-            yield process, [process.stdout.readline().strip() for _ in range(lines)]
+            yield process
         finally:
             process.kill()
+
+
+@contextmanager
+def started(command: list[str], lines: int) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
+    """A process, and the first lines that it prints."""
+    with ended(subprocess.Popen(command, stdout=subprocess.PIPE, text=True)) as process:
+        assert process.stdout is not None
+        yield process, [process.stdout.readline().strip() for _ in range(lines)]
 
 
 def alive(pid: int) -> bool:

@@ -11,11 +11,14 @@ T = TypeVar("T")
 POLL_INTERVAL = 0.02
 """Seconds."""
 
+DEADLINE = 240.0
+"""Seconds that any one thing in a test may take on a slow and busy machine. A test that passes never waits for it."""
 
-def eventually(condition: Callable[[], T | None], timeout: float = 60, interval: float = POLL_INTERVAL) -> T:
-    """The first true value of a condition, which is asked again and again for so many seconds."""
-    deadline = time.monotonic() + timeout
+
+def eventually(condition: Callable[[], T | None]) -> T:
+    """The first true value of a condition, which is asked again and again until the deadline."""
+    deadline = time.monotonic() + DEADLINE
     while not (value := condition()):
-        assert time.monotonic() < deadline, f"not in {timeout} s; the last value was {value!r}"
-        time.sleep(interval)
+        assert time.monotonic() < deadline, f"not in {DEADLINE:.0f} s; the last value was {value!r}"
+        time.sleep(POLL_INTERVAL)
     return value

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import tfkernels
+from tests.support.waiting import DEADLINE
 from tfkernels.client import kernels_by_name, kernelspecs
 from tfkernels.client.kernel import Kernel
 from tfkernels.errors import ExchangeError, UnknownKernel
@@ -35,14 +36,14 @@ def test_eight_threads_get_one_kernel_object() -> None:
         got: list[Kernel] = []
 
         def get(together: threading.Barrier = together, got: list[Kernel] = got) -> None:
-            together.wait(60)
+            together.wait(DEADLINE)
             got.append(tfkernels.kernel("python3"))
 
         threads = [threading.Thread(target=get) for _ in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(60)
+            thread.join(DEADLINE)
         assert len(got) == 8
         assert len(set(map(id, got))) == 1
 

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from tests.support.memory import descriptors, limited, send
+from tests.support.waiting import DEADLINE
 from tfkernels.errors import ExchangeError, NotPortable
 from tfkernels.protocol import MESSAGE_FORMAT
 from tfkernels.transfer.decoder import unpack
@@ -241,7 +242,7 @@ def test_threads_stop_when_a_copy_is_interrupted(problem: type[BaseException], m
     def slowly(target: Any, part: Any) -> None:
         begun.set()
         copying.append(1)
-        go_on.wait(60)
+        go_on.wait(DEADLINE)
         real(target, part)
         copying.pop()
 
@@ -250,7 +251,7 @@ def test_threads_stop_when_a_copy_is_interrupted(problem: type[BaseException], m
         raise problem
 
     def interrupt() -> None:
-        begun.wait(60)
+        begun.wait(DEADLINE)
         os.kill(os.getpid(), signal.SIGUSR1)
 
     previous = signal.signal(signal.SIGUSR1, press)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.support.waiting import DEADLINE
 from tfkernels.transfer.decoder import unpack
 from tfkernels.transfer.encoder import ValueMessage
 from tfkernels.transfer.segment_pool import Pool
@@ -113,7 +114,7 @@ def test_no_interrupt_is_lost_where_an_array_ends(
 
     def wait() -> None:
         values.clear()
-        threading.Event().wait(60)
+        threading.Event().wait(DEADLINE)
 
     with pytest.raises(KeyboardInterrupt):
         wait()

@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.interrupts import after_each_call
 from tests.support.memory import open_segments
+from tests.support.waiting import DEADLINE
 from tfkernels import sigint
 from tfkernels.sigint import finalizer, postponed
 from tfkernels.transfer.decoder import unpack
@@ -47,7 +48,7 @@ def test_an_interrupt_after_any_call_leaves_nothing() -> None:
         for number, raised in after_each_call(exchange):
             sigint.meant_for = object()  # what finalizers send again is for nothing that runs later
             assert raised in (None, KeyboardInterrupt), f"call {number}"
-            other.submit(shared.close).result(60)  # takes the pool's lock
+            other.submit(shared.close).result(DEADLINE)  # takes the pool's lock
             for cache in (reader.cache, writer.cache):
                 cache.clear()
             assert (open_segments(), mapped(), reader.views()) == (0, 0, 0), f"left after call {number}"
