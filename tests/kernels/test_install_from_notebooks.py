@@ -16,7 +16,7 @@ from tests.support.waiting import eventually
 from tfkernels import env_vars
 from tfkernels.client import kernelspecs
 from tfkernels.errors import TFKernelsError, UsageError
-from tfkernels.notebook import install, tfkernels_magic
+from tfkernels.notebook import shell_commands, tfkernels_magic
 from tfkernels.start_or_explain import JUPYTER
 
 BESIDE = Path(sys.executable).parents[1] / "share" / "jupyter" / "kernels"
@@ -33,13 +33,13 @@ def test_a_tensorflow_kernel_asks_the_python_that_registered_it(monkeypatch: pyt
     monkeypatch.setattr(sys, "executable", "/of/the/kernel/python")
     for folder, options in [(BESIDE, []), ("/home/me/.local/share/jupyter/kernels", ["--user"])]:
         started_with(monkeypatch, folder, **{JUPYTER: python})
-        assert list(install._pythons()) == [(python, options), ("/of/the/kernel/python", ["--user"])]
+        assert list(shell_commands._pythons()) == [(python, options), ("/of/the/kernel/python", ["--user"])]
 
 
 def test_another_kernel_asks_the_python_of_its_jupyter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/another/environment/python")
     started_with(monkeypatch, BESIDE, JPY_PARENT_PID=os.getpid())
-    (jupyter, options), other = install._pythons()
+    (jupyter, options), other = shell_commands._pythons()
     assert (Path(jupyter).parents[1], options) == (BESIDE.parents[2], [])
     assert other == ("/another/environment/python", ["--user"])
 
@@ -47,19 +47,19 @@ def test_another_kernel_asks_the_python_of_its_jupyter(monkeypatch: pytest.Monke
 @pytest.mark.parametrize("parent", ["", "1000000000"])
 def test_without_a_python_of_jupyter_the_users_folder_is_taken(monkeypatch: pytest.MonkeyPatch, parent: str) -> None:
     started_with(monkeypatch, BESIDE, JPY_PARENT_PID=parent)
-    assert list(install._pythons()) == [(sys.executable, ["--user"])]
+    assert list(shell_commands._pythons()) == [(sys.executable, ["--user"])]
 
 
 def test_without_the_command_the_error_says_what_to_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(install, "_pythons", lambda: [(sys.executable, [])])
-    monkeypatch.setattr(install, "_TRY", "import nothing_of_this_name")
+    monkeypatch.setattr(shell_commands, "_pythons", lambda: [(sys.executable, [])])
+    monkeypatch.setattr(shell_commands, "_TRY", "import nothing_of_this_name")
     with pytest.raises(TFKernelsError, match=r"run: pip install tfkernels, and: tfkernels install 2.11 --with pandas"):
-        install.install("2.11 --with pandas")
+        shell_commands.install("2.11 --with pandas")
 
 
 def test_an_open_quotation_mark_is_refused() -> None:
     with pytest.raises(UsageError, match=r"No closing quotation. Add the quotation mark"):
-        install.install("2.11 --with 'pandas")
+        shell_commands.install("2.11 --with 'pandas")
 
 
 @pytest.mark.parametrize(
@@ -71,12 +71,12 @@ def test_an_open_quotation_mark_is_refused() -> None:
     ],
 )
 def test_only_comments_are_left_out(line: str, words: list[str]) -> None:
-    assert install._words(line) == words
+    assert shell_commands._words(line) == words
 
 
 def test_any_space_separates_install_from_its_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[str] = []
-    monkeypatch.setattr(tfkernels_magic, "install", lines.append)
+    monkeypatch.setitem(tfkernels_magic._COMMANDS, "install", lines.append)
     tfkernels_magic.manage("install\t2.11 --with  pandas")
     assert lines == ["2.11 --with  pandas"]
 
@@ -90,9 +90,9 @@ def interrupted_at(monkeypatch: pytest.MonkeyPatch, code: str, *points: str) -> 
         if line.strip() in points:
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(install, "print", show, raising=False)
+    monkeypatch.setattr(shell_commands, "print", show, raising=False)
     with pytest.raises(KeyboardInterrupt):
-        install._run([sys.executable, "-u", "-c", code], os.environ)
+        shell_commands._run([sys.executable, "-u", "-c", code], os.environ)
     return shown
 
 
@@ -110,10 +110,9 @@ def test_a_second_interrupt_kills_the_command(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_command_ends_with_its_kernel() -> None:
-    code = install._WATCH + "import time; print(os.getpid(), flush=True); time.sleep(600)"
-    run = (
-        f"import os; from tfkernels.notebook import install; install._run({[sys.executable, '-c', code]!r}, os.environ)"
-    )
+    code = shell_commands._WATCH + "import time; print(os.getpid(), flush=True); time.sleep(600)"
+    call = f"shell_commands._run({[sys.executable, '-c', code]!r}, os.environ)"
+    run = f"import os; from tfkernels.notebook import shell_commands; {call}"
     with started([sys.executable, "-c", run], lines=1) as (kernel, (command,)):
         kernel.kill()
     eventually(lambda: not alive(int(command)))
@@ -124,7 +123,7 @@ def test_the_command_imports_nothing_of_the_current_folder(
 ) -> None:
     (tmp_path / "typer.py").write_text("raise SystemExit('not for you')")
     monkeypatch.chdir(tmp_path)
-    install.install("--help")
+    shell_commands.install("--help")
     assert "Build environments and register their kernels" in capsys.readouterr().out
 
 

@@ -39,8 +39,10 @@ class Kernel:
     owned = True
     """Whether it ends with this process."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, spec: kernelspecs.KernelSpec | None = None) -> None:
+        """``spec`` is for a kernel that is registered nowhere."""
         self.name = name
+        self._unregistered = spec
         self._look_up()
         self._connection: KernelConnection | None = None
         self._starting = threading.RLock()
@@ -54,7 +56,7 @@ class Kernel:
 
     def _look_up(self) -> None:
         """Before each start: its environment may have been rebuilt since. Raises ``UnknownKernel``."""
-        self.spec = kernelspecs.get(self.name)
+        self.spec = self._unregistered or kernelspecs.get(self.name)
         self.title = str(self.spec.spec.get("display_name", ""))  # in Jupyter's picker
         self.magic = self.spec.magic  # the beginning of a cell for it
 

@@ -17,8 +17,8 @@ from tfkernels.errors import TFKernelsError, UnknownKernel, UsageError
 from tfkernels.imports import own_imports
 from tfkernels.kernel_side import parent_watch
 from tfkernels.notebook import made_on
-from tfkernels.notebook.install import install
 from tfkernels.notebook.magic_arguments import parse
+from tfkernels.notebook.shell_commands import convert, install
 
 if TYPE_CHECKING:
     from tfkernels.client.kernel import Kernel
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 _METHODS = {"restart": "restart", "stop": "shutdown", "interrupt": "interrupt"}
 """Methods of ``Kernel`` by the actions that they are."""
 
-ACTIONS = ("list", *_METHODS, "attach", "install", "log", "settings")
+_COMMANDS = {"install": install, "convert": convert}
+"""Actions that are commands of the shell: all that follows is theirs."""
+
+ACTIONS = ("list", *_METHODS, "attach", *_COMMANDS, "log", "settings")
 
 
 @magic_arguments("tfkernels")
@@ -35,15 +38,15 @@ ACTIONS = ("list", *_METHODS, "attach", "install", "log", "settings")
     "names",
     nargs="*",
     help="kernels; without any: all that run. To attach: the connection file, or the beginning of the id, of a kernel "
-    "that runs already, another notebook's say; without any: which there are. For install: the releases and options of "
-    "the command tfkernels install. For log: debug, info, warning or off",
+    "that runs already, another notebook's say; without any: which there are. For install and convert: "
+    "the arguments of that command. For log: debug, info, warning or off",
 )
 @argument("--as", dest="alias", metavar="NAME", help="what the magic of an attached kernel is called")
 def manage(line: str) -> None:
     """Lists and controls the kernels that this notebook started or attached."""
     action, rest = (*line.split(None, 1), "", "")[:2]
-    if action == "install":  # all that follows is the command's
-        install(rest)
+    if action in _COMMANDS:
+        _COMMANDS[action](rest)
         return
     arguments = parse(manage, line)
     action, names = arguments.action, arguments.names

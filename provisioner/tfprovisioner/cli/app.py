@@ -10,7 +10,7 @@ from typing import Annotated
 from typer import Argument, Exit, Option, Typer
 
 import tfkernels
-from tfprovisioner.cli import bisect, bundle, install, maintain, notebooks, run, run_program, shared_options
+from tfprovisioner.cli import bisect, bundle, convert, install, maintain, notebooks, run, run_program, shared_options
 from tfprovisioner.cli.console import (
     NO_KERNELS,
     WRONG_USAGE,
@@ -21,7 +21,7 @@ from tfprovisioner.cli.console import (
     print_table,
     say,
 )
-from tfprovisioner.cli.help_pages import KERNELS, NOTEBOOKS, FirstPage, GroupedOptions
+from tfprovisioner.cli.help_pages import KERNELS, MODELS, NOTEBOOKS, FirstPage, GroupedOptions
 
 app = Typer(
     cls=FirstPage,
@@ -94,6 +94,7 @@ app.command(rich_help_panel=NOTEBOOKS)(notebooks.unpin)
 app.command(rich_help_panel=NOTEBOOKS, cls=shared_options.WithArguments)(run.run)
 app.command(rich_help_panel=NOTEBOOKS)(run.report)
 app.command(rich_help_panel=NOTEBOOKS, cls=shared_options.WithArguments)(bisect.bisect)
+app.command(cls=GroupedOptions, rich_help_panel=MODELS)(convert.convert)
 # Options after the kernel's name are the program's.
 app.command("exec", rich_help_panel=NOTEBOOKS, context_settings={"allow_interspersed_args": False})(run_program.execute)
 

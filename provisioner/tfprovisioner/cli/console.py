@@ -21,6 +21,7 @@ WRONG_USAGE, INTERRUPTED = 2, 130
 
 _EXTRAS = {
     "batch": ("distributed", "cryptography", "jinja2"),
+    "models": ("h5py",),
     "requirements": ("pip_requirements_parser", "poetry", "yaml"),
 }
 """The modules that each extra brings."""

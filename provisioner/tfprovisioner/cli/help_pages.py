@@ -7,7 +7,7 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
-KERNELS, NOTEBOOKS = "Kernels", "Notebooks and scripts"
+KERNELS, NOTEBOOKS, MODELS = "Kernels", "Notebooks and scripts", "Saved models"
 """Groups of subcommands, in the order of the page."""
 
 _WIDEST = 24

@@ -1,4 +1,4 @@
-"""``%tfkernels install``: the command, run for the Jupyter that the notebook belongs to."""
+"""``%tfkernels install`` and ``convert``: the commands, run for the Jupyter that the notebook belongs to."""
 
 from __future__ import annotations
 
@@ -33,19 +33,32 @@ _COMMAND = _WATCH + _RUN + "runpy.run_module('tfprovisioner', run_name='__main__
 _TRY = _RUN + "import tfprovisioner"
 
 
-@debugger.kept_out()
+_ENDS = {3: "tfkernels convert wrote a model that differs: its output above says where it begins."}
+"""Exit codes that are no failures of a command."""
+
+
 def install(line: str) -> None:
     """Runs ``tfkernels install`` with the arguments of ``line``; shows its output as it comes."""
-    words, variables = _words(line), env_vars.of_command()
+    _command("install", line)
+
+
+def convert(line: str) -> None:
+    """Runs ``tfkernels convert`` with the arguments of ``line``; shows its output as it comes."""
+    _command("convert", line)
+
+
+@debugger.kept_out()
+def _command(name: str, line: str) -> None:
+    words, variables = _words(f"{name} {line}"), env_vars.of_command()
     tried = []
     for python, options in _pythons():
         if subprocess.run([python, "-c", _TRY], env=variables, check=False, capture_output=True).returncode == 0:
-            _run([python, "-c", _COMMAND, "install", *words, *options], variables)
+            _run([python, "-c", _COMMAND, *words, *(options if name == "install" else ())], variables)
             return
         tried.append(python)
     raise TFKernelsError(
-        f"Cannot install from this notebook: tfkernels is missing in {' and in '.join(tried)}. In a terminal, in the "
-        f"environment of your Jupyter, run: pip install tfkernels, and: tfkernels install {line}"
+        f"Cannot {name} from this notebook: tfkernels is missing in {' and in '.join(tried)}. In a terminal, in the "
+        f"environment of your Jupyter, run: pip install tfkernels, and: tfkernels {name} {line}"
     )
 
 
@@ -57,7 +70,7 @@ def _words(line: str) -> list[str]:
             return shlex.split(line[:end])
         except ValueError as error:
             problem = error
-    raise UsageError(f"Cannot read %tfkernels install {line}: {problem}. Add the quotation mark.")
+    raise UsageError(f"Cannot read %tfkernels {line}: {problem}. Add the quotation mark.")
 
 
 def _pythons() -> Iterator[tuple[str, list[str]]]:
@@ -116,4 +129,5 @@ def _run(command: list[str], variables: Mapping[str, str]) -> None:
     if presses:
         raise KeyboardInterrupt
     if process.returncode:
-        raise TFKernelsError("tfkernels install failed: the reason is in its output above.")
+        failed = f"tfkernels {command[3]} failed: the reason is in its output above."
+        raise TFKernelsError(_ENDS.get(process.returncode, failed))

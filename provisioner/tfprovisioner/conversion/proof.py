@@ -1,0 +1,55 @@
+"""The values of both releases side by side: a layer at a time, in the order of computation."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tfkernels.comparison import Comparison, compare
+
+OUTPUT = "output"
+"""The name of a model's own output in a trace."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What the comparison says."""
+
+    comparison: Comparison
+    """Of the values under the layer's name and the batch's."""
+    layers: tuple[str, ...]
+    """The layers that both releases have, the model's own output last."""
+    left_out: tuple[str, ...]
+    """Layers that only one of them has: operations are layers in one release and not in another."""
+
+    @property
+    def passed(self) -> bool:
+        return self.comparison.passed
+
+    @property
+    def first_layer(self) -> str | None:
+        """The first layer whose values differ."""
+        first = self.comparison.first_difference
+        return None if first is None else next((name for name in self.layers if under(first.path, name)), first.path)
+
+
+def under(path: str, layer: str) -> bool:
+    """Whether a part's path is that of a layer."""
+    return path == layer or path.startswith((f"[{layer!r}]", f"{layer}["))
+
+
+def compared(
+    old: Mapping[str, Mapping[str, Any]], new: Mapping[str, Mapping[str, Any]], names: Sequence[str],
+    rtol: float | None = None, atol: float | None = None,
+) -> Proof:  # fmt: skip
+    """The comparison of traces by batch; each has the values by layer.
+
+    Without tolerances they are ``compare``'s: 1e-5 for float32, relative to the value and to the largest of its array.
+    """
+    orders = [dict.fromkeys(name for trace in traces.values() for name in trace) for traces in (old, new)]
+    both = [name for name in orders[0] if name in orders[1]]
+    lone = [name for order, other in (orders, orders[::-1]) for name in order if name not in other]
+    sides = [
+        {name: {batch: trace[name] for batch, trace in traces.items() if name in trace} for name in both}
+        for traces in (old, new)
+    ]
+    return Proof(compare(*sides, names=names, rtol=rtol, atol=atol), tuple(both), tuple(lone))

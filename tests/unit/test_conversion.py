@@ -1,0 +1,155 @@
+"""A conversion from its request to its report, with processes that only pretend to have a release."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tfprovisioner.conversion import convert as module
+from tfprovisioner.conversion import kernels, report
+from tfprovisioner.conversion.convert import Request, convert
+from tfprovisioner.conversion.process import StepFailed
+from tfprovisioner.conversion.result import Conversion
+from tfprovisioner.errors import Unusable
+
+_RECORD = {"config": {}, "weights": {}, "inputs": [{"name": "x", "shape": [None, 3], "dtype": "float32"}]}
+
+
+class _Process:
+    """Takes steps as a release does; ``faults`` by step are what goes wrong."""
+
+    def __init__(self, release: str, faults: Mapping[str, Any]) -> None:
+        self.release, self._faults, self.seconds = release, faults, 1.0
+        self.steps: list[str] = []
+
+    def __str__(self) -> str:
+        return f"TensorFlow {self.release}"
+
+    def call(self, step: str, timeout: float | None = None, **given: Any) -> Any:
+        self.steps.append(step)
+        fault = self._faults.get(step)
+        if isinstance(fault, Exception):
+            raise fault
+        if step == "run":
+            hidden = given["inputs"]["x"] * 2
+            return {"hidden": hidden, "dense": hidden + (fault or 0), "output": hidden + (fault or 0)}
+        if step == "rebuild":
+            Path(given["path"]).write_text("a model")
+            return {"optimizer": "Adam with its slots", "changes": [{"layer": "dense", "what": "axis 1 for [1]"}]}
+        return _RECORD if step == "record" else {}
+
+
+class _Processes:
+    def __init__(self, **faults: Mapping[str, Any]) -> None:
+        self._faults = faults
+        self.begun: list[tuple[str, str]] = []
+        self.ended: list[_Process] = []
+
+    def begin(self, wanted: Any, role: str, tell: Any) -> _Process:
+        self.begun.append((wanted.release, role))
+        return _Process(f"{wanted.release}.0", self._faults.get(role, self._faults.get(f"tf{wanted.release}", {})))
+
+    def end(self, process: _Process) -> None:
+        self.ended.append(process)
+
+
+@pytest.fixture
+def request_(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Request:
+    (tmp_path / "old.h5").write_text("a file")
+    written_by = type("WrittenBy", (), {"tensorflow": ("1.12",), "__str__": lambda _: "TensorFlow 1.12"})()
+    saved = type("Saved", (), {"format": "keras-h5", "written_by": written_by})()
+    monkeypatch.setattr(module, "read", lambda path: saved)
+    monkeypatch.setattr(kernels, "is_ready", lambda wanted: wanted.release in ("1.15", "2.4"))
+    return Request(tmp_path / "old.h5", "2.21", tmp_path / "new.keras")
+
+
+def _convert(request: Request, **faults: Mapping[str, Any]) -> tuple[Conversion, _Processes]:
+    processes = _Processes(**faults)
+    return convert(request, processes, lambda release, text: None), processes  # type: ignore[arg-type]
+
+
+def test_an_equal_model_is_written_with_its_proof(request_: Request) -> None:
+    result, processes = _convert(request_)
+    assert (result.outcome, result.exit_code) == ("equal", 0)
+    assert request_.output.read_text() == "a model"
+    assert processes.begun == [("2.21", "new"), ("1.12", "old"), ("2.21", "proof")]
+    assert [process.steps for process in processes.ended] == [
+        ["load", "record", "run", "run", "run"], ["rebuild"], ["open", "run", "run", "run"],
+    ]  # fmt: skip
+    assert sorted(path.name for path in request_.output.parent.iterdir()) == ["new.keras", "old.h5"]
+
+
+def test_a_different_model_names_its_first_layer(request_: Request) -> None:
+    result, _ = _convert(request_, proof={"run": 0.5})
+    assert (result.outcome, result.exit_code) == ("different", 3)
+    document = report.document(result)
+    assert (document["first_different_layer"], document["largest_error"]) == ("dense", pytest.approx(0.5))
+    assert "differs: first in dense" in report.text(result)
+    assert request_.output.exists()
+
+
+def test_what_stands_in_the_way_is_named(request_: Request) -> None:
+    refusal = StepFailed("Lambda inner/double holds byte code", "inner/double", "Add --custom-objects FILE.py")
+    result, _ = _convert(request_, new={"rebuild": refusal})
+    assert (result.outcome, result.exit_code) == ("not converted", 1)
+    assert not request_.output.exists()
+    text = report.text(result)
+    assert all(part in text for part in ("inner/double", "holds byte code", "Add --custom-objects FILE.py"))
+    assert report.document(result)["problem"]["layer"] == "inner/double"
+
+
+def test_later_releases_are_asked_if_the_writers_cannot(request_: Request) -> None:
+    result, _ = _convert(request_, **{"tf1.12": {"load": StepFailed("no such layer")}})
+    assert result.source == "1.15.0"
+    assert [attempt for attempt, _ in result.attempts] == ["1.12.3"]
+    assert "not with 1.12.3  no such layer" in report.text(result)
+    damaged = replace(request_, overwrite=True)
+    result, _ = _convert(damaged, old={"load": StepFailed("damaged")})
+    assert result.problem is not None
+    assert result.problem.message == "damaged"
+    assert [attempt for attempt, _ in result.attempts] == ["1.12.3", "1.15.5", "2.4.4"]
+
+
+def test_files_in_the_way_are_not_replaced(request_: Request) -> None:
+    request_.output.write_text("precious")
+    with pytest.raises(Unusable, match="--overwrite"):
+        _convert(request_)
+    assert request_.output.read_text() == "precious"
+    result, _ = _convert(Request(request_.file, "2.21", request_.output, overwrite=True))
+    assert result.outcome == "equal"
+    with pytest.raises(Unusable, match="does not exist"):
+        _convert(Request(request_.file.with_name("gone.h5"), "2.21", request_.output, overwrite=True))
+
+
+def test_report_is_written_beside_the_new_file(request_: Request) -> None:
+    result, _ = _convert(request_, proof={"run": 0.5})
+    page = report.write(result, request_.output)
+    assert page.name == "new.keras.report.html"
+    content = page.read_text()
+    assert "default-src 'none'" in content
+    assert "axis 1 for [1]" in content
+    document = json.loads(page.with_suffix(".json").read_text())
+    assert document == json.loads(report.to_json(result))
+    assert (document["optimizer"], document["outcome"]) == ("Adam with its slots", "different")
+    assert [part["passed"] for part in document["comparison"]["parts"]] == [True] * 3 + [False] * 6
+
+
+def test_hostile_names_do_nothing_in_the_page(request_: Request) -> None:
+    refusal = StepFailed("<script>alert(1)</script>", "<b>layer</b>")
+    result, _ = _convert(request_, new={"rebuild": refusal})
+    assert "<script>" not in report.page(result)
+    assert "<b>layer" not in report.page(result)
+
+
+def test_layers_of_one_release_only_are_left_out(request_: Request) -> None:
+    from tfprovisioner.conversion.proof import compared
+
+    batch = np.zeros((1, 2), "float32")
+    found = compared({"one": {"a": batch, "output": batch}}, {"one": {"relu": batch, "output": batch}}, ("old", "new"))
+    assert (found.layers, found.left_out, found.passed) == (("output",), ("a", "relu"), True)
