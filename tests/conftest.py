@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import os
 import signal
+import sys
 
 import pytest
+
+import tfprovisioner.system.skipped_imports  # noqa: F401 (before nbformat)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -10,6 +14,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """Interrupts reach this process and what it starts. A shell that starts ``pytest … &`` has them ignored."""
+    """Undoes what this process, and all that tests start, would inherit from a shell or a container."""
+    # A shell that starts ``pytest … &`` has interrupts ignored.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # With it, which many containers set, each process that a test starts compiles all modules that it imports.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False

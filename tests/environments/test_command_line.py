@@ -44,6 +44,13 @@ def test_tables(installed: object) -> None:
     assert "3.7" in tfkernels("releases").stdout
 
 
+def test_commands_skip_the_slowest_import() -> None:
+    """The parser of ``rfc3987_syntax``."""
+    use = "import sys, tfprovisioner.cli.app, nbformat; nbformat.validate(nbformat.v4.new_notebook())"
+    code = f"{use}; assert 'lark' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_a_second_install_builds_nothing(installed: object) -> None:
     done = tfkernels("install")
     assert done.returncode == 0

@@ -3,6 +3,8 @@
 The modules here parse options and print. Each command imports what does the work when it runs.
 """
 
+import tfprovisioner.system.skipped_imports  # noqa: F401, I001 (before nbformat)
+
 import os
 from pathlib import Path
 from typing import Annotated

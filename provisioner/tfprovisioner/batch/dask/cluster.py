@@ -47,7 +47,8 @@ def start_worker_server(*modules: str) -> None:
     instead of the standard library's. Hence another current folder, for that moment.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([_WORKER, "tfprovisioner.batch.execution", *modules])
+    first = "tfprovisioner.system.skipped_imports"
+    context.set_forkserver_preload([first, _WORKER, "tfprovisioner.batch.execution", *modules])
     here = os.getcwd()
     try:
         os.chdir("/")
