@@ -9,6 +9,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from tfkernels.conversion.config_layers import Node, children, name_of
 from tfkernels.conversion.forgotten_settings import restore
+from tfkernels.conversion.lambda_operations import operations_of
 from tfkernels.conversion.plain_values import plain
 from tfkernels.errors import ConversionError
 from tfkernels.models.keras_package import is_layer, is_of_keras
@@ -25,15 +26,21 @@ class Architecture(NamedTuple):
     lambdas: List[Dict[str, Any]]
 
 
-def architecture(model: Any) -> Architecture:
-    """Raises ``ConversionError`` with the layer whose configuration cannot be read."""
+def architecture(model: Any, as_written: bool = False) -> Architecture:
+    """Raises ``ConversionError`` with the layer whose configuration cannot be read.
+
+    ``as_written`` says that the model was made from a configuration: settings that are not in that are defaults here,
+    and not what the model had when it was saved.
+    """
     config = _config(model)
     custom_objects: List[Dict[str, Any]] = []
     lambdas: List[Dict[str, Any]] = []
     for path, node, layer in _with_layers(config, model):
         if is_a(layer, "Lambda"):
-            lambdas.append({"layer": path, "function": _named_function(node, layer)})
-        restore(node, layer)
+            operations = operations_of(layer)
+            lambdas.append({"layer": path, "function": _named_function(node, layer), "operations": operations})
+        if not as_written:
+            restore(node, layer)
         custom_objects += _custom_objects(path, layer)
     return Architecture(config, _specs(model, "input"), _specs(model, "output"), custom_objects, lambdas)
 

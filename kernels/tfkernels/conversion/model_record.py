@@ -15,7 +15,7 @@ A record is a dict of JSON values and NumPy arrays, so that it travels to anothe
         "inputs": [{"name": "image", "shape": [None, 28, 28, 1], "dtype": "float32"}, …],
         "outputs": [{"name": "probabilities", "shape": [None, 10], "dtype": "float32"}, …],
         "custom_objects": [{"name": "Scale", "kind": "layer", "layer": "inner/scale", "signature": "(factor)"}, …],
-        "lambdas": [{"layer": "double", "function": "double" or None}, …],
+        "lambdas": [{"layer": "double", "function": "double" or None, "operations": {…} or None}, …],
     }
 
 * ``written_by``: ``package`` is the package of the model's Keras: ``tensorflow`` (before 2.6), ``keras``, ``tf_keras``.
@@ -31,7 +31,8 @@ A record is a dict of JSON values and NumPy arrays, so that it travels to anothe
 * ``custom_objects``: classes and functions that are not Keras's. ``kind`` is ``layer``, ``model`` or ``function``.
 * ``lambdas``: the layers of class Lambda. Their byte code is never part of a record: the ``config`` of such a layer has
   the name of its function, with ``"function_type": "function"``, or None for a ``lambda`` expression. Whoever rebuilds
-  the model finds the function by its name, or by the layer's name.
+  the model finds the function by its name, or by the layer's name; or else takes ``operations``, what it computes, as a
+  functional model (``lambda_operations.without_lambdas``).
 
 Layers in ``custom_objects`` and ``lambdas`` are called by their own names, and not by renumbered ones.
 """
@@ -52,9 +53,10 @@ VERSION = 1
 Record = Dict[str, Any]
 
 
-def record(model: Any) -> Record:
+def record(model: Any, as_written: bool = False) -> Record:
     """The record of a model that lives in this process. The model must have its weights.
 
+    ``as_written`` says that it was made from a file's configuration, and that the record adds nothing to this.
     Raises ``ConversionError`` with the layer that cannot be described, ``WeightsError`` if there are no weights yet.
     """
     if not is_layer(model) or not hasattr(model, "layers"):
@@ -64,7 +66,7 @@ def record(model: Any) -> Record:
     variables = named_weights(model)
     names = {id(variable): name for name, variable in variables.items()}
     trained = [names[id(variable)] for variable in model.trainable_weights if id(variable) in names]
-    found = architecture(model)
+    found = architecture(model, as_written)
     return {
         "version": VERSION,
         "written_by": {

@@ -1,0 +1,283 @@
+"""Loads a saved Keras model with the Keras of this process, of the release that wrote it, and records it.
+
+The architecture comes from the file, made harmless (``untrusted_config``), and Keras's own loader reads the weights
+into it. They must be those that ``saved_models`` reads from the file: no weight may get into another's place.
+"""
+
+import contextlib
+import importlib
+import json
+import os
+import sys
+import tempfile
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional
+
+import numpy as np
+
+from tfkernels.conversion import model_record
+from tfkernels.conversion.config_layers import Node, walk_config
+from tfkernels.conversion.model_record import Record
+from tfkernels.conversion.plain_values import plain
+from tfkernels.conversion.untrusted_config import harmless
+from tfkernels.conversion.users_code import custom_objects_in, run_file
+from tfkernels.errors import ConversionError, WeightsError
+from tfkernels.models.weights import load_weights, weights
+from tfkernels.saved_models.read import read
+from tfkernels.saved_models.saved_file import SavedFile
+
+_SUFFIX = {
+    "keras-h5": ".h5",
+    "keras-h5-weights": ".h5",
+    "keras-archive": ".keras",
+    "keras-archive-weights": ".weights.h5",
+}
+"""By format: the end of the name by which Keras knows it."""
+
+
+class LoadedModel(NamedTuple):
+    """A model of this process, its record, and what there is to say about it."""
+
+    model: Any
+    record: Record
+    notes: List[str]
+
+
+def load(
+    path: str, model: Optional[str] = None, custom_objects: Optional[str] = None, trust: bool = False
+) -> LoadedModel:
+    """The model in a file. ``trust`` lets code of the file run: byte code, and functions that the file names.
+
+    ``model`` is for files with weights only: ``FILE.py:FUNCTION`` that builds the model, or a JSON file with its
+    architecture, or another file of Keras that has it. ``custom_objects`` is the user's Python file. Raises
+    ``ConversionError`` with the layer that stands in the way, ``UnreadableFile`` for a file that is no model.
+    """
+    objects = custom_objects_in(custom_objects)
+    keras = keras_here()
+    architecture = _architecture_of(model) if model and not _is_function(model) else None
+    with custom_scope(keras, objects):
+        if model and _is_function(model):
+            built = _built_by(model)
+            saved = read(path, json.loads(built.to_json()) if _has_config(built) else None)
+        else:
+            saved = read(path, architecture)
+            found = architecture or saved.architecture
+            if found is None:
+                raise ConversionError(
+                    f"Cannot load {path}: it has weights, but no architecture. Add --model FILE.py:FUNCTION with a "
+                    "function that builds the model, or --model FILE.json with what model.to_json() wrote."
+                )
+            built = build(dict(found), objects, trust, keras)
+        notes = _fill(built, path, saved)
+    record = model_record.record(built, as_written=not (model and _is_function(model)))
+    _add_from_file(record, saved)
+    return LoadedModel(built, record, notes)
+
+
+def keras_here() -> Any:
+    """``tf.keras``. TensorFlow up to 1.3 has it elsewhere."""
+    tensorflow = sys.modules["tensorflow"]
+    return getattr(tensorflow, "keras", None) or tensorflow.contrib.keras
+
+
+@contextlib.contextmanager
+def custom_scope(keras: Any, objects: Mapping[str, Any]) -> Iterator[None]:
+    """Keras knows the user's classes and functions meanwhile."""
+    scope = getattr(keras.utils, "CustomObjectScope", None) or keras.utils.custom_object_scope
+    with scope(dict(objects)):
+        yield
+
+
+def build(architecture: Node, objects: Mapping[str, Any], trust: bool, keras: Any) -> Any:
+    """The model of a configuration that this Keras wrote. Raises ``ConversionError`` with the first bad layer."""
+    config = harmless(architecture, objects, trust)
+    try:
+        return _from_config(config, objects, keras)
+    except Exception as error:
+        layer, cause = _first_bad_layer(config, objects, keras) or ("", error)
+        where = f"layer {layer} cannot be made" if layer else "it cannot be made"
+        raise ConversionError(
+            f"Cannot load the model with TensorFlow {sys.modules['tensorflow'].__version__}: {where}: "
+            f"{_first_lines(cause)}. If it needs classes or functions of yours, add --custom-objects FILE.py.",
+            layer=layer,
+        ) from error
+
+
+def _from_config(config: Node, objects: Mapping[str, Any], keras: Any) -> Any:
+    with _byte_code_allowed():
+        if "registered_name" in config or "build_config" in config:
+            return keras.saving.deserialize_keras_object(config, custom_objects=dict(objects))
+        return keras.models.model_from_json(json.dumps(config), custom_objects=dict(objects))
+
+
+@contextlib.contextmanager
+def _byte_code_allowed() -> Iterator[None]:
+    """Without trust ``harmless`` has left none in the configuration; with it Keras must not refuse it."""
+    for name in ("keras.src.saving.serialization_lib", "keras.saving.serialization_lib"):  # since 2.12
+        with contextlib.suppress(ImportError):
+            scope = importlib.import_module(name).SafeModeScope
+            break
+    else:
+        yield
+        return
+    with scope(safe_mode=False):
+        yield
+
+
+def _first_bad_layer(config: Node, objects: Mapping[str, Any], keras: Any) -> Any:
+    """The innermost layer of a configuration that cannot be made, and the error."""
+    for path, node in reversed(list(walk_config(config))):
+        if not path or path.rpartition("/")[2] in ("forward_layer", "backward_layer", "cell"):
+            continue
+        try:
+            if "registered_name" in node:
+                keras.saving.deserialize_keras_object(node, custom_objects=dict(objects))
+            else:
+                keras.layers.deserialize(node, custom_objects=dict(objects))
+        except Exception as error:  # noqa: BLE001 (Keras raises any kind)
+            return path, error
+    return None
+
+
+def _fill(model: Any, path: str, saved: SavedFile) -> List[str]:
+    """Sets the weights. Returns what is to be said about it."""
+    notes: List[str] = []
+    problem = None
+    try:
+        with _named_for_keras(path, saved.format) as name:
+            loaded = model.load_weights(name)
+            if hasattr(loaded, "expect_partial"):
+                loaded.expect_partial()
+        if hasattr(loaded, "assert_existing_objects_matched"):
+            loaded.assert_existing_objects_matched()
+        if hasattr(loaded, "initialize_or_restore"):
+            loaded.initialize_or_restore(keras_session(model))
+    except Exception as error:  # noqa: BLE001 (Keras raises any kind)
+        problem = error
+    try:
+        found = saved.arrays()
+    except Exception:
+        if problem is None:
+            return notes
+        raise
+    if problem is not None:
+        try:
+            load_weights(model, found)
+        except WeightsError as error:
+            raise ConversionError(
+                f"Cannot load the weights of {path}: {_first_lines(problem)}. Its weights by name do not fit, either: "
+                f"{_first_lines(error)}"
+            ) from problem
+        notes.append(f"Keras could not load the weights ({_first_lines(problem)}). They were set by their names.")
+        return notes
+    values = weights(model)
+    others = [name for name, value in values.items() if name in found and not _same(found[name], value)]
+    if others:
+        raise ConversionError(
+            f"Cannot load {path}: Keras and tfkernels read different weights for {', '.join(others[:3])}. Please "
+            "report this, with the file if you can.",
+            layer=others[0].rpartition("/")[0],
+        )
+    return notes
+
+
+def keras_session(model: Any) -> Any:
+    from tfkernels.models.keras_package import keras_of
+
+    backend = keras_of(model).backend
+    return backend.get_session() if hasattr(backend, "get_session") else None
+
+
+@contextlib.contextmanager
+def _named_for_keras(path: str, kind: str) -> Iterator[str]:
+    """A name of the file by which Keras knows its format."""
+    path = os.path.abspath(os.path.expanduser(path))
+    if kind == "saved-model":
+        yield os.path.join(path, "variables", "variables")
+        return
+    suffix = _SUFFIX.get(kind)
+    if suffix is None:
+        yield path[: -len(".index")] if path.endswith(".index") else path
+        return
+    with tempfile.TemporaryDirectory(prefix="tfkernels-") as folder:
+        name = os.path.join(folder, f"model{suffix}")
+        os.symlink(path, name)
+        yield name
+
+
+def _same(one: Any, other: Any) -> bool:
+    return one.shape == other.shape and bool(np.array_equal(one, other) or one.tobytes() == other.tobytes())
+
+
+def _add_from_file(record: Record, saved: SavedFile) -> None:
+    """The optimizer's state and the compilation, which Keras would load only with all losses and metrics."""
+    training: Dict[str, Any] = dict(saved.training_config or {})
+    if training and record["compile"] is None:
+        inner = training.get("compile_config") or training
+        kept = ("loss", "metrics", "weighted_metrics", "loss_weights", "sample_weight_mode")
+        record["compile"] = {key: plain(inner[key]) for key in kept if inner.get(key) is not None}
+    if saved.optimizer is not None and saved.optimizer.class_name and record["optimizer"] is None:
+        record["optimizer"] = {
+            "class_name": saved.optimizer.class_name,
+            "config": plain(saved.optimizer.config),
+            "step": saved.optimizer.step,
+            "scalars": _scalars(saved),
+            "slots": {
+                name: {slot: weight.read() for slot, weight in slots.items()}
+                for name, slots in saved.optimizer.slots.items()
+            },
+        }
+
+
+def _scalars(saved: SavedFile) -> Dict[str, float]:
+    """Nadam's product of momenta."""
+    assert saved.optimizer is not None
+    names = ("m_cache", "m_schedule", "momentum_cache", "u_product", "_u_product")
+    for name, weight in saved.optimizer.others.items():
+        if not weight.shape and any(part in name for part in names):
+            return {"m_cache": float(weight.read())}
+    return {}
+
+
+def _is_function(model: str) -> bool:
+    file, colon, name = model.rpartition(":")
+    return bool(colon) and file.endswith(".py") and name.isidentifier()
+
+
+def _built_by(model: str) -> Any:
+    file, _, name = model.rpartition(":")
+    function = getattr(run_file(file, "--model"), name, None)
+    if not callable(function):
+        raise ConversionError(f"Cannot use --model {model}: {file} has no function {name}. Correct the name.")
+    return function()
+
+
+def _architecture_of(file: str) -> Node:
+    """The architecture in a JSON file, or in another file of Keras."""
+    if os.path.isfile(file) and file.endswith(".json"):
+        try:
+            with open(file, encoding="utf-8") as opened:
+                found = json.load(opened)
+        except ValueError as error:
+            raise ConversionError(f"Cannot use --model {file}: it is not JSON ({error}). Correct the file.") from error
+        if isinstance(found, dict) and isinstance(found.get("class_name"), str) and "config" in found:
+            return found
+        raise ConversionError(
+            f"Cannot use --model {file}: it has no architecture of Keras. Write one with: model.to_json()"
+        )
+    saved = read(file)
+    if saved.architecture is None:
+        raise ConversionError(f"Cannot use --model {file}: it has no architecture. Give the file of a whole model.")
+    return dict(saved.architecture)
+
+
+def _has_config(model: Any) -> bool:
+    try:
+        model.to_json()
+    except Exception:  # noqa: BLE001 (a class of the user's, without a configuration)
+        return False
+    return True
+
+
+def _first_lines(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {' '.join(lines[:2])}"[:400].rstrip(".")
