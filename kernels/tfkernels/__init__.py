@@ -23,9 +23,10 @@ if typing.TYPE_CHECKING:
     from tfkernels.models.recorder import watch as watch
     from tfkernels.models.seed import Seeded
     from tfkernels.models.trace import trace as trace
-    from tfkernels.models.weights import load_weights as load_weights
-    from tfkernels.models.weights import weights as weights
     from tfkernels.recording import record as record
+    from tfkernels.saved_models.api import inspect as inspect
+    from tfkernels.saved_models.api import load_weights as load_weights
+    from tfkernels.saved_models.api import weights as weights
     from tfkernels.transfer.segment_pool import pack as pack
     from tfkernels.transfer.segment_pool import set_memory_limit as set_memory_limit
 
@@ -34,13 +35,14 @@ __version__ = "0.1.0"
 _ELSEWHERE = {
     "compare": "tfkernels.comparison",
     "each": "tfkernels.client.several_kernels",
-    "load_weights": "tfkernels.models.weights",
+    "inspect": "tfkernels.saved_models.api",
+    "load_weights": "tfkernels.saved_models.api",
     "pack": "tfkernels.transfer.segment_pool",
     "record": "tfkernels.recording",
     "set_memory_limit": "tfkernels.transfer.segment_pool",
     "trace": "tfkernels.models.trace",
     "watch": "tfkernels.models.recorder",
-    "weights": "tfkernels.models.weights",
+    "weights": "tfkernels.saved_models.api",
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from tfkernels.saved_models.checksum import crc32c
+from tfkernels.saved_models.containers.checksum import crc32c
 
 Arrays = Mapping[str, "np.ndarray[Any, Any]"]
 _DTYPES = {"float32": 1, "float64": 2, "int32": 3, "string": 7, "int64": 9, "bool": 10, "float16": 19}
@@ -152,3 +153,41 @@ def model(*layers: Mapping[str, Any], name: str = "model", kind: str = "Model") 
 def numbers(*sizes: int, start: float = 0.0) -> np.ndarray[Any, Any]:
     """An array whose values are all different."""
     return (np.arange(int(np.prod(sizes)), dtype="float32") + start).reshape(sizes)
+
+
+def node(name: str, operation: str, inputs: Sequence[str] = (), value: np.ndarray[Any, Any] | None = None) -> bytes:
+    """A NodeDef; a constant has a ``value``."""
+    found = message((1, name), (2, operation), *((3, one) for one in inputs))
+    return found if value is None else found + field(5, entry("value", field(8, tensor(value))))
+
+
+def graph(*nodes: bytes) -> bytes:
+    return b"".join(field(1, one) for one in nodes)
+
+
+def metagraph(tags: Sequence[str] = (), release: str = "1.15.5", **signatures: bytes) -> bytes:
+    info = message(*((4, tag) for tag in tags), (5, release))
+    return message((1, info), *((5, entry(name, value)) for name, value in signatures.items()))
+
+
+def signature(inputs: Mapping[str, Sequence[int]], outputs: Mapping[str, Sequence[int]]) -> bytes:
+    """A SignatureDef of ``float32`` tensors."""
+    values = [
+        (number, entry(name, message((1, f"{name}:0"), (2, 1), (3, shape(sizes)))))
+        for number, tensors in ((1, inputs), (2, outputs))
+        for name, sizes in tensors.items()
+    ]
+    return message(*values, (3, "tensorflow/serving/predict"))
+
+
+def keras_archive(path: Path, config: Mapping[str, Any], objects: Arrays, compressed: bool = False) -> Path:
+    """A ``.keras`` archive; ``objects`` are arrays by the paths of objects."""
+    weights = path.with_suffix(".h5")
+    with h5py.File(weights, "w") as file:
+        for name, array in objects.items():
+            file[name] = array
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED) as archive:
+        archive.writestr("metadata.json", json.dumps({"keras_version": "3.4.1"}))
+        archive.writestr("config.json", json.dumps(config))
+        archive.write(weights, "model.weights.h5")
+    return path

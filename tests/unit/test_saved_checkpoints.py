@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.saved_models import bundle, field, holder, layer, message, model, numbers, shape, value_object
 from tfkernels.errors import UnreadableFile
-from tfkernels.saved_models.checksum import crc32c
+from tfkernels.saved_models.containers.checksum import crc32c
 from tfkernels.saved_models.read import read
 
 

@@ -3,9 +3,9 @@
 from typing import Optional
 
 from tfkernels.saved_models import graph_names, object_names
-from tfkernels.saved_models.keras_configs import Node
+from tfkernels.saved_models.containers.tensor_bundle import TensorBundle, latest_in
+from tfkernels.saved_models.keras.configs import Node
 from tfkernels.saved_models.saved_file import SavedFile
-from tfkernels.saved_models.tensor_bundle import TensorBundle, latest_in
 
 
 def read_latest(folder: str, model: Optional[Node] = None) -> SavedFile:

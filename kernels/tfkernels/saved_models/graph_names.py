@@ -7,7 +7,7 @@ session, which also knows which variables are trained.
 import re
 from typing import Any, Dict, Mapping, Optional
 
-from tfkernels.saved_models.keras_optimizers import canonical_slot
+from tfkernels.saved_models.keras.optimizers import canonical_slot
 from tfkernels.saved_models.saved_file import SavedFile, SavedOptimizer, Weight, Weights, WrittenBy
 
 _SLOTS = (

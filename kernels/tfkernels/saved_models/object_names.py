@@ -7,13 +7,14 @@ are no model of Keras give their weights the names of their attributes: ``net/w1
 import re
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Pattern, Set, Tuple
 
-from tfkernels.saved_models import keras_optimizers
-from tfkernels.saved_models.keras_configs import Node, tree_of_names
-from tfkernels.saved_models.keras_optimizers import State, canonical_slot
-from tfkernels.saved_models.object_graph import KEY, Object, ObjectGraph
+from tfkernels.models.layer_names import join
+from tfkernels.saved_models.containers.object_graph import KEY, Object, ObjectGraph
+from tfkernels.saved_models.containers.tensor_bundle import TensorBundle
+from tfkernels.saved_models.keras import optimizers
+from tfkernels.saved_models.keras.configs import Node, tree_of_names
+from tfkernels.saved_models.keras.optimizers import State, canonical_slot
+from tfkernels.saved_models.keras.weight_names import canonical_names
 from tfkernels.saved_models.saved_file import SavedFile, SavedOptimizer, Weight, WrittenBy
-from tfkernels.saved_models.tensor_bundle import TensorBundle
-from tfkernels.saved_models.weight_names import canonical_names
 
 _NUMBERED = re.compile(r"layer_with_weights-(\d+)")
 _PLACE = re.compile(r"layer-(\d+)")
@@ -68,10 +69,25 @@ def _names(graph: ObjectGraph, model: Optional[Node]) -> Dict[str, int]:
         for layer, names in zip(layers, canonical_names([(layer.node, layer.full_names) for layer in layers])):
             found.update(zip(names, layer.numbers))
             inside |= set(layer.numbers)
-    for path, one in graph.below(0, skipped):
-        if one.key and one.number not in inside:
-            found.setdefault("/".join(path), one.number)
+    rest = [(path, one) for path, one in graph.below(0, skipped) if one.key and one.number not in inside]
+    listed = [one for path, one in rest if path[-1].isdigit() and "/" in one.full_name]
+    if listed and len(listed) == len(rest):  # a model that was exported: a list of variables
+        return {**found, **_by_scope(listed, model)}
+    for path, one in rest:
+        found.setdefault("/".join(path), one.number)
     return found
+
+
+def _by_scope(variables: List[Object], model: Optional[Node]) -> Dict[str, int]:
+    """Names from those that variables had in their program, which begin with the layer's or the model's."""
+    scopes = list(dict.fromkeys(one.full_name.split("/")[0] for one in variables))
+    nodes = model.children if model else tree_of_names(scopes).children
+    layers = {node.name: node for node in nodes}
+    root = model or Node("", "", "", {}, (), (), None, True)
+    groups = [(layers.get(scope, root._replace(children=tuple(nodes) if model else ())), scope) for scope in scopes]
+    held = [[one for one in variables if one.full_name.split("/")[0] == scope] for _, scope in groups]
+    named = canonical_names([(node, [one.full_name for one in own]) for (node, _), own in zip(groups, held)])
+    return {name: one.number for names, own in zip(named, held) for name, one in zip(names, own)}
 
 
 def _is_model(one: Object) -> bool:
@@ -140,14 +156,15 @@ def _nodes(
     if tree is not None:
         every = list(tree.children)
         inputs = [node for node in every if node.class_name != "InputLayer"]
-        for nodes in (every, inputs):
+        for nodes in (every, inputs, [tree, *inputs]):  # up to 2.2 a Sequential counts an input that it does not list
             if len(nodes) == len(places):
                 return [nodes[places[one.number]] for one, _ in layers if one.number in places]
     names = []
     for number, (_, variables) in enumerate(layers):
         scopes = [variable.full_name.split("/")[0] for _, variable in variables if "/" in variable.full_name]
         names.append(scopes[0] if scopes else f"layer_with_weights-{number}")
-    return list(tree_of_names(names).children)
+    around = tree.path if tree is not None else ""
+    return [node._replace(path=join(around, node.path)) for node in tree_of_names(names).children]
 
 
 def _optimizer(
@@ -209,7 +226,7 @@ def _of_keras_2_11(
         settings["config"] = {"learning_rate": float(rate)}
     root = model or tree_of_names([])
     variables = {name: (weight.source, weight) for name, weight in weights.items()}
-    return keras_optimizers.assign(settings, State([one.full_name for one in held], arrays, True), root, variables)
+    return optimizers.assign(settings, State([one.full_name for one in held], arrays, True), root, variables)
 
 
 __all__ = ["KEY", "read"]

@@ -12,7 +12,18 @@ from typing import Annotated
 from typer import Argument, Exit, Option, Typer
 
 import tfkernels
-from tfprovisioner.cli import bisect, bundle, convert, install, maintain, notebooks, run, run_program, shared_options
+from tfprovisioner.cli import (
+    bisect,
+    bundle,
+    convert,
+    inspect,
+    install,
+    maintain,
+    notebooks,
+    run,
+    run_program,
+    shared_options,
+)
 from tfprovisioner.cli.console import (
     NO_KERNELS,
     WRONG_USAGE,
@@ -23,7 +34,7 @@ from tfprovisioner.cli.console import (
     print_table,
     say,
 )
-from tfprovisioner.cli.help_pages import KERNELS, MODELS, NOTEBOOKS, FirstPage, GroupedOptions
+from tfprovisioner.cli.help_pages import KERNELS, NOTEBOOKS, FirstPage, GroupedOptions
 
 app = Typer(
     cls=FirstPage,
@@ -90,13 +101,15 @@ def remove(names: Annotated[list[str], Argument(help="Kernels.")]) -> None:
 
 app.command(rich_help_panel=KERNELS)(maintain.gc)
 app.command(rich_help_panel=KERNELS)(notebooks.lock)
+
 app.command("open", rich_help_panel=NOTEBOOKS, cls=shared_options.WithArguments)(notebooks.open_notebook)
 app.command(rich_help_panel=NOTEBOOKS)(notebooks.pin)
 app.command(rich_help_panel=NOTEBOOKS)(notebooks.unpin)
 app.command(rich_help_panel=NOTEBOOKS, cls=shared_options.WithArguments)(run.run)
 app.command(rich_help_panel=NOTEBOOKS)(run.report)
 app.command(rich_help_panel=NOTEBOOKS, cls=shared_options.WithArguments)(bisect.bisect)
-app.command(cls=GroupedOptions, rich_help_panel=MODELS)(convert.convert)
+app.command(rich_help_panel=NOTEBOOKS)(inspect.inspect)
+app.command(cls=GroupedOptions, rich_help_panel=NOTEBOOKS)(convert.convert)
 # Options after the kernel's name are the program's.
 app.command("exec", rich_help_panel=NOTEBOOKS, context_settings={"allow_interspersed_args": False})(run_program.execute)
 

@@ -85,10 +85,10 @@ def complain(problem: object) -> None:
 
 def say(text: str) -> None:
     """Progress and hints, on standard error: standard output is for the answer."""
-    print(_harmless(text), file=sys.stderr, flush=True)
+    print(harmless(text), file=sys.stderr, flush=True)
 
 
-def _harmless(text: str) -> str:
+def harmless(text: str) -> str:
     """A text without signs that a terminal acts on: parts of it may be of a foreign file."""
     return "".join(sign if sign.isprintable() or sign in "\n\t" else ascii(sign)[1:-1] for sign in text)
 
@@ -117,7 +117,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, errors
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*map(_harmless, row))
+        table.add_row(*map(harmless, row))
     console = Console(stderr=errors, markup=False)  # brackets are extras of packages
     if not console.is_terminal:  # in a pipe or a file a row is a line
         console.width = console.measure(table, options=console.options.update(width=10_000)).maximum

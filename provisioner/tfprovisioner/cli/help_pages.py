@@ -7,7 +7,7 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
-KERNELS, NOTEBOOKS, MODELS = "Kernels", "Notebooks and scripts", "Saved models"
+KERNELS, NOTEBOOKS = "Kernels", "Notebooks, scripts and saved models"
 """Groups of subcommands, in the order of the page."""
 
 _WIDEST = 24
@@ -28,9 +28,8 @@ class FirstPage(TyperGroup):
                 if getattr(command, "rich_help_panel", "") == group:
                     says = command.get_short_help_str(formatter.width - width - 4)
                     formatter.write(f"  {command.name:<{width}}  {says}\n")
-        options = (max(option.opts, key=len) for option in self.get_params(ctx))
-        formatter.write(f"Options: {', '.join(options)}\n")
-        formatter.write(f"The options of a command: {ctx.command_path} COMMAND --help\n")
+        options = (max(option.opts, key=len) for option in self.get_params(ctx) if "--help" not in option.opts)
+        formatter.write(f"Options: {', '.join(options)}, COMMAND --help\n")
 
 
 class GroupedOptions(TyperCommand):

@@ -10,14 +10,14 @@ from typing import Any, Dict, List, NamedTuple, Tuple
 import numpy as np
 
 from tfkernels.errors import UnreadableFile
-from tfkernels.saved_models import dtypes
-from tfkernels.saved_models.checksum import crc32c, unmasked
+from tfkernels.saved_models.containers import dtypes
+from tfkernels.saved_models.containers.checksum import crc32c, unmasked
+from tfkernels.saved_models.containers.protobuf import Message
+from tfkernels.saved_models.containers.slices import Slice, decode_key, extents
+from tfkernels.saved_models.containers.table import entries
+from tfkernels.saved_models.containers.tensors import shape_of, strings
 from tfkernels.saved_models.limits import MOST_TEXT, check_length, count_of
-from tfkernels.saved_models.protobuf import Message
 from tfkernels.saved_models.saved_file import Shape, Weight
-from tfkernels.saved_models.slices import Slice, decode_key, extents
-from tfkernels.saved_models.table import entries
-from tfkernels.saved_models.tensors import shape_of, strings
 
 
 class _Entry(NamedTuple):

@@ -4,8 +4,8 @@ The format: https://github.com/google/snappy/blob/main/format_description.txt
 """
 
 from tfkernels.errors import UnreadableFile
+from tfkernels.saved_models.containers.protobuf import varint
 from tfkernels.saved_models.limits import check_expansion
-from tfkernels.saved_models.protobuf import varint
 
 
 def decompress(data: memoryview) -> bytes:

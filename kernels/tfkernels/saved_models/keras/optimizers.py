@@ -7,10 +7,10 @@ assigned: an array must have the shape of its weight.
 import re
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
-from tfkernels.saved_models.hdf5 import Hdf5
-from tfkernels.saved_models.keras_configs import Node
+from tfkernels.saved_models.containers.hdf5 import Hdf5
+from tfkernels.saved_models.keras.configs import Node
+from tfkernels.saved_models.keras.weight_names import is_trained
 from tfkernels.saved_models.saved_file import SavedOptimizer, Weight
-from tfkernels.saved_models.weight_names import is_trained
 
 Slots = Dict[str, Dict[str, Weight]]
 

@@ -8,7 +8,7 @@ from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Seq
 
 from tfkernels.errors import UnreadableFile
 from tfkernels.models.layer_names import join, renumbered
-from tfkernels.saved_models.keras_classes import KERAS_CLASSES, NO_LAYERS, class_of_name, own_weights, plain_class
+from tfkernels.saved_models.keras.classes import KERAS_CLASSES, NO_LAYERS, class_of_name, own_weights, plain_class
 from tfkernels.saved_models.limits import MOST_DEPTH
 
 Config = Mapping[str, Any]

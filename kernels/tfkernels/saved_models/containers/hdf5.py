@@ -4,6 +4,7 @@ HDF5 can point to other files (external links, external storage, virtual dataset
 any shape. Files of Keras do none of it.
 """
 
+import contextlib
 import json
 import os
 from typing import Any, BinaryIO, Callable, Dict, Iterator, List, Optional, Union
@@ -25,6 +26,8 @@ from tfkernels.saved_models.saved_file import Weight
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 _FILTERS = {1, 2, 3, 32000}  # deflate, shuffle, fletcher32, and h5py's LZF; others are plugins
+
+_OF_H5PY = (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError, SystemError, MemoryError)
 
 Opener = Callable[[], BinaryIO]
 
@@ -50,8 +53,12 @@ class Hdf5:
     def __enter__(self) -> "Hdf5":
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.file.close()
+    def __exit__(self, kind: object, error: Optional[BaseException], trace: object) -> None:
+        """Raises ``UnreadableFile`` for what h5py raises on damaged files: errors of many kinds."""
+        with contextlib.suppress(*_OF_H5PY):
+            self.file.close()
+        if isinstance(error, _OF_H5PY):
+            raise UnreadableFile(f"it is damaged ({_first_line(error)})") from error
 
     def _open(self) -> Any:
         try:
@@ -142,12 +149,9 @@ class Hdf5:
             if dataset is None:
                 raise UnreadableFile(f"{_shown(path)} is not in it any more")
             again._check(dataset, path)
-            try:
-                array: np.ndarray[Any, Any] = np.asarray(dataset[()])
-            except (OSError, ValueError, RuntimeError, TypeError) as error:
-                raise UnreadableFile(f"{_shown(path)} in it is damaged ({_first_line(error)})") from error
+            array: np.ndarray[Any, Any] = np.asarray(dataset[()])
         if marked == "bfloat16":
-            from tfkernels.saved_models.dtypes import in_numpy
+            from tfkernels.saved_models.containers.dtypes import in_numpy
 
             array = array.view(in_numpy(marked))
         return array

@@ -9,8 +9,8 @@ from collections import defaultdict
 from typing import Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from tfkernels.models.layer_names import join, renumbered, take_name
-from tfkernels.saved_models.keras_classes import KERAS_CLASSES, class_of_name
-from tfkernels.saved_models.keras_configs import Node
+from tfkernels.saved_models.keras.classes import KERAS_CLASSES, class_of_name
+from tfkernels.saved_models.keras.configs import Node
 
 _NUMBER = re.compile(r"_\d+$")
 _CELL = re.compile(r"(lstm|gru|simple_rnn|conv_lstm\dd|conv_lst_m\dd|stacked_rnn|peephole_lstm)_cells?(_\d+)?")

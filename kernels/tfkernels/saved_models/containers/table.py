@@ -7,10 +7,10 @@ import struct
 from typing import Iterator, List, Tuple
 
 from tfkernels.errors import UnreadableFile
-from tfkernels.saved_models.checksum import crc32c, unmasked
+from tfkernels.saved_models.containers.checksum import crc32c, unmasked
+from tfkernels.saved_models.containers.protobuf import varint
+from tfkernels.saved_models.containers.snappy import decompress
 from tfkernels.saved_models.limits import MOST_PARTS
-from tfkernels.saved_models.protobuf import varint
-from tfkernels.saved_models.snappy import decompress
 
 _FOOTER = 48
 _MAGIC = b"\x57\xfb\x80\x8b\x24\x75\x47\xdb"
@@ -22,27 +22,33 @@ def is_table(end: bytes) -> bool:
     return end[-8:] == _MAGIC
 
 
+Handle = Tuple[int, int]
+"""Start and size of a block."""
+
+
 def entries(data: memoryview) -> Iterator[Tuple[bytes, memoryview]]:
     """All entries of a table, in the order of their keys."""
+    return ((key, value) for _, key, value in located(data))
+
+
+def located(data: memoryview) -> Iterator[Tuple[Handle, bytes, memoryview]]:
+    """The same with the block of each entry."""
     if len(data) < _FOOTER or not is_table(bytes(data[-8:])):
         raise UnreadableFile("it does not end as a table does: it is no checkpoint, or it is cut off")
     footer = data[-_FOOTER:]
     _, place = _handle(footer, 0)  # of an index of other things, which is empty
     index, _ = _handle(footer, place)
     count = used = 0
-    for _, handle in _block(data, index):
+    for _, handle in block_at(data, index):
         block, _ = _handle(handle, 0)
         used += block[1] + _TRAILER
         if used > len(data):  # blocks that are listed again and again
             raise UnreadableFile("its index lists more than the file holds")
-        for entry in _block(data, block):
+        for key, value in block_at(data, block):
             count += 1
             if count > MOST_PARTS:
                 raise UnreadableFile(f"it has more than {MOST_PARTS:,} entries")
-            yield entry
-
-
-Handle = Tuple[int, int]
+            yield block, key, value
 
 
 def _handle(data: memoryview, place: int) -> Tuple[Handle, int]:
@@ -51,7 +57,7 @@ def _handle(data: memoryview, place: int) -> Tuple[Handle, int]:
     return (start, size), place
 
 
-def _block(data: memoryview, handle: Handle) -> List[Tuple[bytes, memoryview]]:
+def block_at(data: memoryview, handle: Handle) -> List[Tuple[bytes, memoryview]]:
     start, size = handle
     if start + size + _TRAILER > len(data):
         raise UnreadableFile("a block of it lies behind its end: it is damaged or cut off")

@@ -5,9 +5,9 @@ import binascii
 from collections import defaultdict
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
-from tfkernels.saved_models.keras_classes import KERAS_CLASSES
-from tfkernels.saved_models.keras_configs import Config, Node
-from tfkernels.saved_models.keras_names import is_known, kind_of_setting
+from tfkernels.saved_models.keras.classes import KERAS_CLASSES
+from tfkernels.saved_models.keras.configs import Config, Node
+from tfkernels.saved_models.keras.known_names import is_known, kind_of_setting
 from tfkernels.saved_models.saved_file import CustomObject, Lambda, Layer, SavedFile
 
 _OF_KERAS = ("keras", "builtins", "tensorflow", "tf_keras")
@@ -111,7 +111,7 @@ def _custom_object(named: str, value: Config, kind: str, where: str) -> Iterator
     if "registered_name" in value or "module" in value:  # Keras 3 and Keras from 2.12 on say whose it is
         if module.split(".")[0] not in _OF_KERAS and not (kind and not module and is_known(kind, name)):
             yield CustomObject(name, kind or _kind_of_module(module), where, module)
-    elif ">" in named or (kind and not is_known(kind, name)):
+    elif (">" in named and not named.startswith("Custom>")) or (kind and not is_known(kind, name)):
         yield CustomObject(name, kind or "object", where)
 
 
@@ -141,6 +141,8 @@ def _leaves(value: Any, depth: int = 0) -> Iterator[Any]:
 
 def _lambda(where: str, config: Config) -> Lambda:
     function = config.get("function")
+    if isinstance(function, dict) and isinstance(function.get("items"), list):  # a tuple in a SavedModel
+        function = function["items"]
     if isinstance(function, dict) and function.get("class_name") == "__lambda__":
         inner = function.get("config")
         return Lambda(where, "", _python_of(inner.get("code") if isinstance(inner, dict) else None))

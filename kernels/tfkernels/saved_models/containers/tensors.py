@@ -5,9 +5,9 @@ from typing import Any, List, Optional, Tuple
 import numpy as np
 
 from tfkernels.errors import UnreadableFile
-from tfkernels.saved_models import dtypes
+from tfkernels.saved_models.containers import dtypes
+from tfkernels.saved_models.containers.protobuf import Message, varint
 from tfkernels.saved_models.limits import MOST_DIMENSIONS, check_shape, count_of
-from tfkernels.saved_models.protobuf import Message, varint
 
 _FIELDS = {"float32": 5, "float64": 6, "string": 8, "complex64": 9, "int64": 10, "bool": 11, "complex128": 12}
 _FIELDS.update({"float16": 13, "bfloat16": 13, "uint32": 16, "uint64": 17})

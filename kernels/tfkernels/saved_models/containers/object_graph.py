@@ -6,8 +6,8 @@ The message is TensorFlow's ``trackable_object_graph.proto``.
 from typing import Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from tfkernels.errors import UnreadableFile
+from tfkernels.saved_models.containers.protobuf import Message
 from tfkernels.saved_models.limits import MOST_PARTS, check_length
-from tfkernels.saved_models.protobuf import Message
 
 KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _VALUE = "VARIABLE_VALUE"

@@ -3,20 +3,14 @@
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from tfkernels.errors import UnreadableFile
-from tfkernels.saved_models import keras_optimizers, versions
-from tfkernels.saved_models.hdf5 import Hdf5, file_size
-from tfkernels.saved_models.keras_configs import Node, tree, tree_of_names
-from tfkernels.saved_models.keras_facts import facts
+from tfkernels.saved_models.containers.hdf5 import Hdf5, file_size
+from tfkernels.saved_models.keras import optimizers, versions
+from tfkernels.saved_models.keras.configs import Node, tree, tree_of_names
+from tfkernels.saved_models.keras.facts import facts
+from tfkernels.saved_models.keras.weight_names import canonical_names
 from tfkernels.saved_models.saved_file import SavedFile, Weight
-from tfkernels.saved_models.weight_names import canonical_names
 
 _TOP_LEVEL = "top_level_model_weights"
-
-
-def is_by_layer_names(path: str) -> bool:
-    """Whether an HDF5 file is of this form; the newer one has its weights by objects."""
-    with Hdf5(path, file_size(path)) as hdf5:
-        return "layer_names" in _weights_group(hdf5).attrs or "layer_names0" in _weights_group(hdf5).attrs
 
 
 def read(path: str, model: Optional[Node] = None) -> SavedFile:
@@ -31,7 +25,7 @@ def read(path: str, model: Optional[Node] = None) -> SavedFile:
             raise UnreadableFile("it is an HDF5 file, but none of Keras: it names no layers")
         root = model or (tree(architecture) if architecture else tree_of_names(names))
         weights, variables = _weights(hdf5, group, names, root)
-        optimizer = keras_optimizers.from_h5(hdf5, training, root, variables)
+        optimizer = optimizers.from_h5(hdf5, training, root, variables)
     written_by = versions.of_keras(version, architecture, [variable for variable, _ in variables.values()])
     return facts(
         SavedFile(
