@@ -74,7 +74,7 @@ def convert(
         float, Option(min=1, metavar="SECONDS", help="Time limit for loading MODEL.", rich_help_panel=_CODE)
     ] = 300,
 ) -> None:  # fmt: skip
-    """Convert a saved model to another release, and prove that both compute the same.
+    """Convert a saved model to another release, and compare both.
 
     The old file is loaded in a release that can load it, and the model is rebuilt and saved in the new one. Both run on
     the same inputs, and all layers are compared. Missing environments are built. Exit code: 0 equal within the
