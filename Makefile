@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Environments of a checkout stay in the checkout, unless told otherwise.
 export TFKERNELS_HOME ?= $(CURDIR)/build/tfkernels
 
-.PHONY: demo check test test-lowest test-slow soak lint format bench catalogue dist clean
+.PHONY: demo check test test-lowest test-slow soak lint format bench catalogue conversions dist clean
 
 demo: $(VENV)/installed
 	$(BIN)/tfkernels demo
@@ -59,6 +59,11 @@ bench: $(VENV)/installed-bench
 # make catalogue ARGUMENTS=--help, for example ARGUMENTS="--resume --only 2.21".
 catalogue: $(VENV)/installed-test
 	$(BIN)/python -m catalogue_builder $(ARGUMENTS)
+
+# Converts specimens of saved models into the newest releases, and writes docs/reference/conversions.md: an hour.
+# make conversions ARGUMENTS="FOLDER --results FILE --write-page"
+conversions: $(VENV)/installed-test
+	$(BIN)/python -m conversion_table $(ARGUMENTS)
 
 # Wheel and sdist; the wheel is then installed into an empty environment without a compiler, and tried.
 dist: $(VENV)/installed

@@ -12,13 +12,17 @@ import numpy as np
 import pytest
 
 from tfprovisioner.conversion import convert as module
-from tfprovisioner.conversion import kernels, report
-from tfprovisioner.conversion.convert import Request, convert
-from tfprovisioner.conversion.process import StepFailed
+from tfprovisioner.conversion import fill_route, graph_route, keras_route, kernels, report
+from tfprovisioner.conversion.convert import convert
+from tfprovisioner.conversion.process import Processes, StepFailed
+from tfprovisioner.conversion.request import Request
 from tfprovisioner.conversion.result import Conversion
 from tfprovisioner.errors import Unusable
 
-_RECORD = {"config": {}, "weights": {}, "inputs": [{"name": "x", "shape": [None, 3], "dtype": "float32"}]}
+_SLOTS = {"dense/kernel": {"m": np.ones(3), "v": np.zeros(3)}}
+_ADAM = {"class_name": "Adam", "config": {}, "step": 300, "slots": _SLOTS}
+_INPUT = {"name": "x", "shape": [None, 3], "dtype": "float32"}
+_RECORD = {"config": {}, "weights": {}, "inputs": [_INPUT], "optimizer": _ADAM}
 
 
 class _Process:
@@ -41,21 +45,22 @@ class _Process:
             return {"hidden": hidden, "dense": hidden + (fault or 0), "output": hidden + (fault or 0)}
         if step == "rebuild":
             Path(given["path"]).write_text("a model")
-            return {"optimizer": "Adam with its slots", "changes": [{"layer": "dense", "what": "axis 1 for [1]"}]}
-        return _RECORD if step == "record" else {}
+            return {"changes": ["norm: axis 1 for [1]"], "notes": []}
+        return {"record": _RECORD, "notes": []} if step == "load" else {"optimizer": _ADAM}
 
 
-class _Processes:
+class _Processes(Processes):
     def __init__(self, **faults: Mapping[str, Any]) -> None:
+        super().__init__()
         self._faults = faults
         self.begun: list[tuple[str, str]] = []
         self.ended: list[_Process] = []
 
-    def begin(self, wanted: Any, role: str, tell: Any) -> _Process:
+    def begin(self, wanted: Any, role: str, tell: Any) -> Any:
         self.begun.append((wanted.release, role))
         return _Process(f"{wanted.release}.0", self._faults.get(role, self._faults.get(f"tf{wanted.release}", {})))
 
-    def end(self, process: _Process) -> None:
+    def end(self, process: Any) -> None:
         self.ended.append(process)
 
 
@@ -63,15 +68,15 @@ class _Processes:
 def request_(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Request:
     (tmp_path / "old.h5").write_text("a file")
     written_by = type("WrittenBy", (), {"tensorflow": ("1.12",), "__str__": lambda _: "TensorFlow 1.12"})()
-    saved = type("Saved", (), {"format": "keras-h5", "written_by": written_by})()
-    monkeypatch.setattr(module, "read", lambda path: saved)
+    saved = {"format": "keras-h5", "written_by": written_by, "architecture": {}, "weights": {}}
+    monkeypatch.setattr(module, "read", lambda path: type("Saved", (), saved)())
     monkeypatch.setattr(kernels, "is_ready", lambda wanted: wanted.release in ("1.15", "2.4"))
     return Request(tmp_path / "old.h5", "2.21", tmp_path / "new.keras")
 
 
 def _convert(request: Request, **faults: Mapping[str, Any]) -> tuple[Conversion, _Processes]:
     processes = _Processes(**faults)
-    return convert(request, processes, lambda release, text: None), processes  # type: ignore[arg-type]
+    return convert(request, processes, lambda release, text: None), processes
 
 
 def test_an_equal_model_is_written_with_its_proof(request_: Request) -> None:
@@ -80,7 +85,7 @@ def test_an_equal_model_is_written_with_its_proof(request_: Request) -> None:
     assert request_.output.read_text() == "a model"
     assert processes.begun == [("2.21", "new"), ("1.12", "old"), ("2.21", "proof")]
     assert [process.steps for process in processes.ended] == [
-        ["load", "record", "run", "run", "run"], ["rebuild"], ["open", "run", "run", "run"],
+        ["load", "run", "run", "run"], ["rebuild"], ["open", "run", "run", "run"],
     ]  # fmt: skip
     assert sorted(path.name for path in request_.output.parent.iterdir()) == ["new.keras", "old.h5"]
 
@@ -136,8 +141,47 @@ def test_report_is_written_beside_the_new_file(request_: Request) -> None:
     assert "axis 1 for [1]" in content
     document = json.loads(page.with_suffix(".json").read_text())
     assert document == json.loads(report.to_json(result))
-    assert (document["optimizer"], document["outcome"]) == ("Adam with its slots", "different")
+    assert (document["optimizer"], document["outcome"]) == (
+        "Adam continues after step 300, with its 2 slots",
+        "different",
+    )
     assert [part["passed"] for part in document["comparison"]["parts"]] == [True] * 3 + [False] * 6
+
+
+@pytest.mark.parametrize(
+    ("new", "said"),
+    [
+        (_ADAM, "Adam continues after step 300, with its 2 slots"),
+        (None, "Adam did not come along"),
+        ({**_ADAM, "class_name": "SGD"}, "Adam did not come along: the new file has SGD"),
+        ({**_ADAM, "step": 0}, "Adam came along without its state: it begins anew, after step 300"),
+        ({**_ADAM, "slots": {}}, "Adam continues after step 300, without 2 of its 2 slots: dense/kernel/m, …"),
+    ],
+)
+def test_the_optimizer_is_compared_slot_by_slot(new: Any, said: str) -> None:
+    assert keras_route.continued(_ADAM, new) == said
+    assert keras_route.continued(None, new) == ""
+
+
+@pytest.mark.parametrize(
+    ("format_", "model", "weights", "expected"),
+    [
+        ("keras-h5", None, "", keras_route),
+        ("keras-archive-weights", "model.py:build", "", keras_route),
+        ("checkpoint-v2", "model.py:build", "layer_with_weights-0/kernel/.ATTRIBUTES/VARIABLE_VALUE", keras_route),
+        ("checkpoint-v2", "model.json", "conv1/kernel", keras_route),
+        ("checkpoint-v2", "model.py:build", "conv1/kernel", fill_route),
+        ("checkpoint-v1", None, "conv1/kernel", graph_route),
+        ("saved-model", None, "", graph_route),
+        ("frozen-graph", "model.py:build", "", fill_route),
+    ],
+)
+def test_the_way_depends_on_the_format_and_the_model(
+    request_: Request, format_: str, model: str | None, weights: str, expected: object
+) -> None:
+    weight = type("Weight", (), {"source": weights})()
+    saved = type("Saved", (), {"format": format_, "weights": {"w": weight}, "architecture": None})()
+    assert module.route(saved, replace(request_, model=model)) is expected
 
 
 def test_hostile_names_do_nothing_in_the_page(request_: Request) -> None:

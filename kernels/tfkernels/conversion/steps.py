@@ -1,16 +1,21 @@
 """Steps of a conversion, as the command ``tfkernels convert`` asks a process of one release for them. Python 3.6+.
 
 One process loads the old file, another one rebuilds and saves the model, a third one opens the new file. A process has
-one model at a time. Nothing but :func:`answer` is called from outside.
+one model at a time. Nothing but :func:`answer` is called from outside. The steps of graphs are in ``graphs.steps``, and
+those of a model of the user's in ``fill_steps``.
 """
 
+import importlib
+import sys
 import time
 import traceback
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
-from tfkernels.errors import TFKernelsError
+from tfkernels.errors import ConversionError, TFKernelsError
 from tfkernels.models.trace import trace
-from tfkernels.models.weights import load_weights, weights
+
+WEIGHTS_ONLY = (".weights.h5", ".ckpt")
+"""How the name of a file ends that gets the weights alone."""
 
 _model: List[Any] = []
 
@@ -19,11 +24,27 @@ def answer(step: str, arguments: Dict[str, Any]) -> Dict[str, Any]:
     """The result of a step, or why it failed: ``{"result": …}`` or ``{"failed": {…}}``; and its seconds."""
     began = time.time()
     try:
-        answered: Dict[str, Any] = {"result": _STEPS[step](**arguments)}
+        answered: Dict[str, Any] = {"result": _function(step)(**arguments)}
     except Exception as error:  # noqa: BLE001 (anything can go wrong in code of Keras; the command explains it)
         answered = {"failed": _failure(error)}
     answered["seconds"] = time.time() - began
     return answered
+
+
+def _function(step: str) -> Any:
+    """``graphs.run_graph`` and ``fill.fill`` are functions of the other modules of steps."""
+    place, _, name = step.rpartition(".")
+    if not place:
+        return _STEPS[step]
+    return getattr(_module(_MODULES[place]), name)
+
+
+def _module(name: str) -> Any:
+    """Imported when it is needed: a process takes few steps."""
+    return importlib.import_module(f"tfkernels.conversion.{name}")
+
+
+_MODULES = {"graphs": "graphs.steps", "fill": "fill_steps"}
 
 
 def _failure(error: Exception) -> Dict[str, Any]:
@@ -38,45 +59,85 @@ def _failure(error: Exception) -> Dict[str, Any]:
     }
 
 
-def _load(path: str, **_: Any) -> Dict[str, Any]:
-    from tensorflow import keras
-
-    _model[:] = [keras.models.load_model(path, compile=False)]
-    return {}
-
-
-def _record() -> Dict[str, Any]:
-    """Stands in for ``model_record.record``: a Sequential of plain layers."""
-    model = _model[0]
-    inputs = [{"name": place.name, "shape": place.shape.as_list(), "dtype": "float32"} for place in model.inputs]
-    layers = [{"class_name": type(layer).__name__, "config": layer.get_config()} for layer in model.layers]
-    return {"config": {"class_name": "Sequential", "config": layers}, "weights": weights(model), "inputs": inputs}
+def _load(path: str, model: Optional[str], custom_objects: Optional[str], trust: bool) -> Dict[str, Any]:
+    _forget()
+    loaded = _module("load_old").load(path, model, custom_objects, trust)
+    _model[:] = [loaded.model]
+    return {"record": loaded.record, "notes": loaded.notes}
 
 
-def _rebuild(record: Dict[str, Any], path: str, **_: Any) -> Dict[str, Any]:
-    """Stands in for ``rebuild``."""
-    from tensorflow import keras
-
-    known = ("name", "units", "activation", "rate", "epsilon", "momentum")
-    model = keras.Sequential([keras.Input(record["inputs"][0]["shape"][1:])])
-    for layer in record["config"]["config"]:
-        settings = {name: value for name, value in layer["config"].items() if name in known}
-        model.add(getattr(keras.layers, layer["class_name"])(**settings))
-    load_weights(model, record["weights"])
-    model.save(path)
-    return {"optimizer": "", "changes": []}
+def _rebuild(record: Dict[str, Any], path: str, custom_objects: Optional[str]) -> Dict[str, Any]:
+    """Saves the model of a record as ``path``, or its weights."""
+    _forget()
+    rebuilt = _module("rebuild").rebuild(record, _module("users_code").custom_objects_in(custom_objects))
+    if path.endswith(WEIGHTS_ONLY):
+        rebuilt.model.save_weights(path)
+    else:
+        rebuilt.model.save(path)
+    return {"changes": list(rebuilt.changes), "notes": list(rebuilt.notes)}
 
 
-def _open(path: str, **_: Any) -> Dict[str, Any]:
-    from tensorflow import keras
+def _open(path: str, record: Dict[str, Any], custom_objects: Optional[str]) -> Dict[str, Any]:
+    """Opens the new file as its user will. Weights alone are loaded into a model that is rebuilt for it."""
+    _forget()
+    objects = _module("users_code").custom_objects_in(custom_objects)
+    keras = _module("load_old").keras_here()
+    if path.endswith(WEIGHTS_ONLY):
+        initial = {**record, "weights": {name: array * 0 for name, array in record["weights"].items()}}
+        model = _module("rebuild").rebuild(initial, objects).model
+        model.load_weights(path)
+    else:
+        with _module("load_old").custom_scope(keras, objects):
+            model = keras.models.load_model(path)
+    _model[:] = [model]
+    return {"optimizer": _optimizer(model)}
 
-    _model[:] = [keras.models.load_model(path)]
-    return {}
+
+def _optimizer(model: Any) -> Optional[Dict[str, Any]]:
+    """The state of its optimizer, as a record has it."""
+    from tfkernels.conversion.optimizer_state import optimizer_state
+    from tfkernels.models.keras_package import keras_of
+    from tfkernels.models.layer_names import named_weights
+
+    return optimizer_state(model, keras_of(model), named_weights(model))
 
 
 def _run(inputs: Dict[str, Any]) -> Dict[str, Any]:
+    """The outputs of all layers, and last the model's own."""
+    if not _model:
+        raise ConversionError("No model is loaded in this process. Load it first.")
     arrays = list(inputs.values())
     return trace(_model[0], arrays[0] if len(arrays) == 1 else arrays)
 
 
-_STEPS: Dict[str, Any] = {"load": _load, "record": _record, "rebuild": _rebuild, "open": _open, "run": _run}
+def _filled_weights(path: str, ema: bool) -> Dict[str, Any]:
+    """The weights of the model that ``fill_steps`` filled, and those in the file, both by the model's names."""
+    from tfkernels.models.weights import weights
+    from tfkernels.saved_models.read import read
+
+    filled = _module("fill_steps").made()
+    saved = read(path)
+    found = {**saved.weights, **(saved.moving_averages if ema else {})}
+    new = weights(filled.model)
+    pairs = [(one.target, one.source) for one in filled.result.report.matched if one.source in found]
+    return {
+        "old": {target: found[source].read() for target, source in pairs},
+        "new": {target: new[target] for target, _ in pairs},
+    }
+
+
+def _forget() -> None:
+    """Frees the model before, if the process is used for several files."""
+    if _model:
+        del _model[:]
+        tensorflow = sys.modules["tensorflow"]
+        tensorflow.keras.backend.clear_session()
+
+
+_STEPS: Dict[str, Any] = {
+    "load": _load,
+    "rebuild": _rebuild,
+    "open": _open,
+    "run": _run,
+    "filled_weights": _filled_weights,
+}

@@ -32,6 +32,13 @@ def convert(
         str | None,
         Option("--from", metavar="RELEASE", help="Release that loads MODEL.", show_default="the one that wrote it"),
     ] = None,
+    model: Annotated[
+        str | None,
+        Option(
+            metavar="FILE.py:FUNCTION", help="Your function that builds the model, if MODEL has weights alone. "
+            "A JSON file of model.to_json() does, too.", rich_help_panel=_CODE,
+        ),
+    ] = None,
     overwrite: Annotated[bool, Option("--overwrite", help="Replace the new file if it exists.")] = False,
     no_report: Annotated[
         bool, Option("--no-report", help="Do not write the report's page and JSON beside the new file.")
@@ -70,6 +77,34 @@ def convert(
             rich_help_panel=_CODE,
         ),
     ] = False,
+    as_graph: Annotated[
+        bool,
+        Option(
+            "--as-graph", help="Wrap the graph of a SavedModel, even if a Keras model is in it.",
+            rich_help_panel=_GRAPHS,
+        ),
+    ] = False,
+    signature: Annotated[
+        str | None,
+        Option(metavar="NAME", help="Signature of a SavedModel.", show_default="the only one, or serving_default",
+               rich_help_panel=_GRAPHS),
+    ] = None,
+    tags: Annotated[
+        str | None,
+        Option(metavar="TAG,TAG", help="Tags of a SavedModel's graph.", show_default="serve", rich_help_panel=_GRAPHS),
+    ] = None,
+    outputs: Annotated[
+        list[str] | None,
+        Option(metavar="NODE", help="Output of a graph without a signature; repeatable.", rich_help_panel=_GRAPHS),
+    ] = None,
+    rules: Annotated[
+        Path | None,
+        Option("--map", metavar="FILE.toml", help="Rules for names: which weight becomes which of --model.",
+               rich_help_panel=_GRAPHS),
+    ] = None,
+    ema: Annotated[
+        bool, Option("--ema", help="Take the moving averages of the weights.", rich_help_panel=_GRAPHS)
+    ] = False,
     timeout: Annotated[
         float, Option(min=1, metavar="SECONDS", help="Time limit for loading MODEL.", rich_help_panel=_CODE)
     ] = 300,
@@ -82,14 +117,16 @@ def convert(
     """
     require_extra("models", "convert")
     from tfprovisioner.conversion import report
-    from tfprovisioner.conversion.convert import Request, default_output
     from tfprovisioner.conversion.convert import convert as carry_out
+    from tfprovisioner.conversion.convert import default_output
     from tfprovisioner.conversion.process import started
+    from tfprovisioner.conversion.request import Request
     from tfprovisioner.progress import reporting
 
     with answering():
         request = Request(
-            file, to, output or default_output(file, to), source, custom_objects, None, inputs, rtol, atol, trust,
+            file, to, output or default_output(file, to), source, as_graph, custom_objects, model, rules, ema,
+            signature, tuple(filter(None, (tags or "").split(","))), tuple(outputs or ()), inputs, rtol, atol, trust,
             timeout, overwrite,
         )  # fmt: skip
         try:

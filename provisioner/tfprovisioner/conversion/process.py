@@ -1,14 +1,16 @@
 """Processes of releases that take steps of a conversion: ``tfkernels.conversion.steps``, in a kernel."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from tfkernels.client.kernel import Kernel
 from tfkernels.client.kernelspecs import KernelSpec
 from tfkernels.errors import CellTimeout, KernelDied, TFKernelsError
 from tfprovisioner.conversion import kernels
 from tfprovisioner.conversion.kernels import Wanted
+
+T = TypeVar("T")
 
 Tell = Callable[[str, str], None]
 """Gets a release and what is done with it."""
@@ -88,6 +90,10 @@ class Processes:
         """The conversion needs the process no more."""
         process.end()
         self._running.remove(process)
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:  # noqa: ARG002 (for others of this kind)
+        """What ``make`` returns. Who converts a file for several releases keeps it under the key."""
+        return make()
 
     def end_all(self) -> None:
         for process in list(self._running):

@@ -45,7 +45,8 @@ def document(result: Conversion) -> dict[str, Any]:
         "layers_not_compared": [] if proof is None else list(proof.left_out),
         "problem": None if result.problem is None else plain(result.problem),
         "attempts": [{"release": release, "problem": problem} for release, problem in result.attempts],
-        "changes": plain(list(result.changes)),
+        "changes": list(result.changes),
+        "matched": plain(list(result.matched)),
         "optimizer": result.optimizer or None,
         "notes": list(result.notes),
         "seconds": plain(dict(result.seconds)),
@@ -88,7 +89,8 @@ def facts(result: Conversion) -> list[tuple[str, str]]:
     ]
     if problem is not None:
         found += [("layer", problem.layer), ("reason", shortened(problem.message)), ("what helps", problem.advice)]
-    found += [("rewritten", f"{change['layer']}: {change['what']}") for change in result.changes]
+    found += [("rewritten", change) for change in result.changes]
+    found += [("weight", f"{one['target']} from {one['source']} ({one['how']})") for one in result.matched]
     found += [("optimizer", result.optimizer), ("inputs", "; ".join(result.batches))]
     if proof is not None and proof.left_out:
         found.append(("not compared", f"{', '.join(proof.left_out)} (a layer in one of the releases only)"))

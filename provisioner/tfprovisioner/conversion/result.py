@@ -38,10 +38,12 @@ class Conversion:
     became: str = ""
     """What the new file holds, such as ``a Keras model``."""
     problem: Problem | None = None
-    attempts: list[tuple[str, str]] = field(default_factory=list)
+    attempts: Sequence[tuple[str, str]] = ()
     """Releases that could not load the file, and why."""
-    changes: Sequence[Mapping[str, Any]] = ()
-    """Settings of layers that were rewritten for the target."""
+    changes: Sequence[str] = ()
+    """Settings of layers that were rewritten for the target, each with the reason why it computes the same."""
+    matched: Sequence[Mapping[str, Any]] = ()
+    """The weights of the user's model, each with its source in the file."""
     optimizer: str = ""
     """What became of the optimizer's state and step, in a sentence."""
     batches: list[str] = field(default_factory=list)

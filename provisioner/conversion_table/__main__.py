@@ -1,0 +1,34 @@
+"""``make conversions``: converts specimens, and writes the page with the table."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from conversion_table import findings, measure, page, specimens
+
+
+def main(
+    folder: Annotated[Path, typer.Argument(help="Folder with a folder of specimens for each release.")],
+    results: Annotated[Path, typer.Option(help="File of measured results; it is continued.")],
+    to: Annotated[list[str] | None, typer.Option(help="Target; repeatable.", show_default="2.15 2.21")] = None,
+    custom_objects: Annotated[Path | None, typer.Option(help="Module of the specimens' own layers.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="A part of a specimen's name; repeatable.")] = None,
+    found: Annotated[Path | None, typer.Option(help="File for what fails, by cause.")] = None,
+    plain: Annotated[bool, typer.Option("--plain/--no-plain", help="Also load each specimen plainly.")] = True,
+    write_page: Annotated[bool, typer.Option("--write-page", help="Write the page of the docs.")] = False,
+) -> None:
+    """Convert specimens, and write the table of what works."""
+    chosen = [one for one in specimens.read(folder) if not only or any(part in one.name for part in only)]
+    try:
+        measure.measure(chosen, to or ["2.15", "2.21"], custom_objects, results, plain)
+    finally:
+        entries = measure.read(results)
+        print(findings.summary(entries))
+        if found is not None:
+            found.write_text(findings.text(entries), encoding="utf-8")
+        if write_page:
+            page.write(entries)
+
+
+typer.run(main)

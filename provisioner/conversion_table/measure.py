@@ -1,0 +1,90 @@
+"""Converts specimens with the code of ``tfkernels convert``, and loads them plainly beside it."""
+
+import json
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from conversion_table.reused_processes import ReusedProcesses
+from conversion_table.specimens import Specimen
+from tfkernels.errors import TFKernelsError
+from tfprovisioner.conversion import report
+from tfprovisioner.conversion.convert import convert
+from tfprovisioner.conversion.kernels import Wanted
+from tfprovisioner.conversion.request import Request
+
+_KEPT = (
+    "outcome", "became", "first_different_layer", "largest_error", "optimizer", "problem", "notes", "attempts",
+)  # fmt: skip
+
+PLAIN = (Path(__file__).parent / "plain_loading.py").read_text(encoding="utf-8")
+"""Runs in the target, and has the function ``plain``."""
+
+
+def measure(
+    specimens: Sequence[Specimen], targets: Sequence[str], custom_objects: Path | None, results: Path, plainly: bool
+) -> None:
+    """Adds a line of JSON to ``results`` for each specimen and target that has none there."""
+    done = {(one["specimen"], one["target"]) for one in read(results)}
+    processes = ReusedProcesses()
+    try:
+        for specimen in specimens:
+            for target in targets:
+                if (specimen.name, target) not in done:
+                    entry = _one(specimen, target, custom_objects, processes, plainly)
+                    with results.open("a", encoding="utf-8") as file:
+                        file.write(json.dumps(entry) + "\n")
+    finally:
+        processes.end_all()
+
+
+def read(results: Path) -> list[dict[str, Any]]:
+    """What was measured."""
+    if not results.exists():
+        return []
+    return [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()]
+
+
+def _silent(_release: str, _text: str) -> None:
+    """Nobody follows the progress."""
+
+
+def _one(
+    specimen: Specimen, target: str, custom_objects: Path | None, processes: ReusedProcesses, plainly: bool
+) -> dict[str, Any]:
+    began = time.monotonic()
+    own = custom_objects if specimen.needs else None
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / ("new.keras" if specimen.architecture not in ("graph", "module") else "new")
+        model = None if specimen.architecture_file is None else str(specimen.architecture_file)
+        request = Request(specimen.path, target, output, custom_objects=own, model=model)
+        result = convert(request, processes, _silent)
+        document = report.document(result)
+    entry = {
+        "specimen": specimen.name, "release": specimen.release, "architecture": specimen.architecture,
+        "format": specimen.format, "target": target, "seconds": round(time.monotonic() - began, 1),
+                **{key: document[key] for key in _KEPT},
+    }  # fmt: skip
+    if plainly:
+        entry["plain"] = _plain(specimen, target, own, processes)
+    return entry
+
+
+def _plain(specimen: Specimen, target: str, custom_objects: Path | None, processes: ReusedProcesses) -> str:
+    """What plain loading gives: ``model``, ``weights``, ``function`` or ``nothing``."""
+    process = processes.begin(Wanted(target), "plain", _silent)
+    given = {
+        "path": str(specimen.path),
+        "architecture": None if specimen.architecture_file is None else str(specimen.architecture_file),
+        "custom_objects": None if custom_objects is None else str(custom_objects),
+    }  # fmt: skip
+    try:
+        found = process.kernel.run(
+            f"{PLAIN}\nfound = plain(**given)", inputs={"given": given}, outputs={"found": "found"}, timeout=120,
+            show=lambda _: None, store_history=False,
+        )["found"]  # fmt: skip
+    except TFKernelsError:
+        return "nothing"
+    return str(found)

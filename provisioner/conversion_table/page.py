@@ -1,0 +1,66 @@
+"""The page of the docs: what arrives, by release and format, with plain loading beside it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tfprovisioner.catalogue.releases import order_of
+
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "conversions.md"
+
+Entry = Mapping[str, Any]
+
+_FORMATS = {
+    "whole-h5": "whole model, `.h5`", "keras": "whole model, `.keras`", "weights-h5": "weights, `.h5`",
+    "weights-h5-legacy": "weights, `.h5` (older form)", "weights-checkpoint": "weights, checkpoint of Keras",
+    "saved-model": "SavedModel of Keras", "exported": "SavedModel, `export_saved_model`",
+    "export": "SavedModel, `model.export`", "saver-v1": "checkpoint of a Saver, version 1",
+    "saver-v2": "checkpoint of a Saver, version 2", "frozen": "frozen graph, `.pb`",
+    "saved-model-two-tags": "SavedModel of a graph, two tags", "checkpoint": "checkpoint of objects",
+}  # fmt: skip
+
+
+def write(entries: Sequence[Entry]) -> None:
+    PAGE.write_text(text(entries), encoding="utf-8")
+
+
+def text(entries: Sequence[Entry]) -> str:
+    targets = sorted({str(entry["target"]) for entry in entries}, key=order_of)
+    lines = [
+        "# Conversions", "",
+        "Specimens of saved models, converted with [`tfkernels convert`](commands.md#convert).",
+        "A model arrives if the new file computes the same within 1e-5.",
+        "Plain loading counts what the target's own functions load as a model, with all their options.", "",
+        "This page is measured and written by `make conversions`. Do not edit it.", "",
+    ]  # fmt: skip
+    for target in targets:
+        of_target = [entry for entry in entries if entry["target"] == target]
+        lines += [f"## To TensorFlow {target}", "", *_table("written by", _by(of_target, "release", order_of)), ""]
+        lines += [*_table("format", _by(of_target, "format", None)), ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _by(entries: Sequence[Entry], key: str, order: Any) -> Iterable[tuple[str, list[Entry]]]:
+    names = dict.fromkeys(str(entry[key]) for entry in entries)
+    for name in sorted(names, key=order) if order else names:
+        yield _FORMATS.get(name, name), [entry for entry in entries if str(entry[key]) == name]
+
+
+def _table(head: str, groups: Iterable[tuple[str, list[Entry]]]) -> list[str]:
+    columns = (
+        head, "specimens", "arrive", "different", "refused", "optimizer continues", "plain: model",
+        "plain: weights or function",
+    )  # fmt: skip
+    rows = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    total = [0] * (len(columns) - 1)
+    for name, found in groups:
+        counts = [
+            len(found),
+            *(sum(one["outcome"] == outcome for one in found) for outcome in ("equal", "different", "not converted")),
+            sum("continues" in (one["optimizer"] or "") for one in found),
+            sum(one.get("plain") == "model" for one in found),
+            sum(one.get("plain") in ("weights", "function") for one in found),
+        ]
+        total = [before + count for before, count in zip(total, counts, strict=True)]
+        rows.append(f"| {name} | " + " | ".join(map(str, counts)) + " |")
+    return [*rows, "| all | " + " | ".join(map(str, total)) + " |"]

@@ -1,0 +1,53 @@
+"""Specimens of saved models, and what is known of each."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tfprovisioner.catalogue.releases import order_of
+
+COMPANION = "architecture-json"
+"""No specimen: the architecture of a file with weights alone."""
+
+WEIGHTS_ALONE = ("weights-h5", "weights-h5-legacy", "weights-checkpoint")
+
+
+@dataclass(frozen=True)
+class Specimen:
+    """One saved model."""
+
+    release: str
+    architecture: str
+    format: str
+    path: Path
+    needs: tuple[str, ...]
+    inputs: Path
+    optimizer: str
+    architecture_file: Path | None
+    """For weights alone."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.release} {self.architecture} {self.format}"
+
+
+def read(folder: Path) -> list[Specimen]:
+    """All specimens below a folder, by release."""
+    found: list[Specimen] = []
+    for index in folder.glob("*/index.json"):
+        entries: Sequence[dict[str, Any]] = json.loads(index.read_text(encoding="utf-8"))
+        beside = {one["architecture"]: Path(one["path"]) for one in entries if one["format"] == COMPANION}
+        for entry in entries:
+            if entry["format"] == COMPANION:
+                continue
+            alone = entry["format"] in WEIGHTS_ALONE
+            found.append(
+                Specimen(
+                    entry["release"], entry["architecture"], entry["format"], Path(entry["path"]),
+                    tuple(entry["needs"]), Path(entry["inputs"]), entry["optimizer"],
+                    beside.get(entry["architecture"]) if alone else None,
+                )
+            )  # fmt: skip
+    return sorted(found, key=lambda one: (order_of(one.release), one.format, one.architecture))

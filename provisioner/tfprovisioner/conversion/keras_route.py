@@ -1,0 +1,108 @@
+"""Keras models: recorded in the old release, rebuilt and saved in the new one, opened again for the proof."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfprovisioner.conversion import inputs, proof
+from tfprovisioner.conversion.inputs import Batch
+from tfprovisioner.conversion.kernels import Wanted
+from tfprovisioner.conversion.process import Processes, ReleaseProcess, StepFailed, Tell
+from tfprovisioner.conversion.request import Request
+from tfprovisioner.conversion.result import Conversion
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The model as the old release has it."""
+
+    process: str
+    record: Mapping[str, Any]
+    notes: tuple[str, ...]
+    batches: tuple[Batch, ...]
+    values: Mapping[str, Any]
+    """By the names of the batches."""
+
+
+def load(old: ReleaseProcess, request: Request, tell: Tell) -> Loaded:
+    """Loads the file, and runs the model. Raises ``StepFailed``."""
+    found = old.call(
+        "load", request.timeout, path=str(request.file.absolute()), model=request.model_argument,
+        custom_objects=request.custom_objects_argument, trust=request.trust,
+    )  # fmt: skip
+    record = found["record"]
+    tell(old.release, "running the model")
+    values = run(old, "run", record["inputs"], request, inputs.ranges(record.get("config"), record["weights"]))
+    batches = tuple(batch for batch, _ in values)
+    return Loaded(str(old), record, tuple(found["notes"]), batches, {batch.name: value for batch, value in values})
+
+
+def bring(
+    loaded: Loaded, request: Request, result: Conversion, made: Path, new: ReleaseProcess, processes: Processes,
+    tell: Tell,
+) -> None:  # fmt: skip
+    """Rebuilds the model in the new release, saves it as ``made``, and compares. Raises ``StepFailed``."""
+    result.batches = [batch.name for batch in loaded.batches]
+    tell(new.release, "rebuilding and saving the model")
+    given: dict[str, Any] = {"path": str(made), "custom_objects": request.custom_objects_argument}
+    built = new.call("rebuild", record=loaded.record, **given)
+    result.became = "the weights of a Keras model" if made.name.endswith((".weights.h5", ".ckpt")) else "a Keras model"
+    result.changes, result.notes = built["changes"], [*loaded.notes, *built["notes"]]
+    result.seconds["new"] = new.seconds
+    processes.end(new)
+    last = processes.begin(Wanted(request.to), "proof", tell)
+    tell(last.release, "opening the new file, and running the model")
+    needs_record = not result.became.startswith("a ")
+    optimizer = last.call("open", record=loaded.record if needs_record else {}, **given)["optimizer"]
+    result.optimizer = continued(loaded.record.get("optimizer"), optimizer)
+    found = {batch.name: last.call("run", inputs=dict(batch.arrays)) for batch in loaded.batches}
+    result.seconds["proof"] = last.seconds
+    processes.end(last)
+    names = (loaded.process, str(last) if str(last) != loaded.process else f"{last}, new file")
+    result.proof = proof.compared(loaded.values, found, names, request.rtol, request.atol)
+
+
+def run(
+    process: ReleaseProcess, step: str, specs: list[Mapping[str, Any]], request: Request,
+    known: Mapping[str, inputs.Range], **more: Any,
+) -> list[tuple[Batch, Any]]:  # fmt: skip
+    """The values of each batch. Sizes that the model leaves open grow until it takes them. Raises ``StepFailed``."""
+
+    def values_of(batches: list[Batch]) -> list[tuple[Batch, Any]]:
+        return [(batch, process.call(step, inputs=dict(batch.arrays), **more)) for batch in batches]
+
+    if request.inputs is not None:
+        return values_of(inputs.given(request.inputs, specs))
+    if not specs:
+        raise StepFailed("The model does not say which inputs it takes.", advice="Give some with --inputs FILE.npz.")
+    is_open = any(size is None for spec in specs for size in (spec["shape"] or ())[1:])
+    *smaller, largest = inputs.FREE_SIZES if is_open else inputs.FREE_SIZES[:1]
+    for size in smaller:
+        try:
+            return values_of(list(inputs.draw(specs, known, size)))
+        except StepFailed:
+            continue
+    return values_of(list(inputs.draw(specs, known, largest)))
+
+
+def continued(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> str:
+    """What became of the optimizer's state and step, in a sentence."""
+    if old is None:
+        return ""
+    name = old["class_name"]
+    if new is None:
+        return f"{name} did not come along"
+    if new["class_name"].lower() != name.lower():
+        return f"{name} did not come along: the new file has {new['class_name']}"
+    step = f"step {old['step']}" if old.get("step") is not None else "an unknown step"
+    slots = {f"{weight}/{slot}": array for weight, found in old["slots"].items() for slot, array in found.items()}
+    others = {f"{weight}/{slot}": array for weight, found in new["slots"].items() for slot, array in found.items()}
+    unequal = [slot for slot, array in slots.items() if not np.array_equal(array, others.get(slot, ()))]
+    if new.get("step") != old.get("step"):
+        return f"{name} came along without its state: it begins anew, after {step}"
+    if unequal:
+        return f"{name} continues after {step}, without {len(unequal)} of its {len(slots)} slots: {unequal[0]}, …"
+    return f"{name} continues after {step}, with its {len(slots)} slots"
