@@ -1,0 +1,42 @@
+"""Operations of a graph that reach outside of its process, to files or the network. They run only with trust."""
+
+from typing import Any, Iterable, Set
+
+from tfkernels.errors import ConversionError
+
+OUTSIDE = {
+    "BigQueryReader", "CreateSummaryDbWriter", "CreateSummaryFileWriter", "DebugIdentity", "DebugIdentityV2",
+    "DebugIdentityV3", "DeserializeIterator", "EagerPyFunc", "FixedLengthRecordDataset",
+    "FixedLengthRecordDatasetV2", "FixedLengthRecordReader", "FixedLengthRecordReaderV2",
+    "IteratorFromStringHandle", "IteratorFromStringHandleV2", "LMDBDataset", "LMDBReader", "LoadDataset",
+    "MatchingFiles", "MatchingFilesDataset", "MergeV2Checkpoints", "PrintV2", "PyFunc", "PyFuncStateless",
+    "ReadFile", "RestoreSlice", "RpcCall", "RpcClient", "RpcServer", "Save", "SaveDataset", "SaveDatasetV2",
+    "SaveSlices", "SaveV2", "SnapshotDataset", "SnapshotDatasetV2", "SqlDataset", "TFRecordDataset",
+    "TFRecordDatasetV2", "TFRecordReader", "TFRecordReaderV2", "TRTEngineOp", "TensorRTEngineOp", "TextLineDataset",
+    "TextLineReader", "TextLineReaderV2", "TfLiteSubgraphExecute", "WholeFileReader", "WholeFileReaderV2",
+    "WriteFile",
+}  # fmt: skip
+
+
+def check(nodes: Iterable[Any], functions: Iterable[Any], path: str) -> None:
+    """Raises ``ConversionError`` for the first node that reaches outside. ``functions`` are those of the library."""
+    for node in _all(nodes, functions):
+        if node.op in OUTSIDE:
+            raise ConversionError(
+                f"Cannot run the graph of {path}: its node {node.name} ({node.op}) reaches outside of the process. If "
+                "you trust the file, add --trust.",
+                layer=str(node.name),
+            )
+
+
+def unknown(nodes: Iterable[Any], functions: Iterable[Any], known: Any) -> Set[str]:
+    """The operations that a release does not have. ``known`` gives the definition of an operation, or ``None``."""
+    functions = list(functions)
+    own = {function.signature.name for function in functions}
+    return {node.op for node in _all(nodes, functions) if node.op not in own and known(node.op) is None}
+
+
+def _all(nodes: Iterable[Any], functions: Iterable[Any]) -> Iterable[Any]:
+    yield from nodes
+    for function in functions:
+        yield from function.node_def
