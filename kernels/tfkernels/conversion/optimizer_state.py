@@ -41,7 +41,7 @@ def optimizer_state(model: Any, keras: Keras, variables: Mapping[str, Any]) -> O
     optimizer = getattr(model, "optimizer", None)
     if optimizer is None:
         return None
-    optimizer = _unwrapped(optimizer)
+    optimizer = unwrapped(optimizer)
     if type(optimizer).__name__ == "TFOptimizer":  # an optimizer of tf.train, wrapped by Keras
         steps = optimizer.iterations
         optimizer = optimizer.optimizer
@@ -49,7 +49,7 @@ def optimizer_state(model: Any, keras: Keras, variables: Mapping[str, Any]) -> O
         steps = getattr(optimizer, "iterations", None)
     names = {id(variable): name for name, variable in variables.items()}
     trained = [variable for variable in model.trainable_weights if id(variable) in names]
-    found = [(names[id(of)], slot, variable) for of, slot, variable in _slots(optimizer, trained)]
+    found = [(names[id(of)], slot, variable) for of, slot, variable in slots_of(optimizer, trained)]
     scalars = dict(_scalars(optimizer))
     read: List[Any] = [variable for _, _, variable in found] + list(scalars.values())
     if steps is not None:
@@ -68,7 +68,7 @@ def optimizer_state(model: Any, keras: Keras, variables: Mapping[str, Any]) -> O
     }
 
 
-def _unwrapped(optimizer: Any) -> Any:
+def unwrapped(optimizer: Any) -> Any:
     """The optimizer inside one for mixed precision."""
     if type(optimizer).__name__.startswith("LossScaleOptimizer"):
         for name in _WRAPPERS:
@@ -85,7 +85,7 @@ def _config(optimizer: Any) -> Dict[str, Any]:
     return {name: value for name, value in settings.items() if isinstance(value, (bool, int, float, str))}
 
 
-def _slots(optimizer: Any, trained: List[Any]) -> Iterator[Tuple[Any, str, Any]]:
+def slots_of(optimizer: Any, trained: List[Any]) -> Iterator[Tuple[Any, str, Any]]:
     """Each slot with the variable that it is for, and its name in ``SLOTS``."""
     if hasattr(optimizer, "get_slot_names"):
         return _named_slots(optimizer, trained)

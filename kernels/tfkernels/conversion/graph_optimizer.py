@@ -1,0 +1,88 @@
+"""The state of an optimizer of ``tf.train`` for the optimizer of a Keras model that computes the same."""
+
+import math
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
+
+from tfkernels.models.match import Match
+from tfkernels.saved_models.saved_file import SavedFile
+
+KERAS_CLASSES = {
+    "Adam": "Adam",
+    "Momentum": "SGD",
+    "RMSProp": "RMSprop",
+    "Adagrad": "Adagrad",
+    "Adadelta": "Adadelta",
+    "Ftrl": "Ftrl",
+    "AdaMax": "Adamax",
+}
+"""The optimizers of Keras that compute the same as those of ``tf.train``. Both have a slot for each state."""
+
+_BETAS = {"beta1_power": 0.9, "beta2_power": 0.999}
+
+
+def state(saved: SavedFile, pairs: Iterable[Match], optimizer: Any) -> Tuple[Optional[Dict[str, Any]], Tuple[str, ...]]:
+    """The optimizer's state under the names of the model's weights, as a record has it; and remarks on what is not so.
+
+    ``pairs`` are weights of the model and where they came from, ``optimizer`` is the model's.
+    """
+    found = saved.optimizer
+    if found is None or not found.slots:
+        return None, ()
+    kind = KERAS_CLASSES.get(found.class_name or "", found.class_name or "")
+    if kind not in KERAS_CLASSES.values():
+        return None, (
+            f"{_BEHIND} ({kind or 'an optimizer with unknown slots'}): Keras has none that computes the same",
+        )
+    if optimizer is None:
+        return None, (f"{_BEHIND} ({kind}): the model has no optimizer. Compile it in your function",)
+    if type(optimizer).__name__ != kind:
+        return None, (f"{_BEHIND} ({kind}): the model's optimizer is {type(optimizer).__name__}",)
+    slots: Dict[str, Dict[str, Any]] = {}
+    remarks: List[str] = []
+    for pair in pairs:
+        own = found.slots.get(pair.source)
+        if own is not None and "converted" in pair.how:
+            remarks.append(f"the slots of {pair.target} stay behind: the weight has another layout")
+        elif own is not None and all(variable.shape == pair.shape for variable in own.values()):
+            slots[pair.target] = {slot: variable.read() for slot, variable in own.items()}
+    if found.class_name == "Momentum":
+        rate = _rate(optimizer)
+        slots = {name: {"momentum": -rate * own["momentum"]} for name, own in slots.items()}
+        remarks.append(f"the momentum was multiplied by the model's learning rate, {rate:g}, which Keras includes")
+    if not slots:
+        return None, (f"{_BEHIND} ({kind}): none of its slots is for a weight of the model",)
+    step, remark = steps(saved.step, {} if found is None else found.others)
+    remarks += [remark] if remark else []
+    return {"class_name": kind, "config": {}, "step": step, "slots": slots, "scalars": {}}, tuple(remarks)
+
+
+_BEHIND = "the optimizer's state stays behind"
+
+
+def steps(step: Optional[int], others: Mapping[str, Any]) -> Tuple[Optional[int], str]:
+    """How many steps the optimizer has made, and a remark if that is doubtful.
+
+    Adam counts with powers of its betas, until these are too small for a float. ``step`` is ``global_step``, which
+    counts what the program let it count.
+    """
+    counts = {}
+    for name, variable in others.items():
+        beta = next((beta for ending, beta in _BETAS.items() if name.endswith(ending)), None)
+        power = float(variable.read()) if beta else 0.0
+        if beta and 1e-30 < power < 1:
+            counts[beta] = math.log(power) / math.log(beta) - 1  # before the first step it is beta itself
+    if not counts:
+        return step, "" if step is not None else "the file does not tell the step: the optimizer begins with its first"
+    if step is not None and all(abs(count - step) < 0.1 + step * 1e-3 for count in counts.values()):
+        return step, ""
+    best = round(counts[max(counts)])
+    if any(abs(count - best) > 0.1 + best * 1e-3 for count in counts.values()):
+        return step, "Adam's betas were not 0.9 and 0.999: give your optimizer those of the old program"
+    return best, f"Adam has made {best} steps, and global_step is {step}" if step is not None else ""
+
+
+def _rate(optimizer: Any) -> float:
+    """The learning rate of the next step."""
+    rate: Any = optimizer.learning_rate
+    value = rate(optimizer.iterations) if callable(rate) else rate
+    return float(value.numpy() if hasattr(value, "numpy") else value)

@@ -1,0 +1,123 @@
+"""The state of TensorFlow 1's optimizers for those of Keras: slots, the step, and what is said if they do not fit."""
+
+from __future__ import annotations
+
+import re
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tfkernels.conversion.graph_optimizer import state, steps
+from tfkernels.conversion.graphs.optimizer_settings import differences, settings_of
+from tfkernels.models.match import Match
+from tfkernels.saved_models.saved_file import SavedFile, SavedOptimizer, Weight, WrittenBy
+
+ONES = np.ones((2, 3), "float32")
+PAIR = Match("dense/kernel", "net/w", "mapping", (2, 3))
+
+
+def weight(value: Any) -> Weight:
+    array = np.asarray(value, "float32")
+    return Weight("", array.shape, "float32", lambda: array)
+
+
+def saved(kind: str | None, step: int | None = None, others: dict[str, Any] | None = None, **slots: Any) -> SavedFile:
+    found = {"net/w": {name: weight(value) for name, value in slots.items()}}
+    scalars = {name: weight(value) for name, value in (others or {}).items()}
+    optimizer = SavedOptimizer(kind, {}, found, step, scalars)
+    return SavedFile("model.ckpt", "checkpoint-v2", WrittenBy(), {}, optimizer=optimizer, step=step)
+
+
+class Adam:
+    learning_rate = 0.5
+
+
+class SGD:
+    learning_rate = 0.5
+
+
+def test_slots_go_under_the_names_of_the_model() -> None:
+    found, remarks = state(saved("Adam", 7, m=ONES, v=ONES * 2), [PAIR], Adam())
+    assert found is not None
+    assert remarks == ()
+    assert (found["class_name"], found["step"]) == ("Adam", 7)
+    assert np.array_equal(found["slots"]["dense/kernel"]["v"], ONES * 2)
+
+
+def test_momentum_gets_the_rate_that_keras_includes() -> None:
+    found, remarks = state(saved("Momentum", 7, momentum=ONES), [PAIR], SGD())
+    assert found is not None
+    assert np.array_equal(found["slots"]["dense/kernel"]["momentum"], ONES * -0.5)
+    assert "learning rate, 0.5" in remarks[0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "optimizer", "said"),
+    [
+        ("Adam", None, r"\(Adam\): the model has no optimizer. Compile it"),
+        ("Adam", SGD(), r"\(Adam\): the model's optimizer is SGD"),
+        ("LARS", SGD(), r"\(LARS\): Keras has none that computes the same"),
+        (None, SGD(), "unknown slots"),
+    ],
+)
+def test_other_algorithms_leave_the_state_behind(kind: str | None, optimizer: Any, said: str) -> None:
+    found, remarks = state(saved(kind, m=ONES, v=ONES), [PAIR], optimizer)
+    assert found is None
+    assert re.search(said, remarks[0])
+
+
+def test_slots_of_another_layout_stay_behind() -> None:
+    found, remarks = state(saved("Adam", 7, m=ONES, v=ONES), [PAIR._replace(how="CuDNN's layout converted")], Adam())
+    assert found is None
+    assert "none of its slots" in remarks[0]
+
+
+def powers(count: int, beta1: float = 0.9, beta2: float = 0.999) -> dict[str, Any]:
+    """What Adam has after ``count`` steps, as floats multiply."""
+    one, two = np.float32(beta1), np.float32(beta2)
+    first, second = one, two
+    for _ in range(count):
+        first, second = first * one, second * two
+    return {"beta1_power": weight(first), "train/beta2_power": weight(second)}
+
+
+@pytest.mark.parametrize("count", [0, 5, 900, 30_000])
+def test_adams_own_count_confirms_the_step(count: int) -> None:
+    with np.errstate(under="ignore"):
+        others = powers(count)
+    assert steps(count, others) == (count, "")
+
+
+def test_adams_own_count_wins_over_the_programs() -> None:
+    assert steps(20, powers(10)) == (10, "Adam has made 10 steps, and global_step is 20")
+    assert steps(None, powers(10)) == (10, "")
+
+
+def test_other_betas_are_said() -> None:
+    step, remark = steps(10, powers(10, beta1=0.5))
+    assert step == 10
+    assert "betas were not" in remark
+    assert "does not tell the step" in steps(None, {})[1]
+
+
+def test_other_settings_are_said() -> None:
+    old = {"learning_rate": 0.01, "epsilon": 1e-8, "beta_1": 0.9, "nesterov": 1}
+    new = {"learning_rate": {"class_name": "ExponentialDecay"}, "epsilon": 1e-7, "beta_1": np.float32(0.9).item()}
+    assert differences(old, new) == "the old optimizer had epsilon=1e-08; the model's has epsilon=1e-07"
+    assert "nesterov=1; the model's has nesterov=0" in differences(old, {"nesterov": False})
+    assert differences(old, old) == ""
+
+
+def test_settings_come_from_the_operations_that_train() -> None:
+    constants = {"rate": 0.5, "momentum": 0.9}
+    nodes = [SimpleNamespace(name=name, op="Const", input=[], attr={"value": SimpleNamespace(tensor=value)})
+             for name, value in constants.items()]  # fmt: skip
+    inputs = ["w", "slot", "rate", "gradient", "momentum"]
+    nesterov = {"use_nesterov": SimpleNamespace(b=True)}
+    apply = SimpleNamespace(name="a", op="ResourceApplyMomentum", input=inputs, attr=nesterov)
+    other = SimpleNamespace(name="b", op="ApplyMomentum", input=inputs, attr={})
+    expected = {"learning_rate": 0.5, "momentum": 0.9, "nesterov": 1}
+    assert settings_of(SimpleNamespace(node=[*nodes, apply]), np.asarray) == expected
+    assert settings_of(SimpleNamespace(node=[*nodes, apply, other]), np.asarray) == {}, "two optimizers"
