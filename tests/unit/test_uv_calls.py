@@ -12,7 +12,7 @@ import pytest
 from tfprovisioner.bundles import package_files, platforms
 from tfprovisioner.requirements.lines import name_of
 from tfprovisioner.requirements.request import InstallRequest
-from tfprovisioner.resolution import uv_resolution, without_wheel
+from tfprovisioner.resolution import locked_files, resolve, uv_resolution, without_wheel
 from tfprovisioner.resolution.source_builds import SourceBuilds
 from tfprovisioner.system import uv
 from tfprovisioner.system.uv import UvFailed
@@ -30,6 +30,8 @@ class Uv:
 
     def __init__(self) -> None:
         self.calls: list[list[str]] = []
+        self.cached: dict[str, str] = {}
+        """Versions in its cache, where the index has 1 by now."""
 
     def run(self, arguments: list[str], cwd: Path, say: Callable[[str], None], *_: Any, **__: Any) -> None:
         self.calls.append(arguments)
@@ -50,19 +52,28 @@ class Uv:
             )
         if "pylock.toml" in arguments:
             file = {
-                name: "sdist = {}" if name in {*SOURCES, "newest-built"} else f"wheels = [{WHEEL % name}]"
+                name: 'version = "1"\nsdist = {}'
+                if name in {*SOURCES, "newest-built"}
+                else f'version = "1"\nwheels = [{WHEEL % name}]'
                 for name in names
             }
             lines = [f'[[packages]]\nname = "{name}"\n{file[name]}' for name in names]
         else:
-            lines = [f"{name}==1" for name in names]
+            cached = self.cached if "--offline" in arguments else {}
+            lines = [f"{name}=={cached.get(name, '1')}" for name in names]
         target.write_text("\n".join(lines), encoding="utf-8")
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    fake = Uv()
-    monkeypatch.setattr(uv, "run", fake.run)
+def fake(monkeypatch: pytest.MonkeyPatch) -> Uv:
+    found = Uv()
+    monkeypatch.setattr(uv, "run", found.run)
+    monkeypatch.setattr(uv, "offline", lambda: False)
+    return found
+
+
+@pytest.fixture
+def asked(fake: Uv) -> list[list[str]]:
     return fake.calls
 
 
@@ -85,10 +96,8 @@ def test_lines_without_wheels_are_one_question(asked: list[list[str]], tmp_path:
 
 
 def test_only_lines_in_any_version_are_asked_twice(asked: list[list[str]]) -> None:
-    assert without_wheel.among(["built>=0.1", "newest-built", "also-built==1"], "3.6") == (
-        {"built", "also-built"},
-        set(),
-    )
+    found = without_wheel.among(["built>=0.1", "newest-built", "also-built==1"], "3.6")
+    assert (found.built, found.unusable) == ({"built", "also-built"}, set())
     assert len(asked) == 3, "the second refusal is of built, and the third has a wheel"
 
 
@@ -103,8 +112,40 @@ def test_needs_without_wheels_come_from_the_cache(asked: list[list[str]], tmp_pa
     assert asked[-1] in whole(asked), "the index has the last word"
 
 
+def lock(folder: Path, *lines: str, cached: bool = True) -> tuple[str, SourceBuilds]:
+    request = InstallRequest("1.12", extras=lines)
+    resolver = resolve.Resolver.of(request, "3.6.15", None, folder, print)
+    return resolver.lock(lines, cached), resolver.builds
+
+
+def test_only_the_users_packages_are_asked_of_the_index(asked: list[list[str]], tmp_path: Path) -> None:
+    text, builds = lock(tmp_path, "built>=0.1", "other")
+    assert "other==1" in text
+    assert builds.unverified() == [], "no lock is used yet"
+    builds.use(text, uv_resolution.pinned(text, "3.6"))
+    assert builds.unverified() == ["built 1"]
+    assert not whole(asked)
+    of_index = [call for call in asked if "--offline" not in call]
+    assert len(of_index) == 2, "the lines, and an older wheel of what has none"
+    del asked[:]
+    files = locked_files.of("other==1", [], builds, tmp_path, print)
+    assert [(file.name, file.version) for file in files] == [("other", "1")]
+    assert all("--offline" in call for call in asked), "nor for sizes"
+
+
+def test_an_older_version_of_the_cache_is_not_taken(fake: Uv, tmp_path: Path) -> None:
+    fake.cached = {"other": "0.9"}
+    assert "other==1" in lock(tmp_path, "other")[0]
+    assert len(whole(fake.calls)) == 1
+
+
+def test_a_rebuild_asks_the_index_for_all(asked: list[list[str]], tmp_path: Path) -> None:
+    lock(tmp_path, "other", cached=False)
+    assert whole(asked)
+
+
 def test_the_setup_code_of_an_address_is_not_run(asked: list[list[str]]) -> None:
-    assert without_wheel.among(["built @ https://example.org/built-1.tar.gz"], "3.6") == (set(), set())
+    assert without_wheel.among(["built @ https://example.org/built-1.tar.gz"], "3.6") == (set(), set(), {})
     assert not asked
 
 

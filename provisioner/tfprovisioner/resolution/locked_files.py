@@ -2,13 +2,18 @@
 
 import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from tfprovisioner.errors import BuildFailed
 from tfprovisioner.resolution import pylock
 from tfprovisioner.resolution.source_builds import SourceBuilds
+from tfprovisioner.system import uv
 from tfprovisioner.system.redact import public
+
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True)
@@ -32,27 +37,47 @@ def of(
     lock: str, options: Iterable[str], builds: SourceBuilds, folder: Path, say: Callable[[str], None]
 ) -> tuple[LockedFile, ...]:
     """The files of a lock, for uv's ``options``. Scratch files go to ``folder``. Raises ``BuildFailed``."""
-    found = pylock.packages(lock, ["--no-deps", *options], folder, lambda words: builds.run(words, folder, say))
-    return tuple(map(_file, found))
+
+    def asked(*more: str) -> list[dict[str, Any]]:
+        words = ["--no-deps", *options, *more]
+        return pylock.packages(lock, words, folder, lambda words: builds.run(words, folder, say))
+
+    return tuple(map(_file, _by_cache(asked)))
 
 
 def cached(lock: str, options: Iterable[str], builds: SourceBuilds, folder: Path) -> frozenset[str] | None:
     """The packages of a lock whose files are in uv's cache; ``None`` if uv does not say it. Raises ``BuildFailed``."""
-    source, lines = folder / "pinned.txt", list[str]()
+    source = folder / "pinned.txt"
     source.write_text(lock, encoding="utf-8")
     arguments = ["pip", "install", "--dry-run", "--verbose", "--no-deps", "--require-hashes", *options]
     # An empty place to install to: the options name a Python, which has packages of its own.
     arguments += ["--target", str(folder / "nothing"), "--requirements", str(source)]
+
+    def asked(*more: str) -> list[str]:
+        lines: list[str] = []
+        builds.run([*arguments, *more], folder, lines.append)
+        return lines
+
     try:
-        builds.run(arguments, folder, lines.append)
+        text = "\n".join(_by_cache(asked))
     finally:
         source.unlink(missing_ok=True)
-    text = "\n".join(lines)
     found = frozenset(re.findall(r"requirement already cached: ([\w.-]+?)(?:==| @ )", text))
     missing, every = (
         int(([0, *re.findall(rf"Would {word} (\d+) packages?", text)])[-1]) for word in ("download", "install")
     )
     return found if len(found) + missing == every else None  # its log may have other words one day
+
+
+def _by_cache(asked: Callable[..., _Answer]) -> _Answer:
+    """uv's answer by its cache, as the installation gets it; by the index if the cache does not know enough.
+
+    Most locks were resolved a moment ago, and the index would be asked for each package again.
+    """
+    if not uv.offline():
+        with suppress(BuildFailed):
+            return asked("--offline")
+    return asked()
 
 
 def _file(package: dict[str, Any]) -> LockedFile:

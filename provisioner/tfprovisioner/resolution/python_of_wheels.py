@@ -49,5 +49,6 @@ def _pins(request: InstallRequest, python: str) -> list[str]:
 def _lacking(pins: Iterable[str], python: str) -> list[str]:
     """Those that have no wheel for a Python on this machine."""
     left = list(dict.fromkeys(pins))
-    lacking = set[str]().union(*without_wheel.among(left, python)) if left else set()
+    answer = without_wheel.among(left, python)
+    lacking = answer.built | answer.unusable
     return [pin for pin in left if name_of(pin) in lacking]

@@ -160,12 +160,12 @@ class Resolver:
     def lock(self, lines: Sequence[str], cached: bool = True) -> str:
         """The lock that fulfils the lines. All else is verified, or as close to that as the lines allow.
 
-        ``cached``: for exact versions, what uv's cache knows of the index will do. Raises ``NoSolution``,
-        ``BuildFailed``.
+        ``cached``: what uv's cache knows of the index will do for versions that the index does not change any more.
+        Raises ``NoSolution``, ``BuildFailed``.
         """
-        if cached and all(is_exact(one) for _, one in self._named(lines)):
-            with contextlib.suppress(BuildFailed):  # the index knows more
-                return replace(self, offline=True, builds=self.builds.without_new_ones()).lock(lines, cached=False)
+        known = self._by_cache(lines) if cached else None
+        if known is not None:
+            return known
         if self.verified:
             try:
                 return self._resolved(lines, *self._all_verified(lines))
@@ -180,6 +180,27 @@ class Resolver:
                 raise strict  # for want of a verified package, none is exchanged
             return text
         return self.nearest(lines)
+
+    def _by_cache(self, lines: Sequence[str]) -> str | None:
+        """The lock by what uv's cache knows; ``None`` if the index may know better versions of the user's packages.
+
+        Versions that are not exact were asked for a moment ago, when the builds looked for packages without a wheel.
+        """
+        moving = {name for name, one in self._named(divided(lines)[0]) if not is_exact(one)}
+        if not moving:
+            with contextlib.suppress(BuildFailed):
+                return replace(self, offline=True, builds=self.builds.without_new_ones()).lock(lines, cached=False)
+        if self.machine is None:
+            self.builds.look_ahead()
+        known = {**pinned(self.verified, self.python), **self.builds.newest}
+        builds = self.builds.attempt()
+        with contextlib.suppress(BuildFailed, BuildsForbidden):
+            text = replace(self, offline=True, builds=builds).lock(lines, cached=False)
+            found = pinned(text, self.python)
+            if all(found.get(name) == known.get(name) for name in moving):
+                self.builds.adopt(builds)
+                return text
+        return None
 
     def lock_of_the_day(self, lines: Sequence[str]) -> tuple[str, dict[str, str]]:
         """The lock that fulfils the lines, and what pip of that day had in place of some versions.

@@ -86,6 +86,8 @@ class SourceBuilds:
         self._refused: list[str] = []
         self._unseen: list[str] = []
         """The user's lines, until they were looked through for packages without a wheel."""
+        self.newest: dict[str, str] = {}
+        """The best version of each of their packages, as the index has it now."""
         self._lock = ""
         self._versions: Mapping[str, str] = {}
         self._limited = True
@@ -124,6 +126,17 @@ class SourceBuilds:
         found.use(self._lock, self._versions)
         return found
 
+    def attempt(self) -> "SourceBuilds":
+        """The same builds; what they learn is not learned here before ``adopt``."""
+        found = copy(self)
+        tools = {name: list(tools) for name, tools in self._tools.items()}
+        vars(found).update(_tools=tools, _refused=list(self._refused))
+        return found
+
+    def adopt(self, attempt: "SourceBuilds") -> None:
+        """Learns what an attempt learned."""
+        vars(self).update(vars(attempt))
+
     def for_trial(self, any_: Collection[str]) -> "SourceBuilds":
         """Those of a resolution that only shows whether there is one: a package whose build fails has no source.
 
@@ -133,7 +146,7 @@ class SourceBuilds:
         # Of a package in any version, the newest may be built where the required one could not.
         given_up = {name for name in self.failed if name not in any_ or name in self._failed_any}
         tools = {name: list(tools) for name, tools in self._tools.items() if name not in {*any_, *given_up}}
-        vars(trial).update(_trial=True, _tools=tools, _refused=[], _unseen=[], _any=any_, _given_up=given_up)
+        vars(trial).update(_trial=True, _tools=tools, _refused=[], _unseen=[], _any=any_, _given_up=given_up, newest={})
         if self._only_binary:  # uv says what has no wheel
             vars(trial).update(_only_binary=False, _more=False)
         return trial
@@ -171,8 +184,8 @@ class SourceBuilds:
         words = list(arguments)
         with tempfile.TemporaryDirectory() as scratch:
             limits = Path(scratch, "limits.txt")
-            if not self._newest and "--python-platform" not in words:  # another machine has other wheels
-                self._look_ahead()
+            if "--python-platform" not in words:  # another machine has other wheels
+                self.look_ahead()
             cached = False
             while True:
                 limits.write_text(self._limits(), encoding="utf-8")
@@ -218,11 +231,15 @@ class SourceBuilds:
                 f"platform. Allow builds with --no-only-binary, or name a folder with such wheels: --find-links."
             )
 
-    def _look_ahead(self) -> None:
+    def look_ahead(self) -> None:
         """Looks through the user's lines: a whole resolution names few of the packages without a wheel."""
+        if self._newest:
+            return
         lines, self._unseen = [one for one in self._unseen if not self._has(one)], []
         if lines:
-            self._add(without_wheel.among(lines, self._full)[0])
+            answer = without_wheel.among(lines, self._full)
+            self._add(answer.built)
+            self.newest = answer.versions
 
     def _has(self, line: str) -> bool:
         """Whether the verified lock fulfils a line."""

@@ -4,6 +4,7 @@ import re
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -22,16 +23,29 @@ _UNKNOWN = re.compile(rf"there is no version of {_NAME}==|{_NAME} was not found 
 """In uv's words, with single spaces."""
 
 
-def among(lines: Iterable[str], python: str) -> tuple[set[str], set[str]]:
-    """The packages of which only a source distribution fits this machine and a Python, and those of which nothing fits.
+class Answer(NamedTuple):
+    """What the index has of some lines for this machine and a Python."""
 
-    uv is asked for all lines at once, and builds nothing. Lines with an address are left out.
+    built: set[str]
+    """The packages of which only a source distribution fits."""
+    unusable: set[str]
+    """Those of which nothing fits."""
+    versions: dict[str, str]
+    """The version of each other package that fits best: the newest one, with a wheel if any has one."""
+
+
+def among(lines: Iterable[str], python: str) -> Answer:
+    """The packages among lines that have no wheel. uv is asked for all lines at once, and builds nothing.
+
+    Lines with an address are left out.
     """
     left = [line for line in lines if not Requirement(line).url]  # uv runs setup code for the version of an address
-    built, unusable = set[str](), set[str]()
+    built, unusable, versions = set[str](), set[str](), dict[str, str]()
     while left:
         try:
-            built = _from_source(left, python)
+            found = _newest(left, python)
+            built = {canonicalize_name(package["name"]) for package in found if pylock.is_built(package)}
+            versions = {canonicalize_name(package["name"]): package.get("version", "") for package in found}
             break
         except UvFailed as error:
             words = " ".join(error.output.split())
@@ -50,17 +64,18 @@ def among(lines: Iterable[str], python: str) -> tuple[set[str], set[str]]:
         names = required(answer.output) if isinstance(answer, UvFailed) else set()
         built |= names
         left = [line for line in left if name_of(line) not in names] if names else []
-    return built, unusable
+        if isinstance(answer, str):
+            versions |= dict(re.findall(rf"^{_NAME}==(\S+)", answer, re.MULTILINE))
+    return Answer(built, unusable, versions)
 
 
-def _from_source(lines: Iterable[str], python: str) -> set[str]:
-    """The packages whose newest fitting version has no wheel. Raises ``BuildFailed``."""
+def _newest(lines: Iterable[str], python: str) -> list[dict[str, Any]]:
+    """The newest fitting versions, with a wheel or without. Raises ``BuildFailed``."""
     with tempfile.TemporaryDirectory() as folder:
         options = ["--no-deps", *uv.for_python(None, python)]
-        found = pylock.packages(
+        return pylock.packages(
             "\n".join(lines), options, Path(folder), lambda words: uv.run(words, Path(folder), lambda _: None)
         )
-    return {canonicalize_name(package["name"]) for package in found if pylock.is_built(package)}
 
 
 def wheels(lines: Iterable[str], python: str) -> str | BuildFailed:
