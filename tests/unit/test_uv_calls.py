@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 
 from tfprovisioner.bundles import package_files, platforms
+from tfprovisioner.catalogue import releases
+from tfprovisioner.catalogue.releases import Release
 from tfprovisioner.requirements.lines import name_of
 from tfprovisioner.requirements.request import InstallRequest
-from tfprovisioner.resolution import locked_files, resolve, uv_resolution, without_wheel
+from tfprovisioner.resolution import locked_files, release_of_pins, resolve, uv_resolution, without_wheel
 from tfprovisioner.resolution.source_builds import SourceBuilds
 from tfprovisioner.system import uv
 from tfprovisioner.system.uv import UvFailed
@@ -142,6 +145,39 @@ def test_an_older_version_of_the_cache_is_not_taken(fake: Uv, tmp_path: Path) ->
 def test_a_rebuild_asks_the_index_for_all(asked: list[list[str]], tmp_path: Path) -> None:
     lock(tmp_path, "other", cached=False)
     assert whole(asked)
+
+
+def test_releases_that_fit_nothing_are_refused_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[list[str], str]] = []
+    every = [(release, list(release.pythons)) for release in reversed(releases.releases())]
+    fitting = {"2.4.4"}
+    words = "numpy==1.10.4"
+
+    def refusal(wanted: Sequence[Release], python: str, *_: Any, **__: Any) -> str | None:
+        versions = [release.version for release in wanted]
+        asked.append((versions, python))
+        return words if fitting.isdisjoint(versions) else None
+
+    monkeypatch.setattr(release_of_pins, "_refusal", refusal)
+    found = release_of_pins.newest(every, [])
+    assert found is not None
+    assert (found[0].version, found[1][0]) == ("2.4.4", "3.8")
+    fitting.clear()
+    del asked[:]
+    lines = {release.line for release, _ in every}
+    assert release_of_pins.newest(every, []) is None
+    assert len(asked) <= 5
+    assert len({version for versions, _ in asked for version in versions}) == len(lines)
+    words = "no wheels with a matching Python"
+    del asked[:]
+    assert release_of_pins.newest(every, []) is None
+    assert len(asked) <= 12, "once for each Python, and those of the newest release"
+
+
+def test_several_releases_are_one_requirement() -> None:
+    wanted = Requirement(release_of_pins._any_of([releases.find("2.21.0"), releases.find("2.11.1")]))
+    known = [release.version for release in releases.releases()]
+    assert [version for version in known if version in wanted.specifier] == ["2.11.1", "2.21.0"]
 
 
 def test_the_setup_code_of_an_address_is_not_run(asked: list[list[str]]) -> None:

@@ -190,8 +190,9 @@ class Resolver:
         if not moving:
             with contextlib.suppress(BuildFailed):
                 return replace(self, offline=True, builds=self.builds.without_new_ones()).lock(lines, cached=False)
-        if self.machine is None:
-            self.builds.look_ahead()
+        to_build = self.machine is None and self.builds.look_ahead()
+        if not moving and not to_build:
+            return None
         known = {**pinned(self.verified, self.python), **self.builds.newest}
         builds = self.builds.attempt()
         with contextlib.suppress(BuildFailed, BuildsForbidden):

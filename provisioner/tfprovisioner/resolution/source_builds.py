@@ -231,15 +231,16 @@ class SourceBuilds:
                 f"platform. Allow builds with --no-only-binary, or name a folder with such wheels: --find-links."
             )
 
-    def look_ahead(self) -> None:
-        """Looks through the user's lines: a whole resolution names few of the packages without a wheel."""
+    def look_ahead(self) -> bool:
+        """Whether there are new packages without a wheel among the user's lines: a resolution names few of them."""
         if self._newest:
-            return
+            return False
         lines, self._unseen = [one for one in self._unseen if not self._has(one)], []
-        if lines:
-            answer = without_wheel.among(lines, self._full)
-            self._add(answer.built)
-            self.newest = answer.versions
+        if not lines:
+            return False
+        answer = without_wheel.among(lines, self._full)
+        self.newest = answer.versions
+        return self._add(answer.built)
 
     def _has(self, line: str) -> bool:
         """Whether the verified lock fulfils a line."""
