@@ -209,7 +209,7 @@ def test_other_versions_of_users_work(place: Path, capfd: pytest.CaptureFixture[
     """With TensorFlow's own checks: the real one."""
     wanted = ("numpy==1.16.2", "h5py==2.9.0", "tensorflow==1.13")
     made = install.install(InstallRequest("1.13", user=True, extras=wanted))
-    found = {one.name: f"{one.verified} -> {one.installed}" for one in made.differing}
+    found = {one.name: f"{one.tested} -> {one.installed}" for one in made.differing}
     assert found["h5py"] == "2.10.0 -> 2.9.0"
     assert found["numpy"] == "1.19.5 -> 1.16.2"
     assert "and parts that use the packages in other versions" in capfd.readouterr().err

@@ -171,6 +171,34 @@ def test_a_manifest_of_another_shape_is_refused(tmp_path: Path, text: str | byte
     assert str(refused.value).isprintable()
 
 
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"source": "pip"}, "a source that is unknown"),
+        ({"files": []}, "has no files"),
+        ({"key": "python"}, "the key 'python' of Python '3.13.0' is not one of uv's"),
+        ({"key": "cpython-3.12.0-linux-x86_64-gnu"}, "is not one of uv's"),
+        ({"version": "3", "key": "cpython-3-linux-x86_64-gnu"}, "is not one of uv's"),
+    ],
+)
+def test_a_python_of_a_bundle_can_be_installed(tmp_path: Path, changed: dict[str, object], said: str) -> None:
+    python = {
+        "minor": "3.13", "version": "3.13.0", "source": "uv", "licence": "", "files": [WHEEL],
+        "key": "cpython-3.13.0-linux-x86_64-gnu",
+    }  # fmt: skip
+    assert contents.read(bundles.write(tmp_path / "good", _changed(lambda m: m.update(pythons=[python])))).pythons
+    odd = bundles.write(tmp_path / "tf.bundle", _changed(lambda m: m.update(pythons=[{**python, **changed}])))
+    with pytest.raises(BadBundle, match=said):
+        contents.read(odd)
+
+
+def test_a_lock_of_a_kernel_is_in_the_bundle(tmp_path: Path) -> None:
+    (kernel,) = bundles.manifest().kernels
+    odd = bundles.manifest(kernels=(replace(kernel, lock="locks/tf1.15.txt"),))
+    with pytest.raises(BadBundle, match=r"the lock of '1.15' is not among its files"):
+        contents.read(bundles.write(tmp_path / "tf.bundle", odd))
+
+
 def test_a_later_format_is_named(tmp_path: Path) -> None:
     later = _changed(lambda m: m.update(format=2, pythons="other"))
     with pytest.raises(BadBundle, match="has format 2, and this tfkernels reads format 1"):

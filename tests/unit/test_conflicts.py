@@ -71,6 +71,13 @@ def test_lines_without_any_version_are_removed() -> None:
     assert [core.tried for core in found.cores] == [("gone",), ("-c limited<2", "six")], "that is the stronger cause"
 
 
+def test_a_file_by_its_address_is_never_one_of_the_index() -> None:
+    address = "foo @ https://example.org/foo-1-py3-none-any.whl"
+    found = Index.of([address]).found([address, "six"])
+    assert found.wide == {address: search.REMOVED}
+    assert search.any_version("foo==1") == "foo"
+
+
 def test_failures_of_our_own_requirements_are_no_conflict() -> None:
     for words in ("numpy was not found in the registry", "No solution found"):
         index = Index({frozenset(): words})
@@ -216,7 +223,6 @@ def test_relaxed_requirements_keep_the_others() -> None:
         ("a>=1.2,<2,!=1.3", (), "a!=1.3,>=1.2"),
         ("a<2", (), "a"),
         ("a[x]==1.2 ; python_version > '3'", (), 'a[x]==1.2.*; python_version > "3"'),
-        ("a @ https://example.org/a-1-py3-none-any.whl", (), "a"),
     ],
 )
 def test_lines_are_loosened_no_more_than_needed(line: str, refused: tuple[str, ...], expected: str) -> None:

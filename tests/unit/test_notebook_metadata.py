@@ -181,6 +181,14 @@ def test_huge_and_missing_files_are_refused(tmp_path: Path, monkeypatch: pytest.
         read(write(tmp_path / "nb.ipynb", {"format": 1, "kernel": {"name": "x" * 1_000_000}}))
 
 
+def test_metadata_of_many_values_are_not_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notebook_file, "MAX_VALUES", 1000)
+    read(document(tmp_path / "nb.ipynb", {"mine": [{}] * 990}))
+    monkeypatch.setattr(json, "loads", lambda _: pytest.fail("it was parsed"))
+    with pytest.raises(BadNotebook, match=r"more than 1,000 lists and objects.*--clear-output"):
+        read(document(tmp_path / "nb.ipynb", {"mine": [{}] * 1000}))
+
+
 def test_a_newer_format_asks_for_an_upgrade(tmp_path: Path) -> None:
     with pytest.raises(BadNotebook, match="pip install --upgrade tfkernels"):
         pinned_kernel.pinned(read(write(tmp_path / "nb.ipynb", {"format": 2})))

@@ -28,6 +28,7 @@ WHEELS, PYTHONS, CONDA, LOCKS = "wheels", "pythons", "conda", "locks"
 _LARGEST_MANIFEST = 16_000_000
 _BLOCK = 1 << 20
 _PATH = re.compile(r"[A-Za-z0-9_.+!-]+(/[A-Za-z0-9_.+!-]+)*")
+_KEY = r"cpython-(?=\d+\.\d+\.\d+-){}-[a-z0-9]+-[a-z0-9_]+-[a-z0-9]+"
 _COPY = "Copy the bundle again, and compare the SHA-256 that `tfkernels bundle` printed"
 
 
@@ -228,17 +229,37 @@ def _manifest(bundle: Path, files: _Files) -> Manifest:
             f"The bundle {bundle} has format {version!r}, and this tfkernels reads format {FORMAT}. Use the tfkernels "
             f"in the bundle: python3 {shlex.quote(str(bundle))} ENVIRONMENT"
         )
-    odd = next((path for path in sorted([*_paths(manifest), *files.sizes]) if not _is_inside(path)), None)
+    _check(bundle, manifest, files.sizes)
+    return manifest
+
+
+def _check(bundle: Path, manifest: Manifest, sizes: Mapping[str, int]) -> None:
+    """Raises ``BadBundle`` if a manifest is not of the files of its bundle, or contradicts itself."""
+    contradiction = next(_contradictions(manifest), None)
+    if contradiction is not None:
+        raise BadBundle(f"{bundle} is refused: in its manifest, {contradiction}. {_COPY}.")
+    odd = next((path for path in sorted([*_paths(manifest), *sizes]) if not _is_inside(path)), None)
     if odd is not None:
         raise BadBundle(f"{bundle} is refused: {odd!r} in it is not a path inside a bundle.")
     listed = {file.path: file.size for file in manifest.files}
     if len(listed) != len(manifest.files):
         raise BadBundle(f"{bundle} is refused: its manifest has a file twice.")
-    present = {name: size for name, size in files.sizes.items() if name != MANIFEST}
+    present = {name: size for name, size in sizes.items() if name != MANIFEST}
     for name in sorted({*listed, *present, *_paths(manifest)}):
         if name not in listed or listed[name] != present.get(name):
             raise BadBundle(f"The bundle {bundle} is damaged: {name!r} is not as in its manifest. {_COPY}.")
-    return manifest
+
+
+def _contradictions(manifest: Manifest) -> Iterator[str]:
+    """Parts of a manifest that no bundle has."""
+    for kernel in manifest.kernels:
+        if kernel.lock and kernel.lock not in kernel.files:
+            yield f"the lock of {kernel.release!r} is not among its files"
+    for python in manifest.pythons:
+        if python.source not in ("uv", "conda") or not python.files:
+            yield f"Python {python.version!r} has no files, or a source that is unknown"
+        elif python.source == "uv" and not re.fullmatch(_KEY.format(re.escape(python.version)), python.key):
+            yield f"the key {python.key!r} of Python {python.version!r} is not one of uv's"
 
 
 def _paths(manifest: Manifest) -> list[str]:

@@ -4,7 +4,7 @@ import hashlib
 import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +14,10 @@ import tfkernels
 from tfprovisioner.bundles import contents, pythons
 from tfprovisioner.bundles.contents import BundledPython, Kernel, Manifest
 from tfprovisioner.catalogue import releases
+from tfprovisioner.environments import store
 from tfprovisioner.environments.planned import PlannedPackage
 from tfprovisioner.errors import BadBundle, ProvisionError
-from tfprovisioner.kernelspecs import plan, write
+from tfprovisioner.kernelspecs import install, plan, write
 from tfprovisioner.kernelspecs.gc import UNPACKED_BUNDLES as FOLDERS
 from tfprovisioner.kernelspecs.plan import Plan
 from tfprovisioner.progress import Reporter
@@ -34,12 +35,14 @@ def opened(
 ) -> Iterator[list[InstallRequest]]:
     """The requests for releases, or for all kernels of a bundle; while the context lasts, uv has the bundle only.
 
+    Nothing is unpacked for kernels that are there.
     ``choices`` has what users may choose: names, places, GPUs. Raises ``ProvisionError``; then nothing was written.
     """
     manifest, pairs = _read(bundle, asked, choices, report)
     name = f"bundle-{hashlib.sha256(str(bundle).encode()).hexdigest()[:8]}"
-    missing = pythons.missing(manifest, {kernel.python for _, kernel in pairs})
-    parts: list[Kernel | BundledPython] = [*(kernel for _, kernel in pairs), *missing]
+    new = [kernel for request, kernel in pairs if not _is_there(request)]
+    missing = pythons.missing(manifest, {kernel.python for kernel in new})
+    parts: list[Kernel | BundledPython] = [*new, *missing]
     names = dict.fromkeys(path for part in parts for path in part.files)
     sizes = {file.path: file.size for file in manifest.files}
     total, done = sum(sizes[path] for path in names), 0
@@ -51,6 +54,13 @@ def opened(
         report.fetched(done, total)
 
     with ExitStack() as held:
+        held.callback(_restore, dict(os.environ))
+        uv.set_sources(offline=True)
+        os.environ["UV_NO_INDEX"] = "1"
+        if not new:
+            report.end()
+            yield [request for request, _ in pairs]
+            return
         try:
             waiting = "waiting for another tfkernels that installs from the same bundle"
             held.enter_context(locking.held(name, lambda: report.step(waiting)))
@@ -63,13 +73,21 @@ def opened(
                 f"The bundle could not be unpacked in {FOLDERS.root()}: {cause(error)}. Free some space, or choose "
                 f"another folder with the variable TFKERNELS_HOME."
             ) from error
-        held.callback(_restore, dict(os.environ))
-        uv.set_sources(find_links=[folder / contents.WHEELS], offline=True)
-        os.environ["UV_NO_INDEX"] = "1"
+        uv.set_sources(find_links=[folder / contents.WHEELS])
         for python in missing:
             pythons.put_in_place(python, manifest, folder, report)
         report.end()
-        yield [_with_lock(request, kernel, folder) for request, kernel in pairs]
+        yield [_with_lock(request, kernel, folder) if kernel in new else request for request, kernel in pairs]
+
+
+def _is_there(request: InstallRequest) -> bool:
+    """Whether nothing of a bundle is needed for a kernel."""
+    with suppress(ProvisionError):  # the installation says it
+        completed = install.check(request)[0]
+        return (
+            not completed.rebuild and store.whole(completed, write.kernels_folder(request) / request.kernel) is not None
+        )
+    return False
 
 
 def planned(

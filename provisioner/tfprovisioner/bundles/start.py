@@ -91,7 +91,9 @@ def _scratch(environment: Path) -> Path:
 
 def _program(scratch: Path) -> str:
     """uv, out of its wheel."""
-    wheel = next((scratch / contents.WHEELS).glob("uv-*.whl"))
+    wheel = next((scratch / contents.WHEELS).glob("uv-*.whl"), None)
+    if wheel is None:
+        raise BadBundle("The bundle is refused: it has no wheel of uv. Make it again: tfkernels bundle")
     with zipfile.ZipFile(wheel) as archive:
         name = next(name for name in archive.namelist() if name.endswith(".data/scripts/uv"))
         target = scratch / "uv"

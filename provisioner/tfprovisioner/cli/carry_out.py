@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from typer import Exit
 
@@ -41,6 +41,8 @@ class _Run:
 
     def carry_out(self, requests: "Sequence[InstallRequest]") -> "Sequence[InstallRequest]":
         """Returns those that were left because the user interrupted."""
+        if not requests:
+            return ()
         from tfprovisioner.kernelspecs import plan
         from tfprovisioner.kernelspecs.install import Interrupted, for_all, install_all
 
@@ -67,13 +69,15 @@ def carry_out(
     places: Mapping[str, str] | None = None,
     yes: bool = False,
     notes: Mapping[str, Sequence[str]] | None = None,
+    there: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """Installs, or plans it, and prints what came of it. Exits if a request failed or the user interrupted.
 
     ``planner`` makes the plans of a dry run, if they are not of an index. ``again`` are the commands that make kernels,
     if these are not those of their requests.
     ``places`` has the files and numbers of the lines that requirements are from. With ``yes``, those that conflict are
-    loosened without a question, if the requests ask for that. ``notes`` were said already of each kernel.
+    loosened without a question, if the requests ask for that. ``notes`` were said already of each kernel. ``there`` are
+    further kernels for the JSON document.
     """
     run = _Run(dry_run, as_json, len(requests) > 1, places or {}, planner, again or {})
     left = run.carry_out(requests)
@@ -84,7 +88,7 @@ def carry_out(
     if as_json:
         said = notes or {}
         kernels = [(request, run.outcomes.get(request.kernel), said.get(request.kernel, ())) for request in requests]
-        print_json([install_output.document(*kernel) for kernel in kernels])
+        print_json([*there, *(install_output.document(*kernel) for kernel in kernels)])
     if left:
         raise Exit(INTERRUPTED)
     if any(isinstance(outcome, Exception) for outcome in run.outcomes.values()):

@@ -94,15 +94,7 @@ def install(
             rich_help_panel=_PACKAGES,
         ),
     ] = None,
-    only_binary: Annotated[
-        bool | None,
-        Option(
-            "--only-binary/--no-only-binary",
-            help="Refuse packages that have no wheel. Otherwise they are built from source: their code runs here.",
-            show_default=False,
-            rich_help_panel=_PACKAGES,
-        ),
-    ] = None,
+    only_binary: shared_options.OnlyBinary = None,
     index: Annotated[
         str | None,
         Option(
@@ -197,6 +189,8 @@ def install(
     locked = lock is not None and lock != USUAL
     if locked and releases:
         raise BadParameter("a lock names the release: omit RELEASES", param_hint="--lock")
+    if locked and relax:
+        raise BadParameter("a lock has exact packages, so nothing of it is loosened: omit --relax", param_hint="--lock")
     if any(release.endswith(".ipynb") for release in releases or ()):
         paths = [Path(release) for release in releases or ()]
         if any(path.suffix != ".ipynb" for path in paths) or (name and len(paths) > 1):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tfprovisioner.cli.console import megabytes, print_json, print_table, say
 
 if TYPE_CHECKING:
+    from tfkernels.client.kernelspecs import KernelSpec
     from tfprovisioner.environments.planned import PlannedPackage
     from tfprovisioner.kernelspecs.install import Installed
     from tfprovisioner.kernelspecs.plan import Plan
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
 def failure(error: Exception) -> None:
     """Prints the JSON document of a command that failed before it knew its kernels."""
     print_json([{"kernel": None, "command": None, "state": "failed", "error": str(error)}])
+
+
+def added(spec: "KernelSpec") -> dict[str, Any]:
+    """A kernel that the user added, in the JSON document: tfkernels installs none of it."""
+    known = {field: spec.described[field] for field in ("tensorflow", "python", "backend", "environment")}
+    shared = {"kernel": spec.name, "command": spec.install_command, "error": None, "state": "already there"}
+    return {**shared, **known, "kernelspec": str(spec.folder)}
 
 
 def document(

@@ -100,6 +100,7 @@ def doctor(
         found = [_examine(name, fix, deep, quiet=as_json) for name in examined]
         removed = gc.collect() if fix and not names else []
         read = _read(notebooks)
+    read = _provided(notebooks, read) if fix else read
     if as_json:
         print_json([*found, *read])
     else:
@@ -126,12 +127,24 @@ def _read(notebooks: Sequence[str]) -> "list[NotebookDiagnosis]":
     return [differences.examine(Path(name)) for name in notebooks]
 
 
+def _provided(names: Sequence[str], read: "Sequence[NotebookDiagnosis]") -> "list[NotebookDiagnosis]":
+    """Gives notebooks the kernels that they want, each after a question. Returns the diagnoses afterwards."""
+    from tfprovisioner.cli import notebooks
+    from tfprovisioner.requirements.request import InstallRequest
+
+    for name, found in zip(names, read, strict=True):
+        if found.remedy is not None:
+            notebooks.provide(Path(name), InstallRequest(""))
+    with answering():
+        return _read(names)
+
+
 def _on_notebook(found: "NotebookDiagnosis") -> Iterator[str]:
     """The lines on a notebook."""
     own = f"{found.said_by} {found.kernel}" if found.said_by else "it names no kernel of tfkernels"
     yield f"{found.notebook}: {own}; opens on {found.opens_on or 'no kernel'}"
     for difference in found.differences:
-        yield f"{found.notebook}: differs: {difference}"
+        yield f"{found.notebook}: {'differs: ' if found.opens_on else ''}{difference}"
     if found.remedy is not None:
         yield f"{found.notebook}: get the kernel with: {found.remedy}"
 

@@ -85,7 +85,7 @@ def install(
     with answering(failed=install_output.failure if as_json else None):
         found = wanted_kernel.wanted_by_all([read(path) for path in paths], template)
     if dry_run:
-        carry_out(list({wanted.name: wanted.request for wanted in found}.values()), dry_run, as_json)
+        _carry_out(found, dry_run, as_json)
         return
     _ensure(found, yes, as_json=as_json)
     for wanted in found:
@@ -107,9 +107,19 @@ def _ensure(found: "Sequence[WantedKernel]", yes: bool, question: str = "", as_j
             say("Nothing was changed.")
             raise Exit(1)
     if missing or as_json:
-        told = found if as_json else missing
-        again = {wanted.name: wanted.command for wanted in told}
-        carry_out(list({wanted.name: wanted.request for wanted in told}.values()), as_json=as_json, again=again)
+        _carry_out(found if as_json else missing, as_json=as_json)
+
+
+def _carry_out(found: "Sequence[WantedKernel]", dry_run: bool = False, as_json: bool = False) -> None:
+    """Installs what notebooks want, or plans it. Kernels of environments that users added are there."""
+    ours = [wanted for wanted in found if not (wanted.ready and wanted.added)]
+    there = {wanted.name: install_output.added(wanted.added) for wanted in found if wanted.ready and wanted.added}
+    if not as_json:
+        for name in there:
+            print(f"{name}: {there[name]['state']}")
+    again = {wanted.name: wanted.command for wanted in ours}
+    requests = list({wanted.name: wanted.request for wanted in ours}.values())
+    carry_out(requests, dry_run, as_json, again=again, there=list(there.values()))
 
 
 def open_notebook(
@@ -117,14 +127,13 @@ def open_notebook(
     notebook: Annotated[Path, Argument(help="Notebook. Words after -- go to Jupyter.")],
     lab: Annotated[bool, Option("--lab", help="Open it in JupyterLab, even if Jupyter Notebook is installed.")] = False,
     user: shared_options.User = False,
+    only_binary: shared_options.OnlyBinary = None,
     yes: shared_options.Yes = False,
 ) -> None:
     """Open a notebook on the kernel that it needs.
 
     A missing kernel is installed, after a question. Nothing of the notebook is executed before you run a cell.
     """
-    from tfprovisioner.notebook_metadata import pinning, wanted_kernel
-    from tfprovisioner.notebook_metadata.notebook_file import read
     from tfprovisioner.requirements.request import InstallRequest
 
     modules = ["jupyterlab"] if lab else list(_SERVERS)
@@ -132,16 +141,24 @@ def open_notebook(
     if server is None:
         complain(f"Cannot open {notebook}: {' or '.join(modules)} is not installed. Run: pip install jupyterlab.")
         raise Exit(1)
-    with answering():
-        wanted = wanted_kernel.wanted(read(notebook), InstallRequest("", user=user))
-    change = "" if wanted.opens else f"set the kernel of {notebook} to {wanted.name}"
-    _ensure([wanted], yes, change)
-    with answering():
-        if change:
-            pinning.set_kernel(notebook, wanted.name)
+    provide(notebook, InstallRequest("", user=user, only_binary=only_binary), yes)
     words: list[str] = context.meta.get(shared_options.AFTER, [])
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-c", _START, server, str(notebook), *words])  # noqa: S606 (no shell)
+
+
+def provide(path: Path, template: "InstallRequest", yes: bool = False) -> None:
+    """Installs the kernel that a notebook wants, and has Jupyter open the notebook on it; all after one question."""
+    from tfprovisioner.notebook_metadata import pinning, wanted_kernel
+    from tfprovisioner.notebook_metadata.notebook_file import read
+
+    with answering():
+        wanted = wanted_kernel.wanted(read(path), template)
+    change = "" if wanted.opens else f"set the kernel of {path} to {wanted.name}"
+    _ensure([wanted], yes, change)
+    with answering():
+        if change:
+            pinning.set_kernel(path, wanted.name)
 
 
 def refuse_options(chosen: Mapping[str, object]) -> None:

@@ -25,6 +25,16 @@ Prefix = Annotated[
 
 Name = Annotated[str | None, Option(help="Name of the kernel.", show_default="its release's, like tf2.11")]
 
+OnlyBinary = Annotated[
+    bool | None,
+    Option(
+        "--only-binary/--no-only-binary",
+        help="Refuse packages that have no wheel. Otherwise they are built from source: their code runs here.",
+        show_default=False,
+        rich_help_panel="Packages",
+    ),
+]
+
 DryRun = Annotated[bool, Option("--dry-run", help="Only print what would be done.")]
 
 Yes = Annotated[bool, Option("--yes", "-y", help="Do not ask.")]

@@ -17,11 +17,11 @@ class Differing:
     """One package that is in the verified lock, too."""
 
     name: str
-    verified: str
+    tested: str
     installed: str
 
     def __str__(self) -> str:
-        return f"{self.name} {self.verified} -> {self.installed}"
+        return f"{self.name} {self.tested} -> {self.installed}"
 
 
 def between(verified: Mapping[str, str], installed: Mapping[str, str]) -> tuple[Differing, ...]:

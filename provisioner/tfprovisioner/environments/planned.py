@@ -90,6 +90,9 @@ def _wheels(request: InstallRequest, interpreter: Interpreter, report: Reporter)
                 raise
             report.note(f"the sizes are not known without a network: {error}".partition(". uv reported")[0])
             return [PlannedPackage(name, version) for name, version in versions.items()]
+    built = [one for one in builds.unverified() if one.split()[0] not in (cached or ())]
+    if built:
+        report.note(f"a dry run builds nothing, so it is not known whether these can be built: {', '.join(built)}")
     return [_planned(file, cached) for file in files]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from tfkernels import env_vars
 from tfkernels.client.process import ending
-from tfprovisioner.catalogue import verified
+from tfprovisioner.catalogue import system_libraries, verified
 from tfprovisioner.conda.activation import activation
 from tfprovisioner.environments import tensorflow_checks
 from tfprovisioner.errors import BrokenEnvironment
@@ -193,7 +193,7 @@ def import_error(python: Path, modules: Sequence[str]) -> tuple[str, bool] | Non
         found = _answer(python, [_IMPORTING_EXTRAS, *modules], _variables(python), True, "importing it")
     except BrokenEnvironment as crash:
         found = str(crash), False
-    return found and (" ".join(found[0].split()), found[1])
+    return found and (" ".join(found[0].split()), found[1] or system_libraries.missing(found[0]) is not None)
 
 
 def kernel_error(python: Path) -> str | None:

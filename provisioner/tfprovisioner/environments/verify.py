@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tfprovisioner.catalogue import releases, verified
+from tfprovisioner.catalogue import releases, system_libraries, verified
 from tfprovisioner.catalogue.releases import TENSORFLOWS, Release
 from tfprovisioner.environments import bounds, differing, run_checks
 from tfprovisioner.environments.backends import LOCK
@@ -65,7 +65,7 @@ def check(
         report.step("checking: importing what --with added")
     for line, problem, fits in failing_extras(recipe, folder, version):
         if fits:
-            report.note(f"warning: {problem}. It may need something that this machine lacks")
+            report.note(f"warning: {problem}. {needed_here(problem)}")
             continue
         raise BadRequirement(
             f"Cannot add {line!r} to TensorFlow {recipe.tensorflow}: {problem}. Nothing was changed. Ask for another "
@@ -170,6 +170,11 @@ def failing_extras(recipe: Recipe, folder: Path, python: str) -> Iterator[tuple[
             text, fits = error
             problem = f"{' or '.join(modules)} {found[name].version} cannot be imported: {text.rstrip('.')}"
             yield without_hashes(line), problem, fits
+
+
+def needed_here(problem: str) -> str:
+    """What a package that fits TensorFlow may need from the machine."""
+    return system_libraries.missing(problem) or "It may need something that this machine lacks"
 
 
 def _likely(release: Release) -> str:

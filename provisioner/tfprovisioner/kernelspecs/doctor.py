@@ -128,7 +128,7 @@ def _examined(spec: KernelSpec, environment: Environment | None, deep: bool) -> 
         changed = outside or (differs and not existing)
         return Diagnosis(name, False, None, "; ".join((*failing, *mixed)), remedy if changed else None)
     warnings = [*mixed, *changes.changed, *changes.missing, *changes.edited]
-    warnings += [f"{problem}. It may need something that this machine lacks" for problem, fits in extras if fits]
+    warnings += [f"{problem}. {verify.needed_here(problem)}" for problem, fits in extras if fits]
     if beside:
         place = inspect.registered(folder, python)
         warnings += [inspect.mending(place, beside)] if existing else [one.sentence for one in beside]

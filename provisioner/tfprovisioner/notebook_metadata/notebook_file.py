@@ -27,6 +27,9 @@ FORMAT = 1
 MAX_BYTES = 100_000_000
 """Of a notebook's file; its outputs are in it."""
 
+MAX_VALUES = 1_000_000
+"""Lists and objects in a notebook's file: each takes up to 30 times its bytes in memory."""
+
 
 @dataclass(frozen=True)
 class NotebookFile:
@@ -105,9 +108,14 @@ def read(path: Path) -> NotebookFile:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise BadNotebook(f"Cannot read the notebook {path}: {error.strerror}. Correct its path.") from error
-    if len(content) > MAX_BYTES:
+    limits = {
+        f"{MAX_BYTES / 1e6:.0f} MB": len(content) > MAX_BYTES,
+        f"{MAX_VALUES:,} lists and objects": content.count(b"{") + content.count(b"[") > MAX_VALUES,
+    }
+    exceeded = next((limit for limit, is_over in limits.items() if is_over), None)
+    if exceeded is not None:
         raise BadNotebook(
-            f"{path} has more than {MAX_BYTES / 1e6:.0f} MB, and is not read. Clear its outputs: jupyter nbconvert "
+            f"{path} has more than {exceeded}, and is not read. Clear its outputs: jupyter nbconvert "
             f"--clear-output --inplace {shlex.quote(str(path))}"
         )
     try:

@@ -1,18 +1,20 @@
 """The kernel that a notebook wants on this machine: its name, and the request that makes it."""
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from tfkernels.client import kernelspecs
+from tfkernels.client.kernelspecs import KernelSpec
 from tfprovisioner.catalogue import releases
 from tfprovisioner.errors import BadNotebook, UnknownRelease
 from tfprovisioner.kernelspecs import health, locks, write
 from tfprovisioner.notebook_metadata import pinned_kernel
 from tfprovisioner.notebook_metadata.notebook_file import NotebookFile
 from tfprovisioner.requirements.lock_file import Lock
-from tfprovisioner.requirements.request import InstallRequest, made_by
+from tfprovisioner.requirements.request import EXISTING, InstallRequest, made_by
 
 _SHOWN = 8
 """Packages that are named."""
@@ -39,12 +41,21 @@ class WantedKernel:
     @property
     def command(self) -> str:
         """The command that makes it."""
-        return f"tfkernels install {self.notebook.quoted} --name {self.name}{' --user' * self.request.user}"
+        place = f" --prefix {shlex.quote(self.request.prefix)}" if self.request.prefix else ""
+        builds = " --no-only-binary" if self.request.only_binary is False else ""
+        user = " --user" * self.request.user
+        return f"tfkernels install {self.notebook.quoted} --name {self.name}{user}{place}{builds}"
 
     @property
     def packages(self) -> tuple[InstallRequest, str]:
         """Equal for notebooks that one kernel serves."""
         return replace(self.request, lock=None), self.request.locked.fingerprint if self.request.locked else ""
+
+    @property
+    def added(self) -> KernelSpec | None:
+        """The kernel, if it is of an environment that the user added: tfkernels does not install it."""
+        spec = kernelspecs.find().get(self.name)
+        return spec if spec is not None and spec.described["backend"] == EXISTING else None
 
     @property
     def opens(self) -> bool:
@@ -106,7 +117,11 @@ def registered(notebook: NotebookFile) -> str:
 def _of_registered(name: str, template: InstallRequest) -> tuple[InstallRequest, bool]:
     """The request for a kernel that is there, and whether nothing has to be done for it."""
     spec = kernelspecs.get(name)
-    made = made_by(spec.described) or InstallRequest(spec.described["tensorflow"])  # the user's own environment
+    own = made_by(spec.described)
+    made = own or InstallRequest(spec.described["tensorflow"])  # of the user's own environment
+    elsewhere = not (write.kernels_folder(template) / name / "kernel.json").exists()
+    if (template.user or template.prefix) and elsewhere and own is not None:
+        return replace(own, name=name, user=template.user, prefix=template.prefix, rebuild=template.rebuild), False
     user = spec.folder.parent == write.kernels_folder(InstallRequest("", user=True))
     request = InstallRequest(  # all else is kept
         made.release, name, user, template.rebuild, prefix=None if user else made.prefix, devices=template.devices,

@@ -82,11 +82,14 @@ def find(
 
 
 def any_version(line: str) -> str:
-    """A line that allows every version; ``REMOVED`` if such a line says nothing."""
-    if line.startswith(LIMIT):
+    """A line that allows every version; ``REMOVED`` if such a line says nothing, or is a file by its address.
+
+    The index may have another package of the name of that file.
+    """
+    requirement = Requirement(line.removeprefix(LIMIT))
+    if line.startswith(LIMIT) or requirement.url:
         return REMOVED
-    requirement = Requirement(line)
-    requirement.url, requirement.specifier = None, SpecifierSet()
+    requirement.specifier = SpecifierSet()
     return str(requirement)
 
 
