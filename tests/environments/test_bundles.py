@@ -1,78 +1,28 @@
-"""Bundles: made here with an index, installed there without network and without anything else."""
+"""Bundles: made here with an index, installed there without network."""
 
 from __future__ import annotations
 
 import errno
-import io
 import json
 import os
-import shlex
 import shutil
-import subprocess
-import sys
-import tarfile
-import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from importlib.metadata import distributions
 from pathlib import Path
-from threading import Thread
-from typing import Any
-from urllib.parse import quote
 
 import pytest
-import rattler
-from uv import find_uv_bin
 
-import tfkernels
-from tests.support import bundles, commands, package_index
-from tests.support.channels import Server
+from tests.support import package_index
+from tests.support.bundles import OWN_WHEEL
 from tests.support.commands import built, nothing_is_there
 from tests.support.package_index import Index
-from tfprovisioner.bundles import contents, download, own_wheel, platforms, python_archives, pythons, write
-from tfprovisioner.bundles.contents import BundledPython, File
+from tfprovisioner.bundles import contents
 from tfprovisioner.catalogue import releases
-from tfprovisioner.conda import rattler_folder
-from tfprovisioner.errors import BuildFailed
 from tfprovisioner.kernelspecs import doctor, gc
-from tfprovisioner.progress import Reporter
-from tfprovisioner.pythons import find, from_conda
+from tfprovisioner.pythons import find
 
 Command = Callable[..., tuple[int, str, str]]
-
-_OWN = f"tfkernels-{tfkernels.__version__}-py3-none-any.whl"
-
-
-@pytest.fixture
-def small(index: Index, monkeypatch: pytest.MonkeyPatch) -> Index:
-    """The index of a tiny release; tfkernels itself is one module, which needs nothing."""
-
-    def make(folder: Path, say: object) -> Path:
-        return package_index.wheel(folder, "tfkernels", tfkernels.__version__, {"tfkernels_is_here.py": ""})
-
-    monkeypatch.setattr(own_wheel, "make", make)
-    monkeypatch.setattr(download, "_PAUSE", 0)
-    return index
-
-
-@pytest.fixture
-def make(small: Index, command: Command, place: Path) -> Callable[..., Path]:
-    """``tfkernels bundle tf1 …`` of the tiny release; after that, nothing of it is here any more."""
-
-    def make(*arguments: str) -> Path:
-        options = ["--index", small.url, "--output", str(place / "tf.bundle"), "--tfkernels-on", "3.12"]
-        code, _, told = command("bundle", "tf1", *options, *arguments)
-        assert code == 0, told
-        for folder in ("home", "cache"):
-            shutil.rmtree(place / folder, ignore_errors=True)
-        for name in ("UV_DEFAULT_INDEX", "UV_FIND_LINKS"):
-            os.environ.pop(name, None)
-        small.asked.clear()
-        return place / "tf.bundle"
-
-    return make
 
 
 def test_kernels_come_from_the_bundle_alone(
@@ -104,6 +54,7 @@ def test_kernels_come_from_the_bundle_alone(
 
     code, out, told = command("install", "tf1", "--bundle", str(bundle), "--user", "tf1")
     assert (code, out.count("tf1: already there")) == (0, 1), told
+    assert "unpacking" not in told, "nothing is needed"
     code, out, told = command("install", "tf1", "--user")
     assert (code, out.count("tf1: already there")) == (0, 1), "its packages are still the bundle's"
 
@@ -188,7 +139,7 @@ def test_a_bundle_of_another_release_is_refused(
     assert "takes TensorFlow 1.15.6 for tf1, and the bundle has 1.15.5" in told
     folder = place / "unpacked"
     with zipfile.ZipFile(bundle) as archive:
-        archive.extractall(folder)  # noqa: S202 - our own
+        archive.extractall(folder)
     (path,) = (folder / "locks").iterdir()
     text = path.read_bytes().replace(b"tensorflow==1.15.5", b"tensorflow==1.15.4")
     path.write_bytes(text)
@@ -223,7 +174,7 @@ def test_a_dry_run_writes_nothing(small: Index, command: Command, place: Path) -
     document = json.loads(out)
     assert [kernel["version"] for kernel in document["kernels"]] == ["1.15.5"]
     sizes = {file["name"]: file["size"] for file in document["files"]}
-    assert {"tensorflow-1.15.5-py3-none-any.whl", _OWN} <= {*sizes}
+    assert {"tensorflow-1.15.5-py3-none-any.whl", OWN_WHEEL} <= {*sizes}
     assert not (place / "x").exists()
     code, out, told = command("bundle", "tf1", "--index", small.url, "--dry-run", "-o", str(place / "x"))
     assert "tensorflow-1.15.5-py3-none-any.whl" in out
@@ -273,237 +224,9 @@ def test_an_index_with_a_password_is_asked_with_it(small: Index, command: Comman
     assert made["command"] == "tfkernels bundle tf1 --platform linux-x86_64"
 
 
-def test_conda_packages_of_a_python_are_enough(
-    make: Callable[..., Path], command: Command, server: Server, place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Made where the channel is, used where it is not."""
-    monkeypatch.setattr(rattler_folder, "ensured", lambda report: Path(rattler.__file__).parents[1])
-    monkeypatch.setattr(write, "_rattler", lambda planned, report: [])
-    monkeypatch.setenv("TFKERNELS_CHANNELS", server.url)
-    bundle = make("--pythons")
-    (python,) = contents.read(bundle).pythons
-    assert (python.minor, python.source) == ("3.7", "conda")
-    assert any(path.endswith("/repodata.json") for path in python.files)
-    monkeypatch.delenv("TFKERNELS_CHANNELS")
-    monkeypatch.setenv("RATTLER_CACHE_DIR", str(place / "another-cache"))
-    monkeypatch.setattr(find, "_candidates", list)  # a machine without Pythons
-    find.forget()
-    server.requests.clear()
-    code, _, told = command("install", "--bundle", str(bundle), "--user")
-    find.forget()
-    assert code == 0, told
-    assert not server.requests
-    assert "installing Python 3.7" in told
-    (record,) = built(place)
-    assert Path(json.loads(record.read_text())["base_python"]).is_relative_to(from_conda.root())
-
-
-_SYSCONFIG = "# system configuration generated and used by the sysconfig module\nbuild_time_vars = {}\n"
-
-
-@pytest.fixture
-def standalone(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An archive like those of python-build-standalone, a list for uv that has it, and a server that hands it out."""
-    (served := place / "served").mkdir()
-    archive = served / "cpython-3.12.9+20250101-x86_64-unknown-linux-gnu-install_only_stripped.tar.gz"
-    real = Path(sys.executable).resolve()
-    with tarfile.open(archive, "w:gz") as packed:
-        for name, text in {
-            "bin/python3.12": f'#!/bin/sh\nexec {real} "$@"\n',
-            "lib/python3.12/_sysconfigdata_.py": _SYSCONFIG,
-        }.items():
-            member = tarfile.TarInfo(f"python/{name}")
-            member.size, member.mode = len(text), 0o755
-            packed.addfile(member, io.BytesIO(text.encode()))
-
-    class Handler(SimpleHTTPRequestHandler):
-        def __init__(self, *arguments: Any) -> None:
-            super().__init__(*arguments, directory=str(served))
-
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    python = BundledPython("3.12", "3.12.9", "uv", "", (archive.name,), "cpython-3.12.9-linux-x86_64-gnu")
-    listed = File(archive.name, archive.stat().st_size, package_index.digest(archive))
-    described = replace(bundles.manifest(), files=(listed,), pythons=(python,))
-    python_archives.described(served, described)
-    text = (served / "downloads.json").read_text()
-    address = f"http://127.0.0.1:{server.server_address[1]}/{quote(archive.name)}"
-    (served / "list.json").write_text(text.replace(archive.as_uri(), address))
-    monkeypatch.setenv("UV_PYTHON_DOWNLOADS_JSON_URL", str(served / "list.json"))
-    monkeypatch.setenv("UV_PYTHON_INSTALL_DIR", str(place / "uv"))
-    try:
-        yield archive
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-def test_a_standalone_python_is_bundled_unchanged(
-    standalone: Path, place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = place / "packed"
-    folder.mkdir()
-    python, licences = pythons.fetch("3.12", platforms.find("linux-x86_64"), folder, Reporter("test"))
-    assert (python.version, python.source) == ("3.12.9", "uv")
-    (path,) = python.files
-    assert (folder / path).read_bytes() == standalone.read_bytes()
-    assert "PSF-2.0" in licences[path]
-    assert [entry.name for entry in folder.iterdir()] == ["pythons"]
-
-    monkeypatch.delenv("UV_PYTHON_DOWNLOADS_JSON_URL")
-    monkeypatch.setenv("UV_OFFLINE", "1")
-    monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
-    listed = File(path, (folder / path).stat().st_size, package_index.digest(folder / path))
-    whole = replace(bundles.manifest(), files=(listed,), pythons=(python,))
-    pythons.put_in_place(python, whole, folder, Reporter("test"))
-    assert (place / "uv" / python.key / "bin" / "python3.12").exists()
-
-    shutil.rmtree(place / "uv")
-    wrong = replace(bundles.manifest(), files=(replace(listed, sha256="0" * 64),), pythons=(python,))
-    with pytest.raises(BuildFailed, match="Hash mismatch"):
-        pythons.put_in_place(python, wrong, folder, Reporter("test"))
-    assert not (place / "uv" / python.key).exists()
-
-
-def _without_network(*command: object, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Runs a program that has no network, no settings and an empty home."""
-    if subprocess.run(["unshare", "-rn", "ip", "link"], capture_output=True, check=False).returncode:
-        pytest.skip("this system lets nobody make a network without connections")
-    (cwd / "nobody").mkdir(exist_ok=True)
-    alone = {"HOME": str(cwd / "nobody"), "PATH": "/usr/bin:/bin", "PYENV_ROOT": os.environ.get("PYENV_ROOT", "")}
-    # Jupyter talks to its kernels over the loopback interface.
-    words = ["unshare", "-rn", "sh", "-c", 'ip link set lo up; exec "$0" "$@"', *map(str, command)]
-    return subprocess.run(words, cwd=cwd, env={**alone, **variables}, capture_output=True, text=True, check=False)
-
-
-def test_its_program_installs_tfkernels_where_nothing_is(
-    small: Index, command: Command, place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    here = f"{sys.version_info[0]}.{sys.version_info[1]}"
-
-    def make(folder: Path, say: object) -> Path:
-        package_index.wheel(
-            small.folder, "uv", "0.0", {"uv-0.0.data/scripts/uv": Path(find_uv_bin()).read_bytes(), "uv.py": ""}
-        )
-        needs = {f"tfkernels-{tfkernels.__version__}.dist-info/METADATA": _METADATA}
-        return package_index.wheel(folder, "tfkernels", tfkernels.__version__, {"tfkernels_is_here.py": "", **needs})
-
-    monkeypatch.setattr(own_wheel, "make", make)
-    options = ["--index", small.url, "--no-pythons", "--output", str(place / "tf.bundle")]
-    code, _, told = command("bundle", "tf1", *options, "--tfkernels-on", here)
-    assert code == 0, told
-    (place / "odd 'place'").mkdir()
-    shutil.copy(place / "tf.bundle", place / "odd 'place'" / "$b")
-    shown = _without_network(sys.executable, "$b", cwd=place / "odd 'place'")
-    line = next(line for line in shown.stdout.splitlines() if line.startswith("  python3 "))
-    assert shlex.split(line) == ["python3", str(place / "odd 'place'" / "$b"), "ENVIRONMENT"]
-    shown = _without_network(sys.executable, "tf.bundle", cwd=place)
-    assert (shown.returncode, shown.stderr) == (0, "")
-    assert "TensorFlow 1.15.5, Python 3.7" in shown.stdout
-    assert f"python3 {place}/tf.bundle ENVIRONMENT" in shown.stdout
-    for _ in range(2):  # safe to repeat
-        done = _without_network(sys.executable, "tf.bundle", "new", cwd=place)
-        assert done.returncode == 0, done.stderr
-    assert f"{place}/new/bin/tfkernels install --bundle {place}/tf.bundle" in done.stdout
-    script = "import tfkernels_is_here, sys; print(sys.prefix)"
-    assert _without_network("new/bin/python", "-c", script, cwd=place).stdout.strip() == str(place / "new")
-    assert sorted(path.name for path in place.iterdir() if "tmp" in path.name) == []
-
-    old = next((one for one in find.pythons() if one.numbers[:2] in ([3, 6], [3, 7])), None)
-    if old is not None:
-        done = _without_network(old.path, "tf.bundle", cwd=place)
-        assert done.stderr == "error: this bundle needs Python 3.8 or newer. Run it with another python3.\n"
-    folder = place / "unpacked"
-    with zipfile.ZipFile(place / "tf.bundle") as archive:
-        archive.extractall(folder)  # noqa: S202 - our own
-        manifest = json.loads(archive.read("manifest.json"))
-    assert _without_network(sys.executable, folder, "other", cwd=place).returncode == 0
-    (folder / "manifest.json").write_text(json.dumps({**manifest, "own_pythons": ["3.99"]}))
-    done = _without_network(sys.executable, folder, "third", cwd=place)
-    assert done.returncode == 1
-    assert f"on Python 3.99, and this is Python {here}. Run it with such a Python: python3.99" in done.stderr
-    (folder / "manifest.json").write_text(json.dumps({**manifest, "platform": "macos-arm64"}))
-    done = _without_network(sys.executable, folder, "third", cwd=place)
-    assert done.returncode == 1
-    assert "is for macos-arm64" in done.stderr
-    assert not (place / "third").exists()
-
-
-_METADATA = f"Metadata-Version: 2.1\nName: tfkernels\nVersion: {tfkernels.__version__}\nRequires-Dist: uv\n"
-
-
 def test_left_overs_of_a_killed_installation_are_garbage(place: Path) -> None:
     left = place / "home" / "bundles" / "bundle-0123.build-abc"
     (left / "wheels").mkdir(parents=True)
     assert str(left) in [item.path for item in gc.collect(dry_run=True)]
     gc.collect()
     assert not left.exists()
-
-
-def test_the_wheel_of_an_installed_tfkernels_is_the_same_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where it was not installed from a checkout: made of the installed files."""
-    files = {
-        "tfkernels/__init__.py": "x = 1\n",
-        f"tfkernels-{tfkernels.__version__}.dist-info/entry_points.txt": "[a]\n",
-    }
-    first = package_index.wheel(tmp_path, "tfkernels", tfkernels.__version__, files)
-    command = [find_uv_bin(), "pip", "install", "--quiet", "--offline", "--no-deps", "--target", str(tmp_path / "site")]
-    subprocess.run([*command, "--python", sys.executable, str(first)], check=True)
-    installed = next(iter(distributions(name="tfkernels", path=[str(tmp_path / "site")])))
-    monkeypatch.setattr(own_wheel, "distribution", lambda name: installed)
-    (tmp_path / "again").mkdir()
-    again = own_wheel.make(tmp_path / "again", lambda line: None)
-
-    def content(path: Path) -> dict[str, bytes]:
-        with zipfile.ZipFile(path) as archive:
-            return {name: archive.read(name) for name in archive.namelist() if not name.endswith("RECORD")}
-
-    assert again.name == first.name
-    assert content(again) == content(first)
-
-
-_MAGIC = """
-from nbclient import NotebookClient
-from nbformat.v4 import new_code_cell, new_notebook
-cells = ["%load_ext tfkernels", "%%tf1.15 -o version\\nimport tensorflow\\nversion = tensorflow.__version__"]
-cells += ["import tensorflow; print(version, tensorflow.__version__)"]
-notebook = new_notebook(cells=[new_code_cell(cell) for cell in cells])
-notebook.metadata["kernelspec"] = {"name": "tf2.21", "display_name": "", "language": "python"}
-NotebookClient(notebook, timeout=300).execute()
-print(notebook.cells[-1].outputs[0].text)
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1200)
-def test_from_nothing_to_a_cell_in_both_kernels(tmp_path: Path) -> None:
-    """The README's way, with the real TensorFlow 1.15 and 2.21: 600 MB are downloaded."""
-    arguments = [
-        "bundle",
-        "1.15",
-        "2.21",
-        "--with",
-        "matplotlib",
-        "--no-pythons",
-        "--output",
-        str(tmp_path / "tf.bundle"),
-    ]
-    made = subprocess.run(commands.command(*arguments), capture_output=True, text=True, check=False)
-    assert made.returncode == 0, made.stderr
-    size = (tmp_path / "tf.bundle").stat().st_size
-    assert size < 600_000_000
-    root = {"PYENV_ROOT": str(Path.home() / ".pyenv")} if (Path.home() / ".pyenv").is_dir() else {}
-    done = _without_network(sys.executable, "tf.bundle", "env", cwd=tmp_path, **root)
-    assert done.returncode == 0, done.stderr
-    started = time.monotonic()
-    done = _without_network("env/bin/tfkernels", "install", "--bundle", "tf.bundle", cwd=tmp_path, **root)
-    print(f"{size / 1e6:.0f} MB, installed in {time.monotonic() - started:.0f} s")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count(": installed. ") == 2
-    run = _without_network("env/bin/python", "-c", _MAGIC, cwd=tmp_path, **root)
-    assert "1.15.5 2.21.0" in run.stdout, run.stderr
