@@ -1,6 +1,7 @@
-"""Metadata in place of those that uv does not understand: pandas before 0.25 requires ``pytz>=2011k``.
+"""Metadata in place of those that are wrong, for versions that files of papers lead to.
 
-uv refuses such a version, and files of papers pin it.
+uv refuses a version whose metadata it does not understand: pandas before 0.25 requires ``pytz>=2011k``.
+numba before 0.48 lets in any later llvmlite, and can be imported with one only.
 """
 
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ ROWS = (
     Metadata(
         "pandas", ("0.24.0", "0.24.1", "0.24.2"), ("numpy>=1.12", "python-dateutil>=2.5", "pytz>=2011.11"),
     ),
+    Metadata("numba", ("0.47.0",), ("llvmlite>=0.31,<0.32", "numpy", "setuptools")),
+    Metadata("numba", ("0.46.0",), ("llvmlite>=0.30,<0.31", "numpy", "setuptools")),
 )  # fmt: skip
 
 
