@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from tfprovisioner.resolution.source_builds import machine_lacks
+from tfprovisioner.catalogue import metadata
+from tfprovisioner.resolution.source_builds import SourceBuilds, machine_lacks
+from tfprovisioner.system import uv
+from tfprovisioner.system.uv import UvFailed
 
 
 @pytest.mark.parametrize(
@@ -31,3 +37,32 @@ from tfprovisioner.resolution.source_builds import machine_lacks
 def test_what_the_machine_lacks_is_named(log: str, missing: str | None) -> None:
     said = machine_lacks(log)
     assert (missing is None and said is None) or (said or "").startswith(f"the {missing} is missing")
+
+
+def test_tools_that_ask_for_themselves_hold_for_all_builds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """uv would install the newest setuptools over the old one: setup code of 45 asks for setuptools again."""
+    limits: list[str] = []
+    settings: list[dict[str, Any]] = []
+    failure = (
+        "Failed to build `markupsafe==1.0`\nCall to `setuptools.build_meta:__legacy__.build_wheel` failed\n[stderr]\n"
+        "ImportError: cannot import name 'Feature' from 'setuptools'"
+    )
+
+    def run(words: list[str], folder: Path, say: object, given: dict[str, Any], *_: object) -> None:
+        file = words[words.index("--build-constraints") + 1] if "--build-constraints" in words else None
+        limits.append(Path(file).read_text() if file else "")
+        settings.append(given)
+        if len(limits) == 1:
+            raise UvFailed(failure)
+
+    monkeypatch.setattr(uv, "run", run)
+    builds = SourceBuilds({}, "3.7.16", more=True)
+    builds._add({"markupsafe"})
+    builds.run(["pip", "compile"], tmp_path, print)
+    assert limits == ["", "setuptools<46\n"]
+    assert settings[1]["extra-build-dependencies"] == {"markupsafe": ["setuptools<46"]}
+
+
+def test_old_numba_has_the_llvmlite_of_its_time() -> None:
+    rows = {(row["name"], row["version"]): row["requires-dist"] for row in metadata.entries()}
+    assert "llvmlite>=0.31,<0.32" in str(rows["numba", "0.47.0"])

@@ -57,6 +57,9 @@ AFTER_FAILURES = (
     ),
 )
 
+REPEATED = ("setuptools<46",)
+"""Requirements above that hold for all builds of an installation, because their own setup code asks for more."""
+
 VERSIONS = {"sklearn": "sklearn==0.0"}
 """Packages by name whose newer versions refuse to be built: sklearn's are there to be replaced by scikit-learn."""
 

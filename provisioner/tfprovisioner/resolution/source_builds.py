@@ -214,13 +214,15 @@ class SourceBuilds:
 
     def _limits(self) -> str:
         """Constraints for build tools, as a requirements file."""
+        # With these tools, setup code asks for setuptools again: uv would install a newer one over the first.
+        old = [f"{tool}\n" for tool in build_tools.REPEATED if any(tool in tools for tools in self._tools.values())]
         if not self._limited:
-            return ""
+            return "".join(old)
         if not self._newest and self._tools.keys() <= self._known.keys():
             return self._lock  # what was verified is built with pinned and hashed tools as well
         numpy = self._versions.get("numpy")
         # What is compiled against a NumPy does not run with an older one.
-        return f"numpy<={numpy}\n" if numpy else ""
+        return "".join([f"numpy<={numpy}\n" if numpy else "", *old])
 
     def _check_refused(self) -> None:
         if self._refused:
@@ -270,7 +272,7 @@ class SourceBuilds:
             return False
         log = _log(output, _END)
         if not log:  # perhaps its build tools must be newer than the environment's packages
-            retry = bool(self._limits()) and not re.search(uv.UNREACHABLE, output)
+            retry = self._limited and bool(self._limits()) and not re.search(uv.UNREACHABLE, output)
             self._limited = self._limited and not retry
             return retry
         words, tools = " ".join(log), self._tools[name]
