@@ -80,7 +80,14 @@ def table(rows: Mapping[bytes, bytes], compressed: bytes | None = None) -> bytes
     return bytes(out) + handles.ljust(40, b"\0") + bytes.fromhex("57fb808b247547db")
 
 
-def bundle(prefix: Path, arrays: Arrays, graph: bytes | None = None, *, changed: Mapping[str, bytes] = {}) -> Path:
+def bundle(
+    prefix: Path,
+    arrays: Arrays,
+    graph: bytes | None = None,
+    *,
+    texts: Mapping[str, str] = {},
+    changed: Mapping[str, bytes] = {},
+) -> Path:
     """A checkpoint of version 2; ``graph`` is the graph of its objects, ``changed`` replaces entries of the index."""
     data = b""
     rows = {b"": message((1, 1), (3, b""))}
@@ -89,9 +96,12 @@ def bundle(prefix: Path, arrays: Arrays, graph: bytes | None = None, *, changed:
         place = message((4, len(data)), (5, len(raw))) + varint(6 << 3 | 5) + struct.pack("<I", masked(raw))
         rows[name.encode()] = message((1, _DTYPES[array.dtype.name]), (2, shape(array.shape))) + place
         data += raw
+    strings = {name: text.encode() for name, text in texts.items()}
     if graph is not None:
-        raw = varint(len(graph)) + struct.pack("<I", 0) + graph
-        rows[b"_CHECKPOINTABLE_OBJECT_GRAPH"] = message((1, 7), (4, len(data)), (5, len(raw)))
+        strings["_CHECKPOINTABLE_OBJECT_GRAPH"] = graph
+    for name, text in strings.items():
+        raw = varint(len(text)) + struct.pack("<I", 0) + text
+        rows[name.encode()] = message((1, 7), (4, len(data)), (5, len(raw)))
         data += raw
     rows.update({name.encode(): value for name, value in changed.items()})
     prefix.with_name(f"{prefix.name}.index").write_bytes(table(rows))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,10 @@ def test_objects_have_the_names_of_their_layers(tmp_path: Path) -> None:
     assert list(saved.others) == ["save_counter"]
     inner = {**model(layer("BatchNormalization", "scale_norm"), name="inner"), "name": "inner"}
     config = model(layer("InputLayer", "in"), layer("Dense", "hidden"), inner)
-    assert list(read(tmp_path / "w", architecture=config).weights) == ["hidden/kernel", "inner/scale_norm/gamma"]
+    names = ["hidden/kernel", "inner/scale_norm/gamma"]
+    assert list(read(tmp_path / "w", architecture=config).weights) == names
+    own = read(bundle(tmp_path / "1.12", arrays, graph, texts={"/.ATTRIBUTES/OBJECT_CONFIG_JSON": json.dumps(config)}))
+    assert (list(own.weights), own.architecture, list(own.others)) == (names, config, ["save_counter"])
 
 
 def test_damaged_data_are_refused(tmp_path: Path) -> None:

@@ -157,7 +157,7 @@ def test_version_1_checkpoint_is_put_together(tmp_path: Path) -> None:
     meta = message((1, "w"), (2, shape([4, 2])), (3, 1), (4, part(0, 3)), (4, part(3, 1)))
     rows = {b"": field(1, field(1, meta))}
     for start, length in ((0, 3), (3, 1)):
-        values = message((1, 1), (2, shape([length, 2])), (5, whole[start : start + length].tobytes()))
+        values = field(5, whole[start : start + length].tobytes())  # without its dtype and shape
         rows[key(start, length)] = field(2, message((1, "w"), (2, part(start, length)), (3, values)))
     path = tmp_path / "model.ckpt-1"
     path.write_bytes(write.table(rows))

@@ -114,8 +114,7 @@ def _values(name: str, meta: _Meta, place: _Place, shape: Shape) -> "np.ndarray[
     value = dict(block_at(_mapped(file), block)).get(key)
     if value is None:
         raise UnreadableFile(f"{name} is not in it any more")
-    tensor = Tensor(Message(Message(value).data(2)).data(3))
-    values = tensor.values()
-    if len(values) != count_of(shape) or tensor.dtype != meta.dtype:
-        raise UnreadableFile(f"a part of {name} has another size or dtype than its place")
+    values = Tensor(Message(Message(value).data(2)).data(3), meta.dtype, shape).values()
+    if len(values) != count_of(shape):
+        raise UnreadableFile(f"a part of {name} has another size than its place")
     return values.reshape(shape)

@@ -8,10 +8,12 @@ import re
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Pattern, Set, Tuple
 
 from tfkernels.models.layer_names import join
+from tfkernels.saved_models.containers.hdf5 import parse_json
 from tfkernels.saved_models.containers.object_graph import KEY, Object, ObjectGraph
 from tfkernels.saved_models.containers.tensor_bundle import TensorBundle
 from tfkernels.saved_models.keras import optimizers
-from tfkernels.saved_models.keras.configs import Node, tree_of_names
+from tfkernels.saved_models.keras.configs import Node, tree, tree_of_names
+from tfkernels.saved_models.keras.facts import facts
 from tfkernels.saved_models.keras.optimizers import State, canonical_slot
 from tfkernels.saved_models.keras.weight_names import canonical_names
 from tfkernels.saved_models.saved_file import SavedFile, SavedOptimizer, Weight, WrittenBy
@@ -19,20 +21,25 @@ from tfkernels.saved_models.saved_file import SavedFile, SavedOptimizer, Weight,
 _NUMBERED = re.compile(r"layer_with_weights-(\d+)")
 _PLACE = re.compile(r"layer-(\d+)")
 _BOOKKEEPING = {"save_counter", "keras_api", "loss", "metrics", "signatures", "_optimizer_step"}
+_CONFIGURATION = ".ATTRIBUTES/OBJECT_CONFIG_JSON"
 _STEPS = ("iter", "_iterations", "iterations")
 _SETTINGS = ("learning_rate", "_learning_rate", "beta_1", "beta_2", "decay", "momentum", "rho", "epsilon")
 
 
 def read(bundle: TensorBundle, model: Optional[Node] = None) -> SavedFile:
     graph = ObjectGraph(memoryview(bundle.read(KEY).item()))
+    architecture = _architecture(bundle)
+    root = tree(architecture) if architecture else None
+    model = model or root
     names = _names(graph, model)
     known = set(bundle.keys)
     present = {name: graph[number] for name, number in names.items() if graph[number].key in known}
     weights = {name: bundle.weight(one.key).renamed(name, one.full_name) for name, one in present.items()}
     used = {one.key for one in present.values()}
     optimizer, state = _optimizer(graph, bundle, names, weights, model)
-    rest = {key: bundle.weight(key) for key in bundle.keys if key not in used | state | {KEY}}
-    return SavedFile(
+    left = [key for key in bundle.keys if key not in used | state | {KEY} and not key.endswith(_CONFIGURATION)]
+    rest = {key: bundle.weight(key) for key in left}
+    saved = SavedFile(
         bundle.prefix,
         "checkpoint-v2",
         _written_by(graph),
@@ -40,6 +47,19 @@ def read(bundle: TensorBundle, model: Optional[Node] = None) -> SavedFile:
         optimizer=optimizer,
         step=optimizer.step if optimizer else None,
         others={_plain(key): value.renamed(_plain(key)) for key, value in rest.items()},
+        architecture=architecture,
+    )
+    return facts(saved, root)
+
+
+def _architecture(bundle: TensorBundle) -> Optional[Dict[str, Any]]:
+    """The configuration of the model, which only releases around 1.12 write into a checkpoint."""
+    if f"/{_CONFIGURATION}" not in bundle.keys:
+        return None
+    found = parse_json(bytes(bundle.read(f"/{_CONFIGURATION}").item()), "the configuration in it")
+    inner = found.get("config")
+    return (
+        found if isinstance(inner, dict) and inner.get("layers") and isinstance(found.get("class_name"), str) else None
     )
 
 

@@ -35,20 +35,15 @@ def partial_shape(message: Message) -> Optional[Tuple[Optional[int], ...]]:
 class Tensor:
     """A TensorProto: its dtype and shape at once, its values when they are asked for."""
 
-    def __init__(self, data: memoryview) -> None:
+    def __init__(self, data: memoryview, dtype: str = "", shape: Optional[Tuple[int, ...]] = None) -> None:
+        """``dtype`` and ``shape`` are for those that stand elsewhere, as in checkpoints of version 1."""
         self._message = Message(data)
-        self.dtype = dtypes.name_of(self._message.integer(1))
-        self.shape = shape_of(self._message.message(2))
+        self.dtype = dtype or dtypes.name_of(self._message.integer(1))
+        self.shape = shape_of(self._message.message(2)) if shape is None else shape
 
     @property
     def count(self) -> int:
         return count_of(self.shape)
-
-    @property
-    def stored(self) -> int:
-        """The bytes that hold its values."""
-        numbers = (4, _FIELDS.get(self.dtype, 7))
-        return sum(len(data) for number in numbers for data in self._message.all_bytes(number))
 
     def read(self, limit: int) -> "np.ndarray[Any, Any]":
         """Raises ``UnreadableFile`` for more than ``limit`` values: one stored value can stand for any number."""

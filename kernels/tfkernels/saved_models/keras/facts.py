@@ -155,8 +155,10 @@ def _lambda(where: str, config: Config) -> Lambda:
 
 def _python_of(code: Any) -> str:
     """The Pythons of byte code, by the place of its instructions behind the numbers. It is not loaded."""
-    try:
-        raw = base64.b64decode(code, validate=False) if isinstance(code, str) else b""
+    if not isinstance(code, str):
+        return ""
+    try:  # Keras before 2.0.9 wrote each byte as one letter
+        raw = code.encode("raw_unicode_escape") if code[:1] in ("\xe3", "c") else base64.b64decode(code)
     except (binascii.Error, ValueError):
         return ""
     if raw[:1] not in (b"\xe3", b"\x63"):
