@@ -34,6 +34,7 @@ def measure(
             for target in targets:
                 if (specimen.name, target) not in done:
                     entry = _one(specimen, target, custom_objects, processes, plainly)
+                    print(entry["specimen"], target, entry["outcome"], entry["seconds"], flush=True)
                     with results.open("a", encoding="utf-8") as file:
                         file.write(json.dumps(entry) + "\n")
     finally:
@@ -57,7 +58,8 @@ def _one(
     began = time.monotonic()
     own = custom_objects if specimen.needs else None
     with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder) / ("new.keras" if specimen.architecture not in ("graph", "module") else "new")
+        of_keras = specimen.architecture not in ("graph", "module") and specimen.format != "export"
+        output = Path(folder) / ("new.keras" if of_keras else "new")
         model = None if specimen.architecture_file is None else str(specimen.architecture_file)
         request = Request(specimen.path, target, output, custom_objects=own, model=model)
         result = convert(request, processes, _silent)

@@ -47,7 +47,7 @@ def fill(
 
 def save(output: str) -> Dict[str, Any]:
     """Writes the model: ``.weights.h5``, what Keras saves by its ending, else a SavedModel. Says how to load it."""
-    model = _made().model
+    model = made().model
     if is_layer(model):
         if output.endswith((".weights.h5", ".ckpt")):
             model.save_weights(output)
@@ -70,7 +70,7 @@ def save(output: str) -> Dict[str, Any]:
 
 def run(inputs: Mapping[str, Any]) -> Dict[str, Any]:
     """The outputs of the model by name, or as ``output``, ``output_1``, … ``inputs`` are in the model's order."""
-    model = _made().model
+    model = made().model
     arrays = list(inputs.values())
     given = arrays[0] if len(arrays) == 1 else arrays
     if is_layer(model):
@@ -112,7 +112,8 @@ def _inputs(model: Any) -> List[Dict[str, Any]]:
     ]
 
 
-def _made() -> _Filled:
+def made() -> _Filled:
+    """The model that was filled, and how. Raises ``ConversionError`` if there is none."""
     if not _filled:
         raise ConversionError("No model has its weights in this process. Fill it first.")
     return _filled[0]

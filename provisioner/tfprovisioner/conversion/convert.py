@@ -34,15 +34,20 @@ def convert(request: Request, processes: Processes, tell: Tell) -> Conversion:
     result = Conversion(request.file, kernels.version(request.to))
     with tempfile.TemporaryDirectory(prefix=".tfkernels-", dir=request.output.absolute().parent) as folder:
         made = Path(folder) / request.output.name
+        in_place = False
         try:
             saved = read(request.file)
             result.format, result.written_by = saved.format, str(saved.written_by)
             way = route(saved, request)
+            in_place = way is graph_route and made.suffix == ".keras"  # it names the folder beside it by its full path
+            if in_place:
+                made = request.output.absolute()
             new = processes.begin(Wanted(request.to), "new", tell)
             load = partial(_loaded, way, saved, request, processes, tell)
-            loaded, result.source, result.attempts = processes.once((request.file, way), load)
+            loaded, result.source, result.attempts, result.seconds["old"] = processes.once((request.file, way), load)
             way.bring(loaded, request, result, made, new, processes, tell)
-            _put(Path(folder), request.output)
+            if not in_place:
+                _put(Path(folder), request.output)
             result.output = request.output
         except StepFailed as error:
             result.attempts = getattr(error, "attempts", result.attempts)
@@ -90,8 +95,8 @@ class NotLoaded(StepFailed):
 
 def _loaded(
     way: ModuleType, saved: Any, request: Request, processes: Processes, tell: Tell
-) -> tuple[Any, str, Attempts]:
-    """What the first release that loads the file made of it, that release, and those that could not.
+) -> tuple[Any, str, Attempts, float]:
+    """What the first release that loads the file made of it, that release, those that could not, and the seconds.
 
     Raises ``NotLoaded``.
     """
@@ -108,7 +113,7 @@ def _loaded(
             first = first or error
             attempts.append((kernels.version(wanted.release), str(error)))
         else:
-            return loaded, process.release, tuple(attempts)
+            return loaded, process.release, tuple(attempts), process.seconds
         finally:
             if process is not None:
                 processes.end(process)
