@@ -43,8 +43,7 @@ def fill(
     saved = read(path)
     given = name_rules.parse(rules or {})
     values = _values(saved, ema)
-    target = model if is_layer(model) or isinstance(model, Mapping) else variables_of(model)
-    report = _load(target, values, given, partial)
+    report = _load(target_of(model), values, given, partial)
     optimizer, remarks = graph_optimizer.state(saved, report.matched, getattr(model, "optimizer", None))
     if optimizer is not None:
         remarks += (*set_state(model, optimizer), *_other_settings(model, path))
@@ -59,6 +58,11 @@ def _other_settings(model: Any, path: str) -> Tuple[str, ...]:
         return ()
     said = differences(settings_of(graph_def, graph_file.tensorflow().make_ndarray), model.optimizer.get_config())
     return (said,) if said else ()
+
+
+def target_of(model: Any) -> Any:
+    """What ``weights`` and ``load_weights`` take for the model."""
+    return model if is_layer(model) or isinstance(model, Mapping) else variables_of(model)
 
 
 def variables_of(module: Any) -> Dict[str, Any]:

@@ -29,14 +29,9 @@ def state(saved: SavedFile, pairs: Iterable[Match], optimizer: Any) -> Tuple[Opt
     if found is None or not found.slots:
         return None, ()
     kind = KERAS_CLASSES.get(found.class_name or "", found.class_name or "")
-    if kind not in KERAS_CLASSES.values():
-        return None, (
-            f"{_BEHIND} ({kind or 'an optimizer with unknown slots'}): Keras has none that computes the same",
-        )
-    if optimizer is None:
-        return None, (f"{_BEHIND} ({kind}): the model has no optimizer. Compile it in your function",)
-    if type(optimizer).__name__ != kind:
-        return None, (f"{_BEHIND} ({kind}): the model's optimizer is {type(optimizer).__name__}",)
+    why = _why_not(kind, optimizer)
+    if why:
+        return None, (f"{_BEHIND} ({kind or 'an optimizer with unknown slots'}): {why}",)
     slots: Dict[str, Dict[str, Any]] = {}
     remarks: List[str] = []
     for pair in pairs:
@@ -57,6 +52,19 @@ def state(saved: SavedFile, pairs: Iterable[Match], optimizer: Any) -> Tuple[Opt
 
 
 _BEHIND = "the optimizer's state stays behind"
+
+
+def _why_not(kind: str, optimizer: Any) -> str:
+    """Why the model's optimizer cannot continue; empty if it can."""
+    if kind not in KERAS_CLASSES.values():
+        return "Keras has none that computes the same"
+    if optimizer is None:
+        return "the model has no optimizer. Compile it in your function"
+    if type(optimizer).__name__ != kind:
+        return f"the model's optimizer is {type(optimizer).__name__}"
+    if kind == "RMSprop" and hasattr(optimizer, "get_slot_names") and not optimizer.get_config().get("momentum"):
+        return "before 2.11 Keras adds epsilon to the root, and tf.train to what is under it"
+    return ""
 
 
 def steps(step: Optional[int], others: Mapping[str, Any]) -> Tuple[Optional[int], str]:

@@ -16,10 +16,11 @@ import numpy as np
 
 from tfkernels.conversion import model_record
 from tfkernels.conversion.config_layers import Node, walk_config
+from tfkernels.conversion.model_function import model_of
 from tfkernels.conversion.model_record import Record
 from tfkernels.conversion.plain_values import plain
 from tfkernels.conversion.untrusted_config import harmless
-from tfkernels.conversion.users_code import custom_objects_in, run_file
+from tfkernels.conversion.users_code import custom_objects_in
 from tfkernels.errors import ConversionError, WeightsError
 from tfkernels.models.weights import load_weights, weights
 from tfkernels.saved_models.read import read
@@ -56,7 +57,7 @@ def load(
     architecture = _architecture_of(model) if model and not _is_function(model) else None
     with custom_scope(keras, objects):
         if model and _is_function(model):
-            built = _built_by(model)
+            built = model_of(model)
             saved = read(path, json.loads(built.to_json()) if _has_config(built) else None)
         else:
             saved = read(path, architecture)
@@ -241,14 +242,6 @@ def _scalars(saved: SavedFile) -> Dict[str, float]:
 def _is_function(model: str) -> bool:
     file, colon, name = model.rpartition(":")
     return bool(colon) and file.endswith(".py") and name.isidentifier()
-
-
-def _built_by(model: str) -> Any:
-    file, _, name = model.rpartition(":")
-    function = getattr(run_file(file, "--model"), name, None)
-    if not callable(function):
-        raise ConversionError(f"Cannot use --model {model}: {file} has no function {name}. Correct the name.")
-    return function()
 
 
 def _architecture_of(file: str) -> Node:

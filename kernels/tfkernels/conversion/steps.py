@@ -112,13 +112,14 @@ def _run(inputs: Dict[str, Any]) -> Dict[str, Any]:
 
 def _filled_weights(path: str, ema: bool) -> Dict[str, Any]:
     """The weights of the model that ``fill_steps`` filled, and those in the file, both by the model's names."""
+    from tfkernels.conversion.fill_model import target_of
     from tfkernels.models.weights import weights
     from tfkernels.saved_models.read import read
 
     filled = _module("fill_steps").made()
     saved = read(path)
     found = {**saved.weights, **(saved.moving_averages if ema else {})}
-    new = weights(filled.model)
+    new = weights(target_of(filled.model))
     pairs = [(one.target, one.source) for one in filled.result.report.matched if one.source in found]
     return {
         "old": {target: found[source].read() for target, source in pairs},
