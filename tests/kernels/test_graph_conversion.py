@@ -102,9 +102,8 @@ TRAINED = ["net/fc1/weights", "net/fc1/biases", "net/fc2/weights"]
 
 GRADIENTS = """
 loaded = tf.saved_model.load(output)
-arguments = {"x": tf.constant(given), "word": tf.constant(words)}
 with tf.GradientTape() as tape:
-    result = loaded.serve(arguments if with_words else arguments["x"])
+    result = loaded.serve(tf.constant(given))
 gradients = tape.gradient(result, list(loaded.trainable_variables))
 reached = [gradient is not None and bool(tf.reduce_any(gradient != 0)) for gradient in gradients]
 """
@@ -132,21 +131,19 @@ def test_wrapped_graphs_compute_the_same_and_train(
     for layer, value in values.items():
         np.testing.assert_allclose(value, old_values[layer], rtol=1e-5, atol=1e-6, err_msg=layer)
     np.testing.assert_allclose(values["out"], files["expected"], rtol=1e-5, atol=1e-6)
-    assert set(report["trainable"]) == set(TRAINED)
-    new["with_words"] = name == "saved_model"
-    if name == "saved_model":
+    if name == "saved_model":  # whose scores come out of a loop
         assert answer["tags"] == ["serve"]
         np.testing.assert_allclose(values["scores"], files["expected_scores"], rtol=1e-5, atol=1e-6)
         with pytest.raises(
             TFKernelsError, match=r"no graph has the tags gpu\. Give one of these with --tags: train; serve"
         ):
             new["steps.open_graph(path, tags=['gpu'])"]
-        new.run(
-            GRADIENTS.replace("loaded.serve(arguments if", "loaded.serve(arguments)['out'] if True else (arguments if")
-        )
+        assert report["trainable"] == []
+        assert "loops of TensorFlow 1" in report["way"]
     else:
+        assert set(report["trainable"]) == set(TRAINED)
         new.run(GRADIENTS)
-    assert new["reached"] == [True, True, True]
+        assert new["reached"] == [True, True, True]
 
 
 def test_moving_averages_are_the_variables_with_ema(files: dict[str, Any], new: Kernel, tmp_path: Path) -> None:

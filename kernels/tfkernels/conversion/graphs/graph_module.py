@@ -31,12 +31,16 @@ _PARAMETERS = {
 
 
 class Wrapped(NamedTuple):
-    """``trainable`` are the trained variables by their old names; ``fixed`` are placeholders and their values."""
+    """``trainable`` are the trained variables by their old names; ``fixed`` are placeholders and their values.
+
+    Of a graph with loops TensorFlow 2 cannot take gradients: nothing of it can be trained.
+    """
 
     module: Any
     signatures: Dict[str, Any]
     trainable: Tuple[str, ...]
     fixed: Dict[str, bool]
+    loops: bool
 
 
 def wrap(
@@ -86,11 +90,13 @@ def wrap(
     one_out = len(first.signature.outputs) == 1 and not also
     module.serve = natural(tf, first.specs(), one_out, first.call)
     asked = needed(original.nodes, [tensor(one).node for one in original.signatures[serve].outputs.values()])
+    loops = any(all_nodes[name].op in ("Enter", "RefEnter") for name in parts[serve])
     return Wrapped(
         module,
         signatures,
-        tuple(name for name in weights if name in trainable),
+        () if loops else tuple(name for name in weights if name in trainable),
         {name: value for name, value in fixed.items() if name in asked},
+        loops,
     )
 
 

@@ -35,8 +35,9 @@ def save(
     else:
         wrapped = wrap(file, ema, trust, serve=name)
         tf.saved_model.save(wrapped.module, output, signatures=wrapped.signatures)
+        loops = "; it has loops of TensorFlow 1, so that TensorFlow 2 cannot train it" if wrapped.loops else ""
         report = {
-            "way": "the graph, wrapped as a tf.Module",
+            "way": f"the graph, wrapped as a tf.Module{loops}",
             "trainable": list(wrapped.trainable),
             "fixed": wrapped.fixed,
         }
