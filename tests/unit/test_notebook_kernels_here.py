@@ -74,7 +74,12 @@ def test_a_kernel_that_was_added_is_there(notebook: Path, register: Register) ->
 
 def test_doctor_provides_what_a_notebook_wants(notebook: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     provided: list[Path] = []
-    monkeypatch.setattr(notebooks, "provide", lambda path, _: provided.append(path))
+
+    def provide(path: Path, _: InstallRequest) -> None:
+        print("what install prints")
+        provided.append(path)
+
+    monkeypatch.setattr(notebooks, "provide", provide)
 
     def diagnosis(*_: object) -> list[NotebookDiagnosis]:
         lacking = None if provided else "tfkernels install nb.ipynb"
@@ -86,8 +91,13 @@ def test_doctor_provides_what_a_notebook_wants(notebook: Path, monkeypatch: pyte
     assert told.exit_code == 1
     assert "nb.ipynb: its kernel 'mine' is not registered here" in told.stdout.splitlines()
     assert not provided
-    assert CliRunner().invoke(app, ["doctor", "--fix", str(notebook)]).exit_code == 0
-    assert provided == [notebook]
+    alone = CliRunner().invoke(app, ["doctor", "--fix", str(notebook)])
+    assert (alone.exit_code, provided) == (1, [])
+    assert f"Run: tfkernels install {notebook} --yes" in alone.stderr
+    monkeypatch.setattr(maintain, "can_ask", lambda: True)
+    fixed = CliRunner().invoke(app, ["doctor", "--fix", "--json", str(notebook)])
+    assert (fixed.exit_code, provided) == (0, [notebook])
+    assert json.loads(fixed.stdout)[0]["ok"], "what install prints is elsewhere"
 
 
 def test_open_builds_sources_only_if_asked(notebook: Path, monkeypatch: pytest.MonkeyPatch) -> None:

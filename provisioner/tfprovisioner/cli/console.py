@@ -97,10 +97,15 @@ def confirmed(question: str, yes: bool) -> bool:
     """The user's answer; ``yes`` if it was given with --yes. Exits if nobody can be asked."""
     if yes:
         return True
-    if not sys.stdin.isatty():
+    if not can_ask():
         complain(f"{question} Nobody can be asked here, so nothing was changed. Add --yes.")
         raise Exit(WRONG_USAGE)
     return confirm(question, err=True)
+
+
+def can_ask() -> bool:
+    """Whether somebody is there to answer."""
+    return sys.stdin.isatty()
 
 
 def print_json(document: Any) -> None:

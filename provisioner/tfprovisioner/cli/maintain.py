@@ -1,14 +1,17 @@
 """The commands ``add``, ``doctor`` and ``gc``."""
 
+import sys
 from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout, suppress
 from dataclasses import asdict
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, BadParameter, Exit, Option
 
 from tfprovisioner.cli import shared_options
-from tfprovisioner.cli.console import NO_KERNELS, answering, complain, megabytes, print_json, print_table, say
+from tfprovisioner.cli.console import NO_KERNELS, answering, can_ask, complain, megabytes, print_json, print_table, say
 from tfprovisioner.errors import ProvisionError
 
 if TYPE_CHECKING:
@@ -133,7 +136,12 @@ def _provided(names: Sequence[str], read: "Sequence[NotebookDiagnosis]") -> "lis
     from tfprovisioner.requirements.request import InstallRequest
 
     for name, found in zip(names, read, strict=True):
-        if found.remedy is not None:
+        if found.remedy is None:
+            continue
+        if not can_ask():
+            say(f"{name}: nobody can be asked here, so it was not fixed. Run: tfkernels install {quote(name)} --yes")
+            continue
+        with suppress(Exit), redirect_stdout(sys.stderr):  # the answer of doctor is on standard output
             notebooks.provide(Path(name), InstallRequest(""))
     with answering():
         return _read(names)
