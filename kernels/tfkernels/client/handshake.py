@@ -21,7 +21,7 @@ from tfkernels.protocol import PROTOCOL, Message
 from tfkernels.transfer.shared_memory.segment import Segment
 
 # Seconds
-START_TIMEOUT = 60.0  # from launch to the first answer
+START_TIMEOUT = 180.0  # from launch to the first answer: a kernel that has ended is noticed at once
 POLL_INTERVAL = 0.2  # between two looks whether the kernel lives
 ECHO_TIMEOUT = 1.0  # from the reply of a request to the messages that it published
 

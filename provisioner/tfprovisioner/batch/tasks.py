@@ -60,7 +60,7 @@ class Task:
     """A zip archive, unpacked into that fresh folder."""
     cell_timeout: float | None = None
     """Seconds for one cell."""
-    kernel_timeout: float = 120.0
+    kernel_timeout: float = 180.0
     """Seconds for the start of the kernel."""
     check: str | None = None
     """An expression that the kernel evaluates after the last cell."""

@@ -45,6 +45,7 @@ def run(output: Path | None, say: Callable[[str], None]) -> tuple[Path, str]:
             parameters={"data": str(notebooks() / "digits.csv.gz")},
             kernel_name=KERNEL,
             progress_bar=False,
+            start_timeout=180,
         )
     except PapermillExecutionError as error:
         raise ProvisionError(f"The notebook failed: {error.ename}: {error.evalue}. See {target}.") from error

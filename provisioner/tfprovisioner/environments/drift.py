@@ -112,7 +112,7 @@ def _between(
     before: Mapping[str, str], now: Mapping[str, str], added: tuple[str, ...], deleted: Mapping[str, list[str]]
 ) -> Drift:
     """By versions before and now, and what is missing of each package."""
-    both = [name for name in before if name in now]
+    both = [name for name in before if name in now and before[name]]  # one from an address has none
     return Drift(
         added=added,
         changed=tuple(f"{name} is {now[name]} instead of {before[name]}" for name in both if now[name] != before[name]),

@@ -67,17 +67,17 @@ with tempfile.TemporaryDirectory() as folder:
             client = jupyter_client.BlockingKernelClient(connection_file=file)
             client.load_connection_file()
             client.start_channels()
-            end = time.monotonic() + 60
+            end = time.monotonic() + 180
             while True:
                 try:
-                    client.wait_for_ready(timeout=60)
+                    client.wait_for_ready(timeout=180)
                     break
                 except RuntimeError:  # older jupyter_clients call a kernel dead that is still starting
                     if kernel.poll() is not None or time.monotonic() > end:
                         raise
             asked = client.execute("6 * 7", store_history=False)
             while True:
-                reply = client.get_shell_msg(timeout=60)
+                reply = client.get_shell_msg(timeout=180)
                 if reply["parent_header"].get("msg_id") == asked:
                     break
             problem = "" if reply["content"]["status"] == "ok" else str(reply["content"].get("evalue"))
