@@ -42,11 +42,12 @@ def mapped() -> int:
     return Path("/proc/self/maps").read_text().count("memfd:tfkernels")
 
 
-def test_an_interrupt_after_any_call_leaves_nothing() -> None:
+def test_an_interrupt_after_any_call_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     exchange()
+    # On a slow machine what a finalizer sends again comes before the exchange has ended: a second interrupt.
+    monkeypatch.setattr(sigint, "_send_again", lambda meant: None)
     with ThreadPoolExecutor(1) as other:
         for number, raised in after_each_call(exchange):
-            sigint.meant_for = object()  # what finalizers send again is for nothing that runs later
             assert raised in (None, KeyboardInterrupt), f"call {number}"
             other.submit(shared.close).result(DEADLINE)  # takes the pool's lock
             for cache in (reader.cache, writer.cache):
