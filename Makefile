@@ -22,7 +22,7 @@ test: $(VENV)/installed-test lint
 soak: $(VENV)/installed-test
 	$(BIN)/python -m pytest --soak --timeout 3600 -rP tests/fault/test_install_whole_or_nothing.py tests/fault/test_soak.py
 
-# The real TensorFlow 1.15 as conda packages, made from its wheels: minutes, and 2 GB of disk for as long.
+# The real TensorFlow where other tests have a stand-in, also as conda packages: minutes, and 2 GB of disk for as long.
 test-slow: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m slow --timeout 1200
 

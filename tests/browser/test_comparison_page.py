@@ -10,10 +10,10 @@ import pytest
 from nbconvert import HTMLExporter
 from playwright.sync_api import Page, Route, expect
 
-from tests.browser.test_picker import page
+from tests.browser.test_picker import browser, page
 from tfkernels.comparison import Comparison, compare
 
-__all__ = ["page"]  # the fixture
+__all__ = ["browser", "page"]  # the fixtures
 
 HOSTILE = "<script>document.title = 'run'</script><img src='http://127.0.0.1:9/x'>"
 

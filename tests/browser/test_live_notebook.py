@@ -9,10 +9,10 @@ import nbformat
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.test_picker import Server, page, screenshot, server
+from tests.browser.test_picker import Server, browser, page, screenshot, server
 from tests.kernels.test_magics import load
 
-__all__ = ["page", "server"]  # the fixtures
+__all__ = ["browser", "page", "server"]  # the fixtures
 
 WIDGETS = """
 import time

@@ -15,7 +15,7 @@ from typing import Any
 
 import nbformat
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.support.processes import ended
 from tests.support.waiting import DEADLINE, eventually
@@ -87,6 +87,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         f"--ServerApp.root_dir={root}",
         f"--IdentityProvider.token={token}",
         "--LabApp.extension_manager=readonly",
+        f"--MappingKernelManager.kernel_info_timeout={DEADLINE}",
     ]
     log = folder / "server.log"
     with log.open("wb") as output:
@@ -127,9 +128,9 @@ def _write_notebook(path: Path) -> None:
     nbformat.write(notebook, path)
 
 
-@pytest.fixture
-def page() -> Iterator[Page]:
-    """An empty page of the system's Chromium."""
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium. One for each module: while it is there, asyncio in this thread belongs to Playwright."""
     chromium = shutil.which("chromium")
     if chromium is None:
         reason = "there is no chromium on the PATH; Debian has it: apt-get install chromium"
@@ -139,11 +140,17 @@ def page() -> Iterator[Page]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_OPTIONS)
         try:
-            page = browser.new_page(viewport={"width": 1280, "height": 800})
-            page.set_default_timeout(DEADLINE * 1000)
-            yield page
+            yield browser
         finally:
             browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """An empty page, which shares nothing with those of other tests."""
+    with browser.new_page(viewport={"width": 1280, "height": 800}) as page:
+        page.set_default_timeout(DEADLINE * 1000)
+        yield page
 
 
 @pytest.mark.parametrize("kernel", NAMES)

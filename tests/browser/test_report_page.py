@@ -8,12 +8,12 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.browser.test_comparison_page import CONTRASTS
-from tests.browser.test_picker import SCREENSHOTS, page
+from tests.browser.test_picker import SCREENSHOTS, browser, page
 from tests.support.reports import every_release, usual
 from tests.unit.test_report_documents import hostile
 from tfprovisioner.batch import report
 
-__all__ = ["page"]  # the fixture
+__all__ = ["browser", "page"]  # the fixtures
 
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 

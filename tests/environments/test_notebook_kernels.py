@@ -266,6 +266,7 @@ def test_only_kernels_with_a_lock_are_pinned(notebook: Path, command: Command) -
     assert notebook.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_the_same_packages_run_on_another_machine(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The real TensorFlow, by the commands that users type."""
     path = write(place / "nb.ipynb", "python3")
@@ -290,7 +291,7 @@ def test_the_same_packages_run_on_another_machine(place: Path, monkeypatch: pyte
     done = tfkernels("install", "--user", str(path), "--yes")
     assert done.returncode == 0, done.stderr
 
-    words = [sys.executable, "-m", "papermill", str(path), str(place / "papermill.ipynb")]
+    words = [sys.executable, "-m", "papermill", str(path), str(place / "papermill.ipynb"), "--start-timeout", "240"]
     subprocess.run(words, check=True, capture_output=True)
     done = tfkernels("run", str(path), "-o", str(place / "out"))
     assert done.returncode == 0, done.stderr

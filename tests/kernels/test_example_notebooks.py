@@ -23,7 +23,8 @@ NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
 def execute(name: str, output: Path, *arguments: str) -> dict[str, Any]:
     """Runs a notebook with plain papermill on the kernel that it names; its cells by id."""
-    command = [sys.executable, "-m", "papermill", name, str(output), "--no-progress-bar", *arguments]
+    options = ["--no-progress-bar", "--start-timeout", "240", *arguments]
+    command = [sys.executable, "-m", "papermill", name, str(output), *options]
     done = subprocess.run(command, cwd=NOTEBOOKS, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return {cell.id: cell for cell in nbformat.read(output, as_version=4).cells}

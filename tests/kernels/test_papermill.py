@@ -17,7 +17,8 @@ from tfprovisioner.kernelspecs.install import Installed
 
 
 def papermill(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "papermill", "in.ipynb", "out.ipynb", "--no-progress-bar", *arguments]
+    options = ["--no-progress-bar", "--start-timeout", "240", *arguments]
+    command = [sys.executable, "-m", "papermill", "in.ipynb", "out.ipynb", *options]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 

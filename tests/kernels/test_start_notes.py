@@ -27,7 +27,7 @@ def test_papermills_first_cell_is_quiet_unless_asked(
     monkeypatch.delenv("PYTEST_CURRENT_TEST")  # with it, ipykernel does not read descriptor 2
     monkeypatch.chdir(tmp_path)
     nbformat.write(new_notebook(cells=[new_code_cell(IMPORT)]), "in.ipynb")
-    command = [sys.executable, "-m", "papermill", "-k", "tf2", "in.ipynb", "out.ipynb"]
+    command = [sys.executable, "-m", "papermill", "--start-timeout", "240", "-k", "tf2", "in.ipynb", "out.ipynb"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     (cell,) = nbformat.read("out.ipynb", as_version=4).cells
     shown = "".join(output.text for output in cell.outputs if output.output_type == "stream")

@@ -9,9 +9,28 @@ from pathlib import Path
 
 import pytest
 
+program = ["-m", "tfprovisioner"]
+"""The command ``tfkernels``, for a Python. A fixture may change it."""
+
+_WITH_A_LOCK = """
+import sys
+from tfprovisioner.cli.app import app
+from tfprovisioner.resolution import resolve
+
+with open(sys.argv.pop(1)) as file:
+    text = file.read()
+resolve.lock = lambda *arguments: text
+app(prog_name="tfkernels")
+"""
+
+
+def with_a_lock(path: Path) -> list[str]:
+    """The program ``tfkernels``, but with the lock in a file for every release."""
+    return ["-c", _WITH_A_LOCK, str(path)]
+
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "tfprovisioner", *arguments]
+    return [sys.executable, *program, *arguments]
 
 
 def tfkernels(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

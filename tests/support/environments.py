@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer import BadParameter
 
-from tests.support import channels, package_index
+from tests.support import channels, commands, package_index
 from tests.support.channels import Package, Server
 from tfprovisioner.catalogue import releases
 from tfprovisioner.cli import app as cli
@@ -62,15 +62,26 @@ def folder(tmp_path_factory: pytest.TempPathFactory, small_lock: str) -> Path:
     return channel
 
 
+@pytest.fixture(scope="session")
+def light_lock(tmp_path_factory: pytest.TempPathFactory, small_lock: str) -> str:
+    """The lock of TensorFlow 1.15, but with the stand-in for TensorFlow."""
+    content = {"tensorflow/__init__.py": channels.stand_in("1.15.5")}
+    wheel = package_index.wheel(tmp_path_factory.mktemp("light"), "tensorflow", "1.15.5", content)
+    return f"{small_lock}tensorflow @ {wheel.as_uri()} \\\n    --hash=sha256:{package_index.digest(wheel)}\n"
+
+
 @pytest.fixture
-def light(tmp_path: Path, small_lock: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The lock of TensorFlow 1.15, but with the stand-in for TensorFlow: it installs in a second."""
-    wheel = package_index.wheel(
-        tmp_path, "tensorflow", "1.15.5", {"tensorflow/__init__.py": channels.stand_in("1.15.5")}
-    )
-    text = f"{small_lock}tensorflow @ {wheel.as_uri()} \\\n    --hash=sha256:{package_index.digest(wheel)}\n"
-    monkeypatch.setattr(resolve, "lock", lambda *arguments: text)
-    return text
+def light(light_lock: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """This lock is that of every release: it installs in a second."""
+    monkeypatch.setattr(resolve, "lock", lambda *arguments: light_lock)
+    return light_lock
+
+
+@pytest.fixture
+def light_commands(light: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same for the commands that a test starts."""
+    (tmp_path / "light.txt").write_text(light)
+    monkeypatch.setattr(commands, "program", commands.with_a_lock(tmp_path / "light.txt"))
 
 
 @pytest.fixture
