@@ -24,17 +24,25 @@ PLAIN = (Path(__file__).parent / "plain_loading.py").read_text(encoding="utf-8")
 
 
 def measure(
-    specimens: Sequence[Specimen], targets: Sequence[str], custom_objects: Path | None, results: Path, plainly: bool
+    specimens: Sequence[Specimen], targets: Sequence[str], custom_objects: Path | None, results: Path, kind: str
 ) -> None:
-    """Adds a line of JSON to ``results`` for each specimen and target that has none there."""
-    done = {(one["specimen"], one["target"]) for one in read(results)}
+    """Adds a line of JSON to ``results`` for each specimen and target that has none of this kind there.
+
+    ``kind`` is ``outcome``, of a conversion, or ``plain``, of plain loading.
+    """
+    done = {(one["specimen"], one["target"]) for one in read(results) if kind in one}
     processes = ReusedProcesses()
     try:
         for specimen in specimens:
             for target in targets:
                 if (specimen.name, target) not in done:
-                    entry = _one(specimen, target, custom_objects, processes, plainly)
-                    print(entry["specimen"], target, entry["outcome"], entry["seconds"], flush=True)
+                    own = custom_objects if specimen.needs else None
+                    entry = {
+                        "specimen": specimen.name, "release": specimen.release, "format": specimen.format,
+                        "target": target,
+                        **{"outcome": _converted, "plain": _plain}[kind](specimen, target, own, processes),
+                    }  # fmt: skip
+                    print(specimen.name, target, entry[kind], flush=True)
                     with results.open("a", encoding="utf-8") as file:
                         file.write(json.dumps(entry) + "\n")
     finally:
@@ -42,39 +50,32 @@ def measure(
 
 
 def read(results: Path) -> list[dict[str, Any]]:
-    """What was measured."""
-    if not results.exists():
-        return []
-    return [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()]
+    """All that was measured, an entry for each specimen and target."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for line in results.read_text(encoding="utf-8").splitlines() if results.exists() else ():
+        entry = json.loads(line)
+        found.setdefault((entry["specimen"], entry["target"]), {}).update(entry)
+    return list(found.values())
 
 
 def _silent(_release: str, _text: str) -> None:
     """Nobody follows the progress."""
 
 
-def _one(
-    specimen: Specimen, target: str, custom_objects: Path | None, processes: ReusedProcesses, plainly: bool
+def _converted(
+    specimen: Specimen, target: str, custom_objects: Path | None, processes: ReusedProcesses
 ) -> dict[str, Any]:
     began = time.monotonic()
-    own = custom_objects if specimen.needs else None
     with tempfile.TemporaryDirectory() as folder:
         of_keras = specimen.architecture not in ("graph", "module") and specimen.format != "export"
         output = Path(folder) / ("new.keras" if of_keras else "new")
         model = None if specimen.architecture_file is None else str(specimen.architecture_file)
-        request = Request(specimen.path, target, output, custom_objects=own, model=model)
-        result = convert(request, processes, _silent)
-        document = report.document(result)
-    entry = {
-        "specimen": specimen.name, "release": specimen.release, "architecture": specimen.architecture,
-        "format": specimen.format, "target": target, "seconds": round(time.monotonic() - began, 1),
-                **{key: document[key] for key in _KEPT},
-    }  # fmt: skip
-    if plainly:
-        entry["plain"] = _plain(specimen, target, own, processes)
-    return entry
+        request = Request(specimen.path, target, output, custom_objects=custom_objects, model=model)
+        document = report.document(convert(request, processes, _silent))
+    return {**{key: document[key] for key in _KEPT}, "seconds": round(time.monotonic() - began, 1)}
 
 
-def _plain(specimen: Specimen, target: str, custom_objects: Path | None, processes: ReusedProcesses) -> str:
+def _plain(specimen: Specimen, target: str, custom_objects: Path | None, processes: ReusedProcesses) -> dict[str, Any]:
     """What plain loading gives: ``model``, ``weights``, ``function`` or ``nothing``."""
     process = processes.begin(Wanted(target), "plain", _silent)
     given = {
@@ -88,5 +89,5 @@ def _plain(specimen: Specimen, target: str, custom_objects: Path | None, process
             show=lambda _: None, store_history=False,
         )["found"]  # fmt: skip
     except TFKernelsError:
-        return "nothing"
-    return str(found)
+        found = "nothing"
+    return {"plain": found}
