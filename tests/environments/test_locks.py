@@ -109,6 +109,7 @@ def test_other_files_than_the_locks_are_refused(
     code, _, errors = command("install", "--user", "--lock", str(written))
     assert code == 1
     assert "serves another file than the lock names" in " ".join(errors.split()), errors
+    assert "The index has other files of: extra==2.0\n" in errors
     assert nothing_is_there(place)
 
 

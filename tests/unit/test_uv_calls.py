@@ -11,7 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from tfprovisioner.bundles import package_files, platforms
-from tfprovisioner.catalogue import releases
+from tfprovisioner.catalogue import locks, releases
 from tfprovisioner.catalogue.releases import Release
 from tfprovisioner.requirements.lines import name_of
 from tfprovisioner.requirements.request import InstallRequest
@@ -140,6 +140,20 @@ def test_an_older_version_of_the_cache_is_not_taken(fake: Uv, tmp_path: Path) ->
     fake.cached = {"other": "0.9"}
     assert "other==1" in lock(tmp_path, "other")[0]
     assert len(whole(fake.calls)) == 1
+
+
+def test_all_packages_with_other_files_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def lock(**digits: str) -> str:
+        pins = {"a": "a==1", "b": "b-c==2", "d": "d==3"}
+        return locks.joined(pins.values(), {pins[name]: [digit * 64 for digit in of] for name, of in digits.items()})
+
+    def run(arguments: list[str], *_: Any, **__: Any) -> None:
+        Path(arguments[arguments.index("--output-file") + 1]).write_text(lock(a="1", b="23", d="4"), encoding="utf-8")
+
+    monkeypatch.setattr(uv, "run", run)
+    builds = SourceBuilds({}, "3.6.15")
+    assert locked_files.unlike(lock(a="9", b="3", d="8"), [], builds, tmp_path) == ["a==1", "d==3"]
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_rebuild_asks_the_index_for_all(asked: list[list[str]], tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The backends: each fills an empty folder with a Python, TensorFlow and what a kernel needs, by uv or from conda."""
 
 import contextlib
+import re
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -16,9 +17,10 @@ from tfprovisioner.pythons import from_conda
 from tfprovisioner.pythons.choose import Interpreter
 from tfprovisioner.requirements.lines import divided, holding, name_of, without_hashes
 from tfprovisioner.requirements.request import InstallRequest
-from tfprovisioner.resolution import as_of, overridden_bounds, resolve, uv_resolution
+from tfprovisioner.resolution import as_of, locked_files, overridden_bounds, resolve, uv_resolution
 from tfprovisioner.resolution.source_builds import SourceBuilds
 from tfprovisioner.system import uv
+from tfprovisioner.system.uv import UvFailed
 
 LOCK = "requirements.txt"
 """In the environment's folder: exactly which wheels were put into it."""
@@ -139,13 +141,26 @@ def _install_wheels(request: InstallRequest, interpreter: Interpreter, folder: P
     except BuildFailed:
         if uv.offline():
             raise
-        builds.run([*arguments, *listed], folder, report.uv_says)  # if nothing was missing, this says why
+        try:
+            builds.run([*arguments, *listed], folder, report.uv_says)  # if nothing was missing, this says why
+        except UvFailed as error:
+            others = _of_other_files(error, text, uv.for_python(python, interpreter.version), builds, folder)
+            if not others:
+                raise
+            raise BuildFailed(f"{error}\nThe index has other files of: {', '.join(others)}") from error
         fetched = True
     edited = _edited(folder) if request.rebuild and not uv.offline() else []
     if edited:
         report.step(f"fetching packages anew whose files were edited in uv's cache: {', '.join(edited)}")
         _replace(edited, lock, arguments, builds, report)
     return fetched or bool(edited)
+
+
+def _of_other_files(error: UvFailed, lock: str, options: list[str], builds: SourceBuilds, folder: Path) -> list[str]:
+    """All packages whose files are not those of the lock, if a file is not: uv names the first only."""
+    if re.search(r"[Hh]ash\s+mismatch", error.output) is None:
+        return []
+    return locked_files.unlike(lock, options, builds, folder)
 
 
 def _edited(folder: Path) -> list[str]:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tfprovisioner.catalogue import locks
 from tfprovisioner.errors import BuildFailed
+from tfprovisioner.requirements.lines import name_of
 from tfprovisioner.resolution import pylock
 from tfprovisioner.resolution.source_builds import SourceBuilds
 from tfprovisioner.system import uv
@@ -67,6 +69,26 @@ def cached(lock: str, options: Iterable[str], builds: SourceBuilds, folder: Path
         int(([0, *re.findall(rf"Would {word} (\d+) packages?", text)])[-1]) for word in ("download", "install")
     )
     return found if len(found) + missing == every else None  # its log may have other words one day
+
+
+def unlike(lock: str, options: Iterable[str], builds: SourceBuilds, folder: Path) -> list[str]:
+    """The pins of a lock of which the index has no file with one of their hashes; none if it cannot be asked."""
+    pins, hashes = locks.split(lock)
+    source, served = folder / "pinned.txt", folder / "served.txt"
+    arguments = ["pip", "compile", "--quiet", "--no-deps", "--generate-hashes", "--no-header", "--no-annotate"]
+    try:
+        source.write_text("\n".join(pins), encoding="utf-8")
+        builds.run([*arguments, *options, str(source), "--output-file", str(served)], folder, lambda _: None)
+        there = {
+            name_of(pin): set(digests) for pin, digests in locks.split(served.read_text(encoding="utf-8"))[1].items()
+        }
+    except BuildFailed:
+        return []
+    finally:
+        source.unlink(missing_ok=True)
+        served.unlink(missing_ok=True)
+    mine = {pin: hashes[pin.partition(" ;")[0]] for pin in pins}
+    return [pin for pin in pins if there.get(name_of(pin)) and there[name_of(pin)].isdisjoint(mine[pin])]
 
 
 def _by_cache(asked: Callable[..., _Answer]) -> _Answer:
