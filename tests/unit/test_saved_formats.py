@@ -69,6 +69,8 @@ def test_weights_by_objects_are_named_after_the_model(tmp_path: Path) -> None:
     assert list(read(tmp_path / "m.h5", _CONFIG).weights) == list(read(tmp_path / "m.keras").weights)
     saved = read(tmp_path / "m.h5")
     assert saved.format == "keras-archive-weights"
+    assert saved.optimizer is not None
+    assert saved.optimizer.slots == {}, "the order of layers is in no file of weights"
     assert {"dense/kernel", "dense_1/kernel", "sequential/dense/bias"} <= {*saved.weights}
 
 
@@ -112,6 +114,30 @@ def test_saved_model_of_keras_has_its_architecture(tmp_path: Path) -> None:
     assert saved.architecture is not None
     assert saved.architecture["config"]["layers"][0]["config"]["batch_input_shape"] == [None, 4]
     assert list(saved.weights) == ["dense/kernel"]
+
+
+def test_export_of_keras_3_has_each_weight_once(tmp_path: Path) -> None:
+    folder = _saved_model(tmp_path / "model")
+    key = "{}/{}/.ATTRIBUTES/VARIABLE_VALUE".format
+    names = ["sequential/first/kernel", "sequential/last/kernel"]
+    objects = [write.holder({"variables": 1, "_all_variables": 2})]
+    objects += [write.holder({"0": number, "1": number + 1}) for number in (3, 5)]
+    held = [(key(kind, number), names[number]) for kind in ("variables", "_all_variables") for number in (0, 1)]
+    objects += [write.value_object(*one) for one in held]
+    arrays = {name: numbers(2, start=number) for number, (name, _) in enumerate(held)}
+    write.bundle(folder / "variables" / "variables", arrays, b"".join(field(1, one) for one in objects))
+    saved = read(folder)
+    assert {name: weight.read().tolist() for name, weight in saved.weights.items()} == {
+        "first/kernel": [0.0, 1.0],
+        "last/kernel": [1.0, 2.0],
+    }
+
+
+def test_operations_of_keras_3_are_no_layers(tmp_path: Path) -> None:
+    operation = layer("Add", "add") | {"module": "keras.src.ops.numpy", "class_name": "Odd"}
+    saved = read(write.keras_archive(tmp_path / "m.keras", model(operation, layer("Dense", "dense_1")), {}))
+    assert saved.custom_objects == ()
+    assert [one.path for one in saved.layers] == ["add", "dense"]
 
 
 def test_frozen_graph_has_its_weights(tmp_path: Path) -> None:

@@ -89,7 +89,13 @@ def _names(graph: ObjectGraph, model: Optional[Node]) -> Dict[str, int]:
         for layer, names in zip(layers, canonical_names([(layer.node, layer.full_names) for layer in layers])):
             found.update(zip(names, layer.numbers))
             inside |= set(layer.numbers)
-    rest = [(path, one) for path, one in graph.below(0, skipped) if one.key and one.number not in inside]
+    if "variables" in graph[0].children and "_all_variables" in graph[0].children:
+        skipped |= {graph[0].children["_all_variables"]}  # the exports of Keras 3 have all of them twice
+    rest = [
+        (path, one)
+        for path, one in graph.below(0, skipped)
+        if one.key and one.number not in inside and not one.full_name.endswith("seed_generator_state")
+    ]
     listed = [one for path, one in rest if path[-1].isdigit() and "/" in one.full_name]
     if listed and len(listed) == len(rest):  # a model that was exported: a list of variables
         return {**found, **_by_scope(listed, model)}
@@ -100,14 +106,23 @@ def _names(graph: ObjectGraph, model: Optional[Node]) -> Dict[str, int]:
 
 def _by_scope(variables: List[Object], model: Optional[Node]) -> Dict[str, int]:
     """Names from those that variables had in their program, which begin with the layer's or the model's."""
-    scopes = list(dict.fromkeys(one.full_name.split("/")[0] for one in variables))
+    names = _without_root([one.full_name for one in variables])
+    scopes = list(dict.fromkeys(name.split("/")[0] for name in names))
     nodes = model.children if model else tree_of_names(scopes).children
     layers = {node.name: node for node in nodes}
     root = model or Node("", "", "", {}, (), (), None, True)
     groups = [(layers.get(scope, root._replace(children=tuple(nodes) if model else ())), scope) for scope in scopes]
-    held = [[one for one in variables if one.full_name.split("/")[0] == scope] for _, scope in groups]
-    named = canonical_names([(node, [one.full_name for one in own]) for (node, _), own in zip(groups, held)])
-    return {name: one.number for names, own in zip(named, held) for name, one in zip(names, own)}
+    held = [[pair for pair in zip(names, variables) if pair[0].split("/")[0] == scope] for _, scope in groups]
+    named = canonical_names([(node, [name for name, _ in own]) for (node, _), own in zip(groups, held)])
+    return {name: one.number for found, own in zip(named, held) for name, (_, one) in zip(found, own)}
+
+
+def _without_root(names: List[str]) -> List[str]:
+    """Names without the model's own, where all of them begin with it and then with a layer's."""
+    roots = {name.split("/")[0] for name in names}
+    if len(roots) > 1 or any(name.count("/") < 2 for name in names) or len({name.split("/")[1] for name in names}) < 2:
+        return names
+    return [name.partition("/")[2] for name in names]
 
 
 def _is_model(one: Object) -> bool:
@@ -246,7 +261,9 @@ def _of_keras_2_11(
         settings["config"] = {"learning_rate": float(rate)}
     root = model or tree_of_names([])
     variables = {name: (weight.source, weight) for name, weight in weights.items()}
-    return optimizers.assign(settings, State([one.full_name for one in held], arrays, True), root, variables)
+    return optimizers.assign(
+        settings, State([one.full_name for one in held], arrays, True, in_order=False), root, variables
+    )
 
 
 __all__ = ["KEY", "read"]

@@ -27,7 +27,7 @@ from tfkernels.saved_models.saved_file import Weight
 MAGIC = b"\x89HDF\r\n\x1a\n"
 _FILTERS = {1, 2, 3, 32000}  # deflate, shuffle, fletcher32, and h5py's LZF; others are plugins
 
-_OF_H5PY = (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError, SystemError, MemoryError)
+_OF_H5PY = (OSError, KeyError, ValueError, RuntimeError, TypeError, SystemError, MemoryError)
 
 Opener = Callable[[], BinaryIO]
 

@@ -8,7 +8,15 @@ from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 
 Config = Mapping[str, Any]
 
-NO_LAYERS = {"InputLayer", "TensorFlowOpLayer", "TFOpLambda", "SlicingOpLambda", "ClassMethod", "InstanceProperty"}
+NO_LAYERS = {
+    "InputLayer",
+    "NotEqual",
+    "TensorFlowOpLayer",
+    "TFOpLambda",
+    "SlicingOpLambda",
+    "ClassMethod",
+    "InstanceProperty",
+}
 """What one release makes a layer of and another does not: inputs, and operations such as ``x + y``."""
 
 _WITHOUT_WEIGHTS = """
@@ -17,7 +25,7 @@ AveragePooling2D AveragePooling3D CategoryEncoding CenterCrop Concatenate Croppi
 Discretization Dot Dropout ELU Flatten GaussianDropout GaussianNoise GetItem GlobalAveragePooling1D
 GlobalAveragePooling2D GlobalAveragePooling3D GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D HashedCrossing
 Hashing Identity InputLayer IntegerLookup Lambda LeakyReLU Masking MaxPooling1D MaxPooling2D MaxPooling3D Maximum
-Minimum Multiply Permute RandomBrightness RandomContrast RandomCrop RandomFlip RandomHeight RandomRotation
+Minimum Multiply NotEqual Permute RandomBrightness RandomContrast RandomCrop RandomFlip RandomHeight RandomRotation
 RandomTranslation RandomWidth RandomZoom ReLU RepeatVector Rescaling Reshape Resizing SlicingOpLambda Softmax
 SpatialDropout1D SpatialDropout2D SpatialDropout3D StringLookup Subtract TFOpLambda TensorFlowOpLayer
 TextVectorization ThresholdedReLU UnitNormalization UpSampling1D UpSampling2D UpSampling3D ZeroPadding1D ZeroPadding2D

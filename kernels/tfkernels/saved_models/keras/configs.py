@@ -4,6 +4,7 @@ A model built in memory and one that is only described by its configuration get 
 ``tfkernels.weights``.
 """
 
+import re
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from tfkernels.errors import UnreadableFile
@@ -71,7 +72,8 @@ def _node(path: str, layer: Config, inputs: Tuple[str, ...], trainable: bool, de
         at = join(path, canonical[id(one)]) if one.counts else path
         child = _node(at, one.layer, one.inputs, trainable, depth + 1, one.name)
         children.append(child._replace(name=one.name, counts=one.counts))
-    return Node(path, given, class_name, config, inputs, tuple(children), own_weights(class_name, config), trainable)
+    weights = () if _is_operation(layer) else own_weights(class_name, config)
+    return Node(path, given, class_name, config, inputs, tuple(children), weights, trainable)
 
 
 class _Inner(NamedTuple):
@@ -115,8 +117,13 @@ def _inner_layers(class_name: str, config: Config) -> List[_Inner]:
 
 
 def _in_model(layer: Config) -> _Inner:
-    class_name = plain_class(layer)
-    return _Inner(_name_of(layer), layer, _inbound(layer), counts=class_name not in NO_LAYERS)
+    counts = plain_class(layer) not in NO_LAYERS and not _is_operation(layer)
+    return _Inner(_name_of(layer), layer, _inbound(layer), counts=counts)
+
+
+def _is_operation(layer: Config) -> bool:
+    """Whether it is an operation such as ``x + y``, which Keras 3 lists beside the layers."""
+    return re.match(r"keras\.(src\.)?ops\b", str(layer.get("module") or "")) is not None
 
 
 def _is_layer(value: Any) -> bool:

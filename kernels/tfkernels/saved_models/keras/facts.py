@@ -5,7 +5,6 @@ import binascii
 from collections import defaultdict
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
-from tfkernels.saved_models.keras.classes import KERAS_CLASSES
 from tfkernels.saved_models.keras.configs import Config, Node
 from tfkernels.saved_models.keras.known_names import is_known, kind_of_setting
 from tfkernels.saved_models.saved_file import CustomObject, Lambda, Layer, SavedFile
@@ -72,7 +71,7 @@ def _settings(node: Node) -> Dict[str, Any]:
 
 
 def _custom_in(node: Node, where: str) -> Iterator[CustomObject]:
-    if node.class_name and node.class_name not in KERAS_CLASSES:
+    if node.class_name and node.weights is None:
         own = {setting: value for setting, value in node.config.items() if setting not in _OF_EVERY_LAYER}
         yield CustomObject(node.class_name, "layer" if node.path else "model", where, "", own)
     for setting, value in node.config.items():

@@ -53,6 +53,15 @@ is not told apart by shapes, so a third kind is left out.
 """
 
 
+_CLASSES = "Adadelta Adafactor Adagrad Adam AdamW Adamax Ftrl Lamb Lion Nadam RMSprop SGD"
+
+
+def class_of_name(name: Optional[str]) -> Optional[str]:
+    """The class of an automatic name: ``RMSprop`` of ``rm_sprop_1``."""
+    plain = re.sub(r"_\d+$", "", name or "").replace("_", "").lower()
+    return next((one for one in _CLASSES.split() if one.lower() == plain), None)
+
+
 class State(NamedTuple):
     """An optimizer's variables as a file has them: names, if it has any, and arrays, in its order."""
 
@@ -60,6 +69,8 @@ class State(NamedTuple):
     arrays: Sequence[Weight]
     in_turn: bool
     """Whether slots take turns, as since TensorFlow 2.11."""
+    in_order: bool = True
+    """Whether the order of weights is the model's; else slots without names belong to none."""
 
 
 def canonical_slot(class_name: str, slot: str) -> str:
@@ -96,7 +107,7 @@ def assign(
     algorithm = _algorithm(class_name, config)
     slots, step, others = _by_name(algorithm, state, variables)
     trained = trained_names(root, list(variables))
-    if not slots:
+    if not slots and state.in_order:
         more = _by_order(algorithm, others, [variables[name][1] for name in trained], state.in_turn)
         if more is not None:
             slots = more

@@ -69,8 +69,11 @@ def _optimizer(
     arrays = [hdf5.weight(one, name, name) for name, one in _variables(hdf5, inner if inner is not None else group)]
     if not (settings or arrays):
         return None
+    if not settings and group is not None:  # Keras 3 names the optimizer, which is its class in other letters
+        held = hdf5.child(group, "vars")
+        settings = {"class_name": optimizers.class_of_name(hdf5.text(held, "name") if held is not None else None)}
     variables = {name: (name, weight) for name, weight in weights.items()}
-    return optimizers.assign(settings, State([], arrays, True), root or tree_of_names([]), variables)
+    return optimizers.assign(settings, State([], arrays, True, root is not None), root or tree_of_names([]), variables)
 
 
 def _variables(hdf5: Hdf5, group: Any) -> List[Tuple[str, Any]]:
