@@ -17,7 +17,9 @@ def tree_of(model: Any) -> Node:
 
 def _node(path: str, layer: Any, weights: Dict[str, List[str]], counts: bool) -> Node:
     children = []
-    named = [] if is_a(layer, "RNN") else named_children(layer)
+    named = named_children(layer)
+    if is_a(layer, "RNN"):  # its cell has no place of its own, but cells in that one have
+        named = [inner for _, cell in named for inner in named_children(cell)]
     places = {id(child): join(path, name) for name, child in named}
     # A checkpoint numbers all layers of a model, also inputs, which have no place of their own.
     every = list(layer.layers) if is_a(layer, "Model") else [child for _, child in named]
