@@ -1,0 +1,102 @@
+"""Rebuilds a recorded model with the Keras of this process: architecture, weights, and how it was compiled.
+
+What the target cannot do exactly is refused with the layer's name, and never guessed.
+"""
+
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional
+
+from tfkernels.conversion.build_model import Part, build
+from tfkernels.conversion.layer_rules.keras_release import KerasRelease, release_of
+from tfkernels.conversion.layer_rules.report import Report
+from tfkernels.conversion.rebuilt_compile import compile_settings
+from tfkernels.conversion.rebuilt_optimizer import optimizer_for, set_state
+from tfkernels.conversion.rebuilt_weights import set_weights, weight_names
+from tfkernels.conversion.target_keras import TargetKeras, target_keras
+from tfkernels.models.layer_names import named_weights
+
+
+class Rebuilt(NamedTuple):
+    """A rebuilt model, and what there is to say about it."""
+
+    model: Any
+    changes: List[str]
+    """Settings that are written otherwise, each with the reason why the layer computes the same."""
+    notes: List[str]
+    """What did not come along, and what became of the optimizer's state and step."""
+
+
+def rebuild(
+    record: Mapping[str, Any], custom_objects: Optional[Mapping[str, Any]] = None, keras: Any = None
+) -> Rebuilt:
+    """The model of a record (``model_record``) with the Keras of this process, and its weights.
+
+    ``custom_objects`` are the user's classes and functions by name; a Lambda finds its function by its own name or by
+    the layer's. ``keras`` is the target if it is not ``tf.keras``. Raises ``ConversionError`` with the layer that the
+    target cannot have exactly, and the reason.
+    """
+    target = target_keras(custom_objects, keras)
+    source = release_of(record.get("written_by") or {})
+    report = Report()
+    inputs: List[Dict[str, Any]] = list(record.get("inputs") or ())
+    shape = inputs[0].get("shape") if len(inputs) == 1 else None
+    built = build(record["config"], source, target, report, shape)
+    _freeze(built, record, report)
+    set_weights(built, record["weights"])
+    notes: List[str] = []
+    optimizer = _compile(built, record, source, target, notes)
+    if optimizer:
+        notes.append(optimizer)
+    return Rebuilt(built.layer, [str(change) for change in report.changes], notes)
+
+
+def _freeze(built: Part, record: Mapping[str, Any], report: Report) -> None:
+    """Layers whose weights were all frozen. The configuration does not say it if a model around them was frozen."""
+    if record.get("trainable_weights") is None:
+        return
+    trained = set(record["trainable_weights"])
+    names = weight_names(built, record["weights"])
+    variables = named_weights(built.layer)
+    old_of = {id(variables[new]): old for new, old in names.items()}
+    layers: List[Any] = []
+    _leaves(built, layers)
+    for layer in layers:
+        own = [old_of.get(id(variable)) for variable in layer.trainable_weights]
+        if own and not any(name in trained for name in own):
+            layer.trainable = False
+            report.of(layer.name, type(layer).__name__).changed("trainable=False", "the model around it was frozen")
+
+
+def _leaves(part: Part, found: List[Any]) -> None:
+    if not part.parts:
+        found.append(part.layer)
+    for one in part.parts:
+        _leaves(one, found)
+
+
+def _compile(
+    built: Part, record: Mapping[str, Any], source: KerasRelease, target: TargetKeras, notes: List[str]
+) -> str:
+    """Compiles the model as it was. Returns what became of the optimizer."""
+    saved, model = record.get("optimizer"), built.layer
+    compiled = compile_settings(record.get("compile") or {}, len(getattr(model, "outputs", None) or [0]), target)
+    notes += compiled.notes
+    if not saved:
+        return ""
+    if "loss" not in compiled.settings:
+        return "The optimizer does not come along: the model's loss is unknown, and a model without one is not compiled"
+    found = optimizer_for(saved, source, target)
+    if found.optimizer is None:
+        return found.sentence
+    try:
+        model.compile(optimizer=found.optimizer, **compiled.settings)
+    except Exception as error:  # noqa: BLE001 (Keras raises any kind)
+        return f"The model is not compiled, and the optimizer does not come along: {type(error).__name__}: {error}"
+    if not saved.get("slots") and not saved.get("step"):
+        return f"{found.sentence} with its settings; the file holds no state of it"
+    variables = named_weights(model)
+    by_old_name = {old: variables[new] for new, old in weight_names(built, record["weights"]).items()}
+    problem = set_state(model.optimizer, saved, by_old_name, model.trainable_weights, source)
+    step = saved.get("step")
+    if problem:
+        return f"{found.sentence} with its settings, and not with all of its state: {problem}"
+    return f"{found.sentence}, with its state" + ("" if step is None else f", after step {step}")

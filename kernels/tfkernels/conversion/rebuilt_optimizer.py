@@ -1,0 +1,253 @@
+"""The optimizer of a rebuilt model: the same algorithm with the same settings, slots and step, or the reason why not.
+
+Optimizers of one name do not all compute the same. RMSprop and Adagrad add epsilon to the root up to TensorFlow 2.10,
+and to what is under the root since 2.11. Nadam's schedule changed, too. 2.11 to 2.15 have the older ones as ``legacy``.
+"""
+
+import inspect
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
+
+import numpy as np
+
+from tfkernels.conversion.layer_rules.keras_release import KerasRelease
+from tfkernels.conversion.optimizer_state import SLOTS
+from tfkernels.conversion.target_keras import TargetKeras
+
+_OLD_ALGORITHM = "before 2.11"
+_NEW_ALGORITHM = "since 2.11"
+
+_CHANGED = {"RMSprop", "Adagrad", "Nadam"}
+"""Optimizers whose algorithm changed with 2.11."""
+
+_OF_TF_TRAIN = {
+    "AdamOptimizer": ("Adam", {"beta1": "beta_1", "beta2": "beta_2"}),
+    "GradientDescentOptimizer": ("SGD", {}),
+    "MomentumOptimizer": ("SGD", {"use_nesterov": "nesterov"}),
+    "RMSPropOptimizer": ("RMSprop", {"decay": "rho"}),
+    "AdagradOptimizer": ("Adagrad", {}),
+    "AdadeltaOptimizer": ("Adadelta", {}),
+}
+"""Optimizers of ``tf.train``, as Keras calls them and their settings."""
+
+_NO_EFFECT = {"name", "jit_compile", "is_legacy_optimizer", "use_locking", "ema_overwrite_frequency", "ema_momentum"}
+_NEUTRAL: Dict[str, Tuple[Any, ...]] = {
+    "use_ema": (False, None), "weight_decay": (None, 0, 0.0), "clipnorm": (None,), "clipvalue": (None,),
+    "global_clipnorm": (None,), "loss_scale_factor": (None,), "gradient_accumulation_steps": (None,),
+    "decay": (0, 0.0, None), "amsgrad": (False,), "centered": (False,), "momentum": (0, 0.0), "nesterov": (False,),
+    "schedule_decay": (0.004,), "initial_accumulator_value": (0.0,),
+}  # fmt: skip
+_OF_FIRST_STEP = {"initial_accumulator_value"}
+"""Settings that only say with which slots training begins; here they are known."""
+
+
+_KEYWORDS_OF_V2 = {"decay", "clipnorm", "clipvalue", "global_clipnorm"}
+"""Settings that ``OptimizerV2`` takes through ``**kwargs``."""
+
+
+class Continued(NamedTuple):
+    """An optimizer for the rebuilt model, or ``None``, and a sentence on what came along."""
+
+    optimizer: Any
+    sentence: str
+    needs_state: bool = False
+
+
+class _Translated(NamedTuple):
+    name: str
+    settings: Dict[str, Any]
+    algorithm: Optional[str]
+    """``None`` if both algorithms are the same."""
+    factors: Dict[str, float]
+
+
+def optimizer_for(saved: Mapping[str, Any], source: KerasRelease, target: TargetKeras) -> Continued:
+    """The target's optimizer for the one of a record, without its state yet."""
+    name = str(saved["class_name"]).split(">")[-1]
+    found = _translated(name, dict(saved.get("config") or {}), source)
+    if isinstance(found, str):
+        return Continued(None, f"The optimizer {name} does not come along: {found}")
+    kind = _class_for(found, target)
+    if kind is None:
+        return Continued(
+            None,
+            f"The optimizer {name} does not come along: {target.release} computes {found.name} otherwise"
+            if hasattr(target.module.optimizers, found.name)
+            else f"The optimizer {name} does not come along: {target.release} has none of this name",
+        )
+    settings, refused = _settings_for(kind, found.settings, target)
+    if refused:
+        return Continued(None, f"The optimizer {name} does not come along: its setting {refused} has no counterpart")
+    try:
+        with target.custom_scope():
+            return Continued(kind(**settings), f"The optimizer {name} continues", needs_state=True)
+    except Exception as error:  # noqa: BLE001 (Keras raises any kind)
+        return Continued(None, f"The optimizer {name} does not come along: {type(error).__name__}: {error}")
+
+
+def set_state(
+    optimizer: Any, saved: Mapping[str, Any], variables: Mapping[str, Any], trained: List[Any], source: KerasRelease
+) -> str:
+    """Sets slots and step of an optimizer for the variables ``trained``. Returns what could not be set, or nothing.
+
+    ``variables`` are the new model's by the names of the old weights.
+    """
+    found = _translated(str(saved["class_name"]), dict(saved.get("config") or {}), source)
+    assert not isinstance(found, str)
+    slots: Mapping[str, Mapping[str, Any]] = saved.get("slots") or {}
+    _build(optimizer, trained)
+    trained_ids = {id(variable) for variable in trained}
+    assignments: List[Tuple[Any, Any]] = []
+    for name, arrays in slots.items():
+        variable = variables.get(name)
+        if variable is None or id(variable) not in trained_ids:
+            return f"{name} has slots, and is not trained in the new model"
+        for slot, array in arrays.items():
+            place = _slot(optimizer, found.name, slot, variable)
+            array = np.asarray(array)
+            if place is None or tuple(place.shape) != array.shape:
+                return f"the slot {slot} of {name} has no counterpart"
+            assignments.append((place, array * found.factors[slot] if slot in found.factors else array))
+    scalars = saved.get("scalars") or {}
+    for name, value in scalars.items():
+        place = _scalar(optimizer, name)
+        if place is None:
+            return f"its state {name} has no counterpart"
+        assignments.append((place, np.asarray(value)))
+    for place, array in assignments:
+        place.assign(array.astype(np.dtype(str(getattr(place.dtype, "name", place.dtype))), copy=False))
+    step = saved.get("step")
+    if step is not None:
+        optimizer.iterations.assign(int(step))
+    missing = len(trained) - len(slots) if slots else 0
+    return f"{missing} trained weights have no slots in the file" if missing > 0 else ""
+
+
+def _translated(name: str, config: Dict[str, Any], source: KerasRelease) -> Any:
+    """Keras's name and settings, or why there are none."""
+    if name in _OF_TF_TRAIN:
+        return _translated_from_tf_train(name, config)
+    settings = dict(config)
+    if "lr" in settings:
+        settings["learning_rate"] = settings.pop("lr")
+    if settings.get("epsilon", 0) is None:
+        settings["epsilon"] = 1e-7
+    first = source.before((1, 13)) or not source.of_tensorflow
+    if first and settings.get("clipnorm") is not None:  # Keras's first optimizers clip by the norm of all gradients
+        settings["global_clipnorm"] = settings.pop("clipnorm")
+    new = source.is_keras_3 or (source.keras >= (2, 11) and ("jit_compile" in config or "use_ema" in config))
+    return _Translated(name, settings, _algorithm(name, settings, new), {})
+
+
+def _translated_from_tf_train(name: str, config: Dict[str, Any]) -> Any:
+    keras_name, renamed = _OF_TF_TRAIN[name]
+    settings = {renamed.get(key, key): value for key, value in config.items()}
+    if "lr" in settings:
+        settings["learning_rate"] = settings.pop("lr")
+    factors: Dict[str, float] = {}
+    if name == "MomentumOptimizer":  # it keeps the sum of gradients, and Keras the steps
+        if not isinstance(settings.get("learning_rate"), (int, float)):
+            return "its learning rate is a tensor"
+        factors["momentum"] = -float(settings["learning_rate"])
+    if name == "AdagradOptimizer":
+        settings["epsilon"] = 0.0
+    return _Translated(keras_name, settings, _algorithm(keras_name, settings, new=True), factors)
+
+
+def _algorithm(name: str, settings: Mapping[str, Any], new: bool) -> Optional[str]:
+    if name not in _CHANGED or (name == "Adagrad" and settings.get("epsilon") == 0):
+        return None
+    if name == "RMSprop" and settings.get("momentum"):
+        return _NEW_ALGORITHM  # with momentum, epsilon was always under the root
+    return _NEW_ALGORITHM if new else _OLD_ALGORITHM
+
+
+def _class_for(found: _Translated, target: TargetKeras) -> Any:
+    optimizers = target.module.optimizers
+    keras = target.release.keras
+    legacy = getattr(optimizers, "legacy", None) if (2, 11) <= keras < (3,) else None
+    if found.algorithm == _OLD_ALGORITHM and keras >= (2, 11):
+        return getattr(legacy, found.name, None)
+    if found.algorithm == _NEW_ALGORITHM and keras < (2, 11):
+        return None
+    return getattr(optimizers, found.name, None)
+
+
+def _settings_for(kind: Any, settings: Dict[str, Any], target: TargetKeras) -> Tuple[Dict[str, Any], str]:
+    accepted = _parameters(kind)
+    result = dict(settings)
+    decay = result.pop("decay", None)
+    if decay and ("decay" in accepted or _is_v2(kind)):
+        result["decay"] = decay
+    elif decay and isinstance(result.get("learning_rate"), (int, float)):
+        schedules = target.module.optimizers.schedules
+        result["learning_rate"] = schedules.InverseTimeDecay(result["learning_rate"], 1, decay)
+    elif decay:
+        return {}, "decay"
+    rate = result.get("learning_rate")
+    if isinstance(rate, dict):
+        try:
+            result["learning_rate"] = target.module.optimizers.schedules.deserialize(
+                {"class_name": str(rate["class_name"]).split(">")[-1], "config": rate["config"]},
+                custom_objects=dict(target.custom_objects),
+            )
+        except Exception:  # noqa: BLE001 (Keras raises any kind)
+            return {}, f"learning_rate={rate.get('class_name')}"
+    for key in list(result):
+        if key in accepted and key != "name":
+            continue
+        value = result[key]
+        if _is_v2(kind) and key in _KEYWORDS_OF_V2 and value is not None:
+            continue
+        result.pop(key)
+        if key in _NO_EFFECT or key in _OF_FIRST_STEP or value in _NEUTRAL.get(key, ()):
+            continue
+        return {}, f"{key}={value!r}"
+    return result, ""
+
+
+def _is_v2(kind: Any) -> bool:
+    return any(one.__name__ in ("OptimizerV2",) for one in kind.__mro__)
+
+
+def _parameters(kind: Any) -> Set[str]:
+    names: Set[str] = set()
+    for one in kind.__mro__:
+        if "__init__" in vars(one):
+            parameters = list(inspect.signature(vars(one)["__init__"]).parameters.values())[1:]
+            names |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+            if not any(p.kind == p.VAR_KEYWORD for p in parameters):
+                break
+    return names
+
+
+def _build(optimizer: Any, trained: List[Any]) -> None:
+    if hasattr(optimizer, "_create_all_weights"):
+        optimizer._create_all_weights(trained)  # noqa: SLF001 (there is no other way)
+    elif hasattr(optimizer, "build"):
+        optimizer.build(trained)
+
+
+def _slot(optimizer: Any, kind: str, slot: str, variable: Any) -> Any:
+    """The variable of a slot, for one of the names in ``SLOTS``."""
+    if hasattr(optimizer, "get_slot"):
+        try:
+            return optimizer.get_slot(variable, slot)
+        except KeyError:
+            return None
+    attribute = SLOTS.get(kind, {}).get(slot)
+    if attribute is None:
+        return None
+    made = getattr(optimizer, f"_{attribute}", None) or getattr(optimizer, attribute, None)
+    if not isinstance(made, list) or not made:
+        return None
+    if hasattr(optimizer, "_get_variable_index"):
+        return made[optimizer._get_variable_index(variable)]  # noqa: SLF001 (there is no other way)
+    return made[optimizer._index_dict[optimizer._var_key(variable)]]  # noqa: SLF001
+
+
+def _scalar(optimizer: Any, name: str) -> Any:
+    for attribute in ("_m_cache", "_u_product") if name == "m_cache" else ():
+        found = getattr(optimizer, attribute, None)
+        if found is not None and hasattr(found, "assign"):
+            return found
+    return None

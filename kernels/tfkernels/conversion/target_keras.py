@@ -1,0 +1,100 @@
+"""The Keras of this process as the target of a conversion: its release, classes, functions, and what they take."""
+
+import contextlib
+import inspect
+import sys
+from typing import Any, Iterator, List, Mapping, NamedTuple, Optional, Set
+
+from tfkernels.conversion.layer_rules.keras_release import KerasRelease, release_of
+from tfkernels.errors import ConversionError
+
+_OF_LAYER = {"name", "trainable", "dtype"}
+"""The settings that every layer takes, often through ``**kwargs``."""
+
+_SUFFIXES = {"_initializer": "initializers", "_regularizer": "regularizers", "_constraint": "constraints"}
+
+
+class TargetKeras(NamedTuple):
+    """Keras and the user's own classes and functions, by name. ``module`` is ``tf.keras``, or the package ``keras``."""
+
+    module: Any
+    custom_objects: Mapping[str, Any]
+
+    @property
+    def release(self) -> KerasRelease:
+        tensorflow = sys.modules["tensorflow"]
+        return release_of(
+            {
+                "keras": _version(self.module),
+                "tensorflow": tensorflow.__version__,
+                "package": self.module.__name__.split(".")[0],
+            }
+        )
+
+    def layer_class(self, name: str) -> Any:
+        """The class of layers, or ``None``. The user's own come first."""
+        if name in self.custom_objects:
+            return self.custom_objects[name]
+        found = getattr(self.module.layers, name, None)
+        if found is None:
+            experimental = getattr(self.module.layers, "experimental", None)
+            found = getattr(getattr(experimental, "preprocessing", None), name, None)
+        return found if inspect.isclass(found) else None
+
+    def is_custom(self, name: str) -> bool:
+        return name in self.custom_objects
+
+    def settings(self, name: str) -> Optional[Set[str]]:
+        """The settings that a class of layers takes, its own and Keras's; ``None`` if there is no such class."""
+        found = self.layer_class(name)
+        return None if found is None else _parameters(found) | _OF_LAYER
+
+    def activations(self, name: str) -> bool:
+        """Whether there is a function of this name for an activation."""
+        if name in self.custom_objects:
+            return True
+        try:
+            return callable(self.module.activations.get(name))
+        except (ValueError, TypeError, AttributeError):
+            return False
+
+    def knows(self, key: str, name: str) -> bool:
+        """Whether there is an initializer, regularizer or constraint of this name; ``key`` is the setting."""
+        if name in self.custom_objects:
+            return True
+        kind = next(module for suffix, module in _SUFFIXES.items() if key.endswith(suffix))
+        return hasattr(getattr(self.module, kind), name)
+
+    @contextlib.contextmanager
+    def custom_scope(self) -> Iterator[None]:
+        with self.module.utils.custom_object_scope(dict(self.custom_objects)):
+            yield
+
+
+def target_keras(custom_objects: Optional[Mapping[str, Any]] = None, module: Any = None) -> TargetKeras:
+    """``module`` is ``tf.keras`` unless it is given. Raises ``ConversionError`` if TensorFlow is not imported."""
+    tensorflow = sys.modules.get("tensorflow")
+    if tensorflow is None:
+        raise ConversionError("Cannot rebuild a model: TensorFlow is not imported. Run: import tensorflow")
+    if module is None:
+        module = getattr(tensorflow, "keras", None) or tensorflow.contrib.keras
+    return TargetKeras(module, dict(custom_objects or {}))
+
+
+def _version(module: Any) -> str:
+    """2.13 to 2.15 have none in ``tf.keras``: there it is the package's that has the code."""
+    found = getattr(module, "__version__", None) or getattr(sys.modules.get("keras"), "__version__", None)
+    return str(found or "2")
+
+
+def _parameters(found: Any) -> Set[str]:
+    """The parameters of ``__init__``, and of the classes above as long as ``**kwargs`` passes on what is left."""
+    names: Set[str] = set()
+    for kind in found.__mro__:
+        if "__init__" not in vars(kind):
+            continue
+        parameters: List[inspect.Parameter] = list(inspect.signature(vars(kind)["__init__"]).parameters.values())[1:]
+        names |= {one.name for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)}
+        if kind.__name__ in ("Layer", "Module") or not any(one.kind == one.VAR_KEYWORD for one in parameters):
+            break
+    return names
