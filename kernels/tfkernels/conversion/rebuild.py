@@ -6,6 +6,7 @@ What the target cannot do exactly is refused with the layer's name, and never gu
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 
 from tfkernels.conversion.build_model import Part, build
+from tfkernels.conversion.lambda_operations import without_lambdas
 from tfkernels.conversion.layer_rules.keras_release import KerasRelease, release_of
 from tfkernels.conversion.layer_rules.report import Report
 from tfkernels.conversion.rebuilt_compile import compile_settings
@@ -35,6 +36,8 @@ def rebuild(
     target cannot have exactly, and the reason.
     """
     target = target_keras(custom_objects, keras)
+    if record.get("lambdas"):
+        record = without_lambdas(record, target.custom_objects)
     source = release_of(record.get("written_by") or {})
     report = Report()
     inputs: List[Dict[str, Any]] = list(record.get("inputs") or ())
@@ -97,6 +100,8 @@ def _compile(
     by_old_name = {old: variables[new] for new, old in weight_names(built, record["weights"]).items()}
     problem = set_state(model.optimizer, saved, by_old_name, model.trainable_weights, source)
     step = saved.get("step")
+    if ".legacy." in type(model.optimizer).__module__:
+        notes.append("A .keras file keeps no state of this optimizer, which Keras counts as legacy. An .h5 file does.")
     if problem:
         return f"{found.sentence} with its settings, and not with all of its state: {problem}"
     return f"{found.sentence}, with its state" + ("" if step is None else f", after step {step}")
