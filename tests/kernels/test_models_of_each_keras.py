@@ -162,9 +162,9 @@ def test_equal_seeds_make_any_keras_repeatable(there: Kernel) -> None:
     assert not np.array_equal(one["dense"], other["dense"])
 
 
-def test_a_model_of_any_keras_is_not_passed(there: Kernel) -> None:
+def test_a_layer_of_any_keras_is_not_passed(there: Kernel) -> None:
     with pytest.raises(ExchangeError, match=r"is part of a TensorFlow program.*model\.get_weights\(\)"):
-        there["model"]
+        there["model.layers[-1]"]
 
 
 def test_sessions_of_tensorflow_1_12(tf1_12: Kernel) -> None:

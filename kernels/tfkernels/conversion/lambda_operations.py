@@ -4,6 +4,7 @@ Byte code belongs to one Python, and a ``lambda`` has no name to be found by. Th
 the layer's inputs are the same in every release. They are written as a functional model of ``TensorFlowOpLayer``s.
 """
 
+import inspect
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from tfkernels.conversion.config_layers import Node, children
@@ -20,6 +21,8 @@ def operations_of(layer: Any) -> Optional[Node]:
     So it is if the function draws random numbers, has variables, loops, or wants the mask or the learning phase.
     """
     try:
+        if {"mask", "training"} & set(inspect.signature(layer.function).parameters):
+            return None
         inputs, structure = _inputs(layer)
         graph = v1().Graph()
         with graph.as_default():

@@ -65,6 +65,7 @@ class ValueMessage:
         """Arrays that have to stay as long as the other side may open their segments."""
         self._segments = [(address, max(end for _, end in spans)) for address, spans in encoder.segments]
         self._buffers = encoder.buffers
+        self._not_recordable = encoder.not_recordable
         self._end = encoder.size
         try:
             self._skeleton = json.dumps(skeleton, separators=(",", ":")).encode("ascii")
@@ -88,7 +89,12 @@ class ValueMessage:
         return {"format": protocol.MESSAGE_FORMAT, "parts": [part]}
 
     def to_bytes(self) -> bytearray:
-        """Everything as bytes for ``decoder.from_bytes``: a header line, then the same buffers and skeleton."""
+        """Everything as bytes for ``decoder.from_bytes``: a header line, then the same buffers and skeleton.
+
+        Raises ``NotPortable`` if a value cannot be recorded.
+        """
+        if self._not_recordable:
+            raise NotPortable("a model is no result to be compared. Record its weights: tfkernels.weights(model)")
         line = f"tfkernels values {protocol.MESSAGE_FORMAT} {self._end} {len(self._skeleton)}"
         content = bytearray(line.ljust(HEADER_BYTES - 1).encode("ascii") + b"\n")
         content += bytes(self._end)
@@ -125,6 +131,7 @@ class Encoder:
         self.forwarded: typing.List[Array] = []
         self.segments: typing.List[typing.Tuple[Address, typing.List[typing.Tuple[int, int]]]] = []
         self.buffers: typing.List[typing.Tuple[int, Buffer]] = []
+        self.not_recordable = False
         self.size = 0
         self._open: typing.Set[int] = set()
         self._parts = 0
@@ -211,6 +218,7 @@ class Encoder:
         kind = registry.find(value)
         if kind is None:
             raise _refusal(value)
+        self.not_recordable = self.not_recordable or not kind.recordable
         try:
             parts = kind.take_apart(value)
         except (NotPortable, RecursionError):

@@ -16,12 +16,13 @@ class Kind(typing.NamedTuple):
     """A type of values that is sent as parts; ``put_together`` makes it of them, in their order.
 
     ``name`` begins with the library's and goes into the skeleton. Without a name, the single part arrives in place of
-    the value.
+    the value. A value that is not ``recordable`` cannot be compared by a process that has no TensorFlow.
     """
 
     name: str
     take_apart: typing.Callable[[typing.Any], Parts]
     put_together: typing.Callable[..., typing.Any]
+    recordable: bool = True
 
 
 def stand_in(convert: typing.Callable[[typing.Any], typing.Any]) -> Kind:
@@ -45,11 +46,13 @@ _MODULES = {
     "scipy": "scipy_sparse",
     "tensorflow": "tensorflow",
     "keras": "keras",
+    "tf_keras": "keras",
 }
 """By library: the first word of a type's module and of a kind's name. Each has ``find`` and ``KINDS``."""
 
 _IN_PARTS = {
-    "tensorflow": "Or pass its parts as arrays: (x.indices, x.values, x.dense_shape), (x.values, x.row_splits)."
+    "tensorflow": "Or pass its parts as arrays: (x.indices, x.values, x.dense_shape), (x.values, x.row_splits).",
+    "tensorflow.KerasModel": "Or pass its weights: tfkernels.weights(model).",
 }
 
 
@@ -57,6 +60,8 @@ def find(value: typing.Any) -> typing.Optional[Kind]:
     """The kind of a value, or ``None``. It imports no library: the process has the value's library already."""
     library = type(value).__module__.partition(".")[0]
     found: typing.Optional[Kind] = _module(library).find(value) if library in _MODULES else None
+    if found is None and hasattr(value, "get_config"):  # a model's class can be the user's
+        found = _module("keras").find_model(value)
     return found or _module("python").find(value)
 
 
@@ -73,7 +78,8 @@ def builder(name: str) -> typing.Callable[[typing.List[typing.Any]], typing.Any]
         except (RecursionError, ShadowedModule):
             raise
         except Exception as error:  # a damaged TensorFlow raises whatever it likes
-            raise MissingPackage(library, f"a {name}", str(error), _IN_PARTS.get(library, "")) from error
+            instead = _IN_PARTS.get(name, _IN_PARTS.get(library, ""))
+            raise MissingPackage(library, f"a {name}", str(error), instead) from error
     kinds = _module(library).KINDS
     if name not in kinds:
         raise ExchangeError(f"A {name} arrived, and {package} here has none. Pass a value of another type.")

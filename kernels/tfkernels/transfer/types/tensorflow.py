@@ -68,9 +68,9 @@ _KINDS: typing.Sequence[typing.Tuple[typing.Any, Kind]] = [
     ((tf.Tensor, tf.Variable), stand_in(_array)),
 ]
 
-KINDS = named(*[kind for cls, kind in _KINDS if cls is not None])
+KINDS = named(keras.MODEL, *[kind for cls, kind in _KINDS if cls is not None])
 
 
 def find(value: typing.Any) -> typing.Optional[Kind]:
     found = next((kind for cls, kind in _KINDS if cls is not None and isinstance(value, cls)), None)
-    return found or keras.find_container(value)
+    return found or keras.find_model(value) or keras.find_container(value)
