@@ -83,7 +83,7 @@ class AttachedKernel(Kernel):
 
     def check(self) -> None:
         """Raises if the kernel answers that it cannot be used. A busy one does not answer now."""
-        connection = self.begin()
+        connection = self._begin_alive()
         if connection.ready.wait(ANSWER_TIMEOUT) and connection.failure is not None:
             self._connection = None
             raise connection.failure_of()

@@ -126,6 +126,11 @@ class KernelConnection(Channels):
                 self._stop(self.current)
             self.wake()
 
+    def notice_end(self) -> None:
+        """If the process has ended, waits until the thread has noticed that too."""
+        if not self.process.alive():
+            self.ended.wait(THREAD_END_TIMEOUT)
+
     def failure_of(self, cell: Cell | None = None) -> TFKernelsError:
         """The error of a cell that did not end by itself, or of a request."""
         ran = cell is not None and cell.began is not None
@@ -208,6 +213,8 @@ class KernelConnection(Channels):
 
     def _exchange(self) -> None:
         """Starts the cell that is due, waits for messages, and handles them."""
+        if self.waiting and self.current is None and not self.closing and not self.process.alive():
+            raise self._died()  # before the cell is sent: it has not run
         with self._lock:
             while self.current is None and self.waiting and self.waiting[0].can_run() and not self.closing:
                 self._start_cell(self.waiting.popleft())

@@ -205,7 +205,7 @@ class Kernel:
         """Starts the kernel if it does not run, and waits until it can be used."""
         pressed: list[bool] = []
         with redirected(lambda *_: pressed.append(True)):
-            connection = self.begin()
+            connection = self._begin_alive()
             while not connection.ready.wait(START_POLL_INTERVAL) and not pressed:
                 pass
         if pressed and not connection.ready.is_set():
@@ -222,8 +222,8 @@ class Kernel:
         """
         with postponed(), self._starting:
             connection, notice = self._connection, ""
-            if connection is not None and (connection.closing or not connection.process.alive()):
-                connection.ended.wait(THREAD_END_TIMEOUT)  # its thread is about to notice
+            if connection is not None and connection.closing:
+                connection.ended.wait(THREAD_END_TIMEOUT)  # its thread is about to end
             if connection is not None and connection.ended.is_set():
                 self._connection = None
                 if isinstance(connection.failure, KernelDied):
@@ -234,6 +234,12 @@ class Kernel:
                 self._look_up()
                 self._connection = self._open(notice)
             return self._connection
+
+    def _begin_alive(self) -> KernelConnection:
+        """Like ``begin``, but notices an end of this moment. A cell need not: it fails with ``KernelDied`` then."""
+        if self._connection is not None:
+            self._connection.notice_end()
+        return self.begin()
 
     def _open(self, notice: str) -> KernelConnection:
         return KernelConnection(self.name, KernelProcess(self.spec), notice)
