@@ -11,11 +11,13 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from tests.support.commands import command
 from tests.support.processes import alive, ended
 from tests.support.waiting import DEADLINE, eventually
 from tfprovisioner.batch import output_dir
+from tfprovisioner.cli.app import app
 
 pytestmark = pytest.mark.usefixtures("installed")
 
@@ -101,7 +103,6 @@ def test_resume_reruns_missing_scripts_and_prints_json(tmp_path: Path) -> None:
     )
     assert run(tmp_path, "-o", "out", BREAK_tf2="1").returncode == 1
     before = (tmp_path / "out" / "model-tf1.json").read_text()
-    assert run(tmp_path, "-o", "out").returncode == 2, "the folder is taken"
     again = run(tmp_path, "-o", "out", "--resume", "--json")
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout)
@@ -157,7 +158,7 @@ def test_ctrl_c_gives_each_script_time_to_clean_up(tmp_path: Path) -> None:
     assert (process.returncode, (tmp_path / "cleaned").exists()) == (130, True)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_nothing_outlives_a_command_that_is_killed(tmp_path: Path, number: int) -> None:
     script(tmp_path, _LASTING.replace("HANDLER", ""))
     with _started(tmp_path) as process:
@@ -207,12 +208,23 @@ def _on_a_terminal(place: Path, **variables: str) -> str:
     return content.decode()
 
 
-def test_unusable_kernels_are_reported_before_any_start(tmp_path: Path) -> None:
-    missing = run(tmp_path)
-    assert missing.returncode == 2
-    assert "Cannot read the script model.py: No such file" in missing.stderr
-    script(tmp_path, "print('started')")
-    unknown = run(tmp_path, "-k", "nope")
-    assert unknown.returncode == 2
-    assert "started" not in unknown.stdout
-    assert run(tmp_path, "-p", "n", "1").returncode == 2
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["none.py"], "Cannot read the script none.py: No such file"),
+        (["model.py", "-k", "nope"], "There is no kernel 'nope'"),
+        (["model.py", "-p", "n", "1"], "a script gets words after --"),
+        (["model.py", "-o", "full"], "is not empty"),
+    ],
+)
+def test_wrong_usage_is_told_before_any_start(
+    tmp_path: Path, arguments: list[str], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    script(tmp_path, "open('started', 'w')")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine").touch()
+    done = CliRunner().invoke(app, ["run", "-k", "tf1", *arguments])
+    assert done.exit_code == 2, done.output
+    assert says in " ".join(done.stderr.replace("│", " ").split())
+    assert not (tmp_path / "started").exists()
