@@ -40,6 +40,7 @@ def test_the_first_difference_is_found_and_corrected(installed: object, tmp_path
     assert "comparison" in cells["compare"].metadata.tags
 
 
+@pytest.mark.slow  # the notebook above ends with its corrected port
 def test_no_difference_is_found_in_a_correct_port(installed: object, tmp_path: Path) -> None:
     cells = execute("find_the_first_difference.ipynb", tmp_path / "out.ipynb", "-p", "use_explicit_padding", "False")
     assert text(cells["compare"].outputs).startswith("all 12 parts agree between tf1 and tf2")
