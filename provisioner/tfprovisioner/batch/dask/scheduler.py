@@ -26,8 +26,8 @@ from tfprovisioner.errors import ProvisionError
 UPDATE_INTERVAL = 1.0
 """Seconds between two looks at which workers are there."""
 
-WORKER_TIMEOUT = 120.0
-"""Seconds without any worker, after which the batch ends."""
+WORKER_TIMEOUT = 600.0
+"""Seconds without any worker, after which the batch ends. On a busy machine a worker needs minutes to start."""
 
 STOP_TIMEOUT = 15.0
 """Seconds that workers have to end their kernels when a batch stops."""
