@@ -14,7 +14,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from tests.support.notebooks import text
 from tests.support.processes import ended
-from tests.support.waiting import DEADLINE, eventually
+from tests.support.waiting import eventually
 from tfprovisioner.batch.dask import cluster
 from tfprovisioner.batch.dask.placement import Options
 from tfprovisioner.batch.dask.scheduler import Dispatcher
@@ -50,12 +50,7 @@ def lasting(place: Path, name: str, times: int = 1_000_000) -> str:
 
 def wait_for(file: Path, place: Path, name: str) -> str:
     """A cell that leaves its number, too, and ends when ``file`` is there."""
-    waiting = [
-        f"for _ in range({DEADLINE:.0f} * 10):",
-        f"    if os.path.exists({str(file)!r}): break",
-        "    time.sleep(0.1)",
-    ]
-    return "\n".join([lasting(place, name, 0), *waiting, "else: raise TimeoutError"])
+    return f"{lasting(place, name, 0)}\nwhile not os.path.exists({str(file)!r}): time.sleep(0.1)"
 
 
 _CLIENT = """

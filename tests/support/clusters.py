@@ -17,11 +17,12 @@ from tests.support.waiting import DEADLINE, eventually
 def _start(
     program: str, place: Path, arguments: Sequence[str], variables: Mapping[str, str]
 ) -> subprocess.Popen[bytes]:
+    quiet = {"DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False"}  # it samples stacks a hundred times a second
     with (place / "log").open("ab") as log:
         return subprocess.Popen(
             [sys.executable, "-m", f"distributed.cli.dask_{program}", "--scheduler-file", str(place / "scheduler.json"),
              "--host", "127.0.0.1", *arguments],
-            stdout=log, stderr=log, cwd=place, env={**os.environ, **variables},
+            stdout=log, stderr=log, cwd=place, env={**os.environ, **quiet, **variables},
         )  # fmt: skip
 
 
