@@ -33,7 +33,7 @@ def main(
         if found is not None:
             found.write_text(findings.text(entries), encoding="utf-8")
         if write_page:
-            page.write(entries)
+            page.write(entries, len(specimens.read(folder)))
 
 
 typer.run(main)

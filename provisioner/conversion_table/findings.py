@@ -25,7 +25,7 @@ def text(entries: Sequence[Entry]) -> str:
         lines += [f"    {line}" for line in details.strip().splitlines()[-12:]]
         lines += [f"- {one['specimen']} to {one['target']} (error {one['largest_error']})" for one in found] + [""]
     without = [
-        one for one in entries if one["outcome"] != "not converted" and "continues" not in (one["optimizer"] or "")
+        one for one in entries if one["outcome"] != "not converted" and ", with its" not in (one["optimizer"] or "")
     ]
     if without:
         lines += ["## Optimizer does not continue", ""]

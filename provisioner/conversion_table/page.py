@@ -20,16 +20,19 @@ _FORMATS = {
 }  # fmt: skip
 
 
-def write(entries: Sequence[Entry]) -> None:
-    PAGE.write_text(text(entries), encoding="utf-8")
+def write(entries: Sequence[Entry], specimens: int) -> None:
+    PAGE.write_text(text(entries, specimens), encoding="utf-8")
 
 
-def text(entries: Sequence[Entry]) -> str:
+def text(entries: Sequence[Entry], specimens: int) -> str:
+    """The page. ``specimens`` is how many there are; a part of them may be measured."""
+    measured = len({entry["specimen"] for entry in entries})
     targets = sorted({str(entry["target"]) for entry in entries}, key=order_of)
     lines = [
         "# Conversions", "",
         "Specimens of saved models, converted with [`tfkernels convert`](commands.md#convert).",
         "A model arrives if the new file computes the same within 1e-5.",
+        f"Of {specimens} specimens, {measured} were measured{', drawn at random' * (measured < specimens)}.",
         "Plain loading counts what the target's own functions load as a model, with all their options.", "",
         "This page is measured and written by `make conversions`. Do not edit it.", "",
     ]  # fmt: skip
@@ -52,15 +55,19 @@ def _table(head: str, groups: Iterable[tuple[str, list[Entry]]]) -> list[str]:
         "plain: weights or function",
     )  # fmt: skip
     rows = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
-    total = [0] * (len(columns) - 1)
+    everything: list[Entry] = []
     for name, found in groups:
-        counts = [
-            len(found),
-            *(sum(one["outcome"] == outcome for one in found) for outcome in ("equal", "different", "not converted")),
-            sum("continues" in (one["optimizer"] or "") for one in found),
-            sum(one.get("plain") == "model" for one in found),
-            sum(one.get("plain") in ("weights", "function") for one in found),
-        ]
-        total = [before + count for before, count in zip(total, counts, strict=True)]
-        rows.append(f"| {name} | " + " | ".join(map(str, counts)) + " |")
-    return [*rows, "| all | " + " | ".join(map(str, total)) + " |"]
+        everything += found
+        rows.append(_row(name, found))
+    return [*rows, _row("all", everything)]
+
+
+def _row(name: str, found: Sequence[Entry]) -> str:
+    outcomes = [sum(one["outcome"] == outcome for one in found) for outcome in ("equal", "different", "not converted")]
+    plain = [one["plain"] for one in found if "plain" in one]
+    cells = [
+        len(found), *outcomes, sum(", with its" in (one["optimizer"] or "") for one in found),
+        *(f"{sum(one in kinds for one in plain)} of {len(plain)}" if plain else "—"
+          for kinds in (("model",), ("weights", "function"))),
+    ]  # fmt: skip
+    return f"| {name} | {' | '.join(map(str, cells))} |"

@@ -40,10 +40,11 @@ def test_results_of_both_kinds_are_joined(tmp_path: Path) -> None:
 
 
 def test_page_counts_outcomes_by_release_and_format() -> None:
-    text = page.text([{**_ENTRIES[0], "plain": "nothing"}, *_ENTRIES[1:]])
-    assert "| 1.15.5 | 2 | 1 | 1 | 0 | 1 | 0 | 0 |" in text
-    assert "| weights, `.h5` | 1 | 0 | 0 | 1 | 0 | 0 | 0 |" in text
-    assert text.count("| all | 3 | 1 | 1 | 1 | 1 | 0 | 0 |") == 2
+    text = page.text([{**_ENTRIES[0], "plain": "nothing"}, *_ENTRIES[1:]], 4)
+    assert "| 1.15.5 | 2 | 1 | 1 | 0 | 1 | 0 of 1 | 0 of 1 |" in text
+    assert "| weights, `.h5` | 1 | 0 | 0 | 1 | 0 | — | — |" in text
+    assert "Of 4 specimens, 3 were measured, drawn at random." in text
+    assert text.count("| all | 3 | 1 | 1 | 1 | 1 | 0 of 1 | 0 of 1 |") == 2
 
 
 def test_findings_name_causes_and_specimens() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from tfkernels.conversion.config_layers import walk_config
 from tfkernels.conversion.model_record import VERSION, check
+from tfkernels.conversion.optimizer_state import slots_of
 from tfkernels.conversion.plain_values import plain
 from tfkernels.errors import ConversionError
 
@@ -92,3 +93,13 @@ def test_damaged_records_are_refused(value: Any, cause: str) -> None:
 def test_record_of_this_version_is_read() -> None:
     record = {"version": VERSION, "config": {}, "weights": {}}
     assert check(record) == record
+
+
+def test_slots_of_sgd_are_public_since_2_11() -> None:
+    class SGD:
+        momentums = ("m of a", "m of b")
+
+        def _get_variable_index(self, variable: str) -> int:
+            return ["a", "b"].index(variable)
+
+    assert list(slots_of(SGD(), ["a", "b"])) == [("a", "momentum", "m of a"), ("b", "momentum", "m of b")]

@@ -113,7 +113,7 @@ def _slots_in_order(optimizer: Any, trained: List[Any]) -> Iterator[Tuple[Any, s
 def _slots_in_attributes(optimizer: Any, trained: List[Any], index: Any) -> Iterator[Tuple[Any, str, Any]]:
     """Of the optimizers since 2.11. They make no slots before the first step."""
     for name, attribute in SLOTS.get(type(optimizer).__name__, {}).items():
-        made = getattr(optimizer, "_" + attribute, None) or []
+        made = getattr(optimizer, f"_{attribute}", None) or getattr(optimizer, attribute, None) or []  # SGD's is public
         for variable in trained if made else ():
             place = index(variable)
             if place is not None and made[place] is not None:
