@@ -72,14 +72,25 @@ def _registered(name: str, folder: Path) -> str:
     return name
 
 
-@pytest.fixture(scope="module", params=["python3.7", "python3.12", "newest"])
+_PAIRS = [
+    ("python3.7", "python3.6"),
+    ("python3.7", "newest"),
+    ("python3.12", "python3.6"),
+    ("python3.12", "python3.7"),
+    ("newest", "python3.6"),
+    ("newest", "python3.12"),
+]
+"""The notebook's side and the other one. Each pair once: all values go both ways."""
+
+
+@pytest.fixture(scope="module")
 def notebook(request: pytest.FixtureRequest, kernels_folder: Path) -> Iterator[Kernel]:
     with Kernel(_registered(request.param, kernels_folder)) as kernel:
         prepare(kernel)
         yield kernel
 
 
-@pytest.fixture(params=["python3.6", "python3.7", "python3.12", "newest"])
+@pytest.fixture
 def other(request: pytest.FixtureRequest, kernels_folder: Path) -> str:
     return _registered(request.param, kernels_folder)
 
@@ -105,6 +116,7 @@ def differing(arrived, own):
 """
 
 
+@pytest.mark.parametrize(("notebook", "other"), _PAIRS, indirect=True)
 def test_every_kind_both_ways(notebook: Kernel, other: str) -> None:
     notebook["name"] = other
     notebook.run(
