@@ -77,11 +77,11 @@ def test_environments_are_built_there_on_first_use(
     install.install(InstallRequest("tf1", name="mine", user=True))
     (place / "data.txt").write_text("42")
     inputs = pack({place / "data.txt": "data.txt"})
-    tasks = [task(f"run{number}", _USING, kernel="mine", inputs=inputs) for number in range(3)]
+    tasks = [task(f"run{number}", _USING, kernel="mine", inputs=inputs) for number in range(2)]
     told: list[Progress] = []
-    with engine(3, told, cluster_of_two, [wanted("mine")]) as started:
+    with engine(2, told, cluster_of_two, [wanted("mine")]) as started:
         executed = list(started.run(tasks))
-    assert [each.outcome.state for each in executed] == ["passed"] * 3, executed[0].outcome.failure
+    assert [each.outcome.state for each in executed] == ["passed"] * 2, executed[0].outcome.failure
     built = [record.parent for record in shared.glob("*/environments/*/environment.json")]
     assert len({folder.parents[1] for folder in built}) == len(built)  # once per machine
     assert {printed(each) for each in executed} <= {f"42 {folder} None\n" for folder in built}
@@ -93,6 +93,7 @@ def test_environments_are_built_there_on_first_use(
     assert (place / "files" / "new").read_text() == "made\n"
 
 
+@pytest.mark.slow  # what the batch does then is the same in its own cluster: see test_embedded_cluster
 def test_a_worker_killed_in_the_middle(cluster_of_two: Options, tmp_path: Path) -> None:
     def kill_one() -> int:
         kernels = [psutil.Process(pid(tmp_path / f"{name}.1")) for name in ("one", "other")]
