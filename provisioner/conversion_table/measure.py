@@ -4,6 +4,7 @@ import json
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tfkernels.errors import TFKernelsError
 from tfprovisioner.conversion import report
 from tfprovisioner.conversion.convert import convert
 from tfprovisioner.conversion.kernels import Wanted
+from tfprovisioner.conversion.process import started
 from tfprovisioner.conversion.request import Request
 
 _KEPT = (
@@ -67,11 +69,12 @@ def _converted(
 ) -> dict[str, Any]:
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        of_keras = specimen.architecture not in ("graph", "module") and specimen.format != "export"
+        of_keras = specimen.is_keras
         output = Path(folder) / ("new.keras" if of_keras else "new")
         model = None if specimen.architecture_file is None else str(specimen.architecture_file)
         request = Request(specimen.path, target, output, custom_objects=custom_objects, model=model)
-        document = report.document(convert(request, processes, _silent))
+        with started() if not specimen.is_keras else nullcontext(processes) as used:
+            document = report.document(convert(request, used, _silent))
     return {**{key: document[key] for key in _KEPT}, "seconds": round(time.monotonic() - began, 1)}
 
 

@@ -29,6 +29,11 @@ class Specimen:
     """For weights alone."""
 
     @property
+    def is_keras(self) -> bool:
+        """False for graphs. They need fresh processes: functions in them have names that others have, too."""
+        return self.architecture not in ("graph", "module") and self.format not in ("export", "exported")
+
+    @property
     def name(self) -> str:
         return f"{self.release} {self.architecture} {self.format}"
 

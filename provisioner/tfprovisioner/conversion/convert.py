@@ -34,20 +34,15 @@ def convert(request: Request, processes: Processes, tell: Tell) -> Conversion:
     result = Conversion(request.file, kernels.version(request.to))
     with tempfile.TemporaryDirectory(prefix=".tfkernels-", dir=request.output.absolute().parent) as folder:
         made = Path(folder) / request.output.name
-        in_place = False
         try:
             saved = read(request.file)
             result.format, result.written_by = saved.format, str(saved.written_by)
             way = route(saved, request)
-            in_place = way is graph_route and made.suffix == ".keras"  # it names the folder beside it by its full path
-            if in_place:
-                made = request.output.absolute()
             new = processes.begin(Wanted(request.to), "new", tell)
             load = partial(_loaded, way, saved, request, processes, tell)
             loaded, result.source, result.attempts, result.seconds["old"] = processes.once((request.file, way), load)
             way.bring(loaded, request, result, made, new, processes, tell)
-            if not in_place:
-                _put(Path(folder), request.output)
+            _put(Path(folder), request.output)
             result.output = request.output
         except StepFailed as error:
             result.attempts = getattr(error, "attempts", result.attempts)
