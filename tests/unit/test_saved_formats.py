@@ -114,6 +114,14 @@ def test_saved_model_of_keras_has_its_architecture(tmp_path: Path) -> None:
     assert saved.architecture is not None
     assert saved.architecture["config"]["layers"][0]["config"]["batch_input_shape"] == [None, 4]
     assert list(saved.weights) == ["dense/kernel"]
+    (folder / "keras_metadata.pb").unlink()
+    assert read(folder).architecture is None
+    (folder / "assets").mkdir()
+    (folder / "assets" / "saved_model.json").write_text(json.dumps({**config, "keras_version": "2.2.4-tf"}))
+    exported = read(folder)
+    assert exported.architecture is not None
+    assert exported.architecture["config"] == config["config"]
+    assert exported.written_by.keras == "2.2.4-tf"
 
 
 def test_export_of_keras_3_has_each_weight_once(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ FILE = "saved_model.pb"
 _TEXT = "saved_model.pbtxt"
 FILES = (FILE, _TEXT)
 _METADATA = "keras_metadata.pb"
+_EXPORTED = os.path.join("assets", "saved_model.json")
+"""The architecture that ``export_saved_model`` of 1.13 to 2.0 and ``save_keras_model`` of 1.12 put beside a graph."""
 
 
 def is_folder(path: str) -> bool:
@@ -85,6 +87,10 @@ def _metadata(folder: str, graph: metagraphs.MetaGraph) -> Dict[str, Any]:
         user_object = Message(first).message(4)
         if user_object.text(1).startswith("_tf_keras_") and len(user_object.data(3)):
             return dict(_plain(parse_json(user_object.text(3), "Keras's metadata")))
+    exported = os.path.join(folder, _EXPORTED)
+    if os.path.isfile(exported):
+        model = parse_json(bytes(metagraphs.read_file(exported)), _EXPORTED)
+        return {"model_config": model, "keras_version": model.get("keras_version")}
     return {}
 
 
