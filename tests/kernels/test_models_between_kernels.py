@@ -106,3 +106,31 @@ def test_saved_model_is_loaded_without_its_code(kernels: Kernels, tmp_path: Path
     assert {*state["slots"]} == {*live["trainable_weights"]}
     for name, slots in live["optimizer"]["slots"].items():
         assert all(np.array_equal(value, state["slots"][name][slot]) for slot, value in slots.items())
+
+
+def test_file_tells_the_optimizer_of_keras_3(kernels: Kernels, tmp_path: Path) -> None:
+    kernel = kernels["tf2"]
+    kernel["paths"] = [str(tmp_path / "model.keras"), str(tmp_path / "model.h5")]
+    kernel.run(
+        "from tfkernels.conversion.load_old import load\n"
+        "from tfkernels.conversion.model_record import record\n"
+        "entry = L.Input((7,), dtype='int32')\n"
+        "h = L.GRU(3)(L.Embedding(9, 4, mask_zero=True)(entry))\n"
+        "model = tf.keras.Model(entry, L.Dense(1)(h))\n"
+        "model.compile(tf.keras.optimizers.SGD(0.1, momentum=0.9), 'mse')\n"
+        "words = np.arange(28).reshape(4, 7) % 9\n"
+        "model.fit(words, np.ones((4, 1)), epochs=2, verbose=0)\n"
+        "for path in paths:\n"
+        "    model.save(path)\n"
+        "found = [load(path) for path in paths]"
+    )
+    expected = kernel["record(model)['optimizer']"]
+    for number in range(2):
+        loaded = kernel[f"found[{number}].record['optimizer']"]
+        assert (loaded["class_name"], loaded["step"]) == ("SGD", 2)
+        assert {*loaded["slots"]} == {*expected["slots"]}
+        for name, slots in expected["slots"].items():
+            assert np.array_equal(slots["momentum"], loaded["slots"][name]["momentum"])
+        assert np.array_equal(
+            kernel[f"found[{number}].model.predict(words, verbose=0)"], kernel["model.predict(words, verbose=0)"]
+        )

@@ -91,6 +91,7 @@ def custom_scope(keras: Any, objects: Mapping[str, Any]) -> Iterator[None]:
 def build(architecture: Node, objects: Mapping[str, Any], trust: bool, keras: Any) -> Any:
     """The model of a configuration that this Keras wrote. Raises ``ConversionError`` with the first bad layer."""
     config = harmless(architecture, objects, trust)
+    config.pop("compile_config", None)  # Keras 3 would make the optimizer anew, or another one
     try:
         return _from_config(config, objects, keras)
     except Exception as error:
@@ -106,8 +107,26 @@ def build(architecture: Node, objects: Mapping[str, Any], trust: bool, keras: An
 def _from_config(config: Node, objects: Mapping[str, Any], keras: Any) -> Any:
     with _byte_code_allowed():
         if "registered_name" in config or "build_config" in config:
-            return keras.saving.deserialize_keras_object(config, custom_objects=dict(objects))
+            return _deserialized(config, objects, keras)
+        with contextlib.suppress(ImportError):  # Keras 3 reads .h5 files by the rules of Keras 2
+            older = importlib.import_module("keras.src.legacy.saving.saving_utils")
+            return older.model_from_config(config, custom_objects={**_operations(config, keras), **objects})
         return keras.models.model_from_json(json.dumps(config), custom_objects=dict(objects))
+
+
+def _operations(config: Node, keras: Any) -> Dict[str, Any]:
+    """Keras 3's classes of operations in a model. Its own reader of .h5 files does not look for them."""
+    places = [
+        importlib.import_module(f"keras.src.ops.{name}") for name in ("numpy", "nn", "math", "core", "image", "linalg")
+    ]
+    names = {node["class_name"] for _, node in walk_config(config) if not hasattr(keras.layers, node["class_name"])}
+    return {name: getattr(place, name) for place in places for name in names if isinstance(vars(place).get(name), type)}
+
+
+def _deserialized(node: Node, objects: Mapping[str, Any], keras: Any) -> Any:
+    """The object of a configuration in the form since 2.12. ``tf.keras`` of Keras 3 has no module for it."""
+    saving = getattr(keras, "saving", None) or sys.modules["keras"].saving
+    return saving.deserialize_keras_object(node, custom_objects=dict(objects))
 
 
 @contextlib.contextmanager
@@ -131,7 +150,7 @@ def _first_bad_layer(config: Node, objects: Mapping[str, Any], keras: Any) -> An
             continue
         try:
             if "registered_name" in node:
-                keras.saving.deserialize_keras_object(node, custom_objects=dict(objects))
+                _deserialized(node, objects, keras)
             else:
                 keras.layers.deserialize(node, custom_objects=dict(objects))
         except Exception as error:  # noqa: BLE001 (Keras raises any kind)
@@ -210,13 +229,17 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _add_from_file(record: Record, saved: SavedFile) -> None:
-    """The optimizer's state and the compilation, which Keras would load only with all losses and metrics."""
+    """The optimizer's state and the compilation, which Keras would load only with all losses and metrics.
+
+    A function that builds the model may compile it, too; but then the optimizer has not trained this model.
+    """
     training: Dict[str, Any] = dict(saved.training_config or {})
-    if training and record["compile"] is None:
+    record["optimizer"] = None
+    if training:
         inner = training.get("compile_config") or training
         kept = ("loss", "metrics", "weighted_metrics", "loss_weights", "sample_weight_mode")
         record["compile"] = {key: plain(inner[key]) for key in kept if inner.get(key) is not None}
-    if saved.optimizer is not None and saved.optimizer.class_name and record["optimizer"] is None:
+    if saved.optimizer is not None and saved.optimizer.class_name:
         record["optimizer"] = {
             "class_name": saved.optimizer.class_name,
             "config": plain(saved.optimizer.config),
