@@ -51,10 +51,40 @@ _HARMFUL = {
         "class_name": "TensorFlowOpLayer",
         "config": {"name": "w", "node_def": {"name": "w", "op": "WriteFile"}},
     },
-    "a node on files as text": {
+    "a node on files with a long name": {
         "class_name": "TensorFlowOpLayer",
-        "config": {"name": "w", "node_def": '{"name": "w", "op": "ReadFile"}'},
+        "config": {"name": "w", "node_def": {"name": "n" * 50, "op": "WriteFile"}},
     },
+    "a node on files as a message": {
+        "class_name": "TensorFlowOpLayer",
+        "config": {"name": "w", "node_def": '\n\x0cx"op":"AddV2"\x12\x08ReadFile'},
+    },
+    "an operation on files in a slice": {
+        "class_name": "SlicingOpLambda",
+        "config": {"name": "w", "function": "io.read_file"},
+    },
+    "a method of another class": {
+        "class_name": "ClassMethod",
+        "config": {"name": "w", "cls_symbol": "data.Dataset", "method_name": "list_files"},
+    },
+    "a layer inside another one": {
+        "class_name": "WideDeepModel",
+        "config": {"name": "w", "linear_model": _lambda(_BYTE_CODE), "dnn_model": _lambda(_BYTE_CODE)},
+    },
+    "byte code as activation": {
+        "class_name": "Dense",
+        "config": {"name": "x", "activation": {"class_name": "__lambda__", "config": {"value": _BYTE_CODE}}},
+    },
+    "a layer as activation": {
+        "class_name": "Dense",
+        "config": {"name": "x", "activation": {**_lambda(_BYTE_CODE), "module": "keras.layers"}},
+    },
+    "a SavedModel elsewhere": {
+        "class_name": "TFSMLayer",
+        "config": {"name": "x", "filepath": "/somewhere"},
+        "module": "keras.layers",
+    },
+    "a file of words": {"class_name": "StringLookup", "config": {"name": "x", "vocabulary": "/etc/passwd"}},
 }
 
 
@@ -74,6 +104,8 @@ _HARMLESS = [
     {"class_name": "TFOpLambda", "config": {"name": "f", "function": "nn.relu"}},
     {"class_name": "TFOpLambda", "config": {"name": "f", "function": "__operators__.getitem"}},
     {"class_name": "TensorFlowOpLayer", "config": {"name": "f", "node_def": {"name": "w", "op": "AddV2"}}},
+    {"class_name": "TensorFlowOpLayer", "config": {"name": "f", "node_def": "\n\x01w\x12\x05AddV2"}},
+    {"class_name": "StringLookup", "config": {"name": "x", "vocabulary": ["a", "b"]}},
 ]
 
 

@@ -19,6 +19,7 @@ from tfkernels.conversion.config_layers import Node, walk_config
 from tfkernels.conversion.model_function import model_of
 from tfkernels.conversion.model_record import Record
 from tfkernels.conversion.plain_values import plain
+from tfkernels.conversion.target_keras import saving_of
 from tfkernels.conversion.untrusted_config import harmless
 from tfkernels.conversion.users_code import custom_objects_in
 from tfkernels.errors import ConversionError, WeightsError
@@ -93,7 +94,7 @@ def build(architecture: Node, objects: Mapping[str, Any], trust: bool, keras: An
     config = harmless(architecture, objects, trust)
     config.pop("compile_config", None)  # Keras 3 would make the optimizer anew, or another one
     try:
-        return _from_config(config, objects, keras)
+        return _from_config(config, objects, keras, trust)
     except Exception as error:
         layer, cause = _first_bad_layer(config, objects, keras) or ("", error)
         where = f"layer {layer} cannot be made" if layer else "it cannot be made"
@@ -104,8 +105,8 @@ def build(architecture: Node, objects: Mapping[str, Any], trust: bool, keras: An
         ) from error
 
 
-def _from_config(config: Node, objects: Mapping[str, Any], keras: Any) -> Any:
-    with _byte_code_allowed():
+def _from_config(config: Node, objects: Mapping[str, Any], keras: Any, trust: bool) -> Any:
+    with _safe_mode(not trust):
         if "registered_name" in config or "build_config" in config:
             return _deserialized(config, objects, keras)
         with contextlib.suppress(ImportError):  # Keras 3 reads .h5 files by the rules of Keras 2
@@ -124,22 +125,21 @@ def _operations(config: Node, keras: Any) -> Dict[str, Any]:
 
 
 def _deserialized(node: Node, objects: Mapping[str, Any], keras: Any) -> Any:
-    """The object of a configuration in the form since 2.12. ``tf.keras`` of Keras 3 has no module for it."""
-    saving = getattr(keras, "saving", None) or sys.modules["keras"].saving
-    return saving.deserialize_keras_object(node, custom_objects=dict(objects))
+    """The object of a configuration in the form since 2.12."""
+    return saving_of(keras).deserialize_keras_object(node, custom_objects=dict(objects))
 
 
 @contextlib.contextmanager
-def _byte_code_allowed() -> Iterator[None]:
-    """Without trust ``harmless`` has left none in the configuration; with it Keras must not refuse it."""
-    for name in ("keras.src.saving.serialization_lib", "keras.saving.serialization_lib"):  # since 2.12
+def _safe_mode(safe: bool) -> Iterator[None]:
+    """Keras itself refuses byte code, too, unless it is trusted. Releases before 2.12 cannot."""
+    for name in ("keras.src.saving.serialization_lib", "keras.saving.serialization_lib"):
         with contextlib.suppress(ImportError):
             scope = importlib.import_module(name).SafeModeScope
             break
     else:
         yield
         return
-    with scope(safe_mode=False):
+    with scope(safe_mode=safe):
         yield
 
 

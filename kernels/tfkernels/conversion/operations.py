@@ -12,7 +12,7 @@ import numpy as np
 from tfkernels.conversion import keras_operations
 from tfkernels.conversion.layer_rules.model_graph import Node
 from tfkernels.conversion.layer_rules.report import LayerReport
-from tfkernels.conversion.target_keras import TargetKeras
+from tfkernels.conversion.target_keras import TargetKeras, saving_of
 
 Operation = Callable[[List[Any], Dict[str, Any]], Any]
 
@@ -69,7 +69,7 @@ def _deserialized(target: TargetKeras, node: Node) -> Operation:
     def call(args: List[Any], kwargs: Dict[str, Any]) -> Any:
         if not made:
             if target.release.is_keras_3:
-                made.append(target.module.saving.deserialize_keras_object(node))
+                made.append(saving_of(target.module).deserialize_keras_object(node))
             else:
                 plain = {key: value for key, value in node.items() if key != "name" or value}
                 made.append(target.module.layers.deserialize(plain))

@@ -1,6 +1,7 @@
 """The Keras of this process as the target of a conversion: its release, classes, functions, and what they take."""
 
 import contextlib
+import importlib
 import inspect
 import sys
 from typing import Any, Iterator, List, Mapping, NamedTuple, Optional, Set
@@ -79,6 +80,11 @@ def target_keras(custom_objects: Optional[Mapping[str, Any]] = None, module: Any
     if module is None:
         module = getattr(tensorflow, "keras", None) or tensorflow.contrib.keras
     return TargetKeras(module, dict(custom_objects or {}))
+
+
+def saving_of(module: Any) -> Any:
+    """Keras's module ``saving``. ``tf.keras`` lacks it in the newest releases."""
+    return module.saving if hasattr(module, "saving") else importlib.import_module("keras.saving")
 
 
 def _version(module: Any) -> str:

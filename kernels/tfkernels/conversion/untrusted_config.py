@@ -7,10 +7,11 @@ of TensorFlow write files.
 
 import copy
 import re
-from typing import Any, Dict, Iterator, Mapping, Tuple
+from typing import Any, Dict, Iterator, Mapping, Set, Tuple
 
 from tfkernels.conversion.config_layers import Node, is_node, name_of, walk_config
-from tfkernels.errors import ConversionError
+from tfkernels.errors import ConversionError, UnreadableFile
+from tfkernels.saved_models.containers.protobuf import Message
 
 _CLASSES_IN = (
     "activations", "constraints", "dtype_policies", "engine", "initializers", "layers", "losses", "metrics",
@@ -25,9 +26,16 @@ _TENSORFLOW = re.compile(
 )
 _OUTSIDE = re.compile(
     r"(?i)py_?func|numpy_function|file|dataset|reader|save|restore|summary|debug|print|rpc|iterator|checkpoint|trtengine"
-    r"|load_|library|decode_.*raw_from|session|queue"
+    r"|load|library|decode_.*raw_from|session|queue|remap|immutable|unigram|remote|send|recv"
 )
 """Functions and operations of TensorFlow that reach outside of the process, or run code."""
+_RAGGED = {"RaggedTensor", "SparseTensor", "sparse.SparseTensor"}
+"""Classes whose methods a layer ``ClassMethod`` may call."""
+
+_CODE = {"Lambda", "__lambda__", "TFSMLayer", "TorchModuleWrapper"}
+"""Classes whose objects run code that is in the configuration, or in a file that it names."""
+_FILES = {"vocabulary", "vocabulary_file", "vocab_file", "idf_weights", "filepath"}
+"""Settings that are values, or the path of a file with them."""
 
 
 def harmless(architecture: Node, custom_objects: Mapping[str, Any], trust: bool) -> Node:
@@ -37,14 +45,17 @@ def harmless(architecture: Node, custom_objects: Mapping[str, Any], trust: bool)
     with ``trust``.
     """
     config = copy.deepcopy(dict(architecture))
+    known: Set[int] = set()
     for path, node in walk_config(config):
         if node["class_name"].split(">")[-1] == "Lambda":
             _set_function(path, node["config"], custom_objects, trust)
-        if not trust:
-            _check_operation(path, node)
+            known.add(id(node))
     if not trust:
-        for path, value in _modules(config, ""):
-            _check_module(path, value, custom_objects)
+        for path, value in _objects(config, ""):
+            if id(value) not in known and str(value["class_name"]).split(">")[-1] not in custom_objects:
+                _check_class(path, value)
+            if value.get("module") is not None:
+                _check_module(path, value, custom_objects)
     return config
 
 
@@ -85,39 +96,57 @@ def _set_function(path: str, config: Dict[str, Any], custom_objects: Mapping[str
             config.pop(f"{key}_module", None)
 
 
-def _check_operation(path: str, node: Node) -> None:
-    config = node["config"] if isinstance(node["config"], dict) else {}
-    kind = node["class_name"]
-    if kind == "TFOpLambda":
+def _check_class(path: str, value: Mapping[str, Any]) -> None:
+    """Keras makes layers of any setting that describes one, such as an activation, and not only where layers stand."""
+    kind = str(value["class_name"]).split(">")[-1]
+    config = value["config"] if isinstance(value.get("config"), dict) else {}
+    if kind in _CODE:
+        raise _refused(path, f"it is a {kind}, which runs code that the model brings")
+    named = next((key for key in _FILES if isinstance(config.get(key), str)), None)
+    if named is not None:
+        raise _refused(path, f"its {named} is the path of a file, {config[named][:80]!r}")
+    if kind in ("TFOpLambda", "SlicingOpLambda"):
         name = str(config.get("function"))
         if not _TENSORFLOW.fullmatch(name) or _OUTSIDE.search(name):
             raise _outside(path, f"tf.{name}")
+    if kind == "ClassMethod" and config.get("cls_symbol") not in _RAGGED:
+        raise _outside(path, f"tf.{config.get('cls_symbol')}")
     if kind == "TensorFlowOpLayer":
-        text = str(config.get("node_def"))
-        found = re.search(r'"?op"?\s*:\s*"(\w+)"', text)
-        name = found.group(1) if found else text[:40]
-        if _OUTSIDE.search(name):
-            raise _outside(path, name)
+        name = _operation(config.get("node_def"))
+        if not name or _OUTSIDE.search(name):
+            raise _outside(path, name or "without a name")
+
+
+def _operation(node: Any) -> str:
+    """The operation of a node, as Keras reads it: a dict, or the bytes of the message as text."""
+    if isinstance(node, dict):
+        return str(node.get("op") or "")
+    try:
+        return Message(str(node).encode("utf-8")).text(2)
+    except UnreadableFile:
+        return ""
 
 
 def _outside(path: str, name: str) -> ConversionError:
-    return ConversionError(
-        f"Cannot load layer {path}: its operation {name} may reach outside of the model, to files or to code. If you "
-        "trust the model, add --trust.",
-        layer=path,
-    )
+    return _refused(path, f"its operation {name} may reach outside of the model, to files or to code")
 
 
-def _modules(value: Any, path: str) -> Iterator[Tuple[str, Dict[str, Any]]]:
-    """All objects in a configuration that name a module, each with the path of keys to it."""
+def _refused(path: str, why: str) -> ConversionError:
+    return ConversionError(f"Cannot load layer {path}: {why}. If you trust the model, add --trust.", layer=path)
+
+
+def _objects(value: Any, path: str) -> Iterator[Tuple[str, Dict[str, Any]]]:
+    """All objects in a configuration, at any depth, each with its layers' names and the keys below the last one."""
     if isinstance(value, dict):
-        if "class_name" in value and value.get("module") is not None:
-            yield path, value
+        if "class_name" in value:
+            yield path or "model", value
         for key, item in value.items():
-            yield from _modules(item, f"{path}.{key}" if path else str(key))
+            step = "" if key in ("config", "layers") else str(key)
+            yield from _objects(item, "/".join(part for part in (path, step) if part))
     elif isinstance(value, list):
         for number, item in enumerate(value):
-            yield from _modules(item, f"{path}.{name_of(item) if is_node(item) else number}")
+            step = name_of(item) if is_node(item) else str(number)
+            yield from _objects(item, f"{path}/{step}" if path else step)
 
 
 def _check_module(path: str, value: Dict[str, Any], custom_objects: Mapping[str, Any]) -> None:
