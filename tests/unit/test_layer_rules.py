@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
+from tfkernels.conversion.keras_nodes import by_node
 from tfkernels.conversion.layer_rules.keras_release import release_of
 from tfkernels.conversion.layer_rules.model_graph import Tensor, model_graph
 from tfkernels.conversion.layer_rules.report import Report
@@ -143,3 +145,10 @@ def test_graphs_of_both_formats_are_the_same() -> None:
 def test_a_graph_with_a_missing_call_is_refused() -> None:
     with pytest.raises(ConversionError, match="which is not there"):
         model_graph(_model([[["inner", 5, 0, {}]]], [[["x", 0, 0, {}]]], [["dense", 0, 0]]))
+
+
+def test_gathering_within_batches_is_refused() -> None:
+    gather = by_node("GatherV2")
+    assert gather
+    with pytest.raises(ConversionError, match="it gathers within 1 batch dimensions"):
+        gather(None, [np.zeros((2, 3)), np.zeros((2, 1), int), 1], {"batch_dims": 1})

@@ -1,7 +1,8 @@
 """Operations of TensorFlow that stand as layers in a functional model (``x + 1``, ``tf.nn.relu(x)``), for the target.
 
 Keras 2 keeps them as they are. Keras 3 has no such layers, but operations of its own: ``keras_operations`` has those
-that compute the same. Two ways of writing them are read: ``TFOpLambda`` names a function, ``TensorFlowOpLayer`` a node.
+that compute the same. Two ways of writing them are read: ``TFOpLambda`` names a function, ``TensorFlowOpLayer`` a node
+(``keras_nodes``).
 """
 
 import base64
@@ -9,7 +10,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional
 
 import numpy as np
 
-from tfkernels.conversion import keras_operations
+from tfkernels.conversion import keras_nodes, keras_operations
 from tfkernels.conversion.layer_rules.model_graph import Node
 from tfkernels.conversion.layer_rules.report import LayerReport
 from tfkernels.conversion.target_keras import TargetKeras, saving_of
@@ -85,7 +86,7 @@ def _of_node(config: Mapping[str, Any], target: TargetKeras, about: LayerReport)
         about.refuse("its node is not written in a form that can be read without TensorFlow")
         return None
     kind = str(node["op"])
-    operation = keras_operations.by_node(kind)
+    operation = keras_nodes.by_node(kind)
     if operation is None:
         about.refuse(
             f"it is the operation {kind}, for which tfkernels knows none of {target.release} that computes exactly the "
