@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tfprovisioner.conversion import convert as module
-from tfprovisioner.conversion import fill_route, graph_route, keras_route, kernels, report
+from tfprovisioner.conversion import fill_route, graph_route, keras_route, kernels, proof, report
 from tfprovisioner.conversion.convert import convert
 from tfprovisioner.conversion.process import Processes, StepFailed
 from tfprovisioner.conversion.request import Request
@@ -132,6 +132,60 @@ def test_files_in_the_way_are_not_replaced(request_: Request) -> None:
         _convert(Request(request_.file.with_name("gone.h5"), "2.21", request_.output, overwrite=True))
 
 
+def test_an_existing_checkpoint_is_not_replaced(request_: Request) -> None:
+    index = request_.output.with_name("new.ckpt.index")
+    index.write_text("precious")
+    with pytest.raises(Unusable, match=r"new\.ckpt\.index: it exists.*--overwrite"):
+        _convert(replace(request_, output=index.with_suffix("")))
+    assert index.read_text() == "precious"
+
+
+def test_files_beside_the_new_one_are_kept(request_: Request, monkeypatch: pytest.MonkeyPatch) -> None:
+    beside = {"checkpoint": "which is newest", "other": "precious"}
+    for name, content in beside.items():
+        request_.output.with_name(name).write_text(content)
+
+    def call(self: _Process, step: str, timeout: float | None = None, **given: Any) -> Any:
+        if step == "rebuild":
+            for name in names:
+                Path(given["path"]).with_name(name).write_text("new")
+        return answer(self, step, timeout, **given)
+
+    answer = _Process.call
+    monkeypatch.setattr(_Process, "call", call)
+    names = ["checkpoint"]
+    assert _convert(request_)[0].outcome == "equal"
+    names.append("other")
+    result, _ = _convert(replace(request_, output=request_.output.with_name("second.keras")))
+    assert result.problem is not None
+    assert "other: it exists" in result.problem.message
+    assert {name: request_.output.with_name(name).read_text() for name in beside} == beside
+    assert not request_.output.with_name("second.keras").exists()
+
+
+def test_folder_that_is_no_model_is_never_replaced(request_: Request) -> None:
+    folder = request_.output.with_name("models")
+    folder.mkdir()
+    (folder / "precious").write_text("precious")
+    with pytest.raises(Unusable, match="no SavedModel"):
+        _convert(replace(request_, output=folder, overwrite=True))
+    (folder / "saved_model.pb").write_text("old")
+    assert _convert(replace(request_, output=folder, overwrite=True))[0].outcome == "equal"
+    assert folder.read_text() == "a model"
+    assert sorted(path.name for path in folder.parent.iterdir()) == ["models", "old.h5"]
+
+
+@pytest.mark.parametrize(
+    ("values", "cause"),
+    [({}, "no values"), ({"weights": {}}, "no values"), ({"output": np.full(3, np.nan)}, "output is NaN")],
+)
+def test_nothing_compared_is_no_proof(values: Any, cause: str) -> None:
+    hidden = {"dense": np.ones(3)} if "output" in values else {}
+    with pytest.raises(StepFailed, match=cause):
+        proof.compared({"a batch": {**hidden, **values}}, {"a batch": {**hidden, **values}}, ("old", "new"))
+    proof.compared({"a batch": {"output": np.array([np.nan, 1])}}, {"a batch": {"output": np.ones(2)}}, ("old", "new"))
+
+
 def test_report_is_written_beside_the_new_file(request_: Request) -> None:
     result, _ = _convert(request_, proof={"run": 0.5})
     page = report.write(result, request_.output)
@@ -161,6 +215,17 @@ def test_report_is_written_beside_the_new_file(request_: Request) -> None:
 def test_the_optimizer_is_compared_slot_by_slot(new: Any, said: str) -> None:
     assert keras_route.continued(_ADAM, new) == said
     assert keras_route.continued(None, new) == ""
+
+
+def test_slots_that_the_file_lacks_do_not_continue() -> None:
+    new = {**_ADAM, "slots": {**_SLOTS, "dense/bias": {"m": np.zeros(3)}}}
+    assert keras_route.continued(_ADAM, new).endswith("without 1 of its 3 slots: dense/bias/m, …")
+    assert keras_route.continued({**_ADAM, "slots": {}}, _ADAM).endswith("without 2 of its 2 slots: dense/kernel/m, …")
+    unused = {"class_name": "SGD", "config": {"momentum": 0.0}, "step": 3, "slots": {}}
+    new = {**unused, "slots": {"dense/kernel": {"momentum": np.zeros(3)}}}
+    assert keras_route.continued(unused, new) == "SGD continues after step 3, with its 0 slots"
+    untrained = {**unused, "step": None}
+    assert keras_route.continued(untrained, {**new, "step": 0}).endswith("the old file has no state of it")
 
 
 @pytest.mark.parametrize(

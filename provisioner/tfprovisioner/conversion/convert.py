@@ -4,7 +4,6 @@ The processes take turns, so that the model is in memory in two of them at most:
 is opened for the proof, in a process that knows nothing but that file.
 """
 
-import shutil
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -19,7 +18,7 @@ from tfprovisioner.conversion.kernels import Wanted
 from tfprovisioner.conversion.process import Processes, StepFailed, Tell
 from tfprovisioner.conversion.request import Request
 from tfprovisioner.conversion.result import Conversion, Problem
-from tfprovisioner.errors import ProvisionError
+from tfprovisioner.errors import ProvisionError, Unusable
 
 GRAPHS = ("frozen-graph", "meta-graph", "checkpoint-v1", "checkpoint-v2", "saved-model")
 """Formats that have, or can have, a graph."""
@@ -33,7 +32,8 @@ def convert(request: Request, processes: Processes, tell: Tell) -> Conversion:
     request.check()
     result = Conversion(request.file, kernels.version(request.to))
     with tempfile.TemporaryDirectory(prefix=".tfkernels-", dir=request.output.absolute().parent) as folder:
-        made = Path(folder) / request.output.name
+        made = Path(folder) / "new" / request.output.name
+        made.parent.mkdir()
         try:
             saved = read(request.file)
             result.format, result.written_by = saved.format, str(saved.written_by)
@@ -42,7 +42,7 @@ def convert(request: Request, processes: Processes, tell: Tell) -> Conversion:
             load = partial(_loaded, way, saved, request, processes, tell)
             loaded, result.source, result.attempts, result.seconds["old"] = processes.once((request.file, way), load)
             way.bring(loaded, request, result, made, new, processes, tell)
-            _put(Path(folder), request.output)
+            _put(made.parent, request.output, request.overwrite)
             result.output = request.output
         except StepFailed as error:
             result.attempts = getattr(error, "attempts", result.attempts)
@@ -116,10 +116,15 @@ def _loaded(
     raise NotLoaded(tuple(attempts), first)
 
 
-def _put(made: Path, output: Path) -> None:
-    """Moves what was made to its place, the new file last; what is there goes first."""
-    for path in sorted(made.iterdir(), key=lambda path: path.name == output.name):
+def _put(made: Path, output: Path, overwrite: bool) -> None:
+    """Moves what was made to its place, the new file last. Raises ``Unusable`` if something came there meanwhile."""
+    paths = [path for path in made.iterdir() if path.name != "checkpoint"]  # which file of a folder is the newest
+    if not overwrite:
+        for target in (output.with_name(path.name) for path in paths):
+            if target.exists():
+                raise Unusable(f"Cannot write {target}: it exists. Name another file with -o, or add --overwrite.")
+    for path in sorted(paths, key=lambda path: path.name == output.name):
         target = output.with_name(path.name)
         if target.is_dir():
-            shutil.rmtree(target)
+            target.rename(made.parent / f"before-{path.name}")
         path.replace(target)

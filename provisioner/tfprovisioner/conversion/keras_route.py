@@ -15,6 +15,9 @@ from tfprovisioner.conversion.process import Processes, ReleaseProcess, StepFail
 from tfprovisioner.conversion.request import Request
 from tfprovisioner.conversion.result import Conversion
 
+_SAID_BY_THE_FILE = r"The optimizer \w+ continues(, with its state| with its settings; the file holds no state)"
+"""Remarks of the rebuilding that a look into the new file replaces."""
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -60,7 +63,7 @@ def bring(
     optimizer = last.call("open", record=loaded.record if needs_record else {}, **given)["optimizer"]
     result.optimizer = continued(loaded.record.get("optimizer"), optimizer)
     # The new file has the last word: some releases lose a state when they save it.
-    result.notes = [note for note in result.notes if not re.match(r"The optimizer \w+ continues", note)]
+    result.notes = [note for note in result.notes if not re.match(_SAID_BY_THE_FILE, note)]
     found = {batch.name: last.call("run", inputs=dict(batch.arrays)) for batch in loaded.batches}
     result.seconds["proof"] = last.seconds
     processes.end(last)
@@ -100,12 +103,22 @@ def continued(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> s
         return f"{name} did not come along"
     if new["class_name"].lower() != name.lower():
         return f"{name} did not come along: the new file has {new['class_name']}"
-    step = f"step {old['step']}" if old.get("step") is not None else "an unknown step"
     slots = {f"{weight}/{slot}": array for weight, found in old["slots"].items() for slot, array in found.items()}
     others = {f"{weight}/{slot}": array for weight, found in new["slots"].items() for slot, array in found.items()}
-    unequal = [slot for slot, array in slots.items() if not np.array_equal(array, others.get(slot, ()))]
+    if not slots and not old.get("step"):
+        return f"{name} came along with its settings: the old file has no state of it"
+    step = f"step {old['step']}" if old.get("step") is not None else "an unknown step"
     if new.get("step") != old.get("step"):
         return f"{name} came along without its state: it begins anew, after {step}"
+    unequal = [slot for slot, array in slots.items() if not np.array_equal(array, others.get(slot, ()))]
+    unequal += [slot for slot in others if slot not in slots and _is_used(slot, old)]
     if unequal:
-        return f"{name} continues after {step}, without {len(unequal)} of its {len(slots)} slots: {unequal[0]}, …"
+        count = len({*slots, *unequal})
+        return f"{name} continues after {step}, without {len(unequal)} of its {count} slots: {unequal[0]}, …"
     return f"{name} continues after {step}, with its {len(slots)} slots"
+
+
+def _is_used(slot: str, optimizer: Mapping[str, Any]) -> bool:
+    """Some releases make slots for a momentum of zero."""
+    has_momentum = optimizer["class_name"] not in ("SGD", "RMSprop") or bool(optimizer["config"].get("momentum"))
+    return has_momentum or not slot.endswith("/momentum")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfkernels.comparison import Comparison, compare
+from tfprovisioner.conversion.process import StepFailed
 
 OUTPUT = "output"
 """The name of a model's own output in a trace."""
@@ -43,6 +44,8 @@ def compared(
 ) -> Proof:  # fmt: skip
     """The comparison of traces by batch; each has the values by layer.
 
+    Raises ``StepFailed`` if nothing can be compared.
+
     Without tolerances they are ``compare``'s: 1e-5 for float32, relative to the value and to the largest of its array.
     """
     orders = [dict.fromkeys(name for trace in traces.values() for name in trace) for traces in (old, new)]
@@ -52,4 +55,19 @@ def compared(
         {name: {batch: trace[name] for batch, trace in traces.items() if name in trace} for name in both}
         for traces in (old, new)
     ]
-    return Proof(compare(*sides, names=names, rtol=rtol, atol=atol), tuple(both), tuple(lone))
+    comparison = compare(*sides, names=names, rtol=rtol, atol=atol)
+    telling = [part.path for part in comparison.parts if _tells_something(part)]
+    if not telling or (OUTPUT in both and not any(under(path, OUTPUT) for path in telling)):
+        what = "the model's output is NaN for all inputs" if telling else "no values are in both releases"
+        raise StepFailed(
+            f"Nothing is proved: {what}.", advice="Give inputs that the model was made for: --inputs FILE.npz."
+        )
+    return Proof(comparison, tuple(both), tuple(lone))
+
+
+def _tells_something(part: Any) -> bool:
+    """Equal values that are all NaN, and none at all, are no proof."""
+    found = part.statistics
+    if not part.passed or found is None:
+        return not part.passed or part.baseline != "empty"
+    return bool(found.size) and (found.non_finite is None or found.non_finite.nan_in_both < found.size)

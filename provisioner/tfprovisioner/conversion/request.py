@@ -1,5 +1,6 @@
 """What the user asks ``tfkernels convert`` for."""
 
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -71,10 +72,19 @@ class Request:
 
     def check(self) -> None:
         """Raises ``Unusable`` for files that are missing, or in the way."""
-        if self.output.exists() and not self.overwrite:
-            raise Unusable(f"Cannot write {self.output}: it exists. Name another file with -o, or add --overwrite.")
+        index = self.output.with_name(f"{self.output.name}.index") if self.output.name else self.output
+        for written in (self.output, index):  # a checkpoint has the second one
+            if written.exists() and not self.overwrite:
+                raise Unusable(f"Cannot write {written}: it exists. Name another file with -o, or add --overwrite.")
+        if self.output.is_dir() and not (self.output / "saved_model.pb").is_file():
+            raise Unusable(
+                f"Cannot write {self.output}: it is a folder, and no SavedModel. Name a file with -o, as in "
+                f"{self.output / 'new_model.keras'}."
+            )
         if not self.output.absolute().parent.is_dir():
             raise Unusable(f"Cannot write {self.output}: there is no folder {self.output.parent}. Make it first.")
+        if not os.access(self.output.absolute().parent, os.W_OK):
+            raise Unusable(f"Cannot write {self.output}: its folder is read-only for you. Name another file with -o.")
         if not self.file.exists() and not self.file.with_name(f"{self.file.name}.index").exists():
             raise Unusable(f"Cannot read {self.file}: it does not exist. Correct the path.")
         model = None if self.model is None else Path(self.model.rpartition(":")[0] if self.has_function else self.model)
