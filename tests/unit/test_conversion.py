@@ -50,6 +50,8 @@ class _Process:
 
 
 class _Processes(Processes):
+    kind = _Process
+
     def __init__(self, **faults: Mapping[str, Any]) -> None:
         super().__init__()
         self._faults = faults
@@ -58,7 +60,7 @@ class _Processes(Processes):
 
     def begin(self, wanted: Any, role: str, tell: Any) -> Any:
         self.begun.append((wanted.release, role))
-        return _Process(f"{wanted.release}.0", self._faults.get(role, self._faults.get(f"tf{wanted.release}", {})))
+        return self.kind(f"{wanted.release}.0", self._faults.get(role, self._faults.get(f"tf{wanted.release}", {})))
 
     def end(self, process: Any) -> None:
         self.ended.append(process)
@@ -262,3 +264,19 @@ def test_layers_of_one_release_only_are_left_out(request_: Request) -> None:
     batch = np.zeros((1, 2), "float32")
     found = compared({"one": {"a": batch, "output": batch}}, {"one": {"relu": batch, "output": batch}}, ("old", "new"))
     assert (found.layers, found.left_out, found.passed) == (("output",), ("a", "relu"), True)
+
+
+def test_outputs_decide_and_layers_that_differ_inside_are_named(request_: Request) -> None:
+    class Masked(_Process):
+        def call(self, step: str, timeout: float | None = None, **given: Any) -> Any:
+            found = super().call(step, timeout, **given)
+            return {**found, "hidden": found["hidden"] + 1} if step == "run" and self.release == "2.21.0" else found
+
+    processes = _Processes()
+    processes.kind = Masked
+    result = convert(request_, processes, lambda release, text: None)
+    assert result.outcome == "equal"
+    document = report.document(result)
+    assert (document["differing_inside"], document["first_different_layer"]) == (["hidden"], None)
+    assert document["largest_error"] == 0
+    assert "hidden: values differ that do not reach the outputs" in report.text(result)

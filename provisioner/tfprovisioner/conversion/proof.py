@@ -24,13 +24,20 @@ class Proof:
 
     @property
     def passed(self) -> bool:
-        return self.comparison.passed
+        """Whether the model's outputs agree, or, if it was not run, all that was compared."""
+        outputs = [part for part in self.comparison.parts if under(part.path, OUTPUT)]
+        return all(part.passed for part in outputs or self.comparison.parts)
 
     @property
     def first_layer(self) -> str | None:
         """The first layer whose values differ."""
-        first = self.comparison.first_difference
-        return None if first is None else next((name for name in self.layers if under(first.path, name)), first.path)
+        return next(iter(self.differing), None)
+
+    @property
+    def differing(self) -> tuple[str, ...]:
+        """The layers whose values differ, in order. With equal outputs, later layers ignore what differs."""
+        failed = [part.path for part in self.comparison.failed]
+        return tuple(layer for layer in self.layers if any(under(path, layer) for path in failed))
 
 
 def under(path: str, layer: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import tfkernels
 from tfkernels.comparison.render import html, number_format, part_details
 from tfkernels.comparison.result import plain
+from tfprovisioner.conversion.proof import under
 from tfprovisioner.conversion.result import DIFFERENT, EQUAL, NOT_CONVERTED, Conversion
 from tfprovisioner.system.files import replace_text
 
@@ -39,7 +40,8 @@ def document(result: Conversion) -> dict[str, Any]:
         "became": result.became or None,
         "outcome": result.outcome,
         "exit_code": result.exit_code,
-        "first_different_layer": None if proof is None else proof.first_layer,
+        "first_different_layer": None if proof is None or proof.passed else proof.first_layer,
+        "differing_inside": list(proof.differing) if proof is not None and proof.passed else [],
         "largest_error": None if proof is None else plain(_largest_error(result)),
         "inputs": list(result.batches),
         "layers_not_compared": [] if proof is None else list(proof.left_out),
@@ -55,7 +57,7 @@ def document(result: Conversion) -> dict[str, Any]:
 
 
 def headline(result: Conversion) -> str:
-    """The outcome in one sentence."""
+    """The outcome in one sentence. The largest error is of the values that agree, if the outputs do."""
     name = result.file.name
     if result.outcome == NOT_CONVERTED:
         return f"{name} was not converted to TensorFlow {result.target}."
@@ -63,7 +65,7 @@ def headline(result: Conversion) -> str:
     assert proof is not None
     error = _largest_error(result)
     largest = "" if error is None else f" The largest error is {number_format.number(error)}."
-    count = len(proof.layers)
+    count = len(proof.layers) - len(proof.differing)
     on = f"on {len(result.batches)} batch{'es' * (len(result.batches) != 1)}"
     if result.outcome == EQUAL:
         return f"{name} is {result.became} for TensorFlow {result.target}: equal in {count} values {on}.{largest}"
@@ -74,7 +76,9 @@ def headline(result: Conversion) -> str:
 
 def _largest_error(result: Conversion) -> float | None:
     assert result.proof is not None
-    errors = (part_details.largest_error(part) for part in result.proof.comparison.parts)
+    inside = result.proof.differing if result.proof.passed else ()
+    parts = [part for part in result.proof.comparison.parts if not any(under(part.path, layer) for layer in inside)]
+    errors = map(part_details.largest_error, parts)
     return max((error for error in errors if error is not None), default=None)
 
 
@@ -94,6 +98,8 @@ def facts(result: Conversion) -> list[tuple[str, str]]:
     found += [("optimizer", result.optimizer), ("inputs", "; ".join(result.batches))]
     if proof is not None and proof.left_out:
         found.append(("not compared", f"{', '.join(proof.left_out)} (a layer in one of the releases only)"))
+    if proof is not None and proof.passed and proof.differing:
+        found.append(("inside", f"{', '.join(proof.differing)}: values differ that do not reach the outputs"))
     found += [("note", note) for note in result.notes]
     return [(label, said) for label, said in found if said]
 
