@@ -14,7 +14,7 @@ import pytest
 from tfprovisioner.conversion import convert as module
 from tfprovisioner.conversion import fill_route, graph_route, keras_route, kernels, proof, report
 from tfprovisioner.conversion.convert import convert
-from tfprovisioner.conversion.process import Processes, StepFailed
+from tfprovisioner.conversion.process import Processes, StepFailed, TookTooLong
 from tfprovisioner.conversion.request import Request
 from tfprovisioner.conversion.result import Conversion
 from tfprovisioner.errors import Unusable
@@ -31,12 +31,14 @@ class _Process:
     def __init__(self, release: str, faults: Mapping[str, Any]) -> None:
         self.release, self._faults, self.seconds = release, faults, 1.0
         self.steps: list[str] = []
+        self.timeouts: list[float | None] = []
 
     def __str__(self) -> str:
         return f"TensorFlow {self.release}"
 
     def call(self, step: str, timeout: float | None = None, **given: Any) -> Any:
         self.steps.append(step)
+        self.timeouts.append(timeout)
         fault = self._faults.get(step)
         if isinstance(fault, Exception):
             raise fault
@@ -175,6 +177,14 @@ def test_folder_that_is_no_model_is_never_replaced(request_: Request) -> None:
     assert _convert(replace(request_, output=folder, overwrite=True))[0].outcome == "equal"
     assert folder.read_text() == "a model"
     assert sorted(path.name for path in folder.parent.iterdir()) == ["models", "old.h5"]
+
+
+def test_a_run_without_end_is_not_repeated(request_: Request) -> None:
+    old = _Process("1.12.0", {"run": TookTooLong("1.12 took longer than 300 s for it.")})
+    specs = [{**_INPUT, "shape": [None, None]}]
+    with pytest.raises(TookTooLong):
+        keras_route.run(old, "run", specs, request_, {})  # type: ignore[arg-type]
+    assert (old.steps, old.timeouts) == (["run"], [300])
 
 
 @pytest.mark.parametrize(

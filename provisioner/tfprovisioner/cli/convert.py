@@ -106,7 +106,11 @@ def convert(
         bool, Option("--ema", help="Take the moving averages of the weights.", rich_help_panel=_GRAPHS)
     ] = False,
     timeout: Annotated[
-        float, Option(min=1, metavar="SECONDS", help="Time limit for loading MODEL.", rich_help_panel=_CODE)
+        float,
+        Option(
+            min=1, metavar="SECONDS", help="Time limit for loading MODEL, and for each run of it.",
+            rich_help_panel=_CODE,
+        ),
     ] = 300,
 ) -> None:  # fmt: skip
     """Convert a saved model to another release, and compare both.

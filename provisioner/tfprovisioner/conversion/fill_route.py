@@ -13,7 +13,10 @@ from tfprovisioner.conversion.process import Processes, ReleaseProcess, StepFail
 from tfprovisioner.conversion.request import Request
 from tfprovisioner.conversion.result import Conversion
 
-NOT_RUN = "The old model was not run: {why} The proof is that every weight of the new file is equal to the old one."
+NOT_RUN = (
+    "The old model was not run: {why} The proof is that every weight of your model was equal to the old one when it "
+    "was saved."
+)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 from tfprovisioner.conversion import inputs, proof
 from tfprovisioner.conversion.inputs import Batch
 from tfprovisioner.conversion.kernels import Wanted
-from tfprovisioner.conversion.process import Processes, ReleaseProcess, StepFailed, Tell
+from tfprovisioner.conversion.process import Processes, ReleaseProcess, StepFailed, Tell, TookTooLong
 from tfprovisioner.conversion.request import Request
 from tfprovisioner.conversion.result import Conversion
 
@@ -78,7 +78,7 @@ def run(
     """The values of each batch. Sizes that the model leaves open grow until it takes them. Raises ``StepFailed``."""
 
     def values_of(batches: list[Batch]) -> list[tuple[Batch, Any]]:
-        return [(batch, process.call(step, inputs=dict(batch.arrays), **more)) for batch in batches]
+        return [(batch, process.call(step, request.timeout, inputs=dict(batch.arrays), **more)) for batch in batches]
 
     if request.inputs is not None:
         return values_of(inputs.given(request.inputs, specs))
@@ -89,6 +89,8 @@ def run(
     for size in smaller:
         try:
             return values_of(list(inputs.draw(specs, known, size)))
+        except TookTooLong:
+            raise
         except StepFailed:
             continue
     return values_of(list(inputs.draw(specs, known, largest)))

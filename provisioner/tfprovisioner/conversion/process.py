@@ -29,6 +29,10 @@ class StepFailed(TFKernelsError):
         """The traceback of an error that is not ours."""
 
 
+class TookTooLong(StepFailed):
+    """A step had not ended at its time limit."""
+
+
 class ReleaseProcess:
     """One process of a release."""
 
@@ -54,7 +58,7 @@ class ReleaseProcess:
             )["answer"]  # fmt: skip
         except CellTimeout as error:
             advice = "Allow more time with --timeout SECONDS."
-            raise StepFailed(f"{self} took longer than {timeout:g} s for it.", advice=advice) from error
+            raise TookTooLong(f"{self} took longer than {timeout:g} s for it.", advice=advice) from error
         except KernelDied as error:
             raise StepFailed(f"The process of {self} died: {error}", details="".join(self.printed)) from error
         self.seconds += answer["seconds"]
