@@ -13,6 +13,7 @@ from tfkernels.conversion.name_rules import NameRules
 from tfkernels.conversion.optimizer_slots import set_state
 from tfkernels.errors import ConversionError, WeightsMismatch
 from tfkernels.models.keras_package import is_layer
+from tfkernels.models.layer_names import named_weights
 from tfkernels.models.load_report import LoadReport
 from tfkernels.models.weights import load_weights, weights
 from tfkernels.saved_models.read import read
@@ -46,7 +47,10 @@ def fill(
     report = _load(target_of(model), values, given, partial)
     optimizer, remarks = graph_optimizer.state(saved, report.matched, getattr(model, "optimizer", None))
     if optimizer is not None:
-        remarks += (*set_state(model, optimizer), *_other_settings(model, path))
+        variables = named_weights(model)
+        known = {id(variable) for variable in variables.values()}
+        trained = [variable for variable in model.trainable_weights if id(variable) in known]
+        remarks += (*set_state(model.optimizer, optimizer, variables, trained), *_other_settings(model, path))
     return Filled(report, name_rules.toml(report, given), optimizer, remarks)
 
 

@@ -1,42 +1,52 @@
-"""Sets the state of a model's optimizer: its slots and its step, as ``optimizer_state`` reads them."""
+"""Sets the state of an optimizer: its slots, scalars and step, as ``optimizer_state`` reads them."""
 
 from typing import Any, Dict, List, Mapping, Tuple
 
 import numpy as np
 
-from tfkernels.conversion.optimizer_state import slots_of, unwrapped
+from tfkernels.conversion.optimizer_state import SCALARS, slots_of, unwrapped
 from tfkernels.errors import ConversionError
-from tfkernels.models.layer_names import named_weights
 
 
-def set_state(model: Any, state: Mapping[str, Any]) -> Tuple[str, ...]:
-    """Sets the optimizer of a compiled model; remarks say which slots it does not have.
+def set_state(
+    optimizer: Any, state: Mapping[str, Any], variables: Mapping[str, Any], trained: List[Any]
+) -> Tuple[str, ...]:
+    """Sets the state for ``variables``, by the names in ``state``; remarks say which parts the optimizer cannot take.
 
-    Slots that are zero are left out without a remark: that is where an optimizer begins. Raises ``ConversionError``,
-    and sets nothing, if a slot has another shape.
+    ``trained`` are all variables that it trains. Slots that are zero are left out without a remark: that is where an
+    optimizer begins. Raises ``ConversionError``, and sets nothing, if a slot has another shape.
     """
-    optimizer = unwrapped(model.optimizer)
-    names = {id(variable): name for name, variable in named_weights(model).items()}
-    trained = [variable for variable in model.trainable_weights if id(variable) in names]
+    optimizer = unwrapped(optimizer)
     _make_slots(optimizer, trained)
-    places = {(names[id(of)], slot): place for of, slot, place in slots_of(optimizer, trained)}
-    given = {(name, slot): np.asarray(value) for name, own in state["slots"].items() for slot, value in own.items()}
-    for key, value in given.items():
-        if key in places and tuple(places[key].shape) != value.shape:
-            raise ConversionError(
-                f"Cannot set the optimizer's state: {key[1]} of {key[0]} has the shape {value.shape}, and the "
-                f"optimizer wants {tuple(places[key].shape)}.",
-                layer=key[0],
-            )
+    places = {(id(of), slot): place for of, slot, place in slots_of(optimizer, trained)}
+    assignments: List[Tuple[Any, Any]] = []
     lost: Dict[str, List[str]] = {}
-    for (name, slot), value in given.items():
-        if (name, slot) in places:
-            places[name, slot].assign(value)
-        elif value.any():
-            lost.setdefault(slot, []).append(name)
+    for name, slots in (state.get("slots") or {}).items():
+        for slot, given in slots.items():
+            value, place = np.asarray(given), places.get((id(variables.get(name)), slot))
+            if place is None:
+                if value.any():
+                    lost.setdefault(slot, []).append(name)
+                continue
+            if tuple(place.shape) != value.shape:
+                raise ConversionError(
+                    f"Cannot set the optimizer's state: {slot} of {name} has the shape {value.shape}, and the "
+                    f"optimizer wants {tuple(place.shape)}.",
+                    layer=name,
+                )
+            assignments.append((place, value))
+    remarks = [f"the model's optimizer has no slot {slot} for {', '.join(of)}" for slot, of in lost.items()]
+    for name, value in (state.get("scalars") or {}).items():
+        place = _scalar(optimizer, name)
+        if place is None:
+            remarks.append(f"the model's optimizer has no {name}")
+        else:
+            assignments.append((place, np.asarray(value)))
     if state.get("step") is not None:
-        optimizer.iterations.assign(state["step"])
-    return tuple(f"the model's optimizer has no slot {slot} for {', '.join(of)}" for slot, of in lost.items())
+        assignments.append((optimizer.iterations, np.asarray(int(state["step"]))))
+    for place, value in assignments:
+        place.assign(value.astype(np.dtype(str(getattr(place.dtype, "name", place.dtype))), copy=False))
+    return tuple(remarks)
 
 
 def _make_slots(optimizer: Any, trained: List[Any]) -> None:
@@ -50,3 +60,8 @@ def _make_slots(optimizer: Any, trained: List[Any]) -> None:
         _ = optimizer.iterations
         optimizer._create_hypers()  # noqa: SLF001
         optimizer._create_slots(trained)  # noqa: SLF001
+
+
+def _scalar(optimizer: Any, name: str) -> Any:
+    found = (getattr(optimizer, attribute, None) for attribute in SCALARS.get(name, ()))
+    return next((place for place in found if hasattr(place, "assign")), None)

@@ -9,10 +9,12 @@ from tfkernels.conversion.build_model import Part, build
 from tfkernels.conversion.lambda_operations import without_lambdas
 from tfkernels.conversion.layer_rules.keras_release import KerasRelease, release_of
 from tfkernels.conversion.layer_rules.report import Report
+from tfkernels.conversion.optimizer_slots import set_state
 from tfkernels.conversion.rebuilt_compile import compile_settings
-from tfkernels.conversion.rebuilt_optimizer import optimizer_for, set_state
+from tfkernels.conversion.rebuilt_optimizer import optimizer_for, state_for
 from tfkernels.conversion.rebuilt_weights import set_weights, weight_names
 from tfkernels.conversion.target_keras import TargetKeras, target_keras
+from tfkernels.errors import ConversionError
 from tfkernels.models.layer_names import named_weights
 
 
@@ -98,10 +100,13 @@ def _compile(
         return f"{found.sentence} with its settings; the file holds no state of it"
     variables = named_weights(model)
     by_old_name = {old: variables[new] for new, old in weight_names(built, record["weights"]).items()}
-    problem = set_state(model.optimizer, saved, by_old_name, model.trainable_weights, source)
+    try:
+        remarks = set_state(model.optimizer, state_for(saved, source), by_old_name, list(model.trainable_weights))
+    except ConversionError as error:
+        return f"{found.sentence} with its settings, and not with its state: {error}"
     step = saved.get("step")
     if ".legacy." in type(model.optimizer).__module__:
         notes.append("A .keras file keeps no state of this optimizer, which Keras counts as legacy. An .h5 file does.")
-    if problem:
-        return f"{found.sentence} with its settings, and not with all of its state: {problem}"
+    if remarks:
+        return f"{found.sentence} with its settings, and not with all of its state: {'; '.join(remarks)}"
     return f"{found.sentence}, with its state" + ("" if step is None else f", after step {step}")

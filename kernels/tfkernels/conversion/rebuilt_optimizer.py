@@ -5,12 +5,11 @@ and to what is under the root since 2.11. Nadam's schedule changed, too. 2.11 to
 """
 
 import inspect
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Set, Tuple
 
 import numpy as np
 
 from tfkernels.conversion.layer_rules.keras_release import KerasRelease
-from tfkernels.conversion.optimizer_state import SLOTS
 from tfkernels.conversion.target_keras import TargetKeras
 
 _OLD_ALGORITHM = "before 2.11"
@@ -84,42 +83,15 @@ def optimizer_for(saved: Mapping[str, Any], source: KerasRelease, target: Target
         return Continued(None, f"The optimizer {name} does not come along: {type(error).__name__}: {error}")
 
 
-def set_state(
-    optimizer: Any, saved: Mapping[str, Any], variables: Mapping[str, Any], trained: List[Any], source: KerasRelease
-) -> str:
-    """Sets slots and step of an optimizer for the variables ``trained``. Returns what could not be set, or nothing.
-
-    ``variables`` are the new model's by the names of the old weights.
-    """
+def state_for(saved: Mapping[str, Any], source: KerasRelease) -> Dict[str, Any]:
+    """The state of a record's optimizer, as the target's optimizer counts."""
     found = _translated(str(saved["class_name"]), dict(saved.get("config") or {}), source)
     assert not isinstance(found, str)
-    slots: Mapping[str, Mapping[str, Any]] = saved.get("slots") or {}
-    _build(optimizer, trained)
-    trained_ids = {id(variable) for variable in trained}
-    assignments: List[Tuple[Any, Any]] = []
-    for name, arrays in slots.items():
-        variable = variables.get(name)
-        if variable is None or id(variable) not in trained_ids:
-            return f"{name} has slots, and is not trained in the new model"
-        for slot, array in arrays.items():
-            place = _slot(optimizer, found.name, slot, variable)
-            array = np.asarray(array)
-            if place is None or tuple(place.shape) != array.shape:
-                return f"the slot {slot} of {name} has no counterpart"
-            assignments.append((place, array * found.factors[slot] if slot in found.factors else array))
-    scalars = saved.get("scalars") or {}
-    for name, value in scalars.items():
-        place = _scalar(optimizer, name)
-        if place is None:
-            return f"its state {name} has no counterpart"
-        assignments.append((place, np.asarray(value)))
-    for place, array in assignments:
-        place.assign(array.astype(np.dtype(str(getattr(place.dtype, "name", place.dtype))), copy=False))
-    step = saved.get("step")
-    if step is not None:
-        optimizer.iterations.assign(int(step))
-    missing = len(trained) - len(slots) if slots else 0
-    return f"{missing} trained weights have no slots in the file" if missing > 0 else ""
+    slots = {
+        name: {slot: np.asarray(array) * found.factors.get(slot, 1) for slot, array in own.items()}
+        for name, own in (saved.get("slots") or {}).items()
+    }
+    return {**saved, "slots": slots}
 
 
 def _translated(name: str, config: Dict[str, Any], source: KerasRelease) -> Any:
@@ -218,36 +190,3 @@ def _parameters(kind: Any) -> Set[str]:
             if not any(p.kind == p.VAR_KEYWORD for p in parameters):
                 break
     return names
-
-
-def _build(optimizer: Any, trained: List[Any]) -> None:
-    if hasattr(optimizer, "_create_all_weights"):
-        optimizer._create_all_weights(trained)  # noqa: SLF001 (there is no other way)
-    elif hasattr(optimizer, "build"):
-        optimizer.build(trained)
-
-
-def _slot(optimizer: Any, kind: str, slot: str, variable: Any) -> Any:
-    """The variable of a slot, for one of the names in ``SLOTS``."""
-    if hasattr(optimizer, "get_slot"):
-        try:
-            return optimizer.get_slot(variable, slot)
-        except KeyError:
-            return None
-    attribute = SLOTS.get(kind, {}).get(slot)
-    if attribute is None:
-        return None
-    made = getattr(optimizer, f"_{attribute}", None) or getattr(optimizer, attribute, None)
-    if not isinstance(made, list) or not made:
-        return None
-    if hasattr(optimizer, "_get_variable_index"):
-        return made[optimizer._get_variable_index(variable)]  # noqa: SLF001 (there is no other way)
-    return made[optimizer._index_dict[optimizer._var_key(variable)]]  # noqa: SLF001
-
-
-def _scalar(optimizer: Any, name: str) -> Any:
-    for attribute in ("_m_cache", "_u_product") if name == "m_cache" else ():
-        found = getattr(optimizer, attribute, None)
-        if found is not None and hasattr(found, "assign"):
-            return found
-    return None
