@@ -32,6 +32,25 @@ def test_batches_have_several_sizes_and_ranges() -> None:
     assert len({batch.name for batch in batches}) == 3
 
 
+def test_some_steps_are_masked_for_a_layer_that_masks() -> None:
+    layers = [_layer("InputLayer", "steps"), _layer("Masking", "masked", "steps", mask_value=-1.0)]
+    known = inputs.ranges({"class_name": "Model", "config": {"name": "m", "layers": layers}}, {})
+    batches = list(inputs.draw([{"name": "steps", "shape": [None, None, 2], "dtype": "float32"}], known, free=6))
+    masked = [(batch.arrays["steps"] == -1).all(axis=2) for batch in batches]
+    assert [steps.any() for steps in masked] == [False, False, True]
+    assert masked[2].sum(axis=1).tolist() == [2, 2, 2]
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 damaged", b"text"])
+def test_damaged_inputs_are_wrong_usage(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "inputs.npz"
+    file.write_bytes(content)
+    with pytest.raises(Unusable, match="Cannot read --inputs"):
+        inputs.given(file, [_WORDS])
+    np.save(tmp_path / "words.npy", np.zeros((2, 6)))
+    assert inputs.given(tmp_path / "words.npy", [_WORDS])[0].arrays["words"].shape == (2, 6)
+
+
 def test_equal_seeds_draw_equal_inputs() -> None:
     first, again = (list(inputs.draw([_IMAGE], {}, free=4)) for _ in range(2))
     assert all(np.array_equal(one.arrays["image"], two.arrays["image"]) for one, two in zip(first, again, strict=True))

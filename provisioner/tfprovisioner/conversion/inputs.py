@@ -5,6 +5,7 @@ Drawn inputs have several batch sizes, lengths and value ranges. The ranges come
 """
 
 import json
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,14 +39,18 @@ class Range:
     low: float
     high: float
     why: str = ""
+    mask: float | None = None
+    """The value of steps that are left out."""
 
 
 def given(path: Path, specs: Sequence[Mapping[str, Any]]) -> list[Batch]:
     """The arrays of an ``.npz`` file as one batch: by the inputs' names, or in their order. Raises ``Unusable``."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError) as error:
+        with path.open("rb") as opened:
+            loaded = np.load(opened, allow_pickle=False)
+            # An .npy file has one array.
+            arrays = {"": loaded} if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise Unusable(f"Cannot read --inputs {path}: {error}. Write it with: numpy.savez(FILE, NAME=ARRAY)") from error
     names = [str(spec["name"]) for spec in specs]
     if names and set(names) <= set(arrays):
@@ -89,7 +94,10 @@ def _array(
             found[:, -(shape[1] // 3) :] = 0  # as sequences that were padded
         return found.astype(dtype)
     if known is not None:
-        return random.uniform(known.low, known.high, shape).astype(_plain(dtype))
+        found = random.uniform(known.low, known.high, shape).astype(_plain(dtype))
+        if known.mask is not None and kind == "wide" and len(shape) > 2 and shape[1] > 1:
+            found[:, -max(1, shape[1] // 3) :] = known.mask
+        return found
     if kind == "uniform":
         return random.uniform(0, 1, shape).astype(_plain(dtype))
     return (random.standard_normal(shape) * (4 if kind == "wide" else 1)).astype(_plain(dtype))
@@ -135,6 +143,8 @@ def _range_of(layer: Mapping[str, Any], weights: Mapping[str, Array]) -> Range |
     name = config.get("name", "")
     if kind == "Embedding":
         return Range(0, _size(layer), f"Embedding {name}")
+    if kind == "Masking":
+        return Range(-2, 2, f"Masking {name}", mask=float(config.get("mask_value") or 0))
     if kind == "Rescaling" and isinstance(config.get("scale"), float) and config["scale"]:
         return Range(0, 1 / config["scale"], f"Rescaling {name}")
     if kind in ("Normalization", "BatchNormalization"):
