@@ -276,17 +276,28 @@ def test_layers_of_one_release_only_are_left_out(request_: Request) -> None:
     assert (found.layers, found.left_out, found.passed) == (("output",), ("a", "relu"), True)
 
 
-def test_outputs_decide_and_layers_that_differ_inside_are_named(request_: Request) -> None:
+def test_layers_that_differ_in_masked_steps_are_named(request_: Request) -> None:
     class Masked(_Process):
+        rest = 0.0
+
         def call(self, step: str, timeout: float | None = None, **given: Any) -> Any:
             found = super().call(step, timeout, **given)
-            return {**found, "hidden": found["hidden"] + 1} if step == "run" and self.release == "2.21.0" else found
+            if step != "run":
+                return found
+            hidden = np.ones((1, 4, 2))
+            if self.release == "2.21.0":
+                hidden[:, 2:] = 0
+                hidden[:, 0] += self.rest
+            return {**found, "hidden": hidden, "each": hidden + 1}
 
     processes = _Processes()
     processes.kind = Masked
     result = convert(request_, processes, lambda release, text: None)
     assert result.outcome == "equal"
     document = report.document(result)
-    assert (document["differing_inside"], document["first_different_layer"]) == (["hidden"], None)
+    assert (document["differing_inside"], document["first_different_layer"]) == (["hidden", "each"], None)
     assert document["largest_error"] == 0
-    assert "hidden: values differ that do not reach the outputs" in report.text(result)
+    assert "hidden, each: values of masked steps differ" in report.text(result)
+    Masked.rest = 0.5
+    result = convert(replace(request_, overwrite=True), processes, lambda release, text: None)
+    assert (result.outcome, report.document(result)["first_different_layer"]) == ("different", "hidden")

@@ -99,7 +99,9 @@ def facts(result: Conversion) -> list[tuple[str, str]]:
     if proof is not None and proof.left_out:
         found.append(("not compared", f"{', '.join(proof.left_out)} (a layer in one of the releases only)"))
     if proof is not None and proof.passed and proof.differing:
-        found.append(("inside", f"{', '.join(proof.differing)}: values differ that do not reach the outputs"))
+        found.append(
+            ("inside", f"{', '.join(proof.differing)}: values of masked steps differ, which no later layer uses")
+        )
     found += [("note", note) for note in result.notes]
     return [(label, said) for label, said in found if said]
 
