@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from tests.support.saved_models import keras_h5, layer, model, numbers
-from tfkernels.saved_models.read import read
+from tfkernels.saved_models.keras.configs import tree
+from tfkernels.saved_models.read import read, read_for
 
 _INNER = {**model(layer("Dense", "dense_7"), layer("Scale", "scale_3"), name="inner"), "name": "inner"}
 _CONFIG = model(
@@ -179,3 +180,29 @@ def test_custom_objects_and_lambdas_are_named(tmp_path: Path) -> None:
 )
 def test_version_tells_the_releases(tmp_path: Path, version: str, shown: str) -> None:
     assert str(read(keras_h5(tmp_path / "m.h5", {}, model(), version)).written_by) == shown
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_automatic_names_of_another_run_keep_their_order(tmp_path: Path, whole: bool) -> None:
+    def dense(*names: str) -> list[dict[str, object]]:
+        return [layer("Dense", name) for name in names]
+
+    def both(first: str, second: str, inner: str) -> dict[str, object]:
+        return model(*dense(first, second), {**model(*dense(first, second), name=inner), "name": inner})
+
+    file, here = both("dense_1", "dense_2", "model_1"), both("dense", "dense_1", "model")
+    one, two = numbers(2, 2, start=1), numbers(2, 2, start=2)
+    layers = {
+        "dense_1": {"dense_1/kernel:0": one},
+        "dense_2": {"dense_2/kernel:0": two},
+        "model_1": {
+            f"{name}/{kind}:0": value
+            for name, value in (("dense_1", one), ("dense_2", two))
+            for kind in ("kernel", "bias")
+        },
+    }
+    saved = read_for(keras_h5(tmp_path / "m.h5", layers, file if whole else None), tree(here))
+    assert {name: int(weight.read()[0, 0]) for name, weight in saved.weights.items()} == {
+        "dense/kernel": 1, "dense_1/kernel": 2,
+        "model/dense/kernel": 1, "model/dense/bias": 1, "model/dense_1/kernel": 2, "model/dense_1/bias": 2,
+    }  # fmt: skip

@@ -12,7 +12,7 @@ from tfkernels.saved_models.containers.hdf5 import parse_json
 from tfkernels.saved_models.containers.object_graph import KEY, Object, ObjectGraph
 from tfkernels.saved_models.containers.tensor_bundle import TensorBundle
 from tfkernels.saved_models.keras import optimizers
-from tfkernels.saved_models.keras.configs import Node, tree, tree_of_names
+from tfkernels.saved_models.keras.configs import Node, layers_of_names, tree, tree_of_names
 from tfkernels.saved_models.keras.facts import facts
 from tfkernels.saved_models.keras.optimizers import State, canonical_slot
 from tfkernels.saved_models.keras.weight_names import canonical_names
@@ -109,7 +109,7 @@ def _by_scope(variables: List[Object], model: Optional[Node]) -> Dict[str, int]:
     names = _without_root([one.full_name for one in variables])
     scopes = list(dict.fromkeys(name.split("/")[0] for name in names))
     nodes = model.children if model else tree_of_names(scopes).children
-    layers = {node.name: node for node in nodes}
+    layers = layers_of_names(scopes, model) if model else {node.name: node for node in nodes}
     root = model or Node("", "", "", {}, (), (), None, True)
     groups = [(layers.get(scope, root._replace(children=tuple(nodes) if model else ())), scope) for scope in scopes]
     held = [[pair for pair in zip(names, variables) if pair[0].split("/")[0] == scope] for _, scope in groups]

@@ -47,6 +47,20 @@ def tree_of_names(names: Sequence[str]) -> Node:
     return Node("", "", "", {}, (), children, None, True)
 
 
+def layers_of_names(names: Sequence[str], model: Node) -> Dict[str, Node]:
+    """The layers directly inside ``model`` that a file of another run calls by these names.
+
+    Keras counts automatic names on in each run, so ``dense_1`` and ``dense_2`` of a file can be a model's ``dense`` and
+    ``dense_1``: a name alone tells nothing unless the model has all of them.
+    """
+    by_name = {node.name: node for node in model.children}
+    if all(name in by_name for name in names):
+        return by_name
+    by_path = {node.path.rpartition("/")[2]: node for node in model.children if node.counts}
+    called = {node.name: node.path for node in tree_of_names(names).children}
+    return {name: by_path[path]._replace(name=name) for name, path in called.items() if path in by_path}
+
+
 def tree(architecture: Config) -> Node:
     """The tree of a model's configuration, ``{"class_name": …, "config": …}``."""
     return _node("", architecture, (), True, 0)

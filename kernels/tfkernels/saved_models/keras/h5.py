@@ -5,7 +5,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 from tfkernels.errors import UnreadableFile
 from tfkernels.saved_models.containers.hdf5 import Hdf5, file_size
 from tfkernels.saved_models.keras import optimizers, versions
-from tfkernels.saved_models.keras.configs import Node, tree, tree_of_names
+from tfkernels.saved_models.keras.configs import Node, layers_of_names, tree, tree_of_names
 from tfkernels.saved_models.keras.facts import facts
 from tfkernels.saved_models.keras.weight_names import canonical_names
 from tfkernels.saved_models.saved_file import SavedFile, Weight
@@ -23,7 +23,7 @@ def read(path: str, model: Optional[Node] = None) -> SavedFile:
         names = hdf5.texts(group, "layer_names")
         if names is None:
             raise UnreadableFile("it is an HDF5 file, but none of Keras: it names no layers")
-        root = model or (tree(architecture) if architecture else tree_of_names(names))
+        root = tree(architecture) if architecture else model or tree_of_names(names)
         weights, variables = _weights(hdf5, group, names, root)
         optimizer = optimizers.from_h5(hdf5, training, root, variables)
     written_by = versions.of_keras(version, architecture, [variable for variable, _ in variables.values()])
@@ -51,7 +51,8 @@ def _weights(
     hdf5: Hdf5, group: Any, names: List[str], root: Node
 ) -> Tuple[Dict[str, Weight], Dict[str, Tuple[str, Weight]]]:
     """The weights, and the same with the names of their variables."""
-    nodes = {node.name: node for node in root.children}
+    unknown = {node.name: node for node in tree_of_names(names).children}
+    nodes = {**unknown, **layers_of_names(names, root)}
     groups, datasets = [], []
     for name in [*names, _TOP_LEVEL]:
         layer = hdf5.child(group, name) if name else None
@@ -63,7 +64,7 @@ def _weights(
             if dataset is None or not hasattr(dataset, "shape"):
                 raise UnreadableFile(f"the weight {variable[:200]!r} of layer {name[:200]!r} is missing")
             datasets.append((dataset, variable))
-        node = root._replace(children=()) if name == _TOP_LEVEL else nodes.get(name) or _unknown(name)
+        node = root._replace(children=()) if name == _TOP_LEVEL else nodes[name]
         groups.append((node, variables))
     canonical = [name for found in canonical_names(groups) for name in found]
     order = _places(root)
@@ -89,7 +90,3 @@ def _place(name: str, order: Mapping[str, int]) -> int:
         if path in order:
             return order[path]
     return len(order)
-
-
-def _unknown(name: str) -> Node:
-    return tree_of_names([name]).children[0]

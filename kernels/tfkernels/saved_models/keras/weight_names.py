@@ -56,8 +56,17 @@ def _by_place(layer: Node, names: Sequence[str], found: Sequence[str]) -> Option
     expected = weights_in_order(layer)
     if expected is None or len(expected) != len(names):
         return None
+    if _counted_on(layer, names):
+        return expected if [last_part(one) for one in expected] == [last_part(one) for one in found] else None
     unknown = [name for name in found if name.rpartition("/")[2] not in {one.rpartition("/")[2] for one in expected}]
     return expected if unknown else None
+
+
+def _counted_on(layer: Node, names: Sequence[str]) -> bool:
+    """Whether names of layers inside are of another run, which counted on: ``dense_2``, where this has ``dense``."""
+    scopes = {scope for name in names for scope in _scopes(name)}
+    known = {node.name for node in layer.walk()}
+    return bool({_NUMBER.sub("", scope) for scope in scopes - known} & {_NUMBER.sub("", one) for one in scopes & known})
 
 
 def weights_in_order(layer: Node) -> Optional[List[str]]:
