@@ -166,11 +166,20 @@ def test_nodes_in_front_of_an_input_are_not_needed() -> None:
 
 def test_nodes_that_reach_outside_are_refused() -> None:
     nodes = graph("x: Placeholder\nfile: WriteFile x x\ny: Special x\nz: own x")
-    inside = SimpleNamespace(signature=SimpleNamespace(name="own"), node_def=[SimpleNamespace(name="n", op="PyFunc")])
+    for node in nodes.values():
+        node.attr = {}
+    inner = SimpleNamespace(name="n", op="PyFunc", attr={})
+    inside = SimpleNamespace(signature=SimpleNamespace(name="own"), node_def=[inner])
+    caller = SimpleNamespace(func=SimpleNamespace(name="own"), HasField="func".__eq__, list=SimpleNamespace(func=[]))
     with pytest.raises(ConversionError, match=r"its node file \(WriteFile\) reaches outside.*--trust"):
         check(nodes.values(), [], "model.pb")
     with pytest.raises(ConversionError, match=r"its node n \(PyFunc\)"):
-        check([], [inside], "model.pb")
+        check([nodes["z"]], [inside], "model.pb")
+    with pytest.raises(ConversionError, match=r"its node n \(PyFunc\)"):
+        check([SimpleNamespace(name="f", op="Call", attr={"f": caller})], [inside], "model.pb")
+    with pytest.raises(ConversionError, match=r"its node n \(PyFunc\)"):
+        check([], [inside], "model.pb", ["own"])
+    check([nodes["x"]], [inside], "model.pb")  # nothing calls it, as the function that saves a SavedModel
     known = {"Placeholder": 1, "WriteFile": 1, "PyFunc": 1}
     assert unknown(nodes.values(), [inside], known.get) == {"Special"}
 
@@ -180,3 +189,17 @@ def test_parts_of_divided_variables_are_cut_out() -> None:
     assert np.array_equal(_slice(whole, "10 4 5,5:0,4"), whole[5:])
     assert np.array_equal(_slice(whole, "10 4 -:1,2"), whole[:, 1:3])
     assert np.array_equal(_slice(whole, ""), whole)
+
+
+def test_what_loaders_run_is_known() -> None:
+    def nodes_of(name: str) -> Any:
+        return SimpleNamespace(node_list=SimpleNamespace(value=[name]))
+
+    meta = SimpleNamespace(
+        saver_def=SimpleNamespace(restore_op_name="save/restore_all"),
+        signature_def={"__saved_model_init_op": SimpleNamespace(outputs={"init": SimpleNamespace(name="init:0")})},
+        collection_def={"table_initializer": nodes_of("table"), "saved_model_main_op": nodes_of("main")},
+    )
+    file = GraphFile("m", "saved-model", None, meta, {}, (), (), None)
+    assert file.run_when_loaded() == ["save/restore_all", "init:0", "main", "table"]
+    assert not file._replace(meta_graph=None).run_when_loaded()

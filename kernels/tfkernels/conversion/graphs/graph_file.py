@@ -15,6 +15,7 @@ from tfkernels.models.layer_names import take_name
 
 SERVING = "serving_default"
 _INIT_SIGNATURES = ("__saved_model_init_op", "__saved_model_train_op")
+_INIT_COLLECTIONS = ("saved_model_main_op", "legacy_init_op", "table_initializer")
 
 
 class Signature(NamedTuple):
@@ -53,6 +54,24 @@ class GraphFile(NamedTuple):
             and any(field.name == "object_graph_def" for field in self.meta_graph.DESCRIPTOR.fields)
             and self.meta_graph.HasField("object_graph_def")
         )
+
+    def run_when_loaded(self) -> List[str]:
+        """The tensors and operations that TensorFlow's loaders and a graph's Saver run, whatever output is wanted."""
+        if self.meta_graph is None:
+            return []
+        signatures, collections = self.meta_graph.signature_def, self.meta_graph.collection_def
+        found = [str(self.meta_graph.saver_def.restore_op_name)]
+        for name in _INIT_SIGNATURES:
+            if name in signatures:
+                found += [str(info.name) for info in signatures[name].outputs.values()]
+        for name in _INIT_COLLECTIONS:
+            if name in collections:
+                found += [str(one) for one in collections[name].node_list.value]
+        return [name for name in found if name]
+
+    def functions_of_objects(self) -> List[str]:
+        """The functions of a SavedModel of TensorFlow 2 that its objects have. Some are called when it is loaded."""
+        return list(self.meta_graph.object_graph_def.concrete_functions) if self.has_objects else []
 
     def collection(self, name: str) -> List[str]:
         """The names of variables in a collection of the graph."""

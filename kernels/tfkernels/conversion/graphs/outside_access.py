@@ -10,7 +10,7 @@ OUTSIDE = {
     "FixedLengthRecordDatasetV2", "FixedLengthRecordReader", "FixedLengthRecordReaderV2",
     "IteratorFromStringHandle", "IteratorFromStringHandleV2", "LMDBDataset", "LMDBReader", "LoadDataset",
     "MatchingFiles", "MatchingFilesDataset", "MergeV2Checkpoints", "PrintV2", "PyFunc", "PyFuncStateless",
-    "ReadFile", "RestoreSlice", "RpcCall", "RpcClient", "RpcServer", "Save", "SaveDataset", "SaveDatasetV2",
+    "ReadFile", "RpcCall", "RpcClient", "RpcServer", "Save", "SaveDataset", "SaveDatasetV2",
     "SaveSlices", "SaveV2", "SnapshotDataset", "SnapshotDatasetV2", "SqlDataset", "TFRecordDataset",
     "TFRecordDatasetV2", "TFRecordReader", "TFRecordReaderV2", "TRTEngineOp", "TensorRTEngineOp", "TextLineDataset",
     "TextLineReader", "TextLineReaderV2", "TfLiteSubgraphExecute", "WholeFileReader", "WholeFileReaderV2",
@@ -18,9 +18,14 @@ OUTSIDE = {
 }  # fmt: skip
 
 
-def check(nodes: Iterable[Any], functions: Iterable[Any], path: str) -> None:
-    """Raises ``ConversionError`` for the first node that reaches outside. ``functions`` are those of the library."""
-    for node in _all(nodes, functions):
+def check(nodes: Iterable[Any], functions: Iterable[Any], path: str, called: Iterable[str] = ()) -> None:
+    """Raises ``ConversionError`` for the first node that reaches outside.
+
+    ``functions`` are those of the library. Only those count that nodes call, or that are in ``called``: each SavedModel
+    of TensorFlow 2 has one that saves its variables.
+    """
+    nodes = list(nodes)
+    for node in _all(nodes, _reached(nodes, functions, called)):
         if node.op in OUTSIDE:
             raise ConversionError(
                 f"Cannot run the graph of {path}: its node {node.name} ({node.op}) reaches outside of the process. If "
@@ -34,6 +39,25 @@ def unknown(nodes: Iterable[Any], functions: Iterable[Any], known: Any) -> Set[s
     functions = list(functions)
     own = {function.signature.name for function in functions}
     return {node.op for node in _all(nodes, functions) if node.op not in own and known(node.op) is None}
+
+
+def _reached(nodes: Iterable[Any], functions: Iterable[Any], called: Iterable[str]) -> Iterable[Any]:
+    library = {function.signature.name: function for function in functions}
+    left = [*called, *(name for node in nodes for name in _calls(node))]
+    while left:
+        function = library.pop(left.pop(), None)
+        if function is not None:
+            yield function
+            left += [name for node in function.node_def for name in _calls(node)]
+
+
+def _calls(node: Any) -> Iterable[str]:
+    """The names that a node may have of functions: its operation, and its attributes."""
+    yield node.op
+    for value in node.attr.values():
+        if value.HasField("func"):
+            yield value.func.name
+        yield from (function.name for function in value.list.func)
 
 
 def _all(nodes: Iterable[Any], functions: Iterable[Any]) -> Iterable[Any]:

@@ -6,8 +6,10 @@ import os
 import tempfile
 from typing import Any, Dict, Iterator, List, Mapping, Optional
 
+from tfkernels.conversion.graphs import outside_access
 from tfkernels.conversion.graphs.graph_file import GraphFile, choose, saved_model_message, tensorflow
 from tfkernels.conversion.graphs.graph_module import natural, wrap
+from tfkernels.conversion.graphs.nodes import needed, tensor
 from tfkernels.errors import ConversionError
 from tfkernels.imports import own_imports
 
@@ -31,6 +33,14 @@ def save(
         )
     name = choose(file.signatures, signature)
     if file.has_objects:
+        if not trust:  # its functions, and what is run when it is loaded
+            run = needed(file.nodes, [tensor(one).node for one in file.run_when_loaded()])
+            outside_access.check(
+                [file.nodes[one] for one in run],
+                file.graph_def.library.function,
+                file.path,
+                file.functions_of_objects(),
+            )
         report = _save_again(tf, file, output, name, ema)
     else:
         wrapped = wrap(file, ema, trust, serve=name)

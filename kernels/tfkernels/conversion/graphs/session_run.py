@@ -33,7 +33,8 @@ def run(
     fed = [tensor(name).node for name in signature.inputs.values()]
     used = needed(nodes, [tensor(name).node for name in wanted.values()], fed)
     if not trust:
-        outside_access.check([nodes[name] for name in used], file.graph_def.library.function, file.path)
+        run = used | needed(nodes, [tensor(name).node for name in file.run_when_loaded()])
+        outside_access.check([nodes[name] for name in run], file.graph_def.library.function, file.path)
     tf = tensorflow()
     graph = tf.Graph()
     with graph.as_default(), v1().Session(graph=graph, config=v1().ConfigProto(device_count={"GPU": 0})) as session:
