@@ -33,6 +33,7 @@ def test_first_rule_for_a_whole_name_counts() -> None:
     assert renamed(parse(RULES), names) == {
         "unit_1/kernel": names[0], "logits/weights": names[1], "my/resnet/logits": names[2],
     }  # fmt: skip
+    assert renamed(parse({"rename": [{"from": "(?i)NET/(.*)", "to": r"\1"}]}), ["net/w"]) == {"w": "net/w"}
     assert kept(parse(RULES), ["head/kernel", "ahead/kernel"]) == ["head/kernel"]
 
 
@@ -59,7 +60,7 @@ def test_wrong_rules_are_named(rules: dict[str, Any], said: str) -> None:
 
 def test_found_names_are_rules_to_edit() -> None:
     shapes = {"dense/kernel": (2, 3), "dense/bias": (3,), 'odd"name\\': (7,), "lost": (5,)}
-    sources = {"net/dense/weights": (2, 3), "net/dense/biases": (3,), "x": (7,), "rest": (9, 9)}
+    sources = {"net/dense/weights": (2, 3), "net/dense/biases": (3,), "x": (7,), "rest\n[weights]": (9, 9)}
     arrays = {name: np.zeros(shape, "float32") for name, shape in sources.items()}
     report, _ = examine(shapes, dict.fromkeys(shapes, np.dtype("float32")), arrays, {'odd"name\\': "x"})
     text = toml(report, parse({"ignore": [r"aux\..*"]}))
@@ -69,5 +70,5 @@ def test_found_names_are_rules_to_edit() -> None:
     }  # fmt: skip
     assert written["ignore"] == [r"aux\..*"]
     assert '# "lost" = ""' in text
-    assert "# not used: rest" in text
+    assert r'# not used: "rest\u000a[weights]"' in text
     parse(written)

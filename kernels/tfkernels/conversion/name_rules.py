@@ -51,7 +51,7 @@ def parse(given: Mapping[str, Any]) -> NameRules:
     for rule in renames:
         pattern = _pattern(rule["from"])
         try:
-            _expand(pattern, rule["to"])
+            pattern.sub(rule["to"], "")  # reads all of it, also where nothing matches
         except (re.error, IndexError) as error:
             raise _wrong(f"to = {rule['to']!r} does not fit its from: {error}") from error
         rules.append((pattern, rule["to"]))
@@ -94,7 +94,7 @@ def toml(report: LoadReport, rules: NameRules) -> str:
         lines.append(f"# {_quoted(bad.target)} = {_quoted(bad.source)}  # does not fit: {bad.wanted} from {bad.given}")
     for missing in report.missing:
         lines.append(f'# {_quoted(missing.target)} = ""  # {missing.shape}; {missing.remark}')
-    lines += [f"# not used: {name}" for name in report.unused]
+    lines += [f"# not used: {_quoted(name)}" for name in report.unused]
     return "\n".join(lines) + "\n"
 
 
@@ -116,14 +116,6 @@ def _pattern(text: str) -> "Pattern[str]":
         return re.compile(text)
     except re.error as error:
         raise _wrong(f"{text!r} is no regular expression: {error}") from error
-
-
-def _expand(pattern: "Pattern[str]", to: str) -> None:
-    """Raises an error if ``to`` names a group that the pattern lacks."""
-    everything = re.compile(f"(?:{pattern.pattern})|")  # which always matches, without a group
-    match = everything.match("")
-    if match is not None and re.search(r"\\", to):
-        match.expand(to)
 
 
 def _fits(patterns: Iterable["Pattern[str]"], name: str) -> bool:
