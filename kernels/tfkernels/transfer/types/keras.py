@@ -32,9 +32,17 @@ def _rebuilt_model(record: typing.Dict[str, typing.Any]) -> Model:
     with own_imports():
         from tfkernels.conversion.model_record import check
         from tfkernels.conversion.rebuild import rebuild
+        from tfkernels.saved_models.keras.classes import KERAS_CLASSES
+        from tfkernels.saved_models.keras.known_names import KNOWN
 
+    # A notebook may have its own "sigmoid", which is not the one of the model unless the record says so.
+    of_keras = set(KERAS_CLASSES).union(*KNOWN.values()) - {one["name"] for one in record.get("custom_objects") or ()}
     here = vars(sys.modules["__main__"])
-    own = {name: value for name, value in here.items() if callable(value) and not name.startswith("_")}
+    own = {
+        name: value
+        for name, value in here.items()
+        if callable(value) and not name.startswith("_") and name not in of_keras
+    }
     try:
         return rebuild(check(record), own).model
     except TFKernelsError as error:
