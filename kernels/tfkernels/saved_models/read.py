@@ -45,7 +45,11 @@ def read_for(path: "str | os.PathLike[str]", model: Optional[Node]) -> SavedFile
         raise UnreadableFile(error.strerror or str(error), name) from error
     except _OF_DAMAGE as error:
         cause = f"{type(error).__name__}: {error}"
-        raise UnreadableFile(f"it is damaged, or has a form that no Keras writes ({cause})", name) from error
+        raise UnreadableFile(
+            f"it is damaged, or has a form that tfkernels does not know ({cause})",
+            name,
+            "If its own release loads it, this is a fault of tfkernels: please report it.",
+        ) from error
 
 
 def _reader(path: str) -> Reader:
