@@ -44,7 +44,7 @@ class _Keras3:
         return name == "Mine"
 
     def knows(self, key: str, name: str) -> bool:
-        return name in ("Zeros", "L2")
+        return name in ("Zeros", "L2", "RandomUniform")
 
 
 def _rewritten(class_name: str, source: Any = _OLD, **config: Any) -> dict[str, Any]:
@@ -67,6 +67,12 @@ def test_hard_sigmoid_keeps_slope_of_keras_2() -> None:
     assert (
         _rewritten("LSTM", _NEW, units=3, recurrent_activation="hard_sigmoid")["recurrent_activation"] == "hard_sigmoid"
     )
+
+
+def test_uniform_initializer_without_upper_bound_gets_it() -> None:
+    written = {"class_name": "RandomUniform", "config": {"minval": 0, "maxval": None, "seed": None}}
+    made = _rewritten("Dense", units=3, kernel_initializer=written)["kernel_initializer"]
+    assert made == {"class_name": "RandomUniform", "config": {"minval": 0, "maxval": 1.0, "seed": None}}
 
 
 def test_unwritten_settings_are_written() -> None:

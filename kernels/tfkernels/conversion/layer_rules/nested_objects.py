@@ -105,6 +105,8 @@ def _object(value: Dict[str, Any], key: str, target: Any, about: LayerReport) ->
         settings = {setting: item for setting, item in settings.items() if setting != "dtype"}
         if name == "VarianceScaling" and settings.get("distribution") == "normal":
             settings["distribution"] = "truncated_normal"  # what it drew from, until 1.12 under this name
+        if name == "RandomUniform" and settings.get("maxval", 0) is None:
+            settings["maxval"] = 1.0  # what TensorFlow drew below; Keras 3 takes no None
     name = _SAME_CLASS.get(name, name)
     if not target.knows(key, name):
         if key.endswith("_initializer"):
