@@ -258,7 +258,18 @@ def test_the_way_depends_on_the_format_and_the_model(
 ) -> None:
     weight = type("Weight", (), {"source": weights})()
     saved = type("Saved", (), {"format": format_, "weights": {"w": weight}, "architecture": None})()
+    (request_.file.parent / "old.h5.meta").write_text("a graph")
     assert module.route(saved, replace(request_, model=model)) is expected
+
+
+def test_a_checkpoint_alone_is_refused_before_a_release_starts(
+    request_: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = {"format": "checkpoint-v2", "written_by": "TensorFlow 2.11", "weights": {}}
+    monkeypatch.setattr(module, "read", lambda path: type("Saved", (), written)())
+    result, processes = _convert(request_)
+    assert (result.outcome, processes.begun) == ("not converted", [])
+    assert all(part in report.text(result) for part in ("old.h5.meta", "tf.Module", "--model FILE.py:FUNCTION"))
 
 
 def test_hostile_names_do_nothing_in_the_page(request_: Request) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from tfkernels.errors import TFKernelsError
+from tfkernels.conversion.graphs.graph_file import meta_file
+from tfkernels.errors import ConversionError, TFKernelsError
 from tfkernels.saved_models.read import read
 from tfprovisioner.catalogue.releases import order_of
 from tfprovisioner.conversion import fill_route, graph_route, keras_route, kernels, source_releases
@@ -22,6 +23,11 @@ from tfprovisioner.errors import ProvisionError, Unusable
 
 GRAPHS = ("frozen-graph", "meta-graph", "checkpoint-v1", "checkpoint-v2", "saved-model")
 """Formats that have, or can have, a graph."""
+
+_NEEDS_MODEL = (
+    "Write a function that builds the model (a Keras model, a tf.Module, or a dict of variables), and add --model "
+    "FILE.py:FUNCTION."
+)
 
 _OF_KERAS = ("layer_with_weights-", "layer-", "_layers/")
 """What a checkpoint's names for the weights of a Keras model begin with, or have inside."""
@@ -53,9 +59,17 @@ def convert(request: Request, processes: Processes, tell: Tell) -> Conversion:
 
 
 def route(saved: Any, request: Request) -> ModuleType:
-    """How the file is converted: as a Keras model, as a graph, or by its weights alone."""
+    """How the file is converted: as a Keras model, as a graph, or by its weights alone.
+
+    Raises ``StepFailed`` if it is a checkpoint, with neither a graph nor ``--model``.
+    """
     if saved.format not in GRAPHS:
         return keras_route
+    if saved.format.startswith("checkpoint") and request.model is None:
+        try:
+            meta_file(str(request.file))
+        except ConversionError as error:
+            raise StepFailed(str(error), advice=_NEEDS_MODEL) from error
     if saved.format.startswith("checkpoint") and request.model is not None:
         sources = [str(weight.source) for weight in saved.weights.values()]
         of_keras = any(part in source for source in sources for part in _OF_KERAS)

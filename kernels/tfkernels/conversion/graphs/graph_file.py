@@ -105,18 +105,23 @@ def read(path: str, tags: Optional[Sequence[str]] = None) -> GraphFile:
         if meta is None or not meta.graph_def.node:
             raise ConversionError(f"Cannot read {path}: it holds no graph. Run: tfkernels inspect {path}")
         return GraphFile(path, "meta-graph", meta.graph_def, meta, signatures_of(meta), (), (), None)
-    prefix = checkpoint_prefix(path)
-    file = path if path.endswith(".meta") else f"{prefix}.meta"
-    if not os.path.isfile(file):
-        raise ConversionError(
-            f"Cannot read the graph of {path}: there is no file {os.path.basename(file)} beside it, and a checkpoint "
-            "alone has values and no graph. Give the model with --model FILE.py:FUNCTION."
-        )
+    file, prefix = meta_file(path), checkpoint_prefix(path)
     meta = _parse(file, _message("tensorflow.core.protobuf.meta_graph_pb2", "MetaGraphDef"))
     if meta is None or not meta.graph_def.node:
         raise ConversionError(f"Cannot read {file}: it holds no graph, or is damaged. Copy it anew.")
     held = prefix is not None and _is_checkpoint(prefix)
     return GraphFile(file, "meta-graph", meta.graph_def, meta, signatures_of(meta), (), (), prefix if held else None)
+
+
+def meta_file(path: str) -> str:
+    """The file with the graph of a checkpoint. Raises ``ConversionError`` if there is none."""
+    file = path if path.endswith(".meta") else f"{checkpoint_prefix(path)}.meta"
+    if not os.path.isfile(file):
+        raise ConversionError(
+            f"Cannot read the graph of {path}: it is a checkpoint, which has values and no model, and the file "
+            f"{os.path.basename(file)} with a graph of TensorFlow 1 is not beside it."
+        )
+    return file
 
 
 def checkpoint_prefix(path: str) -> Optional[str]:
