@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
+from types import FunctionType, SimpleNamespace
 from typing import Any
 
 import pytest
 
+from tfkernels.conversion.build_model import _by_name
 from tfkernels.conversion.lambda_operations import without_lambdas
 
 
@@ -59,3 +62,17 @@ def test_lambda_without_operations_stays() -> None:
     for entry in record["lambdas"]:
         entry["operations"] = None
     assert without_lambdas(record, {}) == record
+
+
+@pytest.mark.parametrize("keras_3", [False, True])
+def test_the_new_file_names_functions_of_lambdas(keras_3: bool) -> None:
+    def shifted(inputs: int, mask: Any = None, by: int = 1) -> int:
+        return inputs + by
+
+    target: Any = SimpleNamespace(release=SimpleNamespace(is_keras_3=keras_3))
+    found = _by_name(shifted, "shifted", target)
+    nameless = _by_name(lambda inputs: inputs, "same", target)
+    assert (found.__name__, nameless.__name__, found.__module__) == ("shifted", "same", __name__)
+    assert isinstance(found, FunctionType) is keras_3, "Keras 2 writes the code of a Python function, and not its name"
+    assert inspect.getfullargspec(found).args[:2] == ["inputs", "mask"], "Keras asks whether there is a mask"
+    assert found(2, by=3) == 5

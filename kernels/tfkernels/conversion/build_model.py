@@ -5,6 +5,7 @@ layers are rewritten before the first one is made: one error names all that stan
 """
 
 import contextlib
+import functools
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from tfkernels.conversion.layer_rules.by_class import Around
@@ -138,10 +139,24 @@ def _with_function(node: Node, name: str, about: str, target: TargetKeras, repor
             "--custom-objects module.py"
         )
         return {**node, "config": {**config, "function": None}}
-    config["function"] = target.custom_objects[known[0]]
-    if getattr(config["function"], "__name__", "") == "<lambda>":
-        config["function"].__name__ = known[0]  # by which the new file names it, in place of its code
+    config["function"] = _by_name(target.custom_objects[known[0]], known[0], target)
     return {**node, "config": config}
+
+
+def _by_name(function: Any, name: str, target: TargetKeras) -> Any:
+    """A function that the new file names, in place of its code.
+
+    Keras 3 writes the code of a ``lambda`` only. Keras 2 writes that of any Python function, which its safe mode then
+    refuses; of another callable it writes the name.
+    """
+    if target.release.is_keras_3:
+        if getattr(function, "__name__", "") == "<lambda>":
+            function.__name__ = name
+        return function
+    found = functools.partial(function)
+    functools.update_wrapper(found, function)
+    found.__name__ = name  # type: ignore[attr-defined]
+    return found
 
 
 class _Builder:
