@@ -47,6 +47,28 @@ def functions_run_eagerly() -> Iterator[None]:
         switch(before)
 
 
+@contextlib.contextmanager
+def operations_run_in_graphs(model: Any) -> Iterator[None]:
+    """A ``TensorFlowOpLayer`` computes while functions run eagerly: it adds its node to a graph of its own."""
+    kinds = {kind for layer in getattr(model, "submodules", ()) for kind in type(layer).__mro__}
+    method = "_defun_call"
+    originals = [(kind, vars(kind)[method]) for kind in kinds if method in vars(kind)]
+    for kind, _ in originals:
+        setattr(kind, method, _in_a_graph)
+    try:
+        yield
+    finally:
+        for kind, original in originals:
+            setattr(kind, method, original)
+
+
+def _in_a_graph(layer: Any, inputs: Any) -> Any:
+    tensors = nest().flatten(inputs)
+    make = layer._make_op  # noqa: SLF001 (Keras has no public name for it)
+    function = sys.modules["tensorflow"].function(lambda *given: make(list(given)), autograph=False)
+    return function.get_concrete_function(*tensors)(*tensors)  # a concrete function never runs eagerly
+
+
 def _module(name: str) -> Any:
     with own_imports():
         return importlib.import_module(name)

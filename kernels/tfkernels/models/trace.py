@@ -14,7 +14,7 @@ from tfkernels.models.layer_calls import layers_recorded
 from tfkernels.models.layer_names import is_a, walk
 from tfkernels.models.recorder import Recorder, recording, watched
 from tfkernels.models.sessions import initialised, is_session
-from tfkernels.models.tensorflow_api import functions_run_eagerly, in_graph_mode, nest
+from tfkernels.models.tensorflow_api import functions_run_eagerly, in_graph_mode, nest, operations_run_in_graphs
 
 
 def trace(target: Any, *inputs: Any, training: bool = False, feed_dict: Any = None) -> Dict[str, Any]:
@@ -82,7 +82,7 @@ def _check_arguments(model: Any, keras: Keras, inputs: Tuple[Any, ...]) -> None:
 def _trace_eagerly(model: Any, keras: Keras, inputs: Tuple[Any, ...], training: bool) -> Dict[str, Any]:
     tensors = nest().map_structure(sys.modules["tensorflow"].convert_to_tensor, inputs)
     recorder = Recorder()
-    with functions_run_eagerly():
+    with functions_run_eagerly(), operations_run_in_graphs(model):
         if not keras.has_built(model):
             _call(model, keras, tensors, False)  # makes the variables, whose state is kept from here on
         with _state_kept(model, training), recording(recorder), layers_recorded(model, recorder):
