@@ -103,7 +103,7 @@ def test_saved_model_is_loaded_without_its_code(kernels: Kernels, tmp_path: Path
         assert not kernel["loaded.notes"]
     state = kernel["loaded.record['optimizer']"]
     assert (state["class_name"], state["step"]) == ("Adam", 3)
-    live = kernel["__import__('tfkernels.conversion.model_record').conversion.model_record.record(model)"]
+    live = kernel["__import__('tfkernels.conversion.record.model_record').conversion.record.model_record.record(model)"]
     assert {*state["slots"]} == {*live["trainable_weights"]}
     for name, slots in live["optimizer"]["slots"].items():
         assert all(np.array_equal(value, state["slots"][name][slot]) for slot, value in slots.items())
@@ -114,7 +114,7 @@ def test_file_tells_the_optimizer_of_keras_3(kernels: Kernels, tmp_path: Path) -
     kernel["paths"] = [str(tmp_path / "model.keras"), str(tmp_path / "model.h5")]
     kernel.run(
         "from tfkernels.conversion.load_old import load\n"
-        "from tfkernels.conversion.model_record import record\n"
+        "from tfkernels.conversion.record.model_record import record\n"
         "entry = L.Input((7,), dtype='int32')\n"
         "h = L.GRU(3)(L.Embedding(9, 4, mask_zero=True)(entry))\n"
         "model = tf.keras.Model(entry, L.Dense(1)(h))\n"

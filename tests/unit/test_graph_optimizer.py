@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfkernels.conversion.graph_optimizer import state, steps
+from tfkernels.conversion.given_model.graph_optimizer import state, steps
 from tfkernels.conversion.graphs.optimizer_settings import differences, settings_of
 from tfkernels.models.match import Match
 from tfkernels.saved_models.saved_file import SavedFile, SavedOptimizer, Weight, WrittenBy

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tfkernels.conversion.build_model import _by_name
-from tfkernels.conversion.lambda_operations import without_lambdas
+from tfkernels.conversion.record.lambda_operations import without_lambdas
+from tfkernels.conversion.target.build_model import _by_name
 
 
 def _operations(name: str) -> dict[str, Any]:

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfkernels.conversion.keras_nodes import by_node
 from tfkernels.conversion.layer_rules.keras_release import release_of
 from tfkernels.conversion.layer_rules.model_graph import Tensor, model_graph
 from tfkernels.conversion.layer_rules.report import Report
 from tfkernels.conversion.layer_rules.rewriting import rewrite
+from tfkernels.conversion.target.keras_nodes import by_node
 from tfkernels.errors import ConversionError
 
 _OLD = release_of({"keras": "2.2.4-tf", "tensorflow": "1.15.5"})

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfkernels.conversion.config_layers import walk_config
-from tfkernels.conversion.model_record import VERSION, check
-from tfkernels.conversion.optimizer_state import slots_of
-from tfkernels.conversion.plain_values import plain
+from tfkernels.conversion.record.config_layers import walk_config
+from tfkernels.conversion.record.model_record import VERSION, check
+from tfkernels.conversion.record.optimizer_state import slots_of
+from tfkernels.conversion.record.plain_values import plain
 from tfkernels.errors import ConversionError
 
 

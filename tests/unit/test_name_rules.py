@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfkernels.conversion.name_rules import kept, parse, renamed, toml
+from tfkernels.conversion.given_model.name_rules import kept, parse, renamed, toml
 from tfkernels.errors import ConversionError
 from tfkernels.models.load_report import examine
 

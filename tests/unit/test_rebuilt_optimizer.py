@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tfkernels.conversion.layer_rules.keras_release import KerasRelease
-from tfkernels.conversion.rebuilt_optimizer import optimizer_for
-from tfkernels.conversion.target_keras import TargetKeras
+from tfkernels.conversion.target.rebuilt_optimizer import optimizer_for
+from tfkernels.conversion.target.target_keras import TargetKeras
 
 _TF_1_12 = KerasRelease((2, 1), (1, 12))
 _TF_2_4 = KerasRelease((2, 4), (2, 4))

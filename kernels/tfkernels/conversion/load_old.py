@@ -14,12 +14,12 @@ from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional
 
 import numpy as np
 
-from tfkernels.conversion import model_record
-from tfkernels.conversion.config_layers import Node, walk_config
-from tfkernels.conversion.model_function import model_of
-from tfkernels.conversion.model_record import Record
-from tfkernels.conversion.plain_values import plain
-from tfkernels.conversion.target_keras import saving_of
+from tfkernels.conversion.given_model.model_function import model_of
+from tfkernels.conversion.record import model_record
+from tfkernels.conversion.record.config_layers import Node, walk_config
+from tfkernels.conversion.record.model_record import Record
+from tfkernels.conversion.record.plain_values import plain
+from tfkernels.conversion.target.target_keras import saving_of
 from tfkernels.conversion.untrusted_config import harmless
 from tfkernels.conversion.users_code import custom_objects_in
 from tfkernels.errors import ConversionError, WeightsError

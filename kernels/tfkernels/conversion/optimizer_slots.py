@@ -4,7 +4,7 @@ from typing import Any, Dict, List, Mapping, Tuple
 
 import numpy as np
 
-from tfkernels.conversion.optimizer_state import SCALARS, slots_of, unwrapped
+from tfkernels.conversion.record.optimizer_state import SCALARS, slots_of, unwrapped
 from tfkernels.errors import ConversionError
 
 

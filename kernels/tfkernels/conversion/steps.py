@@ -44,7 +44,7 @@ def _module(name: str) -> Any:
     return importlib.import_module(f"tfkernels.conversion.{name}")
 
 
-_MODULES = {"graphs": "graphs.steps", "fill": "fill_steps"}
+_MODULES = {"graphs": "graphs.steps", "fill": "given_model.fill_steps"}
 
 
 def _failure(error: Exception) -> Dict[str, Any]:
@@ -69,7 +69,7 @@ def _load(path: str, model: Optional[str], custom_objects: Optional[str], trust:
 def _rebuild(record: Dict[str, Any], path: str, custom_objects: Optional[str]) -> Dict[str, Any]:
     """Saves the model of a record as ``path``, or its weights."""
     _forget()
-    rebuilt = _module("rebuild").rebuild(record, _module("users_code").custom_objects_in(custom_objects))
+    rebuilt = _module("target.rebuild").rebuild(record, _module("users_code").custom_objects_in(custom_objects))
     if path.endswith(WEIGHTS_ONLY):
         rebuilt.model.save_weights(path)
     else:
@@ -84,7 +84,7 @@ def _open(path: str, record: Dict[str, Any], custom_objects: Optional[str]) -> D
     keras = _module("load_old").keras_here()
     if path.endswith(WEIGHTS_ONLY):
         initial = {**record, "weights": {name: array * 0 for name, array in record["weights"].items()}}
-        model = _module("rebuild").rebuild(initial, objects).model
+        model = _module("target.rebuild").rebuild(initial, objects).model
         model.load_weights(path)
     else:
         with _module("load_old").custom_scope(keras, objects):
@@ -95,7 +95,7 @@ def _open(path: str, record: Dict[str, Any], custom_objects: Optional[str]) -> D
 
 def _optimizer(model: Any) -> Optional[Dict[str, Any]]:
     """The state of its optimizer, as a record has it."""
-    from tfkernels.conversion.optimizer_state import optimizer_state
+    from tfkernels.conversion.record.optimizer_state import optimizer_state
     from tfkernels.models.keras_package import keras_of
     from tfkernels.models.layer_names import named_weights
 
@@ -112,11 +112,11 @@ def _run(inputs: Dict[str, Any]) -> Dict[str, Any]:
 
 def _filled_weights(path: str, ema: bool) -> Dict[str, Any]:
     """The weights of the model that ``fill_steps`` filled, and those in the file, both by the model's names."""
-    from tfkernels.conversion.fill_model import target_of
+    from tfkernels.conversion.given_model.fill_model import target_of
     from tfkernels.models.weights import weights
     from tfkernels.saved_models.read import read
 
-    filled = _module("fill_steps").made()
+    filled = _module("given_model.fill_steps").made()
     saved = read(path)
     found = {**saved.weights, **(saved.moving_averages if ema else {})}
     new = weights(target_of(filled.model))

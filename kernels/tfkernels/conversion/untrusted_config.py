@@ -9,7 +9,7 @@ import copy
 import re
 from typing import Any, Dict, Iterator, Mapping, Set, Tuple
 
-from tfkernels.conversion.config_layers import Node, is_node, name_of, walk_config
+from tfkernels.conversion.record.config_layers import Node, is_node, name_of, walk_config
 from tfkernels.errors import ConversionError, UnreadableFile
 from tfkernels.saved_models.containers.protobuf import Message
 

@@ -19,7 +19,7 @@ Model = typing.Any
 
 def _model_parts(model: Model) -> Parts:
     with own_imports():
-        from tfkernels.conversion.model_record import record
+        from tfkernels.conversion.record.model_record import record
 
     try:
         return [("", record(model))]
@@ -30,8 +30,8 @@ def _model_parts(model: Model) -> Parts:
 def _rebuilt_model(record: typing.Dict[str, typing.Any]) -> Model:
     """The model, with classes and functions of the user's that this kernel has under the same names."""
     with own_imports():
-        from tfkernels.conversion.model_record import check
-        from tfkernels.conversion.rebuild import rebuild
+        from tfkernels.conversion.record.model_record import check
+        from tfkernels.conversion.target.rebuild import rebuild
         from tfkernels.saved_models.keras.classes import KERAS_CLASSES
         from tfkernels.saved_models.keras.known_names import KNOWN
 

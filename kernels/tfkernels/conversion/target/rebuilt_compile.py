@@ -2,7 +2,7 @@
 
 from typing import Any, Dict, List, Mapping, NamedTuple
 
-from tfkernels.conversion.target_keras import TargetKeras
+from tfkernels.conversion.target.target_keras import TargetKeras
 
 _NAMES = {"logcosh": "log_cosh"}
 _CHANGED = {"cosine_proximity": "its sign and mean differ from release to release", "cosine": "as cosine_proximity"}

@@ -10,10 +10,10 @@ from typing import Any, Callable, Dict, List, Mapping, Optional
 
 import numpy as np
 
-from tfkernels.conversion import keras_nodes, keras_operations
 from tfkernels.conversion.layer_rules.model_graph import Node
 from tfkernels.conversion.layer_rules.report import LayerReport
-from tfkernels.conversion.target_keras import TargetKeras, saving_of
+from tfkernels.conversion.target import keras_nodes, keras_operations
+from tfkernels.conversion.target.target_keras import TargetKeras, saving_of
 
 Operation = Callable[[List[Any], Dict[str, Any]], Any]
 

@@ -6,8 +6,8 @@ A process has one model at a time. ``fill`` makes it and sets its weights, ``sav
 import os
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 
-from tfkernels.conversion import fill_model, name_rules
-from tfkernels.conversion.model_function import model_of
+from tfkernels.conversion.given_model import fill_model, name_rules
+from tfkernels.conversion.given_model.model_function import model_of
 from tfkernels.errors import ConversionError, WeightsMismatch
 from tfkernels.models.keras_package import is_layer
 

@@ -24,8 +24,8 @@ from tfkernels.conversion.layer_rules.model_graph import (
 )
 from tfkernels.conversion.layer_rules.report import Report
 from tfkernels.conversion.layer_rules.rewriting import rewrite
-from tfkernels.conversion.operations import Operation, operation_of
-from tfkernels.conversion.target_keras import TargetKeras
+from tfkernels.conversion.target.operations import Operation, operation_of
+from tfkernels.conversion.target.target_keras import TargetKeras
 from tfkernels.errors import ConversionError
 
 _MODELS = {"Functional", "Model", "Network", "Sequential"}

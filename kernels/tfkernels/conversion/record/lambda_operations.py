@@ -7,8 +7,8 @@ the layer's inputs are the same in every release. They are written as a function
 import inspect
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from tfkernels.conversion.config_layers import Node, children
-from tfkernels.conversion.plain_values import plain
+from tfkernels.conversion.record.config_layers import Node, children
+from tfkernels.conversion.record.plain_values import plain
 from tfkernels.models.tensorflow_api import v1
 
 _MOST = 200

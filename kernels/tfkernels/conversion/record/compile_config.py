@@ -2,7 +2,7 @@
 
 from typing import Any, Dict, Optional
 
-from tfkernels.conversion.plain_values import plain
+from tfkernels.conversion.record.plain_values import plain
 
 _SETTINGS = ("loss", "metrics", "weighted_metrics", "loss_weights", "sample_weight_mode")
 

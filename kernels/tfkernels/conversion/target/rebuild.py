@@ -5,15 +5,15 @@ What the target cannot do exactly is refused with the layer's name, and never gu
 
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 
-from tfkernels.conversion.build_model import Part, build
-from tfkernels.conversion.lambda_operations import without_lambdas
 from tfkernels.conversion.layer_rules.keras_release import KerasRelease, release_of
 from tfkernels.conversion.layer_rules.report import Report
 from tfkernels.conversion.optimizer_slots import set_state
-from tfkernels.conversion.rebuilt_compile import compile_settings
-from tfkernels.conversion.rebuilt_optimizer import optimizer_for, state_for
-from tfkernels.conversion.rebuilt_weights import set_weights, weight_names
-from tfkernels.conversion.target_keras import TargetKeras, target_keras
+from tfkernels.conversion.record.lambda_operations import without_lambdas
+from tfkernels.conversion.target.build_model import Part, build
+from tfkernels.conversion.target.rebuilt_compile import compile_settings
+from tfkernels.conversion.target.rebuilt_optimizer import optimizer_for, state_for
+from tfkernels.conversion.target.rebuilt_weights import set_weights, weight_names
+from tfkernels.conversion.target.target_keras import TargetKeras, target_keras
 from tfkernels.errors import ConversionError
 from tfkernels.models.layer_names import named_weights
 

@@ -10,7 +10,7 @@ from typing import Any, Dict, Mapping, NamedTuple, Optional, Set, Tuple
 import numpy as np
 
 from tfkernels.conversion.layer_rules.keras_release import KerasRelease
-from tfkernels.conversion.target_keras import TargetKeras
+from tfkernels.conversion.target.target_keras import TargetKeras
 
 _OLD_ALGORITHM = "before 2.11"
 _NEW_ALGORITHM = "since 2.11"

@@ -6,7 +6,7 @@ place in the old configuration decides, and never the place in the new one.
 
 from typing import Any, Dict, Iterator, List, Mapping, Set, Tuple
 
-from tfkernels.conversion.build_model import Part
+from tfkernels.conversion.target.build_model import Part
 from tfkernels.errors import ConversionError, WeightsMismatch
 from tfkernels.models.layer_names import join, named_children, named_weights, renumbered, uncounted
 from tfkernels.models.load_report import LoadReport

@@ -2,7 +2,7 @@
 
 from typing import Any, Dict, List, Mapping, Optional
 
-from tfkernels.conversion.keras_operations import Function, by_symbol
+from tfkernels.conversion.target.keras_operations import Function, by_symbol
 from tfkernels.errors import ConversionError
 
 _Inputs = List[Any]

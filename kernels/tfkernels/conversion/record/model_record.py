@@ -40,9 +40,9 @@ Layers in ``custom_objects`` and ``lambdas`` are called by their own names, and 
 import sys
 from typing import Any, Dict, Mapping
 
-from tfkernels.conversion.architecture import architecture
-from tfkernels.conversion.compile_config import compile_config
-from tfkernels.conversion.optimizer_state import optimizer_state
+from tfkernels.conversion.record.architecture import architecture
+from tfkernels.conversion.record.compile_config import compile_config
+from tfkernels.conversion.record.optimizer_state import optimizer_state
 from tfkernels.errors import ConversionError
 from tfkernels.models.keras_package import is_layer, keras_of
 from tfkernels.models.layer_names import named_children, named_weights, walk

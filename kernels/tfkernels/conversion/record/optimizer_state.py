@@ -6,7 +6,7 @@ Keras's first ones (standalone Keras, tf.keras up to 1.12) hold a list of variab
 
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
-from tfkernels.conversion.plain_values import plain
+from tfkernels.conversion.record.plain_values import plain
 from tfkernels.errors import ConversionError
 from tfkernels.models.keras_package import Keras
 from tfkernels.models.sessions import initialised

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from tfkernels.conversion.config_layers import Node
-from tfkernels.conversion.plain_values import plain
+from tfkernels.conversion.record.config_layers import Node
+from tfkernels.conversion.record.plain_values import plain
 from tfkernels.models.layer_names import is_a
 
 _SETTINGS = {"SeparableConv2D": ("dilation_rate", "depth_multiplier")}

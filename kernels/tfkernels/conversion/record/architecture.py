@@ -7,10 +7,10 @@ import inspect
 import json
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
-from tfkernels.conversion.config_layers import Node, children, name_of
-from tfkernels.conversion.forgotten_settings import restore
-from tfkernels.conversion.lambda_operations import operations_of
-from tfkernels.conversion.plain_values import plain
+from tfkernels.conversion.record.config_layers import Node, children, name_of
+from tfkernels.conversion.record.forgotten_settings import restore
+from tfkernels.conversion.record.lambda_operations import operations_of
+from tfkernels.conversion.record.plain_values import plain
 from tfkernels.errors import ConversionError
 from tfkernels.models.keras_package import is_layer, is_of_keras
 from tfkernels.models.layer_names import is_a

@@ -6,10 +6,10 @@ checkpoint need not be its names.
 
 from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple
 
-from tfkernels.conversion import graph_optimizer, name_rules
+from tfkernels.conversion.given_model import graph_optimizer, name_rules
+from tfkernels.conversion.given_model.name_rules import NameRules
 from tfkernels.conversion.graphs import graph_file
 from tfkernels.conversion.graphs.optimizer_settings import differences, settings_of
-from tfkernels.conversion.name_rules import NameRules
 from tfkernels.conversion.optimizer_slots import set_state
 from tfkernels.errors import ConversionError, WeightsMismatch
 from tfkernels.models.keras_package import is_layer
@@ -38,7 +38,7 @@ def fill(
 ) -> Filled:
     """Sets the weights of ``model``, and its optimizer, from the checkpoint, SavedModel or frozen graph ``path``.
 
-    ``rules`` are those of :mod:`tfkernels.conversion.name_rules`. With ``ema`` a weight gets its moving average.
+    ``rules`` are those of ``name_rules``. With ``ema`` a weight gets its moving average.
     Raises ``WeightsMismatch``, with the report, if a weight of the model finds none; then nothing is set.
     """
     saved = read(path)
