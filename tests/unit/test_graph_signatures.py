@@ -169,7 +169,7 @@ def test_nodes_that_reach_outside_are_refused() -> None:
     for node in nodes.values():
         node.attr = {}
     inner = SimpleNamespace(name="n", op="PyFunc", attr={})
-    inside = SimpleNamespace(signature=SimpleNamespace(name="own"), node_def=[inner])
+    inside = SimpleNamespace(signature=SimpleNamespace(name="own"), node_def=[inner], attr={})
     caller = SimpleNamespace(func=SimpleNamespace(name="own"), HasField="func".__eq__, list=SimpleNamespace(func=[]))
     with pytest.raises(ConversionError, match=r"its node file \(WriteFile\) reaches outside.*--trust"):
         check(nodes.values(), [], "model.pb")
@@ -180,6 +180,9 @@ def test_nodes_that_reach_outside_are_refused() -> None:
     with pytest.raises(ConversionError, match=r"its node n \(PyFunc\)"):
         check([], [inside], "model.pb", ["own"])
     check([nodes["x"]], [inside], "model.pb")  # nothing calls it, as the function that saves a SavedModel
+    inside.attr["api_implements"] = "TensorFlow chooses one of all functions with this attribute"
+    with pytest.raises(ConversionError, match=r"its node n \(PyFunc\)"):
+        check([nodes["x"]], [inside], "model.pb")
     known = {"Placeholder": 1, "WriteFile": 1, "PyFunc": 1}
     assert unknown(nodes.values(), [inside], known.get) == {"Special"}
 

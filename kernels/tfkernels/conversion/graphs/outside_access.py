@@ -44,6 +44,7 @@ def unknown(nodes: Iterable[Any], functions: Iterable[Any], known: Any) -> Set[s
 def _reached(nodes: Iterable[Any], functions: Iterable[Any], called: Iterable[str]) -> Iterable[Any]:
     library = {function.signature.name: function for function in functions}
     left = [*called, *(name for node in nodes for name in _calls(node))]
+    left += [name for name, one in library.items() if "api_implements" in one.attr]  # may run in place of another
     while left:
         function = library.pop(left.pop(), None)
         if function is not None:
