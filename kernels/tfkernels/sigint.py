@@ -7,7 +7,9 @@ signals and may set their handlers; in other threads nothing changes here.
 import functools
 import os
 import signal
+import sys
 import threading
+import time
 import typing
 from contextlib import contextmanager
 
@@ -66,5 +68,19 @@ def finalizer(method: typing.Callable[..., None]) -> typing.Callable[..., None]:
 
 
 def _send_again(meant: object) -> None:
+    while _main_thread_is_in_a_finalizer():  # where Python would drop it again; a slow machine can take longer
+        time.sleep(RESEND_AFTER)
     if meant is meant_for:
         os.kill(os.getpid(), signal.SIGINT)
+
+
+def _main_thread_is_in_a_finalizer() -> bool:
+    frame = sys._current_frames().get(threading.main_thread().ident or 0)  # noqa: SLF001 (documented)
+    while frame is not None:
+        if frame.f_code is _FINALIZER:
+            return True
+        frame = frame.f_back
+    return False
+
+
+_FINALIZER = finalizer(lambda *_: None).__code__  # that of ``run``, which all finalizers have

@@ -68,6 +68,30 @@ def test_an_interrupt_waits_for_the_end() -> None:
     assert done
 
 
+def test_an_interrupt_waits_for_a_slow_finalizer(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = threading.Timer.start
+    timers: list[threading.Timer] = []
+
+    def started_slowly(timer: threading.Timer) -> None:
+        start(timer)
+        timers.append(timer)
+        assert not timer.finished.wait(10 * sigint.RESEND_AFTER), "it was sent into the finalizer"
+
+    monkeypatch.setattr(threading.Timer, "start", started_slowly)
+
+    class Finalized:
+        @finalizer
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    def work() -> None:
+        Finalized()
+        timers[0].join(DEADLINE)
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+
+
 def test_a_finalizers_interrupt_comes_later_for_its_request(monkeypatch: pytest.MonkeyPatch) -> None:
     timers: list[Any] = []
     monkeypatch.setattr(threading.Timer, "start", lambda timer: timers.append(timer))
