@@ -23,6 +23,8 @@ from tfkernels.conversion.target.target_keras import saving_of
 from tfkernels.conversion.untrusted_config import harmless
 from tfkernels.conversion.users_code import custom_objects_in
 from tfkernels.errors import ConversionError, WeightsError
+from tfkernels.imports import own_imports
+from tfkernels.models.keras_package import keras_of
 from tfkernels.models.weights import load_weights, weights
 from tfkernels.saved_models.read import read
 from tfkernels.saved_models.saved_file import SavedFile
@@ -110,16 +112,19 @@ def _from_config(config: Node, objects: Mapping[str, Any], keras: Any, trust: bo
         if "registered_name" in config or "build_config" in config:
             return _deserialized(config, objects, keras)
         with contextlib.suppress(ImportError):  # Keras 3 reads .h5 files by the rules of Keras 2
-            older = importlib.import_module("keras.src.legacy.saving.saving_utils")
+            with own_imports():
+                older = importlib.import_module("keras.src.legacy.saving.saving_utils")
             return older.model_from_config(config, custom_objects={**_operations(config, keras), **objects})
         return keras.models.model_from_json(json.dumps(config), custom_objects=dict(objects))
 
 
+_OPERATIONS = ("numpy", "nn", "math", "core", "image", "linalg")
+
+
 def _operations(config: Node, keras: Any) -> Dict[str, Any]:
     """Keras 3's classes of operations in a model. Its own reader of .h5 files does not look for them."""
-    places = [
-        importlib.import_module(f"keras.src.ops.{name}") for name in ("numpy", "nn", "math", "core", "image", "linalg")
-    ]
+    with own_imports():
+        places = [importlib.import_module(f"keras.src.ops.{name}") for name in _OPERATIONS]
     names = {node["class_name"] for _, node in walk_config(config) if not hasattr(keras.layers, node["class_name"])}
     return {name: getattr(place, name) for place in places for name in names if isinstance(vars(place).get(name), type)}
 
@@ -133,7 +138,7 @@ def _deserialized(node: Node, objects: Mapping[str, Any], keras: Any) -> Any:
 def _safe_mode(safe: bool) -> Iterator[None]:
     """Keras itself refuses byte code, too, unless it is trusted. Releases before 2.12 cannot."""
     for name in ("keras.src.saving.serialization_lib", "keras.saving.serialization_lib"):
-        with contextlib.suppress(ImportError):
+        with own_imports(), contextlib.suppress(ImportError):
             scope = importlib.import_module(name).SafeModeScope
             break
     else:
@@ -201,8 +206,6 @@ def _fill(model: Any, path: str, saved: SavedFile) -> List[str]:
 
 
 def keras_session(model: Any) -> Any:
-    from tfkernels.models.keras_package import keras_of
-
     backend = keras_of(model).backend
     return backend.get_session() if hasattr(backend, "get_session") else None
 

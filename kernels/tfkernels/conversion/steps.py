@@ -12,6 +12,7 @@ import traceback
 from typing import Any, Dict, List, Optional
 
 from tfkernels.errors import ConversionError, TFKernelsError
+from tfkernels.imports import own_imports
 from tfkernels.models.trace import trace
 
 WEIGHTS_ONLY = (".weights.h5", ".ckpt")
@@ -41,7 +42,8 @@ def _function(step: str) -> Any:
 
 def _module(name: str) -> Any:
     """Imported when it is needed: a process takes few steps."""
-    return importlib.import_module(f"tfkernels.conversion.{name}")
+    with own_imports():
+        return importlib.import_module(f"tfkernels.conversion.{name}")
 
 
 _MODULES = {"graphs": "graphs.steps", "fill": "given_model.fill_steps"}
@@ -95,9 +97,10 @@ def _open(path: str, record: Dict[str, Any], custom_objects: Optional[str]) -> D
 
 def _optimizer(model: Any) -> Optional[Dict[str, Any]]:
     """The state of its optimizer, as a record has it."""
-    from tfkernels.conversion.record.optimizer_state import optimizer_state
-    from tfkernels.models.keras_package import keras_of
-    from tfkernels.models.layer_names import named_weights
+    with own_imports():
+        from tfkernels.conversion.record.optimizer_state import optimizer_state
+        from tfkernels.models.keras_package import keras_of
+        from tfkernels.models.layer_names import named_weights
 
     return optimizer_state(model, keras_of(model), named_weights(model))
 
@@ -112,9 +115,10 @@ def _run(inputs: Dict[str, Any]) -> Dict[str, Any]:
 
 def _filled_weights(path: str, ema: bool) -> Dict[str, Any]:
     """The weights of the model that ``fill_steps`` filled, and those in the file, both by the model's names."""
-    from tfkernels.conversion.given_model.fill_model import target_of
-    from tfkernels.models.weights import weights
-    from tfkernels.saved_models.read import read
+    with own_imports():
+        from tfkernels.conversion.given_model.fill_model import target_of
+        from tfkernels.models.weights import weights
+        from tfkernels.saved_models.read import read
 
     filled = _module("given_model.fill_steps").made()
     saved = read(path)

@@ -5,6 +5,7 @@ tells, such as ``os.system`` or ``keras.utils.get_file``; ``safe_mode`` did not 
 of TensorFlow write files.
 """
 
+import builtins
 import copy
 import re
 from typing import Any, Dict, Iterator, Mapping, Set, Tuple
@@ -161,16 +162,10 @@ def _check_module(path: str, value: Dict[str, Any], custom_objects: Mapping[str,
     allowed = _FUNCTIONS_IN if is_function else _CLASSES_IN
     if inside is not None and (parts[0] in allowed if parts else not is_function):
         return
-    if module == "builtins" and (not is_function or re.fullmatch(r"[a-z]\w*", name)) and name not in vars(_builtins()):
+    if module == "builtins" and (not is_function or re.fullmatch(r"[a-z]\w*", name)) and name not in vars(builtins):
         return  # Keras looks in its own activations and the like
     raise ConversionError(
         f"Cannot load the model: its setting {path} names {module}.{name}, which is not Keras's. Define {name} in a "
         "Python file and add --custom-objects FILE.py, or if you trust the model add --trust.",
         layer=str(path),
     )
-
-
-def _builtins() -> Any:
-    import builtins
-
-    return builtins

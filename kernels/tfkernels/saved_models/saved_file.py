@@ -4,6 +4,7 @@ from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Tuple
 
 import numpy as np
 
+from tfkernels.imports import own_imports
 from tfkernels.saved_models.limits import count_of
 
 Shape = Tuple[int, ...]
@@ -165,11 +166,13 @@ class SavedFile(NamedTuple):
         return {name: weight.read() for name, weight in self.weights.items()}
 
     def __repr__(self) -> str:
-        from tfkernels.saved_models.text import as_text
+        with own_imports():
+            from tfkernels.saved_models.text import as_text
 
         return as_text(self)
 
     def _repr_html_(self) -> str:
-        from tfkernels.saved_models.html_page import as_html
+        with own_imports():
+            from tfkernels.saved_models.html_page import as_html
 
         return as_html(self)

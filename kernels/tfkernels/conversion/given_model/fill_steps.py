@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 
 from tfkernels.conversion.given_model import fill_model, name_rules
 from tfkernels.conversion.given_model.model_function import model_of
+from tfkernels.conversion.graphs.graph_file import tensorflow
 from tfkernels.errors import ConversionError, WeightsMismatch
 from tfkernels.models.keras_package import is_layer
 
@@ -57,8 +58,6 @@ def save(output: str) -> Dict[str, Any]:
             return {"choices": [f"model = keras.models.load_model({output!r})"]}
         (model.export if hasattr(model, "export") else model.save)(output)
         return {"choices": [f"model = tf.saved_model.load({output!r})"]}
-    from tfkernels.conversion.graphs.graph_file import tensorflow
-
     tf = tensorflow()
     variables = model if isinstance(model, Mapping) else None
     if variables is not None or output.endswith(".ckpt"):
@@ -76,8 +75,6 @@ def run(inputs: Mapping[str, Any]) -> Dict[str, Any]:
     if is_layer(model):
         outputs = model.predict(given, verbose=0)
     else:
-        from tfkernels.conversion.graphs.graph_file import tensorflow
-
         tf = tensorflow()
         outputs = model(*(tf.constant(array) for array in arrays))
     if isinstance(outputs, Mapping):

@@ -9,6 +9,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from tfkernels.conversion.record.config_layers import Node, children
 from tfkernels.conversion.record.plain_values import plain
+from tfkernels.imports import own_imports
 from tfkernels.models.tensorflow_api import v1
 
 _MOST = 200
@@ -143,7 +144,8 @@ def _check(operation: Any) -> None:
 
 
 def _node_def(operation: Any) -> Any:
-    from google.protobuf import json_format  # TensorFlow brings it
+    with own_imports():
+        from google.protobuf import json_format  # TensorFlow brings it
 
     found = json_format.MessageToDict(operation.node_def)
     attributes = found.get("attr", {})

@@ -8,6 +8,7 @@ from typing import Any, Iterator, List, Mapping, NamedTuple, Optional, Set
 
 from tfkernels.conversion.layer_rules.keras_release import KerasRelease, release_of
 from tfkernels.errors import ConversionError
+from tfkernels.imports import own_imports
 
 _OF_LAYER = {"name", "trainable", "dtype"}
 """The settings that every layer takes, often through ``**kwargs``."""
@@ -84,7 +85,8 @@ def target_keras(custom_objects: Optional[Mapping[str, Any]] = None, module: Any
 
 def saving_of(module: Any) -> Any:
     """Keras's module ``saving``. ``tf.keras`` lacks it in the newest releases."""
-    return module.saving if hasattr(module, "saving") else importlib.import_module("keras.saving")
+    with own_imports():
+        return module.saving if hasattr(module, "saving") else importlib.import_module("keras.saving")
 
 
 def _version(module: Any) -> str:

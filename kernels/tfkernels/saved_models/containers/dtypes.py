@@ -5,6 +5,7 @@ from typing import Any, Optional
 import numpy as np
 
 from tfkernels.errors import UnreadableFile
+from tfkernels.imports import own_imports
 
 _NAMES = {
     1: "float32",
@@ -61,7 +62,8 @@ def in_numpy(name: str) -> "np.dtype[Any]":
 
 def _of_ml_dtypes(name: str) -> "Optional[np.dtype[Any]]":
     try:
-        import ml_dtypes
+        with own_imports():
+            import ml_dtypes
     except ImportError:
         return None
     found: np.dtype[Any] = np.dtype(getattr(ml_dtypes, name))

@@ -12,6 +12,8 @@ from typing import Any, BinaryIO, Callable, Dict, Iterator, List, Optional, Unio
 import numpy as np
 
 from tfkernels.errors import UnreadableFile
+from tfkernels.imports import own_imports
+from tfkernels.saved_models.containers.dtypes import in_numpy
 from tfkernels.saved_models.limits import (
     FREE_EXPANSION,
     MOST_DEPTH,
@@ -35,7 +37,8 @@ Opener = Callable[[], BinaryIO]
 def h5py() -> Any:
     """Raises ``UnreadableFile`` if it is not installed."""
     try:
-        import h5py as module
+        with own_imports():
+            import h5py as module
     except ImportError:
         raise UnreadableFile("HDF5 files need the package h5py", advice="pip install 'tfkernels[models]'.") from None
     return module
@@ -151,8 +154,6 @@ class Hdf5:
             again._check(dataset, path)
             array: np.ndarray[Any, Any] = np.asarray(dataset[()])
         if marked == "bfloat16":
-            from tfkernels.saved_models.containers.dtypes import in_numpy
-
             array = array.view(in_numpy(marked))
         return array
 
