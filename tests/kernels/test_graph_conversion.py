@@ -204,7 +204,7 @@ RULES = {
 def test_weights_and_optimizer_continue_in_a_model(files: dict[str, Any], new: Kernel, tmp_path: Path) -> None:
     file = tmp_path / "model.py"
     file.write_text(textwrap.dedent(MODEL))
-    new.run("from tfkernels.conversion import fill_steps")
+    new.run("from tfkernels.conversion.given_model import fill_steps")
     new["path"], new["function"], new["rules"] = str(files["folder"] / "v2"), f"{file}:build", RULES
     answer = new["fill_steps.fill(path, function, {'ignore': ['net/fc1/.*']})"]
     assert not answer["complete"]
@@ -225,7 +225,7 @@ def test_weights_and_optimizer_continue_in_a_model(files: dict[str, Any], new: K
 def test_weights_go_into_a_module_by_its_names(files: dict[str, Any], new: Kernel, tmp_path: Path) -> None:
     file = tmp_path / "model.py"
     file.write_text(textwrap.dedent(MODEL))
-    new.run("from tfkernels.conversion import fill_steps")
+    new.run("from tfkernels.conversion.given_model import fill_steps")
     new["path"], new["function"] = str(files["folder"] / "v2"), f"{file}:module"
     new["rules"] = {"weights": {"layers/0": "net/fc1/weights", "layers/1": "net/fc1/biases"}}
     assert new["fill_steps.fill(path, function, rules, ema=True)['complete']"]
