@@ -180,9 +180,9 @@ def _fill(model: Any, path: str, saved: SavedFile) -> List[str]:
         problem = error
     try:
         found = saved.arrays()
-    except Exception:
+    except Exception as error:  # Keras may read what our readers cannot; then the comparison below is not to be had
         if problem is None:
-            return notes
+            return [*notes, f"The loaded weights were not compared with those in the file: {_first_lines(error)}."]
         raise
     if problem is not None:
         try:

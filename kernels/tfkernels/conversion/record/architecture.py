@@ -52,6 +52,7 @@ def _config(model: Any) -> Node:
         layer, cause = _unreadable_layer(model) or (model, error)
         name = type(layer).__name__
         what = "the model" if layer is model else f"layer {layer.name}"
+        # Keras's own layers raise this error for a class without the method.
         reason = "it has no get_config()" if isinstance(cause, NotImplementedError) else f"get_config() failed: {cause}"
         raise ConversionError(
             f"Cannot record the model {model.name}: {what} is of class {name}, and {reason}. Give {name} a "

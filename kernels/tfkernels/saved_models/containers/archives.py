@@ -22,6 +22,7 @@ class Archive:
         try:
             with zipfile.ZipFile(path) as archive:
                 infos = archive.infolist()
+        # zipfile raises NotImplementedError for an archive of a later version of the format.
         except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
             raise UnreadableFile(f"it is a damaged archive ({error})") from error
         check_length(len(infos), _MOST_PARTS, "its number of parts")
@@ -47,6 +48,7 @@ class Archive:
         try:
             with zipfile.ZipFile(self.path) as archive, archive.open(self.parts[name]) as part:
                 return part.read(self.parts[name].file_size)
+        # zipfile raises NotImplementedError for a way of compression that it lacks, and RuntimeError for a password.
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, zlib.error) as error:
             raise UnreadableFile(f"its part {name} is damaged ({error})") from error
 
