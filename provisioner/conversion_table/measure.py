@@ -72,7 +72,9 @@ def _converted(
         of_keras = specimen.is_keras
         output = Path(folder) / ("new.keras" if of_keras else "new")
         model = None if specimen.architecture_file is None else str(specimen.architecture_file)
-        request = Request(specimen.path, target, output, custom_objects=custom_objects, model=model)
+        request = Request(
+            specimen.path, target, output, custom_objects=custom_objects, model=model, trust="lambda" in specimen.needs
+        )
         with started() if not specimen.is_keras else nullcontext(processes) as used:
             document = report.document(convert(request, used, _silent))
     return {**{key: document[key] for key in _KEPT}, "seconds": round(time.monotonic() - began, 1)}

@@ -33,6 +33,7 @@ def text(entries: Sequence[Entry], specimens: int) -> str:
         "Specimens of saved models, converted with [`tfkernels convert`](commands.md#convert).",
         "A model arrives if the new file computes the same within 1e-5.",
         f"Of {specimens} specimens, {measured} were measured{', drawn at random' * (measured < specimens)}.",
+        "A model with Lambdas of Python byte code was converted with `--trust`.",
         "Plain loading counts what the target's own functions load as a model, with all their options.", "",
         "This page is measured and written by `make conversions`. Do not edit it.", "",
     ]  # fmt: skip

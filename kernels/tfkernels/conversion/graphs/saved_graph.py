@@ -70,12 +70,12 @@ def _layer(folder: str) -> str:
 
 
 def run(folder: str, signature: str, inputs: Mapping[str, Any]) -> Dict[str, Any]:
-    """The outputs of the new SavedModel, loaded as a user loads it."""
+    """The outputs of the new SavedModel, loaded as a user loads it, sorted by name: TensorFlow's order is by chance."""
     tf = tensorflow()
     function = tf.saved_model.load(folder).signatures[signature]
     _, specs = function.structured_input_signature
     given = {key: tf.constant(value, specs[key].dtype) for key, value in inputs.items() if key in specs}
-    return {key: value.numpy() for key, value in function(**given).items()}
+    return {key: value.numpy() for key, value in sorted(function(**given).items())}
 
 
 def _save_again(tf: Any, file: GraphFile, folder: str, name: str, ema: bool) -> Dict[str, Any]:
