@@ -1,0 +1,204 @@
+"""Form of a training trace: plain dicts, text, numbers and arrays, so that it travels between kernels as a value.
+
+A trace has these keys:
+
+* ``training_trace``: the version of this form.
+* ``about``: ``tensorflow``, ``keras`` (text or ``None``), ``form`` (one of ``FORMS``), ``batch_size`` (or ``None``),
+  ``optimizer`` (``{"class_name": text, "config": {...}}`` or ``None``).
+* ``weights_before``: weights by name, before the first step.
+* ``steps``: a dict for each step, with the parts in ``PARTS`` as dicts by name, in the order of computation. The
+  scalars ``learning_rate`` and ``iteration`` (updates before this step) are numbers, or ``None``.
+* ``kept``: ``only`` and ``largest`` as they were given, ``left_out`` and ``statistics``: how many arrays.
+
+Arrays with more elements than ``largest`` are statistics (:func:`statistics_of`).
+"""
+
+import fnmatch
+import math
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Union
+
+import numpy as np
+
+from tfkernels.errors import TraceError
+
+MARK = "training_trace"
+VERSION = 1
+
+FORMS = ("graph", "keras", "tape")
+
+QUANTITIES = ("input", "output", "loss", "gradient", "slot", "update", "statistic")
+"""What a finding can be about, in the order within a step."""
+
+PARTS = {
+    "input": "input",  # as they reach the model: input or input/NAME, target or target/NAME, sample_weight
+    "random": "input",  # numbers that layers drew; a dropout drops an element if its number is below the rate
+    "output": "output",
+    "loss": "loss",  # loss, data, regularization, and data/NAME of several outputs
+    "unclipped_gradient": "gradient",  # only where the optimizer clips
+    "gradient": "gradient",  # as the optimizer uses them
+    "slot_before": "slot",
+    "slot": "slot",  # after the step
+    "update": "update",  # after - before
+    "weight": "update",  # after the step
+    "statistic": "statistic",  # weights that are not trained, such as moving averages of a batch normalisation
+    "average": "statistic",  # moving averages of weights
+}
+"""Parts of a step that are dicts by name, each with its quantity."""
+
+SLOTS = {
+    "m": "first moment of Adam and its relatives",
+    "v": "second moment; of Adamax, the norm",
+    "vhat": "largest second moment so far (AMSGrad)",
+    "momentum": "momentum x itself + the gradient (SGD), or + the learning rate x the scaled gradient (RMSprop)",
+    "mean_square": "moving mean of squared gradients (RMSprop, Adadelta)",
+    "mean_gradient": "moving mean of gradients (centered RMSprop)",
+    "mean_square_update": "moving mean of squared updates (Adadelta)",
+    "accumulator": "sum of squared gradients (Adagrad, Ftrl)",
+    "linear": "linear term of Ftrl",
+}
+"""Slots by our names: they are ``WEIGHT/SLOT`` in a step. Keras's SGD keeps - rate x momentum: that is converted."""
+
+LARGEST = 2**18
+"""Elements of the largest array that is kept whole, by default: 1 MB of float32."""
+
+SAMPLE = 4096
+"""Elements in the sample of a larger one."""
+
+_BLOCK = 2**16
+
+
+def is_training_trace(value: Any) -> bool:
+    return isinstance(value, Mapping) and MARK in value and "steps" in value
+
+
+def is_statistics(value: Any) -> bool:
+    """Whether it stands for an array that was too large to be kept."""
+    return isinstance(value, Mapping) and "statistics" in value and "sample" in value
+
+
+def sample_places(size: int, count: int = SAMPLE) -> Any:
+    """Equally spaced places in a flattened array. The distance has no divisor in common with its size.
+
+    So elements of all columns are among them, not those of one column.
+    """
+    if size <= count:
+        return np.arange(size)
+    distance = size // count
+    while math.gcd(distance, size) > 1:
+        distance -= 1
+    return np.arange(count, dtype=np.int64) * distance
+
+
+def statistics_of(array: Any) -> Dict[str, Any]:
+    """What stands for a large array of numbers: norm, mean, extremes, and a sample at :func:`sample_places`."""
+    flat = np.ascontiguousarray(array).reshape(-1)
+    squares = total = 0.0
+    for start in range(0, flat.size, _BLOCK):
+        block = flat[start : start + _BLOCK].astype(np.float64)
+        squares += float(np.dot(block, block))
+        total += float(block.sum())
+    return {
+        "statistics": 1,
+        "shape": [int(size) for size in array.shape],
+        "dtype": str(array.dtype),
+        "norm": math.sqrt(squares),
+        "mean": total / flat.size,
+        "minimum": float(flat.min()),
+        "maximum": float(flat.max()),
+        "sample": flat[sample_places(flat.size)],
+    }
+
+
+class Keeping:
+    """What of a trace is kept: parts and names by patterns, whole arrays up to a size.
+
+    ``only`` is a pattern or several: a quantity or part (``"gradient"``), or a path in which ``*`` is any text
+    (``"gradient/conv1/*"``, ``"*/kernel"``). ``largest=None`` keeps all arrays whole.
+    """
+
+    def __init__(self, only: Union[str, Iterable[str], None] = None, largest: Optional[int] = LARGEST) -> None:
+        self.only: Optional[List[str]] = [only] if isinstance(only, str) else None if only is None else list(only)
+        self.largest = largest
+        self._left_out = 0
+        self._statistics = 0
+        unknown = [pattern for pattern in self.only or () if not self._names_something(pattern)]
+        if unknown:
+            raise TraceError(
+                f"only={unknown[0]!r} names nothing of a training trace. Give a part ({', '.join(PARTS)}), or a "
+                "pattern of PART/NAME such as 'gradient/*' or '*/kernel'"
+            )
+
+    def wants(self, part: str, name: str) -> bool:
+        """Whether the array ``name`` of ``part`` belongs to the trace. It counts those that do not."""
+        wanted = self.would_take(part, name)
+        self._left_out += not wanted
+        return wanted
+
+    def would_take(self, part: str, name: str) -> bool:
+        if self.only is None:
+            return True
+        return any(
+            pattern in (part, PARTS[part]) or fnmatch.fnmatchcase(f"{own}/{name}", pattern)
+            for pattern in self.only
+            for own in (part, PARTS[part])
+        )
+
+    def takes_any(self, part: str) -> bool:
+        """Whether something of ``part`` can belong to the trace."""
+        return self.only is None or any(
+            pattern.split("/")[0] in (part, PARTS[part]) or "*" in pattern.split("/")[0] for pattern in self.only
+        )
+
+    def reduced(self, array: Any) -> Any:
+        """The array itself, or its statistics if it is too large."""
+        if self.largest is None or getattr(array, "size", 0) <= self.largest or array.dtype.kind not in "iufb":
+            return array
+        self._statistics += 1
+        return statistics_of(array)
+
+    def as_dict(self) -> Dict[str, Any]:
+        return {
+            "only": self.only,
+            "largest": self.largest,
+            "left_out": self._left_out,
+            "statistics": self._statistics,
+        }
+
+    @staticmethod
+    def _names_something(pattern: str) -> bool:
+        part = pattern.split("/")[0] if isinstance(pattern, str) else ""
+        return any(fnmatch.fnmatchcase(own, part) for own in (*PARTS, *PARTS.values()))
+
+
+def new_trace(
+    about: Mapping[str, Any], weights_before: Mapping[str, Any], steps: List[Dict[str, Any]], keeping: Keeping
+) -> Dict[str, Any]:
+    """The trace. ``about`` has the keys that are named at the top of this module."""
+    assert about["form"] in FORMS
+    return {
+        MARK: VERSION,
+        "about": dict(about),
+        "weights_before": dict(weights_before),
+        "steps": steps,
+        "kept": keeping.as_dict(),
+    }
+
+
+def whole(trace: Mapping[str, Any], part: str, step: int, wish: str) -> Dict[str, Any]:
+    """Arrays of one part, by name, for the option ``wish``. ``step`` counts from 0; part ``weights_before`` has none.
+
+    Raises ``TraceError`` if the trace has no such step, or only statistics of an array.
+    """
+    steps = trace["steps"]
+    if step >= len(steps):
+        raise TraceError(
+            f"{wish}: the other trace has {len(steps)} steps, and step {step + 1} was asked for. Trace as many steps"
+        )
+    arrays: Dict[str, Any] = trace["weights_before"] if part == "weights_before" else steps[step].get(part, {})
+    reduced = [name for name, value in arrays.items() if is_statistics(value)]
+    if reduced:
+        raise TraceError(
+            f"{wish}: the other trace has only statistics of {part}/{reduced[0]}, which is too large. Make that trace "
+            "with largest=None"
+        )
+    return dict(arrays)
