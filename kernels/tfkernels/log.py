@@ -77,7 +77,7 @@ def files() -> typing.List[str]:
     for path in glob.glob(os.path.join(glob.escape(_folder()), "*.log")):
         with contextlib.suppress(OSError):  # another process has just removed it
             changed[path] = os.path.getmtime(path)
-    return sorted(changed, key=changed.__getitem__, reverse=True)
+    return sorted(changed, key=lambda path: (changed[path], path), reverse=True)
 
 
 def _folder() -> str:

@@ -177,6 +177,12 @@ def test_nodes_that_reach_outside_are_refused() -> None:
         check([nodes["z"]], [inside], "model.pb")
     with pytest.raises(ConversionError, match=r"its node n \(PyFunc\)"):
         check([SimpleNamespace(name="f", op="Call", attr={"f": caller})], [inside], "model.pb")
+    other = SimpleNamespace(name="m", op="WriteFile", attr={})
+    functions = [inside, SimpleNamespace(signature=SimpleNamespace(name="other"), node_def=[other], attr={})]
+    another = SimpleNamespace(**{**vars(caller), "func": SimpleNamespace(name="other")})
+    for attributes in ({"f": caller, "g": another}, {"g": another, "f": caller}):
+        with pytest.raises(ConversionError, match=r"its node m"):  # whatever the order of a hash table
+            check([SimpleNamespace(name="f", op="Call", attr=attributes)], functions, "model.pb")
     with pytest.raises(ConversionError, match=r"its node n \(PyFunc\)"):
         check([], [inside], "model.pb", ["own"])
     check([nodes["x"]], [inside], "model.pb")  # nothing calls it, as the function that saves a SavedModel

@@ -45,6 +45,15 @@ def test_variables_of_a_graph_are_sorted_by_kind(tmp_path: Path) -> None:
     assert list(saved.optimizer.others) == ["beta1_power"]
 
 
+def test_slots_of_slots_keep_the_order_of_the_file(tmp_path: Path) -> None:
+    slots = [f"w/{letter}" for letter in "abcdef"]  # those of an optimizer that is not known
+    saved = read(
+        bundle(tmp_path / "model.ckpt", {name: numbers(2) for name in ("w", *slots, *(f"{one}/Adam" for one in slots))})
+    )
+    assert saved.optimizer is not None
+    assert list(saved.optimizer.slots) == ["w", *slots]
+
+
 def test_folder_index_and_prefix_are_one_checkpoint(tmp_path: Path) -> None:
     prefix = _graph(tmp_path)
     assert {*read(tmp_path).weights} == {*read(f"{prefix}.index").weights} == {*read(prefix).weights}

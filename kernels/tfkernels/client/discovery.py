@@ -103,7 +103,7 @@ def own() -> Path | None:
 def _read_all() -> list[Running]:
     """Kernels by all connection files, the youngest first."""
     found = [kernel for kernel in map(_read, Path(jupyter_runtime_dir()).glob("*.json")) if kernel is not None]
-    return sorted(found, key=lambda kernel: -kernel.written)
+    return sorted(found, key=lambda kernel: (-kernel.written, kernel.id))
 
 
 def _read(file: Path) -> Running | None:

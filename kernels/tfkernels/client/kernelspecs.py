@@ -203,14 +203,15 @@ def _other(name: str, folder: Path) -> KernelSpec:
 def _read(path: Path) -> dict[str, Any] | None:
     """Content of a kernel.json of ours."""
     try:
-        return _parsed(path, path.stat().st_mtime_ns)
+        found = path.stat()
+        return _parsed(path, (found.st_mtime_ns, found.st_size, found.st_ino))
     except (OSError, ValueError):
         return None  # not a kernel, or one that is being written; Jupyter does not list it either
 
 
 @functools.lru_cache(maxsize=1000)
-def _parsed(path: Path, changed: int) -> dict[str, Any] | None:  # noqa: ARG001 (an unchanged file is not read again)
-    """Magics look before every cell. The file may hold anything."""
+def _parsed(path: Path, _state: tuple[int, ...]) -> dict[str, Any] | None:
+    """Magics look before every cell, and an unchanged file is not read again. The file may hold anything."""
     content = json.loads(path.read_text(encoding="utf-8"))
     metadata = content.get("metadata") if isinstance(content, dict) else None
     described = metadata.get("tfkernels") if isinstance(metadata, dict) else None

@@ -119,4 +119,5 @@ def _canonical(
                 name = {"RMSProp": "rms", "RMSProp_1": "mg", "RMSProp_2": "momentum"}.get(slot, slot)
             renamed[name] = variable.renamed(f"{owner}/{name}")
         found[owner] = renamed
-    return {name: found[name] for name in (*(one for one in weights if one in found), *(set(found) - set(weights)))}
+    ordered = [name for name in weights if name in found]
+    return {name: found[name] for name in (*ordered, *(name for name in found if name not in weights))}

@@ -42,7 +42,9 @@ def parse(data: memoryview) -> MetaGraph:
     info = found.message(1)
     tags = tuple(info.texts(4))
     signatures = {
-        name: _signature(Message(value), tags) for name, value in found.mapping(5).items() if name not in _INITIALISED
+        name: _signature(Message(value), tags)
+        for name, value in sorted(found.mapping(5).items())  # TensorFlow writes them in the order of a hash table
+        if name not in _INITIALISED
     }
     return MetaGraph(tags, info.text(5), found.data(2), found.data(7), signatures, _variables(found.mapping(4)))
 

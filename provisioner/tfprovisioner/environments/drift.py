@@ -73,7 +73,7 @@ def _of_conda(folder: Path) -> Drift:
     records = {record["name"]: record for record in solve.records(folder)}
     described = {name: _descriptions(record["files"]) for name, record in records.items()}
     # pip deletes the description of conda's package, and conda does not notice.
-    there = {name for name, paths in described.items() if not paths or any(_describes(folder / path) for path in paths)}
+    there = [name for name, paths in described.items() if not paths or any(_describes(folder / path) for path in paths)]
     of_conda = set().union(*described.values())
     of_pip = {
         name: package
@@ -87,7 +87,7 @@ def _of_conda(folder: Path) -> Drift:
         name: [f"{file} is missing" for file in own if not os.path.lexists(folder / file)]
         for name, own in files.items()
     }
-    new = sorted(f"{name}=={now[name]}" for name in there - listed.keys())
+    new = sorted(f"{name}=={now[name]}" for name in there if name not in listed)
     asked_for = _asked_for(package for name, package in of_pip.items() if name not in listed)
     return _between(listed, now, (*new, *asked_for), lost)
 

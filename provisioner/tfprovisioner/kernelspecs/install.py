@@ -127,7 +127,7 @@ def for_all(
             running = set(futures)
             while running:
                 done, running = wait(running, POLL_INTERVAL, FIRST_COMPLETED)
-                for future in done:
+                for future in [one for one in futures if one in done]:
                     ended(futures[future], _outcome(future))
                 _stop_if(pressed and running)
         except KeyboardInterrupt:

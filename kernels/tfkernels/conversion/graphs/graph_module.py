@@ -245,7 +245,7 @@ def input_spec(all_nodes: Dict[str, Any], key: str, name: str) -> Dict[str, Any]
 def _check(file: GraphFile, all_nodes: Dict[str, Any], every: Set[str], trust: bool) -> None:
     with own_imports():
         registry = importlib.import_module("tensorflow.python.framework.op_def_registry")
-    used = [all_nodes[name] for name in every]
+    used = [node for name, node in all_nodes.items() if name in every]
     functions = list(file.graph_def.library.function)
     lacking = sorted(outside_access.unknown(used, functions, registry.get))
     if lacking:

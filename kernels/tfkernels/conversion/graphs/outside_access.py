@@ -55,7 +55,7 @@ def _reached(nodes: Iterable[Any], functions: Iterable[Any], called: Iterable[st
 def _calls(node: Any) -> Iterable[str]:
     """The names that a node may have of functions: its operation, and its attributes."""
     yield node.op
-    for value in node.attr.values():
+    for _, value in sorted(node.attr.items()):  # protobuf has them in the order of a hash table
         if value.HasField("func"):
             yield value.func.name
         yield from (function.name for function in value.list.func)

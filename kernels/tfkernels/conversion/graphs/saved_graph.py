@@ -36,7 +36,7 @@ def save(
         if not trust:  # its functions, and what is run when it is loaded
             run = needed(file.nodes, [tensor(one).node for one in file.run_when_loaded()])
             outside_access.check(
-                [file.nodes[one] for one in run],
+                [node for name, node in file.nodes.items() if name in run],
                 file.graph_def.library.function,
                 file.path,
                 file.functions_of_objects(),
