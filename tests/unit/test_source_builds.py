@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tfprovisioner.catalogue import metadata
-from tfprovisioner.resolution.source_builds import SourceBuilds, machine_lacks
+from tfprovisioner.resolution.build_logs import machine_lacks
+from tfprovisioner.resolution.source_builds import SourceBuilds
 from tfprovisioner.system import uv
 from tfprovisioner.system.uv import UvFailed
 

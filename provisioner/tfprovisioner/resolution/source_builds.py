@@ -17,37 +17,12 @@ from tfprovisioner.catalogue.releases import Release, is_tensorflow, order_of
 from tfprovisioner.errors import BadRequirement, BuildFailed
 from tfprovisioner.requirements.lines import LIMIT, divided, holding, name_of, without_hashes
 from tfprovisioner.requirements.request import InstallRequest
-from tfprovisioner.resolution import without_wheel
+from tfprovisioner.resolution import build_logs, without_wheel
 from tfprovisioner.system import data_dir, uv
 from tfprovisioner.system.uv import UvFailed
 
-_FAILED = re.compile(r"Failed\s+to\s+(?:download\s+and\s+)?build\s+`([\w.-]+)(?:==([^`\s]+))?[^`]*`")
-_TOOLS_FAILED = re.compile(r"Failed to (resolve|install) requirements from")
 _LINES = 12
 """Of a failed build's log in the message."""
-
-_END = 40
-"""Lines at the end of a log in which the cause is looked for: before it, setup code tries what may be missing."""
-
-_COMPILER = r"([\w./+-]*(?:gcc|g\+\+|cc|c\+\+|clang|clang\+\+|gfortran)(?:-\d+)?)(?![\w+])"
-_PROGRAM = r"([\w+-]*[_-]config|cmake|swig|ninja|make|cargo|rustc|nvcc|mpicxx|mpicc|git|bazel|autoconf)"
-_MISSING = {
-    # a pattern in the log of a build: what the machine lacks, and what helps
-    rf"command '?{_COMPILER}'? failed: (?:No such file|None)|execute '?{_COMPILER}|directory: '{_COMPILER}'": (
-        "the compiler {} is missing. Install it (Debian and Ubuntu: apt install build-essential)"
-    ),
-    r"fatal error: (Python\.h): No such file": (
-        "the header {} is missing: this Python came without its headers. Take another one with --python, or install "
-        "them (Debian and Ubuntu: apt install python3-dev)"
-    ),
-    r"fatal error: '?([\w./+-]+\.h\w*)'?(?:: No such file| file not found)": (
-        "the header {} is missing. Install the development package of the library that it belongs to"
-    ),
-    r"cannot find -l([\w.+-]+)": "the system library {} is missing. Install its development package",
-    rf"(?:directory: '{_PROGRAM}'|\b{_PROGRAM}: (?:command )?not found|\b{_PROGRAM} not found)": (
-        "the program {} is missing. Install the system's package that has it"
-    ),
-}
 
 
 class SourceBuildFailed(BuildFailed):
@@ -264,20 +239,20 @@ class SourceBuilds:
         self._tools[canonicalize_name(name)] = list(next(known, ()))
 
     def _learn_tools(self, output: str) -> bool:
-        failed = _FAILED.search(output)
-        name = canonicalize_name(failed[1]) if failed else ""
+        name, _ = build_logs.failed_package(output)
+        name = canonicalize_name(name)
         if name and self._newest and name not in self._tools:
             self._allow(name)
         if name not in self._tools:
             return False
-        log = _log(output, _END)
+        log = build_logs.last_lines(output)
         if not log:  # perhaps its build tools must be newer than the environment's packages
             retry = self._limited and bool(self._limits()) and not re.search(uv.UNREACHABLE, output)
             self._limited = self._limited and not retry
             return retry
         words, tools = " ".join(log), self._tools[name]
         cures = [row.requirement for row in build_tools.AFTER_FAILURES if re.search(row.log, words)]
-        if not cures and not machine_lacks(words) and order_of(self._python) <= build_tools.OLD_UNTIL:
+        if not cures and not build_logs.machine_lacks(words) and order_of(self._python) <= build_tools.OLD_UNTIL:
             cures = [build_tools.OLD]
         found = next((cure for cure in cures if cure not in tools), None)
         tools += [found] if found else []
@@ -285,12 +260,12 @@ class SourceBuilds:
 
     def _give_up(self, output: str) -> bool:
         """Whether the build of a package failed, which is not tried again."""
-        found, log = _FAILED.search(output), _log(output, _END)
-        name = canonicalize_name(found[1]) if found else ""
-        tools_failed = _TOOLS_FAILED.search(output) and not re.search(uv.UNREACHABLE, output)
+        name, _ = build_logs.failed_package(output)
+        name, log = canonicalize_name(name), build_logs.last_lines(output)
+        tools_failed = build_logs.tools_failed(output) and not re.search(uv.UNREACHABLE, output)
         if name not in self._tools or name in self._given_up or not (log or tools_failed):
             return False
-        self.failed[name] = _build_cause(log)
+        self.failed[name] = build_logs.cause(log)
         self._given_up.add(name)
         if name in self._any:
             self._failed_any.add(name)
@@ -326,12 +301,9 @@ class SourceBuilds:
 
     def _explained(self, failed: UvFailed) -> BuildFailed:
         """The failure of a build in our words; any other failure as it is."""
-        found, log = _FAILED.search(failed.output), _log(failed.output, _LINES)
-        tools_failed = re.search(r"Failed\s+to\s+(resolve|install)\s+requirements", failed.output)
-        if found is None or canonicalize_name(found[1]) not in self._tools or not (log or tools_failed):
+        (name, version), log = build_logs.failed_package(failed.output), build_logs.last_lines(failed.output)
+        if canonicalize_name(name) not in self._tools or not (log or build_logs.tools_failed(failed.output)):
             return failed
-        name, version = found[1], found[2]
-        cause = _build_cause(_log(failed.output, _END))
         other = None if self._newest else self._with_wheel(name)
         if other:
             advice = f"Or ask for a version that has a wheel: --with '{name}=={other}'"
@@ -342,11 +314,11 @@ class SourceBuilds:
                 f"No version of {name} has a wheel for Python {self._python} and this platform: omit it, or choose "
                 f"another release or Python"
             )
-        shown = "\n".join(log or failed.output.splitlines()[-_LINES:])
+        shown = "\n".join((log or failed.output.splitlines())[-_LINES:])
         what = f"{name} {version}" if version else name
         return SourceBuildFailed(
-            f"Building {what} from source failed, and nothing was changed: {cause}. {advice}. The last lines of its "
-            f"log:\n{shown}"
+            f"Building {what} from source failed, and nothing was changed: {build_logs.cause(log)}. {advice}. The last "
+            f"lines of its log:\n{shown}"
         )
 
     def _with_wheel(self, name: str) -> str | None:
@@ -365,27 +337,3 @@ def known(release: Release, lines: Iterable[str], python: str) -> list[str]:
 
 def _allows(requirement: Requirement, pin: Requirement) -> bool:
     return not requirement.url and all(requirement.specifier.contains(one.version, True) for one in pin.specifier)
-
-
-def machine_lacks(words: str) -> str | None:
-    """What the machine lacks according to the log of a build, and what helps."""
-    for pattern, advice in _MISSING.items():
-        found = re.search(pattern, words)
-        if found:
-            return advice.format(next(filter(None, found.groups())))
-    return None
-
-
-def _build_cause(log: list[str]) -> str:
-    no_log = "its build tools could not be installed"
-    return machine_lacks(" ".join(log)) or ("its setup code failed" if log else no_log)
-
-
-def _log(output: str, lines: int) -> list[str]:
-    """The last lines of the log of a failed build; none if its setup code did not run, or said nothing."""
-    if not re.search(r"Call\s+to\s+`[^`]+`\s+failed", output):
-        return []
-    log = re.split(r"^\s*\[std(?:out|err)\]\s*$", output, maxsplit=1, flags=re.MULTILINE)[1:]
-    said = [line.strip() for text in log for line in text.splitlines()]
-    end = next((number for number, line in enumerate(said) if line.startswith("hint: ")), len(said))
-    return [line for line in said[:end] if line and not re.fullmatch(r"\[std(out|err)\]", line)][-lines:]
