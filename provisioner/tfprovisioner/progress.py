@@ -45,6 +45,13 @@ class Reporter:
         """``size`` bytes of the step's ``total`` have arrived."""
 
 
+class SilentReporter(Reporter):
+    """Of one try among many."""
+
+    def step(self, text: str) -> None:
+        pass
+
+
 class TerminalReporter(Reporter):
     """One live line: the step, a bar of the megabytes that uv has fetched, the time."""
 

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,10 +24,11 @@ from tfprovisioner.conda import solve as prefixes
 from tfprovisioner.conda import user_conda
 from tfprovisioner.conda.channels import PackageRequest
 from tfprovisioner.errors import BuildFailed, NoWheels, PackageNotInChannels
-from tfprovisioner.kernelspecs import doctor, install
+from tfprovisioner.kernelspecs import doctor, install, plan
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons import find
 from tfprovisioner.requirements.request import InstallRequest
+from tfprovisioner.resolution.conflicts.explain import Conflicts
 
 
 class Recorder(Reporter):
@@ -237,12 +239,50 @@ def test_requirements_for_other_pythons_and_limits(server: Server, place: Path) 
     for version in ("1.0", "1.5", "2.0"):
         Package("brought", version, ("python 3.7.*",)).write(place / "served")
     Package("asked", "1.0", ("brought",)).write(place / "served")
-    lines = ("asked>=1 ; python_version >= '3.7'", "none ; python_version < '3'", "-c brought<2,!=1.5", "-c nothing<1")
+    lines = (
+        "asked==1.*,!=1.1 ; python_version >= '3.7'",
+        "none ; python_version < '3'",
+        "-c brought<2,!=1.5",
+        "-c nothing<1",
+    )
     done = install.install(order(server.url, extras=lines))
     explicit = prefixes.listed(done.environment.folder)
     assert (explicit["asked"], explicit["brought"]) == ("1.0", "1.0")
-    with pytest.raises(BuildFailed, match="no packages that go together"):
+    with pytest.raises(Conflicts) as failed:
         install.install(order(server.url, extras=("asked", "-c brought>2")))
+    (conflict,) = failed.value.found
+    assert conflict.requirements == ("asked", "-c brought>2")
+    assert conflict.causes == ("asked 1.0 needs brought",)
+
+
+def test_all_conflicts_of_conda_packages_are_told_and_loosened(server: Server, place: Path) -> None:
+    for version in ("1.0", "1.1", "1.2"):
+        Package("extra", version).write(place / "served")
+    Package("needy", "1.0", ("extra >=1.1",)).write(place / "served")
+    Package("later", "1.0", ("python 3.8.*",)).write(place / "served")
+    lines = ("extra==1.0", "needy", "nobody", "later==1.0", "tensorflow==1.14", "tqdm", "six<1 ; python_version < '3'")
+    asked = order(server.url, extras=lines)
+    with pytest.raises(Conflicts) as refused:
+        plan.of(replace(asked, relax=True), Reporter("tf1"))
+    heading, *told, advice = str(refused.value).splitlines()
+    assert heading == "Cannot add 5 of 6 requirements to TensorFlow 1.15.5 on Python 3.7:"
+    one = "this environment already has TensorFlow 1.15.5, and it can hold only one"
+    assert told == [
+        "  extra==1.0 and needy: needy 1.0 needs extra>=1.1",
+        "  nobody: the channels have no package nobody",
+        "  later==1.0: later 1.0 needs Python==3.8.*, and this kernel has 3.7",
+        f"  tensorflow==1.14: {one}. Make a kernel of the other release: tfkernels install 1.14",
+    ]
+    assert advice == "Correct the name or version, or name a channel that has it: --channel."
+    assert {change.old: (change.new, change.version) for change in refused.value.changes or ()} == {
+        "extra==1.0": ("extra>=1.0", "1.2"),
+        "later==1.0": ("", ""),
+        "nobody": ("", ""),
+        "tensorflow==1.14": ("", ""),
+    }
+    loosened = plan.of(install.relaxed(asked, refused.value), Reporter("tf1"))
+    assert {"extra 1.2", "needy 1.0"} <= {f"{one.name} {one.version}" for one in loosened.packages}
+    assert nothing_is_there(place)
 
 
 def test_what_conda_itself_cannot_be_told_is_refused(server: Server, place: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from tfprovisioner.resolution.conflicts import loosen, search
-from tfprovisioner.resolution.conflicts.causes import causes
+from tfprovisioner.resolution.conflicts.causes import causes, causes_of_conda
 from tfprovisioner.resolution.conflicts.explain import Conflict, Conflicts, Search
 from tfprovisioner.resolution.conflicts.loosen import Change
 
@@ -167,6 +167,42 @@ def test_causes_name_the_pin_and_whose_it_is(lines: list[str], words: str, expec
     assert bool(expected) == bool(explained(*lines, words=words))
 
 
+@pytest.mark.parametrize(
+    ("lines", "words", "expected"),
+    [
+        (
+            ["pandas>=1"],
+            """Cannot solve the request because of: pandas >=1 cannot be installed because there are no viable options:
+└─ pandas 1.0.0 would require
+   ├─ python 3.8.*, for which no candidates were found.
+   └─ libfoo >=1.0a0,<2, which can be installed with any of the following options:
+      └─ libfoo 1.1 | 1.2
+The following packages are incompatible
+├─ pandas >=1 can be installed with any of the following options:
+│  └─ pandas 1.3.5 would require
+│     └─ numpy >=1.20, which can be installed with any of the following options:
+│        └─ numpy 1.21.6
+└─ tensorflow ==1.15.5 cannot be installed because there are no viable options:
+   └─ tensorflow 1.15.5 would require
+      └─ numpy >=1.16,<1.19, which cannot be installed because there are no viable options:
+         └─ numpy 1.18.5, which conflicts with the versions reported above.
+""",
+            ("pandas 1.3.5 needs numpy>=1.20; pandas 1.0.0 needs Python==3.8.*, and this kernel has 3.7; "
+            "TensorFlow 1.15.5 needs numpy>=1.16,<1.19"),
+        ),
+        (["a==9"], "Cannot solve the request because of: No candidates were found for a ==9.",
+         "the channels have no a==9"),
+        (["a==1", "a==2"], "Cannot solve the request because of: No candidates were found for a ==1.",
+         "no version fulfils all of that"),
+        (["a==1"], ("├─ a ==1 can be installed with any of the following options:\n│  └─ a 1 | 2 would constrain\n"
+          "│     └─ b =1.*, which conflicts with any installable versions previously reported"), "a needs b==1.*"),
+        (["a==1"], "The solver has learned to speak otherwise.", ""),
+    ],
+)  # fmt: skip
+def test_causes_of_condas_solver_are_read_from_its_tree(lines: list[str], words: str, expected: str) -> None:
+    assert "; ".join(causes_of_conda(lines, words, "1.15.5", "3.7.16")) == expected
+
+
 def test_failed_builds_are_named() -> None:
     words = f"Because a==1 has no usable wheels and environment depends on a==1, {END}"
     (told,) = causes(["a==1"], words, "1.15.5", "3.7", {"a": "the compiler gcc is missing"})
@@ -200,7 +236,7 @@ def test_messages_have_one_line_for_each_conflict() -> None:
     both = "a==1 in any version and numpy==1.10 (requirements.txt:3)"
     assert second == f"  {both}: every a needs numpy>=1.17; b has no wheel for Python 3.7"
     assert advice.startswith("Name a folder with the missing wheels: --find-links. 2 requirements have to change.")
-    assert str(error(Conflict(("a",), (), output="It is so."))).splitlines()[1] == "  a: uv reported: It is so."
+    assert str(error(Conflict(("a",), (), output="It is so."))).splitlines()[1] == "  a: the solver reported: It is so."
     of_the_day = Conflict(("a",), ("the index has no a",), output="hint: `a` was\n filtered by `exclude-newer` to…")
     assert "or choose a later day: --as-of." in str(error(of_the_day))
 
@@ -244,7 +280,7 @@ def test_proposals_have_the_other_tensorflow_too() -> None:
     assert conflicts.changes == (Change("tensorflow==1.14", "", ""), Change("a==1 --hash=sha256:1", "a>=1", "2.0"))
     assert str(conflicts).startswith("Cannot add 2 of 3 requirements to TensorFlow 1.15.5 on Python 3.7:\n")
     assert steps[1:] == ["looking for all conflicts: 2 found", "looking for the smallest change with which all fit"]
-    assert "  a==1: uv reported: " in str(conflicts), "without its hash"
+    assert "  a==1: the solver reported: " in str(conflicts), "without its hash"
     assert not any("tensorflow" in line for lines in index.asked for line in lines), "it needs no resolution"
     only = asked.conflicts({"tensorflow==1.14.*": "there is one already"}, None, False, steps.append)
     assert only is not None

@@ -21,6 +21,15 @@ EXPLICIT = "conda-explicit.txt"
 
 _WORKER = Path(__file__).with_name("rattler_worker.py")
 
+
+class Unsolvable(BuildFailed):
+    """The channels have no packages that go together. ``output`` has py-rattler's words about it."""
+
+    def __init__(self, message: str, output: str) -> None:
+        super().__init__(message)
+        self.output = output
+
+
 _CAUSES = {
     # the worker's word for a cause: what it means, what helps
     "network": (
@@ -52,7 +61,7 @@ _CAUSES = {
 def fill(prefix: Path, request: PackageRequest, program: str | None, report: Reporter) -> None:
     """Installs packages into a new prefix, with the user's ``program`` if one is named.
 
-    Raises ``BuildFailed``, and ``PackageNotInChannels`` before anything is written.
+    Raises ``BuildFailed``, ``Unsolvable``, and ``PackageNotInChannels`` before anything is written.
     """
     if "defaults" in request.channels:
         report.note(channels.TERMS)
@@ -134,10 +143,12 @@ def _carried_out(
         elif event["event"] == "failed":
             kind = "offline" if event["kind"] == "network" and uv.offline() else event["kind"]
             cause, remedy = _CAUSES[kind]
-            raise BuildFailed(
+            text = redacted(event["text"])
+            message = (
                 f"Building the environment failed, and nothing was changed: {cause}. {remedy}; then run the same "
-                f"command again. The report was:\n{redacted(event['text'])}"
+                f"command again. The report was:\n{text}"
             )
+            raise Unsolvable(message, text) if kind == "unsolvable" else BuildFailed(message)
 
 
 def _events(task: dict[str, Any], rattler: Path) -> Iterator[dict[str, Any]]:

@@ -3,30 +3,25 @@
 import contextlib
 import re
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
-from tfprovisioner.catalogue import locks, pins, releases
-from tfprovisioner.conda import channels, solve
-from tfprovisioner.conda.channels import PackageRequest
-from tfprovisioner.environments import installed
+from tfprovisioner.catalogue import locks
+from tfprovisioner.conda import solve
+from tfprovisioner.environments import conda_packages, installed
 from tfprovisioner.errors import BuildFailed, PackageNotInChannels
-from tfprovisioner.gpu import cuda
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons import from_conda
 from tfprovisioner.pythons.choose import Interpreter
-from tfprovisioner.requirements.lines import divided, holding, name_of, without_hashes
+from tfprovisioner.requirements.lines import name_of, without_hashes
 from tfprovisioner.requirements.request import InstallRequest
-from tfprovisioner.resolution import as_of, locked_files, overridden_bounds, resolve, uv_resolution
+from tfprovisioner.resolution import as_of, locked_files, resolve, uv_resolution
 from tfprovisioner.resolution.source_builds import SourceBuilds
 from tfprovisioner.system import uv
 from tfprovisioner.system.uv import UvFailed
 
 LOCK = "requirements.txt"
 """In the environment's folder: exactly which wheels were put into it."""
-
-_NAMES = {"matplotlib": "matplotlib-base"}
-"""Conda's other name for the same package."""
 
 
 def by_uv(request: InstallRequest, interpreter: Interpreter, folder: Path, report: Reporter) -> bool:
@@ -44,71 +39,24 @@ def by_uv(request: InstallRequest, interpreter: Interpreter, folder: Path, repor
 
 def by_conda(request: InstallRequest, interpreter: Interpreter, folder: Path, report: Reporter) -> bool:
     """Conda packages; or conda's Python and wheels, for releases that the channels lack."""
-    wanted = of_channels(request, interpreter)
+    wanted = conda_packages.of(request, interpreter)
     try:
-        solve.fill(folder, wanted, request.conda, report)
+        with conda_packages.conflicts_explained(request, interpreter, report):
+            solve.fill(folder, wanted, request.conda, report)
     except PackageNotInChannels as missing:
-        solve.fill(folder, python_only(request, wanted, missing, report), request.conda, report)
+        python = conda_packages.python_only(request, wanted, missing, report)
+        solve.fill(folder, python, request.conda, report)
     else:
         if not request.gpu:
             return True  # or not: its programs do not say
     return _install_wheels(request, interpreter, folder, report)
 
 
-def of_channels(request: InstallRequest, interpreter: Interpreter) -> PackageRequest:
-    """What is taken from conda's channels, the Python first. Raises ``BuildFailed``."""
-    release, version = request.catalogue_entry, interpreter.version
-    taken, python = channels.chosen(request.channels), f"python={version}"
-    if request.gpu:  # TensorFlow's own builds, and conda's CUDA where there are no wheels of it
-        return PackageRequest(taken, (python, *cuda.by_conda(release)))
-    # In the newest versions that go together: a channel's Python 3.7 ends with other ones than the wheels for it.
-    asked, limits = divided(sorted(request.extras))
-    overridden = overridden_bounds.overridden(request.extras, release.version, version)
-    limiting = [rule for rule in pins.applying((*pins.BOUNDS, *pins.KERNEL), release.version) if rule not in overridden]
-    beside = (name for _, name, _ in holding(pins.requirements(pins.WITH, release.version), version))
-    return PackageRequest(
-        channels=taken,
-        specs=(
-            python,
-            f"tensorflow=={release.version}",
-            *(_NAMES.get(name, name) for name in beside),
-            *_specs(asked, version),
-        ),
-        bounds=_specs((rule.requirement for rule in limiting), version),
-        tensorflow=(release.version, interpreter.minor),
-        limits=_specs(limits, version),
-    )
-
-
-def python_only(
-    request: InstallRequest, wanted: PackageRequest, missing: PackageNotInChannels, report: Reporter
-) -> PackageRequest:
-    """The Python of ``wanted``, for wheels of a TensorFlow that the channels lack. Raises ``BuildFailed``."""
-    release = request.catalogue_entry
-    if releases.platform_name() not in release.platforms:
-        raise BuildFailed(
-            f"{missing}, and TensorFlow {release.version} has no wheels for {releases.platform_name()}. Nothing was "
-            f"changed. Name a channel that has it with --channel, or take another release: tfkernels releases"
-        ) from missing
-    report.note(f"{missing}. It is made of conda's Python and wheels instead")
-    return PackageRequest(wanted.channels, wanted.specs[:1])
-
-
 BACKENDS: dict[str, Callable[[InstallRequest, Interpreter, Path, Reporter], bool]] = {"uv": by_uv, "conda": by_conda}
 """Each returns whether the package index had to be asked, because not all was in uv's cache or a folder of wheels.
 
-It need not clean up. Raises ``BuildFailed``.
+It need not clean up. Raises ``BuildFailed``, ``BadRequirement``.
 """
-
-
-def _specs(lines: Iterable[str], python: str) -> tuple[str, ...]:
-    """Pip's requirements in conda's words, without those for other Pythons. Raises ``BuildFailed``."""
-    specs = []
-    for line, _, requirement in holding(lines, python):
-        if requirement.url or requirement.extras or line != without_hashes(line):
-            raise BuildFailed(f"{line!r} is more than a name and versions, which is all that conda understands.")
-        specs.append(f"{requirement.name}{requirement.specifier}".lower())
-    return tuple(specs)
 
 
 def _install_wheels(request: InstallRequest, interpreter: Interpreter, folder: Path, report: Reporter) -> bool:

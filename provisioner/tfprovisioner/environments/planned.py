@@ -12,7 +12,7 @@ from typing import Any
 from packaging.utils import canonicalize_name
 
 from tfprovisioner.conda import solve
-from tfprovisioner.environments import backends
+from tfprovisioner.environments import conda_packages
 from tfprovisioner.errors import BuildFailed, PackageNotInChannels
 from tfprovisioner.progress import Reporter
 from tfprovisioner.pythons.choose import Interpreter
@@ -56,11 +56,12 @@ def packages(request: InstallRequest, interpreter: Interpreter, report: Reporter
     """The packages of a new environment, by name. Raises ``BadRequirement``, ``BuildFailed``."""
     if request.backend != "conda":
         return sorted(_wheels(request, interpreter, report), key=lambda one: one.name)
-    wanted = backends.of_channels(request, interpreter)
+    wanted = conda_packages.of(request, interpreter)
     try:
-        found, wheels = solve.planned(wanted, request.conda, report), bool(request.gpu)
+        with conda_packages.conflicts_explained(request, interpreter, report):
+            found, wheels = solve.planned(wanted, request.conda, report), bool(request.gpu)
     except PackageNotInChannels as missing:
-        python = backends.python_only(request, wanted, missing, report)
+        python = conda_packages.python_only(request, wanted, missing, report)
         found, wheels = solve.planned(python, request.conda, report), True
     every = [*map(_of_channels, found), *(_wheels(request, interpreter, report) if wheels else ())]
     return sorted(every, key=lambda one: one.name)

@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 from tfprovisioner.catalogue import pins, releases
 from tfprovisioner.catalogue.releases import TENSORFLOWS
 from tfprovisioner.requirements.lines import LIMIT
-from tfprovisioner.resolution.conflicts import uv_facts
+from tfprovisioner.resolution.conflicts import conda_facts, uv_facts
 from tfprovisioner.resolution.conflicts.uv_facts import ROOT, Fact
 
 _MOST = 3
@@ -24,7 +24,7 @@ def causes(
 
     ``builds`` has the packages whose builds from source failed, each with the cause.
     """
-    asked = [Requirement(line.removeprefix(LIMIT)) for line in lines]
+    asked = _asked(lines)
     words = _Words(asked, release, ".".join(python.split(".")[:2]), builds or {})
     words.later(output)
     known = uv_facts.facts(output)
@@ -34,6 +34,18 @@ def causes(
     said = list(dict.fromkeys(filter(None, said)))
     only_lines = len(known) > 1 and all(fact.name == ROOT for fact in known)
     return tuple(said or (["no version fulfils all of that"] if only_lines else []))
+
+
+def causes_of_conda(lines: Iterable[str], output: str, release: str, python: str) -> tuple[str, ...]:
+    """The same for the ``output`` of conda's solver."""
+    asked = _asked(lines)
+    words = _Words(asked, release, ".".join(python.split(".")[:2]), {}, "the channels have")
+    said = words.of(words.related(conda_facts.facts(output)))
+    return tuple(said or (["no version fulfils all of that"] if len(asked) > 1 else []))
+
+
+def _asked(lines: Iterable[str]) -> list[Requirement]:
+    return [Requirement(line.removeprefix(LIMIT)) for line in lines]
 
 
 def _package(requirement: str) -> str:
@@ -48,7 +60,15 @@ def _is_any(text: str, asked: Iterable[Requirement]) -> bool:
 class _Words:
     """The words for facts about a release on a Python, in a conflict of some requirements."""
 
-    def __init__(self, asked: Sequence[Requirement], release: str, python: str, builds: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        asked: Sequence[Requirement],
+        release: str,
+        python: str,
+        builds: Mapping[str, str],
+        there: str = "the index has",
+    ) -> None:
+        self._there = there
         self._names: list[str] = [canonicalize_name(one.name) for one in asked]
         exact = len(asked) == 1 and [one.operator for one in asked[0].specifier] == ["=="]
         self._it = self._names[0] if exact else None
@@ -68,6 +88,20 @@ class _Words:
             or (fact.name != ROOT and _package(fact.needs) in self._names)
         )
         return list(itertools.islice(ends, 1))
+
+    def related(self, facts: Sequence[Fact]) -> list[Fact]:
+        """Of the facts in a tree of conda's those about the conflict's packages, and about what these need.
+
+        A version that two lines of the user's exclude together may be there all the same.
+        """
+        own = [fact for fact in facts if fact.name in self._names]
+        wanted = {*self._names, *(_package(fact.needs) for fact in own if fact.needs)}
+        others = [fact for fact in facts if fact not in own and fact.needs and _package(fact.needs) in wanted]
+        both = {_package(fact.needs) for fact in own} & {_package(fact.needs) for fact in others}
+        found = [fact for fact in [*own, *others] if not fact.lacks or self._names.count(fact.name) == 1]
+        found.sort(key=lambda fact: _package(fact.needs) not in both)
+        kinds = list(dict.fromkeys((fact.name, _package(fact.needs)) for fact in found))[:_MOST]
+        return [fact for fact in found if (fact.name, _package(fact.needs)) in kinds]
 
     def rule(self, requirement: str) -> str:
         """A requirement of ours, with its reason; empty if it has none."""
@@ -98,10 +132,10 @@ class _Words:
         if fact.lacks in ("package", "version") and fact.name in self._later:
             return f"the index had no {fact.name}{fact.versions.removesuffix('...')} on that day"
         if fact.lacks == "package" or (fact.lacks == "version" and not fact.versions):
-            return f"the index has no package {fact.name}"
+            return f"{self._there} no package {fact.name}"
         if fact.lacks == "version":
             fits = "" if fact.versions.startswith("==") else " that fits"
-            return f"the index has no {fact.name}{fact.versions.removesuffix('...')}{fits}"
+            return f"{self._there} no {fact.name}{fact.versions.removesuffix('...')}{fits}"
         if fact.lacks == "metadata":
             return f"the metadata of {fact.name}{fact.versions.removesuffix('...')} is invalid"
         if fact.lacks:

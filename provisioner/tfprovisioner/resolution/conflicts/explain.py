@@ -8,14 +8,15 @@ from typing import Any
 from tfprovisioner.errors import BadRequirement
 from tfprovisioner.requirements.lines import without_hashes
 from tfprovisioner.resolution.conflicts import search
-from tfprovisioner.resolution.conflicts.causes import causes
+from tfprovisioner.resolution.conflicts.causes import causes, causes_of_conda
 from tfprovisioner.resolution.conflicts.loosen import Change, Versions, proposal
-from tfprovisioner.resolution.conflicts.search import Found, Refusal
+from tfprovisioner.resolution.conflicts.search import Core, Found, Refusal
 from tfprovisioner.system import uv
 
 _ADVICE = {
     r" wheel for ": "Name a folder with the missing wheels: --find-links.",
     r"^the index has no": "Correct the name or version, or choose another index: --index.",
+    r"^the channels have no": "Correct the name or version, or name a channel that has it: --channel.",
 }
 """What helps beside other versions, by a pattern in a cause."""
 
@@ -31,7 +32,7 @@ class Conflict:
     in_any_version: tuple[str, ...] = ()
     """Those of ``requirements`` that conflict also in other versions."""
     output: str = ""
-    """uv's words."""
+    """The solver's words."""
 
     def text(self, places: Mapping[str, str]) -> str:
         """One line. ``places`` has the files and numbers of the lines that requirements are from."""
@@ -40,7 +41,7 @@ class Conflict:
             place = f" ({places[line]})" if line in places else ""
             wide = " in any version" if line in self.in_any_version and len(self.requirements) > 1 else ""
             named.append(f"{without_hashes(line)}{place}{wide}")
-        return f"{' and '.join(named)}: {'; '.join(self.causes) or f'uv reported: {self.output}'}"
+        return f"{' and '.join(named)}: {'; '.join(self.causes) or f'the solver reported: {self.output}'}"
 
 
 class Conflicts(BadRequirement):
@@ -104,11 +105,13 @@ class Search:
     versions: Versions
     builds: Mapping[str, str] = field(default_factory=dict)
     """Packages whose builds from source failed in these resolutions, each with the cause."""
+    conda: bool = False
+    """Whether conda's solver speaks in place of uv."""
 
     def conflicts(
         self, others: Mapping[str, str], output: str | None, relax: bool, step: Callable[[str], None]
     ) -> Conflicts | None:
-        """The error for requirements that uv refused with ``output``; ``None`` if the user's have no part in it.
+        """The error for requirements that were refused with ``output``; ``None`` if the user's have no part in it.
 
         ``others`` have conflicts that are known already, each with its cause. ``step`` gets the steps of the search.
         """
@@ -124,7 +127,7 @@ class Search:
         conflicts = [Conflict((self.lines[line],), (cause,)) for line, cause in others.items()]
         for core in found.cores:
             wide = tuple(self.lines[line] for line, tried in zip(core.lines, core.tried, strict=True) if line != tried)
-            known = causes(core.tried, core.output, self.release, self.python, self.builds)
+            known = self._causes(core)
             conflicts.append(Conflict(tuple(self.lines[line] for line in core.lines), known, wide, core.output))
         changes: tuple[Change, ...] | None = () if relax else None
         if relax and found.resolves:
@@ -141,3 +144,8 @@ class Search:
         minor = ".".join(self.python.split(".")[:2])
         heading = f"Cannot add {which} to TensorFlow {self.release} on Python {minor}"
         return Conflicts(heading, conflicts, len(others) + len(found.wide), changes)
+
+    def _causes(self, core: Core) -> tuple[str, ...]:
+        if self.conda:
+            return causes_of_conda(core.tried, core.output, self.release, self.python)
+        return causes(core.tried, core.output, self.release, self.python, self.builds)
