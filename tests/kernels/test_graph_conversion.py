@@ -189,8 +189,8 @@ def module():
 
 CONTINUED = """
 fill_steps.save(output)
-Shift = type(fill_steps._filled[0].model.layers[1])
-model = tf.keras.models.load_model(output, custom_objects={"Shift": Shift})
+fill_steps.open_saved(output, function)
+model = fill_steps.made().model
 model.train_on_batch(*batch)
 trained = [weight.numpy() for weight in model.trainable_weights]
 """
@@ -229,6 +229,8 @@ def test_weights_go_into_a_module_by_its_names(files: dict[str, Any], new: Kerne
     new["path"], new["function"] = str(files["folder"] / "v2"), f"{file}:module"
     new["rules"] = {"weights": {"layers/0": "net/fc1/weights", "layers/1": "net/fc1/biases"}}
     assert new["fill_steps.fill(path, function, rules, ema=True)['complete']"]
-    values = new["[one.numpy() for one in fill_steps._filled[0].model.layers]"]
+    new["output"] = str(tmp_path / "module")
+    new.run("fill_steps.save(output); fill_steps.open_saved(output, function)")
+    values = new["[one.numpy() for one in fill_steps.made().model.layers]"]
     for value, name in zip(values, TRAINED[:2], strict=True):
         assert np.array_equal(value, files["averaged"][name])

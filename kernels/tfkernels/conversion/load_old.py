@@ -14,14 +14,13 @@ from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional
 
 import numpy as np
 
-from tfkernels.conversion.given_model.model_function import model_of
 from tfkernels.conversion.record import model_record
 from tfkernels.conversion.record.config_layers import Node, walk_config
 from tfkernels.conversion.record.model_record import Record
 from tfkernels.conversion.record.plain_values import plain
 from tfkernels.conversion.target.target_keras import saving_of
 from tfkernels.conversion.untrusted_config import harmless
-from tfkernels.conversion.users_code import custom_objects_in
+from tfkernels.conversion.users_code import custom_objects_in, model_of
 from tfkernels.errors import ConversionError, WeightsError
 from tfkernels.imports import own_imports
 from tfkernels.models.keras_package import keras_of
@@ -60,7 +59,7 @@ def load(
     architecture = _architecture_of(model) if model and not _is_function(model) else None
     with custom_scope(keras, objects):
         if model and _is_function(model):
-            built = model_of(model)
+            built, _ = model_of(model)
             saved = read(path, json.loads(built.to_json()) if _has_config(built) else None)
         else:
             saved = read(path, architecture)

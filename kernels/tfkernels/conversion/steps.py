@@ -113,24 +113,6 @@ def _run(inputs: Dict[str, Any]) -> Dict[str, Any]:
     return trace(_model[0], arrays[0] if len(arrays) == 1 else arrays)
 
 
-def _filled_weights(path: str, ema: bool) -> Dict[str, Any]:
-    """The weights of the model that ``fill_steps`` filled, and those in the file, both by the model's names."""
-    with own_imports():
-        from tfkernels.conversion.given_model.fill_model import target_of
-        from tfkernels.models.weights import weights
-        from tfkernels.saved_models.read import read
-
-    filled = _module("given_model.fill_steps").made()
-    saved = read(path)
-    found = {**saved.weights, **(saved.moving_averages if ema else {})}
-    new = weights(target_of(filled.model))
-    pairs = [(one.target, one.source) for one in filled.result.report.matched if one.source in found]
-    return {
-        "old": {target: found[source].read() for target, source in pairs},
-        "new": {target: new[target] for target, _ in pairs},
-    }
-
-
 def _forget() -> None:
     """Frees the model before, if the process is used for several files."""
     if _model:
@@ -144,5 +126,4 @@ _STEPS: Dict[str, Any] = {
     "rebuild": _rebuild,
     "open": _open,
     "run": _run,
-    "filled_weights": _filled_weights,
 }

@@ -1,9 +1,9 @@
-"""The Python file with the user's classes and functions that ``--custom-objects`` names. It runs as the user's code."""
+"""The Python files that ``--custom-objects`` and ``--model`` name. They run as the user's code."""
 
 import importlib.util
 import os
 import sys
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Tuple
 
 from tfkernels.errors import ConversionError
 
@@ -12,7 +12,10 @@ def custom_objects_in(file: Optional[str]) -> Dict[str, Any]:
     """The public classes and functions of a file by name, and those in a dict ``custom_objects`` if it has one."""
     if not file:
         return {}
-    module = run_file(file, "--custom-objects")
+    return _objects_in(_run(file, "--custom-objects"))
+
+
+def _objects_in(module: Any) -> Dict[str, Any]:
     names = getattr(module, "__all__", None) or [name for name in vars(module) if not name.startswith("_")]
     found = {name: getattr(module, name, None) for name in names}
     found = {name: value for name, value in found.items() if callable(value)}
@@ -20,7 +23,21 @@ def custom_objects_in(file: Optional[str]) -> Dict[str, Any]:
     return found
 
 
-def run_file(file: str, option: str) -> Any:
+def model_of(function: str) -> Tuple[Any, Dict[str, Any]]:
+    """What the function of ``FILE.py:FUNCTION`` returns, as ``--model`` names it, and the file's custom objects."""
+    file, colon, name = function.rpartition(":")
+    if not colon or not name.isidentifier():
+        raise ConversionError(
+            f"Cannot use --model {function}: give a file and a function without arguments, as in model.py:build."
+        )
+    module = _run(file, "--model")
+    made = getattr(module, name, None)
+    if not callable(made):
+        raise ConversionError(f"Cannot use --model {function}: {file} has no function {name}. Correct the name.")
+    return made(), _objects_in(module)
+
+
+def _run(file: str, option: str) -> Any:
     """The module of a Python file. The file may import its neighbours, as a script does."""
     path = os.path.abspath(os.path.expanduser(file))
     name = os.path.splitext(os.path.basename(path))[0]

@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from tfprovisioner.conversion import graph_route, proof
+from tfprovisioner.conversion.kernels import Wanted
 from tfprovisioner.conversion.process import Processes, ReleaseProcess, StepFailed, Tell
 from tfprovisioner.conversion.request import Request
 from tfprovisioner.conversion.result import Conversion
 
-NOT_RUN = (
-    "The old model was not run: {why} The proof is that every weight of your model was equal to the old one when it "
-    "was saved."
-)
+NOT_RUN = "The old model was not run: {why} The proof is that every weight in the new file is equal to the old one."
 
 
 @dataclass(frozen=True)
@@ -57,21 +55,27 @@ def bring(
     result.optimizer = "; ".join(filled["remarks"])
     result.notes = [f"load it with: {choice.replace(str(made.parent), str(request.output.parent))}"
                     for choice in saved["choices"]]  # fmt: skip
+    result.seconds["new"] = new.seconds
+    processes.end(new)
+    last = processes.begin(Wanted(request.to), "proof", tell)
+    tell(last.release, "opening the new file")
+    last.call("fill.open_saved", output=str(made), function=request.model_argument)
     names = ("the old file", str(new)) if loaded.graph is None else (loaded.graph.process, str(new))
     if names[0] == names[1]:
         names = (names[0], f"{new}, new file")
-    result.proof = proof.compared(*_values(loaded, request, result, new), names, request.rtol, request.atol)
-    result.seconds["new"] = new.seconds
-    processes.end(new)
+    result.proof = proof.compared(*_values(loaded, request, result, last), names, request.rtol, request.atol)
+    result.seconds["proof"] = last.seconds
+    processes.end(last)
 
 
 def _values(
-    loaded: Loaded, request: Request, result: Conversion, new: ReleaseProcess
+    loaded: Loaded, request: Request, result: Conversion, last: ReleaseProcess
 ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """What is compared: the outputs of both on each batch, else their weights."""
     if loaded.graph is None:
         result.notes.append(NOT_RUN.format(why=loaded.why))
-        equal = new.call("filled_weights", path=str(request.file.absolute()), ema=request.ema)
+        pairs = [(one["target"], one["source"]) for one in result.matched]
+        equal = last.call("fill.weights_of_both", path=str(request.file.absolute()), pairs=pairs, ema=request.ema)
         return {"weights": equal["old"]}, {"weights": equal["new"]}
     result.batches = [batch.name for batch in loaded.graph.batches]
     outputs = [output["name"] for output in loaded.graph.opened["outputs"]]
@@ -79,7 +83,7 @@ def _values(
            for name, values in loaded.graph.values.items()}  # fmt: skip
     found = {}
     for batch in loaded.graph.batches:
-        values = new.call("fill.run", inputs=dict(batch.arrays))
+        values = last.call("fill.run", inputs=dict(batch.arrays))
         found[batch.name] = {"output": _one_or_all(list(values.values()))}
     return old, found
 

@@ -1,24 +1,29 @@
 """Steps of ``tfkernels convert --model``, as the command asks a process of the target for them.
 
-A process has one model at a time. ``fill`` makes it and sets its weights, ``save`` writes it, ``run`` computes.
+A process has one model at a time. ``fill`` makes it and sets its weights, ``save`` writes it. In another process
+``open_saved`` opens what was written, ``run`` computes with it, and ``weights_of_both`` are to be compared.
 """
 
-import os
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from tfkernels.conversion.given_model import fill_model, name_rules
-from tfkernels.conversion.given_model.model_function import model_of
+from tfkernels.conversion.given_model.given_files import opened, saved
 from tfkernels.conversion.graphs.graph_file import tensorflow
+from tfkernels.conversion.users_code import model_of
 from tfkernels.errors import ConversionError, WeightsMismatch
 from tfkernels.models.keras_package import is_layer
+from tfkernels.models.weights import weights
+from tfkernels.saved_models.read import read
 
 
-class _Filled(NamedTuple):
+class _Made(NamedTuple):
+    """``variables`` are what holds its weights: the model itself, or variables by name."""
+
     model: Any
-    result: fill_model.Filled
+    variables: Any
 
 
-_filled: List[_Filled] = []
+_made: List[_Made] = []
 
 
 def fill(
@@ -29,13 +34,13 @@ def fill(
     ``rules`` are the contents of the file of ``--map``. The answer has ``complete``, and the names that were found as
     rows and as ``rules``, the text of such a file. If it is not complete and not ``partial``, nothing is set.
     """
-    model = model_of(function)
+    model, _ = model_of(function)
     try:
         result = fill_model.fill(model, path, rules, ema, partial)
     except WeightsMismatch as error:
         text = name_rules.toml(error.report, name_rules.parse(rules or {}))
         return {**_answer(error.report), "rules": text, "optimizer": None, "remarks": [], "inputs": _inputs(model)}
-    _filled[:] = [_Filled(model, result)]
+    _made[:] = [_Made(model, fill_model.target_of(model))]
     state = result.optimizer
     return {
         **_answer(result.report),
@@ -47,36 +52,38 @@ def fill(
 
 
 def save(output: str) -> Dict[str, Any]:
-    """Writes the model: ``.weights.h5``, what Keras saves by its ending, else a SavedModel. Says how to load it."""
-    model = made().model
-    if is_layer(model):
-        if output.endswith((".weights.h5", ".ckpt")):
-            model.save_weights(output)
-            return {"choices": [f"model = build(); model.load_weights({output!r})"]}
-        if os.path.splitext(output)[1] in (".keras", ".h5", ".hdf5"):
-            model.save(output)
-            return {"choices": [f"model = keras.models.load_model({output!r})"]}
-        (model.export if hasattr(model, "export") else model.save)(output)
-        return {"choices": [f"model = tf.saved_model.load({output!r})"]}
-    tf = tensorflow()
-    variables = model if isinstance(model, Mapping) else None
-    if variables is not None or output.endswith(".ckpt"):
-        tf.train.Checkpoint(**(variables or {"model": model})).write(output)
-        return {"choices": [f"tf.train.Checkpoint(model=model).read({output!r})"]}
-    tf.saved_model.save(model, output)
-    return {"choices": [f"model = tf.saved_model.load({output!r})"]}
+    """Writes the model. Says how to load it."""
+    return {"choices": [saved(made().model, output)]}
+
+
+def open_saved(output: str, function: str) -> None:
+    """Opens what ``save`` wrote, as a user does who has the function."""
+    _made[:] = [_Made(*opened(*model_of(function), output))]
+
+
+def weights_of_both(path: str, pairs: Sequence[Sequence[str]], ema: bool = False) -> Dict[str, Any]:
+    """The weights of the open model, and those of the old file, both by the model's names.
+
+    ``pairs`` are names of the model with those of the file.
+    """
+    file = read(path)
+    found = {**file.weights, **(file.moving_averages if ema else {})}
+    new = weights(made().variables)
+    known = [(target, source) for target, source in pairs if source in found]
+    return {
+        "old": {target: found[source].read() for target, source in known},
+        "new": {target: new[target] for target, _ in known},
+    }
 
 
 def run(inputs: Mapping[str, Any]) -> Dict[str, Any]:
     """The outputs of the model by name, or as ``output``, ``output_1``, … ``inputs`` are in the model's order."""
     model = made().model
     arrays = list(inputs.values())
-    given = arrays[0] if len(arrays) == 1 else arrays
     if is_layer(model):
-        outputs = model.predict(given, verbose=0)
+        outputs = model.predict(arrays[0] if len(arrays) == 1 else arrays, verbose=0)
     else:
-        tf = tensorflow()
-        outputs = model(*(tf.constant(array) for array in arrays))
+        outputs = model(*map(tensorflow().constant, arrays))
     if isinstance(outputs, Mapping):
         return {str(name): _array(value) for name, value in outputs.items()}
     several = outputs if isinstance(outputs, (list, tuple)) else [outputs]
@@ -109,8 +116,8 @@ def _inputs(model: Any) -> List[Dict[str, Any]]:
     ]
 
 
-def made() -> _Filled:
-    """The model that was filled, and how. Raises ``ConversionError`` if there is none."""
-    if not _filled:
+def made() -> _Made:
+    """The model that was filled or opened. Raises ``ConversionError`` if there is none."""
+    if not _made:
         raise ConversionError("No model has its weights in this process. Fill it first.")
-    return _filled[0]
+    return _made[0]
