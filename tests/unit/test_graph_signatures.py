@@ -171,26 +171,41 @@ def test_nodes_that_reach_outside_are_refused() -> None:
     inner = SimpleNamespace(name="n", op="PyFunc", attr={})
     inside = SimpleNamespace(signature=SimpleNamespace(name="own"), node_def=[inner], attr={})
     caller = SimpleNamespace(func=SimpleNamespace(name="own"), HasField="func".__eq__, list=SimpleNamespace(func=[]))
+
+    def library(*functions: Any, gradient: tuple[Any, ...] = ()) -> Any:
+        return SimpleNamespace(function=functions, gradient=gradient)
+
     with pytest.raises(ConversionError, match=r"its node file \(WriteFile\) reaches outside.*--trust"):
-        check(nodes.values(), [], "model.pb")
+        check(nodes.values(), library(), "model.pb")
     with pytest.raises(ConversionError, match=r"its node n \(PyFunc\)"):
-        check([nodes["z"]], [inside], "model.pb")
+        check([nodes["z"]], library(inside), "model.pb")
     with pytest.raises(ConversionError, match=r"its node n \(PyFunc\)"):
-        check([SimpleNamespace(name="f", op="Call", attr={"f": caller})], [inside], "model.pb")
+        check([SimpleNamespace(name="f", op="Call", attr={"f": caller})], library(inside), "model.pb")
     other = SimpleNamespace(name="m", op="WriteFile", attr={})
-    functions = [inside, SimpleNamespace(signature=SimpleNamespace(name="other"), node_def=[other], attr={})]
+    second = SimpleNamespace(signature=SimpleNamespace(name="other"), node_def=[other], attr={})
     another = SimpleNamespace(**{**vars(caller), "func": SimpleNamespace(name="other")})
     for attributes in ({"f": caller, "g": another}, {"g": another, "f": caller}):
         with pytest.raises(ConversionError, match=r"its node m"):  # whatever the order of a hash table
-            check([SimpleNamespace(name="f", op="Call", attr=attributes)], functions, "model.pb")
+            check([SimpleNamespace(name="f", op="Call", attr=attributes)], library(inside, second), "model.pb")
     with pytest.raises(ConversionError, match=r"its node n \(PyFunc\)"):
-        check([], [inside], "model.pb", ["own"])
-    check([nodes["x"]], [inside], "model.pb")  # nothing calls it, as the function that saves a SavedModel
+        check([], library(inside), "model.pb", ["own"])
+    forward = SimpleNamespace(signature=SimpleNamespace(name="forward"), node_def=[], attr={})
+    backward = SimpleNamespace(function_name="forward", gradient_func="own")
+    with pytest.raises(ConversionError, match=r"its node n \(PyFunc\)"):
+        check([], library(forward, inside, gradient=(backward,)), "model.pb", ["forward"])
+    check([nodes["x"]], library(inside), "model.pb")  # nothing calls it, as the function that saves a SavedModel
     inside.attr["api_implements"] = "TensorFlow chooses one of all functions with this attribute"
     with pytest.raises(ConversionError, match=r"its node n \(PyFunc\)"):
-        check([nodes["x"]], [inside], "model.pb")
+        check([nodes["x"]], library(inside), "model.pb")
     known = {"Placeholder": 1, "WriteFile": 1, "PyFunc": 1}
     assert unknown(nodes.values(), [inside], known.get) == {"Special"}
+
+
+@pytest.mark.parametrize(
+    "op", ["RestoreV2", "QueueDequeueV2", "MapDataset", "IteratorGetNext", "Print", "__inference_save_7"]
+)
+def test_what_graphs_need_themselves_needs_no_trust(op: str) -> None:
+    check([SimpleNamespace(name="n", op=op, attr={})], SimpleNamespace(function=[], gradient=[]), "model.pb")
 
 
 def test_parts_of_divided_variables_are_cut_out() -> None:

@@ -10,6 +10,7 @@ import copy
 import re
 from typing import Any, Dict, Iterator, Mapping, Set, Tuple
 
+from tfkernels.conversion.graphs.outside_access import may_reach_outside
 from tfkernels.conversion.record.config_layers import Node, is_node, name_of, walk_config
 from tfkernels.errors import ConversionError, UnreadableFile
 from tfkernels.saved_models.containers.protobuf import Message
@@ -25,11 +26,6 @@ _TENSORFLOW = re.compile(
     r"(compat\.v[12]\.)?((math|nn|linalg|signal|strings|image|bitwise|ragged|sparse|sets|dtypes|random|quantization"
     r"|__operators__|keras\.backend|keras\.activations)\.)*[a-z_]\w*"
 )
-_OUTSIDE = re.compile(
-    r"(?i)py_?func|numpy_function|file|dataset|reader|save|restore|summary|debug|print|rpc|iterator|checkpoint|trtengine"
-    r"|load|library|decode_.*raw_from|session|queue|remap|immutable|unigram|remote|send|recv"
-)
-"""Functions and operations of TensorFlow that reach outside of the process, or run code."""
 _RAGGED = {"RaggedTensor", "SparseTensor", "sparse.SparseTensor"}
 """Classes whose methods a layer ``ClassMethod`` may call."""
 
@@ -108,13 +104,13 @@ def _check_class(path: str, value: Mapping[str, Any]) -> None:
         raise _refused(path, f"its {named} is the path of a file, {config[named][:80]!r}")
     if kind in ("TFOpLambda", "SlicingOpLambda"):
         name = str(config.get("function"))
-        if not _TENSORFLOW.fullmatch(name) or _OUTSIDE.search(name):
+        if not _TENSORFLOW.fullmatch(name) or may_reach_outside(name):
             raise _outside(path, f"tf.{name}")
     if kind == "ClassMethod" and config.get("cls_symbol") not in _RAGGED:
         raise _outside(path, f"tf.{config.get('cls_symbol')}")
     if kind == "TensorFlowOpLayer":
         name = _operation(config.get("node_def"))
-        if not name or _OUTSIDE.search(name):
+        if not name or may_reach_outside(name):
             raise _outside(path, name or "without a name")
 
 

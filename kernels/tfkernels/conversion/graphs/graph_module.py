@@ -256,7 +256,7 @@ def _check(file: GraphFile, all_nodes: Dict[str, Any], every: Set[str], trust: b
             layer=at[0] if at else "",
         )
     if not trust:
-        outside_access.check(used, functions, file.path)
+        outside_access.check(used, file.graph_def.library, file.path)
     for node in used:
         if node.op in _CHANGES:
             raise ConversionError(

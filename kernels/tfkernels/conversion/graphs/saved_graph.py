@@ -37,7 +37,7 @@ def save(
             run = needed(file.nodes, [tensor(one).node for one in file.run_when_loaded()])
             outside_access.check(
                 [node for name, node in file.nodes.items() if name in run],
-                file.graph_def.library.function,
+                file.graph_def.library,
                 file.path,
                 file.functions_of_objects(),
             )

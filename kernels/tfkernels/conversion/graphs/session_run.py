@@ -3,7 +3,7 @@
 Works in every release, also in those that wrote the file. It shares no code with ``graph_module``.
 """
 
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, Dict, Mapping, Sequence
 
 from tfkernels.conversion.graphs import outside_access, restored_values
 from tfkernels.conversion.graphs.default_signature import is_learning_phase
@@ -34,7 +34,7 @@ def run(
     used = needed(nodes, [tensor(name).node for name in wanted.values()], fed)
     if not trust:
         run = used | needed(nodes, [tensor(name).node for name in file.run_when_loaded()])
-        outside_access.check([nodes[name] for name in run], file.graph_def.library.function, file.path)
+        outside_access.check([nodes[name] for name in run], file.graph_def.library, file.path)
     tf = tensorflow()
     graph = tf.Graph()
     with graph.as_default(), v1().Session(graph=graph, config=v1().ConfigProto(device_count={"GPU": 0})) as session:
@@ -74,16 +74,9 @@ def _load(file: GraphFile, session: Any, nodes: Dict[str, Any], used: Any) -> No
 
 
 def _set(graph: Any, session: Any, values: Mapping[str, Any]) -> None:
-    """Assigns values to variables through the graph's own operations."""
-    operations: List[Any] = []
-    feed: Dict[Any, Any] = {}
+    """Assigns values to variables by operations of its own: what a file names as initializer can be any operation."""
     for variable in graph.get_collection("variables"):
         name = variable.op.name
-        if name in values:
-            place = variable.initializer.inputs[1]
-            if place in feed:  # two variables begin with the same tensor
-                session.run(operations, feed)
-                operations, feed = [], {}
-            operations.append(variable.initializer)
-            feed[place] = values[name]
-    session.run(operations, feed)
+        if name in values and variable.op.type in VARIABLES:
+            place = v1().placeholder(variable.dtype.base_dtype)
+            session.run(v1().assign(variable, place, validate_shape=False).op, {place: values[name]})
