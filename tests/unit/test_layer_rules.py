@@ -18,7 +18,7 @@ _OLD = release_of({"keras": "2.2.4-tf", "tensorflow": "1.15.5"})
 _NEW = release_of({"keras": "3.15.1", "tensorflow": "2.21.0"})
 _OF_ALL = {"name", "trainable", "dtype"}
 _CLASSES = {
-    "Dense": {"units", "activation", "kernel_initializer"},
+    "Dense": {"units", "activation", "kernel_initializer", "kernel_regularizer"},
     "LSTM": {"units", "recurrent_activation", "return_sequences"},
     "GRU": {"units", "activation", "recurrent_activation", "reset_after", "use_bias"},
     "BatchNormalization": {"axis", "epsilon"},
@@ -44,7 +44,10 @@ class _Keras3:
         return name == "Mine"
 
     def knows(self, key: str, name: str) -> bool:
-        return name in ("Zeros", "L2", "RandomUniform")
+        return name in ("Zeros", "L1L2", "RandomUniform")
+
+    def settings_of(self, key: str, name: str) -> set[str] | None:
+        return {"Zeros": {"dtype"}, "L1L2": {"l1", "l2"}, "RandomUniform": {"minval", "maxval", "seed"}}[name]
 
 
 def _rewritten(class_name: str, source: Any = _OLD, **config: Any) -> dict[str, Any]:
@@ -67,6 +70,17 @@ def test_hard_sigmoid_keeps_slope_of_keras_2() -> None:
     assert (
         _rewritten("LSTM", _NEW, units=3, recurrent_activation="hard_sigmoid")["recurrent_activation"] == "hard_sigmoid"
     )
+
+
+def test_settings_of_newer_initializers_are_left_out() -> None:
+    written = {"class_name": "RandomUniform", "config": {"minval": 0, "maxval": 1, "input_axes": [0]}}
+    made = _rewritten("Dense", units=3, kernel_initializer=written)["kernel_initializer"]
+    assert made["config"] == {"minval": 0, "maxval": 1}
+    regularizer = {"class_name": "L2", "config": {"l2": 0.1, "strange": None}}
+    made = _rewritten("Dense", units=3, kernel_regularizer=regularizer)["kernel_regularizer"]
+    assert made == {"class_name": "L1L2", "config": {"l2": 0.1}}
+    regularizer["config"]["strange"] = 1
+    assert "has no setting strange" in _refusal("Dense", units=3, kernel_regularizer=regularizer)
 
 
 def test_uniform_initializer_without_upper_bound_gets_it() -> None:

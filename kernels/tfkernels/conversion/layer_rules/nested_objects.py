@@ -108,6 +108,8 @@ def _object(value: Dict[str, Any], key: str, target: Any, about: LayerReport) ->
         if name == "RandomUniform" and settings.get("maxval", 0) is None:
             settings["maxval"] = 1.0  # what TensorFlow drew below; Keras 3 takes no None
     name = _SAME_CLASS.get(name, name)
+    if name in ("L1", "L2") and not target.knows(key, name):
+        name = "L1L2"  # the only class of releases before 2.4, with one of both
     if not target.knows(key, name):
         if key.endswith("_initializer"):
             about.changed(f"{key}='zeros' in place of {name}", "the target lacks it, and the weights are set already")
@@ -116,4 +118,11 @@ def _object(value: Dict[str, Any], key: str, target: Any, about: LayerReport) ->
             f"the target has no {name} for its {key}. If it is your own, pass the module that defines it: "
             "--custom-objects module.py"
         )
-    return {"class_name": name, "config": settings if isinstance(settings, dict) else {}}
+    settings = settings if isinstance(settings, dict) else {}
+    accepted = target.settings_of(key, name)
+    extra = [] if accepted is None else [setting for setting in settings if setting not in accepted]
+    for setting in extra:
+        value = settings.pop(setting)
+        if value is not None and not key.endswith("_initializer"):
+            about.refuse(f"the target's {name} for its {key} has no setting {setting}, which is {value!r}")
+    return {"class_name": name, "config": settings}

@@ -62,10 +62,18 @@ class TargetKeras(NamedTuple):
 
     def knows(self, key: str, name: str) -> bool:
         """Whether there is an initializer, regularizer or constraint of this name; ``key`` is the setting."""
+        return self._object(key, name) is not None
+
+    def settings_of(self, key: str, name: str) -> Optional[Set[str]]:
+        """The settings that it takes; ``None`` if they are not known."""
+        found = self._object(key, name)
+        return _parameters(found) if inspect.isclass(found) and name not in self.custom_objects else None
+
+    def _object(self, key: str, name: str) -> Any:
         if name in self.custom_objects:
-            return True
+            return self.custom_objects[name]
         kind = next(module for suffix, module in _SUFFIXES.items() if key.endswith(suffix))
-        return hasattr(getattr(self.module, kind), name)
+        return getattr(getattr(self.module, kind), name, None)
 
     @contextlib.contextmanager
     def custom_scope(self) -> Iterator[None]:
