@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from tfprovisioner.cli.app import app
 from tfprovisioner.conversion import convert as module
 from tfprovisioner.conversion import fill_route, graph_route, keras_route, kernels, proof, report
 from tfprovisioner.conversion.convert import convert
@@ -260,6 +264,70 @@ def test_the_way_depends_on_the_format_and_the_model(
     saved = type("Saved", (), {"format": format_, "weights": {"w": weight}, "architecture": None})()
     (request_.file.parent / "old.h5.meta").write_text("a graph")
     assert module.route(saved, replace(request_, model=model)) is expected
+
+
+def test_a_filled_model_is_proved_by_its_file(request_: Request, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = {"dense/kernel": np.ones(3)}
+    matched = [{"target": "dense/kernel", "source": "w", "how": ""}]
+    answers = {
+        "fill.fill": {"complete": True, "matched": matched, "remarks": []},
+        "fill.save": {"choices": []},
+        "fill.weights_of_both": {"old": weights, "new": {"dense/kernel": np.zeros(3)}},
+    }  # fmt: skip
+
+    def call(self: _Process, step: str, timeout: float | None = None, **given: Any) -> Any:
+        self.steps.append(step)
+        if step == "graphs.open_graph":
+            raise StepFailed("it has no graph.")
+        if step == "fill.save":
+            Path(given["output"]).write_text("a model")
+        return answers.get(step)
+
+    monkeypatch.setattr(_Process, "call", call)
+    written = {"format": "checkpoint-v2", "written_by": type("", (), {"tensorflow": ()})(), "weights": {}}
+    monkeypatch.setattr(module, "read", lambda path: type("Saved", (), written)())
+    (request_.file.parent / "model.py").write_text("")
+    result, processes = _convert(replace(request_, model=f"{request_.file.parent}/model.py:build"))
+    assert [process.steps for process in processes.ended][1:] == [
+        ["fill.fill", "fill.save"], ["fill.open_saved", "fill.weights_of_both"],
+    ]  # fmt: skip
+    assert (result.outcome, processes.begun[-1]) == ("different", ("2.21", "proof"))
+    assert "every weight in the new file" in report.text(result)
+
+
+@pytest.mark.parametrize(
+    ("format_", "architecture", "options", "name"),
+    [
+        ("keras-h5", {}, {}, "old-2.21.0.keras"),
+        ("keras-h5", {}, {"to": "2.11"}, "old-2.11.1.h5"),
+        ("saved-model", {}, {}, "old-2.21.0.keras"),
+        ("saved-model", {}, {"as_graph": True}, "old-2.21.0"),
+        ("saved-model", None, {}, "old-2.21.0"),
+        ("checkpoint-v2", None, {"model": "model.json"}, "old-2.21.0.keras"),
+        ("checkpoint-v2", None, {"model": "model.py:build"}, "old-2.21.0"),
+    ],
+)
+def test_only_a_keras_model_gets_an_ending(
+    request_: Request, monkeypatch: pytest.MonkeyPatch, format_: str, architecture: Any, options: Any, name: str
+) -> None:
+    saved = {"format": format_, "architecture": architecture, "weights": {}}
+    monkeypatch.setattr(module, "read", lambda path: type("Saved", (), saved)())
+    assert module.default_output(replace(request_, **options)) == Path(name)
+
+
+def test_a_terminated_command_leaves_nothing(request_: Request, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(keras_route, "load", load)
+    monkeypatch.setattr(Processes, "begin", lambda *_: _Process("1.12", {}))
+    monkeypatch.setattr(Processes, "end", lambda *_: None)
+    handler = signal.getsignal(signal.SIGTERM)
+    arguments = ["convert", str(request_.file), "--to", "2.21", "-o", str(request_.output)]
+    ended = CliRunner().invoke(app, arguments)
+    assert (ended.exit_code, "new.keras was not written" in ended.output) == (130, True)
+    assert [path.name for path in request_.file.parent.iterdir()] == ["old.h5"]
+    assert signal.getsignal(signal.SIGTERM) is handler
 
 
 def test_a_checkpoint_alone_is_refused_before_a_release_starts(

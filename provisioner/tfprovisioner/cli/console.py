@@ -3,6 +3,7 @@
 import errno
 import importlib.util
 import json
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -52,6 +53,21 @@ def answering(
         if failed is not None:
             failed(error)
         raise Exit(WRONG_USAGE if isinstance(error, (Unusable, *wrong_usage)) else code) from None
+
+
+@contextmanager
+def terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM raises ``KeyboardInterrupt`` meanwhile, so that a command cleans up after itself."""
+
+    def interrupt(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would disturb the cleaning up
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

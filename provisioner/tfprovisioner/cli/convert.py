@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Exit, Option
 
 from tfprovisioner.cli import shared_options
-from tfprovisioner.cli.console import INTERRUPTED, answering, print_json, require_extra, say
+from tfprovisioner.cli.console import INTERRUPTED, answering, print_json, require_extra, say, terminated_as_interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,6 +120,8 @@ def convert(
     tolerance, 1 not converted, 2 wrong usage, 3 converted but different.
     """
     require_extra("models", "convert")
+    from dataclasses import replace
+
     from tfprovisioner.conversion import report
     from tfprovisioner.conversion.convert import convert as carry_out
     from tfprovisioner.conversion.convert import default_output
@@ -129,12 +131,13 @@ def convert(
 
     with answering():
         request = Request(
-            file, to, output or default_output(file, to), source, as_graph, custom_objects, model, rules, ema,
+            file, to, output or Path(), source, as_graph, custom_objects, model, rules, ema,
             signature, tuple(filter(None, (tags or "").split(","))), tuple(outputs or ()), inputs, rtol, atol, trust,
             timeout, overwrite,
         )  # fmt: skip
+        request = request if output else replace(request, output=default_output(request))
         try:
-            with reporting() as reporter_for, started() as processes:
+            with terminated_as_interrupted(), reporting() as reporter_for, started() as processes:
                 result = carry_out(request, processes, _teller(reporter_for))
         except KeyboardInterrupt:
             say(f"Interrupted. {request.output} was not written.")

@@ -79,15 +79,18 @@ def route(saved: Any, request: Request) -> ModuleType:
     return graph_route if request.as_graph or saved.architecture is None else keras_route
 
 
-def default_output(file: Path, to: str) -> Path:
+def default_output(request: Request) -> Path:
     """The new file's path if the user names none: in the current folder, and in the target's best format.
 
     It is a folder for what is no Keras model, or may be none.
     """
-    release = kernels.version(to)
+    release, file = kernels.version(request.to), request.file
+    try:
+        of_keras = route(read(file), request) is keras_route
+    except (TFKernelsError, OSError):  # the conversion says what is wrong
+        of_keras = file.suffix in (".h5", ".hdf5", ".keras")
     best = ".keras" if order_of(release) >= (2, 13) else ".h5"
-    suffix = best if file.suffix in (".h5", ".hdf5", ".keras") else ""
-    return Path(f"{file.stem}-{release}{suffix}")
+    return Path(f"{file.name if file.is_dir() else file.stem}-{release}{best if of_keras else ''}")
 
 
 Attempts = tuple[tuple[str, str], ...]

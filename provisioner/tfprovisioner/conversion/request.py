@@ -23,6 +23,7 @@ class Request:
     """A file, a folder, or the prefix of a checkpoint."""
     to: str
     output: Path
+    """The new file; empty until it is known."""
     source: str | None = None
     """The release that loads the file, if the user chose it."""
     as_graph: bool = False
