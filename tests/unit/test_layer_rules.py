@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from tfkernels.conversion.layer_rules.model_graph import Tensor, model_graph
 from tfkernels.conversion.layer_rules.report import Report
 from tfkernels.conversion.layer_rules.rewriting import rewrite
 from tfkernels.conversion.target.keras_nodes import by_node
+from tfkernels.conversion.target.tensorflow_functions import by_class
 from tfkernels.errors import ConversionError
 
 _OLD = release_of({"keras": "2.2.4-tf", "tensorflow": "1.15.5"})
@@ -76,7 +78,7 @@ def test_settings_of_newer_initializers_are_left_out() -> None:
     written = {"class_name": "RandomUniform", "config": {"minval": 0, "maxval": 1, "input_axes": [0]}}
     made = _rewritten("Dense", units=3, kernel_initializer=written)["kernel_initializer"]
     assert made["config"] == {"minval": 0, "maxval": 1}
-    regularizer = {"class_name": "L2", "config": {"l2": 0.1, "strange": None}}
+    regularizer: dict[str, Any] = {"class_name": "L2", "config": {"l2": 0.1, "strange": None}}
     made = _rewritten("Dense", units=3, kernel_regularizer=regularizer)["kernel_regularizer"]
     assert made == {"class_name": "L1L2", "config": {"l2": 0.1}}
     regularizer["config"]["strange"] = 1
@@ -172,3 +174,24 @@ def test_gathering_within_batches_is_refused() -> None:
     assert gather
     with pytest.raises(ConversionError, match="it gathers within 1 batch dimensions"):
         gather(None, [np.zeros((2, 3)), np.zeros((2, 1), int), 1], {"batch_dims": 1})
+
+
+def test_operations_of_keras_3_become_functions_of_tensorflow() -> None:
+    relu6 = SimpleNamespace(relu6=lambda x: np.clip(x, 0, 6))
+    reduce_mean = lambda x, axis, keepdims: np.mean(x, tuple(axis), keepdims=keepdims)  # noqa: E731
+    tensorflow = SimpleNamespace(nn=relu6, not_equal=np.not_equal, reduce_mean=reduce_mean, cast=np.asarray)
+    x = np.array([[-4.0, 0.0], [3.0, 9.0]], "float32")
+
+    def computed(name: str, *more: Any, **settings: Any) -> Any:
+        function = by_class(name)
+        assert function is not None
+        return function(tensorflow, settings, x, *more).tolist()
+
+    assert computed("HardSigmoid") == [[0, 0.5], [1, 1]]
+    assert computed("NotEqual", 0) == [[True, False], [True, True]]
+    assert computed("Mean", axis=[1], keepdims=True) == [[-2], [6]]
+    assert computed("Cast", dtype="int32") == x.tolist()
+    assert computed("GetItem", [slice(1), 0]) == [-4]
+    assert by_class("FloorDivide") is None
+    with pytest.raises(ConversionError, match="int32"):
+        by_class("Mean")(tensorflow, {}, x.astype("int32"))  # type: ignore[misc]

@@ -92,8 +92,9 @@ def _plan(node: Node, path: str, source: KerasRelease, target: TargetKeras, repo
         return plan
     if kind == "Lambda":
         node = _with_function(node, name, about, target, report)
-    operation = None if target.is_custom(kind) else operation_of(node, target, report.of(about, kind))
-    if operation is not None:
+    before = len(report.refusals)
+    operation = None if target.is_custom(kind) else operation_of(node, source, target, report.of(about, kind))
+    if operation is not None or len(report.refusals) > before:
         return plan._replace(operation=operation)
     models = {key: _plan_model_inside(node, key, about, source, target, report) for key in _INSIDE}
     found = rewrite(node, about, source, target, report)

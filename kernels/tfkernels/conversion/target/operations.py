@@ -1,18 +1,20 @@
 """Operations of TensorFlow that stand as layers in a functional model (``x + 1``, ``tf.nn.relu(x)``), for the target.
 
 Keras 2 keeps them as they are. Keras 3 has no such layers, but operations of its own: ``keras_operations`` has those
-that compute the same. Two ways of writing them are read: ``TFOpLambda`` names a function, ``TensorFlowOpLayer`` a node
-(``keras_nodes``).
+that compute the same, and ``tensorflow_functions`` leads back. Two ways of writing them are read: ``TFOpLambda`` names
+a function, ``TensorFlowOpLayer`` a node (``keras_nodes``).
 """
 
 import base64
+import sys
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
 import numpy as np
 
+from tfkernels.conversion.layer_rules.keras_release import KerasRelease
 from tfkernels.conversion.layer_rules.model_graph import Node
 from tfkernels.conversion.layer_rules.report import LayerReport
-from tfkernels.conversion.target import keras_nodes, keras_operations
+from tfkernels.conversion.target import keras_nodes, keras_operations, tensorflow_functions
 from tfkernels.conversion.target.target_keras import TargetKeras, saving_of
 
 Operation = Callable[[List[Any], Dict[str, Any]], Any]
@@ -21,14 +23,13 @@ _LAYERS = {"TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer", "AddLoss", "Add
 _UNREADABLE = {"ClassMethod", "InstanceMethod", "InstanceProperty"}
 
 
-def operation_of(node: Node, target: TargetKeras, about: LayerReport) -> Optional[Operation]:
+def operation_of(node: Node, source: KerasRelease, target: TargetKeras, about: LayerReport) -> Optional[Operation]:
     """What the layer computes, or ``None`` if it is an ordinary layer or was refused."""
     kind, config = str(node.get("class_name")), dict(node.get("config") or {})
+    if source.is_keras_3 and not target.release.is_keras_3:
+        return _of_keras_3(node, config, target, about)
     if _is_keras_operation(node):
-        if target.release.is_keras_3:
-            return _deserialized(target, node)
-        about.refuse(f"it is the operation {kind} of Keras 3, which {target.release} does not have")
-        return None
+        return _deserialized(target, node)
     if kind in _UNREADABLE and target.release.is_keras_3:
         about.refuse(f"it works on ragged or sparse tensors, for which {target.release} has no operations")
         return None
@@ -54,6 +55,29 @@ def operation_of(node: Node, target: TargetKeras, about: LayerReport) -> Optiona
     def call(args: List[Any], kwargs: Dict[str, Any]) -> Any:
         kwargs = {key: value for key, value in kwargs.items() if key != "name"}
         return function(target.module.ops, *args, **kwargs)
+
+    return call
+
+
+def _of_keras_3(node: Node, config: Mapping[str, Any], target: TargetKeras, about: LayerReport) -> Optional[Operation]:
+    """An operation of Keras 3, or one of its activations, for Keras 2."""
+    kind = str(node.get("class_name"))
+    if kind == "Activation" and config.get("activation") == "hard_sigmoid":
+        about.changed("relu6(x + 3) / 6", f"{target.release} has hard_sigmoid with another slope")
+        kind = "HardSigmoid"
+    elif not _is_keras_operation(node):
+        return None
+    function = tensorflow_functions.by_class(kind)
+    if function is None:
+        about.refuse(
+            f"it is the operation {kind} of Keras 3, for which tfkernels knows no function of TensorFlow that computes "
+            "exactly the same. Write it as a custom layer"
+        )
+        return None
+    known = function
+
+    def call(args: List[Any], kwargs: Dict[str, Any]) -> Any:
+        return known(sys.modules["tensorflow"], config, *args, **kwargs)
 
     return call
 
