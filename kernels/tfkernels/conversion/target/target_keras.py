@@ -13,6 +13,9 @@ from tfkernels.imports import own_imports
 _OF_LAYER = {"name", "trainable", "dtype"}
 """The settings that every layer takes, often through ``**kwargs``."""
 
+_OF_RECURRENT = {"zero_output_for_mask"}
+"""The setting that Keras 2 takes out of ``**kwargs`` for recurrent layers."""
+
 _SUFFIXES = {"_initializer": "initializers", "_regularizer": "regularizers", "_constraint": "constraints"}
 
 
@@ -49,7 +52,10 @@ class TargetKeras(NamedTuple):
     def settings(self, name: str) -> Optional[Set[str]]:
         """The settings that a class of layers takes, its own and Keras's; ``None`` if there is no such class."""
         found = self.layer_class(name)
-        return None if found is None else _parameters(found) | _OF_LAYER
+        if found is None:
+            return None
+        recurrent = any(kind.__name__ == "RNN" for kind in found.__mro__) and not self.release.before((1, 14))
+        return _parameters(found) | _OF_LAYER | (_OF_RECURRENT if recurrent else set())
 
     def activations(self, name: str) -> bool:
         """Whether there is a function of this name for an activation."""
