@@ -43,7 +43,7 @@ lint: $(VENV)/installed-test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/vermin --quiet --no-tips --violations --target=3.6- $(addprefix kernels/tfkernels/, $(PYTHON_36))
-	$(BIN)/vermin --quiet --no-tips --violations --target=3.6- provisioner/tfprovisioner/environments/tensorflow_checks.py
+	$(BIN)/vermin --quiet --no-tips --violations --target=3.6- provisioner/tfprovisioner/environments/tensorflow_checks.py provisioner/conversion_table/specimen_maker
 	$(BIN)/vermin --quiet --no-tips --violations --target=3.8- $(addprefix provisioner/tfprovisioner/, $(OF_BUNDLES))
 	$(BIN)/vermin --quiet --no-tips --violations --target=3.7- --exclude typing.Protocol kernels
 
@@ -61,7 +61,7 @@ catalogue: $(VENV)/installed-test
 	$(BIN)/python -m catalogue_builder $(ARGUMENTS)
 
 # Converts specimens of saved models into the newest releases, and writes docs/reference/conversions.md: an hour.
-# make conversions ARGUMENTS="FOLDER --results FILE --write-page"
+# make conversions ARGUMENTS="FOLDER --make all --results FILE --write-page"
 conversions: $(VENV)/installed-test
 	$(BIN)/python -m conversion_table $(ARGUMENTS)
 

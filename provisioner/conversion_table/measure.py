@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from conversion_table.making import MODULE
 from conversion_table.reused_processes import ReusedProcesses
 from conversion_table.specimens import Specimen
 from tfkernels.errors import TFKernelsError
@@ -71,10 +72,10 @@ def _converted(
     with tempfile.TemporaryDirectory() as folder:
         of_keras = specimen.is_keras
         output = Path(folder) / ("new.keras" if of_keras else "new")
-        model = None if specimen.architecture_file is None else str(specimen.architecture_file)
         request = Request(
-            specimen.path, target, output, custom_objects=custom_objects, model=model, trust="lambda" in specimen.needs
-        )
+            specimen.path, target, output, custom_objects=custom_objects, model=specimen.model,
+            trust="lambda" in specimen.needs,
+        )  # fmt: skip
         with started() if not specimen.is_keras else nullcontext(processes) as used:
             document = report.document(convert(request, used, _silent))
     return {**{key: document[key] for key in _KEPT}, "seconds": round(time.monotonic() - began, 1)}
@@ -85,7 +86,7 @@ def _plain(specimen: Specimen, target: str, custom_objects: Path | None, process
     process = processes.begin(Wanted(target), "plain", _silent)
     given = {
         "path": str(specimen.path),
-        "architecture": None if specimen.architecture_file is None else str(specimen.architecture_file),
+        "architecture": None if specimen.model == MODULE else specimen.model,
         "custom_objects": None if custom_objects is None else str(custom_objects),
     }  # fmt: skip
     try:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from conversion_table.making import MODULE
 from tfprovisioner.catalogue.releases import order_of
 
 COMPANION = "architecture-json"
@@ -25,8 +26,8 @@ class Specimen:
     needs: tuple[str, ...]
     inputs: Path
     optimizer: str
-    architecture_file: Path | None
-    """For weights alone."""
+    model: str | None
+    """What ``--model`` gets, for weights alone: the architecture, or a function that builds the model."""
 
     @property
     def is_keras(self) -> bool:
@@ -47,12 +48,12 @@ def read(folder: Path) -> list[Specimen]:
         for entry in entries:
             if entry["format"] == COMPANION:
                 continue
-            alone = entry["format"] in WEIGHTS_ALONE
+            model = str(beside[entry["architecture"]]) if entry["format"] in WEIGHTS_ALONE else None
             found.append(
                 Specimen(
                     entry["release"], entry["architecture"], entry["format"], Path(entry["path"]),
                     tuple(entry["needs"]), Path(entry["inputs"]), entry["optimizer"],
-                    beside.get(entry["architecture"]) if alone else None,
+                    MODULE if entry["format"] == "checkpoint" else model,
                 )
             )  # fmt: skip
     return sorted(found, key=lambda one: (order_of(one.release), one.format, one.architecture))

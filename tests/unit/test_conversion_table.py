@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from conversion_table import findings, measure, page, specimens
+from conversion_table import findings, making, measure, page, specimens
 
 
 def _entry(specimen: str, target: str, outcome: str, **more: Any) -> dict[str, Any]:
@@ -24,12 +24,14 @@ _ENTRIES = [
 
 def test_specimens_without_companions_are_read(tmp_path: Path) -> None:
     entry = {"release": "1.15.5", "architecture": "mlp", "needs": [], "inputs": "i.npz", "optimizer": "Adam"}
-    kinds = {"weights-h5": "w.h5", "architecture-json": "a.json", "whole-h5": "m.h5"}
+    kinds = {"weights-h5": "w.h5", "architecture-json": "a.json", "whole-h5": "m.h5", "checkpoint": "c"}
     (tmp_path / "1.15").mkdir()
     index = [{**entry, "format": kind, "path": path} for kind, path in kinds.items()]
     (tmp_path / "1.15" / "index.json").write_text(json.dumps(index))
-    found = {one.name: one.architecture_file for one in specimens.read(tmp_path)}
-    assert found == {"1.15.5 mlp weights-h5": Path("a.json"), "1.15.5 mlp whole-h5": None}
+    found = {one.name: one.model for one in specimens.read(tmp_path)}
+    assert found == {
+        "1.15.5 mlp weights-h5": "a.json", "1.15.5 mlp whole-h5": None, "1.15.5 mlp checkpoint": making.MODULE,
+    }  # fmt: skip
 
 
 def test_results_of_both_kinds_are_joined(tmp_path: Path) -> None:

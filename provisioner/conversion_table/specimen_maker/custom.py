@@ -1,0 +1,37 @@
+"""The specimens' own layers and functions, as a user has them in a module. For any Keras from 2.0.8 on."""
+
+from typing import Any
+
+import tensorflow as tf
+
+keras = tf.keras
+
+
+def twice(x: Any) -> Any:
+    return x * 2.0
+
+
+def shifted(x: Any) -> Any:
+    return x + 0.5
+
+
+class Scale(tf.keras.layers.Layer):  # type: ignore[misc]
+    """Each channel times a trained factor, plus a constant."""
+
+    def __init__(self, offset: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.offset = offset
+
+    def build(self, input_shape: Any) -> None:
+        ones = keras.initializers.get("ones")
+        self.factor = self.add_weight(name="factor", shape=(int(input_shape[-1]),), initializer=ones, trainable=True)
+        super().build(input_shape)
+
+    def call(self, inputs: Any) -> Any:
+        return inputs * self.factor + self.offset
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape
+
+    def get_config(self) -> Any:
+        return {**super().get_config(), "offset": self.offset}
