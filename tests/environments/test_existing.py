@@ -288,6 +288,7 @@ def test_environments_of_the_tools_themselves(place: Path, tool: str, arguments:
     assert text(outputs).split() == ["2.11.0", str(folder)]
 
 
+@pytest.mark.slow  # with a stand-in: test_packages_outside_the_catalogues_bounds_are_problems
 def test_the_advised_command_repairs_h5_files(installed: dict[str, Installed], place: Path) -> None:
     """As after `pip install tensorflow==1.15` years later, which takes a newer h5py, and that a newer NumPy."""
     folder = with_real_tensorflow(installed["tf1"], place / "theirs")
