@@ -16,6 +16,7 @@ from uv import find_uv_bin
 
 from tests.support.commands import tfkernels
 from tests.support.notebooks import run_cells, text
+from tests.support.waiting import DEADLINE
 from tfprovisioner.errors import BadKernelName, UnknownEnvironment
 from tfprovisioner.existing import inspect, kinds
 from tfprovisioner.existing import search as candidates
@@ -249,6 +250,7 @@ def test_find_lists_what_has_tensorflow(theirs: Path, place: Path, monkeypatch: 
     venv.create(place / "work" / "plain", with_pip=False)
     install.add(theirs, "mine", user=True)
 
+    monkeypatch.setattr(candidates, "TIME_LIMIT", DEADLINE)
     found, complete = candidates.search(place / "work")
     assert complete
     facts = {Path(one.path): (one.kind, one.tensorflow, one.ipykernel is not None, one.kernel) for one in found}
