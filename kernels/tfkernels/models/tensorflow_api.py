@@ -18,6 +18,11 @@ def nest() -> Any:
     return getattr(v1(), "nest", None) or _module("tensorflow.python.util.nest")
 
 
+def control_flow() -> Any:
+    """The module with ``switch`` and ``merge``, of which a ``tf.cond`` of TensorFlow 1 is made."""
+    return _module("tensorflow.python.ops.control_flow_ops")
+
+
 def in_graph_mode() -> bool:
     tensorflow = sys.modules.get("tensorflow")
     if tensorflow is None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import inspect
-import re
 import sys
 from typing import Any, Dict, Iterator, List, Mapping, Tuple
 
@@ -13,7 +12,7 @@ from tfkernels.models.keras_package import Keras, is_layer, keras_of
 from tfkernels.models.layer_calls import layers_recorded
 from tfkernels.models.layer_names import is_a, walk
 from tfkernels.models.recorder import Recorder, recording, watched
-from tfkernels.models.sessions import initialised, is_session
+from tfkernels.models.sessions import initialised, is_session, unfed_placeholder
 from tfkernels.models.tensorflow_api import functions_run_eagerly, in_graph_mode, nest, operations_run_in_graphs
 
 
@@ -155,11 +154,11 @@ def _trace_session(session: Any, *feed_dicts: Any) -> Dict[str, Any]:
         with initialised(TraceError):
             values: Dict[str, Any] = session.run(tensors, *feed_dicts)
     except sys.modules["tensorflow"].errors.InvalidArgumentError as error:
-        unfed = re.search(r"You must feed a value for placeholder tensor '(.*?)'", str(error))
+        unfed = unfed_placeholder(error)
         if not unfed:
             raise
         raise TraceError(
-            f"the placeholder {unfed[1]!r} has no value: feed_dict must have what every watched tensor needs "
+            f"the placeholder {unfed!r} has no value: feed_dict must have what every watched tensor needs "
             f"({', '.join(tensors)}). If some are from an earlier run of the cell that builds the graph, begin that "
             "cell with tf.reset_default_graph()"
         ) from error

@@ -128,8 +128,7 @@ def _variables_of(target: Any) -> _Variables:
         found = named_weights(target)
         return _Variables(found, lambda: keras.session(list(found.values())), keras)
     if is_session(target):
-        with target.graph.as_default():
-            found = _without_bookkeeping(v1().global_variables(), v1().trainable_variables())
+        found = weights_of_graph(target.graph)
         return _Variables(found, lambda: _opened(target))
     if isinstance(target, Mapping) and all(hasattr(variable, "assign") for variable in target.values()):
         return _Variables(dict(target), lambda: _opened(_default_session() if target and in_graph_mode() else None))
@@ -155,6 +154,12 @@ def _default_session() -> Any:
 def _same(one: Any, other: Any) -> bool:
     """Whether two arrays of one dtype are the same, bit for bit; of an object only its value is known."""
     return bool(np.array_equal(one, other) if one.dtype == object else one.tobytes() == other.tobytes())
+
+
+def weights_of_graph(graph: Any) -> Dict[str, Any]:
+    """The variables of a graph that are weights, by the names that they have there."""
+    with graph.as_default():
+        return _without_bookkeeping(v1().global_variables(), v1().trainable_variables())
 
 
 def _without_bookkeeping(variables: List[Any], trained: List[Any]) -> Dict[str, Any]:
