@@ -1,0 +1,227 @@
+"""From two training traces to findings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Mapping, Sequence
+
+from tfkernels.diagnosis.differences import Difference, differences, spread
+from tfkernels.diagnosis.finding import QUANTITIES, Evidence, Finding
+from tfkernels.diagnosis.formulas.losses import data_term
+from tfkernels.diagnosis.numbers import power, rms
+from tfkernels.diagnosis.rules.catalogue import RULES
+from tfkernels.diagnosis.rules.initial_weights import differing
+from tfkernels.diagnosis.rules.rule import Case, Facts, Rule
+from tfkernels.diagnosis.sides import Arrays, Side, sides
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Findings in the order in which the computation makes them, and what could not be compared."""
+
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...]
+    a: Side
+    b: Side
+
+
+def diagnose(
+    a: Mapping[str, object],
+    b: Mapping[str, object],
+    names: tuple[str, str] = ("a", "b"),
+    mapping: Mapping[str, str] | None = None,
+) -> Diagnosis:
+    """All independent differences of two training traces."""
+    one, other, notes = sides(a, b, mapping)
+    facts = Facts(one, other)
+    found = _by_themselves(facts, names)
+    for step in range(facts.steps):
+        for quantity in QUANTITIES:
+            found += _directly(quantity, step, facts, names, found)
+    reasons = {finding.reason for finding in found}
+    kept = [finding for finding in found if not reasons & set(_FOLLOWS.get(finding.reason or "", ()))]
+    return Diagnosis(tuple(sorted(kept, key=lambda finding: finding.place)), notes, one, other)
+
+
+_FOLLOWS = {rule.id: rule.follows for rule in RULES}
+
+
+def _by_themselves(facts: Facts, names: tuple[str, str]) -> list[Finding]:
+    """What formulas find, whatever differed before."""
+    a, b = facts.both
+    found: list[Finding] = []
+    for quantity in QUANTITIES:
+        rules = [rule for rule in RULES if rule.quantity == quantity and rule.by_itself]
+        found += _asked(rules, Case(quantity, 0, a, b, names, facts))
+    return found
+
+
+def _directly(
+    quantity: str, step: int, facts: Facts, names: tuple[str, str], earlier: Sequence[Finding]
+) -> list[Finding]:
+    """What differs in a step although nothing before it does."""
+    if any(_disturbs(finding, quantity, step) for finding in earlier):
+        return []
+    a, b = facts.both
+    everything = tuple(_judged(quantity, facts, step, earlier))
+    found = tuple(each for each in everything if each.exceeds)
+    known = [finding for finding in earlier if finding.quantity == quantity and finding.step - 1 <= step]
+    if not found or any(_explains(finding, found, a.arrays(step, quantity)) for finding in known):
+        return []
+    found = tuple(
+        each for each in found if each.name not in {name for f in known for name in f.evidence.get("weights", ())}
+    )
+    case = Case(quantity, step, a, b, names, facts, found, everything)
+    if not found:
+        return []
+    reasons = {finding.reason for finding in earlier}
+    return _asked([rule for rule in RULES if rule.quantity == quantity and rule.id not in reasons], case) or (
+        []
+        if any(finding.quantity == quantity for finding in earlier if finding.step - 1 < step)
+        else [_unexplained(case)]
+    )
+
+
+def _explains(finding: Finding, found: Sequence[Difference], order: Arrays) -> bool:
+    """Whether a finding of this quantity is the cause of what differs: of outputs, it must not come after it."""
+    if finding.quantity == "output":
+        names = list(order)
+        if finding.name in names and found[0].name in names:
+            return names.index(finding.name) <= names.index(found[0].name)
+        return True
+    if finding.quantity == "input":
+        if finding.reason == "examples-in-another-order":
+            return True
+        return all(each.name.startswith("target") == finding.name.startswith("target") for each in found)
+    return finding.reason != "gradient-missing"
+
+
+def _asked(rules: Sequence[Rule], case: Case) -> list[Finding]:
+    """The findings of rules; of those with one aspect, the first that fits."""
+    aspects = set()
+    findings = []
+    for rule in rules:
+        if rule.aspect not in aspects and (rule.by_itself or case.found):
+            evidence = rule.test(case)
+            if evidence is not None:
+                aspects.add(rule.aspect)
+                findings.append(_finding(rule, evidence, case))
+    return findings
+
+
+def _finding(rule: Rule, evidence: Evidence, case: Case) -> Finding:
+    name = evidence.name or (case.first.name if case.first else "")
+    return Finding(
+        case.quantity,
+        name,
+        evidence.step or case.step + 1,
+        rule.id,
+        evidence.words,
+        dict(evidence.figures),
+        case.names[1],
+    )
+
+
+def _unexplained(case: Case) -> Finding:
+    first = case.found[0]
+    words = (
+        f"{case.quantity} {first.name} is the first that differs, by {power(first.size)} "
+        "of its size; no rule explains it"
+    )
+    if first.x.shape != first.y.shape:
+        words = f"{case.quantity} {first.name} is the first that differs: shape {first.x.shape} against {first.y.shape}"
+    figures = {"relative": first.size, "allowed": first.allowed, "differ": len(case.found), "of": len(case.all)}
+    return Finding(case.quantity, first.name, case.step + 1, None, words, figures, case.names[1])
+
+
+def _disturbs(finding: Finding, quantity: str, step: int) -> bool:
+    """Whether a finding of something before makes this quantity of this step differ."""
+    if (finding.step - 1, QUANTITIES.index(finding.quantity)) >= (step, QUANTITIES.index(quantity)):
+        return False
+    if quantity == "input" or (finding.quantity == "statistic"):
+        return False
+    if finding.quantity == "input" and finding.name.startswith("target"):
+        return quantity in ("loss", "gradient", "slot", "update") or (quantity == "output" and step > finding.step - 1)
+    if finding.step - 1 == step and quantity == "gradient" and finding.quantity == "loss":
+        return finding.reason not in ("loss-reduction", "loss-weight", "regularization-lost", "regularization-amount")
+    if quantity == "statistic":
+        return finding.quantity in ("input", "output") or finding.step - 1 < step
+    return True
+
+
+def _judged(quantity: str, facts: Facts, step: int, earlier: Sequence[Finding]) -> list[Difference]:
+    a, b = facts.both
+    far = spread(a, b, step)
+    if quantity == "output" and not step and any(True for _ in differing(Case("output", 0, a, b, ("a", "b"), facts))):
+        return []
+    if quantity == "gradient":
+        return _gradients(facts, step, far, earlier)
+    if quantity == "slot":
+        return [] if _formulas_hold(facts) else differences("slot", a.arrays(step, "slot"), b.arrays(step, "slot"), far)
+    if quantity == "update":
+        return [] if _formulas_hold(facts) else _updates(a, b, step, far)
+    if quantity == "statistic":
+        return _statistics(a, b, step, far)
+    x, y = a.arrays(step, quantity), b.arrays(step, quantity)
+    if quantity == "loss" and ("data" in x) != ("data" in y):
+        x, y = _comparable_losses(x, y)
+    return differences(quantity, x, y, 0.0 if quantity == "input" else far)
+
+
+def _comparable_losses(x: Arrays, y: Arrays) -> tuple[Arrays, Arrays]:
+    return {"loss": x["loss"]} if "loss" in x else {}, {"loss": y["loss"]} if "loss" in y else {}
+
+
+def _gradients(facts: Facts, step: int, far: float, earlier: Sequence[Finding]) -> list[Difference]:
+    """After what a difference of the losses explains: a factor, and a multiple of the weights."""
+    a, b = facts.both
+    x, y = a.unclipped(step), b.unclipped(step)
+    if any(finding.reason in ("clipping", "clipped") for finding in earlier):
+        return []
+    of_loss = [finding for finding in earlier if finding.quantity == "loss" and finding.step - 1 <= step]
+    if of_loss:
+        one, other = data_term(a, step), data_term(b, step)
+        factor = other / one if one and other is not None else 1.0
+        if any(finding.reason in ("regularization-lost", "regularization-amount") for finding in of_loss):
+            return []
+        x = {name: array * factor for name, array in x.items()}
+    return differences("gradient", x, y, far)
+
+
+def _formulas_hold(facts: Facts) -> bool:
+    """Whether formulas explain the updates of both, which is a stronger test than any direct one."""
+    return bool(facts.fit(0).formulas and facts.fit(1).formulas)
+
+
+def _updates(a: Side, b: Side, step: int, far: float) -> list[Difference]:
+    """Without elements whose gradient is rounding: Adam makes whole steps of them."""
+    x, y = dict(a.arrays(step, "update")), dict(b.arrays(step, "update"))
+    gradients = [side.arrays(step, "gradient") for side in (a, b)]
+    largest = max((rms(array) for array in gradients[0].values()), default=0.0)
+    for name in list(x):
+        pair = [each.get(name) for each in gradients]
+        if (
+            name in y
+            and pair[0] is not None
+            and pair[1] is not None
+            and pair[0].shape == pair[1].shape == x[name].shape == y[name].shape
+        ):
+            noise = 1e-4 * largest
+            clear = (abs(pair[0]) > noise) & (abs(pair[1]) > noise)
+            x[name], y[name] = x[name] * clear, y[name] * clear
+    return differences("update", x, y, far)
+
+
+def _statistics(a: Side, b: Side, step: int, far: float) -> list[Difference]:
+    """By how far they moved; averages of weights, too."""
+    found: list[Difference] = []
+    for quantity in ("statistic", "average"):
+        moved: list[Arrays] = []
+        for side in (a, b):
+            before = side.before(step) if quantity == "statistic" or not step else side.arrays(step - 1, "average")
+            after = side.arrays(step, quantity)
+            moved.append(
+                {n: v - before[n] if n in before and before[n].shape == v.shape else v for n, v in after.items()}
+            )
+        found += differences("statistic", moved[0], moved[1], far)
+    return found

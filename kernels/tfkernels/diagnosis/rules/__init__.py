@@ -1,0 +1,1 @@
+"""The catalogue of differences: one module a family of rules. ``catalogue`` has them in the order they are asked."""

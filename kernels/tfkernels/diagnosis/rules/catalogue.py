@@ -1,0 +1,30 @@
+"""All rules. Within a quantity and an aspect, the first that fits counts."""
+
+from __future__ import annotations
+
+from tfkernels.diagnosis.rules import (
+    gradients,
+    initial_weights,
+    inputs,
+    layer_settings,
+    learning_rates,
+    losses,
+    outputs,
+    slots,
+    statistics,
+    updates,
+)
+from tfkernels.diagnosis.rules.rule import Rule
+
+RULES: tuple[Rule, ...] = (
+    *inputs.RULES,
+    *initial_weights.RULES,
+    *layer_settings.RULES,
+    *outputs.RULES,
+    *losses.RULES,
+    *gradients.RULES,
+    *slots.RULES,
+    *updates.RULES,
+    *learning_rates.RULES,
+    *statistics.RULES,
+)
