@@ -13,6 +13,7 @@ from tfkernels.comparison.tolerances import Setting, Tolerances
 from tfkernels.comparison.walk import Walk
 from tfkernels.errors import UsageError
 from tfkernels.imports import own_imports
+from tfkernels.training.training_trace import is_training_trace
 
 
 class Comparison(Findings):
@@ -87,6 +88,7 @@ def compare(
     equal_nan: bool = True,
     check_dtype: bool = False,
     top_k: int | Mapping[str, int] | None = None,
+    mapping: Mapping[str, str] | None = None,
 ) -> Comparison:
     """Where, and by how much, two values differ. Or several, by the names of their kernels::
 
@@ -104,18 +106,48 @@ def compare(
     dtype alone is a failure and not only noted. ``top_k``: for logits, also say how often both sides choose the same
     class, and the same ``k`` classes; a number, or a dict of numbers by patterns of paths.
 
+    Of traces from ``trace_training``, the comparison also has ``finding`` and ``findings``: which quantity differs
+    first, and why. Tolerances then come from what a quantity is. ``mapping``: names of the second trace by those of
+    the first, ``{"name in a": "name in b"}``, where they cannot be the same.
+
     Raises ``UsageError`` for values that cannot be compared, such as tensors of a graph.
     """
     values, first = _sides(a, b, names, baseline)
     tolerances = Tolerances(rtol, atol)
     sides = tuple(name for name in values if name != first)
+    if all(map(is_training_trace, values.values())):
+        given = None if rtol is None and atol is None else tolerances
+        return _trainings(values, first, sides, mapping, given)
+    if mapping is not None:
+        raise UsageError("mapping is for training traces, which tfkernels.trace_training makes")
     walks = [Walk(side, tolerances, equal_nan, check_dtype, top_k) for side in sides]
     parts = [part for walk in walks for part in walk.parts(values[first], values[walk.side])]
+    return Comparison(first, sides, _by_path(parts))
+
+
+def _by_path(parts: list[Part]) -> tuple[Part, ...]:
+    """By path in order, and by side within one path."""
     places: dict[str, int] = {}
     for part in parts:
         places.setdefault(part.path, len(places))
-    parts.sort(key=lambda part: places[part.path])  # stable: by path in order, and by side within one path
-    return Comparison(first, sides, tuple(parts))
+    return tuple(sorted(parts, key=lambda part: places[part.path]))  # stable
+
+
+def _trainings(
+    values: Mapping[str, Any],
+    first: str,
+    sides: tuple[str, ...],
+    mapping: Mapping[str, str] | None,
+    given: Tolerances | None,
+) -> Comparison:
+    with own_imports():
+        from tfkernels.comparison.trainings import compare_trainings  # the rules are needed here only
+
+    found = [compare_trainings(values[first], values[side], (first, side), mapping, given) for side in sides]
+    parts = [part for each in found for part in each.parts]
+    findings = tuple(finding for each in found for finding in each.findings)
+    notes = tuple(dict.fromkeys(note for each in found for note in each.notes))
+    return Comparison(first, sides, _by_path(parts), findings, notes)
 
 
 def _sides(a: Any, b: Any, names: Sequence[str] | None, baseline: str | None) -> tuple[dict[str, Any], str]:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from tfkernels.comparison.tolerances import Tolerance
+from tfkernels.diagnosis.finding import Finding
 
 Array = Any  # np.ndarray; NumPy 1.18 has no generic form of it
 
@@ -146,10 +147,19 @@ class Findings:
     baseline: str
     sides: tuple[str, ...]
     parts: tuple[Part, ...]
+    findings: tuple[Finding, ...] = ()
+    """Of training traces: why they differ, all that is independent, in the order of computation."""
+    notes: tuple[str, ...] = ()
+    """Of training traces: what could not be compared."""
+
+    @property
+    def finding(self) -> Finding | None:
+        """Of training traces: the first of ``findings``, if there is one."""
+        return next(iter(self.findings), None)
 
     @property
     def passed(self) -> bool:
-        return all(part.passed for part in self.parts)
+        return all(part.passed for part in self.parts) and not self.findings
 
     @property
     def failed(self) -> tuple[Part, ...]:
@@ -160,7 +170,8 @@ class Findings:
         """The comparison of the baseline with one side only. Raises ``KeyError`` if there is no such side."""
         if side not in self.sides:
             raise KeyError(f"{side!r} is not one of the sides: {', '.join(self.sides)}")
-        return replace(self, sides=(side,), parts=tuple(part for part in self.parts if part.side == side))
+        parts = tuple(part for part in self.parts if part.side == side)
+        return replace(self, sides=(side,), parts=parts, findings=tuple(f for f in self.findings if f.side == side))
 
     def to_dict(self) -> dict[str, Any]:
         """What a ``repr`` shows (no samples and pictures), in JSON's own types; NaN and infinity become text."""
@@ -168,6 +179,9 @@ class Findings:
             "passed": self.passed,
             "baseline": self.baseline,
             "sides": list(self.sides),
+            "finding": plain(self.finding),
+            "findings": plain(self.findings),
+            "notes": plain(self.notes),
             "parts": [plain(part) for part in self.parts],
         }
 

@@ -21,6 +21,7 @@ from tfkernels.comparison.render.overview import (
     limit_rows,
     passes,
     path_of,
+    reasons,
     rows,
 )
 from tfkernels.comparison.render.part_details import FIGURES, facts
@@ -83,6 +84,7 @@ def fragment(findings: Findings, style: str = "") -> str:
     everything = rows(findings)
     sign = "✓ passed" if findings.passed else "✗ failed"
     content = [f"<p>{_tinted(sign, findings.passed)} {escape(headline(findings))}</p>"]
+    content += [f"<p>{escape(number_format.line(reason, 1000))}</p>" for reason in reasons(findings)]
     if len(everything) > 2:
         sides = findings.sides
         if len(sides) > GROWTHS:

@@ -134,6 +134,13 @@ def headline(findings: Findings) -> str:
     return f"{sides} of {len(findings.sides)} sides {_differ(sides)} from {names[0]}: {named}"
 
 
+def reasons(findings: Findings) -> list[str]:
+    """Why training traces differ, and what could not be compared, in sentences."""
+    several = len(findings.sides) > 1
+    found = [f"{f'{each.side}: ' if several else ''}{each}" for each in findings.findings]
+    return [*found, *(f"not compared: {note}" for note in findings.notes)]
+
+
 def by_failures(findings: Findings) -> list[Group]:
     """The sides with the same number of failed parts and the same first one."""
     failed = [findings.against(side).failed for side in findings.sides]

@@ -6,7 +6,18 @@ import textwrap
 from typing import List, Sequence, Union
 
 from tfkernels.comparison.render import number_format
-from tfkernels.comparison.render.overview import Cell, Gap, Row, alike, columns, headline, limit_rows, path_of, rows
+from tfkernels.comparison.render.overview import (
+    Cell,
+    Gap,
+    Row,
+    alike,
+    columns,
+    headline,
+    limit_rows,
+    path_of,
+    reasons,
+    rows,
+)
 from tfkernels.comparison.render.part_details import facts
 from tfkernels.comparison.render.side_groups import ACROSS
 from tfkernels.comparison.result import Findings, Part
@@ -28,6 +39,8 @@ def report(findings: Findings) -> str:
     """The verdict, a table, and what is known of the parts that failed; at most 120 columns and some 200 lines."""
     everything = rows(findings)
     lines = textwrap.wrap(headline(findings), WIDTH)
+    for reason in reasons(findings):
+        lines += textwrap.wrap(number_format.line(reason, 1000), WIDTH, subsequent_indent="  ")
     if len(findings.parts) == 1:
         lines += _facts(findings.parts[0], findings.baseline, "")
     if len(findings.parts) < 2:

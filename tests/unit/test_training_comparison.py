@@ -1,0 +1,123 @@
+"""``compare`` of training traces: verdicts of parts, findings as data, names by a mapping, and the page of rules."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tfkernels
+from tests.support.simulated_training import simulate
+from tfkernels.diagnosis.page import page
+from tfkernels.diagnosis.rules.catalogue import RULES
+from tfkernels.diagnosis.rules.rule import Rule
+from tfkernels.errors import UsageError
+
+_PAGE = Path(__file__).parents[2] / "docs" / "reference" / "training-differences.md"
+BN: dict[str, Any] = {"model": "bn", "steps": 2}
+
+
+def test_finding_is_text_data_and_html() -> None:
+    faulty = simulate(**BN, epsilon=1e-3, bn_momentum=0.9, precise=True)
+    found = tfkernels.compare(simulate(**BN), faulty, names=("tf1", "tf2"))
+    assert found.finding is not None
+    assert (found.finding.quantity, found.finding.step, found.finding.reason) == ("update", 1, "epsilon")
+    assert [each.reason for each in found.findings] == ["epsilon", "statistics-momentum"]
+    assert not found
+    assert "epsilon differs in the optimizer" in " ".join(repr(found).split())
+    assert "epsilon differs in the optimizer" in found._repr_html_()
+    data = json.loads(found.to_json())
+    assert data["finding"]["quantity"] == "update"
+    assert [each["reason"] for each in data["findings"]] == ["epsilon", "statistics-momentum"]
+    assert found.first_difference is not None
+    assert found.first_difference.path.startswith("step 1 update[")
+
+
+def test_correct_port_passes_in_every_part() -> None:
+    found = tfkernels.compare(simulate(**BN), simulate(**BN, precise=True))
+    assert found.passed
+    assert found.finding is None
+    assert json.loads(found.to_json())["findings"] == []
+
+
+def test_several_sides_have_findings_of_their_own() -> None:
+    traces = {"tf1": simulate(**BN), "tf2": simulate(**BN, precise=True), "tf2.11": simulate(**BN, rate=0.1)}
+    found = tfkernels.compare(traces)
+    assert [(each.side, each.reason) for each in found.findings] == [("tf2.11", "learning-rate")]
+    assert found.against("tf2").passed
+    assert not found.against("tf2.11").passed
+
+
+def test_names_that_differ_are_paired_or_mapped() -> None:
+    other = _renamed(simulate(**BN, bn_momentum=0.9))
+    mapping = {"batch_normalization/gamma": "scale", "batch_normalization/beta": "offset"}
+    mapping |= {f"batch_normalization/moving_{one}": f"moving_{one}" for one in ("mean", "variance")}
+    found = tfkernels.compare(simulate(**BN), other, mapping=mapping)
+    assert [each.reason for each in found.findings] == ["statistics-momentum"]
+    assert found.notes == ()
+    with pytest.raises(UsageError, match="no weight, output or input is called 'nothing'"):
+        tfkernels.compare(simulate(**BN), other, mapping={"nothing": "scale"})
+    with pytest.raises(UsageError, match="mapping is for training traces"):
+        tfkernels.compare({"a": 1}, {"a": 1}, mapping={"a": "a"})
+
+
+def _renamed(trace: dict[str, Any]) -> dict[str, Any]:
+    """With names as a graph may have them; those of layers stay."""
+    names = {"gamma": "scale", "beta": "offset", "moving_mean": "moving_mean", "moving_variance": "moving_variance"}
+
+    def change(name: str) -> str:
+        layer, _, rest = name.partition("/")
+        first, slash, slot = rest.partition("/")
+        return f"{names[first]}{slash}{slot}" if layer == "batch_normalization" else f"net/{name}"
+
+    def renamed(arrays: Any) -> Any:
+        return {change(name): value for name, value in arrays.items()}
+
+    kept = ("input", "output", "loss", "learning_rate")
+    steps = [{part: v if part in kept else renamed(v) for part, v in step.items()} for step in trace["steps"]]
+    return {**trace, "steps": steps, "weights_before": renamed(trace["weights_before"])}
+
+
+def test_parts_that_one_trace_lacks_are_noted_not_found() -> None:
+    other = simulate(**BN, precise=True)
+    for step in other["steps"]:
+        step["output"].pop("activation")
+    found = tfkernels.compare(simulate(**BN), other)
+    assert found.passed
+    assert found.notes == ("only the first trace has the outputs activation",)
+
+
+def test_large_arrays_are_compared_by_their_samples() -> None:
+    traces = [simulate(**BN), simulate(**BN, precise=True, bn_momentum=0.9)]
+    for trace in traces:
+        for step in trace["steps"]:
+            for part in ("gradient", "update", "weight", "slot", "slot_before"):
+                step[part] = {name: _statistics(array) for name, array in step[part].items()}
+    assert [each.reason for each in tfkernels.compare(*traces).findings] == ["statistics-momentum"]
+
+
+def _statistics(array: Any) -> Any:
+    if array.size < 50:
+        return array
+    sample = array.reshape(-1)[::3]
+    norm = float(np.sqrt(np.sum(np.square(array))))
+    return {"statistics": 1, "shape": list(array.shape), "dtype": "float32", "norm": norm, "sample": sample}
+
+
+def test_page_has_every_rule_as_it_is() -> None:
+    assert _PAGE.read_text(encoding="utf-8") == page()
+
+
+@pytest.mark.parametrize(
+    "rule", [rule for rule in RULES if "tensorflow" not in "".join(rule.cells)], ids=lambda rule: rule.id
+)
+def test_cells_of_a_rule_show_a_difference(rule: Rule) -> None:
+    shown = []
+    for cell in rule.cells:
+        names: dict[str, Any] = {}
+        exec(cell, names)  # noqa: S102 (a cell of ours)
+        shown.append(names["x"])
+    assert not tfkernels.compare(*shown).passed
