@@ -26,8 +26,15 @@ def page() -> str:
 
 
 def _section(rule: Rule) -> str:
-    cells = "\n".join(f"```python\n{cell.strip()}\n```\n" for cell in rule.cells)
+    cells = "\n".join(f"```python\n{_spaced(cell.strip())}\n```\n" for cell in rule.cells)
     return f"### {rule.title}\n\n`{rule.id}`. {rule.releases}\n\n{cells}"
+
+
+def _spaced(cell: str) -> str:
+    """With an empty line after the imports, as formatters want it."""
+    lines = cell.split("\n")
+    imports = sum(line.startswith("import ") for line in lines)
+    return "\n".join([*lines[:imports], *[""][:imports], *lines[imports:]])
 
 
 if __name__ == "__main__":

@@ -150,8 +150,8 @@ RULES = (
         "Keras has i, f, c, o; TensorFlow's cells have i, c, f, o.",
         "layer {layer}: gate order {x} in {a} and {y} in {b}",
         (
-            "gates = 'i f c o'.split()\nx = [ord(each) for each in gates]",
-            "gates = 'i c f o'.split()\nx = [ord(each) for each in gates]",
+            'gates = "i f c o".split()\nx = [ord(each) for each in gates]',
+            'gates = "i c f o".split()\nx = [ord(each) for each in gates]',
         ),
     ),
     _rule(

@@ -328,6 +328,6 @@ RULES = (
         "A part of the loss is missing",
         "Auxiliary heads and `add_loss`.",
         _extra,
-        ("x = {'main': 1.0, 'auxiliary': 0.3}", "x = {'main': 1.0}"),
+        ('x = {"main": 1.0, "auxiliary": 0.3}', 'x = {"main": 1.0}'),
     ),
 )

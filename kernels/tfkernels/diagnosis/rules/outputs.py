@@ -258,8 +258,8 @@ RULES = (
         "Zero against reflected padding; average pooling that counts the padding.",
         _edges,
         (
-            _X + "x = np.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)], 'constant')",
-            _X + "x = np.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)], 'reflect')",
+            _X + 'x = np.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)], "constant")',
+            _X + 'x = np.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)], "reflect")',
         ),
     ),
     Rule(
