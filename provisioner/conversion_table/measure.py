@@ -5,6 +5,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from conversion_table.reused_processes import ReusedProcesses
 from conversion_table.specimens import Specimen
 from tfkernels.errors import TFKernelsError
 from tfprovisioner.conversion import report
-from tfprovisioner.conversion.convert import convert
+from tfprovisioner.conversion.convert import convert, default_output
 from tfprovisioner.conversion.kernels import Wanted
 from tfprovisioner.conversion.process import started
 from tfprovisioner.conversion.request import Request
@@ -70,12 +71,11 @@ def _converted(
 ) -> dict[str, Any]:
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        of_keras = specimen.is_keras
-        output = Path(folder) / ("new.keras" if of_keras else "new")
         request = Request(
-            specimen.path, target, output, custom_objects=custom_objects, model=specimen.model,
+            specimen.path, target, Path(), custom_objects=custom_objects, model=specimen.model,
             trust="lambda" in specimen.needs,
         )  # fmt: skip
+        request = replace(request, output=Path(folder) / default_output(request))
         with started() if not specimen.is_keras else nullcontext(processes) as used:
             document = report.document(convert(request, used, _silent))
     return {**{key: document[key] for key in _KEPT}, "seconds": round(time.monotonic() - began, 1)}

@@ -143,6 +143,7 @@ def test_files_in_the_way_are_not_replaced(request_: Request) -> None:
 def test_an_existing_checkpoint_is_not_replaced(request_: Request) -> None:
     index = request_.output.with_name("new.ckpt.index")
     index.write_text("precious")
+    request_ = replace(request_, to="2.15")
     with pytest.raises(Unusable, match=r"new\.ckpt\.index: it exists.*--overwrite"):
         _convert(replace(request_, output=index.with_suffix("")))
     assert index.read_text() == "precious"
@@ -178,7 +179,7 @@ def test_folder_that_is_no_model_is_never_replaced(request_: Request) -> None:
     with pytest.raises(Unusable, match="no SavedModel"):
         _convert(replace(request_, output=folder, overwrite=True))
     (folder / "saved_model.pb").write_text("old")
-    assert _convert(replace(request_, output=folder, overwrite=True))[0].outcome == "equal"
+    assert _convert(replace(request_, to="2.15", output=folder, overwrite=True))[0].outcome == "equal"
     assert folder.read_text() == "a model"
     assert sorted(path.name for path in folder.parent.iterdir()) == ["models", "old.h5"]
 
@@ -313,6 +314,13 @@ def test_only_a_keras_model_gets_an_ending(
     saved = {"format": format_, "architecture": architecture, "weights": {}}
     monkeypatch.setattr(module, "read", lambda path: type("Saved", (), saved)())
     assert module.default_output(replace(request_, **options)) == Path(name)
+
+
+def test_names_that_keras_3_refuses_are_refused_at_once(request_: Request) -> None:
+    result, processes = _convert(replace(request_, output=request_.output.with_name("folder")))
+    assert (result.outcome, processes.begun) == ("not converted", [])
+    assert all(part in report.text(result) for part in (".weights.h5", "--as-graph"))
+    assert _convert(replace(request_, to="2.11", output=request_.output.with_name("folder")))[0].outcome == "equal"
 
 
 def test_a_terminated_command_leaves_nothing(request_: Request, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,9 +16,9 @@ def shifted(x: Any) -> Any:
 
 
 class Scale(tf.keras.layers.Layer):  # type: ignore[misc]
-    """Each channel times a trained factor, plus a constant."""
+    """Each channel times a trained factor, plus a constant. The Keras of 1.4 cannot read annotations."""
 
-    def __init__(self, offset: float = 0.0, **kwargs: Any) -> None:
+    def __init__(self, offset=0.0, **kwargs):  # type: (float, Any) -> None
         super().__init__(**kwargs)
         self.offset = offset
 

@@ -44,6 +44,8 @@ def convert(request: Request, processes: Processes, tell: Tell) -> Conversion:
             saved = read(request.file)
             result.format, result.written_by = saved.format, str(saved.written_by)
             way = route(saved, request)
+            if way is keras_route:
+                keras_route.check(request.output, result.target)
             new = processes.begin(Wanted(request.to), "new", tell)
             load = partial(_loaded, way, saved, request, processes, tell)
             loaded, result.source, result.attempts, result.seconds["old"] = processes.once((request.file, way), load)

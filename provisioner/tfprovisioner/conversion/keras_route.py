@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tfprovisioner.catalogue.releases import order_of
 from tfprovisioner.conversion import inputs, proof
 from tfprovisioner.conversion.inputs import Batch
 from tfprovisioner.conversion.kernels import Wanted
@@ -29,6 +30,15 @@ class Loaded:
     batches: tuple[Batch, ...]
     values: Mapping[str, Any]
     """By the names of the batches."""
+
+
+def check(output: Path, release: str) -> None:
+    """Raises ``StepFailed`` if the target's Keras saves no file of this name."""
+    if order_of(release) >= (2, 16) and not output.name.endswith((".keras", ".h5", ".hdf5")):
+        raise StepFailed(
+            f"Cannot write {output}: Keras 3 saves a model as .keras or .h5, and weights alone as .weights.h5.",
+            advice="Name such a file with -o. For a SavedModel of the model's functions add --as-graph.",
+        )
 
 
 def load(old: ReleaseProcess, request: Request, tell: Tell) -> Loaded:
