@@ -27,6 +27,7 @@ if typing.TYPE_CHECKING:
     from tfkernels.saved_models.api import inspect as inspect
     from tfkernels.saved_models.api import load_weights as load_weights
     from tfkernels.saved_models.api import weights as weights
+    from tfkernels.training.api import trace_training as trace_training
     from tfkernels.transfer.segment_pool import pack as pack
     from tfkernels.transfer.segment_pool import set_memory_limit as set_memory_limit
 
@@ -41,6 +42,7 @@ _ELSEWHERE = {
     "record": "tfkernels.recording",
     "set_memory_limit": "tfkernels.transfer.segment_pool",
     "trace": "tfkernels.models.trace",
+    "trace_training": "tfkernels.training.api",
     "watch": "tfkernels.models.recorder",
     "weights": "tfkernels.saved_models.api",
 }

@@ -17,7 +17,7 @@ def set_state(
     optimizer begins. Raises ``ConversionError``, and sets nothing, if a slot has another shape.
     """
     optimizer = unwrapped(optimizer)
-    _make_slots(optimizer, trained)
+    make_slots(optimizer, trained)
     places = {(id(of), slot): place for of, slot, place in slots_of(optimizer, trained)}
     assignments: List[Tuple[Any, Any]] = []
     lost: Dict[str, List[str]] = {}
@@ -49,7 +49,7 @@ def set_state(
     return tuple(remarks)
 
 
-def _make_slots(optimizer: Any, trained: List[Any]) -> None:
+def make_slots(optimizer: Any, trained: List[Any]) -> None:
     """Optimizers make their slots when they first train. Each kind has another way to ask for it."""
     if hasattr(optimizer, "build"):
         if not getattr(optimizer, "built", getattr(optimizer, "_built", False)):

@@ -18,10 +18,20 @@ _local = threading.local()
 
 
 class Recorder:
-    """Collects one trace. With a ``graph`` it holds that graph's tensors until :meth:`values` evaluates them."""
+    """Collects one trace. With a ``graph`` it holds that graph's tensors until :meth:`values` evaluates them.
 
-    def __init__(self, graph: Any = None) -> None:
+    Without one, arrays of names that it does not want are left out, and others become what ``kept`` makes of them.
+    """
+
+    def __init__(
+        self,
+        graph: Any = None,
+        wants: Optional[Callable[[str], bool]] = None,
+        kept: Optional[Callable[[Any], Any]] = None,
+    ) -> None:
         self.graph = graph
+        self._wants = wants or bool
+        self._kept = kept or (lambda array: array)
         self._records: Dict[str, Any] = {}
         self._names: Set[str] = set()
 
@@ -31,9 +41,14 @@ class Recorder:
         transform(value, lambda leaf: accepted.append(self._takes(leaf)))
         return bool(accepted) and all(accepted)
 
-    def add(self, name: str, value: Any) -> None:
+    def add(self, name: str, value: Any) -> str:
         """Keeps ``value``: a tensor, or lists, tuples and dicts of tensors. A name that is taken gets a number."""
-        self._records[take_name(name, self._names)] = value if self.graph is not None else transform(value, _array)
+        name = take_name(name, self._names)
+        if self.graph is not None:
+            self._records[name] = value
+        elif self._wants(name):
+            self._records[name] = transform(value, lambda leaf: self._kept(_array(leaf)))
+        return name
 
     def values(self, evaluate: Optional[Callable[[List[Any]], List[Any]]] = None) -> Dict[str, Any]:
         """The trace. ``evaluate`` computes the values of a graph's tensors, all at once."""

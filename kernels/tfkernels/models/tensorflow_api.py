@@ -3,7 +3,7 @@
 import contextlib
 import importlib
 import sys
-from typing import Any, Iterator
+from typing import Any, Iterator, List
 
 from tfkernels.imports import own_imports
 
@@ -12,6 +12,10 @@ def v1() -> Any:
     """The module with TensorFlow 1's functions: ``tf.compat.v1`` since 1.13, before that ``tf`` itself."""
     tensorflow = sys.modules["tensorflow"]
     return getattr(getattr(tensorflow, "compat", None), "v1", tensorflow)
+
+
+def version() -> str:
+    return str(sys.modules["tensorflow"].__version__)
 
 
 def nest() -> Any:
@@ -55,7 +59,7 @@ def functions_run_eagerly() -> Iterator[None]:
 @contextlib.contextmanager
 def operations_run_in_graphs(model: Any) -> Iterator[None]:
     """A ``TensorFlowOpLayer`` computes while functions run eagerly: it adds its node to a graph of its own."""
-    kinds = {kind for layer in getattr(model, "submodules", ()) for kind in type(layer).__mro__}
+    kinds = {kind for layer in _layers_inside(model) for kind in type(layer).__mro__}
     method = "_defun_call"
     originals = [(kind, vars(kind)[method]) for kind in kinds if method in vars(kind)]
     for kind, _ in originals:
@@ -65,6 +69,14 @@ def operations_run_in_graphs(model: Any) -> Iterator[None]:
     finally:
         for kind, original in originals:
             setattr(kind, method, original)
+
+
+def _layers_inside(model: Any) -> List[Any]:
+    """All layers in ``model``. Its ``submodules`` are an error after some trainings, in 2.0 and in 2.11."""
+    if hasattr(model, "_flatten_layers"):  # since 2.4
+        return list(model._flatten_layers())  # noqa: SLF001 (there is no other way)
+    inside: Any = getattr(model, "layers", None) or getattr(model, "_layers", ())
+    return [model, *(layer for child in inside for layer in _layers_inside(child))]
 
 
 def _in_a_graph(layer: Any, inputs: Any) -> Any:

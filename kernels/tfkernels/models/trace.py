@@ -45,7 +45,7 @@ def trace(target: Any, *inputs: Any, training: bool = False, feed_dict: Any = No
     if is_layer(target):
         keras = keras_of(target)
         _check_arguments(target, keras, inputs)
-        prepared = tuple(_prepare(target, keras, value) for value in inputs)
+        prepared = tuple(prepared_inputs(target, keras, value) for value in inputs)
         return (_trace_in_graph if keras.builds_graphs else _trace_eagerly)(target, keras, prepared, training)
     if training:
         raise TraceError(
@@ -100,7 +100,7 @@ def _trace_in_graph(model: Any, keras: Keras, inputs: Tuple[Any, ...], training:
     recorder = Recorder(graph)
     with graph.as_default():
         places = nest().map_structure(lambda array: _placeholder(model, keras, array), inputs)
-        with _lists_kept(model, graph), recording(recorder), layers_recorded(model, recorder):
+        with lists_kept(model, graph), recording(recorder), layers_recorded(model, recorder):
             phase = _call(model, keras, places, training)
     fed = [*zip(nest().flatten(places), nest().flatten(inputs)), *phase]
 
@@ -130,7 +130,7 @@ def _call(model: Any, keras: Keras, inputs: Tuple[Any, ...], training: bool) -> 
         # __call__ would leave the inputs in the model, and a model of users has no shape for it
         subclassed = is_a(model, "Model") and not is_a(model, "Sequential") and keras.name == "keras"
         function = model.call if subclassed or keras.has_built(model) else model
-    with keras.learning_phase(training) as phase, _arguments_kept(model):
+    with keras.learning_phase(training) as phase, arguments_kept(model):
         function(*inputs, **options)
     return phase
 
@@ -183,7 +183,7 @@ def _trace_function(function: Any, inputs: Tuple[Any, ...]) -> Dict[str, Any]:
     return values
 
 
-def _prepare(model: Any, keras: Keras, inputs: Any) -> Any:
+def prepared_inputs(model: Any, keras: Keras, inputs: Any) -> Any:
     """Arrays of the dtypes that the model takes, as ``model.predict`` makes them; a list where old releases want it."""
     dtypes = _input_dtypes(model)
     network = getattr(model, "_is_graph_network", keras.calls_directly)
@@ -235,7 +235,7 @@ def _state_kept(model: Any, training: bool) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _lists_kept(model: Any, graph: Any) -> Iterator[None]:
+def lists_kept(model: Any, graph: Any) -> Iterator[None]:
     """In graph mode each call leaves losses and updates in layers or graph, which training would then evaluate."""
     lists = [getattr(layer, name, None) for _, layer in walk(model) for name in ("_losses", "_updates")]
     lists += [graph.get_collection_ref(name) for name in ("update_ops", "losses", "regularization_losses")]
@@ -248,7 +248,7 @@ def _lists_kept(model: Any, graph: Any) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _arguments_kept(model: Any) -> Iterator[None]:
+def arguments_kept(model: Any) -> Iterator[None]:
     """Old models write masks and ``training`` of a call among the arguments that a layer was given for good."""
     names = ("_inbound_nodes", "inbound_nodes")
     nodes = [node for _, layer in walk(model) for name in names for node in getattr(layer, name, ())]

@@ -104,7 +104,7 @@ def _named_slots(optimizer: Any, trained: List[Any]) -> Iterator[Tuple[Any, str,
 def _slots_in_order(optimizer: Any, trained: List[Any]) -> Iterator[Tuple[Any, str, Any]]:
     """Of Keras's first optimizers. The scalars before the slots are no slots."""
     weights = [weight for weight in optimizer.weights if len(weight.shape)]
-    names = [name for name in SLOTS.get(type(optimizer).__name__, ()) if name != "vhat" or optimizer.amsgrad]
+    names = [name for name in _known_slots(optimizer) if name != "vhat" or getattr(optimizer, "amsgrad", False)]
     for number, (name, variable) in enumerate((name, variable) for name in names for variable in trained):
         if number < len(weights):  # an RMSprop has no momentum
             yield variable, name, weights[number]
@@ -112,12 +112,17 @@ def _slots_in_order(optimizer: Any, trained: List[Any]) -> Iterator[Tuple[Any, s
 
 def _slots_in_attributes(optimizer: Any, trained: List[Any], index: Any) -> Iterator[Tuple[Any, str, Any]]:
     """Of the optimizers since 2.11. They make no slots before the first step."""
-    for name, attribute in SLOTS.get(type(optimizer).__name__, {}).items():
+    for name, attribute in _known_slots(optimizer).items():
         made = getattr(optimizer, f"_{attribute}", None) or getattr(optimizer, attribute, None) or []  # SGD's is public
         for variable in trained if made else ():
             place = index(variable)
             if place is not None and made[place] is not None:
                 yield variable, name, made[place]
+
+
+def _known_slots(optimizer: Any) -> Dict[str, str]:
+    """Those of its class, or of the class of Keras that a user's class inherits from."""
+    return next((SLOTS[kind.__name__] for kind in type(optimizer).__mro__ if kind.__name__ in SLOTS), {})
 
 
 def _existing_slot(optimizer: Any, variable: Any, name: str) -> Any:

@@ -1,0 +1,92 @@
+"""Random numbers that TensorFlow draws while a model runs or is built: recorded, and replaced by those of a trace."""
+
+import contextlib
+import sys
+from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Set
+
+import numpy as np
+
+from tfkernels.errors import TraceError
+from tfkernels.models.layer_names import take_name
+
+_DRAWS = {
+    "gen_random_ops": ("random_uniform", "random_standard_normal", "truncated_normal"),
+    "gen_stateless_random_ops": (
+        "stateless_random_uniform", "stateless_random_normal", "stateless_truncated_normal",
+    ),
+    "gen_stateless_random_ops_v2": (
+        "stateless_random_uniform_v2", "stateless_random_normal_v2", "stateless_truncated_normal_v2",
+    ),
+    "gen_stateful_random_ops": ("stateful_uniform", "stateful_standard_normal_v2", "stateful_truncated_normal"),
+}  # fmt: skip
+"""The functions through which every release draws floating numbers, by module: from 0 to 1, or of the normal
+distribution. TensorFlow has no public place where all of them pass."""
+
+
+@contextlib.contextmanager
+def draws_pass(through: Callable[[Any], Any]) -> Iterator[None]:
+    """Meanwhile numbers that were drawn are what ``through`` makes of them."""
+    originals = []
+    for module_name, names in _DRAWS.items():
+        module = sys.modules.get(f"tensorflow.python.ops.{module_name}") or sys.modules.get(
+            f"tensorflow_core.python.ops.{module_name}"
+        )
+        spellings = [spelling for name in names for spelling in (name, f"_{name}")]  # the second one up to 1.5
+        originals += [(module, name, getattr(module, name)) for name in spellings if hasattr(module, name)]
+    for module, name, original in originals:
+        setattr(module, name, _passing(original, through))
+    try:
+        yield
+    finally:
+        for module, name, original in originals:
+            setattr(module, name, original)
+
+
+def _passing(original: Callable[..., Any], through: Callable[[Any], Any]) -> Callable[..., Any]:
+    def draw(*args: Any, **kwargs: Any) -> Any:
+        return through(original(*args, **kwargs))
+
+    return draw
+
+
+class NamedDraws:
+    """The numbers that are drawn in one step, by the name of the layer; those of another trace take their place."""
+
+    def __init__(self) -> None:
+        self.found: Dict[str, Any] = {}
+        self._names: Set[str] = set()
+
+    def add(self, layer: str, numbers: Any) -> str:
+        name = take_name(layer or "step", self._names)
+        self.found[name] = numbers
+        return name
+
+
+class HandedOver:
+    """The random numbers of one step of another trace. Each is used once: that of the same name, or else in order."""
+
+    def __init__(self, numbers: Mapping[str, Any]) -> None:
+        self._left = dict(numbers)
+
+    def take(self, name: str, shape: Any) -> Any:
+        """Raises ``TraceError`` if the other trace has no such numbers."""
+        source = name if name in self._left else self._next(tuple(shape))
+        if source is None:
+            raise TraceError(
+                f"masks: {name} draws numbers of the shape {tuple(shape)}, and the other trace has none left for it "
+                f"({_listed(self._left)}). Both models must drop the same values, in batches of one size"
+            )
+        numbers = np.asarray(self._left.pop(source))
+        if numbers.shape != tuple(shape):
+            raise TraceError(
+                f"masks: {name} draws numbers of the shape {tuple(shape)}, and those of the other trace have "
+                f"{numbers.shape}. Both models must drop the same values, in batches of one size"
+            )
+        return numbers
+
+    def _next(self, shape: Any) -> Optional[str]:
+        return next((name for name, numbers in self._left.items() if np.shape(numbers) == shape), None)
+
+
+def _listed(numbers: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {np.shape(value)}" for name, value in numbers.items()) or "all are used"
