@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -40,6 +41,9 @@ _NO_PACKAGES = {
     "pkg-resources": "Ubuntu's pip freeze lists it by mistake, and it is a part of setuptools",
     "futures": "it is for Python 2; Python 3 has concurrent.futures",
 }
+
+_OF_PYTHON = sys.stdlib_module_names - {"contextvars", "dataclasses", "datetime", "graphlib", "tomllib", "zoneinfo"}
+"""Python imports its own module of the name, whatever is installed. Those left out are newer than 3.6, or Zope's."""
 
 _RENAMED = {"sklearn": "scikit-learn"}
 """Names that the index has only as a redirection, which no longer installs."""
@@ -241,6 +245,8 @@ def _add_package(line: str, place: str, content: Content) -> None:
     name = canonicalize_name(requirement.name)
     if name in _NO_PACKAGES:
         content.leave_out(repr(line), place, _NO_PACKAGES[name])
+    elif name in _OF_PYTHON and not line.startswith(LIMIT):
+        content.leave_out(repr(line), place, "Python has this module itself, and imports that")
     elif name in _RENAMED:
         content.notes.append(f"{place}: {requirement.name!r} is an old name, and {_RENAMED[name]} is taken")
         requirement.name = _RENAMED[name]
