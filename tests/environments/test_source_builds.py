@@ -93,6 +93,25 @@ def test_a_wheel_stays_if_what_it_needs_is_built(index: package_index.Index, ins
     assert not mark.exists()
 
 
+def test_older_versions_are_built_only_if_needed(index: package_index.Index, install: Install, place: Path) -> None:
+    """Each version that uv looks at is built, and what the newest one needs has no wheel, either."""
+    mark = place / "mark"
+    for version in ("1.0", "2.0", "3.0"):
+        noted = f"open({str(mark)!r}, 'a').write('{version} ')"
+        package_index.source(index.folder, "extra", version, noted, needs="second")
+    package_index.source(index.folder, "second", "1.0")
+    code, words = install("--with", "extra", "--index", index.url)
+    assert code == 0, words
+    assert "extra==3.0" in lock(place)
+    assert set(mark.read_text().split()) == {"3.0"}
+
+    package_index.source(index.folder, "third", "1.0")
+    package_index.source(index.folder, "third", "2.0", needs="numpy>=99")
+    code, words = install("--with", "third", "--index", index.url)
+    assert code == 0, words
+    assert "third==1.0" in (built(place)[-1].parent / "requirements.txt").read_text()
+
+
 def test_old_build_tools_follow_a_failure(index: package_index.Index, install: Install, place: Path) -> None:
     package_index.wheel(index.folder, "setuptools", "57.5.0", {"setuptools_version.py": "major = 57"})
     package_index.wheel(index.folder, "setuptools", "68.0", {"setuptools_version.py": "major = 68"})

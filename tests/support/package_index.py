@@ -87,7 +87,7 @@ def build_wheel(folder, settings=None, metadata=None):
     info = "{name}-{version}.dist-info"
     files = {{
         "{name}.py": f"variables = {{dict(os.environ)!r}}",
-        f"{{info}}/METADATA": "Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n",
+        f"{{info}}/METADATA": "Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n{needs}",
         f"{{info}}/WHEEL": "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
         f"{{info}}/RECORD": "",
     }}
@@ -99,14 +99,16 @@ def build_wheel(folder, settings=None, metadata=None):
 """A build backend without dependencies: the module that it builds has the variables of the build."""
 
 
-def source(folder: Path, name: str, version: str, code: str = "pass", requires: str = "") -> Path:
-    """Writes a source distribution, which runs ``code`` when it is built."""
+def source(folder: Path, name: str, version: str, code: str = "pass", requires: str = "", needs: str = "") -> Path:
+    """Writes a source distribution, which runs ``code`` when it is built. ``needs`` is a requirement of the package."""
     path = folder / f"{name}-{version}.tar.gz"
     declared = f'[build-system]\nrequires = [{requires}]\nbuild-backend = "backend"\nbackend-path = ["."]\n'
     with tarfile.open(path, "w:gz") as archive:
         for file, text in {
             "pyproject.toml": declared,
-            "backend.py": SETUP_CODE.format(name=name, version=version, code=code),
+            "backend.py": SETUP_CODE.format(
+                name=name, version=version, code=code, needs=f"Requires-Dist: {needs}\\n" if needs else ""
+            ),
             "PKG-INFO": f"Metadata-Version: 1.0\nName: {name}\nVersion: {version}\n",
         }.items():
             entry = tarfile.TarInfo(f"{name}-{version}/{file}")

@@ -63,6 +63,8 @@ class SourceBuilds:
         """The user's lines, until they were looked through for packages without a wheel."""
         self.newest: dict[str, str] = {}
         """The best version of each of their packages, as the index has it now."""
+        self._held: dict[str, str] = {}
+        """Those of their packages that are built, in the versions tried first: uv builds each that it looks at."""
         self._lock = ""
         self._versions: Mapping[str, str] = {}
         self._limited = True
@@ -121,7 +123,8 @@ class SourceBuilds:
         # Of a package in any version, the newest may be built where the required one could not.
         given_up = {name for name in self.failed if name not in any_ or name in self._failed_any}
         tools = {name: list(tools) for name, tools in self._tools.items() if name not in {*any_, *given_up}}
-        vars(trial).update(_trial=True, _tools=tools, _refused=[], _unseen=[], _any=any_, _given_up=given_up, newest={})
+        vars(trial).update(_trial=True, _tools=tools, _any=any_, _given_up=given_up)
+        vars(trial).update(_refused=[], _unseen=[], newest={}, _held={})
         if self._only_binary:  # uv says what has no wheel
             vars(trial).update(_only_binary=False, _more=False)
         return trial
@@ -178,6 +181,9 @@ class SourceBuilds:
                     if cached or self._learn_tools(failed.output):
                         cached = False
                         continue
+                    if self._held:  # perhaps an older version goes with the rest
+                        self._held = {}
+                        continue
                     self._check_refused()
                     if self._trial and self._give_up(failed.output):
                         continue
@@ -217,6 +223,7 @@ class SourceBuilds:
             return False
         answer = without_wheel.among(lines, self._full)
         self.newest = answer.versions
+        self._held = {name: version for name, version in answer.versions.items() if name in answer.built}
         return self._add(answer.built)
 
     def _has(self, line: str) -> bool:
@@ -280,6 +287,7 @@ class SourceBuilds:
         if not self._tools:
             return settings
         limits = [line for name, line in build_tools.VERSIONS.items() if name in self._tools]
+        limits += [f"{name}=={version}" for name, version in self._held.items() if name in self._tools]
         home = data_dir.home() / "build-home"
         if data_dir.home().is_dir():  # a dry run makes none
             home.mkdir(mode=0o700, exist_ok=True)
