@@ -25,6 +25,7 @@ from tfprovisioner.errors import Unusable
 
 _SLOTS = {"dense/kernel": {"m": np.ones(3), "v": np.zeros(3)}}
 _ADAM = {"class_name": "Adam", "config": {}, "step": 300, "slots": _SLOTS}
+_BROUGHT = {"name": "Adam", "config": {}, "why_not": "", "manner": "", "state": _ADAM}
 _INPUT = {"name": "x", "shape": [None, 3], "dtype": "float32"}
 _RECORD = {"config": {}, "weights": {}, "inputs": [_INPUT], "optimizer": _ADAM}
 
@@ -51,7 +52,7 @@ class _Process:
             return {"hidden": hidden, "dense": hidden + (fault or 0), "output": hidden + (fault or 0)}
         if step == "rebuild":
             Path(given["path"]).write_text("a model")
-            return {"changes": ["norm: axis 1 for [1]"], "notes": []}
+            return {"changes": ["norm: axis 1 for [1]"], "notes": [], "optimizer": _BROUGHT}
         return {"record": _RECORD, "notes": []} if step == "load" else {"optimizer": _ADAM}
 
 
@@ -223,26 +224,44 @@ def test_report_is_written_beside_the_new_file(request_: Request) -> None:
     ("new", "said"),
     [
         (_ADAM, "Adam continues after step 300, with its 2 slots"),
-        (None, "Adam did not come along"),
+        (None, "Adam did not come along: the new file has no optimizer"),
         ({**_ADAM, "class_name": "SGD"}, "Adam did not come along: the new file has SGD"),
         ({**_ADAM, "step": 0}, "Adam came along without its state: it begins anew, after step 300"),
         ({**_ADAM, "slots": {}}, "Adam continues after step 300, without 2 of its 2 slots: dense/kernel/m, …"),
     ],
 )
 def test_the_optimizer_is_compared_slot_by_slot(new: Any, said: str) -> None:
-    assert keras_route.continued(_ADAM, new) == said
+    assert keras_route.continued(_BROUGHT, new) == said
     assert keras_route.continued(None, new) == ""
+    why = {"name": "Adam", "config": {}, "why_not": "there is none"}
+    assert keras_route.continued(why, None) == "Adam did not come along: there is none"
 
 
 def test_slots_that_the_file_lacks_do_not_continue() -> None:
     new = {**_ADAM, "slots": {**_SLOTS, "dense/bias": {"m": np.zeros(3)}}}
-    assert keras_route.continued(_ADAM, new).endswith("without 1 of its 3 slots: dense/bias/m, …")
-    assert keras_route.continued({**_ADAM, "slots": {}}, _ADAM).endswith("without 2 of its 2 slots: dense/kernel/m, …")
-    unused = {"class_name": "SGD", "config": {"momentum": 0.0}, "step": 3, "slots": {}}
+    assert keras_route.continued(_BROUGHT, new).endswith("without 1 of its 3 slots: dense/bias/m, …")
+    empty = {**_BROUGHT, "state": {**_ADAM, "slots": {}}}
+    assert keras_route.continued(empty, _ADAM).endswith("without 2 of its 2 slots: dense/kernel/m, …")
+    unused = {"class_name": "SGD", "step": 3, "slots": {}}
+    brought = {**_BROUGHT, "name": "SGD", "config": {"momentum": 0.0}, "state": unused}
     new = {**unused, "slots": {"dense/kernel": {"momentum": np.zeros(3)}}}
-    assert keras_route.continued(unused, new) == "SGD continues after step 3, with its 0 slots"
-    untrained = {**unused, "step": None}
+    assert keras_route.continued(brought, new) == "SGD continues after step 3, with its 0 slots"
+    untrained = {**brought, "state": {**unused, "step": None}}
     assert keras_route.continued(untrained, {**new, "step": 0}).endswith("the old file has no state of it")
+
+
+def test_another_optimizer_that_computes_the_same_continues() -> None:
+    brought = {**_BROUGHT, "name": "RMSprop", "manner": "as Adam with beta_1=0"}
+    said = "RMSprop continues after step 300, with its 2 slots, as Adam with beta_1=0"
+    assert keras_route.continued(brought, _ADAM) == said
+    unknown = {**brought, "state": {**_ADAM, "step": None}}
+    assert keras_route.continued(unknown, {**_ADAM, "step": 0}).startswith("RMSprop continues after an unknown step, w")
+
+
+def test_a_lost_scalar_of_an_optimizer_is_said() -> None:
+    old = {**_ADAM, "class_name": "Nadam", "scalars": {"m_cache": 0.5}}
+    brought = {**_BROUGHT, "name": "Nadam", "state": old}
+    assert keras_route.continued(brought, {**old, "scalars": {"m_cache": 1.0}}).endswith("of its 3 slots: m_cache, …")
 
 
 @pytest.mark.parametrize(

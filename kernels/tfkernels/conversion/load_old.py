@@ -14,9 +14,12 @@ from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional
 
 import numpy as np
 
+from tfkernels.conversion import file_optimizer
+from tfkernels.conversion.optimizer_slots import make_slots
 from tfkernels.conversion.record import model_record
 from tfkernels.conversion.record.config_layers import Node, walk_config
 from tfkernels.conversion.record.model_record import Record
+from tfkernels.conversion.record.optimizer_state import unwrapped
 from tfkernels.conversion.record.plain_values import plain
 from tfkernels.conversion.target.target_keras import saving_of
 from tfkernels.conversion.untrusted_config import harmless
@@ -56,14 +59,17 @@ def load(
     """
     objects = custom_objects_in(custom_objects)
     keras = keras_here()
-    architecture = _architecture_of(model) if model and not _is_function(model) else None
+    by_function = bool(model) and _is_function(str(model))
+    given = _architecture_of(model) if model and not by_function else None
     with custom_scope(keras, objects):
-        if model and _is_function(model):
-            built, _ = model_of(model)
+        if by_function:
+            built, _ = model_of(str(model))
+            if getattr(built, "optimizer", None) is not None:
+                make_slots(unwrapped(built.optimizer), list(built.trainable_weights))
             saved = read(path, json.loads(built.to_json()) if _has_config(built) else None)
         else:
-            saved = read(path, architecture)
-            found = architecture or saved.architecture
+            saved = read(path, given.architecture if given else None)
+            found = given.architecture if given else saved.architecture
             if found is None:
                 raise ConversionError(
                     f"Cannot load {path}: it has weights, but no architecture. Add --model FILE.py:FUNCTION with a "
@@ -71,8 +77,17 @@ def load(
                 )
             built = build(dict(found), objects, trust, keras)
         notes = _fill(built, path, saved)
-    record = model_record.record(built, as_written=not (model and _is_function(model)))
-    _add_from_file(record, saved)
+    record = model_record.record(built, as_written=not by_function)
+    training = saved.training_config or (given.training_config if given else None)
+    if training:
+        inner = training.get("compile_config") or training
+        kept = ("loss", "metrics", "weighted_metrics", "loss_weights", "sample_weight_mode")
+        record["compile"] = {key: plain(inner[key]) for key in kept if inner.get(key) is not None}
+    if by_function and (record["optimizer"] or not training):
+        optimizer = file_optimizer.of_model(saved, record["optimizer"])
+    else:
+        optimizer = file_optimizer.with_settings(saved, training, keras.optimizers)
+    record["optimizer"] = file_optimizer.by_names_of(record["weights"], saved, optimizer)
     return LoadedModel(built, record, notes)
 
 
@@ -230,47 +245,18 @@ def _same(one: Any, other: Any) -> bool:
     return one.shape == other.shape and bool(np.array_equal(one, other) or one.tobytes() == other.tobytes())
 
 
-def _add_from_file(record: Record, saved: SavedFile) -> None:
-    """The optimizer's state and the compilation, which Keras would load only with all losses and metrics.
-
-    A function that builds the model may compile it, too; but then the optimizer has not trained this model.
-    """
-    training: Dict[str, Any] = dict(saved.training_config or {})
-    record["optimizer"] = None
-    if training:
-        inner = training.get("compile_config") or training
-        kept = ("loss", "metrics", "weighted_metrics", "loss_weights", "sample_weight_mode")
-        record["compile"] = {key: plain(inner[key]) for key in kept if inner.get(key) is not None}
-    if saved.optimizer is not None and saved.optimizer.class_name:
-        record["optimizer"] = {
-            "class_name": saved.optimizer.class_name,
-            "config": plain(saved.optimizer.config),
-            "step": saved.optimizer.step,
-            "scalars": _scalars(saved),
-            "slots": {
-                name: {slot: weight.read() for slot, weight in slots.items()}
-                for name, slots in saved.optimizer.slots.items()
-            },
-        }
-
-
-def _scalars(saved: SavedFile) -> Dict[str, float]:
-    """Nadam's product of momenta."""
-    assert saved.optimizer is not None
-    names = ("m_cache", "m_schedule", "momentum_cache", "u_product", "_u_product")
-    for name, weight in saved.optimizer.others.items():
-        if not weight.shape and any(part in name for part in names):
-            return {"m_cache": float(weight.read())}
-    return {}
-
-
 def _is_function(model: str) -> bool:
     file, colon, name = model.rpartition(":")
     return bool(colon) and file.endswith(".py") and name.isidentifier()
 
 
-def _architecture_of(file: str) -> Node:
-    """The architecture in a JSON file, or in another file of Keras."""
+class _Given(NamedTuple):
+    architecture: Node
+    training_config: Optional[Mapping[str, Any]] = None
+
+
+def _architecture_of(file: str) -> _Given:
+    """The architecture in a JSON file; or in another file of Keras, with how it was compiled."""
     if os.path.isfile(file) and file.endswith(".json"):
         try:
             with open(file, encoding="utf-8") as opened:
@@ -278,14 +264,14 @@ def _architecture_of(file: str) -> Node:
         except ValueError as error:
             raise ConversionError(f"Cannot use --model {file}: it is not JSON ({error}). Correct the file.") from error
         if isinstance(found, dict) and isinstance(found.get("class_name"), str) and "config" in found:
-            return found
+            return _Given(found)
         raise ConversionError(
             f"Cannot use --model {file}: it has no architecture of Keras. Write one with: model.to_json()"
         )
     saved = read(file)
     if saved.architecture is None:
         raise ConversionError(f"Cannot use --model {file}: it has no architecture. Give the file of a whole model.")
-    return dict(saved.architecture)
+    return _Given(dict(saved.architecture), saved.training_config)
 
 
 def _has_config(model: Any) -> bool:

@@ -5,11 +5,14 @@ one model at a time. Nothing but :func:`answer` is called from outside. The step
 those of a model of the user's in ``fill_steps``.
 """
 
+import hashlib
 import importlib
 import sys
 import time
 import traceback
 from typing import Any, Dict, List, Optional
+
+import numpy
 
 from tfkernels.errors import ConversionError, TFKernelsError
 from tfkernels.imports import own_imports
@@ -71,12 +74,14 @@ def _load(path: str, model: Optional[str], custom_objects: Optional[str], trust:
 def _rebuild(record: Dict[str, Any], path: str, custom_objects: Optional[str]) -> Dict[str, Any]:
     """Saves the model of a record as ``path``, or its weights."""
     _forget()
-    rebuilt = _module("target.rebuild").rebuild(record, _module("users_code").custom_objects_in(custom_objects))
+    objects = _module("users_code").custom_objects_in(custom_objects)
+    rebuilt = _module("target.rebuild").rebuild(record, objects, legacy=not path.endswith(".keras"))
     if path.endswith(WEIGHTS_ONLY):
         rebuilt.model.save_weights(path)
     else:
         rebuilt.model.save(path)
-    return {"changes": list(rebuilt.changes), "notes": list(rebuilt.notes)}
+    notes = list(rebuilt.notes) + _module("target.state_beside").save(rebuilt.model, path)
+    return {"changes": list(rebuilt.changes), "notes": notes, "optimizer": _brief(rebuilt.optimizer)}
 
 
 def _open(path: str, record: Dict[str, Any], custom_objects: Optional[str]) -> Dict[str, Any]:
@@ -86,13 +91,41 @@ def _open(path: str, record: Dict[str, Any], custom_objects: Optional[str]) -> D
     keras = _module("load_old").keras_here()
     if path.endswith(WEIGHTS_ONLY):
         initial = {**record, "weights": {name: array * 0 for name, array in record["weights"].items()}}
-        model = _module("target.rebuild").rebuild(initial, objects).model
+        rebuilt = _module("target.rebuild").rebuild(initial, objects)
+        model = rebuilt.model
+        _begin_anew(model, (rebuilt.optimizer or {}).get("state"))
         model.load_weights(path)
     else:
         with _module("load_old").custom_scope(keras, objects):
             model = keras.models.load_model(path)
+        _module("target.state_beside").load(model, path)
     _model[:] = [model]
-    return {"optimizer": _optimizer(model)}
+    return {"optimizer": (_brief({"state": _optimizer(model)}) or {})["state"]}
+
+
+def _brief(optimizer: Optional[Dict[str, Any]]) -> Optional[Dict[str, Any]]:
+    """With hashes for the arrays of its state: they are twice as large as the model, and only compared."""
+    if not optimizer or not optimizer.get("state"):
+        return optimizer
+    state = optimizer["state"]
+    slots = {name: {slot: _hash(array) for slot, array in own.items()} for name, own in state["slots"].items()}
+    return {**optimizer, "state": {**state, "slots": slots}}
+
+
+def _hash(array: Any) -> str:
+    values = numpy.asarray(array, "float32") + 0  # 0 and -0 are the same
+    return hashlib.sha256(repr(values.shape).encode() + values.tobytes()).hexdigest()
+
+
+def _begin_anew(model: Any, state: Optional[Dict[str, Any]]) -> None:
+    """Zeros for the state of its optimizer, so that only the file can bring it."""
+    if state:
+        with own_imports():
+            from tfkernels.conversion.optimizer_slots import set_state
+            from tfkernels.models.layer_names import named_weights
+
+        slots = {name: {slot: array * 0 for slot, array in own.items()} for name, own in state["slots"].items()}
+        set_state(model.optimizer, {"slots": slots, "step": 0}, named_weights(model), list(model.trainable_weights))
 
 
 def _optimizer(model: Any) -> Optional[Dict[str, Any]]:

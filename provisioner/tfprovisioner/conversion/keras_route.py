@@ -1,6 +1,5 @@
 """Keras models: recorded in the old release, rebuilt and saved in the new one, opened again for the proof."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +14,6 @@ from tfprovisioner.conversion.kernels import Wanted
 from tfprovisioner.conversion.process import Processes, ReleaseProcess, StepFailed, Tell, TookTooLong
 from tfprovisioner.conversion.request import Request
 from tfprovisioner.conversion.result import Conversion
-
-_SAID_BY_THE_FILE = r"The optimizer \w+ continues(, with its state| with its settings; the file holds no state)"
-"""Remarks of the rebuilding that a look into the new file replaces."""
 
 
 @dataclass(frozen=True)
@@ -64,16 +60,15 @@ def bring(
     given: dict[str, Any] = {"path": str(made), "custom_objects": request.custom_objects_argument}
     built = new.call("rebuild", record=loaded.record, **given)
     result.became = "the weights of a Keras model" if made.name.endswith((".weights.h5", ".ckpt")) else "a Keras model"
-    result.changes, result.notes = built["changes"], [*loaded.notes, *built["notes"]]
+    where = (str(made.parent), str(request.output.parent))
+    result.changes, result.notes = built["changes"], [*loaded.notes, *(one.replace(*where) for one in built["notes"])]
     result.seconds["new"] = new.seconds
     processes.end(new)
     last = processes.begin(Wanted(request.to), "proof", tell)
     tell(last.release, "opening the new file, and running the model")
     needs_record = not result.became.startswith("a ")
     optimizer = last.call("open", record=loaded.record if needs_record else {}, **given)["optimizer"]
-    result.optimizer = continued(loaded.record.get("optimizer"), optimizer)
-    # The new file has the last word: some releases lose a state when they save it.
-    result.notes = [note for note in result.notes if not re.match(_SAID_BY_THE_FILE, note)]
+    result.optimizer = continued(built["optimizer"], optimizer)
     found = {batch.name: last.call("run", inputs=dict(batch.arrays)) for batch in loaded.batches}
     result.seconds["proof"] = last.seconds
     processes.end(last)
@@ -106,31 +101,40 @@ def run(
     return values_of(list(inputs.draw(specs, known, largest)))
 
 
-def continued(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> str:
-    """What became of the optimizer's state and step, in a sentence."""
-    if old is None:
+def continued(brought: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> str:
+    """What became of the optimizer's state and step, in a sentence: what the rebuilt model got, and the file has."""
+    if brought is None:
         return ""
-    name = old["class_name"]
+    name = brought["name"]
+    if brought["why_not"]:
+        return f"{name} did not come along: {brought['why_not']}"
+    state = brought["state"]
     if new is None:
-        return f"{name} did not come along"
-    if new["class_name"].lower() != name.lower():
+        return f"{name} did not come along: the new file has no optimizer"
+    if new["class_name"].lower() != state["class_name"].lower():
         return f"{name} did not come along: the new file has {new['class_name']}"
-    slots = {f"{weight}/{slot}": array for weight, found in old["slots"].items() for slot, array in found.items()}
-    others = {f"{weight}/{slot}": array for weight, found in new["slots"].items() for slot, array in found.items()}
-    if not slots and not old.get("step"):
-        return f"{name} came along with its settings: the old file has no state of it"
-    step = f"step {old['step']}" if old.get("step") is not None else "an unknown step"
-    if new.get("step") != old.get("step"):
-        return f"{name} came along without its state: it begins anew, after {step}"
+    manner = f", {brought['manner']}" if brought["manner"] else ""
+    slots, others = _arrays(state), _arrays(new)
+    if not slots and not state.get("step"):
+        return f"{name} came along with its settings{manner}: the old file has no state of it"
+    after = f"after step {state['step']}" if state.get("step") is not None else "after an unknown step"
+    if state.get("step") is not None and new.get("step") != state["step"]:
+        return f"{name} came along without its state: it begins anew, {after}"
     unequal = [slot for slot, array in slots.items() if not np.array_equal(array, others.get(slot, ()))]
-    unequal += [slot for slot in others if slot not in slots and _is_used(slot, old)]
+    unequal += [slot for slot in others if slot not in slots and _is_used(slot, brought)]
     if unequal:
         count = len({*slots, *unequal})
-        return f"{name} continues after {step}, without {len(unequal)} of its {count} slots: {unequal[0]}, …"
-    return f"{name} continues after {step}, with its {len(slots)} slots"
+        return f"{name} continues {after}, without {len(unequal)} of its {count} slots: {unequal[0]}, …"
+    return f"{name} continues {after}, with its {len(slots)} slots{manner}"
 
 
-def _is_used(slot: str, optimizer: Mapping[str, Any]) -> bool:
+def _arrays(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Slots and scalars, each with a name."""
+    slots = {f"{weight}/{slot}": array for weight, own in state["slots"].items() for slot, array in own.items()}
+    return {**slots, **{name: np.float32(value) for name, value in (state.get("scalars") or {}).items()}}
+
+
+def _is_used(slot: str, brought: Mapping[str, Any]) -> bool:
     """Some releases make slots for a momentum of zero."""
-    has_momentum = optimizer["class_name"] not in ("SGD", "RMSprop") or bool(optimizer["config"].get("momentum"))
+    has_momentum = brought["name"] not in ("SGD", "RMSprop") or bool(brought["config"].get("momentum"))
     return has_momentum or not slot.endswith("/momentum")

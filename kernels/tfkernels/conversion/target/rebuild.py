@@ -11,7 +11,7 @@ from tfkernels.conversion.optimizer_slots import set_state
 from tfkernels.conversion.record.lambda_operations import without_lambdas
 from tfkernels.conversion.target.build_model import Part, build
 from tfkernels.conversion.target.rebuilt_compile import compile_settings
-from tfkernels.conversion.target.rebuilt_optimizer import optimizer_for, state_for
+from tfkernels.conversion.target.rebuilt_optimizer import optimizer_for
 from tfkernels.conversion.target.rebuilt_weights import set_weights, weight_names
 from tfkernels.conversion.target.target_keras import TargetKeras, target_keras
 from tfkernels.errors import ConversionError
@@ -25,16 +25,22 @@ class Rebuilt(NamedTuple):
     changes: List[str]
     """Settings that are written otherwise, each with the reason why the layer computes the same."""
     notes: List[str]
-    """What did not come along, and what became of the optimizer's state and step."""
+    """What did not come along, and what the user should know."""
+    optimizer: Optional[Dict[str, Any]]
+    """What became of the optimizer: its old ``name``; ``why_not``, if it is not the model's; ``manner``, if it is the
+    same in another way; ``config``, its old settings; and ``state``, which it should have by the new model's names.
+    """
 
 
 def rebuild(
-    record: Mapping[str, Any], custom_objects: Optional[Mapping[str, Any]] = None, keras: Any = None
-) -> Rebuilt:
+    record: Mapping[str, Any], custom_objects: Optional[Mapping[str, Any]] = None, keras: Any = None,
+    legacy: bool = True,
+) -> Rebuilt:  # fmt: skip
     """The model of a record (``model_record``) with the Keras of this process, and its weights.
 
     ``custom_objects`` are the user's classes and functions by name; a Lambda finds its function by its own name or by
-    the layer's. ``keras`` is the target if it is not ``tf.keras``. Raises ``ConversionError`` with the layer that the
+    the layer's. ``keras`` is the target if it is not ``tf.keras``. Without ``legacy`` the model gets one of Keras's
+    ``legacy`` optimizers only if no other one computes the same. Raises ``ConversionError`` with the layer that the
     target cannot have exactly, and the reason.
     """
     target = target_keras(custom_objects, keras)
@@ -48,10 +54,8 @@ def rebuild(
     _freeze(built, record, report)
     set_weights(built, record["weights"])
     notes: List[str] = []
-    optimizer = _compile(built, record, source, target, notes)
-    if optimizer:
-        notes.append(optimizer)
-    return Rebuilt(built.layer, [str(change) for change in report.changes], notes)
+    optimizer = _compile(built, record, source, target, notes, legacy)
+    return Rebuilt(built.layer, [str(change) for change in report.changes], notes, optimizer)
 
 
 def _freeze(built: Part, record: Mapping[str, Any], report: Report) -> None:
@@ -79,34 +83,32 @@ def _leaves(part: Part, found: List[Any]) -> None:
 
 
 def _compile(
-    built: Part, record: Mapping[str, Any], source: KerasRelease, target: TargetKeras, notes: List[str]
-) -> str:
+    built: Part, record: Mapping[str, Any], source: KerasRelease, target: TargetKeras, notes: List[str], legacy: bool
+) -> Optional[Dict[str, Any]]:
     """Compiles the model as it was. Returns what became of the optimizer."""
     saved, model = record.get("optimizer"), built.layer
     compiled = compile_settings(record.get("compile") or {}, len(getattr(model, "outputs", None) or [0]), target)
     notes += compiled.notes
     if not saved:
-        return ""
-    if "loss" not in compiled.settings:
-        return "The optimizer does not come along: the model's loss is unknown, and a model without one is not compiled"
-    found = optimizer_for(saved, source, target)
+        return None
+    answer = {"name": str(saved["class_name"]).split(">")[-1], "config": dict(saved.get("config") or {})}
+    if saved.get("why_not"):
+        return {**answer, "why_not": str(saved["why_not"])}
+    found = optimizer_for(saved, source, target, legacy)
     if found.optimizer is None:
-        return found.sentence
+        return {**answer, "why_not": found.why_not}
     try:
         model.compile(optimizer=found.optimizer, **compiled.settings)
     except Exception as error:  # noqa: BLE001 (Keras raises any kind)
-        return f"The model is not compiled, and the optimizer does not come along: {type(error).__name__}: {error}"
-    if not saved.get("slots") and not saved.get("step"):
-        return f"{found.sentence} with its settings; the file holds no state of it"
+        return {**answer, "why_not": f"the model cannot be compiled: {type(error).__name__}: {error}"}
+    if "loss" not in compiled.settings:
+        notes.append("The model has no loss. Give it one, and keep the optimizer: model.compile(model.optimizer, loss)")
     variables = named_weights(model)
-    by_old_name = {old: variables[new] for new, old in weight_names(built, record["weights"]).items()}
-    try:
-        remarks = set_state(model.optimizer, state_for(saved, source), by_old_name, list(model.trainable_weights))
-    except ConversionError as error:
-        return f"{found.sentence} with its settings, and not with its state: {error}"
-    step = saved.get("step")
-    if ".legacy." in type(model.optimizer).__module__:
-        notes.append("A .keras file keeps no state of this optimizer, which Keras counts as legacy. An .h5 file does.")
-    if remarks:
-        return f"{found.sentence} with its settings, and not with all of its state: {'; '.join(remarks)}"
-    return f"{found.sentence}, with its state" + ("" if step is None else f", after step {step}")
+    new_names = {old: new for new, old in weight_names(built, record["weights"]).items()}
+    state = {**found.state, "slots": {new_names.get(old, old): own for old, own in found.state["slots"].items()}}
+    if state["slots"] or state.get("step"):
+        try:
+            notes += set_state(model.optimizer, state, variables, list(model.trainable_weights))
+        except ConversionError as error:
+            notes.append(str(error))
+    return {**answer, "why_not": "", "manner": found.manner, "state": state}

@@ -5,17 +5,19 @@ and to what is under the root since 2.11. Nadam's schedule changed, too. 2.11 to
 """
 
 import inspect
+from types import MappingProxyType
 from typing import Any, Dict, Mapping, NamedTuple, Optional, Set, Tuple
 
 import numpy as np
 
 from tfkernels.conversion.layer_rules.keras_release import KerasRelease
+from tfkernels.conversion.target.equivalent_optimizer import Equivalent, equivalent
 from tfkernels.conversion.target.target_keras import TargetKeras
 
 _OLD_ALGORITHM = "before 2.11"
 _NEW_ALGORITHM = "since 2.11"
 
-_CHANGED = {"RMSprop", "Adagrad", "Nadam"}
+CHANGED = {"RMSprop", "Adagrad", "Nadam"}
 """Optimizers whose algorithm changed with 2.11."""
 
 _OF_TF_TRAIN = {
@@ -44,11 +46,14 @@ _KEYWORDS_OF_V2 = {"decay", "clipnorm", "clipvalue", "global_clipnorm"}
 
 
 class Continued(NamedTuple):
-    """An optimizer for the rebuilt model, or ``None``, and a sentence on what came along."""
+    """An optimizer for the rebuilt model, or why there is none."""
 
-    optimizer: Any
-    sentence: str
-    needs_state: bool = False
+    optimizer: Any = None
+    why_not: str = ""
+    manner: str = ""
+    """How it computes the same, if it is another one or has other settings."""
+    state: Mapping[str, Any] = MappingProxyType({})
+    """The state of a record's optimizer, as the target's counts. Weights have the record's names."""
 
 
 class _Translated(NamedTuple):
@@ -59,38 +64,59 @@ class _Translated(NamedTuple):
     factors: Dict[str, float]
 
 
-def optimizer_for(saved: Mapping[str, Any], source: KerasRelease, target: TargetKeras) -> Continued:
-    """The target's optimizer for the one of a record, without its state yet."""
+def optimizer_for(
+    saved: Mapping[str, Any], source: KerasRelease, target: TargetKeras, legacy: bool = True
+) -> Continued:
+    """The target's optimizer for the one of a record, without its state yet.
+
+    Without ``legacy`` an optimizer that Keras counts as such is the last choice: its state is in no ``.keras`` file.
+    """
     name = str(saved["class_name"]).split(">")[-1]
     found = _translated(name, dict(saved.get("config") or {}), source)
     if isinstance(found, str):
-        return Continued(None, f"The optimizer {name} does not come along: {found}")
-    kind = _class_for(found, target)
+        return Continued(why_not=found)
+    state, manner, why = _state(saved, found.factors), "", ""
+    kind = _class_for(found, target) if legacy or not _needs_legacy(found, target) else None
+    if kind is None and _needs_legacy(found, target):
+        other = equivalent(found.name, found.settings, saved, target.module.optimizers.schedules)
+        if isinstance(other, Equivalent):
+            found = found._replace(name=other.name, settings=other.settings, algorithm=None)
+            state = {**_state(saved, {}, other.slots, other.zeros), "step": other.step}
+            manner = other.manner
+        else:
+            why = f": {other}"
+        kind = _class_for(found, target)
     if kind is None:
+        exists = hasattr(target.module.optimizers, found.name)
         return Continued(
-            None,
-            f"The optimizer {name} does not come along: {target.release} computes {found.name} otherwise"
-            if hasattr(target.module.optimizers, found.name)
-            else f"The optimizer {name} does not come along: {target.release} has none of this name",
+            why_not=f"{target.release} computes {found.name} otherwise{why}" if exists else f"{target.release} has none"
         )
     settings, refused = _settings_for(kind, found.settings, target)
     if refused:
-        return Continued(None, f"The optimizer {name} does not come along: its setting {refused} has no counterpart")
+        return Continued(why_not=f"its setting {refused} has no counterpart")
     try:
         with target.custom_scope():
-            return Continued(kind(**settings), f"The optimizer {name} continues", needs_state=True)
+            made = kind(**settings)
     except Exception as error:  # noqa: BLE001 (Keras raises any kind)
-        return Continued(None, f"The optimizer {name} does not come along: {type(error).__name__}: {error}")
+        return Continued(why_not=f"{type(error).__name__}: {error}")
+    return Continued(made, "", manner, {**state, "class_name": type(made).__name__})
 
 
-def state_for(saved: Mapping[str, Any], source: KerasRelease) -> Dict[str, Any]:
-    """The state of a record's optimizer, as the target's optimizer counts."""
-    found = _translated(str(saved["class_name"]), dict(saved.get("config") or {}), source)
-    assert not isinstance(found, str)
-    slots = {
-        name: {slot: np.asarray(array) * found.factors.get(slot, 1) for slot, array in own.items()}
-        for name, own in (saved.get("slots") or {}).items()
-    }
+def is_legacy(optimizer: Any) -> bool:
+    """Whether Keras counts it as such: 2.11 to 2.15 keep the optimizers of before so, and no state in ``.keras``."""
+    return ".legacy." in type(optimizer).__module__
+
+
+def _state(
+    saved: Mapping[str, Any], factors: Mapping[str, float], names: Optional[Mapping[str, str]] = None,
+    zeros: Tuple[str, ...] = (),
+) -> Dict[str, Any]:  # fmt: skip
+    slots: Dict[str, Dict[str, Any]] = {}
+    for weight, given in (saved.get("slots") or {}).items():
+        arrays = {slot: np.asarray(array) for slot, array in given.items()}
+        own = {(names or {}).get(slot, slot): array * factors.get(slot, 1) for slot, array in arrays.items()}
+        like = next(iter(own.values()), None)
+        slots[weight] = {**own, **({} if like is None else {name: np.zeros_like(like) for name in zeros})}
     return {**saved, "slots": slots}
 
 
@@ -126,18 +152,22 @@ def _translated_from_tf_train(name: str, config: Dict[str, Any]) -> Any:
 
 
 def _algorithm(name: str, settings: Mapping[str, Any], new: bool) -> Optional[str]:
-    if name not in _CHANGED or (name == "Adagrad" and settings.get("epsilon") == 0):
+    if name not in CHANGED or (name == "Adagrad" and settings.get("epsilon") == 0):
         return None
     if name == "RMSprop" and settings.get("momentum"):
         return _NEW_ALGORITHM  # with momentum, epsilon was always under the root
     return _NEW_ALGORITHM if new else _OLD_ALGORITHM
 
 
+def _needs_legacy(found: _Translated, target: TargetKeras) -> bool:
+    return found.algorithm == _OLD_ALGORITHM and target.release.keras >= (2, 11)
+
+
 def _class_for(found: _Translated, target: TargetKeras) -> Any:
     optimizers = target.module.optimizers
     keras = target.release.keras
     legacy = getattr(optimizers, "legacy", None) if (2, 11) <= keras < (3,) else None
-    if found.algorithm == _OLD_ALGORITHM and keras >= (2, 11):
+    if _needs_legacy(found, target):
         return getattr(legacy, found.name, None)
     if found.algorithm == _NEW_ALGORITHM and keras < (2, 11):
         return None
