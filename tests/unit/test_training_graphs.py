@@ -104,24 +104,28 @@ def test_memory_of_a_variable_is_recognised() -> None:
 def test_outputs_of_layers_leave_the_scope_of_weights() -> None:
     graph = Graph()
     x = graph.placeholder("x")
+    w = graph.variable("rnn/cell/kernel")
+    x = graph.add("MatMul", "rnn/while/MatMul", [x, w.read])
+    x = graph.add("Exit", "rnn/while/Exit", [x])
     for name in ("dense", "logits"):
         w = graph.variable(f"{name}/kernel")
         x = graph.add("Relu", f"{name}/Relu", [graph.add("MatMul", f"{name}/MatMul", [x, w.read])])
     loss = graph.add("AddV2", "loss", [graph.add("Mean", "Mean", [x]), graph.add("L2Loss", "L2Loss", [w.read])])
-    found = layer_outputs(loss, ["logits/kernel", "dense/kernel"])
-    assert {name: tensor.name for name, tensor in found.items()} == {"dense": "dense/Relu:0", "logits": "logits/Relu:0"}
-    assert list(found) == ["dense", "logits"], "in the order of computation"
+    found = layer_outputs(loss, ["logits/kernel", "dense/kernel", "rnn/cell/kernel"])
+    outputs = {"rnn": "rnn/while/Exit:0", "dense": "dense/Relu:0", "logits": "logits/Relu:0"}
+    assert {name: tensor.name for name, tensor in found.items()} == outputs
+    assert list(found) == list(outputs), "in the order of computation"
 
 
 def test_random_numbers_are_named_after_their_layer() -> None:
     graph = Graph()
     drawn = [
         graph.add("RandomUniform", f"{name}/random_uniform/RandomUniform", [])
-        for name in ("dropout", "fc1/dropout", "drop/cond/dropout", "dropout")
+        for name in ("dropout", "fc1/dropout", "drop/cond/dropout", "dropout", "Dropout/dropout_1")
     ]
     drawn[3].fetchable = False
     found = draws_of(graph.add("AddN", "loss", drawn))
-    assert list(found.by_name) == ["dropout", "fc1/dropout", "drop"]
+    assert list(found.by_name) == ["dropout", "fc1/dropout", "drop", "Dropout"]
     assert found.hidden == [drawn[3].op.name]
 
 

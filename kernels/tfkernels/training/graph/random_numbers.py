@@ -14,7 +14,7 @@ from tfkernels.training.graph.ordered_step import SCOPE, open_for_additions
 _DRAWS = re.compile(r"(Stateless)?(RandomUniform|RandomStandardNormal|TruncatedNormal|RandomNormal)(V2)?")
 _CONDITION = re.compile(r"cond(_\d+)?")
 _DROPOUT = re.compile(r"dropout(_\d+)?")
-_OF_LAYER = re.compile(r"(dropout|cond)(_\d+)?")
+_OF_LAYER = re.compile(r"([Dd]ropout|cond)(_\d+)?")
 
 
 class Draws(NamedTuple):

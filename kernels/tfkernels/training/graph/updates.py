@@ -44,8 +44,8 @@ _SLOT = {"accum": "accumulator"}
 """Our names of slots, where the operation's are others."""
 
 _SLOTS_BY_ENDING = (
-    (r"(.*_)?m|Adam", "m"),
-    (r"(.*_)?v|Adam_1", "v"),
+    (r"(.*_)?m|AdamW?|AdaMax|\w+SignOptimizer", "m"),
+    (r"(.*_)?v|(AdamW?|AdaMax)_1", "v"),
     (r"Momentum|(.*_)?momentum", "momentum"),
     (r"Adagrad", "accumulator"),
 )
