@@ -11,6 +11,7 @@ from tfkernels.models.recorder import transform
 from tfkernels.models.sessions import initialised, unfed_placeholder, without_hooks
 from tfkernels.training.graph import step_record
 from tfkernels.training.graph.feeds import fed_names, feed_of_step
+from tfkernels.training.graph.model_names import outputs_of, with_names_of
 from tfkernels.training.graph.operations import variable_read_by
 from tfkernels.training.graph.ordered_step import ordered
 from tfkernels.training.graph.random_numbers import fetched
@@ -34,12 +35,17 @@ def trace_session(
     mapping: Optional[Mapping[str, str]] = None,
     masks: Optional[Mapping[str, Any]] = None,
     keep: bool = False,
+    model: Any = None,
 ) -> Dict[str, Any]:
     """Runs ``steps`` steps of ``train_op`` in ``session``, and returns what they computed, as a training trace.
 
-    A step is one run of the session, with all values of it. Weights and slots are read between the runs.
+    A step is one run of the session, with all values of it. Weights and slots are read between the runs. Weights
+    and layers have the names of the graph, or of the Keras ``model`` if one is given.
     """
+    if model is not None and outputs is None:
+        outputs = outputs_of(model)
     graph = trained_graph(session.graph, loss, train_op, outputs)
+    graph = graph if model is None else with_names_of(model, graph)
     state = SessionState(without_hooks(session), graph, keeping)
     training = _Training(session, graph, keeping)
     feed_of = feed_of_step(feeds)
