@@ -20,8 +20,6 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""
 import numpy as np
 import tensorflow as tf
 import tfkernels
-from tfkernels.training.graph.session_trace import trace_session
-from tfkernels.training.training_trace import Keeping
 
 tf.get_logger().setLevel("ERROR")
 v1 = tf.compat.v1
@@ -63,7 +61,7 @@ def session():
 
 def trace(where, built, steps=2, **options):
     loss, train, feeds, logits = built
-    return trace_session(where, None, train, feeds, options.pop("outputs", None), steps, Keeping(), **options)
+    return tfkernels.trace_training(session=where, train_op=train, feeds=feeds, steps=steps, **options)
 
 def values(where):
     return where.run({one.op.name: one for one in v1.global_variables()})

@@ -4,9 +4,11 @@ from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Union
 
 from tfkernels.errors import TraceError
 from tfkernels.models.keras_package import Keras, is_layer, keras_of
+from tfkernels.models.sessions import is_session
 from tfkernels.models.tensorflow_api import in_graph_mode, version
 from tfkernels.training.batches import Batch, batches_of, without_missing
 from tfkernels.training.eager_steps import EagerSteps
+from tfkernels.training.graph.session_trace import trace_session
 from tfkernels.training.optimizers import Optimizer, keras_text
 from tfkernels.training.step_records import recorded_steps
 from tfkernels.training.trained_state import TrainedState
@@ -25,10 +27,16 @@ def trace_training(
     variables: Optional[Iterable[Any]] = None,
     model: Any = None,
     optimizer: Any = None,
+    session: Any = None,
+    loss: Any = None,
+    train_op: Any = None,
+    feeds: Any = None,
+    outputs: Any = None,
     only: Union[str, Iterable[str], None] = None,
     largest: Optional[int] = LARGEST,
     masks: Optional[Mapping[str, Any]] = None,
     weights_from: Optional[Mapping[str, Any]] = None,
+    mapping: Optional[Mapping[str, str]] = None,
     keep: bool = False,
 ) -> Dict[str, Any]:
     """What training steps compute, in the order of computation: a dict that :func:`compare` takes, and that travels.
@@ -37,6 +45,11 @@ def trace_training(
     * ``trace_training(step, x, y, variables=..., model=..., optimizer=..., steps=3)``: a function ``step(x, y)`` that
       trains with ``tf.GradientTape``. Only what is given can be seen: ``model`` for outputs of layers, ``optimizer``
       for slots, learning rate and the gradients that it uses.
+    * ``trace_training(session=..., train_op=..., feeds=..., steps=3)``: a graph of TensorFlow 1. A step is one run of
+      ``train_op`` in the session. Gradients, slots, learning rate, ``loss`` and outputs are found in the graph.
+      ``feeds`` is the ``feed_dict`` of all steps, or has one for each. ``outputs``: tensors by name, instead of those
+      that :func:`watch` named, or else the outputs of scopes with weights. ``model``: a Keras model that the session
+      trains, whose names are used. Iterators and queues go on. A few operations are added to the graph, once.
 
     Every step has inputs, random numbers that layers draw, outputs of layers in training mode, loss, gradients before
     and after clipping, learning rate, slots before and after, updates, weights and moving statistics.
@@ -47,14 +60,21 @@ def trace_training(
     ``only``: parts and names that are kept: ``"gradient"``, ``"output/conv1*"``, ``"*/kernel"``. ``largest``: larger
     arrays are kept as statistics and a sample; ``None`` keeps all whole. ``masks``: the trace of another side, whose
     random numbers are drawn here, too, so that dropouts are equal. ``weights_from``: the trace of another side; every
-    step begins with its weights, slots and step count, so that errors do not add up.
+    step begins with its weights, slots and step count, so that errors do not add up. ``mapping``: ``{weight of the
+    session: weight of that trace}``, where names do not tell.
 
     Afterwards all variables have their values of before, unless ``keep=True``: then the model stays trained. Metrics
-    and the states of ``tf.random`` count on. Functions run eagerly meanwhile, which can change the last digits.
+    and the states of ``tf.random`` count on. Functions run eagerly meanwhile, which can change the last digits. A
+    session runs its own graph.
 
     Raises ``TraceError`` if the steps cannot be traced.
     """
     keeping = Keeping(only, largest)
+    if session is not None or is_session(target):
+        return trace_session(
+            target if session is None else session, loss, train_op, feeds, outputs, steps, keeping,
+            weights_from, mapping, masks, keep, model,
+        )  # fmt: skip
     batches = batches_of(x, y, sample_weight, batch_size, steps)
     options: Dict[str, Any] = {"keeping": keeping, "masks": masks, "weights_from": weights_from, "keep": keep}
     if is_layer(target):
@@ -67,8 +87,9 @@ def trace_training(
     if callable(target):
         return _trace_loop(target, batches, variables, model, optimizer, options)
     raise TraceError(
-        f"trace_training() needs a compiled Keras model or a function that trains, got {type(target).__name__}. "
-        "Examples: trace_training(model, x, y), trace_training(step, x, y, variables=model.trainable_variables)"
+        "trace_training() needs a compiled Keras model, a function that trains, or a session, got "
+        f"{type(target).__name__}. Examples: trace_training(model, x, y), trace_training(step, x, y, "
+        "variables=model.trainable_variables), trace_training(session=session, train_op=train_op, feeds=feeds)"
     )
 
 

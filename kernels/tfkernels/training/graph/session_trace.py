@@ -7,8 +7,10 @@ from typing import Any, Dict, List, Mapping, Optional
 import numpy as np
 
 from tfkernels.errors import TraceError
+from tfkernels.models.keras_package import keras_of
 from tfkernels.models.recorder import transform
 from tfkernels.models.sessions import initialised, unfed_placeholder, without_hooks
+from tfkernels.models.tensorflow_api import version
 from tfkernels.training.graph import step_record
 from tfkernels.training.graph.feeds import fed_names, feed_of_step
 from tfkernels.training.graph.model_names import outputs_of, with_names_of
@@ -18,6 +20,7 @@ from tfkernels.training.graph.random_numbers import fetched
 from tfkernels.training.graph.session_state import SessionState, slots_of
 from tfkernels.training.graph.trained_graph import TrainedGraph, trained_graph
 from tfkernels.training.graph.updates import optimizer_class
+from tfkernels.training.optimizers import keras_text
 from tfkernels.training.training_trace import Keeping, new_trace, whole
 
 _POWER = "beta1_power"
@@ -42,12 +45,14 @@ def trace_session(
     A step is one run of the session, with all values of it. Weights and slots are read between the runs. Weights
     and layers have the names of the graph, or of the Keras ``model`` if one is given.
     """
+    if not isinstance(steps, int) or steps < 1:
+        raise TraceError(f"steps={steps!r} is no number of steps. Trace at least one: steps=1")
     if model is not None and outputs is None:
         outputs = outputs_of(model)
     graph = trained_graph(session.graph, loss, train_op, outputs)
     graph = graph if model is None else with_names_of(model, graph)
     state = SessionState(without_hooks(session), graph, keeping)
-    training = _Training(session, graph, keeping)
+    training = _Training(session, graph, keeping, model)
     feed_of = feed_of_step(feeds)
     records: List[Dict[str, Any]] = []
     weights_before: Dict[str, Any] = {}
@@ -74,8 +79,9 @@ def trace_session(
 class _Training:
     """The runs of one graph in one session, for one trace."""
 
-    def __init__(self, session: Any, graph: TrainedGraph, keeping: Keeping) -> None:
+    def __init__(self, session: Any, graph: TrainedGraph, keeping: Keeping, model: Any) -> None:
         self._session = session
+        self._model = model
         self._graph = graph
         self._keeping = keeping
         self._raw = without_hooks(session)
@@ -154,8 +160,8 @@ class _Training:
             kind = max(kinds, key=kinds.count)
             optimizer = {"class_name": optimizer_class(kind), "config": {"learning_rate": rate, **config}}
         return {
-            "tensorflow": sys.modules["tensorflow"].__version__,
-            "keras": None,
+            "tensorflow": version(),
+            "keras": None if self._model is None else keras_text(keras_of(self._model)),
             "form": "graph",
             "batch_size": self._batch_size,
             "optimizer": optimizer,
