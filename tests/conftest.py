@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+import tests.support.hypothesis_profile  # noqa: F401
 import tfprovisioner.system.skipped_imports  # noqa: F401 (before nbformat)
 
 

@@ -20,6 +20,9 @@ if typing.TYPE_CHECKING:
     from tfkernels.client.kernel import Kernel
     from tfkernels.client.several_kernels import each as each
     from tfkernels.comparison import compare as compare
+    from tfkernels.initialization.api import same_start as same_start
+    from tfkernels.model_comparison.compare import compare_models as compare_models
+    from tfkernels.model_comparison.description import describe as describe
     from tfkernels.models.recorder import watch as watch
     from tfkernels.models.seed import Seeded
     from tfkernels.models.trace import trace as trace
@@ -35,11 +38,14 @@ __version__ = "0.1.0"
 
 _ELSEWHERE = {
     "compare": "tfkernels.comparison",
+    "compare_models": "tfkernels.model_comparison.compare",
+    "describe": "tfkernels.model_comparison.description",
     "each": "tfkernels.client.several_kernels",
     "inspect": "tfkernels.saved_models.api",
     "load_weights": "tfkernels.saved_models.api",
     "pack": "tfkernels.transfer.segment_pool",
     "record": "tfkernels.recording",
+    "same_start": "tfkernels.initialization.api",
     "set_memory_limit": "tfkernels.transfer.segment_pool",
     "trace": "tfkernels.models.trace",
     "trace_training": "tfkernels.training.api",

@@ -57,19 +57,19 @@ def write(folder: Path, *cells: str) -> str:
 def test_bisect_finds_the_release_that_changed_resize(home: Path, tmp_path: Path) -> None:
     notebook, output = write(tmp_path, RESIZE), tmp_path / "out"
     done = tfkernels(
-        "bisect", notebook, "--good", "1.14", "--bad", "2.1", "--record", "resized", "-p", "size", "8",
+        "bisect", notebook, "--good", "1.15", "--bad", "2.1", "--record", "resized", "-p", "size", "8",
         "-o", str(output), "--json",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert (found["last_good"], found["first_bad"]) == ("1.15.5", "2.0.4")
     verdicts = {trial["release"]: trial["verdict"] for trial in found["trials"]}
-    assert verdicts == {"1.14.0": "good", "2.1.4": "bad", "2.0.4": "bad", "1.15.5": "good"}
-    assert found["difference"]["baseline"] == "1.14.0"
+    assert verdicts == {"1.15.5": "good", "2.1.4": "bad", "2.0.4": "bad"}
+    assert found["difference"]["baseline"] == "1.15.5"
     assert found["difference"]["parts"][0]["baseline"] == "float32 (1, 8, 8, 3)"
     assert {path.name for path in output.iterdir()} == {
         "bisect.json", "junit.xml", "report.html", "report.json",
-        "nb-tf1.14.0.ipynb", "nb-tf1.15.5.ipynb", "nb-tf2.0.4.ipynb", "nb-tf2.1.4.ipynb",
+        "nb-tf1.15.5.ipynb", "nb-tf2.0.4.ipynb", "nb-tf2.1.4.ipynb",
     }  # fmt: skip
     assert json.loads((output / "bisect.json").read_text()) == found
 

@@ -82,7 +82,7 @@ def test_dashboard_is_started_on_request() -> None:
     told: list[Progress] = []
     with engine(1, told, Options(dashboard=True)):
         assert "1 run at once on this machine; Dask's page: http://127.0.0.1:" in notes(told)
-        assert _answering("/info/main/workers.html")
+        eventually(lambda: _answering("/info/main/workers.html"))  # the first page takes longest
 
 
 def _answering(path: str) -> list[int]:

@@ -26,6 +26,7 @@ def test_catalogue_builder_writes_gpu_overlays(tmp_path: Path, monkeypatch: pyte
         (tmp_path / "2.15.1.txt").write_text("kept")
 
 
+@pytest.mark.slow  # what maintainers run; installations and doctor run the same checks
 def test_an_old_patch_release_really_works() -> None:
     """What `make catalogue` does to all of them, with a small one: Python 3.6, and a check that it is too old for."""
     release = catalogue.find("1.3.0")

@@ -6,13 +6,13 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from uv import find_uv_bin
 
-from tests.support import package_index
+from tests.support import channels, commands, package_index
 from tests.support.commands import tfkernels
 from tests.support.processes import ended
 from tfprovisioner.environments import store
@@ -20,6 +20,7 @@ from tfprovisioner.environments.run_checks import Findings
 from tfprovisioner.kernelspecs import doctor, gc, install, listing
 from tfprovisioner.kernelspecs.install import Installed
 from tfprovisioner.requirements.request import InstallRequest
+from tfprovisioner.resolution import resolve
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +29,20 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("home")
 
 
+@pytest.fixture(scope="module")
+def extras(small_lock: str) -> str:
+    """The lock of what these tests add."""
+    return channels.part_of(small_lock, "colorama==0.4.5", "tqdm<4.60", minor="3.7")
+
+
 @pytest.fixture
-def one(place: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Installed]:
-    """Kernel tf1.15, which no other Jupyter here has, in a Jupyter of its own."""
+def one(
+    light: str, light_commands: None, extras: str, place: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Installed]:
+    """Kernel tf1.15, which no other Jupyter here has, in a Jupyter of its own. It has the stand-in for TensorFlow."""
+    monkeypatch.setattr(resolve, "lock", lambda request, *rest: light + extras * bool(request.extras))
+    _, code, lock = commands.program
+    monkeypatch.setattr(doctor, "_COMMAND", f"import sys\nsys.argv.insert(1, {lock!r})\n{code}")
     monkeypatch.setenv("TFKERNELS_HOME", str(home))
     for name in ("JUPYTER_DATA_DIR", "JUPYTER_PATH"):  # always the same: an environment belongs to one kernelspec
         monkeypatch.setenv(name, str(home / "jupyter"))
@@ -45,30 +57,30 @@ def pip(environment: store.Environment, *packages: str) -> None:
     subprocess.run([*install, *packages], check=True)
 
 
-def test_doctor_reports_changes_and_fixes_breakage(one: Installed) -> None:
+def test_doctor_reports_changes_and_fixes_breakage(
+    one: Installed, command: Callable[..., tuple[int, str, str]]
+) -> None:
     pip(one.environment, "six==1.15.0", "colorama==0.4.5")
     site = next(one.environment.folder.glob("lib/python*/site-packages"))
-    edited = (site / "absl" / "app.py").read_text() + "\n# edited\n"
-    (
-        site / "absl" / "app.py"
-    ).unlink()  # else the file in uv's cache is edited, and in all environments of this machine
-    (site / "absl" / "app.py").write_text(edited)
+    edited = (module := site / "tornado" / "wsgi.py").read_text() + "\n# edited\n"
+    module.unlink()  # else the file in uv's cache is edited, and in all environments of this machine
+    module.write_text(edited)
     diagnosis = doctor.examine("tf1.15")
     assert diagnosis.ok
     assert diagnosis.warnings[0].startswith("six is 1.15.0 instead of ")
-    assert diagnosis.warnings[1:] == ("absl-py: absl/app.py was changed",)
+    assert diagnosis.warnings[1:] == ("tornado: tornado/wsgi.py was changed",)
     assert diagnosis.notes == ("colorama==0.4.5 was added",)
     assert diagnosis.remedy is None
 
-    (site / "markdown" / "extensions" / "toc.py").unlink()
+    (site / "pygments" / "styles" / "vim.py").unlink()
     diagnosis = doctor.examine("tf1.15")
     assert not diagnosis.ok, "TensorFlow itself does not miss it, and somebody will"
-    assert "markdown/extensions/toc.py is missing" in (diagnosis.problem or "")
+    assert "pygments/styles/vim.py is missing" in (diagnosis.problem or "")
     assert diagnosis.remedy == "tfkernels install 1.15 --user --rebuild"
 
-    done = tfkernels("doctor", "tf1.15", "--fix", "--json")
-    assert done.returncode == 0, done.stderr
-    (mended,) = json.loads(done.stdout)
+    code, printed, said = command("doctor", "tf1.15", "--fix", "--json")
+    assert code == 0, said
+    (mended,) = json.loads(printed)
     assert mended["mended"] == "tfkernels install 1.15 --user --rebuild"
     assert mended["warnings"] == []
     (lost,) = mended["notes"]
@@ -90,7 +102,8 @@ def test_what_was_uninstalled_is_told_and_installed_anew(one: Installed, package
     subprocess.run(uninstall, check=True)
     site = next(one.environment.folder.glob("lib/python*/site-packages"))
     (site / "ipykernel-6.0.dist-info").mkdir()  # as an uninstallation that was interrupted leaves it
-    assert list(site.glob("tensorflow_estimator")), "a package whose name begins like TensorFlow's is still there"
+    (site / "tensorflow_estimator").mkdir()  # a package whose name begins like TensorFlow's is still there
+    (site / "tensorflow_estimator-1.15.1.dist-info").mkdir()
     (row,) = [row for row in listing.kernels() if row.name == "tf1.15"]
     assert f"{title} is no longer in it" in row.state
     assert doctor.examine("tf1.15").remedy == "tfkernels install 1.15 --user"

@@ -16,6 +16,7 @@ from uv import find_uv_bin
 
 from tests.support.commands import tfkernels
 from tests.support.notebooks import run_cells, text
+from tests.support.waiting import DEADLINE
 from tfprovisioner.errors import BadKernelName, UnknownEnvironment
 from tfprovisioner.existing import inspect, kinds
 from tfprovisioner.existing import search as candidates
@@ -249,6 +250,7 @@ def test_find_lists_what_has_tensorflow(theirs: Path, place: Path, monkeypatch: 
     venv.create(place / "work" / "plain", with_pip=False)
     install.add(theirs, "mine", user=True)
 
+    monkeypatch.setattr(candidates, "TIME_LIMIT", DEADLINE)
     found, complete = candidates.search(place / "work")
     assert complete
     facts = {Path(one.path): (one.kind, one.tensorflow, one.ipykernel is not None, one.kernel) for one in found}
@@ -288,6 +290,7 @@ def test_environments_of_the_tools_themselves(place: Path, tool: str, arguments:
     assert text(outputs).split() == ["2.11.0", str(folder)]
 
 
+@pytest.mark.slow  # with a stand-in: test_packages_outside_the_catalogues_bounds_are_problems
 def test_the_advised_command_repairs_h5_files(installed: dict[str, Installed], place: Path) -> None:
     """As after `pip install tensorflow==1.15` years later, which takes a newer h5py, and that a newer NumPy."""
     folder = with_real_tensorflow(installed["tf1"], place / "theirs")

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,8 +49,14 @@ def python(version: str, **facts: object) -> Python:
     return replace(_HERE, version=version, numbers=numbers, **facts)  # type: ignore[arg-type]
 
 
+def forget() -> None:
+    """What a search found belongs to the variables that it was made with."""
+    for cached in (survey._installs, survey._answer, survey._search):
+        cached.cache_clear()
+
+
 @pytest.fixture
-def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A user with an empty home, whose PATH is one folder."""
     for name in list(os.environ):
         if name.startswith(("CONDA", "MAMBA", "PYENV", "ASDF", "UV_PYTHON", "HOMEBREW")):
@@ -57,10 +64,9 @@ def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    survey._installs.cache_clear()
-    survey._answer.cache_clear()
-    survey._search.cache_clear()
-    return tmp_path
+    forget()
+    yield tmp_path
+    forget()
 
 
 def found() -> list[str]:

@@ -297,7 +297,12 @@ def replace(file: Path, content: str) -> None:
 
 @pytest.mark.parametrize(
     "damage",
-    [an_older_traitlets, half_of_zmq, a_tornado_that_raises_something, a_tornado_that_fails_at_the_start_only],
+    [
+        an_older_traitlets,
+        a_tornado_that_fails_at_the_start_only,
+        pytest.param(half_of_zmq, marks=pytest.mark.slow),
+        pytest.param(a_tornado_that_raises_something, marks=pytest.mark.slow),
+    ],
 )
 def test_damaged_packages_are_reported_in_cells(damage: Callable[[Installed], str], light: str, place: Path) -> None:
     """By another Python, the one that registered it; this kernel has no provisioner that could look before."""

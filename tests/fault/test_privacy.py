@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.memory import open_files
 from tfkernels.client import runtime_dir as folders_module
 from tfkernels.errors import ExchangeError
 from tfkernels.transfer.shared_memory import segment as segments
@@ -104,12 +105,11 @@ def plant(kind: str, place: Path) -> Path:
 def test_planted_files_are_not_opened(public: Path, kind: str) -> None:
     path = plant(kind, public)
     found = path.stat()
-    before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(
         ExchangeError, match="was replaced" if kind not in ("a directory", "a socket") else "Cannot open"
     ):
         open_segment({"path": str(path), "device": found.st_dev, "inode": found.st_ino})
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert str(path) not in open_files()
 
 
 def test_own_files_are_opened(public: Path) -> None:

@@ -107,7 +107,7 @@ def test_without_a_thread_for_it_a_kernel_is_ended(installed: object) -> None:
             Kernel("tf1").run("pass")
     finally:
         threading.stack_size(0)
-    assert set(psutil.Process().children()) == before
+    assert set(psutil.Process().children()) <= before
 
 
 FULL = """

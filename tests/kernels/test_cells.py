@@ -29,9 +29,10 @@ from tfkernels.errors import (
 from tfkernels.output import relay
 
 
-def test_background_cells_queue_in_order(remote: Kernel) -> None:
-    array = np.zeros(3)
-    first = remote.submit("import time; time.sleep(0.5); order = ['first']", inputs={"a": array})
+def test_background_cells_queue_in_order(remote: Kernel, tmp_path: Path) -> None:
+    array, gate = np.zeros(3), tmp_path / "gate"
+    wait = f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.01)\n"
+    first = remote.submit(f"{wait}order = ['first']", inputs={"a": array})
     array[:] = 1
     second = remote.submit("order.append('second')", outputs={"order": "order", "a": "a"})
     assert not first.done()
@@ -39,6 +40,7 @@ def test_background_cells_queue_in_order(remote: Kernel) -> None:
     assert "waiting" in repr(second)
     with pytest.raises(TimeoutError, match="It runs on"):
         second.result(timeout=0.01)
+    gate.touch()
     assert remote["order"] == ["first", "second"], "a cell in the foreground waits for its turn"
     assert first.done()
     outputs = second.result()
@@ -144,7 +146,7 @@ def test_a_time_limit_that_the_cell_ignores(
 ) -> None:
     monkeypatch.setattr(stop_button, "INTERRUPT_GRACE", 0.5)
     with pytest.raises(CellTimeout, match=r"ignores the interrupt(.|\n)*%tfkernels restart tf"):
-        remote.run("print('begun')\n" + stubborn(tmp_path / "begun"), timeout=0.5, inputs={"x": np.ones(10**6)})
+        remote.run("print('begun')\n" + stubborn(tmp_path / "begun"), timeout=3, inputs={"x": np.ones(10**6)})
     assert "begun" in capsys.readouterr().out
     assert remote.busy
     remote.restart()

@@ -4,6 +4,7 @@ tests run again, and shared memory.
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from uv import find_uv_bin
 
+from tests.support import hypothesis_profile
 from tfkernels import recording
 from tfkernels.transfer.decoder import unpack
 from tfkernels.transfer.encoder import ValueMessage
@@ -54,16 +56,17 @@ def python(version: str, packages: str, tmp_path: Path) -> Callable[..., str]:
     ("tests", "version", "packages"),
     [
         (CODEC, "3.7", "numpy,pandas,scipy"),
-        (CODEC, "3.12", "numpy<2,pandas<2.3,scipy,ml_dtypes"),
         (COMPARISON, "3.7", "numpy==1.18.*"),
-        # test_values_between_pythons sends every type to 3.6, too; the newest packages are those of tests/unit.
+        # test_values_between_pythons sends every type to 3.6 and 3.12; the newest packages are those of tests/unit.
         pytest.param(CODEC, "3.6", "numpy,pandas,scipy", marks=pytest.mark.slow),
+        pytest.param(CODEC, "3.12", "numpy<2,pandas<2.3,scipy,ml_dtypes", marks=pytest.mark.slow),
         pytest.param(CODEC, "3.13", "numpy,pandas,scipy,ml_dtypes", marks=pytest.mark.slow),
         pytest.param(COMPARISON, "3.13", "numpy,ml_dtypes", marks=pytest.mark.slow),
     ],
 )
-def test_again(tests: list[str], python: Callable[..., str]) -> None:
-    options = ["-q", "-c", os.devnull, "--noconftest", "-p", "no:cacheprovider"]
+def test_again(tests: list[str], python: Callable[..., str], tmp_path: Path) -> None:
+    shutil.copy(hypothesis_profile.__file__, tmp_path / "profile_of_tests.py")
+    options = ["-q", "-c", os.devnull, "--noconftest", "-p", "no:cacheprovider", "-p", "profile_of_tests"]
     assert " passed" in python(
         "-m", "pytest", *options, *(str(Path(__file__).parents[1] / "unit" / name) for name in tests)
     )

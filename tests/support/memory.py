@@ -23,13 +23,18 @@ def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
-def open_segments() -> int:
-    """Descriptors of shared memory. Others come and go with the sockets of kernels."""
-    count = 0
+def open_files() -> list[str]:
+    """What the descriptors of this process lead to."""
+    found = []
     for number in os.listdir("/proc/self/fd"):
         with contextlib.suppress(FileNotFoundError):  # the listing's own
-            count += "memfd:tfkernels" in os.readlink(f"/proc/self/fd/{number}")
-    return count
+            found.append(os.readlink(f"/proc/self/fd/{number}"))
+    return found
+
+
+def open_segments() -> int:
+    """Descriptors of shared memory. Others come and go with the sockets of kernels."""
+    return sum("memfd:tfkernels" in path for path in open_files())
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ HOSTILE = [
 hostile = st.one_of(st.sampled_from(HOSTILE), st.text(max_size=30))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(*[hostile] * 4)
 def test_page_is_harmless_whatever_it_shows(path: str, value: str, name: str, note: str) -> None:
     statistics = Statistics(2, 1, first_mismatch=Extreme(np.nan, (0,), value, value + name))

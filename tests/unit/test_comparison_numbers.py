@@ -12,16 +12,13 @@ import typing
 import hypothesis.extra.numpy as npst
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.comparisons import only
 from tfkernels.comparison import DEFAULTS, compare
 from tfkernels.comparison.statistics import one_pass
 from tfkernels.comparison.statistics.chart_data import SIZE, positions
-
-settings.register_profile("kernels", deadline=None, suppress_health_check=list(HealthCheck))
-settings.load_profile("kernels")
 
 FLOATS = ["float16", "float32", "float64"]
 

@@ -13,7 +13,7 @@ import typing
 import hypothesis.extra.numpy as npst
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support import specimens
@@ -21,9 +21,6 @@ from tests.support.specimens import assert_same as assert_same
 from tfkernels.protocol import ALIGNMENT, HEADER_BYTES, MESSAGE_FORMAT, MIN_VIEW_BYTES
 from tfkernels.transfer.decoder import from_bytes
 from tfkernels.transfer.encoder import MAX_NON_STRINGS, Encoder, ValueMessage
-
-settings.register_profile("kernels", deadline=None, suppress_health_check=list(HealthCheck))
-settings.load_profile("kernels")
 
 # A masked array of records of half floats gets a default fill value that is too large for them, and NumPy says so.
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")

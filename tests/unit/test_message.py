@@ -32,7 +32,7 @@ LETTERS = st.one_of(st.sampled_from(list(b'0123456789[]{}",-.eE:abcntf')), st.in
 PLACES = st.tuples(st.sampled_from(["buffers", "skeleton"]), st.floats(0, 1), LETTERS)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.sampled_from(sorted(VALUES)), st.lists(PLACES, min_size=1, max_size=4))
 @pytest.mark.filterwarnings("ignore")
 def test_whatever_somebody_altered_is_refused_or_a_value(name: str, changes: list[tuple[str, float, int]]) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.support.memory import open_segments
 from tests.support.waiting import DEADLINE
 from tfkernels.transfer.decoder import unpack
 from tfkernels.transfer.encoder import ValueMessage
@@ -159,16 +160,16 @@ def test_a_pool_that_gives_back_keeps_no_mapping() -> None:
 
 def test_few_are_kept_and_not_for_long() -> None:
     made = [Segment() for _ in range(segments.MAX_MAPPINGS + 3)]
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_segments()
     for number, each in enumerate(made):
         send(each, full(number))
     assert len(reader.cache) == segments.MAX_MAPPINGS
-    assert len(os.listdir("/proc/self/fd")) == before + segments.MAX_MAPPINGS
+    assert open_segments() == before + segments.MAX_MAPPINGS
     reader.cache.expire(1000)
     assert len(reader.cache) == segments.MAX_MAPPINGS
     reader.cache.expire(0)
     assert len(reader.cache) == 0
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_segments() == before
     for each in made:
         each.close()
 

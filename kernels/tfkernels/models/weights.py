@@ -86,7 +86,7 @@ class _Variables(NamedTuple):
                 for name, value in cast.items():
                     self.by_name[name].assign(value)
             else:
-                _initialise(session, [(self.by_name[name], value) for name, value in cast.items()])
+                initialise(session, [(self.by_name[name], value) for name, value in cast.items()])
         found = self.read()
         others = [name for name, value in cast.items() if not _same(found[name], value)]
         if others:
@@ -96,12 +96,7 @@ class _Variables(NamedTuple):
             )
 
     def shapes(self) -> Dict[str, Tuple[int, ...]]:
-        as_shape = sys.modules["tensorflow"].TensorShape  # whose sizes are no numbers in 1.15
-        shapes = {  # Keras 3 has the one, TensorFlow 1.0 the other
-            name: variable.get_shape() if hasattr(variable, "get_shape") else variable.shape
-            for name, variable in self.by_name.items()
-        }
-        return {name: tuple(as_shape(shape).as_list()) for name, shape in shapes.items()}
+        return shapes_of(self.by_name)
 
     def dtypes(self) -> "Dict[str, np.dtype[Any]]":
         as_dtype = sys.modules["tensorflow"].as_dtype
@@ -109,6 +104,16 @@ class _Variables(NamedTuple):
             name: np.dtype(as_dtype(variable.dtype).base_dtype.as_numpy_dtype)
             for name, variable in self.by_name.items()
         }
+
+
+def shapes_of(variables: Mapping[str, Any]) -> Dict[str, Tuple[int, ...]]:
+    """The shapes of variables of TensorFlow or Keras, by name."""
+    as_shape = sys.modules["tensorflow"].TensorShape  # whose sizes are no numbers in 1.15
+    shapes = {  # Keras 3 has the one, TensorFlow 1.0 the other
+        name: variable.get_shape() if hasattr(variable, "get_shape") else variable.shape
+        for name, variable in variables.items()
+    }
+    return {name: tuple(as_shape(shape).as_list()) for name, shape in shapes.items()}
 
 
 def _variables_of(target: Any) -> _Variables:
@@ -170,7 +175,7 @@ def _without_bookkeeping(variables: List[Any], trained: List[Any]) -> Dict[str, 
     return {name: variable for name, variable in by_name.items() if is_weight(name)}
 
 
-def _initialise(session: Any, values: List[Tuple[Any, Any]]) -> None:
+def initialise(session: Any, values: List[Tuple[Any, Any]]) -> None:
     """Runs the variables' own initialisers on other values: that adds nothing to the graph, which may be finalized."""
     operations: List[Any] = []
     feed: Dict[Any, Any] = {}

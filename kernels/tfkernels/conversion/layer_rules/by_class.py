@@ -2,6 +2,7 @@
 
 from typing import Any, Callable, Dict, List, NamedTuple, Tuple
 
+from tfkernels.conversion.layer_rules.changed_settings import aligns_corners
 from tfkernels.conversion.layer_rules.keras_release import KerasRelease
 from tfkernels.conversion.layer_rules.report import LayerReport
 
@@ -59,6 +60,11 @@ _RENAMED = {
 """Classes that compute the same under another name. CuDNN's layers hold their weights in another order."""
 
 
+def class_in_all_releases(name: str) -> str:
+    """The name of the class that computes the same as this one of one release: ``LSTM`` of ``CuDNNLSTM``."""
+    return _RENAMED.get(name, name)
+
+
 def renamed(name: str, config: Dict[str, Any], target: Any, about: LayerReport) -> str:
     """The target's class for the one that the writer had."""
     if name == "ThresholdedReLU" and target.settings(name) is None:
@@ -108,9 +114,7 @@ def _batch_normalization(case: Case) -> Around:
 
 
 def _up_sampling(case: Case) -> Around:
-    if case.config.get("interpolation") == "bilinear" and (
-        case.source.before((1, 14)) or not case.source.of_tensorflow
-    ):
+    if case.config.get("interpolation") == "bilinear" and aligns_corners(case.source):
         case.about.refuse(
             f"interpolation='bilinear' of {case.source} aligns corners of pixels, and later releases centres. "
             "Write it as a custom layer with tf.compat.v1.image.resize_bilinear"
@@ -119,16 +123,24 @@ def _up_sampling(case: Case) -> Around:
 
 
 def _separable(case: Case) -> Around:
-    """Releases before Keras 3 write the settings of an ordinary convolution, too, and do not use them."""
-    for setting in ("kernel_initializer", "kernel_regularizer", "kernel_constraint"):
+    for setting in _OF_A_CONVOLUTION:
         case.config.pop(setting, None)
     return Around()
 
 
 def _depthwise(case: Case) -> Around:
-    for setting in ("filters", "kernel_initializer", "kernel_regularizer", "kernel_constraint"):
+    for setting in ("filters", *_OF_A_CONVOLUTION):
         case.config.pop(setting, None)
     return Around()
+
+
+_OF_A_CONVOLUTION = ("kernel_initializer", "kernel_regularizer", "kernel_constraint")
+"""What separable convolutions write before Keras 3, like an ordinary one, and do not use."""
+
+
+def unused_settings(name: str) -> Tuple[str, ...]:
+    """The settings that this class writes in some releases and does not use in any."""
+    return _OF_A_CONVOLUTION if _RULES.get(name) in (_separable, _depthwise) else ()
 
 
 def _leaky_relu(case: Case) -> Around:

@@ -2,6 +2,7 @@
 
 from typing import Any, Dict
 
+from tfkernels.conversion.layer_rules.changed_settings import HARD_SIGMOID, changed_meaning
 from tfkernels.conversion.layer_rules.keras_release import KerasRelease
 from tfkernels.conversion.layer_rules.report import LayerReport
 
@@ -17,6 +18,16 @@ _SAME_CLASS = {
     "HeNormalV2": "HeNormal",
     "HeUniformV2": "HeUniform",
 }
+
+
+def function_in_all_releases(name: str) -> str:
+    """The name of a function of Keras without the release that it is from: ``softmax`` of ``softmax_v2``."""
+    return _SAME_ACTIVATION.get(name, name.split(">")[-1])
+
+
+def class_in_all_releases(name: str) -> str:
+    """The same for the class of an initializer, a regularizer or a constraint."""
+    return _SAME_CLASS.get(name.split(">")[-1], name.split(">")[-1])
 
 
 def rewrite(config: Dict[str, Any], source: KerasRelease, target: Any, about: LayerReport) -> None:
@@ -58,12 +69,12 @@ def _activation(
         return value
     if not isinstance(value, str):
         return value
-    name = _SAME_ACTIVATION.get(value, value.split(">")[-1])
-    if name == "hard_sigmoid" and source.is_keras_3 != target.release.is_keras_3:
+    name = function_in_all_releases(value)
+    if changed_meaning("", key, name, source, target.release):
         if target.release.is_keras_3:
             about.changed(
                 f"{key}=clip(0.2 x + 0.5), made of Rescaling and ReLU",
-                "hard_sigmoid of Keras 2 has the slope 0.2, and of Keras 3 1/6",
+                HARD_SIGMOID,
             )
             return _hard_sigmoid_of_keras_2(config.get("dtype"))
         about.refuse(f"its {key} is Keras 3's hard_sigmoid (slope 1/6), which {target.release} does not have")

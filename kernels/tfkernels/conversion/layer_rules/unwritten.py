@@ -1,47 +1,20 @@
 """Settings that older releases did not write, with the value that these meant. The target's default may be another."""
 
-from typing import Any, Dict, List, NamedTuple, Set
+from typing import Any, Dict, List
 
+from tfkernels.conversion.layer_rules.changed_settings import DEFAULTS
 from tfkernels.conversion.layer_rules.keras_release import KerasRelease
 from tfkernels.conversion.layer_rules.report import LayerReport
-
-
-class _Unwritten(NamedTuple):
-    """``why`` is in the words of a user: what the old release computed."""
-
-    classes: Set[str]
-    setting: str
-    value: Any
-    why: str
-
-
-_RECURRENT = {"GRU", "GRUCell"}
-_MEANT: List[_Unwritten] = [
-    _Unwritten(_RECURRENT, "reset_after", False, "releases without the setting reset before the matrix product"),
-    _Unwritten({"Flatten"}, "data_format", "channels_last", "releases without the setting kept the order of values"),
-    _Unwritten({"UpSampling2D"}, "interpolation", "nearest", "releases without the setting repeated values"),
-    _Unwritten(
-        {
-            "AveragePooling1D", "MaxPooling1D", "GlobalAveragePooling1D", "GlobalMaxPooling1D", "Conv1D",
-            "ZeroPadding1D", "SeparableConv1D",
-        },
-        "data_format", "channels_last", "releases without the setting knew no other order",
-    ),
-    _Unwritten(
-        {"LSTM", "GRU", "LSTMCell", "GRUCell", "ConvLSTM2D", "ConvLSTM2DCell"},
-        "recurrent_activation", "hard_sigmoid", "the default of releases that did not write it",
-    ),
-]  # fmt: skip
 
 
 def write(name: str, config: Dict[str, Any], source: KerasRelease, about: LayerReport) -> None:
     """Adds what the writer meant to ``config``. A Keras 3 file has all settings."""
     if source.is_keras_3:
         return
-    for meant in _MEANT:
-        if name in meant.classes and config.get(meant.setting) is None:
-            config[meant.setting] = meant.value
-            about.changed(f"{meant.setting}={meant.value!r} is written", meant.why)
+    for meant in DEFAULTS:
+        if meant.unwritten and name in meant.classes and config.get(meant.setting) is None:
+            config[meant.setting] = meant.before
+            about.changed(f"{meant.setting}={meant.before!r} is written", meant.unwritten)
     if name == "SeparableConv2D" and "dilation_rate" not in config:
         _separable(config, about)
 

@@ -75,11 +75,21 @@ _GONE = {
 }
 
 
+def never_counts(setting: str) -> bool:
+    """Whether the result does not depend on this setting."""
+    return setting in _ANY
+
+
+def says_nothing(setting: str, value: Any) -> bool:
+    """Whether a release without the setting computes what this value of it says."""
+    return setting in _ANY or value in _NEUTRAL.get(setting, ())
+
+
 def drop(name: str, config: Dict[str, Any], accepted: Set[str], about: LayerReport) -> None:
     """Removes what the target does not take and what has no effect; refuses the rest."""
     for setting in [setting for setting in config if setting not in accepted]:
         value = config.pop(setting)
-        if setting in _ANY or value in _NEUTRAL.get(setting, ()):
+        if says_nothing(setting, value):
             continue
         about.refuse(
             f"the target's {name} has no setting {setting}, and its value {_short(value)} changes the result. Write "

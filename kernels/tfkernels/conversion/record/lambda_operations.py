@@ -151,7 +151,8 @@ def _node_def(operation: Any) -> Any:
 
     found = json_format.MessageToDict(operation.node_def)
     attributes = found.get("attr", {})
-    return {**found, "attr": {name: value for name, value in attributes.items() if not name.startswith("_")}}
+    kept = sorted(name for name in attributes if not name.startswith("_"))  # they come in the order of a hash table
+    return {**found, "attr": {name: attributes[name] for name in kept}}
 
 
 def _layer_name(operation: Any) -> str:

@@ -1,0 +1,118 @@
+"""Two releases begin with the same weights, and describe their models in the same words."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.support.models import Kernels, kernels
+from tfkernels import compare_models
+from tfkernels.errors import RemoteError
+
+__all__ = ["kernels"]  # the fixture
+
+_BUILD = """
+def build():
+    keras = tf.keras
+    image = L.Input((8, 8, 3))
+    x = L.Conv2D(4, 3, padding="same", strides=PAD, kernel_initializer="he_normal", name="conv")(image)
+    x = L.BatchNormalization(name="bn")(x)
+    x = L.SeparableConv2D(6, 3, padding="same")(L.ReLU()(x))
+    x = L.Bidirectional(L.LSTM(4, return_sequences=True, recurrent_activation="sigmoid"))(L.Reshape((-1, 6))(x))
+    x = L.Dropout(0.5)(L.GRU(3)(x))
+    model = keras.Model(image, L.Dense(2, kernel_regularizer=keras.regularizers.l2(0.01))(x))
+    model.compile("adam", "mse")
+    return model
+
+others()
+model = build()
+"""
+
+_GRAPH = """
+v1 = tf.compat.v1
+graph = v1.Graph()
+with graph.as_default():
+    for name, initializer in [
+        ("conv/weights", v1.glorot_uniform_initializer()),
+        ("w1", v1.truncated_normal_initializer(stddev=0.02)),
+        ("rows", v1.orthogonal_initializer(gain=2.0)),
+    ]:
+        v1.get_variable(name, [6, 4], initializer=initializer)
+    tf.Variable(v1.random_normal([3, 3]) ** 2, name="squares")
+    tf.Variable(tf.zeros([5]), name="untrained")
+    session = v1.Session()
+    report = tfkernels.same_start(session, seed=3, mapping={"w1": "first/kernel"})
+"""
+
+
+@pytest.fixture(scope="module")
+def built(kernels: Kernels) -> Kernels:
+    for name, stride in (("tf1", 2), ("tf2", 1)):
+        kernels[name].run(_BUILD.replace("PAD", str(stride)) + _GRAPH)
+    return kernels
+
+
+def test_models_begin_with_equal_bits(built: Kernels) -> None:
+    found = {}
+    for name in ("tf1", "tf2"):
+        kernel = built[name]
+        before = kernel["tfkernels.weights(model)"]
+        report = kernel["tfkernels.same_start(model, seed=3).weights"]
+        found[name] = kernel["tfkernels.weights(model)"]
+        assert not np.array_equal(before["conv/kernel"], found[name]["conv/kernel"])
+        assert report["bidirectional/forward/bias"] == "zeros, and 1 for the forget gate"
+        kernel.run("tfkernels.same_start(model, seed=4)")
+        assert not np.array_equal(kernel["tfkernels.weights(model)"]["conv/kernel"], found[name]["conv/kernel"])
+    assert {*found["tf1"]} == {*found["tf2"]}
+    equal = {name for name in found["tf1"] if np.array_equal(found["tf1"][name], found["tf2"][name])}
+    assert {*found["tf1"]} - equal == {"gru/bias"}  # of two shapes, and all zeros
+    assert found["tf2"]["bidirectional/backward/bias"][4:8].tolist() == [1.0] * 4
+
+
+def test_sessions_begin_with_the_bits_of_models(built: Kernels) -> None:
+    one, other = (built[name]["tfkernels.weights(session)"] for name in ("tf1", "tf2"))
+    assert {*one} == {*other} == {"conv/weights", "w1", "rows", "squares", "untrained"}
+    assert all(np.array_equal(one[name], other[name]) for name in one)
+    assert np.allclose(one["rows"].T @ one["rows"], 4 * np.eye(4), atol=1e-6)
+    assert (one["squares"] >= 0).all()
+    same = """
+begin = tf.keras.initializers.TruncatedNormal(stddev=0.02)
+g = tf.keras.Sequential([L.Dense(6, name="first", kernel_initializer=begin), L.Dense(4, name="conv")])
+g.build((None, 6))
+"""
+    assert built["tf1"]["report.weights['rows']"] == "orthogonal(gain=2)"
+    built["tf2"].run(same)
+    built["tf2"].run("tfkernels.same_start(g, seed=3)")
+    assert np.array_equal(built["tf2"]["tfkernels.weights(g)"]["conv/kernel"], one["conv/weights"])
+
+
+def test_weight_without_known_initializer_is_refused(built: Kernels) -> None:
+    kernel = built["tf2"]
+    kernel.run("""
+class Scale(L.Layer):
+    def build(self, shape):
+        self.w = self.add_weight(name="w", shape=(3, 3), initializer="he_normal")
+        self.one = self.add_weight(name="one", shape=(3,), initializer="ones")
+    def call(self, x):
+        return x @ self.w * self.one
+own = tf.keras.Sequential([Scale(name="scale"), L.Dense(2)])
+own.build((None, 3))
+before = tfkernels.weights(own)
+""")
+    with pytest.raises(RemoteError, match="cannot draw scale/w"):
+        kernel.run("tfkernels.same_start(own)")
+    assert kernel["all(np.array_equal(before[name], value) for name, value in tfkernels.weights(own).items())"]
+    report = kernel["tfkernels.same_start(own, initializers={'scale/w': 'he_normal'}).weights"]
+    assert (report["scale/w"], report["scale/one"]) == ("he_normal", "kept as it is")
+
+
+def test_descriptions_name_the_settings_that_differ(built: Kernels) -> None:
+    old, new = (built[name]["tfkernels.describe(model)"] for name in ("tf1", "tf2"))
+    found = compare_models(old, new, names=("tf1", "tf2"))
+    assert [(pair.a, pair.b) for pair in found.pairs] == [(name, name) for name in old["layers"]]
+    assert [(one.layer, one.setting, one.default != "") for one in found.differences] == [
+        ("conv", "strides", False),
+        ("gru", "recurrent_activation", True),
+        ("gru", "reset_after", True),
+        ("gru", "shape of bias", False),
+    ]
