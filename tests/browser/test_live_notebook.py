@@ -134,7 +134,8 @@ def there(code: str) -> str:
     return f"%%tf1\n{code}"
 
 
-@pytest.mark.parametrize("here", ["python3", "tf1"])
+# What an old ipykernel sends is in test_widgets and test_background_magics, too.
+@pytest.mark.parametrize("here", ["python3", pytest.param("tf1", marks=pytest.mark.slow)])
 def test_a_notebook_whose_cells_run_elsewhere(server: Server, page: Page, installed: Any, here: str) -> None:
     magics, local = load(here) or ["pass"], "6 * 7"
     value, moved = "%tf1 steps.value", there("steps.value = 42")

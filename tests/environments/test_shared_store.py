@@ -16,7 +16,8 @@ import nbformat
 import pytest
 from jupyter_core.paths import SYSTEM_JUPYTER_PATH
 
-from tests.support import other_user, package_index
+from tests.support import environments, other_user, package_index
+from tfprovisioner.kernelspecs.install import Installed
 
 # The system lets only root become another user; the continuous integration runs as root, and so runs these tests.
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
@@ -72,11 +73,12 @@ class Store:
 
 
 @pytest.fixture(scope="module")
-def store() -> Iterator[Store]:
+def store(installed: dict[str, Installed]) -> Iterator[Store]:
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # pytest's own are private
         os.chmod(folder, 0o755)  # noqa: S103 (as /opt is)
         (Path(folder) / "store").mkdir()
         made = Store(Path(folder) / "store")
+        environments.compiled(made.root / "opt" / "tfkernels", [installed["tf1"]])
         said = made.run(HUB)
         assert "tf1.15: ok" in said
         yield made

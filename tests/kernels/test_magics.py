@@ -17,10 +17,16 @@ from tests.support.notebooks import Notebook, opened, plain, run_cells, text
 from tests.support.processes import alive
 from tests.support.waiting import DEADLINE, eventually
 
-HOSTS = [("python3", "tf1"), ("python3", "tf2"), ("tf1", "tf2"), ("tf2", "tf1"), ("tf1", "tf1")]
+HOSTS = [
+    ("python3", "tf1"),
+    pytest.param(("python3", "tf2"), marks=pytest.mark.slow),  # both are in other pairs
+    ("tf1", "tf2"),
+    ("tf2", "tf1"),
+    ("tf1", "tf1"),
+]
 
 
-@pytest.fixture(scope="module", params=HOSTS, ids=[f"{there}-from-{here}" for here, there in HOSTS])
+@pytest.fixture(scope="module", params=HOSTS, ids=lambda pair: f"{pair[1]}-from-{pair[0]}")
 def pair(request: pytest.FixtureRequest, installed: object) -> Iterator[tuple[Notebook, str]]:
     """An open notebook, one for all tests, and the name of the other kernel."""
     here, there = request.param

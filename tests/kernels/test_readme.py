@@ -22,7 +22,7 @@ def _blocks(page: str) -> list[str]:
 _COMPARE, _TRACE = _blocks("docs/how-to/compare-results.md"), _blocks("docs/how-to/find-the-first-layer.md")
 
 
-@pytest.mark.parametrize("host", ["python3", "tf1", pytest.param("tf2", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("host", ["python3", *(pytest.param(name, marks=pytest.mark.slow) for name in ("tf1", "tf2"))])
 def test_cells_of_readme_and_the_pages_after_it(installed: object, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PYTEST_CURRENT_TEST")  # with it, ipykernel does not read descriptor 2
     # How a softmax rounds depends on the processor, so the rows' sums are 1 only about.

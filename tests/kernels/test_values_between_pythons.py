@@ -76,11 +76,11 @@ _PAIRS = [
     ("python3.7", "python3.6"),
     ("python3.7", "newest"),
     ("python3.12", "python3.6"),
-    ("python3.12", "python3.7"),
-    ("newest", "python3.6"),
+    pytest.param("python3.12", "python3.7", marks=pytest.mark.slow),
+    pytest.param("newest", "python3.6", marks=pytest.mark.slow),
     ("newest", "python3.12"),
 ]
-"""The notebook's side and the other one. Each pair once: all values go both ways."""
+"""The notebook's side and the other one. Each pair once: all values go both ways. Each Python is in two quick ones."""
 
 
 @pytest.fixture(scope="module")
