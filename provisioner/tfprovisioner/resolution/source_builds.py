@@ -223,8 +223,10 @@ class SourceBuilds:
             return False
         answer = without_wheel.among(lines, self._full)
         self.newest = answer.versions
-        self._held = {name: version for name, version in answer.versions.items() if name in answer.built}
-        return self._add(answer.built)
+        new = self._add(answer.built)
+        built = answer.built & self._tools.keys()
+        self._held = {name: version for name, version in answer.versions.items() if name in built}
+        return new
 
     def _has(self, line: str) -> bool:
         """Whether the verified lock fulfils a line."""
@@ -287,7 +289,7 @@ class SourceBuilds:
         if not self._tools:
             return settings
         limits = [line for name, line in build_tools.VERSIONS.items() if name in self._tools]
-        limits += [f"{name}=={version}" for name, version in self._held.items() if name in self._tools]
+        limits += [f"{name}=={version}" for name, version in self._held.items()]
         home = data_dir.home() / "build-home"
         if data_dir.home().is_dir():  # a dry run makes none
             home.mkdir(mode=0o700, exist_ok=True)
