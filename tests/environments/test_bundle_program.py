@@ -111,7 +111,7 @@ cells = ["%load_ext tfkernels", "%%tf1.15 -o version\\nimport tensorflow\\nversi
 cells += ["import tensorflow; print(version, tensorflow.__version__)"]
 notebook = new_notebook(cells=[new_code_cell(cell) for cell in cells])
 notebook.metadata["kernelspec"] = {"name": "tf2.21", "display_name": "", "language": "python"}
-NotebookClient(notebook, timeout=300).execute()
+NotebookClient(notebook, timeout=300, startup_timeout=300).execute()
 print(notebook.cells[-1].outputs[0].text)
 """
 

@@ -140,7 +140,7 @@ _LISTED = "from jupyter_client.kernelspec import KernelSpecManager as M; print(*
 
 _CELL = """
 from jupyter_client.manager import start_new_kernel
-manager, client = start_new_kernel(kernel_name="for-all")
+manager, client = start_new_kernel(startup_timeout=240, kernel_name="for-all")
 print(client.execute("1 + 1", reply=True, timeout=240)["content"]["evalue"])
 client.stop_channels()
 manager.shutdown_kernel(now=True)

@@ -120,7 +120,7 @@ def test_a_freed_number_leads_to_no_other_process() -> None:
 _SERVER = """
 import time
 from jupyter_client.manager import start_new_kernel
-manager, client = start_new_kernel(kernel_name=KERNEL)
+manager, client = start_new_kernel(startup_timeout=240, kernel_name=KERNEL)
 print(manager.provisioner.pid, 0, manager.connection_file, flush=True)
 time.sleep(1000)
 """

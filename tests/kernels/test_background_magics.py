@@ -240,7 +240,7 @@ async def _watch_a_job(end: Path) -> None:
             await asyncio.sleep(POLL_INTERVAL)
 
     try:
-        await client.wait_for_ready(60)
+        await client.wait_for_ready(DEADLINE)
         await run("%load_ext tfkernels\nfrom tfkernels.client import output_router")
         await run("output_router.ACTIVITY_INTERVAL = 0.1")
         await run(JOB.replace("FILE", repr(str(end))).strip())
