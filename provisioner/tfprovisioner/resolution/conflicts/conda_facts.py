@@ -18,9 +18,7 @@ _ABSENT = re.compile(r"No candidates were found for (?P<spec>.+?)\.?$")
 def facts(output: str) -> tuple[Fact, ...]:
     """What the solver read in the channels, in its order."""
     found: list[Fact] = []
-    above: list[
-        tuple[int, Fact | None]
-    ] = []  # the branches that a line is in, each with its package if that needs more
+    above: list[tuple[int, Fact | None]] = []  # the branches of a line, with the packages that need what is below
     for line in output.splitlines():
         text = line.lstrip(" │├└─")
         indent = len(line) - len(text)
@@ -40,7 +38,7 @@ def facts(output: str) -> tuple[Fact, ...]:
 def _requirement(spec: str) -> tuple[str, str]:
     """The name and the versions of a specification of conda's in pip's words."""
     name, *more = spec.split()
-    parts = [] if not more or more[0] == "*" else more[0].split(",")
+    parts = [part for part in "".join(more[:1]).split(",") if part.strip("*")]
     return "Python" if name in ("python", "python_abi") else name, ",".join(map(_versions, parts))
 
 
