@@ -12,6 +12,7 @@ import pytest
 import tfkernels
 from tfkernels.client.kernel import Kernel
 from tfkernels.errors import TFKernelsError
+from tfprovisioner.conversion.optimizer_proof import continued
 
 SETUP = """
 import os
@@ -189,7 +190,7 @@ def module():
 
 CONTINUED = """
 fill_steps.save(output)
-fill_steps.open_saved(output, function)
+again = fill_steps.open_saved(output, function)["optimizer"]
 model = fill_steps.made().model
 model.train_on_batch(*batch)
 trained = [weight.numpy() for weight in model.trainable_weights]
@@ -212,12 +213,14 @@ def test_weights_and_optimizer_continue_in_a_model(files: dict[str, Any], new: K
     answer = new["fill_steps.fill(path, function, rules)"]
     assert answer["complete"], answer["text"]
     assert '"one/kernel" = "net/fc1/weights"' in answer["rules"]
-    assert answer["optimizer"] == {"class_name": "Adam", "step": 3, "weights": 3}
+    brought = answer["optimizer"]
+    assert (brought["name"], brought["state"]["step"], len(brought["state"]["slots"])) == ("Adam", 3, 3)
     assert answer["remarks"] == []
     new["inputs"], new["batch"] = {"x": GIVEN}, files["batch"]
     np.testing.assert_allclose(new["fill_steps.run(inputs)"]["output"], files["expected"], rtol=1e-5, atol=1e-6)
     new["output"] = str(tmp_path / "model.keras")
     new.run(CONTINUED)
+    assert continued(brought, new["again"]) == "Adam continues after step 3, with its 6 slots"
     for weight, name in zip(new["trained"], TRAINED, strict=True):
         np.testing.assert_allclose(weight, files["trained"][name], rtol=1e-4, atol=1e-6, err_msg=name)
 

@@ -18,6 +18,7 @@ from tfprovisioner.cli.app import app
 from tfprovisioner.conversion import convert as module
 from tfprovisioner.conversion import fill_route, graph_route, keras_route, kernels, proof, report
 from tfprovisioner.conversion.convert import convert
+from tfprovisioner.conversion.optimizer_proof import continued
 from tfprovisioner.conversion.process import Processes, StepFailed, TookTooLong
 from tfprovisioner.conversion.request import Request
 from tfprovisioner.conversion.result import Conversion
@@ -231,37 +232,37 @@ def test_report_is_written_beside_the_new_file(request_: Request) -> None:
     ],
 )
 def test_the_optimizer_is_compared_slot_by_slot(new: Any, said: str) -> None:
-    assert keras_route.continued(_BROUGHT, new) == said
-    assert keras_route.continued(None, new) == ""
+    assert continued(_BROUGHT, new) == said
+    assert continued(None, new) == ""
     why = {"name": "Adam", "config": {}, "why_not": "there is none"}
-    assert keras_route.continued(why, None) == "Adam did not come along: there is none"
+    assert continued(why, None) == "Adam did not come along: there is none"
 
 
 def test_slots_that_the_file_lacks_do_not_continue() -> None:
     new = {**_ADAM, "slots": {**_SLOTS, "dense/bias": {"m": np.zeros(3)}}}
-    assert keras_route.continued(_BROUGHT, new).endswith("without 1 of its 3 slots: dense/bias/m, …")
+    assert continued(_BROUGHT, new).endswith("without 1 of its 3 slots: dense/bias/m, …")
     empty = {**_BROUGHT, "state": {**_ADAM, "slots": {}}}
-    assert keras_route.continued(empty, _ADAM).endswith("without 2 of its 2 slots: dense/kernel/m, …")
+    assert continued(empty, _ADAM).endswith("without 2 of its 2 slots: dense/kernel/m, …")
     unused = {"class_name": "SGD", "step": 3, "slots": {}}
     brought = {**_BROUGHT, "name": "SGD", "config": {"momentum": 0.0}, "state": unused}
     new = {**unused, "slots": {"dense/kernel": {"momentum": np.zeros(3)}}}
-    assert keras_route.continued(brought, new) == "SGD continues after step 3, with its 0 slots"
+    assert continued(brought, new) == "SGD continues after step 3, with its 0 slots"
     untrained = {**brought, "state": {**unused, "step": None}}
-    assert keras_route.continued(untrained, {**new, "step": 0}).endswith("the old file has no state of it")
+    assert continued(untrained, {**new, "step": 0}).endswith("the old file has no state of it")
 
 
 def test_another_optimizer_that_computes_the_same_continues() -> None:
     brought = {**_BROUGHT, "name": "RMSprop", "manner": "as Adam with beta_1=0"}
     said = "RMSprop continues after step 300, with its 2 slots, as Adam with beta_1=0"
-    assert keras_route.continued(brought, _ADAM) == said
+    assert continued(brought, _ADAM) == said
     unknown = {**brought, "state": {**_ADAM, "step": None}}
-    assert keras_route.continued(unknown, {**_ADAM, "step": 0}).startswith("RMSprop continues after an unknown step, w")
+    assert continued(unknown, {**_ADAM, "step": 0}).startswith("RMSprop continues after an unknown step, w")
 
 
 def test_a_lost_scalar_of_an_optimizer_is_said() -> None:
     old = {**_ADAM, "class_name": "Nadam", "scalars": {"m_cache": 0.5}}
     brought = {**_BROUGHT, "name": "Nadam", "state": old}
-    assert keras_route.continued(brought, {**old, "scalars": {"m_cache": 1.0}}).endswith("of its 3 slots: m_cache, …")
+    assert continued(brought, {**old, "scalars": {"m_cache": 1.0}}).endswith("of its 3 slots: m_cache, …")
 
 
 @pytest.mark.parametrize(
@@ -290,7 +291,7 @@ def test_a_filled_model_is_proved_by_its_file(request_: Request, monkeypatch: py
     weights = {"dense/kernel": np.ones(3)}
     matched = [{"target": "dense/kernel", "source": "w", "how": ""}]
     answers = {
-        "fill.fill": {"complete": True, "matched": matched, "remarks": []},
+        "fill.fill": {"complete": True, "matched": matched, "remarks": [], "optimizer": None},
         "fill.save": {"choices": []},
         "fill.weights_of_both": {"old": weights, "new": {"dense/kernel": np.zeros(3)}},
     }  # fmt: skip

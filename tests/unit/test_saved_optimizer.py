@@ -103,6 +103,9 @@ def test_slots_follow_a_layer_whose_name_was_lost() -> None:
     found = by_names_of({"sequential/dense/kernel": ONES}, file, optimizer)
     assert found is not None
     assert list(found["slots"]) == ["sequential/dense/kernel"]
+    numbered = ADAM._replace(weights={"scale/0": _weight(ONES)})
+    found = by_names_of({"scale/factor": ONES, "shift/factor": ONES}, numbered, {"slots": {"scale/0": {"m": ONES}}})
+    assert list(found["slots"]) == ["scale/factor"]  # type: ignore[index]
     other = by_names_of({"sequential/dense/kernel": ONES * 2}, file, optimizer)
     assert list(other["slots"]) == ["tower/dense/kernel"]  # type: ignore[index]
 

@@ -56,16 +56,19 @@ def of_model(saved: SavedFile, compiled: Optimizer) -> Optimizer:
 
 
 def by_names_of(weights: Mapping[str, Any], saved: SavedFile, optimizer: Optimizer) -> Optimizer:
-    """The same with the model's names of weights: 1.4 forgets the name of a Sequential inside another model."""
+    """The same with the model's names of weights.
+
+    1.4 forgets the name of a Sequential inside another model, and Keras 3 those of a custom layer's weights.
+    """
     others = [name for name in weights if name not in saved.weights]
     if not optimizer or not optimizer.get("slots") or not others:
         return optimizer
     renamed: Dict[str, str] = {}
     for name in optimizer["slots"]:
         if name not in weights:
-            end = name.split("/")[-2:]
-            value = saved.weights[name].read()
-            same = [one for one in others if one.split("/")[-2:] == end and np.array_equal(weights[one], value)]
+            layer, end, value = name.rpartition("/")[0], name.split("/")[-2:], saved.weights[name].read()
+            near = [one for one in others if one.split("/")[-2:] == end or one.rpartition("/")[0] == layer]
+            same = [one for one in near if np.array_equal(weights[one], value)]
             renamed[name] = same[0] if len(same) == 1 else name
     return {**optimizer, "slots": {renamed.get(name, name): own for name, own in optimizer["slots"].items()}}
 

@@ -5,14 +5,11 @@ one model at a time. Nothing but :func:`answer` is called from outside. The step
 those of a model of the user's in ``fill_steps``.
 """
 
-import hashlib
 import importlib
 import sys
 import time
 import traceback
 from typing import Any, Dict, List, Optional
-
-import numpy
 
 from tfkernels.errors import ConversionError, TFKernelsError
 from tfkernels.imports import own_imports
@@ -81,7 +78,7 @@ def _rebuild(record: Dict[str, Any], path: str, custom_objects: Optional[str]) -
     else:
         rebuilt.model.save(path)
     notes = list(rebuilt.notes) + _module("target.state_beside").save(rebuilt.model, path)
-    return {"changes": list(rebuilt.changes), "notes": notes, "optimizer": _brief(rebuilt.optimizer)}
+    return {"changes": list(rebuilt.changes), "notes": notes, "optimizer": _hashed(rebuilt.optimizer)}
 
 
 def _open(path: str, record: Dict[str, Any], custom_objects: Optional[str]) -> Dict[str, Any]:
@@ -100,21 +97,7 @@ def _open(path: str, record: Dict[str, Any], custom_objects: Optional[str]) -> D
             model = keras.models.load_model(path)
         _module("target.state_beside").load(model, path)
     _model[:] = [model]
-    return {"optimizer": (_brief({"state": _optimizer(model)}) or {})["state"]}
-
-
-def _brief(optimizer: Optional[Dict[str, Any]]) -> Optional[Dict[str, Any]]:
-    """With hashes for the arrays of its state: they are twice as large as the model, and only compared."""
-    if not optimizer or not optimizer.get("state"):
-        return optimizer
-    state = optimizer["state"]
-    slots = {name: {slot: _hash(array) for slot, array in own.items()} for name, own in state["slots"].items()}
-    return {**optimizer, "state": {**state, "slots": slots}}
-
-
-def _hash(array: Any) -> str:
-    values = numpy.asarray(array, "float32") + 0  # 0 and -0 are the same
-    return hashlib.sha256(repr(values.shape).encode() + values.tobytes()).hexdigest()
+    return {"optimizer": _optimizer(model)}
 
 
 def _begin_anew(model: Any, state: Optional[Dict[str, Any]]) -> None:
@@ -129,13 +112,19 @@ def _begin_anew(model: Any, state: Optional[Dict[str, Any]]) -> None:
 
 
 def _optimizer(model: Any) -> Optional[Dict[str, Any]]:
-    """The state of its optimizer, as a record has it."""
+    """The state of its optimizer, as a record has it, with hashes."""
     with own_imports():
         from tfkernels.conversion.record.optimizer_state import optimizer_state
         from tfkernels.models.keras_package import keras_of
         from tfkernels.models.layer_names import named_weights
 
-    return optimizer_state(model, keras_of(model), named_weights(model))
+    state = optimizer_state(model, keras_of(model), named_weights(model))
+    return state and dict(_module("optimizer_slots").hashed(state))
+
+
+def _hashed(brought: Optional[Dict[str, Any]]) -> Optional[Dict[str, Any]]:
+    state = (brought or {}).get("state")
+    return {**(brought or {}), "state": _module("optimizer_slots").hashed(state)} if state else brought
 
 
 def _run(inputs: Dict[str, Any]) -> Dict[str, Any]:

@@ -255,7 +255,8 @@ def _of_keras_2_11(
     held = [one for one in {one.number: one for one in held}.values() if one.key in known]
     arrays = [bundle.weight(one.key).renamed(one.full_name, one.full_name) for one in held]
     named = [one.full_name.split("/")[0] for one in held if one.full_name.count("/") > 1]
-    settings: Dict[str, Any] = {"class_name": named[0] if named else None, "config": {}}
+    plain = [optimizers.class_of_name(one.full_name.split("/")[0]) for one in held if "/" in one.full_name]
+    settings: Dict[str, Any] = {"class_name": next(iter([*named, *filter(None, plain)]), None), "config": {}}
     if "_learning_rate" in optimizer.children and graph[optimizer.children["_learning_rate"]].key in known:
         rate = bundle.read(graph[optimizer.children["_learning_rate"]].key)
         settings["config"] = {"learning_rate": float(rate)}

@@ -10,6 +10,7 @@ from typing import Any
 
 from tfprovisioner.conversion import graph_route, proof
 from tfprovisioner.conversion.kernels import Wanted
+from tfprovisioner.conversion.optimizer_proof import continued
 from tfprovisioner.conversion.process import Processes, ReleaseProcess, StepFailed, Tell
 from tfprovisioner.conversion.request import Request
 from tfprovisioner.conversion.result import Conversion
@@ -52,14 +53,18 @@ def bring(
     saved = new.call("fill.save", output=str(made))
     result.became = "your model with the old weights"
     result.matched = filled["matched"]
-    result.optimizer = "; ".join(filled["remarks"])
     result.notes = [f"load it with: {choice.replace(str(made.parent), str(request.output.parent))}"
                     for choice in saved["choices"]]  # fmt: skip
     result.seconds["new"] = new.seconds
     processes.end(new)
     last = processes.begin(Wanted(request.to), "proof", tell)
     tell(last.release, "opening the new file")
-    last.call("fill.open_saved", output=str(made), function=request.model_argument)
+    found = last.call("fill.open_saved", output=str(made), function=request.model_argument)
+    if filled["optimizer"] is None:
+        result.optimizer = "; ".join(filled["remarks"])
+    else:
+        result.optimizer = continued(filled["optimizer"], found["optimizer"])
+        result.notes += filled["remarks"]
     names = ("the old file", str(new)) if loaded.graph is None else (loaded.graph.process, str(new))
     if names[0] == names[1]:
         names = (names[0], f"{new}, new file")

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tfprovisioner.catalogue.releases import order_of
 from tfprovisioner.conversion import inputs, proof
 from tfprovisioner.conversion.inputs import Batch
 from tfprovisioner.conversion.kernels import Wanted
+from tfprovisioner.conversion.optimizer_proof import continued
 from tfprovisioner.conversion.process import Processes, ReleaseProcess, StepFailed, Tell, TookTooLong
 from tfprovisioner.conversion.request import Request
 from tfprovisioner.conversion.result import Conversion
@@ -99,42 +98,3 @@ def run(
         except StepFailed:
             continue
     return values_of(list(inputs.draw(specs, known, largest)))
-
-
-def continued(brought: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> str:
-    """What became of the optimizer's state and step, in a sentence: what the rebuilt model got, and the file has."""
-    if brought is None:
-        return ""
-    name = brought["name"]
-    if brought["why_not"]:
-        return f"{name} did not come along: {brought['why_not']}"
-    state = brought["state"]
-    if new is None:
-        return f"{name} did not come along: the new file has no optimizer"
-    if new["class_name"].lower() != state["class_name"].lower():
-        return f"{name} did not come along: the new file has {new['class_name']}"
-    manner = f", {brought['manner']}" if brought["manner"] else ""
-    slots, others = _arrays(state), _arrays(new)
-    if not slots and not state.get("step"):
-        return f"{name} came along with its settings{manner}: the old file has no state of it"
-    after = f"after step {state['step']}" if state.get("step") is not None else "after an unknown step"
-    if state.get("step") is not None and new.get("step") != state["step"]:
-        return f"{name} came along without its state: it begins anew, {after}"
-    unequal = [slot for slot, array in slots.items() if not np.array_equal(array, others.get(slot, ()))]
-    unequal += [slot for slot in others if slot not in slots and _is_used(slot, brought)]
-    if unequal:
-        count = len({*slots, *unequal})
-        return f"{name} continues {after}, without {len(unequal)} of its {count} slots: {unequal[0]}, …"
-    return f"{name} continues {after}, with its {len(slots)} slots{manner}"
-
-
-def _arrays(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Slots and scalars, each with a name."""
-    slots = {f"{weight}/{slot}": array for weight, own in state["slots"].items() for slot, array in own.items()}
-    return {**slots, **{name: np.float32(value) for name, value in (state.get("scalars") or {}).items()}}
-
-
-def _is_used(slot: str, brought: Mapping[str, Any]) -> bool:
-    """Some releases make slots for a momentum of zero."""
-    has_momentum = brought["name"] not in ("SGD", "RMSprop") or bool(brought["config"].get("momentum"))
-    return has_momentum or not slot.endswith("/momentum")

@@ -4,13 +4,16 @@ Runs in the target. The model is a Keras model, a ``tf.Module``, or a dict of va
 checkpoint need not be its names.
 """
 
-from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+
+import numpy as np
 
 from tfkernels.conversion.given_model import graph_optimizer, name_rules
 from tfkernels.conversion.given_model.name_rules import NameRules
 from tfkernels.conversion.graphs import graph_file
 from tfkernels.conversion.graphs.optimizer_settings import differences, settings_of
 from tfkernels.conversion.optimizer_slots import set_state
+from tfkernels.conversion.record.optimizer_state import state_of
 from tfkernels.errors import ConversionError, WeightsMismatch
 from tfkernels.models.keras_package import is_layer
 from tfkernels.models.layer_names import named_weights
@@ -47,11 +50,26 @@ def fill(
     report = _load(target_of(model), values, given, partial)
     optimizer, remarks = graph_optimizer.state(saved, report.matched, getattr(model, "optimizer", None))
     if optimizer is not None:
-        variables = named_weights(model)
-        known = {id(variable) for variable in variables.values()}
-        trained = [variable for variable in model.trainable_weights if id(variable) in known]
+        variables, trained = trained_of(model)
         remarks += (*set_state(model.optimizer, optimizer, variables, trained), *_other_settings(model, path))
     return Filled(report, name_rules.toml(report, given), optimizer, remarks)
+
+
+def optimizer_of(model: Any) -> Optional[Dict[str, Any]]:
+    """The state of the model's optimizer, as a record has it; ``None`` if it has none."""
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is None:
+        return None
+    variables, trained = trained_of(model)
+    return state_of(optimizer, variables, trained, lambda read: [np.asarray(one) for one in read])
+
+
+def trained_of(model: Any) -> Tuple[Dict[str, Any], List[Any]]:
+    """All variables by name, and those that its optimizer trains."""
+    variables = named_weights(model) if is_layer(model) else variables_of(model)
+    known = {id(variable) for variable in variables.values()}
+    trained = model.trainable_weights if is_layer(model) else model.trainable_variables
+    return variables, [variable for variable in trained if id(variable) in known]
 
 
 def _other_settings(model: Any, path: str) -> Tuple[str, ...]:
@@ -78,11 +96,16 @@ def variables_of(module: Any) -> Dict[str, Any]:
         )
     found: Dict[str, Any] = {}
     seen: Dict[int, str] = {}
-    for way, variable in module._flatten(predicate=lambda one: hasattr(one, "assign"), with_path=True):  # noqa: SLF001
+    for way, variable in module._flatten(predicate=_is_variable, with_path=True):  # noqa: SLF001
         if id(variable) not in seen:
             seen[id(variable)] = "/".join(str(part) for part in way)
             found[seen[id(variable)]] = variable
     return found
+
+
+def _is_variable(one: Any) -> bool:
+    """Optimizers of Keras 3 have ``assign``, too."""
+    return hasattr(one, "assign") and hasattr(one, "shape")
 
 
 def _values(saved: SavedFile, ema: bool) -> Dict[str, Any]:

@@ -9,6 +9,8 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 from tfkernels.conversion.given_model import fill_model, name_rules
 from tfkernels.conversion.given_model.given_files import opened, saved
 from tfkernels.conversion.graphs.graph_file import tensorflow
+from tfkernels.conversion.optimizer_slots import hashed
+from tfkernels.conversion.record.plain_values import plain
 from tfkernels.conversion.users_code import model_of
 from tfkernels.errors import ConversionError, WeightsMismatch
 from tfkernels.models.keras_package import is_layer
@@ -45,7 +47,14 @@ def fill(
     return {
         **_answer(result.report),
         "rules": result.rules,
-        "optimizer": state and {**{key: state[key] for key in ("class_name", "step")}, "weights": len(state["slots"])},
+        "optimizer": state
+        and {
+            "name": state["class_name"],
+            "config": plain(model.optimizer.get_config()),
+            "why_not": "",
+            "manner": "",
+            "state": hashed(state),
+        },
         "remarks": list(result.remarks),
         "inputs": _inputs(model),
     }
@@ -56,9 +65,11 @@ def save(output: str) -> Dict[str, Any]:
     return {"choices": [saved(made().model, output)]}
 
 
-def open_saved(output: str, function: str) -> None:
-    """Opens what ``save`` wrote, as a user does who has the function."""
+def open_saved(output: str, function: str) -> Dict[str, Any]:
+    """Opens what ``save`` wrote, as a user does who has the function. Answers the state of its optimizer."""
     _made[:] = [_Made(*opened(*model_of(function), output))]
+    state = fill_model.optimizer_of(made().model)
+    return {"optimizer": state and {**hashed(state), "config": {}}}
 
 
 def weights_of_both(path: str, pairs: Sequence[Sequence[str]], ema: bool = False) -> Dict[str, Any]:

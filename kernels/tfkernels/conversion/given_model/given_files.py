@@ -3,9 +3,10 @@
 import os
 from typing import Any, Mapping, Tuple
 
-from tfkernels.conversion.given_model.fill_model import target_of
+from tfkernels.conversion.given_model.fill_model import target_of, trained_of
 from tfkernels.conversion.graphs.graph_file import tensorflow
 from tfkernels.conversion.load_old import custom_scope, keras_here
+from tfkernels.conversion.optimizer_slots import make_slots
 from tfkernels.errors import ConversionError
 from tfkernels.models.keras_package import is_layer
 from tfkernels.models.layer_names import named_weights
@@ -28,7 +29,8 @@ def saved(model: Any, output: str) -> str:
     if kind == _CHECKPOINT:
         tensorflow().train.Checkpoint(**_objects(model)).write(output)
         given = "**variables" if isinstance(model, Mapping) else "model=model"
-        return f"tf.train.Checkpoint({given}).read({output!r})"
+        built = "model.optimizer.build(model.trainable_variables); " if hasattr(_optimizer(model), "build") else ""
+        return f"{built}tf.train.Checkpoint({given}).read({output!r})"
     if is_layer(model):
         model.export(output)
     else:
@@ -39,6 +41,8 @@ def saved(model: Any, output: str) -> str:
 def opened(model: Any, custom_objects: Mapping[str, Any], output: str) -> Tuple[Any, Any]:
     """What computes with the file's weights, and what holds them. ``model`` was made anew."""
     kind = _kind(model, output)
+    if not is_layer(model) and _optimizer(model) is not None:
+        make_slots(_optimizer(model), trained_of(model)[1])
     if kind == _WEIGHTS:
         model.load_weights(output)
     elif kind == _KERAS:
@@ -53,6 +57,11 @@ def opened(model: Any, custom_objects: Mapping[str, Any], output: str) -> Tuple[
         prefix = os.path.join(output, "variables", "variables")
         tensorflow().train.Checkpoint(root=model).read(prefix).assert_existing_objects_matched()
     return model, target_of(model)
+
+
+def _optimizer(model: Any) -> Any:
+    """A module's own optimizer. Its slots must be there when a checkpoint is read."""
+    return getattr(model, "optimizer", None)
 
 
 def _exported(model: Any, output: str) -> Tuple[Any, Any]:

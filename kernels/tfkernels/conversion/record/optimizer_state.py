@@ -4,7 +4,7 @@ Keras's first ones (standalone Keras, tf.keras up to 1.12) hold a list of variab
 ``OptimizerV2`` and those of ``tf.train`` name their slots. Those since 2.11 have an attribute per slot, a list.
 """
 
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 
 from tfkernels.conversion.record.plain_values import plain
 from tfkernels.errors import ConversionError
@@ -41,6 +41,18 @@ def optimizer_state(model: Any, keras: Keras, variables: Mapping[str, Any]) -> O
     optimizer = getattr(model, "optimizer", None)
     if optimizer is None:
         return None
+
+    def values(read: List[Any]) -> List[Any]:
+        with keras.session(list(variables.values())), initialised(ConversionError):
+            return list(keras.values(read))
+
+    return state_of(optimizer, variables, model.trainable_weights, values)
+
+
+def state_of(
+    optimizer: Any, variables: Mapping[str, Any], trainable: Iterable[Any], values: Callable[[List[Any]], List[Any]]
+) -> Dict[str, Any]:
+    """The same of an optimizer; ``values`` reads variables."""
     optimizer = unwrapped(optimizer)
     if type(optimizer).__name__ == "TFOptimizer":  # an optimizer of tf.train, wrapped by Keras
         steps = optimizer.iterations
@@ -48,23 +60,22 @@ def optimizer_state(model: Any, keras: Keras, variables: Mapping[str, Any]) -> O
     else:
         steps = getattr(optimizer, "iterations", None)
     names = {id(variable): name for name, variable in variables.items()}
-    trained = [variable for variable in model.trainable_weights if id(variable) in names]
+    trained = [variable for variable in trainable if id(variable) in names]
     found = [(names[id(of)], slot, variable) for of, slot, variable in slots_of(optimizer, trained)]
     scalars = dict(_scalars(optimizer))
     read: List[Any] = [variable for _, _, variable in found] + list(scalars.values())
     if steps is not None:
         read.append(steps)
-    with keras.session(list(variables.values())), initialised(ConversionError):
-        values = keras.values(read)
+    arrays = values(read)
     slots: Dict[str, Dict[str, Any]] = {}
-    for (name, slot, _), value in zip(found, values):
+    for (name, slot, _), value in zip(found, arrays):
         slots.setdefault(name, {})[slot] = value
     return {
         "class_name": type(optimizer).__name__,
         "config": _config(optimizer),
-        "step": int(values[-1]) if steps is not None else None,
+        "step": int(arrays[-1]) if steps is not None else None,
         "slots": slots,
-        "scalars": {name: float(value) for name, value in zip(scalars, values[len(found) :])},
+        "scalars": {name: float(value) for name, value in zip(scalars, arrays[len(found) :])},
     }
 
 

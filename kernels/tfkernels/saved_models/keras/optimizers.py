@@ -172,8 +172,9 @@ def _weight_and_slot(parts: List[str], by_variable: Mapping[str, str], by_joined
     if len(parts) > 2 and "/".join(parts[2:]) in by_variable:
         return by_variable["/".join(parts[2:])], parts[1]
     for place, sign in enumerate(parts[-1]):  # the longest weight's name is the last that fits
-        if sign == "_" and parts[-1][:place] in by_joined and parts[-1][place + 1 :] in _OF_KERAS_3:
-            return by_joined[parts[-1][:place]], parts[-1][place + 1 :]
+        slot = re.sub(r"^0_", "", parts[-1][place + 1 :])  # of a variable that is not Keras's, w:0
+        if sign == "_" and parts[-1][:place] in by_joined and slot in _OF_KERAS_3:
+            return by_joined[parts[-1][:place]], slot
     return "", ""
 
 
