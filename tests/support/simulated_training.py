@@ -89,6 +89,7 @@ DEFAULTS: Settings = {
     "pool": "mean",
     "flatten": "last",
     "share": None,
+    "leader": None,
     "rates": {},
     "loss_weight": 1.0,
 }
@@ -301,6 +302,9 @@ class Training:
                 self._build(x)
                 before = _rounded({**self.weights, **self.moving})
                 averages = {name: value.copy() for name, value in self.weights.items()}
+            if step and self["leader"] is not None:
+                led = self["leader"]["steps"][step - 1]
+                self.weights = {name: led["weight"][name].astype(self.dtype) for name in self.weights}
             z = self.forward(x, step)
             data = self.loss(z, target.astype(self.dtype))
             penalty = self._penalty()

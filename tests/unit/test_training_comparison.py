@@ -107,6 +107,35 @@ def _statistics(array: Any) -> Any:
     return {"statistics": 1, "shape": list(array.shape), "dtype": "float32", "norm": norm, "sample": sample}
 
 
+def test_formulas_say_what_agrees_by_itself() -> None:
+    faulty = simulate(**BN, bn_epsilon=1e-5, precise=True)
+    parts = {part.path: part for part in tfkernels.compare(simulate(**BN), faulty).parts}
+    assert parts["step 1 output['dense']"].by_itself == "agrees"
+    assert parts["step 1 output['batch_normalization']"].by_itself == "differs"
+    assert parts["step 1 output['dense_1']"].by_itself == "agrees"
+    assert not parts["step 1 output['dense_1']"].passed
+    assert {parts[f"step {step} update['dense_1/kernel']"].by_itself for step in (1, 2)} == {"agrees"}
+
+
+def test_another_trace_says_what_differs_by_itself() -> None:
+    a, so_far = {"dense": np.ones(3), "dense_1": np.ones(2)}, {"dense": np.full(3, 2.0), "dense_1": np.full(2, 4.0)}
+    found = tfkernels.compare(a, so_far, by_itself={"dense": np.full(3, 2.0), "dense_1": np.ones(2)})
+    assert [part.by_itself for part in found.parts] == ["different 5.0e-01", "equal"]
+    assert "by itself" in repr(found)
+    assert "by itself" in found._repr_html_()
+    with pytest.raises(UsageError, match="by_itself is for two values"):
+        tfkernels.compare({"a": a, "b": a, "c": a}, by_itself=a)
+
+
+def test_steps_with_the_others_weights_are_judged_alone() -> None:
+    late = {"input": lambda x, step: x * 2 if step == 1 else x, "stopped": ("dense/kernel",)}
+    a = simulate(rate=0.1)
+    alone = tfkernels.compare(a, simulate(rate=0.1, precise=True, leader=a, **late))
+    assert [(each.reason, each.step) for each in alone.findings] == [("gradient-missing", 1), ("inputs-scaled", 2)]
+    parts = {part.path: part for part in alone.parts}
+    assert parts["step 3 output['dense']"].passed  # though dense/kernel was not trained in two steps
+
+
 def test_page_has_every_rule_as_it_is() -> None:
     assert _PAGE.read_text(encoding="utf-8") == page()
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tfkernels.comparison.render import html, text
-from tfkernels.comparison.result import Findings, Part
+from tfkernels.comparison.result import Findings, Part, size_of
 from tfkernels.comparison.tolerances import Setting, Tolerances
 from tfkernels.comparison.walk import Walk
 from tfkernels.errors import UsageError
@@ -89,6 +90,7 @@ def compare(
     check_dtype: bool = False,
     top_k: int | Mapping[str, int] | None = None,
     mapping: Mapping[str, str] | None = None,
+    by_itself: Any = None,
 ) -> Comparison:
     """Where, and by how much, two values differ. Or several, by the names of their kernels::
 
@@ -110,18 +112,26 @@ def compare(
     first, and why. Tolerances then come from what a quantity is. ``mapping``: names of the second trace by those of
     the first, ``{"name in a": "name in b"}``, where they cannot be the same.
 
+    ``by_itself``: of traces, another trace of the second model, made with ``inputs_from=a`` or ``weights_from=a``. A
+    column then has its differences: those of each layer or step by itself.
+
     Raises ``UsageError`` for values that cannot be compared, such as tensors of a graph.
     """
     values, first = _sides(a, b, names, baseline)
     tolerances = Tolerances(rtol, atol)
     sides = tuple(name for name in values if name != first)
+    if by_itself is not None and len(sides) > 1:
+        raise UsageError("by_itself is for two values, and there are more")
     if all(map(is_training_trace, values.values())):
         given = None if rtol is None and atol is None else tolerances
-        return _trainings(values, first, sides, mapping, given)
+        return _trainings(values, first, sides, mapping, given, by_itself)
     if mapping is not None:
         raise UsageError("mapping is for training traces, which tfkernels.trace_training makes")
     walks = [Walk(side, tolerances, equal_nan, check_dtype, top_k) for side in sides]
     parts = [part for walk in walks for part in walk.parts(values[first], values[walk.side])]
+    if by_itself is not None:
+        alone = {part.path: size_of(part) for part in walks[0].parts(values[first], by_itself)}
+        parts = [replace(part, by_itself=alone.get(part.path, "")) for part in parts]
     return Comparison(first, sides, _by_path(parts))
 
 
@@ -139,11 +149,12 @@ def _trainings(
     sides: tuple[str, ...],
     mapping: Mapping[str, str] | None,
     given: Tolerances | None,
+    by_itself: Mapping[str, Any] | None,
 ) -> Comparison:
     with own_imports():
         from tfkernels.comparison.trainings import compare_trainings  # the rules are needed here only
 
-    found = [compare_trainings(values[first], values[side], (first, side), mapping, given) for side in sides]
+    found = [compare_trainings(values[first], values[side], (first, side), mapping, given, by_itself) for side in sides]
     parts = [part for each in found for part in each.parts]
     findings = tuple(finding for each in found for finding in each.findings)
     notes = tuple(dict.fromkeys(note for each in found for note in each.notes))

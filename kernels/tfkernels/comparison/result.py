@@ -120,6 +120,7 @@ class Part:
     ``verdict`` is ``"equal"`` (every element), ``"close"`` (within the tolerance), ``"different"``, ``"missing"`` (only
     the baseline has it) or ``"extra"`` (only the other side has it). ``baseline`` and ``other`` describe the two:
     ``"float32 (3, 4)"``, or a plain value itself. ``reason`` says why it did not pass, ``notes`` what differs besides.
+    ``by_itself``: whether it differs although everything before it is the baseline's, ``""`` if nothing tells it.
     """
 
     path: str
@@ -131,10 +132,19 @@ class Part:
     notes: tuple[str, ...] = ()
     tolerance: Tolerance | None = None
     statistics: Statistics | None = None
+    by_itself: str = ""
 
     @property
     def passed(self) -> bool:
         return self.verdict in (EQUAL, CLOSE)
+
+
+def size_of(part: Part) -> str:
+    """The verdict, and how far a part differs as a share of its largest element."""
+    found = part.statistics
+    if part.verdict == EQUAL or found is None or found.max_absolute_error is None or found.sample is None:
+        return part.verdict
+    return f"{part.verdict} {found.max_absolute_error.error / (found.sample.scale or 1.0):.1e}"
 
 
 F = TypeVar("F", bound="Findings")

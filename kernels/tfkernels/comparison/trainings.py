@@ -7,9 +7,10 @@ from typing import Any, Mapping
 
 import numpy as np
 
-from tfkernels.comparison.result import CLOSE, DIFFERENT, EQUAL, Part
+from tfkernels.comparison.result import CLOSE, DIFFERENT, EQUAL, Part, size_of
 from tfkernels.comparison.tolerances import Tolerances
 from tfkernels.comparison.walk import Walk
+from tfkernels.diagnosis.agreement import agreement
 from tfkernels.diagnosis.diagnose import Diagnosis, diagnose
 from tfkernels.diagnosis.differences import Difference, differences, spread
 from tfkernels.diagnosis.finding import QUANTITIES, Finding
@@ -35,8 +36,12 @@ def compare_trainings(
     names: tuple[str, str],
     mapping: Mapping[str, str] | None,
     given: Tolerances | None,
+    by_itself: Mapping[str, Any] | None,
 ) -> Compared:
-    """``given`` are tolerances of the user, which then decide on the parts; findings keep their own."""
+    """``given`` are tolerances of the user, which then decide on the parts; findings keep their own.
+
+    ``by_itself`` is another trace of the second training, whose steps begin with the weights of the first.
+    """
     found = diagnose(a, b, names, mapping)
     first = found.findings[0] if found.findings else None
     parts = []
@@ -47,7 +52,12 @@ def compare_trainings(
                     part if given is not None else _judged(part, step, PARTS[name], first)
                     for part in _of_quantity(found, step, name, names[1], given)
                 ]
-    marked = [_marked(part, found.findings) for part in parts]
+    if by_itself is not None:
+        other = compare_trainings(a, by_itself, names, mapping, None, None)
+        alone = {part.path: size_of(part) for part in other.parts}
+    else:
+        alone = {part.path: agreement(found, part.path) for part in parts}
+    marked = [replace(_marked(part, found.findings), by_itself=alone.get(part.path, "")) for part in parts]
     return Compared(tuple(marked), found.findings, found.notes)
 
 

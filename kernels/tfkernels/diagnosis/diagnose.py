@@ -7,6 +7,7 @@ from typing import Mapping, Sequence
 
 from tfkernels.diagnosis.differences import Difference, differences, spread
 from tfkernels.diagnosis.finding import QUANTITIES, Evidence, Finding
+from tfkernels.diagnosis.formulas.averages import average_decay
 from tfkernels.diagnosis.formulas.losses import data_term
 from tfkernels.diagnosis.numbers import power, rms
 from tfkernels.diagnosis.rules.catalogue import RULES
@@ -21,8 +22,15 @@ class Diagnosis:
 
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
-    a: Side
-    b: Side
+    facts: Facts
+
+    @property
+    def a(self) -> Side:
+        return self.facts.both[0]
+
+    @property
+    def b(self) -> Side:
+        return self.facts.both[1]
 
 
 def diagnose(
@@ -40,7 +48,15 @@ def diagnose(
             found += _directly(quantity, step, facts, names, found)
     reasons = {finding.reason for finding in found}
     kept = [finding for finding in found if not reasons & set(_FOLLOWS.get(finding.reason or "", ()))]
-    return Diagnosis(tuple(sorted(kept, key=lambda finding: finding.place)), notes, one, other)
+    frozen = {f"{finding.name}/" for finding in found if finding.reason == "normalization-statistics"}
+    kept = [finding for finding in kept if not (frozen and _all_in(finding, frozen))]
+    return Diagnosis(tuple(sorted(kept, key=lambda finding: finding.place)), notes, facts)
+
+
+def _all_in(finding: Finding, layers: set[str]) -> bool:
+    """Whether a finding is about weights of these layers only: of a frozen layer that also stops its statistics."""
+    weights = finding.evidence.get("weights", ())
+    return bool(weights) and all(weight.startswith(tuple(layers)) for weight in weights)
 
 
 _FOLLOWS = {rule.id: rule.follows for rule in RULES}
@@ -60,9 +76,11 @@ def _directly(
     quantity: str, step: int, facts: Facts, names: tuple[str, str], earlier: Sequence[Finding]
 ) -> list[Finding]:
     """What differs in a step although nothing before it does."""
-    if any(_disturbs(finding, quantity, step) for finding in earlier):
-        return []
     a, b = facts.both
+    by_step = a.leader is not None or b.leader is not None  # then a step does not disturb the next
+    disturbing = [finding for finding in earlier if finding.step - 1 == step or not by_step]
+    if any(_disturbs(finding, quantity, step) for finding in disturbing):
+        return []
     everything = tuple(_judged(quantity, facts, step, earlier))
     found = tuple(each for each in everything if each.exceeds)
     known = [finding for finding in earlier if finding.quantity == quantity and finding.step - 1 <= step]
@@ -163,6 +181,8 @@ def _judged(quantity: str, facts: Facts, step: int, earlier: Sequence[Finding]) 
     if quantity == "statistic":
         return _statistics(a, b, step, far)
     x, y = a.arrays(step, quantity), b.arrays(step, quantity)
+    if quantity == "output" and set(x) != set(y):  # the model's own output may then be that of another layer
+        x = {name: array for name, array in x.items() if name != "output"}
     if quantity == "loss" and ("data" in x) != ("data" in y):
         x, y = _comparable_losses(x, y)
     return differences(quantity, x, y, 0.0 if quantity == "input" else far)
@@ -175,7 +195,10 @@ def _comparable_losses(x: Arrays, y: Arrays) -> tuple[Arrays, Arrays]:
 def _gradients(facts: Facts, step: int, far: float, earlier: Sequence[Finding]) -> list[Difference]:
     """After what a difference of the losses explains: a factor, and a multiple of the weights."""
     a, b = facts.both
-    x, y = a.unclipped(step), b.unclipped(step)
+    x, y = (
+        side.arrays(step, "gradient") if facts.clipping(which, step).kind == "factor" else side.unclipped(step)
+        for which, side in enumerate(facts.both)
+    )
     if any(finding.reason in ("clipping", "clipped") for finding in earlier):
         return []
     of_loss = [finding for finding in earlier if finding.quantity == "loss" and finding.step - 1 <= step]
@@ -223,5 +246,12 @@ def _statistics(a: Side, b: Side, step: int, far: float) -> list[Difference]:
             moved.append(
                 {n: v - before[n] if n in before and before[n].shape == v.shape else v for n, v in after.items()}
             )
+        if quantity == "average":  # formulas are a stronger test
+            moved[0] = {n: v for n, v in moved[0].items() if not all(_average_known(side, step, n) for side in (a, b))}
         found += differences("statistic", moved[0], moved[1], far)
     return found
+
+
+def _average_known(side: Side, step: int, name: str) -> bool:
+    known = average_decay(side, step, name)
+    return known is not None and known[1] < 1e-2

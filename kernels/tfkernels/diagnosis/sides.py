@@ -27,6 +27,8 @@ class Side:
     def __init__(self, trace: Mapping[str, Any], renamed: Mapping[str, Mapping[str, str]]) -> None:
         self.about: Mapping[str, Any] = trace.get("about") or {}
         self._steps = trace["steps"]
+        self.leader: Side | None = None
+        """The trace with whose weights every step of this one begins (``weights_from``), if there is one."""
         self._renamed = renamed
         self._before = self._named(trace.get("weights_before") or {}, "weight")
         self._cache: dict[tuple[int, str], Arrays] = {}
@@ -55,6 +57,8 @@ class Side:
         """All weights before a step, moving statistics too."""
         if not step:
             return self._before
+        if self.leader is not None:
+            return self.leader.before(step)
         return {**self._before, **self.arrays(step - 1, "weight"), **self.arrays(step - 1, "statistic")}
 
     def unclipped(self, step: int) -> Arrays:
@@ -137,7 +141,26 @@ def sides(
             f"There are {', '.join(sorted(known)[:20])}"
         )
     one, other = Side(a, {}), Side(b, renamed)
+    if _begins_with(other, one):
+        other.leader = one
+    elif _begins_with(one, other):
+        one.leader = other
     return one, other, _notes(one, other)
+
+
+def _begins_with(side: Side, other: Side) -> bool:
+    """Whether the second step begins with the other's weights, and not with those of the step before."""
+    if min(side.steps, other.steps) < 2:
+        return False
+    after, update, weights = side.arrays(0, "weight"), side.arrays(1, "update"), side.arrays(1, "weight")
+    own, others = 0.0, 0.0
+    for name, change in update.items():
+        theirs = other.arrays(0, "weight").get(name)
+        if name in after and name in weights and theirs is not None and theirs.shape == change.shape:
+            begin = weights[name] - change
+            own += float(np.sum(np.square(begin - after[name])))
+            others += float(np.sum(np.square(begin - theirs)))
+    return own > 1e-12 and others < 1e-3 * own
 
 
 def _first(trace: Mapping[str, Any], quantity: str) -> Mapping[str, Any]:
@@ -202,7 +225,7 @@ def _notes(a: Side, b: Side) -> tuple[str, ...]:
         ("outputs", a.arrays(0, "output") if a.steps else {}, b.arrays(0, "output") if b.steps else {}),
     ):
         for names, others, which in ((ours, theirs, "first"), (theirs, ours, "second")):
-            alone = [name for name in names if name not in others]
+            alone = [name for name in names if name not in others and (what, name) != ("outputs", "output")]
             if alone:
                 listed = ", ".join(alone[:4]) + (f" and {len(alone) - 4} more" if len(alone) > 4 else "")
                 notes.append(f"only the {which} trace has the {what} {listed}")

@@ -16,6 +16,7 @@ from tfkernels.comparison.render.overview import (
     Row,
     alike,
     by_failures,
+    by_itself,
     columns,
     headline,
     limit_rows,
@@ -36,6 +37,7 @@ GROWTHS = 4  # sides with a chart along the order
 
 _SIGNS = {EQUAL: "=", CLOSE: "≈", DIFFERENT: "≠", MISSING: "−", EXTRA: "+"}
 _HEAD = ("path", "verdict", "values", *FIGURES)
+_HEAD_BY_ITSELF = ("path", "verdict", "values", *FIGURES[:2], FIGURES[3], "by itself")
 # Figures stand to the right; on a narrow page some columns go, and that of the values is cut.
 _CLASSES = [
     f' class="{name}"' if name else ""
@@ -109,6 +111,8 @@ def _table(findings: Findings, shown: list[Row | Gap]) -> str:
     opened = next((row for row in shown_rows if not passes(row)), None)
     names = [number_format.line(side, 24) for side in findings.sides]
     head = ("path", "baseline", *(names if len(names) <= ACROSS else ["verdicts"])) if several else _HEAD
+    itself = by_itself(findings)
+    head = _HEAD_BY_ITSELF if itself else head
     body = []
     for row in shown:
         if isinstance(row, Gap):
@@ -121,7 +125,7 @@ def _table(findings: Findings, shown: list[Row | Gap]) -> str:
             if several:
                 more += f'<p class="tfk-side"><b>{escape(sides)}</b> {_verdict(part)}</p>'
             more += _details(part, findings, id(part) in drawn)
-        shown_columns = [" ".join(map(_cell, each)) for each in columns(row, findings.sides)]
+        shown_columns = [" ".join(map(_cell, each)) for each in columns(row, findings.sides, itself)]
         body.append(_row("td", [_path(path_of(row), more, row is opened), *shown_columns], several))
     titles = _row('th scope="col"', [escape(title) for title in head], several)
     return f'<div class="tfk-scroll"><table><thead>{titles}</thead><tbody>{"".join(body)}</tbody></table></div>'
@@ -129,6 +133,7 @@ def _table(findings: Findings, shown: list[Row | Gap]) -> str:
 
 def _row(tag: str, cells: Sequence[str], several: bool) -> str:
     classes = [""] * len(cells) if several else _CLASSES
+    classes = [*classes[:5], *classes[6:]] if len(cells) < len(classes) else classes  # without the ULP distance
     return f"<tr>{''.join(f'<{tag}{kind}>{cell}</{tag[:2]}>' for kind, cell in zip(classes, cells))}</tr>"
 
 

@@ -52,11 +52,18 @@ def path_of(row: Row) -> str:
     return next(iter(row.values())).path
 
 
-def columns(row: Row, sides: Sequence[str]) -> list[list[Cell]]:
+def by_itself(findings: Findings) -> bool:
+    """Whether a column says how far each part differs by itself."""
+    return len(findings.sides) == 1 and any(part.by_itself for part in findings.parts)
+
+
+def columns(row: Row, sides: Sequence[str], by_itself: bool = False) -> list[list[Cell]]:
     """What follows the path: the figures of one side, the verdicts of a few, or those of many, each verdict once."""
     if len(sides) == 1:
         (part,) = row.values()
-        cells: list[Cell] = [(part, ""), (None, kinds(part)), *((None, text) for text in figures(part))]
+        texts = figures(part)
+        texts = [texts[0], texts[1], texts[3], part.by_itself] if by_itself else texts
+        cells: list[Cell] = [(part, ""), (None, kinds(part)), *((None, text) for text in texts)]
         return [[cell] for cell in cells]
     described: Cell = (None, next((part.baseline for part in row.values() if part.baseline), ""))
     if len(sides) > ACROSS:

@@ -11,6 +11,7 @@ from tfkernels.comparison.render.overview import (
     Gap,
     Row,
     alike,
+    by_itself,
     columns,
     headline,
     limit_rows,
@@ -29,6 +30,7 @@ BLOCKS = 3
 """Parts whose facts are listed."""
 
 _HEAD = ["", "", "", "max abs", "max rel", "max ULP", "mismatched", "would pass"]
+_HEAD_BY_ITSELF = ["", "", "", "max abs", "max rel", "mismatched", "by itself"]
 _SHRINKABLE = 12
 _GAP = "  "
 
@@ -45,7 +47,7 @@ def report(findings: Findings) -> str:
         lines += _facts(findings.parts[0], findings.baseline, "")
     if len(findings.parts) < 2:
         return "\n".join(lines)
-    lines += ["", *_table(findings.sides, limit_rows(everything, ROWS))]
+    lines += ["", *_table(findings.sides, limit_rows(everything, ROWS), by_itself(findings))]
     failed = [found for row in everything for found in alike(row, findings.sides) if not found[1].passed]
     for sides, part in failed[:BLOCKS]:
         side = f" in {sides}" if len(findings.sides) > 1 else ""
@@ -59,18 +61,19 @@ def report(findings: Findings) -> str:
     return "\n".join(lines)
 
 
-def _table(sides: tuple[str, ...], shown: list[Row | Gap]) -> list[str]:
+def _table(sides: tuple[str, ...], shown: list[Row | Gap], itself: bool) -> list[str]:
     """The figures of one side, the verdicts of a few sides in columns, or those of many in groups."""
-    body: list[Line] = [
-        row if isinstance(row, Gap) else [path_of(row), *("; ".join(map(_cell, each)) for each in columns(row, sides))]
-        for row in shown
-    ]
+    body: list[Line] = []
+    for row in shown:
+        cells = [] if isinstance(row, Gap) else columns(row, sides, itself)
+        body.append(row if isinstance(row, Gap) else [path_of(row), *("; ".join(map(_cell, each)) for each in cells)])
     if len(sides) > ACROSS:
         return listed([line if isinstance(line, Gap) else (line[0], line[-1]) for line in body])
     if len(sides) > 1:
         head = ["", "", *(number_format.line(side, 20) for side in sides)]
         return aligned(head, "<" * len(head), [0, 1], body)
-    return aligned(_HEAD, "<<<>>>><", [0, 2], body)
+    head, alignment = (_HEAD_BY_ITSELF, "<<<>>><") if itself else (_HEAD, "<<<>>>><")
+    return aligned(head, alignment, [0, 2], body)
 
 
 def _cell(cell: Cell) -> str:

@@ -11,7 +11,7 @@ from tfkernels.diagnosis.sides import Arrays, Side
 
 
 class Clipping(NamedTuple):
-    """``kind`` is "none", "value", "norm", "global norm" or "unknown"."""
+    """``kind`` is "none", "value", "norm", "global norm", "factor" or "unknown"."""
 
     kind: str
     limit: float = 0.0
@@ -32,6 +32,8 @@ def clipping(side: Side, step: int) -> Clipping:
         if all(close(value, 1.0, 1e-5) for value in known):
             return Clipping("none")
         if all(close(value, known[0], 1e-4) for value in known) and len(known) > 1:
+            if known[0] > 1 or _same_in_other_steps(side, step, known[0]):
+                return Clipping("factor", known[0])
             return Clipping("global norm", global_norm({name: y for name, (_, y) in pairs.items()}))
         limits = [_norm(pairs[name][1]) for name, value in ratios.items() if value is not None and value < 1 - 1e-5]
         if limits and all(close(limit, limits[0], 1e-3) for limit in limits):
@@ -41,6 +43,17 @@ def clipping(side: Side, step: int) -> Clipping:
     if values.size and np.ptp(values) <= 1e-4 * float(values.max()):
         return Clipping("value", float(values.max()))
     return Clipping("unknown")
+
+
+def _same_in_other_steps(side: Side, step: int, factor: float) -> bool:
+    """Whether gradients have one factor in all steps, as no norm gives it."""
+    others = []
+    for other in range(side.steps):
+        raw, clipped = side.arrays(other, "unclipped_gradient"), side.arrays(other, "gradient")
+        name = next((name for name in raw if name in clipped and np.any(raw[name])), None)
+        if other != step and name is not None:
+            others.append(_ratio(raw[name], clipped[name]))
+    return bool(others) and all(each is not None and close(each, factor, 1e-5) for each in others)
 
 
 def looks_clipped(gradients: Arrays) -> Clipping:

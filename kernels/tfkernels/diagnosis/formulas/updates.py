@@ -129,7 +129,8 @@ def _fit(steps: list[list[Data]], beta_2: float | None, *, decay: bool) -> Fit:
         return Fit((), errors[ranked[0]] if ranked else np.inf)
     limit = 1.15 * errors[ranked[0]] + 0.1
     fitting = tuple(each for each in ranked if errors[each] <= limit)
-    simple = tuple(each for each in fitting if not each.nesterov)  # two directions fit whatever one of them fits
+    # two directions fit whatever one of them fits
+    simple = tuple(each for each in fitting if not each.nesterov and "with momentum" not in each.kind)
     fitting = simple or fitting
     return Fit(fitting, errors[fitting[0]], tuple(solved[fitting[0]]), decay)
 
@@ -185,12 +186,13 @@ def _candidates(slots: set[str]) -> list[Formula]:
         kinds = ["amsgrad"] if "vhat" in slots else ["adam"]
         forms = [Formula(kind, "outside", 0.0) for kind in kinds]
         forms += [Formula(k, f, e) for k in kinds for f in ("outside", "corrected", "inside") for e in EPSILONS]
-        forms += [Formula("nadam", "outside", e, nesterov=True) for e in (1e-8, 1e-7, 1e-5, 1e-3)]
+        forms += [Formula("nadam", f, e, nesterov=True) for f in ("outside", "corrected") for e in EPSILONS[::3]]
         return [*forms, Formula("adamax", "outside", 0.0), Formula("adamax", "outside", 1e-7)]
     if "mean_square" in slots:
         kind = "centered rmsprop" if "mean_gradient" in slots else "rmsprop"
-        momentum = " with momentum" if "momentum" in slots else ""
-        return [Formula(kind + momentum, form, e) for form in ("outside", "inside") for e in EPSILONS]
+        # TensorFlow 1 keeps a momentum of 0, too
+        kinds = [kind, f"{kind} with momentum"] if "momentum" in slots else [kind]
+        return [Formula(each, form, e) for each in kinds for form in ("outside", "inside") for e in EPSILONS]
     if "accumulator" in slots:
         return [
             Formula("adagrad", "outside", 0.0),

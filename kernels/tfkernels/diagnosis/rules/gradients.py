@@ -14,7 +14,7 @@ SAME = 2e-4
 
 def _clipped(case: Case) -> Evidence | None:
     for step in range(case.step, case.facts.steps):
-        found = [case.facts.clipping(which, step) for which in (0, 1)]
+        found = [_real(case.facts.clipping(which, step)) for which in (0, 1)]
         if found[0].kind == found[1].kind and (
             found[0].kind in ("none", "unknown") or close(found[0].limit, found[1].limit)
         ):
@@ -31,6 +31,10 @@ def _clipped(case: Case) -> Evidence | None:
             step + 1,
         )
     return None
+
+
+def _real(clipping: Clipping) -> Clipping:
+    return Clipping("none") if clipping.kind == "factor" else clipping
 
 
 def _would_clip(case: Case, found: list[Clipping], step: int) -> bool:

@@ -92,7 +92,7 @@ RULES = (
         "padding",
         "Padding of a convolution",
         "TensorFlow's `same` with a stride of 2 pads one pixel after the image; PyTorch and Caffe pad on both sides.",
-        "layer {layer}: equal by itself after shifting by one pixel: padding is {x} in {a} and {y} in {b}",
+        "layer {layer}: padding is {x} in {a} and {y} in {b}; by itself, it is equal with the other's padding",
         (
             _IMAGE + 'x = tf.nn.conv2d(image, kernel, strides=[1, 2, 2, 1], padding="SAME")',
             _IMAGE

@@ -6,7 +6,6 @@ from tfkernels.diagnosis.finding import Evidence
 from tfkernels.diagnosis.formulas.slots import FITS, Decay
 from tfkernels.diagnosis.numbers import close, power
 from tfkernels.diagnosis.rules.rule import Case, Rule
-from tfkernels.diagnosis.sides import Side
 
 NAMES = {
     "m": "beta_1",
@@ -19,18 +18,20 @@ NAMES = {
 }
 
 
-def kinds(side: Side) -> set[str]:
-    """The names of the slots of weights."""
+def kinds(case: Case, which: int) -> set[str]:
+    """The names of the slots of weights; without a momentum that is not used."""
+    side = case.facts.both[which]
     found = set()
     for key in side.arrays(0, "slot") if side.steps else ():
         weight, _, slot = key.rpartition("/")
         if weight in side.arrays(0, "gradient"):
             found.add(slot)
-    return found
+    plain = side.steps > 1 and case.facts.fit(which).kind in ("rmsprop", "centered rmsprop")
+    return found - {"momentum"} if plain else found
 
 
 def _family(case: Case) -> Evidence | None:
-    ours, theirs = kinds(case.a), kinds(case.b)
+    ours, theirs = kinds(case, 0), kinds(case, 1)
     if ours == theirs or not case.a.arrays(0, "gradient"):
         return None
     if {"m", "v"} <= ours & theirs and ours ^ theirs <= {"vhat"}:
@@ -61,7 +62,7 @@ def _optimizer(slots: set[str]) -> str:
 
 def _both(case: Case) -> list[tuple[str, Decay, Decay]]:
     found = []
-    for slot in sorted(kinds(case.a) & kinds(case.b)):
+    for slot in sorted(kinds(case, 0) & kinds(case, 1)):
         x, y = case.facts.decay(0, slot), case.facts.decay(1, slot)
         if x is not None and y is not None:
             found.append((slot, x, y))
