@@ -95,6 +95,28 @@ def test_adams_own_count_wins_over_the_programs() -> None:
     assert steps(None, powers(10)) == (10, "")
 
 
+def test_the_step_is_that_of_the_weights_optimizer() -> None:
+    file = saved("Adam", m=ONES, v=ONES)
+    assert file.optimizer is not None
+    several = file._replace(optimizer=file.optimizer._replace(steps={"net/w": 10, "critic/w": 5}))
+    found, remarks = state(several, [PAIR], Adam())
+    assert found is not None
+    assert (found["step"], remarks) == (10, ())
+
+
+def test_adams_of_different_steps_are_not_mixed() -> None:
+    second = {f"{name}_1": value for name, value in powers(5).items()}
+    others = {name: weight_.read() for name, weight_ in {**powers(10), **second}.items()}
+    found, remarks = state(saved("Adam", 10, others, m=ONES, v=ONES), [PAIR], Adam())
+    assert found is None
+    assert "optimizers of 5 and 10 steps" in remarks[0]
+    same = {f"{name}_1": value for name, value in powers(10).items()}
+    others = {name: weight_.read() for name, weight_ in {**powers(10), **same}.items()}
+    found, _ = state(saved("Adam", 10, others, m=ONES, v=ONES), [PAIR], Adam())
+    assert found is not None
+    assert found["step"] == 10
+
+
 def test_other_betas_are_said() -> None:
     step, remark = steps(10, powers(10, beta1=0.5))
     assert step == 10

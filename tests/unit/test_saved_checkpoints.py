@@ -87,6 +87,30 @@ def _objects() -> tuple[dict[str, np.ndarray[Any, Any]], bytes]:
     return {key(name): array for name, _, array in held.values()}, b"".join(field(1, node) for node in nodes)
 
 
+@pytest.mark.parametrize("counts", [(5, 10), (5, 5)])
+def test_optimizers_of_one_checkpoint_keep_their_steps(tmp_path: Path, counts: tuple[int, int]) -> None:
+    key = "{}/.ATTRIBUTES/VARIABLE_VALUE".format
+    held = {
+        1: ("one/w", "w", numbers(2)), 2: ("two/w", "w_1", numbers(3)),
+        5: ("first/iter", "Adam/iter", np.array(counts[0])), 6: ("second/iter", "Adam/iter", np.array(counts[1])),
+        7: ("one/w/.OPTIMIZER_SLOT/first/m", "Adam/w/m", numbers(2, start=4)),
+        8: ("two/w/.OPTIMIZER_SLOT/second/m", "Adam/w_1/m", numbers(3, start=8)),
+    }  # fmt: skip
+    others = {
+        0: holder({"one": 9, "two": 10, "first": 3, "second": 4}), 9: holder({"w": 1}), 10: holder({"w": 2}),
+        3: holder({"iter": 5}, [(1, "m", 7)]), 4: holder({"iter": 6}, [(2, "m", 8)]),
+    }  # fmt: skip
+    nodes = [others[n] if n in others else value_object(key(held[n][0]), held[n][1]) for n in range(11)]
+    arrays = {key(name): array for name, _, array in held.values()}
+    optimizer = read(bundle(tmp_path / "gan", arrays, b"".join(field(1, node) for node in nodes))).optimizer
+    assert optimizer is not None
+    assert {name: list(slots) for name, slots in optimizer.slots.items()} == {"one/w": ["m"], "two/w": ["m"]}
+    if counts[0] == counts[1]:
+        assert (optimizer.step, optimizer.steps) == (5, {})
+    else:
+        assert (optimizer.step, optimizer.steps) == (None, {"one/w": 5, "two/w": 10})
+
+
 def test_objects_have_the_names_of_their_layers(tmp_path: Path) -> None:
     arrays, graph = _objects()
     saved = read(bundle(tmp_path / "w", arrays, graph))

@@ -47,6 +47,8 @@ def of_model(saved: SavedFile, compiled: Optimizer) -> Optimizer:
         return _left(saved, "and not its settings")
     if found.class_name and found.class_name.lower() != compiled["class_name"].lower():
         return _left(saved, f"and the model is compiled with {compiled['class_name']}")
+    if found.steps:
+        return _left(saved, "which is of several optimizers")
     config = compiled["config"]
     if "decay" in found.config and "jit_compile" in config and compiled["class_name"] in CHANGED:
         return _left(saved, "and the model is compiled with the one of since TensorFlow 2.11, which computes otherwise")

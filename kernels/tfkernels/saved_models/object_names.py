@@ -216,26 +216,53 @@ def _optimizer(
     optimizers = [one for one in optimizers if any(inner.key for _, inner in graph.below(one.number))]
     if not optimizers:
         return None, set()
-    variables = [one for _, one in graph.below(optimizers[0].number) if one.key in known]
-    own = {one.key for one in variables} | {graph[slot.variable].key for slot in graph.slots}
-    if any(name in optimizers[0].children for name in ("_variables", "_trainable_variables")):
-        return _of_keras_2_11(graph, bundle, optimizers[0], weights, model), own
+    own = {graph[slot.variable].key for slot in graph.slots}
+    own |= {one.key for each in optimizers for _, one in graph.below(each.number) if one.key in known}
+    found = [_one_optimizer(graph, bundle, each, by_number, weights, model) for each in optimizers]
+    return _together(found), own
+
+
+def _together(found: List[SavedOptimizer]) -> SavedOptimizer:
+    """One for all of a file. Each trained other weights."""
+    first, *others = found
+    with_slots = [one for one in found if one.slots]
+    if not others or len(with_slots) < 2:
+        return next(iter(with_slots), first)
+    steps = {name: one.step for one in with_slots for name in one.slots if one.step is not None}
+    differ = len({one.step for one in with_slots}) > 1
+    return SavedOptimizer(
+        with_slots[0].class_name if len({one.class_name for one in with_slots}) == 1 else None,
+        with_slots[0].config if all(one.config == with_slots[0].config for one in with_slots) else {},
+        {name: slots for one in with_slots for name, slots in one.slots.items()},
+        None if differ else with_slots[0].step,
+        {name: weight for one in found for name, weight in one.others.items()},
+        steps if differ else {},
+    )
+
+
+def _one_optimizer(
+    graph: ObjectGraph, bundle: TensorBundle, optimizer: Object, by_number: Mapping[int, str],
+    weights: Mapping[str, Weight], model: Optional[Node],
+) -> SavedOptimizer:  # fmt: skip
+    known = set(bundle.keys)
+    if any(name in optimizer.children for name in ("_variables", "_trainable_variables")):
+        return _of_keras_2_11(graph, bundle, optimizer, weights, model)
     slots: Dict[str, Dict[str, Weight]] = {}
     algorithm = ""
-    for slot in graph.slots:
+    for slot in optimizer.slots:
         variable, name = graph[slot.variable], by_number.get(slot.weight)
         if name and variable.key in known:
             algorithm = algorithm or _algorithm_of(variable.full_name, graph[slot.weight].full_name)
             kind = canonical_slot(algorithm, slot.name)
             slots.setdefault(name, {})[kind] = bundle.weight(variable.key).renamed(f"{name}/{kind}", variable.full_name)
-    held = {name: graph[child] for name, child in optimizers[0].children.items() if graph[child].key in known}
+    held = {name: graph[child] for name, child in optimizer.children.items() if graph[child].key in known}
     step = next((int(bundle.read(held[name].key).item()) for name in _STEPS if name in held), None)
     config = {name.lstrip("_"): float(bundle.read(held[name].key)) for name in _SETTINGS if name in held}
     others = {
         name: bundle.weight(one.key) for name, one in held.items() if name not in _STEPS and name not in _SETTINGS
     }
     ordered = {name: slots[name] for name in weights if name in slots}
-    return SavedOptimizer(algorithm or None, config, ordered, step, others), own
+    return SavedOptimizer(algorithm or None, config, ordered, step, others)
 
 
 def _algorithm_of(slot: str, weight: str) -> str:

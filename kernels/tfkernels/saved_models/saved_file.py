@@ -103,6 +103,8 @@ class SavedOptimizer(NamedTuple):
     step: Optional[int]
     others: Mapping[str, Weight]
     """What belongs to no weight, and what could not be assigned to one."""
+    steps: Mapping[str, int] = {}
+    """By the weight's name, if several optimizers made different numbers of steps. Then ``step`` is ``None``."""
 
 
 class Signature(NamedTuple):

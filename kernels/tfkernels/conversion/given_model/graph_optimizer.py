@@ -1,10 +1,11 @@
 """The state of an optimizer of ``tf.train`` for the optimizer of a Keras model that computes the same."""
 
 import math
+import re
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
 
 from tfkernels.models.match import Match
-from tfkernels.saved_models.saved_file import SavedFile
+from tfkernels.saved_models.saved_file import SavedFile, SavedOptimizer
 
 KERAS_CLASSES = {
     "Adam": "Adam",
@@ -46,7 +47,11 @@ def state(saved: SavedFile, pairs: Iterable[Match], optimizer: Any) -> Tuple[Opt
         remarks.append(f"the momentum was multiplied by the model's learning rate, {rate:g}, which Keras includes")
     if not slots:
         return None, (f"{_BEHIND} ({kind}): none of its slots is for a weight of the model",)
-    step, remark = steps(saved.step, {} if found is None else found.others)
+    several = _several(found, [pair.source for pair in pairs if pair.target in slots])
+    if len(several) > 1:
+        counts = " and ".join("many" if count < 0 else f"{count}" for count in several)
+        return None, (f"{_BEHIND} ({kind}): the file has optimizers of {counts} steps for weights of the model",)
+    step, remark = (several[0], "") if several else steps(saved.step, found.others)
     remarks += [remark] if remark else []
     return {"class_name": kind, "config": {}, "step": step, "slots": slots, "scalars": {}}, tuple(remarks)
 
@@ -65,6 +70,22 @@ def _why_not(kind: str, optimizer: Any) -> str:
     if kind == "RMSprop" and hasattr(optimizer, "get_slot_names") and not optimizer.get_config().get("momentum"):
         return "before 2.11 Keras adds epsilon to the root, and tf.train to what is under it"
     return ""
+
+
+def _several(found: SavedOptimizer, names: List[str]) -> List[int]:
+    """The steps of the optimizers that trained the weights, where a file has several of them. Else nothing.
+
+    Of Adams in a graph nothing tells which weights are whose: then these are the steps of all.
+    """
+    if found.steps:
+        return sorted({found.steps[name] for name in names if name in found.steps})
+    powers = [(name, variable) for name, variable in found.others.items() if re.search(r"beta1_power(_\d+)?$", name)]
+    counts = {_count(float(variable.read()), _BETAS["beta1_power"]) for _, variable in powers}
+    return sorted(counts) if len(powers) > 1 and len(counts) > 1 else []
+
+
+def _count(power: float, beta: float) -> int:
+    return max(round(math.log(power) / math.log(beta) - 1), 0) if 1e-30 < power < 1 else -1
 
 
 def steps(step: Optional[int], others: Mapping[str, Any]) -> Tuple[Optional[int], str]:
