@@ -46,15 +46,19 @@ dropped, same = make(0.5), make(0.5)
 tfkernels.load_weights(same, tfkernels.weights(dropped))
 drawn = tfkernels.trace_training(dropped, x, y, steps=2)
 handed = tfkernels.trace_training(same, x, y, steps=2, masks=drawn)
+outputs = tfkernels.trace(same, x)
+changed = {name: array * (1.1 if name == "conv2d/kernel" else 1) for name, array in tfkernels.weights(same).items()}
+tfkernels.load_weights(same, changed)
+itself = tfkernels.trace(same, x, inputs_from=outputs)
 only = tfkernels.trace_training(model, x, y, only=["gradient", "output/class"], largest=10, keep=True)
 moved = any(not np.array_equal(array, trained[name]) for name, array in tfkernels.weights(model).items())
 """
 
-_RESULTS = ["trace", "kept", "losses", "trained", "resumed", "drawn", "handed", "only", "moved"]
+_RESULTS = ["trace", "kept", "losses", "trained", "resumed", "drawn", "handed", "only", "moved", "outputs", "itself"]
 Results = dict[str, Any]
 
 
-@pytest.fixture(scope="module", params=["tf2"])
+@pytest.fixture(scope="module", params=["tf1", "tf2"])
 def found(request: pytest.FixtureRequest, installed: object) -> Results:
     return tfkernels.kernel(request.param).run(_SETUP, outputs={name: name for name in _RESULTS})
 
@@ -114,6 +118,25 @@ def test_dropouts_are_recorded_and_handed_over(found: Results) -> None:
         np.testing.assert_allclose(after, np.where(numbers >= 0.5, 2 * before, 0), rtol=1e-6)
         np.testing.assert_allclose(other["output"]["output"], one["output"]["output"], rtol=1e-4, atol=1e-6)
     assert not np.array_equal(*(step["random"]["dropout"] for step in found["drawn"]["steps"]))
+
+
+def test_a_layer_shows_its_own_difference(found: Results) -> None:
+    differs = [name for name, array in found["outputs"].items() if not np.allclose(found["itself"][name], array)]
+    assert differs == ["conv2d"]
+
+
+def test_dropouts_are_handed_over_to_another_release(found: Results, installed: object) -> None:
+    theirs = found["drawn"]
+    kernel = tfkernels.kernel("tf2" if theirs["about"]["tensorflow"].startswith("1.") else "tf1")
+    code = _SETUP[: _SETUP.index("model, other =")] + (
+        "model = make(0.5)\nours = tfkernels.trace_training(model, x, y, steps=2, masks=theirs, weights_from=theirs)"
+    )
+    ours = kernel.run(code, inputs={"theirs": theirs}, outputs={"ours": "ours"})["ours"]
+    for one, other in zip(theirs["steps"], ours["steps"], strict=True):
+        for name, array in one["output"].items():
+            np.testing.assert_allclose(other["output"][name], array, rtol=1e-3, atol=1e-5, err_msg=name)
+        for name, array in one["gradient"].items():
+            np.testing.assert_allclose(other["gradient"][name], array, rtol=1e-3, atol=1e-6, err_msg=name)
 
 
 def test_only_what_was_asked_for_is_kept(found: Results) -> None:

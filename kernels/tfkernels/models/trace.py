@@ -3,7 +3,7 @@
 import contextlib
 import inspect
 import sys
-from typing import Any, Dict, Iterator, List, Mapping, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 import numpy as np
 
@@ -11,12 +11,15 @@ from tfkernels.errors import TraceError
 from tfkernels.models.keras_package import Keras, is_layer, keras_of
 from tfkernels.models.layer_calls import layers_recorded
 from tfkernels.models.layer_names import is_a, walk
+from tfkernels.models.other_outputs import OtherOutputs
 from tfkernels.models.recorder import Recorder, recording, watched
 from tfkernels.models.sessions import initialised, is_session, unfed_placeholder
 from tfkernels.models.tensorflow_api import functions_run_eagerly, in_graph_mode, nest, operations_run_in_graphs
 
 
-def trace(target: Any, *inputs: Any, training: bool = False, feed_dict: Any = None) -> Dict[str, Any]:
+def trace(
+    target: Any, *inputs: Any, training: bool = False, feed_dict: Any = None, inputs_from: Any = None
+) -> Dict[str, Any]:
     """The values inside a model, a session or a function: a dict of NumPy arrays, in the order of computation.
 
     * ``trace(model, x)``: the outputs of a Keras model's layers, and last its own, named ``output``. ``x`` is an array,
@@ -32,6 +35,10 @@ def trace(target: Any, *inputs: Any, training: bool = False, feed_dict: Any = No
     layers, are left out; Keras's own layers are one value each, without their cells. A layer with several outputs
     gives a list (or tuple, or dict) of arrays.
 
+    ``trace(model, x, inputs_from=other)`` gives every layer the input that the layer had in another model's trace, or
+    in the first step of its training trace. So each layer shows its own error only. A layer that the other trace
+    lacks, or has with another shape, passes on its own output.
+
     Variables keep their values, moving averages too. A ``tf.function`` runs eagerly meanwhile. In graph mode each
     trace adds a copy of the model to its graph; it runs in the session that Keras uses, or in yours after
     ``with session.as_default():``.
@@ -46,7 +53,13 @@ def trace(target: Any, *inputs: Any, training: bool = False, feed_dict: Any = No
         keras = keras_of(target)
         _check_arguments(target, keras, inputs)
         prepared = tuple(prepared_inputs(target, keras, value) for value in inputs)
-        return (_trace_in_graph if keras.builds_graphs else _trace_eagerly)(target, keras, prepared, training)
+        other = None if inputs_from is None else OtherOutputs(inputs_from, keras.builds_graphs)
+        values = (_trace_in_graph if keras.builds_graphs else _trace_eagerly)(target, keras, prepared, training, other)
+        if other is not None:
+            other.check()
+        return values
+    if inputs_from is not None:
+        raise TraceError("inputs_from= is for Keras models, whose layers get their inputs one by one")
     if training:
         raise TraceError(
             "training=True is for Keras models. A session trains if its feed_dict says so, and a function if you give "
@@ -78,18 +91,22 @@ def _check_arguments(model: Any, keras: Keras, inputs: Tuple[Any, ...]) -> None:
         )
 
 
-def _trace_eagerly(model: Any, keras: Keras, inputs: Tuple[Any, ...], training: bool) -> Dict[str, Any]:
+def _trace_eagerly(
+    model: Any, keras: Keras, inputs: Tuple[Any, ...], training: bool, other: Optional[OtherOutputs]
+) -> Dict[str, Any]:
     tensors = nest().map_structure(sys.modules["tensorflow"].convert_to_tensor, inputs)
     recorder = Recorder()
     with functions_run_eagerly(), operations_run_in_graphs(model):
         if not keras.has_built(model):
             _call(model, keras, tensors, False)  # makes the variables, whose state is kept from here on
-        with _state_kept(model, training), recording(recorder), layers_recorded(model, recorder):
+        with _state_kept(model, training), recording(recorder), layers_recorded(model, recorder, replacement=other):
             _call(model, keras, tensors, training)
     return recorder.values()
 
 
-def _trace_in_graph(model: Any, keras: Keras, inputs: Tuple[Any, ...], training: bool) -> Dict[str, Any]:
+def _trace_in_graph(
+    model: Any, keras: Keras, inputs: Tuple[Any, ...], training: bool, other: Optional[OtherOutputs]
+) -> Dict[str, Any]:
     """Calls the model once more in its graph, on new placeholders, and evaluates all outputs in one run."""
     graph = keras.graph(list(model.weights) if keras.has_built(model) else [])
     if graph.finalized:
@@ -100,9 +117,9 @@ def _trace_in_graph(model: Any, keras: Keras, inputs: Tuple[Any, ...], training:
     recorder = Recorder(graph)
     with graph.as_default():
         places = nest().map_structure(lambda array: _placeholder(model, keras, array), inputs)
-        with lists_kept(model, graph), recording(recorder), layers_recorded(model, recorder):
+        with lists_kept(model, graph), recording(recorder), layers_recorded(model, recorder, replacement=other):
             phase = _call(model, keras, places, training)
-    fed = [*zip(nest().flatten(places), nest().flatten(inputs)), *phase]
+    fed = [*zip(nest().flatten(places), nest().flatten(inputs)), *phase, *(other.fed if other is not None else ())]
 
     def evaluate(tensors: List[Any]) -> List[Any]:
         if session is not None:
@@ -240,11 +257,18 @@ def lists_kept(model: Any, graph: Any) -> Iterator[None]:
     lists = [getattr(layer, name, None) for _, layer in walk(model) for name in ("_losses", "_updates")]
     lists += [graph.get_collection_ref(name) for name in ("update_ops", "losses", "regularization_losses")]
     before = {id(entries): (entries, len(entries)) for entries in lists if isinstance(entries, list)}
+    names = ("_per_input_losses", "_per_input_updates")  # Keras's first models add up these, too
+    by_input = [getattr(layer, name, None) for _, layer in walk(model) for name in names]
+    copies = [(entries, {key: list(value) for key, value in entries.items()}) for entries in by_input if entries]
+    copies += [(entries, {}) for entries in by_input if entries == {}]
     try:
         yield
     finally:
         for entries, length in before.values():
             del entries[length:]
+        for entries, kept in copies:
+            entries.clear()
+            entries.update(kept)
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from tfkernels.models.tensorflow_api import in_graph_mode, version
 from tfkernels.training.batches import Batch, batches_of, without_missing
 from tfkernels.training.eager_steps import EagerSteps
 from tfkernels.training.graph.session_trace import trace_session
+from tfkernels.training.keras_graph import GraphSteps
 from tfkernels.training.optimizers import Optimizer, keras_text
 from tfkernels.training.step_records import recorded_steps
 from tfkernels.training.trained_state import TrainedState
@@ -102,12 +103,9 @@ def _trace_model(
             f"the model {model.name} is not compiled, so there is no step to trace. Compile it: "
             "model.compile(optimizer=..., loss=...)"
         )
-    if keras.builds_graphs:
-        raise TraceError(
-            f"the model {model.name} computes in a graph here, and its steps cannot be traced yet. Trace it where "
-            "TensorFlow computes eagerly"
-        )
     given = list(batches)
+    if keras.builds_graphs:
+        return _trace_in_graph(model, keras, given, class_weight, options)
     if not keras.has_built(model):
         model(given[0].x)
     optimizer = Optimizer(model.optimizer)
@@ -120,6 +118,25 @@ def _trace_model(
 
     run = EagerSteps(step, model, optimizer, state, options["keeping"], compiled=True).run
     return recorded_steps(run, given, state, _about("keras", keras, optimizer), **options)
+
+
+def _trace_in_graph(
+    model: Any, keras: Keras, batches: List[Batch], class_weight: Optional[Mapping[int, float]], options: Dict[str, Any]
+) -> Dict[str, Any]:
+    if not in_graph_mode():
+        raise TraceError(
+            f"the model {model.name} is one of Keras {'.'.join(map(str, keras.version))}, which keeps a graph of its "
+            "own in TensorFlow 2. Use tf.keras, or keras with TensorFlow 1"
+        )
+    if not keras.has_built(model):
+        raise TraceError(
+            f"the model {model.name} has no weights yet. Build it: model.build(input_shape), or train it on one batch"
+        )
+    optimizer = Optimizer(model.optimizer)
+    state = TrainedState(model, keras, optimizer)
+    steps = GraphSteps(model, keras, optimizer, state, options["keeping"], class_weight)
+    with steps.open(batches[0], options["keep"]):
+        return recorded_steps(steps.run, batches, state, _about("keras", keras, optimizer), **options)
 
 
 def _trace_loop(

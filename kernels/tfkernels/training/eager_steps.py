@@ -15,18 +15,11 @@ from tfkernels.models.layer_calls import layers_recorded
 from tfkernels.models.recorder import Recorder, active, recording
 from tfkernels.models.tensorflow_api import functions_run_eagerly, nest, operations_run_in_graphs
 from tfkernels.training.batches import Batch, inputs_named, targets_named
-from tfkernels.training.optimizers import Optimizer
+from tfkernels.training.optimizers import UPDATES, Optimizer, whole_gradient
 from tfkernels.training.random_draws import HandedOver, NamedDraws, draws_pass
 from tfkernels.training.step_records import array_of, dense, gradients_of
 from tfkernels.training.trained_state import TrainedState
 from tfkernels.training.training_trace import Keeping
-
-_UPDATES = (
-    "update_step",  # of optimizers since 2.11, and of Keras 3
-    "_resource_apply_dense", "_resource_apply_sparse_duplicate_indices",  # of those before, and of tf.train
-    "_apply_dense", "_apply_sparse_duplicate_indices",
-)  # fmt: skip
-"""Methods of optimizers that get a gradient and the weight that it changes, in this order."""
 
 
 class EagerSteps:
@@ -108,7 +101,7 @@ class _Seen:
         own = optimizer.inner if optimizer is not None else None
         watched = [(tape, "gradient", _after(tape.gradient, recorder, self._gradient))]
         for kind in type(own).__mro__:
-            updates = [name for name in _UPDATES if name in vars(kind)]
+            updates = [name for name in UPDATES if name in vars(kind)]
             watched += [(kind, name, _before(vars(kind)[name], recorder, own, self._update)) for name in updates]
         originals = [(kind, name, vars(kind)[name]) for kind, name, _ in watched]
         for kind, name, method in watched:
@@ -174,7 +167,7 @@ def _before(method: Any, recorder: Recorder, own: Any, see: Callable[[Any, Any],
     @functools.wraps(method)
     def watched(optimizer: Any, gradient: Any, variable: Any, *args: Any, **kwargs: Any) -> Any:
         if active() is recorder and optimizer is own:
-            see(gradient, variable)
+            see(whole_gradient(method, gradient, args, kwargs), variable)
         return method(optimizer, gradient, variable, *args, **kwargs)
 
     return watched

@@ -4,7 +4,7 @@ Knows the optimizers of Keras of all releases, and those of ``tf.train``.
 """
 
 import sys
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from tfkernels.conversion.optimizer_slots import make_slots
 from tfkernels.conversion.record.optimizer_state import slots_of, unwrapped
 from tfkernels.conversion.record.plain_values import plain
 from tfkernels.models.keras_package import Keras
+from tfkernels.models.tensorflow_api import in_graph_mode
 
 _OURS = {
     "rms": "mean_square",
@@ -22,6 +23,23 @@ _OURS = {
     "accum_update": "mean_square_update",
 }
 """Names of slots that are others in a trace."""
+
+
+UPDATES = (
+    "update_step",  # of optimizers since 2.11, and of Keras 3
+    "_resource_apply_dense",  # of those before, and of tf.train
+    "_resource_apply_sparse_duplicate_indices",
+    "_apply_dense",
+    "_apply_sparse_duplicate_indices",
+)
+"""Methods of optimizers that get a gradient and the weight that it changes, in this order."""
+
+
+def whole_gradient(method: Any, gradient: Any, args: Tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """The gradient that one of ``UPDATES`` got. A sparse one can have its indices in another argument."""
+    if "sparse" not in method.__name__ or hasattr(gradient, "indices"):
+        return gradient
+    return sys.modules["tensorflow"].IndexedSlices(gradient, args[0] if args else kwargs["indices"])
 
 
 class Slot(NamedTuple):
@@ -38,6 +56,7 @@ class Optimizer:
 
     def __init__(self, optimizer: Any) -> None:
         self.outer = optimizer
+        self._rate: Any = None  # in a graph the tensor, so that it is made once
         inner = unwrapped(optimizer)
         self._steps = getattr(inner, "iterations", None) if type(inner).__name__ == "TFOptimizer" else None
         self.inner = inner.optimizer if type(inner).__name__ == "TFOptimizer" else inner
@@ -71,7 +90,10 @@ class Optimizer:
         found: List[Any] = []
         for optimizer in (self.outer, self.inner):
             for name in ("variables", "weights"):
-                held = getattr(optimizer, name, None)
+                try:
+                    held = getattr(optimizer, name, None)
+                except NotImplementedError:  # Keras's wrapper of an optimizer of tf.train
+                    continue
                 held = held() if callable(held) else held
                 found += list(held or ())
         found += [getattr(self.inner, name) for name in ("lr", "iterations") if hasattr(self.inner, name)]
@@ -81,7 +103,9 @@ class Optimizer:
         """The rate of the next step. ``value_of`` gives the value of a variable or tensor."""
         inner = self.inner
         if hasattr(inner, "_decayed_lr"):  # OptimizerV2
-            return float(value_of(inner._decayed_lr("float32")))  # noqa: SLF001 (there is no other way)
+            rate = self._rate if self._rate is not None else inner._decayed_lr("float32")  # noqa: SLF001
+            self._rate = rate if in_graph_mode() else None
+            return float(value_of(rate))
         rate = next(
             (getattr(inner, name) for name in ("_learning_rate", "_lr", "lr", "learning_rate") if hasattr(inner, name)),
             None,

@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Set
+from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Sequence, Set
 
 import numpy as np
 
@@ -68,24 +68,34 @@ class HandedOver:
     def __init__(self, numbers: Mapping[str, Any]) -> None:
         self._left = dict(numbers)
 
-    def take(self, name: str, shape: Any) -> Any:
-        """Raises ``TraceError`` if the other trace has no such numbers."""
-        source = name if name in self._left else self._next(tuple(shape))
+    def take(self, name: str, shape: Optional[Sequence[Optional[int]]]) -> Any:
+        """Numbers of this shape; a graph does not know all of it. Raises ``TraceError`` if there are none."""
+        source = name if name in self._left else self._next(shape)
         if source is None:
             raise TraceError(
-                f"masks: {name} draws numbers of the shape {tuple(shape)}, and the other trace has none left for it "
+                f"masks: {name} draws numbers of the shape {_shown(shape)}, and the other trace has none left for it "
                 f"({_listed(self._left)}). Both models must drop the same values, in batches of one size"
             )
         numbers = np.asarray(self._left.pop(source))
-        if numbers.shape != tuple(shape):
+        if not _fits(numbers.shape, shape):
             raise TraceError(
-                f"masks: {name} draws numbers of the shape {tuple(shape)}, and those of the other trace have "
+                f"masks: {name} draws numbers of the shape {_shown(shape)}, and those of the other trace have "
                 f"{numbers.shape}. Both models must drop the same values, in batches of one size"
             )
         return numbers
 
-    def _next(self, shape: Any) -> Optional[str]:
-        return next((name for name, numbers in self._left.items() if np.shape(numbers) == shape), None)
+    def _next(self, shape: Optional[Sequence[Optional[int]]]) -> Optional[str]:
+        return next((name for name, numbers in self._left.items() if _fits(np.shape(numbers), shape)), None)
+
+
+def _fits(found: Sequence[int], shape: Optional[Sequence[Optional[int]]]) -> bool:
+    if shape is None:
+        return True
+    return len(found) == len(shape) and all(size is None or size == own for own, size in zip(found, shape))
+
+
+def _shown(shape: Optional[Sequence[Optional[int]]]) -> str:
+    return "(unknown)" if shape is None else str(tuple(shape))
 
 
 def _listed(numbers: Mapping[str, Any]) -> str:

@@ -47,7 +47,9 @@ class TrainedState:
             if id(variable) not in known:
                 known.add(id(variable))
                 by_name[take_name(variable.name.split(":")[0], set(by_name), "_")] = variable
-        self.trained = list(model.trainable_weights) if trained is None else list(trained)
+        if trained is None:  # Keras's first models train what was trainable when they were compiled
+            trained = getattr(model, "_collected_trainable_weights", None) or model.trainable_weights
+        self.trained = list(trained)
         chosen = {id(variable) for variable in self.trained}
         self.by_name = {name: variable for name, variable in by_name.items() if id(variable) in chosen}
         self._untrained = {name: variable for name, variable in by_name.items() if id(variable) not in chosen}
