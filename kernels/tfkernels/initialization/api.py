@@ -6,29 +6,38 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 import numpy as np
 
 from tfkernels.errors import WeightsError
-from tfkernels.initialization import draws, graph_weights, keras_weights
+from tfkernels.initialization import draws, eager_masks, graph_masks, graph_weights, keras_weights
 from tfkernels.initialization.philox import stream
 from tfkernels.models.initializers import Initializer, initializer
-from tfkernels.models.keras_package import is_layer
+from tfkernels.models.keras_package import is_layer, keras_of
+from tfkernels.models.layer_names import walk
 from tfkernels.models.match import keys
 from tfkernels.models.sessions import is_session
-from tfkernels.models.tensorflow_api import v1
+from tfkernels.models.tensorflow_api import in_graph_mode, v1
 from tfkernels.models.weights import initialise, load_weights, shapes_of, weights
 
 KEPT = "kept as it is"
 
 
 class SameStart(NamedTuple):
-    """What was set: by weight, in words, the initializer that it was drawn by."""
+    """What was set. ``weights``: by name, in words, the initializer that a weight was drawn by."""
 
     seed: int
     weights: Dict[str, str]
+    dropouts: List[str]
+    """Layers whose dropout masks are equal in every release from now on."""
+    other_random: List[str]
+    """Layers that still draw numbers of their release."""
 
     def __repr__(self) -> str:
         kept = [name for name, how in self.weights.items() if how == KEPT]
         lines = [f"{len(self.weights) - len(kept)} weights begin as seed {self.seed} says, in every release"]
         width = max(map(len, self.weights), default=0)
         lines += [f"  {name:{width}}  {how}" for name, how in self.weights.items()]
+        if self.dropouts:
+            lines.append(f"dropout masks are equal in every release: {', '.join(self.dropouts)}")
+        if self.other_random:
+            lines.append(f"random numbers are those of this release: {', '.join(self.other_random)}")
         return "\n".join(lines)
 
 
@@ -37,6 +46,7 @@ def same_start(
     seed: int = 7,
     mapping: Optional[Mapping[str, str]] = None,
     initializers: Optional[Mapping[str, Any]] = None,
+    dropout: bool = True,
 ) -> SameStart:
     """Sets the weights of a Keras model or of a session to the same initial values in every release.
 
@@ -47,12 +57,17 @@ def same_start(
     ``mapping``: ``{name here: name to draw by}``, where the other side has other names. ``initializers``: of weights
     whose initializer is not known, by their names or by patterns with ``*``: ``{"scale/w": "he_normal"}``.
 
+    The masks of dropouts are equal, too: a mask depends on the layer's name, and on how many it drew before in
+    training. Call it before the first training step: functions that were translated before keep their numbers.
+    ``dropout=False`` leaves them alone. In a graph the session starts again for it: its variables keep their values,
+    and iterators of ``tf.data`` have to be initialised again.
+
     Names count in Keras's spelling: ``conv1/weights`` is drawn as ``conv1/kernel``. A weight that is not trained and
     whose initializer is not known, or that has the same number everywhere, stays as it is; the report says so.
 
     Raises ``WeightsError`` before anything is set if a trained weight has no known initializer.
     """
-    chosen = _Chosen(seed, dict(mapping or {}), dict(initializers or {}))
+    chosen = _Chosen(seed, dict(mapping or {}), dict(initializers or {}), dropout)
     if is_session(target):
         return _of_session(target, chosen)
     if is_layer(target):
@@ -66,6 +81,7 @@ class _Chosen(NamedTuple):
     seed: int
     mapping: Dict[str, str]
     initializers: Dict[str, Any]
+    dropout: bool
 
     def check(self, names: List[str]) -> None:
         unknown = [name for name in self.mapping if name not in names]
@@ -110,7 +126,27 @@ def _of_model(model: Any, chosen: _Chosen) -> SameStart:
         arrays[name] = keras_weights.array(begin, drawn).astype(np.float32)  # so that a float64 model begins equal, too
         how[name] = str(begin)
     load_weights(model, {**{name: values[name] for name in values if name not in arrays}, **arrays})
-    return SameStart(chosen.seed, how)
+    return SameStart(chosen.seed, how, *(_masks_of_model(model, chosen.seed) if chosen.dropout else ([], [])))
+
+
+def _masks_of_model(model: Any, seed: int) -> Tuple[List[str], List[str]]:
+    """The layers whose masks are equal in every release from now on, and those whose are not."""
+    keras = keras_of(model)
+    layers = [path for path, _ in eager_masks.dropping(model)]
+    if not layers:
+        return [], []
+    if not keras.builds_graphs:
+        ours = eager_masks.replace(model, seed)
+    elif in_graph_mode():
+        with keras.session(list(model.weights)) as session:
+            names = {layer.name: path for path, layer in walk(model) if path}
+            ours = graph_masks.replace(session, graph_masks.sites(session.graph, model.outputs), names, seed)
+    else:
+        ours = []
+    for function in ("train_function", "test_function", "predict_function"):
+        if getattr(model, function, None) is not None:
+            setattr(model, function, None)  # it was made of what was replaced
+    return ours, [path for path in layers if path not in ours]
 
 
 def _of_session(session: Any, chosen: _Chosen) -> SameStart:
@@ -136,7 +172,8 @@ def _of_session(session: Any, chosen: _Chosen) -> SameStart:
             rest.append(variable.initializer)
     initialise(session, arrays)
     session.run(rest)
-    return SameStart(chosen.seed, how)
+    found = graph_masks.sites(session.graph) if chosen.dropout else []
+    return SameStart(chosen.seed, how, graph_masks.replace(session, found, {}, chosen.seed), [])
 
 
 def _is_constant(value: Any) -> bool:

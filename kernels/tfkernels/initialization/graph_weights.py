@@ -20,7 +20,7 @@ _ADD = ("Add", "AddV2")
 
 def random_operations(value: Any) -> List[Any]:
     """The operations that draw the numbers of an initial value, in the order of their names."""
-    found = {operation.name: operation for operation in _behind(value) if _is_random(operation)}
+    found = {operation.name: operation for operation in behind(value) if _is_random(operation)}
     return [found[name] for name in sorted(found)]
 
 
@@ -28,7 +28,7 @@ def initializer_of(session: Any, value: Any) -> Optional[Initializer]:
     """The initializer that a tensor with one random operation behind it came from, if that can be seen."""
     (random,) = random_operations(value)
     root = _root(value)
-    if any(operation.type == "Qr" for operation in _behind(value)):
+    if any(operation.type == "Qr" for operation in behind(value)):
         return Initializer("orthogonal", {"gain": _gain(session, root)})
     if root.op.type not in _ADD or random.type not in _STANDARD:
         return None
@@ -37,7 +37,7 @@ def initializer_of(session: Any, value: Any) -> Optional[Initializer]:
     if product.op.type != "Mul" or _root(product.op.inputs[0]).op is not random:
         return None
     scale = product.op.inputs[1]
-    if _behind_random(scale) or _behind_random(shift):
+    if _is_drawn(scale) or _is_drawn(shift):
         return None
     if random.type == "RandomUniform":
         if scale.op.type == "Sub":
@@ -77,8 +77,8 @@ def _root(tensor: Any) -> Any:
     return tensor
 
 
-def _behind_random(tensor: Any) -> bool:
-    return any(map(_is_random, _behind(tensor)))
+def _is_drawn(tensor: Any) -> bool:
+    return any(map(_is_random, behind(tensor)))
 
 
 def _is_random(operation: Any) -> bool:
@@ -86,7 +86,7 @@ def _is_random(operation: Any) -> bool:
     return "seed2" in operation.node_def.attr or operation.type in ("PyFunc", "PyFuncStateless")
 
 
-def _behind(value: Any) -> Sequence[Any]:
+def behind(value: Any) -> Sequence[Any]:
     """All operations that a tensor is computed from. What a variable holds is no computation."""
     seen: Set[str] = set()
     found: List[Any] = []

@@ -27,15 +27,32 @@ def stream(*names: Any) -> Stream:
     return Stream(int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:8], "little"))
 
 
-def rounds(low: Any, high: Any, key: int, shift: Any = None) -> Any:
-    """Two words of 32 bits for each counter ``(low, high)``, in integers of 64 bits: arrays or tensors.
+class _NumPy:
+    """Operations on words of 32 bits, in unsigned integers of 64 bits."""
 
-    ``shift`` takes the upper 32 bits of a product; for NumPy's unsigned integers it is the operator.
-    """
-    upper = shift or _upper
+    @staticmethod
+    def product(words: Any, factor: int) -> Any:
+        return words * np.uint64(factor)
+
+    @staticmethod
+    def upper(words: Any) -> Any:
+        return words >> np.uint64(32)
+
+    @staticmethod
+    def lower(words: Any) -> Any:
+        return words & np.uint64(_LOW)
+
+    @staticmethod
+    def differing(words: Any, others: Any) -> Any:
+        return words ^ (np.uint64(others) if isinstance(others, int) else others)
+
+
+def rounds(low: Any, high: Any, key: int, operations: Any = _NumPy) -> Any:
+    """Two words of 32 bits for each counter ``(low, high)``, arrays or, with other ``operations``, tensors."""
     for _ in range(_ROUNDS):
-        product = low * _constant(low, _FACTOR)
-        low, high = upper(product) ^ _constant(low, key) ^ high, product & _constant(low, _LOW)
+        product = operations.product(low, _FACTOR)
+        mixed = operations.differing(operations.differing(operations.upper(product), key), high)
+        low, high = mixed, operations.lower(product)
         key = (key + _WEYL) & _LOW
     return low, high
 
@@ -45,11 +62,3 @@ def bits(given: Stream, start: int, count: int) -> Any:
     low = np.arange(start, start + count, dtype=np.uint64)
     low, high = rounds(low, np.full(count, given.high, np.uint64), given.key)
     return (high << np.uint64(32)) | low
-
-
-def _upper(product: Any) -> Any:
-    return product >> np.uint64(32)
-
-
-def _constant(like: Any, number: int) -> Any:
-    return np.uint64(number) if isinstance(like, np.ndarray) else number

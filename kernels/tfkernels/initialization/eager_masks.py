@@ -1,0 +1,71 @@
+"""Dropout masks of a Keras model that computes eagerly or in a ``tf.function``: its layers get numbers of ours.
+
+A layer's ``call`` is replaced on the object. While it runs, the numbers that TensorFlow draws are replaced.
+"""
+
+import functools
+import inspect
+import sys
+from typing import Any, Dict, Iterator, List, Tuple
+
+from tfkernels.initialization import mask_numbers
+from tfkernels.models.layer_names import is_a, walk
+from tfkernels.training.random_draws import draws_pass
+
+_UNIFORM = ("Dropout", "AlphaDropout", "LSTM", "GRU", "SimpleRNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
+DROPPING = (*_UNIFORM, "GaussianNoise", "GaussianDropout")
+
+
+def replace(model: Any, seed: int) -> List[str]:
+    """Replaces the random numbers of layers that drop something. Returns their names."""
+    ours = list(dropping(model, _UNIFORM))
+    for path, layer in ours:
+        layer.call = _call(layer, path, seed)
+    return [path for path, _ in ours]
+
+
+def dropping(model: Any, classes: Tuple[str, ...] = DROPPING) -> Iterator[Tuple[str, Any]]:
+    """Layers of these classes that drop something, each path once: a cell has that of its layer."""
+    seen = set()
+    for path, layer in walk(model):
+        rates = [getattr(layer, name, 0) for name in ("rate", "dropout", "recurrent_dropout", "stddev")]
+        drops = any(isinstance(rate, (int, float)) and rate > 0 for rate in rates)
+        if drops and path not in seen and any(is_a(layer, name) for name in classes):
+            yield path, layer
+        seen.add(path)
+
+
+def _call(layer: Any, path: str, seed: int) -> Any:
+    original = getattr(layer.call, "original_call", layer.call)
+    steps: Dict[int, Any] = {}
+
+    def step(number: int) -> Any:
+        """How often this draw was made before, counted by a variable that no graph owns."""
+        tensorflow: Any = sys.modules["tensorflow"]
+        if number not in steps:
+            with tensorflow.init_scope():
+                steps[number] = tensorflow.Variable(0, dtype=tensorflow.int64, trainable=False)
+        return steps[number].assign_add(1) - 1
+
+    step(0)  # variables are made before a function is translated
+    steps[0].assign(0)
+
+    @functools.wraps(original)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        drawn: List[int] = []
+
+        def through(numbers: Any) -> Any:
+            tensorflow: Any = sys.modules["tensorflow"]
+            drawn.append(len(drawn))
+            source = mask_numbers.stream_of(seed, path, drawn[-1])
+            ours = mask_numbers.tensor(tensorflow.shape(numbers), source, step(drawn[-1]))
+            return tensorflow.cast(tensorflow.reshape(ours, tensorflow.shape(numbers)), numbers.dtype)
+
+        with draws_pass(through):
+            return original(*args, **kwargs)
+
+    call.__signature__ = inspect.signature(original)  # type: ignore[attr-defined] # Keras asks what it takes
+    not_converted = sys.modules["tensorflow"].autograph.experimental.do_not_convert(call)
+    not_converted.original_call = original
+    not_converted.__signature__ = inspect.signature(original)
+    return not_converted
