@@ -40,7 +40,16 @@ def test_the_first_difference_is_found_and_corrected(installed: object, tmp_path
     assert "comparison" in cells["compare"].metadata.tags
 
 
-@pytest.mark.slow  # the notebook above ends with its corrected port
+def test_the_reason_for_worse_training_is_found(installed: object, tmp_path: Path) -> None:
+    cells = execute("why_it_trains_worse.ipynb", tmp_path / "out.ipynb", "-p", "epochs", "2")
+    assert text(cells["same-inference"].outputs) == "all layers agree\n"
+    assert text(cells["finding"].outputs).startswith("step 1, output drop1: drop1 drops 20 % in tf1 and 80 % in port")
+    assert text(cells["corrected"].outputs) == "the steps agree\n"
+    first = text(cells["corrected-curve"].outputs).splitlines()[1].split()
+    assert first[1] == first[3] != first[2]  # the curves of the old model, of the port, and of the corrected one
+
+
+@pytest.mark.slow  # the notebook ends with its corrected port
 def test_no_difference_is_found_in_a_correct_port(installed: object, tmp_path: Path) -> None:
     cells = execute("find_the_first_difference.ipynb", tmp_path / "out.ipynb", "-p", "use_explicit_padding", "False")
     assert text(cells["compare"].outputs).startswith("all 12 parts agree between tf1 and tf2")
