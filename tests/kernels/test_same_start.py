@@ -116,3 +116,69 @@ def test_descriptions_name_the_settings_that_differ(built: Kernels) -> None:
         ("gru", "reset_after", True),
         ("gru", "shape of bias", False),
     ]
+
+
+_DROPOUT = """
+def dropping():
+    entry = L.Input((6,))
+    x = L.Dropout(0.4)(L.Dense(8, activation="relu")(entry))
+    model = tf.keras.Model(entry, L.Dense(1)(L.Dropout(0.25)(L.Dense(8)(x))))
+    model.compile(tf.keras.optimizers.SGD(0.1), "mse")
+    return model
+
+def losses(model):
+    found = []
+    for rows in (20, 20, 13):
+        found.append(float(np.ravel(model.train_on_batch(x[:rows], x[:rows, :1]))[0]))
+        model.predict(x, verbose=0)
+    return found
+
+x = np.linspace(-2, 2, 120).reshape(20, 6).astype("float32")
+model = dropping()
+model.train_on_batch(x, x[:, :1])
+made = tfkernels.same_start(model, seed=3)
+"""
+
+_DROPOUT_GRAPH = """
+graph = v1.Graph()
+with graph.as_default():
+    inputs, train = v1.placeholder(tf.float32, [None, 6]), v1.placeholder_with_default(True, [])
+    def dense(name, h, units):
+        with v1.variable_scope(name):
+            size = [int(h.shape[1]), units]
+            kernel = v1.get_variable("kernel", size, initializer=v1.glorot_uniform_initializer())
+            return h @ kernel + v1.get_variable("bias", [units], initializer=v1.zeros_initializer())
+    h = tf.nn.relu(dense("dense", inputs, 8))
+    h = tf.cond(train, lambda: v1.nn.dropout(h, rate=0.4), lambda: tf.identity(h), name="drop")
+    h = dense("dense_1", h, 8)
+    h = v1.nn.dropout(h, rate=tf.where(train, 0.25, 0.0), name="second")
+    h = dense("dense_2", h, 1)
+    loss = tf.reduce_mean((h - inputs[:, :1]) ** 2)
+    step = v1.train.GradientDescentOptimizer(0.1).minimize(loss)
+    session = v1.Session()
+    session.run(v1.global_variables_initializer())
+    session.run(step, {inputs: x})
+    report = tfkernels.same_start(session, seed=3, mapping=NAMES)
+    in_graph = []
+    for rows in (20, 20, 13):
+        in_graph.append(session.run([loss, step], {inputs: x[:rows]})[0])
+        session.run(h, {inputs: x, train: False})
+"""
+
+
+def test_dropout_masks_are_equal_in_every_form(built: Kernels) -> None:
+    for name in ("tf1", "tf2"):
+        built[name].run(_DROPOUT)
+        assert built[name]["(made.dropouts, made.other_random)"] == (["dropout", "dropout_1"], [])
+    one, other = (built[name]["losses(model)"] for name in ("tf1", "tf2"))
+    assert one == pytest.approx(other, rel=1e-4)
+    built["tf1"].run(_DROPOUT_GRAPH.replace("NAMES", "{'second': 'dropout_1', 'drop': 'dropout'}"))
+    assert built["tf1"]["report.dropouts"] == ["dropout", "dropout_1"]
+    assert built["tf1"]["in_graph"] == pytest.approx(one, rel=1e-4)
+    built["tf2"].run(
+        _DROPOUT_GRAPH.replace("NAMES", "{'second': 'dropout_1'}")
+    )  # whose condition is a function there, which the report says
+    assert built["tf2"]["(report.dropouts, len(report.other_random))"] == (["dropout_1"], 1)
+    assert built["tf1"]["report.other_random"] == []
+    built["tf2"].run("tfkernels.same_start(model, seed=4)\nother = losses(model)")
+    assert built["tf2"]["other"] != pytest.approx(other, rel=1e-2)

@@ -1,7 +1,7 @@
 """``same_start``: the weights of a model or of a session set to what they begin with in every release."""
 
 import fnmatch
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 import numpy as np
 
@@ -135,28 +135,32 @@ def _masks_of_model(model: Any, seed: int) -> Tuple[List[str], List[str]]:
     layers = [path for path, _ in eager_masks.dropping(model)]
     if not layers:
         return [], []
+    for function in ("train_function", "test_function", "predict_function"):
+        if getattr(model, function, None) is not None:
+            setattr(model, function, None)  # it is made of what is replaced now
     if not keras.builds_graphs:
         ours = eager_masks.replace(model, seed)
     elif in_graph_mode():
         with keras.session(list(model.weights)) as session:
-            names = {layer.name: path for path, layer in walk(model) if path}
-            ours = graph_masks.replace(session, graph_masks.sites(session.graph, model.outputs), names, seed)
+            scopes = {layer.name: path for path, layer in walk(model) if path}
+            found = graph_masks.sites(session.graph, model.outputs)
+            ours = graph_masks.replace(session, found, graph_masks.layer_of_operation(model), scopes, seed)
     else:
         ours = []
-    for function in ("train_function", "test_function", "predict_function"):
-        if getattr(model, function, None) is not None:
-            setattr(model, function, None)  # it was made of what was replaced
     return ours, [path for path in layers if path not in ours]
 
 
 def _of_session(session: Any, chosen: _Chosen) -> SameStart:
     with session.graph.as_default():
         variables = graph_weights.by_name(v1().global_variables())
-    chosen.check(list(variables))
+    found = graph_masks.sites(session.graph) if chosen.dropout else []
+    chosen.check([*variables, *(graph_masks.scope_of(site.operation.name) for site in found)])
     shapes, how, arrays, rest = shapes_of(variables), {}, [], []
+    initial: Set[str] = set()
     for name, variable in variables.items():
         value = variable.initializer.inputs[1]
         operations = graph_weights.random_operations(value)
+        initial |= {operation.name for operation in operations}
         names = chosen.names(name, shapes[name])
         given = chosen.initializer(name)
         if given is None and len(operations) == 1:
@@ -172,8 +176,9 @@ def _of_session(session: Any, chosen: _Chosen) -> SameStart:
             rest.append(variable.initializer)
     initialise(session, arrays)
     session.run(rest)
-    found = graph_masks.sites(session.graph) if chosen.dropout else []
-    return SameStart(chosen.seed, how, graph_masks.replace(session, found, {}, chosen.seed), [])
+    ours = graph_masks.replace(session, found, {}, chosen.mapping, chosen.seed)
+    others = graph_masks.other_random(session.graph, initial) if chosen.dropout else []
+    return SameStart(chosen.seed, how, ours, others)
 
 
 def _is_constant(value: Any) -> bool:

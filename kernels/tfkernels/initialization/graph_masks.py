@@ -3,12 +3,14 @@
 import contextlib
 import re
 import sys
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional
+import weakref
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 from tfkernels.errors import WeightsError
 from tfkernels.initialization import mask_numbers
-from tfkernels.initialization.graph_weights import behind
-from tfkernels.models.tensorflow_api import v1
+from tfkernels.initialization.graph_weights import behind, is_random
+from tfkernels.models.layer_names import is_a, walk
+from tfkernels.models.tensorflow_api import nest, v1
 from tfkernels.models.weights import initialise
 
 STEPS = "tfkernels/mask_steps"
@@ -24,25 +26,37 @@ _FINALIZED = (
 
 
 class Site(NamedTuple):
-    """A random operation of a dropout, and the scalar tensor with the share that it drops or, if ``keeps``, keeps."""
+    """A random operation of a dropout. ``rate`` is a scalar tensor: the share that is dropped, or kept if ``keeps``."""
 
     operation: Any
+    numbers: Any
+    """The tensor that the dropout takes: that of the operation, or of an earlier replacement."""
     rate: Any
     keeps: bool
+    layer: str = ""
+    """Its name, if it is known from an earlier replacement."""
+
+
+_Replaced = Dict[str, Tuple[str, str, bool, str]]
+_REPLACED: "weakref.WeakKeyDictionary[Any, _Replaced]" = weakref.WeakKeyDictionary()
+"""What was replaced in a graph before, as names, by the name of the random operation."""
 
 
 def sites(graph: Any, outputs: Optional[List[Any]] = None) -> List[Site]:
     """The dropouts of a graph, or those behind ``outputs``, in the order in which they were made."""
+    random = (operation for operation in graph.get_operations() if operation.type == "RandomUniform")
+    found = [site for site in map(_site, random) if site is not None]
     if outputs is None:
-        operations = graph.get_operations()
-    else:
-        wanted = {operation.name for output in outputs for operation in behind(output)}
-        operations = [operation for operation in graph.get_operations() if operation.name in wanted]
-    found = (_site(operation) for operation in operations if operation.type == "RandomUniform")
-    return [site for site in found if site is not None]
+        return found
+    wanted = {operation.name for output in outputs for operation in behind(output)}
+    return [site for site in found if site.numbers.op.name in wanted]
 
 
 def _site(operation: Any) -> Optional[Site]:
+    replaced = _REPLACED.get(operation.graph, {}).get(operation.name)
+    if replaced is not None:
+        numbers, rate = map(operation.graph.get_tensor_by_name, replaced[:2])
+        return Site(operation, numbers, rate, *replaced[2:])
     tensors = [operation.outputs[0]]
     for kinds in (("Mul",), ("Add", "AddV2")):  # of tf.random_uniform: from 0 to 1
         tensors += [user.outputs[0] for user in tensors[-1].consumers() if user.type in kinds][:1]
@@ -50,40 +64,74 @@ def _site(operation: Any) -> Optional[Site]:
         for user in tensor.consumers():
             others = [other for other in user.inputs if other is not tensor]
             if user.type == "GreaterEqual" and len(others) == 1:
-                return Site(operation, others[0], False)
+                return Site(operation, operation.outputs[0], others[0], False)
             if user.type in ("Add", "AddV2") and any(next_.type == "Floor" for next_ in user.outputs[0].consumers()):
-                return Site(operation, others[0], True)
+                return Site(operation, operation.outputs[0], others[0], True)
     return None
 
 
-def replace(session: Any, found: List[Site], names: Mapping[str, str], seed: int) -> List[str]:
+def other_random(graph: Any, initial: Set[str]) -> List[str]:
+    """Operations that draw numbers of this release: none of ``sites``, nor of ``initial`` values, by their names.
+
+    Control flow of TensorFlow 2 keeps its branches in functions, which cannot be changed.
+    """
+    library = graph.as_graph_def().library
+    drawing = {function.signature.name for function in library.function if any(map(is_random, function.node_def))}
+    known = {site.operation.name for site in sites(graph)} | initial
+    return [
+        operation.name
+        for operation in graph.get_operations()
+        if (is_random(operation.node_def) and operation.name not in known)
+        or any(value.func.name in drawing for value in operation.node_def.attr.values())
+    ]
+
+
+def layer_of_operation(model: Any) -> Dict[str, str]:
+    """The path of the layer that made an operation, by the operation's name, as far as layers know their calls."""
+    found: Dict[str, str] = {}
+    for path, layer in walk(model):
+        if path and not is_a(layer, "Model"):
+            nodes: Any = getattr(layer, "_inbound_nodes", None) or getattr(layer, "inbound_nodes", ())
+            for node in nodes:
+                inputs, outputs = (nest().flatten(getattr(node, f"{side}_tensors")) for side in ("input", "output"))
+                for output in outputs:
+                    found.update((operation.name, path) for operation in behind(output, inputs))
+    return found
+
+
+def replace(
+    session: Any, found: List[Site], layers: Mapping[str, str], scopes: Mapping[str, str], seed: int
+) -> List[str]:
     """Replaces the numbers of ``found`` for ``session``, which starts again with its variables.
 
-    ``names``: layers by the names of their scopes; a scope that is not there has its own name. Returns the names.
+    ``layers``: names by operations; ``scopes``: by the names of their scopes. Others have the name of their own scope.
+    Returns the names.
     """
     if not found:
         return []
     graph = session.graph
     if graph.finalized:
         raise WeightsError(_FINALIZED)
+    values = _values(session)
     counts: Dict[str, int] = {}
     counters = []
     with graph.as_default():
         for site in found:
-            layer = _layer(site.operation.name, names)
+            layer = site.layer or layers.get(site.operation.name) or _layer(site.operation.name, scopes)
             number = counts.get(layer, 0)
             counts[layer] = number + 1
             counter = _counter(graph)
             counters.append(counter)
             with _context_of(graph, site.operation):
                 numbers = _numbers(site, mask_numbers.stream_of(seed, layer, number), counter)
-            old = site.operation.outputs[0]
+            old = site.numbers
             numbers.set_shape(old.shape)
             for user in list(old.consumers()):
                 for place, tensor in enumerate(user.inputs):
                     if tensor is old:
                         user._update_input(place, numbers)  # noqa: SLF001 (there is no public way)
-    start_again(session)
+            _REPLACED.setdefault(graph, {})[site.operation.name] = (numbers.name, site.rate.name, site.keeps, layer)
+    start_again(session, values)
     session.run([counter.initializer for counter in counters])
     return list(counts)
 
@@ -119,32 +167,33 @@ def _context_of(graph: Any, operation: Any) -> Iterator[None]:
             graph._set_control_flow_context(before)  # noqa: SLF001
 
 
-def _layer(operation: str, names: Mapping[str, str]) -> str:
+def _layer(operation: str, scopes: Mapping[str, str]) -> str:
     """The innermost layer in whose scope an operation is; without layers, the scope itself."""
     found = ""
     for part in operation.split("/"):
-        path = names.get(part, "")
+        path = scopes.get(part, "")
         if path.startswith(f"{found}/" if found else ""):
             found = path or found
     if found:
         return found
-    scope = operation
-    while _INSIDE.sub("", scope) not in (scope, ""):
-        scope = _INSIDE.sub("", scope)
-    return scope
+    scope = scope_of(operation)
+    return scopes.get(scope, scope)
 
 
-def start_again(session: Any) -> None:
-    """Gives a session a new beginning, with the values that its variables have.
+def scope_of(operation: str) -> str:
+    """The name of an operation without the ends that TensorFlow's functions give to it."""
+    while _INSIDE.sub("", operation) not in (operation, ""):
+        operation = _INSIDE.sub("", operation)
+    return operation
+
+
+def start_again(session: Any, variables: List[Tuple[Any, Any]]) -> None:
+    """Gives a session a new beginning with these values of ``variables``.
 
     TensorFlow reads an operation once: what was changed in it after the first run has no effect in that session.
     """
     graph = session.graph
     with graph.as_default():
-        listed = [*v1().global_variables(), *v1().local_variables()]
-        there = session.run([v1().is_variable_initialized(variable) for variable in listed])
-        variables = [variable for variable, known in zip(listed, there) if known]
-        values = session.run(variables)
         fresh = v1().Session(session.sess_str, graph=graph, config=session._config)  # noqa: SLF001 (see below)
     for name in ("_session", "_current_version"):  # the session is the user's object, so its inside is exchanged
         if hasattr(session, name):  # the second up to 1.14
@@ -152,6 +201,15 @@ def start_again(session: Any) -> None:
             setattr(session, name, getattr(fresh, name))
             setattr(fresh, name, inside)
     fresh.close()
-    initialise(session, list(zip(variables, values)))
+    initialise(session, variables)
     with graph.as_default():
         session.run(v1().tables_initializer())
+
+
+def _values(session: Any) -> List[Tuple[Any, Any]]:
+    """The variables of a session that have values, with these."""
+    with session.graph.as_default():
+        listed = [*v1().global_variables(), *v1().local_variables()]
+        there = session.run([v1().is_variable_initialized(variable) for variable in listed])
+        variables = [variable for variable, known in zip(listed, there) if known]
+        return list(zip(variables, session.run(variables)))

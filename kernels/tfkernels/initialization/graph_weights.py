@@ -81,14 +81,21 @@ def _is_drawn(tensor: Any) -> bool:
     return any(map(_is_random, behind(tensor)))
 
 
+def is_random(node: Any) -> bool:
+    """By the attribute that all operations have that draw numbers of a state."""
+    return "seed2" in node.attr
+
+
 def _is_random(operation: Any) -> bool:
-    """By the attributes that all operations with a state for their seeds have. Some functions hide more."""
-    return "seed2" in operation.node_def.attr or operation.type in ("PyFunc", "PyFuncStateless")
+    return is_random(operation.node_def)
 
 
-def behind(value: Any) -> Sequence[Any]:
-    """All operations that a tensor is computed from. What a variable holds is no computation."""
-    seen: Set[str] = set()
+def behind(value: Any, until: Sequence[Any] = ()) -> List[Any]:
+    """All operations that a tensor is computed from. What a variable holds is no computation.
+
+    Those that compute the tensors ``until`` do not count, and what is behind them.
+    """
+    seen: Set[str] = {tensor.op.name for tensor in until}
     found: List[Any] = []
     stack = [value.op]
     while stack:
