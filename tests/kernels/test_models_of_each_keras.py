@@ -178,9 +178,16 @@ def test_sessions_of_tensorflow_1_12(tf1_12: Kernel) -> None:
         "    graph.finalize()\n"
         "weights = {name: np.ones(array.shape) for name, array in tfkernels.weights(session).items()}\n"
         "report = tfkernels.load_weights(session, weights)\n"
-        "trace = tfkernels.trace(session, {x: [[1, 2]]})"
+        "trace = tfkernels.trace(session, {x: [[1, 2]]})\n"
+        "training = tfkernels.trace_training(session=session, feeds={x: [[1, 2]]}, steps=2)\n"
+        "kept = tfkernels.weights(session)"
     )
     assert list(tf1_12["weights"]) == ["first/kernel", "first/bias", "last/kernel", "last/bias"]
     assert tf1_12["trace"]["hidden"].tolist() == [[4, 4]]
+    first, second = tf1_12["training"]["steps"]
+    assert (first["loss"]["loss"], first["output"]["hidden"].tolist()) == (9, [[4, 4]])
+    assert second["loss"]["loss"] < 9
+    np.testing.assert_allclose(first["update"]["first/kernel"], np.full((2, 2), -0.001), rtol=1e-4)
+    assert all((value == 1).all() for value in tf1_12["kept"].values()), "a trace puts the weights back"
     with pytest.raises(RemoteError, match=r"tfkernels\.compare needs Python 3\.7\. Use it in the notebook"):
         tf1_12.run("tfkernels.compare(1, 1)")

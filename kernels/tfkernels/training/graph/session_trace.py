@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import numpy as np
 
@@ -87,6 +87,8 @@ class _Training:
         self._raw = without_hooks(session)
         self._batch_size: Optional[int] = None
         self._settings: Dict[str, Any] = {}
+        self._reduced: Dict[int, Tuple[Any, Any]] = {}  # large slots by id, of the last step and of this one
+        self._reduced_now: Dict[int, Tuple[Any, Any]] = {}
         self._fetches = self._values_to_fetch()
 
     def run(self, feed: Dict[Any, Any], number: int) -> Dict[str, Any]:
@@ -136,6 +138,7 @@ class _Training:
         }
         self._settings = {**values["settings"]}
         self._batch_size = next((len(array) for array in inputs.values()), None)
+        self._reduced, self._reduced_now = self._reduced_now, {}
         record: Dict[str, Any] = {part: self.kept(part, arrays) for part, arrays in parts.items()}
         record["learning_rate"] = rate
         record["iteration"] = step_record.iteration(
@@ -145,11 +148,16 @@ class _Training:
 
     def kept(self, part: str, arrays: Mapping[str, Any]) -> Dict[str, Any]:
         """What the trace keeps of ``arrays``."""
-        return {
-            name: transform(value, self._keeping.reduced)
-            for name, value in arrays.items()
-            if self._keeping.wants(part, name)
-        }
+        reduced = self._reduced_slot if part in ("slot_before", "slot") else self._keeping.reduced
+        return {name: transform(value, reduced) for name, value in arrays.items() if self._keeping.wants(part, name)}
+
+    def _reduced_slot(self, array: Any) -> Any:
+        """The array as it is kept. The slots after a step are those before the next one: they are reduced once."""
+        before = self._reduced.get(id(array))
+        kept = before[1] if before is not None and before[0] is array else self._keeping.reduced(array)
+        if kept is not array:
+            self._reduced_now[id(array)] = (array, kept)
+        return kept
 
     def about(self, records: List[Dict[str, Any]]) -> Dict[str, Any]:
         kinds = [update.kind for update in self._graph.updates if update.kind]
