@@ -12,9 +12,11 @@ from tfkernels.conversion.layer_rules.keras_release import release_of
 from tfkernels.conversion.layer_rules.model_graph import Tensor, model_graph
 from tfkernels.conversion.layer_rules.report import Report
 from tfkernels.conversion.layer_rules.rewriting import rewrite
+from tfkernels.conversion.record.written_by import add
 from tfkernels.conversion.target.keras_nodes import by_node
 from tfkernels.conversion.target.tensorflow_functions import by_class
 from tfkernels.errors import ConversionError
+from tfkernels.saved_models.saved_file import WrittenBy
 
 _OLD = release_of({"keras": "2.2.4-tf", "tensorflow": "1.15.5"})
 _NEW = release_of({"keras": "3.15.1", "tensorflow": "2.21.0"})
@@ -27,6 +29,7 @@ _CLASSES = {
     "DepthwiseConv2D": {"kernel_size"},
     "SeparableConv2D": {"kernel_size", "strides", "dilation_rate"},
     "LeakyReLU": {"negative_slope"},
+    "UpSampling2D": {"size", "interpolation"},
     "Bidirectional": {"layer"},
 }
 
@@ -174,6 +177,30 @@ def test_gathering_within_batches_is_refused() -> None:
     assert gather
     with pytest.raises(ConversionError, match="it gathers within 1 batch dimensions"):
         gather(None, [np.zeros((2, 3)), np.zeros((2, 1), int), 1], {"batch_dims": 1})
+
+
+@pytest.mark.parametrize(
+    ("file", "refused", "notes"),
+    [
+        (WrittenBy("2.3.1", "keras"), True, 0),
+        (WrittenBy("2.1.6-tf", "tf.keras", ("1.9", "1.12")), True, 0),
+        (WrittenBy("2.2.4-tf", "tf.keras", ("1.13", "2.1")), False, 1),
+        (WrittenBy("2.4.0", "tf.keras", ("2.3", "2.4")), False, 0),
+        (WrittenBy("3.15.1", "keras", ("2.16", "")), False, 0),
+    ],
+)
+def test_who_wrote_a_file_decides_and_not_who_loaded_it(file: WrittenBy, refused: bool, notes: int) -> None:
+    layer = {"class_name": "UpSampling2D", "config": {"name": "up", "interpolation": "bilinear"}}
+    config = {"class_name": "Model", "config": {"layers": [layer]}}
+    loaded = {"tensorflow": "2.15.1", "keras": "2.15.0", "package": "keras"}
+    record: dict[str, Any] = {"written_by": loaded, "config": config}
+    said = add(record, file)
+    assert (len(said), all("up (UpSampling2D)" in one for one in said)) == (notes, True)
+    source = release_of(record["written_by"])
+    if refused:
+        assert "resize_bilinear" in _refusal("UpSampling2D", source, size=2, interpolation="bilinear")
+    else:
+        assert _rewritten("UpSampling2D", source, size=2, interpolation="bilinear")["interpolation"] == "bilinear"
 
 
 def test_operations_of_keras_3_become_functions_of_tensorflow() -> None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from tfkernels.conversion import file_optimizer
 from tfkernels.conversion.optimizer_slots import make_slots
-from tfkernels.conversion.record import model_record
+from tfkernels.conversion.record import model_record, written_by
 from tfkernels.conversion.record.config_layers import Node, walk_config
 from tfkernels.conversion.record.model_record import Record
 from tfkernels.conversion.record.optimizer_state import unwrapped
@@ -88,7 +88,7 @@ def load(
     else:
         optimizer = file_optimizer.with_settings(saved, training, keras.optimizers)
     record["optimizer"] = file_optimizer.by_names_of(record["weights"], saved, optimizer)
-    return LoadedModel(built, record, notes)
+    return LoadedModel(built, record, [*notes, *written_by.add(record, saved.written_by)])
 
 
 def keras_here() -> Any:

@@ -114,10 +114,11 @@ def _batch_normalization(case: Case) -> Around:
 
 
 def _up_sampling(case: Case) -> Around:
-    if case.config.get("interpolation") == "bilinear" and aligns_corners(case.source):
+    aligned = aligns_corners(case.source) and not aligns_corners(case.target.release)
+    if case.config.get("interpolation") == "bilinear" and aligned:
         case.about.refuse(
-            f"interpolation='bilinear' of {case.source} aligns corners of pixels, and later releases centres. "
-            "Write it as a custom layer with tf.compat.v1.image.resize_bilinear"
+            "its interpolation='bilinear' was computed by another rule up to TensorFlow 1.13, and in the package keras "
+            "up to 2.3. Write it as a custom layer with tf.compat.v1.image.resize_bilinear"
         )
     return Around()
 

@@ -20,7 +20,7 @@ class KerasRelease(NamedTuple):
     @property
     def of_tensorflow(self) -> bool:
         """Whether it is ``tf.keras``, also where the package ``keras`` has its code (since 2.6)."""
-        return self.package != "keras" or self.keras >= (2, 5)
+        return self.package != "standalone keras" and (self.package != "keras" or self.keras >= (2, 5))
 
     def before(self, tensorflow: Version) -> bool:
         """Whether it is certain that it came with an older TensorFlow than this, or is the older Keras."""

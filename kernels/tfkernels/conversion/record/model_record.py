@@ -19,6 +19,8 @@ A record is a dict of JSON values and NumPy arrays, so that it travels to anothe
     }
 
 * ``written_by``: ``package`` is the package of the model's Keras: ``tensorflow`` (before 2.6), ``keras``, ``tf_keras``.
+  ``tensorflow`` is the writer's of a file, and ``keras`` that which loaded it and wrote the ``config``; ``package`` is
+  ``standalone keras`` if keras up to 2.3 wrote the file.
 * ``config``: what ``model.to_json()`` writes in that release, in its spelling, with all that Keras 3 adds
   (``module``, ``registered_name``, ``build_config``). A Sequential's ``config`` is a list up to Keras 2.2.2. Settings
   that the release forgets to write (``forgotten_settings``) are added.
