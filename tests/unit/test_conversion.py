@@ -50,10 +50,15 @@ class _Process:
             raise fault
         if step == "run":
             hidden = given["inputs"]["x"] * 2
+            if fault == "swaps":
+                return {"sequence": hidden.T, "output": hidden}
+            if fault == "time first":
+                return {"sequence": hidden, "output": hidden}
             return {"hidden": hidden, "dense": hidden + (fault or 0), "output": hidden + (fault or 0)}
         if step == "rebuild":
             Path(given["path"]).write_text("a model")
-            return {"changes": ["norm: axis 1 for [1]"], "notes": [], "optimizer": _BROUGHT}
+            transposed = ["sequence"] if fault else []
+            return {"changes": ["norm: axis 1 for [1]"], "notes": [], "optimizer": _BROUGHT, "transposed": transposed}
         return {"record": _RECORD, "notes": []} if step == "load" else {"optimizer": _ADAM}
 
 
@@ -334,6 +339,16 @@ def test_only_a_keras_model_gets_an_ending(
     saved = {"format": format_, "architecture": architecture, "weights": {}}
     monkeypatch.setattr(module, "read", lambda path: type("Saved", (), saved)())
     assert module.default_output(replace(request_, **options)) == Path(name)
+
+
+def test_sequences_are_compared_with_the_time_first(request_: Request) -> None:
+    faults = {"old": {"run": "time first"}, "new": {"rebuild": "swaps"}, "proof": {"run": "swaps"}}
+    result, _ = _convert(request_, **faults)
+    assert result.outcome == "equal"
+    assert result.proof is not None
+    assert result.proof.layers == ("sequence", "output")
+    result, _ = _convert(replace(request_, overwrite=True), **{**faults, "new": {}})
+    assert report.document(result)["first_different_layer"] == "sequence"
 
 
 def test_names_that_keras_3_refuses_are_refused_at_once(request_: Request) -> None:

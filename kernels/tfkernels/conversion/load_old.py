@@ -15,6 +15,7 @@ from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional
 import numpy as np
 
 from tfkernels.conversion import file_optimizer
+from tfkernels.conversion.layer_rules.by_class import without_cudnn
 from tfkernels.conversion.optimizer_slots import make_slots
 from tfkernels.conversion.record import model_record, written_by
 from tfkernels.conversion.record.config_layers import Node, walk_config
@@ -63,7 +64,7 @@ def load(
     given = _architecture_of(model) if model and not by_function else None
     with custom_scope(keras, objects):
         if by_function:
-            built, _ = model_of(str(model))
+            (built, _), has_cudnn = model_of(str(model)), False
             if getattr(built, "optimizer", None) is not None:
                 make_slots(unwrapped(built.optimizer), list(built.trainable_weights))
             saved = read(path, json.loads(built.to_json()) if _has_config(built) else None)
@@ -75,8 +76,8 @@ def load(
                     f"Cannot load {path}: it has weights, but no architecture. Add --model FILE.py:FUNCTION with a "
                     "function that builds the model, or --model FILE.json with what model.to_json() wrote."
                 )
-            built = build(dict(found), objects, trust, keras)
-        notes = _fill(built, path, saved)
+            built, has_cudnn = build(dict(found), objects, trust, keras), bool(_cudnn_layers(dict(found)))
+        notes = _fill_in_place_of_cudnn(built, saved) if has_cudnn else _fill(built, path, saved)
     record = model_record.record(built, as_written=not by_function)
     training = saved.training_config or (given.training_config if given else None)
     if training:
@@ -108,6 +109,8 @@ def custom_scope(keras: Any, objects: Mapping[str, Any]) -> Iterator[None]:
 def build(architecture: Node, objects: Mapping[str, Any], trust: bool, keras: Any) -> Any:
     """The model of a configuration that this Keras wrote. Raises ``ConversionError`` with the first bad layer."""
     config = harmless(architecture, objects, trust)
+    for node in _cudnn_layers(config):
+        node["class_name"] = without_cudnn(node["class_name"], node["config"])
     config.pop("compile_config", None)  # Keras 3 would make the optimizer anew, or another one
     try:
         return _from_config(config, objects, keras, trust)
@@ -119,6 +122,11 @@ def build(architecture: Node, objects: Mapping[str, Any], trust: bool, keras: An
             f"{_first_lines(cause)}. If it needs classes or functions of yours, add --custom-objects FILE.py.",
             layer=layer,
         ) from error
+
+
+def _cudnn_layers(config: Node) -> List[Node]:
+    """The layers that Keras can make, but not run, without a GPU."""
+    return [node for _, node in walk_config(config) if node["class_name"] in ("CuDNNLSTM", "CuDNNGRU")]
 
 
 def _from_config(config: Node, objects: Mapping[str, Any], keras: Any, trust: bool) -> Any:
@@ -175,6 +183,11 @@ def _first_bad_layer(config: Node, objects: Mapping[str, Any], keras: Any) -> An
         except Exception as error:  # noqa: BLE001 (Keras raises any kind)
             return path, error
     return None
+
+
+def _fill_in_place_of_cudnn(model: Any, saved: SavedFile) -> List[str]:
+    load_weights(model, saved.arrays())  # it changes the layout, which not every Keras does
+    return ["Layers of CuDNN were loaded as LSTM and GRU, which compute the same and need no GPU."]
 
 
 def _fill(model: Any, path: str, saved: SavedFile) -> List[str]:

@@ -78,7 +78,12 @@ def _rebuild(record: Dict[str, Any], path: str, custom_objects: Optional[str]) -
     else:
         rebuilt.model.save(path)
     notes = list(rebuilt.notes) + _module("target.state_beside").save(rebuilt.model, path)
-    return {"changes": list(rebuilt.changes), "notes": notes, "optimizer": _hashed(rebuilt.optimizer)}
+    return {
+        "changes": list(rebuilt.changes),
+        "notes": notes,
+        "optimizer": _hashed(rebuilt.optimizer),
+        "transposed": rebuilt.transposed,
+    }
 
 
 def _open(path: str, record: Dict[str, Any], custom_objects: Optional[str]) -> Dict[str, Any]:

@@ -65,6 +65,16 @@ def class_in_all_releases(name: str) -> str:
     return _RENAMED.get(name, name)
 
 
+def without_cudnn(name: str, config: Dict[str, Any]) -> str:
+    """The class that computes the same as a CuDNN layer and also without a GPU; ``config`` gets what that layer has."""
+    config.setdefault("recurrent_activation", "sigmoid")
+    config.setdefault("activation", "tanh")
+    config.setdefault("use_bias", True)
+    if name == "CuDNNGRU":
+        config["reset_after"] = True
+    return _RENAMED[name]
+
+
 def renamed(name: str, config: Dict[str, Any], target: Any, about: LayerReport) -> str:
     """The target's class for the one that the writer had."""
     if name == "ThresholdedReLU" and target.settings(name) is None:
@@ -75,11 +85,7 @@ def renamed(name: str, config: Dict[str, Any], target: Any, about: LayerReport) 
     if new is None or target.settings(name) is not None:
         return name
     if name.startswith("CuDNN"):
-        config.setdefault("recurrent_activation", "sigmoid")
-        config.setdefault("activation", "tanh")
-        config.setdefault("use_bias", True)
-        if new == "GRU":
-            config["reset_after"] = True
+        new = without_cudnn(name, config)
         about.changed(f"{new} in place of {name}", "the same equations, with the layout of weights changed")
     return new
 

@@ -30,6 +30,8 @@ from tfkernels.errors import ConversionError
 
 _MODELS = {"Functional", "Model", "Network", "Sequential"}
 _INSIDE = ("layer", "backward_layer")
+_MADE_OF_SETTINGS = ("Lambda", "MultiHeadAttention")
+"""Classes whose ``from_config`` wants more than settings: code, or the shapes of inputs, which a call gives."""
 
 
 class Part(NamedTuple):
@@ -39,6 +41,8 @@ class Part(NamedTuple):
     class_name: str
     layer: Any
     parts: "Tuple[Part, ...]"
+    time_first: bool = False
+    """Whether its sequences had the time as first axis, and have the batch there now."""
 
 
 class _Plan(NamedTuple):
@@ -185,14 +189,16 @@ class _Builder:
                 made.append(self.make(next(inside)))
                 config[key] = made[-1].layer
         layer = self._layer(plan, config, with_models=bool(made))
-        return Part(plan.name, plan.class_name, layer, ())
+        time_first = plan.around.time_first and bool(config.get("return_sequences"))
+        return Part(plan.name, plan.class_name, layer, (), time_first)
 
     def _layer(self, plan: _Plan, config: Dict[str, Any], with_models: bool) -> Any:
         kind = self._target.layer_class(plan.node["class_name"])
         with _naming(plan):
             if "name" in config and "/" in str(config["name"]) and self._target.release.is_keras_3:
                 config["name"] = str(config["name"]).replace("/", "_")
-            return kind(**config) if with_models or plan.class_name == "Lambda" else kind.from_config(config)
+            made = with_models or plan.class_name in _MADE_OF_SETTINGS
+            return kind(**config) if made else kind.from_config(config)
 
     def _input(self, config: Dict[str, Any], name: Optional[str] = None) -> Any:
         shape = config.get("batch_shape") or config.get("batch_input_shape")

@@ -12,7 +12,7 @@ from tfkernels.conversion.record.lambda_operations import without_lambdas
 from tfkernels.conversion.target.build_model import Part, build
 from tfkernels.conversion.target.rebuilt_compile import compile_settings
 from tfkernels.conversion.target.rebuilt_optimizer import optimizer_for
-from tfkernels.conversion.target.rebuilt_weights import set_weights, weight_names
+from tfkernels.conversion.target.rebuilt_weights import set_weights, weight_names, with_time_first
 from tfkernels.conversion.target.target_keras import TargetKeras, target_keras
 from tfkernels.errors import ConversionError
 from tfkernels.models.layer_names import named_weights
@@ -30,6 +30,8 @@ class Rebuilt(NamedTuple):
     """What became of the optimizer: its old ``name``; ``why_not``, if it is not the model's; ``manner``, if it is the
     same in another way; ``config``, its old settings; and ``state``, which it should have by the new model's names.
     """
+    transposed: List[str]
+    """Layers that give the batch first, and gave the time first."""
 
 
 def rebuild(
@@ -55,7 +57,7 @@ def rebuild(
     set_weights(built, record["weights"])
     notes: List[str] = []
     optimizer = _compile(built, record, source, target, notes, legacy)
-    return Rebuilt(built.layer, [str(change) for change in report.changes], notes, optimizer)
+    return Rebuilt(built.layer, [str(change) for change in report.changes], notes, optimizer, with_time_first(built))
 
 
 def _freeze(built: Part, record: Mapping[str, Any], report: Report) -> None:

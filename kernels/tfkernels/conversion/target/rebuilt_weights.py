@@ -63,6 +63,11 @@ def weight_names(model: Part, weights: Mapping[str, Any]) -> Dict[str, str]:
     return mapping
 
 
+def with_time_first(model: Part) -> List[str]:
+    """The layers whose sequences have another order of axes than before, by their paths in the new model."""
+    return [path for path, _, part in _paths(model) if part.time_first]
+
+
 def _difference(missing: List[str], extra: List[str]) -> str:
     parts = []
     if missing:

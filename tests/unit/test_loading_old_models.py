@@ -1,0 +1,45 @@
+"""Models loaded in an old release: what Keras gets of a file's configuration, and what is said of its weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.support.saved_models import layer
+from tfkernels.conversion import load_old
+from tfkernels.errors import UnreadableFile
+
+
+def test_layers_of_cudnn_are_loaded_as_what_runs_anywhere() -> None:
+    def from_json(text: str, custom_objects: Any) -> Any:
+        return json.loads(text)["config"]["layers"]
+
+    keras = SimpleNamespace(models=SimpleNamespace(model_from_json=from_json))
+    inner = layer("CuDNNGRU", "inner", units=2)
+    layers = [layer("CuDNNLSTM", "fast", units=3), layer("Bidirectional", "both", layer=inner)]
+    built = load_old.build({"class_name": "Sequential", "config": {"name": "m", "layers": layers}}, {}, False, keras)
+    assert [one["class_name"] for one in (built[0], built[1]["config"]["layer"])] == ["LSTM", "GRU"]
+    assert built[0]["config"]["recurrent_activation"] == "sigmoid"
+    assert built[1]["config"]["layer"]["config"]["reset_after"] is True
+
+
+def test_weights_that_cannot_be_compared_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class File:
+        format = "keras-h5"
+
+        def arrays(self) -> Any:
+            raise UnreadableFile("an unknown form")
+
+    loaded: list[str] = []
+    model: Any = SimpleNamespace(load_weights=loaded.append)
+    (note,) = load_old._fill(model, str(tmp_path / "model"), File())  # type: ignore[arg-type]
+    assert "were not compared" in note
+    assert "an unknown form" in note
+    assert loaded[0].endswith("model.h5")
+    monkeypatch.delattr(model, "load_weights")
+    with pytest.raises(UnreadableFile):
+        load_old._fill(model, str(tmp_path / "model"), File())  # type: ignore[arg-type]
