@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from tests.support.saved_models import layer
 from tfkernels.conversion import load_old
-from tfkernels.errors import UnreadableFile
+from tfkernels.errors import ConversionError, UnreadableFile
 
 
 def test_layers_of_cudnn_are_loaded_as_what_runs_anywhere() -> None:
@@ -43,3 +44,14 @@ def test_weights_that_cannot_be_compared_are_said(tmp_path: Path, monkeypatch: p
     monkeypatch.delattr(model, "load_weights")
     with pytest.raises(UnreadableFile):
         load_old._fill(model, str(tmp_path / "model"), File())  # type: ignore[arg-type]
+
+
+def test_cause_is_said_where_no_layer_can_be_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    def from_json(text: str, custom_objects: Any) -> Any:
+        raise ValueError("the true cause")
+
+    keras = SimpleNamespace(models=SimpleNamespace(model_from_json=from_json), layers=SimpleNamespace())  # as in 1.4
+    monkeypatch.setitem(sys.modules, "tensorflow", SimpleNamespace(__version__="1.4.1"))
+    config = {"class_name": "Sequential", "config": [layer("Dense", "first", units=3)]}
+    with pytest.raises(ConversionError, match="it cannot be made: ValueError: the true cause"):
+        load_old.build(config, {}, False, keras)

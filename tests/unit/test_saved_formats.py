@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,9 @@ import tfkernels
 from tests.support import saved_models as write
 from tests.support.saved_models import entry, field, layer, message, model, numbers, shape
 from tfkernels.errors import UnreadableFile
+from tfkernels.saved_models.keras.classes import own_weights
+from tfkernels.saved_models.keras.configs import tree
+from tfkernels.saved_models.keras.weight_names import canonical_names
 from tfkernels.saved_models.read import read
 from tfprovisioner.cli.app import app
 
@@ -147,6 +151,24 @@ def test_operations_of_keras_3_are_no_layers(tmp_path: Path) -> None:
     saved = read(write.keras_archive(tmp_path / "m.keras", model(operation, layer("Dense", "dense_1")), {}))
     assert saved.custom_objects == ()
     assert [one.path for one in saved.layers] == ["add", "dense"]
+
+
+def test_weights_of_attention_and_of_stacked_cells_have_names() -> None:
+    def in_keras_3(kind: str, **config: Any) -> dict[str, Any]:
+        return {"class_name": kind, "module": "keras.layers", "config": config}
+
+    names = {kind: own_weights(kind, {"use_scale": True}) for kind in ("AdditiveAttention", "Attention")}
+    assert names == {"AdditiveAttention": ("scale",), "Attention": ("scale",)}
+    assert own_weights("Attention", {"score_mode": "concat"}) == ("concat_score_weight",)
+    cells = [
+        in_keras_3("SimpleRNNCell", name="simple_rnn_cell"),
+        in_keras_3("GRUCell", name="gru_cell", use_bias=False),
+    ]
+    stacked = in_keras_3("StackedRNNCells", name="stacked_rnn_cells", cells=cells)
+    both = in_keras_3("Bidirectional", name="both", layer=in_keras_3("RNN", name="forward_rnn", cell=stacked))
+    files = [f"both/forward_rnn/stacked_rnn_cells/{cell}/kernel" for cell in ("simple_rnn_cell", "gru_cell")]
+    (found,) = canonical_names([(tree({"class_name": "Sequential", "config": {"layers": [both]}}).children[0], files)])
+    assert found == ["both/forward/simple_rnn_cell/kernel", "both/forward/gru_cell/kernel"]
 
 
 def test_frozen_graph_has_its_weights(tmp_path: Path) -> None:

@@ -171,7 +171,9 @@ def _safe_mode(safe: bool) -> Iterator[None]:
 
 
 def _first_bad_layer(config: Node, objects: Mapping[str, Any], keras: Any) -> Any:
-    """The innermost layer of a configuration that cannot be made, and the error."""
+    """The innermost layer of a configuration that cannot be made, and the error; ``None`` if it is not known."""
+    if not hasattr(keras.layers, "deserialize"):  # 1.4
+        return None
     for path, node in reversed(list(walk_config(config))):
         if not path or path.rpartition("/")[2] in ("forward_layer", "backward_layer", "cell"):
             continue

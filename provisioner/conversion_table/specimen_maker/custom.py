@@ -1,4 +1,7 @@
-"""The specimens' own layers and functions, as a user has them in a module. For any Keras from 2.0.8 on."""
+"""The specimens' own layers and functions, as a user has them in a module. For any Keras from 2.0.8 on.
+
+The Keras of 1.4 looks at the parameters of functions, and cannot read annotations.
+"""
 
 from typing import Any
 
@@ -7,16 +10,16 @@ import tensorflow as tf
 keras = tf.keras
 
 
-def twice(x: Any) -> Any:
+def twice(x):  # type: (Any) -> Any
     return x * 2.0
 
 
-def shifted(x: Any) -> Any:
+def shifted(x):  # type: (Any) -> Any
     return x + 0.5
 
 
 class Scale(tf.keras.layers.Layer):  # type: ignore[misc]
-    """Each channel times a trained factor, plus a constant. The Keras of 1.4 cannot read annotations."""
+    """Each channel times a trained factor, plus a constant."""
 
     def __init__(self, offset=0.0, **kwargs):  # type: (float, Any) -> None
         super().__init__(**kwargs)

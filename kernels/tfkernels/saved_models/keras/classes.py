@@ -20,7 +20,7 @@ NO_LAYERS = {
 """What one release makes a layer of and another does not: inputs, and operations such as ``x + y``."""
 
 _WITHOUT_WEIGHTS = """
-Activation ActivityRegularization Add AlphaDropout Attention AdditiveAttention Average AveragePooling1D
+Activation ActivityRegularization Add AlphaDropout Average AveragePooling1D
 AveragePooling2D AveragePooling3D CategoryEncoding CenterCrop Concatenate Cropping1D Cropping2D Cropping3D
 Discretization Dot Dropout ELU Flatten GaussianDropout GaussianNoise GetItem GlobalAveragePooling1D
 GlobalAveragePooling2D GlobalAveragePooling3D GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D HashedCrossing
@@ -59,6 +59,15 @@ _SEPARABLE = _of("depthwise_kernel", "pointwise_kernel", _BIAS)
 _NORMALISED = _of(("scale", "gamma"), ("center", "beta"))
 
 _WEIGHTS: Dict[str, Callable[[Config], Tuple[str, ...]]] = {
+    "AdditiveAttention": _of(("use_scale", "scale")),
+    "Attention": lambda config: tuple(
+        name
+        for name, there in (
+            ("scale", config.get("use_scale")),
+            ("concat_score_weight", config.get("score_mode") == "concat"),
+        )
+        if there
+    ),
     "BatchNormalization": _of(("scale", "gamma"), ("center", "beta"), "moving_mean", "moving_variance"),
     "Embedding": _of("embeddings"),
     "GroupNormalization": _NORMALISED,

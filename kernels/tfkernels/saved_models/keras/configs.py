@@ -118,8 +118,9 @@ def _inner_layers(class_name: str, config: Config) -> List[_Inner]:
     if class_name == "Bidirectional":
         backward: Any = config.get("backward_layer")
         own = _name_of(layer)
+        named = "module" in layer and own.startswith("forward_")  # Keras 3 writes the new name
         return [
-            _Inner(f"forward_{own}", layer, (), "forward"),
+            _Inner(own if named else f"forward_{own}", layer, (), "forward"),
             _Inner(
                 _name_of(backward) if _is_layer(backward) else f"backward_{own}",
                 backward if _is_layer(backward) else layer,
