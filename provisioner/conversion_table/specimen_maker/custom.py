@@ -3,7 +3,7 @@
 The Keras of 1.4 looks at the parameters of functions, and cannot read annotations.
 """
 
-from typing import Any
+from typing import Any  # noqa: F401 (comments use it)
 
 import tensorflow as tf
 
@@ -25,16 +25,16 @@ class Scale(tf.keras.layers.Layer):  # type: ignore[misc]
         super().__init__(**kwargs)
         self.offset = offset
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape):  # type: (Any) -> None
         ones = keras.initializers.get("ones")
         self.factor = self.add_weight(name="factor", shape=(int(input_shape[-1]),), initializer=ones, trainable=True)
         super().build(input_shape)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs):  # type: (Any) -> Any
         return inputs * self.factor + self.offset
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape):  # type: (Any) -> Any
         return input_shape
 
-    def get_config(self) -> Any:
+    def get_config(self):  # type: () -> Any
         return {**super().get_config(), "offset": self.offset}
