@@ -136,6 +136,24 @@ def test_steps_with_the_others_weights_are_judged_alone() -> None:
     assert parts["step 3 output['dense']"].passed  # though dense/kernel was not trained in two steps
 
 
+@pytest.mark.parametrize("part", ["output", "gradient", "update", "weight", "statistic", "weights_before"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, None], ids=["nan", "infinity", "nothing"])
+def test_broken_numbers_are_differences_not_errors(part: str, value: Any) -> None:
+    trace = simulate(model="bn", steps=2, batch=8)
+    for holder in [trace] if part == "weights_before" else trace["steps"]:
+        holder[part] = {name: _broken(array, value) for name, array in holder[part].items()}
+    found = tfkernels.compare(simulate(model="bn", steps=2, batch=8), trace)
+    assert not found.passed
+    assert repr(found)
+    assert found.to_json()
+
+
+def _broken(array: Any, value: Any) -> Any:
+    broken = array.copy()
+    broken.reshape(-1)[:1] = 0 if value is None else value
+    return broken[:0] if value is None else broken
+
+
 def test_page_has_every_rule_as_it_is() -> None:
     assert _PAGE.read_text(encoding="utf-8") == page()
 

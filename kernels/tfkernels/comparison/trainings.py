@@ -14,6 +14,7 @@ from tfkernels.diagnosis.agreement import agreement
 from tfkernels.diagnosis.diagnose import Diagnosis, diagnose
 from tfkernels.diagnosis.differences import Difference, differences, spread
 from tfkernels.diagnosis.finding import QUANTITIES, Finding
+from tfkernels.diagnosis.numbers import Array
 from tfkernels.diagnosis.sides import Side
 from tfkernels.diagnosis.tolerances import TOLERANCES
 from tfkernels.training.training_trace import PARTS
@@ -70,16 +71,23 @@ def _of_quantity(found: Diagnosis, step: int, part: str, side: str, given: Toler
         if name not in x or name not in y:
             continue  # a note has the names that only one side has
         one = direct.get(name)
-        values = [array.astype("float32") for array in ((x[name], y[name]) if one is None else (one.x, one.y))]
+        values = [_as_float32(array) for array in ((x[name], y[name]) if one is None else (one.x, one.y))]
         place = f"{path}[{name!r}]"
         if given is not None:
             parts += _walk(side, given).parts(values[0], values[1], place)
             continue
         share = TOLERANCES[PARTS[part]].share if one is None else one.allowed
         scale = max((float(np.abs(each).max(initial=0.0)) for each in values), default=0.0)
-        walk = _walk(side, Tolerances(rtol={place: 0.0}, atol={place: share * scale if np.isfinite(scale) else 0.0}))
+        walk = _walk(
+            side, Tolerances(rtol={place: 0.0}, atol={place: share * scale if np.isfinite(share * scale) else 0.0})
+        )
         parts += [_by_size(each, one) for each in walk.parts(values[0], values[1], place)]
     return parts
+
+
+def _as_float32(array: Array) -> Array:
+    with np.errstate(over="ignore"):
+        return array.astype("float32")
 
 
 def _walk(side: str, tolerances: Tolerances) -> Walk:
@@ -102,7 +110,8 @@ def _by_size(part: Part, one: Difference | None) -> Part:
 def _judged(part: Part, step: int, quantity: str, first: Finding | None) -> Part:
     """Without an alarm where no finding is, or before the first one."""
     before = first is None or (step + 1, QUANTITIES.index(quantity)) < first.place
-    if part.passed or not before:
+    broken = part.statistics is None or part.statistics.non_finite.any  # shapes that differ, NaN: never rounding
+    if part.passed or not before or broken:
         return part
     return replace(part, verdict=CLOSE, reason="", notes=(*part.notes, _EXPLAINED))
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Mapping, Sequence
+
+import numpy as np
 
 from tfkernels.diagnosis.differences import Difference, differences, spread
 from tfkernels.diagnosis.finding import QUANTITIES, Evidence, Finding
@@ -40,6 +43,14 @@ def diagnose(
     mapping: Mapping[str, str] | None = None,
 ) -> Diagnosis:
     """All independent differences of two training traces."""
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of NaN and infinity, which are differences like others
+        return _diagnosed(a, b, names, mapping)
+
+
+def _diagnosed(
+    a: Mapping[str, object], b: Mapping[str, object], names: tuple[str, str], mapping: Mapping[str, str] | None
+) -> Diagnosis:
     one, other, notes = sides(a, b, mapping)
     facts = Facts(one, other)
     found = _by_themselves(facts, names)
@@ -114,13 +125,21 @@ def _explains(finding: Finding, found: Sequence[Difference], order: Arrays) -> b
     return finding.reason != "gradient-missing"
 
 
+def _tested(rule: Rule, case: Case) -> Evidence | None:
+    """What a rule finds. A rule does not fit arrays that are empty, infinite or of unexpected shapes."""
+    try:
+        return rule.test(case)
+    except (ValueError, IndexError, ArithmeticError, np.linalg.LinAlgError):
+        return None
+
+
 def _asked(rules: Sequence[Rule], case: Case) -> list[Finding]:
     """The findings of rules; of those with one aspect, the first that fits."""
     aspects = set()
     findings = []
     for rule in rules:
         if rule.aspect not in aspects and (rule.by_itself or case.found):
-            evidence = rule.test(case)
+            evidence = _tested(rule, case)
             if evidence is not None:
                 aspects.add(rule.aspect)
                 findings.append(_finding(rule, evidence, case))

@@ -73,7 +73,8 @@ def spread(a: Side, b: Side, step: int) -> float:
     x, y = a.before(step), b.before(step)
     trained = set(a.arrays(step - 1, "weight")) & set(b.arrays(step - 1, "weight"))
     pairs = [(x[name], y[name]) for name in trained if x[name].shape == y[name].shape]
-    return float(np.sqrt(sum(map(_square, pairs)) / max(sum(float(np.sum(p * p)) for p, _ in pairs), 1e-30)))
+    far = float(np.sqrt(sum(map(_square, pairs)) / max(sum(float(np.sum(p * p)) for p, _ in pairs), 1e-30)))
+    return far if np.isfinite(far) else np.inf
 
 
 def _square(pair: tuple[Array, Array]) -> float:

@@ -48,6 +48,8 @@ def plain_number(value: float, share: float = 2e-4) -> float | None:
 
 def least_squares(columns: Sequence[Array], y: Array, noise: Array) -> tuple[Array, float]:
     """The coefficients of the columns that make ``y``, and the error in units of the noise (see :func:`misfit`)."""
+    if not all(np.isfinite(column).all() for column in (*columns, y, noise)):
+        return np.zeros(len(columns)), np.inf
     if len(columns) == 1:
         x = columns[0] / noise
         square = float(np.dot(x, x))

@@ -156,7 +156,8 @@ def _begins_with(side: Side, other: Side) -> bool:
     own, others = 0.0, 0.0
     for name, change in update.items():
         theirs = other.arrays(0, "weight").get(name)
-        if name in after and name in weights and theirs is not None and theirs.shape == change.shape:
+        shapes = {array.shape for array in (change, after.get(name), weights.get(name), theirs) if array is not None}
+        if name in after and name in weights and theirs is not None and len(shapes) == 1:
             begin = weights[name] - change
             own += float(np.sum(np.square(begin - after[name])))
             others += float(np.sum(np.square(begin - theirs)))

@@ -99,7 +99,8 @@ def _without_weights(x: Array, y: Array) -> Iterator[Hypothesis]:
     if kept.any() and not kept.all() and np.count_nonzero(x) > np.count_nonzero(y):
         factor = float(np.sum(y[kept] * x[kept]) / np.sum(x[kept] ** 2))
         share = float(np.count_nonzero(kept & (x != 0)) / max(int(np.count_nonzero(x)), 1))
-        if factor > 0.99 and same(np.where(kept, factor * x, 0), y):
+        ends = factor > 1.001 or bool(np.any(x[~kept] > 0))  # relu drops what is negative, and scales nothing
+        if factor > 0.99 and ends and same(np.where(kept, factor * x, 0), y):
             yield Hypothesis((("layer", "dropout"), ("factor", f"{factor:.4g}"), ("kept", f"{share:.3g}")), y)
             return
     if np.array_equal(x, y):

@@ -51,7 +51,10 @@ class Facts:
         return slots.decay(self.both[which], slot)
 
     def _settings(self, which: int, step: int, layer: str) -> list[tuple[tuple[str, str], ...]]:
-        return layers.explanations(self.both[which], step, layer)
+        try:
+            return layers.explanations(self.both[which], step, layer)
+        except (ValueError, ArithmeticError):  # arrays that are empty or do not fit each other
+            return []
 
     def _losses(self, which: int) -> list[losses.Loss]:
         return losses.losses(self.both[which])

@@ -18,7 +18,12 @@ def _changes(case: Case) -> Iterator[tuple[str, Array, Array]]:
     x, y = case.a.arrays(step, "statistic"), case.b.arrays(step, "statistic")
     before = [side.before(step) for side in case.facts.both]
     for name, array in x.items():
-        if name in y and name in before[0] and name in before[1] and array.shape == y[name].shape:
+        if (
+            name in y
+            and name in before[0]
+            and name in before[1]
+            and (array.shape == y[name].shape == before[0][name].shape == before[1][name].shape)
+        ):
             yield name, array - before[0][name], y[name] - before[1][name]
 
 
