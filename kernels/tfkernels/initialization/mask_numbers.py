@@ -1,6 +1,6 @@
 """The numbers that decide what a dropout drops, as operations of TensorFlow: Philox in integers of 64 bits.
 
-All releases from 1.4 on have these operations, on all devices and under XLA. So the numbers are equal everywhere.
+All releases from 1.4 on have these operations, and integers are exact. So the numbers are equal everywhere.
 """
 
 import sys

@@ -37,7 +37,7 @@ DEFAULTS: List[Default] = [
     ),
     Default(
         ("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM2DCell", "ConvLSTM3D"), "recurrent_activation", "hard_sigmoid",
-        "sigmoid", "2.16", _GATES,
+        "sigmoid", "2.21 or earlier", _GATES,
     ),
     Default(
         ("Flatten",), "data_format", "channels_last", "channels_last", "",
@@ -56,10 +56,10 @@ DEFAULTS: List[Default] = [
         "random_uniform(minval=-0.05, maxval=0.05)", "1.12 or earlier",
     ),
     Default(_ADAPTIVE, "epsilon", 1e-8, 1e-7, "1.12 or earlier"),
-    Default(("Adagrad",), "learning_rate", 0.01, 0.001, "2.0"),
-    Default(("Adagrad",), "initial_accumulator_value", 0.0, 0.1, "2.0"),
-    Default(("Adadelta",), "learning_rate", 1.0, 0.001, "2.0"),
-    Default(("Lion",), "learning_rate", 0.0001, 0.001, "2.16"),
+    Default(("Adagrad",), "learning_rate", 0.01, 0.001, "1.15 or earlier"),
+    Default(("Adagrad",), "initial_accumulator_value", 0.0, 0.1, "2.4 or earlier"),
+    Default(("Adadelta",), "learning_rate", 1.0, 0.001, "1.15 or earlier"),
+    Default(("Lion",), "learning_rate", 0.0001, 0.001, "2.21 or earlier"),
 ]  # fmt: skip
 
 
