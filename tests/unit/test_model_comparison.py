@@ -63,7 +63,7 @@ def test_one_setting_written_in_two_ways_is_equal() -> None:
         ("kernel_initializer", "he_normal", "glorot_uniform", ("he_normal", "glorot_uniform")),
         ("kernel_regularizer", {"class_name": "L2", "config": {"l2": 0.02}}, {"class_name": "L2", "config":
          {"l2": 0.01}}, ("l1=0, l2=0.02", "l1=0, l2=0.01")),
-        ("dtype", "float64", "float32", ("float64", "None")),
+        ("dtype", "float64", "float32", ("float64", "float32")),
     ],
 )  # fmt: skip
 def test_a_setting_that_differs_is_shown(setting: str, a: Any, b: Any, shown: tuple[str, str]) -> None:

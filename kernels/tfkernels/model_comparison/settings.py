@@ -150,7 +150,7 @@ def _dtype(value: Any) -> Any:
     if isinstance(value, Mapping):
         settings = value.get("config")
         value = settings.get("name") if isinstance(settings, Mapping) else None
-    return None if value in (None, "float32", "infer", "_infer") or str(value).startswith("infer") else value
+    return "float32" if value in (None, "_infer") or str(value).startswith("infer") else value
 
 
 def _default(known: Optional[Default], name: str, a: Any, b: Any) -> str:
