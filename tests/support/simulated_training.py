@@ -466,6 +466,8 @@ class Training:
                 / (np.sqrt(second + number(epsilon)) if form == "inside" else np.sqrt(second) + number(epsilon))
             )
         if self["optimizer"] == "momentum":
+            if not self["momentum"]:
+                return number(-rate) * g  # and the slot stays as it is, as in Keras 2.15
             mu = number(self["momentum"])
             if self["keras_momentum"]:
                 slot["momentum"] = mu * slot["momentum"] - number(rate) * g

@@ -245,6 +245,7 @@ PORTS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("adam", MLP, {}),
     ("adam with large rate", {"rate": 0.1, "steps": 5}, {}),
     ("sgd", SGD, {}),
+    ("a slot for a momentum of 0", SGD, {**MOMENTUM, "rate": 0.1, "momentum": 0.0}),
     ("momentum in Keras's form", MOMENTUM, {"keras_momentum": True}),
     ("nesterov in Keras's form", {**MOMENTUM, "nesterov": True}, {"keras_momentum": True}),
     ("decaying momentum in Keras's form", {**MOMENTUM, "schedule": lambda t: 0.1 * 0.8**t}, {}),

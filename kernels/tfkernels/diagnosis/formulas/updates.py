@@ -199,7 +199,8 @@ def _candidates(slots: set[str]) -> list[Formula]:
             *(Formula("adagrad", form, e) for form in ("outside", "inside") for e in EPSILONS),
         ]
     if "momentum" in slots:
-        return [Formula("momentum"), Formula("momentum", nesterov=True)]
+        # Keras 2.11 to 2.15 keeps a momentum of 0, too
+        return [Formula("sgd"), Formula("momentum"), Formula("momentum", nesterov=True)]
     if "m" in slots and "v" not in slots:
         return [Formula("sign")]
     return [] if slots else [Formula("sgd")]

@@ -26,7 +26,8 @@ def kinds(case: Case, which: int) -> set[str]:
         weight, _, slot = key.rpartition("/")
         if weight in side.arrays(0, "gradient"):
             found.add(slot)
-    plain = side.steps > 1 and case.facts.fit(which).kind in ("rmsprop", "centered rmsprop")
+    formulas = {formula.kind for formula in case.facts.fit(which).formulas}
+    plain = side.steps > 1 and formulas & {"sgd", "rmsprop", "centered rmsprop"}
     return found - {"momentum"} if plain else found
 
 
