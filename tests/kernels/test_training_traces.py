@@ -51,10 +51,18 @@ changed = {name: array * (1.1 if name == "conv2d/kernel" else 1) for name, array
 tfkernels.load_weights(same, changed)
 itself = tfkernels.trace(same, x, inputs_from=outputs)
 only = tfkernels.trace_training(model, x, y, only=["gradient", "output/class"], largest=10, keep=True)
+
+def filled(place):
+    for number in range(2):
+        place[:] = x + number
+        yield place, y
+
+streamed = tfkernels.trace_training(model, filled(np.empty_like(x)), steps=2, only="input")
 moved = any(not np.array_equal(array, trained[name]) for name, array in tfkernels.weights(model).items())
 """
 
-_RESULTS = ["trace", "kept", "losses", "trained", "resumed", "drawn", "handed", "only", "moved", "outputs", "itself"]
+_RESULTS = ["trace", "kept", "losses", "trained", "resumed", "drawn", "handed", "only", "moved", "outputs", "itself",
+            "streamed"]  # fmt: skip
 Results = dict[str, Any]
 
 
@@ -147,6 +155,12 @@ def test_only_what_was_asked_for_is_kept(found: Results) -> None:
     assert list(step["output"]) == ["class"]
     assert step["gradient"]["conv2d/kernel"]["shape"] == [3, 3, 1, 4]
     assert found["only"]["kept"]["statistics"] > 0
+
+
+def test_a_generator_may_fill_one_array_again(found: Results) -> None:
+    first, second = (step["input"]["input"] for step in found["streamed"]["steps"])
+    np.testing.assert_allclose(second, first + 1, rtol=1e-6)
+    assert first.max() <= 1
 
 
 def test_a_loop_with_a_tape_is_traced(found: Results, installed: object) -> None:

@@ -62,6 +62,8 @@ def test_names_that_differ_are_paired_or_mapped() -> None:
         tfkernels.compare(simulate(**BN), other, mapping={"nothing": "scale"})
     with pytest.raises(UsageError, match="mapping is for training traces"):
         tfkernels.compare({"a": 1}, {"a": 1}, mapping={"a": "a"})
+    with pytest.raises(UsageError, match="b is no training trace, and another side is"):
+        tfkernels.compare(simulate(steps=1), {"dense": np.zeros(2)})
 
 
 def _renamed(trace: dict[str, Any]) -> dict[str, Any]:

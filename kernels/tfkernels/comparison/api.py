@@ -127,6 +127,9 @@ def compare(
         return _trainings(values, first, sides, mapping, given, by_itself)
     if mapping is not None:
         raise UsageError("mapping is for training traces, which tfkernels.trace_training makes")
+    if any(map(is_training_trace, values.values())):
+        other = next(side for side, value in values.items() if not is_training_trace(value))
+        raise UsageError(f"{other} is no training trace, and another side is. Make one there: tfkernels.trace_training")
     walks = [Walk(side, tolerances, equal_nan, check_dtype, top_k) for side in sides]
     parts = [part for walk in walks for part in walk.parts(values[first], values[walk.side])]
     if by_itself is not None:

@@ -1,9 +1,10 @@
 """``trace_training``: what training steps compute, of a Keras model, a loop with ``tf.GradientTape`` or a session."""
 
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Union
+import itertools
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Union
 
 from tfkernels.errors import TraceError
-from tfkernels.models.keras_package import Keras, is_layer, keras_of
+from tfkernels.models.keras_package import Keras, is_layer, is_of_keras, keras_of
 from tfkernels.models.sessions import is_session
 from tfkernels.models.tensorflow_api import in_graph_mode, version
 from tfkernels.training.batches import Batch, batches_of, without_missing
@@ -56,7 +57,7 @@ def trace_training(
     and after clipping, learning rate, slots before and after, updates, weights and moving statistics.
 
     ``x`` and ``y`` are the batch of every step, or with ``batch_size`` the data, of which each step takes the next
-    rows. ``x`` alone can be a generator or dataset of tuples ``(x, y)`` or ``(x, y, sample_weight)``.
+    rows. ``x`` alone can be a list, generator or dataset of tuples ``(x, y)`` or ``(x, y, sample_weight)``.
 
     ``only``: parts and names that are kept: ``"gradient"``, ``"output/conv1*"``, ``"*/kernel"``. ``largest``: larger
     arrays are kept as statistics and a sample; ``None`` keeps all whole. ``masks``: the trace of another side, whose
@@ -71,21 +72,30 @@ def trace_training(
     Raises ``TraceError`` if the steps cannot be traced.
     """
     keeping = Keeping(only, largest)
+    of_arrays = {
+        "x": x, "y": y, "sample_weight": sample_weight, "class_weight": class_weight, "batch_size": batch_size,
+    }  # fmt: skip
+    of_session = {"loss": loss, "train_op": train_op, "feeds": feeds, "outputs": outputs, "mapping": mapping}
     if session is not None or is_session(target):
+        _refuse(
+            {**of_arrays, "variables": variables, "optimizer": optimizer}, "a session, which gets its data by feeds="
+        )
         return trace_session(
             target if session is None else session, loss, train_op, feeds, outputs, steps, keeping,
             weights_from, mapping, masks, keep, model,
         )  # fmt: skip
+    _refuse(of_session, "a model or a function, but for a session: trace_training(session=...)")
     batches = batches_of(x, y, sample_weight, batch_size, steps)
     options: Dict[str, Any] = {"keeping": keeping, "masks": masks, "weights_from": weights_from, "keep": keep}
-    if is_layer(target):
+    if is_layer(target) and hasattr(target, "train_on_batch"):
         if variables is not None or model is not None or optimizer is not None:
             raise TraceError(
                 "variables=, model= and optimizer= are for a step that you wrote: trace_training(step, x, y, "
                 "variables=...). A compiled model has its own"
             )
         return _trace_model(target, batches, class_weight, options)
-    if callable(target):
+    if callable(target) and not is_layer(target):
+        _refuse({"class_weight": class_weight}, "a step that you wrote, which weights its own loss")
         return _trace_loop(target, batches, variables, model, optimizer, options)
     raise TraceError(
         "trace_training() needs a compiled Keras model, a function that trains, or a session, got "
@@ -95,7 +105,7 @@ def trace_training(
 
 
 def _trace_model(
-    model: Any, batches: Iterable[Batch], class_weight: Optional[Mapping[int, float]], options: Dict[str, Any]
+    model: Any, batches: Iterator[Batch], class_weight: Optional[Mapping[int, float]], options: Dict[str, Any]
 ) -> Dict[str, Any]:
     keras = keras_of(model)
     if getattr(model, "optimizer", None) is None:
@@ -103,11 +113,18 @@ def _trace_model(
             f"the model {model.name} is not compiled, so there is no step to trace. Compile it: "
             "model.compile(optimizer=..., loss=...)"
         )
-    given = list(batches)
+    first = next(batches)
+    batches = itertools.chain([first], batches)  # one after the other: a generator may fill the same arrays each time
+    missing = "x" if first.x is None else "y" if getattr(model, "loss", None) and _has_step_of_keras(model) else None
+    if missing is not None and getattr(first, missing) is None:
+        raise TraceError(
+            f"the model {model.name} is trained with {missing}, and there is none. Give trace_training(model, x, y), "
+            "or x alone with batches (x, y)"
+        )
     if keras.builds_graphs:
-        return _trace_in_graph(model, keras, given, class_weight, options)
+        return _trace_in_graph(model, keras, first, batches, class_weight, options)
     if not keras.has_built(model):
-        model(given[0].x)
+        model(first.x)
     optimizer = Optimizer(model.optimizer)
     state = TrainedState(model, keras, optimizer)
     optimizer.make_slots(state.trained)
@@ -117,12 +134,13 @@ def _trace_model(
         model.train_on_batch(batch.x, batch.y, **{name: value for name, value in weights.items() if value is not None})
 
     run = EagerSteps(step, model, optimizer, state, options["keeping"], compiled=True).run
-    return recorded_steps(run, given, state, _about("keras", keras, optimizer), **options)
+    return recorded_steps(run, batches, state, _about("keras", keras, optimizer), **options)
 
 
 def _trace_in_graph(
-    model: Any, keras: Keras, batches: List[Batch], class_weight: Optional[Mapping[int, float]], options: Dict[str, Any]
-) -> Dict[str, Any]:
+    model: Any, keras: Keras, first: Batch, batches: Iterable[Batch], class_weight: Optional[Mapping[int, float]],
+    options: Dict[str, Any],
+) -> Dict[str, Any]:  # fmt: skip
     if not in_graph_mode():
         raise TraceError(
             f"the model {model.name} is one of Keras {'.'.join(map(str, keras.version))}, which keeps a graph of its "
@@ -135,7 +153,7 @@ def _trace_in_graph(
     optimizer = Optimizer(model.optimizer)
     state = TrainedState(model, keras, optimizer)
     steps = GraphSteps(model, keras, optimizer, state, options["keeping"], class_weight)
-    with steps.open(batches[0], options["keep"]):
+    with steps.open(first, options["keep"]):
         return recorded_steps(steps.run, batches, state, _about("keras", keras, optimizer), **options)
 
 
@@ -165,6 +183,18 @@ def _trace_loop(
         lambda batch: step(*without_missing(batch)), model, known, state, options["keeping"], compiled=False
     ).run
     return recorded_steps(run, batches, state, _about("tape", keras, known), **options)
+
+
+def _has_step_of_keras(model: Any) -> bool:
+    author = next((kind for kind in type(model).__mro__ if "train_step" in vars(kind)), None)
+    return author is None or is_of_keras(author)
+
+
+def _refuse(given: Mapping[str, Any], what: str) -> None:
+    """Raises ``TraceError`` for an option that would be ignored."""
+    name = next((name for name, value in given.items() if value is not None), None)
+    if name is not None:
+        raise TraceError(f"{name}= is not for {what}. Leave it out")
 
 
 def _about(form: str, keras: Optional[Keras], optimizer: Optional[Optimizer]) -> Dict[str, Any]:

@@ -7,7 +7,8 @@ import numpy as np
 
 from tfkernels.errors import TraceError
 from tfkernels.models.layer_names import named_children, take_name
-from tfkernels.models.tensorflow_api import nest
+from tfkernels.models.tensorflow_api import in_graph_mode, nest
+from tfkernels.training.training_trace import count_of
 
 _AUTOMATIC_INPUT = re.compile(r"input(_layer)?(_\d+)?$")
 
@@ -27,19 +28,32 @@ class Batch(NamedTuple):
 def batches_of(x: Any, y: Any, sample_weight: Any, batch_size: Optional[int], steps: int) -> Iterator[Batch]:
     """One batch a step: all of the data each time, or ``batch_size`` rows after the other, from the start again.
 
-    ``x`` alone can have the batches, as tuples ``(x, y)`` or ``(x, y, sample_weight)``: a generator or a dataset.
+    ``x`` alone can have the batches, as tuples ``(x, y)`` or ``(x, y, sample_weight)``: a list, generator or dataset.
     """
-    if not isinstance(steps, int) or steps < 1:
-        raise TraceError(f"steps={steps!r} is no number of steps. Trace at least one: steps=1")
-    if y is None and _has_batches(x):
+    steps = count_of("steps", steps)
+    if in_graph_mode() and (hasattr(x, "make_one_shot_iterator") or hasattr(x, "get_next")):
+        raise TraceError(
+            "x is of tf.data, and this kernel builds graphs, where it has no values. Give arrays, or a generator of "
+            "what session.run(iterator.get_next()) returns"
+        )
+    if _has_batches(x):
+        given = {"y": y, "sample_weight": sample_weight, "batch_size": batch_size}
+        unfit = [name for name, value in given.items() if value is not None]
+        if unfit:
+            raise TraceError(
+                f"{unfit[0]}= is for arrays, and x gives batches one after the other. They are tuples (x, y) or "
+                "(x, y, sample_weight), of the size that you want"
+            )
         yield from _given_batches(x, steps)
         return
     whole = Batch(x, y, sample_weight)
-    rows = whole.size
-    if batch_size is None or rows is None:
+    if batch_size is None:
         for _ in range(steps):
             yield whole
         return
+    batch_size, rows = count_of("batch_size", batch_size), whole.size
+    if not rows:
+        raise TraceError("batch_size= takes rows of arrays, and x has none. Give arrays of NumPy: x=np.array(...)")
     starts = range(0, rows, batch_size)
     for number in range(steps):
         start = starts[number % len(starts)]
@@ -87,10 +101,13 @@ def _flat(value: Any) -> List[Any]:
 
 
 def _array(value: Any) -> Any:
-    return value.numpy() if hasattr(value, "numpy") else np.asarray(value)
+    """The array as it is now: a user, or a generator, may write other values into it later."""
+    return value.numpy() if hasattr(value, "numpy") else np.array(value)
 
 
 def _has_batches(x: Any) -> bool:
+    if isinstance(x, list) and x and all(isinstance(item, tuple) for item in x):
+        return True
     return hasattr(x, "__iter__") and not isinstance(x, (np.ndarray, dict, list, tuple)) and not hasattr(x, "shape")
 
 
@@ -101,10 +118,12 @@ def _given_batches(x: Iterable[Any], steps: int) -> Iterator[Batch]:
         number += 1
         if number == steps:
             return
-    raise TraceError(f"the data ended after {number} steps. Trace fewer steps, or repeat the data")
+    raise TraceError(f"the data ended after {number} of {steps} steps. Trace fewer steps, or repeat the data")
 
 
 def _rows(value: Any, start: int, stop: int) -> Any:
+    if isinstance(value, list) and _is_one_array(value):
+        value = np.asarray(value)
     return None if value is None else nest().map_structure(lambda array: array[start:stop], value)
 
 

@@ -17,7 +17,7 @@ from tfkernels.models.tensorflow_api import functions_run_eagerly, nest, operati
 from tfkernels.training.batches import Batch, inputs_named, targets_named
 from tfkernels.training.optimizers import UPDATES, Optimizer, whole_gradient
 from tfkernels.training.random_draws import HandedOver, NamedDraws, draws_pass
-from tfkernels.training.step_records import array_of, dense, gradients_of
+from tfkernels.training.step_records import NO_GRADIENT, array_of, dense, gradients_of
 from tfkernels.training.trained_state import TrainedState
 from tfkernels.training.training_trace import Keeping
 
@@ -74,13 +74,16 @@ class EagerSteps:
                 f"the step did not call the model {self._model.name} in this thread, so no layer can be seen. Give the "
                 "model that the step trains, and train without a strategy"
             )
+        gradients = seen.gradients(scale, self._state.shapes())
+        if not gradients["gradient"]:
+            raise TraceError(NO_GRADIENT)
         inputs = calls.inputs if calls is not None and calls.inputs is not None else batch.x
         return {
             "input": {**inputs_named(self._model, inputs), **targets_named(self._model, batch)},
             "random": {name: array_of(numbers) for name, numbers in draws.found.items()},
             "output": outputs,
             "loss": seen.losses(scale),
-            **seen.gradients(scale, self._state.shapes()),
+            **gradients,
         }
 
 

@@ -24,7 +24,7 @@ from tfkernels.models.trace import arguments_kept, lists_kept, prepared_inputs
 from tfkernels.training.batches import Batch, inputs_named, targets_named
 from tfkernels.training.optimizers import UPDATES, Optimizer, whole_gradient
 from tfkernels.training.random_draws import HandedOver, NamedDraws, draws_pass
-from tfkernels.training.step_records import gradients_of
+from tfkernels.training.step_records import NO_GRADIENT, gradients_of
 from tfkernels.training.trained_state import TrainedState
 from tfkernels.training.training_trace import Keeping
 
@@ -225,12 +225,21 @@ class GraphSteps:
     def _fetching(self, made: Any) -> Callable[[List[Any]], List[Any]]:
         """The train function of Keras, in a run that gives the values of a trace, too."""
         wanted = self._keeping.would_take
+        if not self._raw and not self._used:
+            raise TraceError(NO_GRADIENT)
+
+        def gradients(tensors: Mapping[str, Any]) -> Dict[str, Any]:
+            return {
+                name: one for name, one in tensors.items()
+                if wanted("unclipped_gradient", name) or wanted("gradient", name)
+            }  # fmt: skip
+
         fetched = {
             "loss": self._losses,
             "output": {name: one for name, one in self._tensors.items() if wanted("output", name)},
             "random": {name: one for name, one in self._draws.found.items() if wanted("random", name)},
-            "raw": {name: one for name, one in self._raw.items() if wanted("unclipped_gradient", name)},
-            "used": {name: one for name, one in self._used.items() if wanted("gradient", name)},
+            "raw": gradients(self._raw),  # both, as they are compared
+            "used": gradients(self._used),
         }
 
         def run(values: List[Any]) -> List[Any]:
@@ -240,6 +249,11 @@ class GraphSteps:
             try:
                 outputs, self._values, _ = session.run([made.outputs, fetched, made.updates_op], feed)
             except sys.modules["tensorflow"].errors.InvalidArgumentError as error:
+                if self._feed and "ncompatible shapes" in str(error):
+                    raise TraceError(
+                        "masks: the random numbers of the other trace do not have the shapes of this model's. Both "
+                        "models must drop the same values, in batches of one size"
+                    ) from error
                 if not unfed_placeholder(error):
                     raise
                 raise TraceError(

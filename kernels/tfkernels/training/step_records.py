@@ -12,6 +12,11 @@ from tfkernels.training.random_draws import HandedOver
 from tfkernels.training.trained_state import StateParts, TrainedState
 from tfkernels.training.training_trace import PARTS, Keeping, is_training_trace, new_trace, whole
 
+NO_GRADIENT = (
+    "the step computed no gradient of the weights that can be seen: a trace sees tf.GradientTape and the model's "
+    "optimizer in this thread. Give variables= that the step trains, and train without a strategy"
+)
+
 Run = Callable[[Batch, Optional[HandedOver]], Dict[str, Dict[str, Any]]]
 """Runs one step. Returns inputs, random numbers, outputs, losses and gradients; the outputs as they are kept."""
 
@@ -46,7 +51,6 @@ def recorded_steps(
                 weights, size = parts.weights(before), batch.size
             handed = None if masks is None else HandedOver(whole(masks, "random", number, "masks"))
             found = run(batch, handed)
-            _check(found)
             record: Dict[str, Any] = {
                 part: arrays if part == "output" else _kept(part, arrays, keeping) for part, arrays in found.items()
             }
@@ -65,14 +69,6 @@ def _kept(part: str, arrays: Mapping[str, Any], keeping: Keeping) -> Dict[str, A
         for name, array in arrays.items()
         if always or keeping.wants(part, name)
     }
-
-
-def _check(found: Mapping[str, Any]) -> None:
-    if not found["gradient"]:
-        raise TraceError(
-            "the step computed no gradient of the weights that can be seen: a trace sees tf.GradientTape and the "
-            "model's optimizer in this thread. Give variables= that the step trains, and train without a strategy"
-        )
 
 
 def dense(gradient: Any, shape: Sequence[int]) -> Any:

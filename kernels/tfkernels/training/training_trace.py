@@ -15,6 +15,7 @@ Arrays with more elements than ``largest`` are statistics (:func:`statistics_of`
 
 import fnmatch
 import math
+import operator
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Union
 
 import numpy as np
@@ -74,6 +75,17 @@ def is_training_trace(value: Any) -> bool:
 def is_statistics(value: Any) -> bool:
     """Whether it stands for an array that was too large to be kept."""
     return isinstance(value, Mapping) and "statistics" in value and "sample" in value
+
+
+def count_of(option: str, value: Any) -> int:
+    """The whole number that was given for an option. Raises ``TraceError`` for another value, or one below 1."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = 0
+    if number < 1:
+        raise TraceError(f"{option}={value!r} is no whole number from 1 on. Give one: {option}=1")
+    return number
 
 
 def sample_places(size: int, count: int = SAMPLE) -> Any:

@@ -21,7 +21,7 @@ from tfkernels.training.graph.session_state import SessionState, slots_of
 from tfkernels.training.graph.trained_graph import TrainedGraph, trained_graph
 from tfkernels.training.graph.updates import optimizer_class
 from tfkernels.training.optimizers import keras_text
-from tfkernels.training.training_trace import Keeping, new_trace, whole
+from tfkernels.training.training_trace import Keeping, count_of, new_trace, whole
 
 _POWER = "beta1_power"
 
@@ -45,8 +45,7 @@ def trace_session(
     A step is one run of the session, with all values of it. Weights and slots are read between the runs. Weights
     and layers have the names of the graph, or of the Keras ``model`` if one is given.
     """
-    if not isinstance(steps, int) or steps < 1:
-        raise TraceError(f"steps={steps!r} is no number of steps. Trace at least one: steps=1")
+    steps = count_of("steps", steps)
     if model is not None and outputs is None:
         outputs = outputs_of(model)
     graph = trained_graph(session.graph, loss, train_op, outputs)
