@@ -335,6 +335,49 @@ def test_arrays_alone_show_the_reason(reason: str, quantity: str, x: dict[str, A
     assert (finding.quantity, finding.reason, finding.step) == (quantity, reason, 1)
 
 
+def _looked_up(*, sums: bool) -> dict[str, Any]:
+    """A step of Adam with a table, of which a batch uses row 1 twice and row 2 once."""
+    parts = np.random.RandomState(1).normal(size=(3, 4))
+    gradient, squares = np.zeros((4, 4)), np.zeros((4, 4))
+    for row, part in zip((1, 1, 2), parts, strict=True):
+        gradient[row] += part
+        squares[row] += part * part
+    v = 1e-3 * (gradient**2 if sums else squares)
+    trace = _made("gradient", {"table": gradient})
+    trace["steps"][0].update(
+        input={"input": np.array([[1, 1, 2]])},
+        slot_before={"table/m": np.zeros((4, 4)), "table/v": np.zeros((4, 4))},
+        slot={"table/m": 0.1 * gradient, "table/v": v},
+        update={"table": -0.01 * gradient / (np.sqrt(v) + 1e-7)},
+    )
+    return {**trace, "weights_before": {"table": np.ones((4, 4))}}
+
+
+def test_squares_of_a_row_used_twice_are_found() -> None:
+    (finding,) = diagnose(_looked_up(sums=True), _looked_up(sums=False)).findings
+    assert (finding.quantity, finding.name, finding.reason) == ("slot", "table", "sparse-squares")
+    assert finding.evidence["rows"] == [1]
+    assert not diagnose(_looked_up(sums=False), _looked_up(sums=False)).findings
+
+
+@pytest.mark.parametrize("part", ["output", "gradient", "update", "slot"])
+def test_one_part_of_a_correct_port_raises_no_alarm(part: str) -> None:
+    a, b = simulate(**BN), simulate(**BN, precise=True)
+    for trace in (a, b):
+        trace["steps"] = [{part: step[part]} for step in trace["steps"]]
+    found = diagnose(a, b)
+    assert not list(map(str, found.findings))
+    assert any("weights after the steps are not in both traces" in note for note in found.notes)
+
+
+def test_epsilon_is_not_blamed_for_another_rate() -> None:
+    findings = _pair({"epsilon": 1e-3}, {"epsilon": 1e-7, "rate": 0.02}).findings
+    words = {finding.reason: finding.words for finding in findings}
+    assert set(words) == {"epsilon", "learning-rate"}
+    assert "%" not in words["epsilon"]
+
+
 def test_every_rule_has_a_case() -> None:
     without = {rule.id for rule in RULES} - {fault.reason for fault in FAULTS} - {made[0] for made in MADE}
+    without -= {"sparse-squares"}
     assert without == set()

@@ -16,7 +16,7 @@ from tfkernels.diagnosis.numbers import power, rms
 from tfkernels.diagnosis.rules.catalogue import RULES
 from tfkernels.diagnosis.rules.initial_weights import differing
 from tfkernels.diagnosis.rules.rule import Case, Facts, Rule
-from tfkernels.diagnosis.sides import Arrays, Side, sides
+from tfkernels.diagnosis.sides import Arrays, Side, gradients_or_moments, sides
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ def _judged(quantity: str, facts: Facts, step: int, earlier: Sequence[Finding]) 
     if quantity == "gradient":
         return _gradients(facts, step, far, earlier)
     if quantity == "slot":
-        return [] if _formulas_hold(facts) else differences("slot", a.arrays(step, "slot"), b.arrays(step, "slot"), far)
+        return [] if _formulas_hold(facts) and facts.decays_hold else _slots(facts, step, far)
     if quantity == "update":
         return [] if _formulas_hold(facts) else _updates(a, b, step, far)
     if quantity == "statistic":
@@ -235,19 +235,31 @@ def _formulas_hold(facts: Facts) -> bool:
     return bool(facts.fit(0).formulas and facts.fit(1).formulas)
 
 
+def _slots(facts: Facts, step: int, far: float) -> list[Difference]:
+    """Each kind by its own scale; of weights that both update. RMSprop's momentum makes whole steps of rounding."""
+    groups: dict[str, tuple[Arrays, Arrays]] = {}
+    still = {*facts.fit(0).unchanged, *facts.fit(1).unchanged}
+    for which, side in enumerate(facts.both):
+        arrays = side.arrays(step, "slot")
+        scaled = any(name.endswith("/mean_square") for name in arrays)
+        for key, array in arrays.items():
+            name, _, kind = key.rpartition("/")
+            if name not in still and not (scaled and kind == "momentum"):
+                groups.setdefault(kind, ({}, {}))[which][key] = array
+    return [each for x, y in groups.values() for each in differences("slot", x, y, far)]
+
+
 def _updates(a: Side, b: Side, step: int, far: float) -> list[Difference]:
     """Without elements whose gradient is rounding: Adam makes whole steps of them."""
     x, y = dict(a.arrays(step, "update")), dict(b.arrays(step, "update"))
-    gradients = [side.arrays(step, "gradient") for side in (a, b)]
+    gradients = [gradients_or_moments(side, step) for side in (a, b)]
     largest = max((rms(array) for array in gradients[0].values()), default=0.0)
     for name in list(x):
         pair = [each.get(name) for each in gradients]
-        if (
-            name in y
-            and pair[0] is not None
-            and pair[1] is not None
-            and pair[0].shape == pair[1].shape == x[name].shape == y[name].shape
-        ):
+        if pair[0] is None or pair[1] is None:
+            del x[name]  # nothing tells what is rounding
+            continue
+        if name in y and pair[0].shape == pair[1].shape == x[name].shape == y[name].shape:
             noise = 1e-4 * largest
             clear = (abs(pair[0]) > noise) & (abs(pair[1]) > noise)
             x[name], y[name] = x[name] * clear, y[name] * clear

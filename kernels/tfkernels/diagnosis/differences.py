@@ -7,7 +7,7 @@ from typing import Iterator, NamedTuple
 import numpy as np
 
 from tfkernels.diagnosis.numbers import Array, relative, rms
-from tfkernels.diagnosis.sides import Arrays, Side
+from tfkernels.diagnosis.sides import Arrays, Side, follows
 from tfkernels.diagnosis.tolerances import GROWTH, PEAK, TOLERANCES
 
 
@@ -67,11 +67,13 @@ def same_form(x: Array, y: Array) -> tuple[Array, Array]:
 
 
 def spread(a: Side, b: Side, step: int) -> float:
-    """How far all weights together are apart before a step, as a share of their size."""
-    if not step:
+    """How far all weights together are apart before a step, as a share of their size; infinite if nobody knows."""
+    if not step or follows(a, b):
         return 0.0
     x, y = a.before(step), b.before(step)
     trained = set(a.arrays(step - 1, "weight")) & set(b.arrays(step - 1, "weight"))
+    if not trained:
+        return np.inf
     pairs = [(x[name], y[name]) for name in trained if x[name].shape == y[name].shape]
     far = float(np.sqrt(sum(map(_square, pairs)) / max(sum(float(np.sum(p * p)) for p, _ in pairs), 1e-30)))
     return far if np.isfinite(far) else np.inf

@@ -219,6 +219,17 @@ def _equal_values(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
+def follows(a: Side, b: Side) -> bool:
+    """Whether every step of one begins with the weights of the other."""
+    return a.leader is not None or b.leader is not None
+
+
+def gradients_or_moments(side: Side, step: int) -> Arrays:
+    """The gradients of a step; of those that were left out, Adam's first moments, which are as large."""
+    moments = {name[:-2]: array for name, array in side.arrays(step, "slot").items() if name.endswith("/m")}
+    return {**moments, **side.arrays(step, "gradient")}
+
+
 def _notes(a: Side, b: Side) -> tuple[str, ...]:
     notes = []
     for what, ours, theirs in (
@@ -230,6 +241,12 @@ def _notes(a: Side, b: Side) -> tuple[str, ...]:
             if alone:
                 listed = ", ".join(alone[:4]) + (f" and {len(alone) - 4} more" if len(alone) > 4 else "")
                 notes.append(f"only the {which} trace has the {what} {listed}")
+    if min(a.steps, b.steps):
+        both = (a, b)
+        if all(side.arrays(0, "update") for side in both) and not all(gradients_or_moments(s, 0) for s in both):
+            notes.append("gradients are not in both traces: updates are not compared, as rounding cannot be told")
+        if min(a.steps, b.steps) > 1 and not follows(a, b) and not all(side.arrays(0, "weight") for side in both):
+            notes.append("weights after the steps are not in both traces: formulas alone compare later steps")
     if a.steps != b.steps:
         notes.append(f"{a.steps} steps against {b.steps}; the first {min(a.steps, b.steps)} are compared")
     return tuple(notes)

@@ -36,6 +36,12 @@ class Facts:
         second = self.decay(which, "v")
         return None if second is None or second.error > slots.FITS else 1 - second.new
 
+    @property
+    def decays_hold(self) -> bool:
+        """Whether moments and sums of squares of both sides follow from all gradients."""
+        found = [self.decay(which, slot) for which in (0, 1) for slot in ("m", "v", "mean_square", "accumulator")]
+        return all(each.error <= slots.FITS for each in found if each is not None)
+
     def _fit(self, which: int) -> updates.Fit:
         return updates.fit(self.both[which], self.beta_2(which))
 

@@ -48,15 +48,24 @@ def _epsilon(case: Case) -> Evidence | None:
 
 
 def _by_how_much(case: Case) -> str:
-    """How far updates are apart in each step, if gradients agree."""
-    found = []
-    for step in range(case.facts.steps):
-        x, y = case.a.arrays(step, "update"), case.b.arrays(step, "update")
-        shared = [name for name in x if name in y and x[name].shape == y[name].shape]
-        if shared:
-            flat = [np.concatenate([each[name].ravel() for name in shared]) for each in (x, y)]
-            found.append(f"{100 * relative(*flat):.2g} %")
-    return f"updates differ by {', '.join(found)} in the steps: " if found else ""
+    """How far updates are apart in each step, if gradients and learning rates agree: else epsilon is not the reason."""
+    rates = [next(iter(case.facts.rates(which)), {}) for which in (0, 1)]
+    if not all(close(rate, rates[1].get(name, rate), 2e-2) for name, rate in rates[0].items()):
+        return ""
+    if not _far(case, 0, "gradient") < 1e-3:
+        return ""
+    found = [f"{100 * _far(case, step, 'update'):.2g} %" for step in range(case.facts.steps)]
+    return f"updates differ by {', '.join(found)} in the steps: "
+
+
+def _far(case: Case, step: int, quantity: str) -> float:
+    """The relative size of the difference of all arrays together."""
+    x, y = case.a.arrays(step, quantity), case.b.arrays(step, quantity)
+    shared = [name for name in x if name in y and x[name].shape == y[name].shape]
+    if not shared:
+        return 0.0
+    one, other = (np.concatenate([each[name].ravel() for name in shared]) for each in (x, y))
+    return relative(one, other)
 
 
 def _nesterov(case: Case) -> Evidence | None:
