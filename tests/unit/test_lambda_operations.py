@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tfkernels.conversion.record.lambda_operations import without_lambdas
-from tfkernels.conversion.target.build_model import _by_name
+from tfkernels.conversion.target.layer_plans import by_name
 
 
 def _operations(name: str) -> dict[str, Any]:
@@ -70,8 +70,8 @@ def test_the_new_file_names_functions_of_lambdas(keras_3: bool) -> None:
         return inputs + by
 
     target: Any = SimpleNamespace(release=SimpleNamespace(is_keras_3=keras_3))
-    found = _by_name(shifted, "shifted", target)
-    nameless = _by_name(lambda inputs: inputs, "same", target)
+    found = by_name(shifted, "shifted", target)
+    nameless = by_name(lambda inputs: inputs, "same", target)
     assert (found.__name__, nameless.__name__, found.__module__) == ("shifted", "same", __name__)
     assert isinstance(found, FunctionType) is keras_3, "Keras 2 writes the code of a Python function, and not its name"
     assert inspect.getfullargspec(found).args[:2] == ["inputs", "mask"], "Keras asks whether there is a mask"

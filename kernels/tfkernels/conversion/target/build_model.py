@@ -1,35 +1,26 @@
 """Builds a model with the Keras of this process from a configuration that any other Keras wrote.
 
-Layers are made one after the other and called as the configuration says, so that what cannot be made has a name. All
-layers are rewritten before the first one is made: one error names all that stand in the way.
+Layers are made one after the other and called as the configuration says, so that what cannot be made has a name.
 """
 
 import contextlib
-import functools
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
-from tfkernels.conversion.layer_rules.by_class import Around
 from tfkernels.conversion.layer_rules.keras_release import KerasRelease
 from tfkernels.conversion.layer_rules.model_graph import (
     ModelGraph,
     Node,
     is_functional,
     is_sequential,
-    layer_name,
     layers_of_sequential,
     map_tensors,
-    model_graph,
-    plain_class_name,
     tensors_in,
 )
 from tfkernels.conversion.layer_rules.report import Report
-from tfkernels.conversion.layer_rules.rewriting import rewrite
-from tfkernels.conversion.target.operations import Operation, operation_of
+from tfkernels.conversion.target.layer_plans import INSIDE, LayerPlan, layer_plan
 from tfkernels.conversion.target.target_keras import TargetKeras
 from tfkernels.errors import ConversionError
 
-_MODELS = {"Functional", "Model", "Network", "Sequential"}
-_INSIDE = ("layer", "backward_layer")
 _MADE_OF_SETTINGS = ("Lambda", "MultiHeadAttention")
 """Classes whose ``from_config`` wants more than settings: code, or the shapes of inputs, which a call gives."""
 
@@ -45,123 +36,18 @@ class Part(NamedTuple):
     """Whether its sequences had the time as first axis, and have the batch there now."""
 
 
-class _Plan(NamedTuple):
-    """How to make one layer: from a configuration for the target, or as a model of other layers, or as an operation."""
-
-    name: str
-    class_name: str
-    node: Node
-    around: Around
-    graph: Optional[ModelGraph]
-    plans: "Tuple[_Plan, ...]"
-    operation: Optional[Operation]
-
-
 def build(node: Node, source: KerasRelease, target: TargetKeras, report: Report, input_shape: Any = None) -> Part:
     """The model that ``node`` describes. ``input_shape`` is for a Sequential that does not know its own.
 
     Raises ``ConversionError`` with all layers that cannot be written for the target exactly.
     """
-    plan = _plan(node, "", source, target, report)
+    plan = layer_plan(node, "", source, target, report)
     if report.refusals:
         first = report.refusals[0]
         reasons = "; ".join(str(refusal) for refusal in report.refusals)
         raise ConversionError(f"Cannot rebuild the model for {target.release}: {reasons}.", first.layer)
     with target.custom_scope():
         return _Builder(target, source).make(plan, input_shape)
-
-
-def _plan(node: Node, path: str, source: KerasRelease, target: TargetKeras, report: Report) -> _Plan:
-    name, kind = layer_name(node), plain_class_name(node)
-    about = path or name
-    plan = _Plan(name, kind, node, Around(), None, (), None)
-    if is_functional(node) and not (kind not in _MODELS and _is_refused_model(kind, about, target, report)):
-        graph = model_graph(node)
-        plans = tuple(
-            _plan(layer.node, f"{path}/{layer.name}" if path else layer.name, source, target, report)
-            for layer in graph.layers
-        )
-        return plan._replace(graph=graph, plans=plans)
-    if is_sequential(node):
-        layers = layers_of_sequential(node)
-        plans = tuple(
-            _plan(layer, f"{path}/{layer_name(layer)}" if path else layer_name(layer), source, target, report)
-            for layer in layers
-        )
-        return plan._replace(plans=plans)
-    if kind == "InputLayer":
-        return plan
-    if kind in _MODELS:
-        report.of(about, kind).refuse("its configuration names no layers, so that it cannot be rebuilt")
-        return plan
-    if kind == "Lambda":
-        node = _with_function(node, name, about, target, report)
-    before = len(report.refusals)
-    operation = None if target.is_custom(kind) else operation_of(node, source, target, report.of(about, kind))
-    if operation is not None or len(report.refusals) > before:
-        return plan._replace(operation=operation)
-    models = {key: _plan_model_inside(node, key, about, source, target, report) for key in _INSIDE}
-    found = rewrite(node, about, source, target, report)
-    if found is None:
-        return plan
-    return plan._replace(
-        node=found.node, around=found.around, plans=tuple(model for model in models.values() if model is not None)
-    )
-
-
-def _is_refused_model(kind: str, about: str, target: TargetKeras, report: Report) -> bool:
-    """A user's subclass of a functional model needs its class."""
-    if not target.is_custom(kind):
-        report.of(about, kind).refuse(
-            f"{kind} is a model class of your own. Pass the module that defines it: --custom-objects module.py"
-        )
-    return False
-
-
-def _plan_model_inside(
-    node: Node, key: str, about: str, source: KerasRelease, target: TargetKeras, report: Report
-) -> Optional[_Plan]:
-    """The model in a wrapper such as TimeDistributed."""
-    inside = (node.get("config") or {}).get(key)
-    if not isinstance(inside, dict) or not (is_functional(inside) or is_sequential(inside)):
-        return None
-    return _plan(inside, f"{about}/{key}", source, target, report)
-
-
-def _with_function(node: Node, name: str, about: str, target: TargetKeras, report: Report) -> Node:
-    """A Lambda with its function, which is one of the user's, by its own name or by that of the layer."""
-    config = dict(node["config"])
-    written = config.get("function")
-    if isinstance(written, dict):  # Keras 3: code, or a function's name
-        code = written.get("class_name") == "__lambda__"
-        written = None if code else written.get("config")
-    known = [one for one in (written, name) if isinstance(one, str) and one in target.custom_objects]
-    if not known:
-        called = f"its function {written}" if isinstance(written, str) and len(written) < 80 else "its function"
-        report.of(about, "Lambda").refuse(
-            f"{called} is Python code, which no file carries from release to release. Define it under the name "
-            f"{written if isinstance(written, str) and len(written) < 80 else name} in a module, and pass that: "
-            "--custom-objects module.py"
-        )
-        return {**node, "config": {**config, "function": None}}
-    config["function"] = _by_name(target.custom_objects[known[0]], known[0], target)
-    return {**node, "config": config}
-
-
-def _by_name(function: Any, name: str, target: TargetKeras) -> Any:
-    """A function that the new file names, in place of its code.
-
-    Keras 3 writes the code of a ``lambda`` only. Keras 2 writes that of any Python function, which its safe mode then
-    refuses; of another callable it writes the name.
-    """
-    if target.release.is_keras_3:
-        if getattr(function, "__name__", "") == "<lambda>":
-            function.__name__ = name
-        return function
-    found = functools.partial(function)
-    functools.update_wrapper(found, function)
-    found.__name__ = name  # type: ignore[attr-defined]
-    return found
 
 
 class _Builder:
@@ -172,7 +58,7 @@ class _Builder:
         self._keras = target.module
         self._source = source
 
-    def make(self, plan: _Plan, input_shape: Any = None) -> Part:
+    def make(self, plan: LayerPlan, input_shape: Any = None) -> Part:
         if plan.graph is not None:
             return self._functional(plan, plan.graph)
         if plan.class_name == "Sequential":
@@ -180,7 +66,7 @@ class _Builder:
         inside = iter(plan.plans)
         made: List[Part] = []
         config = dict(plan.node["config"])
-        for key in _INSIDE:
+        for key in INSIDE:
             if (
                 isinstance(config.get(key), dict)
                 and isinstance(config[key].get("config"), (dict, list))
@@ -192,7 +78,7 @@ class _Builder:
         time_first = plan.around.time_first and bool(config.get("return_sequences"))
         return Part(plan.name, plan.class_name, layer, (), time_first)
 
-    def _layer(self, plan: _Plan, config: Dict[str, Any], with_models: bool) -> Any:
+    def _layer(self, plan: LayerPlan, config: Dict[str, Any], with_models: bool) -> Any:
         kind = self._target.layer_class(plan.node["class_name"])
         with _naming(plan):
             if "name" in config and "/" in str(config["name"]) and self._target.release.is_keras_3:
@@ -218,7 +104,7 @@ class _Builder:
                 str(config.get("name")),
             ) from error
 
-    def _functional(self, plan: _Plan, graph: ModelGraph) -> Part:
+    def _functional(self, plan: LayerPlan, graph: ModelGraph) -> Part:
         parts: Dict[str, Part] = {}
         outputs: Dict[Tuple[str, int], List[Any]] = {}
         waiting: Dict[str, List[Any]] = {}
@@ -255,13 +141,13 @@ class _Builder:
             plan.name, plan.class_name, model, tuple(parts[layer.name] for layer in graph.layers if layer.name in parts)
         )
 
-    def _model(self, plan: _Plan, given: Dict[str, Any]) -> Any:
+    def _model(self, plan: LayerPlan, given: Dict[str, Any]) -> Any:
         kind = self._target.custom_objects.get(plan.class_name, self._keras.models.Model)
         with _naming(plan):
             return kind(name=plan.name.replace("/", "_") if self._target.release.is_keras_3 else plan.name, **given)
 
     def _call(
-        self, plan: _Plan, part: Optional[Part], call: Any, outputs: Dict[Tuple[str, int], List[Any]]
+        self, plan: LayerPlan, part: Optional[Part], call: Any, outputs: Dict[Tuple[str, int], List[Any]]
     ) -> List[Any]:
         def tensor(one: Any) -> Any:
             return outputs[one.layer, one.call][one.place]
@@ -274,7 +160,7 @@ class _Builder:
             assert part is not None
             return _flat(self._call_layer(plan, part.layer, args, kwargs))
 
-    def _call_layer(self, plan: _Plan, layer: Any, args: List[Any], kwargs: Dict[str, Any]) -> Any:
+    def _call_layer(self, plan: LayerPlan, layer: Any, args: List[Any], kwargs: Dict[str, Any]) -> Any:
         kwargs = {key: value for key, value in kwargs.items() if value is not None}
         kwargs.update(plan.around.arguments)
         if plan.around.states_as_list and isinstance(args[0], list) and len(args[0]) > 1:
@@ -289,7 +175,7 @@ class _Builder:
             return [swapped, *result[1:]] if isinstance(result, (list, tuple)) else swapped
         return result
 
-    def _sequential(self, plan: _Plan, input_shape: Any) -> Part:
+    def _sequential(self, plan: LayerPlan, input_shape: Any) -> Part:
         """A Sequential; a functional model if one of its layers became an operation, or needs something around it."""
         plans = list(plan.plans)
         first: Dict[str, Any] = {}
@@ -343,7 +229,7 @@ class _Builder:
 
 
 @contextlib.contextmanager
-def _naming(plan: _Plan) -> Iterator[None]:
+def _naming(plan: LayerPlan) -> Iterator[None]:
     """An error of Keras becomes one that names the layer."""
     try:
         yield
@@ -389,7 +275,7 @@ def _shape_of(config: Any) -> Any:
     return config.get("batch_shape") or config.get("batch_input_shape")
 
 
-def _input_dtype(plan: Optional[_Plan], layers: List[Node]) -> Any:
+def _input_dtype(plan: Optional[LayerPlan], layers: List[Node]) -> Any:
     """The dtype of the input of a Sequential whose first layer makes it: that of the layer, as Keras 2 does."""
     config = layers[0].get("config") if layers else None
     if isinstance(config, dict) and plan is not None and plan.class_name != "Embedding":
