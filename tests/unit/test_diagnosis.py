@@ -92,6 +92,7 @@ FAULTS = [
     Fault("dropout masks", "output", "dropout-masks", {"dropout": 0.3}, {"mask_seed": 7}),
     Fault("gates hard sigmoid", "output", "recurrent-activation", {**LSTM, "mask": False}, {"gates": "hard_sigmoid"}),
     Fault("forget bias", "output", "forget-bias", {**LSTM, "mask": False}, {"forget": 1.0}),
+    Fault("forget bias with padding", "output", "forget-bias", LSTM, {"forget": 1.0}),
     Fault("gate formula", "output", "gate-formula", {**LSTM, "mask": False}, {"order": "icfo"}),
     Fault("reset after", "output", "reset-after", GRU, {"reset_after": False}),
     Fault("gru hard sigmoid", "output", "recurrent-activation", GRU, {"gates": "hard_sigmoid"}),
@@ -306,6 +307,7 @@ _SOME_ROWS = np.ones((16, 1))
 _SOME_ROWS[:3] = 0.0
 
 MADE: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
+    ("labels-shifted", "input", {"target": np.arange(16) % 4}, {"target": (np.arange(16) + 1) % 4}),
     ("precision", "output", {"hidden": _ROWS}, {"hidden": _ROWS.astype("float16")}),
     ("activation-of-output", "output", {"hidden": _ROWS}, {"hidden": np.maximum(_ROWS, 0)}),
     ("shifted-by-a-pixel", "output", {"hidden": _IMAGE}, {"hidden": np.roll(_IMAGE, 1, axis=2)}),
@@ -360,6 +362,26 @@ def test_squares_of_a_row_used_twice_are_found() -> None:
     assert not diagnose(_looked_up(sums=False), _looked_up(sums=False)).findings
 
 
+def test_backward_layer_is_found() -> None:
+    unmasked = {**LSTM, "mask": False, "precise": True}
+    backward = simulate(**unmasked, input=lambda x, step: x[:, ::-1])
+    for step in backward["steps"]:
+        step["input"] = {n: x if n.startswith("target") else x[:, ::-1] for n, x in step["input"].items()}
+    (finding,) = diagnose(simulate(**unmasked), backward).findings
+    assert (finding.quantity, finding.name, finding.reason) == ("output", "lstm", "direction")
+
+
+def test_layer_with_another_input_is_equal_by_itself() -> None:
+    kernel = _RANDOM.normal(size=(5, 3))
+    scaled = _made("output", {"embedding": _ROWS, "scale": 2.5 * _ROWS, "dense": 2.5 * _ROWS @ kernel})
+    plain = _made("output", {"embedding": _ROWS, "dense": _ROWS @ kernel})
+    for trace in (scaled, plain):
+        trace["weights_before"] = {"dense/kernel": kernel}
+    (finding,) = diagnose(scaled, plain).findings
+    assert (finding.name, finding.reason) == ("dense", "another-input")
+    assert finding.evidence == {"a": "scale", "b": "embedding"}
+
+
 @pytest.mark.parametrize("part", ["output", "gradient", "update", "slot"])
 def test_one_part_of_a_correct_port_raises_no_alarm(part: str) -> None:
     a, b = simulate(**BN), simulate(**BN, precise=True)
@@ -379,5 +401,5 @@ def test_epsilon_is_not_blamed_for_another_rate() -> None:
 
 def test_every_rule_has_a_case() -> None:
     without = {rule.id for rule in RULES} - {fault.reason for fault in FAULTS} - {made[0] for made in MADE}
-    without -= {"sparse-squares"}
+    without -= {"sparse-squares", "direction", "another-input"}
     assert without == set()

@@ -27,20 +27,28 @@ class Hypothesis(NamedTuple):
     output: Array
 
 
-def explanations(side: Side, step: int, layer: str) -> list[tuple[tuple[str, str], ...]]:
-    """All settings that explain the output of a layer; the best first. Its input is any earlier output."""
+class Explained(NamedTuple):
+    """All settings that explain the output of a layer, the best first, and the name of the input that they need."""
+
+    settings: list[tuple[tuple[str, str], ...]]
+    source: str
+
+
+def explained(side: Side, step: int, layer: str) -> Explained:
+    """The input is any earlier output."""
     output = side.arrays(step, "output").get(layer)
     if output is None or output.ndim < 2:
-        return []
+        return Explained([], "")
     weights = _weights_of(side.before(step), layer)
-    for x in _sources(side, step, layer):
+    for source, x in _sources(side, step, layer):
         if not np.isfinite(x).all():
             continue
-        fitting = [each for each in _hypotheses(x, output, weights) if same(each.output, output, _share(each))]
+        mask = _mask(side, step, x)
+        fitting = [each for each in _hypotheses(x, output, weights, mask) if same(each.output, output, _share(each))]
         if fitting:
             fitting.sort(key=lambda each: rms(each.output - output))
-            return [each.settings for each in fitting]
-    return []
+            return Explained([each.settings for each in fitting], source)
+    return Explained([], "")
 
 
 def _share(hypothesis: Hypothesis) -> float:
@@ -53,20 +61,32 @@ def _weights_of(weights: Arrays, layer: str) -> Arrays:
     return {name[len(start) :]: array for name, array in weights.items() if name.startswith(start)}
 
 
-def _sources(side: Side, step: int, layer: str) -> Iterator[Array]:
+def _mask(side: Side, step: int, x: Array) -> Array | None:
+    """The places of a sequence that are no padding: numbers of words that are not 0, or vectors that are not all 0."""
+    if x.ndim != 3:
+        return None
+    for name, array in side.arrays(step, "input").items():
+        if not name.startswith("target") and array.ndim >= 2 and array.shape[:2] == x.shape[:2]:
+            mask = np.any(array.reshape(*array.shape[:2], -1), axis=-1)
+            if not mask.all():
+                return mask
+    return None
+
+
+def _sources(side: Side, step: int, layer: str) -> Iterator[tuple[str, Array]]:
     outputs = side.arrays(step, "output")
     earlier = list(outputs)[: list(outputs).index(layer)]
     for name in reversed(earlier):
-        yield outputs[name]
+        yield name, outputs[name]
     for name, array in side.arrays(step, "input").items():
         if not name.startswith("target"):
-            yield array
+            yield name, array
 
 
-def _hypotheses(x: Array, y: Array, weights: Arrays) -> Iterator[Hypothesis]:
+def _hypotheses(x: Array, y: Array, weights: Arrays, mask: Array | None) -> Iterator[Hypothesis]:
     names = set(weights)
     if {"kernel", "recurrent_kernel"} <= names:
-        yield from _recurrent(x, y, weights)
+        yield from _recurrent(x, y, weights, mask)
     elif names <= {"gamma", "beta", "moving_mean", "moving_variance"} and names & {"gamma", "beta", "moving_mean"}:
         yield from _normalized(x, y, weights)
     elif "kernel" in names and names <= {"kernel", "bias"}:
@@ -129,9 +149,23 @@ def _normalized(x: Array, y: Array, weights: Arrays) -> Iterator[Hypothesis]:
             yield Hypothesis((("layer", kind), ("statistics", statistics), ("epsilon", f"{epsilon:g}")), output)
 
 
-def _recurrent(x: Array, y: Array, weights: Arrays) -> Iterator[Hypothesis]:
+def _recurrent(x: Array, y: Array, weights: Arrays, mask: Array | None) -> Iterator[Hypothesis]:
+    """Forward and backward, with padding and without; the first way that fits."""
     if x.ndim != 3 or x.size * weights["kernel"].shape[-1] * 4 > MOST:
         return
-    for settings, output in recurrent(x, weights):
-        shown = output if output.shape == y.shape else output[:, -1]
-        yield Hypothesis((("layer", "recurrent"), *settings), shown)
+    for direction in ("forward", "backward"):
+        one = 1 if direction == "forward" else -1
+        for skipped in (None,) if mask is None else (mask, None):
+            found = []
+            for settings, output in recurrent(x[:, ::one], weights, None if skipped is None else skipped[:, ::one]):
+                shown = output if output.shape == y.shape else output[:, -1]
+                known = (
+                    ("layer", "recurrent"),
+                    *settings,
+                    ("direction", direction),
+                    ("mask", str(skipped is not None)),
+                )
+                found.append(Hypothesis(known, shown))
+            yield from found
+            if any(same(each.output, y) for each in found):
+                return

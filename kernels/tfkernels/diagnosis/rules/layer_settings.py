@@ -78,6 +78,21 @@ def _masks(case: Case) -> Evidence | None:
     return None
 
 
+def _other_input(case: Case) -> Evidence | None:
+    """A layer that computes the same in both, from another output."""
+    if case.first is None or case.step:
+        return None
+    name = case.first.name
+    ours, theirs = (case.facts.explained(which, 0, name) for which in (0, 1))
+    if not set(ours.settings) & set(theirs.settings) or ours.source == theirs.source:
+        return None
+    words = (
+        f"layer {name} is equal by itself: its input is {ours.source} in {case.names[0]} "
+        f"and {theirs.source} in {case.names[1]}"
+    )
+    return Evidence(words, {"a": ours.source, "b": theirs.source}, name)
+
+
 def _rule(id: str, key: str, title: str, releases: str, words: str, cells: tuple[str, str]) -> Rule:  # noqa: A002
     return Rule(id, "output", "layer", title, releases, _setting(key, words), cells, by_itself=True)
 
@@ -195,6 +210,23 @@ RULES = (
                 "2.0], [3.0, 4.0]])\nx = r * (h @ u)"
             ),
         ),
+    ),
+    _rule(
+        "direction",
+        "direction",
+        "Direction of a recurrent layer",
+        "`go_backwards`; the second layer of a `Bidirectional`, whose outputs `dynamic_rnn` does not reverse.",
+        "layer {layer}: reads {x} in {a} and {y} in {b}",
+        ("import numpy as np\nx = np.arange(4.0)", "import numpy as np\nx = np.arange(4.0)[::-1]"),
+    ),
+    Rule(
+        "another-input",
+        "output",
+        "layer",
+        "A layer has another input",
+        "A layer that is missing or at another place: a scale, a skip connection, an activation.",
+        _other_input,
+        (_DENSE + "x = tf.nn.relu(x + 1.0)", _DENSE + "x = tf.nn.relu(x) + 1.0"),
     ),
     Rule(
         "dropout-rate",

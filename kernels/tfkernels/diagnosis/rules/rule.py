@@ -23,7 +23,7 @@ class Facts:
         self.decay = lru_cache(maxsize=None)(self._decay)
         self.losses = lru_cache(maxsize=None)(self._losses)
         self.rates = lru_cache(maxsize=None)(self._rates)
-        self.settings = lru_cache(maxsize=None)(self._settings)
+        self.explained = lru_cache(maxsize=None)(self._explained)
 
     @property
     def steps(self) -> int:
@@ -56,11 +56,14 @@ class Facts:
     def _decay(self, which: int, slot: str) -> slots.Decay | None:
         return slots.decay(self.both[which], slot)
 
-    def _settings(self, which: int, step: int, layer: str) -> list[tuple[tuple[str, str], ...]]:
+    def settings(self, which: int, step: int, layer: str) -> list[tuple[tuple[str, str], ...]]:
+        return self.explained(which, step, layer).settings
+
+    def _explained(self, which: int, step: int, layer: str) -> layers.Explained:
         try:
-            return layers.explanations(self.both[which], step, layer)
+            return layers.explained(self.both[which], step, layer)
         except (ValueError, ArithmeticError):  # arrays that are empty or do not fit each other
-            return []
+            return layers.Explained([], "")
 
     def _losses(self, which: int) -> list[losses.Loss]:
         return losses.losses(self.both[which])
