@@ -163,6 +163,53 @@ def test_a_generator_may_fill_one_array_again(found: Results) -> None:
     assert first.max() <= 1
 
 
+def test_scales_of_mixed_precision_are_taken_out(installed: object) -> None:
+    kernel: Kernel = tfkernels.kernel("tf2")
+    kernel.run(
+        _SETUP[: _SETUP.index("model, other =")]
+        + """
+keras.mixed_precision.set_global_policy("mixed_float16")
+mixed = make(0.0)
+keras.mixed_precision.set_global_policy("float32")
+scaled = tfkernels.trace_training(mixed, x, y)["steps"][0]
+counted = int(mixed.optimizer.step_counter.numpy())
+loss = float(mixed.train_on_batch(x, y))
+"""
+    )
+    step = kernel["scaled"]
+    assert step["loss"]["loss"] == pytest.approx(kernel["loss"], rel=1e-2)
+    assert norm(step["gradient"]) < 100
+    assert kernel["counted"] == 0
+
+
+def test_class_weights_and_gradients_of_a_graph_are_in_place(installed: object) -> None:
+    kernel: Kernel = tfkernels.kernel("tf1")
+    kernel.run(
+        _SETUP[: _SETUP.index("model, other =")]
+        + """
+entry = L.Input((6, 6, 1))
+flat = L.Flatten()(entry)
+two = keras.Model(entry, [L.Dense(3, activation="softmax", name=name)(flat) for name in ("one", "other")])
+two.compile("sgd", "sparse_categorical_crossentropy")
+weights = {"other": {0: 1.0, 1: 5.0, 2: 0.5}}
+weighted = tfkernels.trace_training(two, x, [y, y], class_weight=weights)["steps"][0]["loss"]["loss"]
+loss = float(two.train_on_batch(x, [y, y], class_weight=weights)[0])
+
+from tfkernels.training.keras_graph import _all_before_any
+gradients = [tf.ones(2), None, tf.IndexedSlices(tf.ones((1, 2)), tf.constant([0]))]
+gated = _all_before_any(gradients)
+before, places = set(), [gated[0].op]
+while places:
+    place = places.pop()
+    before.add(place.name)
+    places += [*place.control_inputs, *(tensor.op for tensor in place.inputs)]
+waits = gradients[2].values.op.name in before and gated[1] is None
+"""
+    )
+    assert kernel["weighted"] == pytest.approx(kernel["loss"], rel=1e-6)
+    assert kernel["waits"]  # so that no weight changes before the last gradient is computed
+
+
 def test_a_loop_with_a_tape_is_traced(found: Results, installed: object) -> None:
     kernel: Kernel = tfkernels.kernel("tf2")
     kernel.run(

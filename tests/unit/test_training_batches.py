@@ -11,7 +11,7 @@ import pytest
 
 from tfkernels.errors import TraceError
 from tfkernels.training.api import trace_training
-from tfkernels.training.batches import batches_of
+from tfkernels.training.batches import batches_of, renumbered_inputs
 
 X, Y = np.zeros((4, 2)), np.zeros(4)
 
@@ -49,6 +49,13 @@ def test_a_generator_is_asked_for_one_batch_at_a_time() -> None:
 
     assert len(list(islice(batches_of(generator(), None, None, None, 5), 2))) == 2
     assert asked == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "names", [["input_3", "input_4"], ["input_layer_8", "x"], ["keras_tensor_388", "keras_tensor_9"]]
+)
+def test_inputs_without_names_count_from_the_first(names: list[str]) -> None:
+    assert renumbered_inputs(names) == ["input", "x" if names[1] == "x" else "input_1"]
 
 
 @pytest.mark.parametrize("option", ["loss", "train_op", "feeds", "outputs", "mapping", "class_weight"])

@@ -10,7 +10,7 @@ from tfkernels.models.layer_names import named_children, take_name
 from tfkernels.models.tensorflow_api import in_graph_mode, nest
 from tfkernels.training.training_trace import count_of
 
-_AUTOMATIC_INPUT = re.compile(r"input(_layer)?(_\d+)?$")
+_AUTOMATIC_INPUT = re.compile(r"(input(_layer)?|keras_tensor)(_\d+)?$")
 
 
 class Batch(NamedTuple):
@@ -65,10 +65,13 @@ def inputs_named(model: Any, value: Any) -> Dict[str, Any]:
     names = getattr(model, "input_names", None)
     if names is None:
         names = [place.name for place in _flat(getattr(model, "inputs", None))]
+    return _named(value, "input", renumbered_inputs(names))
+
+
+def renumbered_inputs(names: List[str]) -> List[str]:
+    """The names of a model's inputs. Automatic ones, which count on in a process, get the same numbers in all."""
     taken: Set[str] = {name for name in names if not _AUTOMATIC_INPUT.match(name)}
-    return _named(value, "input", [
-        take_name("input", taken, "_") if _AUTOMATIC_INPUT.match(name) else name for name in names
-    ])  # fmt: skip
+    return [take_name("input", taken, "_") if _AUTOMATIC_INPUT.match(name) else name for name in names]
 
 
 def targets_named(model: Any, batch: Batch) -> Dict[str, Any]:

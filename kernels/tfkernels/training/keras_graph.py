@@ -92,7 +92,10 @@ class GraphSteps:
             for name, place in self._draws.found.items():
                 shape = place.get_shape()
                 self._feed[place] = handed.take(name, None if shape.ndims is None else shape.as_list())
-        weights = {"sample_weight": self._by_output(batch.sample_weight), "class_weight": self._class_weight}
+        weights = {
+            "sample_weight": self._by_output(batch.sample_weight),
+            "class_weight": self._by_output(self._class_weight),
+        }
         given = {name: value for name, value in weights.items() if value is not None}
         self._wrapper.train_on_batch(x if len(x) > 1 else x[0], self._by_output(batch.y), **given)
         values = self._values
@@ -211,6 +214,7 @@ class GraphSteps:
         with v1().control_dependencies([*self._forward, *self._losses.values()]):  # so updates come after these
             result = function(ys, xs, *args, **kwargs)
         if isinstance(xs, (list, tuple)):
+            result = _all_before_any(result)
             self._note(self._raw, xs, result)
         return result
 
@@ -299,6 +303,16 @@ def _of(method: Any, see: Any, owners: Iterable[Any]) -> Any:
         return method(self, *args, **kwargs)
 
     return watched
+
+
+def _all_before_any(gradients: List[Any]) -> List[Any]:
+    """The gradients, each once all are computed. The first Keras may update a weight that another gradient still needs.
+
+    A weight of these releases is read in place.
+    """
+    known = [gradient for gradient in gradients if gradient is not None]
+    gated = iter(v1().tuple(known) if known else ())
+    return [None if gradient is None else next(gated) for gradient in gradients]
 
 
 def _gradient_modules() -> Iterator[Any]:

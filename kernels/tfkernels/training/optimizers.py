@@ -67,6 +67,8 @@ class Optimizer:
 
     def make_slots(self, trained: List[Any]) -> None:
         """Makes slots as the first step would. Keras's first optimizers make them with the train function only."""
+        if not getattr(self.outer, "built", True):  # Keras 3's, around another one, makes its scale then, too
+            self.outer.build(trained)
         make_slots(self.inner, trained)
 
     def slots(self, trained: List[Any]) -> List[Slot]:
