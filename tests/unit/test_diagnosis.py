@@ -101,6 +101,7 @@ FAULTS = [
     Fault("mask ignored", "output", "mask-ignored", LSTM, {"mask": False}),
     Fault("flatten", "output", "output-rearranged", {**CONV, "pool": "flatten"}, {"flatten": "first"}),
     Fault("sum", "loss", "loss-reduction", MLP, {"reduction": "sum"}),
+    Fault("sum beside l2", "loss", "loss-reduction", L2, {"reduction": "sum"}),
     Fault("half", "loss", "loss-reduction", {"loss": "mse"}, {"reduction": "half"}),
     Fault("softmax twice", "loss", "loss-function", {"loss": "probabilities"}, {"loss": "twice"}),
     Fault("mae", "loss", "loss-function", {"loss": "mse"}, {"loss": "mae"}),
@@ -380,6 +381,77 @@ def test_layer_with_another_input_is_equal_by_itself() -> None:
     (finding,) = diagnose(scaled, plain).findings
     assert (finding.name, finding.reason) == ("dense", "another-input")
     assert finding.evidence == {"a": "scale", "b": "embedding"}
+
+
+def _of_optimizer(kind: str, momentum: float = 0.0) -> dict[str, Any]:
+    """Three steps of an optimizer that the simulated trainings lack."""
+    w, before = np.ones((16, 5)), {"w/m": np.zeros((16, 5)), "w/v": np.zeros((16, 5))}
+    if kind == "rmsprop":
+        before = {"w/mean_square": np.zeros((16, 5)), "w/momentum": np.zeros((16, 5))}
+    trace = {**_made("gradient", {}), "weights_before": {"w": w}, "steps": []}
+    for number in range(3):
+        g = np.random.RandomState(number).normal(size=(16, 5))
+        if kind == "rmsprop":
+            square = 0.9 * before["w/mean_square"] + 0.1 * g * g
+            after = {
+                "w/mean_square": square,
+                "w/momentum": momentum * before["w/momentum"] + 0.01 * g / np.sqrt(square + 1e-7),
+            }
+            update = -after["w/momentum"]
+        else:
+            m, v = 0.9 * before["w/m"] + 0.1 * g, before["w/v"]
+            v = np.maximum(0.999 * v, np.abs(g)) if kind == "adamax" else 0.999 * v + 0.001 * g * g
+            after, update = {"w/m": m, "w/v": v}, -0.01 * m / ((v if kind == "adamax" else np.sqrt(v)) + 1e-7)
+        w = w + update
+        trace["steps"].append(
+            {"gradient": {"w": g}, "slot_before": before, "slot": after, "update": {"w": update}, "weight": {"w": w}}
+        )
+        before = after
+    return trace
+
+
+def test_loss_that_fits_its_outputs_is_not_blamed() -> None:
+    target = np.eye(5)[np.arange(16) % 5]
+    p = np.exp(_ROWS) / np.exp(_ROWS).sum(axis=-1, keepdims=True)
+    a, b = _made("output", {"dense": _ROWS}), _made("output", {"dense": p})
+    for trace in (a, b):
+        trace["steps"][0].update(input={"target": target}, loss={"loss": -(target * np.log(p)).sum(axis=-1).mean()})
+    assert [finding.quantity for finding in diagnose(a, b).findings] == ["output"]
+
+
+def test_momentum_of_rmsprop_is_found() -> None:
+    (finding,) = diagnose(_of_optimizer("rmsprop", 0.9), _of_optimizer("rmsprop", 0.5)).findings
+    assert (finding.quantity, finding.reason, finding.step) == ("slot", "slot-decay", 2)
+    assert [round(finding.evidence[side], 3) for side in "ab"] == [0.9, 0.5]
+
+
+def test_slots_of_another_formula_are_no_second_finding() -> None:
+    (finding,) = diagnose(_of_optimizer("adamax"), _of_optimizer("adam")).findings
+    assert (finding.quantity, finding.reason) == ("update", "update-formula")
+
+
+def test_all_frozen_normalisations_are_one_finding() -> None:
+    frozen, trained = ({"input": _ROWS, **_normalised(training=training)} for training in (False, True))
+    traces = [_made("output", outputs) for outputs in (frozen, trained)]
+    for trace in traces:
+        trace["weights_before"] = {f"{layer}/{name}": value for layer in ("bn", "bn_1") for name, value in _BN.items()}
+        trace["steps"][0]["gradient"] = {"dense/kernel": _ROWS}
+    traces[1]["steps"][0]["gradient"].update({f"{layer}/gamma": np.ones(5) for layer in ("bn", "bn_1")})
+    (finding,) = diagnose(traces[0], traces[1]).findings
+    assert finding.reason == "normalization-statistics"
+    assert finding.evidence["layers"] == ["bn", "bn_1"]
+
+
+_BN = {"gamma": np.ones(5), "beta": np.zeros(5), "moving_mean": np.full(5, 0.1), "moving_variance": np.full(5, 1.5)}
+
+
+def _normalised(*, training: bool) -> dict[str, Any]:
+    """The outputs of two batch normalisations, one after the other."""
+    found, x = {}, _ROWS
+    for layer in ("bn", "bn_1"):
+        mean, variance = (x.mean(axis=0), x.var(axis=0)) if training else (0.1, 1.5)
+        x = found[layer] = (x - mean) / np.sqrt(variance + 1e-3)
+    return found
 
 
 @pytest.mark.parametrize("part", ["output", "gradient", "update", "slot"])

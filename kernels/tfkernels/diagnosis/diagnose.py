@@ -12,7 +12,7 @@ from tfkernels.diagnosis.differences import Difference, differences, spread
 from tfkernels.diagnosis.finding import QUANTITIES, Evidence, Finding
 from tfkernels.diagnosis.formulas.averages import average_decay
 from tfkernels.diagnosis.formulas.losses import data_term
-from tfkernels.diagnosis.numbers import power, rms
+from tfkernels.diagnosis.numbers import Array, power, ratio, rms
 from tfkernels.diagnosis.rules.catalogue import RULES
 from tfkernels.diagnosis.rules.initial_weights import differing
 from tfkernels.diagnosis.rules.rule import Case, Facts, Rule
@@ -59,7 +59,12 @@ def _diagnosed(
             found += _directly(quantity, step, facts, names, found)
     reasons = {finding.reason for finding in found}
     kept = [finding for finding in found if not reasons & set(_FOLLOWS.get(finding.reason or "", ()))]
-    frozen = {f"{finding.name}/" for finding in found if finding.reason == "normalization-statistics"}
+    frozen = {
+        f"{layer}/"
+        for finding in found
+        if finding.reason == "normalization-statistics"
+        for layer in finding.evidence.get("layers", (finding.name,))
+    }
     kept = [finding for finding in kept if not (frozen and _all_in(finding, frozen))]
     return Diagnosis(tuple(sorted(kept, key=lambda finding: finding.place)), notes, facts)
 
@@ -227,7 +232,16 @@ def _gradients(facts: Facts, step: int, far: float, earlier: Sequence[Finding]) 
         if any(finding.reason in ("regularization-lost", "regularization-amount") for finding in of_loss):
             return []
         x = {name: array * factor for name, array in x.items()}
+        if any(np.any(side.arrays(step, "loss").get("regularization", 0.0)) for side in (a, b)):
+            x = {name: _regularized(array, y.get(name), a.before(step).get(name)) for name, array in x.items()}
     return differences("gradient", x, y, far)
+
+
+def _regularized(x: Array, y: Array | None, weight: Array | None) -> Array:
+    """With the multiple of the weight that it lacks: a factor of the data term is none of the regularisation."""
+    if y is None or weight is None or not x.shape == y.shape == weight.shape:
+        return x
+    return x + ratio(weight, y - x)[0] * weight
 
 
 def _formulas_hold(facts: Facts) -> bool:
@@ -237,6 +251,8 @@ def _formulas_hold(facts: Facts) -> bool:
 
 def _slots(facts: Facts, step: int, far: float) -> list[Difference]:
     """Each kind by its own scale; of weights that both update. RMSprop's momentum makes whole steps of rounding."""
+    if facts.fit(0).kind != facts.fit(1).kind:
+        return []  # slots of another meaning
     groups: dict[str, tuple[Arrays, Arrays]] = {}
     still = {*facts.fit(0).unchanged, *facts.fit(1).unchanged}
     for which, side in enumerate(facts.both):

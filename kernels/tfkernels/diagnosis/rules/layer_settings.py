@@ -31,11 +31,14 @@ def differing(case: Case) -> Iterator[tuple[str, Settings, Settings]]:
 
 def _setting(key: str, words: str) -> Test:
     def test(case: Case) -> Evidence | None:
-        for layer, x, y in differing(case):
-            if x["layer"] != "dropout" and x.get(key) != y.get(key):
-                text = words.format(layer=layer, x=x[key], y=y[key], a=case.names[0], b=case.names[1])
-                return Evidence(text, {"a": x[key], "b": y[key]}, layer, 1)
-        return None
+        found = [
+            each for each in differing(case) if each[1]["layer"] != "dropout" and each[1].get(key) != each[2].get(key)
+        ]
+        if not found:
+            return None
+        layer, x, y = found[0]
+        text = words.format(layer=layer, x=x[key], y=y[key], a=case.names[0], b=case.names[1])
+        return Evidence(text, {"a": x[key], "b": y[key], "layers": [name for name, _, _ in found][:20]}, layer, 1)
 
     return test
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from tfkernels.diagnosis.finding import Evidence
 from tfkernels.diagnosis.formulas.losses import Loss, data_term
-from tfkernels.diagnosis.numbers import close, plain_number, power
+from tfkernels.diagnosis.numbers import close, plain_number, power, relative
 from tfkernels.diagnosis.rules.rule import Case, Rule
 from tfkernels.diagnosis.sides import Arrays, Side
 
@@ -31,6 +31,8 @@ def _function(case: Case) -> Evidence | None:
     pair = _different(case)
     if pair is None or pair[0].smoothing or pair[1].smoothing:
         return None
+    if relative(*(np.asarray(data_term(side, 0)) for side in case.facts.both)) < SAME:
+        return None  # each fits what its model gives
     x, y = pair
     words = f"the loss is the {x.kind} in {case.names[0]} and the {y.kind} in {case.names[1]}"
     if any("twice" in each.kind or "unscaled" in each.kind for each in pair):

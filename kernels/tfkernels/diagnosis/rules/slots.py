@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from tfkernels.diagnosis.finding import Evidence
 from tfkernels.diagnosis.formulas.slots import FITS, Decay
 from tfkernels.diagnosis.numbers import close, power
@@ -92,7 +94,22 @@ def _decay(case: Case) -> Evidence | None:
         )
         step = 1 if slot not in ("momentum",) and not close(x.new, y.new, 3e-4) else 2
         return Evidence(words, {"slot": slot, "a": betas[0], "b": betas[1]}, _some_weight(case), step)
-    return None
+    return _scaled_momentum(case)
+
+
+def _scaled_momentum(case: Case) -> Evidence | None:
+    """RMSprop's momentum, which keeps scaled gradients: by the update of the second step."""
+    fits = [case.facts.fit(which) for which in (0, 1)]
+    if case.facts.steps < 2 or not all("with momentum" in fit.kind and len(fit.coefficients) > 1 for fit in fits):
+        return None
+    values = [float(np.median([abs(each[1]) for each in fit.coefficients[1].values()])) for fit in fits]
+    if close(values[0], values[1], 3e-3):
+        return None
+    words = (
+        f"momentum of RMSprop is {power(values[0])} in {case.names[0]} and {power(values[1])} in {case.names[1]} "
+        "(slot momentum)"
+    )
+    return Evidence(words, {"slot": "momentum", "a": values[0], "b": values[1]}, _some_weight(case), 2)
 
 
 def _beta(slot: str, decay: Decay) -> float | None:

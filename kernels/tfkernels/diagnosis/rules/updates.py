@@ -191,7 +191,7 @@ RULES = (
         (
             "TensorFlow's Adam adds epsilon_hat to the uncorrected root, the paper and PyTorch to the corrected one. "
             "The default is 1e-8 in `tf.train` and 1e-7 in Keras. "
-            "RMSprop has it inside in `tf.train` (1e-10), and outside in Keras 2 (1e-7)."
+            "RMSprop has it inside in `tf.train` (1e-10), Keras 2.15 and 3 (1e-7), and outside in `tf.keras` of 1.15."
         ),
         _epsilon,
         (
