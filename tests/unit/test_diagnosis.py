@@ -419,6 +419,17 @@ def test_loss_that_fits_its_outputs_is_not_blamed() -> None:
     assert [finding.quantity for finding in diagnose(a, b).findings] == ["output"]
 
 
+def test_regularisation_in_a_total_loss_is_found() -> None:
+    a, b = simulate(**L2), simulate(**L2, l2_half=True, precise=True)
+    for trace in (a, b):
+        for step in trace["steps"]:
+            step["loss"] = {"loss": step["loss"]["loss"]}
+    (finding,) = diagnose(a, b).findings
+    assert (finding.quantity, finding.reason, finding.step) == ("loss", "regularization-in-total", 1)
+    assert round(finding.evidence["strength"], 5) == -0.005
+    assert "b has no regularisation, or less" in finding.words
+
+
 def test_momentum_of_rmsprop_is_found() -> None:
     (finding,) = diagnose(_of_optimizer("rmsprop", 0.9), _of_optimizer("rmsprop", 0.5)).findings
     assert (finding.quantity, finding.reason, finding.step) == ("slot", "slot-decay", 2)
@@ -473,5 +484,5 @@ def test_epsilon_is_not_blamed_for_another_rate() -> None:
 
 def test_every_rule_has_a_case() -> None:
     without = {rule.id for rule in RULES} - {fault.reason for fault in FAULTS} - {made[0] for made in MADE}
-    without -= {"sparse-squares", "direction", "another-input"}
+    without -= {"sparse-squares", "direction", "another-input", "regularization-in-total"}
     assert without == set()

@@ -8,7 +8,7 @@ import numpy as np
 
 from tfkernels.diagnosis.finding import Evidence
 from tfkernels.diagnosis.formulas.losses import Loss, data_term
-from tfkernels.diagnosis.numbers import close, plain_number, power, relative
+from tfkernels.diagnosis.numbers import close, plain_number, power, ratio, relative
 from tfkernels.diagnosis.rules.rule import Case, Rule
 from tfkernels.diagnosis.sides import Arrays, Side
 
@@ -236,6 +236,37 @@ def _extra(case: Case) -> Evidence | None:
     return None
 
 
+def _in_total(case: Case) -> Evidence | None:
+    """Squares of weights in losses that are not given by parts, as the gradients show."""
+    sides = (case.a, case.b)
+    if not case.found or any("loss" not in side.arrays(case.step, "loss") for side in sides):
+        return None
+    x, y = (float(np.mean(side.arrays(case.step, "loss")["loss"])) for side in sides)
+    gradients, weights = [side.unclipped(case.step) for side in sides], case.a.before(case.step)
+    found: dict[str, float] = {}
+    for name, one in gradients[0].items():
+        other, weight = gradients[1].get(name), weights.get(name)
+        if other is None or weight is None or not one.shape == other.shape == weight.shape:
+            return None
+        if relative(one, other) > 1e-3:
+            factor, error = ratio(weight, other - one)
+            if error > 2e-2:
+                return None
+            found[name] = factor
+    if not found or not all(close(each, max(found.values()), 2e-2) for each in found.values()):
+        return None
+    half = float(np.median(list(found.values()))) / 2
+    if not close(half * sum(float(np.sum(np.square(weights[name]))) for name in found), y - x, 1e-2):
+        return None
+    more, less = (case.names[1], case.names[0]) if half > 0 else case.names
+    listed = ", ".join(list(found)[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
+    words = (
+        f"the loss has {power(abs(half))} times the squares of {listed} more in {more}, as the gradients show: "
+        f"{less} has no regularisation, or less (tf.nn.l2_loss has a half)"
+    )
+    return Evidence(words, {"strength": half, "weights": list(found)[:20]}, "loss")
+
+
 def _plain_factor(case: Case) -> Evidence | None:
     """A constant factor in all steps that no count explains."""
     if not case.found:
@@ -290,6 +321,15 @@ RULES = (
         _reduction,
         ("import numpy as np\nx = np.arange(32.0).mean()", "import numpy as np\nx = np.arange(32.0).sum()"),
         by_itself=True,
+    ),
+    Rule(
+        "regularization-in-total",
+        "loss",
+        "loss",
+        "Regularisation in a loss that is not given by parts",
+        "`tf.nn.l2_loss` in a loop with `tf.GradientTape` has a half, `tf.reduce_sum(w**2)` has none.",
+        _in_total,
+        (_W + "x = 1.0 + 1e-2 * (w**2).sum() / 2", _W + "x = 1.0 + 1e-2 * (w**2).sum()"),
     ),
     Rule(
         "loss-weight",
