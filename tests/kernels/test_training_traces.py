@@ -59,10 +59,17 @@ def filled(place):
 
 streamed = tfkernels.trace_training(model, filled(np.empty_like(x)), steps=2, only="input")
 moved = any(not np.array_equal(array, trained[name]) for name, array in tfkernels.weights(model).items())
+
+begun = make(0.5)
+tfkernels.same_start(begun)
+tfkernels.same_start(make(0.5))
+traced = tfkernels.trace_training(begun, x, y)["steps"][0]
+tfkernels.same_start(begun)
+real = float(np.ravel(begun.train_on_batch(x, y))[0])
 """
 
 _RESULTS = ["trace", "kept", "losses", "trained", "resumed", "drawn", "handed", "only", "moved", "outputs", "itself",
-            "streamed"]  # fmt: skip
+            "streamed", "traced", "real"]  # fmt: skip
 Results = dict[str, Any]
 
 
@@ -161,6 +168,15 @@ def test_a_generator_may_fill_one_array_again(found: Results) -> None:
     first, second = (step["input"]["input"] for step in found["streamed"]["steps"])
     np.testing.assert_allclose(second, first + 1, rtol=1e-6)
     assert first.max() <= 1
+
+
+def test_masks_of_same_start_are_those_of_the_trace(found: Results) -> None:
+    step = found["traced"]
+    assert step["loss"]["loss"] == pytest.approx(found["real"], rel=1e-5)
+    (numbers,) = step["random"].values()
+    np.testing.assert_allclose(
+        step["output"]["dropout"], np.where(numbers >= 0.5, 2 * step["output"]["flatten"], 0), rtol=1e-6
+    )
 
 
 def test_scales_of_mixed_precision_are_taken_out(installed: object) -> None:

@@ -1,6 +1,7 @@
 """Dropout masks in a graph of TensorFlow 1: the operations that draw them are replaced by numbers of ours."""
 
 import contextlib
+import functools
 import re
 import sys
 import weakref
@@ -12,6 +13,7 @@ from tfkernels.initialization.graph_weights import behind, is_random
 from tfkernels.models.layer_names import is_a, walk
 from tfkernels.models.tensorflow_api import nest, v1
 from tfkernels.models.weights import initialise
+from tfkernels.training.random_draws import REPLACED
 
 STEPS = "tfkernels/mask_steps"
 """The collection of the variables that count how often a mask was drawn."""
@@ -122,8 +124,11 @@ def replace(
             counts[layer] = number + 1
             counter = _counter(graph)
             counters.append(counter)
+            source = mask_numbers.stream_of(seed, layer, number)
+            again = functools.partial(_drawn_again, source, counter.name)
+            REPLACED.setdefault(graph, {})[layer, number] = again
             with _context_of(graph, site.operation):
-                numbers = _numbers(site, mask_numbers.stream_of(seed, layer, number), counter)
+                numbers = _numbers(site, source, counter)
             old = site.numbers
             numbers.set_shape(old.shape)
             for user in list(old.consumers()):
@@ -153,6 +158,17 @@ def _numbers(site: Site, source: Any, counter: Any) -> Any:
     step = tensorflow.identity(step) - tensorflow.cast(dropping, tensorflow.int64)
     numbers = mask_numbers.tensor(site.operation.inputs[0], source, step)
     return tensorflow.cast(numbers, site.operation.outputs[0].dtype)
+
+
+def _drawn_again(source: Any, counter: str, drawn: Any) -> Any:
+    """The numbers of a dropout for ``drawn`` numbers, which a training trace made for another call of the layer."""
+    tensorflow: Any = sys.modules["tensorflow"]
+    count = next(one for one in drawn.graph.get_collection(STEPS) if one.name == counter)
+    one = tensorflow.constant(1, tensorflow.int64)
+    numbers = mask_numbers.tensor(tensorflow.shape(drawn), source, tensorflow.identity(count.assign_add(one)) - one)
+    numbers = tensorflow.cast(tensorflow.reshape(numbers, tensorflow.shape(drawn)), drawn.dtype)
+    numbers.set_shape(drawn.get_shape())
+    return numbers
 
 
 @contextlib.contextmanager
@@ -209,7 +225,7 @@ def start_again(session: Any, variables: List[Tuple[Any, Any]]) -> None:
 def _values(session: Any) -> List[Tuple[Any, Any]]:
     """The variables of a session that have values, with these."""
     with session.graph.as_default():
-        listed = [*v1().global_variables(), *v1().local_variables()]
+        listed = [*v1().global_variables(), *v1().local_variables(), *session.graph.get_collection(STEPS)]
         there = session.run([v1().is_variable_initialized(variable) for variable in listed])
         variables = [variable for variable, known in zip(listed, there) if known]
         return list(zip(variables, session.run(variables)))

@@ -23,7 +23,7 @@ from tfkernels.models.tensorflow_api import nest, v1
 from tfkernels.models.trace import arguments_kept, lists_kept, prepared_inputs
 from tfkernels.training.batches import Batch, inputs_named, targets_named
 from tfkernels.training.optimizers import UPDATES, Optimizer, whole_gradient
-from tfkernels.training.random_draws import HandedOver, NamedDraws, draws_pass
+from tfkernels.training.random_draws import REPLACED, HandedOver, NamedDraws, draws_pass
 from tfkernels.training.step_records import NO_GRADIENT, gradients_of
 from tfkernels.training.trained_state import TrainedState
 from tfkernels.training.training_trace import Keeping
@@ -125,11 +125,16 @@ class GraphSteps:
             structure,
         )
         options = {"training": True} if "training" in inspect.signature(model.call).parameters else {}
+        counts: Dict[str, int] = {}
         with recording(self._recorder), layers_recorded(model, self._recorder) as calls:
 
             def through(numbers: Any) -> Any:
                 if active() is not self._recorder:
                     return numbers
+                number = counts.get(calls.path, 0)
+                counts[calls.path] = number + 1
+                replaced = REPLACED.get(numbers.graph, {}).get((calls.path, number))
+                numbers = numbers if replaced is None else replaced(numbers)
                 place = v1().placeholder_with_default(numbers, numbers.get_shape())
                 self._draws.add(calls.path, place)
                 return place

@@ -2,7 +2,8 @@
 
 import contextlib
 import sys
-from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Sequence, Set
+import weakref
+from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Sequence, Set, Tuple
 
 import numpy as np
 
@@ -21,6 +22,10 @@ _DRAWS = {
 }  # fmt: skip
 """The functions through which every release draws floating numbers, by module: from 0 to 1, or of the normal
 distribution. TensorFlow has no public place where all of them pass."""
+
+
+REPLACED: "weakref.WeakKeyDictionary[Any, Dict[Tuple[str, int], Callable[[Any], Any]]]" = weakref.WeakKeyDictionary()
+"""By graph, layer and number of the draw: what makes the numbers of ``same_start`` of those that were drawn."""
 
 
 @contextlib.contextmanager
@@ -43,9 +48,17 @@ def draws_pass(through: Callable[[Any], Any]) -> Iterator[None]:
 
 
 def _passing(original: Callable[..., Any], through: Callable[[Any], Any]) -> Callable[..., Any]:
-    def draw(*args: Any, **kwargs: Any) -> Any:
-        return through(original(*args, **kwargs))
+    """Of several that are entered, the innermost gets the numbers first: so a trace sees those of ``same_start``."""
+    raw, outer = getattr(original, "passes", (original, None))
 
+    def all_of_them(numbers: Any) -> Any:
+        numbers = through(numbers)
+        return numbers if outer is None else outer(numbers)
+
+    def draw(*args: Any, **kwargs: Any) -> Any:
+        return all_of_them(raw(*args, **kwargs))
+
+    draw.passes = (raw, all_of_them)  # type: ignore[attr-defined]
     return draw
 
 
