@@ -21,7 +21,9 @@ ORIGIN = "<sent by another kernel>"
 _SENT = (
     *("__init__.py", "debugger.py", "env_vars.py", "errors.py", "imports.py", "protocol.py", "recording.py"),
     *("sigint.py", "start_notes.py"),
-    *("kernel_side/**/*.py", "transfer/**/*.py", "comparison/**/*.py", "models/**/*.py"),
+    *("kernel_side/**/*.py", "transfer/**/*.py", "comparison/**/*.py", "diagnosis/**/*.py", "models/**/*.py"),
+    *("conversion/**/*.py", "initialization/**/*.py", "model_comparison/**/*.py", "saved_models/**/*.py"),
+    "training/**/*.py",
 )
 """The files of the package that a kernel needs to be called, and that its cells can use."""
 
