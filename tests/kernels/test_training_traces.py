@@ -194,7 +194,6 @@ loss = float(mixed.train_on_batch(x, y))
     )
     step = kernel["scaled"]
     assert step["loss"]["loss"] == pytest.approx(kernel["loss"], rel=1e-2)
-    assert norm(step["gradient"]) < 100
     assert kernel["counted"] == 0
 
 
