@@ -21,6 +21,7 @@ from tfkernels.models.recorder import Recorder, active, recording, transform
 from tfkernels.models.sessions import unfed_placeholder
 from tfkernels.models.tensorflow_api import nest, v1
 from tfkernels.models.trace import arguments_kept, lists_kept, prepared_inputs
+from tfkernels.training import repeated_losses
 from tfkernels.training.batches import Batch, inputs_named, targets_named
 from tfkernels.training.optimizers import UPDATES, Optimizer, whole_gradient
 from tfkernels.training.random_draws import REPLACED, HandedOver, NamedDraws, draws_pass
@@ -142,6 +143,7 @@ class GraphSteps:
             with draws_pass(through):
                 outputs = model(places, **options)
         self._wrapper = root.models.Model(nest().flatten(places), outputs)
+        repeated_losses.count_as_in(model, self._wrapper)
         self._wrapper.compile(
             optimizer=model.optimizer,
             loss=self._by_output(model.loss),
