@@ -272,13 +272,13 @@ PORTS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 ]
 
 
-def _pair(base: dict[str, Any], other: dict[str, Any]) -> Any:
+def pair(base: dict[str, Any], other: dict[str, Any]) -> Any:
     return diagnose(simulate(**base), simulate(**{**base, **other, "precise": True}))
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.id.replace(" ", "_"))
 def test_fault_is_found_with_its_reason(fault: Fault) -> None:
-    findings = _pair(fault.base, fault.fault).findings
+    findings = pair(fault.base, fault.fault).findings
     assert [(each.quantity, each.reason, each.step) for each in findings] == [
         (fault.quantity, fault.reason, fault.step)
     ], "\n".join(map(str, findings))
@@ -288,7 +288,7 @@ def test_fault_is_found_with_its_reason(fault: Fault) -> None:
     ("base", "fault", "reasons"), [pair[1:] for pair in PAIRS], ids=[pair[0].replace(" ", "_") for pair in PAIRS]
 )
 def test_both_of_two_faults_are_found(base: dict[str, Any], fault: dict[str, Any], reasons: set[str]) -> None:
-    findings = _pair(base, fault).findings
+    findings = pair(base, fault).findings
     assert {each.reason for each in findings} == reasons, "\n".join(map(str, findings))
 
 
@@ -296,12 +296,12 @@ def test_both_of_two_faults_are_found(base: dict[str, Any], fault: dict[str, Any
     ("base", "other"), [port[1:] for port in PORTS], ids=[port[0].replace(" ", "_") for port in PORTS]
 )
 def test_correct_port_raises_no_alarm(base: dict[str, Any], other: dict[str, Any]) -> None:
-    assert not list(map(str, _pair(base, other).findings))
+    assert not list(map(str, pair(base, other).findings))
 
 
 _RANDOM = np.random.RandomState(0)
 _IMAGE = _RANDOM.normal(size=(4, 8, 8, 2))
-_ROWS = _RANDOM.normal(size=(16, 5))
+ROWS = _RANDOM.normal(size=(16, 5))
 _EDGE = np.zeros_like(_IMAGE)
 _EDGE[:, 0] = 1.0
 _SOME_ROWS = np.ones((16, 1))
@@ -309,24 +309,24 @@ _SOME_ROWS[:3] = 0.0
 
 MADE: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
     ("labels-shifted", "input", {"target": np.arange(16) % 4}, {"target": (np.arange(16) + 1) % 4}),
-    ("precision", "output", {"hidden": _ROWS}, {"hidden": _ROWS.astype("float16")}),
-    ("activation-of-output", "output", {"hidden": _ROWS}, {"hidden": np.maximum(_ROWS, 0)}),
+    ("precision", "output", {"hidden": ROWS}, {"hidden": ROWS.astype("float16")}),
+    ("activation-of-output", "output", {"hidden": ROWS}, {"hidden": np.maximum(ROWS, 0)}),
     ("shifted-by-a-pixel", "output", {"hidden": _IMAGE}, {"hidden": np.roll(_IMAGE, 1, axis=2)}),
     ("edges", "output", {"hidden": _IMAGE}, {"hidden": _IMAGE + _EDGE}),
-    ("bias", "output", {"hidden": _ROWS}, {"hidden": _ROWS + np.arange(5) / 3}),
+    ("bias", "output", {"hidden": ROWS}, {"hidden": ROWS + np.arange(5) / 3}),
     (
         "normalization-of-output",
         "output",
-        {"bn": _ROWS},
-        {"bn": _ROWS * [0.9, 1.3, 0.5, 2, 1] + np.arange(5)},
+        {"bn": ROWS},
+        {"bn": ROWS * [0.9, 1.3, 0.5, 2, 1] + np.arange(5)},
     ),
     ("loss-part", "loss", {"loss": 1.37, "data": 1.0, "extra": 0.37}, {"loss": 1.0, "data": 1.0}),
-    ("clipped", "gradient", {"w": _ROWS}, {"w": _ROWS * 5.0 / np.sqrt((_ROWS**2).sum())}),
-    ("gradient-rows", "gradient", {"w": _ROWS}, {"w": _ROWS * _SOME_ROWS}),
+    ("clipped", "gradient", {"w": ROWS}, {"w": ROWS * 5.0 / np.sqrt((ROWS**2).sum())}),
+    ("gradient-rows", "gradient", {"w": ROWS}, {"w": ROWS * _SOME_ROWS}),
 ]
 
 
-def _made(quantity: str, arrays: dict[str, Any]) -> dict[str, Any]:
+def made(quantity: str, arrays: dict[str, Any]) -> dict[str, Any]:
     """A trace of one step with arrays of one quantity."""
     before = {"w": np.ones((16, 5)), "bn/gamma": np.ones(5), "bn/moving_mean": np.ones(5)}
     return {"training_trace": 1, "about": {}, "weights_before": before, "steps": [{quantity: arrays}], "kept": {}}
@@ -334,152 +334,8 @@ def _made(quantity: str, arrays: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("reason", "quantity", "x", "y"), MADE, ids=[made[0] for made in MADE])
 def test_arrays_alone_show_the_reason(reason: str, quantity: str, x: dict[str, Any], y: dict[str, Any]) -> None:
-    (finding,) = diagnose(_made(quantity, x), _made(quantity, y)).findings
+    (finding,) = diagnose(made(quantity, x), made(quantity, y)).findings
     assert (finding.quantity, finding.reason, finding.step) == (quantity, reason, 1)
-
-
-def _looked_up(*, sums: bool) -> dict[str, Any]:
-    """A step of Adam with a table, of which a batch uses row 1 twice and row 2 once."""
-    parts = np.random.RandomState(1).normal(size=(3, 4))
-    gradient, squares = np.zeros((4, 4)), np.zeros((4, 4))
-    for row, part in zip((1, 1, 2), parts, strict=True):
-        gradient[row] += part
-        squares[row] += part * part
-    v = 1e-3 * (gradient**2 if sums else squares)
-    trace = _made("gradient", {"table": gradient})
-    trace["steps"][0].update(
-        input={"input": np.array([[1, 1, 2]])},
-        slot_before={"table/m": np.zeros((4, 4)), "table/v": np.zeros((4, 4))},
-        slot={"table/m": 0.1 * gradient, "table/v": v},
-        update={"table": -0.01 * gradient / (np.sqrt(v) + 1e-7)},
-    )
-    return {**trace, "weights_before": {"table": np.ones((4, 4))}}
-
-
-def test_squares_of_a_row_used_twice_are_found() -> None:
-    (finding,) = diagnose(_looked_up(sums=True), _looked_up(sums=False)).findings
-    assert (finding.quantity, finding.name, finding.reason) == ("slot", "table", "sparse-squares")
-    assert finding.evidence["rows"] == [1]
-    assert not diagnose(_looked_up(sums=False), _looked_up(sums=False)).findings
-
-
-def test_backward_layer_is_found() -> None:
-    unmasked = {**LSTM, "mask": False, "precise": True}
-    backward = simulate(**unmasked, input=lambda x, step: x[:, ::-1])
-    for step in backward["steps"]:
-        step["input"] = {n: x if n.startswith("target") else x[:, ::-1] for n, x in step["input"].items()}
-    (finding,) = diagnose(simulate(**unmasked), backward).findings
-    assert (finding.quantity, finding.name, finding.reason) == ("output", "lstm", "direction")
-
-
-def test_layer_with_another_input_is_equal_by_itself() -> None:
-    kernel = _RANDOM.normal(size=(5, 3))
-    scaled = _made("output", {"embedding": _ROWS, "scale": 2.5 * _ROWS, "dense": 2.5 * _ROWS @ kernel})
-    plain = _made("output", {"embedding": _ROWS, "dense": _ROWS @ kernel})
-    for trace in (scaled, plain):
-        trace["weights_before"] = {"dense/kernel": kernel}
-    (finding,) = diagnose(scaled, plain).findings
-    assert (finding.name, finding.reason) == ("dense", "another-input")
-    assert finding.evidence == {"a": "scale", "b": "embedding"}
-
-
-def _of_optimizer(kind: str, momentum: float = 0.0) -> dict[str, Any]:
-    """Three steps of an optimizer that the simulated trainings lack."""
-    w, before = np.ones((16, 5)), {"w/m": np.zeros((16, 5)), "w/v": np.zeros((16, 5))}
-    if kind == "rmsprop":
-        before = {"w/mean_square": np.zeros((16, 5)), "w/momentum": np.zeros((16, 5))}
-    trace = {**_made("gradient", {}), "weights_before": {"w": w}, "steps": []}
-    for number in range(3):
-        g = np.random.RandomState(number).normal(size=(16, 5))
-        if kind == "rmsprop":
-            square = 0.9 * before["w/mean_square"] + 0.1 * g * g
-            after = {
-                "w/mean_square": square,
-                "w/momentum": momentum * before["w/momentum"] + 0.01 * g / np.sqrt(square + 1e-7),
-            }
-            update = -after["w/momentum"]
-        else:
-            m, v = 0.9 * before["w/m"] + 0.1 * g, before["w/v"]
-            v = np.maximum(0.999 * v, np.abs(g)) if kind == "adamax" else 0.999 * v + 0.001 * g * g
-            after, update = {"w/m": m, "w/v": v}, -0.01 * m / ((v if kind == "adamax" else np.sqrt(v)) + 1e-7)
-        w = w + update
-        trace["steps"].append(
-            {"gradient": {"w": g}, "slot_before": before, "slot": after, "update": {"w": update}, "weight": {"w": w}}
-        )
-        before = after
-    return trace
-
-
-def test_loss_that_fits_its_outputs_is_not_blamed() -> None:
-    target = np.eye(5)[np.arange(16) % 5]
-    p = np.exp(_ROWS) / np.exp(_ROWS).sum(axis=-1, keepdims=True)
-    a, b = _made("output", {"dense": _ROWS}), _made("output", {"dense": p})
-    for trace in (a, b):
-        trace["steps"][0].update(input={"target": target}, loss={"loss": -(target * np.log(p)).sum(axis=-1).mean()})
-    assert [finding.quantity for finding in diagnose(a, b).findings] == ["output"]
-
-
-def test_regularisation_in_a_total_loss_is_found() -> None:
-    a, b = simulate(**L2), simulate(**L2, l2_half=True, precise=True)
-    for trace in (a, b):
-        for step in trace["steps"]:
-            step["loss"] = {"loss": step["loss"]["loss"]}
-    (finding,) = diagnose(a, b).findings
-    assert (finding.quantity, finding.reason, finding.step) == ("loss", "regularization-in-total", 1)
-    assert round(finding.evidence["strength"], 5) == -0.005
-    assert "b has no regularisation, or less" in finding.words
-
-
-def test_momentum_of_rmsprop_is_found() -> None:
-    (finding,) = diagnose(_of_optimizer("rmsprop", 0.9), _of_optimizer("rmsprop", 0.5)).findings
-    assert (finding.quantity, finding.reason, finding.step) == ("slot", "slot-decay", 2)
-    assert [round(finding.evidence[side], 3) for side in "ab"] == [0.9, 0.5]
-
-
-def test_slots_of_another_formula_are_no_second_finding() -> None:
-    (finding,) = diagnose(_of_optimizer("adamax"), _of_optimizer("adam")).findings
-    assert (finding.quantity, finding.reason) == ("update", "update-formula")
-
-
-def test_all_frozen_normalisations_are_one_finding() -> None:
-    frozen, trained = ({"input": _ROWS, **_normalised(training=training)} for training in (False, True))
-    traces = [_made("output", outputs) for outputs in (frozen, trained)]
-    for trace in traces:
-        trace["weights_before"] = {f"{layer}/{name}": value for layer in ("bn", "bn_1") for name, value in _BN.items()}
-        trace["steps"][0]["gradient"] = {"dense/kernel": _ROWS}
-    traces[1]["steps"][0]["gradient"].update({f"{layer}/gamma": np.ones(5) for layer in ("bn", "bn_1")})
-    (finding,) = diagnose(traces[0], traces[1]).findings
-    assert finding.reason == "normalization-statistics"
-    assert finding.evidence["layers"] == ["bn", "bn_1"]
-
-
-_BN = {"gamma": np.ones(5), "beta": np.zeros(5), "moving_mean": np.full(5, 0.1), "moving_variance": np.full(5, 1.5)}
-
-
-def _normalised(*, training: bool) -> dict[str, Any]:
-    """The outputs of two batch normalisations, one after the other."""
-    found, x = {}, _ROWS
-    for layer in ("bn", "bn_1"):
-        mean, variance = (x.mean(axis=0), x.var(axis=0)) if training else (0.1, 1.5)
-        x = found[layer] = (x - mean) / np.sqrt(variance + 1e-3)
-    return found
-
-
-@pytest.mark.parametrize("part", ["output", "gradient", "update", "slot"])
-def test_one_part_of_a_correct_port_raises_no_alarm(part: str) -> None:
-    a, b = simulate(**BN), simulate(**BN, precise=True)
-    for trace in (a, b):
-        trace["steps"] = [{part: step[part]} for step in trace["steps"]]
-    found = diagnose(a, b)
-    assert not list(map(str, found.findings))
-    assert any("weights after the steps are not in both traces" in note for note in found.notes)
-
-
-def test_epsilon_is_not_blamed_for_another_rate() -> None:
-    findings = _pair({"epsilon": 1e-3}, {"epsilon": 1e-7, "rate": 0.02}).findings
-    words = {finding.reason: finding.words for finding in findings}
-    assert set(words) == {"epsilon", "learning-rate"}
-    assert "%" not in words["epsilon"]
 
 
 def test_every_rule_has_a_case() -> None:
