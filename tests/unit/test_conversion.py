@@ -14,21 +14,18 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from tests.unit.test_conversion_optimizer import ADAM, BROUGHT
 from tfprovisioner.cli.app import app
 from tfprovisioner.conversion import convert as module
 from tfprovisioner.conversion import fill_route, graph_route, keras_route, kernels, proof, report
 from tfprovisioner.conversion.convert import convert
-from tfprovisioner.conversion.optimizer_proof import continued
 from tfprovisioner.conversion.process import Processes, StepFailed, TookTooLong
 from tfprovisioner.conversion.request import Request
 from tfprovisioner.conversion.result import Conversion
 from tfprovisioner.errors import Unusable
 
-_SLOTS = {"dense/kernel": {"m": np.ones(3), "v": np.zeros(3)}}
-_ADAM = {"class_name": "Adam", "config": {}, "step": 300, "slots": _SLOTS}
-_BROUGHT = {"name": "Adam", "config": {}, "why_not": "", "manner": "", "state": _ADAM}
 _INPUT = {"name": "x", "shape": [None, 3], "dtype": "float32"}
-_RECORD = {"config": {}, "weights": {}, "inputs": [_INPUT], "optimizer": _ADAM}
+_RECORD = {"config": {}, "weights": {}, "inputs": [_INPUT], "optimizer": ADAM}
 
 
 class _Process:
@@ -58,8 +55,8 @@ class _Process:
         if step == "rebuild":
             Path(given["path"]).write_text("a model")
             transposed = ["sequence"] if fault else []
-            return {"changes": ["norm: axis 1 for [1]"], "notes": [], "optimizer": _BROUGHT, "transposed": transposed}
-        return {"record": _RECORD, "notes": []} if step == "load" else {"optimizer": _ADAM}
+            return {"changes": ["norm: axis 1 for [1]"], "notes": [], "optimizer": BROUGHT, "transposed": transposed}
+        return {"record": _RECORD, "notes": []} if step == "load" else {"optimizer": ADAM}
 
 
 class _Processes(Processes):
@@ -224,50 +221,6 @@ def test_report_is_written_beside_the_new_file(request_: Request) -> None:
         "different",
     )
     assert [part["passed"] for part in document["comparison"]["parts"]] == [True] * 3 + [False] * 6
-
-
-@pytest.mark.parametrize(
-    ("new", "said"),
-    [
-        (_ADAM, "Adam continues after step 300, with its 2 slots"),
-        (None, "Adam did not come along: the new file has no optimizer"),
-        ({**_ADAM, "class_name": "SGD"}, "Adam did not come along: the new file has SGD"),
-        ({**_ADAM, "step": 0}, "Adam came along without its state: it begins anew, after step 300"),
-        ({**_ADAM, "slots": {}}, "Adam continues after step 300, without 2 of its 2 slots: dense/kernel/m, …"),
-    ],
-)
-def test_the_optimizer_is_compared_slot_by_slot(new: Any, said: str) -> None:
-    assert continued(_BROUGHT, new) == said
-    assert continued(None, new) == ""
-    why = {"name": "Adam", "config": {}, "why_not": "there is none"}
-    assert continued(why, None) == "Adam did not come along: there is none"
-
-
-def test_slots_that_the_file_lacks_do_not_continue() -> None:
-    new = {**_ADAM, "slots": {**_SLOTS, "dense/bias": {"m": np.zeros(3)}}}
-    assert continued(_BROUGHT, new).endswith("without 1 of its 3 slots: dense/bias/m, …")
-    empty = {**_BROUGHT, "state": {**_ADAM, "slots": {}}}
-    assert continued(empty, _ADAM).endswith("without 2 of its 2 slots: dense/kernel/m, …")
-    unused = {"class_name": "SGD", "step": 3, "slots": {}}
-    brought = {**_BROUGHT, "name": "SGD", "config": {"momentum": 0.0}, "state": unused}
-    new = {**unused, "slots": {"dense/kernel": {"momentum": np.zeros(3)}}}
-    assert continued(brought, new) == "SGD continues after step 3, with its 0 slots"
-    untrained = {**brought, "state": {**unused, "step": None}}
-    assert continued(untrained, {**new, "step": 0}).endswith("the old file has no state of it")
-
-
-def test_another_optimizer_that_computes_the_same_continues() -> None:
-    brought = {**_BROUGHT, "name": "RMSprop", "manner": "as Adam with beta_1=0"}
-    said = "RMSprop continues after step 300, with its 2 slots, as Adam with beta_1=0"
-    assert continued(brought, _ADAM) == said
-    unknown = {**brought, "state": {**_ADAM, "step": None}}
-    assert continued(unknown, {**_ADAM, "step": 0}).startswith("RMSprop continues after an unknown step, w")
-
-
-def test_a_lost_scalar_of_an_optimizer_is_said() -> None:
-    old = {**_ADAM, "class_name": "Nadam", "scalars": {"m_cache": 0.5}}
-    brought = {**_BROUGHT, "name": "Nadam", "state": old}
-    assert continued(brought, {**old, "scalars": {"m_cache": 1.0}}).endswith("of its 3 slots: m_cache, …")
 
 
 @pytest.mark.parametrize(
