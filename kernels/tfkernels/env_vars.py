@@ -137,6 +137,8 @@ def for_kernel(variables: typing.Mapping[str, str], own: typing.Mapping[str, str
 
 
 def _is_of_one_process(name: str, value: str) -> bool:
+    if name == "TF2_BEHAVIOR":  # TensorFlow 2 sets 1 when it is imported, and TensorFlow 1 then lacks its sessions
+        return value == "1"
     if name == "MPLBACKEND":  # a module that ipykernel sets, or a name like Agg, which is a wish
         return value.startswith("module://")
     return name in _OF_ONE_PROCESS or name.startswith(_OF_ONE_PROCESS_PREFIXES)

@@ -20,13 +20,14 @@ def test_what_belongs_to_another_environment_is_taken_away() -> None:
         "x",
     )  # fmt: skip
     foreign["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
+    foreign["TF2_BEHAVIOR"] = "1"  # set by `import tensorflow`
     foreign["TFKERNELS_KERNEL"] = "tf2"
     kept = {"PATH": "/bin", "HOME": "/h", "MY_PYTHONPATH": "1", "CUDA_VISIBLE_DEVICES": "1", "TFKERNELS_HOME": "/d"}
     assert cleaned({**foreign, **kept}) == kept
 
 
 def test_kernelspec_and_user_variables_stay() -> None:
-    wished = {"MPLBACKEND": "Agg", "PYTHONBREAKPOINT": "0"}
+    wished = {"MPLBACKEND": "Agg", "PYTHONBREAKPOINT": "0", "TF2_BEHAVIOR": "0"}
     own = {"PYTHONPATH": "", "LD_PRELOAD": "/x"}
     given = for_kernel({**wished, "PYTHONPATH": "/theirs"}, own)
     assert {name: given[name] for name in given if name != MISSING} == {**wished, **own}
