@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Environments of a checkout stay in the checkout, unless told otherwise.
 export TFKERNELS_HOME ?= $(CURDIR)/build/tfkernels
 
-.PHONY: demo check test test-lowest test-slow soak lint format bench catalogue conversions dist clean
+.PHONY: demo check test test-lowest test-slow soak lint format bench catalogue conversions docs dist clean
 
 demo: $(VENV)/installed
 	$(BIN)/tfkernels demo
@@ -65,6 +65,11 @@ catalogue: $(VENV)/installed-test
 conversions: $(VENV)/installed-test
 	$(BIN)/python -m conversion_table $(ARGUMENTS)
 
+# The documentation site, with every cell of its pages executed: minutes at first, then only what has changed.
+# What there is to choose: make docs ARGUMENTS=--help, for example ARGUMENTS=--no-execute.
+docs: $(VENV)/installed-docs
+	$(BIN)/python docs/build.py $(ARGUMENTS)
+
 # Wheel and sdist; the wheel is then installed into an empty environment without a compiler, and tried.
 dist: $(VENV)/installed
 	rm -rf dist
@@ -87,6 +92,10 @@ $(VENV)/installed-test: $(VENV)/installed pyproject.toml
 
 $(VENV)/installed-bench: $(VENV)/installed-test pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable ".[all]" --group bench
+	@touch $@
+
+$(VENV)/installed-docs: $(VENV)/installed pyproject.toml
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable ".[all]" --group docs
 	@touch $@
 
 clean:

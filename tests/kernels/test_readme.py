@@ -35,7 +35,7 @@ def test_cells_of_readme_and_the_pages_after_it(installed: object, host: str, mo
 
 
 def test_cells_of_the_tutorial(installed: object) -> None:
-    *_, last = run_cells("tf2", *_blocks("docs/tutorial.md"))
+    *_, last = run_cells("tf2", *_blocks("docs/tutorials/port-a-model.md"))
     assert text(last) == "'hidden'"
 
 
