@@ -10,9 +10,9 @@ import nbformat
 import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
-from nbclient import NotebookClient
 
 from tests.kernels.test_magics import load
+from tests.support.notebooks import client
 from tests.support.waiting import DEADLINE
 
 HOSTS = [("python3", "tf1"), ("tf1", "tf2")]
@@ -245,7 +245,7 @@ def test_what_a_cell_shows_besides(installed: object) -> None:
     """As nbclient and papermill see it. An ``Output`` widget names the cell's message there, they know the one here."""
     sources = [f"%%tf1\n{OUTPUT}", "%%tf1\nget_ipython().run_cell('1 / 0'); print('after')\n[] + 1"]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
-    NotebookClient(notebook, timeout=DEADLINE, startup_timeout=DEADLINE, kernel_name="tf2", allow_errors=True).execute()
+    client(notebook, "tf2", allow_errors=True).execute()
     caught, failed = ([out for out in cell.outputs if out.get("name") != "stderr"] for cell in notebook.cells)
 
     assert "".join(output.text for output in caught) == "before\nafter\n"

@@ -9,16 +9,26 @@ from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
+from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
 
 from tests.support.waiting import DEADLINE
+from tfprovisioner.batch.kernel_client import KernelManager
+
+
+def client(notebook: NotebookNode, kernel: str, **settings: Any) -> NotebookClient:
+    """nbclient as a batch uses it: its own misses replies on a busy machine (see ``batch.kernel_client``)."""
+    return NotebookClient(
+        notebook, timeout=DEADLINE, startup_timeout=DEADLINE, iopub_timeout=DEADLINE, kernel_name=kernel,
+        kernel_manager_class=KernelManager, **settings,
+    )  # fmt: skip
 
 
 class Notebook:
     """One that stays open: its kernel keeps what cells did."""
 
     def __init__(self, kernel: str) -> None:
-        self.client = NotebookClient(new_notebook(), timeout=DEADLINE, startup_timeout=DEADLINE, kernel_name=kernel)
+        self.client = client(new_notebook(), kernel)
 
     def run(self, *sources: str, allow_errors: bool = False) -> list[list[Any]]:
         """The outputs of each cell."""

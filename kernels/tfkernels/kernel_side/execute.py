@@ -18,7 +18,7 @@ import ipykernel
 from tfkernels import protocol, start_notes
 from tfkernels.errors import ExchangeError, MissingPackage, TFKernelsError, UsageError
 from tfkernels.imports import own_imports
-from tfkernels.kernel_side import complete, stdout
+from tfkernels.kernel_side import complete, lost_requests, stdout
 from tfkernels.kernel_side.cell_errors import CellErrors
 from tfkernels.kernel_side.interrupt import Interrupts
 from tfkernels.transfer.shared_memory import segment
@@ -36,6 +36,7 @@ def install_hooks(kernel: typing.Any, foreign: bool = False) -> None:
         kernel.shell_handlers["execute_request"] = kernel.tfkernels.execute_request
         kernel.do_execute = kernel.tfkernels.do_execute
         complete.install_hook(kernel)
+        lost_requests.prevent(kernel)
 
 
 def _as_future(method: typing.Any) -> typing.Any:

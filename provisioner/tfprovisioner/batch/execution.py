@@ -24,7 +24,6 @@ from typing import IO, Any
 import nbformat
 import papermill
 from jupyter_client.kernelspec import KernelSpecManager
-from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import ensure_event_loop
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
@@ -37,6 +36,7 @@ from tfkernels import recording
 from tfkernels.client.kernelspecs import KernelSpec
 from tfkernels.client.process import ending, signal_group
 from tfprovisioner.batch import kernel_ref, outcomes
+from tfprovisioner.batch.kernel_client import KernelManager
 from tfprovisioner.batch.outcomes import FAILED, PASSED, Cancelled, Executed, Failure, Outcome, Progress
 from tfprovisioner.batch.tasks import Task
 from tfprovisioner.batch.workdir import WorkDir, private_folder
@@ -209,7 +209,7 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]  # papermill has n
     def create_kernel_manager(self) -> Any:
         """For the kernelspec's folder, with sockets in the file system: kernels race for TCP ports (papermill#511)."""
         folder = self._launch.spec.folder
-        self.km = AsyncKernelManager(
+        self.km = KernelManager(
             kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(folder.parent)], ensure_native_kernel=False),
             kernel_name=folder.name,
             connection_file=str(self._launch.folder / "kernel.json"),
