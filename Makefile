@@ -32,7 +32,7 @@ test-lowest: $(VENV)/installed-test
 
 # Runs in a kernel that is called, on Python 3.6; the rest of kernels on 3.7. Ruff knows syntax from 3.7 on, vermin also that of 3.6 and
 # the standard library. "# novm" marks what is guarded; typing.Protocol is there for mypy only.
-PYTHON_36 := transfer kernel_side models saved_models conversion training initialization model_comparison alone __init__.py debugger.py env_vars.py errors.py imports.py launcher.py log.py protocol.py recording.py sigint.py start_notes.py start_or_explain.py
+PYTHON_36 := transfer kernel_side models saved_models conversion training initialization model_comparison testing alone __init__.py debugger.py env_vars.py errors.py imports.py launcher.py log.py protocol.py recording.py sigint.py start_notes.py start_or_explain.py
 
 # The program of a bundle runs before anything is installed, on any Python from 3.8 on.
 OF_BUNDLES := errors.py system/machine.py bundles/contents.py bundles/python_archives.py bundles/start.py

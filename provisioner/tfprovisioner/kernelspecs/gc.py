@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfprovisioner.conda import rattler_folder
-from tfprovisioner.environments import store
+from tfprovisioner.environments import pytest_packages, store
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.kernelspecs import write
 from tfprovisioner.pythons import from_conda
@@ -44,7 +44,7 @@ def collect(dry_run: bool = False) -> list[Garbage]:
     """
     found: list[Garbage] = []
     try:
-        for search in (_environments, _kernelspecs, _pythons, _rattler, _bundles, _locks):
+        for search in (_environments, _kernelspecs, _pythons, _rattler, _pytest, _bundles, _locks):
             gone = {Path(item.path) for item in found if not item.stays}
             for path, why, delete in search(gone):
                 size, freed, stays = store.size(path), store.size(path, shared=False), ""
@@ -107,6 +107,20 @@ def _rattler(gone: set[Path]) -> _Found:
                 yield path, "no environment here needs it", rattler_folder.delete
 
 
+def _pytest(gone: set[Path]) -> _Found:
+    """pytest for environments that do not exist, or that nobody tested in for a month."""
+    folders = pytest_packages.FOLDERS
+    for folder in folders.every():
+        with suppress(TimeoutError), locking.lock(folder.name).acquire(timeout=0):
+            environment = pytest_packages.environment_of(folder)
+            if environment is None:
+                yield folder, "an unfinished build", folders.delete
+            elif environment in gone or not environment.is_dir():
+                yield folder, "pytest of an environment that is gone", folders.delete
+            elif (folder / folders.record).stat().st_mtime < time.time() - _KEPT:
+                yield folder, "nobody tested in its environment for a month", folders.delete
+
+
 def _bundles(_gone: set[Path]) -> _Found:
     for folder in UNPACKED_BUNDLES.every():
         with suppress(TimeoutError), locking.lock(folder.name).acquire(timeout=0):
@@ -115,7 +129,8 @@ def _bundles(_gone: set[Path]) -> _Found:
 
 def _locks(gone: set[Path]) -> _Found:
     """Lock files of folders that do not exist, or would be removed."""
-    roots = (store.root(), from_conda.root(), rattler_folder.root(), UNPACKED_BUNDLES.root())
+    built_folders = (UNPACKED_BUNDLES, pytest_packages.FOLDERS)
+    roots = (store.root(), from_conda.root(), rattler_folder.root(), *(one.root() for one in built_folders))
     for path in sorted(locking.folder().glob("*.lock")):
         with suppress(TimeoutError), locking.lock(path.stem).acquire(timeout=0):
             built = [found for folder in roots for found in folder.glob(f"{path.stem}*") if found.is_dir()]

@@ -10,7 +10,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -25,7 +24,7 @@ from tfkernels.client.process import ending
 from tfkernels.output.line_prefix import PrefixedRelay
 from tfprovisioner.batch import kernel_ref
 from tfprovisioner.batch.outcomes import FAILED, PASSED, Failure, Outcome, without_colours
-from tfprovisioner.batch.scripts import guard
+from tfprovisioner.batch.scripts import guarded
 from tfprovisioner.batch.scripts.output import ScriptOutput
 from tfprovisioner.batch.tasks import BadSource, Run
 from tfprovisioner.errors import ProvisionError
@@ -93,7 +92,7 @@ async def execute(script: Script, folder: Path, output: ScriptOutput) -> Outcome
         values.mkdir(mode=0o700)
         log = (folder / f"{name}.log").open("wb", buffering=0)
         variables = {**script.variables, **output.variables(), recording.FOLDER: str(values)}
-        process, owner = _start(script.command, variables)
+        process, owner = guarded.start(script.command, variables)
     except OSError as error:
         raise ProvisionError(f"Cannot start {name}: {error}.") from error
     with log, owner, process:
@@ -132,25 +131,6 @@ async def execute(script: Script, folder: Path, output: ScriptOutput) -> Outcome
         outcome = replace(outcome, state=FAILED, failure=failure)
     replace_text(folder / f"{name}.json", json.dumps(outcome.to_json(), indent=1))
     return outcome
-
-
-def _start(command: Sequence[str], variables: Mapping[str, str]) -> tuple[subprocess.Popen[bytes], socket.socket]:
-    """The guard, which leads a process group with the script in it (see ``guard``), and the socket to it."""
-    owner, theirs = socket.socketpair()
-    with theirs:
-        process = subprocess.Popen(
-            [sys.executable, "-I", "-S", guard.__file__, str(theirs.fileno())],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            pass_fds=[theirs.fileno()],
-            start_new_session=True,
-        )
-    request = {"command": command, "variables": variables}
-    with suppress(BrokenPipeError):  # the guard was killed: the script ends as any other
-        owner.sendall(json.dumps(request).encode() + b"\n")
-    owner.setblocking(False)
-    return process, owner
 
 
 async def _answer(owner: socket.socket) -> str:
