@@ -23,6 +23,7 @@ from tfprovisioner.cli import (
     run,
     run_program,
     shared_options,
+    stubs,
 )
 from tfprovisioner.cli.console import (
     NO_KERNELS,
@@ -108,6 +109,7 @@ app.command(rich_help_panel=NOTEBOOKS)(notebooks.unpin)
 app.command(rich_help_panel=NOTEBOOKS, cls=shared_options.WithArguments)(run.run)
 app.command(rich_help_panel=NOTEBOOKS)(run.report)
 app.command(rich_help_panel=NOTEBOOKS, cls=shared_options.WithArguments)(bisect.bisect)
+app.command(rich_help_panel=NOTEBOOKS)(stubs.stubs)
 app.command(rich_help_panel=NOTEBOOKS)(inspect.inspect)
 app.command(cls=GroupedOptions, rich_help_panel=NOTEBOOKS)(convert.convert)
 # Options after the kernel's name are the program's.

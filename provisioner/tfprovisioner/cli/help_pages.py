@@ -18,8 +18,9 @@ class FirstPage(TyperGroup):
     """The command itself, on one screen."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        formatter.write_usage(ctx.command_path, " ".join(self.collect_usage_pieces(ctx)))
-        formatter.write(f"  {self.help}\n")
+        options = (max(option.opts, key=len) for option in self.get_params(ctx) if "--help" not in option.opts)
+        formatter.write(f"Usage: {ctx.command_path} [{'|'.join(options)}] COMMAND …\n")
+        formatter.write(f"  {self.help} See COMMAND --help.\n")
         commands = [command for name in self.list_commands(ctx) if (command := self.get_command(ctx, name))]
         width = max(len(command.name or "") for command in commands)
         for group in dict.fromkeys(str(getattr(command, "rich_help_panel", "")) for command in commands):
@@ -28,8 +29,6 @@ class FirstPage(TyperGroup):
                 if getattr(command, "rich_help_panel", "") == group:
                     says = command.get_short_help_str(formatter.width - width - 4)
                     formatter.write(f"  {command.name:<{width}}  {says}\n")
-        options = (max(option.opts, key=len) for option in self.get_params(ctx) if "--help" not in option.opts)
-        formatter.write(f"Options: {', '.join(options)}, COMMAND --help\n")
 
 
 class GroupedOptions(TyperCommand):
