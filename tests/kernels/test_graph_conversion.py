@@ -141,10 +141,15 @@ def test_wrapped_graphs_compute_the_same_and_train(
             new["steps.open_graph(path, tags=['gpu'])"]
         assert report["trainable"] == []
         assert "loops of TensorFlow 1" in report["way"]
+        assert "TensorFlow 2 cannot train this graph" in continued(report["optimizer"], None)
     else:
         assert set(report["trainable"]) == set(TRAINED)
         new.run(GRADIENTS)
         assert new["reached"] == [True, True, True]
+    if name in ("v2", "v1"):
+        assert_optimizer_continues(report, files, new)
+    elif name == "frozen.pb":
+        assert report["optimizer"] is None
 
 
 def test_moving_averages_are_the_variables_with_ema(files: dict[str, Any], new: Kernel, tmp_path: Path) -> None:
@@ -159,6 +164,26 @@ def test_moving_averages_are_the_variables_with_ema(files: dict[str, Any], new: 
     by_session, by_module = tf1["steps.run_graph(inputs)"], new["steps.run_saved(inputs)"]
     np.testing.assert_allclose(by_module["out"], by_session["out"], rtol=1e-5, atol=1e-6)
     assert np.abs(by_module["out"] - files["expected"]).max() > 1e-4
+
+
+FURTHER = """
+model = tf.saved_model.load(output)
+exec(code)
+with tf.GradientTape() as tape:
+    loss = tf.reduce_mean(tf.square(model.serve(batch[0]) - batch[1]))
+optimizer.apply_gradients(zip(tape.gradient(loss, model.trainable_variables), model.trainable_variables))
+trained = {one.name[:-2]: one.numpy() for one in model.trainable_variables}
+"""
+
+
+def assert_optimizer_continues(report: dict[str, Any], files: dict[str, Any], new: Kernel) -> None:
+    """By the line of code that the report shows."""
+    new["brought"], new["code"], new["batch"] = report["optimizer"], report["choices"][-1], files["batch"]
+    said = continued(report["optimizer"], new["steps.saved_optimizer(**brought)"])
+    assert said == "Adam continues after step 3, with its 6 slots"
+    new.run(FURTHER)
+    for variable, value in new["trained"].items():
+        np.testing.assert_allclose(value, files["trained"][variable], rtol=1e-4, atol=1e-6, err_msg=variable)
 
 
 MODEL = """

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfkernels.conversion.given_model.graph_optimizer import state, steps
+from tfkernels.conversion.graphs import optimizer_checkpoint
+from tfkernels.conversion.graphs.graph_optimizer import state, steps
 from tfkernels.conversion.graphs.optimizer_settings import differences, settings_of
 from tfkernels.models.match import Match
 from tfkernels.saved_models.saved_file import SavedFile, SavedOptimizer, Weight, WrittenBy
@@ -122,6 +123,7 @@ def test_other_betas_are_said() -> None:
     assert step == 10
     assert "betas were not" in remark
     assert "does not tell the step" in steps(None, {})[1]
+    assert steps(10, powers(10, beta1=0.5), {"beta1_power": 0.5, "beta2_power": 0.999}) == (10, "")
 
 
 def test_other_settings_are_said() -> None:
@@ -130,6 +132,29 @@ def test_other_settings_are_said() -> None:
     assert differences(old, new) == "the old optimizer had epsilon=1e-08; the model's has epsilon=1e-07"
     assert "nesterov=1; the model's has nesterov=0" in differences(old, {"nesterov": False})
     assert differences(old, old) == ""
+
+
+_KNOWN = {"learning_rate": float(np.float32(0.01)), "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}
+
+
+@pytest.mark.parametrize(
+    ("kind", "of_graph", "of_file", "expected"),
+    [
+        ("Adam", _KNOWN, {}, {**_KNOWN, "learning_rate": 0.01}),
+        ("Adam", {"epsilon": 1e-8}, _KNOWN, {**_KNOWN, "learning_rate": 0.01}),
+        ("Adam", {"epsilon": 1e-8, "beta_1": 0.9}, {}, "the graph does not tell its learning_rate and beta_2"),
+        ("Adam", _KNOWN, {"decay": 0.1}, "its learning rate decays, which the graph computes"),
+        ("Momentum", {"learning_rate": 0.5, "momentum": 0.9, "nesterov": 1}, {},
+         {"learning_rate": 0.5, "momentum": 0.9, "nesterov": True}),
+        ("Ftrl", {"learning_rate": 0.5}, {}, "Keras has none that computes the same"),
+    ],
+)  # fmt: skip
+def test_all_settings_are_known_or_the_state_stays(
+    monkeypatch: pytest.MonkeyPatch, kind: str, of_graph: Any, of_file: Any, expected: Any
+) -> None:
+    monkeypatch.setattr(optimizer_checkpoint, "_of_graphs", lambda _: of_graph)
+    found = SavedOptimizer(kind, of_file, {}, 1, {})
+    assert optimizer_checkpoint._settings(None, found) == expected  # type: ignore[arg-type]
 
 
 def test_settings_come_from_the_operations_that_train() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from tfprovisioner.conversion import proof
 from tfprovisioner.conversion.inputs import Batch
 from tfprovisioner.conversion.keras_route import run
+from tfprovisioner.conversion.optimizer_proof import continued
 from tfprovisioner.conversion.process import Processes, ReleaseProcess, Tell
 from tfprovisioner.conversion.request import Request
 from tfprovisioner.conversion.result import Conversion
@@ -43,14 +44,18 @@ def bring(
     result.became = f"a SavedModel ({saved['way']}), with {len(saved['trainable'])} trainable variables"
     result.notes = [f"load it with: {choice.replace(str(made.parent), str(request.output.parent))}"
                     for choice in saved["choices"]]  # fmt: skip
+    result.notes += saved["remarks"]
+    brought = saved["optimizer"]
+    found = None if brought is None or brought["why_not"] else new.call("graphs.saved_optimizer", **brought)
+    result.optimizer = continued(brought, found)
     tell(new.release, "running the new file")
     layers = loaded.opened["layers"]
-    found = {batch.name: new.call("graphs.run_saved", inputs=dict(batch.arrays), layers=layers)
+    values = {batch.name: new.call("graphs.run_saved", inputs=dict(batch.arrays), layers=layers)
              for batch in loaded.batches}  # fmt: skip
     result.seconds["new"] = new.seconds
     processes.end(new)
     names = (loaded.process, str(new) if str(new) != loaded.process else f"{new}, new file")
-    result.proof = proof.compared(loaded.values, found, names, request.rtol, request.atol)
+    result.proof = proof.compared(loaded.values, values, names, request.rtol, request.atol)
 
 
 def _which(request: Request) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from tfkernels.conversion.given_model import graph_optimizer, name_rules
+from tfkernels.conversion.given_model import name_rules
 from tfkernels.conversion.given_model.name_rules import NameRules
-from tfkernels.conversion.graphs import graph_file
+from tfkernels.conversion.graphs import graph_file, graph_optimizer
 from tfkernels.conversion.graphs.optimizer_settings import differences, settings_of
 from tfkernels.conversion.optimizer_slots import set_state
 from tfkernels.conversion.record.optimizer_state import state_of

@@ -28,6 +28,10 @@ def settings_of(graph_def: Any, make_ndarray: Callable[[Any], Any]) -> Dict[str,
                 value = constant(nodes, node.input[place], make_ndarray) if place < len(node.input) else None
                 if value is not None and value.shape == ():
                     own[name] = float(value)
+            if "RMSProp" in kind:
+                own["centered"] = int(kind == "ApplyCenteredRMSProp")
+            if kind == "ApplyAdagrad":  # it adds none
+                own["epsilon"] = 0.0
             if kind == "ApplyMomentum":
                 nesterov = attribute(node, "use_nesterov")
                 own["nesterov"] = int(nesterov is not None and nesterov.b)

@@ -6,14 +6,19 @@ import os
 import tempfile
 from typing import Any, Dict, Iterator, List, Mapping, Optional
 
-from tfkernels.conversion.graphs import outside_access
+from tfkernels.conversion.graphs import optimizer_checkpoint, outside_access
 from tfkernels.conversion.graphs.graph_file import GraphFile, choose, saved_model_message, tensorflow
 from tfkernels.conversion.graphs.graph_module import natural, wrap
 from tfkernels.conversion.graphs.nodes import needed, tensor
+from tfkernels.conversion.graphs.optimizer_checkpoint import Kept
 from tfkernels.errors import ConversionError
 from tfkernels.imports import own_imports
 
 _FILES = {".keras", ".h5", ".hdf5", ".pb", ".ckpt", ".index", ".tflite", ".onnx"}
+
+_SLOTS_OF_OBJECTS = (
+    "only the Keras that wrote a SavedModel can load its slots. If it has a Keras model, leave out --as-graph"
+)
 
 LAYER = "serve"
 """The function of a new SavedModel that takes one argument, as TFSMLayer calls it."""
@@ -42,6 +47,8 @@ def save(
                 file.functions_of_objects(),
             )
         report = _save_again(tf, file, output, name, ema)
+        slots = any(node.slot_variables for node in file.meta_graph.object_graph_def.nodes)
+        kept = Kept({"name": "the optimizer", "why_not": _SLOTS_OF_OBJECTS} if slots else {})
     else:
         wrapped = wrap(file, ema, trust, serve=name)
         tf.saved_model.save(wrapped.module, output, signatures=wrapped.signatures)
@@ -51,7 +58,15 @@ def save(
             "trainable": list(wrapped.trainable),
             "fixed": wrapped.fixed,
         }
-    return {**report, "choices": choices(output)}
+        variables = {one.name.split(":")[0]: one for one in wrapped.module.variables}
+        trained = list(wrapped.module.trainable_variables) if wrapped.trainable else []
+        kept = optimizer_checkpoint.save(file, variables, trained, output)
+    return {
+        **report,
+        "choices": [*choices(output), *kept.choices],
+        "optimizer": kept.brought or None,
+        "remarks": list(kept.remarks),
+    }
 
 
 def choices(folder: str) -> List[str]:

@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 import numpy as np
 
-from tfkernels.conversion.graphs import graph_file, saved_graph, session_run
+from tfkernels.conversion.graphs import graph_file, optimizer_checkpoint, saved_graph, session_run
 from tfkernels.conversion.graphs.default_signature import with_signatures
 from tfkernels.conversion.graphs.graph_file import GraphFile, tensorflow
 from tfkernels.conversion.graphs.graph_module import input_spec, wrap
@@ -87,6 +87,13 @@ def run_saved(inputs: Mapping[str, Any], layers: Sequence[str] = ()) -> Dict[str
     found = _layers(opened, given, layers) if layers else {}
     found.update(saved_graph.run(opened.folder, opened.signature, given))
     return found
+
+
+def saved_optimizer(name: str, config: Mapping[str, Any], **_: Any) -> Dict[str, Any]:
+    """The state of the optimizer in what was saved; the arguments are what ``save_graph`` says of it."""
+    folder = _opened().folder
+    assert folder is not None
+    return optimizer_checkpoint.opened(name, config, folder)
 
 
 def _layers(opened: _Open, inputs: Mapping[str, Any], layers: Sequence[str]) -> Dict[str, Any]:

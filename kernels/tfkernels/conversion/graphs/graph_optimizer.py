@@ -2,6 +2,7 @@
 
 import math
 import re
+from types import MappingProxyType
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
 
 from tfkernels.models.match import Match
@@ -19,6 +20,7 @@ KERAS_CLASSES = {
 """The optimizers of Keras that compute the same as those of ``tf.train``. Both have a slot for each state."""
 
 _BETAS = {"beta1_power": 0.9, "beta2_power": 0.999}
+"""What Adam counts its steps with, unless its settings say otherwise."""
 
 
 def state(saved: SavedFile, pairs: Iterable[Match], optimizer: Any) -> Tuple[Optional[Dict[str, Any]], Tuple[str, ...]]:
@@ -47,11 +49,12 @@ def state(saved: SavedFile, pairs: Iterable[Match], optimizer: Any) -> Tuple[Opt
         remarks.append(f"the momentum was multiplied by the model's learning rate, {rate:g}, which Keras includes")
     if not slots:
         return None, (f"{_BEHIND} ({kind}): none of its slots is for a weight of the model",)
-    several = _several(found, [pair.source for pair in pairs if pair.target in slots])
+    betas = _betas(optimizer)
+    several = _several(found, [pair.source for pair in pairs if pair.target in slots], betas["beta1_power"])
     if len(several) > 1:
         counts = " and ".join("many" if count < 0 else f"{count}" for count in several)
         return None, (f"{_BEHIND} ({kind}): the file has optimizers of {counts} steps for weights of the model",)
-    step, remark = (several[0], "") if several else steps(saved.step, found.others)
+    step, remark = (several[0], "") if several else steps(saved.step, found.others, betas)
     remarks += [remark] if remark else []
     return {"class_name": kind, "config": {}, "step": step, "slots": slots, "scalars": {}}, tuple(remarks)
 
@@ -72,7 +75,13 @@ def _why_not(kind: str, optimizer: Any) -> str:
     return ""
 
 
-def _several(found: SavedOptimizer, names: List[str]) -> List[int]:
+def _betas(optimizer: Any) -> Dict[str, float]:
+    config = optimizer.get_config() if hasattr(optimizer, "get_config") else {}
+    given = {"beta1_power": config.get("beta_1"), "beta2_power": config.get("beta_2")}
+    return {name: float(_BETAS[name] if beta is None else beta) for name, beta in given.items()}
+
+
+def _several(found: SavedOptimizer, names: List[str], beta: float) -> List[int]:
     """The steps of the optimizers that trained the weights, where a file has several of them. Else nothing.
 
     Of Adams in a graph nothing tells which weights are whose: then these are the steps of all.
@@ -80,7 +89,7 @@ def _several(found: SavedOptimizer, names: List[str]) -> List[int]:
     if found.steps:
         return sorted({found.steps[name] for name in names if name in found.steps})
     powers = [(name, variable) for name, variable in found.others.items() if re.search(r"beta1_power(_\d+)?$", name)]
-    counts = {_count(float(variable.read()), _BETAS["beta1_power"]) for _, variable in powers}
+    counts = {_count(float(variable.read()), beta) for _, variable in powers}
     return sorted(counts) if len(powers) > 1 and len(counts) > 1 else []
 
 
@@ -88,15 +97,17 @@ def _count(power: float, beta: float) -> int:
     return max(round(math.log(power) / math.log(beta) - 1), 0) if 1e-30 < power < 1 else -1
 
 
-def steps(step: Optional[int], others: Mapping[str, Any]) -> Tuple[Optional[int], str]:
+def steps(
+    step: Optional[int], others: Mapping[str, Any], betas: Mapping[str, float] = MappingProxyType(_BETAS)
+) -> Tuple[Optional[int], str]:
     """How many steps the optimizer has made, and a remark if that is doubtful.
 
-    Adam counts with powers of its betas, until these are too small for a float. ``step`` is ``global_step``, which
+    Adam counts with powers of its ``betas``, until these are too small for a float. ``step`` is ``global_step``, which
     counts what the program let it count.
     """
     counts = {}
     for name, variable in others.items():
-        beta = next((beta for ending, beta in _BETAS.items() if name.endswith(ending)), None)
+        beta = next((beta for ending, beta in betas.items() if name.endswith(ending)), None)
         power = float(variable.read()) if beta else 0.0
         if beta and 1e-30 < power < 1:
             counts[beta] = math.log(power) / math.log(beta) - 1  # before the first step it is beta itself
@@ -106,7 +117,8 @@ def steps(step: Optional[int], others: Mapping[str, Any]) -> Tuple[Optional[int]
         return step, ""
     best = round(counts[max(counts)])
     if any(abs(count - best) > 0.1 + best * 1e-3 for count in counts.values()):
-        return step, "Adam's betas were not 0.9 and 0.999: give your optimizer those of the old program"
+        one, two = betas.values()
+        return step, f"Adam's betas were not {one:g} and {two:g}: give your optimizer those of the old program"
     return best, f"Adam has made {best} steps, and global_step is {step}" if step is not None else ""
 
 
