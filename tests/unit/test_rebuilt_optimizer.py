@@ -90,7 +90,7 @@ def test_adam_continues_with_renamed_settings() -> None:
 
 @pytest.mark.parametrize(
     ("name", "settings", "least"),
-    [("Nadam", {}, 1.0), ("RMSprop", {"centered": True}, 1.0), ("Adagrad", {}, 1e-3), ("Adagrad", {}, 0.0)],
+    [("Nadam", {}, 1.0), ("RMSprop", {"centered": True}, 1.0), ("Adagrad", {}, 1e-6), ("Adagrad", {}, 0.0)],
 )
 def test_other_algorithms_are_not_taken_for_same(name: str, settings: dict[str, Any], least: float) -> None:
     slots = {"dense/kernel": {"accumulator": np.array([least, 1.0], "float32")}}
@@ -148,6 +148,19 @@ def test_adagrad_before_2_11_steps_with_another_epsilon() -> None:
         expected = np.sqrt(old + more) + 1e-7
         assert np.allclose(np.sqrt(old + more + epsilon), expected, 1.2e-7, 0)
     assert not np.allclose(np.sqrt(old + 1e-7), np.sqrt(old) + 1e-7, 1.2e-7, 0), "the same epsilon would differ"
+    assert "computes the same" in found.manner
+
+
+def test_adagrad_says_how_much_a_step_can_differ() -> None:
+    old = np.array([1e-4, 3e-4, 2.0], "float64")
+    saved = {**_saved("Adagrad", lr=0.01, epsilon=1e-7), "slots": {"w": {"accumulator": old.astype("float32")}}}
+    found = optimizer_for({**saved, "step": None}, _TF_1_12, _KERAS_3)
+    assert "changes no step by more than a part of 2.5e-06" in found.manner
+    parts = [
+        np.sqrt(old + more + found.optimizer.settings["epsilon"]) / (np.sqrt(old + more) + 1e-7) - 1
+        for more in (0, 1e-4, 3e-4, 1e-3, 1)
+    ]
+    assert 2e-6 < np.abs(parts).max() <= 2.5e-6
 
 
 def test_legacy_optimizers_are_the_last_choice_for_keras_files() -> None:

@@ -2,7 +2,7 @@
 
 RMSprop and Adagrad divided by ``sqrt(v) + epsilon``, and divide by ``sqrt(v + epsilon)`` now. Adam still divides by the
 first: without momentum it is the old RMSprop, but for its correction of the first steps. The epsilon of Adagrad makes
-no difference once no accumulator is small.
+no difference once no accumulator is tiny.
 """
 
 import math
@@ -15,6 +15,9 @@ _NO_DIFFERENCE = 2.0**-25
 
 _ROUNDING = 2.0**-23
 """Two numbers that differ by this part are neighbours as ``float32``."""
+
+_MOST_DIFFERENCE = 1e-5
+"""What part of a step may be different: the tolerance of layers."""
 
 _MOST_RATES = 1000
 """A schedule computes all of its rates in each step."""
@@ -78,8 +81,10 @@ def _adagrad(settings: Mapping[str, Any], slots: Mapping[str, Mapping[str, Any]]
     arrays = [np.asarray(own["accumulator"]) for own in slots.values() if "accumulator" in own]
     least = float(min((array.min() for array in arrays if array.size), default=0.0))
     epsilon = float(settings.get("epsilon", 1e-7))
-    if least <= 0 or epsilon / (4 * math.sqrt(least)) > _ROUNDING:
+    most = epsilon / (4 * math.sqrt(least)) if least > 0 else math.inf
+    if most > _MOST_DIFFERENCE:
         return f"epsilon is under the root since TensorFlow 2.11, which counts for its accumulator of {least:.3g}"
     inside = 2 * epsilon * math.sqrt(least) + epsilon**2
-    manner = f"with epsilon={inside:.3g} under the root, which computes the same for its accumulators"
+    same = "computes the same" if most <= _ROUNDING else f"changes no step by more than a part of {most:.2g}"
+    manner = f"with epsilon={inside:.3g} under the root, which {same} for its accumulators"
     return Equivalent("Adagrad", {**settings, "epsilon": inside}, {}, (), step, manner)
