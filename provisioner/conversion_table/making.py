@@ -14,8 +14,8 @@ _MAKER = Path(__file__).parent / "specimen_maker"
 CUSTOM_OBJECTS = _MAKER / "custom.py"
 """The specimens' own layers and functions."""
 
-MODULE = f"{_MAKER / 'module.py'}:build"
-"""The model of specimens that are a checkpoint alone, as ``--model`` names it."""
+GIVEN_MODELS = _MAKER / "given_models.py"
+"""Builds the models of specimens with weights alone, each by the function of its architecture's name."""
 
 _CELL = """
 import sys

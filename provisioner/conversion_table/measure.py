@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from conversion_table.making import MODULE
 from conversion_table.reused_processes import ReusedProcesses
 from conversion_table.specimens import Specimen
 from tfkernels.errors import TFKernelsError
@@ -75,7 +74,10 @@ def _converted(
             specimen.path, target, Path(), custom_objects=custom_objects, model=specimen.model,
             trust="lambda" in specimen.needs,
         )  # fmt: skip
-        request = replace(request, output=Path(folder) / default_output(request))
+        output = Path(folder) / default_output(request)
+        if specimen.format == "checkpoint":  # a SavedModel has no optimizer of a module
+            output = output.with_name(f"{output.name}.ckpt")
+        request = replace(request, output=output)
         with started() if not specimen.is_keras else nullcontext(processes) as used:
             document = report.document(convert(request, used, _silent))
     return {**{key: document[key] for key in _KEPT}, "seconds": round(time.monotonic() - began, 1)}
@@ -86,7 +88,7 @@ def _plain(specimen: Specimen, target: str, custom_objects: Path | None, process
     process = processes.begin(Wanted(target), "plain", _silent)
     given = {
         "path": str(specimen.path),
-        "architecture": None if specimen.model == MODULE else specimen.model,
+        "architecture": specimen.architecture_file,
         "custom_objects": None if custom_objects is None else str(custom_objects),
     }  # fmt: skip
     try:

@@ -34,6 +34,9 @@ def text(entries: Sequence[Entry], specimens: int) -> str:
         "A model arrives if the new file computes the same within 1e-5.",
         f"Of {specimens} specimens, {measured} were measured{', drawn at random' * (measured < specimens)}.",
         "A model with Lambdas of Python byte code was converted with `--trust`.",
+        "For weights alone, `--model` named a function that builds and compiles the model.",
+        "So it did for convolutions of 1.4, which does not save the `dilation_rate` of a SeparableConv2D.",
+        "Without the function they are refused, with that reason.",
         "Plain loading counts what the target's own functions load as a model, with all their options.", "",
         "This page is measured and written by `make conversions`. Do not edit it.", "",
     ]  # fmt: skip

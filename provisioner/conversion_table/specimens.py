@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from conversion_table.making import MODULE
+from conversion_table.making import GIVEN_MODELS
 from tfprovisioner.catalogue.releases import order_of
 
 COMPANION = "architecture-json"
 """No specimen: the architecture of a file with weights alone."""
 
-WEIGHTS_ALONE = ("weights-h5", "weights-h5-legacy", "weights-checkpoint")
+WEIGHTS_ALONE = ("weights-h5", "weights-h5-legacy", "weights-checkpoint", "checkpoint")
+
+FORGOTTEN = {("1.4", "convolutions")}
+"""Architectures with settings that a line of releases does not write. Only a function can build them again."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,9 @@ class Specimen:
     inputs: Path
     optimizer: str
     model: str | None
-    """What ``--model`` gets, for weights alone: the architecture, or a function that builds the model."""
+    """What ``--model`` gets, if the file does not tell the whole architecture."""
+    architecture_file: str | None
+    """The architecture of weights alone, for plain loading."""
 
     @property
     def is_keras(self) -> bool:
@@ -48,12 +53,14 @@ def read(folder: Path) -> list[Specimen]:
         for entry in entries:
             if entry["format"] == COMPANION:
                 continue
-            model = str(beside[entry["architecture"]]) if entry["format"] in WEIGHTS_ALONE else None
+            alone, architecture = entry["format"] in WEIGHTS_ALONE, entry["architecture"]
+            line = ".".join(entry["release"].split(".")[:2])
             found.append(
                 Specimen(
                     entry["release"], entry["architecture"], entry["format"], Path(entry["path"]),
                     tuple(entry["needs"]), Path(entry["inputs"]), entry["optimizer"],
-                    MODULE if entry["format"] == "checkpoint" else model,
+                    f"{GIVEN_MODELS}:{architecture}" if alone or (line, architecture) in FORGOTTEN else None,
+                    str(beside[architecture]) if alone and architecture in beside else None,
                 )
             )  # fmt: skip
     return sorted(found, key=lambda one: (order_of(one.release), one.format, one.architecture))

@@ -28,9 +28,11 @@ def test_specimens_without_companions_are_read(tmp_path: Path) -> None:
     (tmp_path / "1.15").mkdir()
     index = [{**entry, "format": kind, "path": path} for kind, path in kinds.items()]
     (tmp_path / "1.15" / "index.json").write_text(json.dumps(index))
-    found = {one.name: one.model for one in specimens.read(tmp_path)}
+    found = {one.name: (one.model, one.architecture_file) for one in specimens.read(tmp_path)}
+    function = f"{making.GIVEN_MODELS}:mlp"
     assert found == {
-        "1.15.5 mlp weights-h5": "a.json", "1.15.5 mlp whole-h5": None, "1.15.5 mlp checkpoint": making.MODULE,
+        "1.15.5 mlp weights-h5": (function, "a.json"), "1.15.5 mlp whole-h5": (None, None),
+        "1.15.5 mlp checkpoint": (function, "a.json"),
     }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""A ``tf.Module``, whose checkpoint has no model: ``build`` makes it in the target. TensorFlow 2."""
+"""A ``tf.Module``, whose checkpoint has no model. TensorFlow 2."""
 
 from typing import Any
 
@@ -19,7 +19,3 @@ class Net(tf.Module):  # type: ignore[misc]
     @tf.function(input_signature=[tf.TensorSpec([None, 10], tf.float32, name="x")])  # type: ignore[untyped-decorator]
     def __call__(self, x: Any) -> Any:
         return tf.matmul(tf.nn.tanh(tf.matmul(x, self.w1) + self.b1), self.w2)
-
-
-def build() -> Net:
-    return Net()
