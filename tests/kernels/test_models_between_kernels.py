@@ -109,6 +109,28 @@ def test_saved_model_is_loaded_without_its_code(kernels: Kernels, tmp_path: Path
         assert all(np.array_equal(value, state["slots"][name][slot]) for slot, value in slots.items())
 
 
+def test_weights_of_a_file_are_the_same_in_both(kernels: Kernels, tmp_path: Path) -> None:
+    one, other = kernels["tf1"], kernels["tf2"]
+    paths = [str(tmp_path / name) for name in ("whole.h5", "only.h5", "weights.ckpt")]
+    one.run(_CODE)
+    one.run("tf.keras.backend.clear_session()")  # a checkpoint has the names of variables, which count on
+    one.run(
+        "model = build()\nmodel.save(paths[0])\nfor path in paths[1:]: model.save_weights(path)",
+        inputs={"paths": paths},
+    )
+    expected, outputs = one["tfkernels.weights(model)"], one["model.predict(x)"]
+    other.run(f"{_CODE}\nfresh = build()")
+    for path in paths:
+        for kernel in (one, other):
+            kernel["path"] = path
+            found = kernel["dict(tfkernels.weights(path))"]
+            assert list(found) == list(expected)
+            assert all(np.array_equal(found[name], value) for name, value in expected.items())
+        other.run("tfkernels.load_weights(fresh, {name: 0 * array for name, array in tfkernels.weights(path).items()})")
+        assert other["tfkernels.load_weights(fresh, path).complete"]
+        assert np.allclose(other["fresh.predict(x, verbose=0)"], outputs, atol=1e-5)
+
+
 def test_file_tells_the_optimizer_of_keras_3(kernels: Kernels, tmp_path: Path) -> None:
     kernel = kernels["tf2"]
     kernel["paths"] = [str(tmp_path / "model.keras"), str(tmp_path / "model.h5")]
