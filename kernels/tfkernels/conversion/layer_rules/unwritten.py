@@ -26,8 +26,8 @@ def _separable(config: Dict[str, Any], about: LayerReport) -> None:
         config["dilation_rate"] = [1, 1]
         return
     about.refuse(
-        "its dilation_rate is not in the file: TensorFlow 1.4 does not save it. Add it to the file's configuration, "
-        "or record the model in a kernel that has built it"
+        "its dilation_rate is not in the file: TensorFlow 1.4 does not save it. Add --model FILE.py:FUNCTION with a "
+        "function that builds the model"
     )
 
 
