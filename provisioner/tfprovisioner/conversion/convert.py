@@ -29,6 +29,12 @@ _NEEDS_MODEL = (
     "FILE.py:FUNCTION."
 )
 
+_OTHER_CHOICE = {
+    keras_route: "the SavedModel's signatures can be carried on as a loadable layer instead: add --as-graph",
+    graph_route: "the SavedModel has a Keras model, too: leave out --as-graph to rebuild it",
+}
+"""What else a SavedModel of Keras can become."""
+
 _OF_KERAS = ("layer_with_weights-", "layer-", "_layers/")
 """What a checkpoint's names for the weights of a Keras model begin with, or have inside."""
 
@@ -50,6 +56,8 @@ def convert(request: Request, processes: Processes, tell: Tell) -> Conversion:
             load = partial(_loaded, way, saved, request, processes, tell)
             loaded, result.source, result.attempts, result.seconds["old"] = processes.once((request.file, way), load)
             way.bring(loaded, request, result, made, new, processes, tell)
+            if saved.format == "saved-model" and saved.architecture is not None and way in _OTHER_CHOICE:
+                result.notes.append(_OTHER_CHOICE[way])
             _put(made.parent, request.output, request.overwrite)
             result.output = request.output
         except StepFailed as error:
