@@ -10,6 +10,8 @@ from tfprovisioner.conversion.process import Processes, ReleaseProcess, T, Tell
 class ReusedProcesses(Processes):
     """One process for each release and role. A process that died is started again."""
 
+    keeps_loaded = True
+
     def __init__(self) -> None:
         super().__init__()
         self._by_role: dict[tuple[str, str], ReleaseProcess] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,9 +35,14 @@ class _Process:
         self.release, self._faults, self.seconds = release, faults, 1.0
         self.steps: list[str] = []
         self.timeouts: list[float | None] = []
+        self.record: Mapping[str, Any] = {}
 
     def __str__(self) -> str:
         return f"TensorFlow {self.release}"
+
+    def hand_over(self, step: str, forget: Callable[[], None], **given: Any) -> Any:
+        forget()
+        return self.call(step, **given)
 
     def call(self, step: str, timeout: float | None = None, **given: Any) -> Any:
         self.steps.append(step)
@@ -53,10 +58,13 @@ class _Process:
                 return {"sequence": hidden, "output": hidden}
             return {"hidden": hidden, "dense": hidden + (fault or 0), "output": hidden + (fault or 0)}
         if step == "rebuild":
-            Path(given["path"]).write_text("a model")
+            self.record = given["record"]
             transposed = ["sequence"] if fault else []
             return {"changes": ["norm: axis 1 for [1]"], "notes": [], "optimizer": BROUGHT, "transposed": transposed}
-        return {"record": _RECORD, "notes": []} if step == "load" else {"optimizer": ADAM}
+        if step == "save":
+            Path(given["path"]).write_text("a model")
+            return {"notes": []}
+        return {"record": dict(_RECORD), "notes": []} if step == "load" else {"optimizer": ADAM}
 
 
 class _Processes(Processes):
@@ -97,8 +105,9 @@ def test_an_equal_model_is_written_with_its_proof(request_: Request) -> None:
     assert request_.output.read_text() == "a model"
     assert processes.begun == [("2.21", "new"), ("1.12", "old"), ("2.21", "proof")]
     assert [process.steps for process in processes.ended] == [
-        ["load", "run", "run", "run"], ["rebuild"], ["open", "run", "run", "run"],
+        ["load", "run", "run", "run"], ["rebuild", "save"], ["open", "run", "run", "run"],
     ]  # fmt: skip
+    assert not {"weights", "optimizer"} & set(processes.ended[1].record), "arrays as large as the model are kept"
     assert sorted(path.name for path in request_.output.parent.iterdir()) == ["new.keras", "old.h5"]
 
 
@@ -159,7 +168,7 @@ def test_files_beside_the_new_one_are_kept(request_: Request, monkeypatch: pytes
         request_.output.with_name(name).write_text(content)
 
     def call(self: _Process, step: str, timeout: float | None = None, **given: Any) -> Any:
-        if step == "rebuild":
+        if step == "save":
             for name in names:
                 Path(given["path"]).with_name(name).write_text("new")
         return answer(self, step, timeout, **given)
@@ -221,6 +230,20 @@ def test_report_is_written_beside_the_new_file(request_: Request) -> None:
         "different",
     )
     assert [part["passed"] for part in document["comparison"]["parts"]] == [True] * 3 + [False] * 6
+
+
+@pytest.mark.parametrize(("as_graph", "said"), [(False, "add --as-graph"), (True, "leave out --as-graph")])
+def test_both_choices_of_a_saved_model_are_named(
+    request_: Request, monkeypatch: pytest.MonkeyPatch, as_graph: bool, said: str
+) -> None:
+    saved = {"format": "saved-model", "written_by": "", "architecture": {}, "weights": {}}
+    monkeypatch.setattr(module, "read", lambda path: type("Saved", (), saved)())
+    monkeypatch.setattr(module, "_loaded", lambda *_: (None, "2.11", (), 1.0))
+    monkeypatch.setattr(module, "_put", lambda *_: None)
+    for way in (keras_route, graph_route):
+        monkeypatch.setattr(way, "bring", lambda *_: None)
+    result, _ = _convert(replace(request_, as_graph=as_graph))
+    assert said in result.notes[-1]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.support.saved_models import layer
@@ -32,11 +33,18 @@ def test_weights_that_cannot_be_compared_are_said(tmp_path: Path, monkeypatch: p
     class File:
         format = "keras-h5"
 
-        def arrays(self) -> Any:
+        @property
+        def weights(self) -> Any:
+            return {"dense/kernel": self}
+
+        def read(self) -> Any:
             raise UnreadableFile("an unknown form")
+
+        arrays = read
 
     loaded: list[str] = []
     model: Any = SimpleNamespace(load_weights=loaded.append)
+    monkeypatch.setattr(load_old, "each_weight", lambda _: iter([("dense/kernel", np.zeros(2))]))
     (note,) = load_old._fill(model, str(tmp_path / "model"), File())  # type: ignore[arg-type]
     assert "were not compared" in note
     assert "an unknown form" in note

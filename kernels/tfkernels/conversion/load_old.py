@@ -28,7 +28,7 @@ from tfkernels.conversion.users_code import custom_objects_in, model_of
 from tfkernels.errors import ConversionError, WeightsError
 from tfkernels.imports import own_imports
 from tfkernels.models.keras_package import keras_of
-from tfkernels.models.weights import load_weights, weights
+from tfkernels.models.weights import each_weight, load_weights
 from tfkernels.saved_models.read import read
 from tfkernels.saved_models.saved_file import SavedFile
 
@@ -194,7 +194,6 @@ def _fill_in_place_of_cudnn(model: Any, saved: SavedFile) -> List[str]:
 
 def _fill(model: Any, path: str, saved: SavedFile) -> List[str]:
     """Sets the weights. Returns what is to be said about it."""
-    notes: List[str] = []
     problem = None
     try:
         with _named_for_keras(path, saved.format) as name:
@@ -207,31 +206,35 @@ def _fill(model: Any, path: str, saved: SavedFile) -> List[str]:
             loaded.initialize_or_restore(keras_session(model))
     except Exception as error:  # noqa: BLE001 (Keras raises any kind)
         problem = error
+    if problem is None:
+        return _compared(model, path, saved)
     try:
-        found = saved.arrays()
-    except Exception as error:  # Keras may read what our readers cannot; then the comparison below is not to be had
-        if problem is None:
-            return [*notes, f"The loaded weights were not compared with those in the file: {_first_lines(error)}."]
-        raise
-    if problem is not None:
+        load_weights(model, saved.arrays())
+    except WeightsError as error:
+        raise ConversionError(
+            f"Cannot load the weights of {path}: {_first_lines(problem)}. Its weights by name do not fit, either: "
+            f"{_first_lines(error)}"
+        ) from problem
+    return [f"Keras could not load the weights ({_first_lines(problem)}). They were set by their names."]
+
+
+def _compared(model: Any, path: str, saved: SavedFile) -> List[str]:
+    """Raises ``ConversionError`` if the model's weights are not those of the file. One after the other is read."""
+    others = []
+    for name, value in each_weight(model):
         try:
-            load_weights(model, found)
-        except WeightsError as error:
-            raise ConversionError(
-                f"Cannot load the weights of {path}: {_first_lines(problem)}. Its weights by name do not fit, either: "
-                f"{_first_lines(error)}"
-            ) from problem
-        notes.append(f"Keras could not load the weights ({_first_lines(problem)}). They were set by their names.")
-        return notes
-    values = weights(model)
-    others = [name for name, value in values.items() if name in found and not _same(found[name], value)]
+            found = saved.weights[name].read() if name in saved.weights else value
+        except Exception as error:  # noqa: BLE001 (Keras may read what our readers cannot)
+            return [f"The loaded weights were not compared with those in the file: {_first_lines(error)}."]
+        if not _same(found, value):
+            others.append(name)
     if others:
         raise ConversionError(
             f"Cannot load {path}: Keras and tfkernels read different weights for {', '.join(others[:3])}. Please "
             "report this, with the file if you can.",
             layer=others[0].rpartition("/")[0],
         )
-    return notes
+    return []
 
 
 def keras_session(model: Any) -> Any:

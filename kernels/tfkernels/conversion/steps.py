@@ -69,21 +69,28 @@ def _load(path: str, model: Optional[str], custom_objects: Optional[str], trust:
 
 
 def _rebuild(record: Dict[str, Any], path: str, custom_objects: Optional[str]) -> Dict[str, Any]:
-    """Saves the model of a record as ``path``, or its weights."""
+    """Makes the model of a record, which is to be saved as ``path``. Its arrays are not needed afterwards."""
     _forget()
     objects = _module("users_code").custom_objects_in(custom_objects)
     rebuilt = _module("target.rebuild").rebuild(record, objects, legacy=not path.endswith(".keras"))
-    if path.endswith(WEIGHTS_ONLY):
-        rebuilt.model.save_weights(path)
-    else:
-        rebuilt.model.save(path)
-    notes = list(rebuilt.notes) + _module("target.state_beside").save(rebuilt.model, path)
+    _model[:] = [rebuilt.model]
     return {
         "changes": list(rebuilt.changes),
-        "notes": notes,
+        "notes": list(rebuilt.notes),
         "optimizer": _hashed(rebuilt.optimizer),
         "transposed": rebuilt.transposed,
     }
+
+
+def _save(path: str) -> Dict[str, Any]:
+    """Saves the rebuilt model as ``path``, or its weights."""
+    model = _model[0]
+    with _module("target.keras_files").through_disk():
+        if path.endswith(WEIGHTS_ONLY):
+            model.save_weights(path)
+        else:
+            model.save(path)
+    return {"notes": _module("target.state_beside").save(model, path)}
 
 
 def _open(path: str, record: Dict[str, Any], custom_objects: Optional[str]) -> Dict[str, Any]:
@@ -98,7 +105,7 @@ def _open(path: str, record: Dict[str, Any], custom_objects: Optional[str]) -> D
         _begin_anew(model, (rebuilt.optimizer or {}).get("state"))
         model.load_weights(path)
     else:
-        with _module("load_old").custom_scope(keras, objects):
+        with _module("load_old").custom_scope(keras, objects), _module("target.keras_files").through_disk():
             model = keras.models.load_model(path)
         _module("target.state_beside").load(model, path)
     _model[:] = [model]
@@ -151,6 +158,7 @@ def _forget() -> None:
 _STEPS: Dict[str, Any] = {
     "load": _load,
     "rebuild": _rebuild,
+    "save": _save,
     "open": _open,
     "run": _run,
 }

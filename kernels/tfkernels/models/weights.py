@@ -13,6 +13,8 @@ from tfkernels.models.load_report import LoadReport, examine
 from tfkernels.models.sessions import initialised, is_session
 from tfkernels.models.tensorflow_api import in_graph_mode, v1
 
+_COMPARED_AT_ONCE = 2**20
+
 
 def weights(target: Any) -> Dict[str, Any]:
     """The weights of a model as a dict of NumPy arrays by name, in the model's order.
@@ -26,6 +28,11 @@ def weights(target: Any) -> Dict[str, Any]:
     ``WeightsError`` if there are none yet: the model is not built, or the variables are not initialised.
     """
     return _variables_of(target).read()
+
+
+def each_weight(target: Any) -> Iterator[Tuple[str, Any]]:
+    """The same, one after the other: all at once are as large as the model."""
+    return _variables_of(target).each()
 
 
 def load_weights(
@@ -67,15 +74,19 @@ class _Variables(NamedTuple):
     keras: Optional[Keras] = None
 
     def read(self) -> Dict[str, Any]:
-        variables = list(self.by_name.values())
         with self.session() as session, initialised(WeightsError):
-            if self.keras is not None:
-                values = self.keras.values(variables)
-            elif session is not None:
-                values = session.run(variables)
-            else:
-                values = [variable.numpy() for variable in variables]
-        return dict(zip(self.by_name, values))
+            return dict(zip(self.by_name, self._values(list(self.by_name.values()), session)))
+
+    def each(self) -> Iterator[Tuple[str, Any]]:
+        """Names and values, of which only one is in memory at a time."""
+        with self.session() as session, initialised(WeightsError):
+            for name, variable in self.by_name.items():
+                yield name, self._values([variable], session)[0]
+
+    def _values(self, variables: List[Any], session: Any) -> List[Any]:
+        if self.keras is not None:
+            return self.keras.values(variables)
+        return list(session.run(variables)) if session is not None else [variable.numpy() for variable in variables]
 
     def write(self, values: Mapping[str, Any]) -> None:
         """Sets the variables of these names to arrays of their shapes."""
@@ -87,8 +98,7 @@ class _Variables(NamedTuple):
                     self.by_name[name].assign(value)
             else:
                 initialise(session, [(self.by_name[name], value) for name, value in cast.items()])
-        found = self.read()
-        others = [name for name, value in cast.items() if not _same(found[name], value)]
+        others = [name for name, found in self.each() if name in cast and not _same(found, cast[name])]
         if others:
             raise WeightsError(
                 f"weights were not loaded: {', '.join(others)} read back other values than were set. Make the "
@@ -153,7 +163,12 @@ def _default_session() -> Any:
 
 def _same(one: Any, other: Any) -> bool:
     """Whether two arrays of one dtype are the same, bit for bit; of an object only its value is known."""
-    return bool(np.array_equal(one, other) if one.dtype == object else one.tobytes() == other.tobytes())
+    if one.dtype == object:
+        return bool(np.array_equal(one, other))
+    left, right = (np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in (one, other))
+    starts = range(0, max(len(left), len(right)), _COMPARED_AT_ONCE)  # a comparison makes an array of its own
+    parts = (slice(start, start + _COMPARED_AT_ONCE) for start in starts)
+    return all(np.array_equal(left[part], right[part]) for part in parts)
 
 
 def weights_of_graph(graph: Any) -> Dict[str, Any]:

@@ -12,6 +12,7 @@ if _ROOT not in sys.path:
     sys.path.append(_ROOT)
 
 from conversion_table.specimen_maker import keras_models  # noqa: E402
+from conversion_table.specimen_maker.release import keras  # noqa: E402
 
 
 def _compiled(name: str) -> Any:
@@ -48,5 +49,5 @@ def module() -> Any:
     from conversion_table.specimen_maker.module import Net
 
     net = Net()
-    net.optimizer = keras_models.keras.optimizers.Adam(learning_rate=0.01)
+    net.optimizer = keras.optimizers.Adam(learning_rate=0.01)
     return net

@@ -21,11 +21,16 @@ class Loaded:
     """The model as the old release has it."""
 
     process: str
-    record: Mapping[str, Any]
+    record: dict[str, Any]
     notes: tuple[str, ...]
     batches: tuple[Batch, ...]
     values: Mapping[str, Any]
     """By the names of the batches."""
+
+    def forget_arrays(self) -> None:
+        """Frees their memory, which is as large as the model's."""
+        self.record.pop("weights", None)
+        self.record.pop("optimizer", None)
 
 
 def check(output: Path, release: str) -> None:
@@ -56,17 +61,22 @@ def bring(
 ) -> None:  # fmt: skip
     """Rebuilds the model in the new release, saves it as ``made``, and compares. Raises ``StepFailed``."""
     result.batches = [batch.name for batch in loaded.batches]
-    tell(new.release, "rebuilding and saving the model")
+    tell(new.release, "rebuilding the model")
     given: dict[str, Any] = {"path": str(made), "custom_objects": request.custom_objects_argument}
-    built = new.call("rebuild", record=loaded.record, **given)
+    config = json.dumps(loaded.record["config"])
     result.became = "the weights of a Keras model" if made.name.endswith((".weights.h5", ".ckpt")) else "a Keras model"
+    needs_record = not result.became.startswith("a ")
+    keep = needs_record or processes.keeps_loaded
+    forget = (lambda: None) if keep else loaded.forget_arrays
+    built = new.hand_over("rebuild", forget, record=loaded.record, **given)
+    tell(new.release, "saving the model")
+    notes = [*built["notes"], *new.call("save", path=str(made))["notes"]]
     where = (str(made.parent), str(request.output.parent))
-    result.changes, result.notes = built["changes"], [*loaded.notes, *(one.replace(*where) for one in built["notes"])]
+    result.changes, result.notes = built["changes"], [*loaded.notes, *(one.replace(*where) for one in notes)]
     result.seconds["new"] = new.seconds
     processes.end(new)
     last = processes.begin(Wanted(request.to), "proof", tell)
     tell(last.release, "opening the new file, and running the model")
-    needs_record = not result.became.startswith("a ")
     optimizer = last.call("open", record=loaded.record if needs_record else {}, **given)["optimizer"]
     result.optimizer = continued(built["optimizer"], optimizer)
     found = {
@@ -77,7 +87,7 @@ def bring(
     processes.end(last)
     names = (loaded.process, str(last) if str(last) != loaded.process else f"{last}, new file")
     result.proof = proof.compared(loaded.values, found, names, request.rtol, request.atol)
-    if not result.proof.passed and request.rtol is None and "mixed_" in json.dumps(loaded.record["config"]):
+    if not result.proof.passed and request.rtol is None and "mixed_" in config:
         result.notes.append("Layers compute with 16 bits (mixed precision), and releases round otherwise: --rtol 1e-2")
 
 

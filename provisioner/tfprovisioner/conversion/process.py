@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 from tfkernels.client.kernel import Kernel
 from tfkernels.client.kernelspecs import KernelSpec
 from tfkernels.errors import CellTimeout, KernelDied, TFKernelsError
+from tfkernels.transfer import segment_pool
+from tfkernels.transfer.segment_pool import pack
 from tfprovisioner.conversion import kernels
 from tfprovisioner.conversion.kernels import Wanted
 
@@ -51,11 +53,17 @@ class ReleaseProcess:
 
     def call(self, step: str, timeout: float | None = None, **arguments: Any) -> Any:
         """The result of a step. Raises ``StepFailed``."""
+        return self.hand_over(step, lambda: None, timeout, **arguments)
+
+    def hand_over(self, step: str, forget: Callable[[], None], timeout: float | None = None, **arguments: Any) -> Any:
+        """The same. ``forget`` is called as soon as the arguments are in shared memory: they can be large."""
         try:
-            answer = self.kernel.run(
-                _STEP, inputs={"_step": step, "_given": arguments}, outputs={"answer": "_answer"}, timeout=timeout,
-                store_history=False, show=self._keep,
-            )["answer"]  # fmt: skip
+            with pack({"_step": step, "_given": arguments}) as packed:
+                forget()
+                answer = self.kernel.run(
+                    _STEP, inputs=packed, outputs={"answer": "_answer"}, timeout=timeout, store_history=False,
+                    show=self._keep,
+                )["answer"]  # fmt: skip
         except CellTimeout as error:
             advice = "Allow more time with --timeout SECONDS."
             raise TookTooLong(f"{self} took longer than {timeout:g} s for it.", advice=advice) from error
@@ -79,6 +87,9 @@ class ReleaseProcess:
 
 class Processes:
     """Starts processes for one conversion; each ends when it is not needed any more."""
+
+    keeps_loaded = False
+    """Whether ``once`` keeps what was loaded for another conversion."""
 
     def __init__(self) -> None:
         self._running: list[ReleaseProcess] = []
@@ -106,9 +117,11 @@ class Processes:
 
 @contextmanager
 def started() -> Iterator[Processes]:
-    """Processes that have all ended afterwards."""
-    processes = Processes()
+    """Processes that have all ended afterwards. Meanwhile shared memory is freed at once: a model passes only once."""
+    processes, before = Processes(), segment_pool.shared.limit
+    segment_pool.set_memory_limit(0)
     try:
         yield processes
     finally:
+        segment_pool.set_memory_limit(before)
         processes.end_all()
