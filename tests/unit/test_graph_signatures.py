@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tfkernels.conversion.graphs.default_signature import find, with_signatures
-from tfkernels.conversion.graphs.graph_file import GraphFile, Signature
+from tfkernels.conversion.graphs.graph_file import GraphFile, Signature, check_frozen
 from tfkernels.conversion.graphs.known_conditions import decide
 from tfkernels.conversion.graphs.nodes import by_name, needed
 from tfkernels.conversion.graphs.outside_access import check, unknown
@@ -227,3 +227,19 @@ def test_what_loaders_run_is_known() -> None:
     file = GraphFile("m", "saved-model", None, meta, {}, (), (), None)
     assert file.run_when_loaded() == ["save/restore_all", "init:0", "main", "table"]
     assert not file._replace(meta_graph=None).run_when_loaded()
+
+
+def test_conditions_that_were_frozen_by_halves_are_refused() -> None:
+    nodes = graph("""
+        x: Placeholder
+        gamma: Const
+        cond: If x gamma
+    """)
+    tin = SimpleNamespace(type=[FLOAT])
+    nodes["cond"].attr["Tin"] = SimpleNamespace(list=tin)
+    whole = SimpleNamespace(node=list(nodes.values()))
+    check_frozen("frozen.pb", whole)
+    tin.type[0] = 20
+    with pytest.raises(ConversionError, match="condition cond wants the variable gamma") as caught:
+        check_frozen("frozen.pb", whole)
+    assert caught.value.layer == "cond"

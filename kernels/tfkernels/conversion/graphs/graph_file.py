@@ -18,6 +18,10 @@ _INIT_SIGNATURES = ("__saved_model_init_op", "__saved_model_train_op")
 _INIT_COLLECTIONS = ("saved_model_main_op", "legacy_init_op", "table_initializer")
 
 
+_RESOURCE = 20
+"""DT_RESOURCE."""
+
+
 class Signature(NamedTuple):
     """The names of a function's inputs and outputs, each with its tensor in the graph."""
 
@@ -100,6 +104,7 @@ def read(path: str, tags: Optional[Sequence[str]] = None) -> GraphFile:
     if path.endswith((".pb", ".pbtxt", ".prototxt")):
         graph_def = _parse(path, _message("tensorflow.core.framework.graph_pb2", "GraphDef"))
         if graph_def is not None and graph_def.node and re.match(r"[A-Z_]\w*$", graph_def.node[0].op):
+            check_frozen(path, graph_def)
             return GraphFile(path, "frozen-graph", graph_def, None, {}, (), (), None)
         meta = _parse(path, _message("tensorflow.core.protobuf.meta_graph_pb2", "MetaGraphDef"))
         if meta is None or not meta.graph_def.node:
@@ -111,6 +116,21 @@ def read(path: str, tags: Optional[Sequence[str]] = None) -> GraphFile:
         raise ConversionError(f"Cannot read {file}: it holds no graph, or is damaged. Copy it anew.")
     held = prefix is not None and _is_checkpoint(prefix)
     return GraphFile(file, "meta-graph", meta.graph_def, meta, signatures_of(meta), (), (), prefix if held else None)
+
+
+def check_frozen(path: str, graph_def: Any) -> None:
+    """Refuses what TensorFlow 2.0 froze only outside of conditions, which no release loads."""
+    constants = {node.name for node in graph_def.node if node.op == "Const"}
+    for node in graph_def.node:
+        kinds = node.attr["Tin"].list.type if node.op in ("If", "StatelessIf") else ()
+        for kind, name in zip(kinds, node.input[1:]):
+            if kind == _RESOURCE and name in constants:
+                raise ConversionError(
+                    f"Cannot read the graph of {path}: the condition {node.name} wants the variable {name}, which was "
+                    "frozen. TensorFlow 2.0 writes such files, and no release loads them. Convert the checkpoint "
+                    "instead, or freeze it with TensorFlow 2.4 or newer.",
+                    layer=str(node.name),
+                )
 
 
 def meta_file(path: str) -> str:
