@@ -114,7 +114,8 @@ def _state(
     slots: Dict[str, Dict[str, Any]] = {}
     for weight, given in (saved.get("slots") or {}).items():
         arrays = {slot: np.asarray(array) for slot, array in given.items()}
-        own = {(names or {}).get(slot, slot): array * factors.get(slot, 1) for slot, array in arrays.items()}
+        arrays.update((slot, arrays[slot] * factor) for slot, factor in factors.items() if slot in arrays)
+        own = {(names or {}).get(slot, slot): array for slot, array in arrays.items()}
         like = next(iter(own.values()), None)
         slots[weight] = {**own, **({} if like is None else {name: np.zeros_like(like) for name in zeros})}
     return {**saved, "slots": slots}
