@@ -21,8 +21,8 @@ import tfkernels
 
 _DOCS = Path(__file__).parent
 _BUILD = _DOCS.parent / "build" / "docs"
-KERNELS = ("tf1", "tf2")
-"""The kernels that cells of pages use: RELEASE, or RELEASE and the name of the kernel."""
+KERNELS = ("tf1", "tf2", "2.15")
+"""Releases that cells of pages use."""
 
 _FRONT = """<!doctype html>
 <meta charset="utf-8">
@@ -42,10 +42,13 @@ def main() -> int:
     options = parser.parse_args()
     if not options.no_execute:
         _install_kernels()
-    folder = options.site / tfkernels.__version__
-    failed = _build(folder, execute=not options.no_execute, fresh=options.fresh)
+    work = _BUILD / ("without-outputs" if options.no_execute else "with-outputs")
+    failed = _build(work, execute=not options.no_execute, fresh=options.fresh)
     if failed:
         return failed
+    folder = options.site / tfkernels.__version__
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(work / "html", folder)
     write_versions(options.site, options.base)
     inside = [] if options.outside_links else ["--offline"]
     failed = subprocess.run([_program("lychee"), *_LINKS, *inside, str(folder)], check=False).returncode
@@ -58,17 +61,17 @@ _LINKS = ("--include-fragments=full", "--no-progress", "--quiet", "--exclude-pat
 """Fragments are checked, too. The theme has templates in its folder."""
 
 
-def _build(folder: Path, *, execute: bool, fresh: bool) -> int:
+def _build(work: Path, *, execute: bool, fresh: bool) -> int:
     cells = [] if execute else ["-D", "nb_execution_mode=off"]
     again = ["--fresh-env"] if fresh else []
     if fresh:
         shutil.rmtree(_BUILD / "executed", ignore_errors=True)
-    trees = _BUILD / ("trees" if execute else "trees-without-outputs")
-    options = ["-b", "html", "--fail-on-warning", "--keep-going", "--quiet", "-d", str(trees)]
-    return build_main([*options, *cells, *again, str(_DOCS), str(folder)])
+    options = ["-b", "html", "--fail-on-warning", "--keep-going", "--quiet", "-d", str(work / "trees")]
+    return build_main([*options, *cells, *again, str(_DOCS), str(work / "html")])
 
 
 def _install_kernels() -> None:
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # for `!tfkernels`
     subprocess.run([_program("tfkernels"), "install", *KERNELS], check=True)
 
 

@@ -23,6 +23,7 @@ extensions = [
     "navigation",
     "executed_cells",
     "command_line_page",
+    "schema_page",
 ]  # fmt: skip
 exclude_patterns = ["_*", "**.ipynb_checkpoints"]
 nitpicky = True
@@ -37,6 +38,8 @@ nb_execution_in_temp = False  # notebooks read the data beside them
 nb_execution_timeout = 600
 nb_execution_show_tb = True
 nb_merge_streams = True
+nb_output_stderr = "show"
+nb_ipywidgets_js: dict[str, str] = {}  # they would come from another server
 
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from tests.support.schemas import problems
 from tests.unit.test_conversion_optimizer import ADAM, BROUGHT
 from tfprovisioner.cli.app import app
 from tfprovisioner.conversion import convert as module
@@ -117,6 +118,7 @@ def test_a_different_model_names_its_first_layer(request_: Request) -> None:
     document = report.document(result)
     assert (document["first_different_layer"], document["largest_error"]) == ("dense", pytest.approx(0.5))
     assert "differs: first in dense" in report.text(result)
+    assert problems("conversion", document) == []
     assert request_.output.exists()
 
 
@@ -128,6 +130,7 @@ def test_what_stands_in_the_way_is_named(request_: Request) -> None:
     text = report.text(result)
     assert all(part in text for part in ("inner/double", "holds byte code", "Add --custom-objects FILE.py"))
     assert report.document(result)["problem"]["layer"] == "inner/double"
+    assert problems("conversion", report.document(result)) == []
 
 
 def test_later_releases_are_asked_if_the_writers_cannot(request_: Request) -> None:

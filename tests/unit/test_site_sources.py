@@ -83,3 +83,10 @@ def test_the_newest_version_comes_first(tmp_path: Path) -> None:
         ("/tfkernels/0.10.0/", True), ("/tfkernels/0.9.0/", False)
     ]  # fmt: skip
     assert "0.10.0/index.html" in (tmp_path / "index.html").read_text()
+
+
+def test_the_page_of_formats_has_every_name() -> None:
+    text = loaded("_extensions/schema_page.py").tables(_DOCS / "schemas")
+    assert "| `runs[].failure.kind` | string | the class of the error |" in text
+    assert '| `format` | `"tfkernels-report"` |' in text
+    assert text.count("\n## ") == len(list((_DOCS / "schemas").iterdir()))
