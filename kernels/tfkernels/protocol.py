@@ -28,8 +28,16 @@ A node is ``None``, a bool, a str, an int of 64 bits, a finite float, or a list 
 complete, counting nodes of arrays, containers, bytes, kinds and forms from 0. So one object here is one object there.
 "texts" is an object array of mostly strings: their UTF-8 in one piece, and per item its length in characters, or the
 number of one of the few other objects as -1, -2, …. ``[number of a form]`` is the next small array or scalar of it.
+
+A request without code takes a short way to a kernel of tfkernels that this process started: the Unix socket
+``VALUES_SOCKET`` in its folder. Such a kernel answers a ``kernel_info_request`` with ``VALUES_FORMAT`` under
+``VALUES_KEY``. A message is its length in 4 bytes and JSON: ``header``, ``metadata`` and ``content`` of the request,
+``parent_header`` and ``content`` of the reply. Its ``content["shown"]`` is whether output was published: then the
+message that the kernel is idle follows, and else none. ``content["values_read"]`` of replies of both ways is whether
+the kernel waits at this socket. It does not in the event loop of Qt, for example.
 """
 
+import struct
 import typing
 
 from tfkernels.errors import ExchangeError
@@ -41,6 +49,12 @@ Message = typing.Dict[str, typing.Any]
 PROTOCOL = 2  # of what a foreign kernel is asked (``kernel_side.inject``)
 REQUEST_FORMAT = 2  # of the metadata of an execute request
 MESSAGE_FORMAT = 4  # of descriptors, skeletons and recorded values
+VALUES_FORMAT = 1  # of requests that take the short way
+
+VALUES_KEY = "tfkernels_values"
+VALUES_SOCKET = "v"  # short: the system limits the length of its path
+VALUES_REQUEST = "tfkernels_values_request"
+VALUES_REPLY = "tfkernels_values_reply"
 
 COMPLETE_MODE = "tfkernels"
 """Key in the content of a ``complete_request`` that wants fast completions: ``"code"``, or ``"value"`` for an
@@ -66,6 +80,8 @@ MAX_DEPTH = 100
 
 MAX_PARTS = 10_000_000
 """Items of all containers together. Each costs some hundred bytes on both sides; in one array it would cost eight."""
+
+VALUES_LENGTH = struct.Struct(">I")
 
 _REQUIRED = ("kernel", "magic", "inputs", "outputs", "segment", "reuse_input_segments")
 

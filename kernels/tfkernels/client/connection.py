@@ -10,7 +10,7 @@ from datetime import datetime, timedelta, timezone
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from tfkernels import debugger
+from tfkernels import debugger, protocol
 from tfkernels.client import handshake, stop_button
 from tfkernels.client.cell import Cell
 from tfkernels.client.channels import Channels
@@ -56,6 +56,7 @@ class KernelConnection(Channels):
         self._end = "shut down"
         self._reply: dict[str, Any] | None = None
         self._idle_since: float | None = None
+        self._nudged = False
         self._requests: dict[str, SimpleQueue[dict[str, Any] | None]] = {}  # replies, or ``None`` at the end
         self._output = OutputRouter(self)
         self.show = self._output.show
@@ -250,11 +251,16 @@ class KernelConnection(Channels):
             self._notice = ""
 
     def _send_cell(self, cell: Cell) -> None:
-        self._reply, self._idle_since = None, None
+        self._reply, self._idle_since, self._nudged = None, None, False
         cell.began = time.monotonic()
         self._last_cell = cell.id
         self.remember(cell.request, cell.relay.afterwards())
-        self._outbox.append(("shell", cell.request))
+        if self.short_way and not cell.code.strip():
+            cell.request["header"]["msg_type"] = protocol.VALUES_REQUEST
+            cell.running = True  # no message says so
+            self._outbox.append(("values", cell.request))
+        else:
+            self._outbox.append(("shell", cell.request))
 
     def _release_current(self) -> None:
         with self._lock:  # an interrupt that is just being sent is meant for this cell
@@ -266,9 +272,15 @@ class KernelConnection(Channels):
         if cell is None or cell.done():
             return POLL_INTERVAL
         interval = POLL_INTERVAL
+        takes_short_way = cell.request["header"]["msg_type"] == protocol.VALUES_REQUEST
+        if takes_short_way and not self._nudged and cell.began and time.monotonic() - cell.began > POLL_INTERVAL:
+            self._nudged = True  # another client may have begun an event loop there, which a message interrupts
+            self.post("shell", self.message("kernel_info_request", {}))
         if cell.interrupted_at is not None and datetime.now(timezone.utc) - cell.interrupted_at <= WAKE_FOR:
             self.process.send_signal(signal.SIGURG)  # a second SIGINT would hit code that cleans up
             interval = WAKE_INTERVAL
+        elif cell.interrupted_at is not None and takes_short_way:
+            self._interrupt(cell)  # its begin is not known: the first may have come before, without effect
         if cell.timeout is None or cell.began is None:
             return interval
         grace = stop_button.INTERRUPT_GRACE if cell.timed_out else 0
@@ -304,8 +316,11 @@ class KernelConnection(Channels):
     def _note_progress(self, cell: Cell, channel: str, message: Message) -> bool:
         """Whether a message only says how far the cell is."""
         kind = message["header"]["msg_type"]
-        if channel == "shell":
+        if channel in ("shell", "values"):
             self._reply = message["content"]
+            self.short_way = self.short_way_open and self._reply.get("values_read", self.short_way)
+            if not self._reply.get("shown", True):  # no message that the kernel is idle will come
+                self._idle_since = time.monotonic()
         elif kind == "execute_input":
             with self._lock:
                 cell.running = True
@@ -314,7 +329,7 @@ class KernelConnection(Channels):
                     self._interrupt(cell)
         elif kind == "status" and message["content"]["execution_state"] == "idle":
             self._idle_since = time.monotonic()
-        return channel == "shell" or kind in ("status", "execute_input")
+        return channel in ("shell", "values") or kind in ("status", "execute_input")
 
     def _note_other(self, message: Message) -> None:
         """Gets the messages that do not belong to the cell that runs."""

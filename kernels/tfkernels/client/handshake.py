@@ -17,7 +17,7 @@ from typing import Any
 from tfkernels.client.channels import Channels
 from tfkernels.errors import KernelStartError
 from tfkernels.kernel_side import inject
-from tfkernels.protocol import PROTOCOL, Message
+from tfkernels.protocol import PROTOCOL, VALUES_FORMAT, VALUES_KEY, Message
 from tfkernels.transfer.shared_memory.segment import Segment
 
 # Seconds
@@ -62,16 +62,20 @@ def run(channels: Channels) -> str:
 def _wait_until_ready(channels: Channels) -> None:
     """Until a request is answered *and* its echo arrives on iopub: before that, output would be lost."""
     deadline = time.monotonic() + START_TIMEOUT
-    answered = listening = False
+    answered = listening = takes_values = False
     while not (answered and listening and channels.can_be_asked()):
         channels.post("shell", channels.message("kernel_info_request", {}))
         until = time.monotonic() + POLL_INTERVAL
         while time.monotonic() < until and not (answered and listening):
-            for channel, _ in _receive(channels, until - time.monotonic()):
-                answered = answered or channel == "shell"
+            for channel, message in _receive(channels, until - time.monotonic()):
+                if channel == "shell":
+                    answered = True
+                    takes_values = message["content"].get(VALUES_KEY) == VALUES_FORMAT
                 listening = listening or channel == "iopub"
         if time.monotonic() > deadline:
             raise KernelStartError.no_answer(channels.name, START_TIMEOUT, channels.process.start_hint)
+    if takes_values:
+        channels.open_short_way()
 
 
 def _receive(channels: Channels, timeout: float) -> list[tuple[str, Message]]:

@@ -7,6 +7,8 @@ import signal
 import time
 from typing import Any
 
+from jupyter_client.jsonutil import parse_date
+
 from tfkernels import protocol
 from tfkernels.client.cell import Cell
 from tfkernels.output import widgets
@@ -74,7 +76,8 @@ class OutputRouter:
 
     def _answer(self, cell: Cell, request: Message) -> None:
         """Asks the user. After an interrupt, the kernel does not wait for the answer any more."""
-        if cell.interrupted_at is not None and request["header"]["date"] < cell.interrupted_at:
+        asked: Any = parse_date(request["header"]["date"])
+        if cell.interrupted_at is not None and asked < cell.interrupted_at:
             return
         answer = _END_OF_FILE
         if cell.inbox is not None:

@@ -9,8 +9,8 @@ from ipykernel import kernelapp
 from ipykernel.ipkernel import IPythonKernel
 from traitlets import DottedObjectName
 
-from tfkernels import env_vars, start_notes
-from tfkernels.kernel_side import execute, parent_watch, stdout
+from tfkernels import env_vars, protocol, start_notes
+from tfkernels.kernel_side import execute, parent_watch, stdout, values
 
 
 class TensorFlowKernel(IPythonKernel):
@@ -25,6 +25,29 @@ class TensorFlowKernel(IPythonKernel):
             "tensorflow": os.environ.get("TFKERNELS_KERNEL_TENSORFLOW", ""),
         },
     )
+
+    value_server: typing.Optional[values.Server] = None
+    """For the process that started this one with a magic."""
+
+    @property
+    def kernel_info(self) -> typing.Dict[str, typing.Any]:
+        served = self.value_server is not None and values.are_read(self)
+        return {**super().kernel_info, **({protocol.VALUES_KEY: protocol.VALUES_FORMAT} if served else {})}
+
+    def start(self) -> None:
+        super().start()
+        if parent_watch.FOLDER:
+            self.value_server = values.Server(self, parent_watch.FOLDER)
+
+    @execute.as_future
+    async def dispatch_shell(self, *arguments: typing.Any, **options: typing.Any) -> None:
+        if self.value_server is not None:
+            self.value_server.pause()
+        try:
+            await execute.result(super().dispatch_shell(*arguments, **options))
+        finally:
+            if self.value_server is not None:
+                self.value_server.resume()
 
 
 class IPKernelApp(kernelapp.IPKernelApp):
@@ -52,6 +75,7 @@ def main() -> None:
     env_vars.activate()
     app = IPKernelApp.instance(kernel_class=TensorFlowKernel)
     app.initialize()
+    app.log.setLevel(app.log_level)  # traitlets sets it for the handler only: each cell made records for nobody
     if parent_watch.FOLDER:
         stdout.log_errors(parent_watch.FOLDER)
     # After the user's own IPython configuration, which may set the list of extensions anew.

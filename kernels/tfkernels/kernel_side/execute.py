@@ -18,7 +18,7 @@ import ipykernel
 from tfkernels import protocol, start_notes
 from tfkernels.errors import ExchangeError, MissingPackage, TFKernelsError, UsageError
 from tfkernels.imports import own_imports
-from tfkernels.kernel_side import complete, lost_requests, stdout
+from tfkernels.kernel_side import complete, lost_requests, stdout, values
 from tfkernels.kernel_side.cell_errors import CellErrors
 from tfkernels.kernel_side.interrupt import Interrupts
 from tfkernels.transfer.shared_memory import segment
@@ -39,14 +39,14 @@ def install_hooks(kernel: typing.Any, foreign: bool = False) -> None:
         lost_requests.prevent(kernel)
 
 
-def _as_future(method: typing.Any) -> typing.Any:
+def as_future(method: typing.Any) -> typing.Any:
     """For ipykernel 5, the last one for Python 3.6, which takes a coroutine for the reply itself."""
     if ipykernel.version_info[0] >= 6:
         return method
     return functools.wraps(method)(lambda *args, **options: asyncio.ensure_future(method(*args, **options)))
 
 
-async def _result(returned: typing.Any) -> typing.Any:
+async def result(returned: typing.Any) -> typing.Any:
     """The result of a method that is a coroutine in some releases of ipykernel."""
     return await returned if inspect.isawaitable(returned) else returned
 
@@ -66,25 +66,25 @@ class Hooks:
         self._errors = CellErrors(kernel.shell, foreign)
         self._interrupts = Interrupts(kernel.shell)
 
-    @_as_future
+    @as_future
     async def execute_request(self, *message: typing.Any) -> None:
         request = self._request()
         if self._foreign and not request:
-            await _result(self._native_request(*message))
+            await result(self._native_request(*message))
             return
         self._interrupts.wake_loop(asyncio.get_event_loop())
         # No pause before the reply to our client: it waits for the idle message, which comes after.
         self._kernel._execute_sleep = 0 if request else self._pause  # noqa: SLF001
         try:
             with self._interrupts.deferred():
-                await _result(self._native_request(*message))
+                await result(self._native_request(*message))
         finally:
             self._kernel._execute_sleep = self._pause  # noqa: SLF001
 
-    @_as_future
+    @as_future
     async def do_execute(self, *arguments: typing.Any, **options: typing.Any) -> Reply:
         async def run() -> Reply:
-            return self._errors.completed(await _result(self._native_execute(*arguments, **options)))
+            return self._errors.completed(await result(self._native_execute(*arguments, **options)))
 
         self._errors.begin(called=bool(self._request()))
         if self._foreign and not self._request():
@@ -102,26 +102,46 @@ class Hooks:
         request: typing.Dict[str, typing.Any] = {}
         try:
             request = protocol.check_request(self._request()) if self._request() else {}
-            if request.get("cancel_token") and not self._take_cancel_token(request["cancel_token"]):
-                raise ExchangeError("The cell was withdrawn while it waited here.")
-            if request.get("inputs") or request.get("outputs"):
-                self._expire_later()
-            if request.get("inputs"):
-                self._shell.user_ns.update(_module("decoder").unpack(request["inputs"]))
+            self._bind_inputs(request)
             reply = await run()
-            if request:
-                reply["notes_dropped"] = start_notes.dropped(os.environ)
-            if request.get("outputs") and reply["status"] == "ok":
-                allow_stdin = self._shell.get_parent()["content"]["allow_stdin"]
-                self._kernel._forward_input(allow_stdin)  # noqa: SLF001 (`%tf1 input()` asks in the notebook, too)
-                try:
-                    with self._interrupts.allowed():
-                        reply["tfkernels"] = self._write_outputs(request)
-                finally:
-                    self._kernel._restore_input()  # noqa: SLF001
+            self._add_outputs(request, reply)
         except BaseException as error:  # noqa: BLE001 (the caller would wait for ever for a reply)
             return self._failure(error, request)
         return reply
+
+    def exchange_values(self) -> Reply:
+        """The reply to a request without code: IPython does not take part (see ``values``)."""
+        request: typing.Dict[str, typing.Any] = {}
+        try:
+            with self._interrupts.deferred():
+                request = protocol.check_request(self._request())
+                self._bind_inputs(request)
+                reply: Reply = {"status": "ok"}
+                self._add_outputs(request, reply)
+                return reply
+        except BaseException as error:  # noqa: BLE001 (see above)
+            return self._failure(error, request)
+
+    def _bind_inputs(self, request: typing.Dict[str, typing.Any]) -> None:
+        if request.get("cancel_token") and not self._take_cancel_token(request["cancel_token"]):
+            raise ExchangeError("The cell was withdrawn while it waited here.")
+        if request.get("inputs") or request.get("outputs"):
+            self._expire_later()
+        if request.get("inputs"):
+            self._shell.user_ns.update(_module("decoder").unpack(request["inputs"]))
+
+    def _add_outputs(self, request: typing.Dict[str, typing.Any], reply: Reply) -> None:
+        if request:
+            reply["notes_dropped"] = start_notes.dropped(os.environ)
+            reply["values_read"] = values.are_read(self._kernel)
+        if request.get("outputs") and reply["status"] == "ok":
+            allow_stdin = self._shell.get_parent()["content"]["allow_stdin"]
+            self._kernel._forward_input(allow_stdin)  # noqa: SLF001 (`%tf1 input()` asks in the notebook, too)
+            try:
+                with self._interrupts.allowed():
+                    reply["tfkernels"] = self._write_outputs(request)
+            finally:
+                self._kernel._restore_input()  # noqa: SLF001
 
     def _take_cancel_token(self, address: segment.Address) -> bool:
         """Whether the caller's file is still there and this kernel could lock it.
@@ -197,6 +217,7 @@ class Hooks:
             "execution_count": self._shell.execution_count,
             "user_expressions": {},
             "payload": [],
+            "values_read": values.are_read(self._kernel),
             "exchange_failed": ours,
         }
 
