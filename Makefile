@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Environments of a checkout stay in the checkout, unless told otherwise.
 export TFKERNELS_HOME ?= $(CURDIR)/build/tfkernels
 
-.PHONY: demo check test test-lowest test-slow soak lint format bench catalogue conversions docs dist clean
+.PHONY: release-check demo check test test-lowest test-slow soak lint format bench catalogue conversions docs dist clean
 
 demo: $(VENV)/installed
 	$(BIN)/tfkernels demo
@@ -75,6 +75,12 @@ dist: $(VENV)/installed
 	rm -rf dist
 	$(BIN)/uv build --quiet
 	$(BIN)/python -m tests.support.smoke dist/tfkernels-*.whl
+
+# Before a release: wheel and sdist, each on two Pythons with the lowest and the newest packages, with the README's cells.
+release-check: $(VENV)/installed-test
+	rm -rf dist
+	$(BIN)/uv build --quiet
+	$(BIN)/python -m tests.support.smoke --every $(ARGUMENTS) dist/tfkernels-*.whl dist/tfkernels-*.tar.gz
 
 $(VENV)/bin/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
