@@ -67,7 +67,7 @@ conversions: $(VENV)/installed-test
 
 # The documentation site, with every cell of its pages executed: minutes at first, then only what has changed.
 # What there is to choose: make docs ARGUMENTS=--help, for example ARGUMENTS=--no-execute.
-docs: $(VENV)/installed-docs
+docs: $(VENV)/installed-test
 	$(BIN)/python docs/build.py $(ARGUMENTS)
 
 # Wheel and sdist; the wheel is then installed into an empty environment without a compiler, and tried.
@@ -98,10 +98,6 @@ $(VENV)/installed-test: $(VENV)/installed pyproject.toml
 
 $(VENV)/installed-bench: $(VENV)/installed-test pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable ".[all]" --group bench
-	@touch $@
-
-$(VENV)/installed-docs: $(VENV)/installed pyproject.toml
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable ".[all]" --group docs
 	@touch $@
 
 clean:

@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 from packaging.version import Version
@@ -46,6 +47,8 @@ def main() -> int:
     failed = _build(work, execute=not options.no_execute, fresh=options.fresh)
     if failed:
         return failed
+    if not options.no_execute:
+        _use_new_pictures(work / "html" / "_images")
     folder = options.site / tfkernels.__version__
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(work / "html", folder)
@@ -68,6 +71,20 @@ def _build(work: Path, *, execute: bool, fresh: bool) -> int:
         shutil.rmtree(_BUILD / "executed", ignore_errors=True)
     options = ["-b", "html", "--fail-on-warning", "--keep-going", "--quiet", "-d", str(work / "trees")]
     return build_main([*options, *cells, *again, str(_DOCS), str(work / "html")])
+
+
+def _use_new_pictures(images: Path) -> None:
+    """Replaces the pictures of the pages, which the repository needs, too, by new ones of the same front ends."""
+    pictures, test = _BUILD / "pictures", _DOCS.parent / "tests" / "browser" / "test_pictures.py"
+    made_of = f"{tfkernels.__version__} {metadata.version('jupyterlab')} {test.read_text(encoding='utf-8')}"
+    known = pictures / "made_of"
+    pictures.mkdir(parents=True, exist_ok=True)
+    if not known.exists() or known.read_text(encoding="utf-8") != made_of:
+        subprocess.run([sys.executable, "-m", "pytest", "-q", "-m", "slow", str(test)], check=True, cwd=_DOCS.parent)
+        known.write_text(made_of, encoding="utf-8")
+    for picture in pictures.glob("*.png"):
+        if (images / picture.name).exists():
+            shutil.copyfile(picture, images / picture.name)
 
 
 def _install_kernels() -> None:
