@@ -3,8 +3,8 @@
 import hashlib
 import re
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -31,7 +31,11 @@ _LEAST_OWN = (3, 10)
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that a bundle gets, before it is fetched. ``own`` are the files of tfkernels itself."""
+    """Everything that a bundle gets, before it is fetched. ``own`` are the files of tfkernels itself.
+
+    ``spare`` are those for the Python that makes the bundle, ``spare_python``: they are needed only if the bundle gets
+    none of ``own_pythons``.
+    """
 
     platform: Platform
     kernels: tuple[Kernel, ...]
@@ -39,11 +43,20 @@ class Plan:
     own_pythons: tuple[str, ...]
     own_requirements: tuple[str, ...]
     own: tuple[PackageFile, ...]
+    spare_python: str | None = None
+    spare: tuple[PackageFile, ...] = ()
 
     @property
     def packages(self) -> tuple[PackageFile, ...]:
         """All files of packages, each once."""
         return tuple({file.name: file for file in (*self.files, *self.own)}.values())
+
+    def for_pythons(self, brought: Collection[str]) -> "Plan":
+        """The plan when it is known which minor versions of Python are in the bundle."""
+        if self.spare_python is None or set(self.own_pythons) & set(brought):
+            return replace(self, spare_python=None, spare=())
+        pythons = tuple(sorted({*self.own_pythons, self.spare_python}, key=releases.order_of))
+        return replace(self, own_pythons=pythons, own=(*self.own, *self.spare), spare_python=None, spare=())
 
     @property
     def minors(self) -> tuple[str, ...]:
@@ -58,8 +71,12 @@ def plan(
     also: Sequence[str],
     folder: Path,
     report: Reporter,
+    brought: bool | None = None,
 ) -> Plan:
-    """Resolves everything for a platform. ``folder`` gets the wheel of tfkernels itself. Raises ``ProvisionError``."""
+    """Resolves everything for a platform. ``folder`` gets the wheel of tfkernels itself. Raises ``ProvisionError``.
+
+    ``brought``: with Pythons; ``None``: with those that can be fetched.
+    """
     kernels, files = [], []
     for request in requests:
         kernel, needed = _kernel(request, platform, folder, report)
@@ -67,14 +84,21 @@ def plan(
         files += needed
     report.step("resolving tfkernels itself")
     wheel = own_wheel.make(folder, report.uv_says)
-    chosen = tuple(own_pythons) or _own_pythons(kernels)
+    chosen, spare_python = tuple(own_pythons), None
+    if not chosen:
+        chosen, spare_python = pythons_of_tfkernels(kernels, brought)
     own_lines, others = _divided(also)
     extras = sorted({extra for line in own_lines for extra in Requirement(line).extras})
     bracket = f"[{','.join(extras)}]" if extras else ""
     wanted = [f"tfkernels{bracket} @ {wheel.as_uri()}", *others]
-    own = [file for python in chosen for file in package_files.of(wanted, python, platform, report.uv_says)]
+
+    def files_for(*pythons: str) -> tuple[PackageFile, ...]:
+        return tuple(file for one in pythons for file in package_files.of(wanted, one, platform, report.uv_says))
+
+    spare = () if spare_python is None else files_for(spare_python)
     installed = (f"tfkernels{bracket}=={tfkernels.__version__}", *others)
-    return Plan(platform, tuple(kernels), tuple(files), chosen, installed, tuple(own))
+    own = files_for(*chosen)
+    return Plan(platform, tuple(kernels), tuple(files), chosen, installed, own, spare_python, spare)
 
 
 def _divided(also: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -84,11 +108,15 @@ def _divided(also: Sequence[str]) -> tuple[list[str], list[str]]:
     ]
 
 
-def _own_pythons(kernels: Sequence[Kernel]) -> tuple[str, ...]:
-    """The Pythons of the kernels that tfkernels itself runs on, and the one that runs it here."""
+def pythons_of_tfkernels(kernels: Sequence[Kernel], brought: bool | None) -> tuple[tuple[str, ...], str | None]:
+    """The Pythons of the kernels that tfkernels itself runs on, and the one that runs it here.
+
+    The latter is apart if the bundle gets one of the others: the other machine then needs no Python of its own.
+    """
     here = f"{sys.version_info[0]}.{sys.version_info[1]}"
     fitting = {kernel.python for kernel in kernels if releases.order_of(kernel.python) >= _LEAST_OWN}
-    return tuple(sorted({here, *fitting}, key=releases.order_of))
+    apart = brought is not False and bool(fitting) and here not in fitting
+    return tuple(sorted(fitting if apart else {here, *fitting}, key=releases.order_of)), here if apart else None
 
 
 def _kernel(

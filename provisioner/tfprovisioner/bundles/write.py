@@ -91,6 +91,7 @@ def write(planned: Plan, output: Path, folder: Path, brought: bool | None, repor
             continue
         found.append(python)
         licences |= stated
+    planned = planned.for_pythons([python.minor for python in found if python.source == "uv"])
     packages = list(planned.packages)
     tool = _rattler(planned, report) if any(python.source == "conda" for python in found) else []
     found = [_with_tool(python, tool) for python in found]

@@ -55,7 +55,7 @@ def bundle(
             "--tfkernels-on",
             metavar="VERSION",
             help="Python that tfkernels itself can run on there; repeatable.",
-            show_default="this Python, and those of the kernels from 3.10 on",
+            show_default="those of the kernels from 3.10 on, and this Python if the bundle has none of them",
         ),
     ] = None,
     also: Annotated[
@@ -102,7 +102,7 @@ def bundle(
         output = output.expanduser().absolute()
         write.check_output(output)
         with write.scratch(output, dry_run) as folder:
-            planned = plan.plan(requests, target, tuple(own_pythons or ()), tuple(also or ()), folder, report)
+            planned = plan.plan(requests, target, own_pythons or (), also or (), folder, report, pythons)
             written = None if dry_run else write.write(planned, output, folder, pythons, report)
         report.end()
     if as_json:
