@@ -6,7 +6,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,12 +15,9 @@ from uv import find_uv_bin
 from tests.support import channels, package_index
 from tests.support.channels import Package, Server, order
 from tests.support.commands import nothing_is_there
-from tfkernels.client import kernelspecs
 from tfkernels.client.kernel import Kernel
 from tfprovisioner.catalogue import releases
-from tfprovisioner.conda import channels as names
 from tfprovisioner.conda import solve as prefixes
-from tfprovisioner.conda import user_conda
 from tfprovisioner.conda.channels import PackageRequest
 from tfprovisioner.errors import BuildFailed, NoWheels, PackageNotInChannels
 from tfprovisioner.kernelspecs import doctor, install, plan
@@ -76,18 +72,6 @@ def test_conda_environment_is_active_in_its_kernel(
         assert install.install(again).built is False, "and plain `tfkernels install tf1` leaves it as it was made"
     assert install.install(again).choices == ("--backend conda", f"--channel {server.url}")
     assert install.remove("tf1") == [install.Removed((done.kernelspec,), prefix)]
-
-
-def test_users_conda_environment_is_active_in_its_kernel(server: Server, place: Path) -> None:
-    theirs = place / "theirs"
-    prefixes.install(theirs, PackageRequest((server.url,), ("python=3.7", "tensorflow", "ipykernel")), Recorder())
-    added = install.add(theirs, user=True)
-    with Kernel(added.name) as kernel:
-        kernel.run("import os, sys")
-        assert kernel["sys.prefix"] == kernel["os.environ['CONDA_PREFIX']"] == str(theirs)
-        assert kernel["os.environ['FROM_A_HOOK']"] == f"{theirs} costs $5"
-    assert install.remove(added.name)[0].environment is None
-    assert (theirs / "bin" / "python").exists()
 
 
 def test_progress_is_told_in_bytes(server: Server, place: Path) -> None:
@@ -255,6 +239,12 @@ def test_requirements_for_other_pythons_and_limits(server: Server, place: Path) 
     assert conflict.causes == ("asked 1.0 needs brought",)
 
 
+def test_hashes_of_wheels_are_refused_for_conda(server: Server, place: Path) -> None:
+    with pytest.raises(BuildFailed, match="more than a name and versions"):
+        install.install(order(server.url, extras=(f"numpy==1.0 --hash=sha256:{'0' * 64}",)))
+    assert nothing_is_there(place)
+
+
 def test_all_conflicts_of_conda_packages_are_told_and_loosened(server: Server, place: Path) -> None:
     for version in ("1.0", "1.1", "1.2"):
         Package("extra", version).write(place / "served")
@@ -282,17 +272,6 @@ def test_all_conflicts_of_conda_packages_are_told_and_loosened(server: Server, p
     }
     loosened = plan.of(install.relaxed(asked, refused.value), Reporter("tf1"))
     assert {"extra 1.2", "needy 1.0"} <= {f"{one.name} {one.version}" for one in loosened.packages}
-    assert nothing_is_there(place)
-
-
-def test_what_conda_itself_cannot_be_told_is_refused(server: Server, place: Path) -> None:
-    own = place / "conda"
-    own.write_text(_CONDA.format(python=sys.executable))
-    own.chmod(0o755)
-    with pytest.raises(BuildFailed, match=r"cannot limit.*numpy<2.*--conda-exe"):
-        install.install(order(server.url, conda=str(own), extras=("-c numpy<2",)))
-    with pytest.raises(BuildFailed, match="more than a name and versions"):
-        install.install(order(server.url, extras=(f"numpy==1.0 --hash=sha256:{'0' * 64}",)))
     assert nothing_is_there(place)
 
 
@@ -325,33 +304,6 @@ def test_conda_releases_for_another_python_are_explained(server: Server, place: 
     assert not (place / "prefix").exists()
 
 
-_CONDA = """#!{python}
-import json, pathlib, sys
-from tfprovisioner.conda import channels, solve as prefixes
-from tfprovisioner.progress import Reporter
-if sys.argv[1:] == ["info", "--json"]:
-    print(json.dumps({{"conda_version": "24.11.2"}}))
-else:
-    words = sys.argv[1:]
-    value = lambda option: words[words.index(option) + 1]
-    specs = tuple(words[words.index("--strict-channel-priority") + 1:])
-    assert words[:2] == ["create", "--yes"] and "--override-channels" in words, words
-    wanted = channels.PackageRequest((value("--channel"),), specs)
-    prefixes.install(pathlib.Path(value("--prefix")), wanted, Reporter("x"))
-"""
-
-
-def test_the_users_own_conda_does_the_same(server: Server, place: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """A stand-in that takes conda's arguments: no real one can be installed from a package index."""
-    own = place / "conda"
-    own.write_text(_CONDA.format(python=sys.executable))
-    own.chmod(0o755)
-    done = install.install(order(server.url, conda=str(own)))
-    assert "conda 24.11.2 solves and installs" in capfd.readouterr().err
-    assert "tensorflow-1.15.5" in (done.environment.folder / prefixes.EXPLICIT).read_text()
-    assert f"--conda-exe {own}" in kernelspecs.get("tf1").install_command
-
-
 _COMPLAINT = """#!{python}
 import sys, json
 sys.stderr.write("x" * 300_000)
@@ -367,42 +319,6 @@ def test_a_verbose_solver_worker_does_not_block(place: Path, monkeypatch: pytest
     worker.write_text(f"{_COMPLAINT}sys.exit('and dies')\n")
     with pytest.raises(BuildFailed, match=r"could not be installed(?s:.*)and dies"):
         prefixes.install(place / "prefix", PackageRequest(("conda-forge",), ("python",)), Reporter("test"))
-
-
-def test_a_verbose_conda_does_not_block(place: Path) -> None:
-    own = place / "conda"
-    own.write_text(f"{_COMPLAINT.format(python=sys.executable)}print(json.dumps({{'conda_version': '24.11.2'}}))\n")
-    own.chmod(0o755)
-    with pytest.raises(BuildFailed, match="could not make the environment"):
-        user_conda.install(own, place / "prefix", PackageRequest(("conda-forge",), ("python",)), Reporter("test"))
-
-
-def test_a_fake_conda_is_refused(place: Path) -> None:
-    other = place / "conda"
-    other.write_text("#!/bin/sh\necho hello\n")
-    other.chmod(0o755)
-    with pytest.raises(BuildFailed, match="neither conda, mamba nor micromamba"):
-        user_conda.identity(other)
-    with pytest.raises(BuildFailed, match="was not found"):
-        user_conda.chosen(str(place / "nothing"))
-
-
-def test_channels_by_name_and_by_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("TFKERNELS_CHANNELS", "CONDA_CHANNEL_ALIAS"):
-        monkeypatch.delenv(name, raising=False)
-    assert names.chosen(()) == ("conda-forge",)
-    assert names.urls("conda-forge") == ("https://conda.anaconda.org/conda-forge",)
-    assert names.urls("defaults") == ("https://repo.anaconda.com/pkgs/main", "https://repo.anaconda.com/pkgs/r")
-    assert names.urls(str(tmp_path)) == (tmp_path.as_uri(),)
-    assert names.urls("https://here/mine/") == ("https://here/mine",)
-    monkeypatch.setenv("CONDA_CHANNEL_ALIAS", "https://mirror/conda/")
-    monkeypatch.setenv("TFKERNELS_CHANNELS", "mine, conda-forge")
-    assert names.chosen(()) == ("mine", "conda-forge")
-    assert names.chosen(("other",)) == ("other",)
-    assert names.urls("mine") == ("https://mirror/conda/mine",)
-    address = "https://name:password@host:8/t/to-ken/mine"
-    assert names.public(address) == "https://host:8/mine"
-    assert "--channel https://host:8/mine" in order(address).command
 
 
 def test_defaults_channel_comes_with_a_licence_note(
