@@ -14,19 +14,24 @@ program = ["-m", "tfprovisioner"]
 
 _WITH_A_LOCK = """
 import sys
+from pathlib import Path
 from tfprovisioner.cli.app import app
+from tfprovisioner.environments import bytecode
 from tfprovisioner.resolution import resolve
 
 with open(sys.argv.pop(1)) as file:
     text = file.read()
 resolve.lock = lambda *arguments: text
+more, own = Path(sys.argv.pop(1)), bytecode.givers
+bytecode.givers = lambda: [*own(), *more.glob("*")]
 app(prog_name="tfkernels")
 """
 
 
-def with_a_lock(path: Path) -> list[str]:
-    """The program ``tfkernels``, but with the lock in a file for every release."""
-    return ["-c", _WITH_A_LOCK, str(path)]
+def with_a_lock(path: Path, givers: Path) -> list[str]:
+    """The program ``tfkernels``, but with the lock in a file for every release, and compiled modules of environments in
+    a folder."""
+    return ["-c", _WITH_A_LOCK, str(path), str(givers)]
 
 
 def command(*arguments: str) -> list[str]:

@@ -15,6 +15,7 @@ from tests.support import channels, commands, package_index
 from tests.support.channels import Package, Server
 from tfprovisioner.catalogue import releases
 from tfprovisioner.cli import app as cli
+from tfprovisioner.environments import bytecode, store
 from tfprovisioner.kernelspecs.install import Installed
 from tfprovisioner.resolution import resolve
 
@@ -80,10 +81,16 @@ def light_lock(tmp_path_factory: pytest.TempPathFactory, small_lock: str) -> str
     return f"{small_lock}tensorflow @ {wheel.as_uri()} \\\n    --hash=sha256:{package_index.digest(wheel)}\n"
 
 
+_ENVIRONMENTS = store.root()
+"""Those of the real TensorFlow, which tests of kernels use."""
+
+
 @pytest.fixture
 def light(light_lock: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """This lock is that of every release: it installs in a second."""
+    """This lock is that of every release: it installs in a second, without compiling what real environments have."""
+    own = bytecode.givers
     monkeypatch.setattr(resolve, "lock", lambda *arguments: light_lock)
+    monkeypatch.setattr(bytecode, "givers", lambda: [*own(), *_ENVIRONMENTS.glob("*")])
     return light_lock
 
 
@@ -91,7 +98,7 @@ def light(light_lock: str, monkeypatch: pytest.MonkeyPatch) -> str:
 def light_commands(light: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same for the commands that a test starts."""
     (tmp_path / "light.txt").write_text(light)
-    monkeypatch.setattr(commands, "program", commands.with_a_lock(tmp_path / "light.txt"))
+    monkeypatch.setattr(commands, "program", commands.with_a_lock(tmp_path / "light.txt", _ENVIRONMENTS))
 
 
 @pytest.fixture

@@ -3,11 +3,17 @@
 import contextlib
 import filecmp
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from tfprovisioner.environments import store
 from tfprovisioner.environments.store import Environment
 from tfprovisioner.requirements.request import Recipe
+
+
+def givers() -> Iterable[Path]:
+    """The folders of environments that may give theirs."""
+    return store.root().glob("*")
 
 
 def take_over(folder: Path, recipe: Recipe, doubted: bool) -> None:
@@ -16,7 +22,7 @@ def take_over(folder: Path, recipe: Recipe, doubted: bool) -> None:
     One environment of the same release has nearly all; without one, all others give theirs. If those of the same recipe
     are ``doubted``, they give none.
     """
-    others = (store.load(other) for other in store.root().glob("*"))
+    others = map(store.load, givers())
     used = [
         other
         for other in others
