@@ -160,25 +160,14 @@ def test_where_no_scheduler_answers(monkeypatch: pytest.MonkeyPatch) -> None:
         pass
 
 
-def test_kernels_end_with_their_scheduler(tmp_path: Path) -> None:
+def test_certificates_threads_and_the_end_of_a_scheduler(tmp_path: Path) -> None:
+    """One cluster with encryption and a worker of two threads; in the end its scheduler is killed."""
+
     def kill_the_scheduler(process: subprocess.Popen[bytes]) -> int:
         kernel = pid(tmp_path / "lasting.1")
         process.kill()
         return kernel
 
-    with (
-        clusters.scheduler_process(tmp_path) as (process, address),
-        clusters.worker(tmp_path, "only", "--no-nanny"),
-        engine(1, [], Options(scheduler=address)) as started,
-        ThreadPoolExecutor(1) as thread,
-    ):
-        killed = thread.submit(kill_the_scheduler, process)
-        with pytest.raises(ProvisionError, match=r"connection to the scheduler was lost.*--resume"):
-            list(started.run([task("lasting", lasting(tmp_path, "lasting"))]))
-        eventually(lambda: not alive(killed.result()))
-
-
-def test_certificates_and_two_threads_per_worker(tmp_path: Path) -> None:
     made = Security.temporary()
     settings = {"distributed.comm.tls.ca-file": str(tmp_path / "cert")}
     for name, content in {"cert": made.tls_client_cert, "key": made.tls_client_key}.items():
@@ -187,14 +176,20 @@ def test_certificates_and_two_threads_per_worker(tmp_path: Path) -> None:
             settings[f"distributed.comm.tls.{role}.{name}"] = str(tmp_path / name)
     variables = {f"DASK_{name.replace('.', '__').replace('-', '_').upper()}": settings[name] for name in settings}
     with (
-        clusters.scheduler_process(tmp_path, "--protocol", "tls", **variables) as (_, address),
+        clusters.scheduler_process(tmp_path, "--protocol", "tls", **variables) as (process, address),
         clusters.worker(tmp_path, "only", "--no-nanny", "--protocol", "tls", "--nthreads", "2", **variables),
         dask.config.set(settings),
         engine(2, [], Options(scheduler=address)) as started,
+        ThreadPoolExecutor(1) as thread,
     ):
         assert address.startswith("tls://")
         # Each ends when the other one is there.
         cells = {"one": wait_for(tmp_path / "other.1", tmp_path, "one")}
         cells["other"] = wait_for(tmp_path / "one.1", tmp_path, "other")
         executed = list(started.run([task(name, cell, "print(6 * 7)") for name, cell in cells.items()]))
-    assert [printed(each) for each in executed] == ["42\n"] * 2
+        assert [printed(each) for each in executed] == ["42\n"] * 2
+
+        killed = thread.submit(kill_the_scheduler, process)
+        with pytest.raises(ProvisionError, match=r"connection to the scheduler was lost.*--resume"):
+            list(started.run([task("lasting", lasting(tmp_path, "lasting"))]))
+        eventually(lambda: not alive(killed.result()))

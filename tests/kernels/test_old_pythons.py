@@ -20,6 +20,7 @@ from tfkernels.transfer.decoder import unpack
 from tfkernels.transfer.encoder import ValueMessage
 from tfkernels.transfer.shared_memory.segment import Segment
 from tfprovisioner.batch import recorded
+from tfprovisioner.kernelspecs.install import Installed
 
 CODEC = ["test_encoding.py", "test_encoding_dtypes.py", "test_encoding_frames.py", "test_encoding_refusals.py"]
 COMPARISON = ["test_comparison_numbers.py", "test_comparison_structure.py"]
@@ -70,6 +71,26 @@ def test_again(tests: list[str], python: Callable[..., str], tmp_path: Path) -> 
     assert " passed" in python(
         "-m", "pytest", *options, *(str(Path(__file__).parents[1] / "unit" / name) for name in tests)
     )
+
+
+_COMPILE = """
+import pathlib, sys
+try:
+    compile("pair: tuple = 1, 2", "later", "exec")
+except SyntaxError:
+    paths = list(pathlib.Path(sys.argv[1]).rglob("*.py"))
+    for path in paths:
+        compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
+    print(len(paths))
+"""
+
+
+def test_modules_have_the_oldest_syntax(installed: dict[str, Installed]) -> None:
+    """By the compiler of their oldest Python: ruff and vermin know a part of its grammar."""
+    python = str(installed["tf1"].environment.python)
+    done = subprocess.run([python, "-c", _COMPILE, str(_KERNELS)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 200
 
 
 _OTHER_SIDE = """

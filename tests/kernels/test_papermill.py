@@ -32,7 +32,7 @@ def write(folder: Path, *cells: str, kernel: str = "python3") -> None:
     nbformat.write(notebook, folder / "in.ipynb")
 
 
-@pytest.mark.parametrize(("kernel", "other"), [("tf1", "tf2"), ("tf2", "tf1")])
+@pytest.mark.parametrize(("kernel", "other"), [("tf1", "tf2"), pytest.param("tf2", "tf1", marks=pytest.mark.slow)])
 def test_runs_on_the_kernel_with_parameters(
     installed: dict[str, Installed], tmp_path: Path, kernel: str, other: str
 ) -> None:

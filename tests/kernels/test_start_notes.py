@@ -19,7 +19,7 @@ ONEDNN = "oneDNN custom operations are on"
 NOTE = "I0000 00:00:1.5 1 real.cc:1] a note"
 
 
-@pytest.mark.parametrize("verbose", ["", "1"])
+@pytest.mark.parametrize("verbose", ["", pytest.param("1", marks=pytest.mark.slow)])
 def test_papermills_first_cell_is_quiet_unless_asked(
     verbose: str, installed: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

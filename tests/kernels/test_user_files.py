@@ -33,7 +33,10 @@ def shown(kernel: str, other: str, *more: str) -> list[str]:
     return [text(outputs) for outputs in run_cells(kernel, *loading, *cells)]
 
 
-@pytest.mark.parametrize(("kernel", "other"), [("tf1", "tf2"), ("tf2", "tf1"), ("plain", "tf1"), ("tf1", "in plain")])
+@pytest.mark.parametrize(
+    ("kernel", "other"),
+    [("tf1", "tf2"), pytest.param("tf2", "tf1", marks=pytest.mark.slow), ("plain", "tf1"), ("tf1", "in plain")],
+)
 def test_library_names_are_free_for_user_files(
     kernel: str, other: str, installed: dict[str, Installed], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
