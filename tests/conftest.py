@@ -8,10 +8,15 @@ import pytest
 
 import tests.support.hypothesis_profile  # noqa: F401
 import tfprovisioner.system.skipped_imports  # noqa: F401 (before nbformat)
+from tests.support import processor_times
+from tests.support.processor_times import pytest_runtest_makereport, pytest_runtest_setup, pytest_terminal_summary
+
+__all__ = ["pytest_runtest_makereport", "pytest_runtest_setup", "pytest_terminal_summary"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="the long form of the tests that have one (`make soak`)")
+    processor_times.add_option(parser)
 
 
 def pytest_configure() -> None:
