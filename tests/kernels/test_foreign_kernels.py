@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import findpython
 import numpy as np
 import pytest
 from uv import find_uv_bin
 
 import tfkernels
+from tests.support.interpreters import interpreter
 from tests.support.notebooks import plain, run_cells, text
 from tests.support.processes import gone, parse, started
 from tests.support.specimens import assert_same
@@ -26,7 +26,7 @@ from tfkernels.client import handshake, kernelspecs
 from tfkernels.client.kernel import Kernel
 from tfkernels.errors import ExchangeError, KernelDied, KernelStartError, RemoteError, UnknownKernel, UsageError
 
-OLDEST = [(3, 6), (3, 8), (3, 9), (3, 10)]
+OLDEST = ["3.6", "3.8", "3.9", "3.10"]
 
 # Not an ipykernel's kernel, although it is made with ipykernel, and of Python.
 ECHO = """
@@ -51,8 +51,7 @@ def register(folder: Path, name: str, argv: list[str], **spec: object) -> None:
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An environment with ipykernel and no NumPy, on the oldest Python of this machine."""
     folder = tmp_path_factory.mktemp("bare") / "environment"
-    found = [python for version in OLDEST for python in findpython.find_all(*version) if not python.freethreaded]
-    python = str(found[0].interpreter) if found else sys.executable
+    python = next(filter(None, map(interpreter, OLDEST)), sys.executable)
     subprocess.run([find_uv_bin(), "venv", "--quiet", "--python", python, folder], check=True)
     subprocess.run([find_uv_bin(), "pip", "install", "--quiet", "--python", folder, "ipykernel", "pip"], check=True)
     return folder

@@ -6,11 +6,11 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import findpython
 import numpy as np
 import pytest
 from uv import find_uv_bin
 
+from tests.support.interpreters import interpreter
 from tests.support.models import assert_close
 from tfkernels.client.kernel import Kernel
 from tfkernels.errors import ExchangeError, RemoteError
@@ -55,7 +55,7 @@ _IMPORTS = "import numpy as np, tensorflow as tf, tfkernels"
 
 @pytest.fixture(scope="module")
 def tf1_12(installed: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
-    if not findpython.find_all(3, 6):
+    if interpreter("3.6") is None:
         pytest.skip("no Python 3.6 here: models of TensorFlow 1.12 were not tried on it")
     folder = str(tmp_path_factory.mktemp("tf1.12"))
     with pytest.MonkeyPatch.context() as patch:

@@ -9,12 +9,12 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import findpython
 import numpy as np
 import pytest
 from uv import find_uv_bin
 
 from tests.support import hypothesis_profile
+from tests.support.interpreters import interpreter
 from tfkernels import recording
 from tfkernels.transfer.decoder import unpack
 from tfkernels.transfer.encoder import ValueMessage
@@ -31,12 +31,11 @@ _UNIT = Path(__file__).parents[1] / "unit"
 @pytest.fixture
 def python(version: str, packages: str, tmp_path: Path) -> Callable[..., str]:
     """Runs that version with those packages, and returns what it printed."""
-    major, minor = map(int, version.split("."))
-    found = [python for python in findpython.find_all(major, minor) if not python.freethreaded]
-    if not found and version == "3.6":
+    found = interpreter(version)
+    if found is None and version == "3.6":
         pytest.skip("no Python 3.6 here: what the other side of a magic needs was not tried on it")
     command = [find_uv_bin(), "run", "--quiet", "--no-project", "--python"]
-    command += [str(found[0].interpreter) if found else version, "--with", f"{packages},hypothesis,pytest", "python"]
+    command += [found or version, "--with", f"{packages},hypothesis,pytest", "python"]
 
     def run(*arguments: str) -> str:
         done = subprocess.run(
@@ -54,18 +53,23 @@ def python(version: str, packages: str, tmp_path: Path) -> Callable[..., str]:
 
 
 @pytest.mark.parametrize(
-    ("tests", "version", "packages"),
+    ("tests", "examples", "version", "packages"),
     [
-        (CODEC, "3.7", "numpy,pandas,scipy"),
-        (COMPARISON, "3.7", "numpy==1.18.*"),
+        (CODEC, 15, "3.7", "numpy,pandas,scipy"),
+        (COMPARISON, 15, "3.7", "numpy==1.18.*"),
         # test_values_between_pythons sends every type to 3.6 and 3.12; the newest packages are those of tests/unit.
-        pytest.param(CODEC, "3.6", "numpy,pandas,scipy", marks=pytest.mark.slow),
-        pytest.param(CODEC, "3.12", "numpy<2,pandas<2.3,scipy,ml_dtypes", marks=pytest.mark.slow),
-        pytest.param(CODEC, "3.13", "numpy,pandas,scipy,ml_dtypes", marks=pytest.mark.slow),
-        pytest.param(COMPARISON, "3.13", "numpy,ml_dtypes", marks=pytest.mark.slow),
+        pytest.param(CODEC, 100, "3.7", "numpy,pandas,scipy", marks=pytest.mark.slow),
+        pytest.param(COMPARISON, 100, "3.7", "numpy==1.18.*", marks=pytest.mark.slow),
+        pytest.param(CODEC, 100, "3.6", "numpy,pandas,scipy", marks=pytest.mark.slow),
+        pytest.param(CODEC, 100, "3.12", "numpy<2,pandas<2.3,scipy,ml_dtypes", marks=pytest.mark.slow),
+        pytest.param(CODEC, 100, "3.13", "numpy,pandas,scipy,ml_dtypes", marks=pytest.mark.slow),
+        pytest.param(COMPARISON, 100, "3.13", "numpy,ml_dtypes", marks=pytest.mark.slow),
     ],
 )
-def test_again(tests: list[str], python: Callable[..., str], tmp_path: Path) -> None:
+def test_again(
+    tests: list[str], examples: int, python: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(hypothesis_profile.EXAMPLES, str(examples))
     shutil.copy(hypothesis_profile.__file__, tmp_path / "profile_of_tests.py")
     options = ["-q", "-c", os.devnull, "--noconftest", "-p", "no:cacheprovider", "-p", "profile_of_tests"]
     assert " passed" in python(

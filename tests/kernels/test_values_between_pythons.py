@@ -11,12 +11,12 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import findpython
 import pytest
 from uv import find_uv_bin
 
 from tests.support import specimens
 from tests.support.cells import SLEEP, Answering, begun, interrupt_when
+from tests.support.interpreters import interpreter
 from tfkernels import launcher
 from tfkernels.client.kernel import Kernel
 from tfkernels.errors import ExchangeError, RemoteError, RemoteInterrupt
@@ -33,11 +33,10 @@ _WITH_ML_DTYPES = {name for name, packages in _PACKAGES.items() if "ml_dtypes" i
 
 
 def _interpreter(version: str) -> str:
-    major, minor = map(int, version.split("."))
-    found = [python for python in findpython.find_all(major, minor) if not python.freethreaded]
-    if not found and version == "3.6":
+    found = interpreter(version)
+    if found is None and version == "3.6":
         pytest.skip("no Python 3.6 here: what the other side of a magic needs was not tried on it")
-    return str(found[0].interpreter) if found else version
+    return found or version
 
 
 @pytest.fixture(scope="module")
