@@ -144,6 +144,12 @@ def test_named_test_of_one_release_runs_alone(library: Path) -> None:
     assert "[tf2]" not in done.stdout
 
 
+def test_reference_of_a_release_that_is_not_tested(library: Path) -> None:
+    done = _pytest(library, "--tf", "tf2", "test_mine.py::test_value_of_the_old_release", "--tf-report", "one.json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [one["release"] for one in json.loads((library / "one.json").read_text())["releases"]] == ["tf2"]
+
+
 def test_broken_files_and_options_are_errors(library: Path, tmp_path: Path) -> None:
     (tmp_path / "test_broken.py").write_text("import nowhere\ndef test_one(): pass\n")
     done = _pytest(tmp_path, "--tf", "tf1,tf2")
@@ -153,6 +159,10 @@ def test_broken_files_and_options_are_errors(library: Path, tmp_path: Path) -> N
     done = _pytest(tmp_path, "--tf", "tf1", "--unknown")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "unrecognized arguments: --unknown" in done.stdout
+    (tmp_path / "pyproject.toml").write_text("[tool.pytest]\naddopts = []\n")
+    done = _pytest(tmp_path, "--tf", "tf1")
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert "use [tool.pytest.ini_options] in place of [tool.pytest]" in done.stdout + done.stderr
     done = _pytest(tmp_path, "--tf", "1.99")
     assert done.returncode == 4
     assert "--tf 1.99: " in done.stderr

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import tempfile
 import threading
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.version import Version
 
 from tfkernels.errors import TFKernelsError
 from tfprovisioner.errors import ProvisionError
@@ -44,6 +46,15 @@ def planned(config: pytest.Config, divided: Divided) -> "Run":
         if not path.endswith((".json", ".md")):
             raise pytest.UsageError(f"--tf-report {path}: the name must end with .json or .md")
     return Run(config, divided, wanted)
+
+
+def _is_native(settings: Path | None) -> bool:
+    """Whether a file has settings that only pytest 9 reads; older ones would run with others."""
+    if settings is None or settings.suffix != ".toml":
+        return False
+    if settings.name != "pyproject.toml":
+        return True  # pytest.toml
+    return re.search(r"(?m)^\[tool\.pytest\]", settings.read_text(encoding="utf-8")) is not None
 
 
 class Run:
@@ -100,6 +111,12 @@ class Run:
             except (ProvisionError, TFKernelsError) as error:
                 raise pytest.UsageError(f"--tf {name}: {error}") from None
             self._tests.append(ReleaseTests(result, words[name] or [], ready, self._config, self.say))
+        old = [one for one in self.results if one.python and Version(one.python) < Version("3.10")]
+        if old and _is_native(self._config.inipath):
+            raise pytest.UsageError(
+                f"--tf {old[0].release.name}: its pytest cannot read {self._config.inipath}: the form of its settings "
+                "is that of pytest 9. In pyproject.toml, use [tool.pytest.ini_options] in place of [tool.pytest]."
+            )
         self._waiting.extend(self._tests)
         about = (f"{one.release.name} ({one.release.version}, Python {one.python})" for one in self.results)
         self.say(f"TensorFlow: {', '.join(about)}")
