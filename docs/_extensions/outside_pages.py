@@ -17,6 +17,7 @@ PAGES = {
     "ARCHITECTURE.md": "project/architecture.md",
     "CHANGELOG.md": "project/changelog.md",
     "CONTRIBUTING.md": "project/contributing.md",
+    "README.md": "project/readme.md",
     "SECURITY.md": "project/security.md",
     "notebooks/DATA.md": "notebooks/DATA.md",
 }
