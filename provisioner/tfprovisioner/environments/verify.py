@@ -69,8 +69,8 @@ def check(
             continue
         raise BadRequirement(
             f"Cannot add {line!r} to TensorFlow {recipe.tensorflow}: {problem}. Nothing was changed. Ask for another "
-            f"version{_likely(request.catalogue_entry)}. To install it unchecked, use a cell in the kernel: "
-            f"!pip install {shlex.quote(line)}"
+            f"version{_likely(request.catalogue_entry)}.{_of_a_day(request)} To install it unchecked, use a cell in "
+            f"the kernel: !pip install {shlex.quote(line)}"
         )
     return version
 
@@ -145,7 +145,8 @@ def _refused(request: InstallRequest, others: Sequence[Differing], problem: str)
     asked = {name_of(line.removeprefix(LIMIT)) for line in request.extras}
     first = named or [one.name for one in others if one.name in asked]
     advice = (
-        "Ask for other versions, or omit those packages. To try them anyway, use a cell in the kernel: !pip install …"
+        f"Ask for other versions, or omit those packages.{_of_a_day(request)} To try them anyway, use a cell in the "
+        f"kernel: !pip install …"
     )
     if request.locked is not None:
         advice = f"Choose another lock, or let tfkernels choose the packages: tfkernels install {request.release}"
@@ -175,6 +176,15 @@ def failing_extras(recipe: Recipe, folder: Path, python: str) -> Iterator[tuple[
 def needed_here(problem: str) -> str:
     """What a package that fits TensorFlow may need from the machine."""
     return system_libraries.missing(problem) or "It may need something that this machine lacks"
+
+
+def _of_a_day(request: InstallRequest) -> str:
+    """Old packages rarely bound the packages that they need, and get the newest ones."""
+    if request.as_of or request.bundle or request.locked is not None or request.backend == "conda":
+        return ""
+    return (
+        " Or add --as-of DATE, a day on which these versions were in use: packages without a version are of that day."
+    )
 
 
 def _likely(release: Release) -> str:
