@@ -18,7 +18,8 @@ MISSING = "-"
 
 def show(found: list[OfRelease], terminal: Any) -> None:
     """The table at the end of pytest's output."""
-    if not found or terminal.config.option.collectonly:
+    started = any(one.pytest or one.problems for one in found)
+    if not started or terminal.config.option.collectonly:
         return
     terminal.write_sep("=", "TensorFlow releases")
     rows = [["", *(one.release.name for one in found)]]
