@@ -20,6 +20,8 @@ OWN = "TFKERNELS_KERNEL_OWN"
 OWN_PATH = "TFKERNELS_KERNEL_PATH"
 MISSING = "TFKERNELS_KERNEL_MISSING"
 FOLDER = "TFKERNELS_FOLDER"
+PARENT = "JPY_PARENT_PID"
+"""Jupyter sets it for its kernels: the process that started them. Their commands get it, too."""
 
 
 class Setting(typing.NamedTuple):
@@ -66,7 +68,7 @@ def parse_size(text: str) -> int:
     return int(float(number) * (1024 if binary else 1000) ** " kmgt".index(letter or " "))
 
 
-_OF_ONE_PROCESS = frozenset({"JPY_PARENT_PID", "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"})
+_OF_ONE_PROCESS = frozenset({PARENT, "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"})
 _OF_ONE_PROCESS_PREFIXES = ("COV_CORE_", KERNEL, FOLDER)
 """What one kernel was told at its start, and what measures its process. No other kernel gets these."""
 
@@ -154,7 +156,7 @@ def activate() -> None:
     """Makes this interpreter's environment the active one for ``!pip``, ``!python`` and other children."""
     global _before_cells
     own = {name for name in os.environ.get(OWN, "").split(",") if os.environ.get(name)}
-    told = {name for name in os.environ if name.startswith("TFKERNELS_") or name == "JPY_PARENT_PID"}
+    told = {name for name in os.environ if name.startswith("TFKERNELS_") or name == PARENT}
     for name, value in list(os.environ.items()):
         if name not in own | told and (_is_of_one_process(name, value) or _is_foreign(name, value)):
             del os.environ[name]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tfkernels import env_vars
 from tfprovisioner.environments import store
 from tfprovisioner.errors import ProvisionError
 from tfprovisioner.kernelspecs import gc, health, install, listing, other_users
@@ -106,6 +107,9 @@ def test_root_is_told_what_others_cannot_reach(shared: Path, closed: str, monkey
     place = kernelspec.parent if closed == "jupyter/kernels" else shared / closed
     os.chmod(place, 0o700)
     (told,) = other_users.closed(environment, kernelspec)
+    with monkeypatch.context() as notebook:
+        notebook.setenv(env_vars.PARENT, "1")
+        assert other_users.closed(environment, kernelspec) == (), "a notebook of root has no other users"
     assert told.startswith(f"other users may not be able to start this kernel: {place} lets in only its owner and")
     if closed == "pythons":
         assert told.endswith("Install it with TFKERNELS_HOME and --python outside of it.")

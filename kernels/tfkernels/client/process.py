@@ -112,7 +112,7 @@ class KernelProcess(Process):
         file, key = str(self.folder / "connection.json"), os.urandom(32).hex().encode()
         self.connection = dict(write_connection_file(file, ip=str(self.folder / "s"), transport="ipc", key=key)[1])
         variables = spec.environment(env_vars.AT_START)
-        variables["JPY_PARENT_PID"] = str(os.getpid())
+        variables[env_vars.PARENT] = str(os.getpid())
         if spec.ours:  # other kernels get it when they are set up
             variables["TFKERNELS_FOLDER"] = str(self.folder)
         self._ours = spec.ours

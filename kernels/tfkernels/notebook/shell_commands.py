@@ -49,7 +49,7 @@ def convert(line: str) -> None:
 
 @debugger.kept_out()
 def _command(name: str, line: str) -> None:
-    words, variables = _words(f"{name} {line}"), env_vars.of_command()
+    words, variables = _words(f"{name} {line}"), {**env_vars.of_command(), env_vars.PARENT: str(os.getpid())}
     tried = []
     for python, options in _pythons():
         if subprocess.run([python, "-c", _TRY], env=variables, check=False, capture_output=True).returncode == 0:
@@ -93,7 +93,7 @@ def _parent() -> str:
         import psutil
 
     try:
-        process = psutil.Process(int(env_vars.AT_START.get("JPY_PARENT_PID", "")))
+        process = psutil.Process(int(env_vars.AT_START.get(env_vars.PARENT, "")))
         program: str = process.cmdline()[0]
         if os.sep in program:
             program = os.path.join(process.cwd(), program)

@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 from tfkernels.client import kernelspecs
+from tfkernels.env_vars import PARENT
 from tfprovisioner.environments import store
 from tfprovisioner.environments.store import Environment
 from tfprovisioner.requirements.request import EXISTING, AddRequest, InstallRequest
@@ -21,9 +22,10 @@ def closed(environment: Environment, kernelspec: Path, user: bool = False) -> tu
     """Why other users may not be able to start a kernel that root registered; empty if they can, or do not see it.
 
     ``user``: it is registered for root alone, so others see it only if they can read that folder.
+    A notebook of root, as in a hosted one or a container, has no other users.
     """
     seen = kernelspec if user else kernelspec.parents[3]  # its prefix
-    if os.geteuid() != 0 or files.closed_to_others(seen):
+    if os.geteuid() != 0 or PARENT in os.environ or files.closed_to_others(seen):
         return ()
     ours = environment.recipe.backend != EXISTING
     record = [environment.folder / store.FOLDERS.record] * ours
