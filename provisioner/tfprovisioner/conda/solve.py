@@ -13,7 +13,7 @@ from tfprovisioner.conda import channels, rattler_folder, search, user_conda
 from tfprovisioner.conda.channels import PackageRequest
 from tfprovisioner.errors import BuildFailed, PackageNotInChannels
 from tfprovisioner.progress import Reporter
-from tfprovisioner.system import subprocesses, uv
+from tfprovisioner.system import certificates, subprocesses, uv
 from tfprovisioner.system.redact import cleaned, redacted
 
 EXPLICIT = "conda-explicit.txt"
@@ -38,7 +38,7 @@ _CAUSES = {
     ),
     "certificate": (
         "a conda channel, or a proxy before it, has a certificate of an authority that is not known here",
-        "Name a file with the authority's certificate in SSL_CERT_FILE",
+        certificates.advice(),
     ),
     "offline": (
         "the network may not be used (--offline, UV_OFFLINE or uv.toml), and the cache lacks a conda package",

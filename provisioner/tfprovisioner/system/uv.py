@@ -15,7 +15,7 @@ from uv import find_uv_bin
 
 from tfkernels import env_vars
 from tfprovisioner.errors import BuildFailed, ProvisionError
-from tfprovisioner.system import data_dir, subprocesses
+from tfprovisioner.system import certificates, data_dir, subprocesses
 from tfprovisioner.system.redact import is_secret, redacted
 
 _DECIDED = (
@@ -72,8 +72,8 @@ _CAUSES = OF_THE_DAY | {
         "or uv.toml, ~/.netrc and HTTPS_PROXY"
     ),
     r"UnknownIssuer": (
-        "the index, or a proxy before it, has a certificate of an authority that uv does not know. Name a file with "
-        "the authority's certificate in SSL_CERT_FILE"
+        "the index, or a proxy before it, has a certificate of an authority that uv does not know. "
+        + certificates.advice()
     ),
     NO_WHEEL: "a package has no wheel for this Python and platform. Name a folder with such a wheel: --find-links",
     r"dns error|error sending request|[Cc]onnection (refused|reset)|timed out|tcp connect error|Request failed": (
