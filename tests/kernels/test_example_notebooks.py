@@ -21,11 +21,11 @@ from tfprovisioner.batch.tasks import Run, Task
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
 
-def execute(name: str, output: Path, *arguments: str) -> dict[str, Any]:
+def execute(name: str, output: Path, *arguments: str, cwd: Path = NOTEBOOKS) -> dict[str, Any]:
     """Runs a notebook with plain papermill on the kernel that it names; its cells by id."""
     options = ["--no-progress-bar", "--start-timeout", "240", *arguments]
     command = [sys.executable, "-m", "papermill", name, str(output), *options]
-    done = subprocess.run(command, cwd=NOTEBOOKS, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return {cell.id: cell for cell in nbformat.read(output, as_version=4).cells}
 
@@ -47,6 +47,17 @@ def test_the_reason_for_worse_training_is_found(installed: object, tmp_path: Pat
     assert text(cells["corrected"].outputs) == "the steps agree\n"
     first = text(cells["corrected-curve"].outputs).splitlines()[1].split()
     assert first[1] == first[3] != first[2]  # the curves of the old model, of the port, and of the corrected one
+
+
+def test_old_notebooks_run_beside_the_kernels_own_tensorflow(installed: object, tmp_path: Path) -> None:
+    path = str(NOTEBOOKS / "tf1_in_a_hosted_notebook.ipynb")
+    options = ["-k", "tf2", "-p", "source", "", "-p", "steps", "30"]  # tf2 stands in for the service's kernel
+    cells = execute(path, tmp_path / "out.ipynb", *options, cwd=tmp_path)
+    assert text(cells["kernel"].outputs).startswith("tf1: already there. ")
+    assert text(cells["versions"].outputs) == "TensorFlow 1.15.5 in %%tf1 cells, and 2.21.0 in all others\n"
+    assert "the data: 2.0" in text(cells["gan-shown"].outputs)
+    assert text(cells["detector-shown"].outputs) == "squares at [[8, 12], [60, 100], [88, 32]]\n"
+    assert text(cells["compare"].outputs).startswith("all 2 parts agree between 1.15 and 2.x")
 
 
 @pytest.mark.slow  # the notebook ends with its corrected port
@@ -80,7 +91,7 @@ def test_the_parity_matrix_shows_the_stated_verdicts(installed: object) -> None:
 def test_a_notebook_is_stored_without_results(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
-    assert notebook.metadata.kernelspec.name == "tf2"
+    assert notebook.metadata.kernelspec.name == ("python3" if "hosted" in path.stem else "tf2")
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert not any(cell.outputs or cell.execution_count for cell in code)
     assert ["parameters"] in [cell.metadata.get("tags") for cell in code]

@@ -1,7 +1,8 @@
 """`make test-lowest`: a ring of kernel tests with the oldest packages that pyproject.toml allows.
 
-Three environments: the lowest versions on the oldest and on the newest Python, and a hosted image's pins. In the
-last one a kernel runs before the installation, which must not change a package of the image.
+Environments: the lowest versions on the oldest and on the newest Python, and the packages of hosted images. In these a
+kernel runs before the installation, which must not change a package of the image. ``python -m tests.support.lowest
+hosted`` makes these alone.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from uv import find_uv_bin
 
+from tests.support.hosted_images import IMAGES
 from tfprovisioner.pythons import find
 
 OLDEST, NEWEST = "3.10", "3.13"
@@ -23,13 +25,6 @@ TESTS = ("test_magics.py", "test_cells.py", "test_kernel.py", "test_papermill.py
 """In tests/kernels."""
 
 TOOLS = ("pytest>=8.3", "pytest-timeout>=2.3", "jupyter_kernel_test>=0.7", "jupyter_console", "matplotlib", "nbconvert")
-
-HOSTED = (
-    # Jupyter's packages as hosted images pin them
-    "ipykernel==6.17.1", "ipython==7.34.0", "jupyter_client==7.4.9", "jupyter_core==5.1.3", "nbclient==0.5.13",
-    "nbformat==5.7.1", "traitlets==5.7.1", "pyzmq==24.0.1", "tornado==6.2", "numpy==1.23.5", "packaging==23.1",
-    "platformdirs==4.3.6", "psutil==5.9.5", "rich==13.7.1", "typer==0.15.4", "filelock==3.21.0",
-)  # fmt: skip
 
 _RUNNING = """
 import sys
@@ -56,29 +51,32 @@ ROOT = Path(__file__).parents[2]
 
 
 def main() -> None:
-    folder = ROOT / "build" / "lowest"
+    folder, only_hosted = ROOT / "build" / "lowest", "hosted" in sys.argv
     shutil.rmtree(folder, ignore_errors=True)
-    for python in (OLDEST, NEWEST):
+    for python in () if only_hosted else (OLDEST, NEWEST):
         environment = _venv(folder / f"lowest-{python}", python)
         _pip("install", environment, "--resolution", "lowest-direct", str(ROOT))
         _ring(environment)
-    _hosted(_venv(folder / "hosted", OLDEST))
+    for name, (python, pins) in IMAGES.items():
+        _hosted(_venv(folder / name, python), pins)
 
 
-def _hosted(environment: Path) -> None:
-    _pip("install", environment, *HOSTED)
+def _hosted(environment: Path, pins: tuple[str, ...]) -> None:
+    _pip("install", environment, *pins)
     before = _freeze(environment)
     kernel = subprocess.Popen(
         [environment / "bin" / "python", "-c", _RUNNING], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert kernel.stdout is not None
     assert kernel.stdout.readline() == "running\n", "the kernel did not start"
+    started = time.monotonic()
     _pip("install", environment, str(ROOT))
     changed = before - _freeze(environment)
     assert not changed, f"the installation changed {', '.join(sorted(changed))}"
     subprocess.run([environment / "bin" / "tfkernels", "install"], check=True)
     said, _ = kernel.communicate("\n", timeout=300)
     assert said == "ok\n", "%%tf1 failed in a kernel that was running before the installation"
+    print(f"{environment.name}: a result of %%tf1 after {time.monotonic() - started:.0f} s", flush=True)
     _ring(environment)
 
 
@@ -100,7 +98,7 @@ def _ring(environment: Path) -> None:
     tests = [str(ROOT / "tests" / "kernels" / name) for name in TESTS]
     # Warnings of old packages on new Pythons are not errors of ours.
     subprocess.run(
-        [environment / "bin" / "python", "-m", "pytest", "-q", "-W", "default", *sys.argv[1:], *tests],
+        [environment / "bin" / "python", "-m", "pytest", "-q", "-W", "default", *tests],
         cwd=ROOT,
         env={**os.environ, "PATH": f"{environment / 'bin'}{os.pathsep}{os.environ['PATH']}"},
         check=True,
