@@ -160,6 +160,21 @@ def test_where_no_scheduler_answers(monkeypatch: pytest.MonkeyPatch) -> None:
         pass
 
 
+@pytest.mark.parametrize(
+    ("address", "required", "cause"),
+    [("tls://127.0.0.1:1", False, "names no certificate for clients"), ("127.0.0.1:1", True, "requires encryption")],
+)
+def test_encryption_is_checked_before_connecting(address: str, required: bool, cause: str) -> None:
+    with (
+        dask.config.set({"distributed.comm.require-encryption": required}),
+        pytest.raises(
+            ProvisionError, match=f"Cannot reach a Dask scheduler at {address}: Dask's configuration {cause}"
+        ),
+        engine(1, [], Options(scheduler=address)),
+    ):
+        pass
+
+
 def test_certificates_threads_and_the_end_of_a_scheduler(tmp_path: Path) -> None:
     """One cluster with encryption and a worker of two threads; in the end its scheduler is killed."""
 

@@ -158,6 +158,7 @@ def _connected(address: str) -> Iterator[tuple[Any, str]]:
         with warnings.catch_warnings():
             # It is about packages that tasks do not use. ``hosts`` checks the version of tfkernels.
             warnings.simplefilter("ignore", VersionMismatchWarning)
+            _check_encryption(address)
             client = Client(address, timeout=CONNECT_TIMEOUT, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
         raise ProvisionError(
@@ -167,6 +168,20 @@ def _connected(address: str) -> Iterator[tuple[Any, str]]:
     with _silent(), client:
         shown = "dashboard" in client.scheduler_info()["services"]
         yield client, client.dashboard_link if shown else ""
+
+
+def _check_encryption(address: str) -> None:
+    """Raises ``ValueError`` if Dask's configuration does not fit the address: Dask would notice it too late.
+
+    It leaves a client that waits for its end, and prints a traceback.
+    """
+    from distributed.security import Security
+
+    security, encrypted = Security(), address.startswith(("tls://", "wss://"))
+    if encrypted and security.get_connection_args("client").get("ssl_context") is None:
+        raise ValueError("Dask's configuration names no certificate for clients (distributed.comm.tls.client)")
+    if security.require_encryption and not encrypted:
+        raise ValueError("Dask's configuration requires encryption, so the address has to begin with tls://")
 
 
 @contextmanager
