@@ -166,3 +166,12 @@ def test_broken_files_and_options_are_errors(library: Path, tmp_path: Path) -> N
     done = _pytest(tmp_path, "--tf", "1.99")
     assert done.returncode == 4
     assert "--tf 1.99: " in done.stderr
+
+
+@pytest.mark.slow
+def test_collection_alone_lists_tests_with_their_releases(library: Path) -> None:
+    done = _pytest(library, "--tf", "tf1,tf2", "--collect-only", "-q", "-k", "numbers or absent")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "test_mine.py::test_numbers[1-tf1]\n" in done.stdout
+    assert "test_mine.py::test_absent_reference[tf2]\n" in done.stdout
+    assert "5 tests collected" in done.stdout

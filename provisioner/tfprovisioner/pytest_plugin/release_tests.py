@@ -22,7 +22,7 @@ class ReleaseTests:
     """They run in one process; if that dies in a test, a new one runs the rest."""
 
     def __init__(
-        self, result: OfRelease, words: list[str], ready: Ready, config: pytest.Config, say: Callable[[str], None]
+        self, result: OfRelease, words: list[str], ready: Ready, config: pytest.Config, say: Callable[[str, bool], None]
     ) -> None:
         result.python = ready.python
         self.result = result
@@ -59,7 +59,7 @@ class ReleaseTests:
             getattr(self, f"_on_{event['kind']}")(event)
         if self._config.option.capture == "no":
             for line in process.new_output().splitlines():
-                self._say(f"{self.result.release.name} | {line}")
+                self._say(f"{self.result.release.name} | {line}", True)
         if ended:
             self._end(process)
         needed, self._needed = self._needed, []
@@ -77,7 +77,7 @@ class ReleaseTests:
         self.references = event["references"]
         if self._config.option.collectonly:
             for test in event["tests"]:
-                self._say(self._named(test))
+                self._say(self._named(test), True)
 
     def _on_deselected(self, event: Event) -> None:
         self.result.deselected += event["count"]

@@ -82,6 +82,8 @@ class Run:
             try:
                 self._plan()
                 self._loop(session)
+                if self._config.option.collectonly and self._terminal is not None:
+                    self._terminal._numcollected = session.testscollected  # noqa: SLF001 (for "N tests collected")
             except BaseException:
                 subprocesses.stop()
                 self._interrupt()
@@ -92,9 +94,10 @@ class Run:
                 self._pool.shutdown(cancel_futures=True)
                 subprocesses.resume()
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, always: bool = False) -> None:
+        """Shows a line; with ``-q`` only if it is what the user asked for."""
         with self._said:
-            if self._terminal is not None and self._config.option.verbose >= 0:
+            if self._terminal is not None and (always or self._config.option.verbose >= 0):
                 self._terminal.ensure_newline()
                 self._terminal.write_line(text)
 
