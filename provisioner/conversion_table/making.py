@@ -15,7 +15,7 @@ CUSTOM_OBJECTS = _MAKER / "custom.py"
 """The specimens' own layers and functions."""
 
 GIVEN_MODELS = _MAKER / "given_models.py"
-"""Builds the models of specimens with weights alone, each by the function of its architecture's name."""
+"""Builds the models of specimens that do not tell all of them, each by the function of its architecture's name."""
 
 _CELL = """
 import sys

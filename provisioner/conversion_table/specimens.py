@@ -12,7 +12,7 @@ from tfprovisioner.catalogue.releases import order_of
 COMPANION = "architecture-json"
 """No specimen: the architecture of a file with weights alone."""
 
-WEIGHTS_ALONE = ("weights-h5", "weights-h5-legacy", "weights-checkpoint", "checkpoint")
+WEIGHTS_ALONE = ("weights-h5", "weights-h5-legacy", "weights-checkpoint")
 
 FORGOTTEN = {("1.4", "convolutions")}
 """Architectures with settings that a line of releases does not write. Only a function can build them again."""
@@ -53,14 +53,14 @@ def read(folder: Path) -> list[Specimen]:
         for entry in entries:
             if entry["format"] == COMPANION:
                 continue
-            alone, architecture = entry["format"] in WEIGHTS_ALONE, entry["architecture"]
-            line = ".".join(entry["release"].split(".")[:2])
+            architecture, line = entry["architecture"], ".".join(entry["release"].split(".")[:2])
+            by_function = entry["format"] == "checkpoint" or (line, architecture) in FORGOTTEN
+            beside_it = str(beside[architecture]) if entry["format"] in WEIGHTS_ALONE else None
             found.append(
                 Specimen(
                     entry["release"], entry["architecture"], entry["format"], Path(entry["path"]),
                     tuple(entry["needs"]), Path(entry["inputs"]), entry["optimizer"],
-                    f"{GIVEN_MODELS}:{architecture}" if alone or (line, architecture) in FORGOTTEN else None,
-                    str(beside[architecture]) if alone and architecture in beside else None,
+                    f"{GIVEN_MODELS}:{architecture}" if by_function else beside_it, beside_it,
                 )
             )  # fmt: skip
     return sorted(found, key=lambda one: (order_of(one.release), one.format, one.architecture))

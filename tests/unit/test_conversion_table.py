@@ -31,8 +31,8 @@ def test_specimens_without_companions_are_read(tmp_path: Path) -> None:
     found = {one.name: (one.model, one.architecture_file) for one in specimens.read(tmp_path)}
     function = f"{making.GIVEN_MODELS}:mlp"
     assert found == {
-        "1.15.5 mlp weights-h5": (function, "a.json"), "1.15.5 mlp whole-h5": (None, None),
-        "1.15.5 mlp checkpoint": (function, "a.json"),
+        "1.15.5 mlp weights-h5": ("a.json", "a.json"), "1.15.5 mlp whole-h5": (None, None),
+        "1.15.5 mlp checkpoint": (function, None),
     }  # fmt: skip
 
 

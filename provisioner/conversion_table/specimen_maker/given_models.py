@@ -1,4 +1,4 @@
-"""The models that ``--model`` builds again for specimens with weights alone, compiled as they were trained.
+"""The models that ``--model`` builds again for specimens that do not tell all of them, compiled as they were trained.
 
 A conversion runs this file by its path, in the old release and for modules in the target.
 """
