@@ -246,6 +246,9 @@ class WeightsMismatch(WeightsError):
 class ConversionError(TFKernelsError):
     """A model cannot be brought to another release; ``layer`` is the name of the layer that stands in the way."""
 
+    advice = ""
+    """What would help, if it is more than the message says."""
+
     def __init__(self, message: str, layer: str = "") -> None:
         super().__init__(message)
         self.layer = layer

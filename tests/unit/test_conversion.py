@@ -89,7 +89,7 @@ class _Processes(Processes):
 def request_(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Request:
     (tmp_path / "old.h5").write_text("a file")
     written_by = type("WrittenBy", (), {"tensorflow": ("1.12",), "__str__": lambda _: "TensorFlow 1.12"})()
-    saved = {"format": "keras-h5", "written_by": written_by, "architecture": {}, "weights": {}}
+    saved = {"format": "keras-h5", "written_by": written_by, "architecture": {}, "weights": {}, "custom_objects": ()}
     monkeypatch.setattr(module, "read", lambda path: type("Saved", (), saved)())
     monkeypatch.setattr(kernels, "is_ready", lambda wanted: wanted.release in ("1.15", "2.4"))
     return Request(tmp_path / "old.h5", "2.21", tmp_path / "new.keras")
@@ -143,6 +143,17 @@ def test_later_releases_are_asked_if_the_writers_cannot(request_: Request) -> No
     assert result.problem is not None
     assert result.problem.message == "damaged"
     assert [attempt for attempt, _ in result.attempts] == ["1.12.3", "1.15.5", "2.4.4"]
+
+
+def test_no_other_release_is_asked_for_missing_classes(request_: Request, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved: Any = module.read(request_.file)  # type: ignore[attr-defined]
+    saved.custom_objects = ("Scale",)
+    monkeypatch.setattr(module, "read", lambda path: saved)
+    result, processes = _convert(request_, old={"load": StepFailed("Unknown layer")})
+    assert result.problem is not None
+    assert [release for release, role in processes.begun if role == "old"] == ["1.12"]
+    _, processes = _convert(replace(request_, custom_objects=request_.file), old={"load": StepFailed("damaged")})
+    assert len([role for _, role in processes.begun if role == "old"]) == 3
 
 
 def test_files_in_the_way_are_not_replaced(request_: Request) -> None:

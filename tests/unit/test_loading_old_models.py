@@ -14,6 +14,7 @@ import pytest
 from tests.support.saved_models import layer
 from tfkernels.conversion import load_old
 from tfkernels.errors import ConversionError, UnreadableFile
+from tfkernels.saved_models.saved_file import CustomObject
 
 
 def test_layers_of_cudnn_are_loaded_as_what_runs_anywhere() -> None:
@@ -63,3 +64,12 @@ def test_cause_is_said_where_no_layer_can_be_tried(monkeypatch: pytest.MonkeyPat
     config = {"class_name": "Sequential", "config": [layer("Dense", "first", units=3)]}
     with pytest.raises(ConversionError, match="it cannot be made: ValueError: the true cause"):
         load_old.build(config, {}, False, keras)
+
+
+def test_missing_classes_are_named_as_they_are_called() -> None:
+    scale = CustomObject("Scale", "layer", "inner/scale", "", {"offset": 0.25})
+    saved: Any = SimpleNamespace(custom_objects=[scale, CustomObject("swish2", "activation", "first")])
+    said = load_old._missing(saved, {"swish2": object()})
+    assert said.endswith("--custom-objects FILE.py: layer Scale(offset=0.25) of inner/scale")
+    assert "activation swish2 of first" in load_old._missing(saved, {})
+    assert load_old._missing(saved, {"Scale": object(), "swish2": object()}) == ""

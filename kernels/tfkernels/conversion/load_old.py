@@ -76,7 +76,11 @@ def load(
                     f"Cannot load {path}: it has weights, but no architecture. Add --model FILE.py:FUNCTION with a "
                     "function that builds the model, or --model FILE.json with what model.to_json() wrote."
                 )
-            built, has_cudnn = build(dict(found), objects, trust, keras), bool(_cudnn_layers(dict(found)))
+            try:
+                built, has_cudnn = build(dict(found), objects, trust, keras), bool(_cudnn_layers(dict(found)))
+            except ConversionError as error:
+                error.advice = _missing(saved, objects)
+                raise
         notes = _fill_in_place_of_cudnn(built, saved) if has_cudnn else _fill(built, path, saved)
     record = model_record.record(built, as_written=not by_function)
     training = saved.training_config or (given.training_config if given else None)
@@ -90,6 +94,16 @@ def load(
         optimizer = file_optimizer.with_settings(saved, training, keras.optimizers)
     record["optimizer"] = file_optimizer.by_names_of(record["weights"], saved, optimizer)
     return LoadedModel(built, record, [*notes, *written_by.add(record, saved.written_by)])
+
+
+def _missing(saved: SavedFile, objects: Mapping[str, Any]) -> str:
+    """Which of the user's classes and functions are missing, each as it is called; empty if none is."""
+    lacking = [one for one in saved.custom_objects if one.name not in objects]
+    calls = []
+    for one in lacking:
+        settings = ", ".join(f"{name}={value!r}" for name, value in one.settings.items())
+        calls.append(f"{one.kind} {one.name}{f'({settings})' if settings else ''} of {one.where}")
+    return f"Define these in a Python file, and add --custom-objects FILE.py: {'; '.join(calls)}" if calls else ""
 
 
 def keras_here() -> Any:

@@ -134,6 +134,8 @@ def _loaded(
         except (StepFailed, ProvisionError) as error:
             first = first or error
             attempts.append((kernels.version(wanted.release), str(error)))
+            if saved.custom_objects and not (request.custom_objects or request.model):
+                break  # no release has them
         else:
             return loaded, process.release, tuple(attempts), process.seconds
         finally:
