@@ -18,7 +18,7 @@ from rich.table import Table
 
 from tests.benchmarks.rows import Row
 
-SUBJECTS = ["cells", "arrays", "many_arrays", "memory", "comparison", "batch", "environments"]
+SUBJECTS = ["cells", "arrays", "small_values", "many_arrays", "memory", "comparison", "batch", "environments"]
 
 
 def main() -> None:

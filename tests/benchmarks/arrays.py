@@ -35,6 +35,11 @@ def exchange_by_cell(kernel: Kernel, array: np.ndarray) -> float:
     return float(back.sum())
 
 
+def exchange_by_assignments(kernel: Kernel, array: np.ndarray) -> float:
+    kernel["x"] = array
+    return float(kernel["x + 1"].sum())
+
+
 def run() -> Iterator[list[Row]]:
     tf1, tf2 = tfkernels.kernel("tf1"), tfkernels.kernel("tf2")
     with ExitStack() as stack:
@@ -45,6 +50,8 @@ def run() -> Iterator[list[Row]]:
             "tfkernels, tf2": partial(exchange, tf2),
             "tfkernels, tf1, y = x + 1 as a cell": partial(exchange_by_cell, tf1),
             "tfkernels, tf2, y = x + 1 as a cell": partial(exchange_by_cell, tf2),
+            "tfkernels, tf1, two assignments": partial(exchange_by_assignments, tf1),
+            "tfkernels, tf2, two assignments": partial(exchange_by_assignments, tf2),
             "np.save, np.load in /dev/shm, tf2": peers.files(tf2, Path("/dev/shm")),
             "np.save, np.load on disk, tf2": peers.files(tf2, Path("build").absolute()),
             "Appose, own Python": stack.enter_context(peers.over_appose()),
