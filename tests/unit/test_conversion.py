@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from tests.support.schemas import problems
 from tests.unit.test_conversion_optimizer import ADAM, BROUGHT
+from tfkernels.saved_models.saved_file import WrittenBy
 from tfprovisioner.cli.app import app
 from tfprovisioner.conversion import convert as module
 from tfprovisioner.conversion import fill_route, graph_route, keras_route, kernels, proof, report
@@ -261,23 +262,23 @@ def test_both_choices_of_a_saved_model_are_named(
 
 
 @pytest.mark.parametrize(
-    ("format_", "model", "weights", "expected"),
+    ("format_", "model", "package", "expected"),
     [
         ("keras-h5", None, "", keras_route),
         ("keras-archive-weights", "model.py:build", "", keras_route),
-        ("checkpoint-v2", "model.py:build", "layer_with_weights-0/kernel/.ATTRIBUTES/VARIABLE_VALUE", keras_route),
-        ("checkpoint-v2", "model.json", "conv1/kernel", keras_route),
-        ("checkpoint-v2", "model.py:build", "conv1/kernel", fill_route),
-        ("checkpoint-v1", None, "conv1/kernel", graph_route),
+        ("checkpoint-v2", "model.py:build", "tf.keras", keras_route),
+        ("checkpoint-v2", "model.json", "", keras_route),
+        ("checkpoint-v2", "model.py:build", "", fill_route),
+        ("checkpoint-v1", None, "", graph_route),
         ("saved-model", None, "", graph_route),
         ("frozen-graph", "model.py:build", "", fill_route),
     ],
 )
 def test_the_way_depends_on_the_format_and_the_model(
-    request_: Request, format_: str, model: str | None, weights: str, expected: object
+    request_: Request, format_: str, model: str | None, package: str, expected: object
 ) -> None:
-    weight = type("Weight", (), {"source": weights})()
-    saved = type("Saved", (), {"format": format_, "weights": {"w": weight}, "architecture": None})()
+    written_by = type("WrittenBy", (), {"package": package})()
+    saved = type("Saved", (), {"format": format_, "written_by": written_by, "architecture": None})()
     (request_.file.parent / "old.h5.meta").write_text("a graph")
     assert module.route(saved, replace(request_, model=model)) is expected
 
@@ -300,7 +301,7 @@ def test_a_filled_model_is_proved_by_its_file(request_: Request, monkeypatch: py
         return answers.get(step)
 
     monkeypatch.setattr(_Process, "call", call)
-    written = {"format": "checkpoint-v2", "written_by": type("", (), {"tensorflow": ()})(), "weights": {}}
+    written = {"format": "checkpoint-v2", "written_by": WrittenBy(), "weights": {}}
     monkeypatch.setattr(module, "read", lambda path: type("Saved", (), written)())
     (request_.file.parent / "model.py").write_text("")
     result, processes = _convert(replace(request_, model=f"{request_.file.parent}/model.py:build"))
@@ -326,7 +327,8 @@ def test_a_filled_model_is_proved_by_its_file(request_: Request, monkeypatch: py
 def test_only_a_keras_model_gets_an_ending(
     request_: Request, monkeypatch: pytest.MonkeyPatch, format_: str, architecture: Any, options: Any, name: str
 ) -> None:
-    saved = {"format": format_, "architecture": architecture, "weights": {}}
+    written_by = type("WrittenBy", (), {"package": ""})()
+    saved = {"format": format_, "architecture": architecture, "written_by": written_by}
     monkeypatch.setattr(module, "read", lambda path: type("Saved", (), saved)())
     assert module.default_output(replace(request_, **options)) == Path(name)
 

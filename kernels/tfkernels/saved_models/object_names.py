@@ -69,9 +69,11 @@ def _plain(key: str) -> str:
 
 def _written_by(graph: ObjectGraph) -> WrittenBy:
     children = {name for one in graph.objects for name in one.children}
+    numbered = any(_NUMBERED.fullmatch(name) for name in children)
     if "_iterations" in children:
-        return WrittenBy(None, None, ("2.11", ""), ("its optimizer counts in _iterations, as since 2.11",))
-    if any(_NUMBERED.fullmatch(name) for name in children):
+        package = "tf.keras" if numbered else None
+        return WrittenBy(None, package, ("2.11", ""), ("its optimizer counts in _iterations, as since 2.11",))
+    if numbered:
         return WrittenBy(None, "tf.keras", ("1.9", "2.15"), ("layers have numbers, as in Keras 2 of TensorFlow",))
     return WrittenBy(None, None, ("1.9", ""), ("variables have places in objects, as since TensorFlow 1.9",))
 

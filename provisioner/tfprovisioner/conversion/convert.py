@@ -35,9 +35,6 @@ _OTHER_CHOICE = {
 }
 """What else a SavedModel of Keras can become."""
 
-_OF_KERAS = ("layer_with_weights-", "layer-", "_layers/")
-"""What a checkpoint's names for the weights of a Keras model begin with, or have inside."""
-
 
 def convert(request: Request, processes: Processes, tell: Tell) -> Conversion:
     """Converts a file. What stands in the way of it is in the result; raises ``Unusable`` for wrong arguments."""
@@ -81,9 +78,7 @@ def route(saved: Any, request: Request) -> ModuleType:
         except ConversionError as error:
             raise StepFailed(str(error), advice=_NEEDS_MODEL) from error
     if saved.format.startswith("checkpoint") and request.model is not None:
-        sources = [str(weight.source) for weight in saved.weights.values()]
-        of_keras = any(part in source for source in sources for part in _OF_KERAS)
-        return keras_route if of_keras or not request.has_function else fill_route
+        return keras_route if saved.written_by.package or not request.has_function else fill_route
     if request.model is not None:
         return fill_route
     return graph_route if request.as_graph or saved.architecture is None else keras_route
