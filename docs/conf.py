@@ -35,6 +35,7 @@ myst_heading_anchors = 4
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(_HERE.parent / "build" / "docs" / "executed" / version)
 nb_execution_in_temp = False  # notebooks read the data beside them
+nb_execution_excludepatterns = ["notebooks/tf1_in_a_hosted_notebook.ipynb"]  # it installs tfkernels itself
 nb_execution_timeout = 600
 nb_execution_show_tb = True
 nb_merge_streams = True

@@ -46,6 +46,13 @@ def test_index_links_to_every_page(folder: str) -> None:
     assert f"]({folder}/index.md)" in (_DOCS / "index.md").read_text(encoding="utf-8")
 
 
+def test_index_of_tutorials_links_to_every_notebook() -> None:
+    text = (_DOCS / "tutorials" / "index.md").read_text(encoding="utf-8")
+    notebooks = _DOCS.parent / "notebooks"
+    pages = [*notebooks.glob("*.ipynb"), *notebooks.glob("*.md")]
+    assert not [page.name for page in pages if f"](../../notebooks/{page.name})" not in text]
+
+
 @pytest.mark.parametrize(("page", "line"), [("CHANGELOG.md", "## {}"), ("CITATION.cff", "version: {}\n")])
 def test_version_is_named(page: str, line: str) -> None:
     assert line.format(tfkernels.__version__) in (_DOCS.parent / page).read_text(encoding="utf-8")
