@@ -156,3 +156,28 @@ def test_result_is_json_and_an_escaped_table() -> None:
 def test_what_is_no_model_is_refused(value: Any) -> None:
     with pytest.raises(UsageError, match=r"needs Keras models|reads version 1"):
         compare_models(_model(_NEW), value)
+
+
+def _wired(about: dict[str, str], **inputs: list[list[str]] | None) -> dict[str, Any]:
+    kinds = {"add": "Add", "cat": "Concatenate", "relu": "ReLU"}
+    layers = {name: {**_layer(kinds.get(name, "Dense")), "inputs": calls} for name, calls in inputs.items()}
+    return _model(about, **layers)
+
+
+@pytest.mark.parametrize(
+    ("changed", "shown"),
+    [
+        ({"add": [["one", "two"]]}, []),  # in any order
+        ({"cat": [["two", "one"]]}, [("cat", "inputs", "one, two", "two, one")]),
+        ({"two": [["input"]]}, [("two", "inputs", "one", "input")]),
+        ({"two": [["one"], ["add"]]}, [("two", "inputs", "one", "one; add")]),
+        ({"relu": [["one"]], "two": [["relu"]]}, []),  # which is a difference of its own
+        ({"two": None}, []),  # a subclass does not say it
+    ],
+)
+def test_wiring_that_differs_is_shown(changed: dict[str, Any], shown: list[Any]) -> None:
+    same: dict[str, Any] = {
+        "one": [["input"]], "two": [["one"]], "add": [["two", "one"]], "cat": [["one", "two"]],
+    }  # fmt: skip
+    found = compare_models(_wired(_OLD, **same), _wired(_NEW, **{**same, **changed}))
+    assert [(each.layer, each.setting, each.a, each.b) for each in found.differences] == shown

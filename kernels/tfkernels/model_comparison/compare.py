@@ -4,6 +4,7 @@ import html
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from tfkernels.conversion.layer_rules.keras_release import KerasRelease, release_of
+from tfkernels.model_comparison import wiring
 from tfkernels.model_comparison.description import description_of
 from tfkernels.model_comparison.pairing import Pair, pairs, plain_class
 from tfkernels.model_comparison.settings import Setting, differences, text
@@ -128,18 +129,20 @@ def compare_models(
 
     Layers are paired by name, then by the names and shapes of their weights, then by class and place. ``mapping`` says
     it otherwise: ``{"layer in a": "layer in b"}``. Of a pair every setting that differs is shown, and shapes of
-    weights, and ``trainable``. A difference that comes from a default that changed between the releases says so, and so
-    does an equal value that another release computes otherwise. The optimizers of
-    compiled models are compared, too.
+    weights, ``trainable``, and the layers that it gets its ``inputs`` from, where the models tell them. A difference
+    that comes from a default that changed between the releases says so, and so does an equal value that another
+    release computes otherwise. The optimizers of compiled models are compared, too.
 
     Raises ``UsageError`` for what is neither a model nor a description.
     """
     one, other = description_of(a, "a"), description_of(b, "b")
     found = pairs(one["layers"], other["layers"], mapping or {})
     releases = release_of(one["about"]), release_of(other["about"])
+    partners = {pair.a: pair.b for pair in found}
     differing: List[Difference] = []
     for pair in found:
         differing += _of_pair(pair, one["layers"][pair.a], other["layers"][pair.b], *releases)
+        differing += _of_inputs(pair, one["layers"], other["layers"], partners)
     differing += _of_training(one, other, *releases)
     alone = (
         {name: layer for name, layer in one["layers"].items() if name not in {pair.a for pair in found}},
@@ -170,6 +173,11 @@ def _of_pair(
             shown = ("(not there)" if shape is None else text(list(shape)) for shape in shapes)
             found.append(Setting(f"shape of {weight}", *shown))
     return [Difference(pair.a, pair.b, class_name, *setting) for setting in found]
+
+
+def _of_inputs(pair: Pair, a: Mapping[str, Any], b: Mapping[str, Any], partners: Mapping[str, str]) -> List[Difference]:
+    wired = wiring.differing(a, b, pair.a, pair.b, partners)
+    return [] if wired is None else [Difference(pair.a, pair.b, plain_class(a[pair.a]), "inputs", wired.a, wired.b)]
 
 
 def _of_training(

@@ -6,14 +6,16 @@
         "class_name": "Model",
         "layers": {
             "conv1": {"class_name": "Conv2D", "settings": {"padding": "same", …} or None, "weights": {"kernel":
-                      [3, 3, 1, 8], "bias": [8]}, "trainable": True},
+                      [3, 3, 1, 8], "bias": [8]}, "trainable": True, "inputs": [["input"]] or None},
             …
         },
         "optimizer": {"class_name": "Adam", "config": {"epsilon": 1e-07, …}} or None,
     }
 
 Settings are what the layer's ``get_config`` gives, and what that release leaves out. They are ``None`` for a class of
-the user's without that method. A layer inside another is an entry of its own; a recurrent layer and its cell are one.
+the user's without that method. ``inputs`` has for each call the layers that it is called on, and is ``None`` where
+nothing tells them, as in a subclass. A layer inside another is an entry of its own; a recurrent layer and its cell
+are one.
 """
 
 import sys
@@ -25,6 +27,7 @@ from tfkernels.conversion.layer_rules.report import Report
 from tfkernels.conversion.record.forgotten_settings import restore
 from tfkernels.conversion.record.plain_values import plain
 from tfkernels.errors import UsageError
+from tfkernels.model_comparison.wiring import wiring
 from tfkernels.models.keras_package import Keras, is_layer, keras_of
 from tfkernels.models.layer_names import is_a, named_weights, walk
 from tfkernels.models.weights import shapes_of
@@ -60,6 +63,9 @@ def describe(model: Any) -> Description:
         entry = layers.setdefault(path, {"class_name": type(model).__name__, "settings": {}, "weights": {},
                                          "trainable": bool(model.trainable)})  # fmt: skip
         entry["weights"][last] = list(shape)
+    calls = wiring(model)
+    for path, entry in layers.items():
+        entry["inputs"] = calls.get(path)
     return {
         MARK: VERSION,
         "about": about,
