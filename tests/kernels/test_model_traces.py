@@ -200,6 +200,12 @@ def test_watched_tensors_of_a_session(graph_cell: Kernel) -> None:
     assert found["hidden"].tolist() == [2, 3]
     assert found["a scale"] == 3
     assert found["hidden:1"].tolist() == [4, 6]
+    other = {**found, "hidden": np.full(2, 9.0)}
+    code = "tfkernels.trace(session, {x: [1.0, 2.0]}, inputs_from=other)"
+    alone = graph_cell.run("pass", inputs={"other": other}, outputs={"alone": code})
+    assert {name: array.tolist() for name, array in alone["alone"].items()} == {
+        "hidden": [2, 3], "a scale": 3, "hidden:1": [18, 18],
+    }  # fmt: skip
     with pytest.raises(RemoteError, match=r"TraceError.*placeholder.*'x'.*reset_default_graph"):
         graph_cell.run("tfkernels.trace(session)")
 

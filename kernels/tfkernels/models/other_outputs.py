@@ -34,17 +34,28 @@ class OtherOutputs:
         self._used = True
         return nest().pack_sequence_as(outputs, [self._replaced(one, array) for one, array in zip(ours, theirs)])
 
+    def of_tensors(self, tensors: Mapping[str, Any]) -> Dict[str, Any]:
+        """The other trace's values of a graph's tensors, by name, as far as it has them in their shapes."""
+        known = {name: self._trace.get(name) for name in tensors}
+        found = {
+            name: _array(value, tensors[name])
+            for name, value in known.items()
+            if value is not None and not isinstance(value, (list, tuple, dict)) and _fits(tensors[name], value)
+        }
+        self._used = self._used or bool(found)
+        return found
+
     def check(self) -> None:
         """Raises ``TraceError`` if nothing of the other trace was used."""
         if not self._used:
             names = ", ".join(list(self._trace)[:5])
             raise TraceError(
-                f"inputs_from: no layer of the model has a name and a shape of the other trace, which has {names}. "
-                "Trace both models with the same input, and give equal layers equal names"
+                f"inputs_from: no layer or watched tensor has a name and a shape of the other trace, which has {names}."
+                " Trace both sides with the same input, and give equal layers equal names"
             )
 
     def _replaced(self, tensor: Any, array: Any) -> Any:
-        value = np.asarray(array).astype(sys.modules["tensorflow"].as_dtype(tensor.dtype).as_numpy_dtype, copy=False)
+        value = _array(array, tensor)
         if self._in_graph:
             new = v1().placeholder(tensor.dtype, tensor.get_shape())
             self.fed.append((new, value))
@@ -54,6 +65,12 @@ class OtherOutputs:
             if hasattr(tensor, name):
                 setattr(new, name, getattr(tensor, name))
         return new
+
+
+def _array(value: Any, tensor: Any) -> Any:
+    """The array in the dtype of ``tensor``."""
+    dtype = sys.modules["tensorflow"].as_dtype(tensor.dtype).as_numpy_dtype
+    return np.asarray(value).astype(dtype, copy=False)
 
 
 def _fits(tensor: Any, array: Any) -> bool:

@@ -37,7 +37,8 @@ def trace(
 
     ``trace(model, x, inputs_from=other)`` gives every layer the input that the layer had in another model's trace, or
     in the first step of its training trace. So each layer shows its own error only. A layer that the other trace
-    lacks, or has with another shape, passes on its own output.
+    lacks, or has with another shape, passes on its own output. ``trace(session, feed_dict, inputs_from=other)`` does
+    the same for watched tensors, in one run for each.
 
     Variables keep their values, moving averages too. A ``tf.function`` runs eagerly meanwhile. In graph mode each
     trace adds a copy of the model to its graph; it runs in the session that Keras uses, or in yours after
@@ -58,15 +59,15 @@ def trace(
         if other is not None:
             other.check()
         return values
-    if inputs_from is not None:
-        raise TraceError("inputs_from= is for Keras models, whose layers get their inputs one by one")
+    if inputs_from is not None and not is_session(target):
+        raise TraceError("inputs_from= is for Keras models and sessions. A function computes all of its values at once")
     if training:
         raise TraceError(
             "training=True is for Keras models. A session trains if its feed_dict says so, and a function if you give "
             "it an argument of its own: trace(lambda: function(x, training=True))"
         )
     if is_session(target):
-        return _trace_session(target, *inputs)
+        return _trace_session(target, *inputs, inputs_from=inputs_from)
     if callable(target):
         return _trace_function(target, inputs)
     raise TraceError(
@@ -152,7 +153,7 @@ def _call(model: Any, keras: Keras, inputs: Tuple[Any, ...], training: bool) -> 
     return phase
 
 
-def _trace_session(session: Any, *feed_dicts: Any) -> Dict[str, Any]:
+def _trace_session(session: Any, *feed_dicts: Any, inputs_from: Any = None) -> Dict[str, Any]:
     if len(feed_dicts) > 1 or not all(feed is None or isinstance(feed, Mapping) for feed in feed_dicts):
         raise TraceError("a session takes one dict of values by placeholder: trace(session, {x: array, y: 1})")
     tensors = watched(session.graph)
@@ -169,6 +170,8 @@ def _trace_session(session: Any, *feed_dicts: Any) -> Dict[str, Any]:
         )
     try:
         with initialised(TraceError):
+            if inputs_from is not None:
+                return _each_by_itself(session, tensors, dict(feed_dicts[0] or {}) if feed_dicts else {}, inputs_from)
             values: Dict[str, Any] = session.run(tensors, *feed_dicts)
     except sys.modules["tensorflow"].errors.InvalidArgumentError as error:
         unfed = unfed_placeholder(error)
@@ -180,6 +183,18 @@ def _trace_session(session: Any, *feed_dicts: Any) -> Dict[str, Any]:
             "cell with tf.reset_default_graph()"
         ) from error
     return {name: values[name] for name in tensors}  # session.run sorts the keys in some releases
+
+
+def _each_by_itself(session: Any, tensors: Dict[str, Any], feed: Dict[Any, Any], trace: Any) -> Dict[str, Any]:
+    """The value of each tensor, computed from those that the other trace has of all others."""
+    other = OtherOutputs(trace, in_graph=True)
+    feedable = {name: tensor for name, tensor in tensors.items() if session.graph.is_feedable(tensor)}
+    theirs = [(feedable[name], value) for name, value in other.of_tensors(feedable).items()]
+    other.check()
+    return {
+        name: session.run(tensor, {**feed, **{place: value for place, value in theirs if place.name != tensor.name}})
+        for name, tensor in tensors.items()
+    }
 
 
 def _trace_function(function: Any, inputs: Tuple[Any, ...]) -> Dict[str, Any]:
