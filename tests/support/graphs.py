@@ -43,6 +43,9 @@ class Operation:
         self.op_def = SimpleNamespace(input_arg=[])
         self.node_def = SimpleNamespace(attr={})
 
+    def _add_control_input(self, operation: Operation) -> None:
+        self.control_inputs.append(operation)
+
 
 class Tensor:
     value_index = 0

@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
 from tfkernels.models import layer_names
 from tfkernels.models.keras_package import keras_of, layer_classes
 from tfkernels.models.recorder import Recorder, active
+from tfkernels.models.replaced_attributes import replaced
 
 OUTPUT = "output"
 """The name that a model's own output has in its trace."""
@@ -45,15 +46,10 @@ def layers_recorded(
     if keras_of(model).calls_directly:
         kinds = {kind: None for _, layer in layer_names.walk(model) for kind in type(layer).__mro__}
         methods += [(kind, name) for kind in kinds for name in ("call", _WITH_MASK, _MASK)]
-    originals = [(kind, name, vars(kind)[name]) for kind, name in methods if name in vars(kind)]
     calls = LayerCalls(model, recorder, parts, replacement)
-    for kind, name, original in originals:
-        setattr(kind, name, calls.recorded(original, name))
-    try:
+    own = [(kind, name, vars(kind)[name]) for kind, name in methods if name in vars(kind)]
+    with replaced((kind, name, calls.recorded(method, name)) for kind, name, method in own):
         yield calls
-    finally:
-        for kind, name, original in originals:
-            setattr(kind, name, original)
 
 
 class LayerCalls:

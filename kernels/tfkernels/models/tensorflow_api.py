@@ -6,6 +6,7 @@ import sys
 from typing import Any, Iterator, List
 
 from tfkernels.imports import own_imports
+from tfkernels.models.replaced_attributes import replaced
 
 
 def v1() -> Any:
@@ -61,14 +62,8 @@ def operations_run_in_graphs(model: Any) -> Iterator[None]:
     """A ``TensorFlowOpLayer`` computes while functions run eagerly: it adds its node to a graph of its own."""
     kinds = {kind for layer in _layers_inside(model) for kind in type(layer).__mro__}
     method = "_defun_call"
-    originals = [(kind, vars(kind)[method]) for kind in kinds if method in vars(kind)]
-    for kind, _ in originals:
-        setattr(kind, method, _in_a_graph)
-    try:
+    with replaced((kind, method, _in_a_graph) for kind in kinds if method in vars(kind)):
         yield
-    finally:
-        for kind, original in originals:
-            setattr(kind, method, original)
 
 
 def _layers_inside(model: Any) -> List[Any]:
