@@ -121,7 +121,7 @@ def test_descriptions_name_the_settings_that_differ(built: Kernels) -> None:
 _DROPOUT = """
 def dropping():
     entry = L.Input((6,))
-    x = L.Dropout(0.4)(L.Dense(8, activation="relu")(entry))
+    x = L.GaussianNoise(0.3)(L.Dropout(0.4)(L.Dense(8, activation="relu")(entry)))
     model = tf.keras.Model(entry, L.Dense(1)(L.Dropout(0.25)(L.Dense(8)(x))))
     model.compile(tf.keras.optimizers.SGD(0.1), "mse")
     return model
@@ -137,6 +137,7 @@ x = np.linspace(-2, 2, 120).reshape(20, 6).astype("float32")
 model = dropping()
 model.train_on_batch(x, x[:, :1])
 made = tfkernels.same_start(model, seed=3)
+traced = tfkernels.trace_training(model, x, x[:, :1])  # draws no mask that the training gets
 """
 
 _DROPOUT_GRAPH = """
@@ -150,6 +151,7 @@ with graph.as_default():
             return h @ kernel + v1.get_variable("bias", [units], initializer=v1.zeros_initializer())
     h = tf.nn.relu(dense("dense", inputs, 8))
     h = tf.cond(train, lambda: v1.nn.dropout(h, rate=0.4), lambda: tf.identity(h), name="drop")
+    h = tf.cond(train, lambda: h + 0.3 * v1.random_normal(tf.shape(h)), lambda: tf.identity(h), name="noise")
     h = dense("dense_1", h, 8)
     h = v1.nn.dropout(h, rate=tf.where(train, 0.25, 0.0), name="second")
     h = dense("dense_2", h, 1)
@@ -159,6 +161,7 @@ with graph.as_default():
     session.run(v1.global_variables_initializer())
     session.run(step, {inputs: x})
     report = tfkernels.same_start(session, seed=3, mapping=NAMES)
+    tfkernels.trace_training(session=session, train_op=step, feeds={inputs: x})
     in_graph = []
     for rows in (20, 20, 13):
         in_graph.append(session.run([loss, step], {inputs: x[:rows]})[0])
@@ -169,16 +172,22 @@ with graph.as_default():
 def test_dropout_masks_are_equal_in_every_form(built: Kernels) -> None:
     for name in ("tf1", "tf2"):
         built[name].run(_DROPOUT)
-        assert built[name]["(made.dropouts, made.other_random)"] == (["dropout", "dropout_1"], [])
+        assert built[name]["(made.dropouts, made.other_random)"] == (["dropout", "gaussian_noise", "dropout_1"], [])
     one, other = (built[name]["losses(model)"] for name in ("tf1", "tf2"))
     assert one == pytest.approx(other, rel=1e-4)
-    built["tf1"].run(_DROPOUT_GRAPH.replace("NAMES", "{'second': 'dropout_1', 'drop': 'dropout'}"))
-    assert built["tf1"]["report.dropouts"] == ["dropout", "dropout_1"]
+    noise = [built[name]["traced['steps'][0]['random']['gaussian_noise']"] for name in ("tf1", "tf2")]
+    np.testing.assert_allclose(noise[0], noise[1], atol=1e-6)
+    assert np.std(noise[0]) == pytest.approx(1, abs=0.2)
+    assert abs(np.mean(noise[0])) < 0.3
+    built["tf1"].run(
+        _DROPOUT_GRAPH.replace("NAMES", "{'second': 'dropout_1', 'drop': 'dropout', 'noise': 'gaussian_noise'}")
+    )
+    assert built["tf1"]["report.dropouts"] == ["dropout", "gaussian_noise", "dropout_1"]
     assert built["tf1"]["in_graph"] == pytest.approx(one, rel=1e-4)
     built["tf2"].run(
         _DROPOUT_GRAPH.replace("NAMES", "{'second': 'dropout_1'}")
-    )  # whose condition is a function there, which the report says
-    assert built["tf2"]["(report.dropouts, len(report.other_random))"] == (["dropout_1"], 1)
+    )  # whose conditions are functions there, which the report says
+    assert built["tf2"]["(report.dropouts, len(report.other_random))"] == (["dropout_1"], 2)
     assert built["tf1"]["report.other_random"] == []
     built["tf2"].run("tfkernels.same_start(model, seed=4)\nother = losses(model)")
     assert built["tf2"]["other"] != pytest.approx(other, rel=1e-2)

@@ -64,7 +64,6 @@ begun = make(0.5)
 tfkernels.same_start(begun)
 tfkernels.same_start(make(0.5))
 traced = tfkernels.trace_training(begun, x, y)["steps"][0]
-tfkernels.same_start(begun)
 real = float(np.ravel(begun.train_on_batch(x, y))[0])
 """
 
@@ -189,12 +188,20 @@ mixed = make(0.0)
 keras.mixed_precision.set_global_policy("float32")
 scaled = tfkernels.trace_training(mixed, x, y)["steps"][0]
 counted = int(mixed.optimizer.step_counter.numpy())
+
+entry = L.Input((6, 6, 1))
+flat = L.Flatten()(entry)
+two = keras.Model(entry, [L.Dense(3, activation="softmax", name=name)(flat) for name in ("one", "other")])
+two.compile("sgd", "sparse_categorical_crossentropy", loss_weights=[0.5, 2.0])
+parts = tfkernels.trace_training(two, x, [y, y])["steps"][0]["loss"]
 loss = float(mixed.train_on_batch(x, y))
 """
     )
     step = kernel["scaled"]
     assert step["loss"]["loss"] == pytest.approx(kernel["loss"], rel=1e-2)
     assert kernel["counted"] == 0
+    parts = kernel["parts"]
+    assert parts["loss"] == pytest.approx(0.5 * parts["data/one"] + 2 * parts["data/other"], rel=1e-6)
 
 
 def test_class_weights_and_gradients_of_a_graph_are_in_place(installed: object) -> None:
@@ -209,6 +216,8 @@ two.compile("sgd", "sparse_categorical_crossentropy")
 weights = {"other": {0: 1.0, 1: 5.0, 2: 0.5}}
 weighted = tfkernels.trace_training(two, x, [y, y], class_weight=weights)["steps"][0]["loss"]["loss"]
 loss = float(two.train_on_batch(x, [y, y], class_weight=weights)[0])
+plain = tfkernels.trace_training(two, x, [y, y])["steps"][0]["loss"]
+of_outputs = two.train_on_batch(x, [y, y])
 
 from tfkernels.training.keras_graph import _all_before_any
 gradients = [tf.ones(2), None, tf.IndexedSlices(tf.ones((1, 2)), tf.constant([0]))]
@@ -222,6 +231,9 @@ waits = gradients[2].values.op.name in before and gated[1] is None
 """
     )
     assert kernel["weighted"] == pytest.approx(kernel["loss"], rel=1e-6)
+    total, *of_outputs = kernel["of_outputs"]
+    assert kernel["plain"]["loss"] == pytest.approx(total, rel=1e-6)
+    assert [kernel["plain"][f"data/{name}"] for name in ("one", "other")] == pytest.approx(of_outputs, rel=1e-6)
     assert kernel["waits"]  # so that no weight changes before the last gradient is computed
 
 

@@ -15,6 +15,7 @@ from tfkernels.diagnosis.page import page
 from tfkernels.diagnosis.rules.catalogue import RULES
 from tfkernels.diagnosis.rules.rule import Rule
 from tfkernels.errors import UsageError
+from tfkernels.training.training_trace import mark_of
 
 _PAGE = Path(__file__).parents[2] / "docs" / "reference" / "training-differences.md"
 BN: dict[str, Any] = {"model": "bn", "steps": 2}
@@ -90,6 +91,16 @@ def test_parts_that_one_trace_lacks_are_noted_not_found() -> None:
     found = tfkernels.compare(simulate(**BN), other)
     assert found.passed
     assert found.notes == ("only the first trace has the outputs activation",)
+
+
+def test_notes_say_what_only_and_weights_from_left() -> None:
+    trace = simulate(**BN, precise=True)
+    trace["kept"] = {"empty": ["average"]}
+    trace["about"]["weights_from"] = mark_of(simulate(rate=0.2, steps=2))
+    assert tfkernels.compare(simulate(**BN), trace).notes == (
+        "every step of the second trace begins with the weights of a trace that is not compared",
+        "the second trace has nothing of only='average'",
+    )
 
 
 def test_large_arrays_are_compared_by_their_samples() -> None:

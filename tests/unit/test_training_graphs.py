@@ -17,6 +17,7 @@ from tfkernels.training.graph.operations import changed, closure, variable_read_
 from tfkernels.training.graph.random_numbers import draws_of
 from tfkernels.training.graph.sources import sources_of
 from tfkernels.training.graph.updates import updates_of
+from tfkernels.training.step_counts import counted_after_reading
 
 
 def test_a_loss_has_terms_of_data_and_weights() -> None:
@@ -92,6 +93,23 @@ def test_reading_a_variable_is_no_change() -> None:
     assert changed(graph.apply("AssignAdd", {"ref": w.ref}, value=w.read).op) == [w.ref.op]
     assert not changed(held.read.op)
     assert not changed(w.read.op)
+
+
+def test_steps_are_counted_once_they_were_read() -> None:
+    """Keras's first Adam, which counts while it reads, and the later one, which reads what was counted."""
+    for resource in (False, True):
+        graph = Graph()
+        w, steps, later = (graph.variable(name, resource) for name in ("w", "iterations", "later"))
+        rate = graph.add("Cast", "Cast", [steps.read]).op
+        update = graph.apply("AssignAdd", {"ref": w.ref}, value=rate.outputs[0])
+        count = graph.apply("AssignAdd", {"ref": steps.ref})
+        counted_after_reading(steps.ref, [count, update])
+        assert rate in count.op.control_inputs
+        assert count.op not in update.op.control_inputs
+        first = graph.apply("AssignAdd", {"ref": later.ref})
+        then = graph.add("Cast", "Cast", [later.read], waits=[first.op])
+        counted_after_reading(later.ref, [first, graph.apply("AssignAdd", {"ref": w.ref}, value=then)])
+        assert then.op not in first.op.control_inputs
 
 
 def test_memory_of_a_variable_is_recognised() -> None:

@@ -31,7 +31,7 @@ def test_large_arrays_become_statistics() -> None:
     keeping = Keeping(largest=10)
     assert isinstance(keeping.reduced(np.zeros(10)), np.ndarray)
     assert is_statistics(keeping.reduced(np.zeros(11)))
-    assert keeping.as_dict() == {"only": None, "largest": 10, "left_out": 0, "statistics": 1}
+    assert keeping.as_dict() == {"only": None, "empty": [], "largest": 10, "left_out": 0, "statistics": 1}
 
 
 def test_only_names_parts_quantities_and_paths() -> None:
@@ -41,10 +41,22 @@ def test_only_names_parts_quantities_and_paths() -> None:
     assert keeping.wants("update", "conv1/bias")
     assert not keeping.wants("slot", "conv2/kernel/m")
     assert not keeping.wants("output", "conv1")
-    assert not keeping.takes_any("output") or keeping.would_take("output", "x/bias")
     assert keeping.as_dict()["left_out"] == 2
     with pytest.raises(TraceError, match=r"only='gradients' names nothing"):
         Keeping(only="gradients")
+
+
+def test_a_pattern_that_fits_no_name_is_refused() -> None:
+    keeping = Keeping(only=("gradient/conv1", "slot", "average/*"))
+    for part in ("gradient", "update"):
+        assert not keeping.wants(part, "conv1/kernel")
+    with pytest.raises(
+        TraceError, match=r"only='gradient/conv1' fits nothing of this training. It has gradient/conv1/"
+    ):
+        keeping.check()
+    assert keeping.wants("gradient", "conv1")
+    keeping.check()  # a training without slots has nothing of "slot", and that is no mistake
+    assert keeping.as_dict()["empty"] == ["slot", "average/*"]
 
 
 def test_what_is_only_statistics_cannot_be_handed_over() -> None:

@@ -16,7 +16,7 @@ from tfkernels.diagnosis.numbers import Array, power, ratio, rms
 from tfkernels.diagnosis.rules.catalogue import RULES
 from tfkernels.diagnosis.rules.initial_weights import differing
 from tfkernels.diagnosis.rules.rule import Case, Facts, Rule
-from tfkernels.diagnosis.sides import Arrays, Side, gradients_or_moments, sides
+from tfkernels.diagnosis.sides import Arrays, Side, follows, gradients_or_moments, sides
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def _directly(
 ) -> list[Finding]:
     """What differs in a step although nothing before it does."""
     a, b = facts.both
-    by_step = a.leader is not None or b.leader is not None  # then a step does not disturb the next
+    by_step = follows(a, b)  # then a step does not disturb the next
     disturbing = [finding for finding in earlier if finding.step - 1 == step or not by_step]
     if any(_disturbs(finding, quantity, step) for finding in disturbing):
         return []

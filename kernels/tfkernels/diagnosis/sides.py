@@ -10,7 +10,7 @@ import numpy as np
 from tfkernels.diagnosis.numbers import Array
 from tfkernels.errors import UsageError, WeightsError
 from tfkernels.models.match import match
-from tfkernels.training.training_trace import is_statistics
+from tfkernels.training.training_trace import is_statistics, losses_of
 
 Arrays = Dict[str, Array]
 
@@ -27,8 +27,10 @@ class Side:
     def __init__(self, trace: Mapping[str, Any], renamed: Mapping[str, Mapping[str, str]]) -> None:
         self.about: Mapping[str, Any] = trace.get("about") or {}
         self._steps = trace["steps"]
+        self.led = self.about.get("weights_from") is not None
+        """Whether every step begins with the weights of another trace."""
         self.leader: Side | None = None
-        """The trace with whose weights every step of this one begins (``weights_from``), if there is one."""
+        """That trace, if it is the one that this is compared with."""
         self._renamed = renamed
         self._before = self._named(trace.get("weights_before") or {}, "weight")
         self._cache: dict[tuple[int, str], Arrays] = {}
@@ -59,6 +61,9 @@ class Side:
             return self._before
         if self.leader is not None:
             return self.leader.before(step)
+        if self.led:
+            updates = self.arrays(step, "update")
+            return {name: a - updates[name] for name, a in self.arrays(step, "weight").items() if name in updates}
         return {**self._before, **self.arrays(step - 1, "weight"), **self.arrays(step - 1, "statistic")}
 
     def unclipped(self, step: int) -> Arrays:
@@ -141,27 +146,27 @@ def sides(
             f"There are {', '.join(sorted(known)[:20])}"
         )
     one, other = Side(a, {}), Side(b, renamed)
-    if _begins_with(other, one):
+    marks = [side.about.get("weights_from") for side in (one, other)]
+    if _begins_with(marks[1], a):
         other.leader = one
-    elif _begins_with(one, other):
+    elif _begins_with(marks[0], b):
         one.leader = other
-    return one, other, _notes(one, other)
+    led = [
+        f"every step of the {which} trace begins with the weights of a trace that is not compared"
+        for which, side in (("first", one), ("second", other))
+        if side.led and side.leader is None
+    ]
+    empty = [
+        f"the {which} trace has nothing of only={pattern!r}"
+        for which, trace in (("first", a), ("second", b))
+        for pattern in (trace.get("kept") or {}).get("empty", ())
+    ]
+    return one, other, (*_notes(one, other), *led, *empty)
 
 
-def _begins_with(side: Side, other: Side) -> bool:
-    """Whether the second step begins with the other's weights, and not with those of the step before."""
-    if min(side.steps, other.steps) < 2:
-        return False
-    after, update, weights = side.arrays(0, "weight"), side.arrays(1, "update"), side.arrays(1, "weight")
-    own, others = 0.0, 0.0
-    for name, change in update.items():
-        theirs = other.arrays(0, "weight").get(name)
-        shapes = {array.shape for array in (change, after.get(name), weights.get(name), theirs) if array is not None}
-        if name in after and name in weights and theirs is not None and len(shapes) == 1:
-            begin = weights[name] - change
-            own += float(np.sum(np.square(begin - after[name])))
-            others += float(np.sum(np.square(begin - theirs)))
-    return own > 1e-12 and others < 1e-3 * own
+def _begins_with(mark: Mapping[str, Any] | None, trace: Mapping[str, Any]) -> bool:
+    """Whether every step begins with the weights of ``trace``, by what the other trace says of its ``weights_from``."""
+    return mark is not None and list(map(repr, mark["loss"])) == list(map(repr, losses_of(trace)))
 
 
 def _first(trace: Mapping[str, Any], quantity: str) -> Mapping[str, Any]:
@@ -220,8 +225,8 @@ def _equal_values(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, str]:
 
 
 def follows(a: Side, b: Side) -> bool:
-    """Whether every step of one begins with the weights of the other."""
-    return a.leader is not None or b.leader is not None
+    """Whether every step of one begins with the weights of another trace."""
+    return a.led or b.led
 
 
 def gradients_or_moments(side: Side, step: int) -> Arrays:

@@ -1,7 +1,7 @@
 """``same_start``: the weights of a model or of a session set to what they begin with in every release."""
 
 import fnmatch
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -25,7 +25,7 @@ class SameStart(NamedTuple):
     seed: int
     weights: Dict[str, str]
     dropouts: List[str]
-    """Layers whose dropout masks are equal in every release from now on."""
+    """Layers whose dropout masks or noise are equal in every release from now on."""
     other_random: List[str]
     """Layers that still draw numbers of their release."""
 
@@ -57,10 +57,11 @@ def same_start(
     ``mapping``: ``{name here: name to draw by}``, where the other side has other names. ``initializers``: of weights
     whose initializer is not known, by their names or by patterns with ``*``: ``{"scale/w": "he_normal"}``.
 
-    The masks of dropouts are equal, too: a mask depends on the layer's name, and on how many it drew before in
-    training. Call it before the first training step: functions that were translated before keep their numbers.
-    ``dropout=False`` leaves them alone. In a graph the session starts again for it: its variables keep their values,
-    and iterators of ``tf.data`` have to be initialised again.
+    The masks of dropouts, and the noise of ``GaussianNoise`` and ``GaussianDropout``, are equal, too: a mask depends
+    on the layer's name, and on how many it drew before in training. Of a session so is all noise of
+    ``tf.random_normal``. Call it before the first training step: functions that were translated before keep their
+    numbers. ``dropout=False`` leaves them alone. In a graph the session starts again for it: its variables keep their
+    values, and iterators of ``tf.data`` have to be initialised again.
 
     Names count in Keras's spelling: ``conv1/weights`` is drawn as ``conv1/kernel``. A weight that is not trained and
     whose initializer is not known, or that has the same number everywhere, stays as it is; the report says so.
@@ -143,8 +144,10 @@ def _masks_of_model(model: Any, seed: int) -> Tuple[List[str], List[str]]:
     elif in_graph_mode():
         with keras.session(list(model.weights)) as session:
             scopes = {layer.name: path for path, layer in walk(model) if path}
+            of_operation = graph_masks.layer_of_operation(model)
             found = graph_masks.sites(session.graph, model.outputs)
-            ours = graph_masks.replace(session, found, graph_masks.layer_of_operation(model), scopes, seed)
+            found = [site for site in found if site.rate is not None or of_operation.get(site.operation.name) in layers]
+            ours = graph_masks.replace(session, found, of_operation, scopes, seed)
     else:
         ours = []
     return ours, [path for path in layers if path not in ours]
@@ -153,14 +156,14 @@ def _masks_of_model(model: Any, seed: int) -> Tuple[List[str], List[str]]:
 def _of_session(session: Any, chosen: _Chosen) -> SameStart:
     with session.graph.as_default():
         variables = graph_weights.by_name(v1().global_variables())
-    found = graph_masks.sites(session.graph) if chosen.dropout else []
+    initial = {one.name for each in variables.values() for one in graph_weights.random_operations(_initial(each))}
+    found = [site for site in graph_masks.sites(session.graph) if site.operation.name not in initial]
+    found = found if chosen.dropout else []
     chosen.check([*variables, *(graph_masks.scope_of(site.operation.name) for site in found)])
     shapes, how, arrays, rest = shapes_of(variables), {}, [], []
-    initial: Set[str] = set()
     for name, variable in variables.items():
-        value = variable.initializer.inputs[1]
+        value = _initial(variable)
         operations = graph_weights.random_operations(value)
-        initial |= {operation.name for operation in operations}
         names = chosen.names(name, shapes[name])
         given = chosen.initializer(name)
         if given is None and len(operations) == 1:
@@ -179,6 +182,10 @@ def _of_session(session: Any, chosen: _Chosen) -> SameStart:
     ours = graph_masks.replace(session, found, {}, chosen.mapping, chosen.seed)
     others = graph_masks.other_random(session.graph, initial) if chosen.dropout else []
     return SameStart(chosen.seed, how, ours, others)
+
+
+def _initial(variable: Any) -> Any:
+    return variable.initializer.inputs[1]
 
 
 def _is_constant(value: Any) -> bool:

@@ -99,10 +99,10 @@ def normal_quantile(share: Any) -> Any:
     """The inverse of the normal distribution's function: algorithm AS 241 (Wichura, 1988), exact to 1e-15."""
     middle = share - 0.5
     inner = 0.180625 - middle * middle
-    found = middle * _ratio(inner, _MIDDLE)
+    found = middle * ratio(inner, MIDDLE)
     outside = inner < 0
     root = np.sqrt(-_log(np.minimum(share[outside], 1 - share[outside])))
-    tail = np.where(root <= 5, _ratio(root - 1.6, _NEAR_TAIL), _ratio(root - 5.0, _FAR_TAIL))
+    tail = np.where(root <= 5, ratio(root - 1.6, NEAR_TAIL), ratio(root - 5.0, _FAR_TAIL))
     found[outside] = np.where(middle[outside] < 0, -tail, tail)
     return found
 
@@ -119,20 +119,22 @@ def _log(values: Any) -> Any:
     return 2 * part * series + (exponent - small) * _LN2
 
 
-def _ratio(x: Any, coefficients: Any) -> Any:
-    above, below = (np.zeros_like(x) for _ in range(2))
+def ratio(x: Any, coefficients: Any) -> Any:
+    """The ratio of two polynomials of ``x``, an array or a tensor."""
+    above: Any = 0.0
+    below: Any = 0.0
     for up, down in zip(*coefficients):
         above, below = above * x + up, below * x + down
     return above / below
 
 
-_MIDDLE = (
+MIDDLE = (
     (2509.0809287301226727, 33430.575583588128105, 67265.770927008700853, 45921.953931549871457,
      13731.693765509461125, 1971.5909503065514427, 133.14166789178437745, 3.387132872796366608),
     (5226.495278852545925, 28729.085735721942674, 39307.89580009271061, 21213.794301586595867,
      5394.1960214247511077, 687.1870074920579083, 42.313330701600911252, 1.0),
 )  # fmt: skip
-_NEAR_TAIL = (
+NEAR_TAIL = (
     (7.7454501427834140764e-4, 0.0227238449892691845833, 0.24178072517745061177, 1.27045825245236838258,
      3.64784832476320460504, 5.7694972214606914055, 4.6303378461565452959, 1.42343711074968357734),
     (1.05075007164441684324e-9, 5.475938084995344946e-4, 0.0151986665636164571966, 0.14810397642748007459,

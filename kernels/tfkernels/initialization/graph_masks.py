@@ -1,4 +1,4 @@
-"""Dropout masks in a graph of TensorFlow 1: the operations that draw them are replaced by numbers of ours."""
+"""Dropout masks and noise in a graph of TensorFlow 1: the operations that draw them are replaced by numbers of ours."""
 
 import contextlib
 import functools
@@ -13,13 +13,12 @@ from tfkernels.initialization.graph_weights import behind, is_random
 from tfkernels.models.layer_names import is_a, walk
 from tfkernels.models.tensorflow_api import nest, v1
 from tfkernels.models.weights import initialise
-from tfkernels.training.random_draws import REPLACED
+from tfkernels.training.random_draws import MASK_COUNTS, REPLACED
 
-STEPS = "tfkernels/mask_steps"
-"""The collection of the variables that count how often a mask was drawn."""
-
-_INSIDE = re.compile(r"(^|/)(cond|dropout|random_uniform|RandomUniform)(_\d+)?$")
+_INSIDE = re.compile(r"(^|/)(cond|dropout|random_uniform|RandomUniform|random_normal|RandomStandardNormal)(_\d+)?$")
 """The end of a name that TensorFlow's functions give to the operation."""
+
+_NOISE = "RandomStandardNormal"
 
 _FINALIZED = (
     "same_start cannot replace the dropout masks: the graph is finalized. Call it before the MonitoredSession is made, "
@@ -34,6 +33,7 @@ class Site(NamedTuple):
     numbers: Any
     """The tensor that the dropout takes: that of the operation, or of an earlier replacement."""
     rate: Any
+    """``None`` if it draws noise of the normal distribution."""
     keeps: bool
     layer: str = ""
     """Its name, if it is known from an earlier replacement."""
@@ -45,8 +45,11 @@ _REPLACED: "weakref.WeakKeyDictionary[Any, _Replaced]" = weakref.WeakKeyDictiona
 
 
 def sites(graph: Any, outputs: Optional[List[Any]] = None) -> List[Site]:
-    """The dropouts of a graph, or those behind ``outputs``, in the order in which they were made."""
-    random = (operation for operation in graph.get_operations() if operation.type == "RandomUniform")
+    """The dropouts and the noise of a graph, or those behind ``outputs``, in the order in which they were made.
+
+    Without ``outputs`` initial values are among them.
+    """
+    random = (one for one in graph.get_operations() if one.type in ("RandomUniform", _NOISE))
     found = [site for site in map(_site, random) if site is not None]
     if outputs is None:
         return found
@@ -57,8 +60,10 @@ def sites(graph: Any, outputs: Optional[List[Any]] = None) -> List[Site]:
 def _site(operation: Any) -> Optional[Site]:
     replaced = _REPLACED.get(operation.graph, {}).get(operation.name)
     if replaced is not None:
-        numbers, rate = map(operation.graph.get_tensor_by_name, replaced[:2])
+        numbers, rate = (operation.graph.get_tensor_by_name(name) if name else None for name in replaced[:2])
         return Site(operation, numbers, rate, *replaced[2:])
+    if operation.type == _NOISE:
+        return Site(operation, operation.outputs[0], None, False)
     tensors = [operation.outputs[0]]
     for kinds in (("Mul",), ("Add", "AddV2")):  # of tf.random_uniform: from 0 to 1
         tensors += [user.outputs[0] for user in tensors[-1].consumers() if user.type in kinds][:1]
@@ -125,7 +130,7 @@ def replace(
             counter = _counter(graph)
             counters.append(counter)
             source = mask_numbers.stream_of(seed, layer, number)
-            again = functools.partial(_drawn_again, source, counter.name)
+            again = functools.partial(_drawn_again, source, counter.name, site.rate is None)
             REPLACED.setdefault(graph, {})[layer, number] = again
             with _context_of(graph, site.operation):
                 numbers = _numbers(site, source, counter)
@@ -135,7 +140,9 @@ def replace(
                 for place, tensor in enumerate(user.inputs):
                     if tensor is old:
                         user._update_input(place, numbers)  # noqa: SLF001 (there is no public way)
-            _REPLACED.setdefault(graph, {})[site.operation.name] = (numbers.name, site.rate.name, site.keeps, layer)
+            _REPLACED.setdefault(graph, {})[site.operation.name] = (
+                numbers.name, "" if site.rate is None else site.rate.name, site.keeps, layer,
+            )  # fmt: skip
     start_again(session, values)
     session.run([counter.initializer for counter in counters])
     return list(counts)
@@ -146,26 +153,31 @@ def _counter(graph: Any) -> Any:
     with graph.control_dependencies(None), v1().variable_scope("tfkernels_mask_steps", reuse=False):
         return v1().get_variable(
             graph.unique_name("step", mark_as_used=False), [], tensorflow.int64, v1().zeros_initializer(),
-            trainable=False, collections=[STEPS], use_resource=True,
+            trainable=False, collections=[MASK_COUNTS], use_resource=True,
         )  # fmt: skip
 
 
 def _numbers(site: Site, source: Any, counter: Any) -> Any:
     tensorflow: Any = sys.modules["tensorflow"]
     rate = site.rate
-    dropping = tensorflow.less(rate, 1) if site.keeps else tensorflow.greater(rate, 0)
+    if rate is None:
+        dropping = tensorflow.constant(True)
+    else:
+        dropping = tensorflow.less(rate, 1) if site.keeps else tensorflow.greater(rate, 0)
     step = counter.assign_add(tensorflow.cast(dropping, tensorflow.int64))
     step = tensorflow.identity(step) - tensorflow.cast(dropping, tensorflow.int64)
-    numbers = mask_numbers.tensor(site.operation.inputs[0], source, step)
+    make = mask_numbers.normal_tensor if rate is None else mask_numbers.tensor
+    numbers = make(site.operation.inputs[0], source, step)
     return tensorflow.cast(numbers, site.operation.outputs[0].dtype)
 
 
-def _drawn_again(source: Any, counter: str, drawn: Any) -> Any:
+def _drawn_again(source: Any, counter: str, noise: bool, drawn: Any) -> Any:
     """The numbers of a dropout for ``drawn`` numbers, which a training trace made for another call of the layer."""
     tensorflow: Any = sys.modules["tensorflow"]
-    count = next(one for one in drawn.graph.get_collection(STEPS) if one.name == counter)
+    count = next(one for one in drawn.graph.get_collection(MASK_COUNTS) if one.name == counter)
     one = tensorflow.constant(1, tensorflow.int64)
-    numbers = mask_numbers.tensor(tensorflow.shape(drawn), source, tensorflow.identity(count.assign_add(one)) - one)
+    make = mask_numbers.normal_tensor if noise else mask_numbers.tensor
+    numbers = make(tensorflow.shape(drawn), source, tensorflow.identity(count.assign_add(one)) - one)
     numbers = tensorflow.cast(tensorflow.reshape(numbers, tensorflow.shape(drawn)), drawn.dtype)
     numbers.set_shape(drawn.get_shape())
     return numbers
@@ -225,7 +237,7 @@ def start_again(session: Any, variables: List[Tuple[Any, Any]]) -> None:
 def _values(session: Any) -> List[Tuple[Any, Any]]:
     """The variables of a session that have values, with these."""
     with session.graph.as_default():
-        listed = [*v1().global_variables(), *v1().local_variables(), *session.graph.get_collection(STEPS)]
+        listed = [*v1().global_variables(), *v1().local_variables(), *session.graph.get_collection(MASK_COUNTS)]
         there = session.run([v1().is_variable_initialized(variable) for variable in listed])
         variables = [variable for variable, known in zip(listed, there) if known]
         return list(zip(variables, session.run(variables)))

@@ -1,4 +1,4 @@
-"""The numbers that decide what a dropout drops, as operations of TensorFlow: Philox in integers of 64 bits.
+"""The numbers that decide what a dropout drops, and those of noise, as operations of TensorFlow: Philox in integers.
 
 All releases from 1.4 on have these operations, and integers are exact. So the numbers are equal everywhere.
 """
@@ -8,7 +8,9 @@ from typing import Any, Sequence
 
 import numpy as np
 
+from tfkernels.initialization.draws import MIDDLE, NEAR_TAIL, ratio
 from tfkernels.initialization.philox import Stream, rounds, stream
+from tfkernels.models.tensorflow_api import v1
 
 _WORD = 2**32 - 1
 _BITS = 23
@@ -29,6 +31,18 @@ def tensor(shape: Any, source: Stream, step: Any) -> Any:
     low, _ = rounds(places, step + tensorflow.zeros_like(places), source.key, _TensorFlow)
     numbers = tensorflow.cast(_right(low, 32 - _BITS), tensorflow.float32)
     return tensorflow.reshape((numbers + 0.5) * np.float32(2.0**-_BITS), shape)
+
+
+def normal_tensor(shape: Any, source: Stream, step: Any) -> Any:
+    """The same of the normal distribution. Releases differ in the last digit of a logarithm at most."""
+    tensorflow: Any = sys.modules["tensorflow"]
+    share = tensorflow.cast(tensor(shape, source, step), tensorflow.float64)
+    middle = share - 0.5
+    inner = 0.180625 - middle * middle
+    root = tensorflow.sqrt(-v1().log(tensorflow.minimum(share, 1 - share)))  # below 5, as shares have 23 bits
+    tail = tensorflow.sign(middle) * ratio(root - 1.6, NEAR_TAIL)
+    numbers = v1().where(inner < 0, tail, middle * ratio(inner, MIDDLE))
+    return tensorflow.cast(numbers, tensorflow.float32)
 
 
 def array(shape: Sequence[int], source: Stream, step: int) -> Any:

@@ -13,9 +13,11 @@ import numpy as np
 from tfkernels.errors import TraceError
 from tfkernels.models.layer_calls import layers_recorded
 from tfkernels.models.recorder import Recorder, active, recording
+from tfkernels.models.replaced_attributes import replaced
 from tfkernels.models.tensorflow_api import functions_run_eagerly, nest, operations_run_in_graphs
 from tfkernels.training.batches import Batch, inputs_named, targets_named
 from tfkernels.training.optimizers import UPDATES, Optimizer, whole_gradient
+from tfkernels.training.output_losses import OutputLosses
 from tfkernels.training.random_draws import HandedOver, NamedDraws, draws_pass
 from tfkernels.training.step_records import NO_GRADIENT, array_of, dense, gradients_of
 from tfkernels.training.trained_state import TrainedState
@@ -55,7 +57,7 @@ class EagerSteps:
                 stack.enter_context(_functions_kept(self._model))
                 calls = stack.enter_context(layers_recorded(self._model, recorder, parts=True))
 
-            def through(numbers: Any) -> Any:
+            def through(numbers: Any, _: str) -> Any:
                 if active() is not recorder or not hasattr(numbers, "numpy"):
                     return numbers
                 name = draws.add(calls.path if calls is not None else "", numbers)
@@ -94,6 +96,7 @@ class _Seen:
         self._names = names
         self._model = model
         self._losses: List[Any] = []
+        self._of_outputs = OutputLosses(model) if model is not None else None
         self._regularization: Any = None
         self._of_tape: Dict[str, Any] = {}
         self._used: Dict[str, Any] = {}
@@ -106,14 +109,8 @@ class _Seen:
         for kind in type(own).__mro__:
             updates = [name for name in UPDATES if name in vars(kind)]
             watched += [(kind, name, _before(vars(kind)[name], recorder, own, self._update)) for name in updates]
-        originals = [(kind, name, vars(kind)[name]) for kind, name, _ in watched]
-        for kind, name, method in watched:
-            setattr(kind, name, method)
-        try:
+        with replaced(watched), self._of_outputs.watched() if self._of_outputs else contextlib.ExitStack():
             yield
-        finally:
-            for kind, name, original in originals:
-                setattr(kind, name, original)
 
     def losses(self, scale: float) -> Dict[str, Any]:
         found: Dict[str, Any] = {}
@@ -124,6 +121,8 @@ class _Seen:
             regularization = self._regularization
             found["data"] = (found["loss"].astype(np.float64) - regularization).astype(found["loss"].dtype)
             found["regularization"] = found["loss"].dtype.type(regularization)
+        if self._of_outputs is not None:
+            found.update({f"data/{name}": array_of(value) for name, value in self._of_outputs.found.items()})
         return found
 
     def gradients(self, scale: float, shapes: Dict[str, Any]) -> Dict[str, Dict[str, Any]]:
@@ -180,9 +179,5 @@ def _before(method: Any, recorder: Recorder, own: Any, see: Callable[[Any, Any],
 def _functions_kept(model: Any) -> Iterator[None]:
     """A train function that is made while functions run eagerly would stay eager."""
     names = ("train_function", "train_tf_function")
-    before = {name: getattr(model, name) for name in names if hasattr(model, name)}
-    try:
+    with replaced((model, name, getattr(model, name)) for name in names if hasattr(model, name)):
         yield
-    finally:
-        for name, function in before.items():
-            setattr(model, name, function)

@@ -18,13 +18,17 @@ from tfkernels.models.keras_package import Keras
 from tfkernels.models.layer_calls import layers_recorded
 from tfkernels.models.layer_names import walk
 from tfkernels.models.recorder import Recorder, active, recording, transform
+from tfkernels.models.replaced_attributes import replaced
 from tfkernels.models.sessions import unfed_placeholder
 from tfkernels.models.tensorflow_api import nest, v1
 from tfkernels.models.trace import arguments_kept, lists_kept, prepared_inputs
 from tfkernels.training import repeated_losses
 from tfkernels.training.batches import Batch, inputs_named, targets_named
+from tfkernels.training.first_call_losses import add_own_losses, first_call_feed, regularizers_left_out
 from tfkernels.training.optimizers import UPDATES, Optimizer, whole_gradient
+from tfkernels.training.output_losses import OutputLosses
 from tfkernels.training.random_draws import REPLACED, HandedOver, NamedDraws, draws_pass
+from tfkernels.training.step_counts import counted_after_reading
 from tfkernels.training.step_records import NO_GRADIENT, gradients_of
 from tfkernels.training.trained_state import TrainedState
 from tfkernels.training.training_trace import Keeping
@@ -45,11 +49,14 @@ class GraphSteps:
         self._class_weight = class_weight
         self._recorder: Any = None
         self._draws = NamedDraws()
+        self._of_outputs = OutputLosses(model)
         self._wrapper: Any = None
         self._forward: List[Any] = []  # what is computed before anything is updated
         self._raw: Dict[str, Any] = {}
         self._used: Dict[str, Any] = {}
         self._losses: Dict[str, Any] = {}
+        self._phase: Any = None  # of Keras, while it is a constant
+        self._masked = False
         self._tensors: Dict[str, Any] = {}
         self._feed: Dict[Any, Any] = {}
         self._values: Dict[str, Any] = {}
@@ -75,7 +82,7 @@ class GraphSteps:
             stack.enter_context(lists_kept(model, graph))
             stack.enter_context(arguments_kept(model))
             stack.enter_context(_losses_of_first_call_left_out(model))
-            stack.enter_context(_training_phase(keras, graph))
+            self._phase = stack.enter_context(_training_phase(keras, graph))
             self._build(batch)
             stack.enter_context(self._train_functions_watched())
             before = self._slot_values() if legacy else []
@@ -88,7 +95,8 @@ class GraphSteps:
 
     def run(self, batch: Batch, handed: Optional[HandedOver]) -> Dict[str, Dict[str, Any]]:
         x = nest().flatten(prepared_inputs(self._model, self._keras, batch.x))
-        self._feed = {}
+        self._feed = first_call_feed(self._model, self._wrapper.losses, x, self._phase)
+        self._masked = handed is not None
         if handed is not None:
             for name, place in self._draws.found.items():
                 shape = place.get_shape()
@@ -106,6 +114,7 @@ class GraphSteps:
         if "regularization" in loss:
             losses["regularization"] = loss["regularization"]
             losses["data"] = loss["loss"].dtype.type(np.float64(loss["loss"]) - np.float64(loss["regularization"]))
+        losses.update({name: value for name, value in loss.items() if name.startswith("data/")})
         return {
             "input": {**inputs_named(self._model, x), **targets_named(self._model, batch)},
             "random": values["random"],
@@ -127,9 +136,9 @@ class GraphSteps:
         )
         options = {"training": True} if "training" in inspect.signature(model.call).parameters else {}
         counts: Dict[str, int] = {}
-        with recording(self._recorder), layers_recorded(model, self._recorder) as calls:
+        with regularizers_left_out(model), recording(self._recorder), layers_recorded(model, self._recorder) as calls:
 
-            def through(numbers: Any) -> Any:
+            def through(numbers: Any, _: str) -> Any:
                 if active() is not self._recorder:
                     return numbers
                 number = counts.get(calls.path, 0)
@@ -143,13 +152,16 @@ class GraphSteps:
             with draws_pass(through):
                 outputs = model(places, **options)
         self._wrapper = root.models.Model(nest().flatten(places), outputs)
+        add_own_losses(model, self._wrapper)
         repeated_losses.count_as_in(model, self._wrapper)
-        self._wrapper.compile(
-            optimizer=model.optimizer,
-            loss=self._by_output(model.loss),
-            loss_weights=self._by_output(getattr(model, "loss_weights", None)),
-            sample_weight_mode=self._by_output(getattr(model, "sample_weight_mode", None)),
-        )
+        self._of_outputs.in_order()
+        with self._of_outputs.watched():
+            self._wrapper.compile(
+                optimizer=model.optimizer,
+                loss=self._by_output(model.loss),
+                loss_weights=self._by_output(getattr(model, "loss_weights", None)),
+                sample_weight_mode=self._by_output(getattr(model, "sample_weight_mode", None)),
+            )
         trained = getattr(model, "_collected_trainable_weights", None)
         if trained is not None:
             self._wrapper._collected_trainable_weights = trained  # noqa: SLF001 (as the model was compiled)
@@ -184,22 +196,20 @@ class GraphSteps:
         patches += [(one, "gradients", functools.partial(self._gradients, one.gradients)) for one in modules]
         backend = self._keras.backend
         patches.append((backend, "function", functools.partial(self._function, backend.function)))
-        originals = [(place, name, getattr(place, name)) for place, name, _ in patches]
-        for place, name, changed in patches:
-            setattr(place, name, changed)
-        try:
+        with replaced(patches):
             yield
-        finally:
-            for place, name, original in originals:
-                setattr(place, name, original)
 
     def _get_updates(self, method: Any, optimizer: Any, *args: Any, **kwargs: Any) -> Any:
         self._raw, self._used = {}, {}  # of another train function, if Keras makes one again for weights of samples
         self._losses = {"loss": kwargs["loss"] if "loss" in kwargs else args[0]}
+        self._of_outputs.listed_in(self._wrapper)
+        self._losses.update({f"data/{name}": one for name, one in self._of_outputs.found.items()})
         extra = list(self._wrapper.losses)
         if extra:
             self._losses["regularization"] = v1().add_n([v1().reduce_sum(one) for one in extra])
-        return method(optimizer, *args, **kwargs)
+        updates = method(optimizer, *args, **kwargs)
+        counted_after_reading(self._optimizer.iterations, updates)
+        return updates
 
     def _get_gradients(self, method: Any, optimizer: Any, loss: Any, params: Any) -> Any:
         result = method(optimizer, loss, params)
@@ -260,17 +270,17 @@ class GraphSteps:
             try:
                 outputs, self._values, _ = session.run([made.outputs, fetched, made.updates_op], feed)
             except sys.modules["tensorflow"].errors.InvalidArgumentError as error:
-                if self._feed and "ncompatible shapes" in str(error):
+                if self._masked and "ncompatible shapes" in str(error):
                     raise TraceError(
                         "masks: the random numbers of the other trace do not have the shapes of this model's. Both "
                         "models must drop the same values, in batches of one size"
                     ) from error
-                if not unfed_placeholder(error):
+                unfed = unfed_placeholder(error)
+                if not unfed:
                     raise
                 raise TraceError(
-                    f"the model {self._model.name} has a loss that belongs to its first call: of "
-                    "model.add_loss(tensor) or, in old releases, of an activity regularizer. Trace the session "
-                    "that trains it: trace_training(session=..., train_op=..., feeds=...)"
+                    f"the loss of the model {self._model.name} needs a value of {unfed!r}, which is none of its "
+                    "inputs. Trace the session that trains it: trace_training(session=..., train_op=..., feeds=...)"
                 ) from error
             return list(outputs)
 
@@ -331,13 +341,13 @@ def _gradient_modules() -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def _training_phase(keras: Keras, graph: Any) -> Iterator[None]:
-    """The learning phase is a constant meanwhile, so that no layer asks for it in the graph."""
+def _training_phase(keras: Keras, graph: Any) -> Iterator[Any]:
+    """The learning phase is a constant meanwhile, so that no layer asks for it in the graph. Gives what it was."""
     backend = keras.backend
     phase = backend.learning_phase()
     backend.set_learning_phase(True)  # a bool, for a layer of 1.4
     try:
-        yield
+        yield phase
     finally:
         if isinstance(phase, int):
             backend.set_learning_phase(phase)

@@ -9,6 +9,7 @@ import numpy as np
 
 from tfkernels.errors import TraceError
 from tfkernels.models.layer_names import take_name
+from tfkernels.models.replaced_attributes import replaced
 
 _DRAWS = {
     "gen_random_ops": ("random_uniform", "random_standard_normal", "truncated_normal"),
@@ -24,35 +25,56 @@ _DRAWS = {
 distribution. TensorFlow has no public place where all of them pass."""
 
 
+UNIFORM, NORMAL, TRUNCATED = "uniform", "normal", "truncated normal"
+
 REPLACED: "weakref.WeakKeyDictionary[Any, Dict[Tuple[str, int], Callable[[Any], Any]]]" = weakref.WeakKeyDictionary()
 """By graph, layer and number of the draw: what makes the numbers of ``same_start`` of those that were drawn."""
 
+MASK_COUNTS = "tfkernels/mask_steps"
+"""The collection of a graph with the variables that count how often ``same_start`` drew each mask."""
+
+EAGER_MASK_COUNTS: "weakref.WeakValueDictionary[int, Any]" = weakref.WeakValueDictionary()
+"""The same of models that compute eagerly, by their ids."""
+
+
+def eager_mask_counts() -> Callable[[], None]:
+    """Puts back, when it is called, what the counts are now. Those that were made meanwhile begin at 0."""
+    before = {key: (count, count.numpy()) for key, count in EAGER_MASK_COUNTS.items()}
+
+    def put_back() -> None:
+        for key, count in list(EAGER_MASK_COUNTS.items()):
+            count.assign(before[key][1] if key in before else 0)
+
+    return put_back
+
 
 @contextlib.contextmanager
-def draws_pass(through: Callable[[Any], Any]) -> Iterator[None]:
-    """Meanwhile numbers that were drawn are what ``through`` makes of them."""
-    originals = []
+def draws_pass(through: Callable[[Any, str], Any]) -> Iterator[None]:
+    """Meanwhile numbers that were drawn are what ``through`` makes of them and of their distribution."""
+    functions = []
     for module_name, names in _DRAWS.items():
         module = sys.modules.get(f"tensorflow.python.ops.{module_name}") or sys.modules.get(
             f"tensorflow_core.python.ops.{module_name}"
         )
         spellings = [spelling for name in names for spelling in (name, f"_{name}")]  # the second one up to 1.5
-        originals += [(module, name, getattr(module, name)) for name in spellings if hasattr(module, name)]
-    for module, name, original in originals:
-        setattr(module, name, _passing(original, through))
-    try:
+        functions += [(module, name, getattr(module, name)) for name in spellings if hasattr(module, name)]
+    with replaced(
+        (module, name, _passing(function, _distribution(name), through)) for module, name, function in functions
+    ):
         yield
-    finally:
-        for module, name, original in originals:
-            setattr(module, name, original)
 
 
-def _passing(original: Callable[..., Any], through: Callable[[Any], Any]) -> Callable[..., Any]:
+def _distribution(name: str) -> str:
+    """Of the numbers that the function of this name draws."""
+    return TRUNCATED if "truncated" in name else NORMAL if "normal" in name else UNIFORM
+
+
+def _passing(original: Callable[..., Any], kind: str, through: Callable[[Any, str], Any]) -> Callable[..., Any]:
     """Of several that are entered, the innermost gets the numbers first: so a trace sees those of ``same_start``."""
     raw, outer = getattr(original, "passes", (original, None))
 
     def all_of_them(numbers: Any) -> Any:
-        numbers = through(numbers)
+        numbers = through(numbers, kind)
         return numbers if outer is None else outer(numbers)
 
     def draw(*args: Any, **kwargs: Any) -> Any:

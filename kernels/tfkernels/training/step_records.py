@@ -10,7 +10,7 @@ from tfkernels.models.recorder import transform
 from tfkernels.training.batches import Batch
 from tfkernels.training.random_draws import HandedOver
 from tfkernels.training.trained_state import StateParts, TrainedState
-from tfkernels.training.training_trace import PARTS, Keeping, is_training_trace, new_trace, whole
+from tfkernels.training.training_trace import PARTS, Keeping, is_training_trace, mark_of, new_trace, whole
 
 NO_GRADIENT = (
     "the step computed no gradient of the weights that can be seen: a trace sees tf.GradientTape and the model's "
@@ -38,8 +38,7 @@ def recorded_steps(
     weights: Dict[str, Any] = {}
     size = None
     with contextlib.ExitStack() as stack:
-        if not keep:
-            stack.enter_context(state.put_back())
+        stack.callback(state.now())
         parts = StateParts(keeping)
         before = None
         for number, batch in enumerate(batches):
@@ -59,7 +58,10 @@ def recorded_steps(
             record.update(parts.after(before, after))
             steps.append({key: record[key] for key in (*PARTS, "learning_rate", "iteration") if key in record})
             before = after
-    return new_trace({**about, "batch_size": size}, weights, steps, keeping)
+            keeping.check()
+        if keep:
+            stack.pop_all()  # so that only an error puts the values back
+    return new_trace({**about, "batch_size": size, "weights_from": mark_of(weights_from)}, weights, steps, keeping)
 
 
 def _kept(part: str, arrays: Mapping[str, Any], keeping: Keeping) -> Dict[str, Any]:
@@ -67,7 +69,7 @@ def _kept(part: str, arrays: Mapping[str, Any], keeping: Keeping) -> Dict[str, A
     return {
         name: array if always else transform(array, keeping.reduced)
         for name, array in arrays.items()
-        if always or keeping.wants(part, name)
+        if keeping.wants(part, name, always)
     }
 
 

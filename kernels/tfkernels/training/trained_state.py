@@ -1,7 +1,6 @@
 """Weights, slots and moving averages of a training, by our names: read, put back, and set from another trace."""
 
-import contextlib
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 import numpy as np
 
@@ -10,9 +9,10 @@ from tfkernels.models.keras_package import Keras
 from tfkernels.models.layer_names import named_weights, take_name, walk
 from tfkernels.models.match import match
 from tfkernels.models.sessions import initialised
-from tfkernels.models.tensorflow_api import in_graph_mode, nest
+from tfkernels.models.tensorflow_api import in_graph_mode, nest, v1
 from tfkernels.models.weights import load_weights
 from tfkernels.training.optimizers import Optimizer, velocity_factor
+from tfkernels.training.random_draws import MASK_COUNTS, eager_mask_counts
 from tfkernels.training.training_trace import Keeping, whole
 
 
@@ -90,9 +90,8 @@ class TrainedState:
         rate = self._optimizer.learning_rate(self.value) if self._optimizer is not None else None
         return State(trained, untrained, slots, averages, self._iteration(), rate, velocities)
 
-    @contextlib.contextmanager
-    def put_back(self) -> Iterator[None]:
-        """All variables have afterwards the values that they had before."""
+    def now(self) -> Callable[[], None]:
+        """A function that gives all variables the values that they have now."""
         variables: Dict[int, Any] = {}
         held = [*self.by_name.values(), *self._untrained.values(), *(getattr(self._model, "variables", None) or ())]
         for metric in getattr(self._model, "metrics", None) or ():
@@ -103,14 +102,19 @@ class TrainedState:
             held += [state for state in nest().flatten(states) if hasattr(state, "assign")]
         if self._optimizer is not None:
             held += self._optimizer.variables()
+        if in_graph_mode():
+            held += v1().get_collection(MASK_COUNTS)
+        counts_back = eager_mask_counts()
         for variable in held:
             variables.setdefault(id(variable), variable)
         with initialised(TraceError):
             values = self.values(list(variables.values()))
-        try:
-            yield
-        finally:
+
+        def put_back() -> None:
             self._write(list(zip(variables.values(), values)))
+            counts_back()
+
+        return put_back
 
     def set_from(self, trace: Mapping[str, Any], number: int) -> None:
         """Sets weights and slots to those with which the step ``number`` (from 0) of another trace began.

@@ -4,11 +4,12 @@ A trace has these keys:
 
 * ``training_trace``: the version of this form.
 * ``about``: ``tensorflow``, ``keras`` (text or ``None``), ``form`` (one of ``FORMS``), ``batch_size`` (or ``None``),
-  ``optimizer`` (``{"class_name": text, "config": {...}}`` or ``None``).
+  ``optimizer`` (``{"class_name": text, "config": {...}}`` or ``None``), ``weights_from`` (:func:`mark_of`).
 * ``weights_before``: weights by name, before the first step.
 * ``steps``: a dict for each step, with the parts in ``PARTS`` as dicts by name, in the order of computation. The
   scalars ``learning_rate`` and ``iteration`` (updates before this step) are numbers, or ``None``.
-* ``kept``: ``only`` and ``largest`` as they were given, ``left_out`` and ``statistics``: how many arrays.
+* ``kept``: ``only`` and ``largest`` as they were given, ``empty``: patterns of ``only`` for which this training has
+  nothing, ``left_out`` and ``statistics``: how many arrays.
 
 Arrays with more elements than ``largest`` are statistics (:func:`statistics_of`).
 """
@@ -16,7 +17,7 @@ Arrays with more elements than ``largest`` are statistics (:func:`statistics_of`
 import fnmatch
 import math
 import operator
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Union
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Set, Union
 
 import numpy as np
 
@@ -65,8 +66,6 @@ LARGEST = 2**18
 SAMPLE = 4096
 """Elements in the sample of a larger one."""
 
-_BLOCK = 2**16
-
 
 def is_training_trace(value: Any) -> bool:
     return isinstance(value, Mapping) and MARK in value and "steps" in value
@@ -104,17 +103,13 @@ def sample_places(size: int, count: int = SAMPLE) -> Any:
 def statistics_of(array: Any) -> Dict[str, Any]:
     """What stands for a large array of numbers: norm, mean, extremes, and a sample at :func:`sample_places`."""
     flat = np.ascontiguousarray(array).reshape(-1)
-    squares = total = 0.0
-    for start in range(0, flat.size, _BLOCK):
-        block = flat[start : start + _BLOCK].astype(np.float64)
-        squares += float(np.dot(block, block))
-        total += float(block.sum())
+    squares = float(np.einsum("i,i->", flat, flat, dtype=np.float64))  # np.dot wakes threads for each small block
     return {
         "statistics": 1,
         "shape": [int(size) for size in array.shape],
         "dtype": str(array.dtype),
         "norm": math.sqrt(squares),
-        "mean": total / flat.size,
+        "mean": float(flat.sum(dtype=np.float64)) / flat.size,
         "minimum": float(flat.min()),
         "maximum": float(flat.max()),
         "sample": flat[sample_places(flat.size)],
@@ -133,6 +128,8 @@ class Keeping:
         self.largest = largest
         self._left_out = 0
         self._statistics = 0
+        self._fitting: Set[str] = set()  # patterns that something was kept for
+        self._names: Dict[str, Set[str]] = {}  # of this training, by part
         unknown = [pattern for pattern in self.only or () if not self._names_something(pattern)]
         if unknown:
             raise TraceError(
@@ -140,26 +137,38 @@ class Keeping:
                 "pattern of PART/NAME such as 'gradient/*' or '*/kernel'"
             )
 
-    def wants(self, part: str, name: str) -> bool:
+    def wants(self, part: str, name: str, always: bool = False) -> bool:
         """Whether the array ``name`` of ``part`` belongs to the trace. It counts those that do not."""
-        wanted = self.would_take(part, name)
+        wanted = self.would_take(part, name) or always
         self._left_out += not wanted
         return wanted
 
     def would_take(self, part: str, name: str) -> bool:
         if self.only is None:
             return True
-        return any(
-            pattern in (part, PARTS[part]) or fnmatch.fnmatchcase(f"{own}/{name}", pattern)
-            for pattern in self.only
-            for own in (part, PARTS[part])
-        )
+        self._names.setdefault(part, set()).add(name)
+        own = (part, PARTS[part])
+        fitting = [
+            pattern for pattern in self.only
+            if pattern in own or any(fnmatch.fnmatchcase(f"{one}/{name}", pattern) for one in own)
+        ]  # fmt: skip
+        self._fitting.update(fitting)
+        return bool(fitting)
 
-    def takes_any(self, part: str) -> bool:
-        """Whether something of ``part`` can belong to the trace."""
-        return self.only is None or any(
-            pattern.split("/")[0] in (part, PARTS[part]) or "*" in pattern.split("/")[0] for pattern in self.only
-        )
+    def check(self) -> None:
+        """After a step: raises ``TraceError`` for a pattern whose part has names, and none of them fits."""
+        for pattern in self._empty():
+            head = pattern.split("/")[0]
+            parts = [part for part in self._names if any(fnmatch.fnmatchcase(one, head) for one in (part, PARTS[part]))]
+            names = [f"{part}/{name}" for part in parts for name in sorted(self._names[part])]
+            if "/" in pattern and names:
+                raise TraceError(
+                    f"only={pattern!r} fits nothing of this training. It has {', '.join(names[:6])}"
+                    + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+                )
+
+    def _empty(self) -> List[str]:
+        return [pattern for pattern in self.only or () if pattern not in self._fitting]
 
     def reduced(self, array: Any) -> Any:
         """The array itself, or its statistics if it is too large."""
@@ -171,6 +180,7 @@ class Keeping:
     def as_dict(self) -> Dict[str, Any]:
         return {
             "only": self.only,
+            "empty": self._empty(),
             "largest": self.largest,
             "left_out": self._left_out,
             "statistics": self._statistics,
@@ -180,6 +190,22 @@ class Keeping:
     def _names_something(pattern: str) -> bool:
         part = pattern.split("/")[0] if isinstance(pattern, str) else ""
         return any(fnmatch.fnmatchcase(own, part) for own in (*PARTS, *PARTS.values()))
+
+
+def mark_of(leader: Optional[Mapping[str, Any]]) -> Optional[Dict[str, Any]]:
+    """What ``about["weights_from"]`` says of the trace whose weights every step begins with: its release and losses.
+
+    By the losses it is recognised. A trace always has them.
+    """
+    if leader is None:
+        return None
+    about = leader.get("about") or {}
+    return {"tensorflow": about.get("tensorflow"), "form": about.get("form"), "loss": losses_of(leader)}
+
+
+def losses_of(trace: Mapping[str, Any]) -> List[float]:
+    """The loss of each step."""
+    return [float(np.mean(step["loss"]["loss"])) for step in trace["steps"] if "loss" in (step.get("loss") or {})]
 
 
 def new_trace(

@@ -77,6 +77,13 @@ def variable_read_by(tensor: Any) -> Optional[Any]:
     return variable_behind(tensor.op.inputs[0] if tensor.op.type == "ReadVariableOp" else tensor)
 
 
+def reads(operation: Any, variable: Any) -> bool:
+    """Whether ``operation`` computes with the value of the ``variable``, and does not only hand on its memory."""
+    if operation.type in _SAME_MEMORY or changed(operation):
+        return False
+    return any(variable_read_by(tensor) is variable for tensor in operation.inputs)
+
+
 def fetchable(tensor: Any) -> Optional[Any]:
     """The tensor, or the one outside a condition that it is handed on from; ``None`` if a session can fetch neither."""
     while not tensor.graph.is_fetchable(tensor):

@@ -48,7 +48,7 @@ def draws_of(loss: Any) -> Draws:
     found: Dict[str, Any] = {}
     hidden: List[str] = []
     for operation in closure([loss.op]):
-        if not _DRAWS.fullmatch(operation.type):
+        if not draws_numbers(operation):
             continue
         tensor = operation.outputs[0]
         if tensor.graph.is_feedable(tensor) and (tensor.graph.is_fetchable(tensor) or _condition(tensor) is not None):
@@ -56,6 +56,10 @@ def draws_of(loss: Any) -> Draws:
         else:
             hidden.append(operation.name)
     return Draws(found, hidden)
+
+
+def draws_numbers(operation: Any) -> bool:
+    return bool(_DRAWS.fullmatch(operation.type))
 
 
 def fetched(graph: Any, tensor: Any) -> Any:

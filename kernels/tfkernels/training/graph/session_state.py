@@ -1,7 +1,6 @@
 """The variables of a training in a session: read, set from another trace, and put back."""
 
-import contextlib
-from typing import Any, Dict, Iterator, Mapping, Optional
+from typing import Any, Callable, Dict, Mapping, Optional
 
 import numpy as np
 
@@ -27,19 +26,15 @@ class SessionState:
             values: Dict[str, Any] = self._session.run(self._variables)
         return values
 
-    @contextlib.contextmanager
-    def put_back(self) -> Iterator[None]:
-        """All variables that a training changes have afterwards the values that they had before."""
+    def now(self) -> Callable[[], None]:
+        """A function that gives all variables that a training changes the values that they have now."""
         names = {variable.name for operation in closure(self._graph.training) for variable in changed(operation)}
         held = {name: variable for name, variable in self._graph.variables.items() if name in names}
         held.update(self._graph.weights)
         held.update({variable.op.name: variable for variable in self._graph.slots.values()})
         with initialised(TraceError):
             values = self._session.run(held)
-        try:
-            yield
-        finally:
-            self._set(held, values)
+        return lambda: self._set(held, values)
 
     def set_from(self, trace: Mapping[str, Any], number: int, mapping: Mapping[str, str]) -> None:
         """Sets what the step ``number`` (from 0) of another trace began with: weights, slots, count of steps.

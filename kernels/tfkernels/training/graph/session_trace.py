@@ -21,7 +21,7 @@ from tfkernels.training.graph.session_state import SessionState, slots_of
 from tfkernels.training.graph.trained_graph import TrainedGraph, trained_graph
 from tfkernels.training.graph.updates import optimizer_class
 from tfkernels.training.optimizers import keras_text
-from tfkernels.training.training_trace import Keeping, count_of, new_trace, whole
+from tfkernels.training.training_trace import Keeping, count_of, mark_of, new_trace, whole
 
 _POWER = "beta1_power"
 
@@ -57,8 +57,7 @@ def trace_session(
     weights_before: Dict[str, Any] = {}
     after: Dict[str, Any] = {}
     with contextlib.ExitStack() as stack:
-        if not keep:
-            stack.enter_context(state.put_back())
+        stack.callback(state.now())
         for number in range(steps):
             feed = feed_of(number)
             if weights_from is not None:
@@ -72,7 +71,11 @@ def trace_session(
             values = training.run(feed, number)
             after = state.read()
             records.append(training.record(before, values, after))
-    return new_trace(training.about(records), weights_before, records, keeping)
+            keeping.check()
+        if keep:
+            stack.pop_all()  # so that only an error puts the values back
+    about = {**training.about(records), "weights_from": mark_of(weights_from)}
+    return new_trace(about, weights_before, records, keeping)
 
 
 class _Training:
@@ -148,7 +151,11 @@ class _Training:
     def kept(self, part: str, arrays: Mapping[str, Any]) -> Dict[str, Any]:
         """What the trace keeps of ``arrays``."""
         reduced = self._reduced_slot if part in ("slot_before", "slot") else self._keeping.reduced
-        return {name: transform(value, reduced) for name, value in arrays.items() if self._keeping.wants(part, name)}
+        return {
+            name: transform(value, reduced)
+            for name, value in arrays.items()
+            if self._keeping.wants(part, name, part == "loss")
+        }
 
     def _reduced_slot(self, array: Any) -> Any:
         """The array as it is kept. The slots after a step are those before the next one: they are reduced once."""

@@ -12,6 +12,7 @@ from tfkernels.training.graph.operations import closure
 from tfkernels.training.graph.random_numbers import Draws, draws_of
 from tfkernels.training.graph.sources import Sources, sources_of
 from tfkernels.training.graph.updates import WeightUpdate, is_average, updates_of
+from tfkernels.training.random_draws import MASK_COUNTS
 
 
 class TrainedGraph(NamedTuple):
@@ -54,7 +55,8 @@ class TrainedGraph(NamedTuple):
 def trained_graph(graph: Any, loss: Any, train_op: Any, outputs: Any) -> TrainedGraph:
     """Finds in ``graph`` what is not given. Raises ``TraceError`` if it is not there."""
     with graph.as_default():
-        variables = {one.op.name: one for one in (*v1().global_variables(), *v1().local_variables())}
+        listed = [*v1().global_variables(), *v1().local_variables(), *v1().get_collection(MASK_COUNTS)]
+        variables = {one.op.name: one for one in listed}
         trainable = [one.op.name for one in v1().trainable_variables()]
     training = [element(graph, one, "train_op") for one in _train_ops(graph, train_op)]
     training = [getattr(one, "op", one) for one in training]
