@@ -192,7 +192,7 @@ counted = int(mixed.optimizer.step_counter.numpy())
 entry = L.Input((6, 6, 1))
 flat = L.Flatten()(entry)
 two = keras.Model(entry, [L.Dense(3, activation="softmax", name=name)(flat) for name in ("one", "other")])
-two.compile("sgd", "sparse_categorical_crossentropy", loss_weights=[0.5, 2.0])
+two.compile("sgd", ["sparse_categorical_crossentropy"] * 2, loss_weights=[0.5, 2.0])
 parts = tfkernels.trace_training(two, x, [y, y])["steps"][0]["loss"]
 loss = float(mixed.train_on_batch(x, y))
 """
