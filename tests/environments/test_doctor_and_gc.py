@@ -41,8 +41,8 @@ def one(
 ) -> Iterator[Installed]:
     """Kernel tf1.15, which no other Jupyter here has, in a Jupyter of its own. It has the stand-in for TensorFlow."""
     monkeypatch.setattr(resolve, "lock", lambda request, *rest: light + extras * bool(request.extras))
-    _, code, lock = commands.program
-    monkeypatch.setattr(doctor, "_COMMAND", f"import sys\nsys.argv.insert(1, {lock!r})\n{code}")
+    _, code, *first = commands.program
+    monkeypatch.setattr(doctor, "_COMMAND", f"import sys\nsys.argv[1:1] = {first!r}\n{code}")
     monkeypatch.setenv("TFKERNELS_HOME", str(home))
     for name in ("JUPYTER_DATA_DIR", "JUPYTER_PATH"):  # always the same: an environment belongs to one kernelspec
         monkeypatch.setenv(name, str(home / "jupyter"))
