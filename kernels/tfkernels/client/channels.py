@@ -175,9 +175,9 @@ class Channels:
         message["buffers"] = [memoryview(frame) for frame in frames[start + 5 :]]
         return message
 
-    def can_be_asked(self) -> bool:
-        """Whether the stdin channel is connected; the kernel drops a question that comes before."""
-        return bool(self._sockets["stdin"].poll(0, zmq.POLLOUT))
+    def can_be_asked(self, timeout: float) -> bool:
+        """Whether the stdin channel is connected within ``timeout`` seconds; the kernel drops a question before."""
+        return bool(self._sockets["stdin"].poll(int(timeout * 1000), zmq.POLLOUT))
 
     def close_channels(self) -> None:
         self._context.destroy(linger=0)

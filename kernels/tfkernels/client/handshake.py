@@ -63,7 +63,7 @@ def _wait_until_ready(channels: Channels) -> None:
     """Until a request is answered *and* its echo arrives on iopub: before that, output would be lost."""
     deadline = time.monotonic() + START_TIMEOUT
     answered = listening = takes_values = False
-    while not (answered and listening and channels.can_be_asked()):
+    while not (answered and listening):
         channels.post("shell", channels.message("kernel_info_request", {}))
         until = time.monotonic() + POLL_INTERVAL
         while time.monotonic() < until and not (answered and listening):
@@ -72,10 +72,18 @@ def _wait_until_ready(channels: Channels) -> None:
                     answered = True
                     takes_values = message["content"].get(VALUES_KEY) == VALUES_FORMAT
                 listening = listening or channel == "iopub"
-        if time.monotonic() > deadline:
-            raise KernelStartError.no_answer(channels.name, START_TIMEOUT, channels.process.start_hint)
+        _check_time(channels, deadline)
+    # No further requests meanwhile: with 1,000 on their way, both threads of a kernel wait for each other for ever.
+    while not channels.can_be_asked(POLL_INTERVAL):
+        _receive(channels, 0)
+        _check_time(channels, deadline)
     if takes_values:
         channels.open_short_way()
+
+
+def _check_time(channels: Channels, deadline: float) -> None:
+    if time.monotonic() > deadline:
+        raise KernelStartError.no_answer(channels.name, START_TIMEOUT, channels.process.start_hint)
 
 
 def _receive(channels: Channels, timeout: float) -> list[tuple[str, Message]]:
