@@ -17,7 +17,7 @@ from tfkernels.imports import own_imports
 
 PACKAGE = Path(tfkernels.__file__).parent
 NAME = "shadowed_library"
-BEFORE_THE_USERS_FOLDER_IS_ON_THE_PATH = {"launcher.py", "start_or_explain.py", "inject.py"}
+BEFORE_THE_USERS_FOLDER_IS_ON_THE_PATH = {"launcher.py", "start.py", "start_or_explain.py", "inject.py"}
 
 
 @pytest.fixture(autouse=True)

@@ -3,14 +3,13 @@
 import typing
 
 import pytest
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 LINE = 'tf(specifier): runs the test on these TensorFlow releases only, such as ">=1.15,<2"'
 
 
 def skip_other_releases(items: typing.Iterable[typing.Any], version: str) -> None:
     """Skips the tests whose marker excludes the release ``version``. Raises ``pytest.UsageError`` for a bad marker."""
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
     for item in items:
         for mark in item.iter_markers("tf"):
             try:

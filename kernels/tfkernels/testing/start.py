@@ -13,16 +13,17 @@ import sys
 def main() -> None:
     with open(sys.argv[1], encoding="utf-8") as file:
         settings = json.load(file)
-    # As `python -m pytest` does it, and the usual place of a library's code.
-    own = [os.getcwd(), settings["rootdir"], os.path.join(settings["rootdir"], "src")]
-    sys.path[:1] = list(dict.fromkeys(path for path in own if os.path.isdir(path)))
+    del sys.path[0]  # the folder of this file
     site.addsitedir(settings["packages"])
-    sys.argv = ["pytest", *settings["arguments"]]
 
     import pytest
 
     from tfkernels.testing.run_plugin import RunPlugin
 
+    # As `python -m pytest` does it, and the usual place of a library's code.
+    own = [os.getcwd(), settings["rootdir"], os.path.join(settings["rootdir"], "src")]
+    sys.path[:0] = list(dict.fromkeys(path for path in own if os.path.isdir(path)))
+    sys.argv = ["pytest", *settings["arguments"]]
     sys.exit(int(pytest.main(list(settings["arguments"]), plugins=[RunPlugin(settings)])))
 
 
