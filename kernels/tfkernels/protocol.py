@@ -37,6 +37,7 @@ message that the kernel is idle follows, and else none. ``content["values_read"]
 the kernel waits at this socket. It does not in the event loop of Qt, for example.
 """
 
+import socket
 import struct
 import typing
 
@@ -84,6 +85,17 @@ MAX_PARTS = 10_000_000
 VALUES_LENGTH = struct.Struct(">I")
 
 _REQUIRED = ("kernel", "magic", "inputs", "outputs", "segment", "reuse_input_segments")
+
+
+def read_exactly(end: socket.socket, size: int) -> bytes:
+    """Less than ``size`` bytes only at the end. ``MSG_WAITALL`` returns a part at a signal, or with a time limit."""
+    received = bytearray()
+    while len(received) < size:
+        part = end.recv(size - len(received))
+        if not part:
+            break
+        received += part
+    return bytes(received)
 
 
 def check_request(request: typing.Any) -> typing.Dict[str, typing.Any]:

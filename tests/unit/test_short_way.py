@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import socket
+import threading
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from jupyter_client.session import Session
 
+from tfkernels import protocol
+from tfkernels.client.channels import Channels
 from tfkernels.kernel_side import values
 
 
@@ -43,3 +48,21 @@ def test_a_kernel_in_another_event_loop_says_so() -> None:
     assert values.are_read(SimpleNamespace())
     assert values.are_read(SimpleNamespace(eventloop=None))
     assert not values.are_read(SimpleNamespace(eventloop=print))
+
+
+def test_a_large_reply_is_whole_despite_a_time_limit() -> None:
+    content = json.dumps({"parent_header": {}, "content": {"evalue": "x" * 5_000_000}}).encode()
+    connection = {"key": "0" * 32, "signature_scheme": "hmac-sha256"}
+    channels = Channels("tf1", SimpleNamespace(connection=connection))  # type: ignore[arg-type]
+    kernel, channels._values = socket.socketpair()
+    channels._values.settimeout(60)  # as after socket.setdefaulttimeout
+    sender = threading.Thread(target=kernel.sendall, args=[protocol.VALUES_LENGTH.pack(len(content)) + content])
+    sender.start()
+    try:
+        reply = channels._receive_values()
+    finally:
+        channels.close_channels()
+        sender.join()
+        kernel.close()
+    assert reply is not None
+    assert len(reply["content"]["evalue"]) == 5_000_000

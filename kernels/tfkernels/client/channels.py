@@ -139,6 +139,7 @@ class Channels:
     def open_short_way(self) -> None:
         """Connects to the socket for requests without code."""
         self._values = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._values.settimeout(None)  # a notebook may have set a default
         self._values.connect(str(self.process.folder / protocol.VALUES_SOCKET))
         self._poller.register(self._values.fileno(), zmq.POLLIN)
         self.short_way = self.short_way_open = True
@@ -152,9 +153,9 @@ class Channels:
     def _receive_values(self) -> Message | None:
         assert self._values is not None
         with contextlib.suppress(OSError):
-            length = self._values.recv(protocol.VALUES_LENGTH.size, socket.MSG_WAITALL)
+            length = protocol.read_exactly(self._values, protocol.VALUES_LENGTH.size)
             if length:
-                packed = self._values.recv(protocol.VALUES_LENGTH.unpack(length)[0], socket.MSG_WAITALL)
+                packed = protocol.read_exactly(self._values, protocol.VALUES_LENGTH.unpack(length)[0])
                 header = {"msg_type": protocol.VALUES_REPLY, "msg_id": ""}
                 return {"header": header, "metadata": {}, "buffers": [], **json.loads(packed)}
         self.short_way = self.short_way_open = False  # its process has ended

@@ -37,6 +37,7 @@ class Server:
     def _accept(self, *_: typing.Any) -> None:
         self._kernel.io_loop.remove_handler(self._listener)
         self._client, _ = self._listener.accept()
+        self._client.settimeout(None)  # a start-up file may have set a default
         self._listener.close()
         if not self._cells:
             self._listen()
@@ -61,13 +62,13 @@ class Server:
 
     def _read(self, *_: typing.Any) -> None:
         client = typing.cast(socket.socket, self._client)
-        length = client.recv(protocol.VALUES_LENGTH.size, socket.MSG_WAITALL)
+        length = protocol.read_exactly(client, protocol.VALUES_LENGTH.size)
         if not length:
             self._kernel.io_loop.remove_handler(client)
             self._client = None
             client.close()
             return
-        content = client.recv(protocol.VALUES_LENGTH.unpack(length)[0], socket.MSG_WAITALL)
+        content = protocol.read_exactly(client, protocol.VALUES_LENGTH.unpack(length)[0])
         message = {"parent_header": {}, "buffers": [], **json.loads(content.decode("utf-8"))}
         reply = answer(self._kernel, message)
         packed = json.dumps({"parent_header": message["header"], "content": reply}).encode("ascii")
