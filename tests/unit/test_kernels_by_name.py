@@ -83,6 +83,7 @@ def test_advice_for_unknown_names_promises_no_release(
     name: str, advice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kernelspecs, "folders", lambda: [tmp_path])
+    monkeypatch.delitem(sys.modules, "tfkernels.notebook.magics", raising=False)  # as where there are no magics
     with pytest.raises(UnknownKernel) as refused:
         tfkernels.kernel(name)
     assert str(refused.value).endswith(advice)
