@@ -13,6 +13,7 @@ from tfkernels.conversion.graphs import optimizer_checkpoint
 from tfkernels.conversion.graphs.graph_optimizer import state, steps
 from tfkernels.conversion.graphs.optimizer_settings import differences, settings_of
 from tfkernels.models.match import Match
+from tfkernels.saved_models.graph_names import sort
 from tfkernels.saved_models.saved_file import SavedFile, SavedOptimizer, Weight, WrittenBy
 
 ONES = np.ones((2, 3), "float32")
@@ -52,6 +53,15 @@ def test_momentum_gets_the_rate_that_keras_includes() -> None:
     assert found is not None
     assert np.array_equal(found["slots"]["dense/kernel"]["momentum"], ONES * -0.5)
     assert "learning rate, 0.5" in remarks[0]
+
+
+@pytest.mark.parametrize("kind", ["Adam", "AdaMax"])
+def test_slots_of_a_graph_have_the_names_of_keras(kind: str) -> None:
+    names = ("net/w", f"net/w/{kind}", f"net/w/{kind}_1")
+    optimizer = sort({name: weight(ONES * place) for place, name in enumerate(names)}).optimizer
+    assert optimizer is not None
+    slots = {slot: variable.read()[0, 0] for slot, variable in optimizer.slots["net/w"].items()}
+    assert (optimizer.class_name, slots) == (kind, {"m": 1, "v": 2})
 
 
 @pytest.mark.parametrize(
@@ -128,10 +138,12 @@ def test_other_betas_are_said() -> None:
 
 def test_other_settings_are_said() -> None:
     old = {"learning_rate": 0.01, "epsilon": 1e-8, "beta_1": 0.9, "nesterov": 1}
-    new = {"learning_rate": {"class_name": "ExponentialDecay"}, "epsilon": 1e-7, "beta_1": np.float32(0.9).item()}
+    new = {"nesterov": 1, "learning_rate": {"class_name": "ExponentialDecay"}, "epsilon": 1e-7, "beta_1": 0.9}
     assert differences(old, new) == "the old optimizer had epsilon=1e-08; the model's has epsilon=1e-07"
     assert "nesterov=1; the model's has nesterov=0" in differences(old, {"nesterov": False})
     assert differences(old, old) == ""
+    assert differences({"nesterov": 0}, {"beta_1": 0.9}) == ""
+    assert "Nesterov" in differences({"nesterov": 1}, {"beta_1": 0.9})
 
 
 _KNOWN = {"learning_rate": float(np.float32(0.01)), "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}
@@ -146,6 +158,9 @@ _KNOWN = {"learning_rate": float(np.float32(0.01)), "beta_1": 0.9, "beta_2": 0.9
         ("Adam", _KNOWN, {"decay": 0.1}, "its learning rate decays, which the graph computes"),
         ("Momentum", {"learning_rate": 0.5, "momentum": 0.9, "nesterov": 1}, {},
          {"learning_rate": 0.5, "momentum": 0.9, "nesterov": True}),
+        ("Adam", {**_KNOWN, "nesterov": 1}, {},
+         "it is Adam with Nesterov's momentum, and Keras has none that computes the same"),
+        ("Adam", {**_KNOWN, "nesterov": 0}, {}, {**_KNOWN, "learning_rate": 0.01}),
         ("Ftrl", {"learning_rate": 0.5}, {}, "Keras has none that computes the same"),
     ],
 )  # fmt: skip
@@ -164,6 +179,8 @@ def test_settings_come_from_the_operations_that_train() -> None:
     inputs = ["w", "slot", "rate", "gradient", "momentum"]
     nesterov = {"use_nesterov": SimpleNamespace(b=True)}
     apply = SimpleNamespace(name="a", op="ResourceApplyMomentum", input=inputs, attr=nesterov)
+    nadam = SimpleNamespace(name="a", op="ApplyAdam", input=["w"], attr=nesterov)
+    assert settings_of(SimpleNamespace(node=[nadam]), np.asarray) == {"nesterov": 1}
     other = SimpleNamespace(name="b", op="ApplyMomentum", input=inputs, attr={})
     expected = {"learning_rate": 0.5, "momentum": 0.9, "nesterov": 1}
     assert settings_of(SimpleNamespace(node=[*nodes, apply]), np.asarray) == expected

@@ -97,6 +97,8 @@ def _settings(file: GraphFile, found: SavedOptimizer) -> Any:
     known = {**_of_graphs(file), **found.config}
     if known.get("decay"):
         return "its learning rate decays, which the graph computes"
+    if known.get("nesterov") and "nesterov" not in _SETTINGS[kind]:
+        return f"it is {kind} with Nesterov's momentum, and Keras has none that computes the same"
     lost = [name for name in _SETTINGS[kind] if not isinstance(known.get(name), (int, float))]
     if lost:
         return f"the graph does not tell its {' and '.join(lost)}"

@@ -32,7 +32,7 @@ def settings_of(graph_def: Any, make_ndarray: Callable[[Any], Any]) -> Dict[str,
                 own["centered"] = int(kind == "ApplyCenteredRMSProp")
             if kind == "ApplyAdagrad":  # it adds none
                 own["epsilon"] = 0.0
-            if kind == "ApplyMomentum":
+            if kind in ("ApplyMomentum", "ApplyAdam"):  # Nadam is an Adam with it
                 nesterov = attribute(node, "use_nesterov")
                 own["nesterov"] = int(nesterov is not None and nesterov.b)
             found.append(own)
@@ -42,9 +42,15 @@ def settings_of(graph_def: Any, make_ndarray: Callable[[Any], Any]) -> Dict[str,
 def differences(old: Dict[str, Any], new: Dict[str, Any]) -> str:
     """What is different in the settings of another optimizer, in a sentence; or an empty text."""
     others = [name for name in old if _number(new.get(name)) and abs(old[name] - new[name]) > 1e-6 * abs(old[name])]
-    if not others:
-        return ""
-    return f"the old optimizer had {_listed(old, others)}; the model's has {_listed(new, others)}"
+    said = ["the old optimizer had Nesterov's momentum, and the model's has none"] * _is_nadam(old, new)
+    if others:
+        said.append(f"the old optimizer had {_listed(old, others)}; the model's has {_listed(new, others)}")
+    return "; ".join(said)
+
+
+def _is_nadam(old: Dict[str, Any], new: Dict[str, Any]) -> bool:
+    """The Nadam of TensorFlow 1 is its Adam with Nesterov's momentum. Keras's Nadam is another algorithm."""
+    return bool(old.get("nesterov")) and "nesterov" not in new
 
 
 def _number(value: Any) -> bool:

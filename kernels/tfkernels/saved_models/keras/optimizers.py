@@ -16,7 +16,7 @@ Slots = Dict[str, Dict[str, Weight]]
 
 _CANONICAL: Dict[str, Dict[str, str]] = {
     "adam": {"momentum": "m", "velocity": "v", "velocity_hat": "vhat", "Adam": "m", "Adam_1": "v"},
-    "adamax": {"momentum": "m", "norm": "v", "u": "v"},
+    "adamax": {"momentum": "m", "norm": "v", "u": "v", "AdaMax": "m", "AdaMax_1": "v"},
     "nadam": {"momentum": "m", "velocity": "v"},
     "sgd": {"m": "momentum", "Momentum": "momentum"},
     "momentum": {"Momentum": "momentum"},
