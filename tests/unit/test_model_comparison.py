@@ -181,3 +181,42 @@ def test_wiring_that_differs_is_shown(changed: dict[str, Any], shown: list[Any])
     }  # fmt: skip
     found = compare_models(_wired(_OLD, **same), _wired(_NEW, **{**same, **changed}))
     assert [(each.layer, each.setting, each.a, each.b) for each in found.differences] == shown
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (  # models inside, under two names
+            {"a": [["input"]], "a/dense": [["a/input"]], "last": [["a"]]},
+            {"b": [["input"]], "b/dense": [["b/input"]], "last": [["b"]]},
+        ),
+        (  # a model without a partner: its inputs are known, its outputs are not
+            {"a": [["input:1"]], "a/dense": [["a/input"]], "last": [["a"]]},
+            {"dense": [["input:1"]], "last": [["dense"]]},
+        ),
+        (  # the second call of a layer without a partner
+            {"one": [["input"]], "relu": [["input"], ["one"]], "last": [["relu:1"]]},
+            {"one": [["input"]], "last": [["one"]]},
+        ),
+    ],
+)  # fmt: skip
+def test_equal_wiring_under_other_names_is_equal(one: Any, other: Any) -> None:
+    old, new = _wired(_OLD, **one), _wired(_NEW, **other)
+    for model in (old, new):
+        for name in {"a", "b"} & set(model["layers"]):
+            model["layers"][name]["class_name"] = "Model"
+    mapping = {"a/dense": "dense"} if "dense" in other else {"a/dense": "b/dense", "a": "b"} if "a" in one else {}
+    assert compare_models(old, new, mapping=mapping).differences == []
+    changed = {**other, "last": [["input:7"]]}
+    if "b" not in other and "dense" not in other:
+        assert compare_models(old, _wired(_NEW, **changed)).differences != []
+
+
+def test_many_residual_blocks_are_looked_through_once() -> None:
+    blocks: dict[str, Any] = {"block0": [["input"]]}
+    for number in range(1, 100):
+        blocks[f"block{number}"] = [[f"block{number - 1}", f"block{number - 1}"]]
+    model = _wired(_OLD, **blocks, last=[["block99"]])
+    for number in range(100):
+        model["layers"][f"block{number}"]["class_name"] = "Add"
+    assert compare_models(model, _wired(_NEW, last=[["input"]])).differences == []

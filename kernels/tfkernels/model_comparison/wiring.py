@@ -1,6 +1,6 @@
 """Which layers each layer of a model gets its inputs from, by our names: read from the configuration of the model."""
 
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
+from typing import AbstractSet, Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from tfkernels.conversion.layer_rules.model_graph import (
     Call,
@@ -54,6 +54,7 @@ class _Sources:
         self._inputs = [tensor.layer for tensor in _tensors(graph.inputs)]
         self._names = names
         self._path = path
+        self._of_operations: Dict[Tuple[str, int], List[str]] = {}  # each once, as an operation may use two of them
 
     def of_call(self, call: Call) -> List[str]:
         return [name for tensor in _tensors([call.args, call.kwargs]) for name in self._of(tensor)]
@@ -64,8 +65,12 @@ class _Sources:
             return [join(self._path, f"{INPUT}:{place}" if place else INPUT)]
         name = self._names.get(tensor.layer)
         if name is None:
-            calls = self._layers[tensor.layer].calls
-            return self.of_call(calls[tensor.call]) if tensor.call < len(calls) else []
+            key = (tensor.layer, tensor.call)
+            if key not in self._of_operations:
+                calls = self._layers[tensor.layer].calls
+                sources = self.of_call(calls[tensor.call]) if tensor.call < len(calls) else []
+                self._of_operations[key] = list(dict.fromkeys(sources))
+            return self._of_operations[key]
         call = f":{tensor.call}" if tensor.call else ""
         return [f"{name}{call}{f'[{tensor.place}]' if tensor.place else ''}"]
 
@@ -93,35 +98,80 @@ def differing(
 ) -> Optional[Wired]:
     """The inputs of ``layer`` in the layers ``a`` and of ``other`` in ``b``, if they differ.
 
-    ``partners`` are names in ``b`` by names in ``a``. Layers without a partner are looked through.
+    ``partners`` are names in ``b`` by names in ``a``. Layers without a partner are looked through. What is behind a
+    model without a partner is not known, and no difference.
     """
     one, two = a[layer].get("inputs"), b[other].get("inputs")
     if one is None or two is None:
         return None
-    ours = [[_renamed(name, partners) for name in _seen(call, a, set(partners))] for call in one]
-    theirs = [_seen(call, b, set(partners.values())) for call in two]
+    behind_a, behind_b = _Behind(a, set(partners)), _Behind(b, set(partners.values()))
+    ours = [behind_a.all_of(call) for call in one]
+    theirs = [behind_b.all_of(call) for call in two]
+    if None in ours or None in theirs:
+        return None
+    ours = [[_renamed(name, partners) for name in call or ()] for call in ours]
     if a[layer]["class_name"] in _OF_ANY_ORDER:
-        ours, theirs = [sorted(call) for call in ours], [sorted(call) for call in theirs]
+        ours, theirs = [sorted(call or ()) for call in ours], [sorted(call or ()) for call in theirs]
     return None if ours == theirs else Wired(_text(one), _text(two))
 
 
-def _seen(names: Sequence[str], layers: Mapping[str, Any], paired: Any, depth: int = 100) -> List[str]:
-    found: List[str] = []
-    for name in names:
-        base = _base(name)
-        calls = layers[base].get("inputs") if base in layers and base not in paired else None
-        found += _seen(calls[0], layers, paired, depth - 1) if calls and depth else [name]
-    return found
+class _Behind:
+    """Looks through layers without a partner. Each is looked through once: paths double at every residual block."""
+
+    def __init__(self, layers: Mapping[str, Any], paired: AbstractSet[str]) -> None:
+        self._layers = layers
+        self._paired = paired
+        self._models = {name.rpartition("/")[0] for name, layer in layers.items() if layer.get("inputs") is not None}
+        self._known: Dict[str, Optional[List[str]]] = {}
+
+    def all_of(self, names: Sequence[str]) -> Optional[List[str]]:
+        found: List[str] = []
+        for name in names:
+            sources = self._of(name)
+            if sources is None:
+                return None
+            found += sources
+        return found
+
+    def _of(self, name: str) -> Optional[List[str]]:
+        if name not in self._known:
+            self._known[name] = None  # of a circle nothing is known
+            before = self._one_layer(name)
+            sources = before if before is None or before == [name] else self.all_of(before)
+            self._known[name] = None if sources is None else list(dict.fromkeys(sources))
+        return self._known[name]
+
+    def _one_layer(self, name: str) -> Optional[List[str]]:
+        """What a layer without a partner gets, or the name itself; ``None`` if it is not known."""
+        base, number = _base(name), _number(name)
+        owner, _, last = base.rpartition("/")
+        if base in self._layers:
+            calls = self._layers[base].get("inputs")
+            if base in self._paired or calls is None:
+                return [name]
+            return calls[number] if base not in self._models and number < len(calls) else None
+        if last == INPUT and owner in self._layers and owner not in self._paired:
+            calls = self._layers[owner].get("inputs") or []
+            return [calls[0][number]] if len(calls) == 1 and number < len(calls[0]) else None
+        return [name]
 
 
 def _renamed(name: str, partners: Mapping[str, str]) -> str:
     base = _base(name)
+    owner, _, last = base.rpartition("/")
+    if last == INPUT and base not in partners:  # of a model inside
+        return join(partners.get(owner, owner), INPUT) + name[len(base) :]
     return partners.get(base, base) + name[len(base) :]
 
 
 def _base(name: str) -> str:
     """The name of the layer, without the number of a call and the place of an output."""
     return name.split("[")[0].split(":")[0]
+
+
+def _number(name: str) -> int:
+    """The number of the call, or of the model's input."""
+    return int(name.split("[")[0].partition(":")[2] or 0)
 
 
 def _text(calls: Calls) -> str:
