@@ -149,6 +149,23 @@ def test_a_traced_model_of_any_keras_trains(there: Kernel) -> None:
     assert list(there["tfkernels.weights(model)"]) == WEIGHTS
 
 
+def test_losses_of_the_first_call_are_traced(there: Kernel) -> None:
+    there.run(
+        "entry = L.Input((4,))\n"
+        "hidden = L.Dense(3, activity_regularizer=keras.regularizers.l2(0.3))(entry)\n"
+        "model = Model(entry, L.Dense(2)(hidden))\n"
+        "model.add_loss(0.1 * keras.backend.mean(hidden ** 2))\n"
+        "model.compile('sgd', 'mse')\n"
+        "expected = np.mean((model.predict(x) - x[:, :2]) ** 2)\n"
+        "first, second = tfkernels.trace_training(model, x, x[:, :2], steps=2)['steps']\n"
+        "losses = [float(np.ravel(model.train_on_batch(x, x[:, :2]))[0]) for _ in range(2)]"
+    )
+    first, second = there["first"], there["second"]
+    assert [first["loss"]["loss"], second["loss"]["loss"]] == pytest.approx(there["losses"], rel=1e-5)
+    assert first["loss"]["data"] == pytest.approx(there["expected"], rel=1e-5)
+    assert first["loss"]["regularization"] > 0
+
+
 def test_equal_seeds_make_any_keras_repeatable(there: Kernel) -> None:
     there.run(
         "def drawn(seed):\n"

@@ -352,7 +352,9 @@ def _training_phase(keras: Keras, graph: Any) -> Iterator[Any]:
         if isinstance(phase, int):
             backend.set_learning_phase(phase)
         else:  # a placeholder; what was made since is asked for no more
-            backend._GRAPH_LEARNING_PHASES[graph] = phase  # noqa: SLF001 (there is no public way back)
+            phases = "_GRAPH_LEARNING_PHASES"  # in Keras itself, the backend only hands on what is public
+            module = backend if hasattr(backend, phases) else sys.modules[backend.learning_phase.__module__]
+            getattr(module, phases)[graph] = phase
 
 
 @contextlib.contextmanager

@@ -102,9 +102,11 @@ class TrainedState:
             held += [state for state in nest().flatten(states) if hasattr(state, "assign")]
         if self._optimizer is not None:
             held += self._optimizer.variables()
+        counts_back = None
         if in_graph_mode():
             held += v1().get_collection(MASK_COUNTS)
-        counts_back = eager_mask_counts()
+        else:  # a graph cannot read what counts eagerly
+            counts_back = eager_mask_counts()
         for variable in held:
             variables.setdefault(id(variable), variable)
         with initialised(TraceError):
@@ -112,7 +114,8 @@ class TrainedState:
 
         def put_back() -> None:
             self._write(list(zip(variables.values(), values)))
-            counts_back()
+            if counts_back is not None:
+                counts_back()
 
         return put_back
 
