@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from typer.testing import CliRunner
 
 from tests.support.schemas import problems
 from tests.unit.test_conversion_optimizer import ADAM, BROUGHT
-from tfkernels.saved_models.saved_file import WrittenBy
+from tfkernels.saved_models.saved_file import CustomObject, WrittenBy
 from tfprovisioner.cli.app import app
 from tfprovisioner.conversion import convert as module
 from tfprovisioner.conversion import fill_route, graph_route, keras_route, kernels, proof, report
@@ -148,13 +149,26 @@ def test_later_releases_are_asked_if_the_writers_cannot(request_: Request) -> No
 
 def test_no_other_release_is_asked_for_missing_classes(request_: Request, monkeypatch: pytest.MonkeyPatch) -> None:
     saved: Any = module.read(request_.file)  # type: ignore[attr-defined]
-    saved.custom_objects = ("Scale",)
+    saved.custom_objects = (CustomObject("Scale", "layer", "inner/scale"),)
     monkeypatch.setattr(module, "read", lambda path: saved)
     result, processes = _convert(request_, old={"load": StepFailed("Unknown layer")})
     assert result.problem is not None
     assert [release for release, role in processes.begun if role == "old"] == ["1.12"]
     _, processes = _convert(replace(request_, custom_objects=request_.file), old={"load": StepFailed("damaged")})
     assert len([role for _, role in processes.begun if role == "old"]) == 3
+    saved.custom_objects = (CustomObject("my_loss", "loss", "compile(loss=…)"),)  # a model is built without it
+    _, processes = _convert(request_, old={"load": StepFailed("damaged")})
+    assert len([role for _, role in processes.begun if role == "old"]) == 3
+
+
+def test_classes_are_not_missing_in_a_graph(request_: Request, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved: Any = module.read(request_.file)  # type: ignore[attr-defined]
+    saved.custom_objects = (CustomObject("Scale", "layer", "inner/scale"),)
+    processes = _Processes(old={"load": StepFailed("damaged")})
+    way: Any = SimpleNamespace(load=lambda process, request, tell: process.call("load"))
+    with pytest.raises(module.NotLoaded):
+        module._loaded(way, saved, request_, processes, lambda release, text: None)
+    assert len(processes.begun) == 3
 
 
 def test_files_in_the_way_are_not_replaced(request_: Request) -> None:

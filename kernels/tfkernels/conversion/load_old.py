@@ -98,7 +98,7 @@ def load(
 
 def _missing(saved: SavedFile, objects: Mapping[str, Any]) -> str:
     """Which of the user's classes and functions are missing, each as it is called; empty if none is."""
-    lacking = [one for one in saved.custom_objects if one.name not in objects]
+    lacking = [one for one in saved.custom_objects if one.name not in objects and not one.only_trains]
     calls = []
     for one in lacking:
         settings = ", ".join(f"{name}={value!r}" for name, value in one.settings.items())

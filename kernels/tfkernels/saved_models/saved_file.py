@@ -116,6 +116,10 @@ class Signature(NamedTuple):
     tags: Tuple[str, ...]
 
 
+COMPILATION = "compile("
+"""What ``where`` begins with for losses, metrics and optimizers."""
+
+
 class CustomObject(NamedTuple):
     """A class or function that the file names and Keras does not have."""
 
@@ -126,6 +130,11 @@ class CustomObject(NamedTuple):
     module: str = ""
     """The module that the file names for it. Nothing imports it."""
     settings: Mapping[str, Any] = {}
+
+    @property
+    def only_trains(self) -> bool:
+        """Whether the compilation names it: a model is built without it."""
+        return self.where.startswith(COMPILATION)
 
 
 class Lambda(NamedTuple):

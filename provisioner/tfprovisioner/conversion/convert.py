@@ -129,7 +129,7 @@ def _loaded(
         except (StepFailed, ProvisionError) as error:
             first = first or error
             attempts.append((kernels.version(wanted.release), str(error)))
-            if saved.custom_objects and not (request.custom_objects or request.model):
+            if way is keras_route and not (request.custom_objects or request.model) and _needs_classes(saved):
                 break  # no release has them
         else:
             return loaded, process.release, tuple(attempts), process.seconds
@@ -138,6 +138,11 @@ def _loaded(
                 processes.end(process)
     assert first is not None
     raise NotLoaded(tuple(attempts), first)
+
+
+def _needs_classes(saved: Any) -> bool:
+    """Whether the user's own classes or functions are in the model. A graph has what they compute."""
+    return any(not one.only_trains for one in saved.custom_objects)
 
 
 def _put(made: Path, output: Path, overwrite: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from tfkernels.saved_models.keras.configs import Config, Node
 from tfkernels.saved_models.keras.known_names import is_known, kind_of_setting
-from tfkernels.saved_models.saved_file import CustomObject, Lambda, Layer, SavedFile
+from tfkernels.saved_models.saved_file import COMPILATION, CustomObject, Lambda, Layer, SavedFile
 
 _OF_KERAS = ("keras", "builtins", "tensorflow", "tf_keras")
 _KIND_OF_MODULE = ("activation", "initializer", "regularizer", "constraint", "loss", "metric", "optimizer", "layer")
@@ -121,10 +121,10 @@ def _kind_of_module(module: str) -> str:
 def _custom_in_training(training: Mapping[str, Any]) -> Iterator[CustomObject]:
     for setting, kind in (("loss", "loss"), ("metrics", "metric"), ("weighted_metrics", "metric")):
         for value in _leaves(training.get(setting)):
-            yield from _custom_in_value(value, kind, f"compile({setting}=…)", 0)
+            yield from _custom_in_value(value, kind, f"{COMPILATION}{setting}=…)", 0)
     optimizer = training.get("optimizer_config") or training.get("optimizer")
     if optimizer:
-        yield from _custom_in_value(optimizer, "optimizer", "compile(optimizer=…)", 0)
+        yield from _custom_in_value(optimizer, "optimizer", f"{COMPILATION}optimizer=…)", 0)
 
 
 def _leaves(value: Any, depth: int = 0) -> Iterator[Any]:
